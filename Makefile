@@ -1,0 +1,46 @@
+# Everything runs in .venv, made from the Python at hand: a fresh machine needs Python 3.11, pip and make.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+.PHONY: setup demo test test-deep bench docs lint types lock clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(RUN) pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt requirements/uv.txt
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/python -m docs.examples.orders
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+test: lint types
+	$(BIN)/pytest
+
+test-deep: setup
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+docs: setup
+	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build
+
+# Pins for every platform, with hashes and without the name of any package host.
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header - -o requirements/uv.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build

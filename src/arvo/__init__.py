@@ -1,0 +1,1 @@
+"""Arvo: event handlers and durable workflows as pure functions."""
