@@ -1,0 +1,1 @@
+"""Core: what travels and what may be wanted."""

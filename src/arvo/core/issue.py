@@ -1,0 +1,105 @@
+"""Issue: what is wrong with one value, where, and what would have been right."""
+
+import reprlib
+from collections.abc import Iterable
+from itertools import islice
+from re import compile as pattern
+
+from attrs import frozen
+
+ISSUES_MAX = 20
+"""How many issues are told one by one. The reader mends the first few and tries again."""
+
+GOT_CHARACTERS_MAX = 80
+"""How much of a bad value is shown: messages end in logs and dead letters."""
+
+# A memory address differs from run to run, and the same step twice gives equal values.
+_ADDRESS = pattern(r" at 0x[0-9a-fA-F]+")
+_PLAIN_KEY = pattern(r"[A-Za-z_$][\w$-]{0,79}")
+
+
+@frozen
+class Issue:
+    """One value that does not fit: where it stands, what belongs there, what came.
+
+    >>> str(Issue("data.amount", "a number", "'ten'"))
+    "data.amount: expected a number, got 'ten'"
+    """
+
+    path: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: expected {self.expected}, got {self.got}"
+
+
+@frozen
+class Issues:
+    """Everything that is wrong with one payload: at least one issue, and how many are not shown."""
+
+    items: tuple[Issue, ...]
+    more: int = 0
+
+    @classmethod
+    def of(cls, issues: Iterable[Issue]) -> "Issues":
+        """Keep the first ISSUES_MAX of *issues* and count the rest; each is told once."""
+        distinct = iter(dict.fromkeys(issues))
+        items = tuple(islice(distinct, ISSUES_MAX))
+        return cls(items, sum(1 for _ in distinct))
+
+    @classmethod
+    def one(cls, path: str, expected: str, got: str) -> "Issues":
+        """Say that one thing is wrong."""
+        return cls((Issue(path, expected, got),))
+
+    def __str__(self) -> str:
+        told = "; ".join(map(str, self.items))
+        return f"{told}; and {self.more} more" if self.more else told
+
+
+def below(path: str, *steps: str | int) -> str:
+    """Name what lies *steps* below *path*.
+
+    >>> below("data", "lines", 2, "first name")
+    'data.lines[2]["first name"]'
+    """
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _PLAIN_KEY.fullmatch(step):
+            path += f".{step}"
+        else:
+            path += f'["{one_line(step)}"]'
+    return path
+
+
+def short(value: object) -> str:
+    """Show *value* on one line, cut to GOT_CHARACTERS_MAX, whatever its own repr does."""
+    try:
+        return one_line(_ADDRESS.sub("", _REPR.repr(value)))
+    except Exception:  # noqa: BLE001  # a repr may raise anything, an int of 5,000 digits does
+        return f"a {type(value).__name__}"
+
+
+def one_line(text: str) -> str:
+    """Cut *text* to GOT_CHARACTERS_MAX printable characters."""
+    printable = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    if len(printable) <= GOT_CHARACTERS_MAX:
+        return printable
+    return printable[: GOT_CHARACTERS_MAX - 1] + "…"
+
+
+class _Repr(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 6
+        self.maxstring = self.maxlong = self.maxother = GOT_CHARACTERS_MAX + 2
+
+    def repr_instance(self, x: object, level: int) -> str:  # noqa: ARG002  # reprlib's signature
+        # Not reprlib's own, which hides an error of __repr__ behind a memory address.
+        return repr(x)
+
+
+_REPR = _Repr()
