@@ -1,0 +1,112 @@
+"""Leaf: a Python type that is one JSON text, and how it goes there and back.
+
+The schema checks the form before anything is read, so *read* may rely on it; what it still refuses
+(a leap second) is a ValueError. *write* gives None for a value that has no such form.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
+_SECONDS = r"\d+(\.\d{1,6})?S"
+_SPAN = rf"(\d+H(\d+M)?({_SECONDS})?|\d+M({_SECONDS})?|{_SECONDS})"
+_DURATION = re.compile(
+    r"(-?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,6}))?S)?)?"
+)
+
+
+@frozen
+class Leaf:
+    """One such type: its JSON Schema, what to call it in a message, both directions."""
+
+    schema: dict[str, str]
+    words: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str | None]
+
+
+def _text(**keywords: str) -> dict[str, str]:
+    return {"type": "string"} | keywords
+
+
+def _read_datetime(text: str) -> datetime:
+    # RFC 3339 §5.6 allows t and z; Python does not before 3.12. Digits beyond microseconds are cut.
+    return datetime.fromisoformat(text.upper())
+
+
+def _write_datetime(value: datetime) -> str | None:
+    return value.isoformat() if value.utcoffset() is not None else None
+
+
+def _read_duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    sign, weeks, days, hours, minutes, seconds, fraction = found.groups(default="0")
+    span = timedelta(
+        weeks=int(weeks),
+        days=int(days),
+        hours=int(hours),
+        minutes=int(minutes),
+        seconds=int(seconds),
+        microseconds=int(fraction.ljust(6, "0")),
+    )
+    return -span if sign == "-" else span
+
+
+def _write_duration(value: timedelta) -> str:
+    sign, span = ("-", -value) if value < timedelta() else ("", value)
+    days = f"{span.days}D" if span.days else ""
+    rest = (
+        f"{span.seconds}.{span.microseconds:06}".rstrip("0").rstrip(".")
+        if span.microseconds
+        else span.seconds
+    )
+    clock = f"T{rest}S" if span.seconds or span.microseconds or not days else ""
+    return f"{sign}P{days}{clock}"
+
+
+LEAVES: dict[type, Leaf] = {
+    datetime: Leaf(
+        _text(format="date-time"), "a date and time with an offset", _read_datetime, _write_datetime
+    ),
+    date: Leaf(_text(format="date"), "a date", date.fromisoformat, date.isoformat),
+    # Not format "time": RFC 3339 demands an offset there, and opening hours have none.
+    time: Leaf(
+        _text(pattern=rf"^{_CLOCK}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?$"),
+        "a time of day",
+        time.fromisoformat,
+        time.isoformat,
+    ),
+    # Not format "duration": RFC 3339 has no fraction and no sign there, but years and months.
+    timedelta: Leaf(
+        _text(pattern=rf"^-?P(\d+W|\d+D(T{_SPAN})?|T{_SPAN})$"),
+        "a duration",
+        _read_duration,
+        _write_duration,
+    ),
+    Decimal: Leaf(
+        _text(pattern=r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$"),
+        "a decimal number as text",
+        Decimal,
+        lambda value: str(value) if value.is_finite() else None,
+    ),
+    UUID: Leaf(_text(format="uuid"), "a UUID", UUID, str),
+    bytes: Leaf(
+        _text(
+            contentEncoding="base64",
+            pattern=r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        ),
+        "bytes as base64",
+        lambda text: b64decode(text, validate=True),
+        lambda value: b64encode(value).decode("ascii"),
+    ),
+}
+"""The exact types that are written as one JSON text. A subclass is another type."""

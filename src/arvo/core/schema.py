@@ -1,0 +1,101 @@
+"""Schema: the JSON Schema (draft 2020-12) of a payload class."""
+
+from inspect import cleandoc
+from typing import Any, get_args, get_origin
+
+import attrs
+
+from arvo.core.convert import converter
+from arvo.core.fields import Field, PayloadError, bare, fields_of, title
+from arvo.core.form import form
+from arvo.core.plain import is_plain
+
+_FACTORY: Any = attrs.Factory  # a class, which its stubs call a function
+_EMPTY: dict[Any, Any] = {list: [], tuple: [], set: [], frozenset: [], dict: {}}
+
+
+def json_schema(cls: type) -> dict[str, Any]:
+    """Export the JSON Schema of the attrs class *cls*, with its constraints and nested classes.
+
+    Objects are open: a sender may say more than is read. A class inside stands in ``$defs`` under
+    its name, numbered where two share one. Raises PayloadError for what cannot be said.
+    """
+    fields_of(cls)
+    defs = _Defs()
+    schema = {"title": cls.__name__} | _object(cls, defs)
+    _demand_an_end(cls, ())
+    return schema | ({"$defs": defs.schemas} if defs.schemas else {})
+
+
+class _Defs:
+    """The classes met while one schema is made. It lives no longer than that."""
+
+    def __init__(self) -> None:
+        self.names: dict[type, str] = {}
+        self.schemas: dict[str, dict[str, Any]] = {}
+
+    def ref(self, cls: type) -> dict[str, Any]:
+        """Point to *cls*, and write its schema down the first time."""
+        if cls not in self.names:
+            name, count = cls.__name__, 1
+            while name in self.schemas:
+                count += 1
+                name = f"{cls.__name__}_{count}"
+            self.names[cls] = name
+            self.schemas[name] = {}  # taken: the class may meet itself below
+            self.schemas[name] = _object(cls, self)
+        return {"$ref": f"#/$defs/{_pointer(self.names[cls])}"}
+
+
+def _pointer(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _object(cls: type, defs: _Defs) -> dict[str, Any]:
+    fields = fields_of(cls)
+    schema: dict[str, Any] = {"type": "object"}
+    doc = cls.__dict__.get("__doc__")
+    if doc:
+        schema["description"] = cleandoc(doc)
+    schema["properties"] = {each.wire: _property(cls, each, defs) for each in fields}
+    required = [each.wire for each in fields if each.required]
+    return schema | ({"required": required} if required else {})
+
+
+def _property(cls: type, each: Field, defs: _Defs) -> dict[str, Any]:
+    where = f"{title(cls)}.{each.name}"
+    schema = form(each.type, where, defs.ref).schema
+    if each.required:
+        return schema
+    default = _default(each)
+    return schema if default is attrs.NOTHING else schema | {"default": default}
+
+
+def _default(each: Field) -> Any:
+    if isinstance(each.default, _FACTORY):
+        # Other factories are not called: each call may say another default, as a clock does.
+        return _EMPTY.get(each.default.factory, attrs.NOTHING)
+    said = converter().get_unstructure_hook(bare(each.type)[0])(each.default)
+    return said if is_plain(said) else attrs.NOTHING
+
+
+def _demand_an_end(cls: type, above: tuple[type, ...]) -> None:
+    """Refuse a class that cannot be built without one of itself."""
+    if cls in above:
+        ring = " → ".join(each.__name__ for each in (*above[above.index(cls) :], cls))
+        raise PayloadError(
+            f"{ring}: each needs the next, without end: make one of the fields optional"
+        )
+    for each in fields_of(cls):
+        if each.required:
+            for inner in _needed(each.type):
+                _demand_an_end(inner, (*above, cls))
+
+
+def _needed(kind: Any) -> tuple[type, ...]:
+    kind, _ = bare(kind)
+    if isinstance(kind, type) and attrs.has(kind):
+        return (kind,)
+    if get_origin(kind) is tuple and get_args(kind)[-1:] != (...,):
+        return tuple(inner for each in get_args(kind) for inner in _needed(each))
+    return ()
