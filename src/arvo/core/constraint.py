@@ -73,7 +73,7 @@ class Pattern:
             ) from None
 
 
-class Unsayable(Exception):  # noqa: N818  # not an error by itself: the schema adds class and field
+class Unsayable(Exception):  # not an error by itself: the schema adds class and field
     """A marker that JSON Schema has no word for, or that does not belong on this type."""
 
 

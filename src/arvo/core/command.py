@@ -1,0 +1,121 @@
+"""Command: what a handler wants, as a value; interpreters carry it out."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias, final
+
+from attrs import field, frozen
+
+from arvo.core.domain import DomainRule
+from arvo.core.fault import SystemFault
+from arvo.core.identity import GivenId
+from arvo.core.json import EMPTY, FrozenDict
+from arvo.core.violation import Violation
+
+# The handler's own default: no domain is named.
+DEFAULT_DOMAINS: Final[tuple[DomainRule, ...]] = ()
+
+
+def _as_rules(given: DomainRule | Iterable[DomainRule]) -> tuple[DomainRule, ...]:
+    return (given,) if given is None or isinstance(given, str) else tuple(given)
+
+
+def _as_extensions(given: Mapping[str, Any]) -> FrozenDict:
+    return given if isinstance(given, FrozenDict) else FrozenDict(given)
+
+
+@final
+@frozen
+class Emit:
+    """Send an event that a contract names (reference F093).
+
+    *payload*: an instance of a payload class, or a mapping with *type*. The type follows from the
+    class; *type* says it where two types share one. *to* defaults to whoever asked (a handler's
+    answer) or to the service's address (a workflow's request). *domain*: a name, a rule of
+    `Domain`, None for "stays inside", or several: one event for each distinct one. *id*: a text is
+    kept as the event's id; `Managed(text)` carries it inside; else it follows from the consumed
+    event.
+    """
+
+    payload: Any
+    type: str | None = field(default=None, kw_only=True)
+    to: str | None = field(default=None, kw_only=True)
+    domain: tuple[DomainRule, ...] = field(
+        default=DEFAULT_DOMAINS, converter=_as_rules, kw_only=True
+    )
+    redirectto: str | None = field(default=None, kw_only=True)
+    accesscontrol: str | None = field(default=None, kw_only=True)
+    executionunits: float | None = field(default=None, kw_only=True)
+    id: GivenId = field(default=None, kw_only=True)
+    extensions: FrozenDict = field(default=EMPTY, converter=_as_extensions, kw_only=True)
+
+
+@final
+@frozen
+class Complete:
+    """Emit the completion and end the workflow (reference F162, F127).
+
+    *payload*: what the contract's `complete` says. The rest as in `Emit`.
+    """
+
+    payload: Any
+    to: str | None = field(default=None, kw_only=True)
+    domain: tuple[DomainRule, ...] = field(
+        default=DEFAULT_DOMAINS, converter=_as_rules, kw_only=True
+    )
+    redirectto: str | None = field(default=None, kw_only=True)
+    accesscontrol: str | None = field(default=None, kw_only=True)
+    executionunits: float | None = field(default=None, kw_only=True)
+    id: GivenId = field(default=None, kw_only=True)
+    extensions: FrozenDict = field(default=EMPTY, converter=_as_extensions, kw_only=True)
+
+
+@final
+@frozen
+class Persist:
+    """Remember *state* for the next turn: it replaces what was there (reference F161)."""
+
+    state: Any
+
+
+@final
+@frozen
+class Fail:
+    """Tell whoever asked that this cannot be done (tier 2): a system error event.
+
+    A workflow ends as failed, and its last good state stays readable. *name* is the error's name on
+    the wire; *stack* is sent along where it is given (B37: by default it is not).
+    """
+
+    reason: str
+    name: str = field(default="Fail", kw_only=True)
+    stack: str | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def of(cls, error: BaseException, *, stack: bool = False) -> "Fail":
+        """Say what an exception says."""
+        fault = SystemFault.of(error, stack=stack)
+        return cls(fault.message, name=fault.name, stack=fault.stack)
+
+
+@final
+@frozen
+class Violate:
+    """A promise is broken (tier 3): nothing changes, the violation goes to the operator."""
+
+    violation: Violation
+
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
+
+
+@final
+@frozen
+class Log:
+    """Say something to telemetry, with attributes by name."""
+
+    level: Level
+    message: str
+    attributes: FrozenDict = field(default=EMPTY, converter=_as_extensions)
+
+
+Command: TypeAlias = Emit | Persist | Complete | Fail | Violate | Log

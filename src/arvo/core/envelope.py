@@ -1,0 +1,169 @@
+"""Envelope: the rules that an event's attributes keep (reference F003-F020)."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final, final
+
+from attrs import field, frozen
+
+from arvo.core.fields import PayloadError
+from arvo.core.identity import EVENT_ID_CHARACTERS_MAX
+from arvo.core.issue import Issue, Issues, short
+from arvo.core.json import FrozenDict, freeze_object, frozen_json
+from arvo.core.payload import Payload
+from arvo.core.subject import is_domain
+from arvo.core.uri import is_uri
+
+if TYPE_CHECKING:
+    from arvo.core.event import Event
+
+ARVO_CONTENT_TYPE: Final = "application/cloudevents+json;charset=UTF-8;profile=arvo"
+# Tracing and a few keys of one's own need a dozen; a header is no place for a payload.
+EXTENSIONS_MAX: Final = 64
+
+_TYPE: Final = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+", re.ASCII)
+_EXTENSION: Final = re.compile(r"[a-z0-9]+", re.ASCII)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# The wire's own attributes, and what the standard keeps for binary data (JSON format §3.1.1).
+_RESERVED: Final = frozenset(
+    {"id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "data"}
+    | {"time", "to", "accesscontrol", "redirectto", "executionunits", "parentid", "domain"}
+    | {"traceparent", "tracestate", "data_base64", "database64"}
+)
+
+
+@final
+@frozen
+class Wire:
+    """An event's data as JSON, and the object it was made from.
+
+    The object is kept to notice an event copied with other data, whose JSON would be stale.
+    """
+
+    of: object = field(eq=False)
+    json: FrozenDict
+
+
+def wire_of(data: object) -> Wire | Issues:
+    """Turn an event's data into JSON: a mapping as it is, an instance by its class's schema."""
+    if isinstance(data, Mapping):
+        json = freeze_object(data)
+        return json if isinstance(json, Issues) else Wire(json, json)
+    if not hasattr(type(data), "__attrs_attrs__"):
+        return Issues.one("data", "an object or an instance of an attrs class", short(data))
+    try:
+        written = Payload.of(type(data)).write(data)
+    except PayloadError as refused:
+        return Issues.one("data", "an instance of a payload class", str(refused))
+    return written if isinstance(written, Issues) else Wire(data, frozen_json(written))
+
+
+@lru_cache(maxsize=4096)
+def is_event_type(text: str) -> bool:
+    """Tell whether *text* is lower-case segments and dots, two at least (F007, changed on purpose).
+
+    >>> is_event_type("user.validate"), is_event_type("User.validate"), is_event_type("user")
+    (True, False, False)
+    """
+    return _TYPE.fullmatch(text) is not None
+
+
+def envelope_issues(event: "Event[Any]") -> Iterator[Issue]:
+    """Say what is wrong with each attribute but the data."""
+    for name, fits, expected in _RULES:
+        value = getattr(event, name)
+        if not fits(value):
+            yield Issue(name, expected, short(value))
+    if event.to is None and event.datacontenttype == ARVO_CONTENT_TYPE:
+        # An Arvo event says where it goes (F011).
+        yield Issue("to", "an address (an Arvo event needs one)", "nothing")
+    yield from _extension_issues(event.extensions)
+
+
+def _extension_issues(extensions: Mapping[str, object]) -> Iterator[Issue]:
+    if len(extensions) > EXTENSIONS_MAX:
+        yield Issue("extensions", f"at most {EXTENSIONS_MAX}", f"{len(extensions)}")
+        return
+    for name, value in extensions.items():
+        # B31: an extension named `id` would overwrite the real one on the wire.
+        if not _EXTENSION.fullmatch(name) or name in _RESERVED:
+            yield Issue(
+                f"extensions.{name}",
+                "a name of lower-case letters and digits that is no attribute's",
+                short(name),
+            )
+        elif not (value is None or isinstance(value, str | bool) or _is_number(value)):
+            yield Issue(f"extensions.{name}", "a text, number, boolean or null", short(value))
+
+
+def _optional(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= EVENT_ID_CHARACTERS_MAX
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_address(value: object) -> bool:
+    return isinstance(value, str) and value != "" and is_uri(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _is_content_type(value: object) -> bool:
+    # It may carry parameters, so the reference looks for the name in it (F009).
+    return isinstance(value, str) and (
+        "application/cloudevents+json" in value or "application/json" in value
+    )
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+# Each attribute, what it must be, and how to say so.
+_RULES: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
+    ("id", _is_id, f"a text of 1 to {EVENT_ID_CHARACTERS_MAX} characters"),
+    ("source", _is_address, "an encoded URI"),
+    ("specversion", lambda value: value == "1.0", "'1.0'"),
+    (
+        "type",
+        lambda value: isinstance(value, str) and is_event_type(value),
+        "lower-case segments and dots, such as com.user.create",
+    ),
+    ("subject", _is_address, "an encoded URI"),
+    (
+        "datacontenttype",
+        _is_content_type,
+        "application/cloudevents+json or application/json",
+    ),
+    ("dataschema", _optional(_is_address), "an encoded URI or nothing"),
+    ("time", _is_time, "an RFC 3339 time with an offset"),
+    ("to", _optional(_is_address), "an encoded URI or nothing"),
+    ("accesscontrol", _optional(_is_text), "a text or nothing"),
+    ("redirectto", _optional(_is_address), "an encoded URI or nothing"),
+    ("executionunits", _optional(_is_number), "a number or nothing"),
+    ("parentid", _optional(_is_text), "a text or nothing"),
+    (
+        "domain",
+        _optional(lambda value: isinstance(value, str) and is_domain(value)),
+        "lower-case letters, digits, dots, or nothing",
+    ),
+    ("traceparent", _optional(_is_text), "a text or nothing"),
+    ("tracestate", _optional(_is_text), "a text or nothing"),
+)

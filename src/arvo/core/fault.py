@@ -1,0 +1,49 @@
+"""Fault: what a system error event says, and where it is addressed."""
+
+import traceback
+from typing import Final, final
+
+from attrs import field, frozen
+
+from arvo.core.payload import Payload
+
+# Long enough for a stack; an error that quotes its whole input is cut.
+MESSAGE_CHARACTERS_MAX: Final = 4096
+
+
+@final
+@frozen
+class SystemFault:
+    """The payload of every `sys.*.error` event (reference F040, F048).
+
+    On the wire, and to its constructor, the fields are `errorName`, `errorMessage` and
+    `errorStack`. The stack is None unless the operator asked for stacks: they tell strangers too
+    much (B37).
+    """
+
+    name: str = field(alias="errorName")
+    message: str = field(alias="errorMessage")
+    stack: str | None = field(default=None, alias="errorStack")
+
+    @classmethod
+    def of(cls, error: BaseException, *, stack: bool = False) -> "SystemFault":
+        """Say what an exception says.
+
+        >>> SystemFault.of(ValueError("no stock"))
+        SystemFault(name='ValueError', message='no stock', stack=None)
+        """
+        told = "".join(traceback.format_exception(error)) if stack else None
+        message = str(error)[:MESSAGE_CHARACTERS_MAX]
+        return cls(errorName=type(error).__name__, errorMessage=message, errorStack=told)
+
+
+FAULT: Final = Payload.of(SystemFault)
+
+
+def system_error_type(accepted: str) -> str:
+    """Name the event type of a contract's system errors (F048).
+
+    >>> system_error_type("com.payment.charge")
+    'sys.com.payment.charge.error'
+    """
+    return f"sys.{accepted}.error"
