@@ -1,0 +1,1 @@
+"""engine: one step, and a whole system run purely."""

@@ -1,0 +1,138 @@
+"""Admit: find the contract that an event was made by, and read its payload."""
+
+from typing import Any, final
+
+from attrs import frozen
+
+from arvo.core.contract import Contract
+from arvo.core.event import Event
+from arvo.core.fault import FAULT
+from arvo.core.issue import Issue, Issues
+from arvo.core.json import frozen_json
+from arvo.core.payload import Payload
+from arvo.core.subject import Subject
+from arvo.core.version import WILDCARD, Dataschema
+from arvo.core.versioned import VersionedContract
+from arvo.core.violation import (
+    ConfigViolation,
+    ContractViolation,
+    ExecutionViolation,
+    Violated,
+    Violation,
+)
+from arvo.engine.system import Handler, System
+from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.resumable import Resumable
+from arvo.handlers.services import answering
+
+
+@final
+@frozen
+class Admitted:
+    """An event that its contract has read: *event* carries the payload of its class."""
+
+    event: Event[Any]
+    contract: VersionedContract[Any]
+
+
+def admit(system: System, event: Event[Any]) -> Handler | Violation:
+    """Find who answers *event*, or say that nobody has its address."""
+    handler = system.handler_at(event.to)
+    if handler is not None:
+        return handler
+    known = ", ".join(system.addresses) or "none"
+    issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
+    return ConfigViolation(f"nobody answers {_named(event)}", issue)
+
+
+def admit_event(handler: EventHandler[Any], event: Event[Any]) -> Admitted | Violation:
+    """Read an event for a handler of single events (reference F089, in its order)."""
+    contract = handler.contract
+    if event.type != contract.type:
+        issue = Issue("type", contract.type, repr(event.type))
+        return ConfigViolation(f"{_named(event)} is not for {contract.uri}", issue)
+    schema = Dataschema.parse(event.dataschema)
+    if schema is not None and schema.uri != contract.uri:
+        issue = Issue("dataschema", contract.uri, repr(event.dataschema))
+        return ContractViolation(f"{_named(event)} was made by another contract", issue)
+    # An event that names no version is taken for one of the latest (F089).
+    version = contract.version("latest").version if schema is None else schema.version
+    if version not in contract.versions:
+        return _no_version(event, contract, version)
+    versioned = contract.versions[version]
+    return _read(event, versioned, versioned.accepted)
+
+
+def admit_subject(event: Event[Any]) -> Subject | Violation:
+    """Read which run of which workflow an event belongs to (F111)."""
+    try:
+        return Subject.parse(event.subject)
+    except Violated as violated:
+        return ExecutionViolation(
+            f"the subject of {_named(event)} names no workflow", violated.violation.issues
+        )
+
+
+def admit_turn(handler: Resumable[Any], event: Event[Any]) -> Admitted | Violation:
+    """Read an event for a workflow: the one that begins it, or a service's reply (F124, F125)."""
+    schema = Dataschema.parse(event.dataschema)
+    if schema is None:
+        issue = Issue("dataschema", "{contract uri}/{version}", repr(event.dataschema))
+        return ContractViolation(f"{_named(event)} names no contract", issue)
+    if event.type == handler.source:
+        return _admit_init(handler.contract, event, schema)
+    return _admit_reply(handler, event, schema)
+
+
+def _admit_init(
+    contract: Contract[Any], event: Event[Any], schema: Dataschema
+) -> Admitted | Violation:
+    if schema.uri != contract.uri or schema.version not in contract.versions:
+        known = ", ".join(f"{contract.uri}/{version}" for version in contract.sorted_versions)
+        issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
+        return ContractViolation(f"{_named(event)} does not begin this workflow", issue)
+    versioned = contract.versions[schema.version]
+    return _read(event, versioned, versioned.accepted)
+
+
+def _admit_reply(
+    handler: Resumable[Any], event: Event[Any], schema: Dataschema
+) -> Admitted | Violation:
+    candidates = answering(handler.services, event.type)
+    if not candidates:
+        known = ", ".join(service.type for service in handler.services) or "none"
+        issue = Issue("type", f"an answer of a service ({known})", repr(event.type))
+        return ConfigViolation(f"{handler.source} does not know {_named(event)}", issue)
+    service = next((each for each in candidates if each.uri == schema.uri), None)
+    if service is None or schema.version not in (service.version, WILDCARD):
+        known = ", ".join(each.dataschema for each in candidates)
+        issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
+        return ContractViolation(f"{_named(event)} was made by another contract", issue)
+    if event.type == service.system_error_type:
+        return _read(event, service, FAULT)
+    return _read(event, service, service.emitted[event.type])
+
+
+def _read(
+    event: Event[Any], contract: VersionedContract[Any], payload: Payload[Any]
+) -> Admitted | Violation:
+    # An event made in this process by this very class carries its payload already.
+    if payload.type is not None and type(event.data) is payload.type:
+        return Admitted(event, contract)
+    data = payload.read(event.raw)
+    if isinstance(data, Issues):
+        message = f"{_named(event)} does not fit {contract.dataschema}"
+        return ContractViolation(message, data)
+    if payload.type is None:
+        data = frozen_json(data)
+    return Admitted(event.carrying(data, event.raw), contract)
+
+
+def _no_version(event: Event[Any], contract: Contract[Any], version: str) -> Violation:
+    known = ", ".join(contract.sorted_versions)
+    issue = Issue("dataschema", f"a version that is handled ({known})", repr(version))
+    return ConfigViolation(f"{_named(event)} is of a version nobody handles", issue)
+
+
+def _named(event: Event[Any]) -> str:
+    return f"event {event.id!r} ({event.type})"[:200]

@@ -1,0 +1,207 @@
+"""Draft: an event that lacks only what the step gives it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, final
+
+from attrs import evolve, frozen
+
+from arvo.core.command import Complete, Emit, Fail
+from arvo.core.domain import DomainRule
+from arvo.core.event import Event
+from arvo.core.fault import FAULT, SystemFault
+from arvo.core.identity import GivenId
+from arvo.core.issue import Issue
+from arvo.core.json import EMPTY, FrozenDict
+from arvo.core.payload import Payload
+from arvo.core.record import Record
+from arvo.core.subject import Subject
+from arvo.core.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
+from arvo.core.violation import ContractViolation, ExecutionViolation, Violated, Violation
+from arvo.engine.admit import Admitted
+from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.resumable import Resumable
+from arvo.handlers.services import asked
+
+
+@final
+@frozen
+class Child:
+    """The run that an event begins: of which workflow, answering where, on whose behalf."""
+
+    workflow: str
+    version: str
+    redirectto: str
+    parent: Subject | None
+
+
+@final
+@frozen(kw_only=True)
+class Draft:
+    """One event that is wanted: one for each domain that *domains* resolve to.
+
+    *by_rule*: one for each rule instead, as a workflow's requests and completions are made.
+    *beside*: what the protocol adds to the payload's own data. *child*: where the event begins a
+    workflow, whose subject then depends on the domain.
+    """
+
+    type: str
+    payload: Payload[Any]
+    value: object
+    dataschema: str
+    subject: str
+    to: str
+    parentid: str
+    redirectto: str | None = None
+    accesscontrol: str | None = None
+    executionunits: float | None = None
+    id: GivenId = None
+    extensions: FrozenDict = EMPTY
+    domains: tuple[DomainRule, ...] = (None,)
+    by_rule: bool = False
+    event_domain: str | None = None
+    beside: FrozenDict = EMPTY
+    child: Child | None = None
+
+    def within(self, domains: tuple[DomainRule, ...], event_domain: str | None) -> "Draft":
+        """Say where it goes, and the domain of the contract that names it."""
+        return evolve(self, domains=domains, event_domain=event_domain)
+
+
+def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> Draft | Violation:
+    event, contract = admitted.event, admitted.contract
+    name = _type_of(emit, contract.types_of(emit.payload), contract.emitted, contract.dataschema)
+    if not isinstance(name, str):
+        return name
+    return Draft(
+        type=name,
+        payload=contract.emitted[name],
+        value=emit.payload,
+        dataschema=contract.dataschema,
+        subject=event.subject,
+        to=emit.to or event.redirectto or event.source,
+        redirectto=emit.redirectto,
+        parentid=event.id,
+        accesscontrol=emit.accesscontrol,
+        executionunits=emit.executionunits,
+        id=emit.id,
+        extensions=emit.extensions,
+    ).within(emit.domain or handler.domains.emits, contract.domain)
+
+
+def request_draft(handler: Resumable[Any], event: Event[Any], emit: Emit) -> Draft | Violation:
+    accepted = {service.type: service.accepted for service in handler.services}
+    fitting = tuple(
+        service.type for service in handler.services if service.accepted.type is type(emit.payload)
+    )
+    name = _type_of(emit, fitting, accepted, f"{handler.source} (to complete, return Complete)")
+    if not isinstance(name, str):
+        return name
+    service = asked(handler.services, name)
+    assert service is not None
+    redirectto = emit.redirectto or handler.source
+    draft = Draft(
+        type=name,
+        payload=service.accepted,
+        value=emit.payload,
+        dataschema=service.dataschema,
+        subject=event.subject,
+        to=emit.to or name,
+        by_rule=True,
+        redirectto=redirectto,
+        parentid=event.id,
+        accesscontrol=emit.accesscontrol,
+        executionunits=emit.executionunits,
+        id=emit.id,
+        extensions=emit.extensions,
+    ).within(emit.domain or handler.domains.services, service.domain)
+    if not isinstance(service, VersionedWorkflow):
+        return draft
+    return _beginning(draft, handler, event, service)
+
+
+def _beginning(
+    draft: Draft, handler: Resumable[Any], event: Event[Any], service: VersionedContract[Any]
+) -> Draft | Violation:
+    """Give a child workflow its own subject: on behalf of this one unless told otherwise (F128)."""
+    parent: object = event.subject
+    if isinstance(draft.value, Mapping) and PARENT_SUBJECT in draft.value:
+        parent = draft.value[PARENT_SUBJECT]
+    redirectto = draft.redirectto or handler.source
+    if parent is None:
+        child = Child(service.type, service.version, redirectto, None)
+        return evolve(draft, child=child, beside=FrozenDict({PARENT_SUBJECT: None}))
+    try:
+        above = Subject.parse(parent if isinstance(parent, str) else "")
+    except Violated as violated:
+        message = f"{handler.source} begins a workflow for a parent that is none"
+        return ExecutionViolation(message, violated.violation.issues)
+    child = Child(service.type, service.version, redirectto, above)
+    return evolve(draft, child=child, beside=FrozenDict({PARENT_SUBJECT: parent}))
+
+
+def completion_draft(
+    handler: Resumable[Any],
+    event: Event[Any],
+    subject: Subject,
+    current: Record,
+    complete: Complete,
+) -> Draft:
+    contract = handler.contract.version(subject.orchestrator.version)
+    return Draft(
+        type=contract.complete_type,
+        payload=contract.completed,
+        value=complete.payload,
+        dataschema=contract.dataschema,
+        subject=current.parent or event.subject,
+        to=complete.to or subject.answers_to,
+        by_rule=True,
+        redirectto=complete.redirectto or handler.source,
+        parentid=current.init,
+        accesscontrol=complete.accesscontrol,
+        executionunits=complete.executionunits,
+        id=complete.id,
+        extensions=complete.extensions,
+    ).within(complete.domain or handler.domains.complete, contract.domain)
+
+
+def fault_draft(
+    contract: VersionedContract[Any], fail: Fail, to: str, subject: str, parentid: str
+) -> Draft:
+    return Draft(
+        type=contract.system_error_type,
+        payload=FAULT,
+        value=told(fail),
+        dataschema=contract.system_error_dataschema,
+        subject=subject,
+        to=to,
+        parentid=parentid,
+    )
+
+
+def told(fail: Fail) -> SystemFault:
+    return SystemFault(errorName=fail.name, errorMessage=fail.reason, errorStack=fail.stack)
+
+
+def _type_of(
+    emit: Emit, fitting: tuple[str, ...], known: Mapping[str, object], whose: str
+) -> str | Violation:
+    """Find the event type that a payload is meant as."""
+    if emit.type is not None:
+        if emit.type in known:
+            return emit.type
+        issue = Issue("type", _listed(known), repr(emit.type))
+        return ContractViolation(f"no such event is named by {whose}", issue)
+    match fitting:
+        case (only,):
+            return only
+        case ():
+            issue = Issue("payload", f"that of {_listed(known)}", type(emit.payload).__name__)
+            return ContractViolation(f"no event with such a payload is named by {whose}", issue)
+        case several:
+            issue = Issue("type", _listed(several), "nothing")
+            return ContractViolation(f"several events of {whose} have this payload", issue)
+
+
+def _listed(types: Iterable[str]) -> str:
+    listed = sorted(types)
+    return f"one of {', '.join(listed)}" if listed else "no event at all"

@@ -1,0 +1,123 @@
+"""Press: makes events out of drafts, with the ids, subjects and domains of a step."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, final
+
+from attrs import evolve, field, frozen
+
+from arvo.core.domain import DomainContext, resolve_domains, resolve_each
+from arvo.core.event import Event
+from arvo.core.identity import derived_id, event_id
+from arvo.core.issue import Issue
+from arvo.core.json import FrozenDict
+from arvo.core.subject import Subject
+from arvo.core.uri import encode_uri
+from arvo.core.versioned import written
+from arvo.core.violation import ExecutionViolation, Violated, Violation
+from arvo.engine.draft import Child, Draft
+
+
+def pressed(press: "Press", drafts: Sequence[Draft]) -> tuple[Event[Any], ...] | Violation:
+    """Make the events of all drafts, or say which of them cannot be."""
+    try:
+        events = tuple(
+            event for position, draft in enumerate(drafts) for event in press(draft, position)
+        )
+    except Violated as violated:
+        return violated.violation
+    ids = {event.id for event in events}
+    if len(ids) < len(events):
+        twice = next(each.id for each in events if [e.id for e in events].count(each.id) > 1)
+        issue = Issue("id", "an id of its own for each event", repr(twice))
+        return ExecutionViolation(f"{press.handler} gives one id to two events", issue)
+    return events
+
+
+@final
+@frozen
+class Press:
+    """Makes events for one handler out of one consumed event, at one time."""
+
+    handler: str
+    cause: Event[Any]
+    context: DomainContext
+    executionunits: float
+    now: datetime
+    time: str = field(init=False)
+
+    @time.default
+    def _time(self) -> str:
+        return self.now.isoformat(timespec="milliseconds")
+
+    def __call__(self, draft: Draft, position: int) -> tuple[Event[Any], ...]:
+        """Make the events of a draft; raises `Violated` where fields or payload do not fit."""
+        what = f"{draft.type} of {draft.dataschema}"
+        data, raw = written(draft.payload, draft.value, draft.beside, what)
+        context = evolve(self.context, event_contract=draft.event_domain)
+        resolve = resolve_each if draft.by_rule else resolve_domains
+        return tuple(
+            self._made(draft, data, raw, domain, position, index)
+            for index, domain in enumerate(resolve(draft.domains, context))
+        )
+
+    def _made(
+        self,
+        draft: Draft,
+        data: object,
+        raw: FrozenDict,
+        domain: str | None,
+        position: int,
+        index: int,
+    ) -> Event[Any]:
+        cause = self.cause
+        unique = self._derived(position, index)
+        given = event_id(draft.id, unique)
+        return Event[Any](
+            # One id for two events would make the second a duplicate of the first (B33).
+            id=given if given == unique or index == 0 else f"{given}.{index}",
+            source=self.handler,
+            type=draft.type,
+            subject=draft.subject
+            if draft.child is None
+            else self._begun(draft.child, domain, position, index),
+            dataschema=draft.dataschema,
+            data=raw,
+            time=self.time,
+            to=encode_uri(draft.to),
+            accesscontrol=draft.accesscontrol
+            if draft.accesscontrol is not None
+            else cause.accesscontrol,
+            redirectto=None if draft.redirectto is None else encode_uri(draft.redirectto),
+            executionunits=draft.executionunits
+            if draft.executionunits is not None
+            else self.executionunits,
+            traceparent=cause.traceparent,
+            tracestate=cause.tracestate,
+            parentid=draft.parentid,
+            domain=domain,
+            extensions=draft.extensions,
+        ).carrying(data, raw)
+
+    def _begun(self, child: Child, domain: str | None, position: int, index: int) -> str:
+        """Name the run that an event begins; its id follows from the event's cause too (B21)."""
+        run = self._derived(position, index, "execution")
+        meta = {"redirectto": child.redirectto}
+        if child.parent is not None:
+            subject = child.parent.child(
+                child.workflow, child.version, domain=domain, meta=meta, id=run
+            )
+        else:
+            subject = Subject.new(
+                child.workflow,
+                child.version,
+                initiator=self.handler,
+                domain=domain,
+                meta=meta,
+                id=run,
+            )
+        return str(subject)
+
+    def _derived(self, *position: int | str) -> str:
+        cause = self.cause
+        return derived_id(self.handler, cause.source, cause.id, cause.subject, *position)

@@ -1,0 +1,207 @@
+"""Step: one event, and all that follows from it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from returns.result import Failure, Result, Success
+
+from arvo.core.command import Log
+from arvo.core.commit import Commit, Outcome
+from arvo.core.event import Event
+from arvo.core.issue import Issue, Issues
+from arvo.core.record import Record
+from arvo.core.subject import Subject
+from arvo.core.violation import (
+    ConfigViolation,
+    ContractViolation,
+    ExecutionViolation,
+    TransactionViolation,
+    Violation,
+)
+from arvo.engine.admit import Admitted, admit, admit_event, admit_subject, admit_turn
+from arvo.engine.seal import seal_answer, seal_turn
+from arvo.engine.system import System
+from arvo.handlers.effect import Perform, Performed
+from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.reply import reply
+from arvo.handlers.resumable import Resumable, Turn, collected
+
+Stepped: TypeAlias = Commit | Perform[Any] | Violation
+
+
+def step(
+    system: System,
+    event: Event[Any],
+    record: Record | None,
+    *,
+    now: datetime,
+    performed: Sequence[Performed] = (),
+) -> Result[Commit | Perform[Any], Violation]:
+    """Take one step: who answers *event*, what it wants, and what that changes.
+
+    Pure: the same arguments give an equal result, ids included. *record* is what is remembered of
+    the event's subject, None for nothing. *now*, with an offset, becomes the time of the events.
+    Success holds a `Commit`, or a `Perform` where an effect is asked for: perform it, and step
+    again with it appended to *performed*. Failure holds a violation, and nothing changes.
+    """
+    stepped = take(system, event, record, now=now, performed=performed)
+    match stepped:
+        case Commit() | Perform():
+            return Success(stepped)
+        case (
+            ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
+        ):
+            return Failure(stepped)
+
+
+def take(
+    system: System,
+    event: Event[Any],
+    record: Record | None,
+    *,
+    now: datetime,
+    performed: Sequence[Performed] = (),
+) -> Stepped:
+    """Take one step, as a plain union: what `step` is to users, this is to the interpreters."""
+    match admit(system, event):
+        case EventHandler() as handler:
+            return _answer(system, handler, event, now, performed)
+        case Resumable() as handler:
+            return _resume(system, handler, event, record, now, performed)
+        case violation:
+            return violation
+
+
+def _answer(
+    system: System,
+    handler: EventHandler[Any],
+    event: Event[Any],
+    now: datetime,
+    performed: Sequence[Performed],
+) -> Stepped:
+    admitted = admit_event(handler, event)
+    if not isinstance(admitted, Admitted):
+        return admitted
+    function = handler.functions[admitted.contract.version]
+    replied = reply(function, admitted.event, performed, stack=system.stacks)
+    if not isinstance(replied, tuple):
+        return replied
+    return seal_answer(handler, admitted, replied, now)
+
+
+def _resume(
+    system: System,
+    handler: Resumable[Any],
+    event: Event[Any],
+    record: Record | None,
+    now: datetime,
+    performed: Sequence[Performed],
+) -> Stepped:
+    subject = admit_subject(event)
+    if not isinstance(subject, Subject):
+        return subject
+    gate = _gate(handler, event, subject, record)
+    if gate is not None:
+        return gate
+    admitted = admit_turn(handler, event)
+    if not isinstance(admitted, Admitted):
+        return admitted
+    # Checked after the payload: an event that fits no contract is refused even when nobody waits.
+    if record is not None and record.status == "done":
+        return _unchanged(handler, event, record, "late", "the workflow is done")
+    function = handler.functions.get(subject.orchestrator.version)
+    if function is None:
+        known = ", ".join(handler.contract.sorted_versions)
+        issue = Issue("subject.orchestrator.version", known, subject.orchestrator.version)
+        return ConfigViolation(f"{handler.source} has no such version", issue)
+    awaited = _awaited(record, admitted.event)
+    turn = _turn(handler, admitted.event, record, awaited)
+    if not isinstance(turn, Turn):
+        return turn
+    replied = reply(function, turn, performed, stack=system.stacks)
+    if not isinstance(replied, tuple):
+        return replied
+    return seal_turn(handler, admitted, subject, record, awaited, replied, now)
+
+
+def _gate(
+    handler: Resumable[Any], event: Event[Any], subject: Subject, record: Record | None
+) -> Commit | Violation | None:
+    """Turn away what no turn may see: None lets the event pass."""
+    if subject.orchestrator.name != handler.source:
+        note = f"the subject belongs to {subject.orchestrator.name}"
+        return _unchanged(handler, event, None, "foreign", note)
+    begins = event.type == handler.source
+    if record is None:
+        if begins:
+            return None
+        return _unchanged(handler, event, None, "stray", "no such workflow has begun")
+    if _was_seen(record, event, begins=begins):
+        return _unchanged(handler, event, record, "seen", "the workflow has consumed it before")
+    if record.status == "failed":
+        why = "for a reason unknown" if record.failure is None else record.failure.message
+        return _unchanged(handler, event, record, "halted", f"the workflow failed: {why}")
+    if begins:
+        issue = Issue("subject", "a subject of its own", f"that of event {record.init!r}")
+        return ExecutionViolation("the workflow has begun already", issue)
+    return None
+
+
+def _was_seen(record: Record, event: Event[Any], *, begins: bool) -> bool:
+    """Notice a redelivery by what the record itself tells (B05, B06); the inbox knows the rest."""
+    if begins:
+        return event.id == record.init
+    return any(
+        event.id == reply.id and event.source == reply.source
+        for reply in record.awaited.get(event.parentid or "", ())
+    )
+
+
+def _unchanged(
+    handler: Resumable[Any], event: Event[Any], record: Record | None, outcome: Outcome, note: str
+) -> Commit:
+    return Commit(
+        handler=handler.source,
+        event=event,
+        outcome=outcome,
+        expected=0 if record is None else record.revision,
+        logs=(Log("warning", f"event {event.id} changes nothing: {note}"),),
+        note=note,
+    )
+
+
+def _awaited(record: Record | None, event: Event[Any]) -> Mapping[str, tuple[Event[Any], ...]]:
+    """File the event under the request that it answers (F165)."""
+    if record is None:
+        return {}
+    if event.parentid is None or event.parentid not in record.awaited:
+        return record.awaited
+    return {**record.awaited, event.parentid: (*record.awaited[event.parentid], event)}
+
+
+def _turn(
+    handler: Resumable[Any],
+    event: Event[Any],
+    record: Record | None,
+    awaited: Mapping[str, tuple[Event[Any], ...]],
+) -> Turn[Any] | Violation:
+    state: Any = None if record is None else record.state
+    if state is not None and handler.state is not None:
+        state = handler.state.read(state, "state")
+        if isinstance(state, Issues):
+            return ExecutionViolation(f"what {handler.source} remembers does not fit", state)
+    begins = event.type == handler.source
+    replies = []
+    for reply_ in (each for replied in awaited.values() for each in replied):
+        admitted = admit_turn(handler, reply_)
+        # A reply was admitted when it came; it may have gone stale under a changed contract.
+        replies.append(admitted.event if isinstance(admitted, Admitted) else reply_)
+    return Turn(
+        event=event,
+        state=state,
+        collected=collected(replies),
+        record=record,
+        input=event if begins else None,
+        service=None if begins else event,
+    )

@@ -1,0 +1,159 @@
+"""Reply: what a handler's function answers, made into commands."""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from returns.pipeline import is_successful
+from returns.result import Result
+
+from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
+from arvo.core.issue import Issue
+from arvo.core.violation import (
+    ConfigViolation,
+    ContractViolation,
+    ExecutionViolation,
+    TransactionViolation,
+    Violated,
+    Violation,
+)
+from arvo.handlers.effect import Effects, Perform, Performed
+
+# What a handler may return; a `Result` of these as well.
+Commands: TypeAlias = Command | Sequence[Command] | None
+Reply: TypeAlias = Commands | Result[Any, Any] | Effects[Any]
+
+# A turn that says more is a loop that does not end.
+COMMANDS_MAX: Final = 10_000
+EFFECTS_MAX: Final = 1_000
+
+Replied: TypeAlias = tuple[Command, ...] | Perform[Any] | Violation
+
+
+def reply(
+    function: Callable[..., Any], argument: object, performed: Sequence[Performed], *, stack: bool
+) -> Replied:
+    """Run a handler's function on its event or turn.
+
+    *performed* are the effects that were performed so far, in order: a generator is run from its
+    beginning and given their results. So a step is a function of its arguments, and the same effect
+    asked for twice is the same question. An exception that escapes becomes a `Fail`, with its
+    *stack* where asked for; `Violated` becomes its violation.
+    """
+    try:
+        returned = function(argument)
+        if isinstance(returned, Generator):
+            returned = _played(returned, performed)
+            if isinstance(returned, Perform):
+                return returned
+        return _commands(returned)
+    except Violated as violated:
+        return violated.violation
+    except Exception as error:  # noqa: BLE001 - tier 2 is defined as whatever escapes (F097)
+        return (Fail.of(error, stack=stack),)
+
+
+def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed]) -> Any:
+    """Give the generator the results so far; return the next effect, or what it returned."""
+    try:
+        wanted = _perform(next(generator))
+        for position, done in enumerate(performed):
+            if (wanted.function, wanted.args) != (done.effect.function, done.effect.args):
+                issue = Issue(f"effects[{position}]", str(done.effect), str(wanted))
+                raise Violated(
+                    ExecutionViolation("the handler asks for another effect than before", issue)
+                )
+            if done.error is not None:
+                wanted = _perform(generator.throw(done.error))
+            else:
+                wanted = _perform(generator.send(done.value))
+        if len(performed) >= EFFECTS_MAX:
+            issue = Issue("effects", f"at most {EFFECTS_MAX} in one step", str(wanted))
+            raise Violated(ExecutionViolation("the handler does not come to an end", issue))
+        return wanted
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        # A `finally` of the handler's own may ask for one more effect; nobody performs it any more.
+        with suppress(RuntimeError):
+            generator.close()
+
+
+def _perform(wanted: object) -> Perform[Any]:
+    if isinstance(wanted, Perform):
+        return wanted
+    issue = Issue("yield", "an effect, by `yield from call(...)`", _shown(wanted))
+    raise Violated(ExecutionViolation("the handler yields what nobody can perform", issue))
+
+
+def _commands(returned: object) -> tuple[Command, ...]:
+    match returned:
+        case None:
+            return ()
+        case Emit() | Persist() | Complete() | Fail() | Violate() | Log():
+            return (returned,)
+        case Result():
+            return _from_result(returned)
+        case str() | bytes():
+            raise _not_a_command("return", returned)
+        case Iterable():
+            return _each(returned)
+        case _:
+            raise _not_a_command("return", returned)
+
+
+def _each(returned: Iterable[object]) -> tuple[Command, ...]:
+    commands: list[Command] = []
+    for position, item in enumerate(returned):
+        if not isinstance(item, Emit | Persist | Complete | Fail | Violate | Log):
+            raise _not_a_command(f"return[{position}]", item)
+        if position >= COMMANDS_MAX:
+            issue = Issue("return", f"at most {COMMANDS_MAX} commands", "more")
+            raise Violated(ExecutionViolation("the handler does not come to an end", issue))
+        commands.append(item)
+    return tuple(commands)
+
+
+def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
+    if is_successful(result):
+        return _commands(result.unwrap())
+    match result.failure():
+        case Fail() | Violate() as command:
+            return (command,)
+        case Violated(violation=violation):
+            return (Violate(violation),)
+        case (
+            ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
+        ) as violation:
+            return (Violate(violation),)
+        case Exception() as error:
+            return (Fail.of(error),)
+        case other:
+            return (Fail(str(other)),)
+
+
+def _not_a_command(path: str, got: object) -> Violated:
+    expected = "commands: Emit, Persist, Complete, Fail, Violate, Log"
+    return Violated(
+        ExecutionViolation("the handler returns no command", Issue(path, expected, _shown(got)))
+    )
+
+
+def _shown(value: object) -> str:
+    text = f"{value!r} ({type(value).__name__})"
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:
+    """Let `Violate` and `Fail` speak alone: what a turn wants beside them is not carried out.
+
+    All or nothing, as with an exception after half the work (F098); `Log` is kept.
+
+    >>> settled((Emit({}), Fail("no")))
+    (Fail(reason='no', name='Fail', stack=None),)
+    """
+    for kind in (Violate, Fail):
+        for command in commands:
+            if isinstance(command, kind):
+                return (*(each for each in commands if isinstance(each, Log)), command)
+    return commands

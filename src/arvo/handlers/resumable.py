@@ -1,0 +1,107 @@
+"""Resumable: a workflow written as a function of what happened and what it remembers."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeAlias, TypeVar, final
+
+from attrs import field, frozen
+
+from arvo.core.domain import DomainRule
+from arvo.core.event import Event
+from arvo.core.payload import Payload
+from arvo.core.record import Record
+from arvo.core.shapes import OrchestratorContract
+from arvo.core.versioned import VersionedContract
+from arvo.handlers.event_handler import CONTEXT, as_rules, check_versions
+from arvo.handlers.reply import Reply
+from arvo.handlers.services import check_services
+
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+LOCAL: Final[tuple[DomainRule, ...]] = (None,)
+
+
+@final
+@frozen(kw_only=True)
+class Turn(Generic[S_co]):
+    """What a workflow's function sees: one event, and what it remembers (reference F160).
+
+    *event*: what happened; `match turn.event.data` tells which. *state*: what was persisted last,
+    None before the first `Persist` (say `Turn[OrderState | None]` where types should remind you).
+    *collected*: the replies to what it asked for last, by event type, this one included. *record*:
+    all that is remembered, None in the first turn. *input*: the event, where it is the one that
+    began the workflow. *service*: the event, where it is a service's reply.
+    """
+
+    event: Event[Any]
+    state: S_co
+    collected: Mapping[str, tuple[Event[Any], ...]]
+    record: Record | None
+    input: Event[Any] | None
+    service: Event[Any] | None
+
+
+TurnFunction: TypeAlias = Callable[[Turn[S]], Reply]
+
+
+@final
+@frozen(kw_only=True)
+class WorkflowDomains:
+    """Where a workflow's events go when a command names no domain (reference F154)."""
+
+    services: tuple[DomainRule, ...] = field(default=LOCAL, converter=as_rules)
+    complete: tuple[DomainRule, ...] = field(default=CONTEXT, converter=as_rules)
+    system_error: tuple[DomainRule, ...] = field(default=CONTEXT, converter=as_rules)
+
+
+@final
+@frozen(init=False)
+class Resumable(Generic[S]):
+    """Functions that carry a workflow on, turn by turn, one for each version (reference F158).
+
+    *functions* map each version of the orchestrator's contract to a function from a `Turn` to
+    commands. *services*: one version each of the contracts it asks (unique, not its own, F132).
+    *state*: the class of what it persists; without one, any JSON. A workflow stays on the version
+    that its subject names (F164).
+    """
+
+    contract: OrchestratorContract[Any, Any]
+    functions: Mapping[str, TurnFunction[Any]]
+    services: tuple[VersionedContract[Any], ...]
+    state: Payload[S] | None
+    executionunits: float
+    domains: WorkflowDomains
+
+    def __init__(
+        self,
+        contract: OrchestratorContract[Any, Any],
+        functions: Mapping[str, TurnFunction[S]],
+        *,
+        services: Sequence[VersionedContract[Any]] = (),
+        state: type[S] | None = None,
+        executionunits: float = 0,
+        domains: WorkflowDomains = WorkflowDomains(),
+    ) -> None:
+        check_versions(contract, functions)
+        check_services(contract, services)
+        self.__attrs_init__(
+            contract,
+            dict(functions),
+            tuple(services),
+            None if state is None else Payload.of(state),
+            executionunits,
+            domains,
+        )
+
+    @property
+    def source(self) -> str:
+        """The address it answers at, and the source of its events: `arvo.orc.{name}`."""
+        return self.contract.type
+
+
+def collected(replies: Iterable[Event[Any]]) -> Mapping[str, tuple[Event[Any], ...]]:
+    """Group replies by their type (reference F166)."""
+    grouped: dict[str, list[Event[Any]]] = {}
+    for event in replies:
+        grouped.setdefault(event.type, []).append(event)
+    return {name: tuple(events) for name, events in grouped.items()}

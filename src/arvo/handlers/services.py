@@ -1,0 +1,43 @@
+"""Services: the contracts that a workflow asks, and which of them an event belongs to."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from arvo.core.contract import Contract
+from arvo.core.issue import Issue
+from arvo.core.versioned import VersionedContract
+from arvo.core.violation import ConfigViolation, Violated
+
+
+def check_services(contract: Contract[Any], services: Sequence[VersionedContract[Any]]) -> None:
+    """Refuse a service listed twice, in two versions, or that is the workflow itself (F132)."""
+    issues: list[Issue] = []
+    seen: dict[str, str] = {}
+    for position, service in enumerate(services):
+        path = f"services[{position}]"
+        if service.uri == contract.uri:
+            issues.append(Issue(path, "another contract than the workflow's own", service.uri))
+        elif service.uri in seen:
+            got = f"{service.uri} in {seen[service.uri]} and {service.version}"
+            issues.append(Issue(path, "one version of each contract", got))
+        seen.setdefault(service.uri, service.version)
+    if issues:
+        raise Violated(ConfigViolation(f"the services of {contract.uri} do not fit", tuple(issues)))
+
+
+def asked(
+    services: Sequence[VersionedContract[Any]], event_type: str
+) -> VersionedContract[Any] | None:
+    """Find the service that takes events of this type."""
+    return next((each for each in services if each.type == event_type), None)
+
+
+def answering(
+    services: Sequence[VersionedContract[Any]], event_type: str
+) -> tuple[VersionedContract[Any], ...]:
+    """Find the services that answer with this type: a reply of theirs, or their system error."""
+    return tuple(
+        each
+        for each in services
+        if event_type in each.emitted or event_type == each.system_error_type
+    )
