@@ -1,1 +1,102 @@
 """Arvo: event handlers and durable workflows as pure functions."""
+
+from returns.result import Failure, Result, Success
+
+from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
+from arvo.core.commit import Commit
+from arvo.core.constraint import Format, Pattern
+from arvo.core.contract import Contract
+from arvo.core.domain import Domain
+from arvo.core.event import Event
+from arvo.core.fault import SystemFault
+from arvo.core.identity import Managed, ManagedId
+from arvo.core.issue import Issue
+from arvo.core.record import Record
+from arvo.core.shapes import OrchestratorContract, SimpleContract
+from arvo.core.stamp import Stamp, stamping
+from arvo.core.subject import Subject
+from arvo.core.terms import Version, Workflow
+from arvo.core.version import Dataschema
+from arvo.core.versioned import VersionedContract, VersionedWorkflow
+from arvo.core.violation import (
+    ConfigViolation,
+    ContractViolation,
+    ExecutionViolation,
+    TransactionViolation,
+    Violated,
+    Violation,
+)
+from arvo.engine.decide import decide
+from arvo.engine.run import run
+from arvo.engine.step import step
+from arvo.engine.system import System
+from arvo.engine.trace import Trace
+from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
+from arvo.handlers.event_handler import EventHandler, HandlerDomains
+from arvo.handlers.reply import Commands
+from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
+from arvo.interpreters.memory import MemoryBackend
+from arvo.interpreters.ports import Backend, DeadLetter
+from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.stats import Stats
+
+__all__ = [
+    "Backend",
+    "Command",
+    "Commands",
+    "Commit",
+    "Complete",
+    "ConfigViolation",
+    "Contract",
+    "ContractViolation",
+    "Dataschema",
+    "DeadLetter",
+    "Domain",
+    "Effects",
+    "Emit",
+    "Event",
+    "EventHandler",
+    "ExecutionViolation",
+    "Fail",
+    "Failure",
+    "Format",
+    "HandlerDomains",
+    "Issue",
+    "Log",
+    "Managed",
+    "ManagedId",
+    "MemoryBackend",
+    "OrchestratorContract",
+    "Pattern",
+    "Perform",
+    "Performed",
+    "Persist",
+    "Record",
+    "Result",
+    "Resumable",
+    "Retry",
+    "Runtime",
+    "SimpleContract",
+    "Stamp",
+    "Stats",
+    "Subject",
+    "Success",
+    "System",
+    "SystemFault",
+    "Trace",
+    "TransactionViolation",
+    "Turn",
+    "Version",
+    "VersionedContract",
+    "VersionedWorkflow",
+    "Violate",
+    "Violated",
+    "Violation",
+    "Workflow",
+    "WorkflowDomains",
+    "call",
+    "decide",
+    "run",
+    "stamping",
+    "step",
+]

@@ -1,0 +1,1 @@
+"""interpreters: who carries it out."""

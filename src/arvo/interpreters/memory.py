@@ -1,0 +1,267 @@
+"""Memory: the shortest true backend; what it holds ends with the process."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, TypeAlias, final
+
+from attrs import define, evolve, field
+
+from arvo.core.commit import Commit
+from arvo.core.record import Record
+from arvo.engine.route import Inside
+from arvo.interpreters.ports import (
+    Applied,
+    Committed,
+    Conflict,
+    DeadLetter,
+    Delivery,
+    Depth,
+    Post,
+    Seen,
+    lane_of,
+)
+
+# Events that may be under way before `send` waits.
+QUEUE_MAX: Final = 10_000
+# Dead letters, finished workflows and consumed events that are remembered: memory is all there is,
+# so the oldest make way. A redelivery comes soon or never.
+DEAD_LETTERS_MAX: Final = 100_000
+FINISHED_MAX: Final = 100_000
+SEEN_MAX: Final = 100_000
+
+Identity: TypeAlias = tuple[str, str, str, str]
+
+
+@define
+class _Lane:
+    """What waits for one destination, and who waits for it."""
+
+    ready: deque[Delivery] = field(factory=deque)
+    takers: deque["asyncio.Future[None]"] = field(factory=deque)
+
+
+@final
+@define
+class MemoryBackend:
+    """Records, queues and dead letters in dicts, for one process and one event loop.
+
+    *queue_max*: how many events may be under way before `send` waits. Nothing survives the process.
+
+    No operation that changes anything awaits in its middle: that is what makes it all or nothing.
+    """
+
+    queue_max: int = QUEUE_MAX
+    _records: dict[str, Record] = field(factory=dict, init=False)
+    _finished: deque[str] = field(factory=deque, init=False)
+    _seen: dict[Identity, None] = field(factory=dict, init=False)
+    _letters: dict[str, DeadLetter] = field(factory=dict, init=False)
+    _lanes: dict[str, _Lane] = field(factory=dict, init=False)
+    # Keys that somebody works on, each with the deliveries that wait for their turn.
+    _busy: dict[str, deque[Delivery]] = field(factory=dict, init=False)
+    _delayed: dict[int, asyncio.TimerHandle] = field(factory=dict, init=False)
+    _under_way: int = field(default=0, init=False)
+    _taken: int = field(default=0, init=False)
+    _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
+    _resting: list["asyncio.Future[None]"] = field(factory=list, init=False)
+
+    async def send(self, post: Post) -> None:
+        """Take an event from outside; waits while `queue_max` events are under way."""
+        while self._under_way >= self.queue_max:
+            await _wait_in(self._senders)
+        self._begin(post)
+
+    async def receive(self, lane: str) -> Delivery:
+        """Hand out the next delivery of a lane whose key nobody works on."""
+        waiting = self._lanes.setdefault(lane, _Lane())
+        while True:
+            while waiting.ready:
+                delivery = waiting.ready.popleft()
+                if self._claim(delivery):
+                    self._taken += 1
+                    return delivery
+            await _wait_in(waiting.takers)
+
+    async def load(self, subject: str) -> Record | None:
+        """Give what is remembered of a workflow."""
+        return self._records.get(subject)
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        posts: Sequence[Post],
+        letters: Sequence[DeadLetter],
+    ) -> Applied:
+        """Apply a commit, send what follows and settle the delivery."""
+        identity = _identity(commit)
+        if identity in self._seen:
+            self._settle(delivery)
+            return Seen()
+        if commit.record is not None:
+            before = self._records.get(commit.record.subject)
+            revision = 0 if before is None else before.revision
+            if revision != commit.expected:
+                return Conflict(revision)
+            self._remember(commit.record)
+        self._seen[identity] = None
+        _keep_newest(self._seen, SEEN_MAX)
+        for post in posts:
+            self._begin(post)
+        for letter in letters:
+            self._keep(letter)
+        self._settle(delivery)
+        return Committed()
+
+    async def done(self, delivery: Delivery) -> None:
+        """Settle a delivery that changed nothing of ours."""
+        self._settle(delivery)
+
+    async def again(self, delivery: Delivery, delay: float) -> None:
+        """Hand a delivery out again after *delay* seconds."""
+        self._release(delivery)
+        self._taken -= 1
+        retried = evolve(delivery, attempt=delivery.attempt + 1)
+        number = id(retried)
+
+        def due() -> None:
+            del self._delayed[number]
+            self._put(retried)
+
+        self._delayed[number] = asyncio.get_running_loop().call_later(delay, due)
+
+    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+        """Settle a delivery as a dead letter."""
+        self._keep(letter)
+        if delivery is not None:
+            self._settle(delivery)
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """List the dead letters, oldest first."""
+        return tuple(self._letters.values())
+
+    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
+        """Take a dead letter out and send *posts* instead."""
+        if self._letters.pop(id, None) is None:
+            return False
+        for post in posts:
+            self._begin(post)
+        return True
+
+    async def depth(self) -> Depth:
+        """Say how much is under way."""
+        delayed = len(self._delayed)
+        return Depth(
+            ready=self._under_way - self._taken - delayed, taken=self._taken, delayed=delayed
+        )
+
+    async def rest(self) -> None:
+        """Wait until nothing is under way."""
+        while self._under_way:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._resting.append(waiter)
+            await waiter
+
+    async def close(self) -> None:
+        """Stop the clocks of what is delayed."""
+        for timer in self._delayed.values():
+            timer.cancel()
+        self._delayed.clear()
+
+    def _begin(self, post: Post) -> None:
+        self._under_way += 1
+        self._put(Delivery(post, 1))
+
+    def _put(self, delivery: Delivery, *, first: bool = False) -> None:
+        lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
+        if first:
+            lane.ready.appendleft(delivery)
+        else:
+            lane.ready.append(delivery)
+        _wake_one(lane.takers)
+
+    def _claim(self, delivery: Delivery) -> bool:
+        """Take the delivery's key; where somebody has it, the delivery waits for its turn."""
+        key = _key_of(delivery)
+        if key is None:
+            return True
+        queue = self._busy.get(key)
+        if queue is None:
+            self._busy[key] = deque()
+            return True
+        # The first of the queue has been promised the key by `_release`.
+        if queue and queue[0] is delivery:
+            queue.popleft()
+            return True
+        queue.append(delivery)
+        return False
+
+    def _release(self, delivery: Delivery) -> None:
+        """Give the delivery's key to the one that has waited longest."""
+        key = _key_of(delivery)
+        if key is None:
+            return
+        queue = self._busy[key]
+        if queue:
+            self._put(queue[0], first=True)
+        else:
+            del self._busy[key]
+
+    def _settle(self, delivery: Delivery) -> None:
+        self._release(delivery)
+        self._taken -= 1
+        self._under_way -= 1
+        if self._under_way < self.queue_max:
+            _wake_one(self._senders)
+        if not self._under_way:
+            for waiter in self._resting:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._resting.clear()
+
+    def _remember(self, record: Record) -> None:
+        self._records[record.subject] = record
+        if record.status == "done":
+            self._finished.append(record.subject)
+            if len(self._finished) > FINISHED_MAX:
+                self._records.pop(self._finished.popleft(), None)
+
+    def _keep(self, letter: DeadLetter) -> None:
+        self._letters[letter.id] = letter
+        _keep_newest(self._letters, DEAD_LETTERS_MAX)
+
+
+def _identity(commit: Commit) -> Identity:
+    """Name a consumption: this handler, this event (by source and id), this subject."""
+    event = commit.event
+    return commit.handler, event.source, event.id, event.subject
+
+
+def _key_of(delivery: Delivery) -> str | None:
+    to = delivery.post.to
+    return to.key if isinstance(to, Inside) else None
+
+
+def _keep_newest(kept: dict[Identity, None] | dict[str, DeadLetter], most: int) -> None:
+    if len(kept) > most:
+        kept.pop(next(iter(kept)))  # type: ignore[call-overload]
+
+
+async def _wait_in(queue: deque["asyncio.Future[None]"]) -> None:
+    """Wait to be woken; one that is cancelled just then wakes the next in its place."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    queue.append(waiter)
+    try:
+        await waiter
+    except asyncio.CancelledError:
+        if waiter.done() and not waiter.cancelled():
+            _wake_one(queue)
+        raise
+
+
+def _wake_one(queue: deque["asyncio.Future[None]"]) -> None:
+    while queue:
+        waiter = queue.popleft()
+        if not waiter.done():
+            waiter.set_result(None)
+            return

@@ -1,0 +1,186 @@
+"""Ports: what a backend must do, and the words that it answers with."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias, final
+
+from attrs import frozen
+
+from arvo.core.commit import Commit
+from arvo.core.event import Event
+from arvo.core.record import Record
+from arvo.engine.route import Home, Inside, Outside
+
+# Where a backend delivers; an event for nobody never gets that far, it is buried at once.
+Reachable: TypeAlias = Inside | Outside | Home
+
+
+@final
+@frozen
+class Post:
+    """An event on its way to where it goes."""
+
+    event: Event[Any]
+    to: Reachable
+
+
+@final
+@frozen
+class Delivery:
+    """A post that was handed out, for the *attempt*-th time (1 is the first).
+
+    It stays with the backend until it is settled by `commit`, `done`, `again` or `bury`. *token* is
+    the backend's own way to know it.
+    """
+
+    post: Post
+    attempt: int
+    token: object = None
+
+
+@final
+@frozen(kw_only=True)
+class DeadLetter:
+    """An event that nobody could take, kept for an operator.
+
+    *id* names the letter; *at* is when it was buried (RFC 3339), *attempts* how often it was tried.
+    *to* is where it was going, None where nobody has its address.
+    """
+
+    id: str
+    event: Event[Any]
+    reason: str
+    attempts: int
+    at: str
+    to: Reachable | None = None
+
+
+@final
+@frozen
+class Committed:
+    """The commit is applied, and its events are on their way."""
+
+
+@final
+@frozen
+class Conflict:
+    """The record has moved on: load it and step again. *revision* is what the store holds."""
+
+    revision: int
+
+
+@final
+@frozen
+class Seen:
+    """The event was consumed before: nothing is applied a second time."""
+
+
+Applied: TypeAlias = Committed | Conflict | Seen
+
+
+@final
+@frozen(kw_only=True)
+class Depth:
+    """How much a backend holds: *ready* to be handed out, *taken* and not settled, *delayed*."""
+
+    ready: int = 0
+    taken: int = 0
+    delayed: int = 0
+
+    @property
+    def total(self) -> int:
+        """Everything that is not at rest."""
+        return self.ready + self.taken + self.delayed
+
+
+class Unavailable(Exception):
+    """The store or broker cannot be reached now: wait, and try again. Nothing was lost."""
+
+
+class Corrupt(Exception):
+    """The store holds what no version of ours wrote: stop, and call a person."""
+
+
+class Backend(Protocol):
+    """Keeps records and delivers events; a step's commit is applied whole or not at all.
+
+    Whatever `send`, `commit` and `bury` have taken survives what the backend promises to survive.
+    Posts of one `Inside.key` are handed out one at a time, in the order they came; others in the
+    order they came as well, to as many takers as ask. Read `arvo.interpreters.memory` before you
+    write one. Operations raise `Unavailable` where waiting helps and `Corrupt` where it does not,
+    nothing else.
+    """
+
+    async def send(self, post: Post) -> None:
+        """Take an event from outside. Waits while the queue is full: backpressure, not loss."""
+        ...
+
+    async def receive(self, lane: str) -> Delivery:
+        """Hand out the next post of a lane (see `lane_of`); waits for one."""
+        ...
+
+    async def load(self, subject: str) -> Record | None:
+        """Give what is remembered of a workflow."""
+        ...
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        posts: Sequence[Post],
+        letters: Sequence[DeadLetter],
+    ) -> Applied:
+        """Apply a commit, send *posts*, bury *letters* and settle *delivery*, all or nothing.
+
+        Refused as `Conflict` where the record's revision is not the commit's `expected`, as `Seen`
+        where this handler has consumed this event for this subject before; `Seen` settles,
+        `Conflict` does not.
+        """
+        ...
+
+    async def done(self, delivery: Delivery) -> None:
+        """Settle a delivery that changed nothing of ours: it went out."""
+        ...
+
+    async def again(self, delivery: Delivery, delay: float) -> None:
+        """Settle a delivery to be handed out again after *delay* seconds; its key may go on."""
+        ...
+
+    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+        """Settle a delivery, if there is one, as a dead letter."""
+        ...
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """List the dead letters, oldest first."""
+        ...
+
+    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the letter's name
+        """Take a dead letter out and send *posts*, all or nothing; False: no such letter."""
+        ...
+
+    async def depth(self) -> Depth:
+        """Say how much is under way."""
+        ...
+
+    async def rest(self) -> None:
+        """Wait until nothing is under way."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; nobody receives any more."""
+        ...
+
+
+def lane_of(to: Reachable) -> str:
+    """Name the lane that a destination's posts wait in: one for each handler and each domain."""
+    match to:
+        case Inside(address=address):
+            return address
+        case Outside():
+            return OUTSIDE
+        case Home():
+            return HOME
+
+
+# Lanes beside the handlers' addresses; no address looks like these (F007).
+OUTSIDE = "(outside)"
+HOME = "(home)"

@@ -1,0 +1,242 @@
+"""Runtime: a system on a backend, for real."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self, final
+
+from attrs import evolve
+
+from arvo.core.event import Event
+from arvo.core.issue import Issue
+from arvo.core.record import Record
+from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated, Violation
+from arvo.engine.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.system import System
+from arvo.handlers.effect import Retry
+from arvo.interpreters.clock import utc_now
+from arvo.interpreters.connect import connect
+from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable
+from arvo.interpreters.stats import Stats
+from arvo.interpreters.worker import Listener, Worker
+
+# Deliveries that one handler works on at a time, where nothing else is said.
+PREFETCH: Final = 16
+# Tries before an event for which waiting may help is buried.
+PATIENCE: Final = Retry(attempts=5, delay=0.05, factor=2.0, jitter=0.5, longest=30.0)
+# How long `request` waits and a stop lets handlers finish, where nothing else is said.
+TIMEOUT_SECONDS: Final = 30.0
+
+
+@final
+class Runtime:
+    """Delivers events to the handlers of a system, and what they emit to where it goes.
+
+    *backend*: a URL (`memory:`) or a `Backend`. *prefetch*: how many deliveries each handler works
+    on at a time, one number or one for each address. *retry*: what happens where waiting may help,
+    before an event is buried. *now*: the clock. Use it as `async with Runtime(system) as runtime`;
+    leaving finishes what is in hand and takes nothing new.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        backend: str | Backend = "memory:",
+        *,
+        prefetch: int | Mapping[str, int] = PREFETCH,
+        retry: Retry = PATIENCE,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.system = system
+        self._backend = connect(backend)
+        self._prefetch = prefetch
+        self._requests: dict[str, asyncio.Future[Event[Any]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stats = Stats()
+        self._worker = Worker(
+            system=system,
+            backend=self._backend,
+            retry=retry,
+            now=now,
+            stats=self._stats,
+            listeners={},
+            answered=self._answered,
+            refused=self._refused,
+        )
+
+    async def __aenter__(self) -> Self:
+        for lane in (*self.system.addresses, OUTSIDE, HOME):
+            for number in range(self._prefetch_of(lane)):
+                self._tasks.add(
+                    asyncio.create_task(self._worker.work(lane), name=f"arvo {lane} {number}")
+                )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def stop(self, timeout: float = TIMEOUT_SECONDS) -> None:
+        """Take nothing new, finish what is in hand, and close the backend.
+
+        What is not finished after *timeout* seconds is cancelled: it was not committed, so a
+        backend that survives delivers it again.
+        """
+        self._worker.stopping = True
+        for task in self._worker.idle:
+            task.cancel()
+        working = self._tasks - self._worker.idle
+        if working:
+            _, late = await asyncio.wait(working, timeout=timeout)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for id_, waiting in self._requests.items():
+            if not waiting.done():
+                said = f"the runtime stopped before event {id_!r} was answered"
+                waiting.set_exception(ConnectionAbortedError(said))
+        await self._backend.close()
+
+    async def send(self, event: Event[Any]) -> None:
+        """Take an event from outside; when this returns, it is the backend's.
+
+        Waits while the queue is full. Raises `Violated` where nobody has its address.
+        """
+        self._check_running()
+        await self._backend.send(Post(event, self._reachable(event)))
+
+    async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
+        """Send an event and wait for its answer: the first event that goes back to whoever asked.
+
+        Raises `Violated` where the event is refused, and `TimeoutError`, which tells how far it
+        came, after *timeout* seconds; the work goes on all the same.
+        """
+        if event.id in self._requests:
+            issue = Issue("id", "an id that nobody waits for yet", repr(event.id))
+            raise Violated(ExecutionViolation("this event is being requested already", issue))
+        waiting: asyncio.Future[Event[Any]] = asyncio.get_running_loop().create_future()
+        self._requests[event.id] = waiting
+        try:
+            async with asyncio.timeout(timeout):
+                await self.send(event)
+                return await waiting
+        except TimeoutError:
+            raise TimeoutError(await self._how_far(event, timeout)) from None
+        finally:
+            del self._requests[event.id]
+
+    def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
+        """Hand the events that leave by *domain* to a function; None takes those of all others.
+
+        Used as a decorator, which leaves the function as it was. It may be `async`. An event counts
+        as gone when the function returns; when it raises, the event is handed out again by the
+        retry policy, and buried in the end. What comes back goes in by `send`.
+        """
+
+        def listen(listener: Listener) -> Listener:
+            if domain in self._worker.listeners:
+                issue = Issue("domain", "one listener for each domain", repr(domain))
+                raise Violated(ConfigViolation("somebody listens to this domain already", issue))
+            self._worker.listeners[domain] = listener
+            return listener
+
+        return listen
+
+    async def drain(self, timeout: float | None = None) -> Stats:
+        """Wait until nothing is under way, and say what became of everything.
+
+        Raises `TimeoutError` with the depth of the queues after *timeout* seconds.
+        """
+        self._check_running()
+        resting = asyncio.create_task(self._backend.rest())
+        try:
+            await asyncio.wait(
+                {resting, *self._tasks}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            self._check_running()
+            if not resting.done():
+                raise TimeoutError(f"not at rest after {timeout} s: {await self._backend.depth()}")
+        finally:
+            resting.cancel()
+        return self.stats()
+
+    def stats(self) -> Stats:
+        """Say what became of the events so far."""
+        return evolve(self._stats)
+
+    async def record(self, subject: str) -> Record | None:
+        """Give what is remembered of a workflow."""
+        return await self._backend.load(subject)
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """List the events that nobody could take, oldest first."""
+        return await self._backend.dead_letters()
+
+    async def retry(self, id: str) -> None:  # noqa: A002 - the letter's name
+        """Send a dead letter's event again; raises `Violated` where there is no such letter."""
+        letter = next((each for each in await self.dead_letters() if each.id == id), None)
+        if letter is None:
+            raise _no_letter(id)
+        to = letter.to or self._reachable(letter.event)
+        if not await self._backend.unbury(id, [Post(letter.event, to)]):
+            raise _no_letter(id)
+
+    async def drop(self, id: str) -> None:  # noqa: A002 - the letter's name
+        """Forget a dead letter; raises `Violated` where there is no such letter."""
+        if not await self._backend.unbury(id, []):
+            raise _no_letter(id)
+
+    def _reachable(self, event: Event[Any]) -> Reachable:
+        match route(self.system, event, None):
+            case Inside() | Outside() | Home() as to:
+                return to
+            case Nowhere():
+                known = ", ".join(self.system.addresses) or "none"
+                issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
+                raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))
+
+    def _prefetch_of(self, lane: str) -> int:
+        wanted = self._prefetch
+        number = wanted if isinstance(wanted, int) else wanted.get(lane, PREFETCH)
+        if number < 1:
+            issue = Issue("prefetch", "1 or more", repr(number))
+            raise Violated(ConfigViolation(f"{lane} would never be worked on", issue))
+        return number
+
+    def _check_running(self) -> None:
+        """Raise what broke a worker (a corrupt store): going on would hide it."""
+        if not self._tasks:
+            issue = Issue("runtime", "`async with Runtime(...)`", "one that is not running")
+            raise Violated(ConfigViolation("the runtime takes nothing now", issue))
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def _answered(self, event: Event[Any]) -> None:
+        waiting = self._requests.get(event.parentid or "")
+        if waiting is not None and not waiting.done():
+            waiting.set_result(event)
+
+    def _refused(self, event: Event[Any], violation: Violation) -> None:
+        waiting = self._requests.get(event.id)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(Violated(violation))
+
+    async def _how_far(self, event: Event[Any], timeout: float) -> str:
+        record = await self._backend.load(event.subject)
+        said = f"event {event.id!r} was not answered within {timeout} s"
+        if record is None:
+            return f"{said}; nothing is remembered of its subject"
+        open_ = [id_ for id_, replies in record.awaited.items() if not replies]
+        return f"{said}; its workflow is {record.status} and waits for answers to {open_}"
+
+
+def _no_letter(id_: str) -> Violated:
+    issue = Issue("id", "the id of a dead letter (see dead_letters)", repr(id_))
+    return Violated(ConfigViolation("there is no such dead letter", issue))

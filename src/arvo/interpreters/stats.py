@@ -1,0 +1,25 @@
+"""Stats: what became of the events that a runtime has seen since it started."""
+
+from typing import final
+
+from attrs import define
+
+
+@final
+@define
+class Stats:
+    """Counts of deliveries by what became of them; none is dropped without a count.
+
+    *handled*, *failed*: a handler answered, or failed with a system error. *seen*: consumed before.
+    *late*: for a workflow that is done. *dead*: buried with a reason. *left*: taken by a listener
+    of its domain. *answered*: went back to whoever asked. *retried*: handed out again.
+    """
+
+    handled: int = 0
+    failed: int = 0
+    seen: int = 0
+    late: int = 0
+    dead: int = 0
+    left: int = 0
+    answered: int = 0
+    retried: int = 0

@@ -1,0 +1,234 @@
+"""Worker: receives a delivery, takes the step, and commits what follows."""
+
+import asyncio
+import inspect
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final, TypeAlias, final
+
+from attrs import define, field
+
+from arvo.core.command import Log
+from arvo.core.commit import Commit
+from arvo.core.event import Event
+from arvo.core.violation import TransactionViolation, Violation
+from arvo.engine.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.step import take
+from arvo.engine.system import System
+from arvo.handlers.effect import Perform, Performed, Retry
+from arvo.interpreters.clock import fresh_stamp
+from arvo.interpreters.effects import perform
+from arvo.interpreters.ports import (
+    Backend,
+    Committed,
+    Conflict,
+    Corrupt,
+    DeadLetter,
+    Delivery,
+    Post,
+    Reachable,
+    Seen,
+    Unavailable,
+)
+from arvo.interpreters.stats import Stats
+
+logger: Final = logging.getLogger("arvo")
+
+Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
+
+# Lost races in a row before a delivery is handed back: whoever has the newest record wins sooner.
+CONFLICTS_MAX: Final = 10
+
+
+@final
+@define
+class Worker:
+    """What the tasks of a runtime share, and what each of them does.
+
+    *listeners* map domains to functions, None to the one that takes all others. *answered* takes an
+    event that went home; *refused* is told of an event that was buried for a violation.
+    """
+
+    system: System
+    backend: Backend
+    retry: Retry
+    now: Callable[[], datetime]
+    stats: Stats
+    listeners: dict[str | None, Listener]
+    answered: Callable[[Event[Any]], None]
+    refused: Callable[[Event[Any], Violation], None]
+    idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
+    stopping: bool = field(default=False, init=False)
+
+    async def work(self, lane: str) -> None:
+        """Take deliveries of a lane one after the other until the runtime stops."""
+        task = asyncio.current_task()
+        assert task is not None
+        while not self.stopping:
+            self.idle.add(task)
+            try:
+                delivery = await self.backend.receive(lane)
+            except Unavailable as error:
+                await self._pause(error)
+                continue
+            finally:
+                self.idle.discard(task)
+            await self._settle(delivery)
+
+    async def _settle(self, delivery: Delivery) -> None:
+        """Carry a delivery through; hand it back where waiting may help, and bury it in the end."""
+        try:
+            match delivery.post.to:
+                case Inside():
+                    await self._step(delivery)
+                case Outside() as to:
+                    await self._leave(delivery, to)
+                case Home():
+                    self.answered(delivery.post.event)
+                    await self.backend.done(delivery)
+                    self.stats.answered += 1
+        except Corrupt:
+            raise
+        except Exception as error:
+            # A backend's outage or a bug of ours: either way the event must not be lost.
+            if not isinstance(error, Unavailable):
+                logger.exception("event %s could not be carried through", delivery.post.event.id)
+            await self._later(delivery, f"{type(error).__name__}: {error}")
+
+    async def _step(self, delivery: Delivery) -> None:
+        """Take one step from load to commit; again with the newest record where a race was lost."""
+        event = delivery.post.event
+        for _ in range(CONFLICTS_MAX):
+            decided = await self._decide(delivery)
+            if not isinstance(decided, Commit):
+                await self._refuse(delivery, decided)
+                return
+            if decided.outcome in ("halted", "stray", "foreign"):
+                await self._bury(delivery, decided.note or decided.outcome)
+                return
+            posts, letters = self._routed(decided)
+            match await self.backend.commit(delivery, decided, posts, letters):
+                case Committed():
+                    self._count(decided, letters)
+                    return
+                case Seen():
+                    self.stats.seen += 1
+                    return
+                case Conflict():
+                    continue
+        violation = TransactionViolation(
+            f"event {event.id!r} lost {CONFLICTS_MAX} races for its record", cause="conflict"
+        )
+        await self._refuse(delivery, violation)
+
+    async def _decide(self, delivery: Delivery) -> Commit | Violation:
+        event, to = delivery.post.event, delivery.post.to
+        keyed = isinstance(to, Inside) and to.key is not None
+        record = await self.backend.load(event.subject) if keyed else None
+        performed: list[Performed] = []
+        while True:
+            stepped = take(self.system, event, record, now=self.now(), performed=performed)
+            if not isinstance(stepped, Perform):
+                return stepped
+            performed.append(await perform(stepped))
+
+    def _routed(self, commit: Commit) -> tuple[list[Post], list[DeadLetter]]:
+        posts: list[Post] = []
+        letters: list[DeadLetter] = []
+        for event in commit.events:
+            match route(self.system, event, commit.event):
+                case Nowhere(reason=reason):
+                    letters.append(self._letter(event, reason, 0, None))
+                case Inside() | Outside() | Home() as to:
+                    posts.append(Post(event, to))
+        return posts, letters
+
+    async def _leave(self, delivery: Delivery, to: Outside) -> None:
+        """Hand an event to the listener of its domain; an error of theirs loses nothing (B34)."""
+        listener = self.listeners.get(to.domain) or self.listeners.get(None)
+        if listener is None:
+            await self._bury(delivery, f"nobody listens to domain {to.domain!r} (see on_domain)")
+            return
+        try:
+            waiting = listener(delivery.post.event)
+            if inspect.isawaitable(waiting):
+                await waiting
+        except Exception as error:  # noqa: BLE001 - a listener may raise anything
+            await self._later(delivery, f"the listener of {to.domain} raised {error!r}")
+            return
+        await self.backend.done(delivery)
+        self.stats.left += 1
+
+    async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
+        if isinstance(violation, TransactionViolation) and delivery.attempt < self.retry.attempts:
+            await self._later(delivery, str(violation))
+            return
+        await self._bury(delivery, f"{type(violation).__name__}: {violation}")
+        self.refused(delivery.post.event, violation)
+
+    async def _later(self, delivery: Delivery, reason: str) -> None:
+        """Hand a delivery back, to be tried again by the retry policy or buried."""
+        try:
+            if delivery.attempt >= self.retry.attempts:
+                await self._bury(delivery, reason)
+                return
+            chance = random.random()  # noqa: S311 - spreads retries; no secret
+            await self.backend.again(delivery, self.retry.wait_after(delivery.attempt, chance))
+            self.stats.retried += 1
+        except Unavailable as error:
+            # Not settled: a backend that survives hands it out again.
+            await self._pause(error)
+
+    async def _bury(self, delivery: Delivery, reason: str) -> None:
+        event, to = delivery.post.event, delivery.post.to
+        await self.backend.bury(delivery, self._letter(event, reason, delivery.attempt, to))
+        self.stats.dead += 1
+        logger.warning("event %s (%s) is a dead letter: %s", event.id, event.type, reason)
+
+    def _letter(
+        self, event: Event[Any], reason: str, attempts: int, to: Reachable | None
+    ) -> DeadLetter:
+        at = self.now().isoformat(timespec="milliseconds")
+        return DeadLetter(
+            id=fresh_stamp().id, event=event, reason=reason, attempts=attempts, at=at, to=to
+        )
+
+    def _count(self, commit: Commit, letters: list[DeadLetter]) -> None:
+        match commit.outcome:
+            case "handled":
+                self.stats.handled += 1
+            case "failed":
+                self.stats.failed += 1
+            case "seen":
+                self.stats.seen += 1
+            case "late":
+                self.stats.late += 1
+            case "halted" | "stray" | "foreign":
+                raise AssertionError(f"{commit.outcome} is buried, not committed")
+        self.stats.dead += len(letters)
+        for log in commit.logs:
+            _say(log, commit)
+
+    async def _pause(self, error: Unavailable) -> None:
+        logger.warning("the backend is unavailable, trying again: %s", error)
+        await asyncio.sleep(self.retry.wait_after(1, random.random()))  # noqa: S311
+
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+def _say(log: Log, commit: Commit) -> None:
+    logger.log(
+        _LEVELS[log.level],
+        "%s",
+        log.message,
+        extra={"arvo_handler": commit.handler, "arvo_event": commit.event.id, **log.attributes},
+    )
