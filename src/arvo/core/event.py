@@ -84,11 +84,12 @@ class Event(Generic[T_co]):
 
     def carrying(self, data: U, raw: FrozenDict) -> "Event[U]":
         """Put in the payload that a contract read from this event's raw data."""
+        # All but the data has been checked, and copying slots is four times cheaper than checking.
         event: Event[U] = object.__new__(Event)
-        for name in _FIELDS:
-            object.__setattr__(event, name, getattr(self, name))
-        object.__setattr__(event, "data", data)
-        object.__setattr__(event, "wire", Wire(data, raw))
+        for slot in _COPIED:
+            slot.__set__(event, slot.__get__(self))
+        _DATA.__set__(event, data)
+        _WIRE.__set__(event, Wire(data, raw))
         return event
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,6 +169,9 @@ class Event(Generic[T_co]):
 
 
 _FIELDS: Final = tuple(attribute.name for attribute in attrs.fields(Event))
+_DATA: Final = Event.__dict__["data"]
+_WIRE: Final = Event.__dict__["wire"]
+_COPIED: Final = tuple(Event.__dict__[name] for name in _FIELDS if name not in ("data", "wire"))
 _NAMES: Final = tuple(name for name in _FIELDS if name not in ("extensions", "wire"))
 _REQUIRED: Final = ("id", "source", "specversion", "type", "subject", "data", "time")
 _CORE: Final = (

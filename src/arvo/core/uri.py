@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 # What encodeURI leaves alone beside letters and digits.
 _KEPT: Final = ";,/?:@&=+$-_.!~*'()#"
 _ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
+_UNESCAPED: Final = re.compile(r"[A-Za-z0-9;,/?:@&=+$_.!~*'()#-]*")
 
 
 # Sources, types and addresses come again and again; subjects mostly do not, so the cache is
@@ -24,7 +25,7 @@ def is_uri(text: str) -> bool:
     (True, False, False, True)
     """
     if "%" not in text:
-        return text.isascii() and _encoded(text) == text
+        return _UNESCAPED.fullmatch(text) is not None
     if text.count("%") != len(_ESCAPED.findall(text)):
         return False
     try:

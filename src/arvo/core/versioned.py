@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack, final
 
 from attrs import Factory, field, frozen
 
+from arvo.core.envelope import Wire
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault, system_error_type
 from arvo.core.identity import GivenId, event_id
@@ -167,7 +168,7 @@ class VersionedContract(Generic[A]):
         data, raw = written(payload, value, beside, f"{name} of {self.dataschema}")
         made = stamp()
         time = envelope.get("time") or made.time
-        return Event[Any](
+        return Event(
             id=event_id(envelope.get("id"), made.id),
             source=encode_uri(source),
             type=name,
@@ -175,7 +176,8 @@ class VersionedContract(Generic[A]):
                 str(envelope.get("subject") or self._subject(source, name, envelope))
             ),
             dataschema=f"{self.uri}/{version or self.version}",
-            data=raw,
+            data=data,
+            wire=Wire(data, raw),
             time=time if isinstance(time, str) else time.isoformat(timespec="milliseconds"),
             to=encode_uri(envelope.get("to") or name),
             accesscontrol=envelope.get("accesscontrol"),
@@ -186,7 +188,7 @@ class VersionedContract(Generic[A]):
             parentid=_encoded(envelope.get("parentid")),
             domain=envelope.get("domain"),
             extensions=FrozenDict(envelope.get("extensions") or {}),
-        ).carrying(data, raw)
+        )
 
     def _subject(self, source: str, name: str, envelope: Envelope) -> Subject:
         redirectto = envelope.get("redirectto")

@@ -62,12 +62,9 @@ class Draft:
     beside: FrozenDict = EMPTY
     child: Child | None = None
 
-    def within(self, domains: tuple[DomainRule, ...], event_domain: str | None) -> "Draft":
-        """Say where it goes, and the domain of the contract that names it."""
-        return evolve(self, domains=domains, event_domain=event_domain)
-
 
 def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> Draft | Violation:
+    """Draft what a handler of single events answers (F094)."""
     event, contract = admitted.event, admitted.contract
     name = _type_of(emit, contract.types_of(emit.payload), contract.emitted, contract.dataschema)
     if not isinstance(name, str):
@@ -85,10 +82,13 @@ def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> 
         executionunits=emit.executionunits,
         id=emit.id,
         extensions=emit.extensions,
-    ).within(emit.domain or handler.domains.emits, contract.domain)
+        domains=emit.domain or handler.domains.emits,
+        event_domain=contract.domain,
+    )
 
 
 def request_draft(handler: Resumable[Any], event: Event[Any], emit: Emit) -> Draft | Violation:
+    """Draft what a workflow asks of a service (F126, F128, F129)."""
     accepted = {service.type: service.accepted for service in handler.services}
     fitting = tuple(
         service.type for service in handler.services if service.accepted.type is type(emit.payload)
@@ -113,7 +113,9 @@ def request_draft(handler: Resumable[Any], event: Event[Any], emit: Emit) -> Dra
         executionunits=emit.executionunits,
         id=emit.id,
         extensions=emit.extensions,
-    ).within(emit.domain or handler.domains.services, service.domain)
+        domains=emit.domain or handler.domains.services,
+        event_domain=service.domain,
+    )
     if not isinstance(service, VersionedWorkflow):
         return draft
     return _beginning(draft, handler, event, service)
@@ -146,6 +148,7 @@ def completion_draft(
     current: Record,
     complete: Complete,
 ) -> Draft:
+    """Draft what a workflow completes with (F127, F131)."""
     contract = handler.contract.version(subject.orchestrator.version)
     return Draft(
         type=contract.complete_type,
@@ -161,12 +164,21 @@ def completion_draft(
         executionunits=complete.executionunits,
         id=complete.id,
         extensions=complete.extensions,
-    ).within(complete.domain or handler.domains.complete, contract.domain)
+        domains=complete.domain or handler.domains.complete,
+        event_domain=contract.domain,
+    )
 
 
 def fault_draft(
-    contract: VersionedContract[Any], fail: Fail, to: str, subject: str, parentid: str
+    contract: VersionedContract[Any],
+    fail: Fail,
+    *,
+    to: str,
+    subject: str,
+    parentid: str,
+    domains: tuple[DomainRule, ...],
 ) -> Draft:
+    """Draft the system error that a `Fail` becomes (F101-F106)."""
     return Draft(
         type=contract.system_error_type,
         payload=FAULT,
@@ -175,10 +187,13 @@ def fault_draft(
         subject=subject,
         to=to,
         parentid=parentid,
+        domains=domains,
+        event_domain=contract.domain,
     )
 
 
 def told(fail: Fail) -> SystemFault:
+    """Say a `Fail` as the payload of a system error."""
     return SystemFault(errorName=fail.name, errorMessage=fail.reason, errorStack=fail.stack)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, final
 
-from attrs import evolve, field, frozen
+from attrs import frozen
 
 from arvo.core.domain import DomainContext, resolve_domains, resolve_each
+from arvo.core.envelope import Wire
 from arvo.core.event import Event
 from arvo.core.identity import derived_id, event_id
 from arvo.core.issue import Issue
@@ -37,24 +38,26 @@ def pressed(press: "Press", drafts: Sequence[Draft]) -> tuple[Event[Any], ...] |
 @final
 @frozen
 class Press:
-    """Makes events for one handler out of one consumed event, at one time."""
+    """Makes events for one handler out of one consumed event, at one time.
+
+    *domain* is that of the handler's contract, *parent* the subject on whose behalf it runs.
+    """
 
     handler: str
     cause: Event[Any]
-    context: DomainContext
+    domain: str | None
+    parent: str | None
     executionunits: float
     now: datetime
-    time: str = field(init=False)
-
-    @time.default
-    def _time(self) -> str:
-        return self.now.isoformat(timespec="milliseconds")
 
     def __call__(self, draft: Draft, position: int) -> tuple[Event[Any], ...]:
         """Make the events of a draft; raises `Violated` where fields or payload do not fit."""
         what = f"{draft.type} of {draft.dataschema}"
         data, raw = written(draft.payload, draft.value, draft.beside, what)
-        context = evolve(self.context, event_contract=draft.event_domain)
+        cause = self.cause
+        context = DomainContext(
+            self.domain, draft.event_domain, cause.domain, cause.subject, self.parent
+        )
         resolve = resolve_each if draft.by_rule else resolve_domains
         return tuple(
             self._made(draft, data, raw, domain, position, index)
@@ -73,7 +76,7 @@ class Press:
         cause = self.cause
         unique = self._derived(position, index)
         given = event_id(draft.id, unique)
-        return Event[Any](
+        return Event(
             # One id for two events would make the second a duplicate of the first (B33).
             id=given if given == unique or index == 0 else f"{given}.{index}",
             source=self.handler,
@@ -82,8 +85,9 @@ class Press:
             if draft.child is None
             else self._begun(draft.child, domain, position, index),
             dataschema=draft.dataschema,
-            data=raw,
-            time=self.time,
+            data=data,
+            wire=Wire(data, raw),
+            time=self.now.isoformat(timespec="milliseconds"),
             to=encode_uri(draft.to),
             accesscontrol=draft.accesscontrol
             if draft.accesscontrol is not None
@@ -97,7 +101,7 @@ class Press:
             parentid=draft.parentid,
             domain=domain,
             extensions=draft.extensions,
-        ).carrying(data, raw)
+        )
 
     def _begun(self, child: Child, domain: str | None, position: int, index: int) -> str:
         """Name the run that an event begins; its id follows from the event's cause too (B21)."""

@@ -8,7 +8,6 @@ from attrs import evolve, frozen
 
 from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
 from arvo.core.commit import Commit
-from arvo.core.domain import DomainContext
 from arvo.core.event import Event
 from arvo.core.fault import SystemFault
 from arvo.core.issue import Issue, Issues
@@ -55,16 +54,14 @@ def seal_answer(
                 drafts.append(drafted)
             case Fail():
                 failed = True
-                fault = fault_draft(contract, command, event.source, event.subject, event.id)
-                drafts.append(fault.within(handler.domains.system_error, contract.domain))
+                drafts.append(_answer_fault(handler, admitted, command))
             case Violate(violation=violation):
                 return violation
             case Log():
                 logs.append(command)
             case Persist() | Complete():
                 return _not_for_handlers(handler, command)
-    context = DomainContext(contract.domain, contract.domain, event.domain, event.subject)
-    press = Press(handler.source, event, context, handler.executionunits, now)
+    press = Press(handler.source, event, contract.domain, None, handler.executionunits, now)
     events = pressed(press, drafts)
     if not isinstance(events, tuple):
         return events
@@ -95,10 +92,8 @@ def seal_turn(
     wanted = _wanted(handler, event, subject, current, settled(commands))
     if not isinstance(wanted, _Wanted):
         return wanted
-    context = DomainContext(
-        handler.contract.domain, None, event.domain, event.subject, current.parent
-    )
-    press = Press(handler.source, event, context, handler.executionunits, now)
+    domain = handler.contract.domain
+    press = Press(handler.source, event, domain, current.parent, handler.executionunits, now)
     events = pressed(press, wanted.drafts)
     if not isinstance(events, tuple):
         return events
@@ -178,6 +173,18 @@ def _wanted(
     return _Wanted(tuple(drafts), tuple(logs), state, status, failure)
 
 
+def _answer_fault(handler: EventHandler[Any], admitted: Admitted, fail: Fail) -> Draft:
+    event = admitted.event
+    return fault_draft(
+        admitted.contract,
+        fail,
+        to=event.source,
+        subject=event.subject,
+        parentid=event.id,
+        domains=handler.domains.system_error,
+    )
+
+
 def _turn_fault(
     handler: Resumable[Any], event: Event[Any], subject: Subject, current: Record, fail: Fail
 ) -> Draft:
@@ -185,10 +192,11 @@ def _turn_fault(
     return fault_draft(
         handler.contract.version("latest"),
         fail,
-        subject.execution.initiator,
-        current.parent or event.subject,
-        current.init,
-    ).within(handler.domains.system_error, handler.contract.domain)
+        to=subject.execution.initiator,
+        subject=current.parent or event.subject,
+        parentid=current.init,
+        domains=handler.domains.system_error,
+    )
 
 
 def _begun(handler: Resumable[Any], event: Event[Any], subject: Subject) -> Record:

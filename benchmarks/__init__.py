@@ -1,0 +1,1 @@
+"""Benchmarks: what things cost, medians of several runs, beside something known."""
