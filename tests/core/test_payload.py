@@ -250,6 +250,16 @@ def test_data_nested_too_deep_is_refused_both_ways() -> None:
         deep = deep["a"]  # else the interpreter's own clean-up recurses
 
 
+@pytest.mark.parametrize("kind", [tuple[str, ...], tuple[str, ...] | None])
+def test_a_megabyte_of_bad_items_costs_no_more_than_one(kind: Any) -> None:
+    """The validator would build an error for each, and a sender would keep a worker busy."""
+    cls = attrs.make_class("Many", {"it": field(type=kind)}, frozen=True)
+    result = Payload.of(cls).read({"it": [1] * 500_000})
+
+    assert isinstance(result, Issues)
+    assert len(result.items) == 1
+
+
 class FrozenDict(dict[str, Any]):
     """Data of an event that is held in memory."""
 

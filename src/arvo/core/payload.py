@@ -19,6 +19,11 @@ from arvo.core.schema import json_schema
 
 T = TypeVar("T")
 
+EXPLAINED_BYTES_MAX = 64 * 1024
+"""How much bad data is explained in full. The validator keeps 2 KiB and 10 µs for each error, and
+for the alternatives of ``anyOf`` even if we ask for the first: a megabyte of ``1,1,1,…`` takes 7 s.
+Of more data the first error is told; if the schema has alternatives, only that it does not fit."""
+
 
 @frozen(eq=False, repr=False)
 class Payload(Generic[T]):
@@ -129,8 +134,19 @@ class Payload(Generic[T]):
         if self._known is not None:
             found = self._known.fill(found)
         if not self._validator.is_valid(found):
-            return explain(self._validator.iter_errors(found), path)
+            return self._explain(found, path)
         return found if self._known is None else cast("dict[str, Any]", self._known.prune(found))
+
+    def _explain(self, data: dict[str, Any], path: str) -> Issues:
+        if len(orjson.dumps(data)) <= EXPLAINED_BYTES_MAX:
+            return explain(self._validator.iter_errors(data), path)
+        if b'"anyOf"' in self._exported or b'"oneOf"' in self._exported:
+            return Issues.one(path, f"data that fits {self.name}", short(data))
+        try:
+            self._validator.validate(data)
+        except ValidationError as error:
+            return explain([error], path)
+        return Issues.one(path, f"data that fits {self.name}", short(data))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):
