@@ -225,7 +225,7 @@ def test_data_that_does_not_fit_says_where_what_and_why(change: dict[str, Any], 
 def test_every_issue_is_told_at_once() -> None:
     """Nobody likes to mend one field per attempt."""
     assert Payload.of(Order).read({"order_id": 1, "email": 2}, "init") == Issues(
-        (Issue("init.order_id", "a string", "1"), Issue("init.email", "a string", "2"))
+        (Issue("init.email", "a string", "2"), Issue("init.order_id", "a string", "1"))
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 import orjson
 from attrs import frozen
-from jsonschema_rs import ValidationError, validator_for
+from jsonschema_rs import ValidationError, Validator
 
 from arvo.core.convert import converter, structure
 from arvo.core.explain import explain
@@ -16,6 +16,7 @@ from arvo.core.issue import Issues, short
 from arvo.core.known import Known
 from arvo.core.plain import plain
 from arvo.core.schema import json_schema
+from arvo.core.validator import validator
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Payload(Generic[T]):
     _exported: bytes
     _canonical: bytes
     _beside: tuple[str, ...]
-    _validator: Any
+    _validator: Validator
     _known: Known | None
 
     @overload
@@ -204,9 +205,8 @@ def _made(
         schema["properties"] = schema.get("properties", {}) | beside
         schema["required"] = list(dict.fromkeys(required))
     try:
-        # offline: a schema must not make us open a connection.
-        validator = validator_for(schema, validate_formats=True, offline=True)
-    except (ValidationError, ValueError) as error:
+        compiled = validator(schema)
+    except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise PayloadError(f"{name}: not a JSON Schema: {reason}") from error
     canonical = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
@@ -216,7 +216,7 @@ def _made(
         exported=orjson.dumps(schema),
         canonical=canonical,
         beside=tuple(beside),
-        validator=validator,
+        validator=compiled,
         known=Known(schema) if known else None,
     )
 

@@ -4,7 +4,7 @@ from inspect import cleandoc
 from typing import Any, get_args, get_origin
 
 import attrs
-from jsonschema_rs import ValidationError, validator_for
+from jsonschema_rs import ValidationError
 
 from arvo.core.convert import converter
 from arvo.core.explain import explain
@@ -12,6 +12,7 @@ from arvo.core.fields import Field, PayloadError, bare, fields_of, title
 from arvo.core.form import form
 from arvo.core.issue import short
 from arvo.core.plain import Unfit, is_plain
+from arvo.core.validator import validator
 
 _FACTORY: Any = attrs.Factory  # a class, which its stubs call a function
 _EMPTY: dict[Any, Any] = {list: [], tuple: [], set: [], frozenset: [], dict: {}}
@@ -95,9 +96,8 @@ def _default(each: Field, where: str) -> Any:
 
 def _demand_a_fit(where: str, schema: dict[str, Any], defs: dict[str, Any]) -> None:
     """Refuse a default that its own field would not take: every event that has it would fail."""
-    validator = validator_for(schema | {"$defs": defs}, validate_formats=True, offline=True)
     try:
-        validator.validate(schema["default"])
+        validator(schema | {"$defs": defs}).validate(schema["default"])
     except ValidationError as error:
         told = explain([error], where.rpartition(".")[2])
         raise PayloadError(_misfit(where, schema["default"], told.items[0].expected)) from None
