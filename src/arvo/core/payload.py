@@ -103,8 +103,10 @@ class Payload(Generic[T]):
         """
         if isinstance(value, Mapping):
             return self._write_mapping({**value, **(beside or {})}, path)
-        if self.type is None or type(value) is not self.type:
-            return Issues.one(path, f"{_article(self.name)} or a mapping", short(value))
+        if self.type is None:
+            return Issues.one(path, "a mapping", short(value))
+        if type(value) is not self.type:
+            return Issues.one(path, f"an instance of {self.name} or a mapping", short(value))
         return self._write_instance(value, beside or {}, path)
 
     def _write_mapping(self, value: Mapping[str, Any], path: str) -> dict[str, Any] | Issues:
@@ -226,7 +228,3 @@ def _json(value: Mapping[str, Any], what: str) -> Any:
     if isinstance(found, Issues):
         raise PayloadError(f"{what}: not a JSON Schema: {found}")
     return found
-
-
-def _article(name: str) -> str:
-    return f"an instance of {name}"

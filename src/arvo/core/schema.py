@@ -88,7 +88,7 @@ def _default(each: Field, where: str) -> Any:
         return _EMPTY.get(each.default.factory, attrs.NOTHING)
     if each.default is attrs.NOTHING:
         return attrs.NOTHING
-    said = converter().get_unstructure_hook(bare(each.type)[0])(each.default)
+    said = converter().get_unstructure_hook(each.type)(each.default)
     if isinstance(said, Unfit):
         raise PayloadError(_misfit(where, said.value, said.expected))
     return said if is_plain(said) else attrs.NOTHING
