@@ -1,160 +1,18 @@
 """Payloads: the two ways between the data of events and Python."""
 
 import copy
-import enum
-import json
 import pickle
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from datetime import date
+from typing import Any
 
 import attrs
-import orjson
 import pytest
-from annotated_types import Ge, Len, MinLen
 from attrs import field, frozen
+from tests.core.samples import Cash, Line, Order
 
-from arvo.core.constraint import Format, Pattern
 from arvo.core.fields import PayloadError
 from arvo.core.issue import Issue, Issues
 from arvo.core.payload import Payload
-
-KEY = UUID("6f1e3c1e-3f5b-4d6e-9a51-6f1e3c1e3f5b")
-
-
-class Tier(enum.Enum):
-    GOLD = "gold"
-    SILVER = "silver"
-
-
-class Place(enum.StrEnum):
-    HERE = "here"
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-    HIGH = 2
-
-
-@frozen
-class Line:
-    sku: Annotated[str, Len(1, 20)]
-    amount: Annotated[float, Ge(0)]
-
-
-@frozen
-class Card:
-    number: Annotated[str, MinLen(4)]
-    kind: Literal["card"] = "card"
-
-
-@frozen
-class Cash:
-    kind: Literal["cash"] = "cash"
-
-
-@frozen
-class Order:
-    order_id: str
-    email: Annotated[str, Format("email")]
-    lines: tuple[Line, ...] = ()
-    note: str | None = None
-    how: Card | Cash = Cash()
-
-
-@frozen
-class Everything:
-    """One field of each kind."""
-
-    when: datetime = datetime(2026, 1, 31, 10, 0, 0, 5, tzinfo=UTC)
-    day: date = date(2026, 1, 31)
-    clock: time = time(10, 30)
-    clock_there: time = time(10, 30, tzinfo=UTC)
-    span: timedelta = timedelta(days=-1, seconds=5, microseconds=120)
-    price: Decimal = Decimal("1.10")
-    key: UUID = KEY
-    blob: bytes = b"\x00\xff"
-    tier: Tier = Tier.GOLD
-    level: Level = Level.HIGH
-    place: Place = Place.HERE
-    sure: bool = False
-    choice: Literal["a", 1, True] = True
-    number: int | float = 2.0
-    text: str | int | None = None
-    pair: tuple[int, str] = (1, "a")
-    none: tuple[()] = ()
-    listed: Sequence[int] = (1, 2)
-    items: list[Line] = field(factory=lambda: [Line("a", 1.0)])
-    bag: frozenset[str] = frozenset({"b", "a"})
-    many: set[Level] = field(factory=lambda: {Level.LOW})
-    counts: dict[str, int] = field(factory=lambda: {"a b": 1})
-    by_tier: Mapping[Tier, Decimal] = field(factory=lambda: {Tier.GOLD: Decimal(3)})
-    anything: Any = None
-    how: Card | Cash | None = Card("1234")
-    maybe: "Everything | None" = None
-    wire_name: int = field(default=1, alias="wireName")
-    _private: int = 2
-    computed: int = field(init=False, default=9)
-
-
-def there_and_back(value: Any) -> Any:
-    """Send *value* over the wire."""
-    payload = Payload.of(type(value))
-    written = payload.write(value)
-    assert not isinstance(written, Issues), str(written)
-    return payload.read(orjson.loads(orjson.dumps(written)))
-
-
-def test_every_kind_of_field_comes_back_equal() -> None:
-    """A handler must see what its caller sent."""
-    value = Everything(maybe=Everything(anything={"a": [1, None, {"b": 2.5}]}))
-
-    found = there_and_back(value)
-
-    assert found == value
-    # True is 1 to ==, and an IntEnum is an int.
-    for each in attrs.fields(Everything):
-        if each.name != "listed":
-            assert type(getattr(found, each.name)) is type(getattr(value, each.name))
-
-
-def test_what_is_written_is_plain_json_in_wire_names() -> None:
-    """Whoever reads it has no Python."""
-    written = Payload.of(Everything).write(Everything())
-
-    assert written == {
-        "when": "2026-01-31T10:00:00.000005+00:00",
-        "day": "2026-01-31",
-        "clock": "10:30:00",
-        "clock_there": "10:30:00+00:00",
-        "span": "-PT86394.99988S",
-        "price": "1.10",
-        "key": "6f1e3c1e-3f5b-4d6e-9a51-6f1e3c1e3f5b",
-        "blob": "AP8=",
-        "tier": "gold",
-        "level": 2,
-        "place": "here",
-        "sure": False,
-        "choice": True,
-        "number": 2.0,
-        "text": None,
-        "pair": [1, "a"],
-        "none": [],
-        "listed": [1, 2],
-        "items": [{"sku": "a", "amount": 1.0}],
-        "bag": ["a", "b"],
-        "many": [1],
-        "counts": {"a b": 1},
-        "by_tier": {"gold": "3"},
-        "anything": None,
-        "how": {"number": "1234", "kind": "card"},
-        "maybe": None,
-        "wireName": 1,
-        "private": 2,
-    }
-    assert json.loads(json.dumps(written)) == written
 
 
 def test_reading_applies_defaults_and_drops_unknown_keys() -> None:
@@ -167,14 +25,6 @@ def test_reading_applies_defaults_and_drops_unknown_keys() -> None:
     }
 
     assert Payload.of(Order).read(data) == Order("o", "a@b.de", (Line("s", 2.0),), None, Cash())
-
-
-def test_a_number_without_fraction_becomes_a_float_where_one_is_declared() -> None:
-    """JavaScript writes 2.0 as 2."""
-    line = Payload.of(Line).read({"sku": "s", "amount": 2})
-
-    assert isinstance(line, Line)
-    assert type(line.amount) is float
 
 
 @pytest.mark.parametrize(
@@ -225,7 +75,7 @@ def test_data_that_does_not_fit_says_where_what_and_why(change: dict[str, Any], 
 def test_every_issue_is_told_at_once() -> None:
     """Nobody likes to mend one field per attempt."""
     assert Payload.of(Order).read({"order_id": 1, "email": 2}, "init") == Issues(
-        (Issue("init.order_id", "a string", "1"), Issue("init.email", "a string", "2"))
+        (Issue("init.email", "a string", "2"), Issue("init.order_id", "a string", "1"))
     )
 
 
@@ -236,74 +86,19 @@ def test_what_is_no_object_is_refused(data: object) -> None:
         assert isinstance(payload.read(data), Issues)
 
 
-def test_data_nested_too_deep_is_refused_both_ways() -> None:
-    """Every reader walks it recursively, and an attacker writes it in kilobytes."""
-    deep: dict[str, Any] = {}
-    for _ in range(200_000):
-        deep = {"a": deep}
-    payload = Payload.of({})
+@pytest.mark.parametrize("kind", [tuple[str, ...], tuple[str, ...] | None])
+def test_a_megabyte_of_bad_items_costs_no_more_than_one(kind: Any) -> None:
+    """The validator would build an error for each, and a sender would keep a worker busy."""
+    cls = attrs.make_class("Many", {"it": field(type=kind)}, frozen=True)
+    result = Payload.of(cls).read({"it": [1] * 500_000})
 
-    for result in (payload.read(deep), payload.write(deep)):
-        assert isinstance(result, Issues)
-        assert result.items[0].expected == "at most 64 levels of nesting"
-    while deep:
-        deep = deep["a"]  # else the interpreter's own clean-up recurses
-
-
-class FrozenDict(dict[str, Any]):
-    """Data of an event that is held in memory."""
-
-
-class FrozenList(list[Any]):
-    """Its lists."""
-
-
-def test_data_that_is_frozen_is_read_like_any_other() -> None:
-    """B30: an event's data is immutable, and its payload is read from it."""
-    lines = FrozenList([FrozenDict(sku="s", amount=1.0)])
-    data = FrozenDict(order_id="o", email="a@b.de", lines=lines)
-
-    assert Payload.of(Order).read(data) == Order("o", "a@b.de", (Line("s", 1.0),))
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"items": [Line("", 1.0)]}, "data.items[0].sku: expected at least 1 character, got ''"),
-        ({"items": [Line(3, 1.0)]}, "data.items[0].sku: expected a string, got 3"),  # type: ignore[arg-type]
-        ({"items": [Line("s", float("inf"))]}, "data.items[0].amount: expected a finite number"),
-        ({"items": [Line("s", 2**60 + 1)]}, "data.items[0].amount: expected a number that a float"),
-        ({"items": [{"sku": "s"}]}, "data.items[0]: expected a Line, got {'sku': 's'}"),
-        ({"when": datetime(2026, 1, 31)}, "data.when: expected a date and time with an offset"),  # noqa: DTZ001
-        ({"when": "2026-01-31T00:00:00Z"}, "data.when: expected a date and time with an offset"),
-        ({"day": datetime(2026, 1, 31, tzinfo=UTC)}, "data.day: expected a date, got datetime"),
-        ({"price": Decimal("NaN")}, "data.price: expected a decimal number as text, got Decimal"),
-        ({"tier": "gold"}, "data.tier: expected Tier, got 'gold'"),
-        ({"place": "here"}, "data.place: expected Place, got 'here'"),
-        ({"choice": 2}, "data.choice: expected Literal['a', 1, True], got 2"),
-        ({"choice": []}, "data.choice: expected Literal['a', 1, True], got []"),
-        ({"pair": (1,)}, "data.pair: expected tuple[int, str], got (1,)"),
-        ({"listed": "ab"}, "data.listed: expected collections.abc.Sequence[int], got 'ab'"),
-        ({"how": Line("s", 1)}, "data.how: expected "),
-        ({"counts": {1: 1}}, "data.counts: expected keys that are texts, got 1"),
-        ({"counts": 3}, "data.counts: expected dict[str, int], got 3"),
-        ({"by_tier": {"gold": 1}}, "data.by_tier: expected keys that are texts, got 'gold'"),
-        ({"anything": {1}}, "data.anything: expected JSON data, got {1}"),
-        ({"many": {2**70}}, "data.many[0]: expected Level, got 1180591620717411303424"),
-        ({"bag": frozenset({1})}, "data.bag[0]: expected a string, got 1"),
-        ({"wireName": True}, "data.wireName: expected a whole number, got True"),
-    ],
-)
-def test_an_instance_that_has_no_true_form_is_refused(change: dict[str, Any], told: str) -> None:
-    """B32: nothing changes silently on the wire."""
-    written = Payload.of(Everything).write(Everything(**change))
-
-    assert isinstance(written, Issues)
-    assert str(written).startswith(told)
+    assert isinstance(result, Issues)
+    assert len(result.items) == 1
 
 
 def test_an_instance_of_another_class_names_both() -> None:
     """Usually a service's payload was emitted under another's event type."""
+    assert str(Payload.of({}).write(3)) == "data: expected a mapping, got 3"
     told = "data: expected an instance of Order or a mapping, got Line(sku='s', amount=1.0)"
 
     assert str(Payload.of(Order).write(Line("s", 1.0))) == told
@@ -318,7 +113,6 @@ def test_an_instance_of_a_subclass_is_refused() -> None:
     """What the subclass has more would be lost on the way."""
     assert isinstance(Payload.of(Line).write(BigLine("s", 1.0)), Issues)
     assert isinstance(Payload.of(Order).write(Order("o", "a@b.de", (BigLine("s", 1.0),))), Issues)
-    assert there_and_back(BigLine("s", 1.0, 0.5)) == BigLine("s", 1.0, 0.5)
 
 
 def test_a_mapping_for_a_class_is_read_first() -> None:
@@ -333,93 +127,6 @@ def test_a_mapping_that_does_not_fit_is_refused() -> None:
     assert str(Payload.of(Line).write({"sku": "s"})) == (
         "data.amount: expected a value (required), got nothing"
     )
-
-
-@frozen
-class Checked:
-    total: int = field(validator=attrs.validators.in_(range(10)))
-    name: str = field(default="", converter=str)
-    other: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        if self.other > self.total:
-            raise ValueError("other must not exceed total")
-
-
-@frozen
-class Holder:
-    inner: tuple[Checked, ...]
-
-
-@pytest.mark.parametrize(
-    ("data", "path", "reason"),
-    [
-        (
-            {"inner": [{"total": 1}, {"total": 10}]},
-            "data.inner[1].total",
-            "'total' must be in range(0, 10)",
-        ),
-        ({"inner": [{"total": 1, "other": 2}]}, "data.inner[0]", "other must not exceed total"),
-    ],
-)
-def test_what_a_constructor_refuses_is_an_issue_where_it_stands(
-    data: dict[str, Any], path: str, reason: str
-) -> None:
-    """Rules that JSON Schema cannot say live in validators, and are promises all the same."""
-    for result in (Payload.of(Holder).read(data), Payload.of(Holder).write(data)):
-        assert isinstance(result, Issues)
-        assert result.items[0].path == path
-        assert reason in result.items[0].expected
-
-
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
-        (datetime, "2026-12-31T23:59:60Z"),
-        (datetime, "0000-01-01T00:00:00Z"),
-        (date, "0000-01-01"),
-        (timedelta, "P99999999999D"),
-        (timedelta, "P" + "9" * 5000 + "D"),
-        (Decimal, "1e" + "9" * 30),
-        (int, 1e300),
-        (set[Any], [[1]]),
-    ],
-)
-def test_what_python_cannot_hold_is_an_issue(kind: Any, value: object) -> None:
-    """The form is right and the schema content; the type has bounds of its own."""
-    cls = attrs.make_class("One", {"it": field(type=kind)}, frozen=True)
-    result = Payload.of(cls).read({"it": value})
-
-    assert isinstance(result, Issues)
-    assert result.items[0].path.startswith("data.it")
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "expected"),
-    [
-        (
-            datetime,
-            "2026-01-31t10:00:00.123456789z",
-            datetime(2026, 1, 31, 10, 0, 0, 123456, tzinfo=UTC),
-        ),
-        (timedelta, "P1W", timedelta(weeks=1)),
-        (timedelta, "P1DT2H3M4.5S", timedelta(1, 4.5, hours=2, minutes=3)),
-        (timedelta, "-PT0.000001S", timedelta(microseconds=-1)),
-        (time, "10:00:00Z", time(10, tzinfo=UTC)),
-        (Decimal, "-1.5E+3", Decimal(-1500)),
-        (int, 3.0, 3),
-        (Literal[1], 1.0, 1),
-        (int | float, 2, 2),
-        (float | None, 2, 2.0),
-    ],
-)
-def test_forms_that_others_write_are_read(kind: Any, text: object, expected: object) -> None:
-    """Not every sender is Python, and standards leave a choice."""
-    cls: Any = attrs.make_class("One", {"it": field(type=kind)}, frozen=True)
-    found: Any = Payload.of(cls).read({"it": text})
-
-    assert found == cls(expected)
-    assert type(found.it) is type(expected)
 
 
 USER: dict[str, Any] = {
@@ -567,30 +274,3 @@ def test_a_json_schema_read_back_shares_nothing_with_what_was_given() -> None:
     data["a"]["b"].append(2)
 
     assert found == {"a": {"b": [1]}}
-
-
-def test_the_order_of_a_set_is_the_same_in_every_process() -> None:
-    """The same step twice must make the same bytes, and hash seeds differ."""
-    written = Payload.of(Everything).write(Everything(bag=frozenset("hgfedcba")))
-
-    assert isinstance(written, dict)
-    assert written["bag"] == list("abcdefgh")
-
-
-@frozen
-class Named:
-    code: Annotated[str, Pattern("^[A-Z]{2}$")]
-    level: Level | None = None
-
-
-def test_text_of_a_subclass_is_written_as_text() -> None:
-    """A StrEnum is a string to Python, and JSON knows only strings."""
-
-    class Code(enum.StrEnum):
-        DE = "DE"
-
-    written = Payload.of(Named).write(Named(Code.DE))
-
-    assert written == {"code": "DE", "level": None}
-    assert isinstance(written, dict)
-    assert type(written["code"]) is str

@@ -233,6 +233,29 @@ def test_a_default_that_must_be_computed_is_not_told() -> None:
     assert "default" not in one(float, default=float("nan"))
 
 
+def test_a_default_behind_a_converter_is_not_told() -> None:
+    """What the converter makes of it is known to Python only."""
+    schema = one(str, default=5, converter=str)
+
+    assert schema == {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "words"),
+    [
+        (str, None, "One.it: its default None does not fit: expected a string"),
+        (Annotated[int, Ge(1)], 0, "One.it: its default 0 does not fit: expected at least 1"),
+        (Tier, "gold", "One.it: its default 'gold' does not fit: expected Tier"),
+        (Line, Line(""), "does not fit: expected at least 1 character"),
+        (datetime, datetime(2026, 1, 1), "expected a date and time with an offset"),  # noqa: DTZ001
+    ],
+)
+def test_a_default_that_does_not_fit_is_refused(kind: Any, default: Any, words: str) -> None:
+    """Every event that relies on it would be refused, and the author would learn it last."""
+    with pytest.raises(PayloadError, match=words):
+        one(kind, default=default)
+
+
 T = TypeVar("T")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_origin
 import attrs
 from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
 
-from arvo.core.fields import fields_of, title
+from arvo.core.fields import bare, fields_of, title
 from arvo.core.form import ARRAYS, OBJECTS, origin
 from arvo.core.issue import Issue, Issues, below, one_line, short
 from arvo.core.leaf import LEAVES
@@ -34,10 +34,12 @@ from arvo.core.writers import (
 
 class _Converter(Converter):
     def get_unstructure_hook(self, type: Any, cache_result: bool = True) -> Any:  # noqa: A002  # cattrs' signature
-        # cattrs goes by base class first, and a StrEnum is a str to it.
-        if is_choice(type):
-            return choice_writer(type)
-        return super().get_unstructure_hook(type, cache_result)
+        # cattrs goes by base class first, where a StrEnum is a str, and takes a NewType for
+        # whatever its value is.
+        kind, _ = bare(type)
+        if _is_choice(kind):
+            return choice_writer(kind)
+        return super().get_unstructure_hook(kind, cache_result)
 
 
 @cache
@@ -50,13 +52,13 @@ def converter() -> Converter:
     for kind, leaf in LEAVES.items():
         made.register_structure_hook(kind, leaf_reader(leaf))
         made.register_unstructure_hook(kind, leaf_writer(kind, leaf))
-    made.register_unstructure_hook_func(is_any, lambda value: value)
-    made.register_structure_hook_factory(is_choice, choice_reader)
-    made.register_structure_hook_factory(is_union, union_reader)
-    made.register_unstructure_hook_factory(is_union, union_writer)
+    made.register_unstructure_hook_func(_is_any, lambda value: value)
+    made.register_structure_hook_factory(_is_choice, choice_reader)
+    made.register_structure_hook_factory(_is_union, union_reader)
+    made.register_unstructure_hook_factory(_is_union, union_writer)
     made.register_unstructure_hook_factory(lambda kind: origin(kind) in ARRAYS, array_writer)
     made.register_unstructure_hook_factory(lambda kind: origin(kind) in OBJECTS, map_writer)
-    made.register_unstructure_hook_factory(is_class, class_writer)
+    made.register_unstructure_hook_factory(_is_class, class_writer)
     return made
 
 
@@ -118,17 +120,17 @@ def _at(data: Any, step: str | int) -> Any:
     )
 
 
-def is_any(kind: Any) -> bool:
+def _is_any(kind: Any) -> bool:
     return kind is Any
 
 
-def is_class(kind: Any) -> bool:
+def _is_class(kind: Any) -> bool:
     return isinstance(kind, type) and attrs.has(kind)
 
 
-def is_choice(kind: Any) -> bool:
+def _is_choice(kind: Any) -> bool:
     return get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
-def is_union(kind: Any) -> bool:
+def _is_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType)

@@ -1,12 +1,13 @@
 """Explain: a validator's errors in plain words."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from jsonschema_rs import ValidationError
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from arvo.core.issue import Issue, Issues, below, one_line, short
+from arvo.core.issue import COUNTED_MAX, Issue, Issues, below, one_line, short
 
 _TYPES = {
     "string": "a string",
@@ -31,7 +32,9 @@ NOTHING = "nothing"
 
 def explain(errors: Iterable[ValidationError], path: str) -> Issues:
     """Turn the *errors* of a validator about the data at *path* into Issues."""
-    return Issues.of(issue for error in errors for issue in _issues(error, path))
+    issues = islice((each for error in errors for each in _issues(error, path)), COUNTED_MAX)
+    # Sorted, because the validator's own order is another in each of its versions.
+    return Issues.of(sorted(issues, key=lambda each: each.path))
 
 
 def _issues(error: ValidationError, path: str) -> Iterator[Issue]:

@@ -28,11 +28,8 @@ class Field:
     wire: str
     type: Any
     default: Any
-
-    @property
-    def required(self) -> bool:
-        """Whether a sender must say it."""
-        return self.default is attrs.NOTHING
+    """What attrs has: NOTHING, a value or a Factory. NOTHING too if a converter comes between."""
+    required: bool
 
 
 @lru_cache(maxsize=CLASSES_MAX)
@@ -65,7 +62,9 @@ def _field(cls: type, attribute: "attrs.Attribute[Any]", hints: dict[str, Any]) 
     if kind is None:
         raise PayloadError(f"{title(cls)}.{attribute.name}: has no type: annotate it")
     wire = attribute.alias or attribute.name.lstrip("_")
-    return Field(attribute.name, wire, kind, attribute.default)
+    # A converter may make anything of a default, so nothing is said of it.
+    default = attrs.NOTHING if attribute.converter else attribute.default
+    return Field(attribute.name, wire, kind, default, attribute.default is attrs.NOTHING)
 
 
 def _immutable(cls: type) -> bool:

@@ -10,6 +10,9 @@ from attrs import frozen
 ISSUES_MAX = 20
 """How many issues are told one by one. The reader mends the first few and tries again."""
 
+COUNTED_MAX = 1000
+"""How many are counted at all: whoever sends a million bad items shall not keep us busy."""
+
 GOT_CHARACTERS_MAX = 80
 """How much of a bad value is shown: messages end in logs and dead letters."""
 
@@ -43,10 +46,9 @@ class Issues:
 
     @classmethod
     def of(cls, issues: Iterable[Issue]) -> "Issues":
-        """Keep the first ISSUES_MAX of *issues* and count the rest; each is told once."""
-        distinct = iter(dict.fromkeys(issues))
-        items = tuple(islice(distinct, ISSUES_MAX))
-        return cls(items, sum(1 for _ in distinct))
+        """Keep the first ISSUES_MAX of *issues*, and count the rest up to COUNTED_MAX in all."""
+        distinct = tuple(dict.fromkeys(islice(issues, COUNTED_MAX)))
+        return cls(distinct[:ISSUES_MAX], max(0, len(distinct) - ISSUES_MAX))
 
     @classmethod
     def one(cls, path: str, expected: str, got: str) -> "Issues":

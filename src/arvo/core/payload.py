@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 import orjson
 from attrs import frozen
-from jsonschema_rs import ValidationError, validator_for
+from jsonschema_rs import ValidationError, Validator
 
 from arvo.core.convert import converter, structure
 from arvo.core.explain import explain
@@ -16,8 +16,14 @@ from arvo.core.issue import Issues, short
 from arvo.core.known import Known
 from arvo.core.plain import plain
 from arvo.core.schema import json_schema
+from arvo.core.validator import validator
 
 T = TypeVar("T")
+
+EXPLAINED_BYTES_MAX = 64 * 1024
+"""How much bad data is explained in full. The validator keeps 2 KiB and 10 µs for each error, and
+for the alternatives of ``anyOf`` even if we ask for the first: a megabyte of ``1,1,1,…`` takes 7 s.
+Of more data the first error is told; if the schema has alternatives, only that it does not fit."""
 
 
 @frozen(eq=False, repr=False)
@@ -36,7 +42,7 @@ class Payload(Generic[T]):
     _exported: bytes
     _canonical: bytes
     _beside: tuple[str, ...]
-    _validator: Any
+    _validator: Validator
     _known: Known | None
 
     @overload
@@ -97,8 +103,10 @@ class Payload(Generic[T]):
         """
         if isinstance(value, Mapping):
             return self._write_mapping({**value, **(beside or {})}, path)
-        if self.type is None or type(value) is not self.type:
-            return Issues.one(path, f"{_article(self.name)} or a mapping", short(value))
+        if self.type is None:
+            return Issues.one(path, "a mapping", short(value))
+        if type(value) is not self.type:
+            return Issues.one(path, f"an instance of {self.name} or a mapping", short(value))
         return self._write_instance(value, beside or {}, path)
 
     def _write_mapping(self, value: Mapping[str, Any], path: str) -> dict[str, Any] | Issues:
@@ -129,8 +137,19 @@ class Payload(Generic[T]):
         if self._known is not None:
             found = self._known.fill(found)
         if not self._validator.is_valid(found):
-            return explain(self._validator.iter_errors(found), path)
+            return self._explain(found, path)
         return found if self._known is None else cast("dict[str, Any]", self._known.prune(found))
+
+    def _explain(self, data: dict[str, Any], path: str) -> Issues:
+        if len(orjson.dumps(data)) <= EXPLAINED_BYTES_MAX:
+            return explain(self._validator.iter_errors(data), path)
+        if b'"anyOf"' in self._exported or b'"oneOf"' in self._exported:
+            return Issues.one(path, f"data that fits {self.name}", short(data))
+        try:
+            self._validator.validate(data)
+        except ValidationError as error:
+            return explain([error], path)
+        return Issues.one(path, f"data that fits {self.name}", short(data))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Payload):
@@ -188,9 +207,8 @@ def _made(
         schema["properties"] = schema.get("properties", {}) | beside
         schema["required"] = list(dict.fromkeys(required))
     try:
-        # offline: a schema must not make us open a connection.
-        validator = validator_for(schema, validate_formats=True, offline=True)
-    except (ValidationError, ValueError) as error:
+        compiled = validator(schema)
+    except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise PayloadError(f"{name}: not a JSON Schema: {reason}") from error
     canonical = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
@@ -200,7 +218,7 @@ def _made(
         exported=orjson.dumps(schema),
         canonical=canonical,
         beside=tuple(beside),
-        validator=validator,
+        validator=compiled,
         known=Known(schema) if known else None,
     )
 
@@ -210,7 +228,3 @@ def _json(value: Mapping[str, Any], what: str) -> Any:
     if isinstance(found, Issues):
         raise PayloadError(f"{what}: not a JSON Schema: {found}")
     return found
-
-
-def _article(name: str) -> str:
-    return f"an instance of {name}"

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from arvo.core.issue import Issue, Issues, below, short
+from arvo.core.issue import COUNTED_MAX, Issue, Issues, below, short
 
 DEPTH_MAX = 64
 """How deep data may nest. Every reader walks it recursively, and so do those we do not know."""
@@ -64,27 +64,30 @@ def plain(value: object, path: str) -> Any | Issues:
 
 
 def _plain(value: Any, at: "_At", room: int, issues: list[Issue]) -> Any:
-    kind = type(value)
-    if kind is str and value.isascii():
+    if type(value) in _SCALARS and is_plain(value):
         return value
-    if isinstance(value, Mapping | list | tuple):
+    if len(issues) >= COUNTED_MAX:
+        return None  # enough is known
+    if isinstance(value, dict | list | tuple | Mapping):
         if not room:
             issues.append(Issue(_path(at), f"at most {DEPTH_MAX} levels of nesting", "more"))
             return None
-        if isinstance(value, Mapping):
-            return _object(value, at, room, issues)
-        return [_plain(each, (at, i), room - 1, issues) for i, each in enumerate(value)]
+        if isinstance(value, list | tuple):
+            return [_plain(each, (at, i), room - 1, issues) for i, each in enumerate(value)]
+        return _object(value, at, room, issues)
     wrong = _wrong(value)
     if wrong:
         issues.append(Issue(_path(at), wrong, _came(value)))
         return None
-    return value if kind in _SCALARS else _parent(value)
+    return _parent(value)
 
 
 def _object(value: Mapping[Any, Any], at: "_At", room: int, issues: list[Issue]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, inner in value.items():
-        if isinstance(key, str) and _encodes(key):
+        if type(key) is str and key.isascii():
+            found[key] = _plain(inner, (at, key), room - 1, issues)
+        elif isinstance(key, str) and _encodes(key):
             found[str.__str__(key)] = _plain(inner, (at, key), room - 1, issues)
         else:
             issues.append(Issue(_path(at), "keys that are texts", _came(key)))
@@ -102,7 +105,7 @@ def _path(at: _At) -> str:
     return str(step) if parent is None else below(_path(parent), step)
 
 
-def _parent(value: str | float) -> str | float:
+def _parent(value: Any) -> Any:
     # The parent's own view of it: a subclass (an Enum, say) may present itself differently.
     if isinstance(value, str):
         return str.__str__(value)

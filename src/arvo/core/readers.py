@@ -22,12 +22,15 @@ class UnreadableError(ValueError):
 
 
 def read_int(value: Any, kind: Any) -> Any:
+    """Take an integer of 64 bits; 3.0 is one to JSON Schema."""
     if type(value) is float and not INTEGER_MIN <= value <= INTEGER_MAX:
         raise UnreadableError("an integer of 64 bits")  # to JSON Schema 1e300 is an integer
     return kind(value)  # cattrs asks here for bool and IntEnum too, which are ints to it
 
 
 def leaf_reader(leaf: Leaf) -> Read:
+    """Read the text of a *leaf*."""
+
     def read(value: Any, _: Any) -> Any:
         try:
             return leaf.read(value)
@@ -38,6 +41,7 @@ def leaf_reader(leaf: Leaf) -> Read:
 
 
 def choice_reader(kind: Any) -> Read:
+    """Find the member of the Literal or Enum *kind* that has the value."""
     # With its type: True is no 1, while 1.0 is one to JSON Schema.
     table = {(isinstance(wire_value(each), bool), wire_value(each)): each for each in members(kind)}
     return lambda value, _: table[isinstance(value, bool), value]
@@ -55,6 +59,7 @@ _JSON_TYPES: dict[type, tuple[str, ...]] = {
 
 
 def union_reader(kind: Any, made: Converter) -> Read:
+    """Choose by JSON type, and among classes by their tag."""
     readers: dict[str, tuple[Read, Any]] = {}
     for each in flat(kind):
         below = bare(each)[0]
@@ -78,6 +83,7 @@ def union_reader(kind: Any, made: Converter) -> Read:
 
 
 def as_it_is(value: Any, _: Any) -> Any:
+    """Take what came."""
     return value
 
 

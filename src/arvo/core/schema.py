@@ -4,11 +4,15 @@ from inspect import cleandoc
 from typing import Any, get_args, get_origin
 
 import attrs
+from jsonschema_rs import ValidationError
 
 from arvo.core.convert import converter
+from arvo.core.explain import explain
 from arvo.core.fields import Field, PayloadError, bare, fields_of, title
 from arvo.core.form import form
-from arvo.core.plain import is_plain
+from arvo.core.issue import short
+from arvo.core.plain import Unfit, is_plain
+from arvo.core.validator import validator
 
 _FACTORY: Any = attrs.Factory  # a class, which its stubs call a function
 _EMPTY: dict[Any, Any] = {list: [], tuple: [], set: [], frozenset: [], dict: {}}
@@ -23,8 +27,12 @@ def json_schema(cls: type) -> dict[str, Any]:
     fields_of(cls)
     defs = _Defs()
     schema = {"title": cls.__name__} | _object(cls, defs)
-    _demand_an_end(cls, ())
-    return schema | ({"$defs": defs.schemas} if defs.schemas else {})
+    _demand_an_end(cls, (), set())
+    if defs.schemas:
+        schema["$defs"] = defs.schemas
+    for where, said in defs.defaults:
+        _demand_a_fit(where, said, defs.schemas)
+    return schema
 
 
 class _Defs:
@@ -33,6 +41,7 @@ class _Defs:
     def __init__(self) -> None:
         self.names: dict[type, str] = {}
         self.schemas: dict[str, dict[str, Any]] = {}
+        self.defaults: list[tuple[str, dict[str, Any]]] = []
 
     def ref(self, cls: type) -> dict[str, Any]:
         """Point to *cls*, and write its schema down the first time."""
@@ -65,31 +74,52 @@ def _object(cls: type, defs: _Defs) -> dict[str, Any]:
 def _property(cls: type, each: Field, defs: _Defs) -> dict[str, Any]:
     where = f"{title(cls)}.{each.name}"
     schema = form(each.type, where, defs.ref).schema
-    if each.required:
+    default = _default(each, where)
+    if default is attrs.NOTHING:
         return schema
-    default = _default(each)
-    return schema if default is attrs.NOTHING else schema | {"default": default}
+    schema = schema | {"default": default}
+    defs.defaults.append((where, schema))
+    return schema
 
 
-def _default(each: Field) -> Any:
+def _default(each: Field, where: str) -> Any:
     if isinstance(each.default, _FACTORY):
         # Other factories are not called: each call may say another default, as a clock does.
         return _EMPTY.get(each.default.factory, attrs.NOTHING)
-    said = converter().get_unstructure_hook(bare(each.type)[0])(each.default)
+    if each.default is attrs.NOTHING:
+        return attrs.NOTHING
+    said = converter().get_unstructure_hook(each.type)(each.default)
+    if isinstance(said, Unfit):
+        raise PayloadError(_misfit(where, said.value, said.expected))
     return said if is_plain(said) else attrs.NOTHING
 
 
-def _demand_an_end(cls: type, above: tuple[type, ...]) -> None:
+def _demand_a_fit(where: str, schema: dict[str, Any], defs: dict[str, Any]) -> None:
+    """Refuse a default that its own field would not take: every event that has it would fail."""
+    try:
+        validator(schema | {"$defs": defs}).validate(schema["default"])
+    except ValidationError as error:
+        told = explain([error], where.rpartition(".")[2])
+        raise PayloadError(_misfit(where, schema["default"], told.items[0].expected)) from None
+
+
+def _misfit(where: str, default: object, expected: str) -> str:
+    return f"{where}: its default {short(default)} does not fit: expected {expected}"
+
+
+def _demand_an_end(cls: type, above: tuple[type, ...], done: set[type]) -> None:
     """Refuse a class that cannot be built without one of itself."""
     if cls in above:
         ring = " → ".join(each.__name__ for each in (*above[above.index(cls) :], cls))
         raise PayloadError(
             f"{ring}: each needs the next, without end: make one of the fields optional"
         )
+    if cls in done:
+        return
     for each in fields_of(cls):
-        if each.required:
-            for inner in _needed(each.type):
-                _demand_an_end(inner, (*above, cls))
+        for inner in _needed(each.type) if each.required else ():
+            _demand_an_end(inner, (*above, cls), done)
+    done.add(cls)
 
 
 def _needed(kind: Any) -> tuple[type, ...]:

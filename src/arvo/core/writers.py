@@ -22,12 +22,14 @@ Write = Callable[[Any], Any]
 
 
 def write_float(value: Any) -> Any:
+    """Let a float through, and an int only if reading gives the same number."""
     if type(value) is not float and type(value) is int and value != float(value):
         return Unfit("a number that a float holds exactly", value)
     return value
 
 
 def leaf_writer(kind: type, leaf: Leaf) -> Write:
+    """Write the text of a *leaf*."""
     fits = _test(kind)
 
     def write(value: Any) -> Any:
@@ -38,13 +40,15 @@ def leaf_writer(kind: type, leaf: Leaf) -> Write:
 
 
 def choice_writer(kind: Any) -> Write:
+    """Write the value of a member of the Literal or Enum *kind*."""
     table = {(type(each), each): wire_value(each) for each in members(kind)}
     fits = _test(kind)
     return lambda value: table[type(value), value] if fits(value) else Unfit(title(kind), value)
 
 
 def union_writer(kind: Any, made: Converter) -> Write:
-    arms = [(_test(each), made.get_unstructure_hook(bare(each)[0])) for each in flat(kind)]
+    """Choose by the type of the value."""
+    arms = [(_test(each), made.get_unstructure_hook(each)) for each in flat(kind)]
 
     def write(value: Any) -> Any:
         for fits, hook in arms:
@@ -81,8 +85,9 @@ def _test(kind: Any) -> Callable[[Any], bool]:
 
 
 def array_writer(kind: Any, made: Converter) -> Write:
+    """Write a list; of a set in one order."""
     items, fits = get_args(kind) or (Any,), _test(kind)
-    hooks = [made.get_unstructure_hook(bare(each)[0]) for each in items if each is not ...]
+    hooks = [made.get_unstructure_hook(each) for each in items if each is not ...]
     fixed = origin(kind) is tuple and bool(get_args(kind)) and items[-1] is not ...
     sorts = origin(kind) in (set, frozenset)
 
@@ -111,7 +116,8 @@ def _sorted(items: list[Any]) -> list[Any]:
 
 
 def map_writer(kind: Any, made: Converter) -> Write:
-    key, inner = (made.get_unstructure_hook(bare(each)[0]) for each in get_args(kind) or (str, Any))
+    """Write a dict; its keys become texts."""
+    key, inner = (made.get_unstructure_hook(each) for each in get_args(kind) or (str, Any))
 
     def write(value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -122,6 +128,7 @@ def map_writer(kind: Any, made: Converter) -> Write:
 
 
 def class_writer(cls: type, made: Converter) -> Write:
+    """Write exactly a *cls*: a subclass has more, which would be lost."""
     compiled: Write | None = None
 
     def write(value: Any) -> Any:
