@@ -1,4 +1,4 @@
-"""Walk: what an event costs from the wire to its commit, beside orjson alone (design section 12)."""
+"""Walk: what an event costs from the wire to its commit, beside orjson (design section 12)."""
 
 import asyncio
 import time
@@ -104,33 +104,44 @@ def costs() -> Iterator[tuple[str, float, str]]:
     init = _event()
     wire = init.to_json()
     fields = {**init.to_dict()}
-    yield f"orjson loads + dumps of the event ({len(wire)} bytes)", microseconds(
-        lambda: orjson.dumps(orjson.loads(wire))
-    ), "4.3 there"
-    yield "event: create, serialise, parse", microseconds(
-        lambda: Event.parse(Event.from_dict(fields).to_json())
-    ), "20"
+    yield (
+        f"orjson loads + dumps of the event ({len(wire)} bytes)",
+        microseconds(lambda: orjson.dumps(orjson.loads(wire))),
+        "4.3 there",
+    )
+    yield (
+        "event: create, serialise, parse",
+        microseconds(lambda: Event.parse(Event.from_dict(fields).to_json())),
+        "20",
+    )
     number = iter(range(10**9))
-    yield "subject: new and parse, cold", microseconds(
-        lambda: Subject.parse(
-            str(
-                Subject.new(
-                    "arvo.orc.order", "1.0.0", initiator="com.shop.web", id=f"run-{next(number)}"
+    yield (
+        "subject: new and parse, cold",
+        microseconds(
+            lambda: Subject.parse(
+                str(
+                    Subject.new(
+                        "arvo.orc.order",
+                        "1.0.0",
+                        initiator="com.shop.web",
+                        id=f"run-{next(number)}",
+                    )
                 )
             )
-        )
-    ), "60"
+        ),
+        "60",
+    )
     subject = str(Subject.new("arvo.orc.order", "1.0.0", initiator="com.shop.web", id="run"))
     yield "subject: parse, cached", microseconds(lambda: Subject.parse(subject)), ""
     yield "contract: an init event", microseconds(_event), ""
     asked = charge["1.0.0"].accepts(ChargeCard("order-42", 12.5), source="com.shop.web")
-    yield "event handler: one step", microseconds(
-        lambda: take(system, asked, None, now=NOW)
-    ), "25"
+    yield "event handler: one step", microseconds(lambda: take(system, asked, None, now=NOW)), "25"
     cold = Event.parse(asked.to_json())
-    yield "event handler: one step, event off the wire", microseconds(
-        lambda: take(system, cold, None, now=NOW)
-    ), ""
+    yield (
+        "event handler: one step, event off the wire",
+        microseconds(lambda: take(system, cold, None, now=NOW)),
+        "",
+    )
     yield "run: a workflow and its service (3 steps)", microseconds(lambda: run(system, init)), ""
     yield "resumable: two turns, memory backend, with their service", _through_runtime(1), "200"
     yield "the same, 64 at a time", _through_runtime(64), ""

@@ -6,10 +6,10 @@ import attrs
 import orjson
 import pytest
 from attrs import field, frozen
-from tests.core.samples import Everything
 
 from arvo.core.issue import Issues
 from arvo.core.payload import Payload
+from tests.core.samples import Everything
 
 
 def there_and_back(value: Any) -> Any:

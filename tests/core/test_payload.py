@@ -8,11 +8,11 @@ from typing import Any
 import attrs
 import pytest
 from attrs import field, frozen
-from tests.core.samples import Cash, Line, Order
 
 from arvo.core.fields import PayloadError
 from arvo.core.issue import Issue, Issues
 from arvo.core.payload import Payload
+from tests.core.samples import Cash, Line, Order
 
 
 def test_reading_applies_defaults_and_drops_unknown_keys() -> None:

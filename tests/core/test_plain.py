@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from tests.core.samples import Line, Order
-
 from arvo.core.issue import Issues
 from arvo.core.payload import Payload
+from tests.core.samples import Line, Order
 
 
 def test_data_nested_too_deep_is_refused_both_ways() -> None:

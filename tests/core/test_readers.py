@@ -7,10 +7,10 @@ from typing import Any, Literal
 import attrs
 import pytest
 from attrs import field
-from tests.core.samples import Line
 
 from arvo.core.issue import Issues
 from arvo.core.payload import Payload
+from tests.core.samples import Line
 
 
 def test_a_number_without_fraction_becomes_a_float_where_one_is_declared() -> None:

@@ -8,11 +8,11 @@ from typing import Annotated, Any, NewType
 
 import pytest
 from attrs import frozen
-from tests.core.samples import Everything, Level, Line
 
 from arvo.core.constraint import Pattern
 from arvo.core.issue import Issues
 from arvo.core.payload import Payload
+from tests.core.samples import Everything, Level, Line
 
 
 def test_what_is_written_is_plain_json_in_wire_names() -> None:
