@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from arvo.core.fields import PayloadError
 from arvo.core.issue import Issue, Issues
+from arvo.core.json import freeze_object
 from arvo.core.payload import Payload
 from tests.core.samples import Cash, Line, Order
 
@@ -274,3 +275,16 @@ def test_a_json_schema_read_back_shares_nothing_with_what_was_given() -> None:
     data["a"]["b"].append(2)
 
     assert found == {"a": {"b": [1]}}
+
+
+def test_data_that_is_frozen_is_read_like_any_other() -> None:
+    """An event's raw data is frozen, and unions are told apart by the types in it."""
+
+    @frozen
+    class Box:
+        items: list[int] | str
+        counts: dict[str, int] | None
+
+    read = Payload.of(Box).read(freeze_object({"items": [1, 2], "counts": {"a": 1}}))
+
+    assert read == Box([1, 2], {"a": 1})

@@ -7,8 +7,8 @@ from attrs import field, frozen
 
 from arvo.core.domain import DomainRule
 from arvo.core.fault import SystemFault
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.identity import GivenId
-from arvo.core.json import EMPTY, FrozenDict
 from arvo.core.violation import Violation
 
 # The handler's own default: no domain is named.

@@ -7,8 +7,8 @@ from attrs import frozen
 
 from arvo.core.envelope import is_event_type
 from arvo.core.fault import system_error_type
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue
-from arvo.core.json import EMPTY, FrozenDict
 from arvo.core.payload import Payload
 from arvo.core.subject import is_domain
 from arvo.core.terms import JsonSchema, PayloadKind, Version

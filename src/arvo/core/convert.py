@@ -1,15 +1,15 @@
 """Convert: payload classes from and to plain JSON data, by cattrs with hooks of our own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_origin
 
 import attrs
 from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
 
-from arvo.core.fields import bare, fields_of, title
+from arvo.core.fields import CLASSES_MAX, bare, fields_of, title
 from arvo.core.form import ARRAYS, OBJECTS, origin
 from arvo.core.issue import Issue, Issues, below, one_line, short
 from arvo.core.leaf import LEAVES
@@ -60,6 +60,12 @@ def converter() -> Converter:
     made.register_unstructure_hook_factory(lambda kind: origin(kind) in OBJECTS, map_writer)
     made.register_unstructure_hook_factory(_is_class, class_writer)
     return made
+
+
+@lru_cache(maxsize=CLASSES_MAX)
+def writer(cls: Any) -> Callable[[Any], Any]:
+    """Find the function that makes plain data of an instance, once for a class."""
+    return converter().get_unstructure_hook(cls)
 
 
 def structure(cls: type, data: Any, path: str) -> Any | Issues:

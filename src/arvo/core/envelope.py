@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, final
 from attrs import field, frozen
 
 from arvo.core.fields import PayloadError
+from arvo.core.frozen import FrozenDict
 from arvo.core.identity import EVENT_ID_CHARACTERS_MAX
 from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import FrozenDict, freeze_object, frozen_json
+from arvo.core.json import freeze_object, frozen_json
 from arvo.core.payload import Payload
 from arvo.core.subject import is_domain
 from arvo.core.uri import is_uri

@@ -8,8 +8,8 @@ import orjson
 from attrs import field, frozen
 
 from arvo.core.envelope import ARVO_CONTENT_TYPE, Wire, envelope_issues, wire_of
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue, Issues
-from arvo.core.json import EMPTY, FrozenDict
 from arvo.core.violation import ContractViolation, Violated
 
 T_co = TypeVar("T_co", covariant=True)

@@ -7,11 +7,15 @@ from urllib.parse import unquote
 
 from attrs import Factory, frozen
 
+from arvo.core.frozen import FrozenDict, FrozenList
+
 Schema: TypeAlias = dict[str, Any]
 
 _TYPES: dict[type, tuple[str, ...]] = {
     dict: ("object",),
+    FrozenDict: ("object",),
     list: ("array",),
+    FrozenList: ("array",),
     str: ("string",),
     bool: ("boolean",),
     int: ("integer", "number"),

@@ -9,7 +9,7 @@ import orjson
 from attrs import frozen
 from jsonschema_rs import ValidationError, Validator
 
-from arvo.core.convert import converter, structure
+from arvo.core.convert import structure, writer
 from arvo.core.explain import explain
 from arvo.core.fields import CLASSES_MAX, PayloadError, fields_of
 from arvo.core.issue import Issues, short
@@ -122,7 +122,7 @@ class Payload(Generic[T]):
         self, value: object, beside: Mapping[str, Any], path: str
     ) -> dict[str, Any] | Issues:
         try:
-            written = converter().get_unstructure_hook(self.type)(value)
+            written = writer(type(value))(value)
         except Exception as error:  # noqa: BLE001  # a property or tzinfo of a user raises anything
             return Issues.one(path, f"a {self.name} that can be written", short(error))
         written |= {key: beside[key] for key in self._beside if key in beside}

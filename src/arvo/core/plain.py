@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
+from arvo.core.frozen import FrozenDict, FrozenList
 from arvo.core.issue import COUNTED_MAX, Issue, Issues, below, short
 
 DEPTH_MAX = 64
@@ -43,6 +44,9 @@ def is_plain(value: Any, room: int = DEPTH_MAX) -> bool:
         return True
     if kind is list:
         return room > 0 and all([is_plain(inner, room - 1) for inner in value])  # noqa: C419  # a list is faster
+    if kind is FrozenDict or kind is FrozenList:
+        # Made by `freeze` alone, of what had been found plain.
+        return True
     if kind is int:
         return bool(INTEGER_MIN <= value <= INTEGER_MAX)
     if kind is float:

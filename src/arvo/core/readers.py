@@ -11,6 +11,7 @@ from cattrs import Converter
 
 from arvo.core.fields import bare, members, tag_of, wire_value
 from arvo.core.form import classes_in, flat, form
+from arvo.core.frozen import FrozenDict, FrozenList
 from arvo.core.leaf import Leaf
 from arvo.core.plain import INTEGER_MAX, INTEGER_MIN
 
@@ -53,7 +54,9 @@ _JSON_TYPES: dict[type, tuple[str, ...]] = {
     int: ("integer", "number"),
     float: ("number", "integer"),
     list: ("array",),
+    FrozenList: ("array",),
     dict: ("object",),
+    FrozenDict: ("object",),
     NoneType: ("null",),
 }
 

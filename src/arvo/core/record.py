@@ -7,7 +7,8 @@ from attrs import frozen
 
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault
-from arvo.core.json import EMPTY, FrozenDict, Json
+from arvo.core.frozen import EMPTY, FrozenDict
+from arvo.core.json import Json
 
 Status: TypeAlias = Literal["active", "done", "failed"]
 

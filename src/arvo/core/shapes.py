@@ -12,7 +12,7 @@ from arvo.core.contract import (
     check_terms,
     payload_of,
 )
-from arvo.core.json import EMPTY, FrozenDict
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.payload import Payload
 from arvo.core.terms import Version, Workflow
 from arvo.core.versioned import PARENT_SUBJECT, VersionedWorkflow

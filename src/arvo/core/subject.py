@@ -11,8 +11,8 @@ from typing import Any, Final, final
 import orjson
 from attrs import Attribute, field, frozen
 
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue, short
-from arvo.core.json import EMPTY, FrozenDict
 from arvo.core.stamp import stamp
 from arvo.core.version import WILDCARD, is_version
 from arvo.core.violation import ExecutionViolation, Violated

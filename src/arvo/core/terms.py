@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, final, overload
 
 from attrs import frozen
 
-from arvo.core.json import EMPTY
+from arvo.core.frozen import EMPTY
 
 A_co = TypeVar("A_co", covariant=True)
 C_co = TypeVar("C_co", covariant=True)

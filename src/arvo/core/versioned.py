@@ -10,9 +10,10 @@ from attrs import Factory, field, frozen
 from arvo.core.envelope import Wire
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault, system_error_type
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.identity import GivenId, event_id
 from arvo.core.issue import Issue, Issues
-from arvo.core.json import EMPTY, FrozenDict, frozen_json
+from arvo.core.json import frozen_json
 from arvo.core.payload import Payload
 from arvo.core.stamp import stamp
 from arvo.core.subject import Subject

@@ -116,9 +116,8 @@ def _admit_reply(
 def _read(
     event: Event[Any], contract: VersionedContract[Any], payload: Payload[Any]
 ) -> Admitted | Violation:
-    # An event made in this process by this very class carries its payload already.
-    if payload.type is not None and type(event.data) is payload.type:
-        return Admitted(event, contract)
+    # Read anew even where the event was made here and carries its payload: that object is the
+    # sender's, and a list in it could change behind the receiver's back (B30).
     data = payload.read(event.raw)
     if isinstance(data, Issues):
         message = f"{_named(event)} does not fit {contract.dataschema}"

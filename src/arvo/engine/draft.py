@@ -9,9 +9,9 @@ from arvo.core.command import Complete, Emit, Fail
 from arvo.core.domain import DomainRule
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.identity import GivenId
 from arvo.core.issue import Issue
-from arvo.core.json import EMPTY, FrozenDict
 from arvo.core.payload import Payload
 from arvo.core.record import Record
 from arvo.core.subject import Subject

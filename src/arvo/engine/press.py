@@ -9,9 +9,9 @@ from attrs import frozen
 from arvo.core.domain import DomainContext, resolve_domains, resolve_each
 from arvo.core.envelope import Wire
 from arvo.core.event import Event
+from arvo.core.frozen import FrozenDict
 from arvo.core.identity import derived_id, event_id
 from arvo.core.issue import Issue
-from arvo.core.json import FrozenDict
 from arvo.core.subject import Subject
 from arvo.core.uri import encode_uri
 from arvo.core.versioned import written
