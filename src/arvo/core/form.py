@@ -88,7 +88,9 @@ def _union(kind: Any, where: str, inner: Callable[[Any], Form]) -> Form:
     kinds = [each for part in forms for each in part.kinds]
     classes = classes_in(members)
     clash = {
-        each for each in kinds if kinds.count(each) > (len(classes) if each == "object" else 1)
+        each
+        for each in kinds
+        if kinds.count(each) > (max(1, len(classes)) if each == "object" else 1)
     }
     if clash or "any" in kinds:
         what = f"two of its types are {_WORDS[min(clash)]} in JSON" if clash else "Any is in it"

@@ -122,7 +122,8 @@ class Payload(Generic[T]):
         self, value: object, beside: Mapping[str, Any], path: str
     ) -> dict[str, Any] | Issues:
         try:
-            written = writer(type(value))(value)
+            kind: Any = type(value)
+            written = writer(kind)(value)
         except Exception as error:  # noqa: BLE001  # a property or tzinfo of a user raises anything
             return Issues.one(path, f"a {self.name} that can be written", short(error))
         written |= {key: beside[key] for key in self._beside if key in beside}
