@@ -101,6 +101,10 @@ def _extension_issues(extensions: Mapping[str, object]) -> Iterator[Issue]:
             yield Issue(f"extensions.{name}", "a text, number, boolean or null", short(value))
 
 
+def _is_specversion(value: object) -> bool:
+    return value == "1.0"
+
+
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= EVENT_ID_CHARACTERS_MAX
 
@@ -152,7 +156,7 @@ def _is_time_text(text: str) -> bool:
 _RULES: Final[tuple[tuple[str, bool, Callable[[Any], bool], str], ...]] = (
     ("id", False, _is_id, f"a text of 1 to {EVENT_ID_CHARACTERS_MAX} characters"),
     ("source", False, _is_address, "an encoded URI"),
-    ("specversion", False, "1.0".__eq__, "'1.0'"),
+    ("specversion", False, _is_specversion, "'1.0'"),
     ("type", False, _is_type, "lower-case segments and dots, such as com.user.create"),
     ("subject", False, _is_address, "an encoded URI"),
     (

@@ -1,0 +1,108 @@
+"""Strategies: Hypothesis strategies for everything that travels, and for whole systems."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from arvo.core.event import Event
+from arvo.core.subject import Subject
+from arvo.core.uri import encode_uri
+from arvo.testing.systems import systems
+
+__all__ = [
+    "addresses",
+    "domains",
+    "event_types",
+    "events",
+    "json_objects",
+    "subjects",
+    "systems",
+]
+
+_SEGMENT: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
+# Half of a surrogate pair is no Unicode text and does not travel.
+_TEXT: Final = st.text(st.characters(codec="utf-8"), max_size=20)
+_KEY: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=12)
+# What an extension may not be called: the wire's own names.
+_TAKEN: Final = frozenset(Event.__dict__) | {"data_base64"}
+_NUMBER: Final = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+def event_types(segments_min: int = 2) -> SearchStrategy[str]:
+    """Types and addresses of handlers: lower-case segments and dots."""
+    return st.lists(_SEGMENT, min_size=segments_min, max_size=5).map(".".join)
+
+
+def domains() -> SearchStrategy[str]:
+    """Names of domains."""
+    return st.lists(_SEGMENT, min_size=1, max_size=3).map(".".join)
+
+
+def addresses() -> SearchStrategy[str]:
+    """Encoded URIs, of any characters."""
+    return _TEXT.filter(bool).map(encode_uri)
+
+
+def json_objects() -> SearchStrategy[Mapping[str, Any]]:
+    """Objects of whatever JSON can say."""
+    scalars = st.none() | st.booleans() | _NUMBER | _TEXT
+    values = st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+        max_leaves=8,
+    )
+    return st.dictionaries(_TEXT, values, max_size=4)
+
+
+def _times() -> SearchStrategy[str]:
+    offsets = st.sampled_from(["Z", "+00:00", "+05:30", "-11:00"])
+    return st.builds(
+        lambda at, offset: f"{at.isoformat(timespec='milliseconds')}{offset}",
+        st.datetimes(),
+        offsets,
+    )
+
+
+@st.composite
+def subjects(draw: st.DrawFn) -> Subject:
+    """Subjects of any workflow, run and meta."""
+    return Subject.new(
+        draw(event_types(3)),
+        draw(st.none() | st.tuples(*[st.integers(0, 99)] * 3).map(lambda v: ".".join(map(str, v)))),
+        initiator=draw(event_types(3)),
+        domain=draw(st.none() | domains()),
+        meta=draw(st.dictionaries(_TEXT, _TEXT, max_size=3)),
+        id=draw(_TEXT.filter(lambda text: text != "" and ";" not in text)),
+    )
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event[Any]:
+    """Any event that may travel, with any data, attributes and extensions."""
+    text = _TEXT.filter(bool)
+    return Event(
+        id=draw(text),
+        source=draw(addresses()),
+        type=draw(event_types()),
+        subject=draw(subjects().map(str) | addresses()),
+        dataschema=draw(st.none() | addresses()),
+        data=draw(json_objects()),
+        time=draw(_times()),
+        to=draw(addresses()),
+        accesscontrol=draw(st.none() | text),
+        redirectto=draw(st.none() | addresses()),
+        executionunits=draw(st.none() | _NUMBER),
+        parentid=draw(st.none() | text),
+        domain=draw(st.none() | domains()),
+        traceparent=draw(st.none() | text),
+        tracestate=draw(st.none() | text),
+        extensions=draw(
+            st.dictionaries(
+                _KEY.filter(lambda key: key not in _TAKEN),
+                st.none() | st.booleans() | _NUMBER | _TEXT,
+                max_size=3,
+            )
+        ),
+    )
