@@ -7,10 +7,11 @@ from attrs import frozen
 
 from arvo.core.commit import Commit
 from arvo.core.event import Event
+from arvo.core.fault import SystemFault
 from arvo.core.record import Record
 from arvo.core.violation import Violation
-from arvo.engine.draw import draw_sequence
-from arvo.engine.route import Home, Inside, Nowhere, Outside
+from arvo.engine.draw import WIDTH, Arrow, draw_sequence
+from arvo.engine.route import Destination, Home, Inside, Nowhere, Outside
 
 
 @final
@@ -50,7 +51,7 @@ class Trace:
 
     root: Event[Any]
     happened: tuple[Happened, ...]
-    sent: tuple[tuple[Event[Any], Inside | Outside | Home | Nowhere], ...]
+    sent: tuple[tuple[Event[Any], Destination], ...]
     records: Mapping[str, Record]
     pending: tuple[Event[Any], ...] = ()
 
@@ -94,6 +95,47 @@ class Trace:
         """Whether everything was delivered."""
         return not self.pending
 
-    def draw(self) -> str:
-        """Draw it as a sequence diagram in plain text."""
-        return draw_sequence(self.events)
+    def draw(self, *, width: int = WIDTH) -> str:
+        """Draw it as a sequence diagram in plain text that fits into *width* columns.
+
+        Below an event stands what went wrong, where something did.
+        """
+        refused = {_identity(each.event): _note(each) for each in self.happened}
+        arrows = (
+            Arrow(
+                event.source,
+                _lane(to),
+                event.type,
+                _why(event, to) or refused.get(_identity(event)),
+            )
+            for event, to in self.sent
+        )
+        return draw_sequence(arrows, width=width)
+
+
+def _identity(event: Event[Any]) -> tuple[str, str, str]:
+    return event.source, event.id, event.subject
+
+
+def _lane(where: Destination) -> str:
+    match where:
+        case Inside(address=address) | Home(address=address):
+            return address
+        case Outside(domain=domain):
+            return f"({domain})"
+        case Nowhere():
+            return "(nobody)"
+
+
+def _why(event: Event[Any], where: Destination) -> str | None:
+    if isinstance(where, Nowhere):
+        return where.reason
+    return event.data.message if isinstance(event.data, SystemFault) else None
+
+
+def _note(happened: Happened) -> str | None:
+    match happened:
+        case Stepped(commit=commit):
+            return commit.note
+        case Refused(violation=violation):
+            return f"{type(violation).__name__}: {violation}"
