@@ -17,4 +17,5 @@ myst_heading_anchors = 3
 default_role = "literal"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_default_options = {"exclude-members": "__init__"}
