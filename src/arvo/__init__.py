@@ -10,7 +10,8 @@ from arvo.core.domain import Domain
 from arvo.core.event import Event
 from arvo.core.fault import SystemFault
 from arvo.core.identity import Managed, ManagedId
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, Issues
+from arvo.core.payload import Payload
 from arvo.core.record import Record
 from arvo.core.shapes import OrchestratorContract, SimpleContract
 from arvo.core.stamp import Stamp, stamping
@@ -62,12 +63,14 @@ __all__ = [
     "Format",
     "HandlerDomains",
     "Issue",
+    "Issues",
     "Log",
     "Managed",
     "ManagedId",
     "MemoryBackend",
     "OrchestratorContract",
     "Pattern",
+    "Payload",
     "Perform",
     "Performed",
     "Persist",
