@@ -31,9 +31,9 @@ class Emit:
     *payload*: an instance of a payload class, or a mapping with *type*. The type follows from the
     class; *type* says it where two types share one. *to* defaults to whoever asked (a handler's
     answer) or to the service's address (a workflow's request). *domain*: a name, a rule of
-    `Domain`, None for "stays inside", or several: one event for each distinct one. *id*: a text is
-    kept as the event's id; `Managed(text)` carries it inside; else it follows from the consumed
-    event.
+    `Domain`, None for "stays inside", or several: one event for each distinct one (a workflow's:
+    for each distinct rule). *id*: a text is kept as the event's id, and told apart where there are
+    several events; `Managed(text)` carries it inside; else it follows from the consumed event.
     """
 
     payload: Any

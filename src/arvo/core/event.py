@@ -120,10 +120,11 @@ class Event(Generic[T_co]):
 
         More than *bytes_max* bytes are refused before they are parsed.
 
-        >>> Event.parse('{"id": 1}')
-        Traceback (most recent call last):
-        ...
-        arvo.core.violation.Violated: ContractViolation: ...
+        >>> try:
+        ...     Event.parse("[]")
+        ... except Violated as violated:
+        ...     print(violated.violation)
+        this event cannot be read: event: expected an object, got list
         """
         size = _bytes_in(text, bytes_max)
         if size > bytes_max:
