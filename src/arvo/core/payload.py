@@ -69,6 +69,11 @@ class Payload(Generic[T]):
         raise PayloadError(f"expected an attrs class or a JSON Schema, got {short(kind)}")
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """The keys that belong to the protocol and not to the class."""
+        return self._beside
+
+    @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema: draft 2020-12, or what a foreign one says it is. A copy at each call."""
         return cast("dict[str, Any]", orjson.loads(self._exported))
@@ -184,15 +189,11 @@ def _made(
     cls: type | None, name: str, schema: dict[str, Any], beside: dict[str, Any], *, known: bool
 ) -> Payload[Any]:
     if beside:
+        _validator(schema, name)
         required = [*schema.get("required", ()), *beside]
         schema["properties"] = schema.get("properties", {}) | beside
         schema["required"] = list(dict.fromkeys(required))
-    try:
-        # offline: a schema must not make us open a connection.
-        validator = validator_for(schema, validate_formats=True, offline=True)
-    except (ValidationError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise PayloadError(f"{name}: not a JSON Schema: {reason}") from error
+    validator = _validator(schema, name)
     canonical = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
     return Payload(
         type=cls,
@@ -203,6 +204,15 @@ def _made(
         validator=validator,
         known=Known(schema) if known else None,
     )
+
+
+def _validator(schema: dict[str, Any], name: str) -> Any:
+    try:
+        # offline: a schema must not make us open a connection.
+        return validator_for(schema, validate_formats=True, offline=True)
+    except (ValidationError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise PayloadError(f"{name}: not a JSON Schema: {reason}") from error
 
 
 def _json(value: Mapping[str, Any], what: str) -> Any:

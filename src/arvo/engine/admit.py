@@ -117,7 +117,12 @@ def _read(
     event: Event[Any], contract: VersionedContract[Any], payload: Payload[Any]
 ) -> Admitted | Violation:
     # An event made in this process by this very class carries its payload already.
-    if payload.type is not None and type(event.data) is payload.type:
+    # The protocol's own keys stand beside it, where the class does not see them.
+    if (
+        payload.type is not None
+        and type(event.data) is payload.type
+        and all(key in event.raw for key in payload.beside)
+    ):
         return Admitted(event, contract)
     data = payload.read(event.raw)
     if isinstance(data, Issues):
