@@ -34,6 +34,11 @@ def pressed(press: "Press", drafts: Sequence[Draft]) -> tuple[Event[Any], ...] |
     return events
 
 
+def _address(given: Any) -> Any:
+    # What is no text is left to the event, which names the field and what it got.
+    return encode_uri(given) if isinstance(given, str) else given
+
+
 @final
 @frozen
 class Press:
@@ -75,7 +80,9 @@ class Press:
         given = event_id(draft.id, unique)
         return Event[Any](
             # One id for two events would make the second a duplicate of the first (B33).
-            id=given if given == unique or index == 0 else f"{given}.{index}",
+            id=f"{given}.{index}"
+            if isinstance(draft.id, str) and given != unique and index
+            else given,
             source=self.handler,
             type=draft.type,
             subject=draft.subject
@@ -84,11 +91,11 @@ class Press:
             dataschema=draft.dataschema,
             data=raw,
             time=self.time,
-            to=encode_uri(draft.to),
+            to=_address(draft.to),
             accesscontrol=draft.accesscontrol
             if draft.accesscontrol is not None
             else cause.accesscontrol,
-            redirectto=None if draft.redirectto is None else encode_uri(draft.redirectto),
+            redirectto=_address(draft.redirectto),
             executionunits=draft.executionunits
             if draft.executionunits is not None
             else self.executionunits,
