@@ -78,11 +78,11 @@ class Press:
         cause = self.cause
         unique = self._derived(position, index)
         given = event_id(draft.id, unique)
+        # One id for two events would make the second a duplicate of the first (B33); a managed one
+        # is unique by itself, and stays readable.
+        own = draft.id.strip() if isinstance(draft.id, str) else None
         return Event[Any](
-            # One id for two events would make the second a duplicate of the first (B33).
-            id=f"{given}.{index}"
-            if isinstance(draft.id, str) and given != unique and index
-            else given,
+            id=f"{given}.{index}" if index and given == own else given,
             source=self.handler,
             type=draft.type,
             subject=draft.subject
