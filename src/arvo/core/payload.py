@@ -190,6 +190,9 @@ def _made(
 ) -> Payload[Any]:
     if beside:
         _validator(schema, name)
+        if not schema.keys() & _SHAPED:
+            # An object of any keys stays one: only beside `properties` are others unknown.
+            schema.setdefault("additionalProperties", True)
         required = [*schema.get("required", ()), *beside]
         schema["properties"] = schema.get("properties", {}) | beside
         schema["required"] = list(dict.fromkeys(required))
@@ -204,6 +207,9 @@ def _made(
         validator=validator,
         known=Known(schema) if known else None,
     )
+
+
+_SHAPED = {"properties", "$ref", "allOf", "anyOf", "oneOf"}
 
 
 def _validator(schema: dict[str, Any], name: str) -> Any:
