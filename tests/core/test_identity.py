@@ -2,10 +2,11 @@
 
 import base64
 import zlib
+from typing import Any
 
 import pytest
 
-from arvo import Managed, ManagedId
+from arvo import Managed, ManagedId, Violated
 from arvo.core.identity import derived_id, event_id
 
 
@@ -33,6 +34,13 @@ def test_a_managed_value_can_be_read_from_the_id() -> None:
 def test_a_users_own_id_is_kept_and_a_blank_one_made_up(given: str | None, chosen: str) -> None:
     """F030: developer-managed and absent."""
     assert event_id(given, "unique") == chosen
+
+
+@pytest.mark.parametrize("value", ["\ud800", 5, None])
+def test_a_managed_value_is_a_text(value: Any) -> None:
+    """Found where it is written, not as a TypeError of the JSON writer."""
+    with pytest.raises(Violated, match=r"id\.value: expected a text"):
+        Managed(value)
 
 
 @pytest.mark.parametrize(
