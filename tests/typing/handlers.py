@@ -62,8 +62,8 @@ def enrich(event: Event[ChargeCard]) -> Effects[Emit]:
 
 
 def wrong_arguments(event: Event[ChargeCard]) -> Effects[None]:
-    yield from call(count, event.data.order_id, "3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    yield from call(count, 5, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    yield from call(count, event.data.order_id, "3")  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    yield from call(count, 5, 3)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def limited(card: ChargeCard) -> Result[ChargeCard, Fail]:
@@ -126,7 +126,8 @@ assert_type(fulfilment, Resumable[OrderState])
 Resumable(order, {"1.0.0": careful}, state=OrderState)
 System([payments, both, fulfilment])
 
-Resumable(order, {"1.0.0": fulfil}, state=User)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Resumable(order, {"1.0.0": fulfil}, state=User)  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
 Resumable(charge, {"1.0.0": fulfil})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+EventHandler(charge, {"1.0.0": takes_another})  # type: ignore[dict-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
 System([charge])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 Emit()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
