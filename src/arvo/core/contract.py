@@ -7,6 +7,7 @@ from attrs import frozen
 
 from arvo.core.envelope import is_event_type
 from arvo.core.fault import system_error_type
+from arvo.core.fields import PayloadError
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue
 from arvo.core.payload import Payload
@@ -64,8 +65,11 @@ class Contract(Generic[A]):
                 domain=domain,
                 description=description,
                 metadata=kept,
-                accepted=payload_of(version.accepts),
-                emitted={each: Payload.of(kind) for each, kind in emits[name].items()},
+                accepted=payload_of(f"versions.{name}.accepts", version.accepts),
+                emitted={
+                    each: payload_of(f"versions.{name}.emits.{each}", kind)
+                    for each, kind in emits[name].items()
+                },
             )
             for name, version in versions.items()
         }
@@ -200,7 +204,13 @@ def is_orchestrator_type(event_type: str) -> bool:
     return event_type == ORCHESTRATOR_PREFIX or event_type.startswith(f"{ORCHESTRATOR_PREFIX}.")
 
 
-def payload_of(kind: type[A] | JsonSchema, beside: Mapping[str, Any] | None = None) -> Payload[A]:
-    """Take a class or a schema as a payload."""
-    # A Version of a JSON Schema is a Version of mappings (its constructor says so), and so is this.
-    return cast("Payload[A]", Payload.of(kind, beside=beside))
+def payload_of(
+    path: str, kind: type[A] | JsonSchema, beside: Mapping[str, Any] | None = None
+) -> Payload[A]:
+    """Take a class or a schema as a payload, or refuse the contract that has it at *path*."""
+    try:
+        # A Version of a JSON Schema is a Version of mappings (its constructor says so), so is this.
+        return cast("Payload[A]", Payload.of(kind, beside=beside))
+    except PayloadError as refused:
+        issue = Issue(path, "an attrs.frozen class or a JSON Schema", str(refused))
+        raise Violated(ConfigViolation("this contract cannot be", issue)) from refused

@@ -81,8 +81,9 @@ def resolve_domain(rule: DomainRule, context: DomainContext) -> str | None:
             return _domain_of(context.parent)
         case Domain.ORCHESTRATION_CONTEXT:
             return _of_orchestration(context)
-        case str():
-            return rule
+        case other:
+            # What is no text is left to the event, which names the field and what it got.
+            return other
 
 
 def _of_orchestration(context: DomainContext) -> str | None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -16,6 +15,7 @@ from arvo.core.identity import EVENT_ID_CHARACTERS_MAX
 from arvo.core.issue import Issue, Issues, short
 from arvo.core.json import freeze_object, frozen_json
 from arvo.core.payload import Payload
+from arvo.core.plain import encodes, is_plain
 from arvo.core.subject import is_domain
 from arvo.core.uri import is_uri
 
@@ -85,19 +85,19 @@ def envelope_issues(event: "Event[Any]") -> Iterator[Issue]:
         yield from _extension_issues(event.extensions)
 
 
-def _extension_issues(extensions: Mapping[str, object]) -> Iterator[Issue]:
+def _extension_issues(extensions: Mapping[Any, object]) -> Iterator[Issue]:
     if len(extensions) > EXTENSIONS_MAX:
         yield Issue("extensions", f"at most {EXTENSIONS_MAX}", f"{len(extensions)}")
         return
     for name, value in extensions.items():
         # B31: an extension named `id` would overwrite the real one on the wire.
-        if not _EXTENSION.fullmatch(name) or name in _RESERVED:
+        if not isinstance(name, str) or not _EXTENSION.fullmatch(name) or name in _RESERVED:
             yield Issue(
                 f"extensions.{name}",
                 "a name of lower-case letters and digits that is no attribute's",
                 short(name),
             )
-        elif not (value is None or isinstance(value, str | bool) or _is_number(value)):
+        elif not (value is None or isinstance(value, bool) or _is_number(value) or _says(value)):
             yield Issue(f"extensions.{name}", "a text, number, boolean or null", short(value))
 
 
@@ -105,12 +105,16 @@ def _is_specversion(value: object) -> bool:
     return value == "1.0"
 
 
+def _says(value: object) -> bool:
+    return isinstance(value, str) and (value.isascii() or encodes(value))
+
+
 def _is_id(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= EVENT_ID_CHARACTERS_MAX
+    return _is_text(value) and len(str(value)) <= EVENT_ID_CHARACTERS_MAX
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return value != "" and _says(value)
 
 
 def _is_address(value: object) -> bool:
@@ -118,13 +122,18 @@ def _is_address(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # Beyond 64 bits JSON has no such integer, and a float overflows.
+    return is_plain(int(value) if isinstance(value, int) else float(value))
 
 
 def _is_content_type(value: object) -> bool:
     # It may carry parameters, so the reference looks for the name in it (F009).
-    return isinstance(value, str) and (
-        "application/cloudevents+json" in value or "application/json" in value
+    return (
+        isinstance(value, str)
+        and encodes(value)
+        and ("application/cloudevents+json" in value or "application/json" in value)
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from arvo.core.contract import Contract
-from arvo.core.fields import PayloadError
 from arvo.core.issue import Issue, Issues
 from arvo.core.payload import Payload
 from arvo.core.shapes import ORCHESTRATOR, SIMPLE, OrchestratorContract, SimpleContract
@@ -28,6 +27,7 @@ _DOCUMENT = Payload.of(
             "metadata": {"type": ["object", "null"], "default": None, "additionalProperties": True},
             "versions": {
                 "type": "array",
+                "minItems": 1,
                 "items": {
                     "type": "object",
                     "properties": {
@@ -52,11 +52,7 @@ def read_contract(document: object) -> Contract[Any]:
     read = _DOCUMENT.read(document, "contract")
     if isinstance(read, Issues):
         raise Violated(ConfigViolation("this is no contract", read))
-    try:
-        return _shaped(read)
-    except PayloadError as refused:
-        issue = Issue("contract.versions", "JSON Schemas of events", str(refused))
-        raise Violated(ConfigViolation("this is no contract", issue)) from None
+    return _shaped(read)
 
 
 def _shaped(read: Mapping[str, Any]) -> Contract[Any]:
@@ -119,7 +115,9 @@ def _only(number: str, version: Mapping[str, Any]) -> Mapping[str, Any]:
 def _without_parent(version: Mapping[str, Any]) -> Mapping[str, Any]:
     """Take the protocol's own key out of an init event's schema: the shape puts it in again."""
     schema = dict(_accepted(version))
-    properties = dict(schema.get("properties", {}))
-    properties.pop(PARENT_SUBJECT, None)
-    required = [each for each in schema.get("required", ()) if each != PARENT_SUBJECT]
-    return {**schema, "properties": properties, "required": required}
+    # What is no schema stays as it is, to be refused with its place.
+    if isinstance(properties := schema.get("properties"), dict):
+        schema["properties"] = {k: v for k, v in properties.items() if k != PARENT_SUBJECT}
+    if isinstance(required := schema.get("required"), list):
+        schema["required"] = [each for each in required if each != PARENT_SUBJECT]
+    return schema

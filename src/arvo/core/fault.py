@@ -7,8 +7,9 @@ from attrs import field, frozen
 
 from arvo.core.payload import Payload
 
-# Long enough for a stack; an error that quotes its whole input is cut.
+# An error that quotes its whole input is cut.
 MESSAGE_CHARACTERS_MAX: Final = 4096
+STACK_CHARACTERS_MAX: Final = 32 * 1024
 
 
 @final
@@ -33,8 +34,23 @@ class SystemFault:
         SystemFault(name='ValueError', message='no stock', stack=None)
         """
         told = "".join(traceback.format_exception(error)) if stack else None
-        message = str(error)[:MESSAGE_CHARACTERS_MAX]
-        return cls(errorName=type(error).__name__, errorMessage=message, errorStack=told)
+        return cls(
+            errorName=type(error).__name__,
+            errorMessage=sendable(_said(error)),
+            errorStack=None if told is None else sendable(told, STACK_CHARACTERS_MAX),
+        )
+
+
+def sendable(text: str, characters_max: int = MESSAGE_CHARACTERS_MAX) -> str:
+    """Make any text fit for the wire: cut, and without lone surrogates (a file name has them)."""
+    return text[:characters_max].encode(errors="backslashreplace").decode()
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a message of the user's own making may raise anything
+        return "an error that cannot say what it is"
 
 
 FAULT: Final = Payload.of(SystemFault)

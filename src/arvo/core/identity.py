@@ -10,7 +10,11 @@ from hashlib import blake2b
 from typing import Final, TypeAlias, final
 
 import orjson
-from attrs import frozen
+from attrs import Attribute, field, frozen
+
+from arvo.core.issue import Issue, short
+from arvo.core.plain import encodes
+from arvo.core.violation import ContractViolation, Violated
 
 # An id is compared and stored everywhere; this is room for any sane key.
 EVENT_ID_CHARACTERS_MAX: Final = 1024
@@ -31,6 +35,12 @@ def derived_id(handler: str, source: str, event: str, subject: str, *position: i
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
+def _check_value(_: object, __: "Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not encodes(value):
+        issue = Issue("id.value", "a text", short(value))
+        raise Violated(ContractViolation("an id cannot carry this", issue))
+
+
 @final
 @frozen
 class Managed:
@@ -40,7 +50,7 @@ class Managed:
     'order-1'
     """
 
-    value: str
+    value: str = field(validator=_check_value)
 
     def told(self, unique: str) -> "ManagedId":
         """Join the value with what makes it unique."""

@@ -204,14 +204,14 @@ def _made(
     cls: type | None, name: str, schema: dict[str, Any], beside: dict[str, Any], *, known: bool
 ) -> Payload[Any]:
     if beside:
+        _validator(schema, name)
+        if not schema.keys() & _SHAPED:
+            # An object of any keys stays one: only beside `properties` are others unknown.
+            schema.setdefault("additionalProperties", True)
         required = [*schema.get("required", ()), *beside]
         schema["properties"] = schema.get("properties", {}) | beside
         schema["required"] = list(dict.fromkeys(required))
-    try:
-        compiled = validator(schema)
-    except ValueError as error:
-        reason = str(error).partition("\n")[0]
-        raise PayloadError(f"{name}: not a JSON Schema: {reason}") from error
+    compiled = _validator(schema, name)
     canonical = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
     return Payload(
         type=cls,
@@ -222,6 +222,17 @@ def _made(
         validator=compiled,
         known=Known(schema) if known else None,
     )
+
+
+_SHAPED = {"properties", "$ref", "allOf", "anyOf", "oneOf"}
+
+
+def _validator(schema: dict[str, Any], name: str) -> Any:
+    try:
+        return validator(schema)
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise PayloadError(f"{name}: not a JSON Schema: {reason}") from error
 
 
 def _json(value: Mapping[str, Any], what: str) -> Any:

@@ -29,12 +29,12 @@ def is_plain(value: Any, room: int = DEPTH_MAX) -> bool:
     """Tell whether *value* is dicts, lists, texts, numbers, booleans and None, within bounds."""
     kind = type(value)
     if kind is str:
-        return bool(value.isascii()) or _encodes(value)
+        return bool(value.isascii()) or encodes(value)
     if kind is dict:
         if not room:
             return False
         for key, inner in value.items():
-            if type(key) is not str or not (key.isascii() or _encodes(key)):
+            if type(key) is not str or not (key.isascii() or encodes(key)):
                 return False
             # Texts are the most of it: not worth a call each.
             if type(inner) is str and inner.isascii():
@@ -91,7 +91,7 @@ def _object(value: Mapping[Any, Any], at: "_At", room: int, issues: list[Issue])
     for key, inner in value.items():
         if type(key) is str and key.isascii():
             found[key] = _plain(inner, (at, key), room - 1, issues)
-        elif isinstance(key, str) and _encodes(key):
+        elif isinstance(key, str) and encodes(key):
             found[str.__str__(key)] = _plain(inner, (at, key), room - 1, issues)
         else:
             issues.append(Issue(_path(at), "keys that are texts", _came(key)))
@@ -121,7 +121,7 @@ def _wrong(value: object) -> str | None:
         case Unfit(expected=expected):
             return expected
         case str():
-            return None if _encodes(value) else "text without lone surrogates"
+            return None if encodes(value) else "text without lone surrogates"
         case int():
             return None if INTEGER_MIN <= value <= INTEGER_MAX else "an integer of 64 bits"
         case float():
@@ -136,7 +136,8 @@ def _came(value: object) -> str:
     return short(value.value if isinstance(value, Unfit) else value)
 
 
-def _encodes(text: str) -> bool:
+def encodes(text: str) -> bool:
+    """Tell whether *text* can be written as UTF-8: half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

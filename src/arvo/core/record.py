@@ -1,14 +1,17 @@
 """Record: what is remembered of one workflow between its turns."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, final
+from types import NoneType
+from typing import Any, Final, Literal, TypeAlias, final
 
 from attrs import frozen
 
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault
 from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.json import Json
+from arvo.core.issue import Issue, Issues, short
+from arvo.core.json import Json, freeze
+from arvo.core.violation import ExecutionViolation, Violated
 
 Status: TypeAlias = Literal["active", "done", "failed"]
 
@@ -60,8 +63,9 @@ class Record:
         }
 
     @staticmethod
-    def from_dict(content: Mapping[str, Any]) -> "Record":
-        """Read a record that `to_dict` said; a KeyError or `Violated` means it is not one."""
+    def from_dict(content: object) -> "Record":
+        """Read a record that `to_dict` said; raises `Violated` that names what does not fit."""
+        content = _checked(content)
         failure = content["failure"]
         return Record(
             subject=content["subject"],
@@ -70,7 +74,7 @@ class Record:
             revision=content["revision"],
             status=content["status"],
             init=content["init"],
-            state=content["state"],
+            state=content["state"] if content["state"] is None else _frozen(content["state"]),
             parent=content["parent"],
             awaited=FrozenDict(
                 {
@@ -80,5 +84,62 @@ class Record:
             ),
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
-            failure=None if failure is None else SystemFault(**failure),
+            failure=None if failure is None else _fault(failure),
         )
+
+
+# Each key, what it holds, and how to say so.
+_SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
+    ("subject", str, "a text"),
+    ("handler", str, "a text"),
+    ("version", str, "a text"),
+    ("revision", int, "a whole number"),
+    ("status", str, "active, done or failed"),
+    ("init", str, "a text"),
+    ("state", object, "a value"),
+    ("parent", (str, NoneType), "a text or nothing"),
+    ("awaited", Mapping, "an object of lists of events"),
+    ("consumed", str, "a text"),
+    ("produced", (list, tuple), "a list of ids"),
+    ("failure", (Mapping, NoneType), "an object or nothing"),
+)
+
+
+def _checked(content: object) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        raise _no_record(Issue("record", "an object", short(content)))
+    issues = [
+        Issue(f"record.{key}", expected, short(content[key]) if key in content else "nothing")
+        for key, kind, expected in _SHAPE
+        if key not in content or not isinstance(content[key], kind)
+    ]
+    if not issues:
+        if content["status"] not in ("active", "done", "failed"):
+            issues += [Issue("record.status", "active, done or failed", short(content["status"]))]
+        issues += [
+            Issue(f"record.awaited.{id_}", "a list of events", short(replies))
+            for id_, replies in content["awaited"].items()
+            if not isinstance(replies, list | tuple)
+        ]
+    if issues:
+        raise _no_record(*issues)
+    return content
+
+
+def _frozen(state: object) -> Json:
+    # A handler without a state class is handed this very object (B14).
+    frozen_state = freeze(state, "record.state")
+    if isinstance(frozen_state, Issues):
+        raise _no_record(*frozen_state.items)
+    return frozen_state
+
+
+def _fault(failure: Mapping[str, Any]) -> SystemFault:
+    fault = FAULT.read(failure, "record.failure")
+    if isinstance(fault, Issues):
+        raise _no_record(*fault.items)
+    return fault
+
+
+def _no_record(*issues: Issue) -> Violated:
+    return Violated(ExecutionViolation("what is remembered cannot be read", issues))

@@ -13,7 +13,6 @@ from arvo.core.contract import (
     payload_of,
 )
 from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.payload import Payload
 from arvo.core.terms import Version, Workflow
 from arvo.core.versioned import PARENT_SUBJECT, VersionedWorkflow
 
@@ -96,8 +95,8 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
                 domain=domain,
                 description=description,
                 metadata=kept,
-                accepted=payload_of(each.init, beside=PARENT),
-                emitted={completed: Payload.of(each.complete)},
+                accepted=payload_of(f"versions.{number}.init", each.init, beside=PARENT),
+                emitted={completed: payload_of(f"versions.{number}.complete", each.complete)},
                 name=name,
             )
             for number, each in versions.items()

@@ -12,7 +12,8 @@ import orjson
 from attrs import Attribute, field, frozen
 
 from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issue, short
+from arvo.core.issue import Issue, one_line, short
+from arvo.core.plain import encodes
 from arvo.core.stamp import stamp
 from arvo.core.version import WILDCARD, is_version
 from arvo.core.violation import ExecutionViolation, Violated
@@ -169,6 +170,7 @@ class Subject:
 
 def _issues(subject: Subject) -> "list[Issue]":
     process, run = subject.orchestrator, subject.execution
+    meta: Mapping[Any, Any] = subject.meta
     found = [
         *_name_issues("subject.orchestrator.name", process.name),
         *_name_issues("subject.execution.initiator", run.initiator),
@@ -177,7 +179,7 @@ def _issues(subject: Subject) -> "list[Issue]":
         found.append(
             Issue("subject.orchestrator.version", "a version such as 1.0.0", short(process.version))
         )
-    if not run.id or ";" in run.id:
+    if not run.id or ";" in run.id or not encodes(run.id):
         found.append(Issue("subject.execution.id", "a text without ';'", short(run.id)))
     domain: object = run.domain
     if domain is not None and not (isinstance(domain, str) and is_domain(domain)):
@@ -185,9 +187,9 @@ def _issues(subject: Subject) -> "list[Issue]":
             Issue("subject.execution.domain", "lower-case letters, digits, dots", short(run.domain))
         )
     found += [
-        Issue(f"subject.meta.{key}", "a text", short(value))
-        for key, value in subject.meta.items()
-        if not isinstance(value, str)
+        Issue(one_line(f"subject.meta.{key}"), "a text", short(value))
+        for key, value in meta.items()
+        if not isinstance(key, str) or not isinstance(value, str) or not encodes(key + value)
     ]
     return found
 
@@ -200,7 +202,12 @@ def _name_issues(path: str, name: str) -> "list[Issue]":
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def _encode(subject: Subject) -> str:
-    return base64.b64encode(zlib.compress(orjson.dumps(subject.to_dict()))).decode()
+    content = orjson.dumps(subject.to_dict())
+    text = base64.b64encode(zlib.compress(content)).decode()
+    # What nobody could read back must not be made: meta grows from parent to child.
+    if max(len(content), len(text)) > SUBJECT_BYTES_MAX:
+        raise _too_large(f"{max(len(content), len(text))}")
+    return text
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
@@ -210,14 +217,17 @@ def _parse(text: str) -> Subject:
 
 def _inflate(text: str) -> Any:
     if len(text) > SUBJECT_BYTES_MAX:
-        raise _unreadable(f"at most {SUBJECT_BYTES_MAX} bytes", f"{len(text)} characters")
+        raise _too_large(f"{len(text)}")
     try:
         packed = base64.b64decode(text, validate=True)
         inflater = zlib.decompressobj()
         # The bound is the decoder's own, so that a bomb is never held in memory.
-        content = inflater.decompress(packed, SUBJECT_BYTES_MAX)
-        if inflater.unconsumed_tail:
-            raise _unreadable(f"at most {SUBJECT_BYTES_MAX} bytes inflated", "more")
+        content = inflater.decompress(packed, SUBJECT_BYTES_MAX + 1)
+        if len(content) > SUBJECT_BYTES_MAX:
+            raise _too_large("more")
+        # Cut short, or with something behind it: two texts would name one workflow.
+        if not inflater.eof or inflater.unused_data:
+            raise _unreadable("base64 of one whole zlib stream", short(text))
         return orjson.loads(content)
     except (
         binascii.Error,
@@ -229,6 +239,10 @@ def _inflate(text: str) -> Any:
         if isinstance(e, Violated):
             raise
         raise _unreadable("base64 of zlib of JSON", short(text)) from None
+
+
+def _too_large(got: str) -> Violated:
+    return _unreadable(f"at most {SUBJECT_BYTES_MAX} bytes", got)
 
 
 def _unreadable(expected: str, got: str) -> Violated:

@@ -229,10 +229,14 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
     ) -> Event[A]:
         """Make the event that begins a workflow (F074).
 
-        *parent* is the subject of the workflow on whose behalf it runs: it inherits its domain, and
+        *parent* is the subject of the workflow on whose behalf it runs (a payload that is a mapping
+        may name it as the wire does, by `parentSubject$$`): it inherits its domain, and
         its completion goes to *redirectto*, or else to the parent itself (not to the one that
         started the parent, B22).
         """
+        if parent is None and isinstance(payload, Mapping):
+            named = payload.get(PARENT_SUBJECT)
+            parent = named if named is None or isinstance(named, str) else repr(named)
         above = Subject.parse(parent) if isinstance(parent, str) else parent
         if above is not None and not envelope.get("subject"):
             answer_to = envelope.get("redirectto") or above.orchestrator.name

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from arvo.core.command import Complete, Emit, Fail
 from arvo.core.domain import DomainRule
 from arvo.core.event import Event
-from arvo.core.fault import FAULT, SystemFault
+from arvo.core.fault import FAULT, SystemFault, sendable
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.identity import GivenId
 from arvo.core.issue import Issue
@@ -194,7 +194,10 @@ def fault_draft(
 
 def told(fail: Fail) -> SystemFault:
     """Say a `Fail` as the payload of a system error."""
-    return SystemFault(errorName=fail.name, errorMessage=fail.reason, errorStack=fail.stack)
+    reason: object = fail.reason
+    # Anything but a text is refused by the payload, which names its type.
+    message: Any = sendable(reason) if isinstance(reason, str) else reason
+    return SystemFault(errorName=fail.name, errorMessage=message, errorStack=fail.stack)
 
 
 def _type_of(
@@ -202,7 +205,7 @@ def _type_of(
 ) -> str | Violation:
     """Find the event type that a payload is meant as."""
     if emit.type is not None:
-        if emit.type in known:
+        if emit.type in tuple(known):
             return emit.type
         issue = Issue("type", _listed(known), repr(emit.type))
         return ContractViolation(f"no such event is named by {whose}", issue)

@@ -35,6 +35,11 @@ def pressed(press: "Press", drafts: Sequence[Draft]) -> tuple[Event[Any], ...] |
     return events
 
 
+def _address(given: Any) -> Any:
+    # What is no text is left to the event, which names the field and what it got.
+    return encode_uri(given) if isinstance(given, str) else given
+
+
 @final
 @frozen
 class Press:
@@ -76,9 +81,11 @@ class Press:
         cause = self.cause
         unique = self._derived(position, index)
         given = event_id(draft.id, unique)
+        # One id for two events would make the second a duplicate of the first (B33); a managed one
+        # is unique by itself, and stays readable.
+        own = draft.id.strip() if isinstance(draft.id, str) else None
         return Event(
-            # One id for two events would make the second a duplicate of the first (B33).
-            id=given if given == unique or index == 0 else f"{given}.{index}",
+            id=f"{given}.{index}" if index and given == own else given,
             source=self.handler,
             type=draft.type,
             subject=draft.subject
@@ -88,11 +95,11 @@ class Press:
             data=data,
             wire=Wire(data, raw),
             time=self.now.isoformat(timespec="milliseconds"),
-            to=encode_uri(draft.to),
+            to=_address(draft.to),
             accesscontrol=draft.accesscontrol
             if draft.accesscontrol is not None
             else cause.accesscontrol,
-            redirectto=None if draft.redirectto is None else encode_uri(draft.redirectto),
+            redirectto=_address(draft.redirectto),
             executionunits=draft.executionunits
             if draft.executionunits is not None
             else self.executionunits,

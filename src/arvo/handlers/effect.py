@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple, final,
 
 from attrs import Attribute, field, frozen
 
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, short
 from arvo.core.violation import ConfigViolation, Violated
 
 T = TypeVar("T")
@@ -19,8 +19,11 @@ ATTEMPTS_MAX: Final = 100
 
 def _positive(minimum: float, maximum: float) -> "Callable[[Any, Attribute[Any], Any], None]":
     def check(_: object, attribute: "Attribute[Any]", value: Any) -> None:
-        if not isinstance(value, int | float) or not minimum <= value <= maximum:
-            issue = Issue(f"retry.{attribute.name}", f"{minimum} to {maximum}", repr(value))
+        whole = attribute.name == "attempts"
+        kinds = int if whole else int | float
+        if not isinstance(value, kinds) or not minimum <= value <= maximum:
+            expected = f"{minimum} to {maximum}{', a whole number' if whole else ''}"
+            issue = Issue(f"retry.{attribute.name}", expected, repr(value))
             raise Violated(ConfigViolation("this retry policy cannot be", issue))
 
     return check
@@ -72,7 +75,7 @@ class Perform(Generic[T_co]):
 
     def __str__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))
-        return f"{name}({', '.join(map(repr, self.args))})"[:200]
+        return f"{name}({', '.join(map(short, self.args))})"[:200]
 
 
 @final

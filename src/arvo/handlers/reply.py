@@ -1,14 +1,13 @@
 """Reply: what a handler's function answers, made into commands."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from returns.pipeline import is_successful
 from returns.result import Result
 
 from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, short
 from arvo.core.violation import (
     ConfigViolation,
     ContractViolation,
@@ -74,9 +73,23 @@ def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed])
     except StopIteration as stop:
         return stop.value
     finally:
-        # A `finally` of the handler's own may ask for one more effect; nobody performs it any more.
-        with suppress(RuntimeError):
+        _closed(generator)
+
+
+def _closed(generator: Generator[Any, Any, Any]) -> None:
+    """End a run that has told what it wants.
+
+    A `finally` of the handler's own runs as well then, too early: what it raises says nothing, and
+    what it asks for nobody performs any more.
+    """
+    for _ in range(EFFECTS_MAX):
+        try:
             generator.close()
+            return
+        except RuntimeError:
+            continue  # it asked for one more effect, and stands at the next `yield`
+        except Exception:  # noqa: BLE001 - of a `finally` that has not got what it needs
+            return
 
 
 def _perform(wanted: object) -> Perform[Any]:
@@ -94,7 +107,12 @@ def _commands(returned: object) -> tuple[Command, ...]:
             return (returned,)
         case Result():
             return _from_result(returned)
-        case str() | bytes():
+        case Coroutine():
+            # Closed, or Python warns of it when it is collected, far from here.
+            returned.close()
+            issue = Issue("return", "commands, and I/O by `yield from call(...)`", "a coroutine")
+            raise Violated(ExecutionViolation("a handler is no async function", issue))
+        case str() | bytes() | Mapping():
             raise _not_a_command("return", returned)
         case Iterable():
             return _each(returned)
@@ -140,8 +158,7 @@ def _not_a_command(path: str, got: object) -> Violated:
 
 
 def _shown(value: object) -> str:
-    text = f"{value!r} ({type(value).__name__})"
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return f"{short(value)} ({type(value).__name__})"
 
 
 def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:

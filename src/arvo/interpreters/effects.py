@@ -31,12 +31,20 @@ async def perform(effect: Perform[Any]) -> Performed:
 async def _called(effect: Perform[Any]) -> Any:
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.args)
-    value = await asyncio.to_thread(effect.function, *effect.args)
+    value = await asyncio.to_thread(_in_thread, effect)
     # A callable object or a partial may hide a coroutine function.
     return await value if inspect.isawaitable(value) else value
 
 
+def _in_thread(effect: Perform[Any]) -> Any:
+    try:
+        return effect.function(*effect.args)
+    except StopIteration as error:
+        # No future can hold it: whoever waits would wait for ever.
+        raise RuntimeError(f"{effect} raised StopIteration") from error
+
+
 def _explained(error: Exception, effect: Perform[Any]) -> Exception:
-    if isinstance(error, TimeoutError) and not str(error):
+    if effect.timeout is not None and isinstance(error, TimeoutError) and not str(error):
         return TimeoutError(f"{effect} did not answer within {effect.timeout} s")
     return error

@@ -19,6 +19,7 @@ from arvo.interpreters.ports import (
     Depth,
     Post,
     Seen,
+    Unavailable,
     lane_of,
 )
 
@@ -59,7 +60,7 @@ class MemoryBackend:
     _lanes: dict[str, _Lane] = field(factory=dict, init=False)
     # Keys that somebody works on, each with the deliveries that wait for their turn.
     _busy: dict[str, deque[Delivery]] = field(factory=dict, init=False)
-    _delayed: dict[int, asyncio.TimerHandle] = field(factory=dict, init=False)
+    _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
     _under_way: int = field(default=0, init=False)
     _taken: int = field(default=0, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
@@ -128,7 +129,8 @@ class MemoryBackend:
             del self._delayed[number]
             self._put(retried)
 
-        self._delayed[number] = asyncio.get_running_loop().call_later(delay, due)
+        timer = asyncio.get_running_loop().call_later(delay, due)
+        self._delayed[number] = timer, retried
 
     async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
@@ -163,10 +165,18 @@ class MemoryBackend:
             await waiter
 
     async def close(self) -> None:
-        """Stop the clocks of what is delayed."""
-        for timer in self._delayed.values():
+        """Stop the clocks, and let nobody wait any more.
+
+        What is delayed is ready at once: who opens it again in this process finds it.
+        """
+        for timer, delivery in self._delayed.values():
             timer.cancel()
+            self._put(delivery)
         self._delayed.clear()
+        for sender in self._senders:
+            if not sender.done():
+                sender.set_exception(Unavailable("the backend was closed before it took the event"))
+        self._senders.clear()
 
     def _begin(self, post: Post) -> None:
         self._under_way += 1

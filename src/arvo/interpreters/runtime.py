@@ -50,7 +50,9 @@ class Runtime:
     ) -> None:
         self.system = system
         self._backend = connect(backend)
-        self._prefetch = prefetch
+        self._lanes = {
+            lane: _prefetch_of(lane, prefetch) for lane in (*system.addresses, OUTSIDE, HOME)
+        }
         self._requests: dict[str, asyncio.Future[Event[Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stats = Stats()
@@ -66,8 +68,9 @@ class Runtime:
         )
 
     async def __aenter__(self) -> Self:
-        for lane in (*self.system.addresses, OUTSIDE, HOME):
-            for number in range(self._prefetch_of(lane)):
+        self._worker.stopping = False
+        for lane, prefetch in self._lanes.items():
+            for number in range(prefetch):
                 self._tasks.add(
                     asyncio.create_task(self._worker.work(lane), name=f"arvo {lane} {number}")
                 )
@@ -201,14 +204,6 @@ class Runtime:
                 issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
                 raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))
 
-    def _prefetch_of(self, lane: str) -> int:
-        wanted = self._prefetch
-        number = wanted if isinstance(wanted, int) else wanted.get(lane, PREFETCH)
-        if number < 1:
-            issue = Issue("prefetch", "1 or more", repr(number))
-            raise Violated(ConfigViolation(f"{lane} would never be worked on", issue))
-        return number
-
     def _check_running(self) -> None:
         """Raise what broke a worker (a corrupt store): going on would hide it."""
         if not self._tasks:
@@ -235,6 +230,14 @@ class Runtime:
             return f"{said}; nothing is remembered of its subject"
         open_ = [id_ for id_, replies in record.awaited.items() if not replies]
         return f"{said}; its workflow is {record.status} and waits for answers to {open_}"
+
+
+def _prefetch_of(lane: str, wanted: int | Mapping[str, int]) -> int:
+    number = wanted if isinstance(wanted, int) else wanted.get(lane, PREFETCH)
+    if number < 1:
+        issue = Issue("prefetch", "1 or more", repr(number))
+        raise Violated(ConfigViolation(f"{lane} would never be worked on", issue))
+    return number
 
 
 def _no_letter(id_: str) -> Violated:

@@ -13,7 +13,12 @@ from attrs import define, field
 from arvo.core.command import Log
 from arvo.core.commit import Commit
 from arvo.core.event import Event
-from arvo.core.violation import TransactionViolation, Violation
+from arvo.core.violation import (
+    ConfigViolation,
+    ExecutionViolation,
+    TransactionViolation,
+    Violation,
+)
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.step import take
 from arvo.engine.system import System
@@ -106,12 +111,17 @@ class Worker:
                 await self._refuse(delivery, decided)
                 return
             if decided.outcome in ("halted", "stray", "foreign"):
-                await self._bury(delivery, decided.note or decided.outcome)
+                note = decided.note or decided.outcome
+                await self._bury(delivery, note)
+                self.refused(
+                    event, ExecutionViolation(f"event {event.id!r} came to nothing: {note}")
+                )
                 return
             posts, letters = self._routed(decided)
             match await self.backend.commit(delivery, decided, posts, letters):
                 case Committed():
                     self._count(decided, letters)
+                    self._told(decided, posts, letters)
                     return
                 case Seen():
                     self.stats.seen += 1
@@ -122,6 +132,19 @@ class Worker:
             f"event {event.id!r} lost {CONFLICTS_MAX} races for its record", cause="conflict"
         )
         await self._refuse(delivery, violation)
+
+    def _told(self, commit: Commit, posts: list[Post], letters: list[DeadLetter]) -> None:
+        """Tell whoever waits for an event's answer that none will come any more."""
+        event = commit.event
+        if letters and not posts:
+            violation = ConfigViolation(
+                f"the answer to {event.id!r} goes nowhere: {letters[0].reason}"
+            )
+            self.refused(event, violation)
+        elif commit.outcome == "late":
+            self.refused(
+                event, ExecutionViolation(f"event {event.id!r} came too late: {commit.note}")
+            )
 
     async def _decide(self, delivery: Delivery) -> Commit | Violation:
         event, to = delivery.post.event, delivery.post.to
@@ -173,6 +196,7 @@ class Worker:
         try:
             if delivery.attempt >= self.retry.attempts:
                 await self._bury(delivery, reason)
+                self.refused(delivery.post.event, TransactionViolation(reason))
                 return
             chance = random.random()  # noqa: S311 - spreads retries; no secret
             await self.backend.again(delivery, self.retry.wait_after(delivery.attempt, chance))
@@ -227,8 +251,13 @@ _LEVELS: Final = {
 
 def _say(log: Log, commit: Commit) -> None:
     logger.log(
-        _LEVELS[log.level],
+        _LEVELS.get(log.level, logging.INFO),
         "%s",
         log.message,
-        extra={"arvo_handler": commit.handler, "arvo_event": commit.event.id, **log.attributes},
+        # Not one by one: logging refuses names of its own, such as `name` and `message`.
+        extra={
+            "arvo_handler": commit.handler,
+            "arvo_event": commit.event.id,
+            "arvo_attributes": log.attributes,
+        },
     )

@@ -1,0 +1,170 @@
+"""Seal: what a handler wants becomes a commit."""
+
+from typing import Any
+
+import pytest
+
+from arvo import (
+    Complete,
+    Domain,
+    Emit,
+    EventHandler,
+    ExecutionViolation,
+    Fail,
+    HandlerDomains,
+    Log,
+    OrchestratorContract,
+    Persist,
+    Resumable,
+    Subject,
+    System,
+    Workflow,
+    WorkflowDomains,
+)
+from tests.shop import (
+    SERVICES,
+    WEB,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    charge,
+    charging,
+    committed,
+    order,
+    paying,
+    placing,
+    refused,
+    workflow,
+)
+
+IN_EU = str(Subject.new("com.payment.charge", "1.0.0", initiator=WEB, domain="eu", id="1"))
+
+
+@pytest.mark.parametrize("command", [Persist(1), Complete(CardCharged("r"))])
+def test_a_handler_without_memory_cannot_remember_or_complete(command: Any) -> None:
+    """Design section 4: the commands have their owners."""
+    violation = refused(System([paying(lambda _: command)]), charging())
+
+    assert isinstance(violation, ExecutionViolation)
+    assert f"only a workflow remembers and completes, got {type(command).__name__}" in str(
+        violation
+    )
+
+
+def test_nothing_is_sent_of_half_the_work() -> None:
+    """F098: a failure after an emission."""
+    commands = [Emit(CardCharged("r")), Log("info", "half"), Fail("no")]
+
+    commit = committed(System([paying(lambda _: commands)]), charging())
+
+    assert [event.type for event in commit.events] == ["sys.com.payment.charge.error"]
+    assert commit.logs == (Log("info", "half"),)
+
+
+def test_one_bad_emission_refuses_the_whole_step() -> None:
+    """F096, I5: all or nothing."""
+    commands = [Emit(CardCharged("r")), Emit({"receipt": 1}, type="evt.payment.charged")]
+
+    assert "data.receipt" in str(refused(System([paying(lambda _: commands)]), charging()))
+
+
+def test_a_system_error_goes_to_every_resolved_domain_once() -> None:
+    """F105."""
+    handler = EventHandler(
+        charge,
+        {"1.0.0": lambda _: Fail("no")},
+        domains=HandlerDomains(system_error=("us", None, Domain.FROM_CURRENT_SUBJECT, "eu")),
+    )
+
+    commit = committed(System([handler]), charging(subject=IN_EU))
+
+    assert [event.domain for event in commit.events] == ["us", None, "eu"]
+    assert len({event.id for event in commit.events}) == 3
+
+
+def test_what_a_reason_says_is_cut_to_what_can_be_sent() -> None:
+    """Everything is bounded; a reason may quote its whole input."""
+    commit = committed(System([paying(lambda _: Fail("x" * 100_000 + "\ud800"))]), charging())
+
+    assert commit.events[0].data.message == "x" * 4096
+    wrong: Any = 5
+    assert "data.errorMessage: expected a string, got 5" in str(
+        refused(System([paying(lambda _: Fail(wrong))]), charging())
+    )
+
+
+def test_extensions_of_a_command_are_on_the_event() -> None:
+    """F093."""
+    emit = Emit(CardCharged("r"), extensions={"tenant": "t1"}, executionunits=2.5)
+
+    (event,) = committed(System([paying(lambda _: emit)]), charging()).events
+
+    assert (event.extensions, event.executionunits) == ({"tenant": "t1"}, 2.5)
+
+
+child = OrchestratorContract(
+    uri="#/orchestrators/refund",
+    name="order.refund",
+    versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderFulfilled)},
+)
+
+
+def begins(payload: Any, **said: Any) -> Resumable[Any]:
+    return Resumable(
+        order,
+        {"1.0.0": lambda _: Emit(payload, type="arvo.orc.order.refund", **said)},
+        services=[child["1.0.0"]],
+    )
+
+
+def test_a_child_workflow_gets_a_subject_of_its_own() -> None:
+    """B21, B22, F128: it follows from its cause, and its completion comes back."""
+    system = System([begins(PlaceOrder("o1"))])
+
+    (event,) = committed(system, placing()).events
+
+    subject = Subject.parse(event.subject)
+    assert subject.orchestrator.name == "arvo.orc.order.refund"
+    assert subject.answers_to == "arvo.orc.order.fulfil"
+    assert event.raw["parentSubject$$"] == placing().subject
+    assert committed(system, placing()).events == (event,)
+
+
+def test_a_child_may_run_for_nobody_or_be_refused_a_parent_that_is_none() -> None:
+    """F128."""
+    nobody = committed(System([begins({"order_id": "o", "parentSubject$$": None})]), placing())
+    violation = refused(System([begins({"order_id": "o", "parentSubject$$": "junk"})]), placing())
+
+    assert nobody.events[0].raw["parentSubject$$"] is None
+    assert isinstance(violation, ExecutionViolation)
+    assert "for a parent that is none" in str(violation)
+
+
+def test_a_child_in_two_domains_is_two_runs() -> None:
+    """B33: two subjects, two ids."""
+    events = committed(System([begins(PlaceOrder("o1"), domain=("eu", "us"))]), placing()).events
+
+    assert [Subject.parse(event.subject).execution.domain for event in events] == ["eu", "us"]
+    assert len({event.subject for event in events}) == len({event.id for event in events}) == 2
+
+
+def test_a_redirect_that_no_encoding_takes_is_refused() -> None:
+    """It would stand in a child's subject."""
+    violation = refused(System([begins(PlaceOrder("o1"), redirectto="x\ud800")]), placing())
+
+    assert "subject.meta.redirectto: expected a text" in str(violation)
+
+
+def test_a_workflows_requests_go_where_its_domains_say() -> None:
+    """F154."""
+    outside = Resumable(
+        order,
+        {"1.0.0": lambda _: Emit(ChargeCard("o", 1.0))},
+        services=SERVICES,
+        domains=WorkflowDomains(services="human"),
+    )
+
+    assert committed(System([outside]), placing()).events[0].domain == "human"
+    inside = System([workflow(lambda _: Emit(ChargeCard("o", 1.0)))])
+    assert committed(inside, placing()).events[0].domain is None
