@@ -37,7 +37,7 @@ from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.reply import Commands
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
 from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.ports import Backend, DeadLetter
+from arvo.interpreters.ports import Backend, DeadLetter, Unanswered
 from arvo.interpreters.runtime import Runtime
 from arvo.interpreters.stats import Stats
 
@@ -89,6 +89,7 @@ __all__ = [
     "Trace",
     "TransactionViolation",
     "Turn",
+    "Unanswered",
     "Version",
     "VersionedContract",
     "VersionedWorkflow",

@@ -12,9 +12,11 @@ import pytest
 from arvo import (
     Commands,
     Complete,
+    ContractViolation,
     Effects,
     Emit,
     Event,
+    EventHandler,
     Fail,
     Log,
     MemoryBackend,
@@ -26,6 +28,7 @@ from arvo import (
     Subject,
     System,
     Turn,
+    Unanswered,
     Violated,
     call,
 )
@@ -38,6 +41,7 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     answering,
+    charge,
     charging,
     paying,
     placing,
@@ -488,7 +492,7 @@ def test_a_stop_finishes_what_is_in_hand_and_tells_who_waits() -> None:
             )
             await started.wait()
         for n, task in ((1, first), (2, second)):
-            with pytest.raises(ConnectionAbortedError, match=f"before event 'c{n}' was answered"):
+            with pytest.raises(Unanswered, match=f"before event 'c{n}' was answered"):
                 await task
         return runtime.stats()
 
@@ -689,3 +693,31 @@ def test_an_outage_is_waited_out_and_in_the_end_told(
 
     assert (stats.handled, stats.dead) == (handled, dead)
     assert ("evt.payment.charged" if handled else "Unavailable: no connection") in told
+
+
+def test_a_request_is_told_that_its_handler_answers_nothing() -> None:
+    """A caller should not wait thirty seconds for what will never come."""
+    silent = System([EventHandler(charge, {"1.0.0": lambda _: None})])
+
+    async def ask() -> None:
+        async with Runtime(silent) as runtime:
+            with pytest.raises(Unanswered, match="answers nothing"):
+                await runtime.request(charging(), timeout=5)
+
+    asyncio.run(ask())
+
+
+def test_a_dead_letter_keeps_its_violation() -> None:
+    """A report tells contract from configuration, and names each field, without reading prose."""
+    refusing = System([EventHandler(charge, {"1.0.0": lambda _: Emit({}, type="evt.unknown.x")})])
+
+    async def ask() -> None:
+        async with Runtime(refusing) as runtime:
+            with pytest.raises(Violated) as refused:
+                await runtime.request(charging(), timeout=5)
+            (letter,) = await runtime.dead_letters()
+
+            assert letter.violation == refused.value.violation
+            assert isinstance(letter.violation, ContractViolation)
+
+    asyncio.run(ask())

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from arvo import DeadLetter, Event, Runtime, SystemFault, Trace, Violated, run
+from arvo import DeadLetter, Event, Runtime, SystemFault, Trace, Unanswered, Violated, run
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import OrderClosed, PlaceOrder, order
 from docs.examples.orders.workflow import system
@@ -53,7 +53,7 @@ async def fulfil_all(orders: Sequence[PlaceOrder], settled: Callable[[], None]) 
     async def answer_to(event: Event[PlaceOrder]) -> Event[Any] | None:
         try:
             answer = await runtime.request(event, timeout=TIMEOUT_SECONDS)
-        except (ConnectionAbortedError, Violated):
+        except (Unanswered, Violated):
             return None
         settled()
         return answer

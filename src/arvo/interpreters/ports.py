@@ -8,6 +8,7 @@ from attrs import frozen
 from arvo.core.commit import Commit
 from arvo.core.event import Event
 from arvo.core.record import Record
+from arvo.core.violation import Violation
 from arvo.engine.route import Home, Inside, Outside
 
 # Where a backend delivers; an event for nobody never gets that far, it is buried at once.
@@ -43,7 +44,8 @@ class DeadLetter:
     """An event that nobody could take, kept for an operator.
 
     *id* names the letter; *at* is when it was buried (RFC 3339), *attempts* how often it was tried.
-    *to* is where it was going, None where nobody has its address.
+    *to* is where it was going, None where nobody has its address. *violation* is the promise that
+    was broken, where it was one: its issues name each field.
     """
 
     id: str
@@ -52,6 +54,7 @@ class DeadLetter:
     attempts: int
     at: str
     to: Reachable | None = None
+    violation: Violation | None = None
 
 
 @final
@@ -94,6 +97,10 @@ class Depth:
 
 class Unavailable(Exception):
     """The store or broker cannot be reached now: wait, and try again. Nothing was lost."""
+
+
+class Unanswered(Exception):
+    """The event was taken, and no answer to it will come here: the text says why."""
 
 
 class Corrupt(Exception):

@@ -11,13 +11,13 @@ from attrs import evolve
 from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.record import Record
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated, Violation
+from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.connect import connect
-from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable
+from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable, Unanswered
 from arvo.interpreters.stats import Stats
 from arvo.interpreters.worker import Listener, Worker
 
@@ -103,7 +103,9 @@ class Runtime:
         for id_, waiting in self._requests.items():
             if not waiting.done():
                 said = f"the runtime stopped before event {id_!r} was answered"
-                waiting.set_exception(ConnectionAbortedError(said))
+                waiting.set_exception(Unanswered(said))
+                # Nobody may be left to hear it, and an exception that is never heard is printed.
+                waiting.exception()
         await self._backend.close()
 
     async def send(self, event: Event[Any]) -> None:
@@ -117,8 +119,9 @@ class Runtime:
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
         """Send an event and wait for its answer: the first event that goes back to whoever asked.
 
-        Raises `Violated` where the event is refused, and `TimeoutError`, which tells how far it
-        came, after *timeout* seconds; the work goes on all the same.
+        Raises `Violated` where the event is refused, `Unanswered` where it was taken and nothing
+        comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
+        how far it came, after *timeout* seconds; the work goes on all the same.
         """
         if event.id in self._requests:
             issue = Issue("id", "an id that nobody waits for yet", repr(event.id))
@@ -218,14 +221,22 @@ class Runtime:
         if waiting is not None and not waiting.done():
             waiting.set_result(event)
 
-    def _refused(self, event: Event[Any], violation: Violation) -> None:
+    def _refused(self, event: Event[Any], why: Exception) -> None:
         waiting = self._requests.get(event.id)
         if waiting is not None and not waiting.done():
-            waiting.set_exception(Violated(violation))
+            waiting.set_exception(why)
 
     async def _how_far(self, event: Event[Any], timeout: float) -> str:
         record = await self._backend.load(event.subject)
         said = f"event {event.id!r} was not answered within {timeout} s"
+        letters = [
+            each for each in await self.dead_letters() if each.event.subject == event.subject
+        ]
+        if letters:
+            # What broke is more to the point than what is still waited for.
+            said += (
+                f"; {len(letters)} of its events are dead letters, the last: {letters[-1].reason}"
+            )
         if record is None:
             return f"{said}; nothing is remembered of its subject"
         open_ = [id_ for id_, replies in record.awaited.items() if not replies]

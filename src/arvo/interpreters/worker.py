@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from arvo.core.command import Log
 from arvo.core.commit import Commit
@@ -17,6 +17,7 @@ from arvo.core.violation import (
     ConfigViolation,
     ExecutionViolation,
     TransactionViolation,
+    Violated,
     Violation,
 )
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route
@@ -35,11 +36,14 @@ from arvo.interpreters.ports import (
     Post,
     Reachable,
     Seen,
+    Unanswered,
     Unavailable,
 )
 from arvo.interpreters.stats import Stats
 
 logger: Final = logging.getLogger("arvo")
+# Whoever wants to hear it sets logging up; without that, Python would print warnings by itself.
+logger.addHandler(logging.NullHandler())
 
 Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
 
@@ -53,7 +57,7 @@ class Worker:
     """What the tasks of a runtime share, and what each of them does.
 
     *listeners* map domains to functions, None to the one that takes all others. *answered* takes an
-    event that went home; *refused* is told of an event that was buried for a violation.
+    event that went home; *refused* is told of an event to which no answer will come, and why.
     """
 
     system: System
@@ -63,7 +67,7 @@ class Worker:
     stats: Stats
     listeners: dict[str | None, Listener]
     answered: Callable[[Event[Any]], None]
-    refused: Callable[[Event[Any], Violation], None]
+    refused: Callable[[Event[Any], Exception], None]
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopping: bool = field(default=False, init=False)
 
@@ -113,9 +117,8 @@ class Worker:
             if decided.outcome in ("halted", "stray", "foreign"):
                 note = decided.note or decided.outcome
                 await self._bury(delivery, note)
-                self.refused(
-                    event, ExecutionViolation(f"event {event.id!r} came to nothing: {note}")
-                )
+                violation = ExecutionViolation(f"event {event.id!r} came to nothing: {note}")
+                self.refused(event, Violated(violation))
                 return
             posts, letters = self._routed(decided)
             match await self.backend.commit(delivery, decided, posts, letters):
@@ -128,23 +131,21 @@ class Worker:
                     return
                 case Conflict():
                     continue
-        violation = TransactionViolation(
-            f"event {event.id!r} lost {CONFLICTS_MAX} races for its record", cause="conflict"
-        )
-        await self._refuse(delivery, violation)
+        lost = f"event {event.id!r} lost {CONFLICTS_MAX} races for its record"
+        await self._refuse(delivery, TransactionViolation(lost, cause="conflict"))
 
     def _told(self, commit: Commit, posts: list[Post], letters: list[DeadLetter]) -> None:
         """Tell whoever waits for an event's answer that none will come any more."""
         event = commit.event
         if letters and not posts:
-            violation = ConfigViolation(
-                f"the answer to {event.id!r} goes nowhere: {letters[0].reason}"
-            )
-            self.refused(event, violation)
+            reason = f"the answer to {event.id!r} goes nowhere: {letters[0].reason}"
+            self.refused(event, Violated(ConfigViolation(reason)))
         elif commit.outcome == "late":
-            self.refused(
-                event, ExecutionViolation(f"event {event.id!r} came too late: {commit.note}")
-            )
+            late = f"event {event.id!r} came too late: {commit.note}"
+            self.refused(event, Violated(ExecutionViolation(late)))
+        elif commit.record is None and not commit.events and commit.outcome == "handled":
+            said = f"event {event.id!r} was handled by {commit.handler}, which answers nothing"
+            self.refused(event, Unanswered(said))
 
     async def _decide(self, delivery: Delivery) -> Commit | Violation:
         event, to = delivery.post.event, delivery.post.to
@@ -188,15 +189,15 @@ class Worker:
         if isinstance(violation, TransactionViolation) and delivery.attempt < self.retry.attempts:
             await self._later(delivery, str(violation))
             return
-        await self._bury(delivery, f"{type(violation).__name__}: {violation}")
-        self.refused(delivery.post.event, violation)
+        await self._bury(delivery, f"{type(violation).__name__}: {violation}", violation)
+        self.refused(delivery.post.event, Violated(violation))
 
     async def _later(self, delivery: Delivery, reason: str) -> None:
         """Hand a delivery back, to be tried again by the retry policy or buried."""
         try:
             if delivery.attempt >= self.retry.attempts:
                 await self._bury(delivery, reason)
-                self.refused(delivery.post.event, TransactionViolation(reason))
+                self.refused(delivery.post.event, Violated(TransactionViolation(reason)))
                 return
             chance = random.random()  # noqa: S311 - spreads retries; no secret
             await self.backend.again(delivery, self.retry.wait_after(delivery.attempt, chance))
@@ -205,9 +206,12 @@ class Worker:
             # Not settled: a backend that survives hands it out again.
             await self._pause(error)
 
-    async def _bury(self, delivery: Delivery, reason: str) -> None:
+    async def _bury(
+        self, delivery: Delivery, reason: str, violation: Violation | None = None
+    ) -> None:
         event, to = delivery.post.event, delivery.post.to
-        await self.backend.bury(delivery, self._letter(event, reason, delivery.attempt, to))
+        letter = self._letter(event, reason, delivery.attempt, to)
+        await self.backend.bury(delivery, evolve(letter, violation=violation))
         self.stats.dead += 1
         logger.warning("event %s (%s) is a dead letter: %s", event.id, event.type, reason)
 
