@@ -38,7 +38,7 @@ class Make:
     """A command still to be made: those of its *parts* that are functions are called first."""
 
     kind: type[Emit] | type[Send] | type[Schedule] | type[Cancel] | type[Act]
-    parts: tuple[object, ...]
+    parts: tuple[Any, ...]
 
 
 def listed(actions: "Actions") -> "tuple[Action, ...]":

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from attrs import evolve, frozen
 
-from arvo.statechart.actions import raise_
+from arvo.statechart.actions import Delay, raise_
 from arvo.statechart.commands import Cancel
 from arvo.statechart.events import after_type, done_type
 from arvo.statechart.ops import Compiler, Op, milliseconds
@@ -103,7 +103,7 @@ class _Resolver:
         )
 
     def _on(
-        self, timers: list[tuple[str, object, tuple[Transition, ...]]]
+        self, timers: list[tuple[str, Delay, tuple[Transition, ...]]]
     ) -> Mapping[str, tuple[Edge, ...]]:
         on: dict[str, tuple[Edge, ...]] = {}
         for key, moves in self.node.state.on.items():
@@ -130,7 +130,7 @@ class _Resolver:
             self.problem(f"{event!r} matches nothing: '*' stands alone or as the last token")
         return event
 
-    def _timers(self) -> Iterator[tuple[str, object, tuple[Transition, ...]]]:
+    def _timers(self) -> Iterator[tuple[str, Delay, tuple[Transition, ...]]]:
         for key, moves in self.node.state.after.items():
             text, delay = _delay(key)
             yield after_type(text, self.node.id), delay, moves
@@ -198,7 +198,7 @@ class _Resolver:
         return self._find(self.node, self.node.state.target)
 
 
-def _delay(key: DelayKey) -> tuple[str, object]:
+def _delay(key: DelayKey) -> tuple[str, Delay]:
     """Tell how a key of ``after`` is written in an event type, and what delay it means."""
     if isinstance(key, timedelta):
         key = milliseconds(key)

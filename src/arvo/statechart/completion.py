@@ -5,9 +5,7 @@ from arvo.statechart.ops import Code, Op
 from arvo.statechart.tree import NOWHERE, ROOT, Node, Tree
 
 
-def completion(
-    tree: Tree, final: Node, active: int, completed: set[int]
-) -> tuple[list[Op], bool]:
+def completion(tree: Tree, final: Node, active: int, completed: set[int]) -> tuple[list[Op], bool]:
     """Return the done events that entering *final* raises, and whether the chart ends with it.
 
     *active* holds what is active so far, *completed* the parallel states that this microstep has

@@ -1,5 +1,6 @@
 """Entry: which nodes a microstep enters, and from where (SCXML computeEntrySet, XState's way)."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from arvo.statechart.behaviour import Behaviour, Edge
@@ -18,7 +19,7 @@ class Chartlike(Protocol):
         """What each of them does."""
 
 
-def effective(chart: Chartlike, targets: tuple[int, ...], records: dict[int, int]) -> list[int]:
+def effective(chart: Chartlike, targets: tuple[int, ...], records: Mapping[int, int]) -> list[int]:
     """Replace histories among *targets* by what they remember, or by their default."""
     out: dict[int, None] = {}
     for target in targets:
@@ -32,7 +33,7 @@ def effective(chart: Chartlike, targets: tuple[int, ...], records: dict[int, int
     return list(out)
 
 
-def domain(chart: Chartlike, edge: Edge, records: dict[int, int]) -> int:
+def domain(chart: Chartlike, edge: Edge, records: Mapping[int, int]) -> int:
     """Find the node below which *edge* leaves everything.
 
     XState takes the nearest common ancestor of any kind, so this may be a parallel state, where
@@ -52,7 +53,7 @@ def domain(chart: Chartlike, edge: Edge, records: dict[int, int]) -> int:
 
 
 def entered(
-    chart: Chartlike, edges: tuple[Edge, ...], records: dict[int, int]
+    chart: Chartlike, edges: tuple[Edge, ...], records: Mapping[int, int]
 ) -> tuple[set[int], set[int]]:
     """Return the nodes that *edges* enter, and those of them whose initial actions run."""
     entry = _Entry(chart, records)
@@ -75,7 +76,7 @@ def entered(
 class _Entry:
     """The two sets while they grow."""
 
-    def __init__(self, chart: Chartlike, records: dict[int, int]) -> None:
+    def __init__(self, chart: Chartlike, records: Mapping[int, int]) -> None:
         self.chart = chart
         self.tree = chart.tree
         self.records = records

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from arvo.statechart.actions import Action, Assign, Choose, Make, Named, Raise, listed
 from arvo.statechart.commands import Act, Cancel, Command, Emit, Schedule, Send
 from arvo.statechart.events import Event
-from arvo.statechart.questions import Test, question, spoken
+from arvo.statechart.questions import question, spoken
 from arvo.statechart.tree import Tree
 
 Maker: TypeAlias = Callable[[Any, Any], Any]
@@ -57,12 +57,14 @@ class Compiler:
         if isinstance(delay, timedelta):
             return milliseconds(delay)
         if isinstance(delay, str):
-            if delay not in self.delays:
+            named = self.delays.get(delay)
+            if delay not in self.delays or isinstance(named, str):
                 self.problem(f"the delay {delay!r} is not implemented")
-            return self.delay(self.delays.get(delay))
+                return None
+            return self.delay(named)
         return delay
 
-    def _op(self, action: Action, label: str) -> tuple[Op, ...]:
+    def _op(self, action: object, label: str) -> tuple[Op, ...]:
         match action:
             case Assign(update=update):
                 assign = patch(update) if isinstance(update, Mapping) else update
@@ -89,8 +91,9 @@ class Compiler:
             case _ if callable(action):
                 expand = f"{label}: {spoken(action)}"
                 return (Op(Code.EXPAND, action, expand, timed=True),)
-        self.problem(f"{action!r} is not an action")
-        return ()
+            case _:
+                self.problem(f"{action!r} is not an action")
+                return ()
 
     def _make(self, make: Make, label: str) -> Op:
         parts = make.parts

@@ -4,6 +4,9 @@ It follows from the configuration, the transitions taken and the history records
 (SCXML's enterStates and exitStates, with XState's rules for domains and default entry).
 """
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from attrs import Factory, field, frozen
 
 from arvo.statechart.behaviour import Behaviour, Edge
@@ -14,7 +17,7 @@ from arvo.statechart.state import Transition
 from arvo.statechart.tree import ROOT, Tree, members
 
 # What each history of the chart remembers, by node: a set of nodes.
-Records = dict[int, int]
+Records: TypeAlias = Mapping[int, int]
 
 
 @frozen(eq=False)
@@ -69,11 +72,9 @@ class Planner:
         )
         return self._enter([], 0, (), 0, (start,), {}, {})
 
-    def settled(
-        self, edges: tuple[Edge, ...], mask: int, records: Records
-    ) -> tuple[Edge, ...]:
+    def settled(self, edges: tuple[Edge, ...], mask: int, records: Records) -> tuple[Edge, ...]:
         """Drop transitions that would leave the same states as another, inner ones win."""
-        if len(edges) < 2:  # noqa: PLR2004
+        if len(edges) < 2:
             return edges
         kept: list[Edge] = []
         for edge in edges:
@@ -92,7 +93,7 @@ class Planner:
         return leaving & mask
 
     def _written(self, leaving: int, mask: int) -> Records:
-        written: Records = {}
+        written: dict[int, int] = {}
         for index in members(leaving):
             node = self.tree.nodes[index]
             for history in node.histories:

@@ -105,9 +105,7 @@ class Program:
                 configuration.selections[event] = found
         return found
 
-    def plan(
-        self, configuration: Configuration, edges: tuple[Edge, ...], records: Records
-    ) -> Plan:
+    def plan(self, configuration: Configuration, edges: tuple[Edge, ...], records: Records) -> Plan:
         """Return the microstep that takes *edges*, remembered by all that it depends on."""
         reached = self._reach(edges) if self._histories else 0
         key = (edges, tuple((h, records.get(h)) for h in members(reached))) if reached else edges

@@ -35,9 +35,9 @@ def question(guard: Guard, tree: Tree) -> Test:
         case StateIn(state=state):
             return _state_in(state, tree)
         case Check(function=function):
-            return lambda context, event, active: function(context, event)
+            return lambda context, event, _: function(context, event)
         case _:
-            return lambda context, event, active: guard(context, event)
+            return lambda context, event, _: guard(context, event)
 
 
 def _all(tests: list[Test]) -> Test:
@@ -58,8 +58,8 @@ def _state_in(state: StateValue, tree: Tree) -> Test:
     if isinstance(state, str) and state.startswith("#"):
         index = tree.ids.get(state[1:])
         bit = 0 if index is None else 1 << index
-        return lambda context, event, active: active.mask & bit
-    return lambda context, event, active: matches(active.value, state)
+        return lambda _context, _event, active: active.mask & bit
+    return lambda _context, _event, active: matches(active.value, state)
 
 
 def spoken(guard: object) -> str:

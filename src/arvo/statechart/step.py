@@ -108,9 +108,11 @@ def _step(
         ended = Ended(fault=fault)
         kept = Past(past.records) if past.timers else past
         return Snapshot(snapshot.configuration, snapshot.context, kept, ended), ()
-    if not run.changed and not run.timed and past is snapshot.past:
-        return snapshot, tuple(run.commands)
-    return _rest(run, past)
+    after: Snapshot[C]
+    after, commands = _rest(run, past)
+    if not run.changed and after.past == snapshot.past:
+        return snapshot, commands
+    return after, commands
 
 
 def _run(program: Program, snapshot: Snapshot[C], event: object) -> Run:
@@ -180,7 +182,7 @@ def _rest(run: Run, past: Past) -> tuple[Snapshot[C], tuple[Command, ...]]:
     timers = _timers(past.timers, run.commands) if run.timed else past.timers
     if run.ended is not None:
         timers = ()
-    if run.records is not past.records or timers is not past.timers:
+    if run.records is not past.records or timers != past.timers:
         past = Past(run.records, timers) if run.records or timers else NO_PAST
     return Snapshot(run.configuration, run.context, past, run.ended), tuple(run.commands)
 

@@ -17,7 +17,7 @@ from arvo.statechart.actions import (
     raise_,
     send,
 )
-from arvo.statechart.chart import MEMORY_MAX, MICROSTEPS_MAX, CHART_ID, Chart
+from arvo.statechart.chart import CHART_ID, MEMORY_MAX, MICROSTEPS_MAX, Chart
 from arvo.statechart.events import Event
 from arvo.statechart.guards import And, Check, Guard, Not, Or, StateIn
 from arvo.statechart.problems import ChartError, Problem
@@ -27,10 +27,12 @@ Config: TypeAlias = Mapping[str, Any]
 Implementation: TypeAlias = Action | Callable[..., Any]
 
 _STATE_KEYS = frozenset(
-    "id initial type states on always after onDone entry exit history target tags meta output"
-    " context description version key order types".split()
+    {"id", "initial", "type", "states", "on", "always", "after", "onDone", "entry", "exit"}
+    | {"history", "target", "tags", "meta", "output", "context"}
+    # Said about a chart, not by it.
+    | {"description", "version", "key", "order", "types"}
 )
-_TRANSITION_KEYS = frozenset("target guard actions reenter description meta".split())
+_TRANSITION_KEYS = frozenset({"target", "guard", "actions", "reenter", "description", "meta"})
 
 
 @frozen
@@ -63,7 +65,7 @@ def from_xstate(
     are left to the caller as ``Act`` commands. Where XState takes an inline function, the config
     may hold a Python one. Raises ``ChartError`` with every problem, each at its state's path.
 
-    >>> from_xstate({"id": "m", "initial": "a", "states": {"a": {"on": {"GO": "b"}}, "b": {}}}).events
+    >>> from_xstate({"initial": "a", "states": {"a": {"on": {"GO": "b"}}, "b": {}}}).events
     ('GO',)
     """
     reader = _Reader(actions or {}, guards or {}, frozenset(commands), [])
@@ -142,7 +144,8 @@ class _Reader:
         if isinstance(guard, str):
             return self._named_guard(guard, None, path)
         if not isinstance(guard, Mapping):
-            return guard
+            inline: Guard = guard
+            return inline
         match guard.get("type"):
             case "and":
                 return And(tuple(self._guard(one, path) for one in guard["guards"]))
@@ -176,9 +179,7 @@ class _Reader:
                     _event(action["event"]), delay=action.get("delay"), id=action.get("id")
                 )
             case "send":
-                return send(
-                    _event(action["event"]), delay=action.get("delay"), id=action.get("id")
-                )
+                return send(_event(action["event"]), delay=action.get("delay"), id=action.get("id"))
             case "emit":
                 return emit(action["event"])
             case "cancel":
