@@ -132,7 +132,7 @@ class _Resolver:
 
     def _timers(self) -> Iterator[tuple[str, Delay, tuple[Transition, ...]]]:
         for key, moves in self.node.state.after.items():
-            text, delay = _delay(key)
+            text, delay = delay_of(key)
             yield after_type(text, self.node.id), delay, moves
 
     def _edges(self, event: str | None, moves: Iterable[Transition]) -> tuple[Edge, ...]:
@@ -198,7 +198,7 @@ class _Resolver:
         return self._find(self.node, self.node.state.target)
 
 
-def _delay(key: DelayKey) -> tuple[str, Delay]:
+def delay_of(key: DelayKey) -> tuple[str, Delay]:
     """Tell how a key of ``after`` is written in an event type, and what delay it means."""
     if isinstance(key, timedelta):
         key = milliseconds(key)

@@ -55,6 +55,7 @@ class Program:
         self.compiler = compiler
         self.vocabulary = Vocabulary.of(event for each in behaviours for event in each.on)
         self._planner = Planner(tree, behaviours)
+        self.structure: str | None = None  # the hash of its definition, once asked for
         self._name = name
         self._memory = memory
         self._origin = origin
