@@ -18,6 +18,11 @@ from arvo.statechart.tree import NOWHERE, Node, Tree
 # What JavaScript reads as a number; Python's float would also take "1_000", "inf" and spaces.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
+_CLASH = {
+    True: "the outer one brings its own initial state",
+    False: "only one child of a compound state is active",
+}
+
 
 @frozen(eq=False)
 class Edge:
@@ -163,15 +168,15 @@ class _Resolver:
         return tuple(found)
 
     def _together(self, targets: list[int]) -> None:
-        """Note targets that one configuration cannot hold: children of one compound state."""
+        """Note targets that one transition cannot enter together."""
         nodes = self.tree.nodes
         for position, one in enumerate(targets):
             for other in targets[position + 1 :]:
                 meet = next((a for a in nodes[one].above if self.tree.is_below(other, a)), NOWHERE)
                 nested = self.tree.is_below(one, other) or self.tree.is_below(other, one)
-                if one != other and not nested and nodes[meet].kind == "compound":
+                if one != other and (nested or nodes[meet].kind == "compound"):
                     paths = f"{nodes[one].path} and {nodes[other].path}"
-                    self.problem(f"the targets {paths} cannot be active together")
+                    self.problem(f"{paths} cannot be targets together: {_CLASH[nested]}")
 
     def _initial(self) -> int:
         node, initial = self.node, self.node.state.initial

@@ -32,10 +32,13 @@ class Drawing(str):
 def draw(chart: Chart[Any], snapshot: Snapshot[Any] | None = None) -> Drawing:
     """Draw *chart* as a Mermaid state diagram, with the active states of *snapshot* marked."""
     program = chart.compiled
-    lines = ["[*] --> n0", *_node(program, program.tree.nodes[ROOT])]
-    for behaviour in program.behaviours:
-        for edges in (*behaviour.on.values(), behaviour.always):
-            lines += [arrow for edge in edges for arrow in _arrows(edge)]
+    nodes = program.tree.nodes
+    lines = ["[*] --> n0", *_node(program, nodes[ROOT])]
+    for node in nodes:
+        edges = _edges(program, node)
+        said = [edge for edge in edges if _is_nested(program, edge)]
+        lines += [arrow for edge in edges if edge not in said for arrow in _arrows(edge)]
+        lines += _words(program, node, said)
     if snapshot is not None and snapshot.configuration.mask:
         active = ",".join(f"n{index}" for index in members(snapshot.configuration.mask))
         lines += [f"classDef active {ACTIVE_STYLE}", f"class {active} active"]
@@ -72,21 +75,53 @@ def _inside(program: Program, node: Node) -> Iterator[str]:
         yield from _node(program, nodes[child])
 
 
+def _edges(program: Program, node: Node) -> list[Edge]:
+    behaviour = program.behaviours[node.index]
+    return [*(edge for edges in behaviour.on.values() for edge in edges), *behaviour.always]
+
+
+def _is_nested(program: Program, edge: Edge) -> bool:
+    """Say whether *edge* stays, or runs between a state and one inside it.
+
+    Mermaid lays arrows between nested states out on top of each other, and gives up on some, so
+    these are said in words.
+    """
+    tree, source = program.tree, edge.source
+    return not edge.targets or any(
+        tree.is_below(target, source)
+        or tree.is_below(source, target)
+        or (target == source and not tree.nodes[source].is_leaf)
+        for target in edge.targets
+    )
+
+
+def _words(program: Program, node: Node, edges: list[Edge]) -> list[str]:
+    nodes = program.tree.nodes
+    texts = []
+    for edge in edges:
+        goals = " and ".join(nodes[target].key for target in edge.targets or ())
+        texts.append(_escaped(f"{_label(edge)} → {goals}" if goals else _label(edge)))
+    if node.is_leaf:
+        return [f"n{node.index} : {text}" for text in texts]
+    note = [f"note right of n{node.index}", *(f"  {text}" for text in texts), "end note"]
+    return note if texts else []
+
+
 def _arrows(edge: Edge) -> Iterator[str]:
-    move = edge.definition
-    label = "" if edge.event is None else edge.event
-    if move.guard is not None:
-        label += f" [{spoken(move.guard)}]"
-    if move.actions:
-        label += f" / {_spoken(move.actions)}"
-    if not edge.targets:
-        # Mermaid has no arrow for staying; without a word it would read as a self transition.
-        label += " (stays)"
-    elif move.reenter:
-        label += " (reenters)"
-    for target in edge.targets or (edge.source,):
-        text = _escaped(label.strip())
+    text = _escaped(_label(edge))
+    for target in edge.targets or ():
         yield f"n{edge.source} --> n{target}" + (f" : {text}" if text else "")
+
+
+def _label(edge: Edge) -> str:
+    move = edge.definition
+    parts = [
+        "always" if edge.event is None and move.guard is None else edge.event,
+        None if move.guard is None else f"[{spoken(move.guard)}]",
+        f"/ {_spoken(move.actions)}" if move.actions else None,
+        "(reenters)" if move.reenter else None,
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def _spoken(actions: tuple[Action, ...]) -> str:

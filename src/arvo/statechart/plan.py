@@ -132,6 +132,7 @@ class Planner:
                 done, ends = completion(self.tree, node, active, completed)
                 ops.extend(done)
                 finished = finished or ends
+        active |= self._around(active)
         if finished:
             for index in reversed(list(members(active))):
                 ops.extend(self.behaviours[index].exit)
@@ -143,6 +144,17 @@ class Planner:
             records=written,
             moved=moved,
             edges=taken,
+        )
+
+    def _around(self, active: int) -> int:
+        """Find the ancestors of what is active.
+
+        XState finds the domain of a transition to a history twice, before and after that history
+        is written; where the two differ it leaves ancestors that it does not enter again. Such
+        ancestors stay active here, or the configuration would have leaves without a root.
+        """
+        return sum(
+            1 << above for above in {a for n in members(active) for a in self.tree.nodes[n].above}
         )
 
     def _initial(self, index: int, found: list[int]) -> None:
