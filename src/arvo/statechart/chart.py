@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from attrs import Factory, field, fields, frozen
+from typing_extensions import TypeVar
 
 from arvo.statechart.behaviour import behave
 from arvo.statechart.problems import ChartError
@@ -13,7 +14,8 @@ from arvo.statechart.program import Program
 from arvo.statechart.state import State
 from arvo.statechart.tree import grow
 
-C = TypeVar("C")
+# By default None, so that a chart without a context needs no annotation.
+C = TypeVar("C", default=None)
 
 CHART_ID = "(machine)"  # what XState calls a machine without an id
 MICROSTEPS_MAX = 10_000  # in one macrostep; far above any chart that means to come to rest
@@ -44,7 +46,8 @@ def _compiled(chart: "Chart[Any]") -> Program:
 class Chart(State, Generic[C]):
     """A statechart: the root state, and what the whole of it needs.
 
-    *context* is the first context, or a function of the input that makes it. *name* turns keys of
+    *context* is the first context, or a function of the input that makes it (then its type has
+    to be said: ``Chart[Order](context=...)``). *name* turns keys of
     ``on``, and classes of events that have no ``type``, into event types. *delays* gives the names
     in ``after`` their milliseconds, timedelta or function. *limit* bounds the microsteps of one
     event, *memory* how much is remembered in order to be fast (0: nothing).

@@ -184,7 +184,7 @@ def _endless(program: Program, reached: int) -> Iterator[Finding]:
                     yield Finding("endless", nodes[child].path, message)
         elif node.state.on_done and not is_final(program.tree, node, reached):
             yield Finding(
-                "endless", node.path, "on_done waits for a final child, and there is none"
+                "endless", node.path, "on_done waits for a final child, and none is entered"
             )
 
 

@@ -157,6 +157,11 @@ class Program:
             return self._histories
         return self._histories & self.tree.below(domain(self, edge, {}))
 
+    @property
+    def remembered(self) -> int:
+        """How many things are remembered now."""
+        return self._used
+
     def _keep(self, configuration: Configuration) -> bool:
         """Say whether one more thing may be remembered; when memory is full, forget it all."""
         if self._memory <= 0:
