@@ -17,7 +17,7 @@ Maker: TypeAlias = Callable[[Any, Any], Any]
 
 
 class Code(IntEnum):
-    """What an op does with its value."""
+    """What an op does with its value; `run` performs them by position in the same order."""
 
     COMMANDS = 0  # a tuple of finished commands
     ASSIGN = 1  # a function to the new context

@@ -12,7 +12,7 @@ from arvo.statechart.behaviour import Edge
 from arvo.statechart.commands import Command
 from arvo.statechart.configuration import Configuration
 from arvo.statechart.events import Done
-from arvo.statechart.ops import Code, Compiler, Op, expanded, heard, made, resolved
+from arvo.statechart.ops import Compiler, Op, expanded, heard, made, resolved
 from arvo.statechart.snapshot import Ended
 
 
@@ -117,14 +117,15 @@ def _expand(run: Run, op: Op) -> None:
     perform(run, run.compiler.compile(actions, op.label))
 
 
-_PERFORM: Mapping[Code, Callable[[Run, Op], None]] = {
-    Code.COMMANDS: _commands,
-    Code.ASSIGN: _assign,
-    Code.MAKE: _make,
-    Code.RAISE: _raise,
-    Code.RAISE_MADE: _raise_made,
-    Code.DONE: _done,
-    Code.FINISH: _finish,
-    Code.CHOOSE: _choose,
-    Code.EXPAND: _expand,
-}
+# By position, as Code counts: looking an enum member up in a dict calls Python for its hash.
+_PERFORM: tuple[Callable[[Run, Op], None], ...] = (
+    _commands,
+    _assign,
+    _make,
+    _raise,
+    _raise_made,
+    _done,
+    _finish,
+    _choose,
+    _expand,
+)

@@ -1,0 +1,1 @@
+"""Benchmarks: what things cost, beside other libraries in the same run."""
