@@ -12,6 +12,8 @@ from arvo.statechart.guards import Guard
 # Any, not type variables: a context and an event differ from chart to chart and from key to key,
 # and inference through nested dicts of lambdas would ask users to annotate every lambda.
 Function: TypeAlias = Callable[..., Any]
+# What most functions are: of context and event. Those in a config may take params as a third.
+Maker: TypeAlias = Callable[[Any, Any], Any]
 Delay: TypeAlias = float | timedelta | str | Function
 
 
@@ -77,7 +79,9 @@ Action: TypeAlias = Assign | Raise | Make | Choose | Named | Command | Function
 Actions: TypeAlias = Action | Iterable[Action]
 
 
-def assign(update: Function | None = None, /, **fields: object) -> Assign:
+def assign(
+    update: Maker | Callable[[Any, Any, Any], Any] | None = None, /, **fields: Maker | object
+) -> Assign:
     """Change the context: by a function that returns the new one, or field by field.
 
     >>> assign(count=lambda context, event: context["count"] + 1).update.keys()
@@ -88,7 +92,12 @@ def assign(update: Function | None = None, /, **fields: object) -> Assign:
     return Assign(fields if update is None else update)
 
 
-def raise_(event: object, *, delay: Delay | None = None, id: str | None = None) -> Raise | Make:  # noqa: A002
+def raise_(
+    event: Maker | object,
+    *,
+    delay: Delay | None = None,
+    id: str | None = None,  # noqa: A002
+) -> Raise | Make:
     """Raise *event* (an event, a type, or a function that makes one) inside the chart.
 
     With a *delay* (milliseconds, a timedelta, a name, or a function) it becomes a timer.
@@ -96,22 +105,22 @@ def raise_(event: object, *, delay: Delay | None = None, id: str | None = None) 
     return Raise(event) if delay is None else Make(Schedule, (event, delay, id))
 
 
-def send(event: object, *, delay: Delay | None = None, id: str | None = None) -> Make:  # noqa: A002
+def send(event: Maker | object, *, delay: Delay | None = None, id: str | None = None) -> Make:  # noqa: A002
     """Send *event* to the chart through the queue outside, behind what already waits there."""
     return Make(Send, (event, delay, id))
 
 
-def emit(event: object) -> Make:
+def emit(event: Maker | object) -> Make:
     """Emit *event*, or what a function of context and event makes of it, to the outside."""
     return Make(Emit, (event,))
 
 
-def cancel(id: str | Function) -> Make:  # noqa: A002
+def cancel(id: str | Maker) -> Make:  # noqa: A002
     """Cancel the timers called *id*."""
     return Make(Cancel, (id,))
 
 
-def act(type: str, params: object = None) -> Make:  # noqa: A002
+def act(type: str, params: Maker | object = None) -> Make:  # noqa: A002
     """Leave the custom action *type* to the caller; *params* may be a function."""
     return Make(Act, (type, params))
 

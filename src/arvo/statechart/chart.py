@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from operator import attrgetter
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from attrs import Factory, field, fields, frozen
 from typing_extensions import TypeVar
@@ -61,7 +61,7 @@ class Chart(State, Generic[C]):
     """
 
     context: C | Callable[[Any], C] | None = None
-    delays: Mapping[str, object] = field(factory=dict)
+    delays: Mapping[str, object] = field(factory=dict[str, object])
     name: Callable[[object], str] = spell
     limit: int = MICROSTEPS_MAX
     memory: int = MEMORY_MAX
@@ -75,8 +75,7 @@ class Chart(State, Generic[C]):
     def begin(self, input: object) -> C:  # noqa: A002
         """Make the first context from *input*."""
         context: Any = self.context
-        made: C = context(input) if callable(context) else context
-        return made
+        return cast("C", context(input) if callable(context) else context)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[()]]:
         # Without what was compiled: closures do not travel, and it is soon made again.

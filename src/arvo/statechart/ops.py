@@ -3,17 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import evolve, field, frozen
 
-from arvo.statechart.actions import Action, Assign, Choose, Make, Named, Raise, listed
+from arvo.statechart.actions import Action, Assign, Choose, Make, Maker, Named, Raise, listed
 from arvo.statechart.commands import Act, Cancel, Command, Emit, Schedule, Send
 from arvo.statechart.events import Event
 from arvo.statechart.questions import question, spoken
 from arvo.statechart.tree import Tree
-
-Maker: TypeAlias = Callable[[Any, Any], Any]
 
 
 class Code(IntEnum):

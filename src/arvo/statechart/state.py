@@ -85,10 +85,14 @@ class State:
     """
 
     initial: Transition | None = field(default=None, converter=_initial)
-    states: "Mapping[str, State]" = field(factory=dict, converter=_states)
-    on: Mapping[Hashable, tuple[Transition, ...]] = field(factory=dict, converter=_events)
+    states: "Mapping[str, State]" = field(factory=dict[str, "State"], converter=_states)
+    on: Mapping[Hashable, tuple[Transition, ...]] = field(
+        factory=dict[Hashable, tuple[Transition, ...]], converter=_events
+    )
     always: tuple[Transition, ...] = field(default=(), converter=_moves)
-    after: Mapping[DelayKey, tuple[Transition, ...]] = field(factory=dict, converter=_delays)
+    after: Mapping[DelayKey, tuple[Transition, ...]] = field(
+        factory=dict[DelayKey, tuple[Transition, ...]], converter=_delays
+    )
     on_done: tuple[Transition, ...] | None = field(default=None, converter=_done)
     entry: tuple[Action, ...] = field(default=(), converter=listed)
     exit: tuple[Action, ...] = field(default=(), converter=listed)

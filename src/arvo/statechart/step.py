@@ -1,6 +1,6 @@
 """Step: one macrostep of a chart, from an event to rest."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from arvo.statechart.behaviour import Edge
 from arvo.statechart.chart import Chart
@@ -178,7 +178,7 @@ def _unheard(run: Run, program: Program, limit: int) -> Fault | None:
     return _settle(run, program, limit)
 
 
-def _rest(run: Run, past: Past) -> tuple[Snapshot[C], tuple[Command, ...]]:
+def _rest(run: Run, past: Past) -> tuple[Snapshot[Any], tuple[Command, ...]]:
     timers = _timers(past.timers, run.commands) if run.timed else past.timers
     if run.ended is not None:
         timers = ()
