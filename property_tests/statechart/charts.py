@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from attrs import evolve, frozen
-from hypothesis import reject
 from hypothesis import strategies as st
 
 from arvo.statechart import (
     Action,
     Chart,
-    ChartError,
     Event,
     Guard,
     State,
@@ -74,9 +72,12 @@ class Sketch:
     actions: tuple[Action, ...]
     reenter: bool
 
-    def transition(self, ids: tuple[str, ...], *, guarded: bool) -> Transition:
+    def transition(self, places: "Places", *, guarded: bool) -> Transition:
         """Make the transition, with a guard at least where it would never come to rest."""
-        names = [f"#{ids[number % len(ids)]}" for number in self.targets or ()]
+        ids = tuple(places)
+        goals = [ids[number % len(ids)] for number in self.targets or ()]
+        if len(goals) > 1 and not together(places, *goals):
+            goals = goals[:1]
         guard = self.guard
         if isinstance(guard, int):
             guard = state_in(f"#{ids[guard % len(ids)]}")
@@ -84,8 +85,23 @@ class Sketch:
             guard = or_(is_even, has_data)
         elif guard is not None and self.negated:
             guard = not_(and_(guard, is_even))
-        targets = None if self.targets is None else tuple(dict.fromkeys(names))
+        targets = None if self.targets is None else tuple(f"#{goal}" for goal in goals)
         return Transition(targets, guard, actions=self.actions, reenter=self.reenter)
+
+
+# Every state by its id.
+Places = dict[str, State]
+
+
+def together(places: Places, one: str, other: str) -> bool:
+    """Say whether two states lie in different regions, so that one transition may enter both."""
+    if "history" in (places[one].type, places[other].type):
+        return False
+    ahead, behind = one.split("."), other.split(".")
+    same = next(
+        (n for n, keys in enumerate(zip(ahead, behind, strict=False)) if len(set(keys)) > 1), 0
+    )
+    return bool(same) and places[".".join(ahead[:same])].type == "parallel"
 
 
 KNOWN_ACTIONS: tuple[Action, ...] = (
@@ -129,23 +145,19 @@ OUTPUT = st.sampled_from((None, 1))
 def charts(draw: st.DrawFn) -> Chart[Counter]:
     """Draw a legal chart: hierarchy, regions, histories, finals, guards, timers, the lot."""
     shape = _shape(draw, draw(st.sampled_from(("compound", "parallel"))), 3)
-    root = _filled(draw, shape, tuple(_ids("m", shape)))
-    try:
-        return Chart(
-            id="m",
-            type=root.type,
-            initial=root.initial,
-            states=root.states,
-            on=root.on,
-            entry=root.entry,
-            on_done=root.on_done,
-            output=output,
-            context=Counter(),
-            limit=MICROSTEPS,
-        )
-    except ChartError:
-        # Several targets, and histories that lead to histories, are drawn without looking.
-        reject()
+    root = _filled(draw, shape, dict(_places("m", shape)))
+    return Chart(
+        id="m",
+        type=root.type,
+        initial=root.initial,
+        states=root.states,
+        on=root.on,
+        entry=root.entry,
+        on_done=root.on_done,
+        output=output,
+        context=Counter(),
+        limit=MICROSTEPS,
+    )
 
 
 def events() -> st.SearchStrategy[list[Event]]:
@@ -168,13 +180,13 @@ def _shape(draw: st.DrawFn, kind: str, depth: int) -> State:
     return State(initial=keys[0], states=states)
 
 
-def _ids(path: str, state: State) -> Iterator[str]:
-    yield path
+def _places(path: str, state: State) -> Iterator[tuple[str, State]]:
+    yield path, state
     for key, child in state.states.items():
-        yield from _ids(f"{path}.{key}", child)
+        yield from _places(f"{path}.{key}", child)
 
 
-def _filled(draw: st.DrawFn, state: State, ids: tuple[str, ...]) -> State:
+def _filled(draw: st.DrawFn, state: State, places: Places) -> State:
     """Give every state of a tree something to hear and to do."""
     if state.type == "history":
         return state
@@ -183,11 +195,11 @@ def _filled(draw: st.DrawFn, state: State, ids: tuple[str, ...]) -> State:
     done = draw(ON_DONE) if state.states else None
     return evolve(
         state,
-        states={key: _filled(draw, child, ids) for key, child in state.states.items()},
-        on={key: _moves(sketches, ids) for key, sketches in draw(ON).items()},
-        always=_moves(draw(ALWAYS), ids, guarded=True),
-        after={delay: _moves(sketches, ids) for delay, sketches in draw(AFTER).items()},
-        on_done=None if done is None else _moves(done, ids),
+        states={key: _filled(draw, child, places) for key, child in state.states.items()},
+        on={key: _moves(sketches, places) for key, sketches in draw(ON).items()},
+        always=_moves(draw(ALWAYS), places, guarded=True),
+        after={delay: _moves(sketches, places) for delay, sketches in draw(AFTER).items()},
+        on_done=None if done is None else _moves(done, places),
         entry=draw(ACTIONS),
         exit=draw(ACTIONS),
         tags=draw(TAGS),
@@ -195,6 +207,6 @@ def _filled(draw: st.DrawFn, state: State, ids: tuple[str, ...]) -> State:
 
 
 def _moves(
-    sketches: list[Sketch], ids: tuple[str, ...], *, guarded: bool = False
+    sketches: list[Sketch], places: Places, *, guarded: bool = False
 ) -> tuple[Transition, ...]:
-    return tuple(sketch.transition(ids, guarded=guarded) for sketch in sketches)
+    return tuple(sketch.transition(places, guarded=guarded) for sketch in sketches)

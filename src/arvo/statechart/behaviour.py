@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from itertools import combinations
 
 from attrs import evolve, frozen
 
@@ -169,14 +170,15 @@ class _Resolver:
 
     def _together(self, targets: list[int]) -> None:
         """Note targets that one transition cannot enter together."""
-        nodes = self.tree.nodes
-        for position, one in enumerate(targets):
-            for other in targets[position + 1 :]:
-                meet = next((a for a in nodes[one].above if self.tree.is_below(other, a)), NOWHERE)
-                nested = self.tree.is_below(one, other) or self.tree.is_below(other, one)
-                if one != other and (nested or nodes[meet].kind == "compound"):
-                    paths = f"{nodes[one].path} and {nodes[other].path}"
-                    self.problem(f"{paths} cannot be targets together: {_CLASH[nested]}")
+        tree, nodes = self.tree, self.tree.nodes
+        for one, other in combinations(dict.fromkeys(targets), 2):
+            # A history may bring anything that its parent holds.
+            a, b = (nodes[n].parent if nodes[n].kind == "history" else n for n in (one, other))
+            nested = a == b or tree.is_below(a, b) or tree.is_below(b, a)
+            meet = next((above for above in nodes[a].above if tree.is_below(b, above)), NOWHERE)
+            if nested or nodes[meet].kind == "compound":
+                paths = f"{nodes[one].path} and {nodes[other].path}"
+                self.problem(f"{paths} cannot be targets together: {_CLASH[nested]}")
 
     def _initial(self) -> int:
         node, initial = self.node, self.node.state.initial
