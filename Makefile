@@ -31,7 +31,9 @@ test: lint types
 test-deep: setup
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"
 
+# The libraries we compare with come only here.
 bench: setup
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m benchmarks
 
 docs: setup
@@ -40,6 +42,7 @@ docs: setup
 # Pins for every platform, with hashes and without the name of any package host.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group bench pyproject.toml -o requirements/bench.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header - -o requirements/uv.txt
 
 clean:

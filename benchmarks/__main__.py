@@ -1,5 +1,6 @@
 """Run every benchmark: `make bench`."""
 
-from benchmarks import walk
+from benchmarks import statechart, walk
 
 walk.main()
+statechart.main()

@@ -169,7 +169,7 @@ def growth() -> tuple[float, float]:
         [
             Resumable(
                 ping,
-                {"1.0.0": lambda turn: Emit(ChargeCard("o", 1.0))},  # noqa: ARG005
+                {"1.0.0": lambda turn: Emit(ChargeCard("o", 1.0))},
                 services=[charge["1.0.0"]],
             )
         ]

@@ -2,7 +2,7 @@
 
 project = "Arvo for Python"
 copyright = "the authors of Arvo for Python"  # noqa: A001 - Sphinx's word
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinxcontrib.mermaid"]
 exclude_patterns = ["_build", "examples"]
 
 html_theme = "furo"
@@ -12,6 +12,8 @@ html_show_sphinx = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+# A mermaid block is a drawing here as it is where the file is read as it stands.
+myst_fence_as_directive = {"mermaid"}
 
 # Docstrings write names in single backquotes.
 default_role = "literal"
