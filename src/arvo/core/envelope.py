@@ -30,7 +30,7 @@ _TYPE: Final = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+", re.ASCII)
 _EXTENSION: Final = re.compile(r"[a-z0-9]+", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 # The wire's own attributes, and what the standard keeps for binary data (JSON format §3.1.1).
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     {"id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema", "data"}
     | {"time", "to", "accesscontrol", "redirectto", "executionunits", "parentid", "domain"}
     | {"traceparent", "tracestate", "data_base64", "database64"}
@@ -91,7 +91,7 @@ def _extension_issues(extensions: Mapping[Any, object]) -> Iterator[Issue]:
         return
     for name, value in extensions.items():
         # B31: an extension named `id` would overwrite the real one on the wire.
-        if not isinstance(name, str) or not _EXTENSION.fullmatch(name) or name in _RESERVED:
+        if not isinstance(name, str) or not _EXTENSION.fullmatch(name) or name in RESERVED:
             yield Issue(
                 f"extensions.{name}",
                 "a name of lower-case letters and digits that is no attribute's",

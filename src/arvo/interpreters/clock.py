@@ -1,9 +1,15 @@
 """Clock: the present time, and identity for events that begin something."""
 
 from datetime import UTC, datetime
+from typing import Final
 from uuid import uuid4
 
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
 from arvo.core.stamp import Stamp, install_stamper
+
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 def utc_now() -> datetime:
@@ -12,8 +18,14 @@ def utc_now() -> datetime:
 
 
 def fresh_stamp() -> Stamp:
-    """Make an identity nobody else has, and tell the time."""
-    return Stamp(str(uuid4()), utc_now().isoformat(timespec="milliseconds"))
+    """Make an identity nobody else has; tell the time and the trace under way (F027)."""
+    time = utc_now().isoformat(timespec="milliseconds")
+    if not trace.get_current_span().get_span_context().is_valid:
+        return Stamp(str(uuid4()), time)
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    # The propagator's words, not our own: it keeps the sampled flag as it is (B27).
+    return Stamp(str(uuid4()), time, carrier.get("traceparent"), carrier.get("tracestate"))
 
 
 install_stamper(fresh_stamp)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from arvo.core.envelope import RESERVED
 from arvo.core.event import Event
 from arvo.core.subject import Subject
 from arvo.core.uri import encode_uri
@@ -25,8 +26,6 @@ _SEGMENT: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, ma
 # Half of a surrogate pair is no Unicode text and does not travel.
 _TEXT: Final = st.text(st.characters(codec="utf-8"), max_size=20)
 _KEY: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=12)
-# What an extension may not be called: the wire's own names.
-_TAKEN: Final = frozenset(Event.__dict__) | {"data_base64"}
 _NUMBER: Final = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -100,7 +99,7 @@ def events(draw: st.DrawFn) -> Event[Any]:
         tracestate=draw(st.none() | text),
         extensions=draw(
             st.dictionaries(
-                _KEY.filter(lambda key: key not in _TAKEN),
+                _KEY.filter(lambda key: key not in RESERVED),
                 st.none() | st.booleans() | _NUMBER | _TEXT,
                 max_size=3,
             )
