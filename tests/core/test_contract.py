@@ -218,3 +218,21 @@ def test_a_document_that_is_no_contract_says_where(document: object, path: str) 
 def test_a_decline_is_an_event_of_the_contract() -> None:
     """Two types, two classes: the type follows from the class."""
     assert charge["1.0.0"].types_of(CardDeclined("no")) == ("evt.payment.declined",)
+
+
+@pytest.mark.parametrize("kind", [5, None, {}, True])
+def test_a_document_whose_schema_has_no_sane_type_is_refused(kind: Any) -> None:
+    """Documents come from other services."""
+    document = {
+        "uri": "#/x",
+        "versions": [
+            {
+                "version": "1.0.0",
+                "accepts": {"type": "com.x.y", "schema": {"type": kind}},
+                "emits": [],
+            }
+        ],
+    }
+
+    with pytest.raises(Violated):
+        Contract.from_json_schema(document)

@@ -3,7 +3,7 @@
 import gc
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from returns.result import Failure, Success
@@ -237,3 +237,18 @@ def test_a_violation_or_a_failure_speaks_alone() -> None:
     assert settled((YES, said, Fail("no"), Violate(BROKEN))) == (said, Violate(BROKEN))
     assert settled((YES, said, Fail("first"), Fail("second"))) == (said, Fail("first"))
     assert settled((YES, Persist(1))) == (YES, Persist(1))
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [Violate(cast("Any", "no")), Log(cast("Any", ["info"]), "x"), Log("info", cast("Any", 1))],
+)
+def test_a_command_with_junk_in_it_is_the_authors_violation(returned: Any) -> None:
+    """Handlers need not have met mypy, and a step must answer all the same."""
+    replied = reply(lambda _: returned, None, (), stack=False)
+
+    match replied:
+        case (Violate(violation=violation),):
+            assert isinstance(violation, ExecutionViolation)
+        case other:
+            assert isinstance(other, ExecutionViolation)

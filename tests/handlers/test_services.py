@@ -1,5 +1,7 @@
 """Services: the contracts that a workflow may ask."""
 
+from typing import Any, cast
+
 import pytest
 
 from arvo import Contract, Resumable, Version, Violated
@@ -25,3 +27,9 @@ def test_each_service_comes_once_and_none_is_the_workflow_itself() -> None:
         f"services[2]: expected one version of each contract, got {charge.uri} in 1.0.0 and 2.0.0",
         "services[3]: expected another contract than the workflow's own, got #/orchestrators/order",
     ]
+
+
+def test_a_contract_in_the_place_of_its_version_is_refused() -> None:
+    """The likeliest slip, which would end in an AttributeError at the first turn."""
+    with pytest.raises(Violated, match=r"one version of a contract"):
+        Resumable(order, {"1.0.0": lambda _: None}, services=[cast("Any", charge)])

@@ -186,7 +186,7 @@ def _of_class(cls: type, beside: bytes) -> Payload[Any]:
 def _of_schema(text: bytes, beside: bytes) -> Payload[Any]:
     schema = orjson.loads(text)
     types = schema.get("type", "object")
-    if "object" not in ([types] if isinstance(types, str) else types):
+    if not isinstance(types, str | list) or "object" not in types:
         raise PayloadError(
             f'schema: the data of an event is an object, and "type" here is {types!r}'
         )

@@ -65,19 +65,22 @@ def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Destin
             return Inside(source, event.subject)
         case None:
             pass
-    if cause is not None and event.to is not None and event.to in _askers(event, cause):
+    if cause is not None and event.to in (*askers(cause), *_beginners(event.subject)):
         return Home(event.to)
     known = ", ".join(system.addresses) or "none"
     return Nowhere(f"nobody is at {event.to!r}; there are {known}")
 
 
-def _askers(event: Event[Any], cause: Event[Any]) -> tuple[str | None, ...]:
-    """Name the addresses outside that asked for this event, and so will know what to do with it."""
-    asking: list[str | None] = [cause.source, cause.redirectto]
-    for subject in {event.subject, cause.subject}:
-        try:
-            run = Subject.parse(subject)
-        except Violated:
-            continue
-        asking += [run.execution.initiator, run.answers_to]
-    return tuple(asking)
+def askers(event: Event[Any]) -> tuple[str, ...]:
+    """Name the addresses that asked by an event: they know what to do with its answer."""
+    named = () if event.redirectto is None else (event.redirectto,)
+    return (event.source, *named, *_beginners(event.subject))
+
+
+def _beginners(subject: str) -> tuple[str, ...]:
+    """Name the addresses that began a run, or that it answers to."""
+    try:
+        run = Subject.parse(subject)
+    except Violated:
+        return ()
+    return run.execution.initiator, run.answers_to

@@ -10,6 +10,7 @@ from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Viola
 from arvo.core.commit import Commit
 from arvo.core.event import Event
 from arvo.core.fault import SystemFault
+from arvo.core.frozen import FrozenDict
 from arvo.core.issue import Issue, Issues
 from arvo.core.json import Json, freeze
 from arvo.core.record import Record, Status
@@ -222,7 +223,7 @@ def _awaiting(awaited: Awaited, events: tuple[Event[Any], ...]) -> Awaited:
     if not events:
         return awaited
     unanswered = {id_: replies for id_, replies in awaited.items() if not replies}
-    return {**unanswered, **{event.id: () for event in events}}
+    return FrozenDict({**unanswered, **{event.id: () for event in events}})
 
 
 def _remembered(handler: Resumable[Any], state: object) -> Json | Issues:

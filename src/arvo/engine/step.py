@@ -9,6 +9,7 @@ from returns.result import Failure, Result, Success
 from arvo.core.command import Log
 from arvo.core.commit import Commit, Outcome
 from arvo.core.event import Event
+from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue, Issues
 from arvo.core.record import Record
 from arvo.core.subject import Subject
@@ -174,10 +175,10 @@ def _unchanged(
 def _awaited(record: Record | None, event: Event[Any]) -> Mapping[str, tuple[Event[Any], ...]]:
     """File the event under the request that it answers (F165)."""
     if record is None:
-        return {}
+        return EMPTY
     if event.parentid is None or event.parentid not in record.awaited:
         return record.awaited
-    return {**record.awaited, event.parentid: (*record.awaited[event.parentid], event)}
+    return FrozenDict({**record.awaited, event.parentid: (*record.awaited[event.parentid], event)})
 
 
 def _turn(

@@ -30,7 +30,7 @@ def _positive(minimum: float, maximum: float) -> "Callable[[Any, Attribute[Any],
 
 
 @final
-@frozen(kw_only=True)
+@frozen
 class Retry:
     """How often to try again, and how long to wait before: data, so that it can be shown and
     tested.
@@ -44,7 +44,7 @@ class Retry:
     delay: float = field(default=0.1, validator=_positive(0, 86_400))
     factor: float = field(default=2.0, validator=_positive(1, 100))
     jitter: float = field(default=0.1, validator=_positive(0, 1))
-    longest: float = field(default=60.0, validator=_positive(0, 86_400))
+    longest: float = field(kw_only=True, default=60.0, validator=_positive(0, 86_400))
 
     def wait_after(self, attempt: int, chance: float = 0.0) -> float:
         """Say how many seconds to wait after the *attempt*-th try; *chance* is 0 to 1.

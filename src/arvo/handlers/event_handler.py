@@ -8,7 +8,7 @@ from attrs import field, frozen
 from arvo.core.contract import Contract
 from arvo.core.domain import Domain, DomainRule
 from arvo.core.event import Event
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, short
 from arvo.core.violation import ConfigViolation, Violated
 from arvo.handlers.reply import Reply
 
@@ -98,6 +98,11 @@ def check_versions(contract: Contract[Any], functions: Mapping[str, object]) -> 
         Issue(f"handler.{version}", f"one of {', '.join(contract.sorted_versions)}", "a function")
         for version in functions
         if version not in contract.versions
+    ]
+    issues += [
+        Issue(f"handler.{version}", "a function", short(function))
+        for version, function in functions.items()
+        if not callable(function)
     ]
     if issues:
         message = f"contract {contract.uri} requires a handler for each of its versions"

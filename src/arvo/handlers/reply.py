@@ -47,7 +47,7 @@ def reply(
                 return returned
         return _commands(returned)
     except Violated as violated:
-        return violated.violation
+        return _violation(violated.violation, "raise")
     except Exception as error:  # noqa: BLE001 - tier 2 is defined as whatever escapes (F097)
         return (Fail.of(error, stack=stack),)
 
@@ -58,7 +58,9 @@ def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed])
         wanted = _perform(next(generator))
         for position, done in enumerate(performed):
             if (wanted.function, wanted.args) != (done.effect.function, done.effect.args):
-                issue = Issue(f"effects[{position}]", str(done.effect), str(wanted))
+                issue = Issue(
+                    f"effects[{position}]", str(done.effect), _unlike(wanted, done.effect)
+                )
                 raise Violated(
                     ExecutionViolation("the handler asks for another effect than before", issue)
                 )
@@ -74,6 +76,13 @@ def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed])
         return stop.value
     finally:
         _closed(generator)
+
+
+def _unlike(wanted: Perform[Any], before: Perform[Any]) -> str:
+    if str(wanted) != str(before):
+        return str(wanted)
+    # A lambda or a partial made inside the handler is another one each time it runs.
+    return "another object of that name (define the function outside the handler)"
 
 
 def _closed(generator: Generator[Any, Any, Any]) -> None:
@@ -104,7 +113,7 @@ def _commands(returned: object) -> tuple[Command, ...]:
         case None:
             return ()
         case Emit() | Persist() | Complete() | Fail() | Violate() | Log():
-            return (returned,)
+            return (_checked(returned, "return"),)
         case Result():
             return _from_result(returned)
         case Coroutine():
@@ -128,8 +137,39 @@ def _each(returned: Iterable[object]) -> tuple[Command, ...]:
         if position >= COMMANDS_MAX:
             issue = Issue("return", f"at most {COMMANDS_MAX} commands", "more")
             raise Violated(ExecutionViolation("the handler does not come to an end", issue))
-        commands.append(item)
+        commands.append(_checked(item, f"return[{position}]"))
     return tuple(commands)
+
+
+def _checked(command: Command, path: str) -> Command:
+    """Refuse what types would have: a handler need not have met mypy."""
+    if isinstance(command, Violate):
+        return Violate(_violation(command.violation, path))
+    if isinstance(command, Log) and not _is_said(command.level, command.message):
+        said = _shown((command.level, command.message))
+        issue = Issue(path, f"a text, at one of {', '.join(_LEVELS)}", said)
+        raise Violated(ExecutionViolation("the handler says what no log takes", issue))
+    return command
+
+
+def _violation(given: object, path: str) -> Violation:
+    match given:
+        case (
+            ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
+        ):
+            return given
+        case Violated(violation=violation):
+            return _violation(violation, path)
+        case _:
+            issue = Issue(path, "a violation", _shown(given))
+            return ExecutionViolation("the handler violates by no violation", issue)
+
+
+def _is_said(level: object, message: object) -> bool:
+    return isinstance(level, str) and level in _LEVELS and isinstance(message, str)
+
+
+_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
 def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
@@ -137,9 +177,9 @@ def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
         return _commands(result.unwrap())
     match result.failure():
         case Fail() | Violate() as command:
-            return (command,)
+            return (_checked(command, "return"),)
         case Violated(violation=violation):
-            return (Violate(violation),)
+            return (Violate(_violation(violation, "return")),)
         case (
             ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
         ) as violation:

@@ -7,10 +7,14 @@ from attrs import field, frozen
 
 from arvo.core.domain import DomainRule
 from arvo.core.event import Event
+from arvo.core.fields import PayloadError
+from arvo.core.frozen import FrozenDict
+from arvo.core.issue import Issue, short
 from arvo.core.payload import Payload
 from arvo.core.record import Record
 from arvo.core.shapes import OrchestratorContract
 from arvo.core.versioned import VersionedContract
+from arvo.core.violation import ConfigViolation, Violated
 from arvo.handlers.event_handler import CONTEXT, as_rules, check_versions
 from arvo.handlers.reply import Reply
 from arvo.handlers.services import check_services
@@ -82,13 +86,17 @@ class Resumable(Generic[S]):
         executionunits: float = 0,
         domains: WorkflowDomains = WorkflowDomains(),
     ) -> None:
+        given: object = contract
+        if not isinstance(given, OrchestratorContract):
+            issue = Issue("contract", "an OrchestratorContract", short(given))
+            raise Violated(ConfigViolation("this workflow cannot be", issue))
         check_versions(contract, functions)
         check_services(contract, services)
         self.__attrs_init__(
             contract,
             dict(functions),
             tuple(services),
-            None if state is None else Payload.of(state),
+            None if state is None else _state_of(contract, state),
             executionunits,
             domains,
         )
@@ -99,9 +107,17 @@ class Resumable(Generic[S]):
         return self.contract.type
 
 
+def _state_of(contract: OrchestratorContract[Any, Any], state: type[S]) -> Payload[S]:
+    try:
+        return Payload.of(state)
+    except PayloadError as refused:
+        issue = Issue("state", "an attrs.frozen class", str(refused))
+        raise Violated(ConfigViolation(f"{contract.uri} cannot remember this", issue)) from None
+
+
 def collected(replies: Iterable[Event[Any]]) -> Mapping[str, tuple[Event[Any], ...]]:
     """Group replies by their type (reference F166)."""
     grouped: dict[str, list[Event[Any]]] = {}
     for event in replies:
         grouped.setdefault(event.type, []).append(event)
-    return {name: tuple(events) for name, events in grouped.items()}
+    return FrozenDict({name: tuple(events) for name, events in grouped.items()})

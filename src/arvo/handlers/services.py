@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from arvo.core.contract import Contract
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, short
 from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ConfigViolation, Violated
 
@@ -15,6 +15,13 @@ def check_services(contract: Contract[Any], services: Sequence[VersionedContract
     seen: dict[str, str] = {}
     for position, service in enumerate(services):
         path = f"services[{position}]"
+        given: object = service
+        if not isinstance(given, VersionedContract):
+            # The likeliest slip is the contract itself.
+            issues.append(
+                Issue(path, 'one version of a contract, such as charge["1.0.0"]', short(given))
+            )
+            continue
         if service.uri == contract.uri:
             issues.append(Issue(path, "another contract than the workflow's own", service.uri))
         elif service.uri in seen:

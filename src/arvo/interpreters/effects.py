@@ -20,12 +20,25 @@ async def perform(effect: Perform[Any]) -> Performed:
         try:
             async with asyncio.timeout(effect.timeout):
                 return Performed(effect, value=await _called(effect))
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Something that the effect waited for was cancelled, and not this task.
+            cancelled = RuntimeError(f"{effect} was cancelled")
+            if attempt >= effect.retry.attempts:
+                return Performed(effect, error=cancelled)
         except Exception as error:  # noqa: BLE001 - the handler decides what an exception means
             if attempt >= effect.retry.attempts:
                 return Performed(effect, error=_explained(error, effect))
         chance = random.random()  # noqa: S311 - spreads retries; no secret
         await asyncio.sleep(effect.retry.wait_after(attempt, chance))
         attempt += 1
+
+
+def is_cancelled() -> bool:
+    """Tell whether somebody has asked the present task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _called(effect: Perform[Any]) -> Any:

@@ -62,7 +62,8 @@ class MemoryBackend:
     _busy: dict[str, deque[Delivery]] = field(factory=dict, init=False)
     _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
     _under_way: int = field(default=0, init=False)
-    _taken: int = field(default=0, init=False)
+    # What is handed out and not settled, in the order it was taken.
+    _taken: dict[int, Delivery] = field(factory=dict, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _resting: list["asyncio.Future[None]"] = field(factory=list, init=False)
 
@@ -79,7 +80,7 @@ class MemoryBackend:
             while waiting.ready:
                 delivery = waiting.ready.popleft()
                 if self._claim(delivery):
-                    self._taken += 1
+                    self._taken[id(delivery)] = delivery
                     return delivery
             await _wait_in(waiting.takers)
 
@@ -121,7 +122,7 @@ class MemoryBackend:
     async def again(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
         self._release(delivery)
-        self._taken -= 1
+        del self._taken[id(delivery)]
         retried = evolve(delivery, attempt=delivery.attempt + 1)
         number = id(retried)
 
@@ -154,7 +155,9 @@ class MemoryBackend:
         """Say how much is under way."""
         delayed = len(self._delayed)
         return Depth(
-            ready=self._under_way - self._taken - delayed, taken=self._taken, delayed=delayed
+            ready=self._under_way - len(self._taken) - delayed,
+            taken=len(self._taken),
+            delayed=delayed,
         )
 
     async def rest(self) -> None:
@@ -167,8 +170,16 @@ class MemoryBackend:
     async def close(self) -> None:
         """Stop the clocks, and let nobody wait any more.
 
-        What is delayed is ready at once: who opens it again in this process finds it.
+        What is delayed, or was handed out and never settled, is ready at once: who opens it again
+        in this process finds it.
         """
+        for delivery in reversed(self._taken.values()):
+            key = _key_of(delivery)
+            # Those that waited for its key come after it again.
+            parked = self._busy.pop(key, deque()) if key is not None else deque()
+            lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
+            lane.ready.extendleft(reversed((delivery, *parked)))
+        self._taken.clear()
         for timer, delivery in self._delayed.values():
             timer.cancel()
             self._put(delivery)
@@ -219,7 +230,7 @@ class MemoryBackend:
 
     def _settle(self, delivery: Delivery) -> None:
         self._release(delivery)
-        self._taken -= 1
+        del self._taken[id(delivery)]
         self._under_way -= 1
         if self._under_way < self.queue_max:
             _wake_one(self._senders)

@@ -178,7 +178,7 @@ class Backend(Protocol):
 
 
 def lane_of(to: Reachable) -> str:
-    """Name the lane that a destination's posts wait in: one for each handler and each domain."""
+    """Name the lane that a destination's posts wait in: one for each handler, one for outside."""
     match to:
         case Inside(address=address):
             return address

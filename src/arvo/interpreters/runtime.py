@@ -1,18 +1,19 @@
 """Runtime: a system on a backend, for real."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, final
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.record import Record
+from arvo.core.versioned import PARENT_SUBJECT
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.engine.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.route import Home, Inside, Nowhere, Outside, askers, route
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
@@ -53,8 +54,8 @@ class Runtime:
         self._lanes = {
             lane: _prefetch_of(lane, prefetch) for lane in (*system.addresses, OUTSIDE, HOME)
         }
-        self._requests: dict[str, asyncio.Future[Event[Any]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._requests: dict[tuple[str, str], _Request] = {}
+        self._tasks: dict[asyncio.Task[None], str] = {}
         self._stats = Stats()
         self._worker = Worker(
             system=system,
@@ -65,15 +66,15 @@ class Runtime:
             listeners={},
             answered=self._answered,
             refused=self._refused,
+            seen=self._seen,
         )
 
     async def __aenter__(self) -> Self:
-        self._worker.stopping = False
+        self._worker.stopped.clear()
         for lane, prefetch in self._lanes.items():
             for number in range(prefetch):
-                self._tasks.add(
-                    asyncio.create_task(self._worker.work(lane), name=f"arvo {lane} {number}")
-                )
+                task = asyncio.create_task(self._worker.work(lane), name=f"arvo {lane} {number}")
+                self._tasks[task] = lane
         return self
 
     async def __aexit__(
@@ -90,23 +91,32 @@ class Runtime:
         What is not finished after *timeout* seconds is cancelled: it was not committed, so a
         backend that survives delivers it again.
         """
-        self._worker.stopping = True
-        for task in self._worker.idle:
+        deadline = asyncio.get_running_loop().time() + timeout
+        # Handlers first: what they finish now still has to go home.
+        await self._end(self.system.addresses, deadline)
+        await asyncio.sleep(0)
+        await self._end((OUTSIDE, HOME), deadline)
+        self._tasks.clear()
+        for request in self._requests.values():
+            if not request.answer.done():
+                said = f"the runtime stopped before event {request.event.id!r} was answered"
+                request.answer.set_exception(Unanswered(said))
+                # Nobody may be left to hear it, and an exception that is never heard is printed.
+                request.answer.exception()
+        await self._backend.close()
+
+    async def _end(self, lanes: Sequence[str], deadline: float) -> None:
+        """Let the tasks of these lanes finish what is in hand, and end."""
+        self._worker.stopped.update(lanes)
+        ending = {task for task, lane in self._tasks.items() if lane in lanes}
+        for task in ending & self._worker.idle:
             task.cancel()
-        working = self._tasks - self._worker.idle
-        if working:
-            _, late = await asyncio.wait(working, timeout=timeout)
+        if working := ending - self._worker.idle:
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            _, late = await asyncio.wait(working, timeout=left)
             for task in late:
                 task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        for id_, waiting in self._requests.items():
-            if not waiting.done():
-                said = f"the runtime stopped before event {id_!r} was answered"
-                waiting.set_exception(Unanswered(said))
-                # Nobody may be left to hear it, and an exception that is never heard is printed.
-                waiting.exception()
-        await self._backend.close()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def send(self, event: Event[Any]) -> None:
         """Take an event from outside; when this returns, it is the backend's.
@@ -123,19 +133,20 @@ class Runtime:
         comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
         how far it came, after *timeout* seconds; the work goes on all the same.
         """
-        if event.id in self._requests:
+        key = event.id, _answer_subject(event)
+        if key in self._requests:
             issue = Issue("id", "an id that nobody waits for yet", repr(event.id))
             raise Violated(ExecutionViolation("this event is being requested already", issue))
-        waiting: asyncio.Future[Event[Any]] = asyncio.get_running_loop().create_future()
-        self._requests[event.id] = waiting
+        request = _Request(event, asyncio.get_running_loop().create_future())
+        self._requests[key] = request
         try:
             async with asyncio.timeout(timeout):
                 await self.send(event)
-                return await waiting
+                return await request.answer
         except TimeoutError:
             raise TimeoutError(await self._how_far(event, timeout)) from None
         finally:
-            del self._requests[event.id]
+            del self._requests[key]
 
     def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
         """Hand the events that leave by *domain* to a function; None takes those of all others.
@@ -217,14 +228,21 @@ class Runtime:
                 raise error
 
     def _answered(self, event: Event[Any]) -> None:
-        waiting = self._requests.get(event.parentid or "")
-        if waiting is not None and not waiting.done():
-            waiting.set_result(event)
+        request = self._requests.get((event.parentid or "", event.subject))
+        # Another sender may have given its own event the same id.
+        if request is not None and event.to in askers(request.event):
+            request.settle(event)
 
     def _refused(self, event: Event[Any], why: Exception) -> None:
-        waiting = self._requests.get(event.id)
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(why)
+        request = self._requests.get((event.id, _answer_subject(event)))
+        if request is not None and request.event.source == event.source:
+            request.settle(why)
+
+    def _seen(self, event: Event[Any]) -> None:
+        """Tell a request of what was consumed before; a mere redelivery is no news to it."""
+        request = self._requests.get((event.id, _answer_subject(event)))
+        if request is not None and request.event is event:
+            request.settle(Unanswered(f"event {event.id!r} was consumed before"))
 
     async def _how_far(self, event: Event[Any], timeout: float) -> str:
         record = await self._backend.load(event.subject)
@@ -241,6 +259,30 @@ class Runtime:
             return f"{said}; nothing is remembered of its subject"
         open_ = [id_ for id_, replies in record.awaited.items() if not replies]
         return f"{said}; its workflow is {record.status} and waits for answers to {open_}"
+
+
+@final
+@frozen
+class _Request:
+    """An event that somebody waits for the answer to."""
+
+    event: Event[Any]
+    answer: "asyncio.Future[Event[Any]]"
+
+    def settle(self, outcome: Event[Any] | Exception) -> None:
+        """Give whoever waits the answer, or the reason why there is none; the first one counts."""
+        if self.answer.done():
+            return
+        if isinstance(outcome, Exception):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
+
+
+def _answer_subject(event: Event[Any]) -> str:
+    """Name the subject of an event's answer: its parent's, where it begins a child (F127)."""
+    parent = event.raw.get(PARENT_SUBJECT)
+    return parent if isinstance(parent, str) else event.subject
 
 
 def _prefetch_of(lane: str, wanted: int | Mapping[str, int]) -> int:

@@ -25,7 +25,7 @@ from arvo.engine.step import take
 from arvo.engine.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
 from arvo.interpreters.clock import fresh_stamp
-from arvo.interpreters.effects import perform
+from arvo.interpreters.effects import is_cancelled, perform
 from arvo.interpreters.ports import (
     Backend,
     Committed,
@@ -68,14 +68,15 @@ class Worker:
     listeners: dict[str | None, Listener]
     answered: Callable[[Event[Any]], None]
     refused: Callable[[Event[Any], Exception], None]
+    seen: Callable[[Event[Any]], None]
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
-    stopping: bool = field(default=False, init=False)
+    stopped: set[str] = field(factory=set, init=False)
 
     async def work(self, lane: str) -> None:
         """Take deliveries of a lane one after the other until the runtime stops."""
         task = asyncio.current_task()
         assert task is not None
-        while not self.stopping:
+        while lane not in self.stopped:
             self.idle.add(task)
             try:
                 delivery = await self.backend.receive(lane)
@@ -100,6 +101,11 @@ class Worker:
                     self.stats.answered += 1
         except Corrupt:
             raise
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # A handler or a listener let out a cancellation of its own: no reason to stop working.
+            await self._later(delivery, "what was waited for was cancelled")
         except Exception as error:
             # A backend's outage or a bug of ours: either way the event must not be lost.
             if not isinstance(error, Unavailable):
@@ -123,16 +129,26 @@ class Worker:
             posts, letters = self._routed(decided)
             match await self.backend.commit(delivery, decided, posts, letters):
                 case Committed():
-                    self._count(decided, letters)
-                    self._told(decided, posts, letters)
+                    self._after(decided, posts, letters)
                     return
                 case Seen():
                     self.stats.seen += 1
+                    self.seen(event)
                     return
                 case Conflict():
                     continue
         lost = f"event {event.id!r} lost {CONFLICTS_MAX} races for its record"
         await self._refuse(delivery, TransactionViolation(lost, cause="conflict"))
+
+    def _after(self, commit: Commit, posts: list[Post], letters: list[DeadLetter]) -> None:
+        """Count a commit and tell of it; whatever goes wrong here, it is applied."""
+        try:
+            self._count(commit, letters)
+            self._told(commit, posts, letters)
+        except Exception as error:  # noqa: BLE001
+            # A log filter of the user's may raise: not our logger then, the loop's own handler.
+            said = f"event {commit.event.id} was handled, and could not be told of"
+            asyncio.get_running_loop().call_exception_handler({"message": said, "exception": error})
 
     def _told(self, commit: Commit, posts: list[Post], letters: list[DeadLetter]) -> None:
         """Tell whoever waits for an event's answer that none will come any more."""
@@ -140,6 +156,8 @@ class Worker:
         if letters and not posts:
             reason = f"the answer to {event.id!r} goes nowhere: {letters[0].reason}"
             self.refused(event, Violated(ConfigViolation(reason)))
+        elif commit.outcome == "seen":
+            self.seen(event)
         elif commit.outcome == "late":
             late = f"event {event.id!r} came too late: {commit.note}"
             self.refused(event, Violated(ExecutionViolation(late)))
