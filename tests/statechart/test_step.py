@@ -1,5 +1,6 @@
 """A step that fails changes nothing, and says why as a value."""
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -230,3 +231,32 @@ def test_a_chart_that_leaves_its_parallel_root_by_history_keeps_its_root() -> No
     after, _ = transition(machine, initial(machine)[0], "GO")
 
     assert after.states == {"m", "m.a"}
+
+
+class Signal(StrEnum):
+    """Event types that an author keeps in one place."""
+
+    GO = "GO"
+
+
+def test_a_member_of_an_enum_of_strings_is_an_event_type() -> None:
+    """Whoever lists the event types once must not see them ignored."""
+    machine = chart(a=State(on={"GO": Transition("b", lambda c, e: e.type == "GO")}), b=State())
+    start, _ = initial(machine)
+
+    after, _ = transition(machine, start, Signal.GO)
+
+    assert after.value == "b"
+    assert can(machine, start, Signal.GO)
+
+
+def test_a_timer_can_be_taken_only_while_it_is_pending() -> None:
+    """The question and the step agree about a timer that was stopped."""
+    machine = chart(a=State(after={10: "b"}, on={"GO": "b"}), b=State(on={"BACK": "a"}))
+    start, _ = initial(machine)
+    timer = start.timers[0]
+
+    after, _ = transition(machine, start, "GO")
+
+    assert can(machine, start, timer)
+    assert not can(machine, after, timer)

@@ -129,8 +129,8 @@ def is_timed(kind: type[object]) -> bool:
 
 
 def heard(event: object) -> object:
-    """Make an event of a bare event type."""
-    return Event(event) if isinstance(event, str) else event
+    """Make an event of a bare event type, which may be a member of an enum of strings."""
+    return Event(str.__str__(event)) if isinstance(event, str) else event
 
 
 def milliseconds(delay: timedelta) -> float:
