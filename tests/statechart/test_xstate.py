@@ -190,3 +190,18 @@ def test_a_flat_event_of_a_config_is_an_event_with_data() -> None:
     initial(from_xstate(config, actions={"seen": look}))
 
     assert seen == [Event("GO", {"v": 1})]
+
+
+def test_a_number_may_be_a_key() -> None:
+    """Python does not turn the keys of a dict into strings, as JavaScript does."""
+    chart = from_xstate({"initial": "a", "states": {"a": {"after": {1000: "b"}}, "b": {}}})
+
+    assert [timer.delay_ms for timer in initial(chart)[0].timers] == [1000]
+
+
+def test_a_kind_of_history_that_does_not_exist_is_refused() -> None:
+    """A misspelt one must not quietly become shallow."""
+    config = {"initial": "a", "states": {"a": {}, "h": {"type": "history", "history": "deeep"}}}
+
+    with pytest.raises(ChartError, match="the history 'deeep' is none of shallow, deep"):
+        from_xstate(config)

@@ -106,8 +106,8 @@ class _Reader:
             read["on_done"] = self._moves(config["onDone"], path)
         if "initial" in config:
             read["initial"] = self._initial(config["initial"], path)
-        if "history" in config:
-            read["history"] = "deep" if config["history"] == "deep" else "shallow"
+        if config.get("history"):
+            read["history"] = "shallow" if config["history"] is True else config["history"]
         for key in ("id", "type", "target", "meta", "output"):
             if key in config:
                 read[key] = config[key]
@@ -229,11 +229,13 @@ def _items(items: object) -> tuple[Any, ...]:
     return tuple(items) if isinstance(items, list | tuple) else (items,)
 
 
-def enumerated(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def enumerated(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """Walk *mapping* as JavaScript does: integer-like keys first, in ascending order."""
-    whole = [key for key in mapping if key.isdecimal() and str(int(key)) == key]
+    named = {str(k) if isinstance(k, int | float) else k: value for k, value in mapping.items()}
+    keys = (key for key in named if isinstance(key, str))
+    whole = [key for key in keys if key.isdecimal() and str(int(key)) == key]
     for key in sorted(whole, key=int):
-        yield key, mapping[key]
-    for key, value in mapping.items():
+        yield key, named[key]
+    for key, value in named.items():
         if key not in whole:
             yield key, value
