@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from arvo.statechart import (
+    Branch,
     Chart,
     ChartError,
     Event,
@@ -13,8 +14,12 @@ from arvo.statechart import (
     Schedule,
     State,
     Transition,
+    and_,
+    choose,
     initial,
+    not_,
     raise_,
+    state_in,
     transition,
 )
 
@@ -78,6 +83,14 @@ def test_every_problem_is_named_at_its_state() -> None:
             "the history 'deeep' is none of shallow, deep",
         ),
         (State(entry=raise_("x", delay="soon")), "the delay 'soon' is not implemented"),
+        (
+            State(on={"GO": Transition("b", and_(not_(state_in("#nobody"))))}),
+            "a guard asks for '#nobody', which does not exist",
+        ),
+        (
+            State(entry=choose(Branch((), state_in("#m.nobody")))),
+            "a guard asks for '#m.nobody', which does not exist",
+        ),
         (State(entry=[3]), "3 is not an action"),  # type: ignore[list-item]
         (
             State(on={"GO": Transition(["a", "#m"])}),

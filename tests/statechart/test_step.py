@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arvo.statechart import (
     Act,
@@ -260,3 +260,14 @@ def test_a_timer_can_be_taken_only_while_it_is_pending() -> None:
 
     assert can(machine, start, timer)
     assert not can(machine, after, timer)
+
+
+def test_a_guard_finds_a_state_below_an_id() -> None:
+    """As a target does: an id, and then keys."""
+    inner = State(id="box", initial="x", states={"x": State()})
+    machine = chart(a=inner, b=State())
+    machine = evolve(machine, on={"GO": Transition(".b", state_in("#box.x"))})
+
+    after, _ = transition(machine, initial(machine)[0], "GO")
+
+    assert after.value == "b"

@@ -153,7 +153,7 @@ class _Resolver:
             source=self.node.index,
             targets=None if move.target is None else self._find(self.node, move.target),
             reenter=move.reenter,
-            test=None if move.guard is None else question(move.guard, self.tree),
+            test=None if move.guard is None else question(move.guard, self.tree, self.problem),
             ops=self.compiler.compile(move.actions, label),
             event=event,
             label=label if move.guard is None else f"{label} [{spoken(move.guard)}]",

@@ -11,14 +11,13 @@ from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Schedule, Send
 from arvo.statechart.completion import is_final
 from arvo.statechart.events import Event
-from arvo.statechart.guards import And, Guard, Not, Or, StateIn
 from arvo.statechart.ops import Code
 from arvo.statechart.program import Program
 from arvo.statechart.reach import reachable, would_enter
 from arvo.statechart.tree import Node, members
 
 Kind: TypeAlias = Literal[
-    "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless", "unknown state"
+    "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless"
 ]
 
 
@@ -39,8 +38,8 @@ def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Finding, ...]:
 
     They are: states that nothing enters, states that nothing leaves, ``always`` transitions that
     chase each other, transitions behind one that always wins, events that are raised, sent or
-    listed in *events* but handled nowhere, ``on_done`` of something that never finishes, and
-    guards that ask for a state that does not exist. Guards are taken to hold now and then.
+    listed in *events* but handled nowhere, and ``on_done`` of something that never finishes.
+    Guards are taken to hold now and then.
     """
     program = chart.compiled
     reached = reachable(program)
@@ -51,7 +50,6 @@ def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Finding, ...]:
         lambda: _shadowed(program),
         lambda: _unhandled(program, events),
         lambda: _endless(program, reached),
-        lambda: _unknown(program),
     )
     return tuple(finding for check in checks for finding in check())
 
@@ -186,28 +184,6 @@ def _endless(program: Program, reached: int) -> Iterator[Finding]:
             yield Finding(
                 "endless", node.path, "on_done waits for a final child, and none is entered"
             )
-
-
-def _unknown(program: Program) -> Iterator[Finding]:
-    for node in program.tree.nodes:
-        for edge in _edges(program, node.index):
-            for name in _asked(edge.definition.guard):
-                if name.removeprefix("#") not in program.tree.ids:
-                    message = f"a guard asks for {name}, which no state is called"
-                    yield Finding("unknown state", node.path, message)
-
-
-def _asked(guard: Guard | None) -> Iterator[str]:
-    match guard:
-        case And(guards=guards) | Or(guards=guards):
-            for one in guards:
-                yield from _asked(one)
-        case Not(guard=inner):
-            yield from _asked(inner)
-        case StateIn(state=str() as state) if state.startswith("#"):
-            yield state
-        case _:
-            pass
 
 
 def _edges(program: Program, index: int) -> list[Edge]:
