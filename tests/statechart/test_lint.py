@@ -27,6 +27,10 @@ def yes(context: object, event: object) -> bool:
             Finding("always loop", "m.a", "no guard stops m.a -> m.b -> m.a"),
         ),
         (
+            {"a": State(entry=raise_("X"), always=Transition("a", reenter=True), on={"X": "a"})},
+            Finding("always loop", "m.a", "no guard stops m.a -> m.a"),
+        ),
+        (
             {"a": State(on={"X": "a"}, always=Transition(actions=assign(lambda c, e: c)))},
             Finding("always loop", "m.a", "an assign without guard or target"),
         ),
@@ -84,3 +88,11 @@ def test_every_recorded_machine_can_be_linted() -> None:
     for _, case in differential()[::20]:
         chart = chart_of(case["m"], case, memory=0)
         assert lint(chart) == lint(chart)
+
+
+def test_a_region_that_restarts_its_siblings_lets_them_out() -> None:
+    """Its transition leaves the whole parallel state, and so whatever is inside."""
+    stuck = State(initial="x", states={"x": State(on={"GO": "y"}), "y": State()})
+    both = {"stuck": stuck, "other": State(on={"AGAIN": "stuck"})}
+
+    assert lint(Chart(id="m", type="parallel", states=both)) == ()

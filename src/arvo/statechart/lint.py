@@ -10,6 +10,7 @@ from arvo.statechart.behaviour import Edge
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Schedule, Send
 from arvo.statechart.completion import is_final
+from arvo.statechart.entry import domain
 from arvo.statechart.events import Event
 from arvo.statechart.ops import Code
 from arvo.statechart.program import Program
@@ -67,12 +68,35 @@ def _dead_ends(program: Program, reached: int) -> Iterator[Finding]:
         if node.kind != "atomic" or not node.above:
             continue
         around = (index, *node.above)
-        if not any(_leaves(program, edge, node) for at in around for edge in _edges(program, at)):
+        own = (edge for at in around for edge in _edges(program, at))
+        if not any(_leaves(program, edge, node) for edge in own) and not any(
+            _restarts(program, edge, node) for edge in _beside(program, node, reached)
+        ):
             yield Finding("dead end", node.path, "nothing leaves this state, and it is not final")
 
 
 def _leaves(program: Program, edge: Edge, node: Node) -> bool:
     return bool(edge.targets) and bool(would_enter(program, edge) & ~node.bit)
+
+
+def _beside(program: Program, node: Node, reached: int) -> Iterator[Edge]:
+    """Walk the transitions of the regions beside *node*, which may be active along with it."""
+    tree = program.tree
+    inside = node.bit
+    for above in (tree.nodes[index] for index in node.above):
+        if above.kind == "parallel":
+            for index in members(above.below & reached & ~inside):
+                yield from _edges(program, index)
+        inside = above.below | above.bit
+
+
+def _restarts(program: Program, edge: Edge, node: Node) -> bool:
+    """Say whether *edge* takes *node* along, out of where it is."""
+    return (
+        bool(edge.targets)
+        and program.tree.is_below(node.index, domain(program, edge, {}))
+        and not would_enter(program, edge) & node.bit
+    )
 
 
 def _loops(program: Program, reached: int) -> Iterator[Finding]:
@@ -92,9 +116,22 @@ def _loops(program: Program, reached: int) -> Iterator[Finding]:
         if not edge.targets:
             if any(op.code in (Code.ASSIGN, Code.EXPAND) for op in edge.ops):
                 yield Finding("always loop", nodes[index].path, "an assign without guard or target")
+        elif index in edge.targets and _changes(program, edge):
+            path = nodes[index].path
+            yield Finding("always loop", path, f"no guard stops {path} -> {path}")
         elif round_trip := _round(ahead, index):
             path = " -> ".join(nodes[one].path for one in round_trip)
             yield Finding("always loop", nodes[index].path, f"no guard stops {path}")
+
+
+def _changes(program: Program, edge: Edge) -> bool:
+    """Say whether *edge*, though it leads back, does what makes the chart ask again.
+
+    Without an assign or a raise, entering the same states once more ends the round.
+    """
+    entered = [program.behaviours[index] for index in members(would_enter(program, edge))]
+    ops = (*edge.ops, *(op for each in entered for op in (*each.exit, *each.entry, *each.start)))
+    return any(op.code in (Code.ASSIGN, Code.EXPAND, Code.RAISE, Code.RAISE_MADE) for op in ops)
 
 
 def _always(program: Program, index: int) -> Edge | None:
