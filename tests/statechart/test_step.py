@@ -271,3 +271,26 @@ def test_a_guard_finds_a_state_below_an_id() -> None:
     after, _ = transition(machine, initial(machine)[0], "GO")
 
     assert after.value == "b"
+
+
+def test_a_history_of_the_source_and_a_restart_enter_no_two_children() -> None:
+    """Such a configuration is none, and nothing after it would make sense."""
+    inner = {
+        "a": State(on={"F": "b"}),
+        "b": State(on={"G": "h"}),
+        "h": State(type="history"),
+    }
+    machine: Chart[Any] = Chart(
+        id="m",
+        type="parallel",
+        states={
+            "a": State(on={"G": "b"}),
+            "b": State(),
+            "c": State(initial="a", states=inner),
+        },
+    )
+    snapshot, _ = initial(machine)
+    for event in "FGFG":
+        snapshot, _ = transition(machine, snapshot, event)
+
+    assert snapshot.states == {"m", "m.a", "m.b", "m.c", "m.c.a"}
