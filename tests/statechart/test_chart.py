@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from arvo.statechart import (
+    Branch,
     Chart,
     ChartError,
     Event,
@@ -13,10 +14,22 @@ from arvo.statechart import (
     Schedule,
     State,
     Transition,
+    and_,
+    choose,
     initial,
+    not_,
     raise_,
+    state_in,
     transition,
 )
+
+
+class Paid:
+    """An event class of somebody else's."""
+
+
+class Refused:
+    """Another."""
 
 
 def problems(**definition: object) -> list[Problem]:
@@ -52,8 +65,32 @@ def test_every_problem_is_named_at_its_state() -> None:
         (State(type="final", states={"x": State()}), "a state of type final cannot have states"),
         (State(on={"": "a"}), "an empty event type matches nothing"),
         (State(on={3: "a"}), "3 is neither an event type nor a class"),
-        (State(on={"Event": "a", Event: "a"}), "the event 'Event' has two keys"),
+        (State(on={"Paid": "a", Paid: "a"}), "the event 'Paid' has two keys"),
+        (
+            State(on={Event: "a"}),
+            "unreachable key form: events of class Event say their own type",
+        ),
+        (
+            State(type="paralel", states={"x": State()}),  # type: ignore[arg-type]
+            "the type 'paralel' is none of atomic, compound, parallel, final, history",
+        ),
+        (
+            State(type="finall"),  # type: ignore[arg-type]
+            "the type 'finall' is none of atomic, compound, parallel, final, history",
+        ),
+        (
+            State(history="deeep"),  # type: ignore[arg-type]
+            "the history 'deeep' is none of shallow, deep",
+        ),
         (State(entry=raise_("x", delay="soon")), "the delay 'soon' is not implemented"),
+        (
+            State(on={"GO": Transition("b", and_(not_(state_in("#nobody"))))}),
+            "a guard asks for '#nobody', which does not exist",
+        ),
+        (
+            State(entry=choose(Branch((), state_in("#m.nobody")))),
+            "a guard asks for '#m.nobody', which does not exist",
+        ),
         (State(entry=[3]), "3 is not an action"),  # type: ignore[list-item]
         (
             State(on={"GO": Transition(["a", "#m"])}),
@@ -90,14 +127,6 @@ def test_a_name_in_place_of_an_action_is_refused_at_once() -> None:
     """Names are for configs that bring implementations along."""
     with pytest.raises(TypeError, match="names are for from_xstate"):
         State(entry="log")  # type: ignore[arg-type]
-
-
-class Paid:
-    """An event class of somebody else's."""
-
-
-class Refused:
-    """Another."""
 
 
 def test_classes_are_keys_and_their_instances_events() -> None:
@@ -211,3 +240,25 @@ def test_a_timer_that_is_due_is_handed_back() -> None:
     assert timer == Schedule(Event("xstate.after.10.m.a"), 10, "xstate.after.10.m.a")
     assert (after.value, after.timers) == ("b", ())
     assert transition(chart, after, timer) == (after, ())
+
+
+def test_a_dot_and_a_star_match_what_begins_with_a_dot() -> None:
+    """As in XState; only the star alone matches everything."""
+    chart = Chart(initial="a", states={"a": State(on={".*": "b"}), "b": State()})
+    start, _ = initial(chart)
+
+    assert transition(chart, start, "GO")[0].value == "a"
+    assert transition(chart, start, ".GO")[0].value == "b"
+
+
+class Said:
+    """An event class whose own type is its key."""
+
+    type = "Said"
+
+
+def test_a_class_may_have_a_type_that_is_its_name() -> None:
+    """Then both ways to name its events agree."""
+    chart = Chart(initial="a", states={"a": State(on={Said: "b"}), "b": State()})
+
+    assert transition(chart, initial(chart)[0], Said())[0].value == "b"

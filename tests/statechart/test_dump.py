@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-from attrs import frozen
+import pytest
+from attrs import field, frozen
+from cattrs.preconf.json import JsonConverter
 
 from arvo.statechart import (
     Chart,
@@ -43,6 +45,19 @@ class Reminder:
     """An event class that a timer brings back."""
 
     text: str
+
+
+def _positive(number: int) -> int:
+    if number < 0:
+        raise LookupError("no such number")
+    return number
+
+
+@frozen
+class Picky:
+    """A context that does not take every value."""
+
+    n: int = field(default=0, converter=_positive)
 
 
 def chart(**more: State) -> Chart[Order]:
@@ -167,3 +182,46 @@ def test_a_snapshot_without_open_ends_is_small() -> None:
     machine = chart()
 
     assert len(json.dumps(dump(machine, initial(machine)[0]))) < 200
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"history": []},
+        {"leaves": []},
+        {"leaves": ["m.away", "m.away"]},
+        {"leaves": ["m.inside"]},
+        {"leaves": ["m.away", "m.inside.one"]},
+        {"leaves": [], "end": {"output": 1, "error": None}},
+        {"history": {"m.away": ["m.inside.one"]}},
+        {"history": {"m.inside.h": ["m.away"]}},
+        {"history": {"m.inside.h": []}},
+        {"history": {"m.inside.h": ["m.inside.h"]}},
+        {"history": {"m.inside.h": ["m.inside.one", "m.inside.two"]}},
+    ],
+)
+def test_a_place_that_no_chart_can_be_in_is_refused(broken: dict[str, Any]) -> None:
+    """A store that was meddled with must not wake a workflow in a state that cannot be."""
+    machine = chart()
+    data = dump(machine, moved(machine, "GO", "OUT"))
+
+    assert isinstance(load(machine, data), Snapshot)
+    assert isinstance(load(machine, data | broken), Stale)
+
+
+def test_what_is_not_even_a_mapping_is_refused() -> None:
+    """The store may hold anything."""
+    loaded = load(chart(), [])  # type: ignore[arg-type]
+
+    assert isinstance(loaded, Stale)
+
+
+def test_a_context_that_refuses_is_a_reason_and_no_exception() -> None:
+    """Whoever loads has one way to be told."""
+    machine: Chart[Picky] = Chart(initial="a", states={"a": State()}, context=Picky())
+    data = dump(machine, initial(machine)[0])
+
+    plain = JsonConverter(detailed_validation=False)
+    loaded = load(machine, data | {"context": {"n": -1}}, converter=plain)
+
+    assert loaded == Stale(structural_hash(machine), (), "unreadable: LookupError: no such number")

@@ -1,6 +1,7 @@
 """Paths lead to every state that events can reach."""
 
 from arvo.statechart import Chart, Event, State, Transition, assign, paths
+from arvo.statechart.paths import sample_events
 
 
 def door() -> Chart[dict[str, int]]:
@@ -55,4 +56,28 @@ def test_the_search_is_bounded() -> None:
     states = dict.fromkeys("abcdefghijkl", region)
     chart: Chart[None] = Chart(type="parallel", states=states)
 
-    assert len(paths(chart, kind="simple", limit=100)) <= 101 * 12
+    assert len(paths(chart, kind="simple", limit=100)) <= 101 * 25
+
+
+def test_simple_paths_lead_to_states_with_children_too() -> None:
+    """A test for each state leaves none out."""
+    inner = State(initial="x", states={"x": State()})
+    chart: Chart[None] = Chart(id="m", initial="a", states={"a": inner})
+
+    assert {path.state for path in paths(chart, kind="simple")} == {"m", "m.a", "m.a.x"}
+
+
+def test_a_wildcard_is_tried_with_an_event_of_its_own() -> None:
+    """An event that an exact key takes would not show where the wildcard leads."""
+    keys = ["any", "*", "pay", "pay.any", "pay.*", "ship.*", ".*"]
+    chart: Chart[None] = Chart(initial="a", states={"a": State(on=dict.fromkeys(keys, "a"))})
+
+    assert [event.type for event in sample_events(chart)] == [
+        "any",
+        "any_",
+        "pay",
+        "pay.any",
+        "pay.any_",
+        "ship",
+        ".any",
+    ]

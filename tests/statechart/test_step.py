@@ -1,9 +1,10 @@
 """A step that fails changes nothing, and says why as a value."""
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arvo.statechart import (
     Act,
@@ -230,3 +231,66 @@ def test_a_chart_that_leaves_its_parallel_root_by_history_keeps_its_root() -> No
     after, _ = transition(machine, initial(machine)[0], "GO")
 
     assert after.states == {"m", "m.a"}
+
+
+class Signal(StrEnum):
+    """Event types that an author keeps in one place."""
+
+    GO = "GO"
+
+
+def test_a_member_of_an_enum_of_strings_is_an_event_type() -> None:
+    """Whoever lists the event types once must not see them ignored."""
+    machine = chart(a=State(on={"GO": Transition("b", lambda c, e: e.type == "GO")}), b=State())
+    start, _ = initial(machine)
+
+    after, _ = transition(machine, start, Signal.GO)
+
+    assert after.value == "b"
+    assert can(machine, start, Signal.GO)
+
+
+def test_a_timer_can_be_taken_only_while_it_is_pending() -> None:
+    """The question and the step agree about a timer that was stopped."""
+    machine = chart(a=State(after={10: "b"}, on={"GO": "b"}), b=State(on={"BACK": "a"}))
+    start, _ = initial(machine)
+    timer = start.timers[0]
+
+    after, _ = transition(machine, start, "GO")
+
+    assert can(machine, start, timer)
+    assert not can(machine, after, timer)
+
+
+def test_a_guard_finds_a_state_below_an_id() -> None:
+    """As a target does: an id, and then keys."""
+    inner = State(id="box", initial="x", states={"x": State()})
+    machine = chart(a=inner, b=State())
+    machine = evolve(machine, on={"GO": Transition(".b", state_in("#box.x"))})
+
+    after, _ = transition(machine, initial(machine)[0], "GO")
+
+    assert after.value == "b"
+
+
+def test_a_history_of_the_source_and_a_restart_enter_no_two_children() -> None:
+    """Such a configuration is none, and nothing after it would make sense."""
+    inner = {
+        "a": State(on={"F": "b"}),
+        "b": State(on={"G": "h"}),
+        "h": State(type="history"),
+    }
+    machine: Chart[Any] = Chart(
+        id="m",
+        type="parallel",
+        states={
+            "a": State(on={"G": "b"}),
+            "b": State(),
+            "c": State(initial="a", states=inner),
+        },
+    )
+    snapshot, _ = initial(machine)
+    for event in "FGFG":
+        snapshot, _ = transition(machine, snapshot, event)
+
+    assert snapshot.states == {"m", "m.a", "m.b", "m.c", "m.c.a"}

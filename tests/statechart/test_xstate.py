@@ -1,11 +1,13 @@
 """Charts come from XState configs and go back, and what cannot is said."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from arvo.statechart import (
     Act,
+    Branch,
     Chart,
     ChartError,
     Emit,
@@ -13,12 +15,17 @@ from arvo.statechart import (
     Problem,
     State,
     Transition,
+    act,
     and_,
     assign,
+    choose,
+    emit,
     from_xstate,
     initial,
     not_,
+    raise_,
     state_in,
+    structural_hash,
     to_xstate,
     transition,
 )
@@ -190,3 +197,101 @@ def test_a_flat_event_of_a_config_is_an_event_with_data() -> None:
     initial(from_xstate(config, actions={"seen": look}))
 
     assert seen == [Event("GO", {"v": 1})]
+
+
+def test_a_number_may_be_a_key() -> None:
+    """Python does not turn the keys of a dict into strings, as JavaScript does."""
+    chart = from_xstate({"initial": "a", "states": {"a": {"after": {1000: "b"}}, "b": {}}})
+
+    assert [timer.delay_ms for timer in initial(chart)[0].timers] == [1000]
+
+
+def test_a_kind_of_history_that_does_not_exist_is_refused() -> None:
+    """A misspelt one must not quietly become shallow."""
+    config = {"initial": "a", "states": {"a": {}, "h": {"type": "history", "history": "deeep"}}}
+
+    with pytest.raises(ChartError, match="the history 'deeep' is none of shallow, deep"):
+        from_xstate(config)
+
+
+def param(name: str) -> Any:
+    """Make a function that takes params and returns one of them."""
+    return lambda c, e, params: params[name]
+
+
+def over(context: Any, event: Any, params: Any) -> bool:
+    """A guard that takes params."""
+    return bool(context["n"] > params["limit"])
+
+
+def test_params_reach_every_function_of_an_action() -> None:
+    """Wherever inside it the function stands."""
+    config = {
+        "id": "m",
+        "initial": "a",
+        "context": {"n": 1},
+        "states": {
+            "a": {
+                "on": {
+                    "GO": {
+                        "actions": [
+                            {"type": "add", "params": {"by": 3}},
+                            {"type": "again", "params": {"event": "NEXT"}},
+                            {"type": "perhaps", "params": {"limit": 2}},
+                        ]
+                    },
+                    "NEXT": "b",
+                }
+            },
+            "b": {},
+        },
+    }
+    chart = from_xstate(
+        config,
+        actions={
+            "add": assign(n=param("by")),
+            "again": raise_(param("event")),
+            "perhaps": choose(
+                Branch(emit("no"), not_(over)),
+                Branch(emit(param("limit"))),
+            ),
+        },
+    )
+
+    after, commands = transition(chart, initial(chart)[0], "GO")
+
+    assert (after.value, after.context, commands) == ("b", {"n": 3}, (Emit(2),))
+
+
+def test_a_delay_is_exported_in_milliseconds() -> None:
+    """XState knows no timedelta."""
+    wait = raise_("x", delay=timedelta(seconds=1))
+    chart: Chart[Any] = Chart(initial="a", states={"a": State(entry=wait)})
+
+    assert to_xstate(chart)["states"]["a"]["entry"] == [
+        {"type": "raise", "event": {"type": "x"}, "delay": 1000}
+    ]
+
+
+@pytest.mark.parametrize("empty", [{}, []])
+def test_an_empty_output_survives_the_round_trip(empty: object) -> None:
+    """It is an output all the same, and so is an empty meta."""
+    chart: Chart[Any] = Chart(
+        initial="a", states={"a": State(type="final", output=empty, meta=empty)}
+    )
+
+    final = from_xstate(to_xstate(chart)).states["a"]
+
+    assert (final.output, final.meta) == (empty, empty)
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    """A dump is read by another process than the one that wrote it."""
+
+    def chart(*names: str) -> Chart[Any]:
+        states = {"a": State(entry=act("log", {"opaque": object(), "names": set(names)}))}
+        return Chart(initial="a", states=states)
+
+    one, other = chart("x", "y", "z"), chart("z", "y", "x")
+
+    assert structural_hash(one) == structural_hash(other)

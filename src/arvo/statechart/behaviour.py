@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from datetime import timedelta
 from itertools import combinations
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen, has
 
 from arvo.statechart.actions import Delay, raise_
 from arvo.statechart.commands import Cancel
@@ -130,6 +131,8 @@ class _Resolver:
         except TypeError as error:
             self.problem(str(error))
             return repr(key)
+        if isinstance(key, type) and not _says(key, event):
+            self.problem(f"unreachable key form: events of class {key.__name__} say their own type")
         if not event:
             self.problem("an empty event type matches nothing")
         elif "*" in event and event != "*" and "*" in event.removesuffix(".*"):
@@ -150,7 +153,7 @@ class _Resolver:
             source=self.node.index,
             targets=None if move.target is None else self._find(self.node, move.target),
             reenter=move.reenter,
-            test=None if move.guard is None else question(move.guard, self.tree),
+            test=None if move.guard is None else question(move.guard, self.tree, self.problem),
             ops=self.compiler.compile(move.actions, label),
             event=event,
             label=label if move.guard is None else f"{label} [{spoken(move.guard)}]",
@@ -203,6 +206,16 @@ class _Resolver:
             return ()
         # A history looks its targets up as a sibling would, dots and all.
         return self._find(self.node, self.node.state.target)
+
+
+def _says(key: type[object], event: str) -> bool:
+    """Say whether events of class *key*, which may have a ``type`` of their own, are *event*."""
+    own = getattr(key, "type", None)
+    if has(key) and (field := getattr(fields(key), "type", None)) is not None:
+        own = field.default
+    elif is_dataclass(key) and (plain := key.__dataclass_fields__.get("type")) is not None:
+        own = plain.default
+    return own is None or own == event
 
 
 def delay_of(key: DelayKey) -> tuple[str, Delay]:

@@ -1,10 +1,11 @@
 """Dump: a snapshot as JSON, and back into the chart it belongs to."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from typing import Any, TypeVar, get_type_hints
 
 from attrs import asdict, frozen, has
-from cattrs import BaseValidationError
 from cattrs.preconf.json import JsonConverter, make_converter
 
 from arvo.statechart.chart import Chart
@@ -14,7 +15,7 @@ from arvo.statechart.export import structural_hash
 from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault, reason
 from arvo.statechart.legal import legal
 from arvo.statechart.snapshot import Ended, Past, Snapshot
-from arvo.statechart.tree import Tree
+from arvo.statechart.tree import Node, Tree, members
 
 C = TypeVar("C")
 Json = dict[str, Any]
@@ -70,8 +71,11 @@ def load(
     """
     try:
         return _load(chart, data, converter or _CONVERTER)
-    except (BaseValidationError, KeyError, TypeError, ValueError) as error:
-        return Stale(str(data.get("chart", "")), (), f"unreadable: {reason(error)}")
+    except Exception as error:  # noqa: BLE001
+        # Converters and classes of contexts are the user's, and may raise anything.
+        found: object = data
+        made_with = str(found.get("chart", "")) if isinstance(found, Mapping) else ""
+        return Stale(made_with, (), f"unreadable: {reason(error)}")
 
 
 def _load(chart: Chart[C], data: Mapping[str, Any], back: JsonConverter) -> Snapshot[C] | Stale:
@@ -82,18 +86,23 @@ def _load(chart: Chart[C], data: Mapping[str, Any], back: JsonConverter) -> Snap
     if missing:
         return Stale(data["chart"], missing, "the chart no longer has these states")
     leaves = tuple(tree.ids[leaf] for leaf in data["leaves"])
-    mask = _set(tree, data["leaves"])
-    for leaf in leaves:
-        mask |= sum(1 << above for above in tree.nodes[leaf].above)
-    if leaves and not legal(tree, mask):
+    mask, end = _around(tree, _set(tree, data["leaves"])), _ended(data["end"])
+    # Only a chart that failed when it started is nowhere.
+    nowhere = not leaves and end is not None and end.fault is not None
+    distinct = len(set(leaves)) == len(leaves) and all(tree.nodes[one].is_leaf for one in leaves)
+    if not (nowhere or (distinct and legal(tree, mask))):
         return Stale(data["chart"], (), f"the chart cannot be in {data['value']!r}")
     records = {tree.ids[name]: _set(tree, kept) for name, kept in data["history"].items()}
+    for history, kept in records.items():
+        if not _remembers(tree, tree.nodes[history], kept):
+            name = tree.nodes[history].id
+            return Stale(data["chart"], (), f"{name} cannot remember {data['history'][name]!r}")
     kind = context_type(chart)
     return Snapshot(
         chart.compiled.configuration(mask, leaves),
         data["context"] if kind is None else back.structure(data["context"], kind),
         Past(records, tuple(_timer(chart, timer, back) for timer in data["timers"])),
-        _ended(data["end"]),
+        end,
     )
 
 
@@ -108,7 +117,30 @@ def context_type(chart: Chart[Any]) -> type[Any] | None:
 
 
 def _set(tree: Tree, names: list[str]) -> int:
-    return sum(1 << tree.ids[name] for name in names)
+    # A name that is there twice is still one bit.
+    return reduce(or_, (1 << tree.ids[name] for name in names), 0)
+
+
+def _around(tree: Tree, nodes: int) -> int:
+    """Add the ancestors of *nodes*."""
+    above = (1 << one for index in members(nodes) for one in tree.nodes[index].above)
+    return reduce(or_, above, nodes)
+
+
+def _remembers(tree: Tree, history: Node, kept: int) -> bool:
+    """Say whether *history* could have written *kept*, perhaps before the chart grew.
+
+    What it kept may be incomplete (a region is new, a leaf became compound), for entering adds
+    what is missing; two children of a compound state it would enter both.
+    """
+    if history.kind != "history" or not kept or kept & ~tree.below(history.parent):
+        return False
+    around = _around(tree, kept)
+    return not any(
+        node.kind == "history"
+        or (node.kind == "compound" and sum(around >> child & 1 for child in node.children) > 1)
+        for node in (tree.nodes[index] for index in members(around))
+    )
 
 
 def _event(chart: Chart[Any], event: Any, plain: Any) -> Json:

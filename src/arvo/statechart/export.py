@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Any
 
 from attrs import asdict, has
@@ -13,7 +15,7 @@ from arvo.statechart.chart import CHART_ID, Chart
 from arvo.statechart.commands import Act, Cancel, Emit, Schedule, Send
 from arvo.statechart.events import Event
 from arvo.statechart.guards import And, Check, Guard, Not, Or, StateIn
-from arvo.statechart.ops import is_function
+from arvo.statechart.ops import milliseconds
 from arvo.statechart.questions import spoken
 from arvo.statechart.state import State, Transition
 
@@ -68,12 +70,13 @@ def _state(chart: Chart[Any], state: State) -> Json:
         "meta": _plain(state.meta),
         "states": {key: _with_id(chart, child) for key, child in state.states.items()},
     }
-    # An empty onDone still replaces what `on` says of the same event; the rest says nothing.
+    # An empty onDone still replaces what `on` says of the same event, and an empty output or meta
+    # is one; the rest says nothing.
     silent: tuple[Any, ...] = (None, [], {})
     return {
         key: part
         for key, part in config.items()
-        if part not in silent or (key == "onDone" and part is not None)
+        if part not in silent or (key in ("onDone", "output", "meta") and part is not None)
     }
 
 
@@ -167,9 +170,9 @@ def _command(kind: type[object], parts: tuple[Any, ...]) -> Any:
     if kind is Emit:
         return {"type": "emit", "event": _plain(parts[0])}
     event, delay, timer = parts
-    config = {"type": "send" if kind is Send else "raise", "event": _event(event)}
+    config: Json = {"type": "send" if kind is Send else "raise", "event": _event(event)}
     if delay is not None:
-        config["delay"] = delay if isinstance(delay, str) else _plain(delay)
+        config["delay"] = milliseconds(delay) if isinstance(delay, timedelta) else _plain(delay)
     if timer is not None:
         config["id"] = timer
     return config
@@ -198,8 +201,9 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if value is None or isinstance(value, str | int | float):
         return value
-    if is_function(value):
-        return spoken(value)
+    if isinstance(value, AbstractSet):
+        return sorted((_plain(part) for part in value), key=json.dumps)
     if has(type(value)):
         return _plain(asdict(value, recurse=False))
-    return repr(value)
+    # Not repr: it may hold an address, and the hash would differ from process to process.
+    return spoken(value)

@@ -10,15 +10,15 @@ from arvo.statechart.behaviour import Edge
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Schedule, Send
 from arvo.statechart.completion import is_final
+from arvo.statechart.entry import domain
 from arvo.statechart.events import Event
-from arvo.statechart.guards import And, Guard, Not, Or, StateIn
 from arvo.statechart.ops import Code
 from arvo.statechart.program import Program
 from arvo.statechart.reach import reachable, would_enter
 from arvo.statechart.tree import Node, members
 
 Kind: TypeAlias = Literal[
-    "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless", "unknown state"
+    "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless"
 ]
 
 
@@ -39,8 +39,8 @@ def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Finding, ...]:
 
     They are: states that nothing enters, states that nothing leaves, ``always`` transitions that
     chase each other, transitions behind one that always wins, events that are raised, sent or
-    listed in *events* but handled nowhere, ``on_done`` of something that never finishes, and
-    guards that ask for a state that does not exist. Guards are taken to hold now and then.
+    listed in *events* but handled nowhere, and ``on_done`` of something that never finishes.
+    Guards are taken to hold now and then.
     """
     program = chart.compiled
     reached = reachable(program)
@@ -51,7 +51,6 @@ def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Finding, ...]:
         lambda: _shadowed(program),
         lambda: _unhandled(program, events),
         lambda: _endless(program, reached),
-        lambda: _unknown(program),
     )
     return tuple(finding for check in checks for finding in check())
 
@@ -69,12 +68,35 @@ def _dead_ends(program: Program, reached: int) -> Iterator[Finding]:
         if node.kind != "atomic" or not node.above:
             continue
         around = (index, *node.above)
-        if not any(_leaves(program, edge, node) for at in around for edge in _edges(program, at)):
+        own = (edge for at in around for edge in _edges(program, at))
+        if not any(_leaves(program, edge, node) for edge in own) and not any(
+            _restarts(program, edge, node) for edge in _beside(program, node, reached)
+        ):
             yield Finding("dead end", node.path, "nothing leaves this state, and it is not final")
 
 
 def _leaves(program: Program, edge: Edge, node: Node) -> bool:
     return bool(edge.targets) and bool(would_enter(program, edge) & ~node.bit)
+
+
+def _beside(program: Program, node: Node, reached: int) -> Iterator[Edge]:
+    """Walk the transitions of the regions beside *node*, which may be active along with it."""
+    tree = program.tree
+    inside = node.bit
+    for above in (tree.nodes[index] for index in node.above):
+        if above.kind == "parallel":
+            for index in members(above.below & reached & ~inside):
+                yield from _edges(program, index)
+        inside = above.below | above.bit
+
+
+def _restarts(program: Program, edge: Edge, node: Node) -> bool:
+    """Say whether *edge* takes *node* along, out of where it is."""
+    return (
+        bool(edge.targets)
+        and program.tree.is_below(node.index, domain(program, edge, {}))
+        and not would_enter(program, edge) & node.bit
+    )
 
 
 def _loops(program: Program, reached: int) -> Iterator[Finding]:
@@ -94,9 +116,22 @@ def _loops(program: Program, reached: int) -> Iterator[Finding]:
         if not edge.targets:
             if any(op.code in (Code.ASSIGN, Code.EXPAND) for op in edge.ops):
                 yield Finding("always loop", nodes[index].path, "an assign without guard or target")
+        elif index in edge.targets and _changes(program, edge):
+            path = nodes[index].path
+            yield Finding("always loop", path, f"no guard stops {path} -> {path}")
         elif round_trip := _round(ahead, index):
             path = " -> ".join(nodes[one].path for one in round_trip)
             yield Finding("always loop", nodes[index].path, f"no guard stops {path}")
+
+
+def _changes(program: Program, edge: Edge) -> bool:
+    """Say whether *edge*, though it leads back, does what makes the chart ask again.
+
+    Without an assign or a raise, entering the same states once more ends the round.
+    """
+    entered = [program.behaviours[index] for index in members(would_enter(program, edge))]
+    ops = (*edge.ops, *(op for each in entered for op in (*each.exit, *each.entry, *each.start)))
+    return any(op.code in (Code.ASSIGN, Code.EXPAND, Code.RAISE, Code.RAISE_MADE) for op in ops)
 
 
 def _always(program: Program, index: int) -> Edge | None:
@@ -186,28 +221,6 @@ def _endless(program: Program, reached: int) -> Iterator[Finding]:
             yield Finding(
                 "endless", node.path, "on_done waits for a final child, and none is entered"
             )
-
-
-def _unknown(program: Program) -> Iterator[Finding]:
-    for node in program.tree.nodes:
-        for edge in _edges(program, node.index):
-            for name in _asked(edge.definition.guard):
-                if name.removeprefix("#") not in program.tree.ids:
-                    message = f"a guard asks for {name}, which no state is called"
-                    yield Finding("unknown state", node.path, message)
-
-
-def _asked(guard: Guard | None) -> Iterator[str]:
-    match guard:
-        case And(guards=guards) | Or(guards=guards):
-            for one in guards:
-                yield from _asked(one)
-        case Not(guard=inner):
-            yield from _asked(inner)
-        case StateIn(state=str() as state) if state.startswith("#"):
-            yield state
-        case _:
-            pass
 
 
 def _edges(program: Program, index: int) -> list[Edge]:

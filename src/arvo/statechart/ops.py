@@ -10,7 +10,8 @@ from attrs import evolve, field, frozen
 from arvo.statechart.actions import Action, Assign, Choose, Make, Maker, Named, Raise, listed
 from arvo.statechart.commands import Act, Cancel, Command, Emit, Schedule, Send
 from arvo.statechart.events import Event
-from arvo.statechart.questions import question, spoken
+from arvo.statechart.guards import Guard
+from arvo.statechart.questions import Test, question, spoken
 from arvo.statechart.tree import Tree
 
 
@@ -74,10 +75,7 @@ class Compiler:
                 return (self._make(action, label),)
             case Choose(branches=branches):
                 pairs = tuple(
-                    (
-                        None if branch.guard is None else question(branch.guard, self.tree),
-                        self.compile(branch.actions, label),
-                    )
+                    (self._question(branch.guard), self.compile(branch.actions, label))
                     for branch in branches
                 )
                 return (Op(Code.CHOOSE, pairs, f"{label}: choose", timed=True),)
@@ -92,6 +90,9 @@ class Compiler:
             case _:
                 self.problem(f"{action!r} is not an action")
                 return ()
+
+    def _question(self, guard: Guard | None) -> Test | None:
+        return None if guard is None else question(guard, self.tree, self.problem)
 
     def _make(self, make: Make, label: str) -> Op:
         parts = make.parts
@@ -129,8 +130,8 @@ def is_timed(kind: type[object]) -> bool:
 
 
 def heard(event: object) -> object:
-    """Make an event of a bare event type."""
-    return Event(event) if isinstance(event, str) else event
+    """Make an event of a bare event type, which may be a member of an enum of strings."""
+    return Event(str.__str__(event)) if isinstance(event, str) else event
 
 
 def milliseconds(delay: timedelta) -> float:

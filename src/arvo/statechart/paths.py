@@ -54,8 +54,19 @@ def sample_events(chart: Chart[Any]) -> Iterator[Event]:
     """Make one event for each descriptor of *chart*; done events are its own to raise."""
     for descriptor in chart.events:
         if not descriptor.startswith(DONE_PREFIX):
-            kind = descriptor.removesuffix(".*") if descriptor != "*" else "any"
-            yield Event(kind)
+            yield Event(_sample(chart, descriptor))
+
+
+def _sample(chart: Chart[Any], descriptor: str) -> str:
+    """Find an event type that *descriptor* answers before any other does."""
+    if descriptor != "*" and not descriptor.endswith(".*"):
+        return descriptor
+    kind = descriptor.removesuffix("*").removesuffix(".")
+    longer = f"{kind}.any" if descriptor != "*" else "any"
+    # A type is made longer until no key of the chart is like it, and there are not many keys.
+    while not kind or chart.compiled.vocabulary.classify(kind)[0] != descriptor:
+        kind, longer = longer, f"{longer}_"
+    return kind
 
 
 def _shortest(
@@ -85,7 +96,7 @@ def _simple(
     stack: list[tuple[tuple[object, ...], Snapshot[Any], frozenset[Place]]] = list(ahead)
     while stack:
         trail, snapshot, seen = stack.pop()
-        for state in snapshot.leaves:
+        for state in sorted(snapshot.states):
             yield Path(state, trail, snapshot)
         for event, after in _steps(chart, snapshot, events):
             limit -= 1

@@ -12,6 +12,7 @@ from attrs import Factory, field, frozen
 from arvo.statechart.behaviour import Behaviour, Edge
 from arvo.statechart.completion import completion
 from arvo.statechart.entry import domain, entered
+from arvo.statechart.legal import legal
 from arvo.statechart.ops import Op, merged
 from arvo.statechart.state import Transition
 from arvo.statechart.tree import ROOT, Tree, members
@@ -47,6 +48,23 @@ class Planner:
     ) -> Plan:
         """Plan the microstep that takes *edges* from the configuration *mask*."""
         taken = self.settled(edges, mask, records)
+        plan = self._taking(taken, mask, leaves, records)
+        if len(taken) < 2 or legal(self.tree, plan.mask):
+            return plan
+        # A transition to a history that remembers the transition's own source leaves nothing, so
+        # it conflicts with none; beside one that restarts its region it would enter a second child
+        # of a compound state. XState does just that and leaves open what it means. Here the later
+        # of the two is dropped, for the document's order also decides elsewhere.
+        kept: tuple[Edge, ...] = ()
+        for edge in taken:
+            more = self._taking((*kept, edge), mask, leaves, records)
+            if not kept or legal(self.tree, more.mask):
+                kept, plan = (*kept, edge), more
+        return plan
+
+    def _taking(
+        self, taken: tuple[Edge, ...], mask: int, leaves: tuple[int, ...], records: Records
+    ) -> Plan:
         leaving = self._exits(taken, mask, records)
         written = self._written(leaving, mask)
         ops: list[Op] = []

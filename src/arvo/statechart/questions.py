@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 from arvo.statechart.guards import And, Check, Guard, Not, Or, StateIn, StateValue, matches
-from arvo.statechart.tree import Tree
+from arvo.statechart.tree import ROOT, Tree
 
 
 class Active(Protocol):
@@ -22,18 +22,21 @@ class Active(Protocol):
 Test: TypeAlias = Callable[[Any, Any, Any], Any]
 
 
-def question(guard: Guard, tree: Tree) -> Test:
-    """Compile *guard*; what it raises is left to the step to report."""
+def question(guard: Guard, tree: Tree, problem: Callable[[str], None]) -> Test:
+    """Compile *guard* and tell *problem* of ids that do not exist.
+
+    What a guard raises is left to the step to report.
+    """
     match guard:
         case And(guards=guards):
-            return _all([question(one, tree) for one in guards])
+            return _all([question(one, tree, problem) for one in guards])
         case Or(guards=guards):
-            return _any([question(one, tree) for one in guards])
+            return _any([question(one, tree, problem) for one in guards])
         case Not(guard=inner):
-            test = question(inner, tree)
+            test = question(inner, tree, problem)
             return lambda context, event, active: not test(context, event, active)
         case StateIn(state=state):
-            return _state_in(state, tree)
+            return _state_in(state, tree, problem)
         case Check(function=function):
             return lambda context, event, _: function(context, event)
         case _:
@@ -54,9 +57,12 @@ def _any(tests: list[Test]) -> Test:
     return test
 
 
-def _state_in(state: StateValue, tree: Tree) -> Test:
+def _state_in(state: StateValue, tree: Tree, problem: Callable[[str], None]) -> Test:
     if isinstance(state, str) and state.startswith("#"):
-        index = tree.ids.get(state[1:])
+        # As in a target, children may follow the id.
+        index = tree.find(ROOT, state)
+        if index is None:
+            problem(f"a guard asks for {state!r}, which does not exist")
         bit = 0 if index is None else 1 << index
         return lambda _context, _event, active: active.mask & bit
     return lambda _context, _event, active: matches(active.value, state)

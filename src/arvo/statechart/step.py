@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 from arvo.statechart.behaviour import Edge
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Cancel, Command, Schedule
-from arvo.statechart.events import ACTOR_ERROR_PREFIX, AFTER_PREFIX, Event, Init
+from arvo.statechart.events import ACTOR_ERROR_PREFIX, AFTER_PREFIX, Init
 from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault, reason
+from arvo.statechart.ops import heard
 from arvo.statechart.plan import Plan
 from arvo.statechart.program import Program
 from arvo.statechart.questions import spoken
@@ -59,7 +60,11 @@ def transition(
         if event not in snapshot.past.timers:
             return snapshot, ()
         return _step(chart, snapshot, _without(snapshot.past, event), event.event)
-    kind = event if type(event) is str else program.type_of(event)
+    if type(event) is str:
+        kind = event
+    else:
+        event = heard(event)
+        kind = program.type_of(event)
     try:
         shortcut = configuration.shortcuts[kind]
     except KeyError:
@@ -68,7 +73,7 @@ def transition(
         past = snapshot.past
         if past.timers and kind.startswith(AFTER_PREFIX):
             past = _without(past, kind)
-        return _step(chart, snapshot, past, Event(event) if type(event) is str else event)
+        return _step(chart, snapshot, past, heard(event))
     if shortcut.configuration is None:
         return snapshot, shortcut.commands
     return Snapshot(shortcut.configuration, snapshot.context, snapshot.past), shortcut.commands
@@ -77,13 +82,17 @@ def transition(
 def can(chart: Chart[C], snapshot: Snapshot[C], event: object) -> bool:
     """Say whether *event* would be taken by a transition with a target or an action.
 
-    An event whose guard raises cannot be taken, and nothing can after the end.
+    An event whose guard raises cannot be taken, a timer only while it is pending, and nothing
+    can after the end.
     """
     if snapshot.end is not None:
         return False
     program = chart.compiled
-    event = Event(event) if isinstance(event, str) else event
-    run = _run(program, snapshot, event)
+    if type(event) is Schedule:
+        if event not in snapshot.past.timers:
+            return False
+        event = event.event
+    run = _run(program, snapshot, heard(event))
     try:
         edges = _selected(run, program)
     except Exception:  # noqa: BLE001

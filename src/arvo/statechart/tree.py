@@ -5,12 +5,17 @@ Numbers are document order, histories included, so that sets of nodes are bits o
 """
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from attrs import evolve, frozen
 
 from arvo.statechart.guards import split
 from arvo.statechart.problems import Problem
-from arvo.statechart.state import Kind, State
+from arvo.statechart.state import History, Kind, State
+
+# Checked although they are typed: configs, and definitions that no type checker sees, may hold any.
+_KINDS: tuple[str, ...] = get_args(Kind)
+_HISTORIES: tuple[str, ...] = get_args(History)
 
 ROOT = 0
 NOWHERE = -1  # the parent of the root; as a domain, the place above it
@@ -143,6 +148,10 @@ def _kind(state: State) -> Kind:
 
 def _misfits(node: Node) -> Iterator[str]:
     state = node.state
+    if node.kind not in _KINDS:
+        yield f"the type {node.kind!r} is none of {', '.join(_KINDS)}"
+    if state.history not in (None, *_HISTORIES):
+        yield f"the history {state.history!r} is none of {', '.join(_HISTORIES)}"
     if node.kind in ("atomic", "final", "history") and state.states:
         yield f"a state of type {node.kind} cannot have states"
     if node.kind in ("compound", "parallel") and not node.children:

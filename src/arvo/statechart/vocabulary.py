@@ -35,5 +35,5 @@ class Vocabulary:
         return tuple(
             star
             for star, prefix in self.wildcards
-            if not prefix or type == prefix or type.startswith(prefix + ".")
+            if star == "*" or type == prefix or type.startswith(prefix + ".")
         )

@@ -8,8 +8,11 @@ from attrs import frozen
 from arvo.statechart.actions import (
     Action,
     Assign,
+    Branch,
+    Choose,
     Make,
     Named,
+    Raise,
     act,
     cancel,
     emit,
@@ -20,6 +23,7 @@ from arvo.statechart.actions import (
 from arvo.statechart.chart import CHART_ID, MEMORY_MAX, MICROSTEPS_MAX, Chart
 from arvo.statechart.events import Event
 from arvo.statechart.guards import And, Check, Guard, Not, Or, StateIn
+from arvo.statechart.ops import is_function
 from arvo.statechart.problems import ChartError, Problem
 from arvo.statechart.state import State, Transition
 
@@ -106,8 +110,8 @@ class _Reader:
             read["on_done"] = self._moves(config["onDone"], path)
         if "initial" in config:
             read["initial"] = self._initial(config["initial"], path)
-        if "history" in config:
-            read["history"] = "deep" if config["history"] == "deep" else "shallow"
+        if config.get("history"):
+            read["history"] = "shallow" if config["history"] is True else config["history"]
         for key in ("id", "type", "target", "meta", "output"):
             if key in config:
                 read[key] = config[key]
@@ -203,16 +207,46 @@ class _Reader:
 
 
 def _with(action: Implementation, params: object) -> Action:
-    """Give *params* to the function in *action*, where there is one."""
+    """Give *params* to every function in *action*."""
     match action:
-        case Assign(update=update) if callable(update):
-            return Assign(Bound(update, params))
+        case Assign(update=Mapping() as update):
+            return Assign({name: _bound(value, params) for name, value in update.items()})
+        case Assign(update=update):
+            return Assign(_bound(update, params))
+        case Raise(event=event):
+            return Raise(_bound(event, params))
         case Make(kind=kind, parts=parts):
-            return Make(kind, tuple(Bound(p, params) if callable(p) else p for p in parts))
-        case _ if callable(action):
-            return Bound(action, params)
+            return Make(kind, tuple(_bound(part, params) for part in parts))
+        case Choose(branches=branches):
+            return Choose(tuple(_branch_with(branch, params) for branch in branches))
+        case Named(name=name, params=own, action=inner):
+            return Named(name, own, _with(inner, params))
         case _:
-            return action
+            bound: Action = _bound(action, params)
+            return bound
+
+
+def _branch_with(branch: Branch, params: object) -> Branch:
+    actions = tuple(_with(action, params) for action in branch.actions)
+    return Branch(actions, _guard_with(branch.guard, params))
+
+
+def _guard_with(guard: Guard | None, params: object) -> Guard | None:
+    match guard:
+        case And(guards=guards):
+            return And(tuple(_bound(_guard_with(one, params), params) for one in guards))
+        case Or(guards=guards):
+            return Or(tuple(_bound(_guard_with(one, params), params) for one in guards))
+        case Not(guard=inner):
+            return Not(_bound(_guard_with(inner, params), params))
+        case _:
+            bound: Guard | None = _bound(guard, params)
+            return bound
+
+
+def _bound(part: Any, params: object) -> Any:
+    # What is bound already has params of its own.
+    return Bound(part, params) if is_function(part) and not isinstance(part, Bound) else part
 
 
 def _event(event: Any) -> object:
@@ -229,11 +263,13 @@ def _items(items: object) -> tuple[Any, ...]:
     return tuple(items) if isinstance(items, list | tuple) else (items,)
 
 
-def enumerated(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def enumerated(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """Walk *mapping* as JavaScript does: integer-like keys first, in ascending order."""
-    whole = [key for key in mapping if key.isdecimal() and str(int(key)) == key]
+    named = {str(k) if isinstance(k, int | float) else k: value for k, value in mapping.items()}
+    keys = (key for key in named if isinstance(key, str))
+    whole = [key for key in keys if key.isdecimal() and str(int(key)) == key]
     for key in sorted(whole, key=int):
-        yield key, mapping[key]
-    for key, value in mapping.items():
+        yield key, named[key]
+    for key, value in named.items():
         if key not in whole:
             yield key, value
