@@ -2,11 +2,24 @@
 
 from returns.result import Failure, Result, Success
 
-from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
+from arvo.core.cancellation import Cancellation
+from arvo.core.command import (
+    Cancel,
+    Command,
+    Complete,
+    Emit,
+    Fail,
+    Log,
+    Persist,
+    Schedule,
+    Undo,
+    Violate,
+)
 from arvo.core.commit import Commit
 from arvo.core.constraint import Format, Pattern
 from arvo.core.contract import Contract
 from arvo.core.domain import Domain
+from arvo.core.due import Due
 from arvo.core.event import Event
 from arvo.core.fault import SystemFault
 from arvo.core.identity import Managed, ManagedId
@@ -43,6 +56,8 @@ from arvo.interpreters.stats import Stats
 
 __all__ = [
     "Backend",
+    "Cancel",
+    "Cancellation",
     "Command",
     "Commands",
     "Commit",
@@ -53,6 +68,7 @@ __all__ = [
     "Dataschema",
     "DeadLetter",
     "Domain",
+    "Due",
     "Effects",
     "Emit",
     "Event",
@@ -79,6 +95,7 @@ __all__ = [
     "Resumable",
     "Retry",
     "Runtime",
+    "Schedule",
     "SimpleContract",
     "Stamp",
     "Stats",
@@ -90,6 +107,7 @@ __all__ = [
     "TransactionViolation",
     "Turn",
     "Unanswered",
+    "Undo",
     "Version",
     "VersionedContract",
     "VersionedWorkflow",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from arvo import (
+    Cancel,
     Complete,
     Domain,
     Emit,
@@ -16,8 +17,10 @@ from arvo import (
     OrchestratorContract,
     Persist,
     Resumable,
+    Schedule,
     Subject,
     System,
+    Undo,
     Workflow,
     WorkflowDomains,
 )
@@ -41,15 +44,23 @@ from tests.shop import (
 IN_EU = str(Subject.new("com.payment.charge", "1.0.0", initiator=WEB, domain="eu", id="1"))
 
 
-@pytest.mark.parametrize("command", [Persist(1), Complete(CardCharged("r"))])
+@pytest.mark.parametrize(
+    "command",
+    [
+        Persist(1),
+        Complete(CardCharged("r")),
+        Schedule("t", after=1),
+        Cancel("t"),
+        Undo(CardCharged("r")),
+    ],
+)
 def test_a_handler_without_memory_cannot_remember_or_complete(command: Any) -> None:
     """Design section 4: the commands have their owners."""
     violation = refused(System([paying(lambda _: command)]), charging())
 
     assert isinstance(violation, ExecutionViolation)
-    assert f"only a workflow remembers and completes, got {type(command).__name__}" in str(
-        violation
-    )
+    assert "only a workflow remembers, completes, waits and undoes" in str(violation)
+    assert f"got {type(command).__name__}" in str(violation)
 
 
 def test_nothing_is_sent_of_half_the_work() -> None:

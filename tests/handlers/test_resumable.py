@@ -23,6 +23,7 @@ from tests.shop import (
     WEB,
     BookShipment,
     CardCharged,
+    CardDeclined,
     ChargeCard,
     OrderFulfilled,
     OrderState,
@@ -194,7 +195,8 @@ def test_late_stray_and_halted_events_are_named() -> None:
     begun = committed(shop, placing())
     answer = answering(begun.events[0], CardCharged("r"))
     failing_system = System([workflow(lambda _: Fail("no"))])
-    failed = committed(failing_system, placing())
+    declined = answering(begun.events[0], CardDeclined("limit"), key="a0")
+    failed = committed(failing_system, declined, record_of(begun.record))
     done = committed(System([workflow(lambda _: Complete(OrderFulfilled("t")))]), placing())
 
     outcomes = {

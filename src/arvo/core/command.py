@@ -1,16 +1,20 @@
 """Command: what a handler wants, as a value; interpreters carry it out."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, final
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from arvo.core.domain import DomainRule
 from arvo.core.fault import SystemFault
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.identity import GivenId
-from arvo.core.violation import Violation
+from arvo.core.issue import Issue, short
+from arvo.core.violation import ExecutionViolation, Violated, Violation
 
+# A name is a key, not a text: long ones are payloads in disguise.
+TIMER_NAME_CHARACTERS_MAX: Final = 200
 # The handler's own default: no domain is named.
 DEFAULT_DOMAINS: Final[tuple[DomainRule, ...]] = ()
 
@@ -105,6 +109,76 @@ class Violate:
     violation: Violation
 
 
+def _as_span(given: "timedelta | float | None") -> timedelta | None:
+    return timedelta(seconds=given) if isinstance(given, int | float) else given
+
+
+def _check_schedule(schedule: "Schedule", _: "Attribute[Any]", __: object) -> None:
+    issues: list[Issue] = []
+    # Objects: a handler need not have met mypy.
+    name: object = schedule.name
+    at: object = schedule.at
+    after: object = schedule.after
+    if not isinstance(name, str) or not 0 < len(name) <= TIMER_NAME_CHARACTERS_MAX:
+        expected = f"a text of 1 to {TIMER_NAME_CHARACTERS_MAX} characters"
+        issues.append(Issue("schedule.name", expected, short(name)))
+    if (at is None) == (after is None):
+        issues.append(Issue("schedule", "either at= or after=", f"at={at}, after={after}"))
+    if at is not None and not (isinstance(at, datetime) and at.utcoffset() is not None):
+        issues.append(Issue("schedule.at", "a datetime with an offset", short(at)))
+    if after is not None and not (isinstance(after, timedelta) and after >= timedelta()):
+        issues.append(Issue("schedule.after", "seconds or a timedelta, not below 0", short(after)))
+    if issues:
+        raise Violated(ExecutionViolation("this timer cannot be", tuple(issues)))
+
+
+@final
+@frozen
+class Schedule:
+    """Set a durable timer: at its time an event comes to this workflow, whose data is a `Due`.
+
+    *name* is what `Cancel` names, and what the `Due` says; a timer of that name that is still
+    pending is replaced. *at*: a datetime with an offset. *after*: a timedelta, or seconds, from
+    the turn's time. *payload*: an attrs object or a mapping, handed back as a mapping.
+    """
+
+    name: str
+    at: datetime | None = field(default=None, kw_only=True)
+    after: timedelta | None = field(default=None, converter=_as_span, kw_only=True)
+    # Last, so that its validator sees the others.
+    payload: Any = field(default=None, validator=_check_schedule, kw_only=True)
+
+    def due(self, now: datetime) -> datetime:
+        """Say when it is due, in UTC, for a turn taken at *now*."""
+        at = self.at if self.after is None else now + self.after
+        assert at is not None
+        return at.astimezone(UTC)
+
+
+@final
+@frozen
+class Cancel:
+    """Clear the timer of that *name*; one that is not pending is no error."""
+
+    name: str
+
+
+def _as_emit(given: Any) -> Emit:
+    return given if isinstance(given, Emit) else Emit(given)
+
+
+@final
+@frozen
+class Undo:
+    """Remember how to undo what was done: should the workflow fail or be cancelled, send this.
+
+    Undos are sent last first, each once. *emit* is a payload that a service takes, or an `Emit`
+    of one.
+    """
+
+    emit: Emit = field(converter=_as_emit)
+
+
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -118,4 +192,4 @@ class Log:
     attributes: FrozenDict = field(default=EMPTY, converter=_as_extensions)
 
 
-Command: TypeAlias = Emit | Persist | Complete | Fail | Violate | Log
+Command: TypeAlias = Emit | Persist | Complete | Fail | Violate | Schedule | Cancel | Undo | Log

@@ -1,5 +1,6 @@
 """Commit: what one step changes, applied whole or not at all."""
 
+from datetime import datetime
 from typing import Any, Literal, TypeAlias, final
 
 from attrs import frozen
@@ -8,10 +9,22 @@ from arvo.core.command import Log
 from arvo.core.event import Event
 from arvo.core.record import Record
 
-# What became of the consumed event. All but the first two change no record: `seen` was consumed
-# before, `late` is for a workflow that is done, `halted` for one that failed, `stray` for one that
-# never began, `foreign` has a subject that names another handler.
-Outcome: TypeAlias = Literal["handled", "failed", "seen", "late", "halted", "stray", "foreign"]
+# What became of the consumed event. All but the first three change no record: `seen` was consumed
+# before, `late` is for a workflow that has ended or a timer that is no longer pending, `halted` for
+# a workflow that failed, `stray` for one that never began, `foreign` has a subject that names
+# another handler.
+Outcome: TypeAlias = Literal[
+    "handled", "failed", "cancelled", "seen", "late", "halted", "stray", "foreign"
+]
+
+
+@final
+@frozen
+class Alarm:
+    """An event to be delivered when it is *due*, and not before."""
+
+    event: Event[Any]
+    due: datetime
 
 
 @final
@@ -21,8 +34,9 @@ class Commit:
 
     *handler*: the address that consumed *event*. *expected*: the revision of the record that the
     step was decided on, 0 where there was none; a store that holds another revision refuses.
-    *record*: the new one, None where none changes. *events*: to send, in order. *note*: why nothing
-    was done, where nothing was.
+    *record*: the new one, None where none changes. *events*: to send, in order. *alarms*: timers to
+    set, and *cleared*: the ids of those to forget (an alarm's id is its event's); one that fires
+    all the same changes nothing. *note*: why nothing was done, where nothing was.
     """
 
     handler: str
@@ -31,5 +45,7 @@ class Commit:
     expected: int = 0
     record: Record | None = None
     events: tuple[Event[Any], ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    cleared: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()
     note: str | None = None

@@ -2,18 +2,33 @@
 
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, TypeVar, final
 
 from attrs import frozen
 
+from arvo.core.due import Timer
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue, Issues, short
 from arvo.core.json import Json, freeze
+from arvo.core.payload import Payload
 from arvo.core.violation import ExecutionViolation, Violated
 
-Status: TypeAlias = Literal["active", "done", "failed"]
+Status: TypeAlias = Literal["active", "done", "failed", "cancelled"]
+STATUSES: Final[tuple[str, ...]] = ("active", "done", "failed", "cancelled")
+
+
+@final
+@frozen
+class ChildRun:
+    """A workflow that this one began: its subject, its contract's dataschema, and the domain that
+    its first event left by.
+    """
+
+    subject: str
+    dataschema: str
+    domain: str | None = None
 
 
 @final
@@ -23,10 +38,13 @@ class Record:
 
     *subject*: which run. *handler*: the address of its handler. *version*: the contract version it
     stays on. *revision*: how many turns have changed it, 1 after the first: what compare-and-set
-    compares. *state*: what the handler persisted, as JSON. *parent*: the subject on whose behalf it
-    runs. *init*: the id of the event that began it. *awaited*: for each event it sent, by id, the
-    replies that came. *consumed*, *produced*: ids of its last turn. *failure*: why it failed; the
-    state is then still that of its last good turn (promise I9).
+    compares. *state*: what the handler persisted, as JSON. *journal*: what a flow was told so far,
+    as JSON, oldest first; a turn appends, or begins it anew. *parent*: the subject on whose behalf
+    it runs. *children*: the workflows it began, by the id of the event that did. *init*: the id of
+    the event that began it. *awaited*: for each event it sent, by id, the replies that came.
+    *timers*: those it waits for, by name. *undos*: the events that would undo what it did, oldest
+    first, as JSON. *consumed*, *produced*: ids of its last turn. *failure*: why it failed; state,
+    journal, awaited and timers are then still those of its last good turn (promise I9).
     """
 
     subject: str
@@ -36,11 +54,20 @@ class Record:
     status: Status
     init: str
     state: Json = None
+    journal: tuple[Any, ...] = ()
     parent: str | None = None
+    children: Mapping[str, ChildRun] = EMPTY
     awaited: Mapping[str, tuple[Event[Any], ...]] = EMPTY
+    timers: Mapping[str, Timer] = EMPTY
+    undos: tuple[FrozenDict, ...] = ()
     consumed: str
     produced: tuple[str, ...] = ()
     failure: SystemFault | None = None
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The ids of the events that no reply has come to, oldest first."""
+        return tuple(id_ for id_, replies in self.awaited.items() if not replies)
 
     def to_dict(self) -> dict[str, Any]:
         """Say the record as JSON data."""
@@ -53,10 +80,24 @@ class Record:
             "status": self.status,
             "init": self.init,
             "state": self.state,
+            "journal": list(self.journal),
             "parent": self.parent,
+            "children": {
+                id_: {
+                    "subject": child.subject,
+                    "dataschema": child.dataschema,
+                    "domain": child.domain,
+                }
+                for id_, child in self.children.items()
+            },
             "awaited": {
                 id_: [event.to_dict() for event in replies] for id_, replies in self.awaited.items()
             },
+            "timers": {
+                name: {"id": timer.id, "at": timer.at, "payload": timer.payload}
+                for name, timer in self.timers.items()
+            },
+            "undos": list(self.undos),
             "consumed": self.consumed,
             "produced": list(self.produced),
             "failure": None if failure is None else FAULT.write(failure),
@@ -74,14 +115,18 @@ class Record:
             revision=content["revision"],
             status=content["status"],
             init=content["init"],
-            state=content["state"] if content["state"] is None else _frozen(content["state"]),
+            state=_frozen(content["state"], "state"),
+            journal=tuple(_frozen(content["journal"], "journal")),
             parent=content["parent"],
+            children=_each(ChildRun, content["children"], "children"),
             awaited=FrozenDict(
                 {
                     id_: tuple(map(Event.from_dict, replies))
                     for id_, replies in content["awaited"].items()
                 }
             ),
+            timers=_each(Timer, content["timers"], "timers"),
+            undos=tuple(_frozen(content["undos"], "undos")),
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
             failure=None if failure is None else _fault(failure),
@@ -94,11 +139,15 @@ _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
     ("handler", str, "a text"),
     ("version", str, "a text"),
     ("revision", int, "a whole number"),
-    ("status", str, "active, done or failed"),
+    ("status", str, f"one of {', '.join(STATUSES)}"),
     ("init", str, "a text"),
     ("state", object, "a value"),
+    ("journal", (list, tuple), "a list"),
     ("parent", (str, NoneType), "a text or nothing"),
+    ("children", Mapping, "an object of children"),
     ("awaited", Mapping, "an object of lists of events"),
+    ("timers", Mapping, "an object of timers"),
+    ("undos", (list, tuple), "a list of events"),
     ("consumed", str, "a text"),
     ("produced", (list, tuple), "a list of ids"),
     ("failure", (Mapping, NoneType), "an object or nothing"),
@@ -114,8 +163,9 @@ def _checked(content: object) -> Mapping[str, Any]:
         if key not in content or not isinstance(content[key], kind)
     ]
     if not issues:
-        if content["status"] not in ("active", "done", "failed"):
-            issues += [Issue("record.status", "active, done or failed", short(content["status"]))]
+        if content["status"] not in STATUSES:
+            expected = f"one of {', '.join(STATUSES)}"
+            issues += [Issue("record.status", expected, short(content["status"]))]
         issues += [
             Issue(f"record.awaited.{id_}", "a list of events", short(replies))
             for id_, replies in content["awaited"].items()
@@ -126,12 +176,25 @@ def _checked(content: object) -> Mapping[str, Any]:
     return content
 
 
-def _frozen(state: object) -> Json:
+def _frozen(value: object, key: str) -> Any:
     # A handler without a state class is handed this very object (B14).
-    frozen_state = freeze(state, "record.state")
-    if isinstance(frozen_state, Issues):
-        raise _no_record(*frozen_state.items)
-    return frozen_state
+    frozen_value = freeze(value, f"record.{key}")
+    if isinstance(frozen_value, Issues):
+        raise _no_record(*frozen_value.items)
+    return frozen_value
+
+
+_T = TypeVar("_T", ChildRun, Timer)
+
+
+def _each(kind: type[_T], content: Mapping[str, Any], key: str) -> Mapping[str, _T]:
+    read: dict[str, _T] = {}
+    for name, said in content.items():
+        found = Payload.of(kind).read(said, f"record.{key}.{name}")
+        if isinstance(found, Issues):
+            raise _no_record(*found.items)
+        read[name] = found
+    return FrozenDict(read)
 
 
 def _fault(failure: Mapping[str, Any]) -> SystemFault:

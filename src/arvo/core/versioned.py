@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack, final
 
 from attrs import Factory, field, frozen
 
+from arvo.core.cancellation import CANCELLATION, Cancellation, cancel_type
 from arvo.core.envelope import Wire
 from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault, system_error_type
@@ -252,6 +253,19 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
     def accepts(self, payload: A, *, source: str, **envelope: Unpack[Envelope]) -> Event[A]:
         """Make the event that begins a workflow which nobody waits for: `init` without a parent."""
         return self.init(payload, source=source, **envelope)
+
+    def cancel(
+        self, reason: str, *, source: str, **envelope: Unpack[Envelope]
+    ) -> Event[Cancellation]:
+        """Make the event that cancels the workflow whose *subject* is given: its last turn, in
+        which it undoes what it did, and cancels its children.
+
+        Whoever began it is told by a system error named `Cancelled`.
+        """
+        envelope["to"] = envelope.get("to") or self.type
+        wanted = Cancellation(reason)
+        name = cancel_type(self.type)
+        return self._make(name, CANCELLATION, wanted, source, envelope, version=WILDCARD)
 
     def complete(self, payload: C, *, source: str, **envelope: Unpack[Envelope]) -> Event[C]:
         """Make the event that says the workflow is done (F075)."""

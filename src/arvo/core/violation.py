@@ -56,7 +56,7 @@ class ExecutionViolation:
         return _told(self.message, self.issues)
 
 
-TransactionCause: TypeAlias = Literal["conflict", "read", "write", "lock", "subject"]
+TransactionCause: TypeAlias = Literal["conflict", "read", "write", "lock", "subject", "early"]
 
 
 @final
@@ -65,7 +65,8 @@ class TransactionViolation:
     """A store or broker could not keep its part (reference F108): waiting may help.
 
     *cause*: `conflict` another worker was first and stayed so; `read`, `write`, `lock` that
-    operation failed; `subject` the store cannot hold this subject.
+    operation failed; `subject` the store cannot hold this subject; `early` a timer was delivered
+    before its time.
     """
 
     kind: ClassVar[Literal["Transaction"]] = "Transaction"

@@ -4,7 +4,9 @@ from typing import Any, final
 
 from attrs import frozen
 
+from arvo.core.cancellation import CANCELLATION, cancel_type
 from arvo.core.contract import Contract
+from arvo.core.due import DUE, due_type
 from arvo.core.event import Event
 from arvo.core.fault import FAULT
 from arvo.core.issue import Issue, Issues
@@ -20,9 +22,8 @@ from arvo.core.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.system import Handler, System
+from arvo.engine.system import Handler, System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.resumable import Resumable
 from arvo.handlers.services import answering
 
 
@@ -73,15 +74,24 @@ def admit_subject(event: Event[Any]) -> Subject | Violation:
         )
 
 
-def admit_turn(handler: Resumable[Any], event: Event[Any]) -> Admitted | Violation:
-    """Read an event for a workflow: the one that begins it, or a service's reply (F124, F125)."""
+def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Admitted | Violation:
+    """Read an event for a workflow: the one that begins it, a reply, a signal, or one that the
+    system itself sends (F124, F125).
+    """
     schema = Dataschema.parse(event.dataschema)
     if schema is None:
         issue = Issue("dataschema", "{contract uri}/{version}", repr(event.dataschema))
         return ContractViolation(f"{_named(event)} names no contract", issue)
     if event.type == handler.source:
         return _admit_init(handler.contract, event, schema)
-    return _admit_reply(handler, event, schema)
+    if event.type == due_type(handler.source):
+        return _admit_own(handler, event, schema, DUE)
+    if event.type == cancel_type(handler.source):
+        return _admit_own(handler, event, schema, CANCELLATION)
+    for signal in handler.signals_of(version):
+        if signal.type == event.type:
+            return _admit_signal(signal, event, schema)
+    return _admit_reply(handler, version, event, schema)
 
 
 def _admit_init(
@@ -95,12 +105,32 @@ def _admit_init(
     return _read(event, versioned, versioned.accepted)
 
 
-def _admit_reply(
-    handler: Resumable[Any], event: Event[Any], schema: Dataschema
+def _admit_own(
+    handler: WorkflowHandler, event: Event[Any], schema: Dataschema, payload: Payload[Any]
 ) -> Admitted | Violation:
-    candidates = answering(handler.services, event.type)
+    contract = handler.contract
+    if schema != Dataschema(contract.uri, WILDCARD):
+        issue = Issue("dataschema", f"{contract.uri}/{WILDCARD}", repr(event.dataschema))
+        return ContractViolation(f"{_named(event)} is not of this workflow", issue)
+    return _read(event, contract.version("latest"), payload)
+
+
+def _admit_signal(
+    signal: VersionedContract[Any], event: Event[Any], schema: Dataschema
+) -> Admitted | Violation:
+    if schema != Dataschema(signal.uri, signal.version):
+        issue = Issue("dataschema", signal.dataschema, repr(event.dataschema))
+        return ContractViolation(f"{_named(event)} was made by another contract", issue)
+    return _read(event, signal, signal.accepted)
+
+
+def _admit_reply(
+    handler: WorkflowHandler, version: str, event: Event[Any], schema: Dataschema
+) -> Admitted | Violation:
+    services = handler.services_of(version)
+    candidates = answering(services, event.type)
     if not candidates:
-        known = ", ".join(service.type for service in handler.services) or "none"
+        known = ", ".join(service.type for service in services) or "none"
         issue = Issue("type", f"an answer of a service ({known})", repr(event.type))
         return ConfigViolation(f"{handler.source} does not know {_named(event)}", issue)
     service = next((each for each in candidates if each.uri == schema.uri), None)

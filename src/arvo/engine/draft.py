@@ -18,8 +18,9 @@ from arvo.core.subject import Subject
 from arvo.core.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
 from arvo.core.violation import ContractViolation, ExecutionViolation, Violated, Violation
 from arvo.engine.admit import Admitted
+from arvo.engine.system import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.resumable import Resumable
+from arvo.handlers.moment import Moment
 from arvo.handlers.services import asked
 
 
@@ -87,16 +88,17 @@ def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> 
     )
 
 
-def request_draft(handler: Resumable[Any], event: Event[Any], emit: Emit) -> Draft | Violation:
+def request_draft(handler: WorkflowHandler, moment: Moment, emit: Emit) -> Draft | Violation:
     """Draft what a workflow asks of a service (F126, F128, F129)."""
-    accepted = {service.type: service.accepted for service in handler.services}
+    event, services = moment.event, handler.services_of(moment.version)
+    accepted = {service.type: service.accepted for service in services}
     fitting = tuple(
-        service.type for service in handler.services if service.accepted.type is type(emit.payload)
+        service.type for service in services if service.accepted.type is type(emit.payload)
     )
     name = _type_of(emit, fitting, accepted, f"{handler.source} (to complete, return Complete)")
     if not isinstance(name, str):
         return name
-    service = asked(handler.services, name)
+    service = asked(services, name)
     assert service is not None
     redirectto = emit.redirectto or handler.source
     draft = Draft(
@@ -122,7 +124,7 @@ def request_draft(handler: Resumable[Any], event: Event[Any], emit: Emit) -> Dra
 
 
 def _beginning(
-    draft: Draft, handler: Resumable[Any], event: Event[Any], service: VersionedContract[Any]
+    draft: Draft, handler: WorkflowHandler, event: Event[Any], service: VersionedContract[Any]
 ) -> Draft | Violation:
     """Give a child workflow its own subject: on behalf of this one unless told otherwise (F128)."""
     parent: object = event.subject
@@ -142,21 +144,17 @@ def _beginning(
 
 
 def completion_draft(
-    handler: Resumable[Any],
-    event: Event[Any],
-    subject: Subject,
-    current: Record,
-    complete: Complete,
+    handler: WorkflowHandler, moment: Moment, current: Record, complete: Complete
 ) -> Draft:
     """Draft what a workflow completes with (F127, F131)."""
-    contract = handler.contract.version(subject.orchestrator.version)
+    contract = handler.contract.version(moment.version)
     return Draft(
         type=contract.complete_type,
         payload=contract.completed,
         value=complete.payload,
         dataschema=contract.dataschema,
-        subject=current.parent or event.subject,
-        to=complete.to or subject.answers_to,
+        subject=current.parent or current.subject,
+        to=complete.to or moment.subject.answers_to,
         by_rule=True,
         redirectto=complete.redirectto or handler.source,
         parentid=current.init,

@@ -1,22 +1,28 @@
 """Press: makes events out of drafts, with the ids, subjects and domains of a step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, final
 
 from attrs import frozen
 
+from arvo.core.commit import Alarm
+from arvo.core.contract import Contract
 from arvo.core.domain import DomainContext, resolve_domains, resolve_each
+from arvo.core.due import Timer, due_type
 from arvo.core.envelope import Wire
 from arvo.core.event import Event
 from arvo.core.frozen import FrozenDict
 from arvo.core.identity import derived_id, event_id
 from arvo.core.issue import Issue
+from arvo.core.record import Record
 from arvo.core.subject import Subject
 from arvo.core.uri import encode_uri
+from arvo.core.version import WILDCARD
 from arvo.core.versioned import written
 from arvo.core.violation import ExecutionViolation, Violated, Violation
 from arvo.engine.draft import Child, Draft
+from arvo.engine.system import System
 
 
 def pressed(press: "Press", drafts: Sequence[Draft]) -> tuple[Event[Any], ...] | Violation:
@@ -110,6 +116,14 @@ class Press:
             extensions=draft.extensions,
         )
 
+    def alarm(self, contract: Contract[Any], name: str, timer: Timer) -> Alarm:
+        """Make the event that a timer of this turn leads to."""
+        return _alarm(contract, self.cause.subject, name, timer, self.cause)
+
+    def timer_id(self, name: str) -> str:
+        """Name the event of a timer; set anew in the same turn it is the same timer."""
+        return self._derived("timer", name)
+
     def _begun(self, child: Child, domain: str | None, position: int, index: int) -> str:
         """Name the run that an event begins; its id follows from the event's cause too (B21)."""
         run = self._derived(position, index, "execution")
@@ -132,3 +146,32 @@ class Press:
     def _derived(self, *position: int | str) -> str:
         cause = self.cause
         return derived_id(self.handler, cause.source, cause.id, cause.subject, *position)
+
+
+def alarms_of(system: System, record: Record) -> Iterator[Alarm]:
+    """Give the alarms that a record waits for, made anew: a store may have lost them."""
+    handler = system.handler_at(record.handler)
+    if handler is not None:
+        for name, timer in record.timers.items():
+            yield _alarm(handler.contract, record.subject, name, timer, None)
+
+
+def _alarm(
+    contract: Contract[Any], subject: str, name: str, timer: Timer, cause: Event[Any] | None
+) -> Alarm:
+    at = datetime.fromisoformat(timer.at)
+    event: Event[Any] = Event(
+        id=timer.id,
+        source=contract.type,
+        type=due_type(contract.type),
+        subject=subject,
+        dataschema=f"{contract.uri}/{WILDCARD}",
+        data={"name": name, "at": timer.at, "payload": timer.payload},
+        time=at.isoformat(timespec="milliseconds"),
+        to=contract.type,
+        accesscontrol=None if cause is None else cause.accesscontrol,
+        traceparent=None if cause is None else cause.traceparent,
+        tracestate=None if cause is None else cause.tracestate,
+        parentid=None if cause is None else cause.id,
+    )
+    return Alarm(event, at)

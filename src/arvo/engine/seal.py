@@ -2,40 +2,54 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
-from arvo.core.commit import Commit
+from arvo.core.cancellation import Cancellation
+from arvo.core.command import (
+    Cancel,
+    Command,
+    Complete,
+    Emit,
+    Fail,
+    Log,
+    Persist,
+    Schedule,
+    Undo,
+    Violate,
+)
+from arvo.core.commit import Alarm, Commit, Outcome
+from arvo.core.due import Due, Timer
 from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues
-from arvo.core.json import Json, freeze
-from arvo.core.record import Record, Status
-from arvo.core.subject import Subject
+from arvo.core.frozen import EMPTY, FrozenDict
+from arvo.core.issue import Issue
+from arvo.core.record import ChildRun, Record, Status
 from arvo.core.versioned import PARENT_SUBJECT
 from arvo.core.violation import ExecutionViolation, Violation
 from arvo.engine.admit import Admitted
-from arvo.engine.draft import (
-    Draft,
-    answer_draft,
-    completion_draft,
-    fault_draft,
-    request_draft,
-    told,
+from arvo.engine.advance import Awaited
+from arvo.engine.draft import Draft, answer_draft, fault_draft
+from arvo.engine.ending import (
+    cancel_draft,
+    cancelled_fail,
+    fail_draft,
+    open_children,
+    undo_drafts,
 )
 from arvo.engine.press import Press, pressed
+from arvo.engine.system import WorkflowHandler
+from arvo.engine.wanted import Wanted, wanted
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.moment import Advanced, Moment
 from arvo.handlers.reply import settled
-from arvo.handlers.resumable import Resumable
 
 # A workflow that waits for more replies than this has lost track of them, and each turn copies the
 # list.
 AWAITED_MAX: Final = 10_000
-
-Awaited: TypeAlias = Mapping[str, tuple[Event[Any], ...]]
+# Children that are done are kept for whoever looks at the tree; a workflow that begins one a day
+# for ever should not grow with each.
+CHILDREN_KEPT_MAX: Final = 1_000
 
 
 def seal_answer(
@@ -60,7 +74,7 @@ def seal_answer(
                 return violation
             case Log():
                 logs.append(command)
-            case Persist() | Complete():
+            case Persist() | Complete() | Schedule() | Cancel() | Undo():
                 return _not_for_handlers(handler, command)
     press = Press(handler.source, event, contract.domain, None, handler.executionunits, now)
     events = pressed(press, drafts)
@@ -76,102 +90,166 @@ def seal_answer(
 
 
 def seal_turn(
-    handler: Resumable[Any],
-    admitted: Admitted,
-    subject: Subject,
-    record: Record | None,
-    awaited: Awaited,
-    commands: tuple[Command, ...],
-    now: datetime,
+    handler: WorkflowHandler, moment: Moment, awaited: Awaited, advanced: Advanced
 ) -> Commit | Violation:
     """Seal what a workflow wants after one turn, and what it remembers (F126-F131, F161-F168).
 
     *awaited* is what it waited for, with the event filed where it belongs.
     """
-    event = admitted.event
-    current = record or _begun(handler, event, subject)
-    wanted = _wanted(handler, event, subject, current, settled(commands))
-    if not isinstance(wanted, _Wanted):
-        return wanted
-    domain = handler.contract.domain
-    press = Press(handler.source, event, domain, current.parent, handler.executionunits, now)
-    events = pressed(press, wanted.drafts)
+    event, record = moment.event, moment.record
+    current = record or _begun(handler, moment)
+    found = wanted(handler, moment, current, advanced.commands)
+    if not isinstance(found, Wanted):
+        return found
+    if isinstance(event.data, Cancellation) and found.status == "active":
+        found.status = "cancelled"
+    ending = _ending(handler, moment, current, found, advanced)
+    if not isinstance(ending, tuple):
+        return ending
+    press = Press(
+        handler.source,
+        event,
+        handler.contract.domain,
+        current.parent,
+        handler.executionunits,
+        moment.now,
+    )
+    events = pressed(press, (*found.drafts, *ending))
     if not isinstance(events, tuple):
         return events
-    failed = wanted.status == "failed"
+    return _sealed(handler, moment, current, awaited, advanced, found, press, events)
+
+
+def _ending(
+    handler: WorkflowHandler,
+    moment: Moment,
+    current: Record,
+    found: Wanted,
+    advanced: Advanced,
+) -> tuple[Draft, ...] | Violation:
+    """Draft what is sent because the workflow, or a child that nobody waits for, ends here."""
+    drafts: list[Draft] = []
+    fail = found.failed
+    if found.status in ("failed", "cancelled"):
+        undone = undo_drafts(handler, moment, found.undos)
+        if not isinstance(undone, tuple):
+            return undone
+        drafts += undone
+    doomed = [current.children[id_] for id_ in advanced.abandoned if id_ in current.children]
+    reason = f"{handler.source} waits for it no more"
+    cancellation = moment.event.data
+    if isinstance(cancellation, Cancellation):
+        doomed, reason = list(open_children(current)), cancellation.reason
+        # A parent that cancels its child has ended, or goes another way: no news to it.
+        if found.status == "cancelled" and (cancellation.by or "") != current.parent:
+            fail = cancelled_fail(cancellation)
+    for child in doomed:
+        drafted = cancel_draft(moment, child, reason)
+        if not isinstance(drafted, Draft):
+            return drafted
+        drafts.append(drafted)
+    if fail is not None:
+        drafts.append(fail_draft(handler, moment, current, fail))
+    return tuple(drafts)
+
+
+def _sealed(
+    handler: WorkflowHandler,
+    moment: Moment,
+    current: Record,
+    awaited: Awaited,
+    advanced: Advanced,
+    found: Wanted,
+    press: Press,
+    events: tuple[Event[Any], ...],
+) -> Commit | Violation:
+    event, failed, active = moment.event, found.status == "failed", found.status == "active"
     # What it waited for stays as its last good turn left it, for an operator who revives it.
-    awaits = current.awaited if failed else _awaiting(awaited, events)
+    awaits = current.awaited if failed else _awaiting(awaited, events, advanced.abandoned)
     if len(awaits) > AWAITED_MAX:
         issue = Issue("awaited", f"at most {AWAITED_MAX} requests", f"{len(awaits)}")
         return ExecutionViolation(f"{handler.source} waits for too many replies", issue)
+    alarms, timers = _timers(handler, moment, current, found, press)
+    pending = current.timers if failed else timers if active else EMPTY
+    standing = {timer.id for timer in pending.values()} if active else set()
+    state, journal = current.state, current.journal
+    if not failed:
+        state = found.state if advanced.state is None else advanced.state
+        journal = current.journal if advanced.journal is None else advanced.journal
     return Commit(
         handler=handler.source,
         event=event,
-        outcome="failed" if failed else "handled",
-        expected=0 if record is None else record.revision,
+        outcome=_OUTCOMES[found.status],
+        expected=0 if moment.record is None else moment.record.revision,
         record=evolve(
             current,
             revision=current.revision + 1,
-            state=wanted.state,
-            status=wanted.status,
-            failure=wanted.failure,
+            state=state,
+            journal=journal,
+            status=found.status,
+            failure=found.failure,
+            children=_children(current, awaits, events),
             awaited=awaits,
+            timers=pending,
+            undos=found.undos if found.status in ("active", "done") else (),
             consumed=event.id,
             produced=tuple(each.id for each in events),
         ),
         events=events,
-        logs=wanted.logs,
+        alarms=alarms if active else (),
+        cleared=tuple(
+            timer.id
+            for timer in current.timers.values()
+            if timer.id not in standing and timer.id != event.id
+        ),
+        logs=tuple(found.logs),
     )
 
 
-@final
-@frozen
-class _Wanted:
-    """What a turn's commands come to."""
-
-    drafts: tuple[Draft, ...]
-    logs: tuple[Log, ...]
-    state: Json
-    status: Status
-    failure: SystemFault | None
+_OUTCOMES: Final[Mapping[Status, Outcome]] = {
+    "active": "handled",
+    "done": "handled",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 
 
-def _wanted(
-    handler: Resumable[Any],
-    event: Event[Any],
-    subject: Subject,
-    current: Record,
-    commands: tuple[Command, ...],
-) -> _Wanted | Violation:
-    drafts: list[Draft] = []
-    logs: list[Log] = []
-    state, status, failure = current.state, current.status, None
-    for command in commands:
-        match command:
-            case Emit():
-                drafted = request_draft(handler, event, command)
-                if not isinstance(drafted, Draft):
-                    return drafted
-                drafts.append(drafted)
-            case Complete():
-                if status == "done":
-                    issue = Issue("return", "one Complete", "two")
-                    return ExecutionViolation(f"{handler.source} completes twice", issue)
-                status = "done"
-                drafts.append(completion_draft(handler, event, subject, current, command))
-            case Persist():
-                remembered = _remembered(handler, command.state)
-                if isinstance(remembered, Issues):
-                    return ExecutionViolation(f"{handler.source} cannot remember this", remembered)
-                state = remembered
-            case Fail():
-                status, failure = "failed", told(command)
-                drafts.append(_turn_fault(handler, event, subject, current, command))
-            case Violate(violation=violation):
-                return violation
-            case Log():
-                logs.append(command)
-    return _Wanted(tuple(drafts), tuple(logs), state, status, failure)
+def _timers(
+    handler: WorkflowHandler, moment: Moment, current: Record, found: Wanted, press: Press
+) -> tuple[tuple[Alarm, ...], Mapping[str, Timer]]:
+    """Set and clear timers: what is to be delivered, and what the workflow then waits for."""
+    fired = moment.event.data.name if isinstance(moment.event.data, Due) else None
+    if fired is None and not found.timers:
+        return (), current.timers
+    pending = {name: timer for name, timer in current.timers.items() if name != fired}
+    alarms: list[Alarm] = []
+    for name, scheduled in found.timers.items():
+        pending.pop(name, None)
+        if scheduled is not None:
+            at = scheduled.at.isoformat()
+            pending[name] = Timer(press.timer_id(name), at, scheduled.payload)
+            alarms.append(press.alarm(handler.contract, name, pending[name]))
+    return tuple(alarms), FrozenDict(pending)
+
+
+def _children(
+    current: Record, awaits: Awaited, events: tuple[Event[Any], ...]
+) -> Mapping[str, ChildRun]:
+    """Add the workflows that a turn begins; of those that are done, only the newest are kept."""
+    begun = {
+        event.id: ChildRun(event.subject, event.dataschema or "", event.domain)
+        for event in events
+        if event.raw.get(PARENT_SUBJECT) == current.subject
+    }
+    if not begun:
+        return current.children
+    children = {**current.children, **begun}
+    over = len(children) - CHILDREN_KEPT_MAX
+    if over > 0:
+        done = [id_ for id_ in children if (id_ not in begun and id_ not in awaits) or awaits[id_]]
+        for id_ in done[:over]:
+            del children[id_]
+    return FrozenDict(children)
 
 
 def _answer_fault(handler: EventHandler[Any], admitted: Admitted, fail: Fail) -> Draft:
@@ -186,26 +264,13 @@ def _answer_fault(handler: EventHandler[Any], admitted: Admitted, fail: Fail) ->
     )
 
 
-def _turn_fault(
-    handler: Resumable[Any], event: Event[Any], subject: Subject, current: Record, fail: Fail
-) -> Draft:
-    """Tell whoever began the workflow, on the subject that they know (F102-F106)."""
-    return fault_draft(
-        handler.contract.version("latest"),
-        fail,
-        to=subject.execution.initiator,
-        subject=current.parent or event.subject,
-        parentid=current.init,
-        domains=handler.domains.system_error,
-    )
-
-
-def _begun(handler: Resumable[Any], event: Event[Any], subject: Subject) -> Record:
+def _begun(handler: WorkflowHandler, moment: Moment) -> Record:
     """The record of a workflow before its first turn."""
+    event = moment.event
     return Record(
         subject=event.subject,
         handler=handler.source,
-        version=subject.orchestrator.version,
+        version=moment.version,
         revision=0,
         status="active",
         init=event.id,
@@ -214,26 +279,25 @@ def _begun(handler: Resumable[Any], event: Event[Any], subject: Subject) -> Reco
     )
 
 
-def _awaiting(awaited: Awaited, events: tuple[Event[Any], ...]) -> Awaited:
+def _awaiting(
+    awaited: Awaited, events: tuple[Event[Any], ...], abandoned: tuple[str, ...]
+) -> Awaited:
     """Say what is waited for after a turn (F165).
 
     The reference starts anew whenever a turn emits, and so loses the replies that are still to come
-    (B07). Here a request stays until it is answered.
+    (B07). Here a request stays until it is answered, or nobody waits for it any more.
     """
-    if not events:
+    if not events and not abandoned:
         return awaited
-    unanswered = {id_: replies for id_, replies in awaited.items() if not replies}
+    unanswered = {
+        id_: replies for id_, replies in awaited.items() if not replies and id_ not in abandoned
+    }
     return FrozenDict({**unanswered, **{event.id: () for event in events}})
 
 
-def _remembered(handler: Resumable[Any], state: object) -> Json | Issues:
-    if state is None:
-        return None
-    json = state if handler.state is None else handler.state.write(state, path="state")
-    return json if isinstance(json, Issues) else freeze(json, "state")
-
-
-def _not_for_handlers(handler: EventHandler[Any], command: Persist | Complete) -> Violation:
-    expected = "Emit, Fail, Violate or Log: only a workflow remembers and completes"
+def _not_for_handlers(
+    handler: EventHandler[Any], command: Persist | Complete | Schedule | Cancel | Undo
+) -> Violation:
+    expected = "Emit, Fail, Violate or Log: only a workflow remembers, completes, waits and undoes"
     issue = Issue("return", expected, type(command).__name__)
     return ExecutionViolation(f"{handler.source} returns what it cannot do", issue)

@@ -8,9 +8,11 @@ from returns.result import Failure, Result, Success
 
 from arvo.core.command import Log
 from arvo.core.commit import Commit, Outcome
+from arvo.core.due import Due, due_type
 from arvo.core.event import Event
+from arvo.core.fault import SystemFault
 from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issue, Issues
+from arvo.core.issue import Issue
 from arvo.core.record import Record
 from arvo.core.subject import Subject
 from arvo.core.violation import (
@@ -21,12 +23,14 @@ from arvo.core.violation import (
     Violation,
 )
 from arvo.engine.admit import Admitted, admit, admit_event, admit_subject, admit_turn
+from arvo.engine.advance import advance
 from arvo.engine.seal import seal_answer, seal_turn
-from arvo.engine.system import System
+from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.moment import Advanced, Moment
 from arvo.handlers.reply import reply
-from arvo.handlers.resumable import Resumable, Turn, collected
+from arvo.handlers.resumable import Resumable
 
 Stepped: TypeAlias = Commit | Perform[Any] | Violation
 
@@ -69,7 +73,7 @@ def take(
         case EventHandler() as handler:
             return _answer(system, handler, event, now, performed)
         case Resumable() as handler:
-            return _resume(system, handler, event, record, now, performed)
+            return _turn(system, handler, event, record, now, performed)
         case violation:
             return violation
 
@@ -91,9 +95,9 @@ def _answer(
     return seal_answer(handler, admitted, replied, now)
 
 
-def _resume(
+def _turn(
     system: System,
-    handler: Resumable[Any],
+    handler: WorkflowHandler,
     event: Event[Any],
     record: Record | None,
     now: datetime,
@@ -105,29 +109,37 @@ def _resume(
     gate = _gate(handler, event, subject, record)
     if gate is not None:
         return gate
-    admitted = admit_turn(handler, event)
+    # A record may have been moved to another version than its subject names (see `migrate`).
+    version = subject.orchestrator.version if record is None else record.version
+    admitted = admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted
     # Checked after the payload: an event that fits no contract is refused even when nobody waits.
-    if record is not None and record.status == "done":
-        return _unchanged(handler, event, record, "late", "the workflow is done")
-    function = handler.functions.get(subject.orchestrator.version)
-    if function is None:
-        known = ", ".join(handler.contract.sorted_versions)
-        issue = Issue("subject.orchestrator.version", known, subject.orchestrator.version)
+    late = _late(handler, admitted.event, record, now)
+    if late is not None:
+        return late
+    if version not in handler.versions:
+        known = ", ".join(handler.versions)
+        issue = Issue("subject.orchestrator.version", known, version)
         return ConfigViolation(f"{handler.source} has no such version", issue)
     awaited = _awaited(record, admitted.event)
-    turn = _turn(handler, admitted.event, record, awaited)
-    if not isinstance(turn, Turn):
-        return turn
-    replied = reply(function, turn, performed, stack=system.stacks)
-    if not isinstance(replied, tuple):
-        return replied
-    return seal_turn(handler, admitted, subject, record, awaited, replied, now)
+    moment = Moment(
+        event=admitted.event,
+        subject=subject,
+        version=version,
+        record=record,
+        now=now,
+        performed=performed,
+        stack=system.stacks,
+    )
+    advanced = advance(handler, moment, awaited)
+    if not isinstance(advanced, Advanced):
+        return advanced
+    return seal_turn(handler, moment, awaited, advanced)
 
 
 def _gate(
-    handler: Resumable[Any], event: Event[Any], subject: Subject, record: Record | None
+    handler: WorkflowHandler, event: Event[Any], subject: Subject, record: Record | None
 ) -> Commit | Violation | None:
     """Turn away what no turn may see: None lets the event pass."""
     if subject.orchestrator.name != handler.source:
@@ -140,12 +152,44 @@ def _gate(
         return _unchanged(handler, event, None, "stray", "no such workflow has begun")
     if _was_seen(record, event, begins=begins):
         return _unchanged(handler, event, record, "seen", "the workflow has consumed it before")
-    if record.status == "failed":
+    if record.status == "failed" and not _expected(handler, event, record):
         why = "for a reason unknown" if record.failure is None else record.failure.message
         return _unchanged(handler, event, record, "halted", f"the workflow failed: {why}")
     if begins:
         issue = Issue("subject", "a subject of its own", f"that of event {record.init!r}")
         return ExecutionViolation("the workflow has begun already", issue)
+    return None
+
+
+def _expected(handler: WorkflowHandler, event: Event[Any], record: Record) -> bool:
+    """Tell what comes to a failed workflow and is nobody's loss: a timer, the answer to an undo."""
+    if event.type == due_type(handler.source):
+        return True
+    answers = event.parentid in record.produced
+    return answers and not (event.type.startswith("sys.") and event.type.endswith(".error"))
+
+
+def _late(
+    handler: WorkflowHandler, event: Event[Any], record: Record | None, now: datetime
+) -> Commit | Violation | None:
+    """Turn away what comes too late, or a timer that comes too early (promise I7)."""
+    if record is None:
+        return None
+    if record.status != "active":
+        lost = isinstance(event.data, SystemFault) and event.parentid in record.produced
+        # What should have undone something did not: an operator must know.
+        outcome: Outcome = "halted" if lost and record.status == "cancelled" else "late"
+        return _unchanged(handler, event, record, outcome, f"the workflow is {record.status}")
+    if not isinstance(event.data, Due):
+        return None
+    timer = record.timers.get(event.data.name)
+    if timer is None or timer.id != event.id:
+        note = f"the timer {event.data.name!r} has fired, or was cancelled or set anew"
+        return _unchanged(handler, event, record, "late", note)
+    if now < event.data.at:
+        issue = Issue("now", f"{event.data.at.isoformat()} or later", now.isoformat())
+        message = f"the timer {event.data.name!r} of {handler.source} is delivered too early"
+        return TransactionViolation(message, cause="early", issues=issue)
     return None
 
 
@@ -160,7 +204,7 @@ def _was_seen(record: Record, event: Event[Any], *, begins: bool) -> bool:
 
 
 def _unchanged(
-    handler: Resumable[Any], event: Event[Any], record: Record | None, outcome: Outcome, note: str
+    handler: WorkflowHandler, event: Event[Any], record: Record | None, outcome: Outcome, note: str
 ) -> Commit:
     return Commit(
         handler=handler.source,
@@ -179,30 +223,3 @@ def _awaited(record: Record | None, event: Event[Any]) -> Mapping[str, tuple[Eve
     if event.parentid is None or event.parentid not in record.awaited:
         return record.awaited
     return FrozenDict({**record.awaited, event.parentid: (*record.awaited[event.parentid], event)})
-
-
-def _turn(
-    handler: Resumable[Any],
-    event: Event[Any],
-    record: Record | None,
-    awaited: Mapping[str, tuple[Event[Any], ...]],
-) -> Turn[Any] | Violation:
-    state: Any = None if record is None else record.state
-    if state is not None and handler.state is not None:
-        state = handler.state.read(state, "state")
-        if isinstance(state, Issues):
-            return ExecutionViolation(f"what {handler.source} remembers does not fit", state)
-    begins = event.type == handler.source
-    replies = []
-    for reply_ in (each for replied in awaited.values() for each in replied):
-        admitted = admit_turn(handler, reply_)
-        # A reply was admitted when it came; it may have gone stale under a changed contract.
-        replies.append(admitted.event if isinstance(admitted, Admitted) else reply_)
-    return Turn(
-        event=event,
-        state=state,
-        collected=collected(replies),
-        record=record,
-        input=event if begins else None,
-        service=None if begins else event,
-    )

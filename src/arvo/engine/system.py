@@ -12,7 +12,8 @@ from arvo.core.violation import ConfigViolation, Violated
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.resumable import Resumable
 
-Handler: TypeAlias = EventHandler[Any] | Resumable[Any]
+WorkflowHandler: TypeAlias = Resumable[Any]
+Handler: TypeAlias = EventHandler[Any] | WorkflowHandler
 
 
 @final
@@ -60,8 +61,9 @@ def _misfits(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Is
     match handler:
         case EventHandler():
             return
-        case Resumable(services=services):
-            for service in services:
+        case Resumable():
+            asked = (handler.services_of(version) for version in handler.versions)
+            for service in {each.dataschema: each for some in asked for each in some}.values():
                 other = by_address.get(service.type)
                 if other is not None:
                     yield from _misfit(handler, service, other.contract)

@@ -1,6 +1,7 @@
 """Trace: everything that happened while a system came to rest."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeAlias, final
 
 from attrs import frozen
@@ -47,6 +48,7 @@ class Trace:
     *root*: the event it began with. *happened*: steps and refusals. *sent*: every event with where
     it went, the root first. *records*: what each workflow remembers, by subject. *pending*: events
     that were still to be delivered when the bound was reached; empty when the system came to rest.
+    *now*: the virtual time at the end.
     """
 
     root: Event[Any]
@@ -54,6 +56,7 @@ class Trace:
     sent: tuple[tuple[Event[Any], Destination], ...]
     records: Mapping[str, Record]
     pending: tuple[Event[Any], ...] = ()
+    now: datetime
 
     @property
     def events(self) -> tuple[Event[Any], ...]:

@@ -6,7 +6,18 @@ from typing import Any, Final, TypeAlias
 from returns.pipeline import is_successful
 from returns.result import Result
 
-from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
+from arvo.core.command import (
+    Cancel,
+    Command,
+    Complete,
+    Emit,
+    Fail,
+    Log,
+    Persist,
+    Schedule,
+    Undo,
+    Violate,
+)
 from arvo.core.issue import Issue, short
 from arvo.core.violation import (
     ConfigViolation,
@@ -25,6 +36,8 @@ Reply: TypeAlias = Commands | Result[Any, Any] | Effects[Any]
 # A turn that says more is a loop that does not end.
 COMMANDS_MAX: Final = 10_000
 EFFECTS_MAX: Final = 1_000
+
+_COMMANDS: Final = (Emit, Persist, Complete, Fail, Violate, Schedule, Cancel, Undo, Log)
 
 Replied: TypeAlias = tuple[Command, ...] | Perform[Any] | Violation
 
@@ -109,11 +122,11 @@ def _perform(wanted: object) -> Perform[Any]:
 
 
 def _commands(returned: object) -> tuple[Command, ...]:
+    if isinstance(returned, _COMMANDS):
+        return (_checked(returned, "return"),)
     match returned:
         case None:
             return ()
-        case Emit() | Persist() | Complete() | Fail() | Violate() | Log():
-            return (_checked(returned, "return"),)
         case Result():
             return _from_result(returned)
         case Coroutine():
@@ -132,7 +145,7 @@ def _commands(returned: object) -> tuple[Command, ...]:
 def _each(returned: Iterable[object]) -> tuple[Command, ...]:
     commands: list[Command] = []
     for position, item in enumerate(returned):
-        if not isinstance(item, Emit | Persist | Complete | Fail | Violate | Log):
+        if not isinstance(item, _COMMANDS):
             raise _not_a_command(f"return[{position}]", item)
         if position >= COMMANDS_MAX:
             issue = Issue("return", f"at most {COMMANDS_MAX} commands", "more")
@@ -191,7 +204,7 @@ def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
 
 
 def _not_a_command(path: str, got: object) -> Violated:
-    expected = "commands: Emit, Persist, Complete, Fail, Violate, Log"
+    expected = f"commands: {', '.join(kind.__name__ for kind in _COMMANDS)}"
     return Violated(
         ExecutionViolation("the handler returns no command", Issue(path, expected, _shown(got)))
     )
@@ -204,7 +217,8 @@ def _shown(value: object) -> str:
 def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     """Let `Violate` and `Fail` speak alone: what a turn wants beside them is not carried out.
 
-    All or nothing, as with an exception after half the work (F098); `Log` is kept.
+    All or nothing, as with an exception after half the work (F098). `Log` is kept, and so is an
+    `Undo` beside a `Fail`, which it is there for.
 
     >>> settled((Emit({}), Fail("no")))
     (Fail(reason='no', name='Fail', stack=None),)
@@ -212,5 +226,6 @@ def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     for kind in (Violate, Fail):
         for command in commands:
             if isinstance(command, kind):
-                return (*(each for each in commands if isinstance(each, Log)), command)
+                kept = (Log, Undo) if kind is Fail else Log
+                return (*(each for each in commands if isinstance(each, kept)), command)
     return commands

@@ -17,7 +17,7 @@ from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ConfigViolation, Violated
 from arvo.handlers.event_handler import CONTEXT, as_rules, check_versions
 from arvo.handlers.reply import Reply
-from arvo.handlers.services import check_services
+from arvo.handlers.services import check_services, check_signals
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
@@ -30,11 +30,13 @@ LOCAL: Final[tuple[DomainRule, ...]] = (None,)
 class Turn(Generic[S_co]):
     """What a workflow's function sees: one event, and what it remembers (reference F160).
 
-    *event*: what happened; `match turn.event.data` tells which. *state*: what was persisted last,
-    None before the first `Persist` (say `Turn[OrderState | None]` where types should remind you).
-    *collected*: the replies to what it asked for last, by event type, this one included. *record*:
-    all that is remembered, None in the first turn. *input*: the event, where it is the one that
-    began the workflow. *service*: the event, where it is a service's reply.
+    *event*: what happened; `match turn.event.data` tells which: what began the workflow, a reply or
+    `SystemFault` of a service, a signal, a timer's `Due`, a `Cancellation` (then this is the last
+    turn). *state*: what was persisted last, None before the first `Persist` (say
+    `Turn[OrderState | None]` where types should remind you). *collected*: the replies to what it
+    asked for last, by event type, this one included. *record*: all that is remembered, None in the
+    first turn. *input*: the event, where it is the one that began the workflow. *service*: the
+    event, where it is a service's reply.
     """
 
     event: Event[Any]
@@ -65,6 +67,7 @@ class Resumable(Generic[S]):
 
     *functions* map each version of the orchestrator's contract to a function from a `Turn` to
     commands. *services*: one version each of the contracts it asks (unique, not its own, F132).
+    *signals*: versions of the contracts whose events may come to it from outside while it runs.
     *state*: the class of what it persists; without one, any JSON. A workflow stays on the version
     that its subject names (F164).
     """
@@ -72,6 +75,7 @@ class Resumable(Generic[S]):
     contract: OrchestratorContract[Any, Any]
     functions: Mapping[str, TurnFunction[Any]]
     services: tuple[VersionedContract[Any], ...]
+    signals: tuple[VersionedContract[Any], ...]
     state: Payload[S] | None
     executionunits: float
     domains: WorkflowDomains
@@ -82,6 +86,7 @@ class Resumable(Generic[S]):
         functions: Mapping[str, TurnFunction[S]],
         *,
         services: Sequence[VersionedContract[Any]] = (),
+        signals: Sequence[VersionedContract[Any]] = (),
         state: type[S] | None = None,
         executionunits: float = 0,
         domains: WorkflowDomains = WorkflowDomains(),
@@ -92,10 +97,12 @@ class Resumable(Generic[S]):
             raise Violated(ConfigViolation("this workflow cannot be", issue))
         check_versions(contract, functions)
         check_services(contract, services)
+        check_signals(contract, services, signals)
         self.__attrs_init__(
             contract,
             dict(functions),
             tuple(services),
+            tuple(signals),
             None if state is None else _state_of(contract, state),
             executionunits,
             domains,
@@ -105,6 +112,19 @@ class Resumable(Generic[S]):
     def source(self) -> str:
         """The address it answers at, and the source of its events: `arvo.orc.{name}`."""
         return self.contract.type
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions that it has a function for."""
+        return tuple(self.functions)
+
+    def services_of(self, version: str) -> tuple[VersionedContract[Any], ...]:  # noqa: ARG002
+        """The contracts that a version of it asks: the same for all."""
+        return self.services
+
+    def signals_of(self, version: str) -> tuple[VersionedContract[Any], ...]:  # noqa: ARG002
+        """The contracts whose events may come to a version of it: the same for all."""
+        return self.signals
 
 
 def _state_of(contract: OrchestratorContract[Any, Any], state: type[S]) -> Payload[S]:

@@ -32,6 +32,31 @@ def check_services(contract: Contract[Any], services: Sequence[VersionedContract
         raise Violated(ConfigViolation(f"the services of {contract.uri} do not fit", tuple(issues)))
 
 
+def check_signals(
+    contract: Contract[Any],
+    services: Sequence[VersionedContract[Any]],
+    signals: Sequence[VersionedContract[Any]],
+) -> None:
+    """Refuse a signal that is no contract's version, or whose event means something else here."""
+    taken = {contract.type: "what begins the workflow"}
+    for service in services:
+        taken |= dict.fromkeys((*service.emitted, service.system_error_type), service.dataschema)
+    issues: list[Issue] = []
+    for position, signal in enumerate(signals):
+        path = f"signals[{position}]"
+        given: object = signal
+        if not isinstance(given, VersionedContract):
+            expected = 'one version of a contract, such as approve["1.0.0"]'
+            issues.append(Issue(path, expected, short(given)))
+        elif signal.type in taken:
+            got = f"{signal.type}, which is taken by {taken[signal.type]}"
+            issues.append(Issue(path, "an event type of its own", got))
+        else:
+            taken[signal.type] = f"signals[{position}]"
+    if issues:
+        raise Violated(ConfigViolation(f"the signals of {contract.uri} do not fit", tuple(issues)))
+
+
 def asked(
     services: Sequence[VersionedContract[Any]], event_type: str
 ) -> VersionedContract[Any] | None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from heapq import heappop, heappush
 from typing import Final, TypeAlias, final
 
 from attrs import define, evolve, field
@@ -10,6 +12,7 @@ from attrs import define, evolve, field
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.engine.route import Inside
+from arvo.interpreters.clock import utc_now
 from arvo.interpreters.ports import (
     Applied,
     Committed,
@@ -20,6 +23,7 @@ from arvo.interpreters.ports import (
     Post,
     Seen,
     Unavailable,
+    alarm_post,
     lane_of,
 )
 
@@ -30,6 +34,8 @@ QUEUE_MAX: Final = 10_000
 DEAD_LETTERS_MAX: Final = 100_000
 FINISHED_MAX: Final = 100_000
 SEEN_MAX: Final = 100_000
+# Cleared timers that may stay on the agenda before it is made anew.
+AGENDA_SLACK: Final = 64
 
 Identity: TypeAlias = tuple[str, str, str, str]
 
@@ -45,14 +51,16 @@ class _Lane:
 @final
 @define
 class MemoryBackend:
-    """Records, queues and dead letters in dicts, for one process and one event loop.
+    """Records, queues, timers and dead letters in dicts, for one process and one event loop.
 
-    *queue_max*: how many events may be under way before `send` waits. Nothing survives the process.
+    *queue_max*: how many events may be under way before `send` waits. *now*: the clock that timers
+    go by. Nothing survives the process.
 
     No operation that changes anything awaits in its middle: that is what makes it all or nothing.
     """
 
     queue_max: int = QUEUE_MAX
+    now: Callable[[], datetime] = utc_now
     _records: dict[str, Record] = field(factory=dict, init=False)
     _finished: deque[str] = field(factory=deque, init=False)
     _seen: dict[Identity, None] = field(factory=dict, init=False)
@@ -61,6 +69,9 @@ class MemoryBackend:
     # Keys that somebody works on, each with the deliveries that wait for their turn.
     _busy: dict[str, deque[Delivery]] = field(factory=dict, init=False)
     _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
+    _timers: dict[str, tuple[datetime, Post]] = field(factory=dict, init=False)
+    _agenda: list[tuple[datetime, str]] = field(factory=list, init=False)
+    _alarm: asyncio.TimerHandle | None = field(default=None, init=False)
     _under_way: int = field(default=0, init=False)
     # What is handed out and not settled, in the order it was taken.
     _taken: dict[int, Delivery] = field(factory=dict, init=False)
@@ -76,6 +87,8 @@ class MemoryBackend:
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
         waiting = self._lanes.setdefault(lane, _Lane())
+        if self._agenda and self._alarm is None:
+            self._watch()
         while True:
             while waiting.ready:
                 delivery = waiting.ready.popleft()
@@ -112,6 +125,16 @@ class MemoryBackend:
             self._begin(post)
         for letter in letters:
             self._keep(letter)
+        for cleared in commit.cleared:
+            self._timers.pop(cleared, None)
+        for alarm in commit.alarms:
+            self._timers[alarm.event.id] = alarm.due, alarm_post(commit, alarm)
+            heappush(self._agenda, (alarm.due, alarm.event.id))
+        if len(self._agenda) > 2 * len(self._timers) + AGENDA_SLACK:
+            # Timers that were cleared long before their time would pile up.
+            self._agenda = sorted((due, id_) for id_, (due, _) in self._timers.items())
+        if commit.alarms:
+            self._watch()
         self._settle(delivery)
         return Committed()
 
@@ -158,6 +181,7 @@ class MemoryBackend:
             ready=self._under_way - len(self._taken) - delayed,
             taken=len(self._taken),
             delayed=delayed,
+            timers=len(self._timers),
         )
 
     async def rest(self) -> None:
@@ -180,6 +204,9 @@ class MemoryBackend:
             lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
             lane.ready.extendleft(reversed((delivery, *parked)))
         self._taken.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         for timer, delivery in self._delayed.values():
             timer.cancel()
             self._put(delivery)
@@ -188,6 +215,22 @@ class MemoryBackend:
             if not sender.done():
                 sender.set_exception(Unavailable("the backend was closed before it took the event"))
         self._senders.clear()
+
+    def _watch(self) -> None:
+        """Send the timers that are due, and wake up for the next."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        now = self.now()
+        while self._agenda and self._agenda[0][0] <= now:
+            _, id_ = heappop(self._agenda)
+            timer = self._timers.pop(id_, None)
+            if timer is not None:
+                self._begin(timer[1])
+        if self._agenda:
+            # A clock that was set back is asked again, rather than trusted.
+            wait = max(0.001, (self._agenda[0][0] - now).total_seconds())
+            self._alarm = asyncio.get_running_loop().call_later(wait, self._watch)
 
     def _begin(self, post: Post) -> None:
         self._under_way += 1
@@ -242,7 +285,7 @@ class MemoryBackend:
 
     def _remember(self, record: Record) -> None:
         self._records[record.subject] = record
-        if record.status == "done":
+        if record.status in ("done", "cancelled"):
             self._finished.append(record.subject)
             if len(self._finished) > FINISHED_MAX:
                 self._records.pop(self._finished.popleft(), None)

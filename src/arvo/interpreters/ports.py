@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias, final
 
 from attrs import frozen
 
-from arvo.core.commit import Commit
+from arvo.core.commit import Alarm, Commit
 from arvo.core.event import Event
 from arvo.core.record import Record
 from arvo.core.violation import Violation
@@ -83,15 +83,19 @@ Applied: TypeAlias = Committed | Conflict | Seen
 @final
 @frozen(kw_only=True)
 class Depth:
-    """How much a backend holds: *ready* to be handed out, *taken* and not settled, *delayed*."""
+    """How much a backend holds: *ready* to be handed out, *taken* and not settled, *delayed*.
+
+    *timers* that workflows have set wait for their time, and are not under way.
+    """
 
     ready: int = 0
     taken: int = 0
     delayed: int = 0
+    timers: int = 0
 
     @property
     def total(self) -> int:
-        """Everything that is not at rest."""
+        """Everything that is under way."""
         return self.ready + self.taken + self.delayed
 
 
@@ -138,6 +142,9 @@ class Backend(Protocol):
     ) -> Applied:
         """Apply a commit, send *posts*, bury *letters* and settle *delivery*, all or nothing.
 
+        The commit's `alarms` are handed out when they are due, not before, to the handler that set
+        them (`alarm_post` says where); those it has `cleared` need not be handed out any more.
+
         Refused as `Conflict` where the record's revision is not the commit's `expected`, as `Seen`
         where this handler has consumed this event for this subject before; `Seen` settles,
         `Conflict` does not.
@@ -169,12 +176,17 @@ class Backend(Protocol):
         ...
 
     async def rest(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until nothing is under way; timers may still wait for their time."""
         ...
 
     async def close(self) -> None:
         """Let go of everything; nobody receives any more."""
         ...
+
+
+def alarm_post(commit: Commit, alarm: Alarm) -> Post:
+    """Say where an alarm of a commit goes: back to the workflow that set it."""
+    return Post(alarm.event, Inside(commit.handler, commit.event.subject))
 
 
 def lane_of(to: Reachable) -> str:

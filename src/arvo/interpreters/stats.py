@@ -10,13 +10,15 @@ from attrs import define
 class Stats:
     """Counts of deliveries by what became of them; none is dropped without a count.
 
-    *handled*, *failed*: a handler answered, or failed with a system error. *seen*: consumed before.
-    *late*: for a workflow that is done. *dead*: buried with a reason. *left*: taken by a listener
-    of its domain. *answered*: went back to whoever asked. *retried*: handed out again.
+    *handled*, *failed*, *cancelled*: a handler answered, failed with a system error, or took the
+    last turn of a workflow that was cancelled. *seen*: consumed before. *late*: for a workflow that
+    has ended, or a timer that is not pending. *dead*: buried with a reason. *left*: taken by a
+    listener of its domain. *answered*: went back to whoever asked. *retried*: handed out again.
     """
 
     handled: int = 0
     failed: int = 0
+    cancelled: int = 0
     seen: int = 0
     late: int = 0
     dead: int = 0

@@ -247,6 +247,8 @@ class Worker:
                 self.stats.handled += 1
             case "failed":
                 self.stats.failed += 1
+            case "cancelled":
+                self.stats.cancelled += 1
             case "seen":
                 self.stats.seen += 1
             case "late":

@@ -1,0 +1,61 @@
+"""Advance: let a workflow take one turn, whatever its kind."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from arvo.core.event import Event
+from arvo.core.issue import Issues
+from arvo.core.violation import ExecutionViolation, Violation
+from arvo.engine.admit import Admitted, admit_turn
+from arvo.engine.system import WorkflowHandler
+from arvo.handlers.effect import Perform
+from arvo.handlers.moment import Advanced, Moment
+from arvo.handlers.reply import reply, settled
+from arvo.handlers.resumable import Resumable, Turn, collected
+from arvo.handlers.services import answering
+
+Awaited: TypeAlias = Mapping[str, tuple[Event[Any], ...]]
+
+
+def advance(
+    handler: WorkflowHandler, moment: Moment, awaited: Awaited
+) -> Advanced | Perform[Any] | Violation:
+    """Take a turn of a workflow that has *moment*'s version; *awaited*: with its event filed."""
+    match handler:
+        case Resumable():
+            return _resume(handler, moment, awaited)
+
+
+def _resume(
+    handler: Resumable[Any], moment: Moment, awaited: Awaited
+) -> Advanced | Perform[Any] | Violation:
+    turn = _turn(handler, moment, awaited)
+    if not isinstance(turn, Turn):
+        return turn
+    function = handler.functions[moment.version]
+    replied = reply(function, turn, moment.performed, stack=moment.stack)
+    return Advanced(commands=settled(replied)) if isinstance(replied, tuple) else replied
+
+
+def _turn(handler: Resumable[Any], moment: Moment, awaited: Awaited) -> Turn[Any] | Violation:
+    event, record = moment.event, moment.record
+    state: Any = None if record is None else record.state
+    if state is not None and handler.state is not None:
+        state = handler.state.read(state, "state")
+        if isinstance(state, Issues):
+            return ExecutionViolation(f"what {handler.source} remembers does not fit", state)
+    begins = event.type == handler.source
+    answers = bool(answering(handler.services, event.type))
+    replies = []
+    for reply_ in (each for replied in awaited.values() for each in replied):
+        admitted = admit_turn(handler, moment.version, reply_)
+        # A reply was admitted when it came; it may have gone stale under a changed contract.
+        replies.append(admitted.event if isinstance(admitted, Admitted) else reply_)
+    return Turn(
+        event=event,
+        state=state,
+        collected=collected(replies),
+        record=record,
+        input=event if begins else None,
+        service=event if answers else None,
+    )
