@@ -137,7 +137,7 @@ def write_call(wish: Perform[Any], value: object, error: Exception | None) -> Fr
     if error is not None:
         fault = SystemFault.of(error)
         return FrozenDict({"error": FrozenDict({"name": fault.name, "message": fault.message})})
-    kind = _returned(wish.function)
+    kind = returned(wish.function)
     json = freeze(_plain(kind, value), "call")
     if isinstance(json, Issues):
         expected = (
@@ -153,7 +153,7 @@ def read_call(wish: Perform[Any], got: Any) -> Any:
     if "error" in got:
         name = getattr(wish.function, "__qualname__", repr(wish.function))
         return CallFailed(name, got["error"]["name"], got["error"]["message"])
-    kind = _returned(wish.function)
+    kind = returned(wish.function)
     if kind is Any:
         return got["value"]
     value = structure(kind, got["value"], f"call {wish}")
@@ -170,9 +170,16 @@ def _plain(kind: Any, value: object) -> Json:
     return plain
 
 
-@lru_cache(maxsize=FUNCTIONS_MAX)
-def _returned(function: Callable[..., Any]) -> Any:
+def returned(function: Callable[..., Any]) -> Any:
     """Find what a function says it returns; Any where it says nothing that JSON can be read as."""
+    try:
+        return _hinted(function)
+    except TypeError:
+        return Any  # an object that has no hash cannot be remembered
+
+
+@lru_cache(maxsize=FUNCTIONS_MAX)
+def _hinted(function: Callable[..., Any]) -> Any:
     try:
         hints = get_type_hints(inspect.unwrap(function))
     except Exception:  # noqa: BLE001 - a partial or a built-in has none, a name may be unknown
