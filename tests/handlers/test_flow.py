@@ -748,7 +748,7 @@ def test_bad_wiring_is_refused_at_construction(wrong: Any, said: str) -> None:
         (lambda _: sleep(-1), "not below 0"),
         (lambda _: sleep(until=NOW.replace(tzinfo=None)), "with an offset"),
         (lambda _: sleep(), "seconds or a timedelta"),
-        (lambda _: wait_for(), "at least one class"),
+        (lambda _: wait_for(), "at least one class"),  # type: ignore[call-overload]
         (lambda _: race(), "at least one flow"),
         (lambda _: gather(*(sleep(1) for _ in range(1_001))), "at most 1000 branches"),
         (lambda _: iter_of(7), "what `yield from`"),

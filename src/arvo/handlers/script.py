@@ -214,10 +214,14 @@ def wait_for(
 ) -> Flow[A | B | None]: ...
 @overload
 def wait_for(
-    *kinds: type[Any],
-    where: Callable[[Any], bool] | None = None,
+    a: type[A],
+    b: type[B],
+    c: type[C],
+    /,
+    *more: type[D],
+    where: Callable[[A | B | C | D], bool] | None = None,
     deadline: timedelta | float | datetime | None = None,
-) -> Flow[Any]: ...
+) -> Flow[A | B | C | D | None]: ...
 def wait_for(
     *kinds: type[Any],
     where: Callable[[Any], bool] | None = None,
