@@ -34,7 +34,8 @@ class Commit:
 
     *handler*: the address that consumed *event*. *expected*: the revision of the record that the
     step was decided on, 0 where there was none; a store that holds another revision refuses.
-    *record*: the new one, None where none changes. *events*: to send, in order. *alarms*: timers to
+    *record*: the new one, None where none changes; of its journal, the first *kept* lines stood in
+    the record before. *events*: to send, in order. *alarms*: timers to
     set, and *cleared*: the ids of those to forget (an alarm's id is its event's); one that fires
     all the same changes nothing. *note*: why nothing was done, where nothing was.
     """
@@ -45,6 +46,7 @@ class Commit:
     expected: int = 0
     record: Record | None = None
     events: tuple[Event[Any], ...] = ()
+    kept: int = 0
     alarms: tuple[Alarm, ...] = ()
     cleared: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()

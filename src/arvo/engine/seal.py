@@ -176,10 +176,13 @@ def _sealed(
     if not failed:
         state = found.state if advanced.state is None else advanced.state
         journal = current.journal if advanced.journal is None else advanced.journal
+    # A flow that begins anew has another first line.
+    same = bool(current.journal) and journal[:1] and journal[0] is current.journal[0]
     return Commit(
         handler=handler.source,
         event=event,
         outcome=_OUTCOMES[found.status],
+        kept=len(current.journal) if same else 0,
         expected=0 if moment.record is None else moment.record.revision,
         record=evolve(
             current,

@@ -79,6 +79,7 @@ def _entered(handler: FlowHandler[Any, Any], moment: Moment) -> Progress:
         warm = handler.live.take(event.subject)
         if warm is not None and _stands_at(handler, warm, moment):
             progress = warm
+            progress.rest(record.journal, record.state)
         else:
             progress = replayed(handler.contract, part, record)
         _tell(progress, event)

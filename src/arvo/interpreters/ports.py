@@ -77,7 +77,15 @@ class Seen:
     """The event was consumed before: nothing is applied a second time."""
 
 
-Applied: TypeAlias = Committed | Conflict | Seen
+@final
+@frozen
+class Fenced:
+    """The delivery was handed to another worker, for this one was taken for dead: nothing is
+    applied, and the other one carries it through.
+    """
+
+
+Applied: TypeAlias = Committed | Conflict | Seen | Fenced
 
 
 @final
@@ -146,8 +154,9 @@ class Backend(Protocol):
         them (`alarm_post` says where); those it has `cleared` need not be handed out any more.
 
         Refused as `Conflict` where the record's revision is not the commit's `expected`, as `Seen`
-        where this handler has consumed this event for this subject before; `Seen` settles,
-        `Conflict` does not.
+        where this handler has consumed this event for this subject before, as `Fenced` where the
+        delivery is another worker's by now; all but `Conflict` settle. A commit with neither a
+        record nor an expected revision is about no workflow.
         """
         ...
 

@@ -14,6 +14,7 @@ class Stats:
     last turn of a workflow that was cancelled. *seen*: consumed before. *late*: for a workflow that
     has ended, or a timer that is not pending. *dead*: buried with a reason. *left*: taken by a
     listener of its domain. *answered*: went back to whoever asked. *retried*: handed out again.
+    *fenced*: lost to another worker, which took this one for dead.
     """
 
     handled: int = 0
@@ -25,3 +26,4 @@ class Stats:
     left: int = 0
     answered: int = 0
     retried: int = 0
+    fenced: int = 0

@@ -33,6 +33,7 @@ from arvo.interpreters.ports import (
     Corrupt,
     DeadLetter,
     Delivery,
+    Fenced,
     Post,
     Reachable,
     Seen,
@@ -134,6 +135,9 @@ class Worker:
                 case Seen():
                     self.stats.seen += 1
                     self.seen(event)
+                    return
+                case Fenced():
+                    self.stats.fenced += 1
                     return
                 case Conflict():
                     continue

@@ -1,0 +1,145 @@
+"""Lanes: deliveries of one process, handed out one lane each, those of one key one at a time."""
+
+import asyncio
+from collections import deque
+from typing import final
+
+from attrs import define, field
+
+from arvo.engine.route import Inside
+from arvo.interpreters.ports import Delivery, lane_of
+
+
+@define
+class _Lane:
+    """What waits for one destination, and who waits for it."""
+
+    ready: deque[Delivery] = field(factory=deque)
+    takers: deque["asyncio.Future[None]"] = field(factory=deque)
+
+
+@final
+@define(eq=False)
+class Lanes:
+    """Hands deliveries out in the order they came, to whoever waits in their lane.
+
+    *taken* are those handed out and not settled, in the order they were taken. No operation but
+    `receive` waits, so each is whole.
+    """
+
+    taken: dict[int, Delivery] = field(factory=dict)
+    _lanes: dict[str, _Lane] = field(factory=dict)
+    # Keys that somebody works on, each with the deliveries that wait for their turn.
+    _busy: dict[str, deque[Delivery]] = field(factory=dict)
+
+    def put(self, delivery: Delivery, *, first: bool = False) -> None:
+        """Add a delivery, behind the others of its lane or before them."""
+        lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
+        if first:
+            lane.ready.appendleft(delivery)
+        else:
+            lane.ready.append(delivery)
+        wake_one(lane.takers)
+
+    async def receive(self, lane: str) -> Delivery:
+        """Hand out the next delivery of a lane whose key nobody works on; waits for one."""
+        waiting = self._lanes.setdefault(lane, _Lane())
+        while True:
+            while waiting.ready:
+                delivery = waiting.ready.popleft()
+                if self._claim(delivery):
+                    self.taken[id(delivery)] = delivery
+                    return delivery
+            await wait_in(waiting.takers)
+
+    def settle(self, delivery: Delivery) -> None:
+        """Take a delivery off, and give its key to the one that has waited longest."""
+        del self.taken[id(delivery)]
+        key = _key_of(delivery)
+        if key is None:
+            return
+        queue = self._busy[key]
+        if queue:
+            self.put(queue[0], first=True)
+        else:
+            del self._busy[key]
+
+    @property
+    def ready(self) -> int:
+        """How many deliveries wait to be handed out."""
+        return sum(len(lane.ready) for lane in self._lanes.values())
+
+    def fail(self, error: Exception) -> None:
+        """Raise an error wherever somebody waits for a delivery."""
+        for lane in self._lanes.values():
+            while lane.takers:
+                taker = lane.takers.popleft()
+                if not taker.done():
+                    taker.set_exception(error)
+
+    def hungry(self) -> dict[str, int]:
+        """Give the lanes in which somebody waits and nothing is ready, and how many wait."""
+        return {
+            name: sum(not taker.done() for taker in lane.takers)
+            for name, lane in self._lanes.items()
+            if not lane.ready and any(not taker.done() for taker in lane.takers)
+        }
+
+    def return_taken(self) -> None:
+        """Make ready again what was handed out and never settled, first of all."""
+        for delivery in reversed(self.taken.values()):
+            key = _key_of(delivery)
+            # Those that waited for its key come after it again.
+            parked = self._busy.pop(key, deque()) if key is not None else deque()
+            lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
+            lane.ready.extendleft(reversed((delivery, *parked)))
+        self.taken.clear()
+
+    def forget_ready(self) -> None:
+        """Let go of all that is not handed out."""
+        for lane in self._lanes.values():
+            lane.ready.clear()
+        held = {_key_of(delivery) for delivery in self.taken.values()}
+        self._busy = {key: deque() for key in held if key is not None}
+
+    def _claim(self, delivery: Delivery) -> bool:
+        """Take the delivery's key; where somebody has it, the delivery waits for its turn."""
+        key = _key_of(delivery)
+        if key is None:
+            return True
+        queue = self._busy.get(key)
+        if queue is None:
+            self._busy[key] = deque()
+            return True
+        # The first of the queue has been promised the key by `settle`.
+        if queue and queue[0] is delivery:
+            queue.popleft()
+            return True
+        queue.append(delivery)
+        return False
+
+
+def _key_of(delivery: Delivery) -> str | None:
+    to = delivery.post.to
+    return to.key if isinstance(to, Inside) else None
+
+
+async def wait_in(queue: deque["asyncio.Future[None]"]) -> None:
+    """Wait to be woken; one that is cancelled just then wakes the next in its place."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    queue.append(waiter)
+    try:
+        await waiter
+    except asyncio.CancelledError:
+        if waiter.done() and not waiter.cancelled():
+            wake_one(queue)
+        raise
+
+
+def wake_one(queue: deque["asyncio.Future[None]"]) -> None:
+    """Wake whoever has waited longest."""
+    while queue:
+        waiter = queue.popleft()
+        if not waiter.done():
+            waiter.set_result(None)
+            return

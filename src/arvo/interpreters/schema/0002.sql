@@ -1,0 +1,11 @@
+-- Version 2: the history of each workflow, every event it consumed and produced, in order.
+create table history (
+    workflow integer not null references workflow (id) on delete cascade,
+    position integer not null,
+    revision integer not null,
+    kind text not null,       -- consumed or produced
+    at integer not null,
+    event blob not null,
+    primary key (workflow, position)
+) without rowid;
+create index workflow_by_parent on workflow (parent) where parent is not null;

@@ -1,0 +1,403 @@
+"""SQLite: the default backend, one file that survives the process that writes it."""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, TypeVar, final
+from uuid import uuid4
+
+from attrs import define, evolve, field
+
+from arvo.core.commit import Commit
+from arvo.core.record import Record
+from arvo.interpreters import tables, workers
+from arvo.interpreters.clock import utc_now
+from arvo.interpreters.lanes import Lanes, wait_in, wake_one
+from arvo.interpreters.open import open_file, open_reader
+from arvo.interpreters.place import here, is_dead
+from arvo.interpreters.ports import (
+    Applied,
+    Committed,
+    Conflict,
+    Corrupt,
+    DeadLetter,
+    Delivery,
+    Depth,
+    Post,
+    Unavailable,
+    lane_of,
+)
+from arvo.interpreters.rows import letter_of, milliseconds
+from arvo.interpreters.tables import Row
+from arvo.interpreters.writer import Writer, told
+
+T = TypeVar("T")
+
+# Events that may be under way before `send` waits.
+QUEUE_MAX: Final = 100_000
+# A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
+LEASE_SECONDS: Final = 30.0
+# How often the file is looked at for what other processes did, timers, and dead workers. A tick of
+# a process that waits costs five small queries, and no write but the lease's.
+TICK_SECONDS: Final = 0.1
+BEAT_SECONDS: Final = 5.0
+# It looks further only where another process has written, a timer is due, or this time has passed.
+LOOK_SECONDS: Final = 1.0
+# Deliveries that a process takes out of the file for each task that waits for one, and how many it
+# keeps before it leaves new ones to others.
+AHEAD: Final = 8
+AHEAD_MAX: Final = 10_000
+# How often `rest` asks, at first and at last.
+REST_SECONDS_MIN: Final = 0.002
+REST_SECONDS_MAX: Final = 0.05
+NEVER: Final = 2**62
+
+
+@final
+@define(eq=False)
+class SqliteBackend:
+    """Records, queues, timers and dead letters in one SQLite file, for one or more processes.
+
+    *path*: the file; it is made where there is none. *full_sync*: whether a commit survives the
+    loss of power (else that of the process only, and some time is saved). *queue_max*: how many
+    events may be under way before `send` waits. *now*: the clock that timers and leases go by.
+
+    One thread writes; what is committed at once shares one transaction. Each delivery belongs to
+    one process, as long as its lease runs: what a process commits after it lost a delivery is
+    refused.
+    """
+
+    path: str
+    full_sync: bool = True
+    queue_max: int = QUEUE_MAX
+    now: Callable[[], datetime] = utc_now
+    lease: float = LEASE_SECONDS
+    me: str = field(factory=lambda: str(uuid4()), init=False)
+    _lanes: Lanes = field(factory=Lanes, init=False)
+    _writer: Writer | None = field(default=None, init=False)
+    _reader: ThreadPoolExecutor | None = field(default=None, init=False)
+    _reading: sqlite3.Connection | None = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    _numbers: dict[int, int] = field(factory=dict, init=False)
+    _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
+    _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
+    _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _served: set[str] = field(factory=set, init=False)
+    _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
+    # Whether the file may hold deliveries that nobody has.
+    _more: bool = field(default=True, init=False)
+    # What the writer's thread remembers between ticks.
+    _version: int = field(default=-1, init=False)
+    _beat: float = field(default=0.0, init=False)
+    _looked: float = field(default=0.0, init=False)
+    _next_due: int = field(default=NEVER, init=False)
+    _depth: int = field(default=0, init=False)
+
+    async def send(self, post: Post) -> None:
+        """Take an event from outside; waits while `queue_max` events are under way."""
+        writer = await self._opened()
+        while self._depth >= self.queue_max:
+            await wait_in(self._senders)
+        self._depth += 1
+        owner = self._owner_of([post])
+        await writer.do(
+            lambda connection: tables.put(connection, [post], self._now(), owner), self._hand_out
+        )
+
+    async def receive(self, lane: str) -> Delivery:
+        """Hand out the next delivery of a lane whose key nobody works on."""
+        await self._opened()
+        self._served.add(lane)
+        if self._more:
+            # Asked once whoever calls waits in the lane.
+            asyncio.get_running_loop().call_soon(self._feed)
+        return await self._lanes.receive(lane)
+
+    async def load(self, subject: str) -> Record | None:
+        """Give what is remembered of a workflow."""
+        return await self._read(lambda connection: tables.load(connection, subject))
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        posts: Sequence[Post],
+        letters: Sequence[DeadLetter],
+    ) -> Applied:
+        """Apply a commit, send what follows and settle the delivery."""
+        writer, number = await self._opened(), _number(delivery)
+        owner = self._owner_of(posts)
+
+        def work(connection: sqlite3.Connection) -> tuple[Applied, list[Row]]:
+            return tables.apply(
+                connection, number, commit, posts, letters, self.me, owner, self._now()
+            )
+
+        def then(done: tuple[Applied, list[Row]]) -> None:
+            applied, rows = done
+            if not isinstance(applied, Conflict):
+                self._settled(delivery)
+            if isinstance(applied, Committed):
+                self._depth += len(posts)
+            self._hand_out(rows)
+
+        applied, _ = await writer.do(work, then)
+        return applied
+
+    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
+        """Replace a record that nobody has changed since it was read."""
+        writer = await self._opened()
+        return await writer.do(
+            lambda connection: tables.amend(connection, record, expected, self._now())
+        )
+
+    async def done(self, delivery: Delivery) -> None:
+        """Settle a delivery that changed nothing of ours."""
+        writer, number = await self._opened(), _number(delivery)
+        await writer.do(
+            lambda connection: tables.settle(connection, number, self.me),
+            lambda _: self._settled(delivery),
+        )
+
+    async def again(self, delivery: Delivery, delay: float) -> None:
+        """Hand a delivery out again after *delay* seconds."""
+        writer, number = await self._opened(), _number(delivery)
+        retried = evolve(delivery, attempt=delivery.attempt + 1)
+        due = self._now() + int(delay * 1000)
+        try:
+            mine = await writer.do(
+                lambda connection: tables.again(connection, number, self.me, retried.attempt, due)
+            )
+        except Unavailable:
+            # Still ours in the file: it must not be forgotten here.
+            self._lanes.settle(delivery)
+            self._delay(delivery, delay)
+            raise
+        self._lanes.settle(delivery)
+        if mine:
+            self._delay(retried, delay)
+
+    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+        """Settle a delivery as a dead letter."""
+        writer = await self._opened()
+        number = None if delivery is None else _number(delivery)
+
+        def work(connection: sqlite3.Connection) -> None:
+            if number is None or tables.settle(connection, number, self.me):
+                tables.write_letter(connection, letter)
+
+        def then(_: None) -> None:
+            if delivery is not None:
+                self._settled(delivery)
+
+        await writer.do(work, then)
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """List the dead letters, oldest first."""
+        rows = await self._read(tables.letters)
+        return tuple(map(letter_of, rows))
+
+    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
+        """Take a dead letter out and send *posts* instead."""
+        writer, owner = await self._opened(), self._owner_of(posts)
+
+        def work(connection: sqlite3.Connection) -> list[Row] | None:
+            if not tables.take_letter(connection, id):
+                return None
+            return tables.put(connection, posts, self._now(), owner)
+
+        def then(rows: list[Row] | None) -> None:
+            self._depth += len(posts)
+            self._hand_out(rows or [])
+
+        return await writer.do(work, then) is not None
+
+    async def depth(self) -> Depth:
+        """Say how much is under way, in all processes."""
+        total, delayed, timers = await self._read(
+            lambda connection: tables.depth(connection, self._now())
+        )
+        taken = len(self._lanes.taken)
+        ready = max(0, total - taken - delayed)
+        return Depth(ready=ready, taken=taken, delayed=delayed, timers=timers)
+
+    async def rest(self) -> None:
+        """Wait until nothing is under way, in any process."""
+        wait = REST_SECONDS_MIN
+        while await self._read(tables.is_busy):
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, REST_SECONDS_MAX)
+
+    async def close(self) -> None:
+        """Give back what is not settled, and let nobody wait any more."""
+        async with self._opening:
+            writer, self._writer = self._writer, None
+            if writer is None:
+                return
+            for timer, _ in self._delayed.values():
+                timer.cancel()
+            self._delayed.clear()
+            with suppress(Unavailable):  # then the lease will run out
+                await writer.do(lambda connection: workers.leave(connection, self.me))
+            await writer.stop()
+            if self._reader is not None:
+                self._reader.shutdown()
+                self._reader = None
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
+            self._lanes = Lanes()
+            self._served.clear()
+            for sender in self._senders:
+                if not sender.done():
+                    said = "the backend was closed before it took the event"
+                    sender.set_exception(Unavailable(said))
+            self._senders.clear()
+
+    async def _opened(self) -> Writer:
+        if self._writer is not None:
+            return self._writer
+        async with self._opening:
+            if self._writer is None:
+                self._loop = asyncio.get_running_loop()
+                self.me = str(uuid4())
+                writer = Writer(self._open, self._tick, TICK_SECONDS)
+                await writer.start()
+                self._writer = writer
+        return self._writer
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file, in the writer's thread, and say that we work on it."""
+        try:
+            connection = open_file(self.path, full_sync=self.full_sync)
+            self._join(connection)
+        except sqlite3.Error as error:
+            raise told(error) from error
+        return connection
+
+    def _join(self, connection: sqlite3.Connection) -> None:
+        connection.execute("begin immediate")
+        workers.bury(connection, workers.dead(connection, self._now(), is_dead, me=self.me))
+        workers.join(connection, self.me, here(), os.getpid(), self._lease_end())
+        connection.execute("commit")
+        self._beat = time.monotonic()
+
+    def _tick(self, connection: sqlite3.Connection) -> None:
+        """Keep the lease, and look for what is due: timers, dead workers, work of others."""
+        now = self._now()
+        if time.monotonic() - self._beat >= min(BEAT_SECONDS, self.lease / 3):
+            self._keep_lease(connection)
+        (version,) = connection.execute("pragma data_version").fetchone()
+        rested = time.monotonic() - self._looked >= LOOK_SECONDS
+        if version != self._version or rested or now >= self._next_due:
+            self._version, self._looked = version, time.monotonic()
+            self._look(connection, now)
+
+    def _look(self, connection: sqlite3.Connection, now: int) -> None:
+        gone = workers.dead(connection, now, is_dead, me=self.me)
+        due = tables.next_due(connection)
+        if gone or (due is not None and due <= now):
+            connection.execute("begin immediate")
+            workers.bury(connection, gone)
+            tables.fire(connection, now)
+            connection.execute("commit")
+            due = tables.next_due(connection)
+        self._next_due = NEVER if due is None else due
+        self._depth = tables.count(connection)
+        if tables.is_claimable(connection, now):
+            self._more = True
+            self._in_loop(self._feed)
+
+    def _keep_lease(self, connection: sqlite3.Connection) -> None:
+        if not workers.renew(connection, self.me, self._lease_end()):
+            # We were taken for dead, and what waited here is others' now.
+            self._in_loop(self._lanes.forget_ready)
+            workers.join(connection, self.me, here(), os.getpid(), self._lease_end())
+        self._beat = time.monotonic()
+
+    def _in_loop(self, function: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # closed: nobody works here any more
+                self._loop.call_soon_threadsafe(function)
+
+    def _feed(self) -> None:
+        """Take more deliveries out of the file, where somebody waits for one."""
+        hungry = self._lanes.hungry()
+        if hungry and not self._feeding and self._writer is not None:
+            self._feeding = asyncio.get_running_loop().create_task(self._claim(hungry))
+
+    async def _claim(self, hungry: dict[str, int]) -> None:
+        rooms = {lane: takers * AHEAD for lane, takers in hungry.items()}
+        try:
+            writer = await self._opened()
+            rows = await writer.do(
+                lambda connection: tables.claim(connection, self.me, rooms, self._now()),
+                self._hand_out,
+            )
+            self._more = bool(rows)
+        except Unavailable:
+            pass  # the next look tries again
+        except Corrupt as error:
+            self._lanes.fail(error)
+        finally:
+            self._feeding = None
+
+    def _hand_out(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._lanes.put(Delivery(row.post, row.attempt, row.id))
+
+    def _settled(self, delivery: Delivery) -> None:
+        self._lanes.settle(delivery)
+        self._depth -= 1
+        if self._depth < self.queue_max:
+            wake_one(self._senders)
+
+    def _delay(self, delivery: Delivery, delay: float) -> None:
+        number = id(delivery)
+
+        def due() -> None:
+            del self._delayed[number]
+            self._lanes.put(delivery)
+
+        timer = asyncio.get_running_loop().call_later(delay, due)
+        self._delayed[number] = timer, delivery
+
+    def _owner_of(self, posts: Sequence[Post]) -> str | None:
+        """Say who has new posts: this process, where it serves their lanes and has room."""
+        served = all(lane_of(post.to) in self._served for post in posts)
+        if served and self._lanes.ready < AHEAD_MAX:
+            return self.me
+        self._more = True
+        return None
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read beside the writer, in a thread of its own."""
+        await self._opened()
+        if self._reader is None:
+            self._reader = ThreadPoolExecutor(1, "arvo sqlite reader")
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self._reads, work)
+
+    def _reads(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._reading is None:
+                self._reading = open_reader(self.path)
+            return work(self._reading)
+        except sqlite3.Error as error:
+            raise told(error) from error
+
+    def _now(self) -> int:
+        return milliseconds(self.now())
+
+    def _lease_end(self) -> int:
+        return self._now() + int(self.lease * 1000)
+
+
+def _number(delivery: Delivery) -> int:
+    assert isinstance(delivery.token, int)
+    return delivery.token

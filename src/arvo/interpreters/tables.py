@@ -1,0 +1,412 @@
+"""Tables: what a unit of work reads and writes in a SQLite file."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, final
+
+import orjson
+from attrs import frozen
+
+from arvo.core.commit import Alarm, Commit
+from arvo.core.record import Record
+from arvo.interpreters.ports import (
+    Applied,
+    Committed,
+    Conflict,
+    DeadLetter,
+    Fenced,
+    Post,
+    Seen,
+    alarm_post,
+    lane_of,
+)
+from arvo.interpreters.rows import (
+    destination_bytes,
+    destination_of,
+    digest_of,
+    event_bytes,
+    event_of,
+    letter_bytes,
+    milliseconds,
+    record_bytes,
+    record_of,
+)
+
+# Timers that come due in one tick; the rest follows in the next.
+DUE_MAX: Final = 1_000
+
+
+@final
+@frozen
+class Row:
+    """A delivery as it stands in the file: its number, the post, and how often it was tried."""
+
+    id: int
+    post: Post
+    attempt: int
+
+
+class _Refused(Exception):
+    """Undo the unit, and answer this."""
+
+    def __init__(self, answer: Applied) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def put(
+    connection: sqlite3.Connection, posts: Iterable[Post], now: int, owner: str | None
+) -> list[Row]:
+    """Add posts, and give those that *owner* has at once: nobody else works on their key."""
+    owned: list[Row] = []
+    for post in posts:
+        key = _key_of(post)
+        mine = owner
+        if owner is not None and key is not None:
+            busy = connection.execute(_SOMEBODY_ELSES, (key, owner, now)).fetchone()
+            mine = None if busy else owner
+        cursor = connection.execute(
+            _INSERT_DELIVERY,
+            (
+                lane_of(post.to),
+                key,
+                destination_bytes(post.to),
+                event_bytes(post.event),
+                now,
+                mine,
+            ),
+        )
+        if mine is not None:
+            assert cursor.lastrowid is not None
+            owned.append(Row(cursor.lastrowid, post, 1))
+    return owned
+
+
+_INSERT_DELIVERY: Final = """
+insert into delivery (lane, key, destination, event, attempt, due, owner)
+values (?, ?, ?, ?, 1, ?, ?)
+"""
+_SOMEBODY_ELSES: Final = """
+select 1 from delivery
+where key = ? and (owner <> ?2 or (owner is null and due <= ?3)) limit 1
+""".replace("key = ?", "key = ?1")
+
+
+def claim(
+    connection: sqlite3.Connection, owner: str, lanes: Mapping[str, int], now: int
+) -> list[Row]:
+    """Take unowned deliveries of *lanes*, as many as each has room for, in order of each key."""
+    taken: list[tuple[int, bytes, bytes, int]] = []
+    for lane, room in lanes.items():
+        taken += connection.execute(_CLAIMABLE, (lane, now, owner, room)).fetchall()
+    taken.sort()
+    connection.executemany(
+        "update delivery set owner = ? where id = ?", [(owner, row[0]) for row in taken]
+    )
+    return [
+        Row(number, Post(event_of(event), destination_of(to)), attempt)
+        for number, to, event, attempt in taken
+    ]
+
+
+_CLAIMABLE: Final = """
+select id, destination, event, attempt from delivery as this
+where lane = ?1 and owner is null and due <= ?2 and (
+    key is null or not exists (
+        select 1 from delivery as other
+        where other.key = this.key and other.owner is not null and other.owner <> ?3
+    )
+)
+order by id limit ?4
+"""
+
+
+def apply(
+    connection: sqlite3.Connection,
+    number: int,
+    commit: Commit,
+    posts: Sequence[Post],
+    letters: Sequence[DeadLetter],
+    me: str,
+    owner: str | None,
+    now: int,
+) -> tuple[Applied, list[Row]]:
+    """Apply the commit of a delivery that *me* has; gives the answer, and what *owner* has at once."""
+    connection.execute("savepoint commit_unit")
+    try:
+        owned = _apply(connection, number, commit, posts, letters, me, owner, now)
+    except _Refused as refused:
+        connection.execute("rollback to commit_unit")
+        connection.execute("release commit_unit")
+        if isinstance(refused.answer, Seen):
+            settle(connection, number, me)
+        return refused.answer, []
+    connection.execute("release commit_unit")
+    return Committed(), owned
+
+
+def _apply(
+    connection: sqlite3.Connection,
+    number: int,
+    commit: Commit,
+    posts: Sequence[Post],
+    letters: Sequence[DeadLetter],
+    me: str,
+    owner: str | None,
+    now: int,
+) -> list[Row]:
+    if not settle(connection, number, me):
+        raise _Refused(Fenced())
+    marked = connection.execute(
+        "insert into inbox (digest, at) values (?, ?) on conflict do nothing",
+        (digest_of(commit), now),
+    )
+    if not marked.rowcount:
+        raise _Refused(Seen())
+    if commit.record is not None:
+        workflow = _write_record(connection, commit, commit.record, now)
+        _write_history(connection, workflow, commit, now)
+    elif commit.expected:
+        _expect(connection, commit)
+    for cleared in commit.cleared:
+        connection.execute("delete from timer where id = ?", (cleared,))
+    for alarm in commit.alarms:
+        _write_timer(connection, alarm, alarm_post(commit, alarm))
+    for letter in letters:
+        write_letter(connection, letter)
+    return put(connection, posts, now, owner)
+
+
+def _write_record(connection: sqlite3.Connection, commit: Commit, record: Record, now: int) -> int:
+    if commit.expected:
+        row = connection.execute(
+            _UPDATE_WORKFLOW,
+            (
+                record.version,
+                record.status,
+                record.revision,
+                record_bytes(record),
+                now,
+                record.subject,
+                commit.expected,
+            ),
+        ).fetchone()
+    else:
+        row = connection.execute(
+            _INSERT_WORKFLOW,
+            (
+                record.subject,
+                record.handler,
+                record.version,
+                record.status,
+                record.revision,
+                record.parent,
+                record_bytes(record),
+                now,
+                now,
+            ),
+        ).fetchone()
+    if row is None:
+        raise _Refused(Conflict(revision_of(connection, record.subject)))
+    workflow: int = row[0]
+    if (commit.expected and commit.kept < len(record.journal)) or not commit.kept:
+        connection.execute(
+            "delete from journal where workflow = ? and position >= ?", (workflow, commit.kept)
+        )
+    connection.executemany(
+        "insert into journal (workflow, position, line) values (?, ?, ?)",
+        [
+            (workflow, position, _line(record.journal[position]))
+            for position in range(commit.kept, len(record.journal))
+        ],
+    )
+    return workflow
+
+
+_UPDATE_WORKFLOW: Final = """
+update workflow set version = ?, status = ?, revision = ?, record = ?, changed = ?
+where subject = ? and revision = ? returning id
+"""
+_INSERT_WORKFLOW: Final = """
+insert into workflow
+    (subject, handler, version, status, revision, parent, record, began, changed)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing returning id
+"""
+
+
+def _expect(connection: sqlite3.Connection, commit: Commit) -> None:
+    """Refuse what was decided on a record that has moved on, though it changes nothing itself."""
+    revision = revision_of(connection, commit.event.subject)
+    if revision != commit.expected:
+        raise _Refused(Conflict(revision))
+
+
+def revision_of(connection: sqlite3.Connection, subject: str) -> int:
+    """Give the revision of a workflow's record, 0 where there is none."""
+    found = connection.execute("select revision from workflow where subject = ?", (subject,))
+    row = found.fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def amend(
+    connection: sqlite3.Connection, record: Record, expected: int, now: int
+) -> Committed | Conflict:
+    """Put a record in the place of the one of revision *expected*."""
+    row = connection.execute(
+        _UPDATE_WORKFLOW,
+        (
+            record.version,
+            record.status,
+            record.revision,
+            record_bytes(record),
+            now,
+            record.subject,
+            expected,
+        ),
+    ).fetchone()
+    if row is None:
+        return Conflict(revision_of(connection, record.subject))
+    connection.execute("delete from journal where workflow = ?", row)
+    connection.executemany(
+        "insert into journal (workflow, position, line) values (?, ?, ?)",
+        [(row[0], position, _line(line)) for position, line in enumerate(record.journal)],
+    )
+    return Committed()
+
+
+def load(connection: sqlite3.Connection, subject: str) -> Record | None:
+    """Read the record of a workflow."""
+    row = connection.execute(
+        "select id, record from workflow where subject = ?", (subject,)
+    ).fetchone()
+    return None if row is None else _record(connection, *row)
+
+
+def _record(connection: sqlite3.Connection, workflow: int, content: bytes) -> Record:
+    lines = connection.execute(
+        "select line from journal where workflow = ? order by position", (workflow,)
+    )
+    return record_of(content, [line for (line,) in lines])
+
+
+def _write_history(connection: sqlite3.Connection, workflow: int, commit: Commit, now: int) -> None:
+    assert commit.record is not None
+    (last,) = connection.execute(
+        "select coalesce(max(position), -1) from history where workflow = ?", (workflow,)
+    ).fetchone()
+    said = [("consumed", commit.event), *(("produced", event) for event in commit.events)]
+    connection.executemany(
+        "insert into history (workflow, position, revision, kind, at, event)"
+        " values (?, ?, ?, ?, ?, ?)",
+        [
+            (workflow, last + 1 + offset, commit.record.revision, kind, now, event_bytes(event))
+            for offset, (kind, event) in enumerate(said)
+        ],
+    )
+
+
+def settle(connection: sqlite3.Connection, number: int, owner: str) -> bool:
+    """Take a delivery off; False where *owner* has it no more."""
+    done = connection.execute("delete from delivery where id = ? and owner = ?", (number, owner))
+    return bool(done.rowcount)
+
+
+def again(connection: sqlite3.Connection, number: int, owner: str, attempt: int, due: int) -> bool:
+    """Note that a delivery is to be tried again; False where *owner* has it no more."""
+    done = connection.execute(
+        "update delivery set attempt = ?, due = ? where id = ? and owner = ?",
+        (attempt, due, number, owner),
+    )
+    return bool(done.rowcount)
+
+
+def write_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
+    """Keep a dead letter."""
+    connection.execute(
+        "insert into letter (id, at, number, letter)"
+        " select ?, ?, coalesce(max(number), 0) + 1, ? from letter",
+        (letter.id, letter.at, letter_bytes(letter)),
+    )
+
+
+def take_letter(connection: sqlite3.Connection, id_: str) -> bool:
+    """Take a dead letter out; False where there is none."""
+    return bool(connection.execute("delete from letter where id = ?", (id_,)).rowcount)
+
+
+def _write_timer(connection: sqlite3.Connection, alarm: Alarm, post: Post) -> None:
+    connection.execute(
+        "insert or replace into timer (id, due, lane, key, destination, event)"
+        " values (?, ?, ?, ?, ?, ?)",
+        (
+            alarm.event.id,
+            milliseconds(alarm.due),
+            lane_of(post.to),
+            _key_of(post) or "",
+            destination_bytes(post.to),
+            event_bytes(alarm.event),
+        ),
+    )
+
+
+def fire(connection: sqlite3.Connection, now: int) -> int:
+    """Make deliveries of the timers that are due; gives how many."""
+    due = connection.execute(
+        "select id from timer where due <= ? order by due limit ?", (now, DUE_MAX)
+    ).fetchall()
+    connection.executemany(
+        "insert into delivery (lane, key, destination, event, attempt, due, owner)"
+        " select lane, key, destination, event, 1, due, null from timer where id = ?",
+        due,
+    )
+    connection.executemany("delete from timer where id = ?", due)
+    return len(due)
+
+
+def next_due(connection: sqlite3.Connection) -> int | None:
+    """Say when the next timer is due."""
+    due: int | None = connection.execute("select min(due) from timer").fetchone()[0]
+    return due
+
+
+def letters(connection: sqlite3.Connection) -> list[bytes]:
+    """Give the dead letters, oldest first."""
+    rows = connection.execute("select letter from letter order by number")
+    return [letter for (letter,) in rows]
+
+
+def depth(connection: sqlite3.Connection, now: int) -> tuple[int, int, int]:
+    """Count deliveries, those that are not due yet, and timers."""
+    row: tuple[int, int, int] = connection.execute(
+        "select count(*), coalesce(sum(due > ?), 0), (select count(*) from timer) from delivery",
+        (now,),
+    ).fetchone()
+    return row
+
+
+def count(connection: sqlite3.Connection) -> int:
+    """Count deliveries."""
+    number: int = connection.execute("select count(*) from delivery").fetchone()[0]
+    return number
+
+
+def is_busy(connection: sqlite3.Connection) -> bool:
+    """Tell whether anything is under way."""
+    return connection.execute("select 1 from delivery limit 1").fetchone() is not None
+
+
+def is_claimable(connection: sqlite3.Connection, now: int) -> bool:
+    """Tell whether there are deliveries that nobody has."""
+    found = connection.execute(
+        "select 1 from delivery where owner is null and due <= ? limit 1", (now,)
+    )
+    return found.fetchone() is not None
+
+
+def _key_of(post: Post) -> str | None:
+    key: Any = getattr(post.to, "key", None)
+    return key if isinstance(key, str) else None
+
+
+def _line(line: Any) -> bytes:
+    return orjson.dumps(line)

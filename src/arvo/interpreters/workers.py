@@ -1,0 +1,47 @@
+"""Workers: the processes that work on a SQLite file, and what becomes of those that die."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+
+# Tells of a place and a process id whether that process is surely gone.
+Gone = Callable[[str, int], bool]
+
+
+def join(connection: sqlite3.Connection, me: str, place: str, pid: int, until: int) -> None:
+    """Say that *me* works here, until its lease runs out."""
+    connection.execute(
+        "insert or replace into worker (id, place, pid, lease) values (?, ?, ?, ?)",
+        (me, place, pid, until),
+    )
+
+
+def renew(connection: sqlite3.Connection, me: str, until: int) -> bool:
+    """Prolong a lease; False where it had run out and somebody has noticed."""
+    done = connection.execute("update worker set lease = ? where id = ?", (until, me))
+    return bool(done.rowcount)
+
+
+def leave(connection: sqlite3.Connection, me: str) -> None:
+    """Give back what *me* has not settled."""
+    connection.execute("update delivery set owner = null where owner = ?", (me,))
+    connection.execute("delete from worker where id = ?", (me,))
+
+
+def dead(connection: sqlite3.Connection, now: int, gone: Gone, *, me: str | None) -> list[str]:
+    """Name the workers, other than *me*, whose lease has run out or whose process is gone."""
+    rows = connection.execute("select id, place, pid, lease from worker").fetchall()
+    return list(_dead(rows, now, gone, me))
+
+
+def _dead(
+    rows: list[tuple[str, str, int, int]], now: int, gone: Gone, me: str | None
+) -> Iterator[str]:
+    for id_, place, pid, lease in rows:
+        if id_ != me and (lease < now or gone(place, pid)):
+            yield id_
+
+
+def bury(connection: sqlite3.Connection, ids: list[str]) -> None:
+    """Let others have what dead workers had."""
+    for id_ in ids:
+        leave(connection, id_)
