@@ -31,9 +31,8 @@ from property_tests.programs import (
 )
 
 Function = Callable[[Event[Any]], Any]
-CONVERSIONS = st.sampled_from(
-    [lambda x: x, lambda x: Number(x.n + 1), lambda x: Number(-x.n), lambda x: Number(1 // x.n)]
-)
+TOTAL = st.sampled_from([lambda x: x, lambda x: Number(x.n + 1), lambda x: Number(-x.n)])
+CONVERSIONS = TOTAL | st.just(lambda x: Number(1 // x.n))
 PREDICATES = st.sampled_from(
     [
         lambda e: e.data.n % 2 == 0,
@@ -223,22 +222,20 @@ def test_mapping_in_is_a_functor_turned_around(
     )
 
 
-@given(programs(options=True), CONVERSIONS, CONVERSIONS, numbers())
+@given(programs(options=True), TOTAL, TOTAL, numbers())
 def test_mapping_out_is_a_functor(f: Program, a: Any, b: Any, event: Event[Number]) -> None:
-    """Identity; and composition, where the first conversion succeeds for all or fails for all."""
+    """Identity and composition."""
     assert outcome(map_out(f, lambda x: x), event) == outcome(f, event)
     assert outcome(map_out(map_out(f, a), b), event) == outcome(
         map_out(f, lambda x: b(a(x))), event
     )
 
 
-@given(programs(), programs(options=True), CONVERSIONS, numbers())
+@given(programs(), programs(options=True), TOTAL, numbers())
 def test_mapping_the_end_of_a_sequence_maps_the_sequence(
     f: Program, g: Program, a: Any, event: Event[Number]
 ) -> None:
-    """It does not matter where the brackets are, as long as `g` emits to `a` alone."""
-    if any(isinstance(each, Emit) for each in commands_of(outcome(f, event))[1:]):
-        return
+    """It does not matter where the brackets are."""
     assert outcome(map_out(sequence(f, g), a), event) == outcome(sequence(f, map_out(g, a)), event)
 
 

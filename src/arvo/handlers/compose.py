@@ -159,8 +159,9 @@ def map_out(function: HandlerFunction[A], convert: Callable[[Any], object]) -> H
 
     An `Emit` that names a type keeps it: where the type changes with the payload, name none.
 
-    Laws: `map_out(f, lambda x: x)` is `f`; `map_out(map_out(f, a), b)` is
-    `map_out(f, lambda x: b(a(x)))`; `map_out(sequence(f, g), a)` is `sequence(f, map_out(g, a))`.
+    Laws, for conversions that do not raise: `map_out(f, lambda x: x)` is `f`;
+    `map_out(map_out(f, a), b)` is `map_out(f, lambda x: b(a(x)))`; `map_out(sequence(f, g), a)` is
+    `sequence(f, map_out(g, a))`.
     """
 
     def converted(emit: Emit) -> Emit:
