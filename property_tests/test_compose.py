@@ -1,4 +1,4 @@
-"""Laws of `arvo.compose`, for functions that emit, log, fail, violate, raise and ask for effects."""
+"""Laws of `arvo.compose`: functions that emit, log, fail, violate, raise and ask for effects."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -95,7 +95,7 @@ def test_sequence_is_associative_out_of_sight(
 def test_sequence_hands_each_payload_on_in_its_place(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """What it is by definition, where neither fails: each `Emit` replaced by what follows from it."""
+    """What it is where neither fails: each `Emit` replaced by what follows from it."""
     wanted = commands_of(outcome(f, event))
     followed = [
         outcome(g, evolve(event, data=each.payload, wire=None))
@@ -160,7 +160,7 @@ def test_what_follows_a_choice_may_be_written_in_each_branch(
 def test_recovery_runs_exactly_where_there_is_a_failure(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """What succeeds or violates passes through; logs stay; the `Fail` is what would have been told."""
+    """What succeeds or violates passes through; logs stay; the `Fail` is handed on."""
     told: list[Fail] = []
 
     def with_(asked: Event[Number], fail: Fail) -> Any:
@@ -255,7 +255,7 @@ def test_guards_are_asked_from_the_outside_in(
 def test_authorised_twice_is_authorised_by_both(
     f: Program, p: Any, q: Any, event: Event[Number]
 ) -> None:
-    """And is the function itself where both allow it, a failure otherwise: also where one raises."""
+    """And is the function itself where both allow it, else a failure: also where one raises."""
     got = outcome(authorise(authorise(f, p), q), event)
 
     assert got == outcome(authorise(f, lambda each: q(each) and p(each)), event)

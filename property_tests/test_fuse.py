@@ -95,7 +95,7 @@ _SENT: Mapping[str, Any] = {
 }
 
 
-def _emits(payload: type, options: Mapping[str, Any], **said: str) -> st.SearchStrategy[Emit]:
+def _emits(payload: type, options: Mapping[str, Any], **said: Any) -> st.SearchStrategy[Emit]:
     # Now and then what the contract refuses.
     values = st.builds(payload, n=st.integers(0, 8) | st.integers(0, 9))
     told = st.fixed_dictionaries({}, optional=dict(options))

@@ -42,7 +42,7 @@ def sequence(first: HandlerFunction[A], *following: HandlerFunction[Any]) -> Han
     - associativity: `sequence(f, sequence(g, h))` and `sequence(sequence(f, g), h)` are
       `sequence(f, g, h)`, with the same effects in the same order.
     - short circuit: where `f` fails or violates, `sequence(f, g)` is `f`, and `g` is not run. A
-      failure of `g` stands alone, but for the `Log`s before it.
+      failure of `g` stands alone, but for each `Log` before it.
     """
     stages = tuple(stage for each in (first, *following) for stage in _stages(each))
 
@@ -117,8 +117,8 @@ def recover(
 ) -> HandlerFunction[A]:
     """Where *function* fails, answer what *with_* makes of the event and the `Fail`.
 
-    An exception that escapes is a `Fail` as well, with the exception's name. `Log`s of *function*
-    stay, before what *with_* wants. A violation is not recovered from: somebody else must act.
+    An exception that escapes is a `Fail` as well, with the exception's name. What *function* logged
+    stays, before what *with_* wants. A violation is not recovered from: somebody else must act.
 
     Laws:
 
