@@ -1,6 +1,6 @@
 """Laws of `arvo.compose`: functions that emit, log, fail, violate, raise and ask for effects."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from attrs import evolve
@@ -20,9 +20,11 @@ from arvo.compose import (
     recover,
     sequence,
 )
+from arvo.handlers.reply import settled
 from property_tests.programs import (
     BROKEN,
     Number,
+    Outcome,
     Program,
     commands_of,
     numbers,
@@ -92,42 +94,43 @@ def test_sequence_is_associative_out_of_sight(
 
 
 @given(programs(), programs(), numbers())
-def test_sequence_hands_each_payload_on_in_its_place(
+def test_sequence_hands_each_payload_on_in_its_place_until_one_fails(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """What it is where neither fails: each `Emit` replaced by what follows from it."""
-    wanted = commands_of(outcome(f, event))
-    followed = [
-        outcome(g, evolve(event, data=each.payload, wire=None))
-        for each in wanted
-        if isinstance(each, Emit)
-    ]
-    if any(
-        isinstance(each, Fail | Violate)
-        for got in [wanted, *map(commands_of, followed)]
-        for each in got
-    ):
-        return
-    rest = iter(followed)
+    """What it is by definition; nothing is run behind a failure, nor are its effects asked for."""
+    asked, wanted = outcome(f, event)
+    expected: list[Any] = []
+    for command in commands_of((asked, wanted)):
+        if _halts(expected) and isinstance(command, Emit):
+            continue
+        followed: Outcome = ([], (command,))
+        if isinstance(command, Emit):
+            followed = outcome(g, evolve(event, data=command.payload, wire=None))
+        asked = asked + followed[0]
+        expected += commands_of(followed)
 
-    asked, got = outcome(sequence(f, g), event)
+    note("halted" if _halts(expected) else "done")
+    assert outcome(sequence(f, g), event) == (asked, _alone(settled(tuple(expected))))
 
-    assert got == tuple(
-        made
-        for each in wanted
-        for made in (commands_of(next(rest)) if isinstance(each, Emit) else (each,))
-    )
-    assert asked == outcome(f, event)[0] + [effect for each in followed for effect in each[0]]
+
+def _halts(commands: Iterable[Any]) -> bool:
+    return any(isinstance(each, Fail | Violate) for each in commands)
+
+
+def _alone(commands: tuple[Any, ...]) -> Any:
+    # Of a violation `outcome` tells nothing else.
+    violate = commands[-1] if commands else None
+    return violate.violation if isinstance(violate, Violate) else commands
 
 
 @given(programs(), programs(), numbers())
-def test_a_failure_or_violation_ends_a_sequence(
+def test_a_function_that_fails_or_violates_is_its_sequence(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """Short circuit: nothing that follows is run, nor its effects asked for."""
+    """Short circuit."""
     ended = outcome(f, event)
 
-    if any(isinstance(each, Fail | Violate) for each in commands_of(ended)):
+    if _halts(commands_of(ended)):
         assert outcome(sequence(f, g), event) == ended
 
 
@@ -174,17 +177,11 @@ def test_recovery_runs_exactly_where_there_is_a_failure(
     match wanted:
         case (*logs, Fail() as fail):
             recovered = outcome(g, event)
-            assert commands_of(got) == _alone((*logs, *commands_of(recovered)))
-            assert got[0] == asked + recovered[0]
+            assert got == (asked + recovered[0], _alone((*logs, *commands_of(recovered))))
             assert set(told) == {fail}
         case _:
             assert got == (asked, wanted)
             assert told == []
-
-
-def _alone(commands: tuple[Any, ...]) -> tuple[Any, ...]:
-    # Of a violation `outcome` tells nothing else.
-    return commands[-1:] if commands and isinstance(commands[-1], Violate) else commands
 
 
 @given(programs(options=True), numbers())
