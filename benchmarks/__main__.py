@@ -1,6 +1,7 @@
 """Run every benchmark: `make bench`."""
 
-from benchmarks import statechart, walk
+from benchmarks import flow, statechart, walk
 
 walk.main()
+flow.main()
 statechart.main()

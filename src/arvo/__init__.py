@@ -47,8 +47,27 @@ from arvo.engine.system import System
 from arvo.engine.trace import Trace
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
+from arvo.handlers.flow import FlowHandler, flow, flows
+from arvo.handlers.replay import FlowView
 from arvo.handlers.reply import Commands
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
+from arvo.handlers.script import (
+    CallFailed,
+    Cancelled,
+    ServiceFailed,
+    UnexpectedReply,
+    ask,
+    continue_as,
+    emit,
+    fail,
+    gather,
+    race,
+    sleep,
+    sub,
+    undo_by,
+    wait_for,
+)
+from arvo.handlers.wish import Flow
 from arvo.interpreters.memory import MemoryBackend
 from arvo.interpreters.ports import Backend, DeadLetter, Unanswered
 from arvo.interpreters.runtime import Runtime
@@ -56,8 +75,10 @@ from arvo.interpreters.stats import Stats
 
 __all__ = [
     "Backend",
+    "CallFailed",
     "Cancel",
     "Cancellation",
+    "Cancelled",
     "Command",
     "Commands",
     "Commit",
@@ -76,6 +97,9 @@ __all__ = [
     "ExecutionViolation",
     "Fail",
     "Failure",
+    "Flow",
+    "FlowHandler",
+    "FlowView",
     "Format",
     "HandlerDomains",
     "Issue",
@@ -96,6 +120,7 @@ __all__ = [
     "Retry",
     "Runtime",
     "Schedule",
+    "ServiceFailed",
     "SimpleContract",
     "Stamp",
     "Stats",
@@ -108,6 +133,7 @@ __all__ = [
     "Turn",
     "Unanswered",
     "Undo",
+    "UnexpectedReply",
     "Version",
     "VersionedContract",
     "VersionedWorkflow",
@@ -116,9 +142,21 @@ __all__ = [
     "Violation",
     "Workflow",
     "WorkflowDomains",
+    "ask",
     "call",
+    "continue_as",
     "decide",
+    "emit",
+    "fail",
+    "flow",
+    "flows",
+    "gather",
+    "race",
     "run",
+    "sleep",
     "stamping",
     "step",
+    "sub",
+    "undo_by",
+    "wait_for",
 ]

@@ -8,22 +8,26 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from arvo import ContractViolation, Issue, Issues, SystemFault, run
+from arvo import ContractViolation, Issue, Issues, System, SystemFault, run
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import Item, OrderClosed, PlaceOrder, order
 from docs.examples.orders.intake import BadLine, read_line, read_orders
 from docs.examples.orders.shop import place, rehearse
-from docs.examples.orders.workflow import system
+from docs.examples.orders.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 ORDERS = ROOT / "docs" / "examples" / "orders" / "orders.jsonl"
 
+# The order workflow in each of its forms: whatever it is written as, it does the same.
+forms = pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
+
 TEA = PlaceOrder("ord-0001", "c-0001", "tok-1", "NL", (Item("kenya-250g", 2),), 2580)
 
 
-def test_an_order_is_picked_paid_and_shipped() -> None:
+@forms
+def test_an_order_is_picked_paid_and_shipped(system: System) -> None:
     """The whole system is one function of the order."""
-    trace = rehearse(TEA)
+    trace = rehearse(system, TEA)
 
     assert [event.type for event in trace.events] == [
         "arvo.orc.order.fulfil",
@@ -39,6 +43,7 @@ def test_an_order_is_picked_paid_and_shipped() -> None:
     assert trace.answer.data == OrderClosed("ord-0001", "shipped", "NL91405181")
 
 
+@forms
 @pytest.mark.parametrize(
     ("placed", "outcome", "note"),
     [
@@ -52,18 +57,21 @@ def test_an_order_is_picked_paid_and_shipped() -> None:
         (evolve(TEA, items=(Item("tea", 1),)), "out of stock", "tea"),
     ],
 )
-def test_a_business_failure_closes_the_order(placed: PlaceOrder, outcome: str, note: str) -> None:
+def test_a_business_failure_closes_the_order(
+    system: System, placed: PlaceOrder, outcome: str, note: str
+) -> None:
     """Tier 1 is an ordinary outcome."""
-    trace = rehearse(placed)
+    trace = rehearse(system, placed)
 
     assert trace.answer is not None
     assert trace.answer.data == OrderClosed(placed.order_id, outcome, note)  # type: ignore[arg-type]
     assert not trace.violations
 
 
-def test_a_carrier_that_is_down_fails_the_order() -> None:
+@forms
+def test_a_carrier_that_is_down_fails_the_order(system: System) -> None:
     """Tier 2 tells whoever placed the order, with what an operator must know."""
-    trace = rehearse(evolve(TEA, country="IS"))
+    trace = rehearse(system, evolve(TEA, country="IS"))
 
     assert trace.answer is not None
     assert trace.answer.type == order.system_error_type
@@ -72,9 +80,10 @@ def test_a_carrier_that_is_down_fails_the_order() -> None:
     )
 
 
-def test_a_wrong_total_is_refused_before_anybody_pays() -> None:
+@forms
+def test_a_wrong_total_is_refused_before_anybody_pays(system: System) -> None:
     """Tier 3 changes nothing: the order still waits for its items."""
-    trace = rehearse(evolve(TEA, total_cents=2500))
+    trace = rehearse(system, evolve(TEA, total_cents=2500))
 
     issue = Issue("total_cents", "2580, by the warehouse's prices", "2500")
     assert trace.violations == (
@@ -85,7 +94,8 @@ def test_a_wrong_total_is_refused_before_anybody_pays() -> None:
     assert "│ ✗ ContractViolation: order ord-0001 was sold" in trace.draw()
 
 
-def test_a_carrier_that_breaks_its_word_is_refused() -> None:
+@forms
+def test_a_carrier_that_breaks_its_word_is_refused(system: System) -> None:
     """What the world answers is held against the contract, too."""
     trace = run(system, place(TEA), effects={carrier.ask: lambda *_: ""})
 
@@ -120,11 +130,12 @@ def test_no_line_stops_the_reading(line: bytes) -> None:
     assert isinstance(read_line(line), Issues)
 
 
-def test_a_slice_of_the_file_comes_out_as_it_should() -> None:
+@forms
+def test_a_slice_of_the_file_comes_out_as_it_should(system: System) -> None:
     """The counts of the closing table follow from the file alone."""
     orders = [each for each in read_orders(ORDERS) if isinstance(each, PlaceOrder)][:120]
 
-    answers = [rehearse(each).answer for each in orders]
+    answers = [rehearse(system, each).answer for each in orders]
     assert Counter(None if each is None else each.data.outcome for each in answers) == {
         "shipped": 110,
         "declined": 7,
@@ -133,9 +144,16 @@ def test_a_slice_of_the_file_comes_out_as_it_should() -> None:
     }
 
 
-def test_the_program_ends_with_what_became_of_each_order() -> None:
+@forms
+def test_a_form_is_wired_well(system: System) -> None:
+    """As a user would demand of a system in a test of their own."""
+    assert system.check() == ()
+
+
+@pytest.mark.parametrize("form", SYSTEMS)
+def test_the_program_ends_with_what_became_of_each_order(form: str) -> None:
     """It is what `make demo` shows; in a pipe, there is no terminal."""
-    done = _program()
+    done = _program("--as", form)
 
     assert (done.returncode, done.stderr) == (0, "")
     table = done.stdout.partition("What became of them")[2].partition("One order")[0]

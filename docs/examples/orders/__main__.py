@@ -12,10 +12,12 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from arvo import System
 from docs.examples.orders.contracts import PlaceOrder
 from docs.examples.orders.intake import BadLine, read_orders
 from docs.examples.orders.report import show_bad_lines, show_letters, show_outcomes, show_trace
 from docs.examples.orders.shop import FAILED, Fate, fulfil_all, rehearse
+from docs.examples.orders.systems import SYSTEMS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,18 +39,22 @@ def main(arguments: list[str] | None = None) -> int:
         return refuse(f"no order {wanted.trace} in {wanted.orders}")
     console.print(f"{wanted.orders.name}: {len(orders):,} orders, {len(bad):,} bad lines\n")
     show_bad_lines(console, bad)
-    return carry_through(console, orders, bad, wanted.trace)
+    return carry_through(console, SYSTEMS[wanted.form], orders, bad, wanted.trace)
 
 
 def carry_through(
-    console: Console, orders: tuple[PlaceOrder, ...], bad: tuple[BadLine, ...], traced: str | None
+    console: Console,
+    system: System,
+    orders: tuple[PlaceOrder, ...],
+    bad: tuple[BadLine, ...],
+    traced: str | None,
 ) -> int:
     """Run all orders under a progress bar, and show what became of them."""
     began = perf_counter()
     with progress_on(console) as progress:
         task = progress.add_task("orders", total=len(orders))
         try:
-            day = asyncio.run(fulfil_all(orders, lambda: progress.advance(task)))
+            day = asyncio.run(fulfil_all(system, orders, lambda: progress.advance(task)))
         except KeyboardInterrupt:
             progress.stop()
             done = progress.tasks[0].completed
@@ -60,7 +66,7 @@ def carry_through(
     shown = chosen(day.fates, traced)
     if shown is not None:
         placed = next(each for each in orders if each.order_id == shown.order_id)
-        show_trace(console, shown, rehearse(placed))
+        show_trace(console, shown, rehearse(system, placed))
     show_letters(console, day)
     console.print(f"{len(orders):,} orders in {took:.1f} s")
     return 0
@@ -97,6 +103,13 @@ def parse(arguments: list[str] | None) -> Namespace:
         default=Path(__file__).parent / "orders.jsonl",
         metavar="FILE",
         help="JSON Lines, one order in each line (default: the example's own 1,000)",
+    )
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=SYSTEMS,
+        default="flow",
+        help="how the workflow is written (default: %(default)s)",
     )
     parser.add_argument("--trace", metavar="ORDER_ID", help="draw this order")
     return parser.parse_args(arguments)

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from arvo import DeadLetter, Event, Runtime, SystemFault, Trace, Unanswered, Violated, run
+from arvo import DeadLetter, Event, Runtime, System, SystemFault, Trace, Unanswered, Violated, run
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import OrderClosed, PlaceOrder, order
-from docs.examples.orders.workflow import system
 
 SOURCE: Final = "com.shop.web"
 TIMEOUT_SECONDS: Final = 300.0
@@ -43,7 +42,9 @@ def place(placed: PlaceOrder) -> Event[PlaceOrder]:
     return order["1.0.0"].init(placed, source=SOURCE, id=placed.order_id)
 
 
-async def fulfil_all(orders: Sequence[PlaceOrder], settled: Callable[[], None]) -> Day:
+async def fulfil_all(
+    system: System, orders: Sequence[PlaceOrder], settled: Callable[[], None]
+) -> Day:
     """Carry all orders through, for real, and call *settled* whenever one is.
 
     An order in which a promise is broken is never answered: its event waits as a dead letter for
@@ -73,7 +74,7 @@ async def fulfil_all(orders: Sequence[PlaceOrder], settled: Callable[[], None]) 
     return Day(tuple(fates), tuple(letters.values()))
 
 
-def rehearse(placed: PlaceOrder) -> Trace:
+def rehearse(system: System, placed: PlaceOrder) -> Trace:
     """Carry one order through as a pure function, with the carrier's answers played."""
     return run(system, place(placed), effects={carrier.ask: carrier.answer})
 

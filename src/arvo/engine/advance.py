@@ -9,6 +9,8 @@ from arvo.core.violation import ExecutionViolation, Violation
 from arvo.engine.admit import Admitted, admit_turn
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.effect import Perform
+from arvo.handlers.flow import FlowHandler
+from arvo.handlers.follow import follow
 from arvo.handlers.moment import Advanced, Moment
 from arvo.handlers.reply import reply, settled
 from arvo.handlers.resumable import Resumable, Turn, collected
@@ -24,6 +26,8 @@ def advance(
     match handler:
         case Resumable():
             return _resume(handler, moment, awaited)
+        case FlowHandler():
+            return follow(handler, moment)
 
 
 def _resume(

@@ -28,6 +28,7 @@ from arvo.engine.seal import seal_answer, seal_turn
 from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.flow import FlowHandler
 from arvo.handlers.moment import Advanced, Moment
 from arvo.handlers.reply import reply
 from arvo.handlers.resumable import Resumable
@@ -72,7 +73,7 @@ def take(
     match admit(system, event):
         case EventHandler() as handler:
             return _answer(system, handler, event, now, performed)
-        case Resumable() as handler:
+        case Resumable() | FlowHandler() as handler:
             return _turn(system, handler, event, record, now, performed)
         case violation:
             return violation

@@ -9,10 +9,12 @@ from arvo.core.contract import Contract
 from arvo.core.issue import Issue
 from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ConfigViolation, Violated
+from arvo.engine.check import findings
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.flow import FlowHandler
 from arvo.handlers.resumable import Resumable
 
-WorkflowHandler: TypeAlias = Resumable[Any]
+WorkflowHandler: TypeAlias = Resumable[Any] | FlowHandler[Any, Any]
 Handler: TypeAlias = EventHandler[Any] | WorkflowHandler
 
 
@@ -47,6 +49,15 @@ class System:
             raise Violated(ConfigViolation("these handlers do not make a system", tuple(issues)))
         self.__attrs_init__(listed, stacks, by_address)
 
+    def check(self) -> tuple[Issue, ...]:
+        """Name what is legal, and yet goes wrong once an event comes that way; () if all is well.
+
+        A version of a workflow that nobody carries on, a service that nobody here is; in a flow,
+        which is run on sample answers: a request that no service takes, a reply that no service
+        gives or that is not named, a signal that no contract has.
+        """
+        return tuple(findings(self._by_address))
+
     def handler_at(self, address: str | None) -> Handler | None:
         """Find the handler that answers at an address."""
         return None if address is None else self._by_address.get(address)
@@ -61,7 +72,7 @@ def _misfits(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Is
     match handler:
         case EventHandler():
             return
-        case Resumable():
+        case Resumable() | FlowHandler():
             asked = (handler.services_of(version) for version in handler.versions)
             for service in {each.dataschema: each for some in asked for each in some}.values():
                 other = by_address.get(service.type)

@@ -1,4 +1,4 @@
-"""Workflow: an order, from the moment it is placed until it is closed."""
+"""The order workflow as a resumable: one answer to each thing that can happen."""
 
 from typing import TypeAlias
 
@@ -7,13 +7,10 @@ from attrs import evolve, frozen
 from arvo import (
     Commands,
     Complete,
-    ContractViolation,
     Emit,
     Fail,
-    Issue,
     Persist,
     Resumable,
-    System,
     SystemFault,
     Turn,
     Violate,
@@ -35,7 +32,7 @@ from docs.examples.orders.contracts import (
     order,
     pick,
 )
-from docs.examples.orders.services import parcels, payments, warehouse
+from docs.examples.orders.rules import not_shipped, wrong_total
 
 # What this workflow may meet. Closed, so mypy names a reply that `fulfil` forgets.
 Happened: TypeAlias = (
@@ -51,7 +48,7 @@ class OrderState:
 
 
 def fulfil(turn: Turn[OrderState]) -> Commands:
-    """Pick, charge, ship: one answer to each thing that can happen."""
+    """Pick, charge, ship."""
     state = turn.state
     happened: Happened = turn.event.data
     match happened:
@@ -79,16 +76,11 @@ def fulfil(turn: Turn[OrderState]) -> Commands:
             return closed(state, "shipped", tracking)
         case SystemFault(message=message):
             # Tier 2: whoever placed the order learns that it cannot be carried through.
-            return Fail(f"paid as {state.receipt}, not shipped: {message}")
+            return Fail(not_shipped(state.receipt, message))
 
 
 def closed(state: OrderState, outcome: Outcome, note: str) -> Complete:
     return Complete(OrderClosed(state.order.order_id, outcome, note))
-
-
-def wrong_total(placed: PlaceOrder, price: int) -> ContractViolation:
-    issue = Issue("total_cents", f"{price}, by the warehouse's prices", f"{placed.total_cents}")
-    return ContractViolation(f"order {placed.order_id} was sold at another price", issue)
 
 
 fulfilment = Resumable(
@@ -97,5 +89,3 @@ fulfilment = Resumable(
     services=[pick["1.0.0"], charge["1.0.0"], book["1.0.0"]],
     state=OrderState,
 )
-
-system = System([warehouse, payments, parcels, fulfilment])

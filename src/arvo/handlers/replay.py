@@ -1,0 +1,73 @@
+"""Replay: bring a flow to where its record stands."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from attrs import frozen
+
+from arvo.core.event import Event
+from arvo.core.issue import Issue, Issues, short
+from arvo.core.record import Record
+from arvo.core.shapes import OrchestratorContract
+from arvo.core.violation import ExecutionViolation, Violated
+from arvo.handlers.progress import FlowVersion, Progress, differs
+
+
+@final
+@frozen
+class FlowView:
+    """Where a flow stands: what it waits for, in its own words, the local variables of its
+    function, and how many signals it has not read.
+    """
+
+    waiting: tuple[str, ...]
+    variables: Mapping[str, Any]
+    unread: int = 0
+
+
+def replayed(
+    contract: OrchestratorContract[Any, Any], part: FlowVersion, record: Record
+) -> Progress:
+    """Tell a flow again what it was told; raises `Violated` where it does not come to where it was.
+
+    Nothing is done on the way: commands of before are compared, and not wanted again.
+    """
+    try:
+        progress = Progress(
+            handler=contract.type,
+            part=part,
+            subject=record.subject,
+            init=record.init,
+            event=_event(contract, record),
+            generation=_state(record)["generation"],
+            journal=record.journal,
+            state=record.state,
+            signals=list(_state(record)["signals"]),
+        )
+        waiting = dict(_state(record)["waiting"])
+        progress.replay()
+    except (KeyError, IndexError, TypeError) as error:
+        issue = Issue("record", "the state and journal of a flow", f"{short(error)}")
+        raise Violated(ExecutionViolation("this is no flow's record", issue)) from error
+    now = {str(number): asked for number, asked in progress.asked.items()}
+    for number in sorted(waiting.keys() | now.keys(), key=int):
+        if waiting.get(number) != now.get(number):
+            raise differs(
+                int(number), waiting.get(number, "nothing more"), now.get(number, "nothing")
+            )
+    progress.rest(record.journal, record.state)
+    return progress
+
+
+def _state(record: Record) -> Mapping[str, Any]:
+    if not isinstance(record.state, Mapping):
+        raise TypeError(f"state: {short(record.state)}")
+    return record.state
+
+
+def _event(contract: OrchestratorContract[Any, Any], record: Record) -> Event[Any]:
+    event = Event.from_dict(record.journal[0]["event"])
+    data = contract.version(record.version).accepted.read(event.raw, "journal[0].event.data")
+    if isinstance(data, Issues):
+        raise Violated(ExecutionViolation("the flow no longer takes what began it", data))
+    return event.carrying(data, event.raw)
