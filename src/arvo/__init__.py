@@ -45,6 +45,7 @@ from arvo.engine.run import run
 from arvo.engine.step import step
 from arvo.engine.system import System
 from arvo.engine.trace import Trace
+from arvo.engine.tree import Tree, tree
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.reply import Commands
@@ -105,6 +106,7 @@ __all__ = [
     "SystemFault",
     "Trace",
     "TransactionViolation",
+    "Tree",
     "Turn",
     "Unanswered",
     "Undo",
@@ -121,4 +123,5 @@ __all__ = [
     "run",
     "stamping",
     "step",
+    "tree",
 ]

@@ -1,0 +1,49 @@
+"""Control: what an operator does with a running workflow."""
+
+from typing import Any, Final
+
+from arvo.core.event import Event
+from arvo.core.issue import Issue
+from arvo.core.subject import Subject
+from arvo.core.violation import ConfigViolation, Violated
+from arvo.engine.system import System, WorkflowHandler
+from arvo.engine.tree import Tree, growing
+from arvo.handlers.event_handler import EventHandler
+from arvo.interpreters.ports import Backend
+
+# Where what an operator sends says that it is from; nothing is answered to it.
+OPERATOR: Final = "arvo.runtime.operator"
+
+
+def workflow_at(system: System, subject: str) -> WorkflowHandler:
+    """Find the workflow that a subject names; raises `Violated` where the system has none."""
+    name = Subject.parse(subject).orchestrator.name
+    handler = system.handler_at(name)
+    if handler is None or isinstance(handler, EventHandler):
+        known = ", ".join(_workflows(system)) or "none"
+        issue = Issue("subject.orchestrator.name", f"a workflow of this system ({known})", name)
+        raise Violated(ConfigViolation("the subject names no workflow here", issue))
+    return handler
+
+
+def cancellation(system: System, subject: str, reason: str) -> Event[Any]:
+    """Make the event that cancels a workflow; raises `Violated` where there is no such workflow."""
+    contract = workflow_at(system, subject).contract.version("latest")
+    return contract.cancel(reason, source=OPERATOR, subject=subject)
+
+
+async def grown(backend: Backend, subject: str) -> Tree:
+    """Grow the tree that a run belongs to out of what a backend remembers."""
+    growth = growing(subject)
+    wanted = next(growth)
+    while True:
+        record = await backend.load(wanted)
+        try:
+            wanted = growth.send(record)
+        except StopIteration as stop:
+            tree: Tree = stop.value
+            return tree
+
+
+def _workflows(system: System) -> list[str]:
+    return [each.source for each in system.handlers if not isinstance(each, EventHandler)]
