@@ -41,6 +41,7 @@ from arvo.core.violation import (
     Violation,
 )
 from arvo.engine.decide import decide
+from arvo.engine.query import query
 from arvo.engine.run import run
 from arvo.engine.step import step
 from arvo.engine.system import System
@@ -120,6 +121,7 @@ __all__ = [
     "WorkflowDomains",
     "call",
     "decide",
+    "query",
     "run",
     "stamping",
     "step",

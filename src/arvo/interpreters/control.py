@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from arvo.core.event import Event
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, short
+from arvo.core.record import Record
 from arvo.core.subject import Subject
 from arvo.core.violation import ConfigViolation, Violated
 from arvo.engine.system import System, WorkflowHandler
@@ -30,6 +31,15 @@ def cancellation(system: System, subject: str, reason: str) -> Event[Any]:
     """Make the event that cancels a workflow; raises `Violated` where there is no such workflow."""
     contract = workflow_at(system, subject).contract.version("latest")
     return contract.cancel(reason, source=OPERATOR, subject=subject)
+
+
+async def remembered(backend: Backend, subject: str) -> Record:
+    """Load the record of a workflow; raises `Violated` where there is none."""
+    record = await backend.load(subject)
+    if record is None:
+        issue = Issue("subject", "a workflow that has begun here", short(subject))
+        raise Violated(ConfigViolation("nothing is remembered of this workflow", issue))
+    return record
 
 
 async def grown(backend: Backend, subject: str) -> Tree:

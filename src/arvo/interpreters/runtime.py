@@ -12,13 +12,14 @@ from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.record import Record
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.engine.query import query
 from arvo.engine.route import Home, Inside, Nowhere, Outside, askers, route
 from arvo.engine.system import System
 from arvo.engine.tree import Tree
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.connect import connect
-from arvo.interpreters.control import cancellation, grown
+from arvo.interpreters.control import cancellation, grown, remembered
 from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable, Unanswered
 from arvo.interpreters.request import Request, answer_subject
 from arvo.interpreters.stats import Stats
@@ -192,6 +193,13 @@ class Runtime:
     async def record(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
         return await self._backend.load(subject)
+
+    async def query(self, subject: str) -> Any:
+        """Say what a workflow remembers, in the form that its handler gives it (see `arvo.query`).
+
+        Raises `Violated` where nothing is remembered of it, or what is does not fit any more.
+        """
+        return query(self.system, await remembered(self._backend, subject))
 
     async def tree(self, subject: str) -> Tree:
         """Give the whole tree of workflows that one belongs to (see `arvo.tree`)."""
