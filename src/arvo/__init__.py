@@ -41,6 +41,8 @@ from arvo.core.violation import (
     Violation,
 )
 from arvo.engine.decide import decide
+from arvo.engine.migrate import migrate
+from arvo.engine.migration import Migration, migrate_all
 from arvo.engine.query import query
 from arvo.engine.run import run
 from arvo.engine.step import step
@@ -86,6 +88,7 @@ __all__ = [
     "Managed",
     "ManagedId",
     "MemoryBackend",
+    "Migration",
     "OrchestratorContract",
     "Pattern",
     "Payload",
@@ -121,6 +124,8 @@ __all__ = [
     "WorkflowDomains",
     "call",
     "decide",
+    "migrate",
+    "migrate_all",
     "query",
     "run",
     "stamping",

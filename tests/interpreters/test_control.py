@@ -2,13 +2,45 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+import attrs
 import pytest
 
-from arvo import Retry, Runtime, Stats, Subject, Tree, Violated, tree
+from arvo import (
+    Complete,
+    Emit,
+    Event,
+    MemoryBackend,
+    Record,
+    Resumable,
+    Retry,
+    Runtime,
+    Stats,
+    Subject,
+    System,
+    Tree,
+    Turn,
+    Violated,
+    call,
+    tree,
+)
+from arvo.interpreters.ports import Conflict
 from tests.family import begin, deed, family, lived, plan
-from tests.shop import NOW, WEB
+from tests.shop import (
+    NOW,
+    SERVICES,
+    WEB,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    answering,
+    charging,
+    placing,
+    shipping,
+)
+from tests.versions import Paid, two, versions
 
 T = TypeVar("T")
 ROOT = begin(plan()).subject
@@ -114,3 +146,138 @@ def test_cancelling_what_never_began_ends_as_a_dead_letter() -> None:
 
     assert "a cancellation came too early" in reason
     assert (stats.retried, stats.dead) == (1, 1)
+
+
+both = versions()
+SUBJECT = placing().subject
+
+
+def moving(work: Callable[[Runtime], Awaitable[T]], **options: Any) -> T:
+    async def go() -> T:
+        async with asyncio.timeout(5), Runtime(System([both, shipping]), **options) as runtime:
+            await runtime.send(placing())
+            await runtime.drain(timeout=3)
+            return await work(runtime)
+
+    return asyncio.run(go())
+
+
+def answer(record: Record) -> Event[Any]:
+    """Answer what a workflow has asked."""
+    asked = charging(subject=SUBJECT, redirectto=record.handler)
+    return answering(attrs.evolve(asked, id=record.unanswered[0]), CardCharged("r"))
+
+
+async def known(runtime: Runtime) -> Record:
+    record = await runtime.record(SUBJECT)
+    assert record is not None
+    return record
+
+
+def test_a_workflow_that_runs_is_moved_and_goes_on_in_the_new_version() -> None:
+    """What is read afterwards is what was moved."""
+
+    async def work(runtime: Runtime) -> tuple[bool, object]:
+        before = await known(runtime)
+        record = await runtime.migrate(
+            SUBJECT, to="2.0.0", state=lambda old: {**old, "priority": 3}
+        )
+        kept = record == await known(runtime)
+        await runtime.send(answer(before))
+        await runtime.drain(timeout=3)
+        return kept, (await known(runtime)).status
+
+    assert moving(work) == (True, "done")
+
+
+def test_moving_to_its_own_version_changes_nothing() -> None:
+    """The revision stays, so no turn in hand is taken again."""
+
+    async def work(runtime: Runtime) -> bool:
+        before = await known(runtime)
+        return await runtime.migrate(SUBJECT, to="1.0.0") == before == await known(runtime)
+
+    assert moving(work)
+
+
+@pytest.mark.parametrize(
+    ("subject", "to", "said"),
+    [
+        (ROOT, "2.0.0", "nothing is remembered of this workflow"),
+        (SUBJECT, "9.0.0", "has no such version"),
+    ],
+)
+def test_what_cannot_be_moved_is_told(subject: str, to: str, said: str) -> None:
+    """At the outer edge, as an exception."""
+
+    async def work(runtime: Runtime) -> None:
+        with pytest.raises(Violated, match=said):
+            await runtime.migrate(subject, to=to)
+
+    moving(work)
+
+
+def test_a_turn_that_is_in_hand_is_taken_again_in_the_new_version() -> None:
+    """At rest only: the turn was decided on what is no more, and its commit is refused."""
+    asked = asyncio.Event()
+    go_on = asyncio.Event()
+    turns: list[str] = []
+
+    async def slow() -> None:
+        asked.set()
+        await go_on.wait()
+
+    def begins(turn: Turn[Any], version: str) -> Any:
+        return Emit(ChargeCard("o1", 1.0)) if turn.input is not None else ends(version)
+
+    def ends(version: str) -> Any:
+        yield from call(slow)
+        turns.append(version)
+        return Complete(OrderFulfilled("t") if version == "1.0.0" else Paid("t", "r"))
+
+    functions = {version: partial(begins, version=version) for version in ("1.0.0", "2.0.0")}
+    system = System([Resumable(two, functions, services=SERVICES)])
+
+    async def go() -> tuple[str, str]:
+        async with asyncio.timeout(5), Runtime(system) as runtime:
+            await runtime.send(placing())
+            await runtime.drain(timeout=3)
+            await runtime.send(answer(await known(runtime)))
+            await asked.wait()
+            moved = await runtime.migrate(SUBJECT, to="2.0.0")
+            go_on.set()
+            await runtime.drain(timeout=3)
+            return moved.status, (await known(runtime)).version
+
+    assert asyncio.run(go()) == ("active", "2.0.0")
+    assert turns == ["1.0.0", "2.0.0"]
+
+
+@attrs.define
+class Busy:
+    """A memory backend whose records have always just been changed by another."""
+
+    races: int
+    inner: MemoryBackend = attrs.field(factory=MemoryBackend)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def amend(self, record: Record, expected: int) -> Any:
+        if self.races > 0:
+            self.races -= 1
+            return Conflict(expected + 1)
+        return await self.inner.amend(record, expected)
+
+
+@pytest.mark.parametrize(("races", "said"), [(9, "2.0.0"), (10, "took a turn 10 times")])
+def test_a_lost_race_is_run_again_but_not_for_ever(races: int, said: str) -> None:
+    """Everything is bounded."""
+
+    async def work(runtime: Runtime) -> str:
+        try:
+            return (await runtime.migrate(SUBJECT, to="2.0.0")).version
+        except Violated as violated:
+            return str(violated)
+
+    assert said in moving(work, backend=Busy(races))

@@ -1,10 +1,11 @@
 """Undo: what would undo a workflow's steps, kept as data until it is due."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from arvo.core.command import Emit
 from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issues
+from arvo.core.issue import Issue, Issues, short
 from arvo.core.json import freeze_object
 from arvo.core.record import Record
 from arvo.core.violation import ContractViolation, Violation
@@ -12,6 +13,7 @@ from arvo.engine.draft import Draft, request_draft
 from arvo.engine.press import Press, pressed
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.moment import Moment
+from arvo.handlers.services import asked
 
 # What an undo keeps of its `Emit`, beside payload and type.
 _KEPT: Final = ("to", "domain", "redirectto", "accesscontrol", "executionunits", "extensions")
@@ -60,3 +62,18 @@ def undo_drafts(
             return drafted
         drafts.append(drafted)
     return tuple(drafts)
+
+
+def unfit_undos(handler: WorkflowHandler, version: str, record: Record) -> Iterator[Issue]:
+    """Say which undos of a record another version of its workflow could not send."""
+    services = handler.services_of(version)
+    for position, undo in enumerate(record.undos):
+        path = f"record.undos[{position}]"
+        service = asked(services, undo["type"])
+        if service is None:
+            known = ", ".join(each.type for each in services) or "none"
+            yield Issue(f"{path}.type", f"one of {known}", short(undo["type"]))
+            continue
+        found = service.accepted.read(undo["data"], f"{path}.data")
+        if isinstance(found, Issues):
+            yield from found.items

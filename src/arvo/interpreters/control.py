@@ -1,19 +1,23 @@
 """Control: what an operator does with a running workflow."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from arvo.core.event import Event
 from arvo.core.issue import Issue, short
 from arvo.core.record import Record
 from arvo.core.subject import Subject
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violation import ConfigViolation, TransactionViolation, Violated
+from arvo.engine.migrate import move
 from arvo.engine.system import System, WorkflowHandler
 from arvo.engine.tree import Tree, growing
 from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports import Backend, Committed, Conflict
 
 # Where what an operator sends says that it is from; nothing is answered to it.
 OPERATOR: Final = "arvo.runtime.operator"
+# Lost races in a row before an operator hears that a workflow is too busy to be moved.
+RACES_MAX: Final = 10
 
 
 def workflow_at(system: System, subject: str) -> WorkflowHandler:
@@ -40,6 +44,34 @@ async def remembered(backend: Backend, subject: str) -> Record:
         issue = Issue("subject", "a workflow that has begun here", short(subject))
         raise Violated(ConfigViolation("nothing is remembered of this workflow", issue))
     return record
+
+
+async def migrated(
+    system: System,
+    backend: Backend,
+    subject: str,
+    *,
+    to: str,
+    state: Callable[[Any], Any] | None,
+) -> Record:
+    """Move a workflow to another version, and give its new record; `Violated` where it cannot.
+
+    A turn that is committed in between wins, and the record that it left is moved.
+    """
+    for _ in range(RACES_MAX):
+        record = await remembered(backend, subject)
+        moved = move(system, record, to=to, state=state)
+        if not isinstance(moved, Record):
+            raise Violated(moved)
+        if moved is record:
+            return record
+        match await backend.amend(moved, record.revision):
+            case Committed():
+                return moved
+            case Conflict():
+                continue
+    lost = f"the workflow took a turn {RACES_MAX} times while it should have been moved"
+    raise Violated(TransactionViolation(lost, cause="conflict"))
 
 
 async def grown(backend: Backend, subject: str) -> Tree:

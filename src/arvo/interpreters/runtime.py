@@ -19,7 +19,7 @@ from arvo.engine.tree import Tree
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.connect import connect
-from arvo.interpreters.control import cancellation, grown, remembered
+from arvo.interpreters.control import cancellation, grown, migrated, remembered
 from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable, Unanswered
 from arvo.interpreters.request import Request, answer_subject
 from arvo.interpreters.stats import Stats
@@ -213,6 +213,16 @@ class Runtime:
         as it is.
         """
         await self.send(cancellation(self.system, subject, reason))
+
+    async def migrate(
+        self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None
+    ) -> Record:
+        """Move a workflow that is under way to another version (see `arvo.migrate`).
+
+        It acts between two turns: one that is in hand meanwhile is taken again on what it then
+        finds. Gives the record as it is now; raises `Violated` where it cannot move.
+        """
+        return await migrated(self.system, self._backend, subject, to=to, state=state)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the events that nobody could take, oldest first."""
