@@ -41,10 +41,14 @@ from arvo.core.violation import (
     Violation,
 )
 from arvo.engine.decide import decide
+from arvo.engine.migrate import migrate
+from arvo.engine.migration import Migration, migrate_all
+from arvo.engine.query import query
 from arvo.engine.run import run
 from arvo.engine.step import step
 from arvo.engine.system import System
 from arvo.engine.trace import Trace
+from arvo.engine.tree import Tree, tree
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.flow import FlowHandler, flow, flows
@@ -108,6 +112,7 @@ __all__ = [
     "Managed",
     "ManagedId",
     "MemoryBackend",
+    "Migration",
     "OrchestratorContract",
     "Pattern",
     "Payload",
@@ -130,6 +135,7 @@ __all__ = [
     "SystemFault",
     "Trace",
     "TransactionViolation",
+    "Tree",
     "Turn",
     "Unanswered",
     "Undo",
@@ -151,12 +157,16 @@ __all__ = [
     "flow",
     "flows",
     "gather",
+    "migrate",
+    "migrate_all",
+    "query",
     "race",
     "run",
     "sleep",
     "stamping",
     "step",
     "sub",
+    "tree",
     "undo_by",
     "wait_for",
 ]

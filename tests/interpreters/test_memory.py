@@ -238,3 +238,22 @@ def test_a_dead_letter_is_taken_out_once() -> None:
         return [await backend.unbury("l", [post(0)]), await backend.unbury("l", [post(0)])]
 
     assert within(go()) == [True, False]
+
+
+def test_a_record_is_amended_only_as_it_was_read() -> None:
+    """A turn that was decided on the record before is refused, and so is a second amendment."""
+
+    async def go() -> list[object]:
+        backend = MemoryBackend()
+        begun = committed(shop, placing())
+        assert begun.record is not None
+        await backend.send(turn(1))
+        await backend.commit(await backend.receive(ORDER), begun, [], [])
+        amended = attrs.evolve(begun.record, version="2.0.0", revision=2)
+        applied: list[object] = [await backend.amend(amended, 1) for _ in range(2)]
+        await backend.send(turn(2))
+        late = attrs.evolve(begun, event=placing("i2"), expected=1)
+        applied.append(await backend.commit(await backend.receive(ORDER), late, [], []))
+        return [*applied, await backend.load(begun.record.subject) == amended]
+
+    assert within(go()) == [Committed(), Conflict(2), Conflict(2), True]

@@ -1,7 +1,7 @@
 """What a type checker knows of handlers, effects and workflows; checked, never run."""
 
 from datetime import timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
 from attrs import frozen
 from returns.pipeline import flow
@@ -18,12 +18,14 @@ from arvo import (
     EventHandler,
     Fail,
     Persist,
+    Record,
     Resumable,
     Retry,
     System,
     Turn,
     Version,
     call,
+    query,
 )
 from tests.typing.contracts import (
     CardCharged,
@@ -124,6 +126,13 @@ def careful(turn: Turn[OrderState | None]) -> Commands:
 fulfilment = Resumable(order, {"1.0.0": fulfil}, services=[charge["1.0.0"]], state=OrderState)
 assert_type(fulfilment, Resumable[OrderState])
 Resumable(order, {"1.0.0": careful}, state=OrderState)
+
+
+def looks(record: Record) -> None:
+    assert_type(query(fulfilment, record), OrderState | None)
+    assert_type(query(System([fulfilment]), record), Any)
+
+
 System([payments, both, fulfilment])
 
 Resumable(order, {"1.0.0": fulfil}, state=User)  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

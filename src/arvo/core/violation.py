@@ -65,8 +65,8 @@ class TransactionViolation:
     """A store or broker could not keep its part (reference F108): waiting may help.
 
     *cause*: `conflict` another worker was first and stayed so; `read`, `write`, `lock` that
-    operation failed; `subject` the store cannot hold this subject; `early` a timer was delivered
-    before its time.
+    operation failed; `subject` the store cannot hold this subject; `early` an event came before its
+    time: a timer before it was due, a cancellation before what begins its workflow.
     """
 
     kind: ClassVar[Literal["Transaction"]] = "Transaction"

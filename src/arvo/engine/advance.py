@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from arvo.core.event import Event
-from arvo.core.issue import Issues
-from arvo.core.violation import ExecutionViolation, Violation
+from arvo.core.violation import Violated, Violation
 from arvo.engine.admit import Admitted, admit_turn
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.effect import Perform
@@ -43,11 +42,10 @@ def _resume(
 
 def _turn(handler: Resumable[Any], moment: Moment, awaited: Awaited) -> Turn[Any] | Violation:
     event, record = moment.event, moment.record
-    state: Any = None if record is None else record.state
-    if state is not None and handler.state is not None:
-        state = handler.state.read(state, "state")
-        if isinstance(state, Issues):
-            return ExecutionViolation(f"what {handler.source} remembers does not fit", state)
+    try:
+        state = None if record is None else handler.query(record)
+    except Violated as violated:
+        return violated.violation
     begins = event.type == handler.source
     answers = bool(answering(handler.services, event.type))
     replies = []

@@ -1,6 +1,6 @@
 """Draft: an event that lacks only what the step gives it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
 from attrs import evolve, frozen
@@ -11,16 +11,16 @@ from arvo.core.event import Event
 from arvo.core.fault import FAULT, SystemFault, sendable
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.identity import GivenId
-from arvo.core.issue import Issue
 from arvo.core.payload import Payload
 from arvo.core.record import Record
 from arvo.core.subject import Subject
 from arvo.core.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
-from arvo.core.violation import ContractViolation, ExecutionViolation, Violated, Violation
+from arvo.core.violation import ExecutionViolation, Violated, Violation
 from arvo.engine.admit import Admitted
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.moment import Moment
+from arvo.handlers.naming import named
 from arvo.handlers.services import asked
 
 
@@ -67,7 +67,7 @@ class Draft:
 def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> Draft | Violation:
     """Draft what a handler of single events answers (F094)."""
     event, contract = admitted.event, admitted.contract
-    name = _type_of(emit, contract.types_of(emit.payload), contract.emitted, contract.dataschema)
+    name = named(emit, contract.types_of(emit.payload), contract.emitted, contract.dataschema)
     if not isinstance(name, str):
         return name
     return Draft(
@@ -95,7 +95,7 @@ def request_draft(handler: WorkflowHandler, moment: Moment, emit: Emit) -> Draft
     fitting = tuple(
         service.type for service in services if service.accepted.type is type(emit.payload)
     )
-    name = _type_of(emit, fitting, accepted, f"{handler.source} (to complete, return Complete)")
+    name = named(emit, fitting, accepted, f"{handler.source} (to complete, return Complete)")
     if not isinstance(name, str):
         return name
     service = asked(services, name)
@@ -196,28 +196,3 @@ def told(fail: Fail) -> SystemFault:
     # Anything but a text is refused by the payload, which names its type.
     message: Any = sendable(reason) if isinstance(reason, str) else reason
     return SystemFault(errorName=fail.name, errorMessage=message, errorStack=fail.stack)
-
-
-def _type_of(
-    emit: Emit, fitting: tuple[str, ...], known: Mapping[str, object], whose: str
-) -> str | Violation:
-    """Find the event type that a payload is meant as."""
-    if emit.type is not None:
-        if emit.type in tuple(known):
-            return emit.type
-        issue = Issue("type", _listed(known), repr(emit.type))
-        return ContractViolation(f"no such event is named by {whose}", issue)
-    match fitting:
-        case (only,):
-            return only
-        case ():
-            issue = Issue("payload", f"that of {_listed(known)}", type(emit.payload).__name__)
-            return ContractViolation(f"no event with such a payload is named by {whose}", issue)
-        case several:
-            issue = Issue("type", _listed(several), "nothing")
-            return ContractViolation(f"several events of {whose} have this payload", issue)
-
-
-def _listed(types: Iterable[str]) -> str:
-    listed = sorted(types)
-    return f"one of {', '.join(listed)}" if listed else "no event at all"

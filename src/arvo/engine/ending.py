@@ -1,50 +1,53 @@
-"""Ending: what is sent when a workflow fails or is cancelled: undos, cancellations, the news."""
+"""Ending: what is sent when a workflow, or a child of it, ends before its time."""
 
 from collections.abc import Iterator
-from typing import Any, Final
 
 from arvo.core.cancellation import CANCELLATION, CANCELLED, Cancellation, cancel_type
-from arvo.core.command import Emit, Fail
+from arvo.core.command import Fail
 from arvo.core.domain import Domain
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issues
 from arvo.core.record import ChildRun, Record
 from arvo.core.subject import Subject
 from arvo.core.version import WILDCARD, Dataschema
-from arvo.core.violation import ContractViolation, Violated, Violation
-from arvo.engine.draft import Draft, fault_draft, request_draft
+from arvo.core.violation import Violated, Violation
+from arvo.engine.draft import Draft, fault_draft
 from arvo.engine.system import WorkflowHandler
-from arvo.handlers.moment import Moment
-
-# What an undo keeps of its `Emit`, beside payload and type.
-_KEPT: Final = ("to", "domain", "redirectto", "accesscontrol", "executionunits", "extensions")
-
-
-def undo_of(handler: WorkflowHandler, moment: Moment, emit: Emit) -> FrozenDict | Violation:
-    """Write an undo as JSON, or say why it could not be sent: better now than when it is due."""
-    drafted = request_draft(handler, moment, emit)
-    if not isinstance(drafted, Draft):
-        return drafted
-    data = drafted.payload.write(emit.payload)
-    if isinstance(data, Issues):
-        return ContractViolation(f"{drafted.type} does not take this undo", data)
-    kept = {name: getattr(emit, name) for name in _KEPT if getattr(emit, name)}
-    if "domain" in kept:
-        kept["domain"] = list(kept["domain"])
-    return FrozenDict({"type": drafted.type, "data": data, **kept})
+from arvo.engine.undo import undo_drafts
+from arvo.engine.wanted import Wanted
+from arvo.handlers.moment import Advanced, Moment
 
 
-def undo_drafts(
-    handler: WorkflowHandler, moment: Moment, undos: tuple[FrozenDict, ...]
+def ending(
+    handler: WorkflowHandler,
+    moment: Moment,
+    current: Record,
+    found: Wanted,
+    advanced: Advanced,
 ) -> tuple[Draft, ...] | Violation:
-    """Draft the undos that are due, last first."""
+    """Draft what is sent because the workflow, or a child that nobody waits for, ends here."""
     drafts: list[Draft] = []
-    for undo in reversed(undos):
-        kept: dict[str, Any] = {name: undo[name] for name in _KEPT if name in undo}
-        drafted = request_draft(handler, moment, Emit(undo["data"], type=undo["type"], **kept))
+    fail = found.failed
+    if found.status in ("failed", "cancelled"):
+        undone = undo_drafts(handler, moment, found.undos)
+        if not isinstance(undone, tuple):
+            return undone
+        drafts += undone
+    doomed = [current.children[id_] for id_ in advanced.abandoned if id_ in current.children]
+    reason = f"{handler.source} waits for it no more"
+    cancellation = moment.event.data
+    if isinstance(cancellation, Cancellation):
+        doomed, reason = list(open_children(current)), cancellation.reason
+        if cancellation.by is not None and cancellation.by == current.parent:
+            # The parent has ended, or goes another way: no news to it, not even of a failure.
+            fail = None
+        elif found.status == "cancelled":
+            fail = cancelled_fail(cancellation)
+    for child in doomed:
+        drafted = cancel_draft(moment, child, reason)
         if not isinstance(drafted, Draft):
             return drafted
         drafts.append(drafted)
+    if fail is not None:
+        drafts.append(fail_draft(handler, moment, current, fail))
     return tuple(drafts)
 
 

@@ -22,6 +22,7 @@ from arvo.core.command import (
 from arvo.core.commit import Alarm, Commit, Outcome
 from arvo.core.due import Due, Timer
 from arvo.core.event import Event
+from arvo.core.fault import SystemFault
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue
 from arvo.core.record import ChildRun, Record, Status
@@ -30,15 +31,10 @@ from arvo.core.violation import ExecutionViolation, Violation
 from arvo.engine.admit import Admitted
 from arvo.engine.advance import Awaited
 from arvo.engine.draft import Draft, answer_draft, fault_draft
-from arvo.engine.ending import (
-    cancel_draft,
-    cancelled_fail,
-    fail_draft,
-    open_children,
-    undo_drafts,
-)
+from arvo.engine.ending import ending
 from arvo.engine.press import Press, pressed
 from arvo.engine.system import WorkflowHandler
+from arvo.engine.undo import press_of
 from arvo.engine.wanted import Wanted, wanted
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.moment import Advanced, Moment
@@ -103,54 +99,14 @@ def seal_turn(
         return found
     if isinstance(event.data, Cancellation) and found.status == "active":
         found.status = "cancelled"
-    ending = _ending(handler, moment, current, found, advanced)
-    if not isinstance(ending, tuple):
-        return ending
-    press = Press(
-        handler.source,
-        event,
-        handler.contract.domain,
-        current.parent,
-        handler.executionunits,
-        moment.now,
-    )
-    events = pressed(press, (*found.drafts, *ending))
+    ended = ending(handler, moment, current, found, advanced)
+    if not isinstance(ended, tuple):
+        return ended
+    press = press_of(handler, moment, current)
+    events = pressed(press, (*found.drafts, *ended))
     if not isinstance(events, tuple):
         return events
     return _sealed(handler, moment, current, awaited, advanced, found, press, events)
-
-
-def _ending(
-    handler: WorkflowHandler,
-    moment: Moment,
-    current: Record,
-    found: Wanted,
-    advanced: Advanced,
-) -> tuple[Draft, ...] | Violation:
-    """Draft what is sent because the workflow, or a child that nobody waits for, ends here."""
-    drafts: list[Draft] = []
-    fail = found.failed
-    if found.status in ("failed", "cancelled"):
-        undone = undo_drafts(handler, moment, found.undos)
-        if not isinstance(undone, tuple):
-            return undone
-        drafts += undone
-    doomed = [current.children[id_] for id_ in advanced.abandoned if id_ in current.children]
-    reason = f"{handler.source} waits for it no more"
-    cancellation = moment.event.data
-    if isinstance(cancellation, Cancellation):
-        doomed, reason = list(open_children(current)), cancellation.reason
-        # A parent that cancels its child has ended, or goes another way: no news to it.
-        if found.status == "cancelled" and (cancellation.by or "") != current.parent:
-            fail = cancelled_fail(cancellation)
-    for child in doomed:
-        drafted = cancel_draft(moment, child, reason)
-        if not isinstance(drafted, Draft):
-            return drafted
-        drafts.append(drafted)
-    if fail is not None:
-        drafts.append(fail_draft(handler, moment, current, fail))
-    return tuple(drafts)
 
 
 def _sealed(
@@ -249,7 +205,7 @@ def _children(
     children = {**current.children, **begun}
     over = len(children) - CHILDREN_KEPT_MAX
     if over > 0:
-        done = [id_ for id_ in children if (id_ not in begun and id_ not in awaits) or awaits[id_]]
+        done = [id_ for id_ in children if id_ not in begun and awaits.get(id_) != ()]
         for id_ in done[:over]:
             del children[id_]
     return FrozenDict(children)
@@ -290,12 +246,14 @@ def _awaiting(
     The reference starts anew whenever a turn emits, and so loses the replies that are still to come
     (B07). Here a request stays until it is answered, or nobody waits for it any more.
     """
-    if not events and not abandoned:
+    # Nobody answers a cancellation or a system error.
+    asked = [each.id for each in events if not isinstance(each.data, Cancellation | SystemFault)]
+    if not asked and not abandoned:
         return awaited
     unanswered = {
         id_: replies for id_, replies in awaited.items() if not replies and id_ not in abandoned
     }
-    return FrozenDict({**unanswered, **{event.id: () for event in events}})
+    return FrozenDict({**unanswered, **dict.fromkeys(asked, ())})
 
 
 def _not_for_handlers(

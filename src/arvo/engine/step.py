@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from returns.result import Failure, Result, Success
 
+from arvo.core.cancellation import cancel_type
 from arvo.core.command import Log
 from arvo.core.commit import Commit, Outcome
 from arvo.core.due import Due, due_type
@@ -150,6 +151,10 @@ def _gate(
     if record is None:
         if begins:
             return None
+        if event.type == cancel_type(handler.source):
+            # It may have overtaken the event that begins the workflow, which would then run on.
+            issue = Issue("subject", "a workflow that has begun", f"that of event {event.id!r}")
+            return TransactionViolation("a cancellation came too early", "early", issue)
         return _unchanged(handler, event, None, "stray", "no such workflow has begun")
     if _was_seen(record, event, begins=begins):
         return _unchanged(handler, event, record, "seen", "the workflow has consumed it before")
@@ -163,8 +168,10 @@ def _gate(
 
 
 def _expected(handler: WorkflowHandler, event: Event[Any], record: Record) -> bool:
-    """Tell what comes to a failed workflow and is nobody's loss: a timer, the answer to an undo."""
-    if event.type == due_type(handler.source):
+    """Tell what comes to a failed workflow and is nobody's loss: a timer, a cancellation (it has
+    undone what it did already), the answer to an undo.
+    """
+    if event.type in (due_type(handler.source), cancel_type(handler.source)):
         return True
     answers = event.parentid in record.produced
     return answers and not (event.type.startswith("sys.") and event.type.endswith(".error"))

@@ -26,8 +26,8 @@ from arvo.core.payload import Payload
 from arvo.core.record import Record, Status
 from arvo.core.violation import ExecutionViolation, Violation
 from arvo.engine.draft import Draft, completion_draft, request_draft, told
-from arvo.engine.ending import undo_of
 from arvo.engine.system import WorkflowHandler
+from arvo.engine.undo import undo_of
 from arvo.handlers.moment import Moment
 from arvo.handlers.resumable import Resumable
 
@@ -117,7 +117,7 @@ def _take(  # noqa: C901 - one branch for each command
             found.timers.pop(name, None)
             found.timers[name] = None
         case Undo(emit=emit):
-            undo = undo_of(handler, moment, emit)
+            undo = undo_of(handler, moment, current, emit)
             if not isinstance(undo, FrozenDict):
                 return undo
             found.undos = (*found.undos, undo)

@@ -32,8 +32,8 @@ FUNCTIONS_MAX: Final = 1_000
 def said(wish: Waiting | Tell) -> str:
     """Say a wish in one line, the same in every process, so that a replay can compare.
 
-    >>> said(Nap(span=timedelta(days=1)))
-    'sleep 1 day, 0:00:00'
+    >>> said(Listen((int,)))
+    'wait for int'
     """
     match wish:
         case Request(emit=emit):

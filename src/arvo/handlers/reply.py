@@ -27,6 +27,7 @@ from arvo.core.violation import (
     Violated,
     Violation,
 )
+from arvo.handlers.composed import begun
 from arvo.handlers.effect import Effects, Perform, Performed
 
 # What a handler may return; a `Result` of these as well.
@@ -53,14 +54,14 @@ def reply(
     *stack* where asked for; `Violated` becomes its violation.
     """
     try:
-        returned = function(argument)
+        returned = begun(function, argument, stack=stack)
         if isinstance(returned, Generator):
             returned = _played(returned, performed)
             if isinstance(returned, Perform):
                 return returned
-        return _commands(returned)
+        return commands_of(returned)
     except Violated as violated:
-        return _violation(violated.violation, "raise")
+        return violation_of(violated.violation, "raise")
     except Exception as error:  # noqa: BLE001 - tier 2 is defined as whatever escapes (F097)
         return (Fail.of(error, stack=stack),)
 
@@ -88,7 +89,7 @@ def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed])
     except StopIteration as stop:
         return stop.value
     finally:
-        _closed(generator)
+        closed(generator)
 
 
 def _unlike(wanted: Perform[Any], before: Perform[Any]) -> str:
@@ -98,7 +99,7 @@ def _unlike(wanted: Perform[Any], before: Perform[Any]) -> str:
     return "another object of that name (define the function outside the handler)"
 
 
-def _closed(generator: Generator[Any, Any, Any]) -> None:
+def closed(generator: Generator[Any, Any, Any]) -> None:
     """End a run that has told what it wants.
 
     A `finally` of the handler's own runs as well then, too early: what it raises says nothing, and
@@ -121,7 +122,8 @@ def _perform(wanted: object) -> Perform[Any]:
     raise Violated(ExecutionViolation("the handler yields what nobody can perform", issue))
 
 
-def _commands(returned: object) -> tuple[Command, ...]:
+def commands_of(returned: object) -> tuple[Command, ...]:
+    """Take what a function returned as commands; raises `Violated` where it is none."""
     if isinstance(returned, _COMMANDS):
         return (_checked(returned, "return"),)
     match returned:
@@ -157,7 +159,7 @@ def _each(returned: Iterable[object]) -> tuple[Command, ...]:
 def _checked(command: Command, path: str) -> Command:
     """Refuse what types would have: a handler need not have met mypy."""
     if isinstance(command, Violate):
-        return Violate(_violation(command.violation, path))
+        return Violate(violation_of(command.violation, path))
     if isinstance(command, Log) and not _is_said(command.level, command.message):
         said = _shown((command.level, command.message))
         issue = Issue(path, f"a text, at one of {', '.join(_LEVELS)}", said)
@@ -165,14 +167,15 @@ def _checked(command: Command, path: str) -> Command:
     return command
 
 
-def _violation(given: object, path: str) -> Violation:
+def violation_of(given: object, path: str) -> Violation:
+    """Take what was raised or returned at *path* as a violation, or say that it is none."""
     match given:
         case (
             ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
         ):
             return given
         case Violated(violation=violation):
-            return _violation(violation, path)
+            return violation_of(violation, path)
         case _:
             issue = Issue(path, "a violation", _shown(given))
             return ExecutionViolation("the handler violates by no violation", issue)
@@ -187,12 +190,12 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
     if is_successful(result):
-        return _commands(result.unwrap())
+        return commands_of(result.unwrap())
     match result.failure():
         case Fail() | Violate() as command:
             return (_checked(command, "return"),)
         case Violated(violation=violation):
-            return (Violate(_violation(violation, "return")),)
+            return (Violate(violation_of(violation, "return")),)
         case (
             ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
         ) as violation:

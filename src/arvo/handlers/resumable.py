@@ -1,7 +1,7 @@
 """Resumable: a workflow written as a function of what happened and what it remembers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeAlias, TypeVar, final
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
 
 from attrs import field, frozen
 
@@ -9,12 +9,12 @@ from arvo.core.domain import DomainRule
 from arvo.core.event import Event
 from arvo.core.fields import PayloadError
 from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, short
+from arvo.core.issue import Issue, Issues, short
 from arvo.core.payload import Payload
 from arvo.core.record import Record
 from arvo.core.shapes import OrchestratorContract
 from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.event_handler import CONTEXT, as_rules, check_versions
 from arvo.handlers.reply import Reply
 from arvo.handlers.services import check_services, check_signals
@@ -125,6 +125,20 @@ class Resumable(Generic[S]):
     def signals_of(self, version: str) -> tuple[VersionedContract[Any], ...]:  # noqa: ARG002
         """The contracts whose events may come to a version of it: the same for all."""
         return self.signals
+
+    def query(self, record: Record) -> S | None:
+        """Say what is remembered of a run, as its class; None before it has persisted anything.
+
+        Raises `Violated`, which names each field, where it does not fit the class.
+        """
+        if record.state is None or self.state is None:
+            # Without a class the state is any JSON: the author said no more of it.
+            return cast("S | None", record.state)
+        state = self.state.read(record.state, "state")
+        if isinstance(state, Issues):
+            message = f"what {self.source} remembers does not fit"
+            raise Violated(ExecutionViolation(message, state))
+        return state
 
 
 def _state_of(contract: OrchestratorContract[Any, Any], state: type[S]) -> Payload[S]:

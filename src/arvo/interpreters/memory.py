@@ -114,11 +114,9 @@ class MemoryBackend:
             self._settle(delivery)
             return Seen()
         if commit.record is not None:
-            before = self._records.get(commit.record.subject)
-            revision = 0 if before is None else before.revision
-            if revision != commit.expected:
-                return Conflict(revision)
-            self._remember(commit.record)
+            applied = self._replace(commit.record, commit.expected)
+            if isinstance(applied, Conflict):
+                return applied
         self._seen[identity] = None
         _keep_newest(self._seen, SEEN_MAX)
         for post in posts:
@@ -137,6 +135,10 @@ class MemoryBackend:
             self._watch()
         self._settle(delivery)
         return Committed()
+
+    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
+        """Replace a record that nobody has changed since it was read."""
+        return self._replace(record, expected)
 
     async def done(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
@@ -283,12 +285,17 @@ class MemoryBackend:
                     waiter.set_result(None)
             self._resting.clear()
 
-    def _remember(self, record: Record) -> None:
+    def _replace(self, record: Record, expected: int) -> Committed | Conflict:
+        before = self._records.get(record.subject)
+        revision = 0 if before is None else before.revision
+        if revision != expected:
+            return Conflict(revision)
         self._records[record.subject] = record
         if record.status in ("done", "cancelled"):
             self._finished.append(record.subject)
             if len(self._finished) > FINISHED_MAX:
                 self._records.pop(self._finished.popleft(), None)
+        return Committed()
 
     def _keep(self, letter: DeadLetter) -> None:
         self._letters[letter.id] = letter

@@ -160,6 +160,14 @@ class Backend(Protocol):
         """
         ...
 
+    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
+        """Replace a record outside of any delivery: a compare and set, and nothing else changes.
+
+        Refused as `Conflict` where the store's revision is not *expected*. The record has a higher
+        one, so a step that was decided on the old record is refused in its turn.
+        """
+        ...
+
     async def done(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours: it went out."""
         ...

@@ -6,19 +6,22 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.record import Record
-from arvo.core.versioned import PARENT_SUBJECT
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.engine.query import query
 from arvo.engine.route import Home, Inside, Nowhere, Outside, askers, route
 from arvo.engine.system import System
+from arvo.engine.tree import Tree
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.connect import connect
+from arvo.interpreters.control import cancellation, grown, migrated, remembered
 from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable, Unanswered
+from arvo.interpreters.request import Request, answer_subject
 from arvo.interpreters.stats import Stats
 from arvo.interpreters.worker import Listener, Worker
 
@@ -54,7 +57,7 @@ class Runtime:
         self._lanes = {
             lane: _prefetch_of(lane, prefetch) for lane in (*system.addresses, OUTSIDE, HOME)
         }
-        self._requests: dict[tuple[str, str], _Request] = {}
+        self._requests: dict[tuple[str, str], Request] = {}
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._stats = Stats()
         self._worker = Worker(
@@ -133,11 +136,11 @@ class Runtime:
         comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
         how far it came, after *timeout* seconds; the work goes on all the same.
         """
-        key = event.id, _answer_subject(event)
+        key = event.id, answer_subject(event)
         if key in self._requests:
             issue = Issue("id", "an id that nobody waits for yet", repr(event.id))
             raise Violated(ExecutionViolation("this event is being requested already", issue))
-        request = _Request(event, asyncio.get_running_loop().create_future())
+        request = Request(event, asyncio.get_running_loop().create_future())
         self._requests[key] = request
         try:
             async with asyncio.timeout(timeout):
@@ -191,6 +194,36 @@ class Runtime:
         """Give what is remembered of a workflow."""
         return await self._backend.load(subject)
 
+    async def query(self, subject: str) -> Any:
+        """Say what a workflow remembers, in the form that its handler gives it (see `arvo.query`).
+
+        Raises `Violated` where nothing is remembered of it, or what is does not fit any more.
+        """
+        return query(self.system, await remembered(self._backend, subject))
+
+    async def tree(self, subject: str) -> Tree:
+        """Give the whole tree of workflows that one belongs to (see `arvo.tree`)."""
+        return await grown(self._backend, subject)
+
+    async def cancel(self, subject: str, reason: str) -> None:
+        """Cancel a workflow: its last turn, in which it undoes what it did, and cancels its
+        children. Whoever began it is told by a system error named `Cancelled`.
+
+        Raises `Violated` where *subject* names no workflow of this system; one that has ended stays
+        as it is.
+        """
+        await self.send(cancellation(self.system, subject, reason))
+
+    async def migrate(
+        self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None
+    ) -> Record:
+        """Move a workflow that is under way to another version (see `arvo.migrate`).
+
+        It acts between two turns: one that is in hand meanwhile is taken again on what it then
+        finds. Gives the record as it is now; raises `Violated` where it cannot move.
+        """
+        return await migrated(self.system, self._backend, subject, to=to, state=state)
+
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the events that nobody could take, oldest first."""
         return await self._backend.dead_letters()
@@ -234,13 +267,13 @@ class Runtime:
             request.settle(event)
 
     def _refused(self, event: Event[Any], why: Exception) -> None:
-        request = self._requests.get((event.id, _answer_subject(event)))
+        request = self._requests.get((event.id, answer_subject(event)))
         if request is not None and request.event.source == event.source:
             request.settle(why)
 
     def _seen(self, event: Event[Any]) -> None:
         """Tell a request of what was consumed before; a mere redelivery is no news to it."""
-        request = self._requests.get((event.id, _answer_subject(event)))
+        request = self._requests.get((event.id, answer_subject(event)))
         if request is not None and request.event is event:
             request.settle(Unanswered(f"event {event.id!r} was consumed before"))
 
@@ -259,30 +292,6 @@ class Runtime:
             return f"{said}; nothing is remembered of its subject"
         open_ = [id_ for id_, replies in record.awaited.items() if not replies]
         return f"{said}; its workflow is {record.status} and waits for answers to {open_}"
-
-
-@final
-@frozen
-class _Request:
-    """An event that somebody waits for the answer to."""
-
-    event: Event[Any]
-    answer: "asyncio.Future[Event[Any]]"
-
-    def settle(self, outcome: Event[Any] | Exception) -> None:
-        """Give whoever waits the answer, or the reason why there is none; the first one counts."""
-        if self.answer.done():
-            return
-        if isinstance(outcome, Exception):
-            self.answer.set_exception(outcome)
-        else:
-            self.answer.set_result(outcome)
-
-
-def _answer_subject(event: Event[Any]) -> str:
-    """Name the subject of an event's answer: its parent's, where it begins a child (F127)."""
-    parent = event.raw.get(PARENT_SUBJECT)
-    return parent if isinstance(parent, str) else event.subject
 
 
 def _prefetch_of(lane: str, wanted: int | Mapping[str, int]) -> int:

@@ -12,6 +12,7 @@ from attrs import define, evolve, field
 
 from arvo.core.command import Log
 from arvo.core.commit import Commit
+from arvo.core.due import due_type
 from arvo.core.event import Event
 from arvo.core.violation import (
     ConfigViolation,
@@ -50,6 +51,8 @@ Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
 
 # Lost races in a row before a delivery is handed back: whoever has the newest record wins sooner.
 CONFLICTS_MAX: Final = 10
+# A clock that was set back may be set forward again: a timer that came early looks this often.
+EARLY_SECONDS_MAX: Final = 30.0
 
 
 @final
@@ -208,11 +211,27 @@ class Worker:
         self.stats.left += 1
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
+        early = self._early(delivery, violation)
+        if early is not None:
+            # Only time is missing, however often a clock is set back: never buried for that.
+            await self.backend.again(delivery, early)
+            self.stats.retried += 1
+            return
         if isinstance(violation, TransactionViolation) and delivery.attempt < self.retry.attempts:
             await self._later(delivery, str(violation))
             return
         await self._bury(delivery, f"{type(violation).__name__}: {violation}", violation)
         self.refused(delivery.post.event, Violated(violation))
+
+    def _early(self, delivery: Delivery, violation: Violation) -> float | None:
+        """Say how many seconds a timer still has to wait, where it was handed out too early."""
+        event, to = delivery.post.event, delivery.post.to
+        if not isinstance(violation, TransactionViolation) or violation.cause != "early":
+            return None
+        if not isinstance(to, Inside) or event.type != due_type(to.address):
+            return None
+        left = (datetime.fromisoformat(event.raw["at"]) - self.now()).total_seconds()
+        return min(max(left, 0.001), EARLY_SECONDS_MAX)
 
     async def _later(self, delivery: Delivery, reason: str) -> None:
         """Hand a delivery back, to be tried again by the retry policy or buried."""

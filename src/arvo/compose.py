@@ -1,0 +1,18 @@
+"""Compose: a small algebra of handlers' functions, and of handlers."""
+
+from arvo.handlers.compose import choose, identity, map_in, map_out, recover, sequence
+from arvo.handlers.fuse import fuse
+from arvo.handlers.wrap import annotate, authorise, guard
+
+__all__ = [
+    "annotate",
+    "authorise",
+    "choose",
+    "fuse",
+    "guard",
+    "identity",
+    "map_in",
+    "map_out",
+    "recover",
+    "sequence",
+]

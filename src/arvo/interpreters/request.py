@@ -1,0 +1,33 @@
+"""Request: an event that somebody waits for the answer to."""
+
+import asyncio
+from typing import Any, final
+
+from attrs import frozen
+
+from arvo.core.event import Event
+from arvo.core.versioned import PARENT_SUBJECT
+
+
+@final
+@frozen
+class Request:
+    """An event that somebody waits for the answer to."""
+
+    event: Event[Any]
+    answer: "asyncio.Future[Event[Any]]"
+
+    def settle(self, outcome: Event[Any] | Exception) -> None:
+        """Give whoever waits the answer, or the reason why there is none; the first one counts."""
+        if self.answer.done():
+            return
+        if isinstance(outcome, Exception):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
+
+
+def answer_subject(event: Event[Any]) -> str:
+    """Name the subject of an event's answer: its parent's, where it begins a child (F127)."""
+    parent = event.raw.get(PARENT_SUBJECT)
+    return parent if isinstance(parent, str) else event.subject

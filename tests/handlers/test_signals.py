@@ -1,0 +1,213 @@
+"""Signals: events from outside into a running workflow, by contract."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from arvo import (
+    Commands,
+    Complete,
+    ConfigViolation,
+    Contract,
+    ContractViolation,
+    Due,
+    Emit,
+    Event,
+    Persist,
+    Record,
+    Resumable,
+    Runtime,
+    Schedule,
+    System,
+    Turn,
+    Version,
+    Violated,
+    run,
+)
+from tests.shop import (
+    SERVICES,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    charge,
+    order,
+    placing,
+)
+
+
+@frozen
+class Approve:
+    by: str
+
+
+approve = Contract(
+    uri="#/contracts/order/approve",
+    type="com.order.approve",
+    versions={
+        "1.0.0": Version(accepts=Approve, emits={}),
+        "2.0.0": Version(accepts=Approve, emits={}),
+    },
+)
+
+
+def approved(turn: Turn[Any]) -> Commands:
+    """Wait for two approvals, at most an hour."""
+    match turn.event.data:
+        case PlaceOrder():
+            return Persist([]), Schedule("patience", after=3600)
+        case Approve(by=by):
+            names = [*turn.state, by]
+            if len(names) == 2:
+                return Persist(names), Complete(OrderFulfilled(" and ".join(names)))
+            return Persist(names)
+        case Due():
+            return Complete(OrderFulfilled("nobody"))
+        case other:
+            raise AssertionError(other)
+
+
+waits = Resumable(order, {"1.0.0": approved}, services=SERVICES, signals=[approve["1.0.0"]])
+system = System([waits])
+
+
+def signal(by: str, time: str = "2026-01-02T03:05:00Z", **envelope: Any) -> Event[Any]:
+    said = {"subject": placing().subject, "to": waits.source, "id": by, **envelope}
+    event: Event[Any] = approve["1.0.0"].accepts(
+        Approve(by), source="com.shop.desk", time=time, **said
+    )
+    return event
+
+
+def test_signals_come_at_their_own_time() -> None:
+    """In a run as for real: each is a turn, with the payload of its class."""
+    trace = run(system, placing(), signal("ann", "2026-01-02T03:20:00Z"), signal("bob"))
+
+    assert trace.answer is not None
+    assert trace.answer.data == OrderFulfilled("bob and ann")
+    assert trace.now.isoformat() == "2026-01-02T03:20:00+00:00"
+
+
+def test_a_signal_that_comes_after_the_timer_is_late() -> None:
+    """The workflow has ended; its sender can tell by the outcome."""
+    trace = run(system, placing(), signal("ann"), signal("bob", "2026-01-02T05:00:00Z"))
+
+    assert trace.answer is not None
+    assert trace.answer.data == OrderFulfilled("nobody")
+    assert [commit.outcome for commit in trace.commits][-1] == "late"
+
+
+def test_a_signal_is_no_reply() -> None:
+    """Nobody asked for it."""
+    seen: list[Turn[Any]] = []
+    other = Resumable(order, {"1.0.0": seen.append}, signals=[approve["1.0.0"]])
+
+    run(System([other]), placing(), signal("ann"))
+
+    assert [(turn.input is None, turn.service, turn.collected) for turn in seen] == [
+        (False, None, {}),
+        (True, None, {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "said"),
+    [
+        (
+            approve["2.0.0"].accepts(
+                Approve("ann"), source="com.shop.desk", subject=placing().subject, to=waits.source
+            ),
+            ContractViolation,
+            "dataschema: expected #/contracts/order/approve/1.0.0, got",
+        ),
+        (
+            Event.from_dict({**signal("ann").to_dict(), "data": {"by": 5}}),
+            ContractViolation,
+            "data.by: expected a string",
+        ),
+        (
+            charge["1.0.0"].accepts(
+                ChargeCard("o1", 1.0),
+                source="com.shop.desk",
+                subject=placing().subject,
+                to=waits.source,
+            ),
+            ConfigViolation,
+            "type: expected an answer of a service",
+        ),
+    ],
+    ids=["another version", "payload", "no signal"],
+)
+def test_what_is_no_signal_of_the_workflow_is_refused(
+    event: Event[Any], kind: type, said: str
+) -> None:
+    """A workflow hears only what its handler names."""
+    begun = run(system, placing(), until=None, steps_max=1)
+
+    trace = run(system, event, records=begun.records, steps_max=1)
+
+    assert type(trace.violations[0]) is kind
+    assert said in str(trace.violations[0])
+
+
+@pytest.mark.parametrize(
+    ("signals", "said"),
+    [
+        ([approve], "signals[0]: expected one version of a contract"),
+        ([order["1.0.0"]], "taken by what begins the workflow"),
+        ([approve["1.0.0"], approve["2.0.0"]], "taken by signals[0]"),
+    ],
+)
+def test_signals_that_cannot_be_told_apart_are_refused(signals: Any, said: str) -> None:
+    """When the handler is made, and not when the first one comes."""
+    with pytest.raises(Violated) as refused:
+        Resumable(order, {"1.0.0": approved}, signals=signals)
+
+    assert said in str(refused.value)
+
+
+def test_a_signal_reaches_a_workflow_that_runs_for_real_and_a_query_tells() -> None:
+    """Sent like any event from outside; sent twice it counts once."""
+
+    async def go() -> tuple[object, object, Record | None]:
+        async with Runtime(system) as runtime:
+            asking = asyncio.create_task(runtime.request(placing(), timeout=3))
+            await asyncio.sleep(0)
+            for _ in range(2):
+                await runtime.send(signal("ann"))
+            await runtime.drain(timeout=3)
+            between = await runtime.query(placing().subject)
+            await runtime.send(signal("bob"))
+            return between, (await asking).data, await runtime.record(placing().subject)
+
+    between, done, record = asyncio.run(asyncio.wait_for(go(), 5))
+
+    assert (between, done) == (["ann"], OrderFulfilled("ann and bob"))
+    assert record is not None
+    assert record.revision == 3
+
+
+def test_a_query_of_what_never_began_says_so() -> None:
+    """None would mean that it remembers nothing."""
+
+    async def go() -> None:
+        async with Runtime(system) as runtime:
+            with pytest.raises(Violated, match="nothing is remembered of this workflow"):
+                await runtime.query(placing().subject)
+
+    asyncio.run(go())
+
+
+def test_a_signal_does_not_answer_a_request_that_is_open() -> None:
+    """It names no parent, so what is awaited stays so."""
+    asks = Resumable(
+        order,
+        {"1.0.0": lambda turn: Emit(ChargeCard("o1", 1.0)) if turn.input else None},
+        services=SERVICES,
+        signals=[approve["1.0.0"]],
+    )
+
+    trace = run(System([asks]), placing(), signal("ann"))
+
+    assert len(trace.records[placing().subject].unanswered) == 1
