@@ -11,8 +11,8 @@ from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
-from arvo.engine.route import Inside
 from arvo.interpreters.clock import utc_now
+from arvo.interpreters.lanes import Lanes, wait_in, wake_one
 from arvo.interpreters.ports import (
     Applied,
     Committed,
@@ -24,7 +24,6 @@ from arvo.interpreters.ports import (
     Seen,
     Unavailable,
     alarm_post,
-    lane_of,
 )
 
 # Events that may be under way before `send` waits.
@@ -38,14 +37,6 @@ SEEN_MAX: Final = 100_000
 AGENDA_SLACK: Final = 64
 
 Identity: TypeAlias = tuple[str, str, str, str]
-
-
-@define
-class _Lane:
-    """What waits for one destination, and who waits for it."""
-
-    ready: deque[Delivery] = field(factory=deque)
-    takers: deque["asyncio.Future[None]"] = field(factory=deque)
 
 
 @final
@@ -65,37 +56,26 @@ class MemoryBackend:
     _finished: deque[str] = field(factory=deque, init=False)
     _seen: dict[Identity, None] = field(factory=dict, init=False)
     _letters: dict[str, DeadLetter] = field(factory=dict, init=False)
-    _lanes: dict[str, _Lane] = field(factory=dict, init=False)
-    # Keys that somebody works on, each with the deliveries that wait for their turn.
-    _busy: dict[str, deque[Delivery]] = field(factory=dict, init=False)
+    _lanes: Lanes = field(factory=Lanes, init=False)
     _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
     _timers: dict[str, tuple[datetime, Post]] = field(factory=dict, init=False)
     _agenda: list[tuple[datetime, str]] = field(factory=list, init=False)
     _alarm: asyncio.TimerHandle | None = field(default=None, init=False)
     _under_way: int = field(default=0, init=False)
-    # What is handed out and not settled, in the order it was taken.
-    _taken: dict[int, Delivery] = field(factory=dict, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _resting: list["asyncio.Future[None]"] = field(factory=list, init=False)
 
     async def send(self, post: Post) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         while self._under_way >= self.queue_max:
-            await _wait_in(self._senders)
+            await wait_in(self._senders)
         self._begin(post)
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
-        waiting = self._lanes.setdefault(lane, _Lane())
         if self._agenda and self._alarm is None:
             self._watch()
-        while True:
-            while waiting.ready:
-                delivery = waiting.ready.popleft()
-                if self._claim(delivery):
-                    self._taken[id(delivery)] = delivery
-                    return delivery
-            await _wait_in(waiting.takers)
+        return await self._lanes.receive(lane)
 
     async def load(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
@@ -113,10 +93,13 @@ class MemoryBackend:
         if identity in self._seen:
             self._settle(delivery)
             return Seen()
+        subject = commit.event.subject if commit.record is None else commit.record.subject
+        if commit.record is not None or commit.expected:
+            revision = self._revision(subject)
+            if revision != commit.expected:
+                return Conflict(revision)
         if commit.record is not None:
-            applied = self._replace(commit.record, commit.expected)
-            if isinstance(applied, Conflict):
-                return applied
+            self._remember(commit.record)
         self._seen[identity] = None
         _keep_newest(self._seen, SEEN_MAX)
         for post in posts:
@@ -138,7 +121,11 @@ class MemoryBackend:
 
     async def amend(self, record: Record, expected: int) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
-        return self._replace(record, expected)
+        revision = self._revision(record.subject)
+        if revision != expected:
+            return Conflict(revision)
+        self._remember(record)
+        return Committed()
 
     async def done(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
@@ -146,14 +133,13 @@ class MemoryBackend:
 
     async def again(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
-        self._release(delivery)
-        del self._taken[id(delivery)]
+        self._lanes.settle(delivery)
         retried = evolve(delivery, attempt=delivery.attempt + 1)
         number = id(retried)
 
         def due() -> None:
             del self._delayed[number]
-            self._put(retried)
+            self._lanes.put(retried)
 
         timer = asyncio.get_running_loop().call_later(delay, due)
         self._delayed[number] = timer, retried
@@ -180,8 +166,8 @@ class MemoryBackend:
         """Say how much is under way."""
         delayed = len(self._delayed)
         return Depth(
-            ready=self._under_way - len(self._taken) - delayed,
-            taken=len(self._taken),
+            ready=self._under_way - len(self._lanes.taken) - delayed,
+            taken=len(self._lanes.taken),
             delayed=delayed,
             timers=len(self._timers),
         )
@@ -199,19 +185,13 @@ class MemoryBackend:
         What is delayed, or was handed out and never settled, is ready at once: who opens it again
         in this process finds it.
         """
-        for delivery in reversed(self._taken.values()):
-            key = _key_of(delivery)
-            # Those that waited for its key come after it again.
-            parked = self._busy.pop(key, deque()) if key is not None else deque()
-            lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
-            lane.ready.extendleft(reversed((delivery, *parked)))
-        self._taken.clear()
+        self._lanes.return_taken()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         for timer, delivery in self._delayed.values():
             timer.cancel()
-            self._put(delivery)
+            self._lanes.put(delivery)
         self._delayed.clear()
         for sender in self._senders:
             if not sender.done():
@@ -236,66 +216,29 @@ class MemoryBackend:
 
     def _begin(self, post: Post) -> None:
         self._under_way += 1
-        self._put(Delivery(post, 1))
-
-    def _put(self, delivery: Delivery, *, first: bool = False) -> None:
-        lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
-        if first:
-            lane.ready.appendleft(delivery)
-        else:
-            lane.ready.append(delivery)
-        _wake_one(lane.takers)
-
-    def _claim(self, delivery: Delivery) -> bool:
-        """Take the delivery's key; where somebody has it, the delivery waits for its turn."""
-        key = _key_of(delivery)
-        if key is None:
-            return True
-        queue = self._busy.get(key)
-        if queue is None:
-            self._busy[key] = deque()
-            return True
-        # The first of the queue has been promised the key by `_release`.
-        if queue and queue[0] is delivery:
-            queue.popleft()
-            return True
-        queue.append(delivery)
-        return False
-
-    def _release(self, delivery: Delivery) -> None:
-        """Give the delivery's key to the one that has waited longest."""
-        key = _key_of(delivery)
-        if key is None:
-            return
-        queue = self._busy[key]
-        if queue:
-            self._put(queue[0], first=True)
-        else:
-            del self._busy[key]
+        self._lanes.put(Delivery(post, 1))
 
     def _settle(self, delivery: Delivery) -> None:
-        self._release(delivery)
-        del self._taken[id(delivery)]
+        self._lanes.settle(delivery)
         self._under_way -= 1
         if self._under_way < self.queue_max:
-            _wake_one(self._senders)
+            wake_one(self._senders)
         if not self._under_way:
             for waiter in self._resting:
                 if not waiter.done():
                     waiter.set_result(None)
             self._resting.clear()
 
-    def _replace(self, record: Record, expected: int) -> Committed | Conflict:
-        before = self._records.get(record.subject)
-        revision = 0 if before is None else before.revision
-        if revision != expected:
-            return Conflict(revision)
+    def _revision(self, subject: str) -> int:
+        record = self._records.get(subject)
+        return 0 if record is None else record.revision
+
+    def _remember(self, record: Record) -> None:
         self._records[record.subject] = record
         if record.status in ("done", "cancelled"):
             self._finished.append(record.subject)
             if len(self._finished) > FINISHED_MAX:
                 self._records.pop(self._finished.popleft(), None)
-        return Committed()
 
     def _keep(self, letter: DeadLetter) -> None:
         self._letters[letter.id] = letter
@@ -308,31 +251,6 @@ def _identity(commit: Commit) -> Identity:
     return commit.handler, event.source, event.id, event.subject
 
 
-def _key_of(delivery: Delivery) -> str | None:
-    to = delivery.post.to
-    return to.key if isinstance(to, Inside) else None
-
-
 def _keep_newest(kept: dict[Identity, None] | dict[str, DeadLetter], most: int) -> None:
     if len(kept) > most:
         kept.pop(next(iter(kept)))  # type: ignore[call-overload]
-
-
-async def _wait_in(queue: deque["asyncio.Future[None]"]) -> None:
-    """Wait to be woken; one that is cancelled just then wakes the next in its place."""
-    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    queue.append(waiter)
-    try:
-        await waiter
-    except asyncio.CancelledError:
-        if waiter.done() and not waiter.cancelled():
-            _wake_one(queue)
-        raise
-
-
-def _wake_one(queue: deque["asyncio.Future[None]"]) -> None:
-    while queue:
-        waiter = queue.popleft()
-        if not waiter.done():
-            waiter.set_result(None)
-            return

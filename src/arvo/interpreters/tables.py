@@ -131,7 +131,7 @@ def apply(
     owner: str | None,
     now: int,
 ) -> tuple[Applied, list[Row]]:
-    """Apply the commit of a delivery that *me* has; gives the answer, and what *owner* has at once."""
+    """Apply the commit of a delivery that *me* has; gives the answer, and what is *owner*'s."""
     connection.execute("savepoint commit_unit")
     try:
         owned = _apply(connection, number, commit, posts, letters, me, owner, now)

@@ -14,6 +14,7 @@ from arvo.core.command import Log
 from arvo.core.commit import Commit
 from arvo.core.due import due_type
 from arvo.core.event import Event
+from arvo.core.record import Record
 from arvo.core.violation import (
     ConfigViolation,
     ExecutionViolation,
@@ -41,6 +42,7 @@ from arvo.interpreters.ports import (
     Unanswered,
     Unavailable,
 )
+from arvo.interpreters.recent import Recent
 from arvo.interpreters.stats import Stats
 
 logger: Final = logging.getLogger("arvo")
@@ -51,6 +53,8 @@ Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
 
 # Lost races in a row before a delivery is handed back: whoever has the newest record wins sooner.
 CONFLICTS_MAX: Final = 10
+# What comes to nothing and is kept for an operator.
+_BURIED: Final = ("halted", "stray", "foreign")
 # A clock that was set back may be set forward again: a timer that came early looks this often.
 EARLY_SECONDS_MAX: Final = 30.0
 
@@ -73,6 +77,7 @@ class Worker:
     answered: Callable[[Event[Any]], None]
     refused: Callable[[Event[Any], Exception], None]
     seen: Callable[[Event[Any]], None]
+    recent: Recent = field(factory=Recent, init=False)
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopped: set[str] = field(factory=set, init=False)
 
@@ -120,11 +125,11 @@ class Worker:
         """Take one step from load to commit; again with the newest record where a race was lost."""
         event = delivery.post.event
         for _ in range(CONFLICTS_MAX):
-            decided = await self._decide(delivery)
+            decided = await self._decided(delivery)
             if not isinstance(decided, Commit):
                 await self._refuse(delivery, decided)
                 return
-            if decided.outcome in ("halted", "stray", "foreign"):
+            if decided.outcome in _BURIED:
                 note = decided.note or decided.outcome
                 await self._bury(delivery, note)
                 violation = ExecutionViolation(f"event {event.id!r} came to nothing: {note}")
@@ -133,6 +138,8 @@ class Worker:
             posts, letters = self._routed(decided)
             match await self.backend.commit(delivery, decided, posts, letters):
                 case Committed():
+                    if decided.record is not None:
+                        self.recent.keep(decided.record)
                     self._after(decided, posts, letters)
                     return
                 case Seen():
@@ -143,7 +150,7 @@ class Worker:
                     self.stats.fenced += 1
                     return
                 case Conflict():
-                    continue
+                    self.recent.forget(event.subject)
         lost = f"event {event.id!r} lost {CONFLICTS_MAX} races for its record"
         await self._refuse(delivery, TransactionViolation(lost, cause="conflict"))
 
@@ -172,10 +179,20 @@ class Worker:
             said = f"event {event.id!r} was handled by {commit.handler}, which answers nothing"
             self.refused(event, Unanswered(said))
 
-    async def _decide(self, delivery: Delivery) -> Commit | Violation:
+    async def _decided(self, delivery: Delivery) -> Commit | Violation:
+        """Decide on the record as it was left here, or else on the one in the store."""
         event, to = delivery.post.event, delivery.post.to
-        keyed = isinstance(to, Inside) and to.key is not None
-        record = await self.backend.load(event.subject) if keyed else None
+        if not isinstance(to, Inside) or to.key is None:
+            return await self._decide(event, None)
+        recent = self.recent.get(event.subject)
+        if recent is not None:
+            decided = await self._decide(event, recent)
+            # A commit is refused where the record has moved on; anything else nobody would notice.
+            if isinstance(decided, Commit) and decided.outcome not in _BURIED:
+                return decided
+        return await self._decide(event, await self.backend.load(event.subject))
+
+    async def _decide(self, event: Event[Any], record: Record | None) -> Commit | Violation:
         performed: list[Performed] = []
         while True:
             stepped = take(self.system, event, record, now=self.now(), performed=performed)
