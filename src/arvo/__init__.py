@@ -47,6 +47,8 @@ from arvo.engine.system import System
 from arvo.engine.trace import Trace
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
+from arvo.handlers.machine import Machine
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.reply import Commands
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
 from arvo.interpreters.memory import MemoryBackend
@@ -81,9 +83,11 @@ __all__ = [
     "Issue",
     "Issues",
     "Log",
+    "Machine",
     "Managed",
     "ManagedId",
     "MemoryBackend",
+    "Orchestrator",
     "OrchestratorContract",
     "Pattern",
     "Payload",

@@ -10,6 +10,8 @@ from arvo.engine.admit import Admitted, admit_turn
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.effect import Perform
 from arvo.handlers.moment import Advanced, Moment
+from arvo.handlers.move import move
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.reply import reply, settled
 from arvo.handlers.resumable import Resumable, Turn, collected
 from arvo.handlers.services import answering
@@ -24,6 +26,8 @@ def advance(
     match handler:
         case Resumable():
             return _resume(handler, moment, awaited)
+        case Orchestrator():
+            return move(handler.machines[moment.version], moment)
 
 
 def _resume(

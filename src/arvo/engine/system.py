@@ -10,9 +10,10 @@ from arvo.core.issue import Issue
 from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ConfigViolation, Violated
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
-WorkflowHandler: TypeAlias = Resumable[Any]
+WorkflowHandler: TypeAlias = Resumable[Any] | Orchestrator[Any]
 Handler: TypeAlias = EventHandler[Any] | WorkflowHandler
 
 
@@ -61,7 +62,7 @@ def _misfits(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Is
     match handler:
         case EventHandler():
             return
-        case Resumable():
+        case Resumable() | Orchestrator():
             asked = (handler.services_of(version) for version in handler.versions)
             for service in {each.dataschema: each for some in asked for each in some}.values():
                 other = by_address.get(service.type)

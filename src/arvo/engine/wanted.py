@@ -29,6 +29,7 @@ from arvo.engine.draft import Draft, completion_draft, request_draft, told
 from arvo.engine.ending import undo_of
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.moment import Moment
+from arvo.handlers.resumable import Resumable
 
 # A workflow that waits for more timers, or would undo more steps, has lost track of them.
 TIMERS_MAX: Final = 1_000
@@ -149,6 +150,6 @@ def _payload(given: Any) -> FrozenDict | Issues | None:
 def _remembered(handler: WorkflowHandler, state: object) -> Json | Issues:
     if state is None:
         return None
-    typed = handler.state
+    typed = handler.state if isinstance(handler, Resumable) else None
     json = state if typed is None else typed.write(state, path="state")
     return json if isinstance(json, Issues) else freeze(json, "state")

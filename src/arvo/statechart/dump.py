@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 from attrs import asdict, frozen, has
-from cattrs.preconf.json import JsonConverter, make_converter
+from cattrs.preconf.json import make_converter
 
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Schedule
@@ -23,8 +23,20 @@ Json = dict[str, Any]
 _FAULTS: Mapping[str, type[Any]] = {
     kind.__name__: kind for kind in (GuardFault, ActionFault, LoopFault, UnhandledFault)
 }
+
+
+class BothWays(Protocol):
+    """What turns values of classes into JSON and back; a converter of cattrs does."""
+
+    def unstructure(self, obj: Any) -> Any:
+        """Write a value as JSON."""
+
+    def structure(self, obj: Any, cl: Any) -> Any:
+        """Read a value of the class *cl* from JSON."""
+
+
 # Contexts of plain attrs classes need nothing else; whoever has more brings a converter.
-_CONVERTER = make_converter()
+_CONVERTER: BothWays = make_converter()
 
 
 @frozen
@@ -36,7 +48,7 @@ class Stale:
     reason: str = ""
 
 
-def dump(chart: Chart[C], snapshot: Snapshot[C], *, converter: JsonConverter | None = None) -> Json:
+def dump(chart: Chart[C], snapshot: Snapshot[C], *, converter: BothWays | None = None) -> Json:
     """Write *snapshot* as a JSON value: states, context, history, pending timers, and the end.
 
     The value carries the structural hash of *chart*. *converter* unstructures the context and
@@ -52,16 +64,19 @@ def dump(chart: Chart[C], snapshot: Snapshot[C], *, converter: JsonConverter | N
         "leaves": list(snapshot.leaves),
         "context": plain(snapshot.context),
         "history": {history: list(kept) for history, kept in snapshot.history.items()},
-        "timers": [
-            {"id": t.id, "delay_ms": t.delay_ms, "event": _event(chart, t.event, plain)}
-            for t in snapshot.timers
-        ],
+        "timers": [dump_timer(chart, timer, converter=converter) for timer in snapshot.timers],
         "end": end,
     }
 
 
+def dump_timer(chart: Chart[Any], timer: Schedule, *, converter: BothWays | None = None) -> Json:
+    """Write a timer as a JSON value, as it stands in the dump of a snapshot."""
+    event = _event(chart, timer.event, (converter or _CONVERTER).unstructure)
+    return {"id": timer.id, "delay_ms": timer.delay_ms, "event": event}
+
+
 def load(
-    chart: Chart[C], data: Mapping[str, Any], *, converter: JsonConverter | None = None
+    chart: Chart[C], data: Mapping[str, Any], *, converter: BothWays | None = None
 ) -> Snapshot[C] | Stale:
     """Read what ``dump`` wrote, or say why *chart* cannot hold it; nothing is raised.
 
@@ -78,7 +93,7 @@ def load(
         return Stale(made_with, (), f"unreadable: {reason(error)}")
 
 
-def _load(chart: Chart[C], data: Mapping[str, Any], back: JsonConverter) -> Snapshot[C] | Stale:
+def _load(chart: Chart[C], data: Mapping[str, Any], back: BothWays) -> Snapshot[C] | Stale:
     tree = chart.compiled.tree
     named = {*data["leaves"], *data["history"]}
     named.update(state for kept in data["history"].values() for state in kept)
@@ -106,8 +121,22 @@ def _load(chart: Chart[C], data: Mapping[str, Any], back: JsonConverter) -> Snap
     )
 
 
+def load_timer(
+    chart: Chart[Any], data: Mapping[str, Any], *, converter: BothWays | None = None
+) -> Schedule:
+    """Read what ``dump_timer`` wrote; raises what a converter does where it is something else."""
+    return _timer(chart, data, converter or _CONVERTER)
+
+
 def context_type(chart: Chart[Any]) -> type[Any] | None:
     """Find the class of the context, where the definition says it."""
+    program = chart.compiled
+    if program.context is None:
+        program.context = (_context_type(chart),)
+    return program.context[0]
+
+
+def _context_type(chart: Chart[Any]) -> type[Any] | None:
     context: Any = chart.context
     if callable(context) and not isinstance(context, type):
         context = get_type_hints(context).get("return")
@@ -149,7 +178,7 @@ def _event(chart: Chart[Any], event: Any, plain: Any) -> Json:
     return {"type": chart.compiled.type_of(event), "payload": plain(event)}
 
 
-def _timer(chart: Chart[Any], timer: Json, back: JsonConverter) -> Schedule:
+def _timer(chart: Chart[Any], timer: Mapping[str, Any], back: BothWays) -> Schedule:
     written = timer["event"]
     event: object
     if "payload" in written:

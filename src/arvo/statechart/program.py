@@ -56,6 +56,7 @@ class Program:
         self.vocabulary = Vocabulary.of(event for each in behaviours for event in each.on)
         self._planner = Planner(tree, behaviours)
         self.structure: str | None = None  # the hash of its definition, once asked for
+        self.context: tuple[type[Any] | None] | None = None  # its context's class, likewise
         self._name = name
         self._memory = memory
         self._origin = origin

@@ -1,0 +1,149 @@
+"""Wiring: what is most likely wrong with how a machine is put together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, Final
+
+from arvo.core.cancellation import cancel_type
+from arvo.core.due import due_type
+from arvo.core.issue import Issue
+from arvo.core.versioned import VersionedContract
+from arvo.handlers.blueprint import last_output
+from arvo.handlers.places import Place, places, steps, wants
+from arvo.statechart.chart import Chart
+from arvo.statechart.commands import Cancel, Schedule, Send
+from arvo.statechart.completion import is_final
+from arvo.statechart.events import AFTER_PREFIX
+from arvo.statechart.lint import lint
+from arvo.statechart.ops import Code, is_function
+from arvo.statechart.reach import reachable
+from arvo.statechart.tree import ROOT, Node, Tree
+
+_MEANT: Final[Mapping[str, str]] = {
+    "unreachable": "a state that something enters",
+    "dead end": "a way out of this state, or a final one",
+    "always loop": "a guard that stops it",
+    "shadowed": "a transition that can be taken",
+    "unhandled": "a state that hears it",
+    "endless": "a way to its end",
+}
+
+
+def doubts(
+    chart: Chart[Any],
+    contract: VersionedContract[Any],
+    services: Sequence[VersionedContract[Any]],
+    signals: Sequence[VersionedContract[Any]],
+) -> Iterator[Issue]:
+    """Name what is most likely not meant, each at its state."""
+    for finding in lint(chart):
+        yield Issue(finding.path, _MEANT[finding.kind], finding.message)
+    yield from _unheard(chart, services, signals)
+    yield from _unspoken(chart, contract, services, signals)
+    yield from _silent_ends(chart)
+    yield from _overlaps(chart)
+
+
+def _unheard(
+    chart: Chart[Any],
+    services: Sequence[VersionedContract[Any]],
+    signals: Sequence[VersionedContract[Any]],
+) -> Iterator[Issue]:
+    """Name the events that come and that no state hears."""
+    vocabulary = chart.compiled.vocabulary
+    come = [
+        (name, f"an answer of {each.dataschema}") for each in services for name in each.emitted
+    ] + [(each.type, f"a signal of {each.dataschema}") for each in signals]
+    # Where time moves the chart on, an error that nobody hears need not hold it up for ever.
+    if not _is_timed(chart):
+        come += [(each.system_error_type, f"a failure of {each.dataschema}") for each in services]
+    for name, what in come:
+        if not vocabulary.classify(name):
+            root = chart.compiled.tree.nodes[ROOT].path
+            yield Issue(root, f"a state that hears {name} ({what})", "none")
+
+
+def _is_timed(chart: Chart[Any]) -> bool:
+    return any(want.kind in (Schedule, Send) for each in places(chart) for want in wants(each.ops))
+
+
+def _unspoken(
+    chart: Chart[Any],
+    contract: VersionedContract[Any],
+    services: Sequence[VersionedContract[Any]],
+    signals: Sequence[VersionedContract[Any]],
+) -> Iterator[Issue]:
+    """Name the events that a state hears, and that neither come nor are raised."""
+    raised: set[str] = set()
+    for op in (op for place in places(chart) for op in steps(place.ops)):
+        match op.code:
+            case Code.RAISE:
+                raised.add(chart.compiled.type_of(op.value))
+            case Code.RAISE_MADE | Code.EXPAND:
+                return  # a function may raise anything
+            case _:
+                pass
+    for want in (want for place in places(chart) for want in wants(place.ops)):
+        if want.kind in (Schedule, Send):
+            if is_function(want.parts[0]):
+                return
+            raised.add(chart.compiled.type_of(want.parts[0]))
+    for each in services:
+        raised |= {*each.emitted, each.system_error_type}
+    raised |= {each.type for each in signals}
+    raised |= {cancel_type(contract.type), due_type(contract.type)}
+    for node, behaviour in zip(chart.compiled.tree.nodes, chart.compiled.behaviours, strict=True):
+        for name in behaviour.on:
+            if name not in raised and "*" not in name and not name.startswith("xstate."):
+                yield Issue(f"{node.path} on {name}", "an event that comes, or is raised", name)
+
+
+def _silent_ends(chart: Chart[Any]) -> Iterator[Issue]:
+    """Name the ends of which nobody is told: without an output there is no completion."""
+    tree = chart.compiled.tree
+    root, reached = tree.nodes[ROOT], reachable(chart.compiled)
+    expected = "an output, so that whoever began the workflow hears of its end"
+    if chart.output is None and is_final(tree, root, reached):
+        yield Issue(root.path, expected, "none")
+    if chart.output is last_output:
+        for node in (tree.nodes[index] for index in root.children):
+            if node.kind == "final" and node.state.output is None:
+                yield Issue(node.path, expected, "none")
+
+
+def _overlaps(chart: Chart[Any]) -> Iterator[Issue]:
+    """Name the timer ids that two places set, so that two timers of one id may be pending."""
+    setting: dict[str, list[Place]] = {}
+    for place in places(chart):
+        for want in wants(place.ops):
+            id_ = want.parts[2] if want.kind in (Schedule, Send) else None
+            if isinstance(id_, str) and not id_.startswith(AFTER_PREFIX):
+                setting.setdefault(id_, []).append(place)
+    for id_, found in setting.items():
+        for one, other in combinations(found, 2):
+            if _outlasts(chart, one, other, id_) or _outlasts(chart, other, one, id_):
+                expected = f"a timer id of its own, or cancel({id_!r}) before it is set again"
+                yield Issue(str(other), expected, f"{id_!r}, which {one} sets")
+                break
+
+
+def _outlasts(chart: Chart[Any], first: Place, then: Place, id_: str) -> bool:
+    """Tell whether a timer that *first* set may be pending when *then* sets another."""
+    for want in wants(then.ops):
+        if want.kind is Cancel and want.parts[0] == id_:
+            return False
+        if want.kind in (Schedule, Send) and want.parts[2] == id_:
+            break
+    leave = chart.compiled.behaviours[first.node.index].exit
+    ends = first.kind == "entry" and any(
+        want.kind is Cancel and want.parts[0] == id_ for want in wants(leave)
+    )
+    return not (ends and _apart(chart.compiled.tree, first.node, then.node))
+
+
+def _apart(tree: Tree, one: Node, other: Node) -> bool:
+    """Tell whether two states are never active together."""
+    if one is other or one.index in other.above or other.index in one.above:
+        return False
+    meet = next(above for above in one.above if tree.is_below(other.index, above))
+    return tree.nodes[meet].kind == "compound"
