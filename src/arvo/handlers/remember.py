@@ -78,12 +78,23 @@ def recall(machine: Machine[C], record: Record) -> Snapshot[C] | Violation:
         return ExecutionViolation(f"{machine.source} has nothing to go on from", issue)
     snapshot = load(machine.chart, state, converter=_Written(machine.context))
     if not isinstance(snapshot, Stale):
-        return snapshot
+        return _typed(machine, snapshot)
     expected = f"a state of {machine.contract.dataschema} (migrate the workflow, or bring it back)"
     issues = tuple(Issue("state.leaves", expected, name) for name in snapshot.missing) or (
         Issue("state", "what this machine remembers (migrate the workflow)", snapshot.reason),
     )
     return ExecutionViolation(f"{machine.source} cannot go on from what is remembered", issues)
+
+
+def _typed(machine: Machine[C], snapshot: Snapshot[C]) -> Snapshot[C] | Violation:
+    """Make the context what the machine's functions take it for."""
+    given: Any = snapshot.context
+    if machine.context is None or type(given) is machine.context.type:
+        return snapshot
+    context = machine.context.read(given, "state.context")
+    if isinstance(context, Issues):
+        return ExecutionViolation(f"{machine.source} cannot go on from this context", context)
+    return Snapshot(snapshot.configuration, context, snapshot.past, snapshot.end)
 
 
 def remember_timer(machine: Machine[Any], timer: Schedule) -> FrozenDict | Violation:

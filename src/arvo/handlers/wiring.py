@@ -1,7 +1,8 @@
 """Wiring: what is most likely wrong with how a machine is put together."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Final
 
 from arvo.core.cancellation import cancel_type
@@ -16,8 +17,8 @@ from arvo.statechart.completion import is_final
 from arvo.statechart.events import AFTER_PREFIX
 from arvo.statechart.lint import lint
 from arvo.statechart.ops import Code, is_function
-from arvo.statechart.reach import reachable
-from arvo.statechart.tree import ROOT, Node, Tree
+from arvo.statechart.reach import reachable, would_enter
+from arvo.statechart.tree import ROOT, Node, Tree, members
 
 _MEANT: Final[Mapping[str, str]] = {
     "unreachable": "a state that something enters",
@@ -134,11 +135,28 @@ def _outlasts(chart: Chart[Any], first: Place, then: Place, id_: str) -> bool:
             return False
         if want.kind in (Schedule, Send) and want.parts[2] == id_:
             break
+    if not _follows(chart, first.node, then.node):
+        return False
     leave = chart.compiled.behaviours[first.node.index].exit
     ends = first.kind == "entry" and any(
         want.kind is Cancel and want.parts[0] == id_ for want in wants(leave)
     )
     return not (ends and _apart(chart.compiled.tree, first.node, then.node))
+
+
+def _follows(chart: Chart[Any], first: Node, then: Node) -> bool:
+    """Tell whether some way leads from *first* to *then*, or both may be active together."""
+    program = chart.compiled
+    reached = 0
+    ahead = deque(n.index for n in program.tree.nodes if not _apart(program.tree, first, n))
+    while ahead:
+        index = ahead.popleft()
+        if not reached >> index & 1:
+            reached |= 1 << index
+            behaviour = program.behaviours[index]
+            for edge in (*chain.from_iterable(behaviour.on.values()), *behaviour.always):
+                ahead.extend(members(would_enter(program, edge)))
+    return bool(reached >> then.index & 1)
 
 
 def _apart(tree: Tree, one: Node, other: Node) -> bool:
