@@ -34,6 +34,7 @@ class Shape(TypedDict, total=False):
     after: Mapping[DelayKey, Moves]
     entry: Actions
     exit: Actions
+    on_done: Moves
     type: Kind
     output: object
     tags: str | Sequence[str]
