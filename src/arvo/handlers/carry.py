@@ -103,6 +103,10 @@ class _Carried:
         return None
 
     def _schedule(self, timer: chart.Schedule, kind: str) -> Violation | None:
+        id_: object = timer.id
+        if not isinstance(id_, str | None):
+            issue = Issue("timer", "an id that is a text", short(id_))
+            return ExecutionViolation(f"{self.machine.source} sets a timer of no name", issue)
         said = remember_timer(self.machine, timer)
         if not isinstance(said, dict):
             return said

@@ -11,7 +11,7 @@ from arvo.core.convert import writer
 from arvo.core.event import Event
 from arvo.core.frozen import FrozenDict
 from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import freeze_object
+from arvo.core.json import freeze, frozen_json
 from arvo.core.payload import Payload
 from arvo.core.record import Record
 from arvo.core.violation import ExecutionViolation, Violated, Violation
@@ -38,12 +38,14 @@ class _Written:
             case value:
                 pass
         kind = type(value)
-        if self.context is None or kind is not self.context.type:
-            return writer(kind)(value) if attrs.has(kind) else value
-        json = self.context.write(value, path="state.context")
-        if isinstance(json, Issues):
-            raise Violated(ExecutionViolation("the context cannot be remembered", json))
-        return json
+        if self.context is not None and kind is self.context.type:
+            json = self.context.write(value, path="state.context")
+            found = json if isinstance(json, Issues) else frozen_json(json)
+        else:
+            found = freeze(writer(kind)(value) if attrs.has(kind) else value, "state")
+        if isinstance(found, Issues):
+            raise Violated(ExecutionViolation("this cannot be remembered", found))
+        return found
 
     def structure(self, obj: Any, cl: Any) -> Any:
         value = Payload.of(cl).read(obj, "state.context")
@@ -116,9 +118,11 @@ def _written(
     message: str, write: Callable[[_Written], dict[str, Any]], machine: Machine[Any]
 ) -> FrozenDict | Violation:
     try:
-        found = freeze_object(write(_Written(machine.context)), "state")
+        # What is the user's in it has been found to be JSON, piece by piece; the rest is ours.
+        found: FrozenDict = frozen_json(write(_Written(machine.context)))
     except Violated as violated:
-        found = Issues(violated.violation.issues)
+        return ExecutionViolation(message, violated.violation.issues)
     except Exception as error:  # noqa: BLE001 - a property of a user's class raises anything
-        found = Issues.one("state", "what can be written as JSON", short(error))
-    return ExecutionViolation(message, found) if isinstance(found, Issues) else found
+        issue = Issue("state", "what can be written as JSON", short(error))
+        return ExecutionViolation(message, issue)
+    return found

@@ -13,7 +13,6 @@ from arvo.statechart.commands import Schedule
 from arvo.statechart.events import Event
 from arvo.statechart.export import structural_hash
 from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault, reason
-from arvo.statechart.legal import legal
 from arvo.statechart.snapshot import Ended, Past, Snapshot
 from arvo.statechart.tree import Node, Tree, members
 
@@ -94,18 +93,15 @@ def load(
 
 
 def _load(chart: Chart[C], data: Mapping[str, Any], back: BothWays) -> Snapshot[C] | Stale:
-    tree = chart.compiled.tree
-    named = {*data["leaves"], *data["history"]}
-    named.update(state for kept in data["history"].values() for state in kept)
-    missing = tuple(sorted(name for name in named if name not in tree.ids))
+    tree, end = chart.compiled.tree, _ended(data["end"])
+    missing = _missing(tree, data)
     if missing:
         return Stale(data["chart"], missing, "the chart no longer has these states")
-    leaves = tuple(tree.ids[leaf] for leaf in data["leaves"])
-    mask, end = _around(tree, _set(tree, data["leaves"])), _ended(data["end"])
-    # Only a chart that failed when it started is nowhere.
-    nowhere = not leaves and end is not None and end.fault is not None
-    distinct = len(set(leaves)) == len(leaves) and all(tree.nodes[one].is_leaf for one in leaves)
-    if not (nowhere or (distinct and legal(tree, mask))):
+    configuration = chart.compiled.placed(tuple(data["leaves"]))
+    if configuration is None and not data["leaves"] and end is not None and end.fault is not None:
+        # Only a chart that failed when it started is nowhere.
+        configuration = chart.compiled.configuration(0, ())
+    if configuration is None:
         return Stale(data["chart"], (), f"the chart cannot be in {data['value']!r}")
     records = {tree.ids[name]: _set(tree, kept) for name, kept in data["history"].items()}
     for history, kept in records.items():
@@ -114,11 +110,16 @@ def _load(chart: Chart[C], data: Mapping[str, Any], back: BothWays) -> Snapshot[
             return Stale(data["chart"], (), f"{name} cannot remember {data['history'][name]!r}")
     kind = context_type(chart)
     return Snapshot(
-        chart.compiled.configuration(mask, leaves),
+        configuration,
         data["context"] if kind is None else back.structure(data["context"], kind),
         Past(records, tuple(_timer(chart, timer, back) for timer in data["timers"])),
         end,
     )
+
+
+def _missing(tree: Tree, data: Mapping[str, Any]) -> tuple[str, ...]:
+    named = {*data["leaves"], *data["history"]}.union(*data["history"].values())
+    return tuple(sorted(named - tree.ids.keys()))
 
 
 def load_timer(
@@ -150,12 +151,6 @@ def _set(tree: Tree, names: list[str]) -> int:
     return reduce(or_, (1 << tree.ids[name] for name in names), 0)
 
 
-def _around(tree: Tree, nodes: int) -> int:
-    """Add the ancestors of *nodes*."""
-    above = (1 << one for index in members(nodes) for one in tree.nodes[index].above)
-    return reduce(or_, above, nodes)
-
-
 def _remembers(tree: Tree, history: Node, kept: int) -> bool:
     """Say whether *history* could have written *kept*, perhaps before the chart grew.
 
@@ -164,7 +159,7 @@ def _remembers(tree: Tree, history: Node, kept: int) -> bool:
     """
     if history.kind != "history" or not kept or kept & ~tree.below(history.parent):
         return False
-    around = _around(tree, kept)
+    around = tree.around(kept)
     return not any(
         node.kind == "history"
         or (node.kind == "compound" and sum(around >> child & 1 for child in node.children) > 1)
