@@ -50,7 +50,7 @@ class Machine(Generic[C]):
         contract: VersionedWorkflow[Any, Any],
         services: Sequence[VersionedContract[Any]] = (),
         signals: Sequence[VersionedContract[Any]] = (),
-        context: type[C] | Callable[[Event[Any]], C] | C | None = None,
+        context: type[C] | Callable[[Event[Any]], C] | Mapping[str, Any] | None = None,
         **shape: Unpack[Shape],
     ) -> None:
         _check(contract, services, signals)
@@ -66,7 +66,7 @@ class Machine(Generic[C]):
         contract: VersionedWorkflow[Any, Any],
         services: Sequence[VersionedContract[Any]] = (),
         signals: Sequence[VersionedContract[Any]] = (),
-        context: type[C] | Callable[[Event[Any]], C] | C | None = None,
+        context: type[C] | Callable[[Event[Any]], C] | Mapping[str, Any] | None = None,
         actions: Mapping[str, Implementation] | None = None,
         guards: Mapping[str, Callable[..., Any]] | None = None,
         delays: Mapping[str, object] | None = None,

@@ -58,7 +58,7 @@ def move(machine: Machine[Any], moment: Moment) -> Advanced | Violation:
         case _Moved(snapshot=snapshot, wanted=()) if snapshot is before:
             return Advanced(commands=(_ignored(moment, snapshot),))
         case _Moved():
-            return _advanced(machine, moment, walked)
+            return _advanced(machine, moment, before, walked)
         case _Failed(fail=fail, log=log):
             return Advanced(commands=(log, fail))
         case violation:
@@ -125,7 +125,9 @@ def _ignored(moment: Moment, snapshot: Snapshot[Any]) -> Log:
     return Log("info", f"event {moment.event.id} moves nothing", told)
 
 
-def _advanced(machine: Machine[Any], moment: Moment, moved: _Moved) -> Advanced | Violation:
+def _advanced(
+    machine: Machine[Any], moment: Moment, before: Snapshot[Any] | None, moved: _Moved
+) -> Advanced | Violation:
     snapshot = moved.snapshot
     wanted = carried(machine, moment, moved.wanted)
     if not isinstance(wanted, tuple):
@@ -138,7 +140,7 @@ def _advanced(machine: Machine[Any], moment: Moment, moved: _Moved) -> Advanced 
         if isinstance(complete, Violation):
             return complete
         last = (complete,)
-    state = remember(machine, snapshot)
+    state = remember(machine, snapshot, before, moment.record)
     if not isinstance(state, FrozenDict):
         return state
     return Advanced(commands=settled((*wanted, *last)), state=state, ended=ended)

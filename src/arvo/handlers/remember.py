@@ -25,11 +25,18 @@ C = TypeVar("C")
 
 @frozen
 class _Written:
-    """Writes and reads a context as payloads are, with every field checked."""
+    """Writes and reads a context as payloads are, with every field checked.
+
+    *kept* is a context that is known to be *said* so.
+    """
 
     context: Payload[Any] | None
+    kept: object = None
+    said: Any = None
 
     def unstructure(self, obj: Any) -> Any:
+        if obj is not None and obj is self.kept:
+            return self.said
         match obj:
             case Complete(payload=value):
                 pass
@@ -54,9 +61,11 @@ class _Written:
         return value
 
 
-def remember(machine: Machine[C], snapshot: Snapshot[C]) -> FrozenDict | Violation:
+def remember(
+    machine: Machine[C], snapshot: Snapshot[C], before: Snapshot[C] | None, record: Record | None
+) -> FrozenDict | Violation:
     """Write a snapshot as JSON: where the chart is, with its structural hash, but not the chart
-    itself (B38).
+    itself (B38). *before* is what *record* held.
     """
     message = f"{machine.source} cannot remember this"
     kind = None if machine.context is None else machine.context.type
@@ -69,7 +78,11 @@ def remember(machine: Machine[C], snapshot: Snapshot[C]) -> FrozenDict | Violati
         )
         issue = Issue("context", known, short(snapshot.context))
         return ExecutionViolation(message, issue)
-    return _written(message, lambda by: dump(machine.chart, snapshot, converter=by), machine)
+    by = _Written(machine.context)
+    if before is not None and record is not None and isinstance(record.state, Mapping):
+        # Most turns move the machine and leave its context as it was.
+        by = _Written(machine.context, before.context, record.state["context"])
+    return _written(message, lambda: dump(machine.chart, snapshot, converter=by))
 
 
 def recall(machine: Machine[C], record: Record) -> Snapshot[C] | Violation:
@@ -102,7 +115,8 @@ def _typed(machine: Machine[C], snapshot: Snapshot[C]) -> Snapshot[C] | Violatio
 def remember_timer(machine: Machine[Any], timer: Schedule) -> FrozenDict | Violation:
     """Write a timer of the chart as the payload of one of arvo's."""
     message = f"{machine.source} sets a timer with no payload"
-    return _written(message, lambda by: dump_timer(machine.chart, timer, converter=by), machine)
+    by = _Written(machine.context)
+    return _written(message, lambda: dump_timer(machine.chart, timer, converter=by))
 
 
 def recall_timer(machine: Machine[Any], said: Mapping[str, Any]) -> Schedule | Violation:
@@ -114,12 +128,10 @@ def recall_timer(machine: Machine[Any], said: Mapping[str, Any]) -> Schedule | V
         return ExecutionViolation(f"{machine.source} cannot read its timer", issue)
 
 
-def _written(
-    message: str, write: Callable[[_Written], dict[str, Any]], machine: Machine[Any]
-) -> FrozenDict | Violation:
+def _written(message: str, write: Callable[[], dict[str, Any]]) -> FrozenDict | Violation:
     try:
         # What is the user's in it has been found to be JSON, piece by piece; the rest is ours.
-        found: FrozenDict = frozen_json(write(_Written(machine.context)))
+        found: FrozenDict = frozen_json(write())
     except Violated as violated:
         return ExecutionViolation(message, violated.violation.issues)
     except Exception as error:  # noqa: BLE001 - a property of a user's class raises anything

@@ -6,13 +6,14 @@ from itertools import chain, combinations
 from typing import Any, Final
 
 from arvo.core.cancellation import cancel_type
+from arvo.core.command import Fail
 from arvo.core.due import due_type
 from arvo.core.issue import Issue
 from arvo.core.versioned import VersionedContract
 from arvo.handlers.blueprint import last_output
 from arvo.handlers.places import Place, places, steps, wants
 from arvo.statechart.chart import Chart
-from arvo.statechart.commands import Cancel, Schedule, Send
+from arvo.statechart.commands import Cancel, Emit, Schedule, Send
 from arvo.statechart.completion import is_final
 from arvo.statechart.events import AFTER_PREFIX
 from arvo.statechart.lint import lint
@@ -103,13 +104,23 @@ def _silent_ends(chart: Chart[Any]) -> Iterator[Issue]:
     """Name the ends of which nobody is told: without an output there is no completion."""
     tree = chart.compiled.tree
     root, reached = tree.nodes[ROOT], reachable(chart.compiled)
-    expected = "an output, so that whoever began the workflow hears of its end"
-    if chart.output is None and is_final(tree, root, reached):
-        yield Issue(root.path, expected, "none")
-    if chart.output is last_output:
-        for node in (tree.nodes[index] for index in root.children):
-            if node.kind == "final" and node.state.output is None:
-                yield Issue(node.path, expected, "none")
+    ends = [tree.nodes[index] for index in root.children] if root.kind == "compound" else [root]
+    for node in ends:
+        own = node.state.output if chart.output is last_output else chart.output
+        if own is not None or not reached & node.bit or not is_final(tree, node, reached):
+            continue
+        if node is root or (node.kind == "final" and not _may_fail(chart, node)):
+            expected = "an output, so that whoever began the workflow hears of its end"
+            yield Issue(node.path, expected, "none")
+
+
+def _may_fail(chart: Chart[Any], node: Node) -> bool:
+    """Tell whether a state may emit a `Fail` on the way in, of which they hear too."""
+    entry = chart.compiled.behaviours[node.index].entry
+    return any(op.code is Code.EXPAND for op in steps(entry)) or any(
+        want.kind is Emit and (isinstance(want.parts[0], Fail) or is_function(want.parts[0]))
+        for want in wants(entry)
+    )
 
 
 def _overlaps(chart: Chart[Any]) -> Iterator[Issue]:
