@@ -31,6 +31,7 @@ from arvo import (
     run,
 )
 from arvo.engine.step import take
+from benchmarks import led
 from benchmarks.measure import microseconds
 
 
@@ -198,7 +199,7 @@ def growth() -> tuple[float, float]:
 def main() -> None:
     """Print what the walk costs."""
     print(f"{'the walk':60} {'µs':>10} {'aim':>12}")
-    for name, cost, aim in costs():
+    for name, cost, aim in (*costs(), *led.costs()):
         print(f"{name:60} {cost:10.1f} {aim:>12}")
     second, last = growth()
     print(f"{'a turn, the 2nd':60} {second:10.1f}")

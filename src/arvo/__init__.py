@@ -52,6 +52,8 @@ from arvo.engine.tree import Tree, tree
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.flow import FlowHandler, flow, flows
+from arvo.handlers.machine import Machine
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.replay import FlowView
 from arvo.handlers.reply import Commands
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
@@ -109,10 +111,12 @@ __all__ = [
     "Issue",
     "Issues",
     "Log",
+    "Machine",
     "Managed",
     "ManagedId",
     "MemoryBackend",
     "Migration",
+    "Orchestrator",
     "OrchestratorContract",
     "Pattern",
     "Payload",

@@ -1,6 +1,6 @@
 """Shapes: the two kinds of contract that have conventions of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast, final
 
 from attrs import frozen
@@ -102,6 +102,17 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
             for number, each in versions.items()
         }
         self.__attrs_init__(uri, accepted, domain, description, kept, made)
+
+    @classmethod
+    def of(cls, versions: Iterable[VersionedWorkflow[A, C]]) -> "OrchestratorContract[A, C]":
+        """Put *versions* of one contract (at least one) together again."""
+        made = {each.version: each for each in versions}
+        first = next(iter(made.values()))
+        contract = cls.__new__(cls)
+        contract.__attrs_init__(
+            first.uri, first.type, first.domain, first.description, first.metadata, made
+        )
+        return contract
 
     @property
     def name(self) -> str:

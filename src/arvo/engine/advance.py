@@ -11,6 +11,8 @@ from arvo.handlers.effect import Perform
 from arvo.handlers.flow import FlowHandler
 from arvo.handlers.follow import follow
 from arvo.handlers.moment import Advanced, Moment
+from arvo.handlers.move import move
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.reply import reply, settled
 from arvo.handlers.resumable import Resumable, Turn, collected
 from arvo.handlers.services import answering
@@ -27,6 +29,8 @@ def advance(
             return _resume(handler, moment, awaited)
         case FlowHandler():
             return follow(handler, moment)
+        case Orchestrator():
+            return move(handler.machines[moment.version], moment)
 
 
 def _resume(

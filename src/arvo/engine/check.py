@@ -6,10 +6,12 @@ from typing import Any
 from arvo.core.issue import Issue
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.rehearse import rehearse
 from arvo.handlers.resumable import Resumable
 
-AnyHandler = EventHandler[Any] | Resumable[Any] | FlowHandler[Any, Any]
+AnyWorkflow = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]
+AnyHandler = EventHandler[Any] | AnyWorkflow
 
 
 def findings(by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
@@ -20,6 +22,11 @@ def findings(by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
                 continue
             case Resumable():
                 pass
+            case Orchestrator(machines=machines):
+                for version, machine in machines.items():
+                    for doubt in machine.problems():
+                        path = f"{handler.source} {version} {doubt.path}"
+                        yield Issue(path, doubt.expected, doubt.got)
             case FlowHandler(contract=contract, parts=parts):
                 for version, part in parts.items():
                     yield from rehearse(contract, version, part)
@@ -27,16 +34,14 @@ def findings(by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
         yield from _services(handler, by_address)
 
 
-def _versions(handler: Resumable[Any] | FlowHandler[Any, Any]) -> Iterator[Issue]:
+def _versions(handler: AnyWorkflow) -> Iterator[Issue]:
     for version in handler.contract.sorted_versions:
         if version not in handler.versions:
             expected = "somebody who carries on workflows of each version of its contract"
             yield Issue(f"{handler.source} {version}", expected, "nobody")
 
 
-def _services(
-    handler: Resumable[Any] | FlowHandler[Any, Any], by_address: Mapping[str, AnyHandler]
-) -> Iterator[Issue]:
+def _services(handler: AnyWorkflow, by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
     asked = {
         service.type: service
         for version in handler.versions

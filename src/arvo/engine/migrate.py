@@ -6,6 +6,7 @@ from typing import Any, Final
 from attrs import evolve
 from returns.result import Failure, Result, Success
 
+from arvo.core.frozen import FrozenDict
 from arvo.core.issue import Issue, Issues, short
 from arvo.core.json import Json, freeze
 from arvo.core.record import Record
@@ -23,6 +24,8 @@ from arvo.engine.system import System, WorkflowHandler
 from arvo.engine.undo import unfit_undos
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler
+from arvo.handlers.orchestrator import Orchestrator
+from arvo.handlers.remember import taken_up
 from arvo.handlers.replay import replayed
 from arvo.handlers.resumable import Resumable
 
@@ -111,6 +114,8 @@ def _remembered(
     match handler:
         case Resumable():
             return _of_resumable(handler, said, mapped=mapped)
+        case Orchestrator():
+            return _of_orchestrator(handler, record, to, said)
         case FlowHandler():
             return _of_flow(handler, record, to, mapped=mapped)
 
@@ -124,6 +129,17 @@ def _of_resumable(handler: Resumable[Any], said: Any, *, mapped: bool) -> Json |
         return json
     read = payload.read(json, "state")
     return read if isinstance(read, Issues) else freeze(json, "state")
+
+
+def _of_orchestrator(
+    handler: Orchestrator[Any], record: Record, to: str, said: Any
+) -> Json | Issues:
+    """Take up the snapshot in the new version's chart, which must have all its states."""
+    json = freeze(said, "state")
+    if isinstance(json, Issues):
+        return json
+    taken = taken_up(handler.machines[to], evolve(record, version=to, state=json))
+    return taken if isinstance(taken, FrozenDict) else Issues(taken.issues)
 
 
 def _of_flow(

@@ -7,6 +7,7 @@ from arvo.core.violation import ConfigViolation, Violated
 from arvo.engine.owner import Owners, owner
 from arvo.engine.system import System
 from arvo.handlers.flow import FlowHandler
+from arvo.handlers.orchestrator import Orchestrator, Whereabouts
 from arvo.handlers.replay import FlowView
 from arvo.handlers.resumable import Resumable
 
@@ -16,6 +17,8 @@ S = TypeVar("S")
 @overload
 def query(owners: Resumable[S], record: Record) -> S | None: ...
 @overload
+def query(owners: Orchestrator[S], record: Record) -> Whereabouts[S]: ...
+@overload
 def query(owners: FlowHandler[Any, Any], record: Record) -> FlowView: ...
 @overload
 def query(owners: System, record: Record) -> Any: ...
@@ -23,9 +26,9 @@ def query(owners: Owners, record: Record) -> Any:
     """Say what a workflow remembers, in the form that its handler gives it; nothing changes.
 
     *owners*: the workflow itself, which makes the result typed, or a system that it lives in. A
-    resumable gives its state, None before it has persisted any; a flow what it waits for, and its
-    variables. Raises `Violated`, which names each
-    field, where what is remembered does not fit any more.
+    resumable gives its state, None before it has persisted any; an orchestrator the snapshot of its
+    machine; a flow what it waits for, and its variables. Raises `Violated`, which names each field,
+    where what is remembered does not fit any more.
     """
     found = owner(owners, record)
     if isinstance(found, ConfigViolation):

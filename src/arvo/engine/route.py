@@ -10,6 +10,7 @@ from arvo.core.violation import Violated
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
 
@@ -61,7 +62,7 @@ def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Destin
     match system.handler_at(event.to):
         case EventHandler(source=source):
             return Inside(source, None)
-        case Resumable(source=source) | FlowHandler(source=source):
+        case Resumable(source=source) | Orchestrator(source=source) | FlowHandler(source=source):
             # A workflow takes one turn at a time; a handler without memory has no such need.
             return Inside(source, event.subject)
         case None:

@@ -97,6 +97,8 @@ def seal_turn(
     found = wanted(handler, moment, current, advanced.commands)
     if not isinstance(found, Wanted):
         return found
+    if advanced.ended and found.status == "active":
+        found.status = "done"
     if isinstance(event.data, Cancellation) and found.status == "active":
         found.status = "cancelled"
     ended = ending(handler, moment, current, found, advanced)

@@ -31,6 +31,7 @@ from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler
 from arvo.handlers.moment import Advanced, Moment
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.reply import reply
 from arvo.handlers.resumable import Resumable
 
@@ -74,7 +75,7 @@ def take(
     match admit(system, event):
         case EventHandler() as handler:
             return _answer(system, handler, event, now, performed)
-        case Resumable() | FlowHandler() as handler:
+        case (Resumable() | Orchestrator() | FlowHandler()) as handler:
             return _turn(system, handler, event, record, now, performed)
         case violation:
             return violation
@@ -113,6 +114,10 @@ def _turn(
         return gate
     # A record may have been moved to another version than its subject names (see `migrate`).
     version = subject.orchestrator.version if record is None else record.version
+    if version not in handler.versions:
+        known = ", ".join(handler.versions)
+        issue = Issue("subject.orchestrator.version", known, version)
+        return ConfigViolation(f"{handler.source} has no such version", issue)
     admitted = admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted
@@ -120,10 +125,6 @@ def _turn(
     late = _late(handler, admitted.event, record, now)
     if late is not None:
         return late
-    if version not in handler.versions:
-        known = ", ".join(handler.versions)
-        issue = Issue("subject.orchestrator.version", known, version)
-        return ConfigViolation(f"{handler.source} has no such version", issue)
     awaited = _awaited(record, admitted.event)
     moment = Moment(
         event=admitted.event,

@@ -12,9 +12,10 @@ from arvo.core.violation import ConfigViolation, Violated
 from arvo.engine.check import findings
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler
+from arvo.handlers.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
-WorkflowHandler: TypeAlias = Resumable[Any] | FlowHandler[Any, Any]
+WorkflowHandler: TypeAlias = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]
 Handler: TypeAlias = EventHandler[Any] | WorkflowHandler
 
 
@@ -52,9 +53,10 @@ class System:
     def check(self) -> tuple[Issue, ...]:
         """Name what is legal, and yet goes wrong once an event comes that way; () if all is well.
 
-        A version of a workflow that nobody carries on, a service that nobody here is; in a flow,
-        which is run on sample answers: a request that no service takes, a reply that no service
-        gives or that is not named, a signal that no contract has.
+        A version of a workflow that nobody carries on, a service that nobody here is; in a machine,
+        an answer that no state hears, and the like (`Machine.problems`); in a flow, which is run on
+        sample answers, a request that no service takes, a reply that no service gives or that is
+        not named, a signal that no contract has.
         """
         return tuple(findings(self._by_address))
 
@@ -72,7 +74,7 @@ def _misfits(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Is
     match handler:
         case EventHandler():
             return
-        case Resumable() | FlowHandler():
+        case Resumable() | Orchestrator() | FlowHandler():
             asked = (handler.services_of(version) for version in handler.versions)
             for service in {each.dataschema: each for some in asked for each in some}.values():
                 other = by_address.get(service.type)

@@ -41,10 +41,11 @@ class Advanced:
 
     *state* and *journal*: None where they stay as they were (a resumable persists by a command).
     *abandoned*: ids of the events whose replies nobody waits for any more; children that they began
-    are cancelled.
+    are cancelled. *ended*: the workflow is done, even if no command completes it.
     """
 
     commands: tuple[Command, ...]
     state: Json = None
     journal: tuple[Any, ...] | None = None
     abandoned: tuple[str, ...] = ()
+    ended: bool = False

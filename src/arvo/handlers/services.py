@@ -9,7 +9,9 @@ from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ConfigViolation, Violated
 
 
-def check_services(contract: Contract[Any], services: Sequence[VersionedContract[Any]]) -> None:
+def check_services(
+    contract: Contract[Any] | VersionedContract[Any], services: Sequence[VersionedContract[Any]]
+) -> None:
     """Refuse a service listed twice, in two versions, or that is the workflow itself (F132)."""
     issues: list[Issue] = []
     seen: dict[str, str] = {}
@@ -33,7 +35,7 @@ def check_services(contract: Contract[Any], services: Sequence[VersionedContract
 
 
 def check_signals(
-    contract: Contract[Any],
+    contract: Contract[Any] | VersionedContract[Any],
     services: Sequence[VersionedContract[Any]],
     signals: Sequence[VersionedContract[Any]],
 ) -> None:

@@ -16,7 +16,7 @@ from arvo.statechart.actions import (
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Act, Cancel, Command, Emit, Schedule, Send
 from arvo.statechart.draw import Drawing, draw
-from arvo.statechart.dump import Stale, dump, load
+from arvo.statechart.dump import Stale, dump, dump_timer, load, load_timer
 from arvo.statechart.events import Done, Event, Init
 from arvo.statechart.export import structural_hash, to_xstate
 from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault
@@ -68,11 +68,13 @@ __all__ = [
     "choose",
     "draw",
     "dump",
+    "dump_timer",
     "emit",
     "from_xstate",
     "initial",
     "lint",
     "load",
+    "load_timer",
     "not_",
     "or_",
     "paths",

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Protocol, TypeVar, get_type_hints
 
 from attrs import asdict, frozen, has
-from cattrs.preconf.json import JsonConverter, make_converter
+from cattrs.preconf.json import make_converter
 
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Schedule
 from arvo.statechart.events import Event
 from arvo.statechart.export import structural_hash
 from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault, reason
-from arvo.statechart.legal import legal
 from arvo.statechart.snapshot import Ended, Past, Snapshot
 from arvo.statechart.tree import Node, Tree, members
 
@@ -23,8 +22,20 @@ Json = dict[str, Any]
 _FAULTS: Mapping[str, type[Any]] = {
     kind.__name__: kind for kind in (GuardFault, ActionFault, LoopFault, UnhandledFault)
 }
+
+
+class BothWays(Protocol):
+    """What turns values of classes into JSON and back; a converter of cattrs does."""
+
+    def unstructure(self, obj: Any) -> Any:
+        """Write a value as JSON."""
+
+    def structure(self, obj: Any, cl: Any) -> Any:
+        """Read a value of the class *cl* from JSON."""
+
+
 # Contexts of plain attrs classes need nothing else; whoever has more brings a converter.
-_CONVERTER = make_converter()
+_CONVERTER: BothWays = make_converter()
 
 
 @frozen
@@ -36,7 +47,7 @@ class Stale:
     reason: str = ""
 
 
-def dump(chart: Chart[C], snapshot: Snapshot[C], *, converter: JsonConverter | None = None) -> Json:
+def dump(chart: Chart[C], snapshot: Snapshot[C], *, converter: BothWays | None = None) -> Json:
     """Write *snapshot* as a JSON value: states, context, history, pending timers, and the end.
 
     The value carries the structural hash of *chart*. *converter* unstructures the context and
@@ -52,16 +63,19 @@ def dump(chart: Chart[C], snapshot: Snapshot[C], *, converter: JsonConverter | N
         "leaves": list(snapshot.leaves),
         "context": plain(snapshot.context),
         "history": {history: list(kept) for history, kept in snapshot.history.items()},
-        "timers": [
-            {"id": t.id, "delay_ms": t.delay_ms, "event": _event(chart, t.event, plain)}
-            for t in snapshot.timers
-        ],
+        "timers": [dump_timer(chart, timer, converter=converter) for timer in snapshot.timers],
         "end": end,
     }
 
 
+def dump_timer(chart: Chart[Any], timer: Schedule, *, converter: BothWays | None = None) -> Json:
+    """Write a timer as a JSON value, as it stands in the dump of a snapshot."""
+    event = _event(chart, timer.event, (converter or _CONVERTER).unstructure)
+    return {"id": timer.id, "delay_ms": timer.delay_ms, "event": event}
+
+
 def load(
-    chart: Chart[C], data: Mapping[str, Any], *, converter: JsonConverter | None = None
+    chart: Chart[C], data: Mapping[str, Any], *, converter: BothWays | None = None
 ) -> Snapshot[C] | Stale:
     """Read what ``dump`` wrote, or say why *chart* cannot hold it; nothing is raised.
 
@@ -78,19 +92,16 @@ def load(
         return Stale(made_with, (), f"unreadable: {reason(error)}")
 
 
-def _load(chart: Chart[C], data: Mapping[str, Any], back: JsonConverter) -> Snapshot[C] | Stale:
-    tree = chart.compiled.tree
-    named = {*data["leaves"], *data["history"]}
-    named.update(state for kept in data["history"].values() for state in kept)
-    missing = tuple(sorted(name for name in named if name not in tree.ids))
+def _load(chart: Chart[C], data: Mapping[str, Any], back: BothWays) -> Snapshot[C] | Stale:
+    tree, end = chart.compiled.tree, _ended(data["end"])
+    missing = _missing(tree, data)
     if missing:
         return Stale(data["chart"], missing, "the chart no longer has these states")
-    leaves = tuple(tree.ids[leaf] for leaf in data["leaves"])
-    mask, end = _around(tree, _set(tree, data["leaves"])), _ended(data["end"])
-    # Only a chart that failed when it started is nowhere.
-    nowhere = not leaves and end is not None and end.fault is not None
-    distinct = len(set(leaves)) == len(leaves) and all(tree.nodes[one].is_leaf for one in leaves)
-    if not (nowhere or (distinct and legal(tree, mask))):
+    configuration = chart.compiled.placed(tuple(data["leaves"]))
+    if configuration is None and not data["leaves"] and end is not None and end.fault is not None:
+        # Only a chart that failed when it started is nowhere.
+        configuration = chart.compiled.configuration(0, ())
+    if configuration is None:
         return Stale(data["chart"], (), f"the chart cannot be in {data['value']!r}")
     records = {tree.ids[name]: _set(tree, kept) for name, kept in data["history"].items()}
     for history, kept in records.items():
@@ -99,15 +110,34 @@ def _load(chart: Chart[C], data: Mapping[str, Any], back: JsonConverter) -> Snap
             return Stale(data["chart"], (), f"{name} cannot remember {data['history'][name]!r}")
     kind = context_type(chart)
     return Snapshot(
-        chart.compiled.configuration(mask, leaves),
+        configuration,
         data["context"] if kind is None else back.structure(data["context"], kind),
         Past(records, tuple(_timer(chart, timer, back) for timer in data["timers"])),
         end,
     )
 
 
+def _missing(tree: Tree, data: Mapping[str, Any]) -> tuple[str, ...]:
+    named = {*data["leaves"], *data["history"]}.union(*data["history"].values())
+    return tuple(sorted(named - tree.ids.keys()))
+
+
+def load_timer(
+    chart: Chart[Any], data: Mapping[str, Any], *, converter: BothWays | None = None
+) -> Schedule:
+    """Read what ``dump_timer`` wrote; raises what a converter does where it is something else."""
+    return _timer(chart, data, converter or _CONVERTER)
+
+
 def context_type(chart: Chart[Any]) -> type[Any] | None:
     """Find the class of the context, where the definition says it."""
+    program = chart.compiled
+    if program.context is None:
+        program.context = (_context_type(chart),)
+    return program.context[0]
+
+
+def _context_type(chart: Chart[Any]) -> type[Any] | None:
     context: Any = chart.context
     if callable(context) and not isinstance(context, type):
         context = get_type_hints(context).get("return")
@@ -121,12 +151,6 @@ def _set(tree: Tree, names: list[str]) -> int:
     return reduce(or_, (1 << tree.ids[name] for name in names), 0)
 
 
-def _around(tree: Tree, nodes: int) -> int:
-    """Add the ancestors of *nodes*."""
-    above = (1 << one for index in members(nodes) for one in tree.nodes[index].above)
-    return reduce(or_, above, nodes)
-
-
 def _remembers(tree: Tree, history: Node, kept: int) -> bool:
     """Say whether *history* could have written *kept*, perhaps before the chart grew.
 
@@ -135,7 +159,7 @@ def _remembers(tree: Tree, history: Node, kept: int) -> bool:
     """
     if history.kind != "history" or not kept or kept & ~tree.below(history.parent):
         return False
-    around = _around(tree, kept)
+    around = tree.around(kept)
     return not any(
         node.kind == "history"
         or (node.kind == "compound" and sum(around >> child & 1 for child in node.children) > 1)
@@ -149,7 +173,7 @@ def _event(chart: Chart[Any], event: Any, plain: Any) -> Json:
     return {"type": chart.compiled.type_of(event), "payload": plain(event)}
 
 
-def _timer(chart: Chart[Any], timer: Json, back: JsonConverter) -> Schedule:
+def _timer(chart: Chart[Any], timer: Mapping[str, Any], back: BothWays) -> Schedule:
     written = timer["event"]
     event: object
     if "payload" in written:

@@ -53,14 +53,20 @@ def domain(chart: Chartlike, edge: Edge, records: Mapping[int, int]) -> int:
 
 
 def entered(
-    chart: Chartlike, edges: tuple[Edge, ...], records: Mapping[int, int]
+    chart: Chartlike,
+    edges: tuple[Edge, ...],
+    records: Mapping[int, int],
+    roofs: Mapping[int, int] | None = None,
 ) -> tuple[set[int], set[int]]:
-    """Return the nodes that *edges* enter, and those of them whose initial actions run."""
+    """Return the nodes that *edges* enter, and those of them whose initial actions run.
+
+    *roofs*: the records that domains are found by, where they are others.
+    """
     entry = _Entry(chart, records)
     for edge in edges:
         if not edge.targets:
             continue
-        roof = domain(chart, edge, records)
+        roof = domain(chart, edge, records if roofs is None else roofs)
         for target in edge.targets:
             stays = target == edge.source == roof and not edge.reenter
             if chart.tree.nodes[target].kind != "history" and not stays:

@@ -1,5 +1,7 @@
 """Events: what a chart hears."""
 
+from typing import Any
+
 from attrs import frozen
 
 INIT_TYPE = "xstate.init"
@@ -26,6 +28,11 @@ class Init:
 
     input: object = None
     type: str = INIT_TYPE
+
+    @property
+    def data(self) -> Any:
+        """The data of an *input* that is an event itself: one action serves the start and later."""
+        return getattr(self.input, "data", None)
 
 
 @frozen

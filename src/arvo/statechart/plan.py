@@ -72,7 +72,13 @@ class Planner:
             ops.extend(self.behaviours[index].exit)
         for edge in taken:
             ops.extend(edge.ops)
-        return self._enter(ops, mask, leaves, leaving, taken, {**records, **written}, written)
+        after = {**records, **written}
+        plan = self._enter(list(ops), mask, leaves, leaving, taken, after, written, after)
+        if not written or legal(self.tree, plan.mask):
+            return plan
+        # XState would lose regions here: it leaves below the domain that a history has before it is
+        # written, and enters below the one it has then. What was left is entered again.
+        return self._enter(ops, mask, leaves, leaving, taken, after, written, records)
 
     def begin(self) -> Plan:
         """Plan the start: the root and all its initial descendants are the targets."""
@@ -88,7 +94,7 @@ class Planner:
             label="start",
             definition=Transition(),
         )
-        return self._enter([], 0, (), 0, (start,), {}, {})
+        return self._enter([], 0, (), 0, (start,), {}, {}, {})
 
     def settled(self, edges: tuple[Edge, ...], mask: int, records: Records) -> tuple[Edge, ...]:
         """Drop transitions that would leave the same states as another, inner ones win."""
@@ -132,8 +138,9 @@ class Planner:
         taken: tuple[Edge, ...],
         records: Records,
         written: Records,
+        roofs: Records,
     ) -> Plan:
-        entering, by_default = entered(self, taken, records)
+        entering, by_default = entered(self, taken, records, roofs)
         active = mask & ~leaving
         ordered = [leaf for leaf in leaves if active >> leaf & 1]
         completed: set[int] = set()

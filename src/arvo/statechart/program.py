@@ -14,10 +14,11 @@ from arvo.statechart.commands import Command
 from arvo.statechart.configuration import Configuration
 from arvo.statechart.entry import domain
 from arvo.statechart.events import ACTOR_ERROR_PREFIX, AFTER_PREFIX
+from arvo.statechart.legal import legal
 from arvo.statechart.ops import Code, Compiler
 from arvo.statechart.plan import Plan, Planner, Records
 from arvo.statechart.selection import Steps, constant, steps
-from arvo.statechart.tree import Tree, members
+from arvo.statechart.tree import NOWHERE, Tree, members
 from arvo.statechart.vocabulary import EventClass, Vocabulary
 
 
@@ -56,6 +57,8 @@ class Program:
         self.vocabulary = Vocabulary.of(event for each in behaviours for event in each.on)
         self._planner = Planner(tree, behaviours)
         self.structure: str | None = None  # the hash of its definition, once asked for
+        self.context: tuple[type[Any] | None] | None = None  # its context's class, likewise
+        self._start: Plan | None = None
         self._name = name
         self._memory = memory
         self._origin = origin
@@ -63,6 +66,7 @@ class Program:
         self._histories = sum(node.bit for node in tree.nodes if node.kind == "history")
         self._reaches: dict[Edge, int] = {}
         self._configurations: dict[tuple[int, tuple[int, ...]], Configuration] = {}
+        self._placed: dict[tuple[str, ...], Configuration] = {}
         self._warm: dict[int, Configuration] = {}
         self._used = 0
 
@@ -76,7 +80,9 @@ class Program:
 
     def begin(self) -> Plan:
         """Plan the start."""
-        return self._planner.begin()
+        if self._start is None:
+            self._start = self._planner.begin()
+        return self._start
 
     def configuration(self, mask: int, leaves: tuple[int, ...]) -> Configuration:
         """Return the one configuration with these nodes, entered in this order."""
@@ -88,6 +94,24 @@ class Program:
             if self._keep(found):
                 self._configurations[key] = found
         return found
+
+    def placed(self, leaves: tuple[str, ...]) -> Configuration | None:
+        """Find the configuration whose leaves have these ids, in this order, if there is one."""
+        found = self._placed.get(leaves)
+        if found is None:
+            found = self._place(tuple(self.tree.ids.get(leaf, NOWHERE) for leaf in leaves))
+            if found is not None and self._keep(found):
+                self._placed[leaves] = found
+        return found
+
+    def _place(self, leaves: tuple[int, ...]) -> Configuration | None:
+        nodes = self.tree.nodes
+        if NOWHERE in leaves or len(set(leaves)) < len(leaves):
+            return None
+        mask = self.tree.around(sum(1 << leaf for leaf in leaves))
+        if not all(nodes[leaf].is_leaf for leaf in leaves) or not legal(self.tree, mask):
+            return None
+        return self.configuration(mask, leaves)
 
     def adopt(self, configuration: Configuration) -> Configuration:
         """Take a configuration of another copy of this chart for our own."""
@@ -172,6 +196,7 @@ class Program:
                 warm.forget()
             self._warm.clear()
             self._configurations.clear()
+            self._placed.clear()
             self._used = 0
         self._warm[id(configuration)] = configuration
         self._used += 1

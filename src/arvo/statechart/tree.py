@@ -65,6 +65,13 @@ class Tree:
         """Return the proper descendants of *index*; everything is below ``NOWHERE``."""
         return self.everything if index == NOWHERE else self.nodes[index].below
 
+    def around(self, nodes: int) -> int:
+        """Add the ancestors of *nodes*."""
+        for index in members(nodes):
+            for above in self.nodes[index].above:
+                nodes |= 1 << above
+        return nodes
+
     def is_below(self, index: int, ancestor: int) -> bool:
         """Say whether *index* is a proper descendant of *ancestor*."""
         return bool(self.below(ancestor) >> index & 1)
