@@ -6,6 +6,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar, final
 
 from attrs import define, field
@@ -86,9 +88,9 @@ class Writer:
         try:
             connection = self.open()
         except Exception as error:  # noqa: BLE001 - whoever waits for the file must hear of it
-            loop.call_soon_threadsafe(opened.set_exception, error)
+            _call(loop, partial(_resolve, opened, error))
             return
-        loop.call_soon_threadsafe(opened.set_result, None)
+        _call(loop, partial(_resolve, opened, None))
         due = time.monotonic() + self.seconds
         going = True
         while going:
@@ -161,10 +163,21 @@ def _settle(group: list[_Unit]) -> None:
     for unit in group:
         by_loop.setdefault(unit.loop, []).append(unit)
     for loop, units in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_wake, units)
-        except RuntimeError:
-            continue  # the loop is closed: nobody waits any more
+        _call(loop, partial(_wake, units))
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(function)
+
+
+def _resolve(future: "asyncio.Future[None]", error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def _wake(units: list[_Unit]) -> None:
