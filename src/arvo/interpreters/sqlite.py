@@ -33,6 +33,7 @@ from arvo.interpreters.ports import (
     Unavailable,
     lane_of,
 )
+from arvo.interpreters.retention import Retention, forget
 from arvo.interpreters.rows import letter_of, milliseconds
 from arvo.interpreters.tables import Row
 from arvo.interpreters.writer import Writer, told
@@ -57,6 +58,7 @@ AHEAD_MAX: Final = 10_000
 REST_SECONDS_MIN: Final = 0.002
 REST_SECONDS_MAX: Final = 0.05
 NEVER: Final = 2**62
+KEEP: Final = Retention()
 
 
 @final
@@ -67,6 +69,8 @@ class SqliteBackend:
     *path*: the file; it is made where there is none. *full_sync*: whether a commit survives the
     loss of power (else that of the process only, and some time is saved). *queue_max*: how many
     events may be under way before `send` waits. *now*: the clock that timers and leases go by.
+    *lease*: seconds after which a process that shows no sign of life is taken for dead. *keep*: how
+    long what is over is remembered.
 
     One thread writes; what is committed at once shares one transaction. Each delivery belongs to
     one process, as long as its lease runs: what a process commits after it lost a delivery is
@@ -78,6 +82,7 @@ class SqliteBackend:
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
+    keep: Retention = KEEP
     me: str = field(factory=lambda: str(uuid4()), init=False)
     _lanes: Lanes = field(factory=Lanes, init=False)
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
@@ -314,6 +319,7 @@ class SqliteBackend:
             connection.execute("commit")
             due = tables.next_due(connection)
         self._next_due = NEVER if due is None else due
+        forget(connection, self.keep, now)
         self._depth = tables.count(connection)
         if tables.is_claimable(connection, now):
             self._more = True
