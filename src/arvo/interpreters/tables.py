@@ -157,7 +157,7 @@ def apply(
 def _outdated(
     connection: sqlite3.Connection, number: int, commit: Commit, me: str, revision: int
 ) -> Applied:
-    """Tell a redelivery from a lost race: who is told of a conflict would step again for nothing."""
+    """Tell a redelivery from a lost race: told of a conflict, a worker steps again for nothing."""
     seen = connection.execute("select 1 from inbox where digest = ?", (digest_of(commit),))
     if seen.fetchone() is None:
         return Conflict(revision)
