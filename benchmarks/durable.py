@@ -70,6 +70,50 @@ def bytes_each(number: int = 1_000) -> float:
         return path.stat().st_size / number
 
 
+def growth(
+    finished: int = 100_000, waiting: int = 10_000, number: int = 1_000
+) -> tuple[float, float]:
+    """Give workflows a second on a new file, and on one that holds many others already."""
+    with tempfile.TemporaryDirectory() as folder:
+        new, full = Path(folder) / "new.db", Path(folder) / "full.db"
+        asyncio.run(through(SqliteBackend(str(full)), 10, 10))
+        _fill(full, finished, waiting)
+        rates: dict[Path, list[float]] = {new: [], full: []}
+        for _ in range(ROUNDS):
+            for path, found in rates.items():
+                found.append(number / asyncio.run(through(SqliteBackend(str(path)), number, 100)))
+        return median(rates[new]), median(rates[full])
+
+
+def _fill(path: Path, finished: int, waiting: int) -> None:
+    """Copy the workflows of a file, with history and inbox, until it holds as many as wanted."""
+    connection = sqlite3.connect(path)
+    (first,) = connection.execute("select min(id) from workflow").fetchone()
+    for status, many in (("done", finished), ("active", waiting)):
+        connection.executemany(
+            "insert into workflow (subject, handler, version, status, revision, parent, record,"
+            " began, changed) select subject || ?, handler, version, ?, revision, parent, record,"
+            " began, changed from workflow where id = ?",
+            ((f"{status} {each}", status, first) for each in range(many)),
+        )
+    connection.execute(
+        "insert into history select copy.id, position, history.revision, kind, at, event"
+        " from workflow as copy, history where copy.id > ? and history.workflow = ?",
+        (first + 100, first),
+    )
+    (now,) = connection.execute("select max(at) from inbox").fetchone()
+    connection.executemany(
+        "insert into inbox (digest, at) values (randomblob(16), ?)",
+        ((now,) for _ in range(3 * finished)),
+    )
+    connection.executemany(
+        "insert into timer values (?, 9000000000000, 'lane', 'key', '', '')",
+        ((f"timer {each}",) for each in range(waiting)),
+    )
+    connection.commit()
+    connection.close()
+
+
 def main() -> None:
     """Print what durability costs."""
     print(f"{'durable workflows':60} {'a second':>10} {'aim':>12}")
@@ -94,6 +138,9 @@ def main() -> None:
     ]
     for name, cost, aim in rows:
         print(f"{name:60} {cost:10.0f} {aim:>12}")
+    new, full = growth()
+    print(f"{'SQLite, a new file':60} {new:10.0f}")
+    print(f"{'SQLite, with 100,000 finished and 10,000 waiting workflows':60} {full:10.0f}")
     print(f"{'bytes of the file for each finished workflow':60} {bytes_each():10.0f}")
 
 
