@@ -66,6 +66,7 @@ class Worker:
 
     *listeners* map domains to functions, None to the one that takes all others. *answered* takes an
     event that went home; *refused* is told of an event to which no answer will come, and why.
+    *perform* carries out what handlers ask for.
     """
 
     system: System
@@ -77,6 +78,7 @@ class Worker:
     answered: Callable[[Event[Any]], None]
     refused: Callable[[Event[Any], Exception], None]
     seen: Callable[[Event[Any]], None]
+    perform: Callable[[Perform[Any]], Awaitable[Performed]] = perform
     recent: Recent = field(factory=Recent, init=False)
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopped: set[str] = field(factory=set, init=False)
@@ -198,7 +200,7 @@ class Worker:
             stepped = take(self.system, event, record, now=self.now(), performed=performed)
             if not isinstance(stepped, Perform):
                 return stepped
-            performed.append(await perform(stepped))
+            performed.append(await self.perform(stepped))
 
     def _routed(self, commit: Commit) -> tuple[list[Post], list[DeadLetter]]:
         posts: list[Post] = []

@@ -1,5 +1,22 @@
 """testing: how to prove it."""
 
+from arvo.testing.faults import (
+    KINDS,
+    ClockJump,
+    Crash,
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    LostAnswer,
+    Partition,
+    Pause,
+    Reorder,
+)
+from arvo.testing.simulate import simulate
+from arvo.testing.simulation import Simulation, SimulationFailed
+from arvo.testing.store import Store
+from arvo.testing.story import Broken
 from arvo.testing.strategies import (
     addresses,
     domains,
@@ -9,13 +26,35 @@ from arvo.testing.strategies import (
     subjects,
     systems,
 )
+from arvo.testing.world import Check, World, always, eventually, sometimes
 
 __all__ = [
+    "KINDS",
+    "Broken",
+    "Check",
+    "ClockJump",
+    "Crash",
+    "Delay",
+    "Drop",
+    "Duplicate",
+    "Fault",
+    "LostAnswer",
+    "Partition",
+    "Pause",
+    "Reorder",
+    "Simulation",
+    "SimulationFailed",
+    "Store",
+    "World",
     "addresses",
+    "always",
     "domains",
     "event_types",
     "events",
+    "eventually",
     "json_objects",
+    "simulate",
+    "sometimes",
     "subjects",
     "systems",
 ]

@@ -1,0 +1,113 @@
+"""Shrink: the shortest run that still breaks the same promise."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias, final
+
+from attrs import evolve, frozen
+
+from arvo.testing.faults import ClockJump, Fault, Partition
+from arvo.testing.simulation import Simulation
+
+# Deliveries that shrinking may take in all: some seconds, and few stories gain from more.
+DELIVERIES_MAX: Final = 20_000
+# Schedules that are tried for the story that they make of the same faults and events.
+SEEDS_TRIED: Final = 10
+
+
+@final
+@frozen
+class Choice:
+    """What a run is made of: a seed, faults, positions of events, and how many workers."""
+
+    seed: int
+    faults: tuple[Fault, ...]
+    kept: tuple[int, ...]
+    workers: int
+
+
+Play: TypeAlias = Callable[[Choice], Simulation]
+
+
+def shrink(play: Play, failed: Simulation) -> Simulation:
+    """Leave out and lower whatever may be, as long as the same promise is broken.
+
+    What counts is fewest faults, then fewest events, workers and deliveries: delta debugging, one
+    change at a time until none helps, or DELIVERIES_MAX are used up.
+    """
+    law = failed.broken[0].law
+    best, budget = failed, DELIVERIES_MAX
+    tried: set[Choice] = set()
+    helped = True
+    while helped:
+        helped = False
+        for choice in _smaller(_choice(best)):
+            if choice in tried:
+                continue
+            if budget <= 0:
+                return best
+            tried.add(choice)
+            found = play(choice)
+            budget -= len(found.steps)
+            if any(each.law == law for each in found.broken) and _size(found) < _size(best):
+                best, helped = evolve(found, runs=failed.runs), True
+                break
+    return best
+
+
+def _choice(simulation: Simulation) -> Choice:
+    return Choice(simulation.seed, simulation.faults, simulation.kept, simulation.workers)
+
+
+def _size(simulation: Simulation) -> tuple[float, ...]:
+    return (
+        len(simulation.faults),
+        len(simulation.kept),
+        simulation.workers,
+        len(simulation.steps),
+        sum(fault.at for fault in simulation.faults),
+        simulation.seed,
+    )
+
+
+def _smaller(choice: Choice) -> Iterator[Choice]:
+    """Give choices that may tell the same story in fewer words, the boldest first."""
+    faults, kept = choice.faults, choice.kept
+    # Whatever is left out moves the rest in time: the same race may need another schedule.
+    seeds = tuple(dict.fromkeys((choice.seed, *range(SEEDS_TRIED))))
+    shorter = [evolve(choice, faults=fewer) for fewer in _fewer(faults)]
+    shorter += (evolve(choice, kept=fewer) for fewer in _fewer(kept) if fewer)
+    # With fewer events there is less before the moment that a fault must hit.
+    shorter += (
+        evolve(choice, kept=fewer, faults=lower)
+        for fewer in _fewer(kept)
+        if fewer
+        for lower in _lowered(faults)
+    )
+    shorter += (evolve(choice, workers=workers) for workers in range(1, choice.workers))
+    for seed in seeds:
+        yield from (evolve(each, seed=seed) for each in shorter)
+    yield from (evolve(choice, seed=seed) for seed in seeds)
+    yield from (evolve(choice, faults=lower) for lower in _lowered(faults))
+
+
+def _lowered(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
+    """Let one of the faults hit earlier."""
+    for position, fault in enumerate(faults):
+        if isinstance(fault, Partition | ClockJump):
+            continue
+        for at in range(1, fault.at):
+            yield (*faults[:position], evolve(fault, at=at), *faults[position + 1 :])
+
+
+def _fewer(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Leave out all, halves, and single items."""
+    if not items:
+        return
+    half = len(items) // 2
+    yield ()
+    if half:
+        yield items[:half]
+        yield items[half:]
+    if len(items) > 2:
+        for position in range(len(items)):
+            yield items[:position] + items[position + 1 :]
