@@ -453,7 +453,7 @@ def test_a_handler_that_blocks_keeps_its_lease(tmp_path: Path) -> None:
         delivery = await backend.receive(PAY)
         other = asyncio.create_task(asyncio.to_thread(asyncio.run, waiting()))
         await asyncio.sleep(0.05)
-        blocking.sleep(1.0)  # the whole event loop, as a careless handler does
+        blocking.sleep(1.0)  # the whole event loop, as a careless handler does  # noqa: ASYNC251
         await backend.done(delivery)
         assert await other
         await backend.close()
