@@ -8,7 +8,9 @@ import orjson
 from attrs import frozen
 
 from arvo.core.commit import Alarm, Commit
+from arvo.core.event import Event
 from arvo.core.record import Record
+from arvo.engine.route import Inside
 from arvo.interpreters.ports import (
     Applied,
     Committed,
@@ -30,6 +32,7 @@ from arvo.interpreters.rows import (
     milliseconds,
     record_bytes,
     record_of,
+    whole_record_bytes,
 )
 
 # Timers that come due in one tick; the rest follows in the next.
@@ -159,13 +162,14 @@ def _apply(
         raise _Refused(Fenced())
     marked = connection.execute(
         "insert into inbox (digest, at) values (?, ?) on conflict do nothing",
-        (digest_of(commit), now),
+        (digest_of(commit.handler, commit.event), now),
     )
     if not marked.rowcount:
         raise _Refused(Seen())
     if commit.record is not None:
         workflow = _write_record(connection, commit, commit.record, now)
-        _write_history(connection, workflow, commit, now)
+        at = now if commit.now is None else milliseconds(commit.now)
+        _write_history(connection, workflow, commit, at)
     elif commit.expected:
         _expect(connection, commit)
     for cleared in commit.cleared:
@@ -249,9 +253,17 @@ def revision_of(connection: sqlite3.Connection, subject: str) -> int:
 
 
 def amend(
-    connection: sqlite3.Connection, record: Record, expected: int, now: int
-) -> Committed | Conflict:
-    """Put a record in the place of the one of revision *expected*."""
+    connection: sqlite3.Connection,
+    record: Record,
+    expected: int,
+    alarms: Sequence[Alarm],
+    again: Sequence[Event[Any]],
+    owner: str | None,
+    now: int,
+) -> tuple[Committed | Conflict, list[Row]]:
+    """Put a record in the place of the one of revision *expected*; gives what *owner* has of what
+    is handed out again.
+    """
     row = connection.execute(
         _UPDATE_WORKFLOW,
         (
@@ -265,13 +277,22 @@ def amend(
         ),
     ).fetchone()
     if row is None:
-        return Conflict(revision_of(connection, record.subject))
+        return Conflict(revision_of(connection, record.subject)), []
     connection.execute("delete from journal where workflow = ?", row)
     connection.executemany(
         "insert into journal (workflow, position, line) values (?, ?, ?)",
         [(row[0], position, _line(line)) for position, line in enumerate(record.journal)],
     )
-    return Committed()
+    content = whole_record_bytes(record)
+    _write_lines(connection, row[0], record.revision, now, [("amended", content)])
+    for event in (*(alarm.event for alarm in alarms), *again):
+        connection.execute(
+            "delete from inbox where digest = ?", (digest_of(record.handler, event),)
+        )
+    to = Inside(record.handler, record.subject)
+    for alarm in alarms:
+        _write_timer(connection, alarm, Post(alarm.event, to))
+    return Committed(), put(connection, [Post(event, to) for event in again], now, owner)
 
 
 def load(connection: sqlite3.Connection, subject: str) -> Record | None:
@@ -283,24 +304,40 @@ def load(connection: sqlite3.Connection, subject: str) -> Record | None:
 
 
 def _record(connection: sqlite3.Connection, workflow: int, content: bytes) -> Record:
+    return record_of(content, journal_of(connection, workflow))
+
+
+def journal_of(connection: sqlite3.Connection, workflow: int) -> list[bytes]:
+    """Read the lines of a journal."""
     lines = connection.execute(
         "select line from journal where workflow = ? order by position", (workflow,)
     )
-    return record_of(content, [line for (line,) in lines])
+    return [line for (line,) in lines]
 
 
-def _write_history(connection: sqlite3.Connection, workflow: int, commit: Commit, now: int) -> None:
+def _write_history(connection: sqlite3.Connection, workflow: int, commit: Commit, at: int) -> None:
     assert commit.record is not None
+    lines = [("consumed", event_bytes(commit.event))]
+    lines += (("produced", event_bytes(event)) for event in commit.events)
+    _write_lines(connection, workflow, commit.record.revision, at, lines)
+
+
+def _write_lines(
+    connection: sqlite3.Connection,
+    workflow: int,
+    revision: int,
+    at: int,
+    lines: Sequence[tuple[str, bytes]],
+) -> None:
     (last,) = connection.execute(
         "select coalesce(max(position), -1) from history where workflow = ?", (workflow,)
     ).fetchone()
-    said = [("consumed", commit.event), *(("produced", event) for event in commit.events)]
     connection.executemany(
         "insert into history (workflow, position, revision, kind, at, event)"
         " values (?, ?, ?, ?, ?, ?)",
         [
-            (workflow, last + 1 + offset, commit.record.revision, kind, now, event_bytes(event))
-            for offset, (kind, event) in enumerate(said)
+            (workflow, last + 1 + offset, revision, kind, at, content)
+            for offset, (kind, content) in enumerate(lines)
         ],
     )
 
