@@ -22,6 +22,7 @@ from arvo.core.domain import Domain
 from arvo.core.due import Due
 from arvo.core.event import Event
 from arvo.core.fault import SystemFault
+from arvo.core.history import HistoryEntry
 from arvo.core.identity import Managed, ManagedId
 from arvo.core.issue import Issue, Issues
 from arvo.core.payload import Payload
@@ -74,9 +75,11 @@ from arvo.handlers.script import (
     wait_for,
 )
 from arvo.handlers.wish import Flow
+from arvo.interpreters.desk import Desk
 from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.ports import Backend, DeadLetter, Unanswered
+from arvo.interpreters.ports import Backend, DeadLetter, Kept, Unanswered
 from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 __all__ = [
@@ -94,6 +97,7 @@ __all__ = [
     "ContractViolation",
     "Dataschema",
     "DeadLetter",
+    "Desk",
     "Domain",
     "Due",
     "Effects",
@@ -108,14 +112,17 @@ __all__ = [
     "FlowView",
     "Format",
     "HandlerDomains",
+    "HistoryEntry",
     "Issue",
     "Issues",
+    "Kept",
     "Log",
     "Machine",
     "Managed",
     "ManagedId",
     "MemoryBackend",
     "Migration",
+    "OpenRequest",
     "Orchestrator",
     "OrchestratorContract",
     "Pattern",
@@ -132,6 +139,7 @@ __all__ = [
     "ServiceFailed",
     "SimpleContract",
     "Stamp",
+    "Standing",
     "Stats",
     "Subject",
     "Success",

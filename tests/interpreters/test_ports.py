@@ -14,6 +14,7 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.history import HistoryEntry
 from arvo.engine.press import alarms_of
 from arvo.engine.route import Inside
+from arvo.interpreters.control import lines as every_line
 from arvo.interpreters.ports import Committed, Conflict, Kept, Post, Seen
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
@@ -175,6 +176,8 @@ def test_a_history_has_every_event_consumed_and_produced_in_order(on: Within) ->
         assert await backend.history(record.subject, limit=2) == lines[2:]
         assert await backend.history(record.subject, before=3, limit=2) == lines[1:3]
         assert await backend.history("nobody") == ()
+        newest_first = [line async for line in every_line(backend, record.subject, page_max=3)]
+        assert newest_first == list(reversed(lines))
 
     on(work)
 

@@ -149,6 +149,10 @@ class MemoryBackend:
         )
         return tuple(nlargest(limit, listed, key=_newness))
 
+    async def kept(self, subject: str) -> Kept | None:
+        """Give a workflow as it would be listed."""
+        return self._records.get(subject)
+
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
     ) -> tuple[HistoryEntry, ...]:

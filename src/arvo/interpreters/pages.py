@@ -42,18 +42,26 @@ def workflows(
             (each, *values, limit),
         ).fetchall()
     found.sort(key=lambda row: (row[3], row[4]), reverse=True)
-    return tuple(
-        Kept(
-            record=record_of(record, journal_of(connection, number)),
-            began=time_of(began),
-            changed=time_of(changed),
-        )
-        for number, record, began, changed, _ in found[:limit]
-    )
+    return tuple(_kept(connection, row) for row in found[:limit])
 
 
 _WORKFLOWS: Final = "select id, record, began, changed, subject from workflow"
 _NEWEST_FIRST: Final = "order by changed desc, subject desc limit ?"
+
+
+def kept(connection: sqlite3.Connection, subject: str) -> Kept | None:
+    """Give one workflow."""
+    row = connection.execute(f"{_WORKFLOWS} where subject = ?", (subject,)).fetchone()
+    return None if row is None else _kept(connection, row)
+
+
+def _kept(connection: sqlite3.Connection, row: Sequence[Any]) -> Kept:
+    number, record, began, changed, _ = row
+    return Kept(
+        record=record_of(record, journal_of(connection, number)),
+        began=time_of(began),
+        changed=time_of(changed),
+    )
 
 
 def history(

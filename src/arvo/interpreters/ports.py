@@ -205,6 +205,10 @@ class Backend(Protocol):
         """
         ...
 
+    async def kept(self, subject: str) -> Kept | None:
+        """Give a workflow as `workflows` would list it."""
+        ...
+
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
     ) -> tuple[HistoryEntry, ...]:

@@ -177,6 +177,10 @@ class SqliteBackend:
             )
         )
 
+    async def kept(self, subject: str) -> Kept | None:
+        """Give a workflow as it would be listed."""
+        return await self._read(lambda connection: pages.kept(connection, subject))
+
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
     ) -> tuple[HistoryEntry, ...]:
