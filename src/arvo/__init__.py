@@ -45,6 +45,7 @@ from arvo.engine.decide import decide
 from arvo.engine.migrate import migrate
 from arvo.engine.migration import Migration, migrate_all
 from arvo.engine.query import query
+from arvo.engine.replay import Replay, ReplayedTurn, replay
 from arvo.engine.run import run
 from arvo.engine.step import step
 from arvo.engine.system import System
@@ -131,6 +132,8 @@ __all__ = [
     "Performed",
     "Persist",
     "Record",
+    "Replay",
+    "ReplayedTurn",
     "Result",
     "Resumable",
     "Retry",
@@ -173,6 +176,7 @@ __all__ = [
     "migrate_all",
     "query",
     "race",
+    "replay",
     "run",
     "sleep",
     "stamping",

@@ -309,6 +309,27 @@ def test_a_history_is_read_to_its_beginning(on: On) -> None:
     on(shop, work)
 
 
+def test_what_was_done_for_real_is_replayed_to_the_same_record(on: On) -> None:
+    """I3: ids, times and timers, as they went through the store."""
+    system = Outage().system
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(placing())
+        await runtime.drain(timeout=5)
+
+        replayed = await runtime.replay(SUBJECT)
+
+        assert str(replayed).splitlines() == [
+            "turn 1, on arvo.orc.order.fulfil: agrees, sends com.payment.charge",
+            "turn 2, on evt.payment.charged: agrees, sends com.shipping.book",
+            "turn 3, on evt.shipping.booked: agrees, sends nothing",
+        ]
+        assert replayed.agrees
+        assert replayed.record == await runtime.record(SUBJECT)
+
+    on(system, work)
+
+
 def test_a_desk_looks_on_while_another_process_works(tmp_path: Path) -> None:
     """An operator's shell needs no handlers, and takes no work."""
 

@@ -1,6 +1,6 @@
 """Desk: what an operator sees of the workflows in a backend, and does with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ from arvo.core.issue import Issue
 from arvo.core.record import Record, Status
 from arvo.core.violation import ConfigViolation, Violated
 from arvo.engine.query import query
+from arvo.engine.replay import Replay, replay
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.system import System
 from arvo.engine.tree import Tree
@@ -143,6 +144,20 @@ class Desk:
         Raises `Violated` where it has not failed, or its history has lost the event.
         """
         return await revive(self.system, self._backend, subject, undone=undone)
+
+    async def replay(
+        self,
+        subject: str,
+        *,
+        until: int | datetime | None = None,
+        effects: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+    ) -> Replay:
+        """Take a workflow's turns again with this system, without side effects (see
+        `arvo.replay`).
+        """
+        record = await remembered(self._backend, subject)
+        history = await self.history(subject)
+        return replay(self.system, history, until=until, record=record, effects=effects)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the events that nobody could take, oldest first."""
