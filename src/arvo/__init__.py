@@ -22,6 +22,7 @@ from arvo.core.domain import Domain
 from arvo.core.due import Due
 from arvo.core.event import Event
 from arvo.core.fault import SystemFault
+from arvo.core.history import HistoryEntry
 from arvo.core.identity import Managed, ManagedId
 from arvo.core.issue import Issue, Issues
 from arvo.core.payload import Payload
@@ -44,6 +45,7 @@ from arvo.engine.decide import decide
 from arvo.engine.migrate import migrate
 from arvo.engine.migration import Migration, migrate_all
 from arvo.engine.query import query
+from arvo.engine.replay import Replay, ReplayedTurn, replay
 from arvo.engine.run import run
 from arvo.engine.step import step
 from arvo.engine.system import System
@@ -74,9 +76,11 @@ from arvo.handlers.script import (
     wait_for,
 )
 from arvo.handlers.wish import Flow
+from arvo.interpreters.desk import Desk
 from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.ports import Backend, DeadLetter, Unanswered
+from arvo.interpreters.ports import Backend, DeadLetter, Kept, Unanswered
 from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 __all__ = [
@@ -94,6 +98,7 @@ __all__ = [
     "ContractViolation",
     "Dataschema",
     "DeadLetter",
+    "Desk",
     "Domain",
     "Due",
     "Effects",
@@ -108,14 +113,17 @@ __all__ = [
     "FlowView",
     "Format",
     "HandlerDomains",
+    "HistoryEntry",
     "Issue",
     "Issues",
+    "Kept",
     "Log",
     "Machine",
     "Managed",
     "ManagedId",
     "MemoryBackend",
     "Migration",
+    "OpenRequest",
     "Orchestrator",
     "OrchestratorContract",
     "Pattern",
@@ -124,6 +132,8 @@ __all__ = [
     "Performed",
     "Persist",
     "Record",
+    "Replay",
+    "ReplayedTurn",
     "Result",
     "Resumable",
     "Retry",
@@ -132,6 +142,7 @@ __all__ = [
     "ServiceFailed",
     "SimpleContract",
     "Stamp",
+    "Standing",
     "Stats",
     "Subject",
     "Success",
@@ -165,6 +176,7 @@ __all__ = [
     "migrate_all",
     "query",
     "race",
+    "replay",
     "run",
     "sleep",
     "stamping",

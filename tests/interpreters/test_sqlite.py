@@ -380,6 +380,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
     with sqlite3.connect(path) as connection:
         connection.execute("drop table history")
         connection.execute("drop index workflow_by_parent")
+        connection.execute("alter table workflow drop column lines")
         connection.execute("pragma user_version = 1")
     connection.close()
 

@@ -26,7 +26,7 @@ from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.step import take
 from arvo.engine.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
-from arvo.interpreters.clock import fresh_stamp
+from arvo.interpreters.clock import fresh_stamp, whole_millisecond
 from arvo.interpreters.effects import is_cancelled, perform
 from arvo.interpreters.ports import (
     Backend,
@@ -195,7 +195,8 @@ class Worker:
     async def _decide(self, event: Event[Any], record: Record | None) -> Commit | Violation:
         performed: list[Performed] = []
         while True:
-            stepped = take(self.system, event, record, now=self.now(), performed=performed)
+            now = whole_millisecond(self.now())
+            stepped = take(self.system, event, record, now=now, performed=performed)
             if not isinstance(stepped, Perform):
                 return stepped
             performed.append(await perform(stepped))
