@@ -170,6 +170,8 @@ def test_the_program_ends_with_what_became_of_each_order(form: str) -> None:
         "all": 1000,
     }
     assert "├── com.parcel.book ─" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "killed 3 times on the way: 981 orders had exactly one outcome each, and 8" in said
     assert done.stdout.count("ContractViolation: ") == 9
 
 
