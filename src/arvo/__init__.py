@@ -1,5 +1,8 @@
 """Arvo: event handlers and durable workflows as pure functions."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from returns.result import Failure, Result, Success
 
 from arvo.core.cancellation import Cancellation
@@ -83,6 +86,10 @@ from arvo.interpreters.runtime import Runtime
 from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
+if TYPE_CHECKING:
+    from arvo.interpreters.retention import Retention
+    from arvo.interpreters.sqlite import SqliteBackend
+
 __all__ = [
     "Backend",
     "CallFailed",
@@ -136,11 +143,13 @@ __all__ = [
     "ReplayedTurn",
     "Result",
     "Resumable",
+    "Retention",
     "Retry",
     "Runtime",
     "Schedule",
     "ServiceFailed",
     "SimpleContract",
+    "SqliteBackend",
     "Stamp",
     "Standing",
     "Stats",
@@ -186,3 +195,15 @@ __all__ = [
     "undo_by",
     "wait_for",
 ]
+
+# Loaded by whoever asks for them: a handler's module needs no driver.
+_LATER = {
+    "Retention": "arvo.interpreters.retention",
+    "SqliteBackend": "arvo.interpreters.sqlite",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'arvo' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
