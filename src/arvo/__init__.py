@@ -72,13 +72,26 @@ from arvo.handlers.script import (
     wait_for,
 )
 from arvo.handlers.wish import Flow
+from arvo.interpreters.broker import Broker, Counting, Delivered, Message
+from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory, Stored
 from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.ports import Backend, DeadLetter, Unanswered
+from arvo.interpreters.memory_broker import MemoryBroker
+from arvo.interpreters.pair import paired
+from arvo.interpreters.ports import (
+    Backend,
+    Conflict,
+    Corrupt,
+    DeadLetter,
+    Depth,
+    Unanswered,
+    Unavailable,
+)
 from arvo.interpreters.runtime import Runtime
 from arvo.interpreters.stats import Stats
 
 __all__ = [
     "Backend",
+    "Broker",
     "CallFailed",
     "Cancel",
     "Cancellation",
@@ -88,10 +101,15 @@ __all__ = [
     "Commit",
     "Complete",
     "ConfigViolation",
+    "Conflict",
     "Contract",
     "ContractViolation",
+    "Corrupt",
+    "Counting",
     "Dataschema",
     "DeadLetter",
+    "Delivered",
+    "Depth",
     "Domain",
     "Due",
     "Effects",
@@ -109,9 +127,13 @@ __all__ = [
     "Issue",
     "Issues",
     "Log",
+    "MachineMemory",
     "Managed",
     "ManagedId",
     "MemoryBackend",
+    "MemoryBroker",
+    "MemoryMachineMemory",
+    "Message",
     "Migration",
     "OrchestratorContract",
     "Pattern",
@@ -129,6 +151,7 @@ __all__ = [
     "SimpleContract",
     "Stamp",
     "Stats",
+    "Stored",
     "Subject",
     "Success",
     "System",
@@ -138,6 +161,7 @@ __all__ = [
     "Tree",
     "Turn",
     "Unanswered",
+    "Unavailable",
     "Undo",
     "UnexpectedReply",
     "Version",
@@ -159,6 +183,7 @@ __all__ = [
     "gather",
     "migrate",
     "migrate_all",
+    "paired",
     "query",
     "race",
     "run",
