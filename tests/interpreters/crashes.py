@@ -1,11 +1,12 @@
 """Crashes: memory and broker that stop a process before or after any one of their calls."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from arvo import (
     Backend,
@@ -95,13 +96,26 @@ class FatedBroker:
     inner: MemoryBroker
     fate: Fate
     seen: set[tuple[str, str, str]]
+    # For each message in turn: how many minutes late it comes, and a copy of it; None for no copy.
+    chances: deque[tuple[int, int | None]] = field(factory=deque)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         # One by one, for a broker need not take them all or nothing.
         for message in messages:
             number = await self.fate.before("publish")
-            await self.inner.publish([message])
+            await self.inner.publish(list(self._chanced(message)))
             await self.fate.after(number)
+
+    def _chanced(self, message: Message) -> Iterator[Message]:
+        late, copied = self.chances.popleft() if self.chances else (0, None)
+        yield self._late(message, late)
+        if copied is not None:
+            yield self._late(message, copied)
+
+    def _late(self, message: Message, minutes: int) -> Message:
+        if not minutes:
+            return message
+        return evolve(message, due=(message.due or self.inner.now()) + timedelta(minutes=minutes))
 
     async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
         incoming = self.inner.deliveries(addresses)
@@ -153,13 +167,15 @@ class World:
     memory: MemoryMachineMemory = field(factory=MemoryMachineMemory)
     broker: MemoryBroker = field(init=False)
     seen: set[tuple[str, str, str]] = field(factory=set)
+    chances: deque[tuple[int, int | None]] = field(factory=deque)
 
     def __attrs_post_init__(self) -> None:
         self.broker = MemoryBroker(self.clock)
 
     def backend(self, fate: Fate) -> Backend:
         """Open memory and broker anew, as another process would."""
-        pair = Pair(FatedMemory(self.memory, fate), FatedBroker(self.broker, fate, self.seen))
+        broker = FatedBroker(self.broker, fate, self.seen, self.chances)
+        pair = Pair(FatedMemory(self.memory, fate), broker)
         # Nobody has the time here to leave a broker alone.
         pair._intake.pause = 0.0
         return pair

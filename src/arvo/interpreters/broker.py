@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, Final, Protocol, final, runtime_checkable
 
 import orjson
 from attrs import frozen
 
-from arvo.core.event import Event
+from arvo.core.event import EVENT_BYTES_MAX, Event
 from arvo.interpreters.ports import Depth
+
+# The largest event, and room for where it goes.
+MESSAGE_BYTES_MAX: Final = EVENT_BYTES_MAX + 16_384
 
 
 @final
@@ -52,7 +55,12 @@ class Message:
 
     @staticmethod
     def parse(text: str | bytes) -> "Message":
-        """Read what `to_json` said; raises `Violated`, `KeyError` or `ValueError` if it did not."""
+        """Read what `to_json` said; raises `Violated`, `KeyError` or `ValueError` if it did not.
+
+        What is longer than any message is refused before it is parsed.
+        """
+        if len(text) > MESSAGE_BYTES_MAX:
+            raise ValueError(f"a message of more than {MESSAGE_BYTES_MAX} bytes: {len(text)}")
         return Message.from_dict(orjson.loads(text))
 
 
@@ -66,7 +74,7 @@ class Delivered:
 
     message: Message
     attempt: int = 1
-    token: object = None
+    token: Any = None
 
 
 class Broker(Protocol):

@@ -57,14 +57,14 @@ class Intake:
         self.lanes.settle(delivery)
         lane = lane_of(delivery.post.to)
         self._here[lane] -= 1
-        self._stirred(delay)
+        self.stirred(delay)
         if lane in self._wanted:
             self._wanted[lane].set()
 
     def keep(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again that could not be settled; to the broker it is ours still."""
         self.lanes.settle(delivery)
-        self._stirred(delay)
+        self.stirred(delay)
         number = id(delivery)
 
         def due() -> None:
@@ -72,6 +72,11 @@ class Intake:
             self.lanes.put(delivery)
 
         self._later[number] = asyncio.get_running_loop().call_later(delay, due)
+
+    def stirred(self, delay: float = 0.0) -> None:
+        """Expect something to come, in the next moment or *delay* seconds later."""
+        quiet = asyncio.get_running_loop().time() + delay + QUIET_SECONDS
+        self._quiet = max(self._quiet, quiet)
 
     @property
     def waiting(self) -> int:
@@ -116,7 +121,7 @@ class Intake:
         try:
             async for delivered in incoming:
                 self._here[lane] += 1
-                self._stirred(0.0)
+                self.stirred()
                 self.lanes.put(_delivery(delivered))
                 # Let whoever was woken look at it first: if its key is busy, they go on waiting.
                 await asyncio.sleep(0)
@@ -127,10 +132,6 @@ class Intake:
             # Now and not when it is collected: others wait for what this iteration leaves behind.
             if (close := getattr(incoming, "aclose", None)) is not None:
                 await close()
-
-    def _stirred(self, delay: float) -> None:
-        quiet = asyncio.get_running_loop().time() + delay + QUIET_SECONDS
-        self._quiet = max(self._quiet, quiet)
 
 
 def message_of(post: Post) -> Message:

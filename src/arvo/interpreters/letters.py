@@ -40,7 +40,7 @@ class Letters:
             others = [each for each in letters if _identity(each) != mine]
             return [*others, letter]
 
-        await self._change(_page_of(letter), added)
+        await self._change(page_of(letter), added)
 
     async def all(self) -> tuple[DeadLetter, ...]:
         """List the letters, oldest first."""
@@ -58,7 +58,7 @@ class Letters:
     async def remove(self, letter: DeadLetter) -> None:
         """Take a letter out; a newer one for the same event stays."""
         await self._change(
-            _page_of(letter), lambda letters: [each for each in letters if each.id != letter.id]
+            page_of(letter), lambda letters: [each for each in letters if each.id != letter.id]
         )
 
     async def _change(
@@ -94,7 +94,8 @@ def _identity(letter: DeadLetter) -> tuple[str, str, str, str]:
     return lane, event.source, event.id, event.subject
 
 
-def _page_of(letter: DeadLetter) -> int:
+def page_of(letter: DeadLetter) -> int:
+    """Say on which page a letter lies."""
     # Not hash(), which differs from process to process.
     text = repr(_identity(letter)).encode(errors="surrogatepass")
     return blake2b(text, digest_size=1).digest()[0] % PAGES

@@ -165,6 +165,8 @@ class Pair:
 
     async def rest(self) -> None:
         """Wait until nothing is under way; of a broker that cannot count, until little comes."""
+        # What was sent just now may be on its way to us.
+        self._intake.stirred()
         wait = ASK_SECONDS_MIN
         while not await self._is_at_rest():
             await asyncio.sleep(wait)
