@@ -79,9 +79,22 @@ from arvo.handlers.script import (
     wait_for,
 )
 from arvo.handlers.wish import Flow
+from arvo.interpreters.broker import Broker, Counting, Delivered, Message
 from arvo.interpreters.desk import Desk
+from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory, Stored
 from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.ports import Backend, DeadLetter, Kept, Unanswered
+from arvo.interpreters.memory_broker import MemoryBroker
+from arvo.interpreters.pair import paired
+from arvo.interpreters.ports import (
+    Backend,
+    Conflict,
+    Corrupt,
+    DeadLetter,
+    Depth,
+    Kept,
+    Unanswered,
+    Unavailable,
+)
 from arvo.interpreters.runtime import Runtime
 from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
@@ -92,6 +105,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend",
+    "Broker",
     "CallFailed",
     "Cancel",
     "Cancellation",
@@ -101,10 +115,15 @@ __all__ = [
     "Commit",
     "Complete",
     "ConfigViolation",
+    "Conflict",
     "Contract",
     "ContractViolation",
+    "Corrupt",
+    "Counting",
     "Dataschema",
     "DeadLetter",
+    "Delivered",
+    "Depth",
     "Desk",
     "Domain",
     "Due",
@@ -126,9 +145,13 @@ __all__ = [
     "Kept",
     "Log",
     "Machine",
+    "MachineMemory",
     "Managed",
     "ManagedId",
     "MemoryBackend",
+    "MemoryBroker",
+    "MemoryMachineMemory",
+    "Message",
     "Migration",
     "OpenRequest",
     "Orchestrator",
@@ -153,6 +176,7 @@ __all__ = [
     "Stamp",
     "Standing",
     "Stats",
+    "Stored",
     "Subject",
     "Success",
     "System",
@@ -162,6 +186,7 @@ __all__ = [
     "Tree",
     "Turn",
     "Unanswered",
+    "Unavailable",
     "Undo",
     "UnexpectedReply",
     "Version",
@@ -183,6 +208,7 @@ __all__ = [
     "gather",
     "migrate",
     "migrate_all",
+    "paired",
     "query",
     "race",
     "replay",
