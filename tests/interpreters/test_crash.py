@@ -20,7 +20,17 @@ from arvo import (
     flow,
     sleep,
 )
-from arvo.interpreters.ports import Applied, Committed, Conflict, DeadLetter, Delivery, Depth, Post
+from arvo.core.history import HistoryEntry
+from arvo.interpreters.ports import (
+    Applied,
+    Committed,
+    Conflict,
+    DeadLetter,
+    Delivery,
+    Depth,
+    Kept,
+    Post,
+)
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
     SERVICES,
@@ -101,8 +111,17 @@ class Crashing:
     ) -> Applied:
         return await self._call(lambda: self.inner.commit(delivery, commit, posts, letters))
 
-    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
-        return await self.inner.amend(record, expected)
+    async def workflows(self, **wanted: Any) -> tuple[Kept, ...]:
+        return await self.inner.workflows(**wanted)
+
+    async def kept(self, subject: str) -> Kept | None:
+        return await self.inner.kept(subject)
+
+    async def history(self, subject: str, **wanted: Any) -> tuple[HistoryEntry, ...]:
+        return await self.inner.history(subject, **wanted)
+
+    async def amend(self, record: Record, expected: int, **wanted: Any) -> Committed | Conflict:
+        return await self.inner.amend(record, expected, **wanted)
 
     async def done(self, delivery: Delivery) -> None:
         await self._call(lambda: self.inner.done(delivery))

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time as blocking
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -379,6 +380,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
     with sqlite3.connect(path) as connection:
         connection.execute("drop table history")
         connection.execute("drop index workflow_by_parent")
+        connection.execute("alter table workflow drop column lines")
         connection.execute("pragma user_version = 1")
     connection.close()
 
@@ -440,3 +442,46 @@ def test_a_url_names_a_file() -> None:
     assert isinstance(relative, SqliteBackend)
     assert isinstance(absolute, SqliteBackend)
     assert (relative.path, absolute.path) == ("orders.db", "/var/orders.db")
+
+
+def test_a_handler_that_blocks_keeps_its_lease(tmp_path: Path) -> None:
+    """The heartbeat has a thread of its own: nobody takes over what is slow."""
+    path = str(tmp_path / "a.db")
+
+    async def slow() -> None:
+        backend = SqliteBackend(path, lease=0.3)
+        await backend.send(post(1))
+        delivery = await backend.receive(PAY)
+        other = asyncio.create_task(asyncio.to_thread(asyncio.run, waiting()))
+        await asyncio.sleep(0.05)
+        blocking.sleep(1.0)  # the whole event loop, as a careless handler does  # noqa: ASYNC251
+        await backend.done(delivery)
+        assert await other
+        await backend.close()
+
+    async def waiting() -> bool:
+        backend = SqliteBackend(path, lease=0.3)
+        came = await nothing_comes(backend, PAY, 0.8)
+        await backend.close()
+        return came
+
+    within(slow())
+
+
+def test_send_waits_while_the_file_holds_enough(tmp_path: Path) -> None:
+    """Backpressure, not loss."""
+
+    async def go() -> tuple[bool, int]:
+        backend = SqliteBackend(str(tmp_path / "a.db"), queue_max=2)
+        for number in range(2):
+            await backend.send(post(number))
+        third = asyncio.create_task(backend.send(post(2)))
+        await asyncio.sleep(0.05)
+        waited = not third.done()
+        await backend.done(await backend.receive(PAY))
+        await third
+        depth = await backend.depth()
+        await backend.close()
+        return waited, depth.total
+
+    assert within(go()) == (True, 2)

@@ -37,7 +37,8 @@ class Commit:
     *record*: the new one, None where none changes; of its journal, the first *kept* lines stood in
     the record before. *events*: to send, in order. *alarms*: timers to
     set, and *cleared*: the ids of those to forget (an alarm's id is its event's); one that fires
-    all the same changes nothing. *note*: why nothing was done, where nothing was.
+    all the same changes nothing. *note*: why nothing was done, where nothing was. *now*: the time
+    that the step was taken at, where it changed a record: a replay takes it at that time again.
     """
 
     handler: str
@@ -51,3 +52,4 @@ class Commit:
     cleared: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()
     note: str | None = None
+    now: datetime | None = None

@@ -45,6 +45,8 @@ class Record:
     *timers*: those it waits for, by name. *undos*: the events that would undo what it did, oldest
     first, as JSON. *consumed*, *produced*: ids of its last turn. *failure*: why it failed; state,
     journal, awaited and timers are then still those of its last good turn (promise I9).
+    *revivals*: how often it was revived after a failure. One that failed in its first turn has no
+    *init* when it is revived: it waits for the event that begins it.
     """
 
     subject: str
@@ -63,6 +65,7 @@ class Record:
     consumed: str
     produced: tuple[str, ...] = ()
     failure: SystemFault | None = None
+    revivals: int = 0
 
     @property
     def unanswered(self) -> tuple[str, ...]:
@@ -101,6 +104,7 @@ class Record:
             "consumed": self.consumed,
             "produced": list(self.produced),
             "failure": None if failure is None else FAULT.write(failure),
+            "revivals": self.revivals,
         }
 
     @staticmethod
@@ -130,6 +134,7 @@ class Record:
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
             failure=None if failure is None else _fault(failure),
+            revivals=content.get("revivals", 0),
         )
 
 
@@ -162,6 +167,10 @@ def _checked(content: object) -> Mapping[str, Any]:
         for key, kind, expected in _SHAPE
         if key not in content or not isinstance(content[key], kind)
     ]
+    revivals = content.get("revivals", 0)
+    if not isinstance(revivals, int):
+        # It came later than the others: a record that was written before lacks it.
+        issues.append(Issue("record.revivals", "a whole number", short(revivals)))
     if not issues:
         if content["status"] not in STATUSES:
             expected = f"one of {', '.join(STATUSES)}"

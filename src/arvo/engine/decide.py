@@ -48,21 +48,30 @@ def settle(
         stepped = take(system, event, record, now=now, performed=performed)
         if not isinstance(stepped, Perform):
             return stepped
-        substitute = effects.get(stepped.function)
-        if substitute is None:
-            known = ", ".join(map(_name, effects)) or "none"
-            issue = Issue("effects", f"a function for {_name(stepped.function)}", known)
-            return ConfigViolation("an effect is asked for that the table lacks", issue)
-        try:
-            value = substitute(*stepped.args)
-        except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
-            performed.append(Performed(stepped, error=error))
-            continue
-        if isinstance(value, Coroutine):
-            value.close()
-            issue = Issue("effects", "a plain function, which answers at once", _name(substitute))
-            return ConfigViolation("nobody here can wait for an effect", issue)
-        performed.append(Performed(stepped, value=value))
+        done = substituted(effects, stepped)
+        if not isinstance(done, Performed):
+            return done
+        performed.append(done)
+
+
+def substituted(
+    effects: Mapping[Callable[..., Any], Callable[..., Any]], wanted: Perform[Any]
+) -> Performed | Violation:
+    """Call the function that the table has in place of the one that is wanted."""
+    substitute = effects.get(wanted.function)
+    if substitute is None:
+        known = ", ".join(map(_name, effects)) or "none"
+        issue = Issue("effects", f"a function for {_name(wanted.function)}", known)
+        return ConfigViolation("an effect is asked for that the table lacks", issue)
+    try:
+        value = substitute(*wanted.args)
+    except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
+        return Performed(wanted, error=error)
+    if isinstance(value, Coroutine):
+        value.close()
+        issue = Issue("effects", "a plain function, which answers at once", _name(substitute))
+        return ConfigViolation("nobody here can wait for an effect", issue)
+    return Performed(wanted, value=value)
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -52,6 +52,7 @@ class Press:
     """Makes events for one handler out of one consumed event, at one time.
 
     *domain* is that of the handler's contract, *parent* the subject on whose behalf it runs.
+    *revivals*: how often that was revived.
     """
 
     handler: str
@@ -60,6 +61,7 @@ class Press:
     parent: str | None
     executionunits: float
     now: datetime
+    revivals: int = 0
 
     def __call__(self, draft: Draft, position: int) -> tuple[Event[Any], ...]:
         """Make the events of a draft; raises `Violated` where fields or payload do not fit."""
@@ -145,7 +147,10 @@ class Press:
 
     def _derived(self, *position: int | str) -> str:
         cause = self.cause
-        return derived_id(self.handler, cause.source, cause.id, cause.subject, *position)
+        # The event that made a workflow fail is taken once more, and what it then leads to must not
+        # be taken for the system error, or the undos, that it led to at first.
+        turn = ("revived", self.revivals) if self.revivals else ()
+        return derived_id(self.handler, cause.source, cause.id, cause.subject, *turn, *position)
 
 
 def alarms_of(system: System, record: Record) -> Iterator[Alarm]:

@@ -141,7 +141,8 @@ def _sealed(
         event=event,
         outcome=_OUTCOMES[found.status],
         kept=len(current.journal) if same else 0,
-        expected=0 if moment.record is None else moment.record.revision,
+        expected=current.revision,
+        now=moment.now,
         record=evolve(
             current,
             revision=current.revision + 1,
@@ -227,16 +228,17 @@ def _answer_fault(handler: EventHandler[Any], admitted: Admitted, fail: Fail) ->
 
 def _begun(handler: WorkflowHandler, moment: Moment) -> Record:
     """The record of a workflow before its first turn."""
-    event = moment.event
+    event, standing = moment.event, moment.standing
     return Record(
         subject=event.subject,
         handler=handler.source,
         version=moment.version,
-        revision=0,
+        revision=0 if standing is None else standing.revision,
         status="active",
         init=event.id,
         parent=event.raw.get(PARENT_SUBJECT),
         consumed=event.id,
+        revivals=0 if standing is None else standing.revivals,
     )
 
 

@@ -109,6 +109,8 @@ def _turn(
     subject = admit_subject(event)
     if not isinstance(subject, Subject):
         return subject
+    # What was revived after its first turn failed has not begun: its first turn is still to come.
+    standing, record = record, record if record is not None and record.init else None
     gate = _gate(handler, event, subject, record)
     if gate is not None:
         return gate
@@ -131,6 +133,7 @@ def _turn(
         subject=subject,
         version=version,
         record=record,
+        standing=standing,
         now=now,
         performed=performed,
         stack=system.stacks,

@@ -47,7 +47,8 @@ def undo_of(
 def press_of(handler: WorkflowHandler, moment: Moment, current: Record) -> Press:
     """Make the press for a turn of a workflow."""
     domain, units = handler.contract.domain, handler.executionunits
-    return Press(handler.source, moment.event, domain, current.parent, units, moment.now)
+    now, revivals = moment.now, current.revivals
+    return Press(handler.source, moment.event, domain, current.parent, units, now, revivals)
 
 
 def undo_drafts(

@@ -19,7 +19,7 @@ from arvo.core.json import Json, freeze, frozen_json
 from arvo.core.payload import Payload
 from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ExecutionViolation, Violated
-from arvo.handlers.effect import Perform
+from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.script import CallFailed
 from arvo.handlers.wish import Listen, Nap, Request, Tell, Waiting
 
@@ -160,6 +160,18 @@ def read_call(wish: Perform[Any], got: Any) -> Any:
     if isinstance(value, Issues):
         raise _stale(*value.items)
     return value
+
+
+def performed_then(wish: Perform[Any], line: Any) -> Performed | None:
+    """Give a call as it was performed, by its line; None where the line is of another call."""
+    if line["asked"] != said(wish):
+        return None
+    got = line["got"]["call"]
+    if "error" not in got:
+        return Performed(wish, value=read_call(wish, got))
+    # Name and message are all that is known of it, and all that the flow is told.
+    kind = type(got["error"]["name"], (Exception,), {})
+    return Performed(wish, error=kind(got["error"]["message"]))
 
 
 def _plain(kind: Any, value: object) -> Json:

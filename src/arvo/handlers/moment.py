@@ -21,14 +21,16 @@ class Moment:
 
     *event* is admitted: its data is a payload of the workflow's own contract (the first event), of
     a service (a reply), of a signal, or a `SystemFault`, a `Due`, a `Cancellation`. *record* is
-    None in the first turn. *performed* are the effects of this turn so far. *stack*: whether a
-    `Fail` tells where it came from.
+    None in the first turn; *standing* what the store holds all the same, where the first turn
+    failed and the workflow was revived. *performed* are the effects of this turn so far. *stack*:
+    whether a `Fail` tells where it came from.
     """
 
     event: Event[Any]
     subject: Subject
     version: str
     record: Record | None
+    standing: Record | None = None
     now: datetime
     performed: Sequence[Performed] = ()
     stack: bool = False

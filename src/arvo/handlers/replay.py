@@ -59,6 +59,17 @@ def replayed(
     return progress
 
 
+def told_by_flow(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Say what a flow waits for, in its own words, and the types of the signals that it has not
+    read, as its record tells them: nothing for a record of another kind of workflow.
+    """
+    state = record.state
+    if not record.journal or not isinstance(state, Mapping) or "waiting" not in state:
+        return (), ()
+    signals = state.get("signals", ())
+    return tuple(map(str, state["waiting"].values())), tuple(str(each["type"]) for each in signals)
+
+
 def _state(record: Record) -> Mapping[str, Any]:
     if not isinstance(record.state, Mapping):
         raise TypeError(f"state: {short(record.state)}")

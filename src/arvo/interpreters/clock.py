@@ -17,6 +17,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def whole_millisecond(time: datetime) -> datetime:
+    """Cut a time to what the wire and any store keep of it, so that a step can be taken again at
+    the time that it was taken at.
+    """
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
 def fresh_stamp() -> Stamp:
     """Make an identity nobody else has; tell the time and the trace under way (F027)."""
     time = utc_now().isoformat(timespec="milliseconds")

@@ -1,18 +1,21 @@
 """Control: what an operator does with a running workflow."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from arvo.core.event import Event
+from arvo.core.history import HistoryEntry
 from arvo.core.issue import Issue, short
 from arvo.core.record import Record
 from arvo.core.subject import Subject
 from arvo.core.violation import ConfigViolation, TransactionViolation, Violated
 from arvo.engine.migrate import move
+from arvo.engine.press import alarms_of
+from arvo.engine.revive import revived
 from arvo.engine.system import System, WorkflowHandler
 from arvo.engine.tree import Tree, growing
 from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.ports import Backend, Committed, Conflict
+from arvo.interpreters.ports import HISTORY_PAGE_MAX, Backend, Committed, Conflict
 
 # Where what an operator sends says that it is from; nothing is answered to it.
 OPERATOR: Final = "arvo.runtime.operator"
@@ -41,9 +44,14 @@ async def remembered(backend: Backend, subject: str) -> Record:
     """Load the record of a workflow; raises `Violated` where there is none."""
     record = await backend.load(subject)
     if record is None:
-        issue = Issue("subject", "a workflow that has begun here", short(subject))
-        raise Violated(ConfigViolation("nothing is remembered of this workflow", issue))
+        raise nothing_remembered(subject)
     return record
+
+
+def nothing_remembered(subject: str) -> Violated:
+    """Say that there is no such workflow."""
+    issue = Issue("subject", "a workflow that has begun here", short(subject))
+    return Violated(ConfigViolation("nothing is remembered of this workflow", issue))
 
 
 async def migrated(
@@ -72,6 +80,44 @@ async def migrated(
                 continue
     lost = f"the workflow took a turn {RACES_MAX} times while it should have been moved"
     raise Violated(TransactionViolation(lost, cause="conflict"))
+
+
+async def revive(system: System, backend: Backend, subject: str, *, undone: bool) -> Record:
+    """Let a failed workflow go on, and give its new record; `Violated` where it cannot."""
+    for _ in range(RACES_MAX):
+        record = await remembered(backend, subject)
+        lines = [line async for line in last_turn(backend, record)]
+        turn = [line.event for line in reversed(lines) if line.event is not None]
+        found = revived(system, record, turn, undone=undone)
+        if not isinstance(found, Record):
+            raise Violated(found)
+        # A timer on which it failed is handed to it at once, as any event would be.
+        alarms = [each for each in alarms_of(system, found) if each.event.id != turn[0].id]
+        amended = await backend.amend(found, record.revision, alarms=alarms, again=[turn[0]])
+        if isinstance(amended, Committed):
+            return found
+    lost = f"the workflow changed {RACES_MAX} times while it should have been revived"
+    raise Violated(TransactionViolation(lost, cause="conflict"))
+
+
+async def lines(
+    backend: Backend, subject: str, page_max: int = HISTORY_PAGE_MAX
+) -> AsyncIterator[HistoryEntry]:
+    """Give a workflow's history line by line, the newest first."""
+    before: int | None = None
+    while page := await backend.history(subject, before=before, limit=page_max):
+        for line in reversed(page):
+            yield line
+        before = page[0].position
+
+
+async def last_turn(backend: Backend, record: Record) -> AsyncIterator[HistoryEntry]:
+    """Give the lines of the turn that left a record, the newest first."""
+    async for line in lines(backend, record.subject):
+        if line.revision < record.revision:
+            return
+        if line.revision == record.revision:
+            yield line
 
 
 async def grown(backend: Backend, subject: str) -> Tree:

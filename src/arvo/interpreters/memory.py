@@ -4,22 +4,29 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from heapq import heappop, heappush
-from typing import Final, TypeAlias, final
+from heapq import heappop, heappush, nlargest
+from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Commit
-from arvo.core.record import Record
+from arvo.core.commit import Alarm, Commit
+from arvo.core.event import Event
+from arvo.core.history import HistoryEntry
+from arvo.core.record import Record, Status
+from arvo.engine.route import Inside
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.lanes import Lanes, wait_in, wake_one
+from arvo.interpreters.past import Past
 from arvo.interpreters.ports import (
+    HISTORY_PAGE_MAX,
+    PAGE_MAX,
     Applied,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
     Depth,
+    Kept,
     Post,
     Seen,
     Unavailable,
@@ -52,7 +59,8 @@ class MemoryBackend:
 
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
-    _records: dict[str, Record] = field(factory=dict, init=False)
+    _records: dict[str, Kept] = field(factory=dict, init=False)
+    _past: Past = field(factory=Past, init=False)
     _finished: deque[str] = field(factory=deque, init=False)
     _seen: dict[Identity, None] = field(factory=dict, init=False)
     _letters: dict[str, DeadLetter] = field(factory=dict, init=False)
@@ -79,7 +87,8 @@ class MemoryBackend:
 
     async def load(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
-        return self._records.get(subject)
+        kept = self._records.get(subject)
+        return None if kept is None else kept.record
 
     async def commit(
         self,
@@ -89,7 +98,7 @@ class MemoryBackend:
         letters: Sequence[DeadLetter],
     ) -> Applied:
         """Apply a commit, send what follows and settle the delivery."""
-        identity = _identity(commit)
+        identity = _identity(commit.handler, commit.event)
         if identity in self._seen:
             self._settle(delivery)
             return Seen()
@@ -99,7 +108,9 @@ class MemoryBackend:
             if revision != commit.expected:
                 return Conflict(revision)
         if commit.record is not None:
-            self._remember(commit.record)
+            now = commit.now or self.now()
+            self._remember(commit.record, now)
+            self._past.add(commit, commit.record, now)
         self._seen[identity] = None
         _keep_newest(self._seen, SEEN_MAX)
         for post in posts:
@@ -109,8 +120,7 @@ class MemoryBackend:
         for cleared in commit.cleared:
             self._timers.pop(cleared, None)
         for alarm in commit.alarms:
-            self._timers[alarm.event.id] = alarm.due, alarm_post(commit, alarm)
-            heappush(self._agenda, (alarm.due, alarm.event.id))
+            self._set(alarm, alarm_post(commit, alarm))
         if len(self._agenda) > 2 * len(self._timers) + AGENDA_SLACK:
             # Timers that were cleared long before their time would pile up.
             self._agenda = sorted((due, id_) for id_, (due, _) in self._timers.items())
@@ -119,12 +129,59 @@ class MemoryBackend:
         self._settle(delivery)
         return Committed()
 
-    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
+    async def workflows(
+        self,
+        *,
+        status: Status | None = None,
+        handler: str | None = None,
+        unchanged_since: datetime | None = None,
+        after: Kept | None = None,
+        limit: int = PAGE_MAX,
+    ) -> tuple[Kept, ...]:
+        """List workflows, the one that changed last first."""
+        listed = (
+            kept
+            for kept in self._records.values()
+            if status in (None, kept.record.status)
+            and handler in (None, kept.record.handler)
+            and (unchanged_since is None or kept.changed < unchanged_since)
+            and (after is None or _newness(kept) < _newness(after))
+        )
+        return tuple(nlargest(limit, listed, key=_newness))
+
+    async def kept(self, subject: str) -> Kept | None:
+        """Give a workflow as it would be listed."""
+        return self._records.get(subject)
+
+    async def history(
+        self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
+    ) -> tuple[HistoryEntry, ...]:
+        """Give the newest lines of a workflow's history, in order."""
+        return self._past.of(subject, before, limit)
+
+    async def amend(
+        self,
+        record: Record,
+        expected: int,
+        *,
+        alarms: Sequence[Alarm] = (),
+        again: Sequence[Event[Any]] = (),
+    ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
         revision = self._revision(record.subject)
         if revision != expected:
             return Conflict(revision)
-        self._remember(record)
+        now, to = self.now(), Inside(record.handler, record.subject)
+        self._remember(record, now)
+        self._past.amend(record, now)
+        for event in (*(alarm.event for alarm in alarms), *again):
+            self._seen.pop(_identity(record.handler, event), None)
+        for alarm in alarms:
+            self._set(alarm, Post(alarm.event, to))
+        if alarms:
+            self._watch()
+        for event in again:
+            self._begin(Post(event, to))
         return Committed()
 
     async def done(self, delivery: Delivery) -> None:
@@ -198,6 +255,10 @@ class MemoryBackend:
                 sender.set_exception(Unavailable("the backend was closed before it took the event"))
         self._senders.clear()
 
+    def _set(self, alarm: Alarm, post: Post) -> None:
+        self._timers[alarm.event.id] = alarm.due, post
+        heappush(self._agenda, (alarm.due, alarm.event.id))
+
     def _watch(self) -> None:
         """Send the timers that are due, and wake up for the next."""
         if self._alarm is not None:
@@ -230,25 +291,32 @@ class MemoryBackend:
             self._resting.clear()
 
     def _revision(self, subject: str) -> int:
-        record = self._records.get(subject)
-        return 0 if record is None else record.revision
+        kept = self._records.get(subject)
+        return 0 if kept is None else kept.record.revision
 
-    def _remember(self, record: Record) -> None:
-        self._records[record.subject] = record
+    def _remember(self, record: Record, now: datetime) -> None:
+        before = self._records.get(record.subject)
+        began = now if before is None else before.began
+        self._records[record.subject] = Kept(record=record, began=began, changed=now)
         if record.status in ("done", "cancelled"):
             self._finished.append(record.subject)
             if len(self._finished) > FINISHED_MAX:
-                self._records.pop(self._finished.popleft(), None)
+                forgotten = self._finished.popleft()
+                self._records.pop(forgotten, None)
+                self._past.forget(forgotten)
 
     def _keep(self, letter: DeadLetter) -> None:
         self._letters[letter.id] = letter
         _keep_newest(self._letters, DEAD_LETTERS_MAX)
 
 
-def _identity(commit: Commit) -> Identity:
+def _newness(kept: Kept) -> tuple[datetime, str]:
+    return kept.changed, kept.record.subject
+
+
+def _identity(handler: str, event: Event[Any]) -> Identity:
     """Name a consumption: this handler, this event (by source and id), this subject."""
-    event = commit.event
-    return commit.handler, event.source, event.id, event.subject
+    return handler, event.source, event.id, event.subject
 
 
 def _keep_newest(kept: dict[Identity, None] | dict[str, DeadLetter], most: int) -> None:

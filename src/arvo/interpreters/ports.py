@@ -1,13 +1,16 @@
 """Ports: what a backend must do, and the words that it answers with."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, final
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeAlias, final
 
 from attrs import frozen
 
 from arvo.core.commit import Alarm, Commit
 from arvo.core.event import Event
-from arvo.core.record import Record
+from arvo.core.history import HistoryEntry
+from arvo.core.issue import one_line
+from arvo.core.record import Record, Status
 from arvo.core.violation import Violation
 from arvo.engine.route import Home, Inside, Outside
 
@@ -55,6 +58,31 @@ class DeadLetter:
     at: str
     to: Reachable | None = None
     violation: Violation | None = None
+
+
+@final
+@frozen(kw_only=True)
+class Kept:
+    """A workflow as a backend keeps it: its *record*, when that *began* and last *changed*."""
+
+    record: Record
+    began: datetime
+    changed: datetime
+
+    def __str__(self) -> str:
+        record = self.record
+        said = f"{record.handler} {record.version}  {record.status}  since {self.changed:{_TIME}}"
+        if record.failure is not None:
+            said += f": {one_line(record.failure.message)}"
+        elif record.status == "active":
+            said += f", open requests: {len(record.unanswered)}, timers: {len(record.timers)}"
+        return f"{said}\n  {record.subject}"
+
+
+_TIME: Final = "%Y-%m-%d %H:%M:%S %Z"
+# Workflows and lines of a history in one page: more than a person reads, less than fills a memory.
+PAGE_MAX: Final = 100
+HISTORY_PAGE_MAX: Final = 1_000
 
 
 @final
@@ -160,11 +188,52 @@ class Backend(Protocol):
         """
         ...
 
-    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
-        """Replace a record outside of any delivery: a compare and set, and nothing else changes.
+    async def workflows(
+        self,
+        *,
+        status: Status | None = None,
+        handler: str | None = None,
+        unchanged_since: datetime | None = None,
+        after: Kept | None = None,
+        limit: int = PAGE_MAX,
+    ) -> tuple[Kept, ...]:
+        """List workflows, at most *limit*, the one that changed last first (then by subject, the
+        highest first).
 
-        Refused as `Conflict` where the store's revision is not *expected*. The record has a higher
-        one, so a step that was decided on the old record is refused in its turn.
+        Of one *status* and *handler* only, where those are given, and none that has changed at or
+        after *unchanged_since*. *after* is the last one of the page before.
+        """
+        ...
+
+    async def kept(self, subject: str) -> Kept | None:
+        """Give a workflow as `workflows` would list it."""
+        ...
+
+    async def history(
+        self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
+    ) -> tuple[HistoryEntry, ...]:
+        """Give the newest *limit* lines of a workflow's history, in order; those of a position
+        below *before* only, where that is given.
+
+        A line for each event that a commit with a record has consumed and produced, and for each
+        `amend`. A backend may forget the oldest.
+        """
+        ...
+
+    async def amend(
+        self,
+        record: Record,
+        expected: int,
+        *,
+        alarms: Sequence[Alarm] = (),
+        again: Sequence[Event[Any]] = (),
+    ) -> Committed | Conflict:
+        """Replace a record outside of any delivery: a compare and set, all or nothing.
+
+        *alarms* are armed, and the events in *again* handed out to the record's handler; that it
+        has consumed any of them before is forgotten. Refused as `Conflict` where the store's
+        revision is not *expected*. The record has a higher one, so a step that was decided on the
+        old record is refused in its turn.
         """
         ...
 
@@ -173,7 +242,10 @@ class Backend(Protocol):
         ...
 
     async def again(self, delivery: Delivery, delay: float) -> None:
-        """Settle a delivery to be handed out again after *delay* seconds; its key may go on."""
+        """Settle a delivery to be handed out again after *delay* seconds; its key may go on.
+
+        Where this raises `Unavailable`, the delivery is handed out again all the same.
+        """
         ...
 
     async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:

@@ -1,13 +1,12 @@
 """Rows: what is kept in a database, as bytes, and back."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from arvo.core.commit import Commit
 from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.record import Record
@@ -21,6 +20,9 @@ from arvo.core.violation import (
 )
 from arvo.engine.route import Home, Inside, Outside
 from arvo.interpreters.ports import Corrupt, DeadLetter, Reachable
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def event_bytes(event: Event[Any]) -> bytes:
@@ -43,11 +45,20 @@ def record_bytes(record: Record) -> bytes:
     return orjson.dumps(said)
 
 
-def record_of(content: bytes, journal: list[bytes]) -> Record:
-    """Read a record and the lines of its journal; raises `Corrupt` where they are none."""
+def whole_record_bytes(record: Record) -> bytes:
+    """Write a record with its journal."""
+    return orjson.dumps(record.to_dict())
+
+
+def record_of(content: bytes, journal: list[bytes] | None) -> Record:
+    """Read a record and the lines of its journal, None where they are in it; raises `Corrupt` where
+    they are none.
+    """
     try:
         said = orjson.loads(content)
-        return Record.from_dict({**said, "journal": [orjson.loads(line) for line in journal]})
+        if journal is not None:
+            said["journal"] = [orjson.loads(line) for line in journal]
+        return Record.from_dict(said)
     except (Violated, ValueError, TypeError) as error:
         raise _corrupt("a record", error) from error
 
@@ -110,18 +121,24 @@ def letter_of(content: bytes) -> DeadLetter:
         raise _corrupt("a dead letter", error) from error
 
 
-def digest_of(commit: Commit) -> bytes:
+def digest_of(handler: str, event: Event[Any]) -> bytes:
     """Name a consumption: this handler, this event (by source and id), this subject."""
-    event = commit.event
     # Lengths first, so that no two consumptions run together to one text.
-    parts = (commit.handler, event.source, event.id, event.subject)
+    parts = (handler, event.source, event.id, event.subject)
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def milliseconds(time: datetime) -> int:
     """Give a time as whole milliseconds since 1970, rounded up: nothing is due too early."""
-    return -int(-time.timestamp() * 1000 // 1)
+    # Not by `timestamp()`: a float of today is right to a fraction of a microsecond only, and what
+    # is a whole millisecond would be rounded up to the next.
+    return -((_EPOCH - time) // _MILLISECOND)
+
+
+def time_of(since: int) -> datetime:
+    """Read a time that `milliseconds` wrote."""
+    return _EPOCH + since * _MILLISECOND
 
 
 def _violation_said(violation: Violation) -> dict[str, Any]:

@@ -10,17 +10,14 @@ from attrs import evolve
 
 from arvo.core.event import Event
 from arvo.core.issue import Issue
-from arvo.core.record import Record
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.engine.query import query
-from arvo.engine.route import Home, Inside, Nowhere, Outside, askers, route
+from arvo.engine.route import askers
 from arvo.engine.system import System
-from arvo.engine.tree import Tree
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
-from arvo.interpreters.connect import connect
-from arvo.interpreters.control import cancellation, grown, migrated, remembered
-from arvo.interpreters.ports import HOME, OUTSIDE, Backend, DeadLetter, Post, Reachable, Unanswered
+from arvo.interpreters.desk import Desk
+from arvo.interpreters.interrupts import interrupts
+from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Unanswered
 from arvo.interpreters.request import Request, answer_subject
 from arvo.interpreters.stats import Stats
 from arvo.interpreters.worker import Listener, Worker
@@ -34,7 +31,7 @@ TIMEOUT_SECONDS: Final = 30.0
 
 
 @final
-class Runtime:
+class Runtime(Desk):
     """Delivers events to the handlers of a system, and what they emit to where it goes.
 
     *backend*: a URL (`memory:`) or a `Backend`. *prefetch*: how many deliveries each handler works
@@ -52,8 +49,7 @@ class Runtime:
         retry: Retry = PATIENCE,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.system = system
-        self._backend = connect(backend)
+        super().__init__(system, backend)
         self._lanes = {
             lane: _prefetch_of(lane, prefetch) for lane in (*system.addresses, OUTSIDE, HOME)
         }
@@ -87,6 +83,32 @@ class Runtime:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+
+    async def serve(self, timeout: float = TIMEOUT_SECONDS) -> None:
+        """Work until the process is told to stop (SIGTERM or SIGINT), then stop as `stop` does.
+
+        Told a second time, it waits for no handler any more. For the main thread, in place of
+        `async with`: `asyncio.run(Runtime(system, url).serve())`. Raises what breaks a worker.
+        """
+        asked, hurried = asyncio.Event(), asyncio.Event()
+        with interrupts(lambda: (hurried if asked.is_set() else asked).set()):
+            async with self:
+                await self._until(asked)
+                stopping = asyncio.create_task(self.stop(timeout))
+                hurry = asyncio.create_task(hurried.wait())
+                await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+                for task in self._tasks if hurry.done() else ():
+                    task.cancel()
+                hurry.cancel()
+                await stopping
+
+    async def _until(self, asked: asyncio.Event) -> None:
+        waiting = asyncio.create_task(asked.wait())
+        try:
+            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            self._check_running()
+        finally:
+            waiting.cancel()
 
     async def stop(self, timeout: float = TIMEOUT_SECONDS) -> None:
         """Take nothing new, finish what is in hand, and close the backend.
@@ -127,7 +149,7 @@ class Runtime:
         Waits while the queue is full. Raises `Violated` where nobody has its address.
         """
         self._check_running()
-        await self._backend.send(Post(event, self._reachable(event)))
+        await super().send(event)
 
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
         """Send an event and wait for its answer: the first event that goes back to whoever asked.
@@ -190,67 +212,6 @@ class Runtime:
         """Say what became of the events so far."""
         return evolve(self._stats)
 
-    async def record(self, subject: str) -> Record | None:
-        """Give what is remembered of a workflow."""
-        return await self._backend.load(subject)
-
-    async def query(self, subject: str) -> Any:
-        """Say what a workflow remembers, in the form that its handler gives it (see `arvo.query`).
-
-        Raises `Violated` where nothing is remembered of it, or what is does not fit any more.
-        """
-        return query(self.system, await remembered(self._backend, subject))
-
-    async def tree(self, subject: str) -> Tree:
-        """Give the whole tree of workflows that one belongs to (see `arvo.tree`)."""
-        return await grown(self._backend, subject)
-
-    async def cancel(self, subject: str, reason: str) -> None:
-        """Cancel a workflow: its last turn, in which it undoes what it did, and cancels its
-        children. Whoever began it is told by a system error named `Cancelled`.
-
-        Raises `Violated` where *subject* names no workflow of this system; one that has ended stays
-        as it is.
-        """
-        await self.send(cancellation(self.system, subject, reason))
-
-    async def migrate(
-        self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None
-    ) -> Record:
-        """Move a workflow that is under way to another version (see `arvo.migrate`).
-
-        It acts between two turns: one that is in hand meanwhile is taken again on what it then
-        finds. Gives the record as it is now; raises `Violated` where it cannot move.
-        """
-        return await migrated(self.system, self._backend, subject, to=to, state=state)
-
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """List the events that nobody could take, oldest first."""
-        return await self._backend.dead_letters()
-
-    async def retry(self, id: str) -> None:  # noqa: A002 - the letter's name
-        """Send a dead letter's event again; raises `Violated` where there is no such letter."""
-        letter = next((each for each in await self.dead_letters() if each.id == id), None)
-        if letter is None:
-            raise _no_letter(id)
-        to = letter.to or self._reachable(letter.event)
-        if not await self._backend.unbury(id, [Post(letter.event, to)]):
-            raise _no_letter(id)
-
-    async def drop(self, id: str) -> None:  # noqa: A002 - the letter's name
-        """Forget a dead letter; raises `Violated` where there is no such letter."""
-        if not await self._backend.unbury(id, []):
-            raise _no_letter(id)
-
-    def _reachable(self, event: Event[Any]) -> Reachable:
-        match route(self.system, event, None):
-            case Inside() | Outside() | Home() as to:
-                return to
-            case Nowhere():
-                known = ", ".join(self.system.addresses) or "none"
-                issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
-                raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))
-
     def _check_running(self) -> None:
         """Raise what broke a worker (a corrupt store): going on would hide it."""
         if not self._tasks:
@@ -300,8 +261,3 @@ def _prefetch_of(lane: str, wanted: int | Mapping[str, int]) -> int:
         issue = Issue("prefetch", "1 or more", repr(number))
         raise Violated(ConfigViolation(f"{lane} would never be worked on", issue))
     return number
-
-
-def _no_letter(id_: str) -> Violated:
-    issue = Issue("id", "the id of a dead letter (see dead_letters)", repr(id_))
-    return Violated(ConfigViolation("there is no such dead letter", issue))

@@ -9,19 +9,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, TypeVar, final
+from typing import Any, Final, TypeVar, final
 from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Commit
-from arvo.core.record import Record
-from arvo.interpreters import tables, workers
+from arvo.core.commit import Alarm, Commit
+from arvo.core.event import Event
+from arvo.core.history import HistoryEntry
+from arvo.core.record import Record, Status
+from arvo.engine.route import Inside
+from arvo.interpreters import pages, tables, workers
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.lanes import Lanes, wait_in, wake_one
 from arvo.interpreters.open import open_file, open_reader
 from arvo.interpreters.place import here, is_dead
 from arvo.interpreters.ports import (
+    HISTORY_PAGE_MAX,
+    PAGE_MAX,
     Applied,
     Committed,
     Conflict,
@@ -29,6 +34,7 @@ from arvo.interpreters.ports import (
     DeadLetter,
     Delivery,
     Depth,
+    Kept,
     Post,
     Unavailable,
     lane_of,
@@ -154,12 +160,62 @@ class SqliteBackend:
         applied, _ = await writer.do(work, then)
         return applied
 
-    async def amend(self, record: Record, expected: int) -> Committed | Conflict:
-        """Replace a record that nobody has changed since it was read."""
-        writer = await self._opened()
-        return await writer.do(
-            lambda connection: tables.amend(connection, record, expected, self._now())
+    async def workflows(
+        self,
+        *,
+        status: Status | None = None,
+        handler: str | None = None,
+        unchanged_since: datetime | None = None,
+        after: Kept | None = None,
+        limit: int = PAGE_MAX,
+    ) -> tuple[Kept, ...]:
+        """List workflows, the one that changed last first."""
+        return await self._read(
+            lambda connection: pages.workflows(
+                connection,
+                status=status,
+                handler=handler,
+                unchanged_since=unchanged_since,
+                after=after,
+                limit=limit,
+            )
         )
+
+    async def kept(self, subject: str) -> Kept | None:
+        """Give a workflow as it would be listed."""
+        return await self._read(lambda connection: pages.kept(connection, subject))
+
+    async def history(
+        self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
+    ) -> tuple[HistoryEntry, ...]:
+        """Give the newest lines of a workflow's history, in order."""
+        return await self._read(
+            lambda connection: pages.history(connection, subject, before, limit)
+        )
+
+    async def amend(
+        self,
+        record: Record,
+        expected: int,
+        *,
+        alarms: Sequence[Alarm] = (),
+        again: Sequence[Event[Any]] = (),
+    ) -> Committed | Conflict:
+        """Replace a record that nobody has changed since it was read."""
+        writer, to = await self._opened(), Inside(record.handler, record.subject)
+        owner = self._owner_of([Post(event, to) for event in again])
+
+        def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Row]]:
+            return tables.amend(connection, record, expected, alarms, again, owner, self._now())
+
+        def then(done: tuple[Committed | Conflict, list[Row]]) -> None:
+            amended, rows = done
+            if isinstance(amended, Committed):
+                self._depth += len(again)
+            self._hand_out(rows)
+
+        amended, _ = await writer.do(work, then)
+        return amended
 
     async def done(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""

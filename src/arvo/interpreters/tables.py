@@ -8,7 +8,9 @@ import orjson
 from attrs import frozen
 
 from arvo.core.commit import Alarm, Commit
+from arvo.core.event import Event
 from arvo.core.record import Record
+from arvo.engine.route import Inside
 from arvo.interpreters.ports import (
     Applied,
     Committed,
@@ -30,12 +32,11 @@ from arvo.interpreters.rows import (
     milliseconds,
     record_bytes,
     record_of,
+    whole_record_bytes,
 )
 
 # Timers that come due in one tick; the rest follows in the next.
 DUE_MAX: Final = 1_000
-# More than the events of one turn, which a handler's 10,000 commands bound.
-HISTORY_STRIDE: Final = 2**20
 
 
 @final
@@ -129,7 +130,7 @@ def apply(
 
     All that may refuse it comes before the first write that would have to be undone.
     """
-    workflow: tuple[int, int] | None = None
+    workflow: tuple[int, int, int] | None = None
     if commit.record is not None or commit.expected:
         subject = commit.event.subject if commit.record is None else commit.record.subject
         workflow = connection.execute(_WORKFLOW, (subject,)).fetchone()
@@ -138,13 +139,14 @@ def apply(
             return _outdated(connection, number, commit, me, revision), []
     if not settle(connection, number, me):
         return Fenced(), []
-    marked = connection.execute(_MARK, (digest_of(commit), now))
+    marked = connection.execute(_MARK, (digest_of(commit.handler, commit.event), now))
     if not marked.rowcount:
         return Seen(), []
     if commit.record is not None:
-        id_ = None if workflow is None else workflow[0]
+        id_, lines = (None, 0) if workflow is None else (workflow[0], workflow[2])
         id_ = _write_record(connection, commit, commit.record, id_, now)
-        _write_history(connection, id_, commit, commit.record, now)
+        at = now if commit.now is None else milliseconds(commit.now)
+        _write_history(connection, (id_, lines), commit, commit.record, at)
     for cleared in commit.cleared:
         connection.execute("delete from timer where id = ?", (cleared,))
     for alarm in commit.alarms:
@@ -158,13 +160,15 @@ def _outdated(
     connection: sqlite3.Connection, number: int, commit: Commit, me: str, revision: int
 ) -> Applied:
     """Tell a redelivery from a lost race: told of a conflict, a worker steps again for nothing."""
-    seen = connection.execute("select 1 from inbox where digest = ?", (digest_of(commit),))
+    seen = connection.execute(
+        "select 1 from inbox where digest = ?", (digest_of(commit.handler, commit.event),)
+    )
     if seen.fetchone() is None:
         return Conflict(revision)
     return Seen() if settle(connection, number, me) else Fenced()
 
 
-_WORKFLOW: Final = "select id, revision from workflow where subject = ?"
+_WORKFLOW: Final = "select id, revision, lines from workflow where subject = ?"
 _MARK: Final = "insert into inbox (digest, at) values (?, ?) on conflict do nothing"
 
 
@@ -183,11 +187,13 @@ def _write_record(
             content,
             now,
             now,
+            1 + len(commit.events),
         )
         workflow = connection.execute(_INSERT_WORKFLOW, row).lastrowid
         assert workflow is not None
     else:
-        state = (record.version, record.status, record.revision, content, now, workflow)
+        gained = 1 + len(commit.events)
+        state = (record.version, record.status, record.revision, content, now, gained, workflow)
         connection.execute(_UPDATE_WORKFLOW, state)
         if not commit.kept:
             connection.execute("delete from journal where workflow = ?", (workflow,))
@@ -201,31 +207,49 @@ def _write_record(
 
 
 _UPDATE_WORKFLOW: Final = """
-update workflow set version = ?, status = ?, revision = ?, record = ?, changed = ? where id = ?
+update workflow
+set version = ?, status = ?, revision = ?, record = ?, changed = ?, lines = lines + ? where id = ?
 """
 _INSERT_WORKFLOW: Final = """
 insert into workflow
-    (subject, handler, version, status, revision, parent, record, began, changed)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (subject, handler, version, status, revision, parent, record, began, changed, lines)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
 def amend(
-    connection: sqlite3.Connection, record: Record, expected: int, now: int
-) -> Committed | Conflict:
-    """Put a record in the place of the one of revision *expected*."""
+    connection: sqlite3.Connection,
+    record: Record,
+    expected: int,
+    alarms: Sequence[Alarm],
+    again: Sequence[Event[Any]],
+    owner: str | None,
+    now: int,
+) -> tuple[Committed | Conflict, list[Row]]:
+    """Put a record in the place of the one of revision *expected*; gives what *owner* has of what
+    is handed out again.
+    """
     row = connection.execute(_WORKFLOW, (record.subject,)).fetchone()
     if row is None or row[1] != expected:
-        return Conflict(0 if row is None else row[1])
+        return Conflict(0 if row is None else row[1]), []
     content = record_bytes(record)
-    state = (record.version, record.status, record.revision, content, now, row[0])
+    state = (record.version, record.status, record.revision, content, now, 1, row[0])
     connection.execute(_UPDATE_WORKFLOW, state)
     connection.execute("delete from journal where workflow = ?", (row[0],))
     connection.executemany(
         "insert into journal (workflow, position, line) values (?, ?, ?)",
         [(row[0], position, _line(line)) for position, line in enumerate(record.journal)],
     )
-    return Committed()
+    content = whole_record_bytes(record)
+    _write_lines(connection, (row[0], row[2]), record.revision, now, [("amended", content)])
+    for event in (*(alarm.event for alarm in alarms), *again):
+        connection.execute(
+            "delete from inbox where digest = ?", (digest_of(record.handler, event),)
+        )
+    to = Inside(record.handler, record.subject)
+    for alarm in alarms:
+        _write_timer(connection, alarm, Post(alarm.event, to))
+    return Committed(), put(connection, [Post(event, to) for event in again], now, owner)
 
 
 def load(connection: sqlite3.Connection, subject: str) -> Record | None:
@@ -237,24 +261,44 @@ def load(connection: sqlite3.Connection, subject: str) -> Record | None:
 
 
 def _record(connection: sqlite3.Connection, workflow: int, content: bytes) -> Record:
+    return record_of(content, journal_of(connection, workflow))
+
+
+def journal_of(connection: sqlite3.Connection, workflow: int) -> list[bytes]:
+    """Read the lines of a journal."""
     lines = connection.execute(
         "select line from journal where workflow = ? order by position", (workflow,)
     )
-    return record_of(content, [line for (line,) in lines])
+    return [line for (line,) in lines]
 
 
 def _write_history(
-    connection: sqlite3.Connection, workflow: int, commit: Commit, record: Record, now: int
+    connection: sqlite3.Connection,
+    workflow: tuple[int, int],
+    commit: Commit,
+    record: Record,
+    at: int,
 ) -> None:
-    # By the revision, so that nobody has to ask how long the history is.
-    first = record.revision * HISTORY_STRIDE
-    said = [("consumed", commit.event), *(("produced", event) for event in commit.events)]
+    lines = [("consumed", event_bytes(commit.event))]
+    lines += (("produced", event_bytes(event)) for event in commit.events)
+    _write_lines(connection, workflow, record.revision, at, lines)
+
+
+def _write_lines(
+    connection: sqlite3.Connection,
+    workflow: tuple[int, int],
+    revision: int,
+    at: int,
+    lines: Sequence[tuple[str, bytes]],
+) -> None:
+    # The workflow's number, and how many lines it has already.
+    number, first = workflow
     connection.executemany(
         "insert into history (workflow, position, revision, kind, at, event)"
         " values (?, ?, ?, ?, ?, ?)",
         [
-            (workflow, first + offset, record.revision, kind, now, event_bytes(event))
-            for offset, (kind, event) in enumerate(said)
+            (number, first + offset, revision, kind, at, content)
+            for offset, (kind, content) in enumerate(lines)
         ],
     )
 

@@ -26,7 +26,7 @@ from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.step import take
 from arvo.engine.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
-from arvo.interpreters.clock import fresh_stamp
+from arvo.interpreters.clock import fresh_stamp, whole_millisecond
 from arvo.interpreters.effects import is_cancelled, perform
 from arvo.interpreters.ports import (
     Backend,
@@ -197,7 +197,8 @@ class Worker:
     async def _decide(self, event: Event[Any], record: Record | None) -> Commit | Violation:
         performed: list[Performed] = []
         while True:
-            stepped = take(self.system, event, record, now=self.now(), performed=performed)
+            now = whole_millisecond(self.now())
+            stepped = take(self.system, event, record, now=now, performed=performed)
             if not isinstance(stepped, Perform):
                 return stepped
             performed.append(await self.perform(stepped))
@@ -259,11 +260,14 @@ class Worker:
                 await self._bury(delivery, reason)
                 self.refused(delivery.post.event, Violated(TransactionViolation(reason)))
                 return
+        except Unavailable as error:
+            # It cannot be buried now, and nobody else will hand it out again: it stays under way.
+            await self._pause(error)
+        try:
             chance = random.random()  # noqa: S311 - spreads retries; no secret
             await self.backend.again(delivery, self.retry.wait_after(delivery.attempt, chance))
             self.stats.retried += 1
         except Unavailable as error:
-            # Not settled: a backend that survives hands it out again.
             await self._pause(error)
 
     async def _bury(
