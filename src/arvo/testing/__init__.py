@@ -1,5 +1,10 @@
 """testing: how to prove it."""
 
+from arvo.testing.conformance import (
+    BackendConformance,
+    BrokerConformance,
+    MachineMemoryConformance,
+)
 from arvo.testing.faults import (
     KINDS,
     ClockJump,
@@ -30,7 +35,9 @@ from arvo.testing.world import Check, World, always, eventually, sometimes
 
 __all__ = [
     "KINDS",
+    "BackendConformance",
     "Broken",
+    "BrokerConformance",
     "Check",
     "ClockJump",
     "Crash",
@@ -39,6 +46,7 @@ __all__ = [
     "Duplicate",
     "Fault",
     "LostAnswer",
+    "MachineMemoryConformance",
     "Partition",
     "Pause",
     "Reorder",

@@ -1,0 +1,48 @@
+"""Conformance: our own backends, memories and brokers pass the kit that we ship."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from arvo.interpreters.broker import Broker
+from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory
+from arvo.interpreters.memory import MemoryBackend
+from arvo.interpreters.memory_broker import MemoryBroker
+from arvo.interpreters.pair import paired
+from arvo.interpreters.ports import Backend
+from arvo.interpreters.sqlite import SqliteBackend
+from arvo.interpreters.workers import leave
+from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+
+
+class TestMemory(BackendConformance):
+    async def backend(self) -> Backend:
+        return MemoryBackend(queue_max=self.queue_max)
+
+
+class TestSqlite(BackendConformance):
+    survives = True
+
+    async def backend(self) -> Backend:
+        return SqliteBackend(str(self.place / "arvo.db"), queue_max=self.queue_max)
+
+    async def taken_for_dead(self, backend: Any) -> None:
+        with closing(sqlite3.connect(self.place / "arvo.db")) as file, file:
+            leave(file, backend.me)
+
+
+class TestPaired(BackendConformance):
+    lists = False
+
+    async def backend(self) -> Backend:
+        return paired(MemoryMachineMemory(), MemoryBroker(), queue_max=self.queue_max)
+
+
+class TestMemoryMachineMemory(MachineMemoryConformance):
+    async def memory(self) -> MachineMemory:
+        return MemoryMachineMemory()
+
+
+class TestMemoryBroker(BrokerConformance):
+    async def broker(self) -> Broker:
+        return MemoryBroker()
