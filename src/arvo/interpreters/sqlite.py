@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar, final
 from uuid import uuid4
 
@@ -107,18 +108,28 @@ class SqliteBackend:
     _beat: float = field(default=0.0, init=False)
     _looked: float = field(default=0.0, init=False)
     _next_due: int = field(default=NEVER, init=False)
+    # How much the file holds, as far as this loop has heard, and what is on its way into it.
     _depth: int = field(default=0, init=False)
+    _unwritten: int = field(default=0, init=False)
 
     async def send(self, post: Post) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         writer = await self._opened()
-        while self._depth >= self.queue_max:
+        while self._room() < 1:
             await wait_in(self._senders)
-        self._depth += 1
         owner = self._owner_of([post])
-        await writer.do(
-            lambda connection: tables.put(connection, [post], self._now(), owner), self._hand_out
-        )
+
+        def then(rows: list[Row]) -> None:
+            self._depth += 1
+            self._hand_out(rows)
+
+        self._unwritten += 1
+        try:
+            await writer.do(
+                lambda connection: tables.put(connection, [post], self._now(), owner), then
+            )
+        finally:
+            self._unwritten -= 1
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
@@ -273,8 +284,9 @@ class SqliteBackend:
             return tables.put(connection, posts, self._now(), owner)
 
         def then(rows: list[Row] | None) -> None:
-            self._depth += len(posts)
-            self._hand_out(rows or [])
+            if rows is not None:
+                self._depth += len(posts)
+                self._hand_out(rows)
 
         return await writer.do(work, then) is not None
 
@@ -376,7 +388,7 @@ class SqliteBackend:
             due = tables.next_due(connection)
         self._next_due = NEVER if due is None else due
         forget(connection, self.keep, now)
-        self._depth = tables.count(connection)
+        self._in_loop(partial(self._counted, tables.count(connection)))
         if tables.is_claimable(connection, now):
             self._more = True
             self._in_loop(self._feed)
@@ -422,8 +434,21 @@ class SqliteBackend:
     def _settled(self, delivery: Delivery) -> None:
         self._lanes.settle(delivery)
         self._depth -= 1
-        if self._depth < self.queue_max:
+        if self._room() > 0:
             wake_one(self._senders)
+
+    def _counted(self, depth: int) -> None:
+        """Hear how much the file holds, and let in as many as another process has made room for.
+
+        Told in the loop, behind all that was written before it was counted: in the writer's thread
+        it would overtake those, and be wrong by as many as are on their way.
+        """
+        self._depth = depth
+        for _ in range(min(self._room(), len(self._senders))):
+            wake_one(self._senders)
+
+    def _room(self) -> int:
+        return self.queue_max - self._depth - self._unwritten
 
     def _delay(self, delivery: Delivery, delay: float) -> None:
         number = id(delivery)

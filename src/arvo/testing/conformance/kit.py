@@ -17,6 +17,8 @@ K = TypeVar("K", bound="Kit")
 
 # Calls that are listed when a test fails: the last ones say most.
 CALLS_TOLD_MAX: Final = 12
+# A test waits for a few things, one after the other.
+TEST_PATIENCES: Final = 10
 
 
 class Kit:
@@ -121,7 +123,11 @@ async def _within(
 ) -> None:
     async with AsyncExitStack() as stack:
         subject = await stack.enter_async_context(kit.using())
-        await kit.soon(test(kit, Recorded(subject, calls)), "the test")
+        try:
+            async with asyncio.timeout(TEST_PATIENCES * kit.patience):
+                await test(kit, Recorded(subject, calls))
+        except TimeoutError:
+            raise AssertionError("a call did not come back") from None
 
 
 def _short(value: object) -> str:

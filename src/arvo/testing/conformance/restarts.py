@@ -1,7 +1,10 @@
 """Restarts: what was taken outlives whoever took it, and a stale one changes nothing."""
 
+import asyncio
+
 from arvo.interpreters.ports import Backend, Committed, Fenced, Seen
 from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.queue import QUEUE_MAX
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -18,6 +21,8 @@ from arvo.testing.conformance.samples import (
 
 class Restarts(Kit):
     """What a backend whose store *survives* owes; others owe none of it."""
+
+    queue_max: int = QUEUE_MAX
 
     async def taken_for_dead(self, backend: Backend) -> None:
         """Let others have what *backend* has in hand, as when its lease runs out.
@@ -72,6 +77,23 @@ class Restarts(Kit):
             await after.send(to_workflow("begin"))
             again = await self.soon(after.receive(WORKFLOW), "the event once more")
             assert await after.commit(again, turn(again, 2), [], []) == Seen()
+
+    @conforms
+    async def test_room_that_another_one_makes_is_room(self, backend: Backend) -> None:
+        """A process that only sends must not wait for ever once the queue was full."""
+        if not self.survives:
+            return
+        await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
+        sending = asyncio.ensure_future(backend.send(to_service("last")))
+        await asyncio.sleep(self.moment)
+        assert not sending.done()
+
+        async with self.using() as other:
+            for _ in range(2):
+                found = await self.soon(other.receive(SERVICE), "what another one sent")
+                assert await other.commit(found, answer(found), [], []) == Committed()
+
+            await self.soon(sending, "room for whoever waited")
 
     @conforms
     async def test_a_stale_worker_settles_nothing(self, backend: Backend) -> None:
