@@ -20,6 +20,7 @@ from arvo.testing.faults import (
 )
 from arvo.testing.simulate import simulate
 from arvo.testing.simulation import Simulation, SimulationFailed
+from arvo.testing.stateful import state_machine
 from arvo.testing.store import Store
 from arvo.testing.story import Broken
 from arvo.testing.strategies import (
@@ -63,6 +64,7 @@ __all__ = [
     "json_objects",
     "simulate",
     "sometimes",
+    "state_machine",
     "subjects",
     "systems",
 ]

@@ -37,6 +37,8 @@ class Simulation:
     @property
     def line(self) -> str:
         """The line of Python that gives this run again."""
+        if not self.kept:
+            return "its moves give it again"
         faults = ", ".join(map(repr, self.faults))
         kept = ", ".join(f"events[{position}]" for position in self.kept)
         return (
