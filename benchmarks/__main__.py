@@ -1,8 +1,9 @@
 """Run every benchmark: `make bench`."""
 
-from benchmarks import durable, flow, statechart, walk
+from benchmarks import durable, flow, simulation, statechart, walk
 
 walk.main()
 flow.main()
 durable.main()
 statechart.main()
+simulation.main()

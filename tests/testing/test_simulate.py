@@ -208,6 +208,53 @@ def test_eventually_is_asked_when_all_is_over() -> None:
         simulate(shop, [placing(amount=2_000.0)], checks=[eventually(delivered)], runs=5)
 
 
+async def charge_card(order_id: str) -> None:
+    raise NotImplementedError
+
+
+def charges(event: Event[ChargeCard]) -> Effects[Emit]:
+    yield from call(charge_card, event.data.order_id)
+    return Emit(CardCharged("r"))
+
+
+def test_an_effect_that_a_crash_has_repeated_is_found() -> None:
+    """At least once: whoever charges a card must hand on a key that makes it once."""
+
+    def charged_once(world: World) -> bool:
+        return len(world.performed) <= len(world.payloads(ChargeCard))
+
+    table = {charge_card: lambda _: None}
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(
+            System([paying(charges)]), [charging()], effects=table, checks=[always(charged_once)]
+        )
+
+    simulation = failed.value.simulation
+    assert simulation.broken[0].law == "charged_once"
+    assert len(simulation.faults) == 1
+    assert len(simulation.steps) <= 2
+
+
+def test_events_that_an_invariant_speaks_of_are_kept() -> None:
+    """The shortest story must be one of what went wrong, not of what was left out."""
+
+    def all_three_are_delivered_for_three_charges(world: World) -> bool:
+        return len(world.payloads(OrderFulfilled)) == len(world.performed) == 3
+
+    others = [each for each in shop.handlers if each.source != "com.payment.charge"]
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(
+            System([*others, paying(charges)]),
+            [placing(f"i{number}") for number in range(3)],
+            effects={charge_card: lambda _: None},
+            checks=[eventually(all_three_are_delivered_for_three_charges)],
+            kinds=[Crash],
+        )
+
+    assert len(failed.value.simulation.events) == 3
+    assert len(failed.value.simulation.faults) == 1
+
+
 def test_sometimes_must_be_seen_once_in_all_runs() -> None:
     """An invariant that is never put to the test holds for the wrong reason."""
 

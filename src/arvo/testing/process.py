@@ -59,8 +59,14 @@ class Process:
             self.net.lacks = effect
             await _for_ever()
             raise AssertionError("for ever is over")
+        table = function
+
+        def called(*args: Any) -> Any:
+            self.net.watch.world.performed.append(effect)
+            return table(*args)
+
         await asyncio.sleep(self._latency())
-        performed = evolve(await perform(evolve(effect, function=function)), effect=effect)
+        performed = evolve(await perform(evolve(effect, function=called)), effect=effect)
         task = asyncio.current_task()
         decided = self._decided[task]
         self._decided[task] = evolve(decided, performed=(*decided.performed, performed))

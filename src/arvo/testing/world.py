@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from arvo.core.event import Event
 from arvo.core.record import Record
+from arvo.handlers.effect import Perform
 from arvo.interpreters.ports import DeadLetter
 
 T = TypeVar("T")
@@ -20,8 +21,9 @@ class World:
 
     *records*: what each workflow remembers, by subject. *sent*: every event that was taken from
     outside or that a commit sent, each once, in order. *outside*, *home*: the events that left by a
-    domain or went back to whoever asked, as often as they did: at least once. *letters*: the dead
-    letters. *now*: the time; *at_rest*: whether everything is over.
+    domain or went back to whoever asked, as often as they did: at least once. *performed*: the
+    effects, once for each time that one was called. *letters*: the dead letters. *now*: the time;
+    *at_rest*: whether everything is over.
     """
 
     now: datetime
@@ -29,6 +31,7 @@ class World:
     sent: list[Event[Any]] = field(factory=list, init=False)
     outside: list[Event[Any]] = field(factory=list, init=False)
     home: list[Event[Any]] = field(factory=list, init=False)
+    performed: list[Perform[Any]] = field(factory=list, init=False)
     letters: list[DeadLetter] = field(factory=list, init=False)
     at_rest: bool = field(default=False, init=False)
 
