@@ -770,6 +770,33 @@ def test_a_flow_may_begin_anew_with_an_empty_history() -> None:
     assert amounts == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
+def test_a_flow_that_begins_anew_forgets_what_it_asked() -> None:
+    """A service that never answers would else end, one day, a flow that runs for ever."""
+
+    @flow(packing, "1.0.0")
+    def pack(event: Event[Pack]) -> Flow[Packed]:
+        yield from sleep(60)
+        return Packed(2)
+
+    @flow(order, "1.0.0", services=[*SERVICES, packing["1.0.0"]])
+    def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from emit(BookShipment("of old"))
+        yield from emit(Pack("of old"))
+        yield from sleep(1)
+        if event.data.amount < 5:
+            return continue_as(evolve(event.data, amount=event.data.amount + 1))
+        return OrderFulfilled("done")
+
+    begun = placing(amount=4.0)
+    trace = run(System([pack, page]), begun, until=NOW + timedelta(seconds=1))
+
+    record = trace.records[begun.subject]
+    assert len(record.children) == 2
+    sent = {each.id: each.type for each in trace.events}
+    pack_type, book_type = packing.type, "com.shipping.book"
+    assert [sent[id_] for id_ in record.awaited] == [pack_type, book_type, pack_type]
+
+
 def test_a_flow_that_begins_anew_without_end_is_stopped() -> None:
     """Everything is bounded."""
 

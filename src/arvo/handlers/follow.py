@@ -229,4 +229,5 @@ def _advanced(progress: Progress, moment: Moment) -> Advanced:
         state=progress.told_state(),
         journal=(*progress.kept, *progress.fresh) if fresh else None,
         abandoned=tuple(progress.abandoned),
+        anew=progress.kept is not progress.journal,
     )
