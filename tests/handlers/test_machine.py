@@ -312,6 +312,8 @@ def test_a_machine_may_be_an_xstate_config() -> None:
         ({"version": "2.0.0"}, {}, "version: expected 1.0.0, got '2.0.0'"),
         ({}, {"actions": {"enqueueArvoEvent": emit("x")}}, "actions.enqueueArvoEvent"),
         ({"entry": "ring"}, {}, "the action 'ring' is not implemented"),
+        ({"entry": {"type": "emit"}}, {}, "what a statechart is made of"),
+        ({"states": [1]}, {}, "what a statechart is made of"),
         (
             {"states": {"a": {"invoke": {"src": "x"}}}},
             {},

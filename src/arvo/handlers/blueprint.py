@@ -6,7 +6,7 @@ from typing import Any, Final, TypedDict
 
 from attrs import evolve, fields, frozen
 
-from arvo.core.issue import Issue
+from arvo.core.issue import Issue, short
 from arvo.core.payload import Payload
 from arvo.core.versioned import VersionedContract, VersionedWorkflow
 from arvo.core.violation import ConfigViolation, Violated
@@ -70,33 +70,29 @@ def chart_of(
     """Compile what *read* gives; raises `Violated` with all that is wrong, state by state."""
     first, payload = context_of(contract, context)
     classes = classes_of(contract, services, signals)
-    message = f"{contract.dataschema} cannot have this machine"
     try:
         given = read()
         root = given if isinstance(given, Root) else Root(given, given.delays, given.limit)
         state, issues = with_types(root.state, classes)
-        if issues:
-            raise Violated(ConfigViolation(message, issues))
-        chart: Chart[Any] = Chart(
-            **_fields(_ending(state)),
-            context=first,
-            delays=root.delays,
-            limit=root.limit,
-            name=partial(named, classes),
-        )
+        if not issues:
+            chart: Chart[Any] = Chart(
+                **_fields(_ending(state)),
+                context=first,
+                delays=root.delays,
+                limit=root.limit,
+                name=partial(named, classes),
+            )
+            issues = tuple(_unknown_acts(chart))
+            if not issues:
+                return chart, payload
     except ChartError as error:
         issues = tuple(
             Issue(each.path, "what a statechart can be", each.message) for each in error.problems
         )
-        raise Violated(ConfigViolation(message, issues)) from None
-    except TypeError as error:
-        # Of the constructors of states and actions, for what no type checker let pass.
-        issue = Issue("machine", "what a statechart is made of", str(error))
-        raise Violated(ConfigViolation(message, issue)) from error
-    issues = tuple(_unknown_acts(chart))
-    if issues:
-        raise Violated(ConfigViolation(message, issues))
-    return chart, payload
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        # Of the constructors of states and actions, for what no type checker has seen.
+        issues = (Issue("machine", "what a statechart is made of", short(error)),)
+    raise Violated(ConfigViolation(f"{contract.dataschema} cannot have this machine", issues))
 
 
 def _fields(state: State) -> dict[str, Any]:

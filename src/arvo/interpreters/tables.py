@@ -34,6 +34,8 @@ from arvo.interpreters.rows import (
 
 # Timers that come due in one tick; the rest follows in the next.
 DUE_MAX: Final = 1_000
+# More than the events of one turn, which a handler's 10,000 commands bound.
+HISTORY_STRIDE: Final = 2**20
 
 
 @final
@@ -44,14 +46,6 @@ class Row:
     id: int
     post: Post
     attempt: int
-
-
-class _Refused(Exception):
-    """Undo the unit, and answer this."""
-
-    def __init__(self, answer: Applied) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 def put(
@@ -131,142 +125,102 @@ def apply(
     owner: str | None,
     now: int,
 ) -> tuple[Applied, list[Row]]:
-    """Apply the commit of a delivery that *me* has; gives the answer, and what is *owner*'s."""
-    connection.execute("savepoint commit_unit")
-    try:
-        owned = _apply(connection, number, commit, posts, letters, me, owner, now)
-    except _Refused as refused:
-        connection.execute("rollback to commit_unit")
-        connection.execute("release commit_unit")
-        if isinstance(refused.answer, Seen):
-            settle(connection, number, me)
-        return refused.answer, []
-    connection.execute("release commit_unit")
-    return Committed(), owned
+    """Apply the commit of a delivery that *me* has; gives the answer, and what is *owner*'s.
 
-
-def _apply(
-    connection: sqlite3.Connection,
-    number: int,
-    commit: Commit,
-    posts: Sequence[Post],
-    letters: Sequence[DeadLetter],
-    me: str,
-    owner: str | None,
-    now: int,
-) -> list[Row]:
+    All that may refuse it comes before the first write that would have to be undone.
+    """
+    workflow: tuple[int, int] | None = None
+    if commit.record is not None or commit.expected:
+        subject = commit.event.subject if commit.record is None else commit.record.subject
+        workflow = connection.execute(_WORKFLOW, (subject,)).fetchone()
+        revision = 0 if workflow is None else workflow[1]
+        if revision != commit.expected:
+            return _outdated(connection, number, commit, me, revision), []
     if not settle(connection, number, me):
-        raise _Refused(Fenced())
-    marked = connection.execute(
-        "insert into inbox (digest, at) values (?, ?) on conflict do nothing",
-        (digest_of(commit), now),
-    )
+        return Fenced(), []
+    marked = connection.execute(_MARK, (digest_of(commit), now))
     if not marked.rowcount:
-        raise _Refused(Seen())
+        return Seen(), []
     if commit.record is not None:
-        workflow = _write_record(connection, commit, commit.record, now)
-        _write_history(connection, workflow, commit, now)
-    elif commit.expected:
-        _expect(connection, commit)
+        id_ = None if workflow is None else workflow[0]
+        id_ = _write_record(connection, commit, commit.record, id_, now)
+        _write_history(connection, id_, commit, commit.record, now)
     for cleared in commit.cleared:
         connection.execute("delete from timer where id = ?", (cleared,))
     for alarm in commit.alarms:
         _write_timer(connection, alarm, alarm_post(commit, alarm))
     for letter in letters:
         write_letter(connection, letter)
-    return put(connection, posts, now, owner)
+    return Committed(), put(connection, posts, now, owner)
 
 
-def _write_record(connection: sqlite3.Connection, commit: Commit, record: Record, now: int) -> int:
-    if commit.expected:
-        row = connection.execute(
-            _UPDATE_WORKFLOW,
-            (
-                record.version,
-                record.status,
-                record.revision,
-                record_bytes(record),
-                now,
-                record.subject,
-                commit.expected,
-            ),
-        ).fetchone()
-    else:
-        row = connection.execute(
-            _INSERT_WORKFLOW,
-            (
-                record.subject,
-                record.handler,
-                record.version,
-                record.status,
-                record.revision,
-                record.parent,
-                record_bytes(record),
-                now,
-                now,
-            ),
-        ).fetchone()
-    if row is None:
-        raise _Refused(Conflict(revision_of(connection, record.subject)))
-    workflow: int = row[0]
-    if (commit.expected and commit.kept < len(record.journal)) or not commit.kept:
-        connection.execute(
-            "delete from journal where workflow = ? and position >= ?", (workflow, commit.kept)
+def _outdated(
+    connection: sqlite3.Connection, number: int, commit: Commit, me: str, revision: int
+) -> Applied:
+    """Tell a redelivery from a lost race: told of a conflict, a worker steps again for nothing."""
+    seen = connection.execute("select 1 from inbox where digest = ?", (digest_of(commit),))
+    if seen.fetchone() is None:
+        return Conflict(revision)
+    return Seen() if settle(connection, number, me) else Fenced()
+
+
+_WORKFLOW: Final = "select id, revision from workflow where subject = ?"
+_MARK: Final = "insert into inbox (digest, at) values (?, ?) on conflict do nothing"
+
+
+def _write_record(
+    connection: sqlite3.Connection, commit: Commit, record: Record, workflow: int | None, now: int
+) -> int:
+    content = record_bytes(record)
+    if workflow is None:
+        row = (
+            record.subject,
+            record.handler,
+            record.version,
+            record.status,
+            record.revision,
+            record.parent,
+            content,
+            now,
+            now,
         )
-    connection.executemany(
-        "insert into journal (workflow, position, line) values (?, ?, ?)",
-        [
-            (workflow, position, _line(record.journal[position]))
-            for position in range(commit.kept, len(record.journal))
-        ],
-    )
+        workflow = connection.execute(_INSERT_WORKFLOW, row).lastrowid
+        assert workflow is not None
+    else:
+        state = (record.version, record.status, record.revision, content, now, workflow)
+        connection.execute(_UPDATE_WORKFLOW, state)
+        if not commit.kept:
+            connection.execute("delete from journal where workflow = ?", (workflow,))
+    if commit.kept < len(record.journal):
+        lines = enumerate(record.journal[commit.kept :], start=commit.kept)
+        connection.executemany(
+            "insert into journal (workflow, position, line) values (?, ?, ?)",
+            [(workflow, position, _line(line)) for position, line in lines],
+        )
     return workflow
 
 
 _UPDATE_WORKFLOW: Final = """
-update workflow set version = ?, status = ?, revision = ?, record = ?, changed = ?
-where subject = ? and revision = ? returning id
+update workflow set version = ?, status = ?, revision = ?, record = ?, changed = ? where id = ?
 """
 _INSERT_WORKFLOW: Final = """
 insert into workflow
     (subject, handler, version, status, revision, parent, record, began, changed)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing returning id
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-
-
-def _expect(connection: sqlite3.Connection, commit: Commit) -> None:
-    """Refuse what was decided on a record that has moved on, though it changes nothing itself."""
-    revision = revision_of(connection, commit.event.subject)
-    if revision != commit.expected:
-        raise _Refused(Conflict(revision))
-
-
-def revision_of(connection: sqlite3.Connection, subject: str) -> int:
-    """Give the revision of a workflow's record, 0 where there is none."""
-    found = connection.execute("select revision from workflow where subject = ?", (subject,))
-    row = found.fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def amend(
     connection: sqlite3.Connection, record: Record, expected: int, now: int
 ) -> Committed | Conflict:
     """Put a record in the place of the one of revision *expected*."""
-    row = connection.execute(
-        _UPDATE_WORKFLOW,
-        (
-            record.version,
-            record.status,
-            record.revision,
-            record_bytes(record),
-            now,
-            record.subject,
-            expected,
-        ),
-    ).fetchone()
-    if row is None:
-        return Conflict(revision_of(connection, record.subject))
-    connection.execute("delete from journal where workflow = ?", row)
+    row = connection.execute(_WORKFLOW, (record.subject,)).fetchone()
+    if row is None or row[1] != expected:
+        return Conflict(0 if row is None else row[1])
+    content = record_bytes(record)
+    state = (record.version, record.status, record.revision, content, now, row[0])
+    connection.execute(_UPDATE_WORKFLOW, state)
+    connection.execute("delete from journal where workflow = ?", (row[0],))
     connection.executemany(
         "insert into journal (workflow, position, line) values (?, ?, ?)",
         [(row[0], position, _line(line)) for position, line in enumerate(record.journal)],
@@ -289,17 +243,17 @@ def _record(connection: sqlite3.Connection, workflow: int, content: bytes) -> Re
     return record_of(content, [line for (line,) in lines])
 
 
-def _write_history(connection: sqlite3.Connection, workflow: int, commit: Commit, now: int) -> None:
-    assert commit.record is not None
-    (last,) = connection.execute(
-        "select coalesce(max(position), -1) from history where workflow = ?", (workflow,)
-    ).fetchone()
+def _write_history(
+    connection: sqlite3.Connection, workflow: int, commit: Commit, record: Record, now: int
+) -> None:
+    # By the revision, so that nobody has to ask how long the history is.
+    first = record.revision * HISTORY_STRIDE
     said = [("consumed", commit.event), *(("produced", event) for event in commit.events)]
     connection.executemany(
         "insert into history (workflow, position, revision, kind, at, event)"
         " values (?, ?, ?, ?, ?, ?)",
         [
-            (workflow, last + 1 + offset, commit.record.revision, kind, now, event_bytes(event))
+            (workflow, first + offset, record.revision, kind, now, event_bytes(event))
             for offset, (kind, event) in enumerate(said)
         ],
     )

@@ -9,3 +9,4 @@ create table history (
     primary key (workflow, position)
 ) without rowid;
 create index workflow_by_parent on workflow (parent) where parent is not null;
+create index history_by_age on history (at);
