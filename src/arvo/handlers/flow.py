@@ -92,7 +92,9 @@ def flow(
     The function takes the event that begins the workflow, asks and waits by `yield from`, and
     returns what the workflow completes with. It must do the same each time it is told the same: I/O
     goes into `call`. *services*: one version each of the contracts it asks. *signals*: versions of
-    the contracts whose events may come to it from outside. Several versions are joined by `flows`.
+    the contracts whose events may come to it from outside. *executionunits*: the cost that its
+    events carry where an emission says none. Several versions are joined by `flows`. An async
+    function, an unknown version and contracts that do not go together are refused with `Violated`.
     """
 
     def decorate(function: Callable[[Event[A]], Flow[C]]) -> FlowHandler[A, C]:

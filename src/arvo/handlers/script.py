@@ -154,10 +154,11 @@ def ask(
     """Send a request to a service and wait for its reply: `yield from ask(charge, CardCharged)`.
 
     *replies* are the classes of payload that the flow expects; another one is raised as
-    `UnexpectedReply`, a system error as `ServiceFailed`. *undo* is sent should
-    the flow fail or be cancelled later: a payload counts from now on (the service may do its work
-    though its reply never comes), a function of the reply once that has come; it gives a payload,
-    or None where nothing is to be undone.
+    `UnexpectedReply`, a system error as `ServiceFailed`. *payload* may be an `Emit`, without an id
+    of its own; *said* are fields of one. *undo* is sent should the flow fail or be cancelled later:
+    a payload counts from now on (the service may do its work though its reply never comes), a
+    function of the reply once that has come; it gives a payload, or None where nothing is to be
+    undone.
     """
     _check_classes("ask", replies)
     yield from _remember_before(undo)
@@ -265,7 +266,7 @@ def gather(*flows: Flow[T]) -> Flow[tuple[T, ...]]: ...
 def gather(*flows: Flow[Any]) -> Flow[Any]:
     """Run flows side by side and wait for all; their results in the order given.
 
-    An exception of one is raised here, and the others are ended.
+    An exception of one is raised here, and the others are ended. None of them may have begun.
     """
     return (yield Branches(flows))
 
