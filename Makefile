@@ -26,7 +26,7 @@ types: setup
 	$(BIN)/pyright
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not deep"
 
 test-deep: setup
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"

@@ -1,7 +1,8 @@
 """Run every benchmark: `make bench`."""
 
-from benchmarks import flow, statechart, walk
+from benchmarks import durable, flow, statechart, walk
 
 walk.main()
 flow.main()
+durable.main()
 statechart.main()

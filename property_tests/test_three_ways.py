@@ -21,6 +21,8 @@ from arvo import (
     Event,
     Fail,
     Flow,
+    Machine,
+    Orchestrator,
     OrchestratorContract,
     Persist,
     Record,
@@ -43,6 +45,7 @@ from arvo import (
     stamping,
     step,
 )
+from arvo.statechart import State, Transition, assign, emit
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PATIENCE = timedelta(minutes=5)
@@ -129,7 +132,7 @@ order = OrchestratorContract(
 
 
 @frozen
-class State:
+class OrderState:
     """What the resumable remembers."""
 
     order_id: str
@@ -137,13 +140,13 @@ class State:
     mailed: bool = False
 
 
-def turn_by_turn(turn: Turn[State]) -> Commands:
+def turn_by_turn(turn: Turn[OrderState]) -> Commands:
     """Charge within five minutes, then ship and mail; refund if that goes wrong."""
     state = turn.state
     match turn.event.data:
         case PlaceOrder(order_id=order_id):
             patience = Schedule("payment", after=PATIENCE)
-            return Persist(State(order_id)), Emit(ChargeCard(order_id)), patience
+            return Persist(OrderState(order_id)), Emit(ChargeCard(order_id)), patience
         case Due(name="payment"):
             return Fail("the payment took too long")
         case CardDeclined(reason=reason):
@@ -167,7 +170,7 @@ def turn_by_turn(turn: Turn[State]) -> Commands:
             raise AssertionError(other)
 
 
-def _fulfilled(state: State) -> Commands:
+def _fulfilled(state: OrderState) -> Commands:
     if state.tracking is None or not state.mailed:
         return Persist(state)
     return Persist(state), Complete(OrderFulfilled(state.tracking))
@@ -199,9 +202,77 @@ def straight_down(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
     return OrderFulfilled(booked.tracking)
 
 
+@frozen
+class Progress:
+    """What the chart remembers."""
+
+    order_id: str
+    tracking: str = ""
+
+
+def _declined(_: Progress, event: Event[CardDeclined]) -> Fail:
+    return Fail(f"declined: {event.data.reason}")
+
+
+def _broken(_: Progress, event: Event[SystemFault]) -> Fail:
+    return Fail(f"a service failed: {event.data.message}")
+
+
+machine = Machine(
+    contract=order["1.0.0"],
+    services=SERVICES,
+    context=Progress,
+    initial="charging",
+    output=lambda c, _: OrderFulfilled(c.tracking),
+    on={SystemFault: Transition(actions=emit(_broken))},
+    states={
+        "charging": State(
+            entry=emit(lambda c, _: ChargeCard(c.order_id)),
+            on={
+                CardDeclined: Transition(actions=emit(_declined)),
+                CardCharged: Transition(
+                    "sending", actions=emit(lambda _, e: Undo(RefundCard(e.data.receipt)))
+                ),
+            },
+            after={PATIENCE: Transition(actions=emit(Fail("the payment took too long")))},
+        ),
+        "sending": State(
+            type="parallel",
+            entry=[
+                emit(lambda c, _: BookShipment(c.order_id)),
+                emit(lambda c, _: SendMail(c.order_id)),
+            ],
+            on_done="fulfilled",
+            states={
+                "parcel": State(
+                    initial="asked",
+                    states={
+                        "asked": State(
+                            on={
+                                ShipmentBooked: Transition(
+                                    "booked",
+                                    actions=assign(tracking=lambda _, e: e.data.tracking),
+                                )
+                            }
+                        ),
+                        "booked": State(type="final"),
+                    },
+                ),
+                "mail": State(
+                    initial="asked",
+                    states={"asked": State(on={MailSent: "sent"}), "sent": State(type="final")},
+                ),
+            },
+        ),
+        "fulfilled": State(type="final"),
+    },
+)
+
+
 FORMS: Final[Mapping[str, System]] = {
+    "orchestrator": System([Orchestrator([machine])]),
     "resumable": System(
-        [Resumable(order, {"1.0.0": turn_by_turn}, services=SERVICES, state=State)]
+        [Resumable(order, {"1.0.0": turn_by_turn}, services=SERVICES, state=OrderState)]
     ),
     "flow": System([straight_down]),
 }

@@ -1,5 +1,8 @@
 """Arvo: event handlers and durable workflows as pure functions."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from returns.result import Failure, Result, Success
 
 from arvo.core.cancellation import Cancellation
@@ -76,15 +79,33 @@ from arvo.handlers.script import (
     wait_for,
 )
 from arvo.handlers.wish import Flow
+from arvo.interpreters.broker import Broker, Counting, Delivered, Message
 from arvo.interpreters.desk import Desk
+from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory, Stored
 from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.ports import Backend, DeadLetter, Kept, Unanswered
+from arvo.interpreters.memory_broker import MemoryBroker
+from arvo.interpreters.pair import paired
+from arvo.interpreters.ports import (
+    Backend,
+    Conflict,
+    Corrupt,
+    DeadLetter,
+    Depth,
+    Kept,
+    Unanswered,
+    Unavailable,
+)
 from arvo.interpreters.runtime import Runtime
 from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
+if TYPE_CHECKING:
+    from arvo.interpreters.retention import Retention
+    from arvo.interpreters.sqlite import SqliteBackend
+
 __all__ = [
     "Backend",
+    "Broker",
     "CallFailed",
     "Cancel",
     "Cancellation",
@@ -94,10 +115,15 @@ __all__ = [
     "Commit",
     "Complete",
     "ConfigViolation",
+    "Conflict",
     "Contract",
     "ContractViolation",
+    "Corrupt",
+    "Counting",
     "Dataschema",
     "DeadLetter",
+    "Delivered",
+    "Depth",
     "Desk",
     "Domain",
     "Due",
@@ -119,9 +145,13 @@ __all__ = [
     "Kept",
     "Log",
     "Machine",
+    "MachineMemory",
     "Managed",
     "ManagedId",
     "MemoryBackend",
+    "MemoryBroker",
+    "MemoryMachineMemory",
+    "Message",
     "Migration",
     "OpenRequest",
     "Orchestrator",
@@ -136,14 +166,17 @@ __all__ = [
     "ReplayedTurn",
     "Result",
     "Resumable",
+    "Retention",
     "Retry",
     "Runtime",
     "Schedule",
     "ServiceFailed",
     "SimpleContract",
+    "SqliteBackend",
     "Stamp",
     "Standing",
     "Stats",
+    "Stored",
     "Subject",
     "Success",
     "System",
@@ -153,6 +186,7 @@ __all__ = [
     "Tree",
     "Turn",
     "Unanswered",
+    "Unavailable",
     "Undo",
     "UnexpectedReply",
     "Version",
@@ -174,6 +208,7 @@ __all__ = [
     "gather",
     "migrate",
     "migrate_all",
+    "paired",
     "query",
     "race",
     "replay",
@@ -186,3 +221,15 @@ __all__ = [
     "undo_by",
     "wait_for",
 ]
+
+# Loaded by whoever asks for them: a handler's module needs no driver.
+_LATER = {
+    "Retention": "arvo.interpreters.retention",
+    "SqliteBackend": "arvo.interpreters.sqlite",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'arvo' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 import pytest
 
 from arvo import (
+    Backend,
     Commands,
     Complete,
     ContractViolation,
@@ -33,6 +37,7 @@ from arvo import (
     call,
 )
 from arvo.interpreters.ports import Unavailable
+from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
     WEB,
     BookShipment,
@@ -51,6 +56,9 @@ from tests.shop import (
 )
 
 T = TypeVar("T")
+# What the runtime of a test runs on: every backend of ours that needs no server.
+Backends = Callable[[], str | Backend]
+_BACKEND: ContextVar[Backends] = ContextVar("backend")
 FAST = Retry(attempts=2, delay=0.0)
 
 
@@ -62,12 +70,30 @@ def within(work: Coroutine[Any, Any, T], seconds: float = 5.0) -> T:
     return asyncio.run(go())
 
 
+@pytest.fixture(params=["memory", "sqlite"], autouse=True)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
+    """Choose what `on` gives: memory, or a file of the test's own."""
+    number = count()
+    made: Backends = lambda: "memory:"  # noqa: E731
+    if request.param == "sqlite":
+        made = lambda: SqliteBackend(f"{tmp_path}/{next(number)}.db")  # noqa: E731
+    token = _BACKEND.set(made)
+    yield
+    _BACKEND.reset(token)
+
+
+def on() -> str | Backend:
+    """Give a new backend of the kind that this test is run on."""
+    return _BACKEND.get()()
+
+
 def running(
     system: System, work: Callable[[Runtime], Awaitable[T]], **options: Any
 ) -> tuple[T, Stats]:
     """Run *work*, come to rest, and say what became of everything."""
 
     async def go() -> tuple[T, Stats]:
+        options.setdefault("backend", on())
         async with Runtime(system, **options) as runtime:
             return await work(runtime), await runtime.drain(timeout=3)
 
@@ -414,15 +440,14 @@ def test_a_handler_works_on_at_most_so_many_at_a_time(prefetch: Any) -> None:
     async def slow(_: str) -> None:
         now[0] += 1
         most[0] = max(most[0], now[0])
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
         now[0] -= 1
 
     def handler(event: Event[ChargeCard]) -> Effects[None]:
         yield from call(slow, event.data.order_id)
 
     async def work(runtime: Runtime) -> None:
-        for n in range(12):
-            await runtime.send(charging(f"c{n}"))
+        await asyncio.gather(*(runtime.send(charging(f"c{n}")) for n in range(12)))
 
     _, stats = running(System([paying(handler)]), work, prefetch=prefetch)
 
@@ -486,7 +511,7 @@ def test_a_stop_finishes_what_is_in_hand_and_tells_who_waits() -> None:
         return Emit(CardCharged("r"))
 
     async def go() -> Stats:
-        async with Runtime(System([paying(handler)]), prefetch=1) as runtime:
+        async with Runtime(System([paying(handler)]), on(), prefetch=1) as runtime:
             first, second = (
                 asyncio.create_task(runtime.request(charging(f"c{n}"), timeout=60)) for n in (1, 2)
             )
@@ -529,7 +554,7 @@ def test_a_runtime_that_is_not_running_takes_nothing() -> None:
     """Before, after; and it may be entered again."""
 
     async def go() -> None:
-        runtime = Runtime(shop)
+        runtime = Runtime(shop, on())
         for key in ("first", "again"):
             with pytest.raises(Violated, match="runtime: expected `async with Runtime"):
                 await runtime.send(charging())
@@ -553,7 +578,7 @@ def test_a_drain_that_takes_too_long_says_what_is_under_way() -> None:
         yield from call(stuck, event.data.order_id)
 
     async def go() -> None:
-        runtime = Runtime(System([paying(handler)]), prefetch=1)
+        runtime = Runtime(System([paying(handler)]), on(), prefetch=1)
         async with runtime:
             await runtime.send(charging("c1"))
             await runtime.send(charging("c2"))
@@ -701,7 +726,7 @@ def test_a_request_is_told_that_its_handler_answers_nothing() -> None:
     silent = System([EventHandler(charge, {"1.0.0": lambda _: None})])
 
     async def ask() -> None:
-        async with Runtime(silent) as runtime:
+        async with Runtime(silent, on()) as runtime:
             with pytest.raises(Unanswered, match="answers nothing"):
                 await runtime.request(charging(), timeout=5)
 
@@ -713,7 +738,7 @@ def test_a_dead_letter_keeps_its_violation() -> None:
     refusing = System([EventHandler(charge, {"1.0.0": lambda _: Emit({}, type="evt.unknown.x")})])
 
     async def ask() -> None:
-        async with Runtime(refusing) as runtime:
+        async with Runtime(refusing, on()) as runtime:
             with pytest.raises(Violated) as refused:
                 await runtime.request(charging(), timeout=5)
             (letter,) = await runtime.dead_letters()
@@ -737,7 +762,7 @@ def test_an_answer_to_another_sender_of_that_id_is_not_ours() -> None:
 
     async def go() -> Event[Any]:
         accepts = charge["1.0.0"].accepts
-        async with Runtime(System([paying(handler)])) as runtime:
+        async with Runtime(System([paying(handler)]), on()) as runtime:
             ours = accepts(ChargeCard("ours", 1.0), source=WEB, id="1", subject="cart/7")
             theirs = accepts(
                 ChargeCard("theirs", 1.0), source="com.shop.till", id="1", subject="cart/7"
@@ -764,7 +789,7 @@ def test_a_cancellation_inside_an_effect_is_the_effects_error() -> None:
         return Emit(CardCharged("r"))
 
     async def go() -> tuple[Event[Any], Event[Any]]:
-        async with Runtime(System([paying(handler)]), prefetch=1) as runtime:
+        async with Runtime(System([paying(handler)]), on(), prefetch=1) as runtime:
             failed = await runtime.request(charging("c1"), timeout=5)
             other = charge["1.0.0"].accepts(ChargeCard("o2", 1.0), source=WEB)
             return failed, await runtime.request(other, timeout=5)
@@ -779,7 +804,7 @@ def test_a_request_is_told_that_its_event_was_consumed_before() -> None:
     """A retry of a client's must not wait for an answer that has gone out already."""
 
     async def go() -> None:
-        async with Runtime(shop) as runtime:
+        async with Runtime(shop, on()) as runtime:
             event = charging("c1")
             await runtime.request(event, timeout=5)
             with pytest.raises(Unanswered, match="consumed before"):
@@ -802,7 +827,7 @@ def test_what_a_forced_stop_leaves_is_taken_up_again() -> None:
         return Emit(CardCharged(key))
 
     async def go() -> Stats:
-        runtime = Runtime(System([paying(handler)]), prefetch=1)
+        runtime = Runtime(System([paying(handler)]), on(), prefetch=1)
         async with runtime:
             await runtime.send(charging("c1"))
             await asyncio.sleep(0.01)
@@ -824,7 +849,7 @@ def test_what_goes_wrong_after_a_commit_does_not_undo_it() -> None:
         return Log("info", "said"), Emit(CardCharged("r"))
 
     async def go() -> Stats:
-        async with Runtime(System([paying(handler)]), prefetch=1) as runtime:
+        async with Runtime(System([paying(handler)]), on(), prefetch=1) as runtime:
             await runtime.request(charging("c1"), timeout=5)
             return await runtime.drain(timeout=5)
 

@@ -12,10 +12,15 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from arvo import System
 from docs.examples.orders.contracts import PlaceOrder
 from docs.examples.orders.intake import BadLine, read_orders
-from docs.examples.orders.report import show_bad_lines, show_letters, show_outcomes, show_trace
+from docs.examples.orders.report import (
+    show_bad_lines,
+    show_letters,
+    show_outcomes,
+    show_promise,
+    show_trace,
+)
 from docs.examples.orders.shop import FAILED, Fate, fulfil_all, rehearse
 from docs.examples.orders.systems import SYSTEMS
 
@@ -39,12 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
         return refuse(f"no order {wanted.trace} in {wanted.orders}")
     console.print(f"{wanted.orders.name}: {len(orders):,} orders, {len(bad):,} bad lines\n")
     show_bad_lines(console, bad)
-    return carry_through(console, SYSTEMS[wanted.form], orders, bad, wanted.trace)
+    return carry_through(console, wanted.form, orders, bad, wanted.trace)
 
 
 def carry_through(
     console: Console,
-    system: System,
+    form: str,
     orders: tuple[PlaceOrder, ...],
     bad: tuple[BadLine, ...],
     traced: str | None,
@@ -54,7 +59,9 @@ def carry_through(
     with progress_on(console) as progress:
         task = progress.add_task("orders", total=len(orders))
         try:
-            day = asyncio.run(fulfil_all(system, orders, lambda: progress.advance(task)))
+            day = asyncio.run(
+                fulfil_all(form, orders, lambda ended: progress.update(task, completed=ended))
+            )
         except KeyboardInterrupt:
             progress.stop()
             done = progress.tasks[0].completed
@@ -66,10 +73,10 @@ def carry_through(
     shown = chosen(day.fates, traced)
     if shown is not None:
         placed = next(each for each in orders if each.order_id == shown.order_id)
-        show_trace(console, shown, rehearse(system, placed))
+        show_trace(console, shown, rehearse(SYSTEMS[form], placed))
     show_letters(console, day)
     console.print(f"{len(orders):,} orders in {took:.1f} s")
-    return 0
+    return show_promise(console, day)
 
 
 def chosen(fates: Sequence[Fate], traced: str | None) -> Fate | None:

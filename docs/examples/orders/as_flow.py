@@ -31,7 +31,8 @@ def fulfilment(event: Event[PlaceOrder]) -> Flow[OrderClosed]:
             return OrderClosed(placed.order_id, "out of stock", picked.sku)
         if picked.price_cents != placed.total_cents:
             # Tier 3: somebody's price list is wrong, and no customer pays for that.
-            raise Violated(wrong_total(placed, picked.price_cents))
+            price = picked.price_cents
+            raise Violated(wrong_total(placed.order_id, placed.total_cents, price))
         charged = yield from ask(
             ChargeCard(placed.order_id, placed.card, picked.price_cents), CardCharged, CardDeclined
         )

@@ -59,7 +59,7 @@ def fulfil(turn: Turn[OrderState]) -> Commands:
         case ItemsPicked(price_cents=price) as picked:
             if price != state.order.total_cents:
                 # Tier 3: somebody's price list is wrong, and no customer pays for that.
-                return Violate(wrong_total(state.order, price))
+                return Violate(wrong_total(state.order.order_id, state.order.total_cents, price))
             return (
                 Persist(evolve(state, grams=picked.grams)),
                 Emit(ChargeCard(state.order.order_id, state.order.card, price)),

@@ -66,6 +66,23 @@ def show_letters(console: Console, day: Day) -> None:
     _show(console, table, len(letters))
 
 
+def show_promise(console: Console, day: Day) -> int:
+    """Say that each order had exactly one outcome, or which had not; gives the exit code."""
+    settled = [fate for fate in day.fates if fate.outcome != REFUSED]
+    wrong = [fate.order_id for fate in settled if fate.outcomes != 1]
+    wrong += [fate.order_id for fate in day.fates if fate.outcome == REFUSED and not fate.letter]
+    killed = f"The worker process was killed {day.kills} times on the way"
+    if wrong:
+        console.print(f"[red]{killed}; lost or doubled: {', '.join(wrong[:SHOWN_MAX])}")
+        return 1
+    refused = len(day.fates) - len(settled)
+    console.print(
+        f"{killed}: {len(settled):,} orders had exactly one outcome each, and {refused:,} wait as"
+        " dead letters."
+    )
+    return 0
+
+
 def _one_line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
 

@@ -1,17 +1,22 @@
 """Shop: places every order at once, and says what became of each."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from attrs import frozen
 
-from arvo import DeadLetter, Event, Runtime, System, SystemFault, Trace, Unanswered, Violated, run
+from arvo import DeadLetter, Desk, Event, System, Trace, run
+from arvo.core.record import Status
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import OrderClosed, PlaceOrder, order
+from docs.examples.orders.systems import SYSTEMS
+from docs.examples.orders.worker import Worker
 
 SOURCE: Final = "com.shop.web"
-TIMEOUT_SECONDS: Final = 300.0
+WATCH_SECONDS: Final = 0.1
 
 FAILED: Final = "failed"
 REFUSED: Final = "refused"
@@ -21,21 +26,26 @@ REFUSED: Final = "refused"
 class Fate:
     """What became of an order: an outcome of its contract, `failed` or `refused`, and why.
 
-    *letter* is the event of it that nobody could take, where there is one.
+    *letter* is the event of it that nobody could take, where there is one. *outcomes*: how many it
+    had; one, or none where it was refused.
     """
 
     order_id: str
     outcome: str
     note: str
     letter: DeadLetter | None = None
+    outcomes: int = 1
 
 
 @frozen
 class Day:
-    """What became of all orders, in their order; *stray* are the dead letters of no order."""
+    """What became of all orders, in their order; *stray* are the dead letters of no order, *kills*
+    how often the worker process was killed on the way.
+    """
 
     fates: tuple[Fate, ...]
     stray: tuple[DeadLetter, ...]
+    kills: int
 
 
 def place(placed: PlaceOrder) -> Event[PlaceOrder]:
@@ -43,35 +53,45 @@ def place(placed: PlaceOrder) -> Event[PlaceOrder]:
 
 
 async def fulfil_all(
-    system: System, orders: Sequence[PlaceOrder], settled: Callable[[], None]
+    form: str, orders: Sequence[PlaceOrder], settled: Callable[[int], None]
 ) -> Day:
-    """Carry all orders through, for real, and call *settled* whenever one is.
+    """Carry all orders through, for real; *settled* hears how many are.
 
-    An order in which a promise is broken is never answered: its event waits as a dead letter for
-    an operator, who may mend the cause and `Runtime.retry` it.
+    The work is done by another process, on a file that both have open. It is killed now and then,
+    and a new one goes on. An order in which a promise is broken has no outcome: its event waits as
+    a dead letter for an operator, who may mend the cause and `retry` it.
     """
-
-    async def answer_to(event: Event[PlaceOrder]) -> Event[Any] | None:
-        try:
-            answer = await runtime.request(event, timeout=TIMEOUT_SECONDS)
-        except (Unanswered, Violated):
-            return None
-        settled()
-        return answer
-
     events = [place(each) for each in orders]
-    async with Runtime(system, "memory:") as runtime:
-        waiting = [asyncio.create_task(answer_to(event)) for event in events]
-        await runtime.drain()
-        letters = {letter.event.subject: letter for letter in await runtime.dead_letters()}
-    # What is not answered now will not be: the runtime has stopped, and told who waits.
-    answers = await asyncio.gather(*waiting)
-    fates: list[Fate] = []
-    for event, answer in zip(events, answers, strict=True):
-        if answer is None:
-            settled()
-        fates.append(_fate(event.data.order_id, answer, letters.pop(event.subject, None)))
-    return Day(tuple(fates), tuple(letters.values()))
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'shop.db'}"
+        async with Desk(SYSTEMS[form], url) as desk:
+            await asyncio.gather(*map(desk.send, events))
+            ended: set[str] = set()
+            with Worker.for_day(form, url, len(events)) as worker:
+                while (await desk.depth()).total:
+                    through = await _ended(desk, ended)
+                    settled(through)
+                    worker.watch(through)
+                    await asyncio.sleep(WATCH_SECONDS)
+            letters = {letter.event.subject: letter for letter in await desk.dead_letters()}
+            fates = [await _fate(desk, event, letters) for event in events]
+            known = {event.subject for event in events}
+            stray = tuple(letter for subject, letter in letters.items() if subject not in known)
+            return Day(tuple(fates), stray, worker.kills)
+
+
+async def _ended(desk: Desk, known: set[str]) -> int:
+    """Count the orders that have ended, by looking at those that did so since the last time."""
+    ends: tuple[Status, ...] = ("done", "failed")
+    for status in ends:
+        page = await desk.workflows(status=status)
+        while page:
+            fresh = {kept.record.subject for kept in page} - known
+            known |= fresh
+            if len(fresh) < len(page):
+                break
+            page = await desk.workflows(status=status, after=page[-1])
+    return len(known)
 
 
 def rehearse(system: System, placed: PlaceOrder) -> Trace:
@@ -79,13 +99,22 @@ def rehearse(system: System, placed: PlaceOrder) -> Trace:
     return run(system, place(placed), effects={carrier.ask: carrier.answer})
 
 
-def _fate(order_id: str, answer: Event[Any] | None, letter: DeadLetter | None) -> Fate:
-    if answer is None:
-        return Fate(order_id, REFUSED, "not answered" if letter is None else letter.reason, letter)
-    match answer.data:
+async def _fate(desk: Desk, event: Event[PlaceOrder], letters: Mapping[str, DeadLetter]) -> Fate:
+    """Read an order's history: what it came to, and how often."""
+    id_, letter = event.data.order_id, letters.get(event.subject)
+    ends = (order["1.0.0"].complete_type, order.system_error_type)
+    outcomes: list[Event[Any]] = [
+        entry.event
+        for entry in await desk.history(event.subject)
+        if entry.kind == "produced" and entry.event is not None and entry.event.type in ends
+    ]
+    if not outcomes:
+        note = "not answered" if letter is None else letter.reason
+        return Fate(id_, REFUSED, note, letter, 0)
+    data = order["1.0.0"].completed.read(outcomes[0].raw)
+    match data:
         case OrderClosed(outcome=outcome, note=note):
-            return Fate(order_id, outcome, note, letter)
-        case SystemFault(message=message):
-            return Fate(order_id, FAILED, message, letter)
-        case other:
-            return Fate(order_id, FAILED, f"an answer that nobody expects: {other!r}", letter)
+            return Fate(id_, outcome, note, letter, len(outcomes))
+        case _:
+            message = outcomes[0].raw["errorMessage"]
+            return Fate(id_, FAILED, message, letter, len(outcomes))

@@ -25,7 +25,7 @@ from arvo.interpreters.control import (
     remembered,
     revive,
 )
-from arvo.interpreters.ports import PAGE_MAX, Backend, DeadLetter, Kept, Post, Reachable
+from arvo.interpreters.ports import PAGE_MAX, Backend, DeadLetter, Depth, Kept, Post, Reachable
 from arvo.interpreters.standing import Standing, standing
 
 
@@ -162,6 +162,10 @@ class Desk:
         record = await remembered(self._backend, subject)
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
+
+    async def depth(self) -> Depth:
+        """Say how much is under way, in all processes."""
+        return await self._backend.depth()
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the events that nobody could take, oldest first."""

@@ -82,8 +82,15 @@ class Lanes:
         return {
             name: sum(not taker.done() for taker in lane.takers)
             for name, lane in self._lanes.items()
-            if not lane.ready and any(not taker.done() for taker in lane.takers)
+            if self.is_hungry(name)
         }
+
+    def is_hungry(self, lane: str) -> bool:
+        """Tell whether somebody waits in a lane, and nothing is ready for them."""
+        waiting = self._lanes.get(lane)
+        if waiting is None or waiting.ready:
+            return False
+        return any(not taker.done() for taker in waiting.takers)
 
     def return_taken(self) -> None:
         """Make ready again what was handed out and never settled, first of all."""

@@ -242,7 +242,10 @@ class Backend(Protocol):
         ...
 
     async def again(self, delivery: Delivery, delay: float) -> None:
-        """Settle a delivery to be handed out again after *delay* seconds; its key may go on."""
+        """Settle a delivery to be handed out again after *delay* seconds; its key may go on.
+
+        Where this raises `Unavailable`, the delivery is handed out again all the same.
+        """
         ...
 
     async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:

@@ -39,6 +39,7 @@ from arvo.interpreters.ports import (
     Unavailable,
     lane_of,
 )
+from arvo.interpreters.retention import Retention, forget
 from arvo.interpreters.rows import letter_of, milliseconds
 from arvo.interpreters.tables import Row
 from arvo.interpreters.writer import Writer, told
@@ -63,6 +64,7 @@ AHEAD_MAX: Final = 10_000
 REST_SECONDS_MIN: Final = 0.002
 REST_SECONDS_MAX: Final = 0.05
 NEVER: Final = 2**62
+KEEP: Final = Retention()
 
 
 @final
@@ -73,6 +75,8 @@ class SqliteBackend:
     *path*: the file; it is made where there is none. *full_sync*: whether a commit survives the
     loss of power (else that of the process only, and some time is saved). *queue_max*: how many
     events may be under way before `send` waits. *now*: the clock that timers and leases go by.
+    *lease*: seconds after which a process that shows no sign of life is taken for dead. *keep*: how
+    long what is over is remembered.
 
     One thread writes; what is committed at once shares one transaction. Each delivery belongs to
     one process, as long as its lease runs: what a process commits after it lost a delivery is
@@ -84,16 +88,16 @@ class SqliteBackend:
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
+    keep: Retention = KEEP
     me: str = field(factory=lambda: str(uuid4()), init=False)
     _lanes: Lanes = field(factory=Lanes, init=False)
-    _writer: Writer | None = field(default=None, init=False)
+    _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: ThreadPoolExecutor | None = field(default=None, init=False)
     _reading: sqlite3.Connection | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _numbers: dict[int, int] = field(factory=dict, init=False)
     _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
-    _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _served: set[str] = field(factory=set, init=False)
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
     # Whether the file may hold deliveries that nobody has.
@@ -292,41 +296,47 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
-        async with self._opening:
-            writer, self._writer = self._writer, None
-            if writer is None:
-                return
-            for timer, _ in self._delayed.values():
-                timer.cancel()
-            self._delayed.clear()
-            with suppress(Unavailable):  # then the lease will run out
-                await writer.do(lambda connection: workers.leave(connection, self.me))
+        opening, self._opening = self._opening, None
+        if opening is None:
+            return
+        for timer, _ in self._delayed.values():
+            timer.cancel()
+        self._delayed.clear()
+        with suppress(Unavailable, Corrupt):  # then it was never opened, or the lease will run out
+            writer = await opening
+            await writer.do(lambda connection: workers.leave(connection, self.me))
             await writer.stop()
-            if self._reader is not None:
-                self._reader.shutdown()
-                self._reader = None
-            if self._reading is not None:
-                self._reading.close()
-                self._reading = None
-            self._lanes = Lanes()
-            self._served.clear()
-            for sender in self._senders:
-                if not sender.done():
-                    said = "the backend was closed before it took the event"
-                    sender.set_exception(Unavailable(said))
-            self._senders.clear()
+        if self._reader is not None:
+            self._reader.shutdown()
+            self._reader = None
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+        self._lanes = Lanes()
+        self._served.clear()
+        for sender in self._senders:
+            if not sender.done():
+                said = "the backend was closed before it took the event"
+                sender.set_exception(Unavailable(said))
+        self._senders.clear()
 
     async def _opened(self) -> Writer:
-        if self._writer is not None:
-            return self._writer
-        async with self._opening:
-            if self._writer is None:
-                self._loop = asyncio.get_running_loop()
-                self.me = str(uuid4())
-                writer = Writer(self._open, self._tick, TICK_SECONDS)
-                await writer.start()
-                self._writer = writer
-        return self._writer
+        """Give the writer; the first to ask opens the file."""
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._start())
+        try:
+            # Not to be cancelled by one of those who wait for it.
+            return await asyncio.shield(self._opening)
+        except (Unavailable, Corrupt):
+            self._opening = None
+            raise
+
+    async def _start(self) -> Writer:
+        self._loop = asyncio.get_running_loop()
+        self.me = str(uuid4())
+        writer = Writer(self._open, self._tick, TICK_SECONDS)
+        await writer.start()
+        return writer
 
     def _open(self) -> sqlite3.Connection:
         """Open the file, in the writer's thread, and say that we work on it."""
@@ -365,6 +375,7 @@ class SqliteBackend:
             connection.execute("commit")
             due = tables.next_due(connection)
         self._next_due = NEVER if due is None else due
+        forget(connection, self.keep, now)
         self._depth = tables.count(connection)
         if tables.is_claimable(connection, now):
             self._more = True
@@ -385,7 +396,7 @@ class SqliteBackend:
     def _feed(self) -> None:
         """Take more deliveries out of the file, where somebody waits for one."""
         hungry = self._lanes.hungry()
-        if hungry and not self._feeding and self._writer is not None:
+        if hungry and not self._feeding and self._opening is not None:
             self._feeding = asyncio.get_running_loop().create_task(self._claim(hungry))
 
     async def _claim(self, hungry: dict[str, int]) -> None:

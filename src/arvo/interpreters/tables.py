@@ -49,14 +49,6 @@ class Row:
     attempt: int
 
 
-class _Refused(Exception):
-    """Undo the unit, and answer this."""
-
-    def __init__(self, answer: Applied) -> None:
-        super().__init__()
-        self.answer = answer
-
-
 def put(
     connection: sqlite3.Connection, posts: Iterable[Post], now: int, owner: str | None
 ) -> list[Row]:
@@ -134,122 +126,95 @@ def apply(
     owner: str | None,
     now: int,
 ) -> tuple[Applied, list[Row]]:
-    """Apply the commit of a delivery that *me* has; gives the answer, and what is *owner*'s."""
-    connection.execute("savepoint commit_unit")
-    try:
-        owned = _apply(connection, number, commit, posts, letters, me, owner, now)
-    except _Refused as refused:
-        connection.execute("rollback to commit_unit")
-        connection.execute("release commit_unit")
-        if isinstance(refused.answer, Seen):
-            settle(connection, number, me)
-        return refused.answer, []
-    connection.execute("release commit_unit")
-    return Committed(), owned
+    """Apply the commit of a delivery that *me* has; gives the answer, and what is *owner*'s.
 
-
-def _apply(
-    connection: sqlite3.Connection,
-    number: int,
-    commit: Commit,
-    posts: Sequence[Post],
-    letters: Sequence[DeadLetter],
-    me: str,
-    owner: str | None,
-    now: int,
-) -> list[Row]:
+    All that may refuse it comes before the first write that would have to be undone.
+    """
+    workflow: tuple[int, int, int] | None = None
+    if commit.record is not None or commit.expected:
+        subject = commit.event.subject if commit.record is None else commit.record.subject
+        workflow = connection.execute(_WORKFLOW, (subject,)).fetchone()
+        revision = 0 if workflow is None else workflow[1]
+        if revision != commit.expected:
+            return _outdated(connection, number, commit, me, revision), []
     if not settle(connection, number, me):
-        raise _Refused(Fenced())
-    marked = connection.execute(
-        "insert into inbox (digest, at) values (?, ?) on conflict do nothing",
-        (digest_of(commit.handler, commit.event), now),
-    )
+        return Fenced(), []
+    marked = connection.execute(_MARK, (digest_of(commit.handler, commit.event), now))
     if not marked.rowcount:
-        raise _Refused(Seen())
+        return Seen(), []
     if commit.record is not None:
-        workflow = _write_record(connection, commit, commit.record, now)
+        id_, lines = (None, 0) if workflow is None else (workflow[0], workflow[2])
+        id_ = _write_record(connection, commit, commit.record, id_, now)
         at = now if commit.now is None else milliseconds(commit.now)
-        _write_history(connection, workflow, commit, at)
-    elif commit.expected:
-        _expect(connection, commit)
+        _write_history(connection, (id_, lines), commit, commit.record, at)
     for cleared in commit.cleared:
         connection.execute("delete from timer where id = ?", (cleared,))
     for alarm in commit.alarms:
         _write_timer(connection, alarm, alarm_post(commit, alarm))
     for letter in letters:
         write_letter(connection, letter)
-    return put(connection, posts, now, owner)
+    return Committed(), put(connection, posts, now, owner)
 
 
-def _write_record(connection: sqlite3.Connection, commit: Commit, record: Record, now: int) -> int:
-    if commit.expected:
-        row = connection.execute(
-            _UPDATE_WORKFLOW,
-            (
-                record.version,
-                record.status,
-                record.revision,
-                record_bytes(record),
-                now,
-                record.subject,
-                commit.expected,
-            ),
-        ).fetchone()
-    else:
-        row = connection.execute(
-            _INSERT_WORKFLOW,
-            (
-                record.subject,
-                record.handler,
-                record.version,
-                record.status,
-                record.revision,
-                record.parent,
-                record_bytes(record),
-                now,
-                now,
-            ),
-        ).fetchone()
-    if row is None:
-        raise _Refused(Conflict(revision_of(connection, record.subject)))
-    workflow: int = row[0]
-    if (commit.expected and commit.kept < len(record.journal)) or not commit.kept:
-        connection.execute(
-            "delete from journal where workflow = ? and position >= ?", (workflow, commit.kept)
-        )
-    connection.executemany(
-        "insert into journal (workflow, position, line) values (?, ?, ?)",
-        [
-            (workflow, position, _line(record.journal[position]))
-            for position in range(commit.kept, len(record.journal))
-        ],
+def _outdated(
+    connection: sqlite3.Connection, number: int, commit: Commit, me: str, revision: int
+) -> Applied:
+    """Tell a redelivery from a lost race: told of a conflict, a worker steps again for nothing."""
+    seen = connection.execute(
+        "select 1 from inbox where digest = ?", (digest_of(commit.handler, commit.event),)
     )
+    if seen.fetchone() is None:
+        return Conflict(revision)
+    return Seen() if settle(connection, number, me) else Fenced()
+
+
+_WORKFLOW: Final = "select id, revision, lines from workflow where subject = ?"
+_MARK: Final = "insert into inbox (digest, at) values (?, ?) on conflict do nothing"
+
+
+def _write_record(
+    connection: sqlite3.Connection, commit: Commit, record: Record, workflow: int | None, now: int
+) -> int:
+    content = record_bytes(record)
+    if workflow is None:
+        row = (
+            record.subject,
+            record.handler,
+            record.version,
+            record.status,
+            record.revision,
+            record.parent,
+            content,
+            now,
+            now,
+            1 + len(commit.events),
+        )
+        workflow = connection.execute(_INSERT_WORKFLOW, row).lastrowid
+        assert workflow is not None
+    else:
+        gained = 1 + len(commit.events)
+        state = (record.version, record.status, record.revision, content, now, gained, workflow)
+        connection.execute(_UPDATE_WORKFLOW, state)
+        if not commit.kept:
+            connection.execute("delete from journal where workflow = ?", (workflow,))
+    if commit.kept < len(record.journal):
+        lines = enumerate(record.journal[commit.kept :], start=commit.kept)
+        connection.executemany(
+            "insert into journal (workflow, position, line) values (?, ?, ?)",
+            [(workflow, position, _line(line)) for position, line in lines],
+        )
     return workflow
 
 
 _UPDATE_WORKFLOW: Final = """
-update workflow set version = ?, status = ?, revision = ?, record = ?, changed = ?
-where subject = ? and revision = ? returning id
+update workflow
+set version = ?, status = ?, revision = ?, record = ?, changed = ?, lines = lines + ? where id = ?
 """
 _INSERT_WORKFLOW: Final = """
 insert into workflow
-    (subject, handler, version, status, revision, parent, record, began, changed)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing returning id
+    (subject, handler, version, status, revision, parent, record, began, changed, lines)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-
-
-def _expect(connection: sqlite3.Connection, commit: Commit) -> None:
-    """Refuse what was decided on a record that has moved on, though it changes nothing itself."""
-    revision = revision_of(connection, commit.event.subject)
-    if revision != commit.expected:
-        raise _Refused(Conflict(revision))
-
-
-def revision_of(connection: sqlite3.Connection, subject: str) -> int:
-    """Give the revision of a workflow's record, 0 where there is none."""
-    found = connection.execute("select revision from workflow where subject = ?", (subject,))
-    row = found.fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def amend(
@@ -264,27 +229,19 @@ def amend(
     """Put a record in the place of the one of revision *expected*; gives what *owner* has of what
     is handed out again.
     """
-    row = connection.execute(
-        _UPDATE_WORKFLOW,
-        (
-            record.version,
-            record.status,
-            record.revision,
-            record_bytes(record),
-            now,
-            record.subject,
-            expected,
-        ),
-    ).fetchone()
-    if row is None:
-        return Conflict(revision_of(connection, record.subject)), []
-    connection.execute("delete from journal where workflow = ?", row)
+    row = connection.execute(_WORKFLOW, (record.subject,)).fetchone()
+    if row is None or row[1] != expected:
+        return Conflict(0 if row is None else row[1]), []
+    content = record_bytes(record)
+    state = (record.version, record.status, record.revision, content, now, 1, row[0])
+    connection.execute(_UPDATE_WORKFLOW, state)
+    connection.execute("delete from journal where workflow = ?", (row[0],))
     connection.executemany(
         "insert into journal (workflow, position, line) values (?, ?, ?)",
         [(row[0], position, _line(line)) for position, line in enumerate(record.journal)],
     )
     content = whole_record_bytes(record)
-    _write_lines(connection, row[0], record.revision, now, [("amended", content)])
+    _write_lines(connection, (row[0], row[2]), record.revision, now, [("amended", content)])
     for event in (*(alarm.event for alarm in alarms), *again):
         connection.execute(
             "delete from inbox where digest = ?", (digest_of(record.handler, event),)
@@ -315,28 +272,32 @@ def journal_of(connection: sqlite3.Connection, workflow: int) -> list[bytes]:
     return [line for (line,) in lines]
 
 
-def _write_history(connection: sqlite3.Connection, workflow: int, commit: Commit, at: int) -> None:
-    assert commit.record is not None
+def _write_history(
+    connection: sqlite3.Connection,
+    workflow: tuple[int, int],
+    commit: Commit,
+    record: Record,
+    at: int,
+) -> None:
     lines = [("consumed", event_bytes(commit.event))]
     lines += (("produced", event_bytes(event)) for event in commit.events)
-    _write_lines(connection, workflow, commit.record.revision, at, lines)
+    _write_lines(connection, workflow, record.revision, at, lines)
 
 
 def _write_lines(
     connection: sqlite3.Connection,
-    workflow: int,
+    workflow: tuple[int, int],
     revision: int,
     at: int,
     lines: Sequence[tuple[str, bytes]],
 ) -> None:
-    (last,) = connection.execute(
-        "select coalesce(max(position), -1) from history where workflow = ?", (workflow,)
-    ).fetchone()
+    # The workflow's number, and how many lines it has already.
+    number, first = workflow
     connection.executemany(
         "insert into history (workflow, position, revision, kind, at, event)"
         " values (?, ?, ?, ?, ?, ?)",
         [
-            (workflow, last + 1 + offset, revision, kind, at, content)
+            (number, first + offset, revision, kind, at, content)
             for offset, (kind, content) in enumerate(lines)
         ],
     )

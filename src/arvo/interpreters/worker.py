@@ -258,11 +258,14 @@ class Worker:
                 await self._bury(delivery, reason)
                 self.refused(delivery.post.event, Violated(TransactionViolation(reason)))
                 return
+        except Unavailable as error:
+            # It cannot be buried now, and nobody else will hand it out again: it stays under way.
+            await self._pause(error)
+        try:
             chance = random.random()  # noqa: S311 - spreads retries; no secret
             await self.backend.again(delivery, self.retry.wait_after(delivery.attempt, chance))
             self.stats.retried += 1
         except Unavailable as error:
-            # Not settled: a backend that survives hands it out again.
             await self._pause(error)
 
     async def _bury(

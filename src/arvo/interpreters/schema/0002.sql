@@ -9,3 +9,6 @@ create table history (
     primary key (workflow, position)
 ) without rowid;
 create index workflow_by_parent on workflow (parent) where parent is not null;
+create index history_by_age on history (at);
+-- How many lines the history has had, so that nobody has to count them.
+alter table workflow add column lines integer not null default 0;
