@@ -52,6 +52,8 @@ def test_what_is_read_cannot_be_changed() -> None:
         ({"awaited": {"x": None}}, "record.awaited.x"),
         ({"awaited": {"x": [{}]}}, "id"),
         ({"produced": "ids"}, "record.produced"),
+        ({"undos": [1]}, "record.undos[0]"),
+        ({"undos": [{"type": "com.x"}]}, "record.undos[0]"),
         ({"state": {"a": {1}}}, "record.state.a"),
         ({"failure": {"a": 1}}, "record.failure.errorMessage"),
         ({"failure": "no"}, "record.failure"),

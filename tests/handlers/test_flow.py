@@ -1,5 +1,7 @@
 """Flows: workflows written straight down."""
 
+import gc
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -13,6 +15,7 @@ from arvo import (
     Cancelled,
     Commit,
     Contract,
+    Emit,
     Event,
     EventHandler,
     ExecutionViolation,
@@ -40,6 +43,7 @@ from arvo import (
     flow,
     flows,
     gather,
+    migrate,
     race,
     run,
     sleep,
@@ -153,6 +157,27 @@ def test_a_flow_that_asks_for_nothing_completes_at_once() -> None:
     assert answer(ran(lambda _: OrderFulfilled("none"))) == OrderFulfilled("none")  # type: ignore[arg-type,return-value]
 
 
+def test_a_function_that_is_no_generator_may_end_the_flow_as_well() -> None:
+    """Whatever it raises is the flow's, and not the step's."""
+
+    def strict(event: Event[PlaceOrder]) -> Any:
+        if event.data.amount > 100:
+            raise ValueError("too much")
+        if event.data.amount > 10:
+            return fail("much")
+        if event.data.amount > 1:
+            return continue_as(evolve(event.data, amount=1.0))
+        return OrderFulfilled("little")
+
+    said = [answer(run(around(strict), placing(amount=amount))) for amount in (1000.0, 50.0, 5.0)]
+
+    assert said == [
+        SystemFault(errorName="ValueError", errorMessage="too much"),
+        SystemFault(errorName="Fail", errorMessage="much"),
+        OrderFulfilled("little"),
+    ]
+
+
 def test_branches_run_side_by_side_and_answer_in_the_order_given() -> None:
     """Fan-out, fan-in: whichever reply comes first."""
 
@@ -213,6 +238,47 @@ def test_a_branch_that_raises_ends_the_others() -> None:
 
     assert answer(trace) == OrderFulfilled("com.payment.charge: out of order")
     assert trace.now == NOW
+
+
+def test_a_flow_that_is_under_way_is_no_branch() -> None:
+    """A generator that is given twice would be told the answers of its other self."""
+
+    def twice(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        paying = charge(event)
+        yield from gather(paying, paying)
+        raise AssertionError
+
+    assert "a flow that has not begun" in str(refused(System([of(twice)]), placing()))
+
+
+def test_a_branch_that_loses_may_raise_what_it_likes_while_it_ends() -> None:
+    """It has been ended; an exception that left the step would stop a worker."""
+
+    def loser(last: Callable[[], Any]) -> Flow[None]:
+        try:
+            yield from sleep(60)
+        finally:
+            last()
+
+    def cancelled() -> None:
+        raise Cancelled("too late")
+
+    def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        anew = lambda: continue_as(event.data)  # noqa: E731
+        yield from race(sleep(1), loser(cancelled), loser(anew))
+        return OrderFulfilled("done")
+
+    assert answer(ran(fulfil)) == OrderFulfilled("done")
+
+
+def test_a_race_of_many_timers_may_end() -> None:
+    """Timers that are cleared do not count as timers that are waited for."""
+
+    def patient(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from race(sleep(1), *(sleep(100) for _ in range(700)))
+        return OrderFulfilled("done")
+
+    assert answer(ran(patient)) == OrderFulfilled("done")
 
 
 def test_a_race_is_won_by_the_first() -> None:
@@ -486,6 +552,60 @@ def test_several_calls_of_a_turn_are_performed_one_after_the_other_and_once() ->
     assert asked == ["begun"]
 
 
+def test_an_effect_is_given_to_the_event_that_asked_for_it() -> None:
+    """A step depends on its arguments alone, whatever was stepped before."""
+
+    def convert(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from call(rate, "EUR")
+        return OrderFulfilled(str(event.data.amount))
+
+    system = System([of(convert)])
+    asked = step(system, placing(amount=1.0), None, now=NOW).unwrap()
+    assert isinstance(asked, Perform)
+
+    given = step(
+        system, placing(amount=2.0), None, now=NOW, performed=[Performed(asked, 1.0)]
+    ).unwrap()
+
+    assert isinstance(given, Commit)
+    assert given.events[0].data == OrderFulfilled("2.0")
+
+
+class Column:
+    """Compares its items, and not itself, as columns of numbers do."""
+
+    def __eq__(self, other: object) -> Any:
+        return Column()
+
+    def __bool__(self) -> bool:
+        raise ValueError("which of them?")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def sums(column: Column) -> float:
+    raise AssertionError(column)
+
+
+def test_an_argument_that_cannot_be_compared_is_told_by_its_text() -> None:
+    """Columns of numbers are compared item by item, and are neither equal nor not."""
+
+    def convert(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        total = yield from call(sums, Column())
+        return OrderFulfilled(str(total))
+
+    handler = of(convert)
+    asked = step(System([handler]), placing(), None, now=NOW).unwrap()
+    assert isinstance(asked, Perform)
+    handler.live.clear()
+    done = step(
+        System([handler]), placing(), None, now=NOW, performed=[Performed(asked, 1.5)]
+    ).unwrap()
+
+    assert isinstance(done, Commit)
+    assert done.events[0].data == OrderFulfilled("1.5")
+
+
 # Cancellation, undos, children
 
 
@@ -527,6 +647,24 @@ def test_a_cancelled_flow_says_its_last_and_waits_no_more() -> None:
     sent = [each.data.order_id for each in trace.events if each.type == "com.shipping.book"]
     assert sent == ["return a", "return b"]
     assert trace.now == NOW + timedelta(seconds=1)
+
+
+def test_a_cancelled_flow_does_not_begin_anew() -> None:
+    """What it would ask for then, nobody would wait for."""
+
+    def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        if event.data.amount == 1.0:
+            yield from charge(event)
+        try:
+            yield from sleep(60)
+        except Cancelled:
+            return continue_as(evolve(event.data, amount=1.0))
+        raise AssertionError
+
+    trace = ran(page, cancelling())
+
+    assert answer(trace).name == "Cancelled"
+    assert [each.type for each in trace.events if each.type == "com.payment.charge"] == []
 
 
 def test_undos_are_sent_last_first_when_a_flow_fails() -> None:
@@ -632,6 +770,33 @@ def test_a_flow_may_begin_anew_with_an_empty_history() -> None:
     assert amounts == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
+def test_a_flow_that_begins_anew_forgets_what_it_asked() -> None:
+    """A service that never answers would else end, one day, a flow that runs for ever."""
+
+    @flow(packing, "1.0.0")
+    def pack(event: Event[Pack]) -> Flow[Packed]:
+        yield from sleep(60)
+        return Packed(2)
+
+    @flow(order, "1.0.0", services=[*SERVICES, packing["1.0.0"]])
+    def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from emit(BookShipment("of old"))
+        yield from emit(Pack("of old"))
+        yield from sleep(1)
+        if event.data.amount < 5:
+            return continue_as(evolve(event.data, amount=event.data.amount + 1))
+        return OrderFulfilled("done")
+
+    begun = placing(amount=4.0)
+    trace = run(System([pack, page]), begun, until=NOW + timedelta(seconds=1))
+
+    record = trace.records[begun.subject]
+    assert len(record.children) == 2
+    sent = {each.id: each.type for each in trace.events}
+    pack_type, book_type = packing.type, "com.shipping.book"
+    assert [sent[id_] for id_ in record.awaited] == [pack_type, book_type, pack_type]
+
+
 def test_a_flow_that_begins_anew_without_end_is_stopped() -> None:
     """Everything is bounded."""
 
@@ -670,6 +835,42 @@ def test_a_changed_flow_is_told_what_differs_and_where() -> None:
     assert "keep the old version, or migrate" in said
     said = str(refused(System([of(longer)]), reply, charged.record))
     assert 'journal[0]: expected ask ChargeCard {"amount":10.0,"order_id":"o1"}, got emit' in said
+
+
+def test_a_flow_that_is_let_go_of_is_closed() -> None:
+    """Or Python says, far from here, that a generator that it collects goes on."""
+    said: list[object] = []
+
+    def tidy(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        try:
+            yield from sleep(60)
+        finally:
+            yield from emit(BookShipment("return"))
+        raise AssertionError
+
+    handler = of(tidy)
+    begun = committed(System([handler]), placing())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", said.append)
+        handler.query(told(begun.record))
+        migrate(handler, told(begun.record), to="1.0.0", state=None)
+        step(System([handler]), cancelling(), evolve(told(begun.record), state={}), now=NOW)
+        handler.live.clear()
+        gc.collect()
+
+    assert said == []
+
+
+def test_an_emit_may_say_more_than_a_payload() -> None:
+    """What is said beside it counts too."""
+
+    def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from emit(Emit(ChargeCard("o", 1.0), accesscontrol="a"), to="com.payment.other")
+        return OrderFulfilled("done")
+
+    sent = committed(System([of(fulfil)]), placing()).events[0]
+
+    assert (sent.to, sent.accesscontrol) == ("com.payment.other", "a")
 
 
 def test_a_query_tells_where_a_flow_stands() -> None:
@@ -742,6 +943,20 @@ def test_bad_wiring_is_refused_at_construction(wrong: Any, said: str) -> None:
         wrong()(lambda _: None)
 
 
+def test_a_flow_is_no_async_function() -> None:
+    """What it awaited would be done where it stands."""
+
+    async def fulfil(event: Event[PlaceOrder]) -> OrderFulfilled:
+        raise AssertionError
+
+    async def streaming(event: Event[PlaceOrder]) -> Any:
+        yield event
+
+    for wrong in (fulfil, streaming):
+        with pytest.raises(Violated, match="a generator function"):
+            flow(order, "1.0.0")(wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -749,6 +964,12 @@ def test_bad_wiring_is_refused_at_construction(wrong: Any, said: str) -> None:
         (lambda _: sleep(until=NOW.replace(tzinfo=None)), "with an offset"),
         (lambda _: sleep(), "seconds or a timedelta"),
         (lambda _: wait_for(), "at least one class"),  # type: ignore[call-overload]
+        (lambda _: wait_for(Approved | Vetoed), "a class, got"),  # type: ignore[arg-type]
+        (lambda _: wait_for(Approved, "Vetoed"), "wait_for[1]"),  # type: ignore[call-overload]
+        (lambda _: ask(ChargeCard("o", 1.0), "CardCharged"), "a class, got"),  # type: ignore[call-overload]
+        (lambda _: ask(Emit(ChargeCard("o", 1.0), id="mine")), "no id"),
+        (lambda _: gather(sleep(1), charge), "a flow that has not begun"),  # type: ignore[call-overload]
+        (lambda _: sleep(timedelta.max), "years 1 to 9999"),
         (lambda _: race(), "at least one flow"),
         (lambda _: gather(*(sleep(1) for _ in range(1_001))), "at most 1000 branches"),
         (lambda _: iter_of(7), "what `yield from`"),
@@ -769,7 +990,15 @@ def test_a_record_that_is_no_flows_is_refused() -> None:
     begun = told(committed(System([handler]), placing()).record)
     handler.live.clear()
 
-    for broken in (evolve(begun, journal=()), evolve(begun, state=[1]), evolve(begun, state={})):
+    state: Any = begun.state
+    asked = state["waiting"]["0"]
+    for broken in (
+        evolve(begun, journal=()),
+        evolve(begun, state=[1]),
+        evolve(begun, state={}),
+        evolve(begun, state={**state, "waiting": {"first": "a"}}),
+        evolve(begun, journal=(*begun.journal, {"at": 0, "asked": asked, "got": "x"})),
+    ):
         assert "no flow's record" in str(
             refused(System([handler]), signalling(Approved("a")), broken)
         )

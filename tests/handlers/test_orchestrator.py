@@ -529,6 +529,35 @@ def test_a_timer_of_the_chart_is_left_to_the_chart(touch: Any) -> None:
     assert "a timer of another name" in said
 
 
+def test_a_timer_of_ones_own_is_left_to_its_author() -> None:
+    """The chart's timer of that id goes by another name, and both come."""
+    trace = run(
+        counting(
+            initial="a",
+            states={
+                "a": State(entry=emit(Schedule("t", after=60)), after={1000: "b"}),
+                "b": State(entry=raise_("tick", delay=1000, id="t"), on={"tick": "c"}),
+                "c": State(entry=assign(n=1), on={Due: "end"}),
+                "end": State(type="final"),
+            },
+        ),
+        placing(),
+    )
+
+    assert trace.now == NOW + timedelta(seconds=60)
+    assert trace.answer is not None
+    assert trace.answer.data == OrderFulfilled("1")
+
+
+def test_a_timer_of_ones_own_is_not_taken_for_one_of_the_chart() -> None:
+    """Its payload would be read as an event of the chart."""
+    entry = emit(Schedule("t", after=1, payload={"statechart": "raise"}))
+
+    said = str(refused(leading(initial="a", states={"a": State(entry=entry)}), placing()))
+
+    assert "a payload without 'statechart'" in said
+
+
 def test_a_timer_with_a_long_id_has_a_short_name() -> None:
     """A name is a key; ids grow with the depth of states."""
     entry = [raise_("tick", delay=n, id="deep." * 80 + str(n)) for n in (1000, 2000)]

@@ -15,6 +15,7 @@ from arvo import (
     Version,
     ask,
     call,
+    continue_as,
     emit,
     fail,
     flow,
@@ -134,4 +135,8 @@ def test_an_exception_of_the_flow_says_nothing() -> None:
         yield from ()
         raise LookupError(event.data.order_id)
 
+    def at_once(event: Event[PlaceOrder]) -> Any:
+        return continue_as(event.data)
+
     assert noted(broken) == []
+    assert noted(at_once) == []

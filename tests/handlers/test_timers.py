@@ -1,6 +1,6 @@
 """Timers: time as events of the workflow."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -33,6 +33,7 @@ from tests.shop import (
 )
 
 FIVE_MINUTES = timedelta(minutes=5)
+WEST = timezone(timedelta(hours=-5))
 
 
 def patient(turn: Turn[Any]) -> Commands:
@@ -129,6 +130,8 @@ def test_a_timer_set_again_replaces_the_one_before() -> None:
         ((Schedule("t", after=1), Schedule("t", after=2)), "a name of its own"),
         ([Schedule(f"t{n}", after=1) for n in range(1001)], "at most 1000 timers"),
         (Schedule("t", after=1, payload={"n": float("nan")}), "a finite number"),
+        (Schedule("t", after=timedelta.max), "years 1 to 9999"),
+        (Schedule("t", at=datetime.max.replace(tzinfo=WEST)), "years 1 to 9999"),
     ],
 )
 def test_timers_that_cannot_be_are_refused(commands: Any, said: str) -> None:

@@ -440,15 +440,14 @@ def test_a_handler_works_on_at_most_so_many_at_a_time(prefetch: Any) -> None:
     async def slow(_: str) -> None:
         now[0] += 1
         most[0] = max(most[0], now[0])
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
         now[0] -= 1
 
     def handler(event: Event[ChargeCard]) -> Effects[None]:
         yield from call(slow, event.data.order_id)
 
     async def work(runtime: Runtime) -> None:
-        for n in range(12):
-            await runtime.send(charging(f"c{n}"))
+        await asyncio.gather(*(runtime.send(charging(f"c{n}")) for n in range(12)))
 
     _, stats = running(System([paying(handler)]), work, prefetch=prefetch)
 

@@ -152,6 +152,22 @@ def killed(path: Path, workflows: int, workers: int, kills: int, seed: int) -> N
     check(path, workflows)
 
 
+def stop_between_writes(path: Path, process: "subprocess.Popen[str]") -> None:
+    """Stop a process, but not in the middle of a write: SQLite's lock would be stopped with it."""
+    connection = sqlite3.connect(path, timeout=0.1, isolation_level=None)
+    while True:
+        time.sleep(0.05)
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            connection.execute("begin immediate")
+        except sqlite3.OperationalError:
+            os.kill(process.pid, signal.SIGCONT)
+            continue
+        connection.execute("rollback")
+        connection.close()
+        return
+
+
 def test_workers_that_are_killed_lose_and_double_nothing(tmp_path: Path) -> None:
     """I1, I2: SIGKILL at random moments."""
     killed(tmp_path / "a.db", workflows=800, workers=2, kills=5, seed=1)
@@ -169,8 +185,7 @@ def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(tmp_path: Path) -
     begin(path, range(workflows))
     with crew(path, 2) as hired:
         stopped = hired.processes[0]
-        time.sleep(0.1)
-        os.kill(stopped.pid, signal.SIGSTOP)
+        stop_between_writes(path, stopped)
         wait_for_all(path, workflows)
         os.kill(stopped.pid, signal.SIGCONT)
         time.sleep(0.5)

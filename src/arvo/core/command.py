@@ -138,8 +138,9 @@ class Schedule:
     """Set a durable timer: at its time an event comes to this workflow, whose data is a `Due`.
 
     *name* is what `Cancel` names, and what the `Due` says; a timer of that name that is still
-    pending is replaced. *at*: a datetime with an offset. *after*: a timedelta, or seconds, from
-    the turn's time. *payload*: an attrs object or a mapping, handed back as a mapping.
+    pending is replaced. *at*: a datetime with an offset; one that is past is due at once. *after*:
+    a timedelta, or seconds, from the turn's time. *payload*: an attrs object or a mapping, handed
+    back as a mapping.
     """
 
     name: str

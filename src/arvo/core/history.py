@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias, final
 from attrs import frozen
 
 from arvo.core.event import Event
+from arvo.core.issue import one_line, short
 from arvo.core.record import Record
 
 Kind: TypeAlias = Literal["consumed", "produced", "amended"]
@@ -28,3 +29,20 @@ class HistoryEntry:
     at: datetime
     event: Event[Any] | None = None
     record: Record | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say the line as JSON data."""
+        return {
+            "position": self.position,
+            "revision": self.revision,
+            "kind": self.kind,
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "event": None if self.event is None else self.event.to_dict(),
+            "record": None if self.record is None else self.record.to_dict(),
+        }
+
+    def __str__(self) -> str:
+        said = f"{self.at.isoformat(timespec='milliseconds')}  {self.revision}  {self.kind}"
+        if self.event is None:
+            return said
+        return f"{said}  {self.event.type}  {one_line(self.event.id)}  {short(self.event.raw)}"

@@ -1,6 +1,7 @@
 """Record: what is remembered of one workflow between its turns."""
 
 from collections.abc import Mapping
+from itertools import count
 from types import NoneType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, final
 
@@ -130,7 +131,7 @@ class Record:
                 }
             ),
             timers=_each(Timer, content["timers"], "timers"),
-            undos=tuple(_frozen(content["undos"], "undos")),
+            undos=tuple(map(_undo, _frozen(content["undos"], "undos"), count())),
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
             failure=None if failure is None else _fault(failure),
@@ -204,6 +205,12 @@ def _each(kind: type[_T], content: Mapping[str, Any], key: str) -> Mapping[str, 
             raise _no_record(*found.items)
         read[name] = found
     return FrozenDict(read)
+
+
+def _undo(said: object, position: int) -> FrozenDict:
+    if isinstance(said, FrozenDict) and isinstance(said.get("type"), str) and "data" in said:
+        return said
+    raise _no_record(Issue(f"record.undos[{position}]", "an event's type and data", short(said)))
 
 
 def _fault(failure: Mapping[str, Any]) -> SystemFault:

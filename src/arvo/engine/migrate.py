@@ -150,7 +150,7 @@ def _of_flow(
         expected = "no function: a flow's variables are what its journal makes them"
         return Issues.one("state", expected, "one")
     try:
-        replayed(handler.contract, handler.parts[to], evolve(record, version=to))
+        replayed(handler.contract, handler.parts[to], evolve(record, version=to)).track.close()
     except Violated as violated:
         return Issues(violated.violation.issues)
     return record.state

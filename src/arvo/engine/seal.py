@@ -123,7 +123,7 @@ def _sealed(
 ) -> Commit | Violation:
     event, failed, active = moment.event, found.status == "failed", found.status == "active"
     # What it waited for stays as its last good turn left it, for an operator who revives it.
-    awaits = current.awaited if failed else _awaiting(awaited, events, advanced.abandoned)
+    awaits = current.awaited if failed else _awaiting(awaited, current, events, advanced)
     if len(awaits) > AWAITED_MAX:
         issue = Issue("awaited", f"at most {AWAITED_MAX} requests", f"{len(awaits)}")
         return ExecutionViolation(f"{handler.source} waits for too many replies", issue)
@@ -243,7 +243,7 @@ def _begun(handler: WorkflowHandler, moment: Moment) -> Record:
 
 
 def _awaiting(
-    awaited: Awaited, events: tuple[Event[Any], ...], abandoned: tuple[str, ...]
+    awaited: Awaited, current: Record, events: tuple[Event[Any], ...], advanced: Advanced
 ) -> Awaited:
     """Say what is waited for after a turn (F165).
 
@@ -252,10 +252,14 @@ def _awaiting(
     """
     # Nobody answers a cancellation or a system error.
     asked = [each.id for each in events if not isinstance(each.data, Cancellation | SystemFault)]
-    if not asked and not abandoned:
+    if not asked and not advanced.abandoned and not advanced.anew:
         return awaited
     unanswered = {
-        id_: replies for id_, replies in awaited.items() if not replies and id_ not in abandoned
+        id_: replies
+        for id_, replies in awaited.items()
+        if not replies
+        and id_ not in advanced.abandoned
+        and (not advanced.anew or id_ in current.children)
     }
     return FrozenDict({**unanswered, **dict.fromkeys(asked, ())})
 

@@ -20,7 +20,7 @@ from arvo.core.command import (
 )
 from arvo.core.fault import SystemFault
 from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues
+from arvo.core.issue import Issue, Issues, short
 from arvo.core.json import Json, freeze, freeze_object
 from arvo.core.payload import Payload
 from arvo.core.record import Record, Status
@@ -77,8 +77,10 @@ def wanted(
         violation = _take(found, handler, moment, current, command)
         if violation is not None:
             return violation
-    if len(current.timers) + len(found.timers) > TIMERS_MAX:
-        issue = Issue("schedule", f"at most {TIMERS_MAX} timers", f"{len(found.timers)} more")
+    waiting = {name for name in current.timers if name not in found.timers}
+    waiting |= {name for name, scheduled in found.timers.items() if scheduled is not None}
+    if len(waiting) > TIMERS_MAX:
+        issue = Issue("schedule", f"at most {TIMERS_MAX} timers", f"{len(waiting)}")
         return ExecutionViolation(f"{handler.source} waits for too many timers", issue)
     if len(found.undos) > UNDOS_MAX:
         issue = Issue("undo", f"at most {UNDOS_MAX} undos", f"{len(found.undos)}")
@@ -135,7 +137,13 @@ def _schedule(
     payload = _payload(command.payload)
     if isinstance(payload, Issues):
         return ExecutionViolation(f"{handler.source} sets a timer with no payload", payload)
-    found.timers[name] = Scheduled(command.due(moment.now), payload)
+    try:
+        at = command.due(moment.now)
+    except OverflowError:
+        got = short(command.at if command.after is None else command.after)
+        issue = Issue("schedule", "a time in UTC of the years 1 to 9999", got)
+        return ExecutionViolation(f"{handler.source} sets a timer for no time", issue)
+    found.timers[name] = Scheduled(at, payload)
     return None
 
 

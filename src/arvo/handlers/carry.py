@@ -1,6 +1,6 @@
 """Carry: what a chart wants, said in commands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
@@ -42,7 +42,7 @@ def carried(machine: Machine[Any], moment: Moment, wanted: Iterable[chart.Comman
 
     Emitted events first, in order, and behind them those that were enqueued (reference F147).
     """
-    found = _Carried(machine, _pending(moment))
+    found = _Carried(machine, _pending(moment), frozenset(_others(moment)))
     for command in wanted:
         violation = found.take(command)
         if violation is not None:
@@ -62,12 +62,22 @@ def _pending(moment: Moment) -> dict[str, str | None]:
     }
 
 
+def _others(moment: Moment) -> Iterator[str]:
+    """Name the timers that are pending and none of the chart's."""
+    for name, timer in {} if moment.record is None else moment.record.timers.items():
+        if timer.payload is None or BY_CHART not in timer.payload:
+            yield name
+
+
 @define
 class _Carried:
-    """Commands gathered so far. *pending*: the chart's timers, as they are after them."""
+    """Commands gathered so far. *pending*: the chart's timers, as they are after them; *others*:
+    the names of those that are the author's own.
+    """
 
     machine: Machine[Any]
     pending: dict[str, str | None]
+    others: frozenset[str]
     commands: list[Command] = field(factory=list)
     enqueued: list[Command] = field(factory=list)
 
@@ -97,6 +107,12 @@ class _Carried:
         if isinstance(command, Schedule | Cancel) and command.name in self.pending:
             issue = Issue("emit", "a timer of another name: the chart has this", command.name)
             return ExecutionViolation(f"{self.machine.source} touches a timer of its chart", issue)
+        if isinstance(command, Schedule):
+            if _marked(command.payload):
+                issue = Issue("emit", f"a payload without {BY_CHART!r}", short(command.payload))
+                message = f"{self.machine.source} sets a timer that looks like one of its chart"
+                return ExecutionViolation(message, issue)
+            self.others |= {command.name}
         if isinstance(command, Violation):
             return command
         to.append(command)
@@ -129,10 +145,16 @@ class _Carried:
             digest = blake2b(first.encode(), digest_size=8).hexdigest()
             first = f"{first[: room - 17]}~{digest}"
         name, number = first, 1
-        while name in self.pending:
+        while name in self.pending or name in self.others:
             number += 1
             name = f"{first}#{number}"
         return name
+
+
+def _marked(payload: object) -> bool:
+    if isinstance(payload, Mapping):
+        return BY_CHART in payload
+    return attrs.has(type(payload)) and hasattr(payload, BY_CHART)
 
 
 # What a chart may say by `emit`.

@@ -77,6 +77,15 @@ class Perform(Generic[T_co]):
         name = getattr(self.function, "__qualname__", repr(self.function))
         return f"{name}({', '.join(map(short, self.args))})"[:200]
 
+    def same(self, other: "Perform[Any]") -> bool:
+        """Tell whether *other* asks for the same, in another run of the same handler."""
+        if self.function != other.function:
+            return False
+        try:
+            return self.args == other.args
+        except Exception:  # noqa: BLE001 - columns of numbers are neither equal nor not
+            return str(self) == str(other)
+
 
 @final
 @frozen

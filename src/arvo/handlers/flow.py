@@ -1,6 +1,7 @@
 """FlowHandler: a workflow written straight down, as a generator that asks and waits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Final, Generic, TypeVar, final
 
 from attrs import Factory, field, frozen
@@ -72,9 +73,9 @@ class FlowHandler(Generic[A, C]):
         progress = replayed(self.contract, part, record)
         frame = getattr(progress.track.root and progress.track.root.generator, "gi_frame", None)
         variables = {} if frame is None else dict(frame.f_locals)
-        return FlowView(
-            tuple(progress.asked.values()), FrozenDict(variables), len(progress.signals)
-        )
+        waiting = tuple(progress.asked.values())
+        progress.track.close()
+        return FlowView(waiting, FrozenDict(variables), len(progress.signals))
 
 
 def flow(
@@ -91,7 +92,9 @@ def flow(
     The function takes the event that begins the workflow, asks and waits by `yield from`, and
     returns what the workflow completes with. It must do the same each time it is told the same: I/O
     goes into `call`. *services*: one version each of the contracts it asks. *signals*: versions of
-    the contracts whose events may come to it from outside. Several versions are joined by `flows`.
+    the contracts whose events may come to it from outside. *executionunits*: the cost that its
+    events carry where an emission says none. Several versions are joined by `flows`. An async
+    function, an unknown version and contracts that do not go together are refused with `Violated`.
     """
 
     def decorate(function: Callable[[Event[A]], Flow[C]]) -> FlowHandler[A, C]:
@@ -103,6 +106,9 @@ def flow(
             known = ", ".join(contract.sorted_versions)
             issue = Issue("version", f"one of {known}", repr(version))
             raise Violated(ConfigViolation(f"{contract.uri} has no such version", issue))
+        if iscoroutinefunction(function) or isasyncgenfunction(function):
+            issue = Issue("function", "a generator function, and I/O by `call`", "an async one")
+            raise Violated(ConfigViolation("this flow cannot be", issue))
         check_services(contract, services)
         check_signals(contract, services, signals)
         part = FlowVersion(function, tuple(services), tuple(signals))

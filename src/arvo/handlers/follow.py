@@ -29,8 +29,8 @@ CALLS_MAX: Final = 1_000
 def follow(handler: FlowHandler[Any, Any], moment: Moment) -> Advanced | Perform[Any] | Violation:
     """Take a turn of a flow: tell it what happened, and say what it wants and waits for."""
     subject = moment.event.subject
+    progress = _within(handler, moment)
     try:
-        progress = _within(handler, moment)
         if progress is None:
             progress = _entered(handler, moment)
         wanted = _settle(handler, progress, moment)
@@ -39,6 +39,8 @@ def follow(handler: FlowHandler[Any, Any], moment: Moment) -> Advanced | Perform
             return wanted
         advanced = _advanced(progress, moment)
     except Violated as violated:
+        if progress is not None:
+            progress.track.close()
         return violated.violation
     if progress.track.outcome is None:
         journal = progress.journal if advanced.journal is None else advanced.journal
@@ -55,7 +57,7 @@ def _within(handler: FlowHandler[Any, Any], moment: Moment) -> Progress | None:
     event, before = progress.within, progress.performed
     if (
         event is not None
-        and (event.id, event.source) == (moment.event.id, moment.event.source)
+        and event == moment.event
         and len(before) < len(moment.performed)
         and all(one is other for one, other in zip(before, moment.performed, strict=False))
         and _stands_at(handler, progress, moment)
@@ -63,6 +65,8 @@ def _within(handler: FlowHandler[Any, Any], moment: Moment) -> Progress | None:
         return progress
     if event is None:
         handler.live.keep(moment.event.subject, progress)
+    else:
+        progress.track.close()
     return None
 
 
@@ -81,6 +85,8 @@ def _entered(handler: FlowHandler[Any, Any], moment: Moment) -> Progress:
             progress = warm
             progress.rest(record.journal, record.state)
         else:
+            if warm is not None:
+                warm.track.close()
             progress = replayed(handler.contract, part, record)
         _tell(progress, event)
     progress.within = event
@@ -171,7 +177,7 @@ def _perform(progress: Progress, moment: Moment, number: int, wish: Perform[Any]
     """Give the flow an effect that was performed."""
     position = len(progress.performed)
     done = moment.performed[position]
-    if (wish.function, wish.args) != (done.effect.function, done.effect.args):
+    if not wish.same(done.effect):
         issue = Issue(f"effects[{position}]", str(done.effect), str(wish))
         raise Violated(ExecutionViolation("the flow asks for another effect than before", issue))
     if position >= CALLS_MAX:
@@ -223,4 +229,5 @@ def _advanced(progress: Progress, moment: Moment) -> Advanced:
         state=progress.told_state(),
         journal=(*progress.kept, *progress.fresh) if fresh else None,
         abandoned=tuple(progress.abandoned),
+        anew=progress.kept is not progress.journal,
     )

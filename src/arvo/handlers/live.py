@@ -31,11 +31,14 @@ class Live:
         """Keep a flow for its next turn."""
         self._kept[subject] = progress
         if len(self._kept) > LIVE_MAX:
-            self._kept.popitem(last=False)
+            _, oldest = self._kept.popitem(last=False)
+            oldest.track.close()
 
     def clear(self) -> None:
         """Let go of all: the next turn of each replays its journal."""
-        self._kept.clear()
+        while self._kept:
+            _, progress = self._kept.popitem()
+            progress.track.close()
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -43,11 +43,13 @@ class Advanced:
 
     *state* and *journal*: None where they stay as they were (a resumable persists by a command).
     *abandoned*: ids of the events whose replies nobody waits for any more; children that they began
-    are cancelled. *ended*: the workflow is done, even if no command completes it.
+    are cancelled. *anew*: the workflow began anew, and of what it asked before it waits for nothing
+    but its children. *ended*: the workflow is done, even if no command completes it.
     """
 
     commands: tuple[Command, ...]
     state: Json = None
     journal: tuple[Any, ...] | None = None
     abandoned: tuple[str, ...] = ()
+    anew: bool = False
     ended: bool = False

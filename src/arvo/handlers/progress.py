@@ -175,7 +175,12 @@ class Progress:
         )
 
     def _start(self) -> None:
-        generator: Any = self.part.function(self.event)
+        try:
+            generator: Any = self.part.function(self.event)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised where the flow's own are heard
+            generator = _at_once(None, error)
         if not isinstance(generator, Generator):
             generator = _at_once(generator)
         self.track.start(generator)
@@ -286,9 +291,11 @@ class Progress:
             raise differs(line["at"], line["asked"], now if asked is None else asked)
 
 
-def _at_once(value: Any) -> Generator[Any, Any, Any]:
+def _at_once(value: Any, error: BaseException | None = None) -> Generator[Any, Any, Any]:
     """Make a flow of a function that asks for nothing."""
     yield from ()
+    if error is not None:
+        raise error
     return value
 
 

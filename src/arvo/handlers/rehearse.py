@@ -98,7 +98,9 @@ class _Way:
                 self.track.start(generator)
                 while self.track.outcome is None and self.track.open and self._grant():
                     pass
-        except Exception:  # noqa: BLE001 - samples are no real values; what a wish lacks is noted
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:  # noqa: BLE001 - samples are no real values; what a wish lacks is noted
             self.track.outcome = None
         self.track.close()
         return self.others

@@ -1,7 +1,7 @@
 """Replay: bring a flow to where its record stands."""
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Final, final
 
 from attrs import frozen
 
@@ -44,17 +44,18 @@ def replayed(
             state=record.state,
             signals=list(_state(record)["signals"]),
         )
-        waiting = dict(_state(record)["waiting"])
+        waiting = {int(number): asked for number, asked in _state(record)["waiting"].items()}
+    except _DAMAGED as error:
+        raise _no_flows(error) from error
+    try:
         progress.replay()
-    except (KeyError, IndexError, TypeError) as error:
-        issue = Issue("record", "the state and journal of a flow", f"{short(error)}")
-        raise Violated(ExecutionViolation("this is no flow's record", issue)) from error
-    now = {str(number): asked for number, asked in progress.asked.items()}
-    for number in sorted(waiting.keys() | now.keys(), key=int):
-        if waiting.get(number) != now.get(number):
-            raise differs(
-                int(number), waiting.get(number, "nothing more"), now.get(number, "nothing")
-            )
+        _compare(waiting, progress.asked)
+    except Violated:
+        progress.track.close()
+        raise
+    except _DAMAGED as error:
+        progress.track.close()
+        raise _no_flows(error) from error
     progress.rest(record.journal, record.state)
     return progress
 
@@ -68,6 +69,21 @@ def told_by_flow(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (), ()
     signals = state.get("signals", ())
     return tuple(map(str, state["waiting"].values())), tuple(str(each["type"]) for each in signals)
+
+
+# What a record that was written by hand, or by another kind of workflow, makes of reading it.
+_DAMAGED: Final = (LookupError, TypeError, ValueError, AttributeError)
+
+
+def _no_flows(error: Exception) -> Violated:
+    issue = Issue("record", "the state and journal of a flow", short(error))
+    return Violated(ExecutionViolation("this is no flow's record", issue))
+
+
+def _compare(before: Mapping[int, str], now: Mapping[int, str]) -> None:
+    for number in sorted(before.keys() | now.keys()):
+        if before.get(number) != now.get(number):
+            raise differs(number, before.get(number, "nothing more"), now.get(number, "nothing"))
 
 
 def _state(record: Record) -> Mapping[str, Any]:

@@ -71,7 +71,7 @@ def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed])
     try:
         wanted = _perform(next(generator))
         for position, done in enumerate(performed):
-            if (wanted.function, wanted.args) != (done.effect.function, done.effect.args):
+            if not wanted.same(done.effect):
                 issue = Issue(
                     f"effects[{position}]", str(done.effect), _unlike(wanted, done.effect)
                 )

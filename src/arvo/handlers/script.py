@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Never, TypedDict, TypeVar, Unpack, final, overload
 
+from attrs import evolve
+
 from arvo.core.command import Emit, Undo
 from arvo.core.domain import DomainRule
 from arvo.core.fault import SystemFault
@@ -152,13 +154,15 @@ def ask(
     """Send a request to a service and wait for its reply: `yield from ask(charge, CardCharged)`.
 
     *replies* are the classes of payload that the flow expects; another one is raised as
-    `UnexpectedReply`, a system error as `ServiceFailed`. *undo* is sent should
-    the flow fail or be cancelled later: a payload counts from now on (the service may do its work
-    though its reply never comes), a function of the reply once that has come; it gives a payload,
-    or None where nothing is to be undone.
+    `UnexpectedReply`, a system error as `ServiceFailed`. *payload* may be an `Emit`, without an id
+    of its own; *said* are fields of one. *undo* is sent should the flow fail or be cancelled later:
+    a payload counts from now on (the service may do its work though its reply never comes), a
+    function of the reply once that has come; it gives a payload, or None where nothing is to be
+    undone.
     """
+    _check_classes("ask", replies)
     yield from _remember_before(undo)
-    reply = yield Request(_emit(payload, said), replies)
+    reply = yield Request(_request(payload, said), replies)
     yield from _remember_after(undo, reply)
     return reply
 
@@ -179,7 +183,7 @@ def sub(
     said["type"] = contract.type
     kind = contract.completed.type
     yield from _remember_before(undo)
-    reply: T = yield Request(_emit(payload, said), () if kind is None else (kind,))
+    reply: T = yield Request(_request(payload, said), () if kind is None else (kind,))
     yield from _remember_after(undo, reply)
     return reply
 
@@ -235,6 +239,7 @@ def wait_for(
     if not kinds:
         issue = Issue("wait_for", "at least one class of payload", "none")
         raise Violated(ExecutionViolation("the flow waits for nothing", issue))
+    _check_classes("wait_for", kinds)
     return (yield Listen(kinds, where, _deadline(deadline)))
 
 
@@ -261,7 +266,7 @@ def gather(*flows: Flow[T]) -> Flow[tuple[T, ...]]: ...
 def gather(*flows: Flow[Any]) -> Flow[Any]:
     """Run flows side by side and wait for all; their results in the order given.
 
-    An exception of one is raised here, and the others are ended.
+    An exception of one is raised here, and the others are ended. None of them may have begun.
     """
     return (yield Branches(flows))
 
@@ -298,8 +303,24 @@ def continue_as(payload: object) -> Never:
     raise Continuing(payload)
 
 
+def _request(payload: object, said: Envelope) -> Emit:
+    emit = _emit(payload, said)
+    if emit.id is not None:
+        # Its reply is found by an id that follows from the flow's history.
+        issue = Issue("ask.id", "no id: that of a request is the flow's to give", short(emit.id))
+        raise Violated(ExecutionViolation("the flow cannot wait for this", issue))
+    return emit
+
+
 def _emit(payload: object, said: Envelope) -> Emit:
-    return payload if isinstance(payload, Emit) else Emit(payload, **said)
+    return evolve(payload, **said) if isinstance(payload, Emit) else Emit(payload, **said)
+
+
+def _check_classes(what: str, kinds: tuple[object, ...]) -> None:
+    for position, kind in enumerate(kinds):
+        if not isinstance(kind, type):
+            issue = Issue(f"{what}[{position}]", "a class", short(kind))
+            raise Violated(ExecutionViolation("the flow waits for what is no payload", issue))
 
 
 def _remember_before(undo: Any) -> Flow[None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from functools import partial
+from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any, Final, TypeAlias, final
 
 from attrs import define, field, frozen
@@ -171,6 +172,7 @@ class Track:
         return self._next - 1
 
     def _branch(self, strand: Strand, wish: Branches, stack: list[tuple[Strand, Move]]) -> None:
+        _check_begins(wish.flows)
         if len(wish.flows) > BRANCHES_MAX or strand.depth >= DEPTH_MAX:
             got = f"{len(wish.flows)}, {strand.depth} deep"
             issue = Issue("flow", f"at most {BRANCHES_MAX} branches, {DEPTH_MAX} deep", got)
@@ -213,7 +215,7 @@ class Track:
             if not self._ending:
                 self._end_branches(parent)
                 stack.append((parent, partial(parent.generator.throw, error)))
-        elif isinstance(error, Continuing):
+        elif isinstance(error, Continuing) and not self._ending:
             self.outcome = Again(error.payload)
         elif isinstance(error, Exception):
             self.outcome = Raised(error)
@@ -257,5 +259,20 @@ def _closed(generator: Generator[Any, Any, Any]) -> None:
             return
         except RuntimeError:
             continue  # it asked for one more thing, and stands at the next `yield`
-        except Exception:  # noqa: BLE001 - it has been ended; there is nobody left to tell
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:  # noqa: BLE001 - it has been ended; there is nobody left to tell
             return
+
+
+def _check_begins(flows: tuple[object, ...]) -> None:
+    """Refuse branches that are no flows, or are under way: given twice, one would be told the
+    answers of its other self.
+    """
+    seen: set[int] = set()
+    for position, each in enumerate(flows):
+        fresh = isinstance(each, Generator) and getgeneratorstate(each) == GEN_CREATED
+        if not fresh or id(each) in seen:
+            issue = Issue(f"flows[{position}]", "a flow that has not begun", short(each))
+            raise Violated(ExecutionViolation("the flow cannot branch into this", issue))
+        seen.add(id(each))

@@ -59,6 +59,10 @@ class Desk:
         """
         await self._backend.send(Post(event, self._reachable(event)))
 
+    def check(self, event: Event[Any]) -> None:
+        """Raise `Violated` where nobody has an event's address, as `send` would."""
+        self._reachable(event)
+
     async def workflows(
         self,
         *,

@@ -1,6 +1,7 @@
 """Writer: one thread that writes to a SQLite file, many units in one transaction."""
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -16,6 +17,8 @@ from arvo.interpreters.ports import Corrupt, Unavailable
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
+
+logger: Final = logging.getLogger("arvo")
 
 # Units of work in one transaction: more gain nothing, and make the first of them wait.
 GROUP_MAX: Final = 256
@@ -40,10 +43,9 @@ class _Unit:
 class Writer:
     """Does units of work on a connection of its own, in the order they come.
 
-    Units that wait while one transaction is written to the disk go into the next together, each in
-    a savepoint: one that raises is undone alone. A unit is done when its transaction is durable.
-    *open* makes the connection; *tick* is called every *seconds*, in the thread, whatever else
-    happens there.
+    Units that wait while one transaction is written to the disk go into the next together; one that
+    raises is undone alone. A unit is done when its transaction is durable. *open* makes the
+    connection; *tick* is called every *seconds*, in the thread, whatever else happens there.
     """
 
     open: Callable[[], sqlite3.Connection]
@@ -51,6 +53,7 @@ class Writer:
     seconds: float
     _units: "queue.SimpleQueue[_Unit | None]" = field(factory=queue.SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
+    _ended: bool = field(default=False, init=False)
 
     async def start(self) -> None:
         """Open the file; raises `Unavailable` or `Corrupt` where that cannot be."""
@@ -71,6 +74,8 @@ class Writer:
         *then* is called with its value in the event loop, also where nobody waits any more: a task
         that is cancelled meanwhile must not keep others from what its unit has done.
         """
+        if self._ended:
+            raise Unavailable("the file is closed here: open it again")
         loop = asyncio.get_running_loop()
         unit = _Unit(work, loop, loop.create_future(), then)
         self._units.put(unit)
@@ -91,6 +96,15 @@ class Writer:
             _call(loop, partial(_resolve, opened, error))
             return
         _call(loop, partial(_resolve, opened, None))
+        try:
+            self._work(connection)
+        finally:
+            # Whatever ends the thread: nobody may wait for it any more.
+            self._ended = True
+            connection.close()
+            self._refuse_rest()
+
+    def _work(self, connection: sqlite3.Connection) -> None:
         due = time.monotonic() + self.seconds
         going = True
         while going:
@@ -101,7 +115,16 @@ class Writer:
             if time.monotonic() >= due:
                 self._tick(connection)
                 due = time.monotonic() + self.seconds
-        connection.close()
+
+    def _refuse_rest(self) -> None:
+        left: list[_Unit] = []
+        with suppress(queue.Empty):
+            while True:
+                unit = self._units.get_nowait()
+                if unit is not None:
+                    unit.error = Unavailable("the file was closed before this was written")
+                    left.append(unit)
+        _settle(left)
 
     def _group(self, timeout: float) -> tuple[list[_Unit], bool]:
         """Wait for a unit, and take those that came meanwhile; False: there will be no more."""
@@ -125,6 +148,10 @@ class Writer:
         except sqlite3.Error:
             # Told to nobody: the next tick tries again, and whoever writes hears of it.
             _undo(connection)
+        except Exception:
+            # A bug of ours; without this thread nothing would be written any more.
+            _undo(connection)
+            logger.exception("the SQLite backend could not look for what is due")
 
 
 def _write(connection: sqlite3.Connection, group: list[_Unit]) -> None:

@@ -1,0 +1,7 @@
+"""Main: `python -m arvo.cli`."""
+
+import sys
+
+from arvo.cli import main
+
+sys.exit(main())
