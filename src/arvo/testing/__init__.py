@@ -5,8 +5,10 @@ from arvo.testing.conformance import (
     BrokerConformance,
     MachineMemoryConformance,
 )
-from arvo.testing.faults import (
+from arvo.testing.simulation import (
     KINDS,
+    BrokenPromise,
+    Check,
     ClockJump,
     Crash,
     Delay,
@@ -17,12 +19,17 @@ from arvo.testing.faults import (
     Partition,
     Pause,
     Reorder,
+    Simulation,
+    SimulationFailed,
+    SimulationMachine,
+    Store,
+    World,
+    always,
+    eventually,
+    simulate,
+    sometimes,
+    state_machine,
 )
-from arvo.testing.simulate import simulate
-from arvo.testing.simulation import Simulation, SimulationFailed
-from arvo.testing.stateful import state_machine
-from arvo.testing.store import Store
-from arvo.testing.story import Broken
 from arvo.testing.strategies import (
     addresses,
     domains,
@@ -32,12 +39,11 @@ from arvo.testing.strategies import (
     subjects,
     systems,
 )
-from arvo.testing.world import Check, World, always, eventually, sometimes
 
 __all__ = [
     "KINDS",
     "BackendConformance",
-    "Broken",
+    "BrokenPromise",
     "BrokerConformance",
     "Check",
     "ClockJump",
@@ -53,6 +59,7 @@ __all__ = [
     "Reorder",
     "Simulation",
     "SimulationFailed",
+    "SimulationMachine",
     "Store",
     "World",
     "addresses",

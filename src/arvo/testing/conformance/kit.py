@@ -43,6 +43,13 @@ class Kit:
         """Let go of it."""
         raise NotImplementedError
 
+    @classmethod
+    def prove(cls) -> None:
+        """Run every test here and now, without pytest; the first that fails raises."""
+        for name in dir(cls):
+            if name.startswith("test_"):
+                getattr(cls(), name)()
+
     @asynccontextmanager
     async def using(self) -> AsyncIterator[Any]:
         """Open what is tested, and let go of it afterwards."""

@@ -22,8 +22,8 @@ from arvo.interpreters.ports import (
     alarm_post,
     lane_of,
 )
-from arvo.testing.story import Broken, Decided, Step
-from arvo.testing.world import Check, World
+from arvo.testing.simulation.story import BrokenPromise, Decided, Step
+from arvo.testing.simulation.world import Check, World
 
 Place: TypeAlias = tuple[str, str, str, str]
 
@@ -41,7 +41,7 @@ class Watch:
     checks: tuple[Check, ...]
     clock: Callable[[], datetime]
     steps: list[Step] = field(factory=list, init=False)
-    broken: list[Broken] = field(factory=list, init=False)
+    broken: list[BrokenPromise] = field(factory=list, init=False)
     found: set[int] = field(factory=set, init=False)
     _owed: dict[Place, Post] = field(factory=dict, init=False)
     _over: set[Place] = field(factory=set, init=False)
@@ -224,7 +224,7 @@ class Watch:
     def _break(self, law: str, said: str, delivery: Delivery | None) -> None:
         if all(each.law != law for each in self.broken):
             self.note(delivery, f"{law} is broken: {said}")
-            self.broken.append(Broken(law, said))
+            self.broken.append(BrokenPromise(law, said))
 
 
 def _place(post: Post) -> Place:

@@ -13,10 +13,10 @@ from arvo.core.record import Record
 from arvo.handlers.effect import Perform, Performed
 from arvo.interpreters.effects import perform
 from arvo.interpreters.ports import Applied, DeadLetter, Delivery, Post, Unavailable
-from arvo.testing.faults import Crash, Drop, LostAnswer, Pause
-from arvo.testing.net import Net
-from arvo.testing.plan import LATENCY_SECONDS_MAX
-from arvo.testing.story import Decided
+from arvo.testing.simulation.faults import Crash, Drop, LostAnswer, Pause
+from arvo.testing.simulation.net import Net
+from arvo.testing.simulation.plan import LATENCY_SECONDS_MAX
+from arvo.testing.simulation.story import Decided
 
 T = TypeVar("T")
 

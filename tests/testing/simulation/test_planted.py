@@ -22,7 +22,7 @@ from tests.shop import (
     placing,
     shipping,
 )
-from tests.testing import wrong
+from tests.testing.simulation import wrong
 
 BAD = FrozenDict({"order_id": 1})
 STEPS_MAX = 12

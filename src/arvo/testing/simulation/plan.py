@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, final
 
 from attrs import define, field, frozen
 
-from arvo.testing.faults import (
+from arvo.testing.simulation.faults import (
     KINDS,
     ClockJump,
     Crash,
@@ -99,7 +99,8 @@ def _fault(chances: Random, kind: type[Fault], extent: Extent, workers: int, lea
     just_past = round(lease + chances.random() * JUST_SECONDS, 3)
     seconds = chances.choice((0.1, 1.0, just_past, just_past, 60.0))
     if kind is Delay:
-        return Delay(post, seconds)
+        # Timers wait for minutes; what races with one must be as late.
+        return Delay(post, chances.choice((0.1, 1.0, 60.0, 3600.0)))
     if kind is Duplicate:
         return Duplicate(post)
     if kind is Reorder:

@@ -11,15 +11,15 @@ from arvo.core.event import Event
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.interpreters.worker import Worker
-from arvo.testing.faults import KINDS, Fault
-from arvo.testing.net import Effects
-from arvo.testing.plan import Extent, drawn
-from arvo.testing.running import People, Run, Setup
-from arvo.testing.shrink import Choice, shrink
-from arvo.testing.simulation import Simulation, SimulationFailed
-from arvo.testing.store import Store
-from arvo.testing.story import Broken
-from arvo.testing.world import Check
+from arvo.testing.simulation.faults import KINDS, Fault
+from arvo.testing.simulation.net import Effects
+from arvo.testing.simulation.outcome import Simulation, SimulationFailed
+from arvo.testing.simulation.plan import Extent, drawn
+from arvo.testing.simulation.running import People, Run, Setup
+from arvo.testing.simulation.shrink import Choice, shrink
+from arvo.testing.simulation.store import Store
+from arvo.testing.simulation.story import BrokenPromise
+from arvo.testing.simulation.world import Check
 
 # What finds all that was planted in the kit's own tests, several times over; some seconds.
 RUNS: Final = 200
@@ -100,7 +100,7 @@ class _Search:
             if simulation.broken:
                 raise SimulationFailed(shrink(self.play, simulation))
         never = [
-            Broken(check.name, f"holds at no moment of {len(seeds)} runs")
+            BrokenPromise(check.name, f"holds at no moment of {len(seeds)} runs")
             for number, check in enumerate(self.setup.checks)
             if check.when == "sometimes" and number not in self._found
         ]

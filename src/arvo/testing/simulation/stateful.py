@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from arvo.core.event import Event
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.testing.faults import ClockJump, Partition
-from arvo.testing.net import Effects
-from arvo.testing.process import Process
-from arvo.testing.running import People, Run, Setup
-from arvo.testing.simulation import Simulation, SimulationFailed
-from arvo.testing.world import Check
+from arvo.testing.simulation.faults import ClockJump, Partition
+from arvo.testing.simulation.net import Effects
+from arvo.testing.simulation.outcome import Simulation, SimulationFailed
+from arvo.testing.simulation.process import Process
+from arvo.testing.simulation.running import People, Run, Setup
+from arvo.testing.simulation.world import Check
 
 _MOMENTS = st.sampled_from([0.0, 0.005, 0.02, 0.1, 1.0, 10.0])
 _SPANS = st.sampled_from([0.1, 1.0, 10.0])

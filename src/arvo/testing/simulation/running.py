@@ -21,15 +21,15 @@ from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Post
 from arvo.interpreters.runtime import PATIENCE
 from arvo.interpreters.stats import Stats
 from arvo.interpreters.worker import Worker, logger
-from arvo.testing.faults import ClockJump, Delay, Duplicate, Fault, Partition, Reorder
-from arvo.testing.loop import VirtualLoop
-from arvo.testing.net import Effects, Net
-from arvo.testing.plan import LATENCY_SECONDS_MAX, Extent, Plan
-from arvo.testing.process import Process
-from arvo.testing.store import Entry, Store
-from arvo.testing.story import Broken
-from arvo.testing.watch import Watch
-from arvo.testing.world import Check, World
+from arvo.testing.simulation.faults import ClockJump, Delay, Duplicate, Fault, Partition, Reorder
+from arvo.testing.simulation.loop import VirtualLoop
+from arvo.testing.simulation.net import Effects, Net
+from arvo.testing.simulation.plan import LATENCY_SECONDS_MAX, Extent, Plan
+from arvo.testing.simulation.process import Process
+from arvo.testing.simulation.store import Entry, Store
+from arvo.testing.simulation.story import BrokenPromise
+from arvo.testing.simulation.watch import Watch
+from arvo.testing.simulation.world import Check, World
 
 # Far more than a workflow takes, and soon reached by two handlers that answer each other for ever:
 # some to begin with, and more for each event from outside.
@@ -104,7 +104,7 @@ class Run:
             issue = Issue("to", "the address of a handler", repr(event.to))
             raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))
         self._sent += 1
-        wait = after + self._plan.chances(f"client {event.id}").random() * LATENCY_SECONDS_MAX
+        wait = after + self._plan.chances(f"client {self._sent}").random() * LATENCY_SECONDS_MAX
         self.loop.call_later(wait, self._take, Post(event, to))
 
     def hit(self, fault: Partition | ClockJump) -> None:
@@ -133,7 +133,7 @@ class Run:
             self._look_at_workers()
             if self._is_endless():
                 said = f"nothing has come to rest after {len(self.watch.steps)} deliveries"
-                self.watch.broken.append(Broken("rest", said))
+                self.watch.broken.append(BrokenPromise("rest", said))
             elif not self.watch.broken:
                 store = self.net.store
                 records = {each: store.load(each) for each in self.watch.world.records}
@@ -165,7 +165,9 @@ class Run:
         for process in self._all:
             for task in process.tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()):
-                    self.watch.broken.append(Broken("worker", f"{process.name} ended: {error!r}"))
+                    self.watch.broken.append(
+                        BrokenPromise("worker", f"{process.name} ended: {error!r}")
+                    )
 
     def _take(self, post: Post) -> None:
         self.watch.sent(post)

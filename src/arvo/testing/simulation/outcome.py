@@ -1,4 +1,4 @@
-"""Simulation: a simulated run that is over, and the story that it tells."""
+"""Outcome: a simulated run that is over, and the story that it tells."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, final
@@ -8,9 +8,9 @@ from attrs import frozen
 from arvo.core.event import Event
 from arvo.engine.draw import WIDTH, Arrow, draw_sequence
 from arvo.interpreters.ports import HOME, OUTSIDE
-from arvo.testing.faults import Fault
-from arvo.testing.story import Broken, Step
-from arvo.testing.world import World
+from arvo.testing.simulation.faults import Fault
+from arvo.testing.simulation.story import BrokenPromise, Step
+from arvo.testing.simulation.world import World
 
 
 @final
@@ -30,7 +30,7 @@ class Simulation:
     kept: tuple[int, ...]
     steps: tuple[Step, ...]
     world: World
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenPromise, ...]
     workers: int
     runs: int = 1
 

@@ -10,7 +10,7 @@ from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryCon
 from arvo.testing.conformance.kit import CALLS_TOLD_MAX
 from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
 from arvo.testing.conformance.samples import subject
-from tests.testing import wrong_backends as wrong
+from tests.testing.conformance import wrong
 
 # For things that never come: a right backend in memory needs no time at all.
 PATIENCE_SECONDS = 0.4

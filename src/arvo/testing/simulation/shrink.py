@@ -5,8 +5,19 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field, frozen
 
-from arvo.testing.faults import ClockJump, Fault, Partition
-from arvo.testing.simulation import Simulation
+from arvo.testing.simulation.faults import (
+    ClockJump,
+    Crash,
+    Delay,
+    Drop,
+    Duplicate,
+    Fault,
+    LostAnswer,
+    Partition,
+    Pause,
+    Reorder,
+)
+from arvo.testing.simulation.outcome import Simulation
 
 # Deliveries that shrinking may take in all: some seconds, and few stories gain from more.
 DELIVERIES_MAX: Final = 20_000
@@ -44,7 +55,7 @@ def shrink(play: Play, failed: Simulation) -> Simulation:
     helped = True
     while helped:
         helped = False
-        for choice in _smaller(_choice(best)):
+        for choice in _smaller(_choice(best), len(best.steps)):
             if choice in tried or not sound.takes(choice):
                 continue
             if budget <= 0:
@@ -99,12 +110,15 @@ def _size(simulation: Simulation) -> tuple[float, ...]:
     )
 
 
-def _smaller(choice: Choice) -> Iterator[Choice]:
+def _smaller(choice: Choice, steps: int) -> Iterator[Choice]:
     """Give choices that may tell the same story in fewer words, the boldest first."""
     faults, kept = choice.faults, choice.kept
     # Whatever is left out moves the rest in time: the same race may need another schedule.
     seeds = tuple(dict.fromkeys((choice.seed, *range(SEEDS_TRIED))))
     shorter = [evolve(choice, faults=fewer) for fewer in _fewer(faults)]
+    if len(faults) > 1:
+        # What took several by chance may take a single one of another kind.
+        yield from (evolve(choice, faults=(alone,)) for alone in _singles(steps))
     shorter += (evolve(choice, kept=fewer) for fewer in _fewer(kept) if fewer)
     # With fewer events there is less before the moment that a fault must hit.
     shorter += (
@@ -118,6 +132,12 @@ def _smaller(choice: Choice) -> Iterator[Choice]:
         yield from (evolve(each, seed=seed) for each in shorter)
     yield from (evolve(choice, seed=seed) for seed in seeds)
     yield from (evolve(choice, faults=lower) for lower in _lowered(faults))
+
+
+def _singles(steps: int) -> Iterator[Fault]:
+    for at in range(1, steps + 1):
+        yield from (Crash(at, "before"), Crash(at, "after"), LostAnswer(at), Drop(at))
+        yield from (Duplicate(at), Reorder(at), Delay(at, 60.0), Delay(at, 3600.0), Pause(at))
 
 
 def _lowered(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo.testing.loop import VirtualLoop
+from arvo.testing.simulation.loop import VirtualLoop
 
 
 def fresh() -> VirtualLoop:
