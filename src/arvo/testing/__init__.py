@@ -1,21 +1,29 @@
 """testing: how to prove it."""
 
+from arvo.testing.payloads import payloads
+from arvo.testing.replies import Answer, Behaviour, behaviours
 from arvo.testing.strategies import (
     addresses,
     domains,
     event_types,
     events,
     json_objects,
+    replies,
     subjects,
-    systems,
 )
+from arvo.testing.systems import systems
 
 __all__ = [
+    "Answer",
+    "Behaviour",
     "addresses",
+    "behaviours",
     "domains",
     "event_types",
     "events",
     "json_objects",
+    "payloads",
+    "replies",
     "subjects",
     "systems",
 ]
