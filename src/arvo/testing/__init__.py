@@ -12,15 +12,19 @@ from arvo.testing.strategies import (
     subjects,
 )
 from arvo.testing.systems import systems
+from arvo.testing.turn import Given, Taken, given
 
 __all__ = [
     "Answer",
     "Behaviour",
+    "Given",
+    "Taken",
     "addresses",
     "behaviours",
     "domains",
     "event_types",
     "events",
+    "given",
     "json_objects",
     "payloads",
     "replies",
