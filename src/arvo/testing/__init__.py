@@ -1,5 +1,7 @@
 """testing: how to prove it."""
 
+from arvo.testing.handlers import check_handler
+from arvo.testing.laws import Broken, LawBroken
 from arvo.testing.payloads import payloads
 from arvo.testing.replies import Answer, Behaviour, behaviours
 from arvo.testing.strategies import (
@@ -17,10 +19,13 @@ from arvo.testing.turn import Given, Taken, given
 __all__ = [
     "Answer",
     "Behaviour",
+    "Broken",
     "Given",
+    "LawBroken",
     "Taken",
     "addresses",
     "behaviours",
+    "check_handler",
     "domains",
     "event_types",
     "events",

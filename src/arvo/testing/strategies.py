@@ -100,24 +100,30 @@ def events(
             return accepted(contract, **known)
 
 
-@st.composite
 def accepted(
-    draw: st.DrawFn, /, contract: VersionedContract[Any], **known: SearchStrategy[Any]
-) -> Event[Any]:
+    contract: VersionedContract[Any], **known: SearchStrategy[Any]
+) -> SearchStrategy[Event[Any]]:
     """Draw events that one version of a contract accepts; the same draw has the same ids."""
     if isinstance(contract, VersionedWorkflow) and contract.accepted.type is None:
         # A parent is named by a real subject, or not at all.
         known = {**known, PARENT_SUBJECT: st.none()}
-    number = draw(st.integers(1, 99))
-    with stamping(lambda: Stamp(f"event-{number}", TIME)):
-        return contract.accepts(
-            draw(payloads(contract.accepted, **known)),
-            source=CLIENT,
-            id=f"event-{number}",
-            redirectto=draw(st.none() | st.just("com.testing.desk")),
-            accesscontrol=draw(st.none() | st.just("user:1")),
-            domain=draw(st.none() | st.just("ops")),
-        )
+    return st.builds(
+        _made,
+        st.just(contract),
+        payloads(contract.accepted, **known),
+        number=st.integers(1, 99),
+        redirectto=st.none() | st.just("com.testing.desk"),
+        accesscontrol=st.none() | st.just("user:1"),
+        domain=st.none() | st.just("ops"),
+    )
+
+
+def _made(
+    contract: VersionedContract[Any], payload: object, *, number: int, **envelope: Any
+) -> Event[Any]:
+    key = f"event-{number}"
+    with stamping(lambda: Stamp(key, TIME)):
+        return contract.accepts(payload, source=CLIENT, id=key, **envelope)
 
 
 def replies(

@@ -2,20 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
-from arvo.core.command import Command
+from arvo.core.command import Command, Violate
 from arvo.core.event import Event
 from arvo.core.issue import Issue, short
 from arvo.core.record import Record
 from arvo.core.subject import Subject
-from arvo.core.violation import (
-    ConfigViolation,
-    ContractViolation,
-    ExecutionViolation,
-    TransactionViolation,
-    Violation,
-)
+from arvo.core.violation import ConfigViolation, Violation
 from arvo.engine.admit import Admitted, admit_event, admit_subject, admit_turn
 from arvo.engine.advance import advance
 from arvo.engine.step import awaited_with
@@ -30,21 +25,21 @@ from arvo.handlers.resumable import Resumable
 
 Effects: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
-VIOLATIONS: Final = (
-    ContractViolation,
-    ConfigViolation,
-    ExecutionViolation,
-    TransactionViolation,
-)
-
 
 def wanted(
     handler: Handler, event: Event[Any], record: Record | None, *, now: datetime, effects: Effects
 ) -> tuple[Command, ...] | Violation:
     """Give the commands of one turn as the handler says them; exceptions carry their stack."""
+    return answered(partial(_replied, handler, event, record, now), effects)
+
+
+def answered(
+    turn: Callable[[list[Performed]], Replied], effects: Effects
+) -> tuple[Command, ...] | Violation:
+    """Take a turn to its end: its effects so far are told, until it asks for no more."""
     performed: list[Performed] = []
     while True:
-        replied = _replied(handler, event, record, now, performed)
+        replied = turn(performed)
         if not isinstance(replied, Perform):
             return replied
         substitute = effects.get(replied.function)
@@ -55,6 +50,11 @@ def wanted(
             performed.append(Performed(replied, value=substitute(*replied.args)))
         except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
             performed.append(Performed(replied, error=error))
+
+
+def is_own(found: tuple[Command, ...] | Violation) -> bool:
+    """Tell whether a turn violates by itself, and not only by what it wants."""
+    return not isinstance(found, tuple) or any(isinstance(each, Violate) for each in found)
 
 
 def _replied(
