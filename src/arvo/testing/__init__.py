@@ -15,6 +15,7 @@ from arvo.testing.strategies import (
 )
 from arvo.testing.systems import systems
 from arvo.testing.turn import Given, Taken, given
+from arvo.testing.workflows import check_workflow
 
 __all__ = [
     "Answer",
@@ -26,6 +27,7 @@ __all__ = [
     "addresses",
     "behaviours",
     "check_handler",
+    "check_workflow",
     "domains",
     "event_types",
     "events",

@@ -5,14 +5,21 @@ from textwrap import indent
 from typing import Any, Final, TypeVar, final
 
 from attrs import frozen
-from hypothesis import find, settings
+from hypothesis import Phase, find, settings
 from hypothesis.errors import Flaky, NoSuchExample, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
 T = TypeVar("T")
 
 # The same verdict each time, on any machine: a check that fails on some days is not believed.
-BUDGET: Final = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+BUDGET: Final = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    # Not `explain`: it runs as many examples again, to comment what the story tells.
+    phases=(Phase.generate, Phase.shrink),
+)
 # A longer story has not been shrunk, or does not end.
 STORY_LINES_MAX: Final = 12
 
