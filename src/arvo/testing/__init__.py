@@ -4,6 +4,7 @@ from arvo.testing.handlers import check_handler
 from arvo.testing.laws import Broken, LawBroken
 from arvo.testing.payloads import payloads
 from arvo.testing.replies import Answer, Behaviour, behaviours
+from arvo.testing.steps import Case, Repeat, Step, steps
 from arvo.testing.strategies import (
     addresses,
     domains,
@@ -21,8 +22,11 @@ __all__ = [
     "Answer",
     "Behaviour",
     "Broken",
+    "Case",
     "Given",
     "LawBroken",
+    "Repeat",
+    "Step",
     "Taken",
     "addresses",
     "behaviours",
@@ -35,6 +39,7 @@ __all__ = [
     "json_objects",
     "payloads",
     "replies",
+    "steps",
     "subjects",
     "systems",
 ]
