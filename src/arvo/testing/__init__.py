@@ -1,8 +1,10 @@
 """testing: how to prove it."""
 
+from arvo.testing.compatible import Break, Compatibility, compatible
 from arvo.testing.handlers import check_handler
 from arvo.testing.laws import Broken, LawBroken
 from arvo.testing.payloads import payloads
+from arvo.testing.published import check_published
 from arvo.testing.replies import Answer, Behaviour, behaviours
 from arvo.testing.steps import Case, Repeat, Step, steps
 from arvo.testing.strategies import (
@@ -21,8 +23,10 @@ from arvo.testing.workflows import check_workflow
 __all__ = [
     "Answer",
     "Behaviour",
+    "Break",
     "Broken",
     "Case",
+    "Compatibility",
     "Given",
     "LawBroken",
     "Repeat",
@@ -31,7 +35,9 @@ __all__ = [
     "addresses",
     "behaviours",
     "check_handler",
+    "check_published",
     "check_workflow",
+    "compatible",
     "domains",
     "event_types",
     "events",

@@ -87,11 +87,11 @@ class _Draw:
         if ref not in self.pointed:
             # Deferred, for a schema may point to itself.
             self.pointed[ref] = st.deferred(lambda: self.of(self._target(ref)))
-        beside = {key: value for key, value in schema.items() if key not in _NOTES}
+        beside = {key: value for key, value in schema.items() if key not in NOTES}
         if not beside:
             return self.pointed[ref]
-        merged = _merged(self._target(ref), {k: v for k, v in schema.items() if k != "$ref"})
-        return self.of(merged).filter(self._validator(schema).is_valid)
+        whole = merged(self._target(ref), {k: v for k, v in schema.items() if k != "$ref"})
+        return self.of(whole).filter(self._validator(schema).is_valid)
 
     def _drawn(self, schema: Schema) -> Values:
         if "const" in schema:
@@ -103,21 +103,21 @@ class _Draw:
                 rest = {key: value for key, value in schema.items() if key != word}
                 return st.one_of([self.of(self._with(rest, each)) for each in schema[word]])
         if "allOf" in schema:
-            merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
+            whole: Schema = {key: value for key, value in schema.items() if key != "allOf"}
             for each in schema["allOf"]:
-                merged = self._with(merged, each)
-            return self.of(merged)
-        return st.one_of([self._of_type(kind, schema) for kind in _kinds(schema)])
+                whole = self._with(whole, each)
+            return self.of(whole)
+        return st.one_of([self._of_type(kind, schema) for kind in kinds(schema)])
 
     def _with(self, schema: Schema, other: Any) -> Any:
         """Put two schemas that both hold into one, as far as drawing needs it."""
         if not isinstance(other, Mapping):
             return schema if other else False
-        bare = {key: value for key, value in schema.items() if key not in _NOTES}
+        bare = {key: value for key, value in schema.items() if key not in NOTES}
         if "$ref" in other and bare:
             target = self._target(other["$ref"])
-            other = _merged(target, {k: v for k, v in other.items() if k != "$ref"})
-        return _merged(bare, other)
+            other = merged(target, {k: v for k, v in other.items() if k != "$ref"})
+        return merged(bare, other)
 
     def _of_type(self, kind: str, schema: Schema) -> Values:
         match kind:
@@ -179,11 +179,7 @@ class _Draw:
             yield "", (self.of(keys), each)
 
     def _target(self, ref: str) -> Any:
-        found: Any = self.root
-        for step in unquote(ref.removeprefix("#")).split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            found = found[int(key)] if isinstance(found, list) else found[key]
-        return found
+        return pointed(self.root, ref)
 
     def _validator(self, schema: Schema) -> Any:
         beside = {
@@ -192,13 +188,22 @@ class _Draw:
         return validator({**schema, **beside})
 
 
+def pointed(root: Schema, ref: str) -> Any:
+    """Follow a reference inside the document *root*."""
+    found: Any = root
+    for step in unquote(ref.removeprefix("#")).split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        found = found[int(key)] if isinstance(found, list) else found[key]
+    return found
+
+
 # What says nothing of a value.
-_NOTES: Final = frozenset({"$ref", "title", "description", "default", "examples", "$comment"})
+NOTES: Final = frozenset({"$ref", "title", "description", "default", "examples", "$comment"})
 _LEAST: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
 _MOST: Final = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
 
 
-def _merged(one: Schema, other: Schema) -> Schema:
+def merged(one: Schema, other: Schema) -> Schema:
     """Say both schemas in one; where a keyword stands in both and cannot be, the second is kept."""
     both = {**one, **other}
     for word in one.keys() & other.keys():
@@ -213,7 +218,8 @@ def _merged(one: Schema, other: Schema) -> Schema:
     return both
 
 
-def _kinds(schema: Schema) -> tuple[str, ...]:
+def kinds(schema: Schema) -> tuple[str, ...]:
+    """Name the JSON types that *schema* speaks of."""
     said = schema.get("type")
     if isinstance(said, str):
         return (said,)
