@@ -127,7 +127,7 @@ def _turn(
     late = _late(handler, admitted.event, record, now)
     if late is not None:
         return late
-    awaited = _awaited(record, admitted.event)
+    awaited = awaited_with(record, admitted.event)
     moment = Moment(
         event=admitted.event,
         subject=subject,
@@ -228,7 +228,7 @@ def _unchanged(
     )
 
 
-def _awaited(record: Record | None, event: Event[Any]) -> Mapping[str, tuple[Event[Any], ...]]:
+def awaited_with(record: Record | None, event: Event[Any]) -> Mapping[str, tuple[Event[Any], ...]]:
     """File the event under the request that it answers (F165)."""
     if record is None:
         return EMPTY

@@ -1,26 +1,26 @@
-"""Strategies: Hypothesis strategies for everything that travels, and for whole systems."""
+"""Strategies: Hypothesis strategies for everything that travels."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar, overload
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from arvo.core.contract import Contract
 from arvo.core.envelope import RESERVED
 from arvo.core.event import Event
+from arvo.core.stamp import Stamp, stamping
 from arvo.core.subject import Subject
 from arvo.core.uri import encode_uri
-from arvo.testing.systems import systems
+from arvo.core.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
+from arvo.testing.payloads import payloads
+from arvo.testing.replies import answers, reply_to
 
-__all__ = [
-    "addresses",
-    "domains",
-    "event_types",
-    "events",
-    "json_objects",
-    "subjects",
-    "systems",
-]
+A = TypeVar("A")
+
+# Who asks in generated events, and when.
+CLIENT: Final = "com.testing.client"
+TIME: Final = "2026-01-02T03:04:05.000+00:00"
 
 _SEGMENT: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
 # Half of a surrogate pair is no Unicode text and does not travel.
@@ -77,9 +77,73 @@ def subjects(draw: st.DrawFn) -> Subject:
     )
 
 
+@overload
+def events() -> SearchStrategy[Event[Any]]: ...
+@overload
+def events(
+    contract: Contract[A] | VersionedContract[A], **known: SearchStrategy[Any]
+) -> SearchStrategy[Event[A]]: ...
+def events(
+    contract: Contract[Any] | VersionedContract[Any] | None = None, **known: SearchStrategy[Any]
+) -> SearchStrategy[Event[Any]]:
+    """Draw events that a contract accepts; without one, any event that may travel.
+
+    Of a `Contract`, those of all its versions. *known* gives strategies for single fields of the
+    payload, as in `payloads`.
+    """
+    match contract:
+        case None:
+            return _any_events()
+        case Contract():
+            return st.one_of([accepted(each, **known) for each in contract.versions.values()])
+        case VersionedContract():
+            return accepted(contract, **known)
+
+
+def accepted(
+    contract: VersionedContract[Any], **known: SearchStrategy[Any]
+) -> SearchStrategy[Event[Any]]:
+    """Draw events that one version of a contract accepts; the same draw has the same ids."""
+    if isinstance(contract, VersionedWorkflow) and contract.accepted.type is None:
+        # A parent is named by a real subject, or not at all.
+        known = {**known, PARENT_SUBJECT: st.none()}
+    drawn = payloads(contract.accepted, **known)
+    return st.builds(
+        _made, st.just(contract), drawn, st.integers(1, 99), st.sampled_from(_ENVELOPES)
+    )
+
+
+# One choice among few, for each choice more makes shrinking slower.
+_ENVELOPES: Final[tuple[Mapping[str, str], ...]] = (
+    {},
+    {"redirectto": "com.testing.desk"},
+    {"accesscontrol": "user:1"},
+    {"domain": "ops"},
+    {"redirectto": "com.testing.desk", "accesscontrol": "user:1", "domain": "ops"},
+)
+
+
+def _made(
+    contract: VersionedContract[Any], payload: object, number: int, envelope: Any
+) -> Event[Any]:
+    key = f"event-{number}"
+    with stamping(lambda: Stamp(key, TIME)):
+        return contract.accepts(payload, source=CLIENT, id=key, **envelope)
+
+
+def replies(
+    contract: VersionedContract[Any], request: Event[Any] | None = None
+) -> SearchStrategy[Event[Any]]:
+    """Draw events that a service may answer with, its system errors included.
+
+    They answer *request*, or, without one, any request that the contract accepts.
+    """
+    requests = accepted(contract) if request is None else st.just(request)
+    return st.builds(reply_to, requests, st.just(contract), answers(contract))
+
+
 @st.composite
-def events(draw: st.DrawFn) -> Event[Any]:
-    """Any event that may travel, with any data, attributes and extensions."""
+def _any_events(draw: st.DrawFn) -> Event[Any]:
     text = _TEXT.filter(bool)
     return Event(
         id=draw(text),

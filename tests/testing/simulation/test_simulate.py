@@ -28,6 +28,8 @@ from arvo import (
 )
 from arvo.testing import (
     KINDS,
+    Answer,
+    Behaviour,
     ClockJump,
     Crash,
     Delay,
@@ -52,9 +54,11 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     ShipmentBooked,
+    charge,
     charging,
     paying,
     placing,
+    ship,
     shipping,
     shop,
     workflow,
@@ -327,6 +331,17 @@ def test_services_that_are_not_there_are_played() -> None:
     [record] = simulation.world.records.values()
     assert record.status == "failed"
     assert simulation.world.payloads(ShipmentBooked) == []
+
+
+def test_services_are_played_by_behaviours_too() -> None:
+    """Those that `behaviours` draws: whatever a contract permits."""
+    alone = System([each for each in shop.handlers if isinstance(each, Resumable)])
+    declines = Behaviour(charge["1.0.0"], (Answer("evt.payment.declined", CardDeclined("no")),))
+    books = Behaviour(ship["1.0.0"], (Answer("evt.shipping.booked", ShipmentBooked("t")),))
+
+    simulation = simulate(alone, [placing()], behaviours=[declines, books], faults=[])
+
+    assert simulation.world.payloads(CardDeclined) == [CardDeclined("no")]
 
 
 def test_a_handler_that_counts_is_found() -> None:

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from arvo.interpreters.ports import Backend, Committed, Conflict, Seen
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -25,7 +25,7 @@ RIVALS = 4
 TURNS_EACH = 3
 
 
-class Commits(Kit):
+class Commits(BackendKit):
     """What `load`, `commit` and `amend` owe."""
 
     @conforms

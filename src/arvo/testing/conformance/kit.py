@@ -77,6 +77,20 @@ class Kit:
         await asyncio.gather(task, return_exceptions=True)
 
 
+class BackendKit(Kit):
+    """What the conformance classes of backends share.
+
+    *queue_max*: how many events may be under way before `send` waits; open your backend with it.
+    *counts*: whether the backend knows how many are, and holds senders back; a pair does only if
+    its broker counts. *lists*: whether it can list workflows and tell their history; not every
+    store can.
+    """
+
+    queue_max: int = 300
+    counts: bool = True
+    lists: bool = True
+
+
 class Recorded:
     """Passes every call on, and keeps what was called and what came back."""
 

@@ -5,11 +5,11 @@ from attrs import evolve
 from arvo.core.issue import Issue
 from arvo.core.violation import ContractViolation
 from arvo.interpreters.ports import Backend
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import SERVICE, event, letter, to_service
 
 
-class Letters(Kit):
+class Letters(BackendKit):
     """What `bury`, `dead_letters` and `unbury` owe."""
 
     @conforms

@@ -1,7 +1,7 @@
 """Operators: workflows can be found, looked at, and set going again."""
 
 from arvo.interpreters.ports import Backend, Committed, Conflict
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     WORKFLOW,
     alarm,
@@ -13,13 +13,8 @@ from arvo.testing.conformance.samples import (
 )
 
 
-class Operators(Kit):
-    """What `workflows`, `kept`, `history` and the rest of `amend` owe.
-
-    *lists*: whether the backend can list workflows and tell their history; not every store can.
-    """
-
-    lists: bool = True
+class Operators(BackendKit):
+    """What `workflows`, `kept`, `history` and the rest of `amend` owe."""
 
     @conforms
     async def test_workflows_are_listed_by_what_they_are(self, backend: Backend) -> None:

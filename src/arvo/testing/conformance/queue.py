@@ -3,7 +3,7 @@
 import asyncio
 
 from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Committed
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -17,18 +17,10 @@ from arvo.testing.conformance.samples import (
 
 EVENTS = 200
 TAKERS = 8
-QUEUE_MAX = 300
 
 
-class Queue(Kit):
-    """What `send`, `receive`, `done`, `again`, `depth` and `rest` owe.
-
-    *queue_max*: how many events may be under way before `send` waits; open your backend with it.
-    *counts*: whether the backend knows how many are; a pair does only if its broker does.
-    """
-
-    counts: bool = True
-    queue_max: int = QUEUE_MAX
+class Queue(BackendKit):
+    """What `send`, `receive`, `done`, `again`, `depth` and `rest` owe."""
 
     @conforms
     async def test_events_of_a_key_come_one_at_a_time_in_order(self, backend: Backend) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 
 from arvo.interpreters.ports import Backend, Committed, Fenced, Seen
-from arvo.testing.conformance.kit import Kit, conforms
-from arvo.testing.conformance.queue import QUEUE_MAX
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -19,11 +18,8 @@ from arvo.testing.conformance.samples import (
 )
 
 
-class Restarts(Kit):
+class Restarts(BackendKit):
     """What a backend whose store *survives* owes; others owe none of it."""
-
-    queue_max: int = QUEUE_MAX
-    counts: bool = True
 
     async def taken_for_dead(self, backend: Backend) -> None:
         """Let others have what *backend* has in hand, as when its lease runs out.

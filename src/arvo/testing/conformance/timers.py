@@ -5,20 +5,21 @@ from datetime import UTC, datetime
 from arvo.core.commit import Commit
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Backend, Committed
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import WORKFLOW, alarm, subject, to_workflow, turn
 
 # Long enough that a backend which ignores it is found, short enough to wait for.
 DUE_SECONDS = 0.3
 
 
-class Timers(Kit):
+class Timers(BackendKit):
     """What the alarms of a commit owe."""
 
     @conforms
     async def test_a_timer_comes_when_it_is_due_and_once(self, backend: Backend) -> None:
         """I7: not early; to the workflow that set it."""
         due = await self._set(backend)
+        assert (await backend.depth()).timers == (1 if self.counts else 0)
 
         delivery = await self.soon(backend.receive(WORKFLOW), "the timer")
 
@@ -27,6 +28,7 @@ class Timers(Kit):
         assert delivery.post.to == Inside(WORKFLOW, subject())
         assert await backend.commit(delivery, turn(delivery, 2), [], []) == Committed()
         await self.never(backend.receive(WORKFLOW), "the timer a second time")
+        assert (await backend.depth()).timers == 0
 
     @conforms
     async def test_timers_come_in_the_order_that_they_are_due(self, backend: Backend) -> None:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from arvo.interpreters.ports import Backend, Committed
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -38,7 +38,7 @@ ODD: Final[dict[str, Any]] = {
 }
 
 
-class Values(Kit):
+class Values(BackendKit):
     """What every operation owes to whatever it is given."""
 
     @conforms

@@ -9,8 +9,8 @@ from attrs import define, evolve, field
 
 from arvo.core.event import Event
 from arvo.engine.system import System
-from arvo.handlers.event_handler import EventHandler
 from arvo.interpreters.worker import Worker
+from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import KINDS, Fault
 from arvo.testing.simulation.net import Effects
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
@@ -30,7 +30,7 @@ def simulate(
     events: Iterable[Event[Any]],
     *,
     checks: Sequence[Check] = (),
-    behaviours: Iterable[EventHandler[Any]] = (),
+    behaviours: Iterable[Actor] = (),
     effects: Effects | None = None,
     people: People | None = None,
     faults: Sequence[Fault] | None = None,
@@ -48,8 +48,9 @@ def simulate(
 
     The workers run the code that a `Runtime` runs. *events* come from outside, each as long after
     the first as its `time` says. What a handler asks for by `call` is looked up in *effects*,
-    services that the system lacks are played by the handlers in *behaviours*, and events that leave
-    by a domain are answered by *people*: functions, by domain, that return the events to send back.
+    services that the system lacks are played by *behaviours* (handlers, or each a `Behaviour` of a
+    service), and events that leave by a domain are answered by *people*: functions, by domain, that
+    return the events to send back.
 
     *faults* hit the run; where they are None, each run draws some of *kinds* from its seed. *runs*
     are made with the seeds *seed*, *seed* + 1 and so on, by default 200, or one where *faults* are
@@ -63,7 +64,7 @@ def simulate(
     to its shortest, drawn, with the line that gives it again. Else gives the last run.
     """
     setup = Setup(
-        system=System([*system.handlers, *behaviours], stacks=system.stacks),
+        system=with_actors(system, behaviours),
         checks=tuple(checks),
         effects=effects or {},
         people=people or {},

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from arvo.core.event import Event
 from arvo.engine.system import System
-from arvo.handlers.event_handler import EventHandler
+from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import ClockJump, Partition
 from arvo.testing.simulation.net import Effects
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
@@ -99,7 +99,7 @@ def state_machine(
     events: Sequence[Event[Any]],
     *,
     checks: Sequence[Check] = (),
-    behaviours: Iterable[EventHandler[Any]] = (),
+    behaviours: Iterable[Actor] = (),
     effects: Effects | None = None,
     people: People | None = None,
     workers: int = 3,
@@ -115,7 +115,7 @@ def state_machine(
     `TestCase`, or `run_state_machine_as_test`.
     """
     setup = Setup(
-        system=System([*system.handlers, *behaviours], stacks=system.stacks),
+        system=with_actors(system, behaviours),
         checks=tuple(checks),
         effects=effects or {},
         people=people or {},
