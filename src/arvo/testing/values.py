@@ -4,7 +4,6 @@ Not hypothesis-jsonschema: it reads drafts up to 7, and contracts are written in
 """
 
 from collections.abc import Iterator, Mapping
-from math import ceil, floor
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -14,14 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.validator import validator
+from arvo.testing.numbers import INTEGER_MAX, INTEGER_MIN, floats, integers
 from arvo.testing.texts import CHARACTERS, texts
 
 Schema: TypeAlias = Mapping[str, Any]
 Values: TypeAlias = SearchStrategy[Any]
 
-# What an event may carry as a whole number (see `core.plain`).
-INTEGER_MIN: Final = -(2**63)
-INTEGER_MAX: Final = 2**64 - 1
 # Beyond what the schema demands: longer lists say no more, and shrink slower.
 ITEMS_MAX: Final = 4
 
@@ -126,9 +123,9 @@ class _Draw:
             case "boolean":
                 return st.booleans()
             case "integer":
-                return _integers(schema)
+                return integers(schema)
             case "number":
-                return _integers(schema) | _floats(schema)
+                return integers(schema) | floats(schema)
             case "string":
                 return texts(schema)
             case "array":
@@ -258,56 +255,3 @@ def kinds(schema: Schema) -> tuple[str, ...]:
     found = tuple(kind for kind, words in _TYPES.items() if schema.keys() & words)
     # A bound speaks of its own type only, so any other fits; those are what nobody means.
     return found or ("null", "boolean", "number", "string", "array", "object")
-
-
-def _bounds(schema: Schema) -> tuple[Any, Any]:
-    low = max((schema[w] for w in ("minimum", "exclusiveMinimum") if w in schema), default=None)
-    high = min((schema[w] for w in ("maximum", "exclusiveMaximum") if w in schema), default=None)
-    return low, high
-
-
-def _integers(schema: Schema) -> Values:
-    low, high = _bounds(schema)
-    least = INTEGER_MIN if low is None else max(INTEGER_MIN, ceil(low))
-    most = INTEGER_MAX if high is None else min(INTEGER_MAX, floor(high))
-    if least == schema.get("exclusiveMinimum"):
-        least += 1
-    if most == schema.get("exclusiveMaximum"):
-        most -= 1
-    step = schema.get("multipleOf", 1)
-    if least > most:
-        return st.nothing()
-    if step != int(step):
-        return st.integers(least, most)
-    first, last = ceil(least / int(step)), floor(most / int(step))
-    if int(step) == 1:
-        first, last = least, most
-    if first > last:
-        return st.nothing()
-    return st.integers(first, last).map(lambda number: number * int(step))
-
-
-def _floats(schema: Schema) -> Values:
-    low, high = _bounds(schema)
-    step = schema.get("multipleOf")
-    if step is not None:
-        first = -(2**31) if low is None else ceil(low / step)
-        last = 2**31 if high is None else floor(high / step)
-        if first > last:
-            return st.nothing()
-        return st.integers(first, last).map(lambda number: number * float(step))
-    least = None if low is None else float(low)
-    most = None if high is None else float(high)
-    above = least is not None and least == schema.get("exclusiveMinimum")
-    under = most is not None and most == schema.get("exclusiveMaximum")
-    empty = least is not None and most is not None and least >= most
-    if empty and (least != most or above or under):
-        return st.nothing()
-    return st.floats(
-        min_value=least,
-        max_value=most,
-        exclude_min=above,
-        exclude_max=under,
-        allow_nan=False,
-        allow_infinity=False,
-    )
