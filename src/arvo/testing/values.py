@@ -4,7 +4,6 @@ Not hypothesis-jsonschema: it reads drafts up to 7, and contracts are written in
 """
 
 from collections.abc import Iterator, Mapping
-from math import ceil, floor
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -14,14 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.validator import validator
+from arvo.testing.numbers import INTEGER_MAX, INTEGER_MIN, floats, integers
 from arvo.testing.texts import CHARACTERS, texts
 
 Schema: TypeAlias = Mapping[str, Any]
 Values: TypeAlias = SearchStrategy[Any]
 
-# What an event may carry as a whole number (see `core.plain`).
-INTEGER_MIN: Final = -(2**63)
-INTEGER_MAX: Final = 2**64 - 1
 # Beyond what the schema demands: longer lists say no more, and shrink slower.
 ITEMS_MAX: Final = 4
 
@@ -73,7 +70,7 @@ class _Draw:
     def of(self, schema: Any) -> Values:
         if schema is True or schema == {}:
             return ANYTHING
-        if schema is False:
+        if schema is False or schema.get("type") == []:
             return st.nothing()
         if "$ref" in schema:
             return self._pointed(schema)
@@ -126,9 +123,9 @@ class _Draw:
             case "boolean":
                 return st.booleans()
             case "integer":
-                return _integers(schema)
+                return integers(schema)
             case "number":
-                return _integers(schema) | _floats(schema)
+                return integers(schema) | floats(schema)
             case "string":
                 return texts(schema)
             case "array":
@@ -140,13 +137,17 @@ class _Draw:
         first = [self.of(each) for each in schema.get("prefixItems", ())]
         items = self.of(schema.get("items", True))
         least, most = schema.get("minItems", 0), schema.get("maxItems")
+        if not first and _is_empty(schema.get("items", True), items):
+            return st.nothing() if least else st.just([])
         if not first:
             most = least + ITEMS_MAX if most is None else min(most, least + ITEMS_MAX)
-            # By its text, for 1 and True are one to Python.
-            unique = orjson.dumps if schema.get("uniqueItems") else None
-            return st.lists(items, min_size=least, max_size=most, unique_by=unique)
+            drawn = st.lists(items, min_size=least, max_size=most)
+            if not schema.get("uniqueItems"):
+                return drawn
+            # Not unique=True, which refuses where there are fewer values than items.
+            return drawn.map(_distinct).filter(lambda found: len(found) >= least)
         head = st.tuples(*first).map(list)
-        if items.is_empty or (most is not None and most <= len(first)):
+        if _is_empty(schema.get("items", True), items) or (most is not None and most <= len(first)):
             return head
         tail = st.lists(items, min_size=max(0, least - len(first)), max_size=ITEMS_MAX)
         return st.builds(list.__add__, head, tail)
@@ -155,25 +156,30 @@ class _Draw:
         properties = schema.get("properties", {})
         demanded = tuple(schema.get("required", ()))
         needed = {name: self.of(properties.get(name, True)) for name in demanded}
-        may = {name: self.of(each) for name, each in properties.items() if name not in needed}
+        may = {
+            name: drawn
+            for name, each in properties.items()
+            if name not in needed and not _is_empty(each, drawn := self.of(each))
+        }
         named = st.fixed_dictionaries(needed, optional=may)
-        others = dict(self._others(schema))
+        others = [
+            st.tuples(keys, drawn)
+            for keys, each in dict(self._others(schema)).values()
+            if not _is_empty(each, drawn := self.of(each))
+        ]
         if not others:
             return named
-        extra = st.one_of([self._extra(keys, each) for keys, each in others.values()])
+        extra = st.one_of(others)
         least = max(0, schema.get("minProperties", 0) - len(needed))
         more = st.lists(extra, min_size=least, max_size=least + ITEMS_MAX)
         return st.builds(lambda known, found: {**dict(found), **known}, named, more)
-
-    def _extra(self, keys: SearchStrategy[str], each: Any) -> Values:
-        return st.tuples(keys, self.of(each))
 
     def _others(self, schema: Schema) -> Iterator[tuple[str, tuple[SearchStrategy[str], Any]]]:
         """Give what stands beside the named properties: their keys, and the schema of each."""
         for pattern, each in schema.get("patternProperties", {}).items():
             yield pattern, (texts({"pattern": pattern}), each)
         # Where properties are named, others are unknown and dropped, unless they are spoken of.
-        each = schema.get("additionalProperties", not schema.get("properties"))
+        each = schema.get("additionalProperties", "properties" not in schema)
         if each is not False and "patternProperties" not in schema:
             keys = {"type": "string", **schema.get("propertyNames", {})}
             yield "", (self.of(keys), each)
@@ -186,6 +192,16 @@ class _Draw:
             key: self.root[key] for key in ("$defs", "definitions", "$schema") if key in self.root
         }
         return validator({**schema, **beside})
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    # By its text, for 1 and True are one to Python.
+    return list({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items}.values())
+
+
+def _is_empty(schema: Any, drawn: Values) -> bool:
+    """Tell whether nothing can be drawn; what points elsewhere is not looked into, or for ever."""
+    return drawn.is_empty if "$ref" not in str(schema) else False
 
 
 def pointed(root: Schema, ref: str) -> Any:
@@ -213,9 +229,20 @@ def merged(one: Schema, other: Schema) -> Schema:
             both[word] = max(one[word], other[word])
         elif word == "properties":
             both[word] = {**one[word], **other[word]}
+        elif word == "type":
+            both[word] = _shared(kinds(one), kinds(other))
         elif word == "required":
             both[word] = list(dict.fromkeys([*one[word], *other[word]]))
     return both
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> list[str]:
+    # A whole number is a number: where one side says the one and the other the other, both do.
+    return [
+        kind
+        for kind in dict.fromkeys((*one, *other))
+        if all(kind in side or (kind == "integer" and "number" in side) for side in (one, other))
+    ]
 
 
 def kinds(schema: Schema) -> tuple[str, ...]:
@@ -223,52 +250,8 @@ def kinds(schema: Schema) -> tuple[str, ...]:
     said = schema.get("type")
     if isinstance(said, str):
         return (said,)
-    if said:
+    if said is not None:
         return tuple(said)
     found = tuple(kind for kind, words in _TYPES.items() if schema.keys() & words)
     # A bound speaks of its own type only, so any other fits; those are what nobody means.
     return found or ("null", "boolean", "number", "string", "array", "object")
-
-
-def _bounds(schema: Schema) -> tuple[Any, Any]:
-    low = max((schema[w] for w in ("minimum", "exclusiveMinimum") if w in schema), default=None)
-    high = min((schema[w] for w in ("maximum", "exclusiveMaximum") if w in schema), default=None)
-    return low, high
-
-
-def _integers(schema: Schema) -> Values:
-    low, high = _bounds(schema)
-    least = INTEGER_MIN if low is None else max(INTEGER_MIN, ceil(low))
-    most = INTEGER_MAX if high is None else min(INTEGER_MAX, floor(high))
-    if least == schema.get("exclusiveMinimum"):
-        least += 1
-    if most == schema.get("exclusiveMaximum"):
-        most -= 1
-    step = schema.get("multipleOf", 1)
-    if step != int(step):
-        return st.integers(least, most) if least <= most else st.nothing()
-    first, last = ceil(least / int(step)), floor(most / int(step))
-    if int(step) == 1:
-        first, last = least, most
-    if first > last:
-        return st.nothing()
-    return st.integers(first, last).map(lambda number: number * int(step))
-
-
-def _floats(schema: Schema) -> Values:
-    low, high = _bounds(schema)
-    step = schema.get("multipleOf")
-    if step is not None:
-        first = -(2**31) if low is None else ceil(low / step)
-        last = 2**31 if high is None else floor(high / step)
-        return st.integers(first, last).map(lambda number: number * float(step))
-    least = None if low is None else float(low)
-    most = None if high is None else float(high)
-    return st.floats(
-        min_value=least,
-        max_value=most,
-        exclude_min=least is not None and least == schema.get("exclusiveMinimum"),
-        exclude_max=most is not None and most == schema.get("exclusiveMaximum"),
-        allow_nan=False,
-        allow_infinity=False,
-    )

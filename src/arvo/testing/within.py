@@ -49,24 +49,28 @@ class _Walk:
 
     def walk(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
         """Compare two schemas for the value at *path*."""
+        if one == other and _defs(self.one) == _defs(self.other):
+            return
         refs = (_ref(one), _ref(other))
         if all(refs):
             if refs in self.seen:
                 return
             self.seen.add(refs)
-        one, other = _flat(one, self.one), _flat(other, self.other)
+        parts = self._parts(other)
+        if len(parts) > 1:
+            # Not put into one: where a keyword stands in two of them, both must hold.
+            for part in parts:
+                yield from self.walk(one, part, path)
+            return
+        whole, one, other = one, _flat(one, self.one), parts[0]
         if other is True or one is False or _bare(one) == _bare(other) == {}:
             return
         if other is False:
             yield Gap(path, "a value", "nothing")
             return
         one = {} if one is True else one
-        values = _values(one)
-        if values is not None:
-            takes = validator({**other, **_defs(self.other)}).is_valid
-            for value in values:
-                if not takes(value):
-                    yield Gap(path, repr(value), _said(other))
+        if _values(one) is not None:
+            yield from self._values(whole, one, other, path)
             return
         branches = _branches(one)
         if branches:
@@ -74,6 +78,28 @@ class _Walk:
                 yield from self.walk(branch, other, path)
             return
         yield from self._into(one, other, path)
+
+    def _values(self, whole: Schema, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
+        allows = validator({**whole, **_defs(self.one)}).is_valid
+        takes = validator({**other, **_defs(self.other)}).is_valid
+        for value in _values(one) or ():
+            if allows(value) and not takes(value):
+                yield Gap(path, repr(value), _said(other))
+
+    def _parts(self, schema: Schema) -> list[Schema]:
+        """List what must hold together for *schema* to hold."""
+        if not isinstance(schema, Mapping):
+            return [schema]
+        if "$ref" in schema:
+            rest = {key: value for key, value in schema.items() if key not in NOTES}
+            target = self._parts(pointed(self.other, schema["$ref"]))
+            return [*target, *(self._parts(rest) if rest else ())]
+        parts = [part for each in schema.get("allOf", ()) for part in self._parts(each)]
+        rest = {key: value for key, value in schema.items() if key != "allOf"}
+        words = [word for word in ("anyOf", "oneOf") if word in rest]
+        if rest.keys() - {*words, *NOTES, "$defs"}:
+            parts += [{word: rest.pop(word)} for word in words]
+        return [*parts, rest] if not parts or rest.keys() - NOTES else parts
 
     def _into(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
         branches = _branches(other)
@@ -101,10 +127,9 @@ class _Walk:
 
     def _objects(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
         ours, theirs = one.get("properties", {}), other.get("properties", {})
-        more, others = (
-            one.get("additionalProperties", True),
-            other.get("additionalProperties", True),
-        )
+        # Where properties are named and nothing is said of others, nobody means to send others.
+        more = one.get("additionalProperties", None if "properties" in one else True)
+        others = other.get("additionalProperties", True)
         for name in other.get("required", ()):
             filled = isinstance(theirs.get(name), Mapping) and "default" in theirs[name]
             if name not in one.get("required", ()) and not filled:
@@ -114,7 +139,7 @@ class _Walk:
                 yield from self.walk(schema, theirs[name], below(path, name))
             elif others is not True:
                 yield from self.walk(schema, others, below(path, name))
-        if isinstance(more, Mapping):
+        if more is True or isinstance(more, Mapping):
             for name, schema in theirs.items():
                 if name not in ours:
                     yield from self.walk(more, schema, below(path, name))
@@ -153,7 +178,7 @@ def _flat(schema: Schema, root: Schema) -> Schema:
         if part is False:
             return False
         flat = {**merged(flat, part)} if isinstance(part, Mapping) else flat
-    return flat
+    return False if flat.get("type") == [] else flat
 
 
 def _bare(schema: Schema) -> Any:
