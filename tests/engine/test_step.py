@@ -266,7 +266,11 @@ def test_a_timer_that_comes_before_its_time_is_to_come_again() -> None:
 
 def test_a_timer_remembers_whose_right_and_trace_it_carries_on() -> None:
     """What it leads to belongs to the event that set it."""
-    said = {"accesscontrol": "user:1", "traceparent": "00-a-b-01", "tracestate": "x=1"}
+    said: dict[str, Any] = {
+        "accesscontrol": "user:1",
+        "traceparent": "00-a-b-01",
+        "tracestate": "x=1",
+    }
     system = System([workflow(lambda turn: Schedule("t", after=5))])
 
     (alarm,) = committed(system, placing(**said)).alarms
