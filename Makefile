@@ -41,7 +41,7 @@ mutate: setup
 	HYPOTHESIS_PROFILE=brief PYTEST_ADDOPTS="--deselect=tests/interpreters" $(BIN)/mutmut run "arvo.engine.*"
 	$(BIN)/python -m tests.mutants src/arvo/engine
 	rm -rf mutants
-	PYTEST_ADDOPTS="--deselect=tests/engine --deselect=tests/handlers --deselect=property_tests \
+	PYTEST_ADDOPTS="--deselect=tests/engine --deselect=tests/handlers --deselect=property_tests --deselect=tests/parity \
 	--deselect=$(SLOW)events_of_one_key_are_one_workers_at_a_time \
 	--deselect=$(SLOW)a_handler_that_blocks_keeps_its_lease" $(BIN)/mutmut run "arvo.interpreters.*"
 	-$(BIN)/python -m tests.mutants src/arvo/interpreters
