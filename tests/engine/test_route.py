@@ -39,3 +39,12 @@ def test_an_event_goes_in_out_home_or_nowhere(
         destination = Nowhere(f"nobody is at {event.to!r}; there are {', '.join(shop.addresses)}")
 
     assert route(shop, event, cause) == destination
+
+
+def test_an_answer_goes_home_to_whom_its_request_redirects_to() -> None:
+    """Whoever is named there has asked for it, though the request is another's."""
+    asked = attrs.evolve(ASKED.event, redirectto="com.third.party")
+    answer = attrs.evolve(ANSWER, to="com.third.party")
+
+    assert route(shop, answer, asked) == Home("com.third.party")
+    assert route(shop, answer, charging()) != Home("com.third.party")

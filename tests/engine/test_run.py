@@ -1,12 +1,14 @@
 """Run: a whole system as one function."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from arvo import Effects, Emit, Event, Fail, Record, System, call, run
+from arvo import Effects, Emit, Event, Fail, Record, Schedule, System, Turn, call, run
+from arvo.engine.trace import Refused, Stepped
 from tests.shop import (
+    NOW,
     WEB,
     CardCharged,
     ChargeCard,
@@ -137,3 +139,68 @@ def test_a_business_failure_is_an_ordinary_event() -> None:
     assert (trace.answer.type, trace.answer.to) == ("sys.arvo.orc.order.fulfil.error", WEB)
     assert trace.answer.data.message == "payment declined: limit"
     assert ShipmentBooked not in {type(event.data) for event in trace.events}
+
+
+def test_what_happened_is_told_step_by_step() -> None:
+    """Each event, what was remembered before it, and what came of it."""
+    trace = run(shop, placing())
+
+    steps = [each for each in trace.happened if isinstance(each, Stepped)]
+    assert [each.event for each in steps] == list(trace.events[:-1])
+    turns = [each for each in steps if each.commit.record is not None]
+    before = [None, *(each.commit.record for each in turns[:-1])]
+    assert [each.before for each in turns] == before
+
+
+def test_a_refused_event_is_told_with_its_violation() -> None:
+    """Whoever reads the trace finds what to deliver again."""
+    wrong = System([paying(lambda _: Emit(CardCharged("r"), type="evt.no.no"))])
+
+    trace = run(wrong, charging())
+
+    assert trace.happened == (Refused(charging(), trace.violations[0]),)
+
+
+def test_what_waits_beyond_the_end_of_time_is_not_pending() -> None:
+    """A run up to a time ends at rest where all that was due by then is done."""
+    times = System([workflow(lambda _: [Schedule("soon", after=5), Schedule("late", after=50)])])
+    soon, late = run(times, placing(), now=NOW, steps_max=1).pending
+
+    def pending(seconds: float) -> Any:
+        until = NOW + timedelta(seconds=seconds)
+        return run(times, placing(), now=NOW, steps_max=1, until=until).pending
+
+    assert [pending(seconds) for seconds in (4, 5, 49, 50)] == [
+        *((), (soon,), (soon,), (soon, late)),
+    ]
+
+
+def test_timers_of_one_time_fire_in_the_order_in_which_they_were_set() -> None:
+    """The same run twice is the same trace."""
+    fired: list[str] = []
+
+    def function(turn: Turn[Any]) -> Any:
+        if turn.record is None:
+            return [Schedule(name, after=5) for name in "bac"]
+        fired.append(turn.event.data.name)
+        return None
+
+    run(System([workflow(function)]), placing())
+
+    assert fired == ["b", "a", "c"]
+
+
+def test_the_timer_of_a_workflow_that_failed_does_not_fire() -> None:
+    """Its record still holds it, as its last good turn left it (I9)."""
+
+    def function(turn: Turn[Any]) -> Any:
+        if turn.record is None:
+            return [Emit(ChargeCard("o", 1.0)), Schedule("t", after=5)]
+        return Fail("no")
+
+    system = System([workflow(function), paying(lambda _: Emit(CardCharged("r")))])
+
+    trace = run(system, placing())
+
+    assert [commit.outcome for commit in trace.commits] == ["handled", "handled", "failed"]
+    assert trace.at_rest

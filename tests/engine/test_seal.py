@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from returns.result import Failure
 
 from arvo import (
     Cancel,
@@ -13,6 +14,7 @@ from arvo import (
     ExecutionViolation,
     Fail,
     HandlerDomains,
+    Issue,
     Log,
     OrchestratorContract,
     Persist,
@@ -20,17 +22,22 @@ from arvo import (
     Schedule,
     Subject,
     System,
+    Turn,
     Undo,
+    Violate,
     Workflow,
     WorkflowDomains,
+    step,
 )
 from tests.shop import (
+    NOW,
     SERVICES,
     WEB,
     CardCharged,
     ChargeCard,
     OrderFulfilled,
     PlaceOrder,
+    answering,
     charge,
     charging,
     committed,
@@ -71,6 +78,65 @@ def test_nothing_is_sent_of_half_the_work() -> None:
 
     assert [event.type for event in commit.events] == ["sys.com.payment.charge.error"]
     assert commit.logs == (Log("info", "half"),)
+
+
+def test_a_commit_says_whether_its_handler_failed() -> None:
+    """Metrics count by it."""
+    well = committed(System([paying(lambda _: Emit(CardCharged("r")))]), charging())
+    failed = committed(System([paying(lambda _: Fail("no"))]), charging())
+
+    assert (well.outcome, failed.outcome) == ("handled", "failed")
+
+
+def test_a_handler_refuses_an_event_by_a_violation_of_its_own() -> None:
+    """Whatever else it wanted is not sent."""
+    broken = ExecutionViolation("not now", Issue("data", "something else", "this"))
+    commands = [Emit(CardCharged("r")), Violate(broken)]
+
+    assert refused(System([paying(lambda _: commands)]), charging()) == broken
+
+
+def test_only_so_many_replies_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record stays small; the last request that fits is still sent."""
+    monkeypatch.setattr("arvo.engine.seal.AWAITED_MAX", 2)
+    asks = [Emit(ChargeCard("o1", amount)) for amount in range(3)]
+
+    assert len(committed(System([workflow(lambda _: asks[:2])]), placing()).events) == 2
+    violation = refused(System([workflow(lambda _: asks)]), placing())
+    assert isinstance(violation, ExecutionViolation)
+    assert "awaited: expected at most 2 requests, got 3" in str(violation)
+
+
+def test_only_so_much_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above: a record stays small."""
+    monkeypatch.setattr("arvo.engine.wanted.UNDOS_MAX", 2)
+    undos = [Undo(Emit(ChargeCard("o1", amount))) for amount in range(3)]
+
+    assert committed(System([workflow(lambda _: undos[:2])]), placing()).outcome == "handled"
+    violation = refused(System([workflow(lambda _: undos)]), placing())
+    assert isinstance(violation, ExecutionViolation)
+    assert "undo: expected at most 2 undos, got 3" in str(violation)
+
+
+@pytest.mark.parametrize(("names", "refuses"), [("ab", False), ("b", False), ("bc", True)])
+def test_only_so_many_timers_wait_those_of_earlier_turns_among_them(
+    names: str, refuses: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is set anew counts once."""
+    monkeypatch.setattr("arvo.engine.wanted.TIMERS_MAX", 2)
+
+    def function(turn: Turn[Any]) -> Any:
+        set_now = "ab" if turn.record is None else names
+        return [Emit(ChargeCard("o1", 1)), *(Schedule(name, after=5) for name in set_now)]
+
+    system = System([workflow(function)])
+    begun = committed(system, placing())
+    answer = answering(begun.events[0], CardCharged("r"))
+
+    stepped = step(system, answer, begun.record, now=NOW)
+
+    assert isinstance(stepped, Failure) is refuses
+    assert ("schedule: expected at most 2 timers, got 3" in str(stepped)) is refuses
 
 
 def test_one_bad_emission_refuses_the_whole_step() -> None:
@@ -138,6 +204,7 @@ def test_a_child_workflow_gets_a_subject_of_its_own() -> None:
     subject = Subject.parse(event.subject)
     assert subject.orchestrator.name == "arvo.orc.order.refund"
     assert subject.answers_to == "arvo.orc.order.fulfil"
+    assert subject.orchestrator.version == "1.0.0"
     assert event.raw["parentSubject$$"] == placing().subject
     assert committed(system, placing()).events == (event,)
 

@@ -14,8 +14,10 @@ from arvo import (
     Emit,
     Event,
     ExecutionViolation,
+    Log,
     Perform,
     Performed,
+    Schedule,
     Subject,
     System,
     Violate,
@@ -27,10 +29,12 @@ from tests.shop import (
     TIME,
     WEB,
     CardCharged,
+    ChargeCard,
     PlaceOrder,
     answering,
     charging,
     committed,
+    order,
     paying,
     placing,
     refused,
@@ -187,3 +191,101 @@ def test_a_workflow_stays_on_the_version_that_its_subject_names() -> None:
 
     assert isinstance(violation, ConfigViolation)
     assert "subject.orchestrator.version: expected 1.0.0, got 9.0.0" in str(violation)
+
+
+def test_what_changes_nothing_says_so_and_names_the_revision_it_saw() -> None:
+    """An interpreter compares and sets it like any other commit, and drops the event."""
+    begun = committed(shop, placing()).record
+    assert begun is not None
+
+    again = committed(shop, placing(), begun)
+
+    assert again == Commit(
+        handler="arvo.orc.order.fulfil",
+        event=placing(),
+        outcome="seen",
+        expected=1,
+        logs=(Log("warning", f"event i1 changes nothing: {again.note}"),),
+        note="the workflow has consumed it before",
+    )
+
+
+def test_an_event_of_no_workflow_expects_that_there_is_none() -> None:
+    """Where one has begun meanwhile, the commit is a conflict, and the step is taken again."""
+    (asked,) = committed(shop, placing()).events
+
+    stray = committed(shop, answering(asked, CardCharged("r")))
+
+    assert (stray.outcome, stray.expected, stray.record) == ("stray", 0, None)
+
+
+def test_two_answers_of_one_service_are_two() -> None:
+    """Only source and id together say that an event was there before (CloudEvents 1.0)."""
+    system = System(
+        [workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.record is None else None)]
+    )
+    begun = committed(system, placing())
+    (asked,) = begun.events
+    first = committed(system, answering(asked, CardCharged("r"), "a1"), begun.record)
+
+    second = committed(system, answering(asked, CardCharged("r"), "a2"), first.record)
+    elsewhere = committed(system, answering(asked, CardCharged("r"), "a1", WEB), first.record)
+    again = committed(system, answering(asked, CardCharged("r"), "a1"), first.record)
+
+    assert [each.outcome for each in (first, second, elsewhere, again)] == [
+        *("handled", "handled", "handled", "seen"),
+    ]
+
+
+def test_a_timer_that_was_set_anew_comes_too_late() -> None:
+    """Its event may have been under way when the other took its place."""
+    system = System([workflow(lambda turn: Schedule("t", after=0))])
+    begun = committed(system, placing())
+    (old,) = begun.alarms
+    later = committed(system, old.event, begun.record)
+
+    late = committed(system, attrs.evolve(old.event, id="another"), later.record)
+    assert later.record is not None
+    gone = committed(system, old.event, attrs.evolve(later.record, timers={}))
+
+    assert (late.outcome, late.expected, late.handler) == ("late", 2, "arvo.orc.order.fulfil")
+    assert (gone.outcome, gone.event) == ("late", old.event)
+    assert "'t' has fired, or was cancelled or set anew" in str(late.note)
+
+
+def test_a_timer_that_comes_before_its_time_is_to_come_again() -> None:
+    """A clock may be behind: nothing is lost, and an interpreter knows by the cause to wait."""
+    system = System([workflow(lambda turn: Schedule("t", after=5))])
+    begun = committed(system, placing())
+
+    early = refused(system, begun.alarms[0].event, begun.record)
+
+    assert early.cause == "early"
+    assert "now: expected 2026-01-02T03:04:10+00:00 or later" in str(early)
+
+
+def test_a_timer_remembers_whose_right_and_trace_it_carries_on() -> None:
+    """What it leads to belongs to the event that set it."""
+    said: dict[str, Any] = {
+        "accesscontrol": "user:1",
+        "traceparent": "00-a-b-01",
+        "tracestate": "x=1",
+    }
+    system = System([workflow(lambda turn: Schedule("t", after=5))])
+
+    (alarm,) = committed(system, placing(**said)).alarms
+
+    assert {name: getattr(alarm.event, name) for name in said} == said
+    assert alarm.event.parentid == "i1"
+
+
+def test_a_cancellation_that_overtakes_the_beginning_is_to_come_again() -> None:
+    """Dropped, it would let the workflow run on."""
+    cancellation = order["1.0.0"].cancel(
+        "enough", source=WEB, subject=placing().subject, id="x1", time=TIME
+    )
+
+    early = refused(shop, cancellation)
+
+    assert early.cause == "early"
+    assert "subject: expected a workflow that has begun" in str(early)
