@@ -30,8 +30,8 @@ test: lint types
 
 test-deep: setup
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"
-	$(MAKE) mutate
 
+# Not yet a part of test-deep: tests/mutants.md has not explained every survivor.
 # Each room against its own tests: those of the other would make every survivor wait for them. What
 # survives of the SQLite backend is printed only (-), until tests/mutants.md has looked at all of it.
 SLOW := tests/interpreters/test_sqlite.py::test_

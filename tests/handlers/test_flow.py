@@ -1008,3 +1008,22 @@ def test_the_subject_names_the_flow() -> None:
     """As with every workflow."""
     assert Subject.parse(placing().subject).orchestrator.name == of(waiting).source
     assert isinstance(payments, EventHandler)
+
+
+def test_a_commit_tells_how_much_of_the_journal_stood_before() -> None:
+    """A store then writes what is new, and no more."""
+
+    def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from charge(event)
+        if event.data.amount < 12:
+            return continue_as(evolve(event.data, amount=event.data.amount + 1))
+        return OrderFulfilled("done")
+
+    trace = run(around(page), placing(amount=10.0))
+
+    kept = [
+        (commit.kept, len(told(commit.record).journal))
+        for commit in trace.commits
+        if commit.handler == order.type
+    ]
+    assert kept == [(0, 1), (0, 1), (0, 1), (1, 2)]

@@ -154,3 +154,29 @@ def test_a_schedule_that_says_no_time_is_refused(wrong: Any) -> None:
     assert "this timer cannot be: schedule" in str(
         refused(System([workflow(lambda _: wrong())]), placing())
     )
+
+
+def test_a_timer_takes_an_attrs_object_along_as_a_mapping() -> None:
+    """Whoever hears of it has no class to read it by."""
+    wait = Schedule("t", after=1, payload=CardCharged("r"))
+
+    commit = committed(System([workflow(lambda _: wait)]), placing())
+
+    assert commit.alarms[0].event.raw["payload"] == {"receipt": "r"}
+
+
+def test_a_timer_that_is_set_and_cleared_in_one_turn_is_not_set() -> None:
+    """What is said last of a name counts."""
+    commands = [Schedule("t", after=1), Cancel("t")]
+
+    commit = committed(System([workflow(lambda _: commands)]), placing())
+
+    assert commit.record is not None
+    assert (commit.alarms, dict(commit.record.timers)) == ((), {})
+
+
+def test_an_event_that_comes_twice_is_taken_once_in_a_run() -> None:
+    """As a backend's inbox would have it."""
+    trace = run(System([workflow(lambda _: Persist(1))]), placing(), placing())
+
+    assert len(trace.commits) == 1
