@@ -485,3 +485,25 @@ def test_send_waits_while_the_file_holds_enough(tmp_path: Path) -> None:
         return waited, depth.total
 
     assert within(go()) == (True, 2)
+
+
+def test_a_worker_that_was_taken_for_dead_and_is_not_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What it wrote for itself before it noticed is handed out again, by whoever has room."""
+    path = str(tmp_path / "a.db")
+
+    async def go() -> list[str]:
+        backend = SqliteBackend(path, lease=0.6)
+        await backend.send(post(0))
+        await backend.receive(PAY)
+        with sqlite3.connect(path, timeout=5) as other:
+            # As another process does with one whose lease has run out.
+            other.execute("delete from worker")
+            other.execute("update delivery set owner = null")
+        other.close()
+        await backend.send(post(1))
+        await asyncio.sleep(0.8)
+        taken = [(await backend.receive(PAY)).post.event.id for _ in range(2)]
+        await backend.close()
+        return sorted(taken)
+
+    assert within(go()) == ["c0", "c1"]

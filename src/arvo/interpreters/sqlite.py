@@ -395,9 +395,14 @@ class SqliteBackend:
 
     def _keep_lease(self, connection: sqlite3.Connection) -> None:
         if not workers.renew(connection, self.me, self._lease_end()):
-            # We were taken for dead, and what waited here is others' now.
-            self._in_loop(self._lanes.forget_ready)
+            # We were taken for dead, and what waited here is others' now; so is what was written
+            # for us since, for it is let go of here together with the rest.
+            connection.execute("begin immediate")
+            workers.leave(connection, self.me)
             workers.join(connection, self.me, here(), os.getpid(), self._lease_end())
+            connection.execute("commit")
+            self._more = True
+            self._in_loop(self._lanes.forget_ready)
         self._beat = time.monotonic()
 
     def _in_loop(self, function: Callable[[], None]) -> None:
