@@ -36,7 +36,6 @@ class Intake:
     _pumps: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _wanted: dict[str, asyncio.Event] = field(factory=dict, init=False)
     _here: Counter[str] = field(factory=Counter, init=False)
-    _later: dict[int, asyncio.TimerHandle] = field(factory=dict, init=False)
     # When it becomes likely that nothing more will come.
     _quiet: float = field(default=0.0, init=False)
 
@@ -65,13 +64,7 @@ class Intake:
         """Hand a delivery out again that could not be settled; to the broker it is ours still."""
         self.lanes.settle(delivery)
         self.stirred(delay)
-        number = id(delivery)
-
-        def due() -> None:
-            del self._later[number]
-            self.lanes.put(delivery)
-
-        self._later[number] = asyncio.get_running_loop().call_later(delay, due)
+        self.lanes.put_later(delivery, delay)
 
     def stirred(self, delay: float = 0.0) -> None:
         """Expect something to come, in the next moment or *delay* seconds later."""
@@ -94,11 +87,9 @@ class Intake:
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-        for timer in self._later.values():
-            timer.cancel()
+        self.lanes.stop_clocks()
         self._pumps.clear()
         self._wanted.clear()
-        self._later.clear()
         self._here.clear()
         self.lanes = Lanes()
 

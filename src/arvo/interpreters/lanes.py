@@ -6,8 +6,7 @@ from typing import final
 
 from attrs import define, field
 
-from arvo.engine.route import Inside
-from arvo.interpreters.ports import Delivery, lane_of
+from arvo.interpreters.ports import Delivery, key_of, lane_of
 
 
 @define
@@ -31,6 +30,8 @@ class Lanes:
     _lanes: dict[str, _Lane] = field(factory=dict)
     # Keys that somebody works on, each with the deliveries that wait for their turn.
     _busy: dict[str, deque[Delivery]] = field(factory=dict)
+    # What is to be handed out again after a while, with the clock that it waits for.
+    _later: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict)
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         """Add a delivery, behind the others of its lane or before them."""
@@ -40,6 +41,17 @@ class Lanes:
         else:
             lane.ready.append(delivery)
         wake_one(lane.takers)
+
+    def put_later(self, delivery: Delivery, delay: float) -> None:
+        """Add a delivery after *delay* seconds."""
+        number = id(delivery)
+
+        def due() -> None:
+            del self._later[number]
+            self.put(delivery)
+
+        timer = asyncio.get_running_loop().call_later(delay, due)
+        self._later[number] = timer, delivery
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on; waits for one."""
@@ -55,7 +67,7 @@ class Lanes:
     def settle(self, delivery: Delivery) -> None:
         """Take a delivery off, and give its key to the one that has waited longest."""
         del self.taken[id(delivery)]
-        key = _key_of(delivery)
+        key = key_of(delivery.post.to)
         if key is None:
             return
         queue = self._busy[key]
@@ -69,13 +81,15 @@ class Lanes:
         """How many deliveries wait to be handed out."""
         return sum(len(lane.ready) for lane in self._lanes.values())
 
+    @property
+    def delayed(self) -> int:
+        """How many deliveries wait for their time."""
+        return len(self._later)
+
     def fail(self, error: Exception) -> None:
         """Raise an error wherever somebody waits for a delivery."""
         for lane in self._lanes.values():
-            while lane.takers:
-                taker = lane.takers.popleft()
-                if not taker.done():
-                    taker.set_exception(error)
+            fail_all(lane.takers, error)
 
     def hungry(self) -> dict[str, int]:
         """Give the lanes in which somebody waits and nothing is ready, and how many wait."""
@@ -92,10 +106,18 @@ class Lanes:
             return False
         return any(not taker.done() for taker in waiting.takers)
 
+    def stop_clocks(self) -> list[Delivery]:
+        """Wait for no time any more, and give what did."""
+        stopped = [delivery for _, delivery in self._later.values()]
+        for timer, _ in self._later.values():
+            timer.cancel()
+        self._later.clear()
+        return stopped
+
     def return_taken(self) -> None:
         """Make ready again what was handed out and never settled, first of all."""
         for delivery in reversed(self.taken.values()):
-            key = _key_of(delivery)
+            key = key_of(delivery.post.to)
             # Those that waited for its key come after it again.
             parked = self._busy.pop(key, deque()) if key is not None else deque()
             lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
@@ -106,12 +128,12 @@ class Lanes:
         """Let go of all that is not handed out."""
         for lane in self._lanes.values():
             lane.ready.clear()
-        held = {_key_of(delivery) for delivery in self.taken.values()}
+        held = {key_of(delivery.post.to) for delivery in self.taken.values()}
         self._busy = {key: deque() for key in held if key is not None}
 
     def _claim(self, delivery: Delivery) -> bool:
         """Take the delivery's key; where somebody has it, the delivery waits for its turn."""
-        key = _key_of(delivery)
+        key = key_of(delivery.post.to)
         if key is None:
             return True
         queue = self._busy.get(key)
@@ -124,11 +146,6 @@ class Lanes:
             return True
         queue.append(delivery)
         return False
-
-
-def _key_of(delivery: Delivery) -> str | None:
-    to = delivery.post.to
-    return to.key if isinstance(to, Inside) else None
 
 
 async def wait_in(queue: deque["asyncio.Future[None]"]) -> None:
@@ -150,3 +167,11 @@ def wake_one(queue: deque["asyncio.Future[None]"]) -> None:
         if not waiter.done():
             waiter.set_result(None)
             return
+
+
+def fail_all(queue: deque["asyncio.Future[None]"], error: Exception) -> None:
+    """Raise an error in all who wait."""
+    while queue:
+        waiter = queue.popleft()
+        if not waiter.done():
+            waiter.set_exception(error)

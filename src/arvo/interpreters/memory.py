@@ -15,7 +15,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.engine.route import Inside
 from arvo.interpreters.clock import utc_now
-from arvo.interpreters.lanes import Lanes, wait_in, wake_one
+from arvo.interpreters.lanes import Lanes, fail_all, wait_in, wake_one
 from arvo.interpreters.past import Past
 from arvo.interpreters.ports import (
     HISTORY_PAGE_MAX,
@@ -65,7 +65,6 @@ class MemoryBackend:
     _seen: dict[Identity, None] = field(factory=dict, init=False)
     _letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     _lanes: Lanes = field(factory=Lanes, init=False)
-    _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
     _timers: dict[str, tuple[datetime, Post]] = field(factory=dict, init=False)
     _agenda: list[tuple[datetime, str]] = field(factory=list, init=False)
     _alarm: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -191,15 +190,7 @@ class MemoryBackend:
     async def again(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
         self._lanes.settle(delivery)
-        retried = evolve(delivery, attempt=delivery.attempt + 1)
-        number = id(retried)
-
-        def due() -> None:
-            del self._delayed[number]
-            self._lanes.put(retried)
-
-        timer = asyncio.get_running_loop().call_later(delay, due)
-        self._delayed[number] = timer, retried
+        self._lanes.put_later(evolve(delivery, attempt=delivery.attempt + 1), delay)
 
     async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
@@ -221,7 +212,7 @@ class MemoryBackend:
 
     async def depth(self) -> Depth:
         """Say how much is under way."""
-        delayed = len(self._delayed)
+        delayed = self._lanes.delayed
         return Depth(
             ready=self._under_way - len(self._lanes.taken) - delayed,
             taken=len(self._lanes.taken),
@@ -246,14 +237,9 @@ class MemoryBackend:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        for timer, delivery in self._delayed.values():
-            timer.cancel()
+        for delivery in self._lanes.stop_clocks():
             self._lanes.put(delivery)
-        self._delayed.clear()
-        for sender in self._senders:
-            if not sender.done():
-                sender.set_exception(Unavailable("the backend was closed before it took the event"))
-        self._senders.clear()
+        fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
 
     def _set(self, alarm: Alarm, post: Post) -> None:
         self._timers[alarm.event.id] = alarm.due, post

@@ -289,6 +289,11 @@ def lane_of(to: Reachable) -> str:
             return HOME
 
 
+def key_of(to: Reachable) -> str | None:
+    """Name the key of a destination: its posts are taken one at a time, in order; None: at once."""
+    return to.key if isinstance(to, Inside) else None
+
+
 # Lanes beside the handlers' addresses; no address looks like these (F007).
 OUTSIDE = "(outside)"
 HOME = "(home)"

@@ -22,9 +22,9 @@ from arvo.core.record import Record, Status
 from arvo.engine.route import Inside
 from arvo.interpreters import pages, tables, workers
 from arvo.interpreters.clock import utc_now
-from arvo.interpreters.lanes import Lanes, wait_in, wake_one
+from arvo.interpreters.lanes import Lanes, fail_all, wait_in, wake_one
 from arvo.interpreters.open import open_file, open_reader
-from arvo.interpreters.place import here, is_dead
+from arvo.interpreters.place import here
 from arvo.interpreters.ports import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
@@ -96,8 +96,6 @@ class SqliteBackend:
     _reader: ThreadPoolExecutor | None = field(default=None, init=False)
     _reading: sqlite3.Connection | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
-    _numbers: dict[int, int] = field(factory=dict, init=False)
-    _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _served: set[str] = field(factory=set, init=False)
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
@@ -248,11 +246,11 @@ class SqliteBackend:
         except Unavailable:
             # Still ours in the file: it must not be forgotten here.
             self._lanes.settle(delivery)
-            self._delay(delivery, delay)
+            self._lanes.put_later(delivery, delay)
             raise
         self._lanes.settle(delivery)
         if mine:
-            self._delay(retried, delay)
+            self._lanes.put_later(retried, delay)
 
     async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
@@ -311,9 +309,7 @@ class SqliteBackend:
         opening, self._opening = self._opening, None
         if opening is None:
             return
-        for timer, _ in self._delayed.values():
-            timer.cancel()
-        self._delayed.clear()
+        self._lanes.stop_clocks()
         with suppress(Unavailable, Corrupt):  # then it was never opened, or the lease will run out
             writer = await opening
             await writer.do(lambda connection: workers.leave(connection, self.me))
@@ -326,11 +322,7 @@ class SqliteBackend:
             self._reading = None
         self._lanes = Lanes()
         self._served.clear()
-        for sender in self._senders:
-            if not sender.done():
-                said = "the backend was closed before it took the event"
-                sender.set_exception(Unavailable(said))
-        self._senders.clear()
+        fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
 
     async def _opened(self) -> Writer:
         """Give the writer; the first to ask opens the file."""
@@ -360,8 +352,12 @@ class SqliteBackend:
         return connection
 
     def _join(self, connection: sqlite3.Connection) -> None:
+        """Say that we work on the file from now on, and let others have all that stood there for
+        us or for somebody who is gone.
+        """
         connection.execute("begin immediate")
-        workers.bury(connection, workers.dead(connection, self._now(), is_dead, me=self.me))
+        gone = workers.dead(connection, self._now(), me=self.me)
+        workers.bury(connection, [*gone, self.me])
         workers.join(connection, self.me, here(), os.getpid(), self._lease_end())
         connection.execute("commit")
         self._beat = time.monotonic()
@@ -378,7 +374,7 @@ class SqliteBackend:
             self._look(connection, now)
 
     def _look(self, connection: sqlite3.Connection, now: int) -> None:
-        gone = workers.dead(connection, now, is_dead, me=self.me)
+        gone = workers.dead(connection, now, me=self.me)
         due = tables.next_due(connection)
         if gone or (due is not None and due <= now):
             connection.execute("begin immediate")
@@ -397,10 +393,7 @@ class SqliteBackend:
         if not workers.renew(connection, self.me, self._lease_end()):
             # We were taken for dead, and what waited here is others' now; so is what was written
             # for us since, for it is let go of here together with the rest.
-            connection.execute("begin immediate")
-            workers.leave(connection, self.me)
-            workers.join(connection, self.me, here(), os.getpid(), self._lease_end())
-            connection.execute("commit")
+            self._join(connection)
             self._more = True
             self._in_loop(self._lanes.forget_ready)
         self._beat = time.monotonic()
@@ -454,16 +447,6 @@ class SqliteBackend:
 
     def _room(self) -> int:
         return self.queue_max - self._depth - self._unwritten
-
-    def _delay(self, delivery: Delivery, delay: float) -> None:
-        number = id(delivery)
-
-        def due() -> None:
-            del self._delayed[number]
-            self._lanes.put(delivery)
-
-        timer = asyncio.get_running_loop().call_later(delay, due)
-        self._delayed[number] = timer, delivery
 
     def _owner_of(self, posts: Sequence[Post]) -> str | None:
         """Say who has new posts: this process, where it serves their lanes and has room."""

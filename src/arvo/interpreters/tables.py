@@ -20,6 +20,7 @@ from arvo.interpreters.ports import (
     Post,
     Seen,
     alarm_post,
+    key_of,
     lane_of,
 )
 from arvo.interpreters.rows import (
@@ -55,7 +56,7 @@ def put(
     """Add posts, and give those that *owner* has at once: nobody else works on their key."""
     owned: list[Row] = []
     for post in posts:
-        key = _key_of(post)
+        key = key_of(post.to)
         mine = owner
         if owner is not None and key is not None:
             busy = connection.execute(_SOMEBODY_ELSES, (key, owner, now)).fetchone()
@@ -83,8 +84,8 @@ values (?, ?, ?, ?, 1, ?, ?)
 """
 _SOMEBODY_ELSES: Final = """
 select 1 from delivery
-where key = ? and (owner <> ?2 or (owner is null and due <= ?3)) limit 1
-""".replace("key = ?", "key = ?1")
+where key = ?1 and (owner <> ?2 or (owner is null and due <= ?3)) limit 1
+"""
 
 
 def claim(
@@ -195,17 +196,24 @@ def _write_record(
         gained = 1 + len(commit.events)
         state = (record.version, record.status, record.revision, content, now, gained, workflow)
         connection.execute(_UPDATE_WORKFLOW, state)
-        if not commit.kept:
-            connection.execute("delete from journal where workflow = ?", (workflow,))
-    if commit.kept < len(record.journal):
-        lines = enumerate(record.journal[commit.kept :], start=commit.kept)
-        connection.executemany(
-            "insert into journal (workflow, position, line) values (?, ?, ?)",
-            [(workflow, position, _line(line)) for position, line in lines],
-        )
+        if not commit.kept and record.journal:
+            connection.execute(_CLEAR_JOURNAL, (workflow,))
+    _write_journal(connection, workflow, record, commit.kept)
     return workflow
 
 
+def _write_journal(
+    connection: sqlite3.Connection, workflow: int, record: Record, kept: int
+) -> None:
+    """Write the lines of a journal behind the first *kept*, which stand there already."""
+    lines = enumerate(record.journal[kept:], start=kept)
+    connection.executemany(
+        "insert into journal (workflow, position, line) values (?, ?, ?)",
+        [(workflow, position, orjson.dumps(line)) for position, line in lines],
+    )
+
+
+_CLEAR_JOURNAL: Final = "delete from journal where workflow = ?"
 _UPDATE_WORKFLOW: Final = """
 update workflow
 set version = ?, status = ?, revision = ?, record = ?, changed = ?, lines = lines + ? where id = ?
@@ -235,11 +243,8 @@ def amend(
     content = record_bytes(record)
     state = (record.version, record.status, record.revision, content, now, 1, row[0])
     connection.execute(_UPDATE_WORKFLOW, state)
-    connection.execute("delete from journal where workflow = ?", (row[0],))
-    connection.executemany(
-        "insert into journal (workflow, position, line) values (?, ?, ?)",
-        [(row[0], position, _line(line)) for position, line in enumerate(record.journal)],
-    )
+    connection.execute(_CLEAR_JOURNAL, (row[0],))
+    _write_journal(connection, row[0], record, 0)
     content = whole_record_bytes(record)
     _write_lines(connection, (row[0], row[2]), record.revision, now, [("amended", content)])
     for event in (*(alarm.event for alarm in alarms), *again):
@@ -257,11 +262,7 @@ def load(connection: sqlite3.Connection, subject: str) -> Record | None:
     row = connection.execute(
         "select id, record from workflow where subject = ?", (subject,)
     ).fetchone()
-    return None if row is None else _record(connection, *row)
-
-
-def _record(connection: sqlite3.Connection, workflow: int, content: bytes) -> Record:
-    return record_of(content, journal_of(connection, workflow))
+    return None if row is None else record_of(row[1], journal_of(connection, row[0]))
 
 
 def journal_of(connection: sqlite3.Connection, workflow: int) -> list[bytes]:
@@ -340,15 +341,15 @@ def _write_timer(connection: sqlite3.Connection, alarm: Alarm, post: Post) -> No
             alarm.event.id,
             milliseconds(alarm.due),
             lane_of(post.to),
-            _key_of(post) or "",
+            key_of(post.to) or "",
             destination_bytes(post.to),
             event_bytes(alarm.event),
         ),
     )
 
 
-def fire(connection: sqlite3.Connection, now: int) -> int:
-    """Make deliveries of the timers that are due; gives how many."""
+def fire(connection: sqlite3.Connection, now: int) -> None:
+    """Make deliveries of the timers that are due."""
     due = connection.execute(
         "select id from timer where due <= ? order by due limit ?", (now, DUE_MAX)
     ).fetchall()
@@ -358,7 +359,6 @@ def fire(connection: sqlite3.Connection, now: int) -> int:
         due,
     )
     connection.executemany("delete from timer where id = ?", due)
-    return len(due)
 
 
 def next_due(connection: sqlite3.Connection) -> int | None:
@@ -399,12 +399,3 @@ def is_claimable(connection: sqlite3.Connection, now: int) -> bool:
         "select 1 from delivery where owner is null and due <= ? limit 1", (now,)
     )
     return found.fetchone() is not None
-
-
-def _key_of(post: Post) -> str | None:
-    key: Any = getattr(post.to, "key", None)
-    return key if isinstance(key, str) else None
-
-
-def _line(line: Any) -> bytes:
-    return orjson.dumps(line)

@@ -1,10 +1,8 @@
 """Workers: the processes that work on a SQLite file, and what becomes of those that die."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
 
-# Tells of a place and a process id whether that process is surely gone.
-Gone = Callable[[str, int], bool]
+from arvo.interpreters.place import is_dead
 
 
 def join(connection: sqlite3.Connection, me: str, place: str, pid: int, until: int) -> None:
@@ -27,18 +25,12 @@ def leave(connection: sqlite3.Connection, me: str) -> None:
     connection.execute("delete from worker where id = ?", (me,))
 
 
-def dead(connection: sqlite3.Connection, now: int, gone: Gone, *, me: str | None) -> list[str]:
+def dead(connection: sqlite3.Connection, now: int, *, me: str) -> list[str]:
     """Name the workers, other than *me*, whose lease has run out or whose process is gone."""
     rows = connection.execute("select id, place, pid, lease from worker").fetchall()
-    return list(_dead(rows, now, gone, me))
-
-
-def _dead(
-    rows: list[tuple[str, str, int, int]], now: int, gone: Gone, me: str | None
-) -> Iterator[str]:
-    for id_, place, pid, lease in rows:
-        if id_ != me and (lease < now or gone(place, pid)):
-            yield id_
+    return [
+        id_ for id_, place, pid, lease in rows if id_ != me and (lease < now or is_dead(place, pid))
+    ]
 
 
 def bury(connection: sqlite3.Connection, ids: list[str]) -> None:

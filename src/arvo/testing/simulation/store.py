@@ -9,7 +9,6 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
-from arvo.engine.route import Inside
 from arvo.interpreters.ports import (
     Applied,
     Committed,
@@ -20,6 +19,7 @@ from arvo.interpreters.ports import (
     Post,
     Seen,
     alarm_post,
+    key_of,
     lane_of,
 )
 
@@ -46,7 +46,7 @@ class Entry:
     @property
     def key(self) -> str | None:
         """Name what it shares with those that must not be taken beside it."""
-        return self.post.to.key if isinstance(self.post.to, Inside) else None
+        return key_of(self.post.to)
 
 
 @define(eq=False)
