@@ -63,3 +63,12 @@ def system_error_type(accepted: str) -> str:
     'sys.com.payment.charge.error'
     """
     return f"sys.{accepted}.error"
+
+
+def is_system_error(event_type: str) -> bool:
+    """Tell whether an event type is that of some contract's system errors.
+
+    >>> is_system_error("sys.com.payment.charge.error"), is_system_error("evt.payment.error")
+    (True, False)
+    """
+    return event_type.startswith("sys.") and event_type.endswith(".error")

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from arvo.core.cancellation import cancel_type
 from arvo.core.event import Event
+from arvo.core.fault import is_system_error
 from arvo.core.issue import Issue, one_line
 from arvo.core.record import Record
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violation
@@ -57,5 +58,6 @@ def revived(
 
 def _tells(event: Event[Any]) -> bool:
     """Tell what only says that the workflow failed, or that nobody waits for a child any more."""
-    fault = event.type.startswith("sys.") and event.type.endswith(".error")
-    return fault or (event.to is not None and event.type == cancel_type(event.to))
+    return is_system_error(event.type) or (
+        event.to is not None and event.type == cancel_type(event.to)
+    )

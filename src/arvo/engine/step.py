@@ -11,7 +11,7 @@ from arvo.core.command import Log
 from arvo.core.commit import Commit, Outcome
 from arvo.core.due import Due, due_type
 from arvo.core.event import Event
-from arvo.core.fault import SystemFault
+from arvo.core.fault import SystemFault, is_system_error
 from arvo.core.frozen import EMPTY, FrozenDict
 from arvo.core.issue import Issue
 from arvo.core.record import Record
@@ -177,8 +177,7 @@ def _expected(handler: WorkflowHandler, event: Event[Any], record: Record) -> bo
     """
     if event.type in (due_type(handler.source), cancel_type(handler.source)):
         return True
-    answers = event.parentid in record.produced
-    return answers and not (event.type.startswith("sys.") and event.type.endswith(".error"))
+    return event.parentid in record.produced and not is_system_error(event.type)
 
 
 def _late(

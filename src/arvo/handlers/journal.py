@@ -21,6 +21,7 @@ from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.script import CallFailed
+from arvo.handlers.services import asked
 from arvo.handlers.wish import Listen, Nap, Request, Tell, Waiting
 
 # What a wish says of itself in the journal; two that differ further on differ in their digest.
@@ -104,7 +105,7 @@ def read_reply(services: Sequence[VersionedContract[Any]], wish: Request, got: A
 
 def read_signal(signals: Sequence[VersionedContract[Any]], got: Any) -> Any:
     """Read a signal anew; raises `Violated` where its contract has changed under the journal."""
-    signal = next((each for each in signals if each.type == got["type"]), None)
+    signal = asked(signals, got["type"])
     if signal is None:
         known = ", ".join(each.type for each in signals) or "none"
         raise _stale(Issue("journal.got.type", f"a signal of the flow ({known})", got["type"]))

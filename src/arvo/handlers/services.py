@@ -62,7 +62,7 @@ def check_signals(
 def asked(
     services: Sequence[VersionedContract[Any]], event_type: str
 ) -> VersionedContract[Any] | None:
-    """Find the service that takes events of this type."""
+    """Find the service (or signal) that takes events of this type."""
     return next((each for each in services if each.type == event_type), None)
 
 
