@@ -34,7 +34,7 @@ test-deep: setup
 # Not yet a part of test-deep: tests/mutants.md has not explained every survivor.
 # Each room against its own tests: those of the other would make every survivor wait for them. What
 # survives of the SQLite backend is printed only (-), until tests/mutants.md has looked at all of it.
-SLOW := tests/interpreters/test_sqlite.py::test_
+SLOW := tests/interpreters/sqlite/test_backend.py::test_
 mutate: setup
 	$(BIN)/uv pip install --quiet --require-hashes -r requirements/mutate.txt
 	rm -rf mutants

@@ -11,7 +11,7 @@ from arvo.interpreters.memory_broker import MemoryBroker
 from arvo.interpreters.pair import paired
 from arvo.interpreters.ports import Backend
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.workers import leave
+from arvo.interpreters.sqlite.workers import leave
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from arvo.interpreters.ports import Corrupt, Unavailable
-from arvo.interpreters.upgrade import check, upgrade
+from arvo.interpreters.sqlite.upgrade import check, upgrade
 
 # Seconds that another process may hold the file before a unit is told to wait.
 BUSY_SECONDS: Final = 10.0

@@ -9,7 +9,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Status
 from arvo.interpreters.ports import Kept
 from arvo.interpreters.rows import event_of, milliseconds, record_of, time_of
-from arvo.interpreters.tables import journal_of
+from arvo.interpreters.sqlite.tables import journal_of
 
 
 def workflows(

@@ -14,7 +14,7 @@ SCHEMA_VERSION: Final = 2
 
 def scripts() -> tuple[str, ...]:
     """Give the SQL of each version, first to last."""
-    folder = files("arvo.interpreters") / "schema"
+    folder = files("arvo.interpreters.sqlite") / "schema"
     return tuple(
         (folder / f"{number:04}.sql").read_text(encoding="utf-8")
         for number in range(1, SCHEMA_VERSION + 1)

@@ -1,4 +1,4 @@
-"""SQLite: the default backend, one file that survives the process that writes it."""
+"""Backend: the default one, a SQLite file that survives the process that writes it."""
 
 import asyncio
 import os
@@ -20,11 +20,8 @@ from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.engine.route import Inside
-from arvo.interpreters import pages, tables, workers
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.lanes import Lanes, fail_all, wait_in, wake_one
-from arvo.interpreters.open import open_file, open_reader
-from arvo.interpreters.place import here
 from arvo.interpreters.ports import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
@@ -40,10 +37,14 @@ from arvo.interpreters.ports import (
     Unavailable,
     lane_of,
 )
-from arvo.interpreters.retention import Retention, forget
+from arvo.interpreters.retention import Retention
 from arvo.interpreters.rows import letter_of, milliseconds
-from arvo.interpreters.tables import Row
-from arvo.interpreters.writer import Writer, told
+from arvo.interpreters.sqlite import pages, tables, workers
+from arvo.interpreters.sqlite.forget import forget
+from arvo.interpreters.sqlite.open import open_file, open_reader
+from arvo.interpreters.sqlite.place import here
+from arvo.interpreters.sqlite.tables import Row
+from arvo.interpreters.sqlite.writer import Writer, told
 
 T = TypeVar("T")
 

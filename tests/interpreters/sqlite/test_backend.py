@@ -27,7 +27,7 @@ from arvo.interpreters.ports import (
 )
 from arvo.interpreters.retention import Retention
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.upgrade import SCHEMA_VERSION, scripts
+from arvo.interpreters.sqlite.upgrade import SCHEMA_VERSION, scripts
 from tests.shop import (
     CardCharged,
     OrderFulfilled,

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from arvo.interpreters.place import is_dead
+from arvo.interpreters.sqlite.place import is_dead
 
 
 def join(connection: sqlite3.Connection, me: str, place: str, pid: int, until: int) -> None:

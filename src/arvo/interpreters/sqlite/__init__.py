@@ -1,0 +1,5 @@
+"""sqlite: the default backend, one file."""
+
+from arvo.interpreters.sqlite.backend import SqliteBackend
+
+__all__ = ["SqliteBackend"]
