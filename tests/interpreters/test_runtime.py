@@ -647,12 +647,12 @@ def test_a_dead_letter_that_still_nobody_can_take_stays() -> None:
     assert letters == 1
 
 
-@pytest.mark.parametrize("url", ["", "memory", "postgresql://x", "mysql://x", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["", "memory", "memorie:", "mysql://x", "nonsense", "memory: memory: memory:"]
+)
 def test_a_backend_that_nobody_knows_is_refused(url: str) -> None:
     """With what there is."""
-    if url == "memory":
-        url = "memorie:"
-    with pytest.raises(Violated, match="backend: expected memory:, sqlite:"):
+    with pytest.raises(Violated, match="backend: expected memory:, "):
         Runtime(shop, url)
 
 

@@ -1,28 +1,106 @@
 """Connect: from a backend's URL to the backend."""
 
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
 from arvo.core.issue import Issue
 from arvo.core.violation import ConfigViolation, Violated
+from arvo.interpreters.broker import Broker
+from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory
 from arvo.interpreters.memory import MemoryBackend
+from arvo.interpreters.memory_broker import MemoryBroker
+from arvo.interpreters.pair import Pair
 from arvo.interpreters.ports import Backend
+
+# By scheme, a module and its function from the URL to what is wanted, loaded only where it is:
+# importing arvo loads no driver.
+_WHOLE: Final[Mapping[str, str]] = {
+    "sqlite": "arvo.interpreters.sqlite:backend",
+}
+_MEMORIES: Final[Mapping[str, str]] = {}
+_BROKERS: Final[Mapping[str, str]] = {}
+# What a scheme's driver is installed by.
+_EXTRAS: Final[Mapping[str, str]] = {
+    "amqp": "rabbit",
+    "amqps": "rabbit",
+    "kafka": "kafka",
+    "nats": "nats",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "redis": "redis",
+    "rediss": "redis",
+    "tls": "nats",
+}
 
 
 def connect(backend: str | Backend) -> Backend:
     """Give the backend that a URL names; a backend is given back as it is.
 
     `memory:` holds everything in this process, `sqlite:///orders.db` in a file (a relative path;
-    `sqlite:////var/lib/orders.db` an absolute one). Any other URL is refused with `Violated`.
+    `sqlite:////var/lib/orders.db` an absolute one). Two URLs with a space between them are a pair
+    (see `paired`): first the memory, then the broker. One URL whose engine is both, such as
+    `nats://host`, is the pair of its own two. Nothing is reached before it is used. Any other URL
+    is refused with `Violated`, and so is one whose driver is not installed.
     """
     if not isinstance(backend, str):
         return backend
-    scheme, _, rest = backend.partition(":")
-    if scheme == "memory":
-        return MemoryBackend()
-    path = rest.removeprefix("///")
-    if scheme == "sqlite" and path and path != rest:
-        # Loaded only where it is wanted: importing arvo loads no driver.
-        from arvo.interpreters.sqlite import SqliteBackend
+    scheme, urls = _scheme(backend), backend.split()
+    # A path may hold spaces.
+    if scheme in _WHOLE and (len(urls) == 1 or scheme not in _MEMORIES):
+        whole: Backend = _made(_WHOLE, backend)
+        return whole
+    if len(urls) == 1:
+        if scheme == "memory":
+            return MemoryBackend()
+        urls *= 2
+    if len(urls) != 2:
+        raise _unknown(backend)
+    return Pair(connect_memory(urls[0]), connect_broker(urls[1]), owned=True)
 
-        return SqliteBackend(path)
-    expected = "memory:, sqlite:///file.db or a Backend of your own"
-    issue = Issue("backend", expected, repr(backend))
-    raise Violated(ConfigViolation("no backend is known by this URL", issue))
+
+def connect_memory(url: str) -> MachineMemory:
+    """Give the machine memory that a URL names; refuses as `connect` does."""
+    if _scheme(url) == "memory":
+        return MemoryMachineMemory()
+    memory: MachineMemory = _made(_MEMORIES, url)
+    return memory
+
+
+def connect_broker(url: str) -> Broker:
+    """Give the broker that a URL names; refuses as `connect` does."""
+    if _scheme(url) == "memory":
+        return MemoryBroker()
+    broker: Broker = _made(_BROKERS, url)
+    return broker
+
+
+def _scheme(url: str) -> str:
+    scheme, colon, _ = url.partition(":")
+    return scheme if colon else ""
+
+
+def _made(known: Mapping[str, str], url: str) -> Any:
+    scheme = _scheme(url)
+    if scheme not in known:
+        raise _unknown(url)
+    module, _, function = known[scheme].partition(":")
+    try:
+        found = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("arvo"):
+            raise
+        extra = _EXTRAS[scheme]
+        issue = Issue("backend", f"`pip install 'arvo[{extra}]'`", f"no module {error.name!r}")
+        raise Violated(ConfigViolation(f"{scheme}: needs a driver", issue)) from error
+    return found(url)
+
+
+def _unknown(backend: str) -> Violated:
+    memories, brokers = {"memory", *_MEMORIES}, {"memory", *_BROKERS}
+    one = ", ".join(f"{each}:" for each in sorted({*_WHOLE, *(memories & brokers)}))
+    two = f"two of them ({', '.join(sorted(memories))}, then {', '.join(sorted(brokers))})"
+    # Not the URL itself, which may hold a password.
+    got = " ".join(f"{_scheme(url)}:…" for url in backend.split()) or repr(backend)
+    issue = Issue("backend", f"{one} {two}, or a Backend of your own", got)
+    return Violated(ConfigViolation("no backend is known by this URL", issue))

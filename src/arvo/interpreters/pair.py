@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final, runtime_checkable
 
 from attrs import define, evolve, field
 
@@ -40,6 +40,15 @@ ASK_SECONDS_MIN: Final = 0.001
 ASK_SECONDS_MAX: Final = 0.05
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """A memory or a broker that holds something open; used again, it opens it again."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX) -> Backend:
     """Make a backend of a memory and a broker that know nothing of each other.
 
@@ -67,11 +76,15 @@ def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX)
 @final
 @define(eq=False)
 class Pair:
-    """See `paired`. Operations do what `Backend` says."""
+    """See `paired`. Operations do what `Backend` says.
+
+    *owned*: whether memory and broker are closed with it.
+    """
 
     memory: MachineMemory
     broker: Broker
     queue_max: int = QUEUE_MAX
+    owned: bool = False
     _intake: Intake = field(init=False)
     _letters: Letters = field(init=False)
     _outbox: Outbox = field(init=False)
@@ -210,6 +223,9 @@ class Pair:
         self._closings += 1
         await self._intake.close()
         self._outbox.forget()
+        for each in (self.memory, self.broker) if self.owned else ():
+            if isinstance(each, Closing):
+                await each.close()
 
     async def _make_room(self, broker: Counting) -> None:
         """Take a place in the queue, when there is one."""
