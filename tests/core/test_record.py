@@ -38,7 +38,7 @@ def test_all_that_it_keeps_may_nest_as_deep_as_data_may() -> None:
     deep: Any = None
     for _ in range(DEPTH_MAX - 1):
         deep = {"a": deep}
-    line = freeze({"type": "com.x", "data": deep})
+    line: Any = freeze({"type": "com.x", "data": deep})
     record = attrs.evolve(a_record(), state=line, journal=(line,), undos=(line,))
 
     assert Record.from_dict(orjson.loads(orjson.dumps(record.to_dict()))) == record

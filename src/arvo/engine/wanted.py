@@ -1,7 +1,8 @@
 """Wanted: what the commands of one turn come to, before anything is made of it."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import attrs
 from attrs import define, field, frozen
@@ -152,7 +153,13 @@ def _payload(given: Any) -> FrozenDict | Issues | None:
         return None
     kind: type[Any] = type(given)
     json = Payload.of(kind).write(given, path="schedule.payload") if attrs.has(kind) else given
-    return json if isinstance(json, Issues) else freeze_object(json, "schedule.payload")
+    if isinstance(json, Issues):
+        return json
+    if not isinstance(json, Mapping):
+        return Issues.one("schedule.payload", "an object", short(json))
+    # In its place: the event of the timer nests it one level deeper.
+    found = freeze_object({"payload": json}, "schedule")
+    return found if isinstance(found, Issues) else cast("FrozenDict", found["payload"])
 
 
 def _remembered(handler: WorkflowHandler, state: object) -> Json | Issues:
