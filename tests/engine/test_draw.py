@@ -47,6 +47,13 @@ def test_it_fits_into_the_terminal(width: int) -> None:
     assert max(map(len, draw_sequence(arrows, width=width).splitlines())) <= max(width, 44)
 
 
+def test_a_note_on_the_last_lane_may_reach_beyond_it() -> None:
+    """There is nothing to stand in its way."""
+    drawn = draw_sequence([Arrow("a", "b", "x", note="no such order")])
+
+    assert drawn.splitlines()[2:] == ["├── x ─▶│", "│       │ ✗ no such order"]
+
+
 def widest(drawn: str) -> int:
     return max(map(len, drawn.splitlines()))
 

@@ -121,7 +121,7 @@ def _cut(label: str, width: int) -> str:
         return label
     rest = label[1 - width :]
     _, dot, whole = rest.partition(".")
-    return f"…{whole if dot and label[-width] != '.' else rest}"
+    return f"…{whole if dot else rest}"
 
 
 def _half(name: tuple[str, ...]) -> int:

@@ -55,7 +55,7 @@ def seal_answer(
     event, contract = admitted.event, admitted.contract
     drafts: list[Draft] = []
     logs: list[Log] = []
-    failed = False
+    outcome: Outcome = "handled"
     for command in settled(commands):
         match command:
             case Emit():
@@ -64,7 +64,7 @@ def seal_answer(
                     return drafted
                 drafts.append(drafted)
             case Fail():
-                failed = True
+                outcome = "failed"
                 drafts.append(_answer_fault(handler, admitted, command))
             case Violate(violation=violation):
                 return violation
@@ -79,7 +79,7 @@ def seal_answer(
     return Commit(
         handler=handler.source,
         event=event,
-        outcome="failed" if failed else "handled",
+        outcome=outcome,
         events=events,
         logs=tuple(logs),
     )

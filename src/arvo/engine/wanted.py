@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 import attrs
 from attrs import define, field, frozen
@@ -159,7 +159,10 @@ def _payload(given: Any) -> FrozenDict | Issues | None:
         return Issues.one("schedule.payload", "an object", short(json))
     # In its place: the event of the timer nests it one level deeper.
     found = freeze_object({"payload": json}, "schedule")
-    return found if isinstance(found, Issues) else cast("FrozenDict", found["payload"])
+    if isinstance(found, Issues):
+        return found
+    payload: FrozenDict = found["payload"]
+    return payload
 
 
 def _remembered(handler: WorkflowHandler, state: object) -> Json | Issues:
