@@ -1,0 +1,102 @@
+"""Feed: keeps the lanes of one process filled with deliveries out of the database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, final
+
+from attrs import define, field, frozen
+
+from arvo.interpreters.lanes import Lanes
+from arvo.interpreters.ports import Corrupt, Delivery, Post, Unavailable, lane_of
+from arvo.interpreters.postgres.unit import Row
+
+# Deliveries that a process takes for each task that waits for one.
+AHEAD: Final = 4
+# How many it keeps of what it sends itself, before it leaves more to others.
+OWN_MAX: Final = 500
+
+
+@final
+@frozen
+class Token:
+    """Whose a delivery was when it was handed out, and its number."""
+
+    owner: int
+    number: int
+
+
+@final
+@define(eq=False)
+class Feed:
+    """Hands out what *claim* has taken: it is given how many for each lane, and answers whose they
+    are now, and the rows.
+    """
+
+    claim: Callable[[Mapping[str, int]], Awaitable[tuple[int, list[Row]]]]
+    lanes: Lanes = field(factory=Lanes, init=False)
+    served: set[str] = field(factory=set, init=False)
+    # Whether there may be deliveries that nobody has.
+    more: bool = field(default=True, init=False)
+    _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
+
+    async def receive(self, lane: str) -> Delivery:
+        """Hand out the next delivery of a lane whose key nobody works on."""
+        self.served.add(lane)
+        if self.more:
+            # Asked once whoever calls waits in the lane.
+            asyncio.get_running_loop().call_soon(self.feed)
+        return await self.lanes.receive(lane)
+
+    def hand_out(self, owner: int, rows: Sequence[Row]) -> None:
+        """Let these rows, which are *owner*'s in the database, be received."""
+        for row in rows:
+            self.lanes.put(Delivery(row.post, row.attempt, Token(owner, row.id)))
+
+    def wants(self, posts: Sequence[Post]) -> bool:
+        """Tell whether this process would have posts itself: it serves them, and has room."""
+        if self.lanes.ready < OWN_MAX and all(lane_of(post.to) in self.served for post in posts):
+            return True
+        self.more = True
+        return False
+
+    def news(self) -> None:
+        """Look whether what others have sent is for us."""
+        self.more = True
+        self.feed()
+
+    def feed(self) -> None:
+        """Take more, where somebody waits."""
+        hungry = self.lanes.hungry()
+        if hungry and self._feeding is None:
+            self._feeding = asyncio.create_task(self._fill(hungry), name="arvo postgres feed")
+
+    async def _fill(self, hungry: Mapping[str, int]) -> None:
+        # What is sent from now on is news, and not what this looks at.
+        self.more = False
+        try:
+            owner, rows = await self.claim({lane: many * AHEAD for lane, many in hungry.items()})
+            self.hand_out(owner, rows)
+            # Where all that was asked for has come, there may be more.
+            self.more = self.more or bool(rows)
+        except Unavailable:
+            self.more = True  # the next look tries again
+        except Corrupt as error:
+            self.lanes.fail(error)
+        finally:
+            self._feeding = None
+
+    def forget(self) -> None:
+        """Let go of all that is not in hand: it is nobody's any more."""
+        self.lanes.stop_clocks()
+        self.lanes.forget_ready()
+        self.more = True
+
+    async def stop(self) -> None:
+        """Take nothing any more."""
+        if self._feeding is not None:
+            self._feeding.cancel()
+            await asyncio.gather(self._feeding, return_exceptions=True)
+        self.lanes.stop_clocks()
+        self.lanes = Lanes()
+        self.served.clear()
+        self.more = True
