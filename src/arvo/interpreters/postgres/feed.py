@@ -35,14 +35,16 @@ class Feed:
     claim: Callable[[Mapping[str, int]], Awaitable[tuple[int, list[Row]]]]
     lanes: Lanes = field(factory=Lanes, init=False)
     served: set[str] = field(factory=set, init=False)
-    # Whether there may be deliveries that nobody has.
-    more: bool = field(default=True, init=False)
+    # Lanes in which there may be deliveries that nobody has.
+    _more: set[str] = field(factory=set, init=False)
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
-        self.served.add(lane)
-        if self.more:
+        if lane not in self.served:
+            self.served.add(lane)
+            self._more.add(lane)
+        if lane in self._more:
             # Asked once whoever calls waits in the lane.
             asyncio.get_running_loop().call_soon(self.feed)
         return await self.lanes.receive(lane)
@@ -56,30 +58,38 @@ class Feed:
         """Tell whether this process would have posts itself: it serves them, and has room."""
         if self.lanes.ready < OWN_MAX and all(lane_of(post.to) in self.served for post in posts):
             return True
-        self.more = True
+        self._more |= self.served
         return False
 
     def news(self) -> None:
         """Look whether what others have sent is for us."""
-        self.more = True
+        self._more |= self.served
         self.feed()
 
     def feed(self) -> None:
         """Take more, where somebody waits."""
-        hungry = self.lanes.hungry()
-        if hungry and self._feeding is None:
-            self._feeding = asyncio.create_task(self._fill(hungry), name="arvo postgres feed")
+        if self._feeding is None and self._wanted():
+            self._feeding = asyncio.create_task(self._fill(), name="arvo postgres feed")
 
-    async def _fill(self, hungry: Mapping[str, int]) -> None:
-        # What is sent from now on is news, and not what this looks at.
-        self.more = False
+    def _wanted(self) -> dict[str, int]:
+        """Give the lanes that may have more for somebody who waits, and how many to ask for."""
+        hungry = self.lanes.hungry()
+        return {lane: many * AHEAD for lane, many in hungry.items() if lane in self._more}
+
+    async def _fill(self) -> None:
+        wanted: dict[str, int] = {}
         try:
-            owner, rows = await self.claim({lane: many * AHEAD for lane, many in hungry.items()})
-            self.hand_out(owner, rows)
-            # Where all that was asked for has come, there may be more.
-            self.more = self.more or bool(rows)
+            while wanted := self._wanted():
+                # What is sent from now on is news, and not what this looks at.
+                self._more -= wanted.keys()
+                owner, rows = await self.claim(wanted)
+                self.hand_out(owner, rows)
+                # Where some have come there may be more.
+                self._more.update(lane_of(row.post.to) for row in rows)
+                # Those who were waiting take what has come first.
+                await asyncio.sleep(0)
         except Unavailable:
-            self.more = True  # the next look tries again
+            self._more |= wanted.keys()  # the next look tries again
         except Corrupt as error:
             self.lanes.fail(error)
         finally:
@@ -89,7 +99,7 @@ class Feed:
         """Let go of all that is not in hand: it is nobody's any more."""
         self.lanes.stop_clocks()
         self.lanes.forget_ready()
-        self.more = True
+        self._more |= self.served
 
     async def stop(self) -> None:
         """Take nothing any more."""
@@ -99,4 +109,4 @@ class Feed:
         self.lanes.stop_clocks()
         self.lanes = Lanes()
         self.served.clear()
-        self.more = True
+        self._more.clear()

@@ -24,9 +24,6 @@ from arvo.interpreters.postgres.tables import (
 from arvo.interpreters.postgres.unit import Line, armed, sending
 from arvo.interpreters.rows import digest_of, record_bytes, whole_record_bytes
 
-# Nobody's number: what operators send is for whoever claims it.
-NOBODY: Final = 0
-
 
 @final
 @frozen
@@ -94,5 +91,4 @@ _TAKE: Final = "delete from arvo.letter where id = $1"
 
 
 async def _send(connection: Link, address: Address, posts: Sequence[Post], now: datetime) -> None:
-    sendings = [(sending(post, address.hash), False) for post in posts]
-    await send(connection, address, NOBODY, sendings, now)
+    await send(connection, address, [sending(post, address.hash) for post in posts], now)

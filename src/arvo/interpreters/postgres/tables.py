@@ -1,6 +1,6 @@
 """Tables: what is written to a Postgres schema, many rows in one statement."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -22,16 +22,18 @@ select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
 """
 
 
+def history_rows(lines: Sequence[tuple[int, int, Line]]) -> Iterator[tuple[object, ...]]:
+    """Write lines as rows: of each the workflow's number, the position, the line."""
+    for number, position, line in lines:
+        yield number, position, line.revision, line.kind, line.at, line.content
+
+
 async def write_history(
     connection: Link, address: Address, lines: Sequence[tuple[int, int, Line]]
 ) -> None:
     """Add lines to histories: the workflow's number, the position, the line."""
     if lines:
-        rows = [
-            (number, position, line.revision, line.kind, line.at, line.content)
-            for number, position, line in lines
-        ]
-        await connection.execute(address.sql(_HISTORY), *columns(rows))
+        await connection.execute(address.sql(_HISTORY), *columns(history_rows(lines)))
 
 
 _HISTORY: Final = """
@@ -68,37 +70,28 @@ on conflict (id) do update set due = excluded.due, event = excluded.event
 """
 
 
+def sending_rows(sendings: Sequence[tuple[Sending, bool]]) -> Iterator[tuple[object, ...]]:
+    """Write what is sent as rows, each with whether this process would have it."""
+    for each, own in sendings:
+        yield each.lane, each.key, each.destination, each.event, own
+
+
 async def send(
-    connection: Link,
-    address: Address,
-    me: int,
-    sendings: Sequence[tuple[Sending, bool]],
-    now: datetime,
-) -> list[int | None]:
-    """Add deliveries, and give the number of each that *me* has at once: those it may have, where
-    nobody else works on their key and none of it waits. Whoever else could take the others is woken
-    when the transaction is committed.
-    """
-    if not sendings:
-        return []
-    rows = [(each.lane, each.key, each.destination, each.event, own) for each, own in sendings]
-    found = await connection.fetch(address.sql(_SEND), *columns(rows), now, me)
-    # Numbers are drawn in the order that rows are added in.
-    added = sorted(found, key=lambda row: row["id"])
-    if not all(row["mine"] for row in added):
+    connection: Link, address: Address, sendings: Sequence[Sending], now: datetime
+) -> None:
+    """Add deliveries that nobody has, and wake whoever could take them, when this is committed."""
+    if sendings:
+        rows = sending_rows([(each, False) for each in sendings])
+        await connection.execute(address.sql(_SEND), *columns(rows), now)
         await connection.execute(NOTIFY, channel(address))
-    return [row["id"] if row["mine"] else None for row in added]
 
 
 _SEND: Final = """
-insert into arvo.delivery (lane, key, destination, event, attempt, due, owner)
-select lane, key, destination, event, 1, $6, case when own and not exists (
-    select from arvo.delivery as other where other.key = new.key
-    and (other.owner <> $7 or (other.owner is null and other.due <= $6))
-) then $7::bigint end
+insert into arvo.delivery (lane, key, destination, event, attempt, due)
+select lane, key, destination, event, 1, $6
 from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::boolean[]) with ordinality
     as new (lane, key, destination, event, own, place)
-order by place returning id, owner is not null as mine
+order by place
 """
 NOTIFY: Final = "select pg_notify($1, '')"
 
