@@ -26,6 +26,7 @@ from arvo import (
 from arvo.core.record import Record
 from arvo.interpreters.connect import connect
 from arvo.interpreters.ports import Backend
+from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.sqlite import SqliteBackend
 
 # Longer than a test stops a process for, unless it wants the process to be taken for dead.
@@ -105,9 +106,11 @@ def beginning(number: int) -> Event[Any]:
 
 
 def opened(url: str) -> Backend:
-    """The backend of a URL; one that a file holds gives up the dead as soon as a test may wait."""
-    path = url.removeprefix("sqlite:///")
-    return connect(url) if path == url else SqliteBackend(path, lease=LEASE_SECONDS)
+    """The backend of a URL; one with leases gives up the dead as soon as a test may wait."""
+    backend = connect(url)
+    if isinstance(backend, SqliteBackend | PostgresBackend):
+        backend.lease = LEASE_SECONDS
+    return backend
 
 
 async def work(url: str) -> None:
