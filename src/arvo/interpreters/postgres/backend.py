@@ -28,14 +28,14 @@ from arvo.interpreters.ports import (
     Post,
     Unavailable,
 )
-from arvo.interpreters.postgres import deliveries, operate, pages, workers
+from arvo.interpreters.postgres import deliveries, operate, pages
 from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.postgres.feed import Feed, Token
-from arvo.interpreters.postgres.forget import forget
 from arvo.interpreters.postgres.group import write
 from arvo.interpreters.postgres.room import Room
 from arvo.interpreters.postgres.session import Session, open_session
 from arvo.interpreters.postgres.unit import Row, Unit, Written, commit_unit, sending
+from arvo.interpreters.postgres.watch import Watch
 from arvo.interpreters.postgres.writer import Writer
 from arvo.interpreters.retention import Retention
 from arvo.interpreters.rows import letter_bytes
@@ -46,9 +46,6 @@ T = TypeVar("T")
 QUEUE_MAX: Final = 100_000
 # A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
 LEASE_SECONDS: Final = 30.0
-# How often the database is looked at where nobody sends word: for what was missed, timers that
-# others set, dead workers, and what is to be forgotten.
-LOOK_SECONDS: Final = 1.0
 # How long to wait before a server that is not there is asked again.
 RETRY_SECONDS: Final = 0.2
 # How often `rest` asks, at first and at last.
@@ -82,10 +79,9 @@ class PostgresBackend:
     _feed: Feed = field(init=False)
     _room: Room = field(init=False)
     _opening: "asyncio.Task[tuple[Session, Writer]] | None" = field(default=None, init=False)
-    _watching: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _looking: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _watch: Watch | None = field(default=None, init=False)
     _before: int | None = field(default=None, init=False)
-    _woken: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _next_due: datetime | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.address = Address.parse(self.url)
@@ -95,7 +91,7 @@ class PostgresBackend:
     async def send(self, post: Post) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         if self._room.depth is None:
-            await self._count(await self._session())
+            self._room.counted(await self._read(lambda c: deliveries.count(c, self.address)))
         await self._room.enough()
         with self._room.entering():
             await self._write(self._sending([post]))
@@ -126,8 +122,7 @@ class PostgresBackend:
             now=self.now(),
             hashed=self.address.hash,
         )
-        if commit.alarms:
-            self._due(min(alarm.due for alarm in commit.alarms))
+        self._due(commit.alarms)
         return await self._settle(delivery, unit)
 
     async def workflows(
@@ -174,8 +169,7 @@ class PostgresBackend:
         session, now = await self._session(), self.now()
         amendment = operate.Amendment(record, expected, alarms, again)
         amended = await session.write(lambda c: operate.amend(c, self.address, amendment, now))
-        if alarms:
-            self._due(min(alarm.due for alarm in alarms))
+        self._due(alarms)
         if isinstance(amended, Committed):
             self._room.add(len(again))
         return amended
@@ -197,7 +191,7 @@ class PostgresBackend:
             )
         except Unavailable:
             lanes.settle(delivery)
-            if not session.lost.is_set():
+            if not session.is_lost:
                 # Still ours in the database: it must not be forgotten here.
                 lanes.put_later(delivery, delay)
             raise
@@ -245,15 +239,15 @@ class PostgresBackend:
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
         opening, self._opening = self._opening, None
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
         if opening is not None:
             await self._feed.stop()
             with suppress(Unavailable, Corrupt):  # then it was never opened
                 session, writer = await opening
-                if session.lost.is_set():
+                if session.is_lost:
                     writer.refuse(Unavailable("the connections to Postgres were lost"))
                 await writer.stop()
                 await session.close()
@@ -308,6 +302,8 @@ class PostgresBackend:
             self._opening = None
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="arvo postgres opening")
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_after(), name="arvo postgres watch")
         # Not to be cancelled by one of those who wait for it.
         return await asyncio.shield(self._opening)
 
@@ -315,17 +311,12 @@ class PostgresBackend:
         if opening.cancelled() or opening.exception() is not None:
             return True
         session, writer = opening.result()
-        if session.lost.is_set():
+        if session.is_lost:
             self._before = session.me
             writer.refuse(Unavailable("the connections to Postgres were lost"))
-            return True
-        return False
+        return session.is_lost
 
     async def _open(self) -> tuple[Session, Writer]:
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
         self._feed.forget()
         try:
             session = await open_session(
@@ -333,7 +324,7 @@ class PostgresBackend:
                 timedelta(seconds=self.lease),
                 before=self._before,
                 news=self._feed.news,
-                lost=self._woken.set,
+                lost=self._lost,
             )
         except Unavailable:
             await asyncio.sleep(RETRY_SECONDS)
@@ -344,75 +335,36 @@ class PostgresBackend:
             async with session.pool.acquire() as connection:
                 return await write(connection, self.address, session.me, units, self.now())
 
-        self._watching = asyncio.create_task(self._watch(session), name="arvo postgres watch")
-        return session, Writer(write_group, session.lost.set)
+        return session, Writer(write_group, session.lose)
 
-    async def _watch(self, session: Session) -> None:
-        """Look for what is due, and keep the lease, until the session is lost or closed."""
-        try:
-            while not session.lost.is_set() and not session.listener.is_closed():
-                with suppress(Unavailable):
-                    await self._look(session)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._until_due()):
-                        await self._woken.wait()
-                self._woken.clear()
-        except Corrupt as error:
-            self._feed.lanes.fail(error)
-        session.lost.set()
-        await session.drop()
-        # Whoever waits for deliveries asks for nothing else: they are to come by a new session.
-        self._reopening()
+    async def _look_after(self) -> None:
+        """Look after one session after the other, until the backend is closed.
 
-    def _reopening(self) -> None:
-        """Open anew, where somebody waits for deliveries, and go on trying."""
-        if self._feed.served and self._opening is not None:
-            self._watching = asyncio.create_task(self._reopen(), name="arvo postgres reopening")
-
-    async def _reopen(self) -> None:
+        Whoever waits for deliveries asks for nothing else, so a session that is lost must be
+        followed by another one without being asked for.
+        """
         while True:
             try:
-                await self._opened()
-                return
+                session, _ = await self._opened()
+                self._watch = Watch(
+                    session, self._feed, self._room, self.now, self.lease, self.keep
+                )
+                await self._watch.run()
+                await session.drop()
             except Unavailable:
                 continue
             except Corrupt as error:
                 self._feed.lanes.fail(error)
                 return
 
-    async def _look(self, session: Session) -> None:
-        now, address = self.now(), self.address
-        renewed = await session.write(
-            lambda c: workers.renew(c, address, session.me, timedelta(seconds=self.lease))
-        )
-        if not renewed:
-            # We were taken for dead, and what waited here is others' now.
-            session.lost.set()
-            return
-        await session.write(lambda c: workers.bury(c, address, session.me))
-        await session.write(lambda c: deliveries.fire(c, address, now))
-        self._next_due = await session.read(lambda c: deliveries.next_due(c, address))
-        await session.write(lambda c: forget(c, address, self.keep, now))
-        if self._room.depth is not None:
-            await self._count(session)
-        lanes = list(self._feed.served)
-        if await session.read(lambda c: deliveries.is_claimable(c, address, lanes, now)):
-            self._feed.news()
+    def _lost(self) -> None:
+        if self._watch is not None:
+            self._watch.wake()
 
-    async def _count(self, session: Session) -> None:
-        self._room.counted(await session.read(lambda c: deliveries.count(c, self.address)))
-
-    def _due(self, due: datetime) -> None:
-        """Hear of a timer: look when it is due."""
-        if self._next_due is None or due < self._next_due:
-            self._next_due = due
-            self._woken.set()
-
-    def _until_due(self) -> float:
-        if self._next_due is None:
-            return LOOK_SECONDS
-        left = (self._next_due - self.now()).total_seconds()
-        return min(max(left, 0.001), LOOK_SECONDS)
+    def _due(self, alarms: Sequence[Alarm]) -> None:
+        """Hear of timers: look when the first is due."""
+        if alarms and self._watch is not None:
+            self._watch.due(min(alarm.due for alarm in alarms))
 
 
 def _token(delivery: Delivery) -> Token:

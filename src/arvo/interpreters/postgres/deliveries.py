@@ -104,12 +104,20 @@ select lane, key, destination, event, 1, due from fired order by due
 """
 
 
-async def next_due(connection: Link, address: Address) -> datetime | None:
-    """Say when the next timer is due."""
-    found: datetime | None = await connection.fetchval(
-        address.sql("select min(due) from arvo.timer")
-    )
-    return found
+async def news(
+    connection: Link, address: Address, lanes: list[str], now: datetime
+) -> tuple[datetime | None, bool]:
+    """Say when the next timer is due, and whether any of these lanes has what nobody has."""
+    row = await connection.fetchrow(address.sql(_NEWS), lanes, now)
+    assert row is not None
+    return row["due"], row["is_claimable"]
+
+
+_NEWS: Final = """
+select (select min(due) from arvo.timer) as due, exists (
+    select from arvo.delivery where lane = any($1::text[]) and owner is null and due <= $2
+) as is_claimable
+"""
 
 
 async def depth(connection: Link, address: Address, now: datetime) -> tuple[int, int, int]:
@@ -134,15 +142,3 @@ async def count(connection: Link, address: Address) -> int:
 async def is_busy(connection: Link, address: Address) -> bool:
     """Tell whether anything is under way."""
     return bool(await connection.fetchval(address.sql("select exists (select from arvo.delivery)")))
-
-
-async def is_claimable(connection: Link, address: Address, lanes: list[str], now: datetime) -> bool:
-    """Tell whether there are deliveries of these lanes that nobody has."""
-    return bool(await connection.fetchval(address.sql(_CLAIMABLE), lanes, now))
-
-
-_CLAIMABLE: Final = """
-select exists (
-    select from arvo.delivery where lane = any($1::text[]) and owner is null and due <= $2
-)
-"""

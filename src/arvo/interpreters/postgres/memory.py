@@ -9,7 +9,7 @@ import asyncpg
 from attrs import define, field
 
 from arvo.interpreters.machine_memory import Stored
-from arvo.interpreters.ports import Conflict
+from arvo.interpreters.ports import Conflict, Corrupt
 from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.postgres.session import CONNECT_SECONDS, STATEMENT_SECONDS
 from arvo.interpreters.postgres.told import RAISED, told
@@ -65,19 +65,16 @@ class PostgresMemory:
         if opening is not None:
             try:
                 pool = await opening
-            except (*RAISED, asyncio.CancelledError):
-                return
-            pool.terminate()
+            except (*RAISED, Corrupt):
+                return  # there is nothing to close
+            await pool.close()
 
     async def _do(self, work: Callable[[Link], Awaitable[T]]) -> T:
         try:
-            if self._opening is None:
+            if self._opening is None or _has_failed(self._opening):
                 self._opening = asyncio.create_task(self._open())
+            # Not to be cancelled by one of those who wait for it.
             pool = await asyncio.shield(self._opening)
-        except RAISED as error:
-            self._opening = None
-            raise told(error) from error
-        try:
             async with pool.acquire() as connection:
                 return await work(connection)
         except RAISED as error:
@@ -97,6 +94,10 @@ class PostgresMemory:
             pool.terminate()
             raise
         return pool
+
+
+def _has_failed(opening: "asyncio.Task[asyncpg.Pool[asyncpg.Record]]") -> bool:
+    return opening.done() and (opening.cancelled() or opening.exception() is not None)
 
 
 def _digest(subject: str) -> bytes:

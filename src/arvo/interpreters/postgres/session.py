@@ -33,14 +33,25 @@ class Session:
 
     A write whose outcome is not known ends the session: everything that was handed to this process
     is let go of, and it begins anew under another number. So nothing stays behind that the database
-    takes for ours and we have never heard of.
+    takes for ours and we have never heard of. *told* is called then.
     """
 
     address: Address
     pool: "asyncpg.Pool[asyncpg.Record]"
     listener: "asyncpg.Connection[asyncpg.Record]"
     me: int
-    lost: asyncio.Event = field(factory=asyncio.Event, init=False)
+    told: Callable[[], None]
+    _is_lost: bool = field(default=False, init=False)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is over."""
+        return self._is_lost or self.listener.is_closed()
+
+    def lose(self) -> None:
+        """Begin anew: what this process has is not known here any more."""
+        self._is_lost = True
+        self.told()
 
     async def read(self, work: Callable[[Link], Awaitable[T]]) -> T:
         """Read by a connection of the pool."""
@@ -57,12 +68,12 @@ class Session:
                 return await work(connection)
         except RAISED as error:
             if not is_sure(error):
-                self.lost.set()
+                self.lose()
             raise told(error) from error
 
     async def close(self) -> None:
         """Give back what this process has, and close the connections."""
-        if not self.lost.is_set():
+        if not self.is_lost:
             with suppress(*RAISED):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await leave(self.listener, self.address, [self.me])
@@ -70,7 +81,7 @@ class Session:
 
     async def drop(self) -> None:
         """Close the connections; what this process has is let go of by whoever comes next."""
-        self.lost.set()
+        self._is_lost = True
         self.listener.terminate()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -104,6 +115,10 @@ async def open_session(
     options: dict[str, Any] = {"command_timeout": STATEMENT_SECONDS, "timeout": CONNECT_SECONDS}
     if address.pooler:
         options["statement_cache_size"] = 0
+    else:
+        # A process that was stopped in the middle of a transaction would keep its locks for ever.
+        idle = {"idle_in_transaction_session_timeout": f"{lease.total_seconds() * 1000:.0f}"}
+        options["server_settings"] = {"application_name": "arvo", **idle}
     listener: asyncpg.Connection[asyncpg.Record] | None = None
     pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
@@ -126,4 +141,4 @@ async def open_session(
         if isinstance(error, ValueError):
             raise Unavailable(f"Postgres: the URL is not understood: {error}") from error
         raise
-    return Session(address, pool, listener, me)
+    return Session(address, pool, listener, me, lost)

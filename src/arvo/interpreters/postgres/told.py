@@ -15,7 +15,13 @@ _GONE: Final = ("08", "57P")
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03"})
 
 # What a driver's call may raise.
-RAISED: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+RAISED: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 def told(error: BaseException) -> Unavailable | Corrupt:
@@ -30,8 +36,11 @@ def told(error: BaseException) -> Unavailable | Corrupt:
 
 
 def is_sure(error: BaseException) -> bool:
-    """Tell whether a transaction that raised this was surely undone: the server said so itself."""
-    return isinstance(error, asyncpg.PostgresError) and not _state(error).startswith(_GONE)
+    """Tell whether a transaction that raised this was surely undone."""
+    if isinstance(error, asyncpg.PostgresError):
+        return not _state(error).startswith(_GONE)
+    # The driver could not write a value down, and has sent nothing.
+    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
 
 
 def is_in_the_way(error: BaseException) -> bool:

@@ -42,22 +42,37 @@ async def leave(connection: Link, address: Address, ids: list[int]) -> None:
         )
 
 
-async def bury(connection: Link, address: Address, me: int) -> int:
-    """Let others have what dead workers had; gives how many had died.
-
-    Dead is whose lease has run out, or whose lock can be had though it should be held.
+async def dead(connection: Link, address: Address, me: int) -> list[int]:
+    """Name the workers, other than *me*, whose lease has run out, or whose lock can be had though
+    it should be held; and those who have deliveries and are no workers any more: a transaction of
+    theirs was on its way while they were buried.
     """
+    found = await connection.fetch(address.sql(_DEAD), me, _locks(address))
+    return [row["id"] for row in found]
+
+
+async def bury(connection: Link, address: Address, me: int) -> None:
+    """Let others have what dead workers had."""
     async with connection.transaction():
-        others = await connection.fetch(address.sql(_OTHERS), me, _locks(address))
-        dead = [id_ for id_, is_dead in others if is_dead]
-        if dead:
-            await leave(connection, address, dead)
-    return len(dead)
+        # Asked in here, so that none can begin to live meanwhile: its lock is held.
+        if ids := await dead(connection, address, me):
+            await leave(connection, address, ids)
 
 
-_OTHERS: Final = """
-select id, lease < clock_timestamp() or (session and pg_try_advisory_xact_lock($2 + id))
-from arvo.worker where id <> $1
+# The owners are found one after the other in the index: there are few, of many deliveries.
+_DEAD: Final = """
+with recursive owners (id) as (
+    (select owner from arvo.delivery where owner is not null order by owner limit 1)
+    union all
+    select (select owner from arvo.delivery where owner > owners.id order by owner limit 1)
+    from owners where owners.id is not null
+)
+select id from arvo.worker where id <> $1
+    and (lease < clock_timestamp() or (session and pg_try_advisory_xact_lock($2 + id)))
+union
+select id from owners
+where id is not null and id <> $1
+    and not exists (select from arvo.worker where worker.id = owners.id)
 """
 
 
