@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from typing import Any, Final, TypeVar, final
+from typing import Final, TypeVar, final
 
 import asyncpg
 from attrs import define, field
@@ -11,7 +11,7 @@ from attrs import define, field
 from arvo.interpreters.machine_memory import Stored
 from arvo.interpreters.ports import Conflict, Corrupt
 from arvo.interpreters.postgres.address import Address, Link
-from arvo.interpreters.postgres.session import CONNECT_SECONDS, STATEMENT_SECONDS
+from arvo.interpreters.postgres.pool import open_pool
 from arvo.interpreters.postgres.told import RAISED, told
 from arvo.interpreters.postgres.upgrade import check, upgrade
 
@@ -81,12 +81,7 @@ class PostgresMemory:
             raise told(error) from error
 
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
-        options: dict[str, Any] = {"command_timeout": STATEMENT_SECONDS, "timeout": CONNECT_SECONDS}
-        if self._address.pooler:
-            options["statement_cache_size"] = 0
-        pool = await asyncpg.create_pool(
-            self._address.url, min_size=1, max_size=POOL_MAX, **options
-        )
+        pool = await open_pool(self._address, POOL_MAX)
         try:
             async with pool.acquire() as connection:
                 await (upgrade if self._address.migrate else check)(connection, self._address)

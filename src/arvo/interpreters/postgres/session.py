@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final, TypeVar, final
+from typing import Final, TypeVar, final
 
 import asyncpg
 from attrs import define, field
 
 from arvo.interpreters.ports import Unavailable
 from arvo.interpreters.postgres.address import Address, Link
+from arvo.interpreters.postgres.pool import open_link, open_pool
 from arvo.interpreters.postgres.tables import channel
 from arvo.interpreters.postgres.told import RAISED, is_sure, told
 from arvo.interpreters.postgres.upgrade import check, upgrade
@@ -20,9 +21,6 @@ T = TypeVar("T")
 
 # Connections of a process beside the one that listens.
 POOL_MAX: Final = 6
-# A statement that takes longer is given up, and the connection with it: the network may be gone.
-STATEMENT_SECONDS: Final = 60.0
-CONNECT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 
 
@@ -112,19 +110,12 @@ async def open_session(
     called when others have something for us, *lost* when the connection that listens is gone.
     Raises `Unavailable` or `Corrupt`.
     """
-    options: dict[str, Any] = {"command_timeout": STATEMENT_SECONDS, "timeout": CONNECT_SECONDS}
-    if address.pooler:
-        options["statement_cache_size"] = 0
-    else:
-        # A process that was stopped in the middle of a transaction would keep its locks for ever.
-        idle = {"idle_in_transaction_session_timeout": f"{lease.total_seconds() * 1000:.0f}"}
-        options["server_settings"] = {"application_name": "arvo", **idle}
     listener: asyncpg.Connection[asyncpg.Record] | None = None
     pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
-        listener = await asyncpg.connect(address.url, **options)
+        listener = await open_link(address, lease)
         await (upgrade if address.migrate else check)(listener, address)
-        pool = await asyncpg.create_pool(address.url, min_size=1, max_size=POOL_MAX, **options)
+        pool = await open_pool(address, POOL_MAX, lease)
         if not address.pooler:
             await listener.add_listener(channel(address), lambda *_: news())
             listener.add_termination_listener(lambda *_: lost())
