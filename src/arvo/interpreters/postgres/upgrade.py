@@ -50,8 +50,8 @@ async def check(connection: Link, address: Address) -> None:
 
 
 async def _version(connection: Link, address: Address) -> int:
-    there = await connection.fetchval("select to_regclass($1)", f"{address.schema}.version")
-    if there is None:
+    # Not `to_regclass`: in a transaction it may remember that there was none.
+    if not await connection.fetchval(f"{_TABLES} and relname = 'version'", address.schema):
         return 0
     found = await connection.fetchval(address.sql("select max(number) from arvo.version"))
     version = int(found or 0)
@@ -62,12 +62,7 @@ async def _version(connection: Link, address: Address) -> int:
 
 
 async def _make_room(connection: Link, address: Address) -> None:
-    taken = await connection.fetchval(
-        "select relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
-        " where nspname = $1 limit 1",
-        address.schema,
-    )
-    if taken is not None:
+    if await connection.fetchval(f"{_TABLES} limit 1", address.schema):
         remedy = "name another schema (?schema=...); nothing was changed"
         raise Corrupt(f"the schema {address.schema} holds tables that are not ours: {remedy}")
     exists = await connection.fetchval(
@@ -76,3 +71,9 @@ async def _make_room(connection: Link, address: Address) -> None:
     if not exists:
         # Not `if not exists`: that asks for the right to create one where there is one already.
         await connection.execute(f"create schema {address.schema}")
+
+
+_TABLES: Final = (
+    "select relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+    " where nspname = $1"
+)
