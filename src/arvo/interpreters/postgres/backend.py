@@ -30,7 +30,7 @@ from arvo.interpreters.ports import (
 )
 from arvo.interpreters.postgres import deliveries, operate, pages
 from arvo.interpreters.postgres.address import Address, Link
-from arvo.interpreters.postgres.feed import Feed, Token
+from arvo.interpreters.postgres.feed import Feed, Token, ended
 from arvo.interpreters.postgres.group import write
 from arvo.interpreters.postgres.room import Room
 from arvo.interpreters.postgres.session import Session, open_session
@@ -81,6 +81,7 @@ class PostgresBackend:
     _opening: "asyncio.Task[tuple[Session, Writer]] | None" = field(default=None, init=False)
     _looking: "asyncio.Task[None] | None" = field(default=None, init=False)
     _watch: Watch | None = field(default=None, init=False)
+    _closing: bool = field(default=False, init=False)
     _before: int | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -238,13 +239,16 @@ class PostgresBackend:
 
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
-        opening, self._opening = self._opening, None
         looking, self._looking = self._looking, None
         if looking is not None:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            self._closing = True
+            if self._watch is not None:
+                self._watch.stop()
+            await ended(looking)
+            self._closing = False
+        await self._feed.stop()
+        opening, self._opening = self._opening, None
         if opening is not None:
-            await self._feed.stop()
             with suppress(Unavailable, Corrupt):  # then it was never opened
                 session, writer = await opening
                 if session.is_lost:
@@ -343,14 +347,15 @@ class PostgresBackend:
         Whoever waits for deliveries asks for nothing else, so a session that is lost must be
         followed by another one without being asked for.
         """
-        while True:
+        while not self._closing:
             try:
                 session, _ = await self._opened()
                 self._watch = Watch(
                     session, self._feed, self._room, self.now, self.lease, self.keep
                 )
                 await self._watch.run()
-                await session.drop()
+                if session.is_lost:
+                    await session.drop()
             except Unavailable:
                 continue
             except Corrupt as error:

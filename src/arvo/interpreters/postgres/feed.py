@@ -14,6 +14,8 @@ from arvo.interpreters.postgres.unit import Row
 AHEAD: Final = 4
 # How many it keeps of what it sends itself, before it leaves more to others.
 OWN_MAX: Final = 500
+# How long a stop waits for a question that is on its way to the server.
+END_SECONDS: Final = 5.0
 
 
 @final
@@ -103,10 +105,20 @@ class Feed:
 
     async def stop(self) -> None:
         """Take nothing any more."""
+        self._more.clear()
         if self._feeding is not None:
-            self._feeding.cancel()
-            await asyncio.gather(self._feeding, return_exceptions=True)
+            await ended(self._feeding)
         self.lanes.stop_clocks()
         self.lanes = Lanes()
         self.served.clear()
         self._more.clear()
+
+
+async def ended(task: "asyncio.Task[None]") -> None:
+    """Wait until a task has ended by itself; it is cancelled where it takes too long for that.
+
+    A connection that is being opened when its task is cancelled would stay open.
+    """
+    await asyncio.wait({task}, timeout=END_SECONDS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

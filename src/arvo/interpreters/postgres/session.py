@@ -84,16 +84,10 @@ class Session:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.pool.close()
-        except (*RAISED, asyncio.CancelledError):
+        except RAISED:
+            pass  # they are closed without a word, then
+        finally:
             self.pool.terminate()
-            raise_if_cancelled()
-
-
-def raise_if_cancelled() -> None:
-    """Let a cancellation of this task go on, once what had to be done is done."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def open_session(

@@ -42,12 +42,13 @@ class Watch:
     keep: Retention
     _next_due: datetime | None = field(default=None, init=False)
     _woken: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _stopped: bool = field(default=False, init=False)
     _beat: float = field(default=0.0, init=False)
     _forgot: float = field(default=0.0, init=False)
 
     async def run(self) -> None:
-        """Look, until the session is lost; raises `Corrupt`."""
-        while not self.session.is_lost:
+        """Look, until the session is lost or this is stopped; raises `Corrupt`."""
+        while not self.session.is_lost and not self._stopped:
             with suppress(Unavailable):
                 await self._look()
             with suppress(TimeoutError):
@@ -58,6 +59,11 @@ class Watch:
     def wake(self) -> None:
         """Look at once."""
         self._woken.set()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped = True
+        self.wake()
 
     def due(self, due: datetime) -> None:
         """Hear of a timer: look when it is due."""
