@@ -12,7 +12,7 @@ import pytest
 
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violation import Violated
-from arvo.interpreters.ports import Committed, Delivery
+from arvo.interpreters.ports import Committed, Delivery, Fenced
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, watch
 from arvo.interpreters.postgres.address import Address
 from arvo.interpreters.postgres.upgrade import scripts
@@ -193,6 +193,8 @@ def test_a_server_that_restarts_is_found_again(server: servers.Server) -> None:
             await backend.send(to_service("lost"))
         await asyncio.to_thread(server.start)
 
+        late = turn(stale, 1)
+        assert await patiently(lambda: backend.commit(stale, late, [], [])) == Fenced()
         again = await patiently(lambda: backend.receive(WORKFLOW))
         assert again.post == stale.post
         asked = to_service("ask")

@@ -183,18 +183,19 @@ class PostgresBackend:
         """Hand a delivery out again after *delay* seconds."""
         retried = evolve(delivery, attempt=delivery.attempt + 1)
         token, due = _token(delivery), self.now() + timedelta(seconds=delay)
-        session, lanes = await self._session(), self._feed.lanes
+        session, lanes = None, self._feed.lanes
         try:
-            is_mine = session.me == token.owner and await session.write(
-                lambda c: deliveries.again(
-                    c, self.address, session.me, token.number, retried.attempt, due
-                )
+            session = await self._session()
+            me = session.me
+            is_mine = me == token.owner and await session.write(
+                lambda c: deliveries.again(c, self.address, me, token.number, retried.attempt, due)
             )
         except Unavailable:
             lanes.settle(delivery)
-            if not session.is_lost:
+            if session is not None and not session.is_lost:
                 # Still ours in the database: it must not be forgotten here.
                 lanes.put_later(delivery, delay)
+            # Else it is let go of together with the session, and handed out again by the next one.
             raise
         lanes.settle(delivery)
         if is_mine:
