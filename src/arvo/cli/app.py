@@ -13,6 +13,7 @@ from arvo.cli.mistake import TOLD, Mistake, line_of
 from arvo.cli.say import say, say_json, tell
 from arvo.core.record import Status
 from arvo.engine.system import System
+from arvo.interpreters.connect import connect
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.ports import PAGE_MAX
 
@@ -225,3 +226,24 @@ async def drop(id: str, /, *, backend: Url) -> None:  # noqa: A002
     """Forget a dead letter."""
     async with Desk(NOBODY, existing(backend)) as desk:
         await desk.drop(id)
+
+
+@app.command
+async def upgrade(*, backend: Url, sql: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Make or upgrade a backend's tables, where the URL of its workers says migrate=no.
+
+    Parameters
+    ----------
+    sql
+        Change nothing, and print what would be run on an empty database.
+    """
+    if backend.partition(":")[0] not in {"postgres", "postgresql"}:
+        raise Mistake("only Postgres is upgraded by hand: others are by whoever opens them")
+    connect(backend)  # says what is wrong with the URL, or which driver is missing
+    from arvo.interpreters.postgres import script, upgraded
+
+    if sql:
+        say(script(backend).rstrip())
+        return
+    made = await upgraded(backend)
+    say(f"versions made: {made}" if made else "nothing to do")

@@ -314,7 +314,7 @@ def test_tables_that_shall_not_be_made_are_asked_for(url: str) -> None:
 
     async def go() -> None:
         careful = PostgresBackend(f"{url}&migrate=no")
-        with pytest.raises(Corrupt, match="is not there: run arvo migrate"):
+        with pytest.raises(Corrupt, match="is not there: run arvo upgrade"):
             await careful.dead_letters()
         address = Address.parse(url)
         await execute(url, f"create schema {address.schema};" + "".join(scripts(address)))

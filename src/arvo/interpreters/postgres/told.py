@@ -30,7 +30,7 @@ def told(error: BaseException) -> Unavailable | Corrupt:
     if isinstance(error, Unavailable | Corrupt):
         return error
     if isinstance(error, asyncpg.PostgresError) and _state(error).startswith(_BROKEN):
-        remedy = "mend the URL, the rights or the tables (arvo migrate --backend URL)"
+        remedy = "mend the URL, the rights or the tables (arvo upgrade --backend URL)"
         return Corrupt(f"Postgres refuses ({said}): {remedy}")
     return Unavailable(f"Postgres: {said}")
 

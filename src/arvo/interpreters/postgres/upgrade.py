@@ -45,7 +45,7 @@ async def check(connection: Link, address: Address) -> None:
     version = await _version(connection, address)
     if version < SCHEMA_VERSION:
         what = f"has version {version} of {SCHEMA_VERSION}" if version else "is not there"
-        remedy = "run arvo migrate --backend URL, or let the URL end in migrate=yes"
+        remedy = "run arvo upgrade --backend URL, or let the URL end in migrate=yes"
         raise Corrupt(f"the schema {address.schema} {what}: {remedy}")
 
 
