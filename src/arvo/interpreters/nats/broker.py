@@ -16,7 +16,7 @@ from arvo.core.issue import one_line
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.nats import wire
-from arvo.interpreters.nats.hand import Hand, Taken
+from arvo.interpreters.nats.hand import ACK, Hand, Taken
 from arvo.interpreters.nats.link import Headers, Link
 from arvo.interpreters.nats.settings import Storage, check
 from arvo.interpreters.nats.streams import NANOSECONDS, WAITING, Streams
@@ -58,6 +58,8 @@ class NatsBroker:
     _streams: Streams = field(init=False)
     _me: str = field(init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
+    # By consumer, the last message that was done and that the server may not have forgotten yet.
+    _acked: dict[tuple[str, str], str] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         settings: dict[str, Any] = {
@@ -97,8 +99,11 @@ class NatsBroker:
             await hand.close()
 
     async def done(self, delivered: Delivered) -> None:
-        """Forget a message, once the server has."""
-        await self._settle(delivered, b"+ACK")
+        """Forget a message; nobody waits until the server has."""
+        taken = _mine(delivered)
+        if taken is not None:
+            await taken.forget(self._link)
+            self._acked[taken.consumer] = taken.reply
 
     async def again(self, delivered: Delivered, delay: float) -> None:
         """Have the server hand a message out again after *delay* seconds."""
@@ -114,6 +119,9 @@ class NatsBroker:
     async def depth(self) -> Depth:
         """Say how much is under way; what is put off counts as taken."""
         await self._streams.make()
+        # To be told again, and to answer, a consumer must have heard all that came before.
+        acked, self._acked = self._acked, {}
+        await asyncio.gather(*(self._link.ask(reply, ACK) for reply in acked.values()))
         # In this order, as a timer that is due moves on: counted twice is no harm, not at all is.
         timed = (await self._info(self._streams.timers))["messages"]
         unsettled, waiting = await self._consumers(self._streams.timers) if timed else (0, 0)
@@ -125,6 +133,7 @@ class NatsBroker:
 
     async def close(self) -> None:
         """Let go of the connection."""
+        self._acked.clear()
         await self._link.close()
 
     async def bury(self, taken: Taken, reason: str) -> None:

@@ -22,6 +22,7 @@ from arvo.interpreters.ports import Unavailable
 
 logger: Final = logging.getLogger("arvo")
 
+ACK: Final = b"+ACK"
 # Signs of life in the time that the server waits for one.
 BEATS: Final = 3
 
@@ -32,6 +33,8 @@ class Taken:
     """A message that the server has handed to us; it is ours until *until*, by the loop's clock."""
 
     address: str
+    # Its stream and the consumer's name.
+    consumer: tuple[str, str]
     headers: Mapping[str, str]
     body: bytes
     reply: str
@@ -49,6 +52,11 @@ class Taken:
     async def settle(self, link: Link, how: bytes) -> None:
         """Tell the server what becomes of it, and wait until it knows."""
         await link.ask(self.reply, how)
+        self.settled = True
+
+    async def forget(self, link: Link) -> None:
+        """Tell the server that it is done; were that lost, the message would come once more."""
+        await link.tell(self.reply, ACK)
         self.settled = True
 
 
@@ -128,6 +136,7 @@ class Hand:
             now, meta = asyncio.get_running_loop().time(), message.metadata
             taken = Taken(
                 self._pulls[pull],
+                (pull.stream, pull.consumer),
                 message.headers or {},
                 message.data,
                 message.reply,

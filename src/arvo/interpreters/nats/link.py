@@ -21,6 +21,8 @@ logger: Final = logging.getLogger("arvo")
 # How long a server is waited for: to connect, and to answer.
 CONNECT_SECONDS: Final = 5
 ASK_SECONDS: Final = 5.0
+# How often it is looked whether an answer is overdue: one clock for all is a tenth of the work.
+LOOK_SECONDS: Final = 0.5
 # A server that has gone without a word is noticed after two of these.
 PING_SECONDS: Final = 5
 
@@ -54,7 +56,9 @@ class Link:
     _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _inbox: str = field(default="", init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
-    _asked: dict[str, "asyncio.Future[Msg]"] = field(factory=dict, init=False)
+    # What waits for an answer, and since when, oldest first.
+    _asked: dict[str, tuple[float, "asyncio.Future[Msg]"]] = field(factory=dict, init=False)
+    _looking: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def client(self) -> Client:
         """Give the connection, opened now where there is none."""
@@ -68,16 +72,16 @@ class Link:
         """Send a message and wait for its answer; what is sent first arrives first."""
         # No await that waits before the message is written, or two who ask could change places.
         client = self._client or await self.client()
-        token = str(next(self._numbers))
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._asked[token] = answer
+        loop, token = asyncio.get_running_loop(), str(next(self._numbers))
+        answer: asyncio.Future[Msg] = loop.create_future()
+        self._asked[token] = loop.time(), answer
+        if self._looking is None:
+            self._looking = loop.call_later(LOOK_SECONDS, self._look)
         try:
-            async with asyncio.timeout(ASK_SECONDS):
-                await client.publish(subject, payload, f"{self._inbox}.{token}", headers)
-                message = await answer
-        except TimeoutError:
-            raise Unavailable(f"nats: no answer within {ASK_SECONDS} s") from None
+            await client.publish(subject, payload, f"{self._inbox}.{token}", headers)
+            message = await answer
         except (nats.errors.Error, OSError) as error:
+            answer.cancel()
             raise Unavailable(f"nats: {error}") from error
         finally:
             self._asked.pop(token, None)
@@ -155,6 +159,7 @@ class Link:
                     reconnect_time_wait=0,
                     max_reconnect_attempts=1,
                     ping_interval=PING_SECONDS,
+                    flush_timeout=ASK_SECONDS,
                 )
                 inbox = client.new_inbox()
                 await client.subscribe(f"{inbox}.*", cb=self._answered)
@@ -168,14 +173,28 @@ class Link:
         return client
 
     async def _answered(self, message: Msg) -> None:
-        answer = self._asked.get(message.subject.rpartition(".")[2])
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        found = self._asked.get(message.subject.rpartition(".")[2])
+        if found is not None and not found[1].done():
+            found[1].set_result(message)
+
+    def _look(self) -> None:
+        """Tell those whose answer is overdue."""
+        self._looking, loop = None, asyncio.get_running_loop()
+        for since, answer in list(self._asked.values()):
+            if since > loop.time() - ASK_SECONDS:
+                break
+            if not answer.done():
+                answer.set_exception(Unavailable(f"nats: no answer within {ASK_SECONDS} s"))
+        if self._asked:
+            self._looking = loop.call_later(LOOK_SECONDS, self._look)
 
     def _drop(self) -> None:
         """Tell all who wait that nothing comes any more."""
         self.made.clear()
-        for answer in self._asked.values():
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        for _, answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(Unavailable("nats: the connection was lost"))
         for tell in list(self.lost):
