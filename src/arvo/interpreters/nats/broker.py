@@ -12,7 +12,6 @@ from urllib.parse import quote
 import orjson
 from attrs import define, field
 
-from arvo.core.issue import one_line
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.nats import wire
@@ -138,7 +137,7 @@ class NatsBroker:
 
     async def bury(self, taken: Taken, reason: str) -> None:
         """Put what came among the dead as it came, and have it handed out no more."""
-        told = one_line(reason)[:REASON_CHARACTERS_MAX]
+        told = " ".join(reason.split())[:REASON_CHARACTERS_MAX]
         headers = {**taken.headers, wire.REASON: quote(told, safe=" ,:;'()[]{}<>=/+-_.")}
         for name in [name for name in headers if name.startswith("Nats-")]:
             del headers[name]

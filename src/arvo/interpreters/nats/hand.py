@@ -11,7 +11,6 @@ from typing import Final, TypeAlias, final
 from attrs import define, field
 from nats.aio.msg import Msg
 
-from arvo.core.issue import one_line
 from arvo.core.violation import Violated
 from arvo.interpreters.broker import Delivered
 from arvo.interpreters.nats.link import Link, status_of
@@ -157,7 +156,7 @@ class Hand:
             message = message_of(taken.address, taken.headers, taken.body)
         except (Violated, ValueError) as error:
             # Told in a line, without the stack: it is the sender who must act.
-            reason = f"this is no event: {one_line(str(error))}"
+            reason = f"this is no event: {error}"
             logger.warning("nats: message %s to %s: %s", taken.sequence, taken.address, reason)
             await self.bury(taken, reason)
             return None
