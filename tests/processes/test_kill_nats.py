@@ -21,8 +21,9 @@ def killed(workflows: int, workers: int, kills: int, restarts: int, patience: fl
     server.start()
     url = f"{server.url}?prefix=kill&ack_wait={ACK_WAIT_SECONDS}"
     try:
-        begin(url, range(workflows), copies=3)
         with crew(url, workers) as hired:
+            # Not before there are workers: a full queue makes senders wait.
+            begin(url, range(workflows), copies=3)
             for end in ends:
                 time.sleep(chance.uniform(0.0, 0.5))
                 if end == "server":

@@ -434,6 +434,10 @@ def test_a_url_says_what_the_constructor_would() -> None:
     for wrong in ("prefix=a.b", "replicas=7", "replicas=x", "storage=tape", "ack_wait=0", "pre=a"):
         with pytest.raises(Violated, match=wrong.partition("=")[0]):
             broker(f"nats://a?{wrong}")
+    for nowhere in ("nats://", "nats://u:secret@a:port", "nats://[::1", "nats://a,ws://b"):
+        with pytest.raises(Violated, match="servers") as caught:
+            memory(nowhere)
+        assert "secret" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

@@ -69,7 +69,7 @@ class NatsBroker:
             "messages_max": self.messages_max,
             "bytes_max": self.bytes_max,
         }
-        check(**settings)
+        check(servers=self.servers, **settings)
         self._link = Link(self.servers)
         self._streams = Streams(self._link, **settings)
         self._me = secrets.token_hex(8)

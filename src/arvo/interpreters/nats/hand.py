@@ -156,7 +156,7 @@ class Hand:
             message = message_of(taken.address, taken.headers, taken.body)
         except (Violated, ValueError) as error:
             # Told in a line, without the stack: it is the sender who must act.
-            reason = f"this is no event: {error}"
+            reason = " ".join(f"this is no event: {error}".split())
             logger.warning("nats: message %s to %s: %s", taken.sequence, taken.address, reason)
             await self.bury(taken, reason)
             return None

@@ -65,7 +65,10 @@ class Link:
         async with self._opening:
             client = self._client
             if client is None:
-                client = self._client = await self._open()
+                client = await self._open()
+                if client.is_closed:
+                    raise Unavailable("nats: the connection was lost")
+                self._client = client
             return client
 
     async def ask(self, subject: str, payload: bytes = b"", headers: Headers | None = None) -> Msg:

@@ -52,6 +52,7 @@ class NatsMemory:
 
     def __attrs_post_init__(self) -> None:
         check(
+            servers=self.servers,
             prefix=self.prefix,
             replicas=self.replicas,
             storage=self.storage,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from arvo.core.issue import Issue
 from arvo.core.violation import ConfigViolation, Violated
@@ -48,6 +48,9 @@ def check(**given: Any) -> None:
     """Refuse settings that no server could carry out; raises `Violated` that names the first."""
     for name, value in given.items():
         match name:
+            case "servers" if not all(map(_is_server, value.split(","))):
+                # Not the value itself, which may hold a password.
+                raise _refused(name, "nats://host:4222 or tls://host:4222", "something else")
             case "prefix" if not _PREFIX.fullmatch(value):
                 raise _refused(name, "1 to 64 letters, digits, - or _", repr(value))
             case "replicas" if not 1 <= value <= REPLICAS_MAX:
@@ -60,6 +63,14 @@ def check(**given: Any) -> None:
                 raise _refused(name, "1 or more", repr(value))
             case _:
                 pass
+
+
+def _is_server(text: str) -> bool:
+    try:
+        url = urlsplit(text.strip())
+        return url.scheme in ("nats", "tls") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _refused(name: str, expected: str, got: str) -> Violated:
