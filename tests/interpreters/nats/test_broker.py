@@ -392,6 +392,47 @@ def test_a_stream_that_was_deleted_is_made_again() -> None:
     asyncio.run(go())
 
 
+def test_what_was_settled_and_is_there_all_the_same_is_not_under_way() -> None:
+    """A server that is killed may forget that it removed a message, which nobody is handed again.
+
+    So does a stream whose owner would keep everything: it shows the same, and each time.
+    """
+
+    async def go() -> None:
+        async with opened() as ours:
+            async with connected() as client:
+                await client.jetstream().add_stream(name=ours.prefix, subjects=[f"{ours.prefix}.>"])
+            await ours.publish([Message(SERVICE, event(f"m{number}")) for number in range(3)])
+            async with taking(ours) as incoming:
+                for left in (2, 1):
+                    await ours.done(await soon(anext(incoming)))
+                    depth = await ours.depth()
+                    assert depth.total >= left
+                await ours.done(await soon(anext(incoming)))
+
+                assert (await ours.depth()).total == 0
+                assert (await stream(ours.prefix))["state"]["messages"] == 0
+
+    asyncio.run(go())
+
+
+def test_what_is_sent_to_nobody_is_kept() -> None:
+    """Whoever serves its address one day is handed it, however often it was counted."""
+
+    async def go() -> None:
+        async with opened() as ours:
+            await ours.publish([Message("com.kit.nobody", event("one"))])
+            async with taking(ours) as incoming:
+                await nothing_comes(incoming)
+            for _ in range(3):
+                assert (await ours.depth()).ready == 1
+
+            async with taking(ours, "com.kit.nobody") as incoming:
+                assert (await soon(anext(incoming))).message.event.id == "one"
+
+    asyncio.run(go())
+
+
 def test_two_runtimes_share_the_work() -> None:
     """Each message is one's; both have some."""
     by: dict[str, list[str]] = {"one": [], "two": []}

@@ -15,10 +15,11 @@ from attrs import define, field
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.nats import wire
+from arvo.interpreters.nats.depth import Census
 from arvo.interpreters.nats.hand import ACK, Hand, Taken
 from arvo.interpreters.nats.link import Headers, Link
 from arvo.interpreters.nats.settings import Storage, check
-from arvo.interpreters.nats.streams import NANOSECONDS, WAITING, Streams
+from arvo.interpreters.nats.streams import NANOSECONDS, Streams
 from arvo.interpreters.ports import Depth, Unavailable
 
 logger: Final = logging.getLogger("arvo")
@@ -55,6 +56,7 @@ class NatsBroker:
     bytes_max: int | None = field(default=None, kw_only=True)
     _link: Link = field(init=False)
     _streams: Streams = field(init=False)
+    _census: Census = field(init=False)
     _me: str = field(init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
     # By consumer, the last message that was done and that the server may not have forgotten yet.
@@ -72,6 +74,7 @@ class NatsBroker:
         check(servers=self.servers, **settings)
         self._link = Link(self.servers)
         self._streams = Streams(self._link, **settings)
+        self._census = Census(self._streams)
         self._me = secrets.token_hex(8)
 
     async def publish(self, messages: Sequence[Message]) -> None:
@@ -121,14 +124,7 @@ class NatsBroker:
         # To be told again, and to answer, a consumer must have heard all that came before.
         acked, self._acked = self._acked, {}
         await asyncio.gather(*(self._link.ask(reply, ACK) for reply in acked.values()))
-        # In this order, as a timer that is due moves on: counted twice is no harm, not at all is.
-        timed = (await self._info(self._streams.timers))["messages"]
-        unsettled, waiting = await self._consumers(self._streams.timers) if timed else (0, 0)
-        total = max(0, timed - waiting) + (await self._info(self._streams.queue))["messages"]
-        if total:
-            unsettled += (await self._consumers(self._streams.queue))[0]
-        taken = min(unsettled, total)
-        return Depth(ready=total - taken, taken=taken, timers=waiting)
+        return await self._census.take()
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -179,22 +175,6 @@ class NatsBroker:
         taken = _mine(delivered)
         if taken is not None:
             await taken.settle(self._link, how)
-
-    async def _info(self, stream: str) -> dict[str, int]:
-        found: dict[str, int] = (await self._link.api(f"STREAM.INFO.{stream}"))["state"]
-        return found
-
-    async def _consumers(self, stream: str) -> tuple[int, int]:
-        """Count what was handed out and is not settled, and the timers that are not due."""
-        unsettled = waiting = offset = 0
-        while True:
-            page = await self._link.api(f"CONSUMER.LIST.{stream}", {"offset": offset})
-            for consumer in page["consumers"]:
-                unsettled += consumer["num_ack_pending"]
-                waiting += consumer["num_pending"] if consumer["name"] == WAITING else 0
-            offset += len(page["consumers"])
-            if offset >= page["total"] or not page["consumers"]:
-                return unsettled, waiting
 
 
 def _mine(delivered: Delivered) -> Taken | None:
