@@ -100,6 +100,7 @@ from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.nats import NatsBroker, NatsMemory
     from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
     from arvo.interpreters.retention import Retention
     from arvo.interpreters.sqlite import SqliteBackend
@@ -154,6 +155,8 @@ __all__ = [
     "MemoryMachineMemory",
     "Message",
     "Migration",
+    "NatsBroker",
+    "NatsMemory",
     "OpenRequest",
     "Orchestrator",
     "OrchestratorContract",
@@ -227,6 +230,8 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "NatsBroker": "arvo.interpreters.nats",
+    "NatsMemory": "arvo.interpreters.nats",
     "PostgresBackend": "arvo.interpreters.postgres",
     "PostgresMemory": "arvo.interpreters.postgres",
     "Retention": "arvo.interpreters.retention",

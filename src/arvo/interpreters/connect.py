@@ -21,10 +21,15 @@ _WHOLE: Final[Mapping[str, str]] = {
     "sqlite": "arvo.interpreters.sqlite:backend",
 }
 _MEMORIES: Final[Mapping[str, str]] = {
+    "nats": "arvo.interpreters.nats:memory",
     "postgres": "arvo.interpreters.postgres:memory",
     "postgresql": "arvo.interpreters.postgres:memory",
+    "tls": "arvo.interpreters.nats:memory",
 }
-_BROKERS: Final[Mapping[str, str]] = {}
+_BROKERS: Final[Mapping[str, str]] = {
+    "nats": "arvo.interpreters.nats:broker",
+    "tls": "arvo.interpreters.nats:broker",
+}
 # What a scheme's driver is installed by.
 _EXTRAS: Final[Mapping[str, str]] = {
     "amqp": "rabbit",
