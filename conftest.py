@@ -13,7 +13,7 @@ from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
 # What a page reads from the environment, and the function of tests.servers that gives it.
-_SERVERS = {"NATS_URL": "nats_url"}
+_SERVERS = {"NATS_URL": "nats_url", "POSTGRES_URL": "postgres_url"}
 
 
 def _serve(example: Example) -> None:
