@@ -100,6 +100,7 @@ from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.redis import RedisBroker, RedisMemory
     from arvo.interpreters.retention import Retention
     from arvo.interpreters.sqlite import SqliteBackend
 
@@ -162,6 +163,8 @@ __all__ = [
     "Performed",
     "Persist",
     "Record",
+    "RedisBroker",
+    "RedisMemory",
     "Replay",
     "ReplayedTurn",
     "Result",
@@ -224,6 +227,8 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "RedisBroker": "arvo.interpreters.redis",
+    "RedisMemory": "arvo.interpreters.redis",
     "Retention": "arvo.interpreters.retention",
     "SqliteBackend": "arvo.interpreters.sqlite",
 }

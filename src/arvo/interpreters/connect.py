@@ -18,8 +18,14 @@ from arvo.interpreters.ports import Backend
 _WHOLE: Final[Mapping[str, str]] = {
     "sqlite": "arvo.interpreters.sqlite:backend",
 }
-_MEMORIES: Final[Mapping[str, str]] = {}
-_BROKERS: Final[Mapping[str, str]] = {}
+_MEMORIES: Final[Mapping[str, str]] = {
+    "redis": "arvo.interpreters.redis:memory",
+    "rediss": "arvo.interpreters.redis:memory",
+}
+_BROKERS: Final[Mapping[str, str]] = {
+    "redis": "arvo.interpreters.redis:broker",
+    "rediss": "arvo.interpreters.redis:broker",
+}
 # What a scheme's driver is installed by.
 _EXTRAS: Final[Mapping[str, str]] = {
     "amqp": "rabbit",
