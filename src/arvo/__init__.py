@@ -100,6 +100,7 @@ from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.rabbit import RabbitBroker
     from arvo.interpreters.redis import RedisBroker, RedisMemory
     from arvo.interpreters.retention import Retention
     from arvo.interpreters.sqlite import SqliteBackend
@@ -162,6 +163,7 @@ __all__ = [
     "Perform",
     "Performed",
     "Persist",
+    "RabbitBroker",
     "Record",
     "RedisBroker",
     "RedisMemory",
@@ -227,6 +229,7 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "RabbitBroker": "arvo.interpreters.rabbit",
     "RedisBroker": "arvo.interpreters.redis",
     "RedisMemory": "arvo.interpreters.redis",
     "Retention": "arvo.interpreters.retention",

@@ -23,6 +23,8 @@ _MEMORIES: Final[Mapping[str, str]] = {
     "rediss": "arvo.interpreters.redis:memory",
 }
 _BROKERS: Final[Mapping[str, str]] = {
+    "amqp": "arvo.interpreters.rabbit:broker",
+    "amqps": "arvo.interpreters.rabbit:broker",
     "redis": "arvo.interpreters.redis:broker",
     "rediss": "arvo.interpreters.redis:broker",
 }
