@@ -90,6 +90,12 @@ def redis_url() -> str:
     return os.environ.get("ARVO_TEST_REDIS") or _started(redis())
 
 
+@cache
+def kafka_servers() -> str:
+    """Give the address of a Kafka for tests: its library's own, which lives in this process."""
+    return os.environ.get("ARVO_TEST_KAFKA") or _mocked()
+
+
 def has_rabbit() -> bool:
     """Tell whether there is a RabbitMQ, which no wheel brings."""
     return bool(os.environ.get("ARVO_TEST_RABBIT") or _rabbit_script())
@@ -178,6 +184,16 @@ def rabbit() -> Server:
 def _rabbit_script() -> str | None:
     # Debian's command on the path insists on a user and places of its own; this is what it calls.
     return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or shutil.which("rabbitmq-server")
+
+
+def _mocked() -> str:
+    from confluent_kafka import Producer
+
+    cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    # Whoever ends it ends the cluster.
+    atexit.register(lambda: cluster)
+    [server] = cluster.list_topics(timeout=READY_SECONDS).brokers.values()
+    return f"{server.host}:{server.port}"
 
 
 def _started(server: Server) -> str:

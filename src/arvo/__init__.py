@@ -100,6 +100,7 @@ from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.kafka import KafkaBroker
     from arvo.interpreters.rabbit import RabbitBroker
     from arvo.interpreters.redis import RedisBroker, RedisMemory
     from arvo.interpreters.retention import Retention
@@ -144,6 +145,7 @@ __all__ = [
     "HistoryEntry",
     "Issue",
     "Issues",
+    "KafkaBroker",
     "Kept",
     "Log",
     "Machine",
@@ -229,6 +231,7 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "KafkaBroker": "arvo.interpreters.kafka",
     "RabbitBroker": "arvo.interpreters.rabbit",
     "RedisBroker": "arvo.interpreters.redis",
     "RedisMemory": "arvo.interpreters.redis",

@@ -25,6 +25,7 @@ _MEMORIES: Final[Mapping[str, str]] = {
 _BROKERS: Final[Mapping[str, str]] = {
     "amqp": "arvo.interpreters.rabbit:broker",
     "amqps": "arvo.interpreters.rabbit:broker",
+    "kafka": "arvo.interpreters.kafka:broker",
     "redis": "arvo.interpreters.redis:broker",
     "rediss": "arvo.interpreters.redis:broker",
 }
