@@ -1,5 +1,6 @@
 """Conftest: the Python in README.md, in docs/ and in docstrings, run as tests."""
 
+import os
 import types
 from doctest import ELLIPSIS
 from typing import Any
@@ -11,11 +12,22 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
+from tests import servers
+
+# What a page may read from the environment: a server is started for the first that does.
+_SERVERS = {
+    "REDIS_URL": servers.redis_url,
+    "KAFKA_URL": lambda: f"kafka://{servers.kafka_servers()}",
+}
+
 
 class _Evaluator(PythonEvaluator):
     """Runs a block, and then the tests that it defines: readers see tests as they write them."""
 
     def __call__(self, example: Example) -> None:
+        for name, started in _SERVERS.items():
+            if name in example.parsed:
+                os.environ.setdefault(name, started())
         before = dict(example.namespace)
         super().__call__(example)
         for name, value in list(example.namespace.items()):
