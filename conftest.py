@@ -13,7 +13,12 @@ from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
 # What a page reads from the environment, and the function of tests.servers that gives it.
-_SERVERS = {"NATS_URL": "nats_url", "POSTGRES_URL": "postgres_url"}
+_SERVERS = {
+    "KAFKA_URL": "kafka_url",
+    "NATS_URL": "nats_url",
+    "POSTGRES_URL": "postgres_url",
+    "REDIS_URL": "redis_url",
+}
 
 
 def _serve(example: Example) -> None:

@@ -24,10 +24,17 @@ _MEMORIES: Final[Mapping[str, str]] = {
     "nats": "arvo.interpreters.nats:memory",
     "postgres": "arvo.interpreters.postgres:memory",
     "postgresql": "arvo.interpreters.postgres:memory",
+    "redis": "arvo.interpreters.redis:memory",
+    "rediss": "arvo.interpreters.redis:memory",
     "tls": "arvo.interpreters.nats:memory",
 }
 _BROKERS: Final[Mapping[str, str]] = {
+    "amqp": "arvo.interpreters.rabbit:broker",
+    "amqps": "arvo.interpreters.rabbit:broker",
+    "kafka": "arvo.interpreters.kafka:broker",
     "nats": "arvo.interpreters.nats:broker",
+    "redis": "arvo.interpreters.redis:broker",
+    "rediss": "arvo.interpreters.redis:broker",
     "tls": "arvo.interpreters.nats:broker",
 }
 # What a scheme's driver is installed by.
