@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
@@ -27,6 +27,9 @@ from arvo.interpreters.control import (
 )
 from arvo.interpreters.ports import PAGE_MAX, Backend, DeadLetter, Depth, Kept, Post, Reachable
 from arvo.interpreters.standing import Standing, standing
+
+# A subject that no workflow has.
+_ANYTHING: Final = "arvo.reach"
 
 
 class Desk:
@@ -162,6 +165,12 @@ class Desk:
         record = await remembered(self._backend, subject)
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
+
+    async def reach(self) -> None:
+        """Ask the backend something small; raises `Unavailable` where it cannot be reached."""
+        await self._backend.load(_ANYTHING)
+        # Where store and broker are two: the other one as well.
+        await self._backend.depth()
 
     async def depth(self) -> Depth:
         """Say how much is under way, in all processes."""
