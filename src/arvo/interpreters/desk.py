@@ -1,5 +1,6 @@
 """Desk: what an operator sees of the workflows in a backend, and does with them."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -25,9 +26,21 @@ from arvo.interpreters.control import (
     remembered,
     revive,
 )
-from arvo.interpreters.ports import PAGE_MAX, Backend, DeadLetter, Depth, Kept, Post, Reachable
+from arvo.interpreters.ports import (
+    PAGE_MAX,
+    Backend,
+    Corrupt,
+    DeadLetter,
+    Depth,
+    Kept,
+    Post,
+    Reachable,
+    Unavailable,
+)
 from arvo.interpreters.standing import Standing, standing
 
+# Whoever asks whether it answers shall not wait for an outage to end.
+REACH_SECONDS_MAX: Final = 5.0
 # A subject that no workflow has.
 _ANYTHING: Final = "arvo.reach"
 
@@ -166,11 +179,16 @@ class Desk:
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
 
-    async def reach(self) -> None:
-        """Ask the backend something small; raises `Unavailable` where it cannot be reached."""
-        await self._backend.load(_ANYTHING)
-        # Where store and broker are two: the other one as well.
-        await self._backend.depth()
+    async def reach(self) -> bool:
+        """Tell whether the backend answers now, by asking it something small."""
+        try:
+            async with asyncio.timeout(REACH_SECONDS_MAX):
+                await self._backend.load(_ANYTHING)
+                # Where store and broker are two: the other one as well.
+                await self._backend.depth()
+        except (Unavailable, Corrupt, TimeoutError):
+            return False
+        return True
 
     async def depth(self) -> Depth:
         """Say how much is under way, in all processes."""

@@ -40,7 +40,6 @@ TAKE_SECONDS_MAX: Final = 10.0
 WAITING_MAX: Final = 1_000
 # A probe that anybody may ask shall not keep the backend busy.
 REACHED_SECONDS: Final = 1.0
-REACH_SECONDS_MAX: Final = 5.0
 
 
 def edge(runtime: Runtime) -> Starlette:
@@ -198,19 +197,9 @@ class _Edge:
         now = asyncio.get_running_loop().time()
         if self._reached is None or now - self._reached_at > REACHED_SECONDS:
             self._reached_at = now
-            self._reached = asyncio.create_task(reaches(self.runtime))
+            self._reached = asyncio.create_task(self.runtime.reach())
         # One question for all who ask meanwhile, and one who goes away does not end it.
         return await asyncio.shield(self._reached)
-
-
-async def reaches(runtime: Runtime) -> bool:
-    """Tell whether a runtime reaches its backend now."""
-    try:
-        async with asyncio.timeout(REACH_SECONDS_MAX):
-            await runtime.reach()
-    except (Unavailable, Corrupt, TimeoutError):
-        return False
-    return True
 
 
 async def _body(request: Request) -> bytes | None:
