@@ -256,6 +256,22 @@ def test_an_address_that_cannot_be_listened_on_is_refused_before_any_worker_star
     assert said in capsys.readouterr().err
 
 
+def test_health_without_its_extra_says_how_to_get_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command line alone needs no web server."""
+    monkeypatch.delitem(sys.modules, "arvo.cli.health")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    url = f"sqlite:///{tmp_path / 'arvo.db'}"
+
+    code = main(["run", "tests.shop:shop", "--backend", url, "--health", ":0"])
+
+    assert code == 2
+    assert "pip install 'arvo[http]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("address", [":0", "[::1]:0", "127.0.0.1:0"])
 def test_all_addresses_are_meant_where_none_is_named(address: str) -> None:
     """Inside a container that is the one that others reach."""

@@ -92,7 +92,7 @@ def _answering(crew: Crew, address: str) -> AbstractAsyncContextManager[None]:
     try:
         from arvo.cli.health import answering, listen
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         raise Mistake("--health needs an extra: pip install 'arvo[http]'") from error
     return answering(crew, listen(address))
