@@ -1,6 +1,5 @@
 """Crew: several worker processes on one backend, kept alive until they shall stop."""
 
-import asyncio
 import os
 import re
 import signal
@@ -16,11 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from arvo import System
+from arvo import Runtime, System
 from arvo.cli import main
-from arvo.cli.crew import _heard
 from arvo.cli.health import listen
-from tests.shop import paying
+from tests.shop import paying, shop
 
 ROOT = Path(__file__).parents[2]
 
@@ -282,17 +280,41 @@ def test_all_addresses_are_meant_where_none_is_named(address: str) -> None:
     assert host == {":0": "::", "[::1]:0": "::1", "127.0.0.1:0": "127.0.0.1"}[address]
 
 
-def test_beats_that_waited_while_we_were_stopped_are_found() -> None:
-    """A supervisor that was stopped and goes on would else kill every worker."""
+def test_a_supervisor_that_was_stopped_itself_kills_nobody(tmp_path: Path) -> None:
+    """All others were silent to it, for it did not listen."""
+    url = f"sqlite:///{tmp_path / 'arvo.db'}"
+    with crew(url, "--health", "127.0.0.1:0", "--hung", "5") as watched:
+        health = probed(watched)
+        until(health, "ready", lambda code, _: code == 200)
+        watched.tell(signal.SIGSTOP)
+        time.sleep(7)
+        watched.tell(signal.SIGCONT)
+        after = until(health, "ready", lambda code, _: code == 200)
+        time.sleep(2)
+        later = until(health, "ready", lambda code, _: code == 200)
 
-    async def go() -> tuple[bytes | None, bytes | None]:
-        beats = asyncio.StreamReader()
-        loop = asyncio.get_running_loop()
-        loop.call_soon(time.sleep, 0.1)
-        loop.call_soon(beats.feed_data, b"r")
-        late = await _heard(beats, 0.05)
-        return late, await _heard(beats, 0.05)
+    assert [each["starts"] for each in (*after["workers"], *later["workers"])] == [1, 1]
 
-    late, none = asyncio.run(go())
 
-    assert (late, none) == (b"r", None)
+def test_a_worker_whose_children_live_on_is_replaced_all_the_same(tmp_path: Path) -> None:
+    """What it has forked holds its pipes open: as if it still had something to say."""
+    url = f"sqlite:///{tmp_path / 'arvo.db'}"
+    with crew(url, "--health", "127.0.0.1:0", system="tests.cli.test_crew:forking") as watched:
+        health = probed(watched)
+        ready = until(health, "ready", lambda code, _: code == 200)
+        os.kill(ready["workers"][0]["process"], signal.SIGKILL)
+        watched.hear("worker 1 ended (killed by signal 9)")
+        again = until(health, "ready", lambda code, _: code == 200)
+
+    assert again["workers"][0]["starts"] == 2
+
+
+def forking(backend: str) -> Runtime:
+    """Leave a child behind in each worker, longer than any test may take."""
+    if "worker" in sys.argv[0] and os.fork() == 0:
+        # The test reads these two to their end.
+        os.close(1)
+        os.close(2)
+        time.sleep(60)
+        os._exit(0)
+    return Runtime(shop, backend)

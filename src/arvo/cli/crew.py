@@ -4,7 +4,6 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Final
 
 from attrs import define, field
@@ -22,8 +21,8 @@ STEADY_SECONDS: Final = 60.0
 # What a worker that was told to stop, or to stop at once, may take beside what handlers may: to let
 # go of the backend.
 KILL_SECONDS: Final = 5.0
-# Whoever was stopped itself finds the beats of that time waiting, and looks for them.
-SECOND_LOOK_SECONDS: Final = 2.0
+# How long one look at a worker takes at most.
+LOOK_SECONDS: Final = 1.0
 
 
 @define(eq=False)
@@ -104,7 +103,7 @@ class Crew:
         if self._asked.is_set():
             process.terminate()
         await self._listen(number, process)
-        code = await process.wait()
+        code = await _ended(process)
         self.pulses[number].ended()
         del self._running[number]
         return code
@@ -112,16 +111,22 @@ class Crew:
     async def _listen(self, number: int, process: Process) -> None:
         """Hear a worker's beats until it ends; kill it where none has come for too long."""
         assert process.stdout is not None
-        clock = asyncio.get_running_loop().time
-        while True:
-            said = await _heard(process.stdout, self.hung)
-            if said is None:
+        clock, silent = asyncio.get_running_loop().time, 0
+        while process.returncode is None:
+            said = await _heard(process.stdout)
+            if said == b"":
+                return
+            if said is not None:
+                silent = 0
+                self.pulses[number].heard(said, clock())
+                continue
+            # Looks are counted, and no time taken: whoever was stopped itself, and goes on, would
+            # find that all others had been silent.
+            silent += 1
+            if silent * LOOK_SECONDS >= self.hung:
                 tell(f"worker {number} hangs: no heartbeat for {self.hung:g} s, killing it")
                 process.kill()
                 return
-            if not said:
-                return
-            self.pulses[number].heard(said, clock())
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -148,13 +153,23 @@ class Crew:
             process.kill()
 
 
-async def _heard(beats: asyncio.StreamReader, seconds: float) -> bytes | None:
-    """Read beats, an empty text when they have ended; None where none comes in time."""
-    for patience in (seconds, SECOND_LOOK_SECONDS):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                return await beats.read(1024)
-    return None
+async def _heard(beats: asyncio.StreamReader) -> bytes | None:
+    """Read beats, an empty text when they have ended; None where there is none at this look."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await beats.read(1024)
+    except TimeoutError:
+        return None
+
+
+async def _ended(process: Process) -> int:
+    # Not `process.wait()`: what the worker has forked may have its pipes for long, and Python waits
+    # for those as well.
+    while process.returncode is None:  # noqa: ASYNC110 - nothing public tells of it
+        await asyncio.sleep(LOOK_SECONDS / 20)
+    assert process.stdin is not None
+    process.stdin.close()
+    return process.returncode
 
 
 def _said(code: int) -> str:

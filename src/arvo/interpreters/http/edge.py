@@ -29,7 +29,7 @@ from arvo.interpreters.http.binding import (
 )
 from arvo.interpreters.http.prefer import wait_of
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
-from arvo.interpreters.http.problem import broken, problem
+from arvo.interpreters.http.problem import broken, problem, unavailable
 from arvo.interpreters.http.workflow import as_json, in_path, out_of_path
 from arvo.interpreters.ports import Corrupt, Unavailable
 from arvo.interpreters.runtime import Runtime
@@ -101,7 +101,7 @@ class _Edge:
             # It may have been told to stop while this was looked at.
             return broken(violated.violation) if self.runtime.is_working else _resting()
         except Unavailable as error:
-            return problem(503, str(error))
+            return unavailable(error)
         except Corrupt:
             # What it holds is nothing for strangers.
             return problem(500, "the backend is damaged: a person must look at it")
@@ -181,7 +181,7 @@ class _Edge:
         except Violated as violated:
             return broken(violated.violation, 404)
         except Unavailable as error:
-            return problem(503, str(error))
+            return unavailable(error)
 
     async def live(self) -> Health:
         """Say that the event loop turns: that this is answered is the answer."""

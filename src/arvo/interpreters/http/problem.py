@@ -1,5 +1,6 @@
 """Problem: what went wrong, as `application/problem+json` (RFC 9457)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,8 +10,9 @@ from starlette.responses import Response
 
 from arvo.core.frozen import EMPTY
 from arvo.core.issue import Issue, Issues
-from arvo.core.violation import Violation
+from arvo.core.violation import TransactionViolation, Violation
 
+logger: Final = logging.getLogger("arvo")
 MEDIA_TYPE: Final = "application/problem+json"
 # Whoever is told to come back does so then; longer than most outages of a store that restarts.
 RETRY_AFTER_SECONDS: Final = 5
@@ -18,7 +20,6 @@ _BY_KIND: Final[Mapping[str, int]] = {
     "Contract": 400,  # the sender must act
     "Config": 404,  # nobody is there
     "Execution": 409,  # not with this workflow as it stands
-    "Transaction": 503,  # waiting may help
 }
 
 
@@ -46,4 +47,14 @@ def problem(
 
 def broken(violation: Violation, status: int | None = None) -> Response:
     """Answer that a promise is broken; without a *status*, the one of its kind."""
+    if isinstance(violation, TransactionViolation):
+        return unavailable(violation)
     return problem(status or _BY_KIND[violation.kind], violation.message, violation.issues)
+
+
+def unavailable(error: object) -> Response:
+    """Answer that it is to be tried again; why is told to the log, for it may name hosts and files
+    that are nothing for strangers.
+    """
+    logger.warning("an event could not be taken over HTTP: %s", error)
+    return problem(503, "the backend cannot be reached now, or has no room")
