@@ -100,6 +100,7 @@ from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
     from arvo.interpreters.retention import Retention
     from arvo.interpreters.sqlite import SqliteBackend
 
@@ -161,6 +162,8 @@ __all__ = [
     "Perform",
     "Performed",
     "Persist",
+    "PostgresBackend",
+    "PostgresMemory",
     "Record",
     "Replay",
     "ReplayedTurn",
@@ -224,6 +227,8 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "PostgresBackend": "arvo.interpreters.postgres",
+    "PostgresMemory": "arvo.interpreters.postgres",
     "Retention": "arvo.interpreters.retention",
     "SqliteBackend": "arvo.interpreters.sqlite",
 }

@@ -16,9 +16,14 @@ from arvo.interpreters.ports import Backend
 # By scheme, a module and its function from the URL to what is wanted, loaded only where it is:
 # importing arvo loads no driver.
 _WHOLE: Final[Mapping[str, str]] = {
+    "postgres": "arvo.interpreters.postgres:backend",
+    "postgresql": "arvo.interpreters.postgres:backend",
     "sqlite": "arvo.interpreters.sqlite:backend",
 }
-_MEMORIES: Final[Mapping[str, str]] = {}
+_MEMORIES: Final[Mapping[str, str]] = {
+    "postgres": "arvo.interpreters.postgres:memory",
+    "postgresql": "arvo.interpreters.postgres:memory",
+}
 _BROKERS: Final[Mapping[str, str]] = {}
 # What a scheme's driver is installed by.
 _EXTRAS: Final[Mapping[str, str]] = {

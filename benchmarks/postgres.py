@@ -1,0 +1,105 @@
+"""Postgres: workflows through a real server, by one, two and four worker processes."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Final
+
+import asyncpg
+
+from arvo import Desk, Runtime
+from benchmarks.walk import PlaceOrder, order, system
+from tests import servers
+
+WORKFLOWS: Final = 4_000
+ROUNDS: Final = 3
+
+
+async def work(url: str) -> None:
+    """Work until told to stop."""
+    runtime = Runtime(system, url, prefetch=64)
+    print("working", flush=True)
+    await runtime.serve()
+
+
+async def through(url: str, number: int, base: str) -> float:
+    """Send so many workflows, and give the seconds until the last of them is finished.
+
+    Each is a start, a service call, its reply, and an answer that goes home.
+    """
+    watching = await asyncpg.connect(url.partition("?")[0])
+    schema = url.partition("schema=")[2]
+    done = f"select count(*) from {schema}.workflow where status = 'done'"  # noqa: S608
+    rest = f"select exists (select from {schema}.delivery)"  # noqa: S608
+    async with Desk(system, url) as desk:
+        await desk.send(order["1.0.0"].init(PlaceOrder(f"{base} first", 1.0), source="com.shop.web"))
+        while not await watching.fetchval(done) or await watching.fetchval(rest):
+            await asyncio.sleep(0.01)
+        before = await watching.fetchval(done)
+        start = time.perf_counter()
+        room = asyncio.Semaphore(200)
+
+        async def one(name: str) -> None:
+            async with room:
+                event = order["1.0.0"].init(PlaceOrder(name, 1.0), source="com.shop.web")
+                await desk.send(event)
+
+        await asyncio.gather(*(one(f"{base} {each}") for each in range(number)))
+        while await watching.fetchval(done) < before + number or await watching.fetchval(rest):
+            await asyncio.sleep(0.01)
+        took = time.perf_counter() - start
+    await watching.close()
+    return took
+
+
+def rate(server: servers.Server, workers: int, number: int) -> float:
+    """Give workflows a second by so many worker processes, the median of ROUNDS."""
+    url = f"{server.url}?schema=bench_{workers}"
+    asyncio.run(_made(url))
+    crew = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.postgres", "work", url], stdout=subprocess.PIPE
+        )
+        for _ in range(workers)
+    ]
+    try:
+        for process in crew:
+            assert process.stdout is not None
+            process.stdout.readline()
+        rates = [
+            number / asyncio.run(through(url, number, f"round {each}")) for each in range(ROUNDS)
+        ]
+    finally:
+        for process in crew:
+            process.terminate()
+        for process in crew:
+            process.wait()
+    return median(rates)
+
+
+async def _made(url: str) -> None:
+    async with Desk(system, url) as desk:
+        await desk.workflows(limit=1)
+
+
+def main() -> None:
+    """Print how throughput moves with the number of workers."""
+    server = servers.postgres()
+    server.start()
+    try:
+        print(f"{'workflows a second, full sync':40} {'a second':>10} {'aim':>8}")
+        for workers in (1, 2, 4):
+            aim = "600" if workers == 2 else ""
+            found = rate(server, workers, WORKFLOWS)
+            print(f"{f'Postgres, worker processes: {workers}':40} {found:10.0f} {aim:>8}", flush=True)
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["work"]:
+        asyncio.run(work(sys.argv[2]))
+    else:
+        main()
