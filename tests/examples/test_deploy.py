@@ -25,11 +25,13 @@ from arvo.cli.app import Url, app
 from arvo.cli.crew import KILL_SECONDS
 from arvo.cli.load import load_system
 from arvo.http import edge
-from arvo.interpreters.connect import _EXTRAS
+from arvo.interpreters.connect import _EXTRAS, connect
+from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime import TIMEOUT_SECONDS
 from docs.examples.orders.intake import read_orders
 from docs.examples.orders.shop import place
 from docs.examples.orders.systems import SYSTEMS
+from tests.interpreters.postgres.schemas import schema_of
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -129,6 +131,7 @@ def test_the_backend_is_named_where_it_is_looked_for() -> None:
                 "valueFrom": {"secretKeyRef": {"name": "arvo", "key": "ARVO_BACKEND"}},
             }
         ]
+    assert isinstance(connect(re.sub(r"\$\{.*?\}", "secret", url)), PostgresBackend)
     assert {_EXTRAS[url.partition(":")[0]], "cli", "http"} <= set(extras.split(","))
 
 
@@ -229,8 +232,8 @@ def free_port() -> int:
 
 
 def test_the_commands_start_the_whole_shop(tmp_path: Path) -> None:
-    """On a file in place of Postgres: an order goes in by HTTP, and comes out shipped."""
-    url = f"sqlite:///{tmp_path / 'orders.db'}"
+    """On a Postgres of the tests': an order goes in by HTTP, and comes out shipped."""
+    url = schema_of(tmp_path)
     ports = (free_port(), free_port())
     places = [f"http://127.0.0.1:{port}" for port in ports]
     workers = [re.sub(r":8080$", f":{ports[0]}", word) for word in WORKERS]

@@ -26,6 +26,7 @@ from arvo.interpreters.control import (
     remembered,
     revive,
 )
+from arvo.interpreters.pair import Pair
 from arvo.interpreters.ports import (
     PAGE_MAX,
     Backend,
@@ -184,8 +185,9 @@ class Desk:
         try:
             async with asyncio.timeout(REACH_SECONDS_MAX):
                 await self._backend.load(_ANYTHING)
-                # Where store and broker are two: the other one as well.
-                await self._backend.depth()
+                if isinstance(self._backend, Pair):
+                    # Its broker is another server. Not of a whole one: that may count for long.
+                    await self._backend.depth()
         except (Unavailable, Corrupt, TimeoutError):
             return False
         return True
