@@ -15,7 +15,7 @@ from attrs import define, field
 from arvo.engine.route import Inside
 from arvo.engine.run import run
 from arvo.interpreters.connect import connect
-from arvo.interpreters.ports import Backend, Post
+from arvo.interpreters.ports import Backend, Post, Unavailable
 from tests.processes.shift import TURNS, beginning, expected, sums, system, total_of
 
 ROOT = Path(__file__).parents[2]
@@ -126,11 +126,15 @@ def wait_for_all(url: str, number: int, patience: float = PATIENCE_SECONDS) -> N
         backend = connect(url)
         waiting = list(range(number))
         deadline = asyncio.get_running_loop().time() + patience
-        while waiting or (await backend.depth()).total:
-            waiting = [each for each in waiting if not await _is_done(backend, each)]
+        total = -1
+        while waiting or total:
             late = asyncio.get_running_loop().time() > deadline
-            depth = await backend.depth()
-            assert not late, f"{len(waiting)} of {number} not done ({waiting[:5]}), {depth}"
+            assert not late, f"{len(waiting)} of {number} not done ({waiting[:5]}), {total} to do"
+            try:
+                waiting = [each for each in waiting if not await _is_done(backend, each)]
+                total = (await backend.depth()).total
+            except Unavailable:
+                total = -1
             if waiting:
                 await asyncio.sleep(0.1)
         await backend.close()

@@ -26,6 +26,9 @@ from arvo.interpreters.ports import Conflict, Corrupt, Unavailable
 PARTED_MAX: Final = 10_000
 # A value that is replaced again and again while it is read, part by part.
 READS_MAX: Final = 20
+# How often a write is refused though what it expects is held, and how long it then waits.
+REFUSALS_MAX: Final = 100
+PAUSE_SECONDS: Final = 0.01
 _MARKERS: Final = ("KV-Operation", "Nats-Marker-Reason")
 
 
@@ -89,20 +92,13 @@ class NatsMemory:
         key = _key(subject)
         value = packed(record, await self._link.payload_max())
         first = await self._put_parts(key, value)
-        revision = await self._set(key, value, expected)
-        if revision is None:
-            found = await self._last(self._at(key))
-            deleted = found is not None and _is_deleted(found)
-            if found is not None and deleted and expected == 0:
-                # What an operator has deleted leaves a marker, which is nothing with a revision.
-                revision = await self._set(key, value, found["seq"])
-                found = await self._last(self._at(key)) if revision is None else found
-            if revision is None:
-                if value.parts:
-                    await self._purge(self._part(key, value.token, None))
-                return Conflict(0 if found is None or _is_deleted(found) else found["seq"])
-        await self._clean(key, value, first or revision)
-        return Stored(record, revision)
+        written = await self._set_if(key, value, expected)
+        if isinstance(written, Conflict):
+            if value.parts:
+                await self._purge(self._part(key, value.token, None))
+            return written
+        await self._clean(key, value, first or written)
+        return Stored(record, written)
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -140,6 +136,23 @@ class NatsMemory:
                 }
                 await self._link.api(f"STREAM.CREATE.{self.bucket}", config, {NAME_IN_USE})
             self._link.made.add(self.bucket)
+
+    async def _set_if(self, key: str, value: Value, expected: int) -> int | Conflict:
+        """Set the head if *expected* is held, and give its revision."""
+        last = expected
+        for _ in range(REFUSALS_MAX):
+            revision = await self._set(key, value, last)
+            if revision is not None:
+                return revision
+            found = await self._last(self._at(key))
+            last = 0 if found is None else found["seq"]
+            # What an operator has deleted leaves a marker, which is nothing with a revision.
+            held = 0 if found is None or _is_deleted(found) else last
+            if held != expected:
+                return Conflict(held)
+            # A cluster refuses whoever comes while a rival's write is on its way to the replicas.
+            await asyncio.sleep(PAUSE_SECONDS)
+        raise Unavailable(f"nats: {key} was refused {REFUSALS_MAX} times, and nobody changed it")
 
     async def _set(self, key: str, value: Value, expected: int) -> int | None:
         """Set the head if its revision is *expected*; None where it is another."""

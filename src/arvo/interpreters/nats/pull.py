@@ -25,8 +25,10 @@ QUICK_SECONDS: Final = 0.25
 # How long a request stands; one for many not for long, as they would all come here.
 STANDING_SECONDS: Final = 30.0
 STANDING_MANY_SECONDS: Final = 1.0
-# A request that has not ended so long after its time was lost.
-SLACK_SECONDS: Final = 2.0
+# How often the server says that a request stands, and when it was lost if the server does not: it
+# went to a leader that was one no more.
+HEARTBEAT_SECONDS: Final = 1.0
+LOST_SECONDS: Final = 2.5
 
 
 @final
@@ -63,8 +65,10 @@ class Pull:
         self._window = min(2 * self._window, WINDOW_MAX) if quick else 1
         standing = STANDING_SECONDS if self._window == 1 else STANDING_MANY_SECONDS
         self._asked, self._asked_at = self._window, now
-        self._ends_at = now + standing + SLACK_SECONDS
+        self._ends_at = now + LOST_SECONDS
         request = {"batch": self._window, "expires": round(standing * NANOSECONDS)}
+        if self._window == 1:
+            request["idle_heartbeat"] = round(HEARTBEAT_SECONDS * NANOSECONDS)
         assert self._subscription is not None
         await self.link.tell(
             f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self.consumer}",
@@ -76,11 +80,6 @@ class Pull:
     def ends_at(self) -> float:
         """When to ask again at the latest."""
         return self._ends_at
-
-    @property
-    def is_low(self) -> bool:
-        """Tell whether all that was asked for has come."""
-        return not self._asked
 
     async def end(self) -> None:
         """Ask for nothing more; what is on its way still comes, before this returns."""
@@ -96,6 +95,7 @@ class Pull:
             self.came(self, message)
             return
         if status == "100":
+            self._ends_at = asyncio.get_running_loop().time() + LOST_SECONDS
             return
         # The request has ended: its time was over (408), or the consumer is no more.
         self._asked = 0
