@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final, TypeAlias, final
 
@@ -53,7 +54,7 @@ class Link:
     making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     lost: set[Callable[[], None]] = field(factory=set, init=False)
     _client: Client | None = field(default=None, init=False)
-    _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _opening: "asyncio.Task[Client] | None" = field(default=None, init=False)
     _inbox: str = field(default="", init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
     # What waits for an answer, and since when, oldest first.
@@ -62,14 +63,14 @@ class Link:
 
     async def client(self) -> Client:
         """Give the connection, opened now where there is none."""
-        async with self._opening:
-            client = self._client
-            if client is None:
-                client = await self._open()
-                if client.is_closed:
-                    raise Unavailable("nats: the connection was lost")
-                self._client = client
-            return client
+        if self._client is not None:
+            return self._client
+        if self._opening is None:
+            # A task of its own: whoever asked first may go, others wait for the same, and a driver
+            # that is stopped half way leaves its socket open.
+            self._opening = asyncio.create_task(self._open(), name="arvo nats connection")
+            self._opening.add_done_callback(self._opened)
+        return await asyncio.shield(self._opening)
 
     async def ask(self, subject: str, payload: bytes = b"", headers: Headers | None = None) -> Msg:
         """Send a message and wait for its answer; what is sent first arrives first."""
@@ -85,7 +86,7 @@ class Link:
             message = await answer
         except (nats.errors.Error, OSError) as error:
             answer.cancel()
-            raise Unavailable(f"nats: {error}") from error
+            raise self._trouble(client, error) from error
         finally:
             self._asked.pop(token, None)
         if status_of(message) == "503":
@@ -99,7 +100,7 @@ class Link:
         try:
             await client.publish(subject, payload, reply)
         except (nats.errors.Error, OSError) as error:
-            raise Unavailable(f"nats: {error}") from error
+            raise self._trouble(client, error) from error
 
     async def api(
         self, call: str, request: Mapping[str, Any] | None = None, expected: Collection[int] = ()
@@ -127,7 +128,7 @@ class Link:
         try:
             return await client.subscribe(client.new_inbox(), cb=heard)
         except (nats.errors.Error, OSError) as error:
-            raise Unavailable(f"nats: {error}") from error
+            raise self._trouble(client, error) from error
 
     async def payload_max(self) -> int:
         """Give how many bytes the server takes in one message, headers included."""
@@ -135,20 +136,21 @@ class Link:
 
     async def close(self) -> None:
         """Let go of the connection; what waits for an answer hears that it is lost."""
+        if self._opening is not None:
+            with suppress(Unavailable):
+                await self._opening
         client, self._client = self._client, None
         self._drop()
         # A lock belongs to the loop that it was waited for in; the next use may be in another.
-        self.making, self._opening = asyncio.Lock(), asyncio.Lock()
+        self.making = asyncio.Lock()
         if client is not None:
-            await client.close()
+            await _closed(client)
 
     async def _open(self) -> Client:
         client = Client()
 
         async def closed() -> None:
-            if self._client is client:
-                self._client = None
-                self._drop()
+            self._lose(client)
 
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -167,13 +169,21 @@ class Link:
                 inbox = client.new_inbox()
                 await client.subscribe(f"{inbox}.*", cb=self._answered)
         except (nats.errors.Error, OSError, TimeoutError) as error:
-            await client.close()
+            await _closed(client)
             raise Unavailable(f"nats: no connection ({_words(error)})") from error
         except BaseException:
-            await client.close()
+            await _closed(client)
             raise
-        self._inbox = inbox
+        if client.is_closed:
+            raise Unavailable("nats: the connection was lost")
+        self._inbox, self._client = inbox, client
         return client
+
+    def _opened(self, opening: "asyncio.Task[Client]") -> None:
+        self._opening = None
+        if not opening.cancelled():
+            # Nobody may be left to hear it, and an exception that is never heard is printed.
+            opening.exception()
 
     async def _answered(self, message: Msg) -> None:
         found = self._asked.get(message.subject.rpartition(".")[2])
@@ -191,6 +201,17 @@ class Link:
         if self._asked:
             self._looking = loop.call_later(LOOK_SECONDS, self._look)
 
+    def _trouble(self, client: Client, error: Exception) -> Unavailable:
+        """Say what the driver ran into; it does not always tell that a connection is closed."""
+        if client.is_closed:
+            self._lose(client)
+        return Unavailable(f"nats: {_words(error)}")
+
+    def _lose(self, client: Client) -> None:
+        if self._client is client:
+            self._client = None
+            self._drop()
+
     def _drop(self) -> None:
         """Tell all who wait that nothing comes any more."""
         self.made.clear()
@@ -207,6 +228,12 @@ class Link:
 def status_of(message: Msg) -> str | None:
     """Give the status of a message that is the server's own word, None for any other."""
     return None if message.headers is None else message.headers.get("Status")
+
+
+async def _closed(client: Client) -> None:
+    """Close a connection, whatever state it is in."""
+    with suppress(nats.errors.Error, OSError):
+        await client.close()
 
 
 async def _said(error: Exception) -> None:
