@@ -289,7 +289,7 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
         backend._feeding = None
         backend._feed()
         await closing_
-        closed = backend._feeding is None and backend._opening is None
+        closed = (backend._feeding, backend._opening) == (None, None)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         return [idle, once, closed]
