@@ -12,22 +12,29 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
-from tests import servers
-
-# What a page may read from the environment: a server is started for the first that does.
+# What a page reads from the environment, and the function of tests.servers that gives it.
 _SERVERS = {
-    "REDIS_URL": servers.redis_url,
-    "KAFKA_URL": lambda: f"kafka://{servers.kafka_servers()}",
+    "KAFKA_URL": "kafka_url",
+    "NATS_URL": "nats_url",
+    "POSTGRES_URL": "postgres_url",
+    "REDIS_URL": "redis_url",
 }
+
+
+def _serve(example: Example) -> None:
+    """Start the servers that a block names, where no URL is given: other pages need none."""
+    for name, function in _SERVERS.items():
+        if name in str(example.parsed) and name not in os.environ:
+            from tests import servers
+
+            os.environ[name] = getattr(servers, function)()
 
 
 class _Evaluator(PythonEvaluator):
     """Runs a block, and then the tests that it defines: readers see tests as they write them."""
 
     def __call__(self, example: Example) -> None:
-        for name, started in _SERVERS.items():
-            if name in example.parsed:
-                os.environ.setdefault(name, started())
+        _serve(example)
         before = dict(example.namespace)
         super().__call__(example)
         for name, value in list(example.namespace.items()):

@@ -96,6 +96,11 @@ def kafka_servers() -> str:
     return os.environ.get("ARVO_TEST_KAFKA") or _mocked()
 
 
+def kafka_url() -> str:
+    """Give the same as a URL."""
+    return f"kafka://{kafka_servers()}"
+
+
 def has_rabbit() -> bool:
     """Tell whether there is a RabbitMQ, which no wheel brings."""
     return bool(os.environ.get("ARVO_TEST_RABBIT") or _rabbit_script())

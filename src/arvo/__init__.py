@@ -101,6 +101,8 @@ from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
     from arvo.interpreters.kafka import KafkaBroker
+    from arvo.interpreters.nats import NatsBroker, NatsMemory
+    from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
     from arvo.interpreters.rabbit import RabbitBroker
     from arvo.interpreters.redis import RedisBroker, RedisMemory
     from arvo.interpreters.retention import Retention
@@ -157,6 +159,8 @@ __all__ = [
     "MemoryMachineMemory",
     "Message",
     "Migration",
+    "NatsBroker",
+    "NatsMemory",
     "OpenRequest",
     "Orchestrator",
     "OrchestratorContract",
@@ -165,6 +169,8 @@ __all__ = [
     "Perform",
     "Performed",
     "Persist",
+    "PostgresBackend",
+    "PostgresMemory",
     "RabbitBroker",
     "Record",
     "RedisBroker",
@@ -231,6 +237,10 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "NatsBroker": "arvo.interpreters.nats",
+    "NatsMemory": "arvo.interpreters.nats",
+    "PostgresBackend": "arvo.interpreters.postgres",
+    "PostgresMemory": "arvo.interpreters.postgres",
     "KafkaBroker": "arvo.interpreters.kafka",
     "RabbitBroker": "arvo.interpreters.rabbit",
     "RedisBroker": "arvo.interpreters.redis",

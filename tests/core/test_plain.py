@@ -1,9 +1,14 @@
 """Plain data: what is the same after a trip through JSON text."""
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from arvo.core.issue import Issues
+from arvo.core.json import freeze
 from arvo.core.payload import Payload
+from arvo.core.plain import DEPTH_MAX
 from tests.core.samples import Line, Order
 
 
@@ -35,3 +40,23 @@ def test_data_that_is_frozen_is_read_like_any_other() -> None:
     data = FrozenDict(order_id="o", email="a@b.de", lines=lines)
 
     assert Payload.of(Order).read(data) == Order("o", "a@b.de", (Line("s", 1.0),))
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Nest so many objects."""
+    data: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        data = {"a": data}
+    return data
+
+
+@pytest.mark.parametrize("around", [lambda data: {"b": data}, lambda data: [data]])
+def test_frozen_data_counts_as_deep_as_it_nests(around: Callable[[Any], Any]) -> None:
+    """A workflow that wraps what it was told makes nothing that its receiver could not read."""
+    fits, deep = freeze(nested(DEPTH_MAX - 1)), freeze(nested(DEPTH_MAX))
+
+    assert not isinstance(freeze(around(fits)), Issues)
+    for data in (deep, freeze([nested(DEPTH_MAX - 1)])):
+        refused = freeze(around(data))
+        assert isinstance(refused, Issues)
+        assert refused.items[0].expected == "at most 64 levels of nesting"

@@ -8,6 +8,8 @@ import pytest
 
 from arvo import Record, SystemFault, Violated
 from arvo.core.frozen import FrozenDict
+from arvo.core.json import freeze
+from arvo.core.plain import DEPTH_MAX
 from tests.shop import CardCharged, answering, committed, placing, shop
 
 
@@ -27,6 +29,17 @@ def a_record() -> Record:
 def test_it_comes_back_from_json_equal() -> None:
     """B09: state, replies and the reason of a failure survive any store."""
     record = a_record()
+
+    assert Record.from_dict(orjson.loads(orjson.dumps(record.to_dict()))) == record
+
+
+def test_all_that_it_keeps_may_nest_as_deep_as_data_may() -> None:
+    """What a step takes must never make a record that nobody can read again (I9)."""
+    deep: Any = None
+    for _ in range(DEPTH_MAX - 1):
+        deep = {"a": deep}
+    line: Any = freeze({"type": "com.x", "data": deep})
+    record = attrs.evolve(a_record(), state=line, journal=(line,), undos=(line,))
 
     assert Record.from_dict(orjson.loads(orjson.dumps(record.to_dict()))) == record
 

@@ -1,13 +1,23 @@
 """Decide: a step with its effects answered from a table."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from returns.result import Failure, Success
 
 from arvo import ConfigViolation, Effects, Emit, Event, System, call, decide
-from tests.shop import NOW, CardCharged, charging, paying
+from tests.shop import (
+    NOW,
+    CardCharged,
+    answering,
+    charging,
+    committed,
+    paying,
+    placing,
+    shop,
+)
 
 
 async def fetch(key: str) -> str:
@@ -51,6 +61,7 @@ async def slow(key: str) -> str:
     [
         (None, "effects: expected a function for fetch, got none"),
         ({down: down}, "effects: expected a function for fetch, got down"),
+        ({partial(down): down}, "effects: expected a function for fetch, got functools.partial(<"),
         ({fetch: slow}, "effects: expected a plain function, which answers at once, got slow"),
     ],
 )
@@ -62,3 +73,13 @@ def test_an_effect_that_nobody_can_answer_is_named(effects: Any, told: str) -> N
     violation = decided.failure()
     assert isinstance(violation, ConfigViolation)
     assert told in str(violation)
+
+
+def test_a_later_turn_is_decided_on_what_is_remembered() -> None:
+    """As `step` does."""
+    begun = committed(shop, placing())
+    answer = answering(begun.events[0], CardCharged("r"))
+
+    decided = decide(shop, answer, begun.record, now=NOW)
+
+    assert decided == Success(committed(shop, answer, begun.record))

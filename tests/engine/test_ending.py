@@ -153,6 +153,8 @@ def test_a_late_reply_to_a_cancelled_workflow_is_quiet() -> None:
     late = committed(family, reply, cancelled.record)
 
     assert (late.outcome, late.record, late.note) == ("late", None, "the workflow is cancelled")
+    assert cancelled.record is not None
+    assert late.expected == cancelled.record.revision
     assert child.status == "active"
 
 

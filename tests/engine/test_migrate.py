@@ -91,8 +91,16 @@ def test_what_is_remembered_is_mapped(state: Any) -> None:
 def test_to_its_own_version_a_record_stays_as_it_is() -> None:
     """Whoever moves a whole shop may do it twice."""
     assert migrate(both, begun(), to="1.0.0") == Success(begun())
+    assert migrate(both, begun(), to="1.0.0", state=lambda old: old) == Success(begun())
     once = moved(migrate(both, begun(), to="2.0.0"))
     assert migrate(both, once, to="2.0.0") == Success(once)
+
+
+def test_what_is_not_mapped_is_not_touched() -> None:
+    """The new class may have defaults: they are its own, and are not written down by a move."""
+    brief = evolve(begun(), state=FrozenDict({"order_id": "o1"}))
+
+    assert moved(migrate(both, brief, to="2.0.0")).state == {"order_id": "o1"}
 
 
 def test_a_state_may_be_mended_within_a_version() -> None:
@@ -162,10 +170,17 @@ def test_an_undo_that_the_new_version_could_not_send_is_an_obstacle() -> None:
     (undo,) = begun().undos
     spoilt = evolve(begun(), undos=(FrozenDict({**undo, "data": {"order_id": 5}}),))
 
+    unknown = FrozenDict({"type": "com.no.one", "data": {}})
+    two_of_them = evolve(spoilt, undos=(unknown, *spoilt.undos))
+
     assert "record.undos[0].type: expected one of com.payment.charge" in str(
         refusal(fewer, begun())
     )
     assert "record.undos[0].data.order_id: expected a string, got 5" in str(refusal(both, spoilt))
+    assert [issue.path for issue in refusal(both, two_of_them).issues] == [
+        "record.undos[0].type",
+        "record.undos[1].data.order_id",
+    ]
 
 
 def test_a_parent_that_would_not_know_the_completion_is_an_obstacle() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from attrs import frozen
 from returns.result import Success
 
 from arvo import (
@@ -105,6 +106,41 @@ def test_a_flows_variables_are_no_state_to_map() -> None:
 
     assert refused.issues[0].path == "state"
     assert "what its journal makes them" in refused.issues[0].expected
+    assert refused.issues[0].got == "one"
+
+
+@frozen
+class Newer:
+    """What begins the workflow in its second version."""
+
+    order_id: str
+    amount: float = 10.0
+    currency: str = "EUR"
+
+
+def test_a_flow_is_begun_anew_by_what_its_new_version_reads() -> None:
+    """Its script sees the class that it was written for."""
+    newer: OrchestratorContract[Any, Any] = OrchestratorContract(
+        uri="#/orchestrators/order",
+        name="order.fulfil",
+        versions={
+            "1.0.0": Workflow(init=PlaceOrder, complete=OrderFulfilled),
+            "2.0.0": Workflow(init=Newer, complete=OrderFulfilled),
+        },
+    )
+
+    def fulfil(event: Event[Newer]) -> Flow[OrderFulfilled]:
+        assert event.data.currency == "EUR"
+        yield from ask(ChargeCard("o1", event.data.amount), CardCharged, CardDeclined)
+        yield from ask(BookShipment("o1"), ShipmentBooked)
+        return OrderFulfilled("new")
+
+    handler: FlowHandler[Any, Any] = flows(
+        flow(newer, "1.0.0", services=SERVICES)(script("o1", "old")),
+        flow(newer, "2.0.0", services=SERVICES)(fulfil),
+    )
+
+    assert isinstance(migrate(handler, halfway(handler)[0], to="2.0.0"), Success)
 
 
 def machine(version: str, shipping: str) -> Machine[Any]:
@@ -152,7 +188,10 @@ def test_an_orchestrator_whose_state_is_gone_is_mapped_or_stays() -> None:
         },
     ).unwrap()
 
+    odd = migrate(handler, record, to="2.0.0", state=lambda _: object()).failure()
+
     assert "shipping" in str(refused)
+    assert [issue.path for issue in odd.issues] == ["state"]
     assert handler.query(moved).value == "packing"
     assert isinstance(moved.state, dict)
     assert isinstance(record.state, dict)

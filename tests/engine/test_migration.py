@@ -26,6 +26,8 @@ def test_a_dry_run_says_how_many_would_move_and_which_cannot_and_why() -> None:
     ]
 
     migration = migrate_all(both, records, to="2.0.0")
+    twice = migrate_all(both, [*records, *records], to="2.0.0")
+    mapped = migrate_all(both, records[-2:], to="2.0.0", state=lambda _: {"order_id": "o5"})
 
     ended = ExecutionViolation(
         "this run of arvo.orc.order.fulfil has ended", Issue("record.status", "active", "failed")
@@ -33,6 +35,8 @@ def test_a_dry_run_says_how_many_would_move_and_which_cannot_and_why() -> None:
     assert migration == Migration(
         moved=1, unchanged=1, ended=2, refused=2, refusals=(("s5", BAD), ("s6", ended))
     )
+    assert (twice.moved, twice.unchanged, twice.ended, twice.refused) == (2, 2, 4, 4)
+    assert (mapped.moved, mapped.refused) == (1, 1)
     assert str(migration).split("\n") == [
         "1 would move, 1 need not, 2 have ended, 2 cannot",
         f"s5: {BAD}",

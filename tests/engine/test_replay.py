@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -26,12 +26,14 @@ from arvo import (
     ask,
     call,
     continue_as,
+    decide,
     flow,
     replay,
     run,
     sleep,
 )
-from tests.histories import histories_of
+from arvo.engine.revive import revived
+from tests.histories import histories_of, written
 from tests.shop import (
     NOW,
     SERVICES,
@@ -41,6 +43,8 @@ from tests.shop import (
     OrderFulfilled,
     OrderState,
     PlaceOrder,
+    ShipmentBooked,
+    answering,
     fulfil,
     order,
     payments,
@@ -49,6 +53,8 @@ from tests.shop import (
     shop,
     workflow,
 )
+
+T = TypeVar("T")
 
 SUBJECT = placing().subject
 
@@ -101,6 +107,56 @@ def test_changed_code_shows_both_sides_of_the_first_turn_that_differs() -> None:
     ]
 
 
+def test_the_text_of_a_replay_shows_the_first_divergence_alone() -> None:
+    """What follows from it is noise; that it is there, is told."""
+    history = history_of(run(shop, placing(), now=NOW))
+
+    def changed(turn: Turn[Any]) -> Commands:
+        match turn.event.data:
+            case PlaceOrder(order_id=order_id):
+                return Persist(OrderState(order_id)), Emit(ChargeCard(order_id, 0.0))
+            case ShipmentBooked():
+                return Complete(OrderFulfilled("another"))
+            case _:
+                return fulfil(turn)
+
+    replayed = replay(with_function(changed, state=OrderState), history)
+
+    assert str(replayed).splitlines() == [
+        "turn 1, on arvo.orc.order.fulfil: differs",
+        "  events[0].data.amount",
+        "    then: 10.0",
+        "    now:  0.0",
+        "turn 2, on evt.payment.charged: agrees, sends com.shipping.book",
+        "turn 3, on evt.shipping.booked: differs",
+    ]
+    assert [given(turn.commit).events[0].data for turn in replayed.turns] == [
+        ChargeCard("o1", 0.0),
+        BookShipment("o1"),
+        OrderFulfilled("another"),
+    ]
+
+
+def test_code_that_has_nothing_to_do_any_more_says_so() -> None:
+    """It ended a turn earlier: what came then would be too late now."""
+    history = history_of(run(shop, placing(), now=NOW))
+
+    def hasty(turn: Turn[Any]) -> Commands:
+        if isinstance(turn.event.data, CardCharged):
+            return Complete(OrderFulfilled("t"))
+        return fulfil(turn)
+
+    last = replay(with_function(hasty, state=OrderState), history).turns[-1]
+
+    assert str(last).splitlines() == [
+        "turn 3, on evt.shipping.booked: differs",
+        "  turn",
+        "    then: taken",
+        "    now:  nothing is done: the workflow is done",
+    ]
+    assert given(last.commit).outcome == "late"
+
+
 def test_changed_code_that_sends_another_event_shows_both_events() -> None:
     """Not each attribute of two events that have nothing in common."""
     history = history_of(run(shop, placing(), now=NOW))
@@ -134,7 +190,12 @@ def test_what_is_remembered_is_compared_where_the_record_is_given() -> None:
     assert all(turn.agrees for turn in replayed.turns)
     assert not replayed.agrees
     assert [issue.path for issue in replayed.remembered] == ["record.state.receipt"]
-    assert "in the end something else is remembered" in str(replayed)
+    assert str(replayed).splitlines()[3:] == [
+        "in the end something else is remembered",
+        "  record.state.receipt",
+        "    then: 'r-o1'",
+        "    now:  None",
+    ]
 
 
 @pytest.mark.parametrize("until", [2, NOW + timedelta(seconds=3)])
@@ -224,6 +285,97 @@ def test_a_turn_whose_calls_nobody_knows_is_not_taken_nor_what_follows() -> None
     assert replay(calling, history, effects=TABLE).agrees
 
 
+def test_what_follows_a_call_that_nobody_knows_is_not_known_either() -> None:
+    """The turns before it agree; what is remembered after it cannot be told."""
+    history = history_of(run(calling, placing(), now=NOW, effects=TABLE))
+
+    replayed = replay(calling, history, effects={fetch: TABLE[fetch]})
+
+    assert [turn.unknown for turn in replayed.turns] == [
+        None,
+        "nobody knows what fails('b') came to (say it by effects)",
+    ]
+    assert replayed.record is None
+
+
+def test_what_follows_lost_turns_is_not_known() -> None:
+    """A hole in the middle is no place to go on from."""
+    history = history_of(run(shop, placing(), now=NOW))
+
+    replayed = replay(shop, (*history[:2], *history[4:]))
+
+    assert [turn.unknown is None for turn in replayed.turns] == [True, False]
+    assert replayed.record is None
+
+
+def lived(*tables: Any, amended: Any) -> tuple[System, tuple[HistoryEntry, ...], Record]:
+    """Let a flow call once in each of its turns, and be amended after all but the last of them.
+
+    *tables*: what its calls come to in each turn.
+    """
+
+    @flow(order, "1.0.0", services=SERVICES)
+    def calls(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        first = yield from call(fetch, "a")
+        yield from ask(ChargeCard("o1", float(first)), CardCharged)
+        second = yield from call(fetch, "a")
+        return OrderFulfilled(str(second))
+
+    system = System([calls])
+    events, record, steps = [placing()], None, []
+    for table in tables:
+        commit = decide(system, events[-1], record, now=NOW, effects={fetch: table}).unwrap()
+        steps.append(commit)
+        record = given(commit.record)
+        if record.status != "done":
+            record = given(amended(system, record, [commit.event, *commit.events]))
+            steps.append(record)
+        if record.status == "active" and commit.outcome == "handled":
+            (asked,) = commit.events
+            events.append(answering(asked, CardCharged("r")))
+    assert record is not None
+    return system, written(*steps), record
+
+
+def down(key: str) -> int:
+    raise ConnectionError(key)
+
+
+def revive(system: System, record: Record, turn: list[Event[Any]]) -> Any:
+    if record.status == "failed":
+        return revived(system, record, turn)
+    return mend(system, record, turn)
+
+
+def mend(system: System, record: Record, turn: list[Event[Any]]) -> Any:
+    return attrs.evolve(record, revision=record.revision + 1)
+
+
+@pytest.mark.parametrize(
+    ("tables", "known"),
+    [
+        # Mended by hand after a turn that had not failed.
+        ((lambda _: 1, lambda _: 2), [True, True]),
+        # The first turn fails, and is taken once more.
+        ((down, lambda _: 1, lambda _: 2), [False, True, True]),
+        # So does the second, after the first was revived.
+        ((down, lambda _: 1, down, lambda _: 2), [False, True, False, True]),
+        ((lambda _: 1, down, lambda _: 2), [True, False, True]),
+    ],
+)
+def test_the_calls_of_a_turn_that_failed_are_not_those_of_the_turn_that_took_its_place(
+    tables: Any, known: list[bool]
+) -> None:
+    """The journal keeps nothing of it; the record that revived it tells that it failed."""
+    system, history, record = lived(*tables, amended=revive)
+
+    replayed = replay(system, history, record=record)
+
+    assert [turn.unknown is None for turn in replayed.turns] == known
+    assert not any(turn.differences for turn in replayed.turns)
+    assert replayed.record == record
+
+
 def test_a_flow_that_calls_something_else_now_shows_both_calls() -> None:
     """What the other call would have come to, nobody knows."""
     trace = run(calling, placing(), now=NOW, effects=TABLE)
@@ -249,7 +401,7 @@ def test_a_flow_that_began_anew_has_forgotten_its_first_calls() -> None:
     """Only those of its last beginning are in the record."""
 
     def twice(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        yield from call(fetch, event.data.order_id)
+        yield from call(fetch, "a")
         yield from ask(ChargeCard("o1", 1.0), CardCharged)
         if event.data.order_id == "o1":
             yield from continue_as(PlaceOrder("o2"))
@@ -261,6 +413,32 @@ def test_a_flow_that_began_anew_has_forgotten_its_first_calls() -> None:
 
     assert replay(system, history, record=record).turns[0].unknown is not None
     assert replay(system, history, record=record, effects=TABLE).agrees
+
+
+def look(key: str) -> int:
+    raise AssertionError("a replay has no side effects")
+
+
+def test_the_calls_since_a_flow_began_anew_are_in_its_record() -> None:
+    """Nobody else need tell them."""
+
+    def twice(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        if event.data.order_id == "o1":
+            yield from call(fetch, "a")
+            yield from ask(ChargeCard("o1", 1.0), CardCharged)
+            yield from continue_as(PlaceOrder("o2"))
+        yield from ask(ChargeCard("o2", 1.0), CardCharged)
+        number = yield from call(look, "b")
+        return OrderFulfilled(str(number))
+
+    system = System([flow(order, "1.0.0", services=SERVICES)(twice), payments])
+    trace = run(system, placing(), now=NOW, effects={**TABLE, look: lambda _: 8})
+    history, record = history_of(trace), trace.records[SUBJECT]
+
+    replayed = replay(system, history, record=record, effects=TABLE)
+
+    assert replayed.agrees
+    assert len(replayed.turns) == 3
 
 
 def test_the_effects_of_a_resumable_come_from_the_table_alone() -> None:
@@ -295,7 +473,7 @@ def test_a_record_that_stands_in_the_history_is_gone_on_from() -> None:
     history = history_of(trace)
     before, after = history[2:4], history[4:]
     moved = attrs.evolve(given(trace.commits[0].record), revision=2)
-    amended = HistoryEntry(position=2, revision=2, kind="amended", at=NOW, record=moved)
+    (amended,) = written(moved)
     later = [attrs.evolve(line, revision=line.revision + 1) for line in (*before, *after)]
 
     replayed = replay(shop, [amended, *later])
@@ -304,9 +482,9 @@ def test_a_record_that_stands_in_the_history_is_gone_on_from() -> None:
     assert replayed.agrees
 
 
-def given(record: Record | None) -> Record:
-    assert record is not None
-    return record
+def given(value: T | None) -> T:
+    assert value is not None
+    return value
 
 
 def test_an_empty_history_comes_to_nothing() -> None:

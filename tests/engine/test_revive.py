@@ -179,7 +179,7 @@ def test_what_was_undone_is_not_gone_on_from_by_mistake() -> None:
         "the failure has undone what this run of arvo.orc.order.fulfil did "
         "(com.shipping.book): undone: expected True, where it may go on all the same, got False"
     )
-    assert (found.status, found.undos) == ("active", ())
+    assert (found.status, found.failure, found.undos) == ("active", None, ())
 
 
 @pytest.mark.parametrize("times", [2, 3])

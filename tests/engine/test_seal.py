@@ -209,22 +209,87 @@ def test_a_child_workflow_gets_a_subject_of_its_own() -> None:
     assert committed(system, placing()).events == (event,)
 
 
-def test_a_child_may_run_for_nobody_or_be_refused_a_parent_that_is_none() -> None:
-    """F128."""
-    nobody = committed(System([begins({"order_id": "o", "parentSubject$$": None})]), placing())
-    violation = refused(System([begins({"order_id": "o", "parentSubject$$": "junk"})]), placing())
-
-    assert nobody.events[0].raw["parentSubject$$"] is None
-    assert isinstance(violation, ExecutionViolation)
-    assert "for a parent that is none" in str(violation)
-
-
 def test_a_child_in_two_domains_is_two_runs() -> None:
     """B33: two subjects, two ids."""
     events = committed(System([begins(PlaceOrder("o1"), domain=("eu", "us"))]), placing()).events
 
     assert [Subject.parse(event.subject).execution.domain for event in events] == ["eu", "us"]
     assert len({event.subject for event in events}) == len({event.id for event in events}) == 2
+
+
+def test_old_children_that_are_done_are_forgotten_and_open_ones_never(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A workflow that begins one a day for ever does not grow with each."""
+    monkeypatch.setattr("arvo.engine.seal.CHILDREN_KEPT_MAX", 3)
+    begin = Emit(PlaceOrder("o1"), type=child.type)
+
+    def function(turn: Turn[Any]) -> Any:
+        return [begin, begin] if turn.input else begin
+
+    system = System([Resumable(order, {"1.0.0": function}, services=[child["1.0.0"]])])
+    turns = [committed(system, placing())]
+    begun = [each.id for each in turns[0].events]
+    for turn in range(2):
+        completion = child["1.0.0"].complete(
+            OrderFulfilled("t"),
+            source=child.type,
+            subject=placing().subject,
+            to=order.type,
+            parentid=begun[-1],
+            id=f"d{turn}",
+        )
+        turns.append(committed(system, completion, turns[-1].record))
+        begun += [each.id for each in turns[-1].events]
+
+    kept = [list(turn.record.children) for turn in turns if turn.record is not None]
+    waits, first, second, third = begun
+    assert kept == [[waits, first], [waits, first, second], [waits, second, third]]
+
+
+def test_timers_that_have_fired_are_waited_for_no_more() -> None:
+    """Set again, they would fire twice."""
+    system = System([workflow(lambda turn: Schedule("t", after=0) if turn.input else None)])
+    begun = committed(system, placing())
+    assert begun.record is not None
+
+    fired = committed(system, begun.alarms[0].event, begun.record)
+
+    assert list(begun.record.timers) == ["t"]
+    assert fired.record is not None
+    assert (fired.record.timers, fired.cleared) == ({}, ())
+
+
+def test_a_turn_that_ends_a_workflow_sets_no_timer() -> None:
+    """Nobody would be there to hear it."""
+    commands = [Schedule("t", after=5), Complete(OrderFulfilled("t"))]
+
+    done = committed(System([workflow(lambda _: commands)]), placing())
+
+    assert done.record is not None
+    assert (done.alarms, done.record.timers, done.cleared) == ((), {}, ())
+
+
+def test_a_turn_that_fails_leaves_what_was_waited_for() -> None:
+    """I9: an operator may revive the workflow, and it goes on from its last good turn."""
+
+    def function(turn: Turn[Any]) -> Any:
+        if turn.input:
+            return [Emit(ChargeCard("o1", 1.0)), Schedule("t", after=5)]
+        return [Cancel("t"), Schedule("other", after=5), Fail("no")]
+
+    system = System([workflow(function)])
+    begun = committed(system, placing())
+    assert begun.record is not None
+
+    failed = committed(system, answering(begun.events[0], CardCharged("r")), begun.record)
+
+    assert failed.record is not None
+    assert (failed.record.timers, failed.record.awaited) == (
+        begun.record.timers,
+        begun.record.awaited,
+    )
+    assert (failed.alarms, failed.cleared) == ((), (begun.record.timers["t"].id,))
 
 
 def test_a_redirect_that_no_encoding_takes_is_refused() -> None:

@@ -14,6 +14,7 @@ from arvo import (
     Emit,
     Event,
     ExecutionViolation,
+    Fail,
     Log,
     Perform,
     Performed,
@@ -45,7 +46,12 @@ from tests.shop import (
 
 def test_a_step_is_a_commit_with_everything_in_it() -> None:
     """Whoever applies it needs to know nothing else."""
-    event = charging(redirectto="com.shop.desk", accesscontrol="user:1", traceparent="00-a-b-01")
+    event = charging(
+        redirectto="com.shop.desk",
+        accesscontrol="user:1",
+        traceparent="00-a-b-01",
+        tracestate="x=1",
+    )
 
     commit = committed(shop, event)
 
@@ -63,6 +69,7 @@ def test_a_step_is_a_commit_with_everything_in_it() -> None:
         accesscontrol="user:1",
         executionunits=0,
         traceparent="00-a-b-01",
+        tracestate="x=1",
         parentid="c1",
     )
 
@@ -126,6 +133,11 @@ ANSWER = answering(BEGUN.events[0], CardCharged("r"))
             "dataschema: expected one of #/contracts/payment/charge/1.0.0, got",
         ),
         (
+            attrs.evolve(ANSWER, dataschema="#/contracts/another/1.0.0"),
+            ContractViolation,
+            "dataschema: expected one of #/contracts/payment/charge/1.0.0, got",
+        ),
+        (
             attrs.evolve(ANSWER, data={"receipt": 5}),
             ContractViolation,
             "data.receipt: expected a string, got 5",
@@ -136,7 +148,16 @@ ANSWER = answering(BEGUN.events[0], CardCharged("r"))
             "dataschema: expected one of #/orchestrators/order/1.0.0, got",
         ),
     ],
-    ids=["address", "subject", "no contract", "type", "version", "payload", "init version"],
+    ids=[
+        "address",
+        "subject",
+        "no contract",
+        "type",
+        "version",
+        "contract",
+        "payload",
+        "init version",
+    ],
 )
 def test_an_event_that_breaks_a_promise_is_a_violation_that_says_where(
     event: Event[Any], kind: type, told: str
@@ -162,14 +183,17 @@ def test_a_violation_changes_nothing() -> None:
 def test_a_stack_is_sent_only_where_the_operator_asked_for_it() -> None:
     """B37."""
 
-    def fails(_: Event[Any]) -> None:
+    def fails(_: Any) -> None:
         raise ValueError("no")
 
     quiet = committed(System([paying(fails)]), charging()).events[0]
     loud = committed(System([paying(fails)], stacks=True), charging()).events[0]
 
+    turn = committed(System([workflow(fails)], stacks=True), placing()).events[0]
+
     assert quiet.raw == {"errorName": "ValueError", "errorMessage": "no", "errorStack": None}
     assert "Traceback" in loud.raw["errorStack"]
+    assert "Traceback" in turn.raw["errorStack"]
 
 
 def test_an_init_event_made_by_hand_needs_the_protocols_key() -> None:
@@ -217,6 +241,21 @@ def test_an_event_of_no_workflow_expects_that_there_is_none() -> None:
     stray = committed(shop, answering(asked, CardCharged("r")))
 
     assert (stray.outcome, stray.expected, stray.record) == ("stray", 0, None)
+
+
+def test_what_comes_to_a_failed_workflow_waits_for_an_operator() -> None:
+    """Who may revive it; where somebody has meanwhile, the commit is a conflict."""
+    system = System(
+        [workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.input else Fail("no money"))]
+    )
+    begun = committed(system, placing())
+    answer = answering(begun.events[0], CardCharged("r"))
+    failed = committed(system, answer, begun.record)
+
+    halted = committed(system, attrs.evolve(answer, id="a2"), failed.record)
+
+    assert (halted.outcome, halted.expected, halted.record) == ("halted", 2, None)
+    assert halted.note == "the workflow failed: no money"
 
 
 def test_two_answers_of_one_service_are_two() -> None:

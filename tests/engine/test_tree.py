@@ -29,7 +29,7 @@ def test_any_record_leads_to_the_whole_tree() -> None:
 def test_a_tree_is_drawn_as_lines_of_text() -> None:
     """What each is doing, and why it failed."""
     trace = lived(
-        plan("wait", plan("wait", plan("complete"), plan("fail")), plan("wait", after=5)),
+        plan("wait", plan("wait", plan("complete"), plan("fail")), plan("wait", plan("wait"))),
         cancel(ROOT),
     )
     ids = [record.subject for record in trace.records.values()]
@@ -43,8 +43,17 @@ def test_a_tree_is_drawn_as_lines_of_text() -> None:
         "│  ├─ arvo.orc.family.leaf:done",
         "│  └─ arvo.orc.family.leaf:failed: as planned",
         "└─ arvo.orc.family.middle:cancelled",
+        "   └─ arvo.orc.family.leaf:cancelled",
     ]
-    assert len(ids) == 5
+    assert len(ids) == 6
+
+
+def test_a_tree_names_the_version_that_each_run_has_now() -> None:
+    """It may have been moved since it began."""
+    record = lived(plan()).records[ROOT]
+    moved = attrs.evolve(record, version="2.0.0")
+
+    assert tree({ROOT: moved}, ROOT).draw().startswith("arvo.orc.family.top 2.0.0 ")
 
 
 def test_what_is_not_remembered_here_is_a_leaf() -> None:
@@ -69,6 +78,7 @@ def test_a_run_that_its_parent_does_not_list_is_in_the_tree_it_leads_to() -> Non
     records[child.subject] = child
 
     assert [run.subject for run in tree(records, child.subject)] == [ROOT, child.subject]
+    assert tree(records, child.subject).draw().count("\n") == 1
     assert [run.subject for run in tree(records, ROOT)] == [ROOT]
 
 
@@ -108,3 +118,12 @@ def test_a_tree_is_bounded_and_says_what_it_leaves_out(monkeypatch: pytest.Monke
     assert wide.draw().endswith("└─ … 3 more")
     assert last.subject in [run.subject for run in from_last]
     assert (from_last.left_out, len(list(deep))) == (2, 101)
+    assert deep.subject == "150"
+
+
+def test_a_drawn_tree_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal scrolls only so far."""
+    monkeypatch.setattr("arvo.engine.tree.LINES_MAX", 2)
+    trace = lived(plan("wait", *[plan("wait")] * 2))
+
+    assert tree(trace.records, ROOT).draw().split("\n")[2:] == ["… and more"]

@@ -140,12 +140,20 @@ def test_the_answer_to_an_undo_is_quiet_and_its_failure_is_not() -> None:
         assert replies["sys.com.family.deed.error"] == "halted"
 
 
+def nested(levels: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        data = {"x": data}
+    return data
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         (Undo({}), "expected that of one of"),
         (Undo(Emit({}, type="com.unknown.one")), "type: expected one of"),
         (Undo(Emit([], type=deed.type)), "expected a mapping"),
+        (Undo(Emit(nested(64), type=deed.type)), "undo.data.x.x"),
         (undo("x", to=5), "to: expected an encoded URI"),
         (undo("x", domain="Not A Domain"), "domain: expected"),
         (undo("x", extensions={"Not-One": 1}), "extensions.Not-One: expected"),

@@ -45,13 +45,24 @@ def is_plain(value: Any, room: int = DEPTH_MAX) -> bool:
     if kind is list:
         return room > 0 and all([is_plain(inner, room - 1) for inner in value])  # noqa: C419  # a list is faster
     if kind is FrozenDict or kind is FrozenList:
-        # Made by `freeze` alone, of what had been found plain.
-        return True
+        # Made by `freeze` alone, of what had been found plain; here it may stand too deep.
+        return room == DEPTH_MAX or _fits(value, room)
     if kind is int:
         return bool(INTEGER_MIN <= value <= INTEGER_MAX)
     if kind is float:
         return isfinite(value)
     return value is None or kind is bool
+
+
+def _fits(value: Any, room: int) -> bool:
+    if not room:
+        return False
+    inner = value.values() if type(value) is FrozenDict else value
+    return all(
+        _fits(each, room - 1)
+        for each in inner
+        if type(each) is FrozenDict or type(each) is FrozenList
+    )
 
 
 def plain(value: object, path: str) -> Any | Issues:

@@ -1,6 +1,6 @@
 """Record: what is remembered of one workflow between its turns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from types import NoneType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, final
@@ -121,7 +121,7 @@ class Record:
             status=content["status"],
             init=content["init"],
             state=_frozen(content["state"], "state"),
-            journal=tuple(_frozen(content["journal"], "journal")),
+            journal=_lines(content["journal"], "journal"),
             parent=content["parent"],
             children=_each(ChildRun, content["children"], "children"),
             awaited=FrozenDict(
@@ -131,7 +131,7 @@ class Record:
                 }
             ),
             timers=_each(Timer, content["timers"], "timers"),
-            undos=tuple(map(_undo, _frozen(content["undos"], "undos"), count())),
+            undos=tuple(map(_undo, _lines(content["undos"], "undos"), count())),
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
             failure=None if failure is None else _fault(failure),
@@ -192,6 +192,11 @@ def _frozen(value: object, key: str) -> Any:
     if isinstance(frozen_value, Issues):
         raise _no_record(*frozen_value.items)
     return frozen_value
+
+
+def _lines(values: Sequence[Any], key: str) -> tuple[Any, ...]:
+    # Each by itself: it may nest as deep as data may.
+    return tuple(_frozen(value, f"{key}[{position}]") for position, value in enumerate(values))
 
 
 _T = TypeVar("_T", ChildRun, Timer)

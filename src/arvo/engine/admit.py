@@ -74,6 +74,14 @@ def admit_subject(event: Event[Any]) -> Subject | Violation:
         )
 
 
+def admit_version(handler: WorkflowHandler, version: str) -> ConfigViolation | None:
+    """Let a version of a workflow pass that its handler has."""
+    if version in handler.versions:
+        return None
+    issue = Issue("subject.orchestrator.version", ", ".join(handler.versions), version)
+    return ConfigViolation(f"{handler.source} has no such version", issue)
+
+
 def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Admitted | Violation:
     """Read an event for a workflow: the one that begins it, a reply, a signal, or one that the
     system itself sends (F124, F125).

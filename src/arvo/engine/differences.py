@@ -37,18 +37,15 @@ def event_differences(then: Sequence[Event[Any]], now: Sequence[Event[Any]]) -> 
 
 
 def _differences(path: str, then: Any, now: Any) -> Iterator[Issue]:
-    match then, now:
-        case Mapping(), Mapping():
-            for key in dict.fromkeys((*then, *now)):
-                one, other = then.get(key, _NOTHING), now.get(key, _NOTHING)
-                yield from _differences(below(path, key), one, other)
-        case (list() | tuple(), list() | tuple()):
-            for position, (one, other) in enumerate(zip_longest(then, now, fillvalue=_NOTHING)):
-                yield from _differences(below(path, position), one, other)
-        case _ if type(then) is not type(now) or then != now:
-            yield Issue(path, _shown(then), _shown(now))
-        case _:
-            pass
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys((*then, *now)):
+            one, other = then.get(key, _NOTHING), now.get(key, _NOTHING)
+            yield from _differences(below(path, key), one, other)
+    elif isinstance(then, list | tuple) and isinstance(now, list | tuple):
+        for position, (one, other) in enumerate(zip_longest(then, now, fillvalue=_NOTHING)):
+            yield from _differences(below(path, position), one, other)
+    elif type(then) is not type(now) or then != now:
+        yield Issue(path, _shown(then), _shown(now))
 
 
 def _shown(value: Any) -> str:

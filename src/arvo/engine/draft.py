@@ -131,14 +131,13 @@ def _beginning(
     if isinstance(draft.value, Mapping) and PARENT_SUBJECT in draft.value:
         parent = draft.value[PARENT_SUBJECT]
     redirectto = draft.redirectto or handler.source
-    if parent is None:
-        child = Child(service.type, service.version, redirectto, None)
-        return evolve(draft, child=child, beside=FrozenDict({PARENT_SUBJECT: None}))
-    try:
-        above = Subject.parse(parent if isinstance(parent, str) else "")
-    except Violated as violated:
-        message = f"{handler.source} begins a workflow for a parent that is none"
-        return ExecutionViolation(message, violated.violation.issues)
+    above: Subject | None = None
+    if parent is not None:
+        try:
+            above = Subject.parse(parent if isinstance(parent, str) else "")
+        except Violated as violated:
+            message = f"{handler.source} begins a workflow for a parent that is none"
+            return ExecutionViolation(message, violated.violation.issues)
     child = Child(service.type, service.version, redirectto, above)
     return evolve(draft, child=child, beside=FrozenDict({PARENT_SUBJECT: parent}))
 

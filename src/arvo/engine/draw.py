@@ -67,7 +67,7 @@ def _layout(arrows: Sequence[Arrow], width: int) -> _Layout:
     """Find the layout that fits and shortens least: names are broken first, then labels are cut."""
     longest = min(LABEL_WIDTH_MAX, max(len(arrow.label) for arrow in arrows))
     tried = [(each, longest) for each in NAME_WIDTHS]
-    tried += [(NAME_WIDTHS[-1], each) for each in range(longest - 1, LABEL_WIDTH_MIN - 1, -1)]
+    tried += [(NAME_WIDTHS[-1], each) for each in reversed(range(LABEL_WIDTH_MIN, longest))]
     layouts = (_placed(arrows, *each) for each in tried)
     narrowest = _placed(arrows, *tried[-1])
     return next((layout for layout in layouts if layout.width <= width), narrowest)
@@ -121,7 +121,7 @@ def _cut(label: str, width: int) -> str:
         return label
     rest = label[1 - width :]
     _, dot, whole = rest.partition(".")
-    return f"…{whole if dot and label[-width] != '.' else rest}"
+    return f"…{whole if dot else rest}"
 
 
 def _half(name: tuple[str, ...]) -> int:
@@ -151,7 +151,7 @@ def _arrow(layout: _Layout, arrow: Arrow) -> Iterator[str]:
     crossed = [(column, "┼") for column in layout.columns.values() if left < column < right]
     written = (left + 3, f" {label} ")
     line = (left + 1, "─" * (right - left - 1))
-    ends = [(begin, "├"), (end - 1, "▶")] if begin < end else [(begin, "┤"), (end + 1, "◀")]
+    ends = [(begin, "├"), (end - 1, "▶")] if end == right else [(begin, "┤"), (end + 1, "◀")]
     yield _over(layout, [line, *crossed, written, *ends])
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from arvo.core.cancellation import CANCELLATION, CANCELLED, Cancellation, cancel_type
 from arvo.core.command import Fail
-from arvo.core.domain import Domain
 from arvo.core.record import ChildRun, Record
 from arvo.core.subject import Subject
 from arvo.core.version import WILDCARD, Dataschema
@@ -76,7 +75,7 @@ def cancel_draft(moment: Moment, child: ChildRun, reason: str) -> Draft | Violat
         to=address,
         parentid=moment.event.id,
         # It leaves by the way that the child was begun by.
-        domains=(child.domain if child.domain is not None else Domain.LOCAL,),
+        domains=(child.domain,),
     )
 
 

@@ -8,7 +8,7 @@ from returns.result import Failure, Result, Success
 
 from arvo.core.frozen import FrozenDict
 from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import Json, freeze
+from arvo.core.json import Json, freeze, frozen_json
 from arvo.core.record import Record
 from arvo.core.subject import Subject
 from arvo.core.violation import (
@@ -128,7 +128,7 @@ def _of_resumable(handler: Resumable[Any], said: Any, *, mapped: bool) -> Json |
     if isinstance(json, Issues):
         return json
     read = payload.read(json, "state")
-    return read if isinstance(read, Issues) else freeze(json, "state")
+    return read if isinstance(read, Issues) else frozen_json(json)
 
 
 def _of_orchestrator(
@@ -138,7 +138,7 @@ def _of_orchestrator(
     json = freeze(said, "state")
     if isinstance(json, Issues):
         return json
-    taken = taken_up(handler.machines[to], evolve(record, version=to, state=json))
+    taken = taken_up(handler.machines[to], evolve(record, state=json))
     return taken if isinstance(taken, FrozenDict) else Issues(taken.issues)
 
 

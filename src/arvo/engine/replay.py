@@ -122,9 +122,7 @@ def replay(
             walk.known, walk.record = True, first.record
         elif first.kind == "consumed" and first.event is not None:
             turns.append(walk.turn(first, first.event, group[1:], following))
-        else:
-            # The oldest lines of this turn were forgotten.
-            walk.known = False
+        # Else the oldest lines of this turn were forgotten.
     found = walk.record if walk.known else None
     remembered: tuple[Issue, ...] = ()
     if until is None and record is not None and found is not None:
@@ -155,8 +153,7 @@ class _Walk:
             self.known = False
             return evolve(turn, unknown=_UNKNOWN)
         # The journal keeps nothing of a turn that failed: its next lines are of the turn after.
-        failed = self._failed(line, following)
-        calls = () if failed else calls_between(self.record, self.kept)
+        calls = () if self._failed(following) else calls_between(self.record, self.kept)
         retaken = retake(
             self.system, event, self.record, now=line.at, calls=calls, effects=self.effects
         )
@@ -183,13 +180,11 @@ class _Walk:
     def _revision(self) -> int:
         return 0 if self.record is None else self.record.revision
 
-    def _failed(self, line: HistoryEntry, following: Group | None) -> bool:
-        """Tell whether a turn failed, by the record after it."""
-        if following is not None and following[0].record is not None:
-            revivals = 0 if self.record is None else self.record.revivals
-            return following[0].record.revivals > revivals
-        kept = self.kept
-        return kept is not None and kept.revision == line.revision and kept.status == "failed"
+    def _failed(self, following: Group | None) -> bool:
+        """Tell whether a turn failed, and was gone on from: by the record that was written next."""
+        revived = None if following is None else following[0].record
+        before = 0 if self.record is None else self.record.revivals
+        return revived is not None and revived.revivals > before
 
 
 _UNKNOWN: Final = "the history does not tell what it was taken on"

@@ -70,7 +70,8 @@ def calls_between(before: Record | None, after: Record | None) -> tuple[FrozenDi
 
 
 def _generation(record: Record | None) -> Any:
-    if record is None:
+    # What was revived after its first turn failed has not begun.
+    if record is None or not record.init:
         return 0
     return record.state.get("generation") if isinstance(record.state, Mapping) else None
 

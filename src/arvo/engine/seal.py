@@ -55,7 +55,7 @@ def seal_answer(
     event, contract = admitted.event, admitted.contract
     drafts: list[Draft] = []
     logs: list[Log] = []
-    failed = False
+    outcome: Outcome = "handled"
     for command in settled(commands):
         match command:
             case Emit():
@@ -64,7 +64,7 @@ def seal_answer(
                     return drafted
                 drafts.append(drafted)
             case Fail():
-                failed = True
+                outcome = "failed"
                 drafts.append(_answer_fault(handler, admitted, command))
             case Violate(violation=violation):
                 return violation
@@ -79,7 +79,7 @@ def seal_answer(
     return Commit(
         handler=handler.source,
         event=event,
-        outcome="failed" if failed else "handled",
+        outcome=outcome,
         events=events,
         logs=tuple(logs),
     )
@@ -135,7 +135,8 @@ def _sealed(
         state = found.state if advanced.state is None else advanced.state
         journal = current.journal if advanced.journal is None else advanced.journal
     # A flow that begins anew has another first line.
-    same = bool(current.journal) and journal[:1] and journal[0] is current.journal[0]
+    first = next(iter(current.journal), None)
+    same = first is not None and first is next(iter(journal), None)
     return Commit(
         handler=handler.source,
         event=event,
@@ -153,7 +154,8 @@ def _sealed(
             children=_children(current, awaits, events),
             awaited=awaits,
             timers=pending,
-            undos=found.undos if found.status in ("active", "done") else (),
+            # Sent where it failed or was cancelled; what is done is meant to stay.
+            undos=found.undos if active else (),
             consumed=event.id,
             produced=tuple(each.id for each in events),
         ),

@@ -35,9 +35,6 @@ def undo_of(
     if isinstance(data, Issues):
         return ContractViolation(f"{drafted.type} does not take this undo", data)
     kept = {name: value for name in _KEPT if (value := getattr(emit, name)) not in _UNSAID}
-    if "domain" in kept:
-        # A rule is told by its text, as on the wire.
-        kept["domain"] = [rule if rule is None else f"{rule}" for rule in kept["domain"]]
     frozen = freeze_object({"type": drafted.type, "data": data, **kept}, "undo")
     if isinstance(frozen, Issues):
         return ContractViolation(f"{drafted.type} does not take this undo", frozen)

@@ -1,5 +1,6 @@
 """Wanted: what the commands of one turn come to, before anything is made of it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, final
 
@@ -152,7 +153,16 @@ def _payload(given: Any) -> FrozenDict | Issues | None:
         return None
     kind: type[Any] = type(given)
     json = Payload.of(kind).write(given, path="schedule.payload") if attrs.has(kind) else given
-    return json if isinstance(json, Issues) else freeze_object(json, "schedule.payload")
+    if isinstance(json, Issues):
+        return json
+    if not isinstance(json, Mapping):
+        return Issues.one("schedule.payload", "an object", short(json))
+    # In its place: the event of the timer nests it one level deeper.
+    found = freeze_object({"payload": json}, "schedule")
+    if isinstance(found, Issues):
+        return found
+    payload: FrozenDict = found["payload"]
+    return payload
 
 
 def _remembered(handler: WorkflowHandler, state: object) -> Json | Issues:

@@ -126,7 +126,7 @@ def digest_of(handler: str, event: Event[Any]) -> bytes:
     # Lengths first, so that no two consumptions run together to one text.
     parts = (handler, event.source, event.id, event.subject)
     text = "".join(f"{len(part)}:{part}" for part in parts)
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def milliseconds(time: datetime) -> int:

@@ -1,6 +1,7 @@
 """Broker: partitions that change hands, delays and garbage, against a cluster in this process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from attrs import evolve
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from arvo import Corrupt, Delivered, KafkaBroker, Message, Runtime, Stats, Unavailable
 from arvo.core.record import Status
@@ -73,11 +74,15 @@ def written(topic: str, value: bytes | None, headers: Any = None) -> None:
 
 
 def read(topic: str, number: int) -> list[Any]:
-    """Read as another program does."""
+    """Read as another program does; of no group, which would first have to be formed."""
     settings = {"group.id": uuid4().hex, "auto.offset.reset": "earliest", **QUICK}
     consumer = Consumer({"bootstrap.servers": kafka_servers(), **settings})
-    consumer.subscribe([topic])
-    found = consumer.consume(number, 10)
+    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
+    found: list[Any] = []
+    deadline = time.monotonic() + 30.0
+    while len(found) < number and time.monotonic() < deadline:
+        found += consumer.consume(number - len(found), 0.2)
     consumer.close()
     return found
 

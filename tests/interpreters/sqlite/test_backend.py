@@ -227,21 +227,20 @@ def test_events_of_one_key_are_one_workers_at_a_time(tmp_path: Path) -> None:
 def test_a_worker_that_was_taken_for_dead_is_refused(tmp_path: Path) -> None:
     """I6: its late commit changes nothing, and the other one's stands."""
     path = str(tmp_path / "a.db")
-    time = [datetime.now(UTC)]
+    then = datetime.now(UTC)
 
     async def go() -> tuple[object, ...]:
-        paused = SqliteBackend(path, lease=1e-3, now=lambda: time[0])
+        # A clock that stands still keeps no lease.
+        paused = SqliteBackend(path, now=lambda: then)
         event = placing()
         await paused.send(Post(event, Inside(ORDER, event.subject)))
         mine = await paused.receive(ORDER)
-        # Stopped: it does not keep its lease any more.
-        await (await paused._opened()).do(lambda _: None)
-        time[0] += timedelta(minutes=1)
-        other = SqliteBackend(path, now=lambda: time[0])
+        other = SqliteBackend(path, now=lambda: then + timedelta(minutes=1))
         theirs = await other.receive(ORDER)
         late = await paused.commit(mine, committed(shop, event), [post(1)], [])
         good = await other.commit(theirs, committed(shop, event), [], [])
         depth = await other.depth()
+        await paused.close()
         await other.close()
         return theirs.post.event.id, late, good, depth
 
@@ -431,7 +430,7 @@ def test_what_is_over_is_forgotten_after_its_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["sqlite:orders.db", "sqlite://orders.db", "sqlite:///"])
 def test_a_url_without_a_path_is_refused(url: str) -> None:
     """Three slashes and a file."""
-    with pytest.raises(Violated, match=r"sqlite:///file\.db"):
+    with pytest.raises(Violated, match=r"sqlite:///orders\.db"):
         connect(url)
 
 

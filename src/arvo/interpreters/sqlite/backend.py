@@ -1,9 +1,7 @@
 """Backend: the default one, a SQLite file that survives the process that writes it."""
 
 import asyncio
-import os
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,9 +38,8 @@ from arvo.interpreters.ports import (
 from arvo.interpreters.retention import Retention
 from arvo.interpreters.rows import letter_of, milliseconds
 from arvo.interpreters.sqlite import pages, tables, workers
-from arvo.interpreters.sqlite.forget import forget
+from arvo.interpreters.sqlite.lease import LEASE_SECONDS, TICK_SECONDS, Lease
 from arvo.interpreters.sqlite.open import open_file, open_reader
-from arvo.interpreters.sqlite.place import here
 from arvo.interpreters.sqlite.tables import Row
 from arvo.interpreters.sqlite.writer import Writer, told
 
@@ -50,14 +47,6 @@ T = TypeVar("T")
 
 # Events that may be under way before `send` waits.
 QUEUE_MAX: Final = 100_000
-# A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
-LEASE_SECONDS: Final = 30.0
-# How often the file is looked at for what other processes did, timers, and dead workers. A tick of
-# a process that waits costs five small queries, and no write but the lease's.
-TICK_SECONDS: Final = 0.1
-BEAT_SECONDS: Final = 5.0
-# It looks further only where another process has written, a timer is due, or this time has passed.
-LOOK_SECONDS: Final = 1.0
 # Deliveries that a process takes out of the file for each task that waits for one, and how many it
 # keeps before it leaves new ones to others.
 AHEAD: Final = 8
@@ -65,7 +54,6 @@ AHEAD_MAX: Final = 10_000
 # How often `rest` asks, at first and at last.
 REST_SECONDS_MIN: Final = 0.002
 REST_SECONDS_MAX: Final = 0.05
-NEVER: Final = 2**62
 KEEP: Final = Retention()
 
 
@@ -102,11 +90,6 @@ class SqliteBackend:
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
     # Whether the file may hold deliveries that nobody has.
     _more: bool = field(default=True, init=False)
-    # What the writer's thread remembers between ticks.
-    _version: int = field(default=-1, init=False)
-    _beat: float = field(default=0.0, init=False)
-    _looked: float = field(default=0.0, init=False)
-    _next_due: int = field(default=NEVER, init=False)
     # How much the file holds, as far as this loop has heard, and what is on its way into it.
     _depth: int = field(default=0, init=False)
     _unwritten: int = field(default=0, init=False)
@@ -339,65 +322,35 @@ class SqliteBackend:
     async def _start(self) -> Writer:
         self._loop = asyncio.get_running_loop()
         self.me = str(uuid4())
-        writer = Writer(self._open, self._tick, TICK_SECONDS)
+        lease = Lease(
+            me=self.me,
+            seconds=self.lease,
+            now=self._now,
+            keep=self.keep,
+            counted=lambda depth: self._in_loop(partial(self._counted, depth)),
+            offered=self._offered,
+            lost=self._lost,
+        )
+        writer = Writer(partial(self._open, lease), lease.tick, TICK_SECONDS)
         await writer.start()
         return writer
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, lease: Lease) -> sqlite3.Connection:
         """Open the file, in the writer's thread, and say that we work on it."""
         try:
             connection = open_file(self.path, full_sync=self.full_sync)
-            self._join(connection)
+            lease.join(connection)
         except sqlite3.Error as error:
             raise told(error) from error
         return connection
 
-    def _join(self, connection: sqlite3.Connection) -> None:
-        """Say that we work on the file from now on, and let others have all that stood there for
-        us or for somebody who is gone.
-        """
-        connection.execute("begin immediate")
-        gone = workers.dead(connection, self._now(), me=self.me)
-        workers.bury(connection, [*gone, self.me])
-        workers.join(connection, self.me, here(), os.getpid(), self._lease_end())
-        connection.execute("commit")
-        self._beat = time.monotonic()
+    def _offered(self) -> None:
+        self._more = True
+        self._in_loop(self._feed)
 
-    def _tick(self, connection: sqlite3.Connection) -> None:
-        """Keep the lease, and look for what is due: timers, dead workers, work of others."""
-        now = self._now()
-        if time.monotonic() - self._beat >= min(BEAT_SECONDS, self.lease / 3):
-            self._keep_lease(connection)
-        (version,) = connection.execute("pragma data_version").fetchone()
-        rested = time.monotonic() - self._looked >= LOOK_SECONDS
-        if version != self._version or rested or now >= self._next_due:
-            self._version, self._looked = version, time.monotonic()
-            self._look(connection, now)
-
-    def _look(self, connection: sqlite3.Connection, now: int) -> None:
-        gone = workers.dead(connection, now, me=self.me)
-        due = tables.next_due(connection)
-        if gone or (due is not None and due <= now):
-            connection.execute("begin immediate")
-            workers.bury(connection, gone)
-            tables.fire(connection, now)
-            connection.execute("commit")
-            due = tables.next_due(connection)
-        self._next_due = NEVER if due is None else due
-        forget(connection, self.keep, now)
-        self._in_loop(partial(self._counted, tables.count(connection)))
-        if tables.is_claimable(connection, now):
-            self._more = True
-            self._in_loop(self._feed)
-
-    def _keep_lease(self, connection: sqlite3.Connection) -> None:
-        if not workers.renew(connection, self.me, self._lease_end()):
-            # We were taken for dead, and what waited here is others' now; so is what was written
-            # for us since, for it is let go of here together with the rest.
-            self._join(connection)
-            self._more = True
-            self._in_loop(self._lanes.forget_ready)
-        self._beat = time.monotonic()
+    def _lost(self) -> None:
+        self._more = True
+        self._in_loop(self._lanes.forget_ready)
 
     def _in_loop(self, function: Callable[[], None]) -> None:
         if self._loop is not None:
@@ -474,9 +427,6 @@ class SqliteBackend:
 
     def _now(self) -> int:
         return milliseconds(self.now())
-
-    def _lease_end(self) -> int:
-        return self._now() + int(self.lease * 1000)
 
 
 def _number(delivery: Delivery) -> int:

@@ -1,29 +1,32 @@
 """Forget: take what is too old out of a SQLite file, in small bites."""
 
 import sqlite3
+from datetime import timedelta
 from typing import Final
 
 from arvo.interpreters.retention import BITE_ROWS, Retention
 
 
-def forget(connection: sqlite3.Connection, keep: Retention, now: int) -> int:
-    """Take one bite of what is too old, in a transaction of its own; gives how many rows went."""
-    bites = [
-        (sql, now - int(age.total_seconds() * 1000))
-        for sql, age in ((_INBOX, keep.inbox), (_FINISHED, keep.finished), (_HISTORY, keep.history))
-        if age is not None
+def forget(connection: sqlite3.Connection, keep: Retention, now: int) -> None:
+    """Take one bite of what is too old, in a transaction of its own."""
+    ages = ((_INBOX, keep.inbox), (_FINISHED, keep.finished), (_HISTORY, keep.history))
+    # Looked at first: a transaction that deletes nothing would still be written. What is over
+    # stays over, so another process can do no more than delete it before us.
+    due = [
+        (sql, rows)
+        for sql, age in ages
+        if age is not None and (rows := connection.execute(sql, _bite(age, now)).fetchall())
     ]
-    # Looked at first: a transaction that deletes nothing would still be written.
-    due = [bite for bite in bites if connection.execute(bite[0], (bite[1], 1)).fetchone()]
     if not due:
-        return 0
+        return
     connection.execute("begin immediate")
-    gone = 0
-    for sql, before in due:
-        rows = connection.execute(sql, (before, BITE_ROWS)).fetchall()
-        gone += connection.executemany(_DELETES[sql], rows).rowcount
+    for sql, rows in due:
+        connection.executemany(_DELETES[sql], rows)
     connection.execute("commit")
-    return gone
+
+
+def _bite(age: timedelta, now: int) -> tuple[int, int]:
+    return now - age // timedelta(milliseconds=1), BITE_ROWS
 
 
 _INBOX: Final = "select id from inbox where at < ? order by id limit ?"

@@ -133,8 +133,7 @@ def apply(
     """
     workflow: tuple[int, int, int] | None = None
     if commit.record is not None or commit.expected:
-        subject = commit.event.subject if commit.record is None else commit.record.subject
-        workflow = connection.execute(_WORKFLOW, (subject,)).fetchone()
+        workflow = connection.execute(_WORKFLOW, (commit.event.subject,)).fetchone()
         revision = 0 if workflow is None else workflow[1]
         if revision != commit.expected:
             return _outdated(connection, number, commit, me, revision), []
@@ -341,7 +340,7 @@ def _write_timer(connection: sqlite3.Connection, alarm: Alarm, post: Post) -> No
             alarm.event.id,
             milliseconds(alarm.due),
             lane_of(post.to),
-            key_of(post.to) or "",
+            key_of(post.to),
             destination_bytes(post.to),
             event_bytes(alarm.event),
         ),

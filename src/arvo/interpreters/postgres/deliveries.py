@@ -1,0 +1,144 @@
+"""Deliveries: which of them are handed to this process, and when."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from arvo.interpreters.ports import Post
+from arvo.interpreters.postgres.address import Address, Link
+from arvo.interpreters.postgres.tables import NOTIFY, channel
+from arvo.interpreters.postgres.unit import Row
+from arvo.interpreters.rows import destination_of, event_of
+
+# Timers that come due at once; the rest follows in the next look.
+DUE_MAX: Final = 1_000
+
+
+async def claim(
+    connection: Link,
+    address: Address,
+    me: int,
+    lanes: Mapping[str, int],
+    now: datetime,
+) -> list[Row]:
+    """Take deliveries that nobody has, as many as each lane has room for, in order of each key."""
+    async with connection.transaction():
+        found = await connection.fetch(
+            address.sql(_CANDIDATES), list(lanes), list(lanes.values()), now, me
+        )
+        ids = [id_ for id_, is_ours in found if is_ours]
+        if not ids:
+            return []
+        # In a statement of its own: the first one saw the keys as they were before it had them.
+        taken = await connection.fetch(address.sql(_CLAIM), ids, me)
+    taken.sort(key=lambda row: row["id"])
+    return [
+        Row(id_, Post(event_of(event), destination_of(to)), attempt)
+        for id_, to, event, attempt in taken
+    ]
+
+
+_CANDIDATES: Final = """
+with candidate as materialized (
+    select found.id, found.key
+    from unnest($1::text[], $2::integer[]) as wanted (lane, room) cross join lateral (
+        select id, key from arvo.delivery as this
+        where this.lane = wanted.lane and this.owner is null and this.due <= $3 and (
+            this.key is null or not exists (
+                select from arvo.delivery as other
+                where other.key = this.key and other.owner <> $4
+            )
+        )
+        order by this.id limit wanted.room for update skip locked
+    ) as found
+)
+select id, key is null or pg_try_advisory_xact_lock(key) as is_ours from candidate
+"""
+_CLAIM: Final = """
+update arvo.delivery as this set owner = $2
+where this.id = any($1::bigint[]) and this.owner is null and (
+    this.key is null or not exists (
+        select from arvo.delivery as other where other.key = this.key and other.owner <> $2
+    )
+)
+returning id, destination, event, attempt
+"""
+
+
+async def again(
+    connection: Link,
+    address: Address,
+    me: int,
+    number: int,
+    attempt: int,
+    due: datetime,
+) -> bool:
+    """Note that a delivery is to be tried again; False where *me* has it no more."""
+    done = await connection.execute(address.sql(_AGAIN), number, me, attempt, due)
+    return done != "UPDATE 0"
+
+
+_AGAIN: Final = """
+update arvo.delivery set attempt = $3, due = $4 where id = $1 and owner = $2
+"""
+
+
+async def fire(connection: Link, address: Address, now: datetime) -> int:
+    """Make deliveries of the timers that are due; gives how many."""
+    done = await connection.execute(address.sql(_FIRE), now, DUE_MAX)
+    fired = int(done.rpartition(" ")[2])
+    if fired:
+        await connection.execute(NOTIFY, channel(address))
+    return fired
+
+
+_FIRE: Final = """
+with fired as (
+    delete from arvo.timer where id in (
+        select id from arvo.timer where due <= $1 order by due limit $2 for update skip locked
+    )
+    returning due, lane, key, destination, event
+)
+insert into arvo.delivery (lane, key, destination, event, attempt, due)
+select lane, key, destination, event, 1, due from fired order by due
+"""
+
+
+async def news(
+    connection: Link, address: Address, lanes: list[str], now: datetime
+) -> tuple[datetime | None, bool]:
+    """Say when the next timer is due, and whether any of these lanes has what nobody has."""
+    row = await connection.fetchrow(address.sql(_NEWS), lanes, now)
+    assert row is not None
+    return row["due"], row["is_claimable"]
+
+
+_NEWS: Final = """
+select (select min(due) from arvo.timer) as due, exists (
+    select from arvo.delivery where lane = any($1::text[]) and owner is null and due <= $2
+) as is_claimable
+"""
+
+
+async def depth(connection: Link, address: Address, now: datetime) -> tuple[int, int, int]:
+    """Count deliveries, those that are not due yet, and timers."""
+    row = await connection.fetchrow(address.sql(_DEPTH), now)
+    assert row is not None
+    return row["total"], row["delayed"], row["timers"]
+
+
+_DEPTH: Final = """
+select count(*) as total, count(*) filter (where due > $1) as delayed,
+    (select count(*) from arvo.timer) as timers
+from arvo.delivery
+"""
+
+
+async def count(connection: Link, address: Address) -> int:
+    """Count deliveries."""
+    return int(await connection.fetchval(address.sql("select count(*) from arvo.delivery")) or 0)
+
+
+async def is_busy(connection: Link, address: Address) -> bool:
+    """Tell whether anything is under way."""
+    return bool(await connection.fetchval(address.sql("select exists (select from arvo.delivery)")))
