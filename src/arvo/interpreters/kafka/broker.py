@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import ceil
@@ -18,7 +17,6 @@ from arvo.interpreters.kafka.queue import UNTIL, Queue, headers_of
 from arvo.interpreters.kafka.reader import Reader
 from arvo.interpreters.kafka.writer import Writer
 from arvo.interpreters.parcel import REASON, packed
-from arvo.interpreters.ports import Unavailable
 
 logger: Final = logging.getLogger("arvo.kafka")
 
@@ -205,5 +203,4 @@ async def _news(queues: Sequence[Queue]) -> None:
     finally:
         for wait in waits:
             wait.cancel()
-        with suppress(Unavailable):
-            await asyncio.gather(*waits, return_exceptions=True)
+        await asyncio.gather(*waits, return_exceptions=True)
