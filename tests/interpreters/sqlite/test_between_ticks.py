@@ -305,7 +305,7 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
         backend._feed()
         first = backend._feeding
         backend._feed()
-        once = first is not None and backend._feeding is first
+        once = isinstance(first, asyncio.Task) and backend._feeding is first
         # A tick may still be heard when all is over.
         closing_ = asyncio.create_task(backend.close())
         await asyncio.sleep(0)
@@ -353,6 +353,26 @@ def test_depth_tells_what_is_ready_taken_put_off_and_timed(path: str) -> None:
         return depth
 
     assert within(go()) == Depth(ready=2, taken=1, delayed=1, timers=1)
+
+
+def test_workflows_are_listed_as_they_are_asked_for(path: str) -> None:
+    """Those that nobody has heard of since, say."""
+    now = [START]
+
+    async def go() -> list[list[datetime]]:
+        backend = SqliteBackend(path, now=lambda: now[0])
+        for name in ("i1", "i2"):
+            event = placing(name)
+            await backend.send(Post(event, Inside(ORDER, event.subject)))
+            await backend.commit(await backend.receive(ORDER), committed(shop, event), [], [])
+            now[0] += timedelta(days=1)
+        asked = [START, START + timedelta(hours=1), now[0]]
+        pages = [await backend.workflows(unchanged_since=since) for since in asked]
+        await backend.close()
+        return [[each.changed for each in page] for page in pages]
+
+    later = START + timedelta(days=1)
+    assert within(go()) == [[], [START], [later, START]]
 
 
 def test_reads_come_one_after_the_other_in_a_thread_of_their_own(path: str) -> None:

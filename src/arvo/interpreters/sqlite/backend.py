@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -17,7 +17,6 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
-from arvo.engine.route import Inside
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.lanes import Lanes, fail_all, wait_in, wake_one
 from arvo.interpreters.ports import (
@@ -99,7 +98,7 @@ class SqliteBackend:
         writer = await self._opened()
         while self._room() < 1:
             await wait_in(self._senders)
-        owner = self._owner_of([post])
+        owner = self._owner_of([lane_of(post.to)])
 
         def then(rows: list[Row]) -> None:
             self._depth += 1
@@ -137,7 +136,7 @@ class SqliteBackend:
     ) -> Applied:
         """Apply a commit, send what follows and settle the delivery."""
         writer, number = await self._opened(), _number(delivery)
-        owner = self._owner_of(posts)
+        owner = self._owner_of(lane_of(post.to) for post in posts)
 
         def work(connection: sqlite3.Connection) -> tuple[Applied, list[Row]]:
             return tables.apply(
@@ -197,8 +196,7 @@ class SqliteBackend:
         again: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
-        writer, to = await self._opened(), Inside(record.handler, record.subject)
-        owner = self._owner_of([Post(event, to) for event in again])
+        writer, owner = await self._opened(), self._owner_of([record.handler])
 
         def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Row]]:
             return tables.amend(connection, record, expected, alarms, again, owner, self._now())
@@ -260,7 +258,7 @@ class SqliteBackend:
 
     async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
-        writer, owner = await self._opened(), self._owner_of(posts)
+        writer, owner = await self._opened(), self._owner_of(lane_of(post.to) for post in posts)
 
         def work(connection: sqlite3.Connection) -> list[Row] | None:
             if not tables.take_letter(connection, id):
@@ -416,10 +414,9 @@ class SqliteBackend:
     def _room(self) -> int:
         return self.queue_max - self._depth - self._unwritten
 
-    def _owner_of(self, posts: Sequence[Post]) -> str | None:
+    def _owner_of(self, lanes: Iterable[str]) -> str | None:
         """Say who has new posts: this process, where it serves their lanes and has room."""
-        served = all(lane_of(post.to) in self._served for post in posts)
-        if served and self._lanes.ready < AHEAD_MAX:
+        if self._served.issuperset(lanes) and self._lanes.ready < AHEAD_MAX:
             return self.me
         self._more |= self._served
         return None
