@@ -12,12 +12,14 @@ def test_what_is_handed_in_as_the_last_transactions_end_is_written() -> None:
     """A worker settles an answer at the moment its commit is done, and nothing else may follow."""
 
     async def go() -> int:
+        begun = asyncio.Semaphore(0)
         ends: list[asyncio.Future[None]] = []
         written: list[Unit] = []
 
         async def write(units: Sequence[Unit]) -> list[Written]:
             if len(ends) < AT_ONCE:
                 ends.append(asyncio.get_running_loop().create_future())
+                begun.release()
                 await ends[-1]
             written.extend(units)
             return [Written(Committed()) for _ in units]
@@ -32,8 +34,7 @@ def test_what_is_handed_in_as_the_last_transactions_end_is_written() -> None:
         for each in range(AT_ONCE):
             # The first commits, and then settles what came of it; the others have nothing more.
             tasks.append(asyncio.create_task(hand_in(range(1 if each else 2))))
-            while len(ends) <= each:
-                await asyncio.sleep(0)
+            await begun.acquire()
         for end in ends:
             end.set_result(None)
         async with asyncio.timeout(10):

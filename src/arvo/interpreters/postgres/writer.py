@@ -88,8 +88,8 @@ class Writer:
                 _fail(each, Unavailable("the writing of this was cancelled"))
             raise
         finally:
-            # At once, not when the loop comes to a callback: whoever hands in a unit meanwhile would
-            # take it for a task that still looks for more.
+            # At once, not when the loop comes to a callback: whoever hands in a unit meanwhile
+            # would take it for a task that still looks for more.
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _group(self) -> list[_Waiting]:
