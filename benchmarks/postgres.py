@@ -34,7 +34,9 @@ async def through(url: str, number: int, base: str) -> float:
     done = f"select count(*) from {schema}.workflow where status = 'done'"  # noqa: S608
     rest = f"select exists (select from {schema}.delivery)"  # noqa: S608
     async with Desk(system, url) as desk:
-        await desk.send(order["1.0.0"].init(PlaceOrder(f"{base} first", 1.0), source="com.shop.web"))
+        await desk.send(
+            order["1.0.0"].init(PlaceOrder(f"{base} first", 1.0), source="com.shop.web")
+        )
         while not await watching.fetchval(done) or await watching.fetchval(rest):
             await asyncio.sleep(0.01)
         before = await watching.fetchval(done)
@@ -93,7 +95,13 @@ def main() -> None:
         for workers in (1, 2, 4):
             aim = "600" if workers == 2 else ""
             found = rate(server, workers, WORKFLOWS)
-            print(f"{f'Postgres, worker processes: {workers}':40} {found:10.0f} {aim:>8}", flush=True)
+            print(
+                f"{f'Postgres, worker processes: {workers}':40} {found:10.0f} {aim:>8}", flush=True
+            )
+        # Only here: workers are this module, too, and have no use for it.
+        from benchmarks import dbos
+
+        dbos.main(server)
     finally:
         server.stop()
 
