@@ -60,10 +60,7 @@ async def bare(number: int) -> float:
 def working(url: str, number: int) -> Iterator[None]:
     """Have worker processes work on a URL."""
     command = [sys.executable, "-m", "benchmarks.nats", url]
-    workers = [
-        subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - our own module
-        for _ in range(number)
-    ]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(number)]
     try:
         for worker in workers:
             assert worker.stdout is not None

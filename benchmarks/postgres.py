@@ -55,10 +55,7 @@ def rate(server: servers.Server, workers: int, number: int) -> float:
     url = f"{server.url}?schema=bench_{workers}"
     asyncio.run(_made(url))
     command = [sys.executable, "-m", "benchmarks.postgres", "work", url]
-    crew = [
-        subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - ours
-        for _ in range(workers)
-    ]
+    crew = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(workers)]
     try:
         for process in crew:
             assert process.stdout is not None
@@ -91,6 +88,10 @@ def main() -> None:
             print(
                 f"{f'Postgres, worker processes: {workers}':40} {found:10.0f} {aim:>8}", flush=True
             )
+        # Only here: workers are this module, too, and have no use for it.
+        from benchmarks import dbos
+
+        dbos.main(server)
     finally:
         server.stop()
 

@@ -1,33 +1,40 @@
-"""Admit: who answers an event, and what it is handed."""
+"""Admit: what a contract reads of an event."""
 
-from typing import Any
-
-import pytest
-
-from arvo import Contract, Emit, Event, EventHandler, System, Version
-from tests.shop import TIME, WEB, committed
-
-plain = Contract(
-    uri="#/contracts/plain",
-    type="com.plain.data",
-    versions={
-        "1.0.0": Version(accepts={"type": "object"}, emits={"evt.plain.done": {"type": "object"}})
-    },
-)
+from arvo import Event, SystemFault, run
+from arvo.engine.admit import admit_answer
+from tests.shop import CardCharged, charging, shop
 
 
-def test_a_handler_cannot_change_what_it_is_handed() -> None:
-    """B30: whoever retries the event after it sees what was sent, also where it has no class."""
-    seen: list[Any] = []
+def over_a_wire(event: Event[object]) -> Event[object]:
+    return Event.parse(event.to_json())
 
-    def function(event: Event[Any]) -> Emit:
-        seen.append(event.data)
-        return Emit({}, type="evt.plain.done")
 
-    event = plain["1.0.0"].accepts({"lines": [{"n": 1}]}, source=WEB, id="c1", time=TIME)
-    committed(System([EventHandler(plain, {"1.0.0": function})]), event)
+def test_an_answer_is_read_by_the_contract_of_whoever_gave_it() -> None:
+    """Whoever asked is given a payload of its class, however the answer came."""
+    (answer,) = run(shop, charging("one")).answers
 
-    with pytest.raises(TypeError, match="cannot be changed"):
-        seen[0]["lines"][0]["n"] = 2
-    with pytest.raises(TypeError, match="cannot be changed"):
-        seen[0]["more"] = 2
+    assert isinstance(answer.data, CardCharged)
+    assert admit_answer(shop, over_a_wire(answer)).data == answer.data
+
+
+def test_a_system_error_is_read_as_one() -> None:
+    """It is in no contract, and in all."""
+    (answer,) = run(shop, charging("one")).answers
+    told = {**answer.to_dict(), "type": "sys.com.payment.charge.error"}
+    told |= {"dataschema": "#/contracts/payment/charge/0.0.0"}
+    told |= {"data": {"errorName": "Error", "errorMessage": "no", "errorStack": None}}
+
+    assert isinstance(admit_answer(shop, Event.from_dict(told)).data, SystemFault)
+
+
+def test_an_answer_that_nobody_here_knows_stays_as_it_came() -> None:
+    """A service of another system, another version, something else than the contract says."""
+    (answer,) = run(shop, charging("one")).answers
+    for change in (
+        {"source": "com.elsewhere.service"},
+        {"type": "evt.nobody.knows"},
+        {"data": {"receipt": 7}},
+        {"dataschema": None},
+    ):
+        event = Event.from_dict({**answer.to_dict(), **change})
+        assert admit_answer(shop, event) == event

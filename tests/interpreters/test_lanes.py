@@ -121,20 +121,22 @@ def test_a_taker_that_is_cancelled_as_it_is_woken_wakes_the_next() -> None:
 
 
 def test_a_taker_that_gives_up_wakes_nobody() -> None:
-    """There is nothing for them."""
+    """There is nothing for them, and they would lose their place."""
 
-    async def go() -> tuple[bool, int]:
+    async def go() -> tuple[object, ...]:
         lanes = Lanes()
-        first, second = (asyncio.create_task(lanes.receive(PAY)) for _ in range(2))
+        first, second, third = (asyncio.create_task(lanes.receive(PAY)) for _ in range(3))
         await resting()
         first.cancel()
         await resting()
-        waiting = lanes.hungry()[PAY]
-        second.cancel()
+        waiting = lanes.hungry()
+        lanes.put(delivery("p"))
+        found = await second
+        third.cancel()
         await resting()
-        return second.cancelled(), waiting
+        return waiting, found.token, third.cancelled()
 
-    assert within(go()) == (True, 1)
+    assert within(go()) == ({PAY: 2}, "p", True)
 
 
 def test_all_who_wait_hear_of_an_error() -> None:

@@ -102,6 +102,23 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
     return _admit_reply(handler, version, event, schema)
 
 
+def admit_answer(system: System, event: Event[Any]) -> Event[Any]:
+    """Read the payload of an answer that goes home, by the contract of whoever gave it.
+
+    What no contract here knows stays as it came: JSON.
+    """
+    handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
+    if handler is None or schema is None or schema.uri != handler.contract.uri:
+        return event
+    contract = handler.contract.versions.get(schema.version) or handler.contract.version("latest")
+    error = event.type == contract.system_error_type
+    payload = FAULT if error else contract.emitted.get(event.type)
+    if payload is None:
+        return event
+    read = _read(event, contract, payload)
+    return read.event if isinstance(read, Admitted) else event
+
+
 def _admit_init(
     contract: Contract[Any], event: Event[Any], schema: Dataschema
 ) -> Admitted | Violation:

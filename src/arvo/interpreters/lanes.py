@@ -119,7 +119,7 @@ class Lanes:
         for delivery in reversed(self.taken.values()):
             key = key_of(delivery.post.to)
             # Those that waited for its key come after it again.
-            parked = self._busy.pop(key, deque()) if key is not None else deque()
+            parked = self._busy.pop(key) if key is not None else deque()
             lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
             lane.ready.extendleft(reversed((delivery, *parked)))
         self.taken.clear()

@@ -74,7 +74,7 @@ async def serving(backend: SqliteBackend, *lanes: str) -> None:
     """Let it serve lanes, and have found nothing there."""
     await backend._opened()
     backend._served.update(lanes)
-    backend._more = False
+    backend._more.clear()
 
 
 async def a_commit(backend: SqliteBackend) -> tuple[Delivery, Commit]:
@@ -233,6 +233,27 @@ def test_more_is_fetched_until_nothing_is_left(path: str) -> None:
     assert had == AHEAD
 
 
+def test_a_lane_is_not_taken_for_empty_because_another_one_is(path: str) -> None:
+    """Else what lies there waits for a look: a second is long."""
+
+    async def go() -> list[str]:
+        sender, backend = SqliteBackend(path), SqliteBackend(path)
+        for number in range(2 * AHEAD):
+            await sender.send(post(f"w{number}", key=f"k{number}", lane=ORDER))
+        await sender.close()
+        found = [await backend.receive(ORDER)]
+        # While nobody waits in that lane, somebody asks for what is not there.
+        waiting = asyncio.create_task(backend.receive(PAY))
+        await asyncio.sleep(0.05)
+        found += [await backend.receive(ORDER) for _ in range(2 * AHEAD - 1)]
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await backend.close()
+        return [each.post.event.id for each in found]
+
+    assert within(go()) == [f"w{number}" for number in range(2 * AHEAD)]
+
+
 async def others_offer(backend: SqliteBackend, other: SqliteBackend) -> None:
     """Let another process send what a tick would find."""
     await other.send(post("c1"))
@@ -275,14 +296,16 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
     async def go() -> list[bool]:
         backend = SqliteBackend(path)
         await serving(backend, PAY)
+        backend._more.add(PAY)
         backend._feed()
         idle = backend._feeding is None
         waiting = asyncio.create_task(backend.receive(PAY))
         await asyncio.sleep(0.01)
+        backend._more.add(PAY)
         backend._feed()
         first = backend._feeding
         backend._feed()
-        once = first is not None and backend._feeding is first
+        once = isinstance(first, asyncio.Task) and backend._feeding is first
         # A tick may still be heard when all is over.
         closing_ = asyncio.create_task(backend.close())
         await asyncio.sleep(0)
@@ -330,6 +353,26 @@ def test_depth_tells_what_is_ready_taken_put_off_and_timed(path: str) -> None:
         return depth
 
     assert within(go()) == Depth(ready=2, taken=1, delayed=1, timers=1)
+
+
+def test_workflows_are_listed_as_they_are_asked_for(path: str) -> None:
+    """Those that nobody has heard of since, say."""
+    now = [START]
+
+    async def go() -> list[list[datetime]]:
+        backend = SqliteBackend(path, now=lambda: now[0])
+        for name in ("i1", "i2"):
+            event = placing(name)
+            await backend.send(Post(event, Inside(ORDER, event.subject)))
+            await backend.commit(await backend.receive(ORDER), committed(shop, event), [], [])
+            now[0] += timedelta(days=1)
+        asked = [START, START + timedelta(hours=1), now[0]]
+        pages = [await backend.workflows(unchanged_since=since) for since in asked]
+        await backend.close()
+        return [[each.changed for each in page] for page in pages]
+
+    later = START + timedelta(days=1)
+    assert within(go()) == [[], [START], [later, START]]
 
 
 def test_reads_come_one_after_the_other_in_a_thread_of_their_own(path: str) -> None:

@@ -134,7 +134,8 @@ def test_the_history_of_a_workflow_has_a_line_for_each_event(
     connection: sqlite3.Connection,
 ) -> None:
     """Numbered without a gap, over turns and amendments."""
-    begun(connection, "another")
+    for other in ("another", "third"):
+        begun(connection, other)
     first = begun(connection, "i1")
     paid = committed(shop, answering(first.events[0], CardCharged("r")), first.record)
     assert applied(connection, paid)[0] == Committed()
@@ -154,6 +155,7 @@ def test_the_history_of_a_workflow_has_a_line_for_each_event(
         (5, 4, "consumed"),
         (6, 4, "produced"),
     ]
+    assert [line.at for line in lines if line.revision != 3] == [NOW] * 6
     assert lines[4].record == mended
     (total,) = connection.execute(
         "select lines from workflow where subject = ?", (placing("i1").subject,)
@@ -169,7 +171,8 @@ def test_a_journal_grows_by_its_new_lines_and_may_begin_anew(
     connection: sqlite3.Connection,
 ) -> None:
     """What stands there already is not written again: a long flow costs no more a turn."""
-    begun(connection, "another")
+    for other in ("another", "third"):
+        begun(connection, other)
     commit = begun(connection, "i1")
     journals, reads = [], []
     for turn, (kept, journal) in enumerate(
@@ -192,14 +195,18 @@ def test_a_journal_grows_by_its_new_lines_and_may_begin_anew(
 
 def test_an_amended_record_takes_the_place_of_the_old_one(connection: sqlite3.Connection) -> None:
     """Journal and all; what it waits for is armed, and its events go to its own key."""
-    begun(connection, "another")
+    for other in ("another", "third"):
+        begun(connection, other)
     commit = begun(connection, "i1")
     record = evolve(given(commit.record), revision=2, status="active", journal=(line(0), line(1)))
     again = placing("i1")
     alarm = Alarm(evolve(again, id="rings"), NOW)
     to = Inside(ORDER, record.subject)
 
-    amended, rows = tables.amend(connection, record, 1, [alarm], [again], ME, 7)
+    spoilt = evolve(record, revision=2, journal=(line(7), line(8), line(9)))
+    assert tables.amend(connection, spoilt, 1, [], [], ME, 7) == (Committed(), [])
+    record = evolve(record, revision=3)
+    amended, rows = tables.amend(connection, record, 2, [alarm], [again], ME, 7)
 
     assert amended == Committed()
     assert [row.post for row in rows] == [Post(again, to)]

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, cast, final
 
 from attrs import define, field, frozen
 
@@ -60,7 +60,6 @@ class Writer:
         if len(self._tasks) < AT_ONCE:
             task = asyncio.create_task(self._work(), name="arvo postgres writer")
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         return await future
 
     async def stop(self) -> None:
@@ -77,16 +76,21 @@ class Writer:
             _fail(self._waiting.popleft(), error)
 
     async def _work(self) -> None:
-        # Others that want something written now may say so first.
-        await asyncio.sleep(0)
-        while self._waiting:
-            group = self._group()
-            try:
+        group: list[_Waiting] = []
+        try:
+            # Others that want something written now may say so first.
+            await asyncio.sleep(0)
+            while self._waiting:
+                group = self._group()
                 await self._write(group)
-            except BaseException:
-                for each in group:
-                    _fail(each, Unavailable("the writing of this was cancelled"))
-                raise
+        except BaseException:
+            for each in group:
+                _fail(each, Unavailable("the writing of this was cancelled"))
+            raise
+        finally:
+            # At once, not when the loop comes to a callback: whoever hands in a unit meanwhile
+            # would take it for a task that still looks for more.
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _group(self) -> list[_Waiting]:
         """Take those that go into the next transaction; what would meet one of them waits."""
