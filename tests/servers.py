@@ -49,6 +49,8 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                # Whoever ends us and all that we started must leave it the time to end the server.
+                start_new_session=True,
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self.is_ready():
