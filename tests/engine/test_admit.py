@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from arvo import Contract, Emit, Event, EventHandler, System, SystemFault, Version, run
-from arvo.engine.admit import admit_answer
-from tests.shop import TIME, WEB, CardCharged, charging, committed, shop
+from arvo.engine.admit import admit_made
+from tests.shop import TIME, WEB, CardCharged, ChargeCard, charging, committed, placing, shop
 
 plain = Contract(
     uri="#/contracts/plain",
@@ -43,7 +43,15 @@ def test_an_answer_is_read_by_the_contract_of_whoever_gave_it() -> None:
     (answer,) = run(shop, charging("one")).answers
 
     assert isinstance(answer.data, CardCharged)
-    assert admit_answer(shop, over_a_wire(answer)).data == answer.data
+    assert admit_made(shop, over_a_wire(answer)).data == answer.data
+
+
+def test_a_request_is_read_by_the_contract_of_the_service() -> None:
+    """A workflow's request may leave by a domain, to somebody who is handed it here."""
+    (asked,) = committed(shop, placing()).events
+
+    assert isinstance(asked.data, ChargeCard)
+    assert admit_made(shop, over_a_wire(asked)).data == asked.data
 
 
 def test_a_system_error_is_read_as_one() -> None:
@@ -53,7 +61,7 @@ def test_a_system_error_is_read_as_one() -> None:
     told |= {"dataschema": "#/contracts/payment/charge/0.0.0"}
     told |= {"data": {"errorName": "Error", "errorMessage": "no", "errorStack": None}}
 
-    assert isinstance(admit_answer(shop, Event.from_dict(told)).data, SystemFault)
+    assert isinstance(admit_made(shop, Event.from_dict(told)).data, SystemFault)
 
 
 def test_an_answer_that_nobody_here_knows_stays_as_it_came() -> None:
@@ -66,4 +74,4 @@ def test_an_answer_that_nobody_here_knows_stays_as_it_came() -> None:
         {"dataschema": None},
     ):
         event = Event.from_dict({**answer.to_dict(), **change})
-        assert admit_answer(shop, event) == event
+        assert admit_made(shop, event) == event

@@ -1,5 +1,6 @@
 """Admit: find the contract that an event was made by, and read its payload."""
 
+from collections.abc import Iterator
 from typing import Any, final
 
 from attrs import frozen
@@ -102,21 +103,37 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
     return _admit_reply(handler, version, event, schema)
 
 
-def admit_answer(system: System, event: Event[Any]) -> Event[Any]:
-    """Read the payload of an answer that goes home, by the contract of whoever gave it.
+def admit_made(system: System, event: Event[Any]) -> Event[Any]:
+    """Read the payload of an event that a handler here has made, by the contract it was made by.
 
-    What no contract here knows stays as it came: JSON.
+    For those who are handed what leaves or goes home. What no contract here knows stays as it came:
+    JSON.
     """
     handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
-    if handler is None or schema is None or schema.uri != handler.contract.uri:
+    if handler is None or schema is None:
         return event
-    contract = handler.contract.versions.get(schema.version) or handler.contract.version("latest")
-    error = event.type == contract.system_error_type
-    payload = FAULT if error else contract.emitted.get(event.type)
-    if payload is None:
-        return event
-    read = _read(event, contract, payload)
-    return read.event if isinstance(read, Admitted) else event
+    for contract, payload in _made(handler, event, schema):
+        read = _read(event, contract, payload)
+        return read.event if isinstance(read, Admitted) else event
+    return event
+
+
+def _made(
+    handler: Handler, event: Event[Any], schema: Dataschema
+) -> Iterator[tuple[VersionedContract[Any], Payload[Any]]]:
+    """Give the contract by which a handler made an event, and what it says of its payload."""
+    own = handler.contract
+    if schema.uri == own.uri:
+        contract = own.versions.get(schema.version) or own.version("latest")
+        if event.type == contract.system_error_type:
+            yield contract, FAULT
+        elif event.type in contract.emitted:
+            yield contract, contract.emitted[event.type]
+    elif not isinstance(handler, EventHandler):
+        for version in handler.versions:
+            for service in handler.services_of(version):
+                if service.type == event.type and service.dataschema == event.dataschema:
+                    yield service, service.accepted
 
 
 def _admit_init(

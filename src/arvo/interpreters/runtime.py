@@ -11,7 +11,7 @@ from attrs import evolve
 from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.engine.admit import admit_answer
+from arvo.engine.admit import admit_made
 from arvo.engine.route import askers
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
@@ -241,7 +241,7 @@ class Runtime(Desk):
         # Another sender may have given its own event the same id.
         if request is not None and event.to in askers(request.event):
             # It may have come over a wire, where a payload is JSON.
-            request.settle(admit_answer(self.system, event))
+            request.settle(admit_made(self.system, event))
 
     def _refused(self, event: Event[Any], why: Exception) -> None:
         request = self._requests.get((event.id, answer_subject(event)))

@@ -22,6 +22,7 @@ from arvo.core.violation import (
     Violated,
     Violation,
 )
+from arvo.engine.admit import admit_made
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.step import take
 from arvo.engine.system import System
@@ -221,7 +222,8 @@ class Worker:
             await self._bury(delivery, f"nobody listens to domain {to.domain!r} (see on_domain)")
             return
         try:
-            waiting = listener(delivery.post.event)
+            # It may have come over a wire, where a payload is JSON.
+            waiting = listener(admit_made(self.system, delivery.post.event))
             if inspect.isawaitable(waiting):
                 await waiting
         except Violated as refused:
