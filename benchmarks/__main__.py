@@ -1,6 +1,6 @@
 """Run every benchmark: `make bench`."""
 
-from benchmarks import durable, flow, nats, simulation, statechart, walk
+from benchmarks import durable, flow, nats, postgres, scale, simulation, statechart, walk
 
 walk.main()
 flow.main()
@@ -8,3 +8,5 @@ durable.main()
 nats.main()
 statechart.main()
 simulation.main()
+postgres.main()
+scale.main()
