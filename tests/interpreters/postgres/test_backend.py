@@ -19,6 +19,7 @@ from arvo.interpreters.postgres.upgrade import scripts
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
+    alarm,
     answer,
     letter,
     subject,
@@ -156,6 +157,26 @@ def test_a_process_that_the_server_misses_is_dead_at_once(url: str) -> None:
         return found
 
     assert within(go()).post == to_service("ask")
+
+
+def test_a_timer_that_is_due_soon_does_not_wait_for_a_look(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told of before it was there, it would come with the next look: a second late."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
+
+    async def go() -> str:
+        backend = PostgresBackend(url)
+        await backend.send(to_workflow("begin"))
+        begin = await backend.receive(WORKFLOW)
+        await asyncio.sleep(0.1)
+        commit = turn(begin, 1, alarms=[alarm("soon", 0.1)])
+        assert await backend.commit(begin, commit, [], []) == Committed()
+        due = await backend.receive(WORKFLOW)
+        await backend.close()
+        return due.post.event.id
+
+    assert within(go(), 10) == "soon"
 
 
 # A server that falls

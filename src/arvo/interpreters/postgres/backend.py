@@ -123,8 +123,11 @@ class PostgresBackend:
             now=self.now(),
             hashed=self.address.hash,
         )
-        self._due(commit.alarms)
-        return await self._settle(delivery, unit)
+        applied = await self._settle(delivery, unit)
+        if isinstance(applied, Committed):
+            # Not before: a look that comes too soon finds nothing, and the next one is late.
+            self._due(commit.alarms)
+        return applied
 
     async def workflows(
         self,
