@@ -12,6 +12,7 @@ import pytest
 
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violation import Violated
+from arvo.interpreters.clock import utc_now
 from arvo.interpreters.ports import Committed, Delivery, Fenced
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, watch
 from arvo.interpreters.postgres.address import Address
@@ -177,6 +178,30 @@ def test_a_timer_that_is_due_soon_does_not_wait_for_a_look(
         return due.post.event.id
 
     assert within(go(), 10) == "soon"
+
+
+def test_clocks_that_differ_keep_no_event_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines never agree to the millisecond, and only timers wait for a time."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
+
+    async def go() -> list[str]:
+        ahead = PostgresBackend(url, now=lambda: utc_now() + timedelta(minutes=1))
+        behind = PostgresBackend(url)
+        await ahead.send(to_service("one"))
+        asked = await ahead.receive(SERVICE)
+        waiting = asyncio.ensure_future(behind.receive(WORKFLOW))
+        await behind.load(subject())
+        await asyncio.sleep(0.1)
+        said = to_workflow("first"), to_workflow("second")
+        assert await ahead.commit(asked, answer(asked, said), said, []) == Committed()
+        first = await waiting
+        await behind.done(first)
+        found = [first, await behind.receive(WORKFLOW)]
+        await ahead.close()
+        await behind.close()
+        return [each.post.event.id for each in found]
+
+    assert within(go(), 10) == ["first", "second"]
 
 
 # A server that falls

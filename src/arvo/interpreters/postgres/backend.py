@@ -218,8 +218,8 @@ class PostgresBackend:
 
     async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
-        session, now = await self._session(), self.now()
-        found = await session.write(lambda c: operate.unbury(c, self.address, id, posts, now))
+        session = await self._session()
+        found = await session.write(lambda c: operate.unbury(c, self.address, id, posts))
         if found:
             self._room.add(len(posts))
         return found

@@ -100,7 +100,7 @@ with fired as (
     returning due, lane, key, destination, event
 )
 insert into arvo.delivery (lane, key, destination, event, attempt, due)
-select lane, key, destination, event, 1, due from fired order by due
+select lane, key, destination, event, 1, '-infinity' from fired order by due
 """
 
 

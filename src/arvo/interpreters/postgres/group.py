@@ -328,7 +328,7 @@ with settled as (
     )
 ), sent as (
     insert into arvo.delivery (lane, key, destination, event, attempt, due, owner)
-    select lane, key, destination, event, 1, $28, case when own and not exists (
+    select lane, key, destination, event, 1, '-infinity', case when own and not exists (
         select from arvo.delivery as other where other.key = new.key
         and (other.owner <> $29 or (other.owner is null and other.due <= $28))
     ) then $29::bigint end

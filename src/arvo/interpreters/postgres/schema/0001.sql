@@ -61,6 +61,7 @@ create table arvo.delivery (
     destination bytea not null,
     event bytea not null,
     attempt integer not null,
+    -- By the clock of whoever tries again; else -infinity, or another clock would keep it back.
     due timestamptz not null,
     owner bigint                       -- the worker that has it, null: nobody
 ) with (
