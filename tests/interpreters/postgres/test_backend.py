@@ -204,6 +204,76 @@ def test_clocks_that_differ_keep_no_event_back(url: str, monkeypatch: pytest.Mon
     assert within(go(), 10) == ["first", "second"]
 
 
+def test_what_another_claim_holds_is_not_passed(url: str) -> None:
+    """Of two claims at once the other may hold the first event of a workflow, and not get it."""
+
+    async def go() -> list[str]:
+        backend = PostgresBackend(url)
+        for number in range(3):
+            await backend.send(to_workflow(f"{number}"))
+        connection = await asyncpg.connect(servers.postgres_url())
+        transaction = connection.transaction()
+        await transaction.start()
+        first = "select id from arvo.delivery order by id limit 1 for update"
+        await connection.execute(backend.address.sql(first))
+        waiting = asyncio.ensure_future(backend.receive(WORKFLOW))
+        await asyncio.wait({waiting}, timeout=0.2)
+        await transaction.rollback()
+        await connection.close()
+        found = [await waiting]
+        for _ in range(2):
+            await backend.done(found[-1])
+            found.append(await backend.receive(WORKFLOW))
+        await backend.close()
+        return [each.post.event.id for each in found]
+
+    assert within(go()) == ["0", "1", "2"]
+
+
+def test_a_workflow_for_which_much_waits_fills_no_memory(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time is worked on, so no more than a few need to be here; others pass them."""
+    monkeypatch.setattr(feed, "KEY_MAX", 5)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
+    many = 60
+
+    async def go() -> list[str]:
+        sender, backend = PostgresBackend(url), PostgresBackend(url)
+        for number in range(many):
+            await sender.send(to_workflow(f"{number:02}"))
+        await sender.send(to_workflow("other", run="other"))
+        takers = [asyncio.ensure_future(backend.receive(WORKFLOW)) for _ in range(3)]
+        found: list[Delivery] = []
+        while len(found) < 2:
+            done, waiting = await asyncio.wait(takers, return_when="FIRST_COMPLETED")
+            found += [each.result() for each in done]
+            takers = list(waiting)
+        held = await backend._read(
+            lambda c: c.fetchval(
+                backend.address.sql("select count(*) from arvo.delivery where owner is not null")
+            )
+        )
+        assert held < many / 2
+        delivery, other = sorted(found, key=lambda each: each.post.event.id)
+        assert other.post.event.id == "other"
+        await backend.done(other)
+        for taker in takers:
+            taker.cancel()
+        ids: list[str] = []
+        while True:
+            ids.append(delivery.post.event.id)
+            await backend.done(delivery)
+            if len(ids) == many:
+                break
+            delivery = await backend.receive(WORKFLOW)
+        await sender.close()
+        await backend.close()
+        return ids
+
+    assert within(go(), 30) == [f"{number:02}" for number in range(many)]
+
+
 # A server that falls
 
 
