@@ -357,6 +357,8 @@ class PostgresBackend:
         while not self._closing:
             try:
                 session, _ = await self._opened()
+                if self._closing:
+                    return
                 self._watch = Watch(
                     session, self._feed, self._room, self.now, self.lease, self.keep
                 )
