@@ -12,13 +12,15 @@ import pytest
 
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violation import Violated
-from arvo.interpreters.ports import Committed, Delivery, Fenced
+from arvo.interpreters.clock import utc_now
+from arvo.interpreters.ports import Committed, Delivery, Depth, Fenced
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, watch
 from arvo.interpreters.postgres.address import Address
 from arvo.interpreters.postgres.upgrade import scripts
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
+    alarm,
     answer,
     letter,
     subject,
@@ -156,6 +158,169 @@ def test_a_process_that_the_server_misses_is_dead_at_once(url: str) -> None:
         return found
 
     assert within(go()).post == to_service("ask")
+
+
+def test_a_timer_that_is_due_soon_does_not_wait_for_a_look(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told of before it was there, it would come with the next look: a second late."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
+
+    async def go() -> str:
+        backend = PostgresBackend(url)
+        await backend.send(to_workflow("begin"))
+        begin = await backend.receive(WORKFLOW)
+        await asyncio.sleep(0.1)
+        commit = turn(begin, 1, alarms=[alarm("soon", 0.1)])
+        assert await backend.commit(begin, commit, [], []) == Committed()
+        due = await backend.receive(WORKFLOW)
+        await backend.close()
+        return due.post.event.id
+
+    assert within(go(), 10) == "soon"
+
+
+def test_clocks_that_differ_keep_no_event_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two machines never agree to the millisecond, and only timers wait for a time."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
+
+    async def go() -> list[str]:
+        ahead = PostgresBackend(url, now=lambda: utc_now() + timedelta(minutes=1))
+        behind = PostgresBackend(url)
+        await ahead.send(to_service("one"))
+        asked = await ahead.receive(SERVICE)
+        waiting = asyncio.ensure_future(behind.receive(WORKFLOW))
+        await behind.load(subject())
+        await asyncio.sleep(0.1)
+        said = to_workflow("first"), to_workflow("second")
+        assert await ahead.commit(asked, answer(asked, said), said, []) == Committed()
+        first = await waiting
+        await behind.done(first)
+        found = [first, await behind.receive(WORKFLOW)]
+        await ahead.close()
+        await behind.close()
+        return [each.post.event.id for each in found]
+
+    assert within(go(), 10) == ["first", "second"]
+
+
+def test_what_another_claim_holds_is_not_passed(url: str) -> None:
+    """Of two claims at once the other may hold the first event of a workflow, and not get it."""
+
+    async def go() -> list[str]:
+        backend = PostgresBackend(url)
+        for number in range(3):
+            await backend.send(to_workflow(f"{number}"))
+        connection = await asyncpg.connect(servers.postgres_url())
+        transaction = connection.transaction()
+        await transaction.start()
+        first = "select id from arvo.delivery order by id limit 1 for update"
+        await connection.execute(backend.address.sql(first))
+        waiting = asyncio.ensure_future(backend.receive(WORKFLOW))
+        await asyncio.wait({waiting}, timeout=0.2)
+        await transaction.rollback()
+        await connection.close()
+        found = [await waiting]
+        for _ in range(2):
+            await backend.done(found[-1])
+            found.append(await backend.receive(WORKFLOW))
+        await backend.close()
+        return [each.post.event.id for each in found]
+
+    assert within(go()) == ["0", "1", "2"]
+
+
+def test_a_workflow_for_which_much_waits_fills_no_memory(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time is worked on, so no more than a few need to be here; others pass them."""
+    monkeypatch.setattr(feed, "KEY_MAX", 5)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
+    many = 60
+
+    async def go() -> list[str]:
+        sender, backend = PostgresBackend(url), PostgresBackend(url)
+        for number in range(many):
+            await sender.send(to_workflow(f"{number:02}"))
+        await sender.send(to_workflow("other", run="other"))
+        takers = [asyncio.ensure_future(backend.receive(WORKFLOW)) for _ in range(3)]
+        found: list[Delivery] = []
+        while len(found) < 2:
+            done, waiting = await asyncio.wait(takers, return_when="FIRST_COMPLETED")
+            found += [each.result() for each in done]
+            takers = list(waiting)
+        held = await backend._read(
+            lambda c: c.fetchval(
+                backend.address.sql("select count(*) from arvo.delivery where owner is not null")
+            )
+        )
+        assert held < many / 2
+        delivery, other = sorted(found, key=lambda each: each.post.event.id)
+        assert other.post.event.id == "other"
+        await backend.done(other)
+        for taker in takers:
+            taker.cancel()
+        ids: list[str] = []
+        while True:
+            ids.append(delivery.post.event.id)
+            await backend.done(delivery)
+            if len(ids) == many:
+                break
+            delivery = await backend.receive(WORKFLOW)
+        await sender.close()
+        await backend.close()
+        return ids
+
+    assert within(go(), 30) == [f"{number:02}" for number in range(many)]
+
+
+def test_what_is_settled_while_it_closes_is_settled(url: str) -> None:
+    """A runtime that stops may have given up on a handler whose commit is on its way."""
+
+    async def go() -> Depth:
+        backend = PostgresBackend(url)
+        await backend.send(to_service("one"))
+        found = await backend.receive(SERVICE)
+        settling = asyncio.ensure_future(backend.done(found))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(settling, backend.close())
+        depth = await backend.depth()
+        await backend.close()
+        return depth
+
+    assert within(go()) == Depth()
+
+
+def test_what_is_settled_after_it_closed_comes_again(url: str) -> None:
+    """It was given back."""
+
+    async def go() -> list[str]:
+        backend = PostgresBackend(url)
+        await backend.send(to_service("one"))
+        stale = await backend.receive(SERVICE)
+        await backend.close()
+        await backend.again(stale, 0.0)
+        assert await backend.commit(stale, answer(stale), [], []) == Fenced()
+        found = await backend.receive(SERVICE)
+        await backend.close()
+        return [found.post.event.id]
+
+    assert within(go()) == ["one"]
+
+
+def test_it_may_be_closed_while_it_opens(url: str) -> None:
+    """Nobody looks after connections that nobody wants any more."""
+
+    async def go() -> None:
+        backend = PostgresBackend(url)
+        asking = asyncio.ensure_future(backend.depth())
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await backend.close()
+
+    within(go(), feed.END_SECONDS - 1)
 
 
 # A server that falls

@@ -123,8 +123,11 @@ class PostgresBackend:
             now=self.now(),
             hashed=self.address.hash,
         )
-        self._due(commit.alarms)
-        return await self._settle(delivery, unit)
+        applied = await self._settle(delivery, unit)
+        if isinstance(applied, Committed):
+            # Not before: a look that comes too soon finds nothing, and the next one is late.
+            self._due(commit.alarms)
+        return applied
 
     async def workflows(
         self,
@@ -191,13 +194,13 @@ class PostgresBackend:
                 lambda c: deliveries.again(c, self.address, me, token.number, retried.attempt, due)
             )
         except Unavailable:
-            lanes.settle(delivery)
+            self._feed.settle(delivery)
             if session is not None and not session.is_lost:
                 # Still ours in the database: it must not be forgotten here.
                 lanes.put_later(delivery, delay)
             # Else it is let go of together with the session, and handed out again by the next one.
             raise
-        lanes.settle(delivery)
+        self._feed.settle(delivery)
         if is_mine:
             lanes.put_later(retried, delay)
 
@@ -215,8 +218,8 @@ class PostgresBackend:
 
     async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
-        session, now = await self._session(), self.now()
-        found = await session.write(lambda c: operate.unbury(c, self.address, id, posts, now))
+        session = await self._session()
+        found = await session.write(lambda c: operate.unbury(c, self.address, id, posts))
         if found:
             self._room.add(len(posts))
         return found
@@ -269,7 +272,7 @@ class PostgresBackend:
         session, _ = await self._opened()
         if session.me != token.owner:
             # It was let go of together with the connections by which it came.
-            self._feed.lanes.settle(delivery)
+            self._feed.settle(delivery)
             return Fenced()
         written = await self._write(unit, delivery)
         return written.applied
@@ -279,7 +282,7 @@ class PostgresBackend:
 
         def then(written: Written) -> None:
             if delivery is not None and not isinstance(written.applied, Conflict):
-                self._feed.lanes.settle(delivery)
+                self._feed.settle(delivery)
                 if not isinstance(written.applied, Fenced):
                     self._room.add(-1)
             if isinstance(written.applied, Committed):
@@ -288,12 +291,15 @@ class PostgresBackend:
 
         return await writer.do(unit, then)
 
-    async def _claim(self, lanes: Mapping[str, int]) -> tuple[int, list[Row]]:
+    async def _claim(
+        self, lanes: Mapping[str, int], but: Sequence[str]
+    ) -> tuple[int, list[Row], bool]:
         session, now = await self._session(), self.now()
-        rows = await session.write(
-            lambda c: deliveries.claim(c, self.address, session.me, lanes, now)
+        keys = [self.address.hash(key) for key in but]
+        rows, is_contested = await session.write(
+            lambda c: deliveries.claim(c, self.address, session.me, lanes, keys, now)
         )
-        return session.me, rows
+        return session.me, rows, is_contested
 
     async def _read(self, work: Callable[[Link], Awaitable[T]]) -> T:
         return await (await self._session()).read(work)
@@ -351,6 +357,8 @@ class PostgresBackend:
         while not self._closing:
             try:
                 session, _ = await self._opened()
+                if self._closing:
+                    return
                 self._watch = Watch(
                     session, self._feed, self._room, self.now, self.lease, self.keep
                 )

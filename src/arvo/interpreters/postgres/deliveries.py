@@ -1,6 +1,6 @@
 """Deliveries: which of them are handed to this process, and when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,46 +19,62 @@ async def claim(
     address: Address,
     me: int,
     lanes: Mapping[str, int],
+    but: Sequence[int],
     now: datetime,
-) -> list[Row]:
-    """Take deliveries that nobody has, as many as each lane has room for, in order of each key."""
+) -> tuple[list[Row], bool]:
+    """Take deliveries that nobody has, as many as each lane has room for, in order of each key.
+
+    *but*: keys of which *me* has enough. Tells as well whether others were about to take some of
+    the same, so that it may be worth while to ask again.
+    """
     async with connection.transaction():
         found = await connection.fetch(
-            address.sql(_CANDIDATES), list(lanes), list(lanes.values()), now, me
+            address.sql(_CANDIDATES), me, list(lanes), list(lanes.values()), but, now
         )
         ids = [id_ for id_, is_ours in found if is_ours]
-        if not ids:
-            return []
         # In a statement of its own: the first one saw the keys as they were before it had them.
-        taken = await connection.fetch(address.sql(_CLAIM), ids, me)
+        taken = await connection.fetch(address.sql(_CLAIM), me, ids, now) if ids else []
     taken.sort(key=lambda row: row["id"])
-    return [
+    rows = [
         Row(id_, Post(event_of(event), destination_of(to)), attempt)
         for id_, to, event, attempt in taken
     ]
+    return rows, len(rows) < len(found)
 
 
+# Two looks into an index, on both sides of our own number: it does not matter how many of a key are
+# ours. Not `not exists`, which may be planned as a hash of all that anybody has.
 _CANDIDATES: Final = """
 with candidate as materialized (
     select found.id, found.key
-    from unnest($1::text[], $2::integer[]) as wanted (lane, room) cross join lateral (
+    from unnest($2::text[], $3::integer[]) as wanted (lane, room) cross join lateral (
         select id, key from arvo.delivery as this
-        where this.lane = wanted.lane and this.owner is null and this.due <= $3 and (
-            this.key is null or not exists (
-                select from arvo.delivery as other
-                where other.key = this.key and other.owner <> $4
-            )
-        )
+        where this.lane = wanted.lane and this.owner is null and this.due <= $5
+            and (this.key is null or this.key <> all ($4::bigint[]) and (
+                    select true from arvo.delivery as other
+                    where other.key = this.key and other.owner < $1 limit 1
+                ) is null and (
+                    select true from arvo.delivery as other
+                    where other.key = this.key and other.owner > $1 limit 1
+                ) is null)
         order by this.id limit wanted.room for update skip locked
     ) as found
 )
 select id, key is null or pg_try_advisory_xact_lock(key) as is_ours from candidate
 """
 _CLAIM: Final = """
-update arvo.delivery as this set owner = $2
-where this.id = any($1::bigint[]) and this.owner is null and (
-    this.key is null or not exists (
-        select from arvo.delivery as other where other.key = this.key and other.owner <> $2
+update arvo.delivery as this set owner = $1
+where this.id = any($2::bigint[]) and this.owner is null and (
+    this.key is null or (
+        select true from arvo.delivery as other
+        where other.key = this.key and other.owner < $1 limit 1
+    ) is null and (
+        select true from arvo.delivery as other
+        where other.key = this.key and other.owner > $1 limit 1
+    ) is null and not exists (
+        select from arvo.delivery as earlier
+        where earlier.key = this.key and earlier.owner is null and earlier.id < this.id
+            and earlier.due <= $3 and earlier.id <> all ($2::bigint[])
     )
 )
 returning id, destination, event, attempt
@@ -92,15 +108,16 @@ async def fire(connection: Link, address: Address, now: datetime) -> int:
     return fired
 
 
+# Not `id in (...)`: planned without knowing how few are due, that reads all timers there are.
 _FIRE: Final = """
 with fired as (
-    delete from arvo.timer where id in (
+    delete from arvo.timer where id = any (array (
         select id from arvo.timer where due <= $1 order by due limit $2 for update skip locked
-    )
+    ))
     returning due, lane, key, destination, event
 )
 insert into arvo.delivery (lane, key, destination, event, attempt, due)
-select lane, key, destination, event, 1, due from fired order by due
+select lane, key, destination, event, 1, '-infinity' from fired order by due
 """
 
 

@@ -7,13 +7,17 @@ from typing import Final, final
 from attrs import define, field, frozen
 
 from arvo.interpreters.lanes import Lanes
-from arvo.interpreters.ports import Corrupt, Delivery, Post, Unavailable, lane_of
+from arvo.interpreters.ports import Corrupt, Delivery, Post, Unavailable, key_of, lane_of
 from arvo.interpreters.postgres.unit import Row
 
 # Deliveries that a process takes for each task that waits for one.
 AHEAD: Final = 4
 # How many it keeps of what it sends itself, before it leaves more to others.
 OWN_MAX: Final = 500
+# How many of one key it takes before they are its turn: one that many wait for fills no memory.
+KEY_MAX: Final = 100
+# How long it waits where another one was about to take the same.
+CONTEST_SECONDS: Final = 0.005
 # How long a stop waits for a question that is on its way to the server.
 END_SECONDS: Final = 5.0
 
@@ -30,15 +34,17 @@ class Token:
 @final
 @define(eq=False)
 class Feed:
-    """Hands out what *claim* has taken: it is given how many for each lane, and answers whose they
-    are now, and the rows.
+    """Hands out what *claim* has taken: it is given how many for each lane and the keys of which
+    there are enough, and answers whose they are now, the rows, and whether others were in its way.
     """
 
-    claim: Callable[[Mapping[str, int]], Awaitable[tuple[int, list[Row]]]]
+    claim: Callable[[Mapping[str, int], Sequence[str]], Awaitable[tuple[int, list[Row], bool]]]
     lanes: Lanes = field(factory=Lanes, init=False)
     served: set[str] = field(factory=set, init=False)
     # Lanes in which there may be deliveries that nobody has.
     _more: set[str] = field(factory=set, init=False)
+    # Keys of which the last claims took none.
+    _left: set[str] = field(factory=set, init=False)
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def receive(self, lane: str) -> Delivery:
@@ -56,9 +62,23 @@ class Feed:
         for row in rows:
             self.lanes.put(Delivery(row.post, row.attempt, Token(owner, row.id)))
 
+    def settle(self, delivery: Delivery) -> None:
+        """Take a delivery off. One that was handed out before a stop is not known any more."""
+        if id(delivery) not in self.lanes.taken:
+            return
+        self.lanes.settle(delivery)
+        key = key_of(delivery.post.to)
+        if key in self._left and not self.lanes.parked(key):
+            self._left.discard(key)
+            self._more.add(lane_of(delivery.post.to))
+            self.feed()
+
     def wants(self, posts: Sequence[Post]) -> bool:
         """Tell whether this process would have posts itself: it serves them, and has room."""
-        if self.lanes.ready < OWN_MAX and all(lane_of(post.to) in self.served for post in posts):
+        if self.lanes.ready < OWN_MAX and all(
+            lane_of(post.to) in self.served and self.lanes.parked(key_of(post.to)) < KEY_MAX
+            for post in posts
+        ):
             return True
         self._more |= self.served
         return False
@@ -84,12 +104,16 @@ class Feed:
             while wanted := self._wanted():
                 # What is sent from now on is news, and not what this looks at.
                 self._more -= wanted.keys()
-                owner, rows = await self.claim(wanted)
+                left = self.lanes.crowded(KEY_MAX)
+                self._left.update(left)
+                owner, rows, is_contested = await self.claim(wanted, left)
                 self.hand_out(owner, rows)
                 # Where some have come there may be more.
                 self._more.update(lane_of(row.post.to) for row in rows)
+                if is_contested:
+                    self._more |= wanted.keys()
                 # Those who were waiting take what has come first.
-                await asyncio.sleep(0)
+                await asyncio.sleep(CONTEST_SECONDS if is_contested else 0)
         except Unavailable:
             self._more |= wanted.keys()  # the next look tries again
         except Corrupt as error:
@@ -101,6 +125,7 @@ class Feed:
         """Let go of all that is not in hand: it is nobody's any more."""
         self.lanes.stop_clocks()
         self.lanes.forget_ready()
+        self._left.clear()
         self._more |= self.served
 
     async def stop(self) -> None:
@@ -112,6 +137,7 @@ class Feed:
         self.lanes = Lanes()
         self.served.clear()
         self._more.clear()
+        self._left.clear()
 
 
 async def ended(task: "asyncio.Task[None]") -> None:

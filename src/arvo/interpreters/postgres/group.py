@@ -328,10 +328,14 @@ with settled as (
     )
 ), sent as (
     insert into arvo.delivery (lane, key, destination, event, attempt, due, owner)
-    select lane, key, destination, event, 1, $28, case when own and not exists (
-        select from arvo.delivery as other where other.key = new.key
-        and (other.owner <> $29 or (other.owner is null and other.due <= $28))
-    ) then $29::bigint end
+    select lane, key, destination, event, 1, '-infinity', case when own
+        and not exists (select from arvo.delivery as other
+            where other.key = new.key and other.owner < $29)
+        and not exists (select from arvo.delivery as other
+            where other.key = new.key and other.owner > $29)
+        and not exists (select from arvo.delivery as other
+            where other.key = new.key and other.owner is null and other.due <= $28)
+        then $29::bigint end
     from unnest($23::text[], $24::bigint[], $25::bytea[], $26::bytea[], $27::boolean[])
         with ordinality as new (lane, key, destination, event, own, place)
     order by place returning id, owner is not null as mine

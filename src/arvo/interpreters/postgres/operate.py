@@ -63,7 +63,7 @@ async def amend(
         await connection.execute(address.sql(_FORGET), digests)
         alarms = [(alarm, Post(alarm.event, to)) for alarm in amendment.alarms]
         await arm(connection, address, armed(alarms, address.hash))
-        await _send(connection, address, [Post(event, to) for event in amendment.again], now)
+        await _send(connection, address, [Post(event, to) for event in amendment.again])
     return Committed()
 
 
@@ -76,19 +76,18 @@ async def unbury(
     address: Address,
     id_: str,
     posts: Sequence[Post],
-    now: datetime,
 ) -> bool:
     """Take a dead letter out and send *posts*, all or nothing; False: no such letter."""
     async with connection.transaction():
         done = await connection.execute(address.sql(_TAKE), id_)
         if done == "DELETE 0":
             return False
-        await _send(connection, address, posts, now)
+        await _send(connection, address, posts)
     return True
 
 
 _TAKE: Final = "delete from arvo.letter where id = $1"
 
 
-async def _send(connection: Link, address: Address, posts: Sequence[Post], now: datetime) -> None:
-    await send(connection, address, [sending(post, address.hash) for post in posts], now)
+async def _send(connection: Link, address: Address, posts: Sequence[Post]) -> None:
+    await send(connection, address, [sending(post, address.hash) for post in posts])

@@ -1,7 +1,6 @@
 """Tables: what is written to a Postgres schema, many rows in one statement."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
 from arvo.interpreters.postgres.address import Address, Link
@@ -76,19 +75,17 @@ def sending_rows(sendings: Sequence[tuple[Sending, bool]]) -> Iterator[tuple[obj
         yield each.lane, each.key, each.destination, each.event, own
 
 
-async def send(
-    connection: Link, address: Address, sendings: Sequence[Sending], now: datetime
-) -> None:
+async def send(connection: Link, address: Address, sendings: Sequence[Sending]) -> None:
     """Add deliveries that nobody has, and wake whoever could take them, when this is committed."""
     if sendings:
         rows = sending_rows([(each, False) for each in sendings])
-        await connection.execute(address.sql(_SEND), *columns(rows), now)
+        await connection.execute(address.sql(_SEND), *columns(rows))
         await connection.execute(NOTIFY, channel(address))
 
 
 _SEND: Final = """
 insert into arvo.delivery (lane, key, destination, event, attempt, due)
-select lane, key, destination, event, 1, $6
+select lane, key, destination, event, 1, '-infinity'
 from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::boolean[]) with ordinality
     as new (lane, key, destination, event, own, place)
 order by place

@@ -89,10 +89,9 @@ class Watch:
             self._beat = clock
         if await session.read(lambda c: workers.dead(c, address, session.me)):
             await session.write(lambda c: workers.bury(c, address, session.me))
-        lanes = list(self.feed.served)
-        self._next_due, is_claimable = await session.read(
-            lambda c: deliveries.news(c, address, lanes, now)
-        )
+        found, is_claimable = await self._news(now)
+        if found is not None and (self._next_due is None or found < self._next_due):
+            self._next_due = found
         if self._next_due is not None and self._next_due <= now:
             await session.write(lambda c: deliveries.fire(c, address, now))
             self._next_due = None
@@ -104,6 +103,14 @@ class Watch:
         if clock - self._forgot >= FORGET_SECONDS:
             self._forgot = clock
             await self._forget()
+
+    async def _news(self, now: datetime) -> tuple[datetime | None, bool]:
+        # What is heard of meanwhile may not be among what is found.
+        self._next_due = None
+        lanes = list(self.feed.served)
+        return await self.session.read(
+            lambda c: deliveries.news(c, self.session.address, lanes, now)
+        )
 
     async def _forget(self) -> None:
         for _ in range(BITES_MAX):

@@ -61,6 +61,7 @@ create table arvo.delivery (
     destination bytea not null,
     event bytea not null,
     attempt integer not null,
+    -- By the clock of whoever tries again; else -infinity, or another clock would keep it back.
     due timestamptz not null,
     owner bigint                       -- the worker that has it, null: nobody
 ) with (
@@ -69,7 +70,7 @@ create table arvo.delivery (
     autovacuum_vacuum_insert_scale_factor = 0.0, autovacuum_vacuum_insert_threshold = 100000
 );
 create index delivery_unowned on arvo.delivery (lane, id) where owner is null;
-create index delivery_by_key on arvo.delivery (key, id) where key is not null;
+create index delivery_by_key on arvo.delivery (key, owner, id) where key is not null;
 create index delivery_by_owner on arvo.delivery (owner) where owner is not null;
 
 create table arvo.timer (
