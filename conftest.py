@@ -1,5 +1,6 @@
 """Conftest: the Python in README.md, in docs/ and in docstrings, run as tests."""
 
+import os
 import types
 from doctest import ELLIPSIS
 from typing import Any
@@ -11,11 +12,29 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
+# What a page reads from the environment, and the function of tests.servers that gives it.
+_SERVERS = {
+    "KAFKA_URL": "kafka_url",
+    "NATS_URL": "nats_url",
+    "POSTGRES_URL": "postgres_url",
+    "REDIS_URL": "redis_url",
+}
+
+
+def _serve(example: Example) -> None:
+    """Start the servers that a block names, where no URL is given: other pages need none."""
+    for name, function in _SERVERS.items():
+        if name in str(example.parsed) and name not in os.environ:
+            from tests import servers
+
+            os.environ[name] = getattr(servers, function)()
+
 
 class _Evaluator(PythonEvaluator):
     """Runs a block, and then the tests that it defines: readers see tests as they write them."""
 
     def __call__(self, example: Example) -> None:
+        _serve(example)
         before = dict(example.namespace)
         super().__call__(example)
         for name, value in list(example.namespace.items()):

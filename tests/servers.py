@@ -49,6 +49,8 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                # Whoever ends us and all that we started must leave it the time to end the server.
+                start_new_session=True,
             )
         deadline = time.monotonic() + READY_SECONDS
         while not self.is_ready():
@@ -88,6 +90,28 @@ def nats_url() -> str:
 def redis_url() -> str:
     """Give the URL of a server that speaks Redis' protocol for tests."""
     return os.environ.get("ARVO_TEST_REDIS") or _started(redis())
+
+
+@cache
+def kafka_servers() -> str:
+    """Give the address of a Kafka for tests: its library's own, which lives in this process."""
+    return os.environ.get("ARVO_TEST_KAFKA") or _mocked()
+
+
+def kafka_url() -> str:
+    """Give the same as a URL."""
+    return f"kafka://{kafka_servers()}"
+
+
+def has_rabbit() -> bool:
+    """Tell whether there is a RabbitMQ, which no wheel brings."""
+    return bool(os.environ.get("ARVO_TEST_RABBIT") or _rabbit_script())
+
+
+@cache
+def rabbit_url() -> str:
+    """Give the URL of a RabbitMQ for tests, where there is one."""
+    return os.environ.get("ARVO_TEST_RABBIT") or _started(rabbit())
 
 
 def postgres(*settings: str) -> Server:
@@ -132,6 +156,51 @@ def redis(*options: str) -> Server:
     command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port)]
     command += ["--dir", str(place), "--save", "", "--appendonly", "yes", *options]
     return Server(f"redis://127.0.0.1:{port}", command, lambda: _answers(port, b"PING\r\n"), place)
+
+
+def rabbit() -> Server:
+    """Make a RabbitMQ of our own, of the one that is installed."""
+    script, place, port = _rabbit_script(), _place("rabbit"), _free_port()
+    assert script is not None, "ask has_rabbit first"
+    user = None
+    if os.geteuid() == 0:
+        user = NOBODY
+        shutil.chown(place, user)
+    distribution = _free_port()
+    settings = {
+        "HOME": place,
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_NODENAME": f"arvo-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": port,
+        "RABBITMQ_DIST_PORT": distribution,
+        "RABBITMQ_MNESIA_BASE": place,
+        "RABBITMQ_LOG_BASE": place,
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": place / "plugins",
+        # No daemon of Erlang's that would stay when we go.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution}",
+        # The machine itself, and no shell around it that would outlive or be outlived.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+    command = ["env", *(f"{name}={value}" for name, value in settings.items()), script]
+    url = f"amqp://guest:guest@127.0.0.1:{port}/"
+    return Server(url, command, lambda: _answers(port, b"AMQP\x00\x00\x09\x01"), place, user)
+
+
+def _rabbit_script() -> str | None:
+    # Debian's command on the path insists on a user and places of its own; this is what it calls.
+    return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or shutil.which("rabbitmq-server")
+
+
+def _mocked() -> str:
+    from confluent_kafka import Producer
+
+    cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    # Whoever ends it ends the cluster.
+    atexit.register(lambda: cluster)
+    [server] = cluster.list_topics(timeout=READY_SECONDS).brokers.values()
+    return f"{server.host}:{server.port}"
 
 
 def _started(server: Server) -> str:

@@ -93,9 +93,21 @@ def test_no_step_asks_for_a_stamp() -> None:
     assert stamping == ["core/subject.py", "core/versioned.py"]
 
 
+def test_a_door_whose_extra_is_missing_says_how_to_get_it() -> None:
+    """A bare name of somebody else's module tells nobody what to install."""
+    script = "import sys; sys.modules['starlette'] = None; import arvo.http"
+
+    failed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+    assert "arvo.http needs an extra: pip install 'arvo[http]'" in failed.stderr
+
+
 def test_importing_arvo_loads_no_driver_no_cli_and_no_test_tool() -> None:
     """A handler's module should be cheap to import."""
     heavy = ["hypothesis", "pytest", "asyncpg", "nats", "cyclopts", "rich", "mermaidx", "sqlite3"]
+    heavy += ["redis", "aio_pika", "confluent_kafka", "starlette", "httpx", "uvicorn"]
     script = f"import sys, arvo; print([name for name in {heavy} if name in sys.modules])"
 
     loaded = subprocess.run(

@@ -100,6 +100,11 @@ from arvo.interpreters.standing import OpenRequest, Standing
 from arvo.interpreters.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.kafka import KafkaBroker
+    from arvo.interpreters.nats import NatsBroker, NatsMemory
+    from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
+    from arvo.interpreters.rabbit import RabbitBroker
+    from arvo.interpreters.redis import RedisBroker, RedisMemory
     from arvo.interpreters.retention import Retention
     from arvo.interpreters.sqlite import SqliteBackend
 
@@ -142,6 +147,7 @@ __all__ = [
     "HistoryEntry",
     "Issue",
     "Issues",
+    "KafkaBroker",
     "Kept",
     "Log",
     "Machine",
@@ -153,6 +159,8 @@ __all__ = [
     "MemoryMachineMemory",
     "Message",
     "Migration",
+    "NatsBroker",
+    "NatsMemory",
     "OpenRequest",
     "Orchestrator",
     "OrchestratorContract",
@@ -161,7 +169,12 @@ __all__ = [
     "Perform",
     "Performed",
     "Persist",
+    "PostgresBackend",
+    "PostgresMemory",
+    "RabbitBroker",
     "Record",
+    "RedisBroker",
+    "RedisMemory",
     "Replay",
     "ReplayedTurn",
     "Result",
@@ -224,6 +237,14 @@ __all__ = [
 
 # Loaded by whoever asks for them: a handler's module needs no driver.
 _LATER = {
+    "NatsBroker": "arvo.interpreters.nats",
+    "NatsMemory": "arvo.interpreters.nats",
+    "PostgresBackend": "arvo.interpreters.postgres",
+    "PostgresMemory": "arvo.interpreters.postgres",
+    "KafkaBroker": "arvo.interpreters.kafka",
+    "RabbitBroker": "arvo.interpreters.rabbit",
+    "RedisBroker": "arvo.interpreters.redis",
+    "RedisMemory": "arvo.interpreters.redis",
     "Retention": "arvo.interpreters.retention",
     "SqliteBackend": "arvo.interpreters.sqlite",
 }

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from arvo import Contract, Emit, Event, EventHandler, System, Version
-from tests.shop import TIME, WEB, committed
+from arvo import Contract, Emit, Event, EventHandler, System, SystemFault, Version, run
+from arvo.engine.admit import admit_made
+from tests.shop import TIME, WEB, CardCharged, ChargeCard, charging, committed, placing, shop
 
 plain = Contract(
     uri="#/contracts/plain",
@@ -31,3 +32,46 @@ def test_a_handler_cannot_change_what_it_is_handed() -> None:
         seen[0]["lines"][0]["n"] = 2
     with pytest.raises(TypeError, match="cannot be changed"):
         seen[0]["more"] = 2
+
+
+def over_a_wire(event: Event[object]) -> Event[object]:
+    return Event.parse(event.to_json())
+
+
+def test_an_answer_is_read_by_the_contract_of_whoever_gave_it() -> None:
+    """Whoever asked is given a payload of its class, however the answer came."""
+    (answer,) = run(shop, charging("one")).answers
+
+    assert isinstance(answer.data, CardCharged)
+    assert admit_made(shop, over_a_wire(answer)).data == answer.data
+
+
+def test_a_request_is_read_by_the_contract_of_the_service() -> None:
+    """A workflow's request may leave by a domain, to somebody who is handed it here."""
+    (asked,) = committed(shop, placing()).events
+
+    assert isinstance(asked.data, ChargeCard)
+    assert admit_made(shop, over_a_wire(asked)).data == asked.data
+
+
+def test_a_system_error_is_read_as_one() -> None:
+    """It is in no contract, and in all."""
+    (answer,) = run(shop, charging("one")).answers
+    told = {**answer.to_dict(), "type": "sys.com.payment.charge.error"}
+    told |= {"dataschema": "#/contracts/payment/charge/0.0.0"}
+    told |= {"data": {"errorName": "Error", "errorMessage": "no", "errorStack": None}}
+
+    assert isinstance(admit_made(shop, Event.from_dict(told)).data, SystemFault)
+
+
+def test_an_answer_that_nobody_here_knows_stays_as_it_came() -> None:
+    """A service of another system, another version, something else than the contract says."""
+    (answer,) = run(shop, charging("one")).answers
+    for change in (
+        {"source": "com.elsewhere.service"},
+        {"type": "evt.nobody.knows"},
+        {"data": {"receipt": 7}},
+        {"dataschema": None},
+    ):
+        event = Event.from_dict({**answer.to_dict(), **change})
+        assert admit_made(shop, event) == event

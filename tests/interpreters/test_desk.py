@@ -56,6 +56,21 @@ Work: TypeAlias = Callable[[Runtime], Awaitable[None]]
 On: TypeAlias = Callable[[System, Work], None]
 
 
+def test_whether_a_backend_answers_is_told_and_not_raised(tmp_path: Path) -> None:
+    """A probe wants a yes or a no."""
+
+    async def reached(url: str) -> bool:
+        async with Desk(shop, url) as desk:
+            return await desk.reach()
+
+    assert asyncio.run(reached("memory:"))
+    assert asyncio.run(reached(f"sqlite:///{tmp_path / 'arvo.db'}"))
+    assert not asyncio.run(reached(f"sqlite:///{tmp_path / 'nowhere' / 'arvo.db'}"))
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"this is no database, and long enough not to be taken for one" * 99)
+    assert not asyncio.run(reached(f"sqlite:///{damaged}"))
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 def on(request: pytest.FixtureRequest, tmp_path: Path) -> On:
     """Run a system on each kind of backend."""

@@ -16,6 +16,7 @@ from arvo import (
     Backend,
     Commands,
     Complete,
+    ConfigViolation,
     ContractViolation,
     Effects,
     Emit,
@@ -36,6 +37,7 @@ from arvo import (
     Violated,
     call,
 )
+from arvo.core.issue import Issue
 from arvo.interpreters.ports import Unavailable
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
@@ -392,6 +394,46 @@ def test_a_listener_that_raises_loses_nothing(failures: int, left: int, dead: in
     _, stats = running(sending("human"), work, retry=FAST)
 
     assert stats == Stats(handled=1, retried=1, left=left, dead=dead)
+
+
+def test_a_listener_that_finds_a_broken_promise_is_not_asked_again() -> None:
+    """Nobody waits for that to mend itself: an operator reads which field is wrong."""
+    issue = Issue("status", "2xx", "410 Gone")
+
+    async def work(runtime: Runtime) -> object:
+        @runtime.on_domain("human")
+        def listener(_: Event[Any]) -> None:
+            raise Violated(ConfigViolation("they refuse this event", issue))
+
+        await runtime.send(charging())
+        await runtime.drain(timeout=2)
+        [letter] = await runtime.dead_letters()
+        return letter.violation
+
+    violation, stats = running(sending("human"), work, retry=FAST)
+
+    assert violation == ConfigViolation("they refuse this event", issue)
+    assert stats == Stats(handled=1, dead=1)
+
+
+def test_a_request_that_is_not_even_taken_in_time_says_so() -> None:
+    """Its sender must send it again: nobody works on it."""
+
+    async def work() -> str:
+        never = asyncio.Event()
+
+        async def block(_: Event[Any]) -> None:
+            await never.wait()
+
+        async with Runtime(sending("human"), MemoryBackend(queue_max=1)) as runtime:
+            runtime.on_domain("human")(block)
+            await runtime.send(charging("c1"))
+            with pytest.raises(Unavailable) as full:
+                await runtime.request(charging("c2"), timeout=0.05)
+            never.set()
+        return str(full.value)
+
+    assert asyncio.run(work()) == "event 'c2' was not taken within 0.05 s: the queue is full"
 
 
 def test_a_domain_that_nobody_listens_to_is_a_dead_letter() -> None:

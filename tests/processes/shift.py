@@ -1,4 +1,4 @@
-"""Shift: one worker process, as tests start and kill it: `python -m tests.processes.shift FILE`."""
+"""Shift: one worker process, as tests start and kill it: `python -m tests.processes.shift URL`."""
 
 import asyncio
 import signal
@@ -23,10 +23,16 @@ from arvo import (
     gather,
     sleep,
 )
+from arvo.core.record import Record
+from arvo.interpreters.connect import connect
+from arvo.interpreters.ports import Backend
+from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.sqlite import SqliteBackend
 
 # Longer than a test stops a process for, unless it wants the process to be taken for dead.
 LEASE_SECONDS = 1.5
+# What one workflow takes: its beginning, two replies, a timer, and the last reply.
+TURNS = 5
 
 
 @frozen
@@ -84,6 +90,11 @@ def expected(number: int) -> int:
     return 2 * number + 4
 
 
+def total_of(record: Record) -> object:
+    """What a workflow that is done has completed with: it is the last thing it was told."""
+    return record.journal[-1]["got"]["data"]["number"]
+
+
 def beginning(number: int) -> Event[Any]:
     """The event that begins the workflow of a number, always the same."""
     from arvo import Stamp, Subject, stamping
@@ -94,12 +105,19 @@ def beginning(number: int) -> Event[Any]:
         return sums["1.0.0"].init(Begin(number), source="com.processes.test", subject=subject)
 
 
-async def work(path: str) -> None:
-    """Work on a file until told to stop."""
+def opened(url: str) -> Backend:
+    """The backend of a URL; one with leases gives up the dead as soon as a test may wait."""
+    backend = connect(url)
+    if isinstance(backend, SqliteBackend | PostgresBackend):
+        backend.lease = LEASE_SECONDS
+    return backend
+
+
+async def work(url: str) -> None:
+    """Work on a backend until told to stop."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    backend = SqliteBackend(path, lease=LEASE_SECONDS)
-    async with Runtime(system, backend):
+    async with Runtime(system, opened(url)):
         print("working", flush=True)
         await stop.wait()
 

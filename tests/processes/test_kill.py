@@ -1,97 +1,23 @@
 """Kills: real processes, killed and stopped at random moments, lose and double nothing."""
 
-import asyncio
 import os
 import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 import pytest
-from attrs import define, field
 
-from arvo.engine.route import Inside
-from arvo.interpreters.ports import Post
-from arvo.interpreters.sqlite import SqliteBackend
-from tests.processes.shift import beginning, expected, sums
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
-CHANCE = random.Random(7)  # noqa: S311 - no secret
+from tests.processes.crew import PATIENCE_SECONDS, begin, crew
+from tests.processes.shift import expected, sums
 
 
-@define
-class Crew:
-    """Worker processes on one file."""
-
-    path: Path
-    processes: list["subprocess.Popen[str]"] = field(factory=list)
-
-    def hire(self) -> "subprocess.Popen[str]":
-        """Start one more, and wait until it works."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.shift", str(self.path)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "working\n"
-        self.processes.append(process)
-        return process
-
-    def kill(self, process: "subprocess.Popen[str]") -> None:
-        """Kill one: it has no time to say anything."""
-        process.kill()
-        self._gone(process)
-
-    def dismiss(self) -> None:
-        """Ask all to stop, and wait."""
-        for process in list(self.processes):
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in list(self.processes):
-            assert process.wait(20) == 0
-            self._gone(process)
-
-    def _gone(self, process: "subprocess.Popen[str]") -> None:
-        process.wait(20)
-        assert process.stdout is not None
-        process.stdout.close()
-        self.processes.remove(process)
-
-
-@contextmanager
-def crew(path: Path, number: int) -> Iterator[Crew]:
-    hired = Crew(path)
-    try:
-        for _ in range(number):
-            hired.hire()
-        yield hired
-    finally:
-        for process in list(hired.processes):
-            hired.kill(process)
-
-
-def begin(path: Path, numbers: range, copies: int = 1) -> None:
-    """Send the events that begin workflows; several copies of each, in any order."""
-
-    async def go() -> None:
-        backend = SqliteBackend(str(path))
-        events = [beginning(number) for number in numbers for _ in range(copies)]
-        CHANCE.shuffle(events)
-        for event in events:
-            await backend.send(Post(event, Inside(sums.type, event.subject)))
-        await backend.close()
-
-    asyncio.run(go())
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
 
 
 def wait_for_all(path: Path, number: int, patience: float = PATIENCE_SECONDS) -> None:
@@ -141,8 +67,8 @@ def check(path: Path, number: int) -> None:
 def killed(path: Path, workflows: int, workers: int, kills: int, seed: int) -> None:
     """Let workers carry workflows through, and kill one of them now and then."""
     chance = random.Random(seed)  # noqa: S311 - no secret, and the same in each run
-    begin(path, range(workflows))
-    with crew(path, workers) as hired:
+    begin(url_of(path), range(workflows))
+    with crew(url_of(path), workers) as hired:
         for _ in range(kills):
             time.sleep(chance.uniform(0.0, 0.25))
             hired.kill(chance.choice(hired.processes))
@@ -182,8 +108,8 @@ def test_two_hundred_kills_lose_and_double_nothing(tmp_path: Path) -> None:
 def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(tmp_path: Path) -> None:
     """I6: SIGSTOP, somebody else takes over, SIGCONT: what it commits late is refused."""
     path, workflows = tmp_path / "a.db", 200
-    begin(path, range(workflows))
-    with crew(path, 2) as hired:
+    begin(url_of(path), range(workflows))
+    with crew(url_of(path), 2) as hired:
         stopped = hired.processes[0]
         stop_between_writes(path, stopped)
         wait_for_all(path, workflows)
@@ -197,8 +123,8 @@ def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(tmp_path: Path) -
 def test_eight_workers_carry_ten_thousand_workflows_through(tmp_path: Path) -> None:
     """Concurrency: each event sent three times, in any order."""
     path, workflows = tmp_path / "a.db", 10_000
-    begin(path, range(workflows), copies=3)
-    with crew(path, 8) as hired:
+    begin(url_of(path), range(workflows), copies=3)
+    with crew(url_of(path), 8) as hired:
         wait_for_all(path, workflows, patience=600)
         hired.dismiss()
     check(path, workflows)

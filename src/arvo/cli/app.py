@@ -1,6 +1,7 @@
 """App: the commands of `arvo`."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeAlias
 
@@ -10,9 +11,11 @@ from arvo.cli.crew import Crew
 from arvo.cli.intake import intake
 from arvo.cli.load import existing, load_system
 from arvo.cli.mistake import TOLD, Mistake, line_of
+from arvo.cli.pulse import HUNG_SECONDS, HUNG_SECONDS_MIN
 from arvo.cli.say import say, say_json, tell
 from arvo.core.record import Status
 from arvo.engine.system import System
+from arvo.interpreters.connect import connect
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.ports import PAGE_MAX
 
@@ -45,7 +48,16 @@ def started(tokens: Sequence[str]) -> int:
 
 
 @app.command
-async def run(system: Named, /, *, backend: Url, workers: int = 1, grace: float = 30.0) -> int:
+async def run(
+    system: Named,
+    /,
+    *,
+    backend: Url,
+    workers: int = 1,
+    grace: float = 30.0,
+    health: str | None = None,
+    hung: float = HUNG_SECONDS,
+) -> int:
     """Run a system in one or more processes until told to stop.
 
     SYSTEM is a System, or a function from the backend's URL to a Runtime. A process that dies is
@@ -57,15 +69,34 @@ async def run(system: Named, /, *, backend: Url, workers: int = 1, grace: float 
         How many processes.
     grace
         Seconds that handlers may take to finish.
+    health
+        HOST:PORT or :PORT, where /live and /ready say how the workers are.
+    hung
+        Seconds without a sign of life after which a process is killed, and started again.
     """
     if not 1 <= workers <= WORKERS_MAX:
         raise Mistake(f"--workers: expected 1 to {WORKERS_MAX}, got {workers}")
+    if hung < HUNG_SECONDS_MIN:
+        raise Mistake(f"--hung: expected {HUNG_SECONDS_MIN:g} or more, got {hung:g}")
     if workers > 1 and backend.startswith("memory:"):
         raise Mistake("memory: lives in one process: expected another backend, or --workers 1")
     # What is wrong is wrong in every process: better told once, before any is started.
     async with Desk(load_system(system, backend), backend) as desk:
-        await desk.workflows(limit=1)
-    return await Crew(system, backend, workers, grace).work()
+        await desk.record("arvo.run")
+        await desk.depth()
+    crew = Crew(system, backend, workers, grace, hung)
+    async with nullcontext() if health is None else _answering(crew, health):
+        return await crew.work()
+
+
+def _answering(crew: Crew, address: str) -> AbstractAsyncContextManager[None]:
+    try:
+        from arvo.cli.health import answering, listen
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+            raise
+        raise Mistake("--health needs an extra: pip install 'arvo[http]'") from error
+    return answering(crew, listen(address))
 
 
 @app.command
@@ -225,3 +256,24 @@ async def drop(id: str, /, *, backend: Url) -> None:  # noqa: A002
     """Forget a dead letter."""
     async with Desk(NOBODY, existing(backend)) as desk:
         await desk.drop(id)
+
+
+@app.command
+async def upgrade(*, backend: Url, sql: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Make or upgrade a backend's tables, where the URL of its workers says migrate=no.
+
+    Parameters
+    ----------
+    sql
+        Change nothing, and print what would be run on an empty database.
+    """
+    if backend.partition(":")[0] not in {"postgres", "postgresql"}:
+        raise Mistake("only Postgres is upgraded by hand: others are by whoever opens them")
+    connect(backend)  # says what is wrong with the URL, or which driver is missing
+    from arvo.interpreters.postgres import script, upgraded
+
+    if sql:
+        say(script(backend).rstrip())
+        return
+    made = await upgraded(backend)
+    say(f"versions made: {made}" if made else "nothing to do")

@@ -3,10 +3,12 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from typing import Final
 
 from attrs import define, field
 
+from arvo.cli.pulse import HUNG_SECONDS, Pulse
 from arvo.cli.say import tell
 from arvo.cli.worker import HOPELESS
 from arvo.handlers.effect import Retry
@@ -16,8 +18,11 @@ from arvo.interpreters.interrupts import interrupts
 BACK_OFF: Final = Retry(attempts=100, delay=0.5, factor=2.0, jitter=0.0, longest=30.0)
 # One that has worked so long had no trouble with starting.
 STEADY_SECONDS: Final = 60.0
-# What a worker that was told to stop at once may still take to let go of the backend.
+# What a worker that was told to stop, or to stop at once, may take beside what handlers may: to let
+# go of the backend.
 KILL_SECONDS: Final = 5.0
+# How long one look at a worker takes at most.
+LOOK_SECONDS: Final = 1.0
 
 
 @define(eq=False)
@@ -25,24 +30,38 @@ class Crew:
     """*size* processes, each a runtime of the system that *name* names on *backend*.
 
     Told to stop (SIGTERM or SIGINT), each finishes what it has in hand, for *grace* seconds at
-    most; told again, it stops at once.
+    most; told again, it stops at once. One whose event loop has not turned for *hung* seconds is
+    killed, and another one started.
     """
 
     name: str
     backend: str
     size: int
     grace: float
+    hung: float = HUNG_SECONDS
+    pulses: Mapping[int, Pulse] = field(init=False)
     _running: dict[int, Process] = field(factory=dict, init=False)
     _asked: asyncio.Event = field(factory=asyncio.Event, init=False)
     _hopeless: bool = field(default=False, init=False)
     _interrupts: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.pulses = {number: Pulse() for number in range(1, self.size + 1)}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every worker is ready, and none is told to stop."""
+        now = asyncio.get_running_loop().time()
+        return not self._asked.is_set() and all(
+            pulse.is_ready(now) for pulse in self.pulses.values()
+        )
 
     async def work(self) -> int:
         """Work until told to stop; gives the exit code."""
         with interrupts(self._interrupted):
             tell(f"{self.name} on {self.backend}, workers: {self.size}")
             async with asyncio.TaskGroup() as group:
-                for number in range(1, self.size + 1):
+                for number in self.pulses:
                     group.create_task(self._keep(number))
         tell("stopped")
         return HOPELESS if self._hopeless else 0
@@ -75,15 +94,39 @@ class Crew:
             self.backend,
             str(self.grace),
             stdin=PIPE,
+            stdout=PIPE,
             start_new_session=True,
         )
         self._running[number] = process
+        self.pulses[number].began(process.pid)
         tell(f"worker {number} started, process {process.pid}")
         if self._asked.is_set():
             process.terminate()
-        code = await process.wait()
+        await self._listen(number, process)
+        code = await _ended(process)
+        self.pulses[number].ended()
         del self._running[number]
         return code
+
+    async def _listen(self, number: int, process: Process) -> None:
+        """Hear a worker's beats until it ends; kill it where none has come for too long."""
+        assert process.stdout is not None
+        clock, silent = asyncio.get_running_loop().time, 0
+        while process.returncode is None:
+            said = await _heard(process.stdout)
+            if said == b"":
+                return
+            if said is not None:
+                silent = 0
+                self.pulses[number].heard(said, clock())
+                continue
+            # Looks are counted, and no time taken: whoever was stopped itself, and goes on, would
+            # find that all others had been silent.
+            silent += 1
+            if silent * LOOK_SECONDS >= self.hung:
+                tell(f"worker {number} hangs: no heartbeat for {self.hung:g} s, killing it")
+                process.kill()
+                return
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -96,6 +139,7 @@ class Crew:
         self._interrupts += 1
         if not self._asked.is_set():
             tell("finishing what is in hand (tell me again to stop at once)")
+            asyncio.get_running_loop().call_later(self.grace + KILL_SECONDS, self._kill)
         elif self._interrupts == 2:
             tell("stopping at once")
             asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill)
@@ -107,6 +151,25 @@ class Crew:
         # A plain function that runs in a thread cannot be stopped in another way.
         for process in self._running.values():
             process.kill()
+
+
+async def _heard(beats: asyncio.StreamReader) -> bytes | None:
+    """Read beats, an empty text when they have ended; None where there is none at this look."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await beats.read(1024)
+    except TimeoutError:
+        return None
+
+
+async def _ended(process: Process) -> int:
+    # Not `process.wait()`: what the worker has forked may have its pipes for long, and Python waits
+    # for those as well.
+    while process.returncode is None:  # noqa: ASYNC110 - nothing public tells of it
+        await asyncio.sleep(LOOK_SECONDS / 20)
+    assert process.stdin is not None
+    process.stdin.close()
+    return process.returncode
 
 
 def _said(code: int) -> str:

@@ -54,7 +54,11 @@ def _found(name: str) -> object:
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:
-        raise Mistake(f"{name} cannot be loaded: {_said(error)}") from error
+        top = module_name.partition(".")[0]
+        remedy = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == top:
+            remedy = f": run this in the folder that holds {top} (this is {here}), or install it"
+        raise Mistake(f"{name} cannot be loaded: {_said(error)}{remedy}") from error
     return found
 
 

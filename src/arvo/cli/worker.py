@@ -12,7 +12,9 @@ from typing import Final
 
 from arvo.cli.load import load_runtime
 from arvo.cli.mistake import TOLD, line_of
+from arvo.cli.pulse import beat, lend_stdout
 from arvo.cli.say import tell
+from arvo.interpreters.runtime import Runtime
 
 # Tells whoever started it that starting it again would not help.
 HOPELESS: Final = 2
@@ -24,13 +26,21 @@ def work(arguments: Sequence[str]) -> int:
     name, backend, seconds = arguments
     logging.basicConfig(format=f"arvo[{os.getpid()}]: %(message)s", level=logging.WARNING)
     threading.Thread(target=_watch, daemon=True).start()
+    beats = lend_stdout()
     try:
-        runtime = load_runtime(name, backend)
-        asyncio.run(runtime.serve(float(seconds)))
+        asyncio.run(_serve(load_runtime(name, backend), float(seconds), beats))
     except TOLD as error:
         tell(line_of(error))
         return HOPELESS
     return 0
+
+
+async def _serve(runtime: Runtime, seconds: float, beats: int) -> None:
+    beating = asyncio.create_task(beat(runtime, beats))
+    try:
+        await runtime.serve(seconds)
+    finally:
+        beating.cancel()
 
 
 def _watch() -> None:

@@ -1,5 +1,6 @@
 """Admit: find the contract that an event was made by, and read its payload."""
 
+from collections.abc import Iterator
 from typing import Any, final
 
 from attrs import frozen
@@ -74,6 +75,14 @@ def admit_subject(event: Event[Any]) -> Subject | Violation:
         )
 
 
+def admit_version(handler: WorkflowHandler, version: str) -> ConfigViolation | None:
+    """Let a version of a workflow pass that its handler has."""
+    if version in handler.versions:
+        return None
+    issue = Issue("subject.orchestrator.version", ", ".join(handler.versions), version)
+    return ConfigViolation(f"{handler.source} has no such version", issue)
+
+
 def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Admitted | Violation:
     """Read an event for a workflow: the one that begins it, a reply, a signal, or one that the
     system itself sends (F124, F125).
@@ -92,6 +101,39 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
         if signal.type == event.type:
             return _admit_signal(signal, event, schema)
     return _admit_reply(handler, version, event, schema)
+
+
+def admit_made(system: System, event: Event[Any]) -> Event[Any]:
+    """Read the payload of an event that a handler here has made, by the contract it was made by.
+
+    For those who are handed what leaves or goes home. What no contract here knows stays as it came:
+    JSON.
+    """
+    handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
+    if handler is None or schema is None:
+        return event
+    for contract, payload in _made(handler, event, schema):
+        read = _read(event, contract, payload)
+        return read.event if isinstance(read, Admitted) else event
+    return event
+
+
+def _made(
+    handler: Handler, event: Event[Any], schema: Dataschema
+) -> Iterator[tuple[VersionedContract[Any], Payload[Any]]]:
+    """Give the contract by which a handler made an event, and what it says of its payload."""
+    own = handler.contract
+    if schema.uri == own.uri:
+        contract = own.versions.get(schema.version) or own.version("latest")
+        if event.type == contract.system_error_type:
+            yield contract, FAULT
+        elif event.type in contract.emitted:
+            yield contract, contract.emitted[event.type]
+    elif not isinstance(handler, EventHandler):
+        for version in handler.versions:
+            for service in handler.services_of(version):
+                if service.type == event.type and service.dataschema == event.dataschema:
+                    yield service, service.accepted
 
 
 def _admit_init(

@@ -23,7 +23,14 @@ from arvo.core.violation import (
     TransactionViolation,
     Violation,
 )
-from arvo.engine.admit import Admitted, admit, admit_event, admit_subject, admit_turn
+from arvo.engine.admit import (
+    Admitted,
+    admit,
+    admit_event,
+    admit_subject,
+    admit_turn,
+    admit_version,
+)
 from arvo.engine.advance import advance
 from arvo.engine.seal import seal_answer, seal_turn
 from arvo.engine.system import System, WorkflowHandler
@@ -116,10 +123,9 @@ def _turn(
         return gate
     # A record may have been moved to another version than its subject names (see `migrate`).
     version = subject.orchestrator.version if record is None else record.version
-    if version not in handler.versions:
-        known = ", ".join(handler.versions)
-        issue = Issue("subject.orchestrator.version", known, version)
-        return ConfigViolation(f"{handler.source} has no such version", issue)
+    unknown = admit_version(handler, version)
+    if unknown is not None:
+        return unknown
     admitted = admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted

@@ -21,7 +21,7 @@ from arvo.core.versioned import VersionedContract
 from arvo.core.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.script import CallFailed
-from arvo.handlers.services import asked
+from arvo.handlers.services import asked, is_meant
 from arvo.handlers.wish import Listen, Nap, Request, Tell, Waiting
 
 # What a wish says of itself in the journal; two that differ further on differ in their digest.
@@ -94,7 +94,8 @@ def read_reply(services: Sequence[VersionedContract[Any]], wish: Request, got: A
 
     Raises `Violated` where the contract has changed under the journal.
     """
-    for service in _asked_first(services, wish.emit):
+    # Whoever was asked first: others may answer with events of the same type.
+    for service in sorted(services, key=lambda each: not is_meant(each, wish.emit)):
         if got["type"] == service.system_error_type:
             return _read(FAULT, got)
         if got["type"] in service.emitted:
@@ -110,15 +111,6 @@ def read_signal(signals: Sequence[VersionedContract[Any]], got: Any) -> Any:
         known = ", ".join(each.type for each in signals) or "none"
         raise _stale(Issue("journal.got.type", f"a signal of the flow ({known})", got["type"]))
     return _read(signal.accepted, got)
-
-
-def _asked_first(
-    services: Sequence[VersionedContract[Any]], emit: Emit
-) -> list[VersionedContract[Any]]:
-    kind = type(emit.payload)
-    return sorted(
-        services, key=lambda each: emit.type != each.type and each.accepted.type is not kind
-    )
 
 
 def _read(payload: Payload[Any], got: Any) -> Any:

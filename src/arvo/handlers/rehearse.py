@@ -20,6 +20,7 @@ from arvo.handlers.effect import Perform
 from arvo.handlers.journal import returned
 from arvo.handlers.progress import FlowVersion
 from arvo.handlers.script import CallFailed, ServiceFailed
+from arvo.handlers.services import is_meant
 from arvo.handlers.track import Track
 from arvo.handlers.wish import Listen, Nap, Request, Tell, Waiting
 
@@ -188,12 +189,7 @@ class _Way:
                 self._note(path, f"{other.__name__} among the replies ({name})", "nothing")
 
     def _service(self, emit: Emit) -> VersionedContract[Any] | None:
-        for service in self.part.services:
-            if emit.type == service.type:
-                return service
-            if emit.type is None and service.accepted.type is type(emit.payload):
-                return service
-        return None
+        return next((each for each in self.part.services if is_meant(each, emit)), None)
 
     def _note(self, path: str, expected: str, got: str) -> None:
         self.issues[Issue(f"{self.where} {path}", expected, got)] = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from arvo.core.command import Emit
 from arvo.core.contract import Contract
 from arvo.core.issue import Issue, short
 from arvo.core.versioned import VersionedContract
@@ -64,6 +65,15 @@ def asked(
 ) -> VersionedContract[Any] | None:
     """Find the service (or signal) that takes events of this type."""
     return next((each for each in services if each.type == event_type), None)
+
+
+def is_meant(service: VersionedContract[Any], emit: Emit) -> bool:
+    """Tell whether a request is for this service: by its type, or where it names none by what its
+    payload is.
+    """
+    if emit.type is not None:
+        return emit.type == service.type
+    return service.accepted.type is type(emit.payload)
 
 
 def answering(

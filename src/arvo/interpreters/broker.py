@@ -89,7 +89,8 @@ class Broker(Protocol):
     To settle what is no longer one's own changes nothing. Operations, the iteration included, raise
     `Unavailable` where waiting helps, `Corrupt` where it does not, and nothing else; after one of
     them, the operation may have been carried out or not. `paired` makes a backend of a
-    `MachineMemory` and a broker. One that can count should be a `Counting` as well.
+    `MachineMemory` and a broker. One that can count should be a `Counting` as well; one that cannot
+    may have `quiet_seconds`: when nothing has come for so long, nothing is there (0.1 is assumed).
     """
 
     async def publish(self, messages: Sequence[Message]) -> None:

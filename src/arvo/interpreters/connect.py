@@ -16,10 +16,27 @@ from arvo.interpreters.ports import Backend
 # By scheme, a module and its function from the URL to what is wanted, loaded only where it is:
 # importing arvo loads no driver.
 _WHOLE: Final[Mapping[str, str]] = {
+    "postgres": "arvo.interpreters.postgres:backend",
+    "postgresql": "arvo.interpreters.postgres:backend",
     "sqlite": "arvo.interpreters.sqlite:backend",
 }
-_MEMORIES: Final[Mapping[str, str]] = {}
-_BROKERS: Final[Mapping[str, str]] = {}
+_MEMORIES: Final[Mapping[str, str]] = {
+    "nats": "arvo.interpreters.nats:memory",
+    "postgres": "arvo.interpreters.postgres:memory",
+    "postgresql": "arvo.interpreters.postgres:memory",
+    "redis": "arvo.interpreters.redis:memory",
+    "rediss": "arvo.interpreters.redis:memory",
+    "tls": "arvo.interpreters.nats:memory",
+}
+_BROKERS: Final[Mapping[str, str]] = {
+    "amqp": "arvo.interpreters.rabbit:broker",
+    "amqps": "arvo.interpreters.rabbit:broker",
+    "kafka": "arvo.interpreters.kafka:broker",
+    "nats": "arvo.interpreters.nats:broker",
+    "redis": "arvo.interpreters.redis:broker",
+    "rediss": "arvo.interpreters.redis:broker",
+    "tls": "arvo.interpreters.nats:broker",
+}
 # What a scheme's driver is installed by.
 _EXTRAS: Final[Mapping[str, str]] = {
     "amqp": "rabbit",

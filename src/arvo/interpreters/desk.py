@@ -1,9 +1,10 @@
 """Desk: what an operator sees of the workflows in a backend, and does with them."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
@@ -25,8 +26,24 @@ from arvo.interpreters.control import (
     remembered,
     revive,
 )
-from arvo.interpreters.ports import PAGE_MAX, Backend, DeadLetter, Depth, Kept, Post, Reachable
+from arvo.interpreters.pair import Pair
+from arvo.interpreters.ports import (
+    PAGE_MAX,
+    Backend,
+    Corrupt,
+    DeadLetter,
+    Depth,
+    Kept,
+    Post,
+    Reachable,
+    Unavailable,
+)
 from arvo.interpreters.standing import Standing, standing
+
+# Whoever asks whether it answers shall not wait for an outage to end.
+REACH_SECONDS_MAX: Final = 5.0
+# A subject that no workflow has.
+_ANYTHING: Final = "arvo.reach"
 
 
 class Desk:
@@ -162,6 +179,18 @@ class Desk:
         record = await remembered(self._backend, subject)
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
+
+    async def reach(self) -> bool:
+        """Tell whether the backend answers now, by asking it something small."""
+        try:
+            async with asyncio.timeout(REACH_SECONDS_MAX):
+                await self._backend.load(_ANYTHING)
+                if isinstance(self._backend, Pair):
+                    # Its broker is another server. Not of a whole one: that may count for long.
+                    await self._backend.depth()
+        except (Unavailable, Corrupt, TimeoutError):
+            return False
+        return True
 
     async def depth(self) -> Depth:
         """Say how much is under way, in all processes."""

@@ -19,7 +19,7 @@ logger: Final = logging.getLogger("arvo")
 HERE_MAX: Final = 1_000
 # How long a broker that is gone is left alone.
 PAUSE_SECONDS: Final = 0.1
-# A broker that cannot count is at rest when nothing has come for so long.
+# A broker that cannot count is at rest when nothing has come for so long, if it says nothing else.
 QUIET_SECONDS: Final = 0.1
 
 
@@ -68,7 +68,8 @@ class Intake:
 
     def stirred(self, delay: float = 0.0) -> None:
         """Expect something to come, in the next moment or *delay* seconds later."""
-        quiet = asyncio.get_running_loop().time() + delay + QUIET_SECONDS
+        seconds = getattr(self.broker, "quiet_seconds", QUIET_SECONDS)
+        quiet = asyncio.get_running_loop().time() + delay + seconds
         self._quiet = max(self._quiet, quiet)
 
     @property

@@ -86,6 +86,14 @@ class Lanes:
         """How many deliveries wait for their time."""
         return len(self._later)
 
+    def parked(self, key: str | None) -> int:
+        """Say how many deliveries wait for their turn with a key."""
+        return len(self._busy.get(key, ())) if key is not None else 0
+
+    def crowded(self, many: int) -> list[str]:
+        """Give the keys with which *many* deliveries or more wait for their turn."""
+        return [key for key, queue in self._busy.items() if len(queue) >= many]
+
     def fail(self, error: Exception) -> None:
         """Raise an error wherever somebody waits for a delivery."""
         for lane in self._lanes.values():

@@ -136,7 +136,14 @@ class Depth:
 
 
 class Unavailable(Exception):
-    """The store or broker cannot be reached now: wait, and try again. Nothing was lost."""
+    """The store or broker cannot be reached now: wait, and try again. Nothing was lost.
+
+    *after*: seconds to wait at least, where the other side has said so.
+    """
+
+    def __init__(self, *said: object, after: float = 0.0) -> None:
+        super().__init__(*said)
+        self.after = after
 
 
 class Unanswered(Exception):

@@ -11,13 +11,14 @@ from attrs import evolve
 from arvo.core.event import Event
 from arvo.core.issue import Issue
 from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.engine.admit import admit_made
 from arvo.engine.route import askers
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.interrupts import interrupts
-from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Unanswered
+from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Unanswered, Unavailable
 from arvo.interpreters.request import Request, answer_subject
 from arvo.interpreters.stats import Stats
 from arvo.interpreters.worker import Listener, Worker
@@ -156,7 +157,8 @@ class Runtime(Desk):
 
         Raises `Violated` where the event is refused, `Unanswered` where it was taken and nothing
         comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
-        how far it came, after *timeout* seconds; the work goes on all the same.
+        how far it came, after *timeout* seconds; the work goes on all the same. `Unavailable` where
+        it was not even taken in that time, for the queue is full.
         """
         key = event.id, answer_subject(event)
         if key in self._requests:
@@ -164,11 +166,16 @@ class Runtime(Desk):
             raise Violated(ExecutionViolation("this event is being requested already", issue))
         request = Request(event, asyncio.get_running_loop().create_future())
         self._requests[key] = request
+        taken = False
         try:
             async with asyncio.timeout(timeout):
                 await self.send(event)
+                taken = True
                 return await request.answer
         except TimeoutError:
+            if not taken:
+                said = f"event {event.id!r} was not taken within {timeout} s: the queue is full"
+                raise Unavailable(said) from None
             raise TimeoutError(await self._how_far(event, timeout)) from None
         finally:
             del self._requests[key]
@@ -178,7 +185,9 @@ class Runtime(Desk):
 
         Used as a decorator, which leaves the function as it was. It may be `async`. An event counts
         as gone when the function returns; when it raises, the event is handed out again by the
-        retry policy, and buried in the end. What comes back goes in by `send`.
+        retry policy, and buried in the end: at once where it raises `Violated`, for waiting does
+        not help; not before `after` seconds where it raises `Unavailable`. What comes back goes in
+        by `send`.
         """
 
         def listen(listener: Listener) -> Listener:
@@ -212,6 +221,12 @@ class Runtime(Desk):
         """Say what became of the events so far."""
         return evolve(self._stats)
 
+    @property
+    def is_working(self) -> bool:
+        """Whether it takes events: it was entered, is not told to stop, and nothing broke it."""
+        broken = any(task.done() for task in self._tasks)
+        return bool(self._tasks) and not self._worker.stopped and not broken
+
     def _check_running(self) -> None:
         """Raise what broke a worker (a corrupt store): going on would hide it."""
         if not self._tasks:
@@ -225,7 +240,8 @@ class Runtime(Desk):
         request = self._requests.get((event.parentid or "", event.subject))
         # Another sender may have given its own event the same id.
         if request is not None and event.to in askers(request.event):
-            request.settle(event)
+            # It may have come over a wire, where a payload is JSON.
+            request.settle(admit_made(self.system, event))
 
     def _refused(self, event: Event[Any], why: Exception) -> None:
         request = self._requests.get((event.id, answer_subject(event)))

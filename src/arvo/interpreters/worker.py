@@ -22,6 +22,7 @@ from arvo.core.violation import (
     Violated,
     Violation,
 )
+from arvo.engine.admit import admit_made
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route
 from arvo.engine.step import take
 from arvo.engine.system import System
@@ -221,11 +222,17 @@ class Worker:
             await self._bury(delivery, f"nobody listens to domain {to.domain!r} (see on_domain)")
             return
         try:
-            waiting = listener(delivery.post.event)
+            # It may have come over a wire, where a payload is JSON.
+            waiting = listener(admit_made(self.system, delivery.post.event))
             if inspect.isawaitable(waiting):
                 await waiting
+        except Violated as refused:
+            # A promise is broken: nobody waits for that to mend itself.
+            await self._refuse(delivery, refused.violation)
+            return
         except Exception as error:  # noqa: BLE001 - a listener may raise anything
-            await self._later(delivery, f"the listener of {to.domain} raised {error!r}")
+            after = error.after if isinstance(error, Unavailable) else 0.0
+            await self._later(delivery, f"the listener of {to.domain} raised {error!r}", after)
             return
         await self.backend.done(delivery)
         self.stats.left += 1
@@ -253,8 +260,11 @@ class Worker:
         left = (datetime.fromisoformat(event.raw["at"]) - self.now()).total_seconds()
         return min(max(left, 0.001), EARLY_SECONDS_MAX)
 
-    async def _later(self, delivery: Delivery, reason: str) -> None:
-        """Hand a delivery back, to be tried again by the retry policy or buried."""
+    async def _later(self, delivery: Delivery, reason: str, after: float = 0.0) -> None:
+        """Hand a delivery back, to be tried again by the retry policy or buried.
+
+        *after*: seconds that it waits at least.
+        """
         try:
             if delivery.attempt >= self.retry.attempts:
                 await self._bury(delivery, reason)
@@ -265,7 +275,8 @@ class Worker:
             await self._pause(error)
         try:
             chance = random.random()  # noqa: S311 - spreads retries; no secret
-            await self.backend.again(delivery, self.retry.wait_after(delivery.attempt, chance))
+            wait = max(after, self.retry.wait_after(delivery.attempt, chance))
+            await self.backend.again(delivery, wait)
             self.stats.retried += 1
         except Unavailable as error:
             await self._pause(error)

@@ -74,7 +74,7 @@ async def serving(backend: SqliteBackend, *lanes: str) -> None:
     """Let it serve lanes, and have found nothing there."""
     await backend._opened()
     backend._served.update(lanes)
-    backend._more = False
+    backend._more.clear()
 
 
 async def a_commit(backend: SqliteBackend) -> tuple[Delivery, Commit]:
@@ -233,6 +233,27 @@ def test_more_is_fetched_until_nothing_is_left(path: str) -> None:
     assert had == AHEAD
 
 
+def test_a_lane_is_not_taken_for_empty_because_another_one_is(path: str) -> None:
+    """Else what lies there waits for a look: a second is long."""
+
+    async def go() -> list[str]:
+        sender, backend = SqliteBackend(path), SqliteBackend(path)
+        for number in range(2 * AHEAD):
+            await sender.send(post(f"w{number}", key=f"k{number}", lane=ORDER))
+        await sender.close()
+        found = [await backend.receive(ORDER)]
+        # While nobody waits in that lane, somebody asks for what is not there.
+        waiting = asyncio.create_task(backend.receive(PAY))
+        await asyncio.sleep(0.05)
+        found += [await backend.receive(ORDER) for _ in range(2 * AHEAD - 1)]
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await backend.close()
+        return [each.post.event.id for each in found]
+
+    assert within(go()) == [f"w{number}" for number in range(2 * AHEAD)]
+
+
 async def others_offer(backend: SqliteBackend, other: SqliteBackend) -> None:
     """Let another process send what a tick would find."""
     await other.send(post("c1"))
@@ -275,10 +296,12 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
     async def go() -> list[bool]:
         backend = SqliteBackend(path)
         await serving(backend, PAY)
+        backend._more.add(PAY)
         backend._feed()
         idle = backend._feeding is None
         waiting = asyncio.create_task(backend.receive(PAY))
         await asyncio.sleep(0.01)
+        backend._more.add(PAY)
         backend._feed()
         first = backend._feeding
         backend._feed()
@@ -289,7 +312,7 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
         backend._feeding = None
         backend._feed()
         await closing_
-        closed = [backend._feeding, backend._opening] == [None, None]
+        closed = (backend._feeding, backend._opening) == (None, None)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         return [idle, once, closed]

@@ -87,8 +87,8 @@ class SqliteBackend:
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _served: set[str] = field(factory=set, init=False)
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
-    # Whether the file may hold deliveries that nobody has.
-    _more: bool = field(default=True, init=False)
+    # Lanes of which the file may hold deliveries that nobody has.
+    _more: set[str] = field(factory=set, init=False)
     # How much the file holds, as far as this loop has heard, and what is on its way into it.
     _depth: int = field(default=0, init=False)
     _unwritten: int = field(default=0, init=False)
@@ -115,8 +115,10 @@ class SqliteBackend:
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
         await self._opened()
-        self._served.add(lane)
-        if self._more:
+        if lane not in self._served:
+            self._served.add(lane)
+            self._more.add(lane)
+        if lane in self._more:
             # Asked once whoever calls waits in the lane.
             asyncio.get_running_loop().call_soon(self._feed)
         return await self._lanes.receive(lane)
@@ -304,6 +306,7 @@ class SqliteBackend:
             self._reading = None
         self._lanes = Lanes()
         self._served.clear()
+        self._more.clear()
         fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
 
     async def _opened(self) -> Writer:
@@ -343,12 +346,15 @@ class SqliteBackend:
         return connection
 
     def _offered(self) -> None:
-        self._more = True
-        self._in_loop(self._feed)
+        self._in_loop(self._look_into_all)
 
     def _lost(self) -> None:
-        self._more = True
         self._in_loop(self._lanes.forget_ready)
+        self._in_loop(self._look_into_all)
+
+    def _look_into_all(self) -> None:
+        self._more |= self._served
+        self._feed()
 
     def _in_loop(self, function: Callable[[], None]) -> None:
         if self._loop is not None:
@@ -357,21 +363,29 @@ class SqliteBackend:
 
     def _feed(self) -> None:
         """Take more deliveries out of the file, where somebody waits for one."""
-        hungry = self._lanes.hungry()
-        if hungry and not self._feeding and self._opening is not None:
-            self._feeding = asyncio.get_running_loop().create_task(self._claim(hungry))
+        if self._wanted() and not self._feeding and self._opening is not None:
+            self._feeding = asyncio.get_running_loop().create_task(self._claim())
 
-    async def _claim(self, hungry: dict[str, int]) -> None:
-        rooms = {lane: takers * AHEAD for lane, takers in hungry.items()}
+    def _wanted(self) -> dict[str, int]:
+        """Give the lanes that may have more for somebody who waits, and how many to ask for."""
+        hungry = self._lanes.hungry()
+        return {lane: takers * AHEAD for lane, takers in hungry.items() if lane in self._more}
+
+    async def _claim(self) -> None:
+        wanted = self._wanted()
+        # What is sent from now on is news, and not what this looks at.
+        self._more -= wanted.keys()
         try:
             writer = await self._opened()
             rows = await writer.do(
-                lambda connection: tables.claim(connection, self.me, rooms, self._now()),
+                lambda connection: tables.claim(connection, self.me, wanted, self._now()),
                 self._hand_out,
             )
-            self._more = bool(rows)
+            # Where some have come there may be more, and news may have come meanwhile.
+            self._more.update(lane_of(row.post.to) for row in rows)
+            asyncio.get_running_loop().call_soon(self._feed)
         except Unavailable:
-            pass  # the next look tries again
+            self._more |= wanted.keys()  # the next look tries again
         except Corrupt as error:
             self._lanes.fail(error)
         finally:
@@ -404,7 +418,7 @@ class SqliteBackend:
         """Say who has new posts: this process, where it serves their lanes and has room."""
         if self._served.issuperset(lanes) and self._lanes.ready < AHEAD_MAX:
             return self.me
-        self._more = True
+        self._more |= self._served
         return None
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:

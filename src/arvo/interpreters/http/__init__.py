@@ -1,0 +1,1 @@
+"""Http: events over HTTP, in and out; importing arvo loads none of it."""

@@ -1,0 +1,22 @@
+"""nats: JetStream as a broker, its key-value store as a memory, and the two paired."""
+
+from arvo.interpreters.broker import Broker
+from arvo.interpreters.machine_memory import MachineMemory
+from arvo.interpreters.nats.broker import NatsBroker
+from arvo.interpreters.nats.memory import NatsMemory
+from arvo.interpreters.nats.settings import read
+
+__all__ = ["NatsBroker", "NatsMemory", "broker", "memory"]
+
+
+def memory(url: str) -> MachineMemory:
+    """Give the memory of `nats://host`, with settings in its query; others are the broker's."""
+    servers, given = read(url)
+    known = ("prefix", "replicas", "storage", "bytes_max")
+    return NatsMemory(servers, **{name: given[name] for name in known if name in given})
+
+
+def broker(url: str) -> Broker:
+    """Give the broker of `nats://host`, with settings in its query (see `NatsBroker`)."""
+    servers, given = read(url)
+    return NatsBroker(servers, **given)

@@ -1,0 +1,103 @@
+"""Wire: how a message looks on NATS, which is a plain CloudEvent that anybody can read or write."""
+
+import zlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote, unquote
+
+from arvo.core.event import EVENT_BYTES_MAX, Event
+from arvo.interpreters.broker import Message
+from arvo.interpreters.nats.link import Headers
+from arvo.interpreters.ports import HOME, OUTSIDE, Corrupt
+
+# CloudEvents NATS protocol binding 1.0.2 §3.2: structured mode.
+CONTENT_TYPE: Final = "application/cloudevents+json"
+KEY: Final = "arvo-key"
+DUE: Final = "arvo-due"
+REASON: Final = "arvo-reason"
+ENCODING: Final = "content-encoding"
+DEFLATE: Final = "deflate"
+# No quoted key is this.
+NO_KEY: Final = "*"
+# What the driver writes around headers, and around each.
+_FRAME_BYTES: Final = 16
+_LINE_BYTES: Final = 4
+
+
+def subject_of(prefix: str, address: str) -> str:
+    """Name the subject that an address has: itself, behind a prefix."""
+    # Dots stay: they are NATS' own separators, so that one can subscribe to `arvo.com.payment.>`.
+    return f"{prefix}.{quote(address, safe='()')}"
+
+
+def body_of(message: Message, headers: Headers, payload_max: int) -> bytes:
+    """Say the event as the reference writes it; deflated, with a header that says so, if it would
+    not fit otherwise. Raises `Corrupt` where even that does not fit.
+    """
+    body = message.event.to_json().encode()
+    room = payload_max - _FRAME_BYTES
+    room -= sum(len(name) + len(value) + _LINE_BYTES for name, value in headers.items())
+    if len(body) <= room:
+        return body
+    packed = zlib.compress(body)
+    room -= len(ENCODING) + len(DEFLATE) + _LINE_BYTES
+    if len(packed) > room:
+        said = f"nats: event {message.event.id!r} of {len(body)} bytes does not fit"
+        raise Corrupt(f"{said} into a message: raise the server's max_payload ({payload_max})")
+    headers[ENCODING] = DEFLATE
+    return packed
+
+
+def headers_of(message: Message) -> Headers:
+    """Say what the event itself does not: where the key is not its own, and when it is due."""
+    event = message.event
+    headers = {"content-type": CONTENT_TYPE}
+    for name, value in (("traceparent", event.traceparent), ("tracestate", event.tracestate)):
+        if value is not None:
+            headers[name] = quote(value, safe=" !#$&'()*+,/:;<=>?@[]^`{|}~\"\\")
+    if message.key != _own_key(message.address, event):
+        headers[KEY] = NO_KEY if message.key is None else quote(message.key, safe="")
+    if message.due is not None:
+        headers[DUE] = message.due.isoformat()
+    return headers
+
+
+def message_of(address: str, headers: Mapping[str, str] | None, body: bytes) -> Message:
+    """Read a message; one without headers has the key that follows from its event.
+
+    Raises `Violated` or `ValueError` where it is no event.
+    """
+    headers = headers or {}
+    if headers.get(ENCODING) == DEFLATE:
+        body = _unpacked(body)
+    event = Event.parse(body)
+    key, due = headers.get(KEY), headers.get(DUE)
+    if key is None:
+        key = _own_key(address, event)
+    elif key == NO_KEY:
+        key = None
+    else:
+        key = unquote(key)
+    return Message(address, event, key, None if due is None else datetime.fromisoformat(due))
+
+
+def _own_key(address: str, event: Event[object]) -> str | None:
+    """Give the key of an event that comes without one: whoever sends it need not know of keys."""
+    if address == OUTSIDE:
+        return event.domain
+    if address == HOME:
+        return event.to
+    # A workflow takes one turn at a time; to a handler without memory it does no harm.
+    return event.subject
+
+
+def _unpacked(body: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(body, EVENT_BYTES_MAX)
+    except zlib.error as error:
+        raise ValueError(f"the body cannot be unpacked: {error}") from error
+    if not unpacker.eof:
+        raise ValueError(f"the body holds more than {EVENT_BYTES_MAX} bytes")
+    return unpacked

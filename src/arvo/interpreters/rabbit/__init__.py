@@ -1,0 +1,10 @@
+"""rabbit: RabbitMQ as broker."""
+
+from arvo.interpreters.rabbit.broker import RabbitBroker
+
+__all__ = ["RabbitBroker", "broker"]
+
+
+def broker(url: str) -> RabbitBroker:
+    """Give the broker of `amqp://user:password@host:5672/virtualhost` or `amqps://…`."""
+    return RabbitBroker(url)

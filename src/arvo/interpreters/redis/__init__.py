@@ -1,0 +1,16 @@
+"""redis: Redis and Valkey, as memory and as broker."""
+
+from arvo.interpreters.redis.broker import RedisBroker
+from arvo.interpreters.redis.memory import RedisMemory
+
+__all__ = ["RedisBroker", "RedisMemory", "broker", "memory"]
+
+
+def memory(url: str) -> RedisMemory:
+    """Give the memory of `redis://host:6379/0` or `rediss://…`."""
+    return RedisMemory(url)
+
+
+def broker(url: str) -> RedisBroker:
+    """Give the broker of `redis://host:6379/0` or `rediss://…`."""
+    return RedisBroker(url)

@@ -1,0 +1,31 @@
+-- Publish: add messages to one queue, if there is room for all of them.
+-- KEYS: stream, delayed, timers, queues, sequence.
+-- ARGV: address, most messages, channel of news; then for each message when it is due in
+-- milliseconds ('' for at once), the number of its fields and values, and these.
+-- Answers 1, or 0 where there is no room.
+local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3])
+local at, count = 4, 0
+while at <= #ARGV do
+  at, count = at + 2 + tonumber(ARGV[at + 1]), count + 1
+end
+if held + count > tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('SADD', KEYS[4], ARGV[1])
+at = 4
+while at <= #ARGV do
+  local due, size, fields = ARGV[at], tonumber(ARGV[at + 1]), {}
+  for i = 1, size do
+    fields[i] = ARGV[at + 1 + i]
+  end
+  if due == '' then
+    redis.call('XADD', KEYS[1], '*', unpack(fields))
+  else
+    -- A number of its own: two that are equal are two, and the first of them comes first.
+    local number = string.format('%020.0f', redis.call('INCR', KEYS[5]))
+    redis.call('ZADD', KEYS[3], due, number .. cmsgpack.pack(fields))
+  end
+  at = at + 2 + size
+end
+redis.call('PUBLISH', ARGV[3], ARGV[1])
+return 1

@@ -1,0 +1,44 @@
+"""Journal: a reply is read as what was asked answers with."""
+
+from typing import Any
+
+from attrs import frozen
+
+from arvo import Contract, Emit, Version, VersionedContract
+from arvo.handlers.journal import read_reply
+from arvo.handlers.wish import Request
+
+
+@frozen
+class Weigh:
+    kilograms: float
+
+
+@frozen
+class Roughly:
+    grams: int
+
+
+@frozen
+class Exactly:
+    grams: int
+
+
+def scales(name: str, answer: type[object]) -> VersionedContract[Any]:
+    contract = Contract(
+        uri=f"#/contracts/{name}",
+        type=f"com.scales.{name}",
+        versions={"1.0.0": Version(accepts=Weigh, emits={"evt.scales.weighed": answer})},
+    )
+    return contract["1.0.0"]
+
+
+SERVICES = (scales("rough", Roughly), scales("exact", Exactly))
+
+
+def test_a_reply_is_read_by_the_service_that_was_asked() -> None:
+    """Two services may take one class, and answer with one type of event."""
+    got = {"type": "evt.scales.weighed", "data": {"grams": 1}}
+    asked = Request(Emit(Weigh(0.001), type="com.scales.exact"), (Exactly,))
+
+    assert read_reply(SERVICES, asked, got) == Exactly(1)

@@ -1,0 +1,74 @@
+"""Serving: an edge to talk to, in this process or on a port of its own."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp
+
+from arvo import Event, Runtime, System
+from arvo.http import edge
+from arvo.interpreters.http.binding import Mode, write
+
+T = TypeVar("T")
+
+
+def within(work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
+    """Run, and fail rather than hang."""
+
+    async def go() -> T:
+        async with asyncio.timeout(seconds):
+            return await work
+
+    return asyncio.run(go())
+
+
+def asking(
+    system: System,
+    talk: Callable[[httpx.AsyncClient, Runtime], Awaitable[T]],
+    backend: str = "memory:",
+) -> T:
+    """Talk to the edge of a system that runs."""
+
+    async def go() -> T:
+        async with Runtime(system, backend) as runtime, client_of(edge(runtime)) as client:
+            return await talk(client, runtime)
+
+    return within(go())
+
+
+def client_of(app: ASGIApp) -> httpx.AsyncClient:
+    """Make a client of an app in this process."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://edge")
+
+
+async def post(
+    client: httpx.AsyncClient,
+    event: Event[Any],
+    mode: Mode = "structured",
+    **headers: str,
+) -> httpx.Response:
+    """Post an event."""
+    message = write(event, mode)
+    return await client.post("/", content=message.body, headers={**message.headers, **headers})
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an app by uvicorn on a free port; gives its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, log_level="critical")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            while not server.started:
+                assert not serving.done()
+                await asyncio.sleep(0.01)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
