@@ -209,6 +209,21 @@ def test_what_is_ready_is_let_go_of_and_what_is_under_way_keeps_its_key() -> Non
     assert within(go()) == (0, "y", "a3")
 
 
+def test_it_tells_how_many_wait_for_their_turn_with_a_key() -> None:
+    """More of a crowded key need not be fetched yet."""
+
+    async def go() -> list[object]:
+        lanes = Lanes()
+        for name, key in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("b2", "b"), ("a3", "a")):
+            lanes.put(delivery(name, key))
+        lanes.put(delivery("x"))
+        await taken(lanes, 3)
+        parked = [lanes.parked(key) for key in ("a", "b", "c", None)]
+        return [parked, lanes.crowded(1), lanes.crowded(2), lanes.crowded(3)]
+
+    assert within(go()) == [[2, 1, 0, 0], ["a", "b"], ["a"], []]
+
+
 @pytest.mark.parametrize("key", ["a", None])
 def test_a_delivery_is_settled_once(key: str | None) -> None:
     """Twice would hand its key to two."""

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from arvo import Commit, Record
 from arvo.core.commit import Alarm
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Corrupt, DeadLetter, Delivery, Depth, Post, Unavailable
-from arvo.interpreters.sqlite import SqliteBackend
+from arvo.interpreters.sqlite import SqliteBackend, tables
 from arvo.interpreters.sqlite.backend import AHEAD
 from tests.shop import charging, committed, placing, shop
 
@@ -254,6 +255,33 @@ def test_a_lane_is_not_taken_for_empty_because_another_one_is(path: str) -> None
     assert within(go()) == [f"w{number}" for number in range(2 * AHEAD)]
 
 
+def test_what_could_not_be_fetched_is_fetched_later(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was held by another for too long, say: nothing is forgotten for it."""
+
+    def held(*_: object) -> list[Any]:
+        raise sqlite3.OperationalError("database is locked")
+
+    async def go() -> tuple[bool, str]:
+        backend, other = SqliteBackend(path), SqliteBackend(path)
+        await serving(backend, PAY, ORDER)
+        await other.send(post("c1"))
+        with monkeypatch.context() as patch:
+            patch.setattr(tables, "claim", held)
+            backend._more.add(PAY)
+            waiting = asyncio.create_task(backend.receive(PAY))
+            await asyncio.sleep(0.05)
+            early = waiting.done()
+        backend._feed()
+        found = await waiting
+        await backend.close()
+        await other.close()
+        return early, str(found.post.event.id)
+
+    assert within(go()) == (False, "c1")
+
+
 async def others_offer(backend: SqliteBackend, other: SqliteBackend) -> None:
     """Let another process send what a tick would find."""
     await other.send(post("c1"))
@@ -379,11 +407,12 @@ def test_reads_come_one_after_the_other_in_a_thread_of_their_own(path: str) -> N
     """A connection is for one at a time; and effects that fill the common threads block none."""
 
     def read(_: sqlite3.Connection) -> tuple[int, str]:
+        time.sleep(0.01)  # for another thread, if there were one, to take the next
         return threading.get_ident(), threading.current_thread().name
 
     async def go() -> set[tuple[int, str]]:
         backend = SqliteBackend(path)
-        found = await asyncio.gather(*(backend._read(read) for _ in range(20)))
+        found = await asyncio.gather(*(backend._read(read) for _ in range(5)))
         await backend.close()
         return set(found)
 

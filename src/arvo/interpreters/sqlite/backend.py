@@ -353,7 +353,7 @@ class SqliteBackend:
         self._in_loop(self._look_into_all)
 
     def _look_into_all(self) -> None:
-        self._more |= self._served
+        self._more = self._served.copy()
         self._feed()
 
     def _in_loop(self, function: Callable[[], None]) -> None:
@@ -418,7 +418,7 @@ class SqliteBackend:
         """Say who has new posts: this process, where it serves their lanes and has room."""
         if self._served.issuperset(lanes) and self._lanes.ready < AHEAD_MAX:
             return self.me
-        self._more |= self._served
+        self._more = self._served.copy()
         return None
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
