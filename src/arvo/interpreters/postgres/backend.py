@@ -354,10 +354,11 @@ class PostgresBackend:
         Whoever waits for deliveries asks for nothing else, so a session that is lost must be
         followed by another one without being asked for.
         """
-        while not self._closing:
+        while not self._is_closing():
             try:
                 session, _ = await self._opened()
-                if self._closing:
+                # It may have been closed while it was opened.
+                if self._is_closing():
                     return
                 self._watch = Watch(
                     session, self._feed, self._room, self.now, self.lease, self.keep
@@ -366,10 +367,13 @@ class PostgresBackend:
                 if session.is_lost:
                     await session.drop()
             except Unavailable:
-                continue
+                pass  # opening it has waited a moment
             except Corrupt as error:
                 self._feed.lanes.fail(error)
                 return
+
+    def _is_closing(self) -> bool:
+        return self._closing
 
     def _lost(self) -> None:
         if self._watch is not None:
