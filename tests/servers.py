@@ -251,7 +251,7 @@ def _free_port() -> int:
 
 
 def _answers(port: int, asked: bytes, first: bytes = b"") -> bool:
-    """Tell whether it answers, by a message that begins so; Redis refuses while it reads its file."""
+    """Tell whether it answers, and so: Redis refuses while it still reads its file."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
             connection.sendall(asked)
