@@ -8,8 +8,4 @@ from hypothesis import HealthCheck, settings
 _PATIENT = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=_PATIENT)
 settings.register_profile("deep", max_examples=2000, deadline=None, suppress_health_check=_PATIENT)
-# A mutant that a few inputs do not find is a survivor, and the same one each time.
-settings.register_profile(
-    "brief", max_examples=10, derandomize=True, deadline=None, suppress_health_check=_PATIENT
-)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

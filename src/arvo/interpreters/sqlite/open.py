@@ -45,7 +45,11 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(Path(path).absolute()))}?mode={mode}"
     # Transactions are begun and ended by hand; the thread that works on it is not this one.
     return sqlite3.connect(
-        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        uri,
+        uri=True,  # pragma: no mutate - some builds of SQLite read a URI unasked
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
 
 

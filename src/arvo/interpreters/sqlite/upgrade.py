@@ -16,7 +16,7 @@ def scripts() -> tuple[str, ...]:
     """Give the SQL of each version, first to last."""
     folder = files("arvo.interpreters.sqlite") / "schema"
     return tuple(
-        (folder / f"{number:04}.sql").read_text(encoding="utf-8")
+        (folder / f"{number:04}.sql").read_bytes().decode()
         for number in range(1, SCHEMA_VERSION + 1)
     )
 
