@@ -13,7 +13,7 @@ import pytest
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violation import Violated
 from arvo.interpreters.clock import utc_now
-from arvo.interpreters.ports import Committed, Delivery, Fenced
+from arvo.interpreters.ports import Committed, Delivery, Depth, Fenced
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, watch
 from arvo.interpreters.postgres.address import Address
 from arvo.interpreters.postgres.upgrade import scripts
@@ -272,6 +272,55 @@ def test_a_workflow_for_which_much_waits_fills_no_memory(
         return ids
 
     assert within(go(), 30) == [f"{number:02}" for number in range(many)]
+
+
+def test_what_is_settled_while_it_closes_is_settled(url: str) -> None:
+    """A runtime that stops may have given up on a handler whose commit is on its way."""
+
+    async def go() -> Depth:
+        backend = PostgresBackend(url)
+        await backend.send(to_service("one"))
+        found = await backend.receive(SERVICE)
+        settling = asyncio.ensure_future(backend.done(found))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.gather(settling, backend.close())
+        depth = await backend.depth()
+        await backend.close()
+        return depth
+
+    assert within(go()) == Depth()
+
+
+def test_what_is_settled_after_it_closed_comes_again(url: str) -> None:
+    """It was given back."""
+
+    async def go() -> list[str]:
+        backend = PostgresBackend(url)
+        await backend.send(to_service("one"))
+        stale = await backend.receive(SERVICE)
+        await backend.close()
+        await backend.again(stale, 0.0)
+        assert await backend.commit(stale, answer(stale), [], []) == Fenced()
+        found = await backend.receive(SERVICE)
+        await backend.close()
+        return [found.post.event.id]
+
+    assert within(go()) == ["one"]
+
+
+def test_it_may_be_closed_while_it_opens(url: str) -> None:
+    """Nobody looks after connections that nobody wants any more."""
+
+    async def go() -> None:
+        backend = PostgresBackend(url)
+        asking = asyncio.ensure_future(backend.depth())
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await backend.close()
+
+    within(go(), feed.END_SECONDS - 1)
 
 
 # A server that falls
