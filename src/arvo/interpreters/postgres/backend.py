@@ -354,26 +354,24 @@ class PostgresBackend:
         Whoever waits for deliveries asks for nothing else, so a session that is lost must be
         followed by another one without being asked for.
         """
-        while not self._is_closing():
+        while not self._closing:
             try:
                 session, _ = await self._opened()
-                # It may have been closed while it was opened.
-                if self._is_closing():
-                    return
-                self._watch = Watch(
-                    session, self._feed, self._room, self.now, self.lease, self.keep
-                )
-                await self._watch.run()
-                if session.is_lost:
-                    await session.drop()
+                await self._watch_over(session)
             except Unavailable:
-                pass  # opening it has waited a moment
+                continue
             except Corrupt as error:
                 self._feed.lanes.fail(error)
                 return
 
-    def _is_closing(self) -> bool:
-        return self._closing
+    async def _watch_over(self, session: Session) -> None:
+        # It may have been opened while this was being closed.
+        if self._closing:
+            return
+        self._watch = Watch(session, self._feed, self._room, self.now, self.lease, self.keep)
+        await self._watch.run()
+        if session.is_lost:
+            await session.drop()
 
     def _lost(self) -> None:
         if self._watch is not None:
