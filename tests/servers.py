@@ -155,7 +155,9 @@ def redis(*options: str) -> Server:
     place, port = _place("redis"), _free_port()
     command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port)]
     command += ["--dir", str(place), "--save", "", "--appendonly", "yes", *options]
-    return Server(f"redis://127.0.0.1:{port}", command, lambda: _answers(port, b"PING\r\n"), place)
+    return Server(
+        f"redis://127.0.0.1:{port}", command, lambda: _answers(port, b"PING\r\n", b"+"), place
+    )
 
 
 def rabbit() -> Server:
@@ -248,11 +250,13 @@ def _free_port() -> int:
         return port
 
 
-def _answers(port: int, asked: bytes) -> bool:
+def _answers(port: int, asked: bytes, first: bytes = b"") -> bool:
+    """Tell whether it answers, and so: Redis refuses while it still reads its file."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
             connection.sendall(asked)
-            return bool(connection.recv(1))
+            answer = connection.recv(1)
+            return bool(answer) and answer.startswith(first)
     except OSError:
         return False
 

@@ -197,7 +197,8 @@ def test_what_waits_is_written_again_and_again(monkeypatch: pytest.MonkeyPatch) 
 
     async def go() -> tuple[list[str], bool, int]:
         async with a_broker() as broker:
-            due = utc_now() + timedelta(seconds=1)
+            # Long enough for a group to form on a busy machine, and for two writes after that.
+            due = utc_now() + timedelta(seconds=5)
             await broker.publish([evolve(message("c1"), due=due)])
             async with aclosing(broker.deliveries([PAY])) as incoming:
                 delivered = await anext(incoming)

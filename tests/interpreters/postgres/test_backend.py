@@ -14,9 +14,10 @@ from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violation import Violated
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.ports import Committed, Delivery, Depth, Fenced
-from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, watch
+from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, forget, watch
 from arvo.interpreters.postgres.address import Address
 from arvo.interpreters.postgres.upgrade import scripts
+from arvo.interpreters.retention import BITE_ROWS
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -604,6 +605,54 @@ def test_what_is_over_is_forgotten_after_its_time(
 
 # Workflows, lines of history, and consumed events, after so many days.
 WANTED = [(4, 4, 4), (4, 4, 0), (2, 2, 0)]
+
+
+def test_what_is_over_goes_in_bites_also_where_a_workflow_was_long(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bite that takes longer than a transaction may would fail for ever."""
+    monkeypatch.setattr(forget, "LINES_MAX", 1)
+
+    async def go() -> list[int]:
+        backend = PostgresBackend(url)
+        for run in ("a", "b", "c"):
+            await backend.send(to_workflow("begin", run=run))
+            delivery = await backend.receive(WORKFLOW)
+            await backend.commit(delivery, turn(delivery, 1, run=run, status="done"), [], [])
+        keep, later = Retention(inbox=None), utc_now() + timedelta(days=31)
+        left = []
+        for _ in range(4):
+            await backend._read(lambda c: forget.forget(c, backend.address, keep, later))
+            left.append(len(await backend.workflows()))
+        await backend.close()
+        return left
+
+    assert within(go()) == [2, 1, 0, 0]
+
+
+def test_a_timer_does_not_wait_until_all_is_forgotten(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be a week's worth of it, and it goes bite by bite."""
+
+    async def bite(*_: object) -> int:
+        await asyncio.sleep(0.1)
+        return BITE_ROWS
+
+    monkeypatch.setattr(watch, "forget", bite)
+
+    async def go() -> str:
+        backend = PostgresBackend(url)
+        await backend.send(to_workflow("begin"))
+        begin = await backend.receive(WORKFLOW)
+        commit = turn(begin, 1, alarms=[alarm("soon", 0.1)])
+        assert await backend.commit(begin, commit, [], []) == Committed()
+        async with asyncio.timeout(5):
+            due = await backend.receive(WORKFLOW)
+        await backend.close()
+        return due.post.event.id
+
+    assert within(go()) == "soon"
 
 
 def test_more_is_taken_than_one_claim_holds(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

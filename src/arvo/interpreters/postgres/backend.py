@@ -357,19 +357,21 @@ class PostgresBackend:
         while not self._closing:
             try:
                 session, _ = await self._opened()
-                if self._closing:
-                    return
-                self._watch = Watch(
-                    session, self._feed, self._room, self.now, self.lease, self.keep
-                )
-                await self._watch.run()
-                if session.is_lost:
-                    await session.drop()
+                await self._watch_over(session)
             except Unavailable:
                 continue
             except Corrupt as error:
                 self._feed.lanes.fail(error)
                 return
+
+    async def _watch_over(self, session: Session) -> None:
+        # It may have been opened while this was being closed.
+        if self._closing:
+            return
+        self._watch = Watch(session, self._feed, self._room, self.now, self.lease, self.keep)
+        await self._watch.run()
+        if session.is_lost:
+            await session.drop()
 
     def _lost(self) -> None:
         if self._watch is not None:

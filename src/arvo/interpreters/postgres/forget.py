@@ -6,6 +6,10 @@ from typing import Final
 from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.retention import BITE_ROWS, Retention
 
+# Lines of history that go together with their workflows in one bite, those of the last one aside:
+# a workflow may have had thousands.
+LINES_MAX: Final = 10_000
+
 
 async def forget(connection: Link, address: Address, keep: Retention, now: datetime) -> int:
     """Take one bite of what is too old, in a transaction of its own; gives how many rows went."""
@@ -22,31 +26,46 @@ async def forget(connection: Link, address: Address, keep: Retention, now: datet
             done = await connection.execute(address.sql(_HISTORY), now - keep.history, BITE_ROWS)
             gone += _rows(done)
         if keep.finished is not None:
-            done = await connection.execute(address.sql(_FINISHED), now - keep.finished, BITE_ROWS)
-            gone += _rows(done)
+            before = now - keep.finished
+            gone += await connection.fetchval(address.sql(_FINISHED), before, BITE_ROWS, LINES_MAX)
     return gone
 
 
+# Each by its key from an array: planned without knowing how few they are, `in (...)` reads whole
+# tables.
 _INBOX: Final = """
-delete from arvo.inbox where digest in (
+delete from arvo.inbox where digest = any (array (
     select digest from arvo.inbox where at < $1 order by at limit $2 for update skip locked
-)
+))
 """
 _HISTORY: Final = """
 delete from arvo.history where (workflow, position) in (
     select workflow, position from arvo.history where at < $1 order by at limit $2
 )
 """
+# One status at a time, oldest first, which is the order of the index: else all workflows are read
+# where none is old enough.
 _FINISHED: Final = """
-with old as (
-    select id from arvo.workflow where status in ('done', 'cancelled') and changed < $1
-    limit $2 for update skip locked
-), lines as (
-    delete from arvo.journal where workflow in (select id from old)
+with found as materialized (
+    select this.id, this.lines, this.changed
+    from (values ('done'), ('cancelled')) as over (status) cross join lateral (
+        select id, lines, changed from arvo.workflow
+        where status = over.status and status in ('done', 'cancelled') and changed < $1
+        order by changed limit $2 for update skip locked
+    ) as this
+), old as materialized (
+    select id from (
+        select id, sum(lines) over (order by changed, id) - lines as before from found
+    ) as counted
+    where before < $3 order by before limit $2
+), told as (
+    delete from arvo.journal where workflow = any (array (select id from old))
 ), past as (
-    delete from arvo.history where workflow in (select id from old)
+    delete from arvo.history where workflow = any (array (select id from old)) returning 1
+), gone as (
+    delete from arvo.workflow where id = any (array (select id from old)) returning 1
 )
-delete from arvo.workflow where id in (select id from old)
+select (select count(*) from gone) + (select count(*) from past)
 """
 
 

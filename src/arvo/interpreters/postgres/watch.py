@@ -21,9 +21,8 @@ from arvo.interpreters.retention import BITE_ROWS, Retention
 LOOK_SECONDS: Final = 1.0
 # How often a lease is prolonged, where a third of it is not sooner.
 BEAT_SECONDS: Final = 5.0
-# How often what is too old is looked for, and how many bites are taken of it then.
+# How often what is too old is looked for. As long as a bite is a full one, each look takes another.
 FORGET_SECONDS: Final = 5.0
-BITES_MAX: Final = 100
 
 
 @final
@@ -102,7 +101,11 @@ class Watch:
             self.room.counted(await session.read(lambda c: deliveries.count(c, address)))
         if clock - self._forgot >= FORGET_SECONDS:
             self._forgot = clock
-            await self._forget()
+            gone = await session.write(lambda c: forget(c, address, self.keep, now))
+            if gone >= BITE_ROWS:
+                # With a look in between, or timers would wait until all is gone.
+                self._forgot = clock - FORGET_SECONDS
+                self.wake()
 
     async def _news(self, now: datetime) -> tuple[datetime | None, bool]:
         # What is heard of meanwhile may not be among what is found.
@@ -111,12 +114,3 @@ class Watch:
         return await self.session.read(
             lambda c: deliveries.news(c, self.session.address, lanes, now)
         )
-
-    async def _forget(self) -> None:
-        for _ in range(BITES_MAX):
-            now = self.now()
-            gone = await self.session.write(
-                lambda c: forget(c, self.session.address, self.keep, now)  # noqa: B023
-            )
-            if gone < BITE_ROWS:
-                return
