@@ -29,8 +29,10 @@ def survivors(room: str) -> Iterator[str]:
     for meta in sorted(MADE.joinpath(room).rglob("*.meta")):
         source = meta.with_suffix("")
         text = source.read_text()
+        # Not by `ast.get_source_segment`, which takes these long files apart for each function.
+        lines = text.splitlines()
         found = {
-            node.name: ast.get_source_segment(text, node) or ""
+            node.name: lines[node.lineno - 1 : node.end_lineno]
             for node in ast.walk(ast.parse(text))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "__mutmut_" in node.name
         }
@@ -53,9 +55,9 @@ def _why(code: int | None) -> str:
     return {None: "not reached", 33: "no test comes here"}.get(code, f"exit code {code}")
 
 
-def _changed(function: str, old: str, mutant: str, new: str) -> tuple[str, str]:
-    before = old.replace(f"{function}__mutmut_orig", function).splitlines()
-    after = new.replace(mutant, function).splitlines()
+def _changed(function: str, old: list[str], mutant: str, new: list[str]) -> tuple[str, str]:
+    before = [line.replace(f"{function}__mutmut_orig", function) for line in old]
+    after = [line.replace(mutant, function) for line in new]
     lines = [line for line in ndiff(before, after) if line[:2] in ("- ", "+ ")]
     gone = " ".join(line[2:].strip() for line in lines if line[0] == "-")
     came = " ".join(line[2:].strip() for line in lines if line[0] == "+")

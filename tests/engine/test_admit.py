@@ -75,3 +75,6 @@ def test_an_answer_that_nobody_here_knows_stays_as_it_came() -> None:
     ):
         event = Event.from_dict({**answer.to_dict(), **change})
         assert admit_made(shop, event) == event
+    (asked,) = committed(shop, placing()).events
+    later = {**asked.to_dict(), "dataschema": "#/contracts/payment/charge/9.0.0"}
+    assert admit_made(shop, Event.from_dict(later)).data == asked.raw
