@@ -90,7 +90,7 @@ class Lanes:
         """Say how many deliveries wait for their turn with a key."""
         return len(self._busy.get(key, ())) if key is not None else 0
 
-    def crowded(self, many: int) -> list[str]:
+    def crowded(self, many: float) -> list[str]:
         """Give the keys with which *many* deliveries or more wait for their turn."""
         return [key for key, queue in self._busy.items() if len(queue) >= many]
 

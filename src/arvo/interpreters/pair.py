@@ -32,12 +32,12 @@ from arvo.interpreters.ports import (
     Unavailable,
     alarm_post,
 )
+from arvo.interpreters.rest import until_rest
 
 # Events under way before `send` waits, where the broker can count.
 QUEUE_MAX: Final = 10_000
-# How often a broker is asked whether it is at rest, or has room.
-ASK_SECONDS_MIN: Final = 0.001
-ASK_SECONDS_MAX: Final = 0.05
+# How often a broker is asked whether it has room.
+ASK_SECONDS: Final = 0.001
 
 
 @runtime_checkable
@@ -213,10 +213,7 @@ class Pair:
         """Wait until nothing is under way; of a broker that cannot count, until little comes."""
         # What was sent just now may be on its way to us.
         self._intake.stirred()
-        wait = ASK_SECONDS_MIN
-        while not await self._is_at_rest():
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, ASK_SECONDS_MAX)
+        await until_rest(self._is_busy)
 
     async def close(self) -> None:
         """End the iterations; the broker hands out again what is not settled."""
@@ -233,15 +230,15 @@ class Pair:
         while self._room <= 0:
             self._room = self.queue_max - (await broker.depth()).total
             if self._room <= 0:
-                await asyncio.sleep(ASK_SECONDS_MIN)
+                await asyncio.sleep(ASK_SECONDS)
             if closings != self._closings:
                 raise Unavailable("the backend was closed before it took the event")
         self._room -= 1
 
-    async def _is_at_rest(self) -> bool:
+    async def _is_busy(self) -> bool:
         if isinstance(self.broker, Counting):
-            return not (await self.broker.depth()).total
-        return self._intake.is_quiet
+            return bool((await self.broker.depth()).total)
+        return not self._intake.is_quiet
 
 
 def _messages(commit: Commit, posts: Sequence[Post]) -> tuple[Message, ...]:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, final
 
 import orjson
+from attrs import frozen
 
 from arvo.core.event import Event
 from arvo.core.issue import Issue
@@ -19,10 +20,20 @@ from arvo.core.violation import (
     Violation,
 )
 from arvo.engine.route import Home, Inside, Outside
-from arvo.interpreters.ports import Corrupt, DeadLetter, Reachable
+from arvo.interpreters.ports import Corrupt, DeadLetter, Post, Reachable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@final
+@frozen
+class Row:
+    """A delivery as it stands in a database: its number, the post, and how often it was tried."""
+
+    id: int
+    post: Post
+    attempt: int
 
 
 def event_bytes(event: Event[Any]) -> bytes:

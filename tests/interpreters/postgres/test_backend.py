@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violation import Violated
+from arvo.interpreters import feed
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.ports import Committed, Delivery, Depth, Fenced
-from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, feed, forget, watch
+from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, forget, watch
 from arvo.interpreters.postgres.address import Address
 from arvo.interpreters.postgres.upgrade import scripts
 from arvo.interpreters.retention import BITE_ROWS
@@ -34,6 +36,8 @@ from tests.interpreters.postgres.schemas import schema_of
 from tests.shop import placing, shop
 
 T = TypeVar("T")
+# The package has a function of the module's name.
+backends = sys.modules[PostgresBackend.__module__]
 
 
 def within(work: Coroutine[Any, Any, T], seconds: float = 60.0) -> T:
@@ -235,7 +239,7 @@ def test_a_workflow_for_which_much_waits_fills_no_memory(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One at a time is worked on, so no more than a few need to be here; others pass them."""
-    monkeypatch.setattr(feed, "KEY_MAX", 5)
+    monkeypatch.setattr(backends, "KEY_MAX", 5)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
     many = 60
 
@@ -658,7 +662,7 @@ def test_a_timer_does_not_wait_until_all_is_forgotten(
 def test_more_is_taken_than_one_claim_holds(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane in which nobody waited just then is asked for again (else it waits for a look)."""
     monkeypatch.setattr(watch, "LOOK_SECONDS", 3_600.0)
-    monkeypatch.setattr(feed, "AHEAD", 1)
+    monkeypatch.setattr(backends, "AHEAD", 1)
 
     async def go() -> None:
         before = PostgresBackend(url)

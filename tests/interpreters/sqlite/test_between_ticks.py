@@ -74,8 +74,8 @@ def given(record: Record | None) -> Record:
 async def serving(backend: SqliteBackend, *lanes: str) -> None:
     """Let it serve lanes, and have found nothing there."""
     await backend._opened()
-    backend._served.update(lanes)
-    backend._more.clear()
+    backend._feed.served.update(lanes)
+    backend._feed._more.clear()
 
 
 async def a_commit(backend: SqliteBackend) -> tuple[Delivery, Commit]:
@@ -119,7 +119,7 @@ def test_what_a_process_sends_to_itself_it_has_at_once(
         backend = SqliteBackend(path)
         await serving(backend, PAY, ORDER)
         await does(backend)
-        owners, ready = rows(path, "select owner from delivery"), backend._lanes.ready
+        owners, ready = rows(path, "select owner from delivery"), backend._feed.lanes.ready
         delivery = await backend.receive(PAY)
         me = backend.me
         await backend.close()
@@ -156,13 +156,13 @@ def test_what_a_process_amends_waits_for_the_key_of_its_workflow(path: str) -> N
 def test_a_process_knows_how_much_the_file_holds_without_counting(path: str) -> None:
     """As far as it wrote that itself: so `send` waits neither too long nor too late."""
 
-    async def go() -> list[tuple[int, int]]:
+    async def go() -> list[tuple[int | None, int]]:
         backend = SqliteBackend(path)
         await serving(backend, PAY, ORDER)
-        seen: list[tuple[int, int]] = []
+        seen: list[tuple[int | None, int]] = []
 
         def look() -> None:
-            seen.append((backend._depth, rows(path, "select count(*) from delivery")[0]))
+            seen.append((backend._room.depth, rows(path, "select count(*) from delivery")[0]))
 
         for name in ("c1", "c2", "c3"):
             await backend.send(post(name))
@@ -184,7 +184,7 @@ def test_a_process_knows_how_much_the_file_holds_without_counting(path: str) -> 
         look()
         await backend.again(third, 0.0)
         look()
-        taken = len(backend._lanes.taken)
+        taken = len(backend._feed.lanes.taken)
         await backend.close()
         return [*seen, (taken, 0)]
 
@@ -204,10 +204,10 @@ def test_send_waits_for_room_and_goes_on_with_the_first_that_is_made(path: str) 
         seen: list[object] = []
         for _ in range(2):
             await asyncio.sleep(0.05)
-            seen.append((sum(each.done() for each in senders), backend._depth))
+            seen.append((sum(each.done() for each in senders), backend._room.depth))
             await backend.done(await backend.receive(PAY))
         await asyncio.gather(*senders)
-        seen.append(backend._depth)
+        seen.append(backend._room.depth)
         await backend.close()
         return seen
 
@@ -269,11 +269,11 @@ def test_what_could_not_be_fetched_is_fetched_later(
         await other.send(post("c1"))
         with monkeypatch.context() as patch:
             patch.setattr(tables, "claim", held)
-            backend._more.add(PAY)
+            backend._feed._more.add(PAY)
             waiting = asyncio.create_task(backend.receive(PAY))
             await asyncio.sleep(0.05)
             early = waiting.done()
-        backend._feed()
+        backend._feed.feed()
         found = await waiting
         await backend.close()
         await other.close()
@@ -324,23 +324,23 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
     async def go() -> list[bool]:
         backend = SqliteBackend(path)
         await serving(backend, PAY)
-        backend._more.add(PAY)
-        backend._feed()
-        idle = backend._feeding is None
+        backend._feed._more.add(PAY)
+        backend._feed.feed()
+        idle = backend._feed._feeding is None
         waiting = asyncio.create_task(backend.receive(PAY))
         await asyncio.sleep(0.01)
-        backend._more.add(PAY)
-        backend._feed()
-        first = backend._feeding
-        backend._feed()
-        once = isinstance(first, asyncio.Task) and backend._feeding is first
+        backend._feed._more.add(PAY)
+        backend._feed.feed()
+        first = backend._feed._feeding
+        backend._feed.feed()
+        once = isinstance(first, asyncio.Task) and backend._feed._feeding is first
         # A tick may still be heard when all is over.
         closing_ = asyncio.create_task(backend.close())
         await asyncio.sleep(0)
-        backend._feeding = None
-        backend._feed()
+        backend._feed._feeding = None
+        backend._feed.feed()
         await closing_
-        closed = (backend._feeding, backend._opening) == (None, None)
+        closed = (backend._feed._feeding, backend._opening) == (None, None)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         return [idle, once, closed]

@@ -15,6 +15,7 @@ from arvo.core.commit import Alarm
 from arvo.core.frozen import FrozenDict
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Committed, Conflict, Fenced, Post, Seen
+from arvo.interpreters.rows import Row
 from arvo.interpreters.sqlite import pages, tables
 from arvo.interpreters.sqlite.open import open_file
 from tests.shop import (
@@ -54,7 +55,7 @@ def delivered(connection: sqlite3.Connection, event: Event[Any]) -> int:
 
 def applied(
     connection: sqlite3.Connection, commit: Commit, *posts: Post, me: str = ME
-) -> tuple[Any, list[tables.Row]]:
+) -> tuple[Any, list[Row]]:
     number = delivered(connection, commit.event)
     return tables.apply(connection, number, commit, posts, [], me, ME, 5)
 

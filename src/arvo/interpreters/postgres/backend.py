@@ -6,13 +6,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, final
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from arvo.core.commit import Alarm, Commit
 from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.interpreters.clock import utc_now
+from arvo.interpreters.feed import Feed, ended
 from arvo.interpreters.ports import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
@@ -30,15 +31,15 @@ from arvo.interpreters.ports import (
 )
 from arvo.interpreters.postgres import deliveries, operate, pages
 from arvo.interpreters.postgres.address import Address, Link
-from arvo.interpreters.postgres.feed import Feed, Token, ended
 from arvo.interpreters.postgres.group import write
-from arvo.interpreters.postgres.room import Room
 from arvo.interpreters.postgres.session import Session, open_session
-from arvo.interpreters.postgres.unit import Row, Unit, Written, commit_unit, sending
+from arvo.interpreters.postgres.unit import Unit, Written, commit_unit, sending
 from arvo.interpreters.postgres.watch import Watch
 from arvo.interpreters.postgres.writer import Writer
+from arvo.interpreters.rest import until_rest
 from arvo.interpreters.retention import Retention
-from arvo.interpreters.rows import letter_bytes
+from arvo.interpreters.room import Room
+from arvo.interpreters.rows import Row, letter_bytes
 
 T = TypeVar("T")
 
@@ -48,10 +49,20 @@ QUEUE_MAX: Final = 100_000
 LEASE_SECONDS: Final = 30.0
 # How long to wait before a server that is not there is asked again.
 RETRY_SECONDS: Final = 0.2
-# How often `rest` asks, at first and at last.
-REST_SECONDS_MIN: Final = 0.002
-REST_SECONDS_MAX: Final = 0.05
+# See `Feed`.
+AHEAD: Final = 4
+OWN_MAX: Final = 500
+KEY_MAX: Final = 100
 KEEP: Final = Retention()
+
+
+@final
+@frozen
+class Token:
+    """Whose a delivery was when it was handed out, and its number."""
+
+    owner: int
+    number: int
 
 
 @final
@@ -86,7 +97,7 @@ class PostgresBackend:
 
     def __attrs_post_init__(self) -> None:
         self.address = Address.parse(self.url)
-        self._feed = Feed(self._claim)
+        self._feed = Feed(self._claim, ahead=AHEAD, own_max=OWN_MAX, key_max=KEY_MAX)
         self._room = Room(self.queue_max)
 
     async def send(self, post: Post) -> None:
@@ -229,17 +240,11 @@ class PostgresBackend:
         total, delayed, timers = await self._read(
             lambda c: deliveries.depth(c, self.address, self.now())
         )
-        taken = len(self._feed.lanes.taken)
-        return Depth(
-            ready=max(0, total - taken - delayed), taken=taken, delayed=delayed, timers=timers
-        )
+        return self._feed.depth(total, delayed, timers)
 
     async def rest(self) -> None:
         """Wait until nothing is under way, in any process."""
-        wait = REST_SECONDS_MIN
-        while await self._read(lambda c: deliveries.is_busy(c, self.address)):
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, REST_SECONDS_MAX)
+        await until_rest(lambda: self._read(lambda c: deliveries.is_busy(c, self.address)))
 
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
@@ -287,19 +292,19 @@ class PostgresBackend:
                     self._room.add(-1)
             if isinstance(written.applied, Committed):
                 self._room.add(len(unit.sendings))
-            self._feed.hand_out(session.me, written.rows)
+            self._feed.hand_out(_handed(session.me, written.rows))
 
         return await writer.do(unit, then)
 
     async def _claim(
         self, lanes: Mapping[str, int], but: Sequence[str]
-    ) -> tuple[int, list[Row], bool]:
+    ) -> tuple[list[Delivery], bool]:
         session, now = await self._session(), self.now()
         keys = [self.address.hash(key) for key in but]
         rows, is_contested = await session.write(
             lambda c: deliveries.claim(c, self.address, session.me, lanes, keys, now)
         )
-        return session.me, rows, is_contested
+        return _handed(session.me, rows), is_contested
 
     async def _read(self, work: Callable[[Link], Awaitable[T]]) -> T:
         return await (await self._session()).read(work)
@@ -381,6 +386,10 @@ class PostgresBackend:
         """Hear of timers: look when the first is due."""
         if alarms and self._watch is not None:
             self._watch.due(min(alarm.due for alarm in alarms))
+
+
+def _handed(owner: int, rows: Sequence[Row]) -> list[Delivery]:
+    return [Delivery(row.post, row.attempt, Token(owner, row.id)) for row in rows]
 
 
 def _token(delivery: Delivery) -> Token:

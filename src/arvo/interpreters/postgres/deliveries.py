@@ -7,8 +7,7 @@ from typing import Final
 from arvo.interpreters.ports import Post
 from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.postgres.tables import NOTIFY, channel
-from arvo.interpreters.postgres.unit import Row
-from arvo.interpreters.rows import destination_of, event_of
+from arvo.interpreters.rows import Row, destination_of, event_of
 
 # Timers that come due at once; the rest follows in the next look.
 DUE_MAX: Final = 1_000

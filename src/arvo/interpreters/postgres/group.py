@@ -17,7 +17,8 @@ from arvo.interpreters.postgres.tables import (
     sending_rows,
     write_journal,
 )
-from arvo.interpreters.postgres.unit import Line, Row, Turn, Unit, Written
+from arvo.interpreters.postgres.unit import Line, Turn, Unit, Written
+from arvo.interpreters.rows import Row
 
 # Keys that one transaction may hold for what it sends: the server's table of locks is not endless,
 # and what is sent without is handed out to whoever claims it.

@@ -11,6 +11,7 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.record import Record
 from arvo.interpreters.ports import Applied, DeadLetter, Post, alarm_post, key_of, lane_of
 from arvo.interpreters.rows import (
+    Row,
     destination_bytes,
     digest_of,
     event_bytes,
@@ -22,16 +23,6 @@ from arvo.interpreters.rows import (
 Hash: TypeAlias = Callable[[str], int]
 # What a row costs beside its content, roughly: that nothing weighs nothing.
 ROW_BYTES: Final = 200
-
-
-@final
-@frozen
-class Row:
-    """A delivery as it stands in the database: its number, the post, and how often it was tried."""
-
-    id: int
-    post: Post
-    attempt: int
 
 
 @final

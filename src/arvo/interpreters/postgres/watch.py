@@ -8,13 +8,13 @@ from typing import Final, final
 
 from attrs import define, field
 
+from arvo.interpreters.feed import Feed
 from arvo.interpreters.ports import Unavailable
 from arvo.interpreters.postgres import deliveries, workers
-from arvo.interpreters.postgres.feed import Feed
 from arvo.interpreters.postgres.forget import forget
-from arvo.interpreters.postgres.room import Room
 from arvo.interpreters.postgres.session import Session
 from arvo.interpreters.retention import BITE_ROWS, Retention
+from arvo.interpreters.room import Room
 
 # How often the database is looked at: for words that were missed, timers that others set, and dead
 # workers. A process that waits asks two small questions each time.

@@ -2,12 +2,12 @@
 
 import asyncio
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import Any, Final, TypeVar, final
 from uuid import uuid4
 
@@ -17,8 +17,9 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
+from arvo.engine.route import Inside
 from arvo.interpreters.clock import utc_now
-from arvo.interpreters.lanes import Lanes, fail_all, wait_in, wake_one
+from arvo.interpreters.feed import Feed
 from arvo.interpreters.ports import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
@@ -32,27 +33,23 @@ from arvo.interpreters.ports import (
     Kept,
     Post,
     Unavailable,
-    lane_of,
 )
+from arvo.interpreters.rest import until_rest
 from arvo.interpreters.retention import Retention
-from arvo.interpreters.rows import letter_of, milliseconds
+from arvo.interpreters.room import Room
+from arvo.interpreters.rows import Row, letter_of, milliseconds
 from arvo.interpreters.sqlite import pages, tables, workers
 from arvo.interpreters.sqlite.lease import LEASE_SECONDS, TICK_SECONDS, Lease
 from arvo.interpreters.sqlite.open import open_file, open_reader
-from arvo.interpreters.sqlite.tables import Row
 from arvo.interpreters.sqlite.writer import Writer, told
 
 T = TypeVar("T")
 
 # Events that may be under way before `send` waits.
 QUEUE_MAX: Final = 100_000
-# Deliveries that a process takes out of the file for each task that waits for one, and how many it
-# keeps before it leaves new ones to others.
+# See `Feed`.
 AHEAD: Final = 8
-AHEAD_MAX: Final = 10_000
-# How often `rest` asks, at first and at last.
-REST_SECONDS_MIN: Final = 0.002
-REST_SECONDS_MAX: Final = 0.05
+OWN_MAX: Final = 10_000
 KEEP: Final = Retention()
 
 
@@ -79,49 +76,36 @@ class SqliteBackend:
     lease: float = LEASE_SECONDS
     keep: Retention = KEEP
     me: str = field(factory=lambda: str(uuid4()), init=False)
-    _lanes: Lanes = field(factory=Lanes, init=False)
+    _feed: Feed = field(init=False)
+    _room: Room = field(init=False)
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: ThreadPoolExecutor | None = field(default=None, init=False)
     _reading: sqlite3.Connection | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
-    _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
-    _served: set[str] = field(factory=set, init=False)
-    _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
-    # Lanes of which the file may hold deliveries that nobody has.
-    _more: set[str] = field(factory=set, init=False)
-    # How much the file holds, as far as this loop has heard, and what is on its way into it.
-    _depth: int = field(default=0, init=False)
-    _unwritten: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._feed = Feed(self._claim, ahead=AHEAD, own_max=OWN_MAX, key_max=inf)
+        self._room = Room(self.queue_max)
 
     async def send(self, post: Post) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         writer = await self._opened()
-        while self._room() < 1:
-            await wait_in(self._senders)
-        owner = self._owner_of([lane_of(post.to)])
+        await self._room.enough()
+        owner = self._owner_of([post])
 
         def then(rows: list[Row]) -> None:
-            self._depth += 1
-            self._hand_out(rows)
+            self._room.add(1)
+            self._feed.hand_out(map(_handed, rows))
 
-        self._unwritten += 1
-        try:
+        with self._room.entering():
             await writer.do(
                 lambda connection: tables.put(connection, [post], self._now(), owner), then
             )
-        finally:
-            self._unwritten -= 1
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
         await self._opened()
-        if lane not in self._served:
-            self._served.add(lane)
-            self._more.add(lane)
-        if lane in self._more:
-            # Asked once whoever calls waits in the lane.
-            asyncio.get_running_loop().call_soon(self._feed)
-        return await self._lanes.receive(lane)
+        return await self._feed.receive(lane)
 
     async def load(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
@@ -136,7 +120,7 @@ class SqliteBackend:
     ) -> Applied:
         """Apply a commit, send what follows and settle the delivery."""
         writer, number = await self._opened(), _number(delivery)
-        owner = self._owner_of(lane_of(post.to) for post in posts)
+        owner = self._owner_of(posts)
 
         def work(connection: sqlite3.Connection) -> tuple[Applied, list[Row]]:
             return tables.apply(
@@ -148,8 +132,8 @@ class SqliteBackend:
             if not isinstance(applied, Conflict):
                 self._settled(delivery)
             if isinstance(applied, Committed):
-                self._depth += len(posts)
-            self._hand_out(rows)
+                self._room.add(len(posts))
+            self._feed.hand_out(map(_handed, rows))
 
         applied, _ = await writer.do(work, then)
         return applied
@@ -196,7 +180,8 @@ class SqliteBackend:
         again: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
-        writer, owner = await self._opened(), self._owner_of([record.handler])
+        writer, to = await self._opened(), Inside(record.handler, record.subject)
+        owner = self._owner_of([Post(event, to) for event in again])
 
         def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Row]]:
             return tables.amend(connection, record, expected, alarms, again, owner, self._now())
@@ -204,8 +189,8 @@ class SqliteBackend:
         def then(done: tuple[Committed | Conflict, list[Row]]) -> None:
             amended, rows = done
             if isinstance(amended, Committed):
-                self._depth += len(again)
-            self._hand_out(rows)
+                self._room.add(len(again))
+            self._feed.hand_out(map(_handed, rows))
 
         amended, _ = await writer.do(work, then)
         return amended
@@ -229,12 +214,12 @@ class SqliteBackend:
             )
         except Unavailable:
             # Still ours in the file: it must not be forgotten here.
-            self._lanes.settle(delivery)
-            self._lanes.put_later(delivery, delay)
+            self._feed.settle(delivery)
+            self._feed.lanes.put_later(delivery, delay)
             raise
-        self._lanes.settle(delivery)
+        self._feed.settle(delivery)
         if mine:
-            self._lanes.put_later(retried, delay)
+            self._feed.lanes.put_later(retried, delay)
 
     async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
@@ -258,7 +243,7 @@ class SqliteBackend:
 
     async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
-        writer, owner = await self._opened(), self._owner_of(lane_of(post.to) for post in posts)
+        writer, owner = await self._opened(), self._owner_of(posts)
 
         def work(connection: sqlite3.Connection) -> list[Row] | None:
             if not tables.take_letter(connection, id):
@@ -267,8 +252,8 @@ class SqliteBackend:
 
         def then(rows: list[Row] | None) -> None:
             if rows is not None:
-                self._depth += len(posts)
-                self._hand_out(rows)
+                self._room.add(len(posts))
+                self._feed.hand_out(map(_handed, rows))
 
         return await writer.do(work, then) is not None
 
@@ -277,23 +262,18 @@ class SqliteBackend:
         total, delayed, timers = await self._read(
             lambda connection: tables.depth(connection, self._now())
         )
-        taken = len(self._lanes.taken)
-        ready = max(0, total - taken - delayed)
-        return Depth(ready=ready, taken=taken, delayed=delayed, timers=timers)
+        return self._feed.depth(total, delayed, timers)
 
     async def rest(self) -> None:
         """Wait until nothing is under way, in any process."""
-        wait = REST_SECONDS_MIN
-        while await self._read(tables.is_busy):
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, REST_SECONDS_MAX)
+        await until_rest(lambda: self._read(tables.is_busy))
 
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
-        opening, self._opening = self._opening, None
-        if opening is None:
+        if self._opening is None:
             return
-        self._lanes.stop_clocks()
+        await self._feed.stop()
+        opening, self._opening = self._opening, None
         with suppress(Unavailable, Corrupt):  # then it was never opened, or the lease will run out
             writer = await opening
             await writer.do(lambda connection: workers.leave(connection, self.me))
@@ -304,10 +284,7 @@ class SqliteBackend:
         if self._reading is not None:
             self._reading.close()
             self._reading = None
-        self._lanes = Lanes()
-        self._served.clear()
-        self._more.clear()
-        fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
+        self._room.close(Unavailable("the backend was closed before it took the event"))
 
     async def _opened(self) -> Writer:
         """Give the writer; the first to ask opens the file."""
@@ -323,12 +300,14 @@ class SqliteBackend:
     async def _start(self) -> Writer:
         self._loop = asyncio.get_running_loop()
         self.me = str(uuid4())
+        # Until it was counted for the first time, which is soon.
+        self._room.counted(0)
         lease = Lease(
             me=self.me,
             seconds=self.lease,
             now=self._now,
             keep=self.keep,
-            counted=lambda depth: self._in_loop(partial(self._counted, depth)),
+            counted=self._counted,
             offered=self._offered,
             lost=self._lost,
         )
@@ -345,81 +324,41 @@ class SqliteBackend:
             raise told(error) from error
         return connection
 
+    def _counted(self, depth: int) -> None:
+        # Heard in the loop, behind all that was written before it was counted: in the writer's
+        # thread it would overtake those, and be wrong by as many as are on their way.
+        self._in_loop(partial(self._room.counted, depth))
+
     def _offered(self) -> None:
-        self._in_loop(self._look_into_all)
+        self._in_loop(self._feed.news)
 
     def _lost(self) -> None:
-        self._in_loop(self._lanes.forget_ready)
-        self._in_loop(self._look_into_all)
-
-    def _look_into_all(self) -> None:
-        self._more = self._served.copy()
-        self._feed()
+        self._in_loop(self._feed.lanes.forget_ready)
+        self._in_loop(self._feed.news)
 
     def _in_loop(self, function: Callable[[], None]) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # closed: nobody works here any more
                 self._loop.call_soon_threadsafe(function)
 
-    def _feed(self) -> None:
-        """Take more deliveries out of the file, where somebody waits for one."""
-        if self._wanted() and not self._feeding and self._opening is not None:
-            self._feeding = asyncio.get_running_loop().create_task(self._claim())
-
-    def _wanted(self) -> dict[str, int]:
-        """Give the lanes that may have more for somebody who waits, and how many to ask for."""
-        hungry = self._lanes.hungry()
-        return {lane: takers * AHEAD for lane, takers in hungry.items() if lane in self._more}
-
-    async def _claim(self) -> None:
-        wanted = self._wanted()
-        # What is sent from now on is news, and not what this looks at.
-        self._more -= wanted.keys()
-        try:
-            writer = await self._opened()
-            rows = await writer.do(
-                lambda connection: tables.claim(connection, self.me, wanted, self._now()),
-                self._hand_out,
-            )
-            # Where some have come there may be more, and news may have come meanwhile.
-            self._more.update(lane_of(row.post.to) for row in rows)
-            asyncio.get_running_loop().call_soon(self._feed)
-        except Unavailable:
-            self._more |= wanted.keys()  # the next look tries again
-        except Corrupt as error:
-            self._lanes.fail(error)
-        finally:
-            self._feeding = None
-
-    def _hand_out(self, rows: list[Row]) -> None:
-        for row in rows:
-            self._lanes.put(Delivery(row.post, row.attempt, row.id))
+    async def _claim(
+        self,
+        lanes: Mapping[str, int],
+        but: Sequence[str],  # noqa: ARG002 - none, without a key_max
+    ) -> tuple[list[Delivery], bool]:
+        writer = await self._opened()
+        rows = await writer.do(
+            lambda connection: tables.claim(connection, self.me, lanes, self._now())
+        )
+        return list(map(_handed, rows)), False
 
     def _settled(self, delivery: Delivery) -> None:
-        self._lanes.settle(delivery)
-        self._depth -= 1
-        if self._room() > 0:
-            wake_one(self._senders)
+        self._feed.settle(delivery)
+        self._room.add(-1)
 
-    def _counted(self, depth: int) -> None:
-        """Hear how much the file holds, and let in as many as another process has made room for.
-
-        Told in the loop, behind all that was written before it was counted: in the writer's thread
-        it would overtake those, and be wrong by as many as are on their way.
-        """
-        self._depth = depth
-        for _ in range(min(self._room(), len(self._senders))):
-            wake_one(self._senders)
-
-    def _room(self) -> int:
-        return self.queue_max - self._depth - self._unwritten
-
-    def _owner_of(self, lanes: Iterable[str]) -> str | None:
+    def _owner_of(self, posts: Sequence[Post]) -> str | None:
         """Say who has new posts: this process, where it serves their lanes and has room."""
-        if self._served.issuperset(lanes) and self._lanes.ready < AHEAD_MAX:
-            return self.me
-        self._more = self._served.copy()
-        return None
+        return self.me if self._feed.wants(posts) else None
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Read beside the writer, in a thread of its own."""
@@ -438,6 +377,10 @@ class SqliteBackend:
 
     def _now(self) -> int:
         return milliseconds(self.now())
+
+
+def _handed(row: Row) -> Delivery:
+    return Delivery(row.post, row.attempt, row.id)
 
 
 def _number(delivery: Delivery) -> int:

@@ -2,10 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, Final
 
 import orjson
-from attrs import frozen
 
 from arvo.core.commit import Alarm, Commit
 from arvo.core.event import Event
@@ -24,6 +23,7 @@ from arvo.interpreters.ports import (
     lane_of,
 )
 from arvo.interpreters.rows import (
+    Row,
     destination_bytes,
     destination_of,
     digest_of,
@@ -38,16 +38,6 @@ from arvo.interpreters.rows import (
 
 # Timers that come due in one tick; the rest follows in the next.
 DUE_MAX: Final = 1_000
-
-
-@final
-@frozen
-class Row:
-    """A delivery as it stands in the file: its number, the post, and how often it was tried."""
-
-    id: int
-    post: Post
-    attempt: int
 
 
 def put(

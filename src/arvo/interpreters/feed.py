@@ -1,44 +1,40 @@
-"""Feed: keeps the lanes of one process filled with deliveries out of the database."""
+"""Feed: keeps the lanes of one process filled with deliveries out of a store that others share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias, final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from arvo.interpreters.lanes import Lanes
-from arvo.interpreters.ports import Corrupt, Delivery, Post, Unavailable, key_of, lane_of
-from arvo.interpreters.postgres.unit import Row
+from arvo.interpreters.ports import Corrupt, Delivery, Depth, Post, Unavailable, key_of, lane_of
 
-# Deliveries that a process takes for each task that waits for one.
-AHEAD: Final = 4
-# How many it keeps of what it sends itself, before it leaves more to others.
-OWN_MAX: Final = 500
-# How many of one key it takes before they are its turn: one that many wait for fills no memory.
-KEY_MAX: Final = 100
 # How long it waits where another one was about to take the same.
 CONTEST_SECONDS: Final = 0.005
 # How long a stop waits for a question that is on its way to the server.
 END_SECONDS: Final = 5.0
 
 
-@final
-@frozen
-class Token:
-    """Whose a delivery was when it was handed out, and its number."""
-
-    owner: int
-    number: int
+Claim: TypeAlias = Callable[
+    [Mapping[str, int], Sequence[str]], Awaitable[tuple[Sequence[Delivery], bool]]
+]
 
 
 @final
 @define(eq=False)
 class Feed:
     """Hands out what *claim* has taken: it is given how many for each lane and the keys of which
-    there are enough, and answers whose they are now, the rows, and whether others were in its way.
+    there are enough, and answers what is ours now, and whether others were in its way.
+
+    *ahead*: how many are taken for each task that waits for one. *own_max*: how many this process
+    keeps of what it sends itself, before it leaves more to others. *key_max*: how many of one key
+    it takes before they are its turn: one that many wait for fills no memory.
     """
 
-    claim: Callable[[Mapping[str, int], Sequence[str]], Awaitable[tuple[int, list[Row], bool]]]
+    claim: Claim
+    ahead: int
+    own_max: int
+    key_max: float
     lanes: Lanes = field(factory=Lanes, init=False)
     served: set[str] = field(factory=set, init=False)
     # Lanes in which there may be deliveries that nobody has.
@@ -57,10 +53,10 @@ class Feed:
             asyncio.get_running_loop().call_soon(self.feed)
         return await self.lanes.receive(lane)
 
-    def hand_out(self, owner: int, rows: Sequence[Row]) -> None:
-        """Let these rows, which are *owner*'s in the database, be received."""
-        for row in rows:
-            self.lanes.put(Delivery(row.post, row.attempt, Token(owner, row.id)))
+    def hand_out(self, deliveries: Iterable[Delivery]) -> None:
+        """Let these, which are ours in the store, be received."""
+        for delivery in deliveries:
+            self.lanes.put(delivery)
 
     def settle(self, delivery: Delivery) -> None:
         """Take a delivery off. One that was handed out before a stop is not known any more."""
@@ -75,8 +71,8 @@ class Feed:
 
     def wants(self, posts: Sequence[Post]) -> bool:
         """Tell whether this process would have posts itself: it serves them, and has room."""
-        if self.lanes.ready < OWN_MAX and all(
-            lane_of(post.to) in self.served and self.lanes.parked(key_of(post.to)) < KEY_MAX
+        if self.lanes.ready < self.own_max and all(
+            lane_of(post.to) in self.served and self.lanes.parked(key_of(post.to)) < self.key_max
             for post in posts
         ):
             return True
@@ -91,12 +87,12 @@ class Feed:
     def feed(self) -> None:
         """Take more, where somebody waits."""
         if self._feeding is None and self._wanted():
-            self._feeding = asyncio.create_task(self._fill(), name="arvo postgres feed")
+            self._feeding = asyncio.create_task(self._fill(), name="arvo feed")
 
     def _wanted(self) -> dict[str, int]:
         """Give the lanes that may have more for somebody who waits, and how many to ask for."""
         hungry = self.lanes.hungry()
-        return {lane: many * AHEAD for lane, many in hungry.items() if lane in self._more}
+        return {lane: many * self.ahead for lane, many in hungry.items() if lane in self._more}
 
     async def _fill(self) -> None:
         wanted: dict[str, int] = {}
@@ -104,12 +100,12 @@ class Feed:
             while wanted := self._wanted():
                 # What is sent from now on is news, and not what this looks at.
                 self._more -= wanted.keys()
-                left = self.lanes.crowded(KEY_MAX)
+                left = self.lanes.crowded(self.key_max)
                 self._left.update(left)
-                owner, rows, is_contested = await self.claim(wanted, left)
-                self.hand_out(owner, rows)
+                taken, is_contested = await self.claim(wanted, left)
+                self.hand_out(taken)
                 # Where some have come there may be more.
-                self._more.update(lane_of(row.post.to) for row in rows)
+                self._more.update(lane_of(each.post.to) for each in taken)
                 if is_contested:
                     self._more |= wanted.keys()
                 # Those who were waiting take what has come first.
@@ -120,6 +116,12 @@ class Feed:
             self.lanes.fail(error)
         finally:
             self._feeding = None
+
+    def depth(self, total: int, delayed: int, timers: int) -> Depth:
+        """Say how much is under way, of which the store holds *total* and we have some in hand."""
+        taken = len(self.lanes.taken)
+        ready = max(0, total - taken - delayed)
+        return Depth(ready=ready, taken=taken, delayed=delayed, timers=timers)
 
     def forget(self) -> None:
         """Let go of all that is not in hand: it is nobody's any more."""

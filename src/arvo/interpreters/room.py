@@ -24,11 +24,6 @@ class Room:
     _entering: int = field(default=0, init=False)
     _senders: "deque[Future[None]]" = field(factory=deque, init=False)
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody waits for room."""
-        return bool(self._senders)
-
     async def enough(self) -> None:
         """Wait until there is room for one more."""
         while self._left() < 1:
