@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/python -m docs.examples.orders
 
 lint: setup
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 
 types: setup

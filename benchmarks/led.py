@@ -132,7 +132,8 @@ def _turns(system: System, *answers: Any) -> float:
         order["1.0.0"].init(PlaceOrder("order-42", 12.5), source="com.shop.web")
     ]
     asked = _commit(system, events[0], None).events
-    for contract, question, answer in zip((charge, ship), asked, answers, strict=False):
+    services: tuple[Contract[Any], ...] = (charge, ship)
+    for contract, question, answer in zip(services, asked, answers, strict=False):
         events.append(
             contract["1.0.0"].emits(
                 answer,

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, final
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.postgres.feed import AHEAD
+from arvo.interpreters.postgres.backend import AHEAD
 from arvo.interpreters.postgres.writer import AT_ONCE, GROUP_MAX
 
 Then: TypeAlias = Callable[[], None]

@@ -84,7 +84,8 @@ def fulfil(turn: Turn[OrderState]) -> Commands:
             return Persist(OrderState(order_id)), Emit(ChargeCard(order_id, amount))
         case CardCharged(receipt=receipt):
             return Complete(OrderPaid(receipt))
-    return None
+        case _:
+            return None
 
 
 system = System(
