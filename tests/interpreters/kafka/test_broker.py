@@ -77,10 +77,13 @@ def read(topic: str, number: int) -> list[Any]:
     """Read as another program does; of no group, which would first have to be formed."""
     settings = {"group.id": uuid4().hex, "auto.offset.reset": "earliest", **QUICK}
     consumer = Consumer({"bootstrap.servers": kafka_servers(), **settings})
-    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+    deadline = time.monotonic() + 30.0
+    # There is no topic until something was written to it.
+    while not (partitions := consumer.list_topics(topic, 10).topics[topic].partitions):
+        assert time.monotonic() < deadline, f"nothing was written to {topic}"
+        time.sleep(0.05)
     consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
     found: list[Any] = []
-    deadline = time.monotonic() + 30.0
     while len(found) < number and time.monotonic() < deadline:
         found += consumer.consume(number - len(found), 0.2)
     consumer.close()
