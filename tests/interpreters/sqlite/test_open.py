@@ -1,12 +1,14 @@
 """Open: a file is looked at before it is written to."""
 
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from arvo.interpreters.ports import Corrupt
+from arvo.interpreters.sqlite import open as module
 from arvo.interpreters.sqlite.open import open_file, open_reader
 from arvo.interpreters.sqlite.upgrade import APPLICATION_ID, SCHEMA_VERSION, upgrade
 
@@ -59,6 +61,52 @@ def test_a_file_that_is_cut_off_is_told_by_its_header(tmp_path: Path, page: int)
         open_file(str(path), full_sync=False)
 
     assert f"is cut off: {len(whole) - 1} bytes of {len(whole)}: restore it" in str(corrupt.value)
+
+
+def test_a_file_whose_log_was_being_moved_into_it_is_whole(tmp_path: Path) -> None:
+    """SIGKILL between two pages of a checkpoint: the header is of later than the file, and SQLite
+    goes on from the log. And the same where another process is at it just now.
+    """
+    path, killed = tmp_path / "a.db", tmp_path / "killed.db"
+    with closing(open_file(str(path), full_sync=False)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+        connection.execute("insert into inbox (digest, at) values (randomblob(200000), 0)")
+        before, log = path.read_bytes(), path.with_name("a.db-wal").read_bytes()
+        connection.execute("pragma wal_checkpoint(truncate)")
+        after = path.read_bytes()
+    assert len(after) > len(before)
+    (page,) = struct.unpack(">H", after[16:18])
+    killed.write_bytes(after[:page] + before[page:])
+    killed.with_name("killed.db-wal").write_bytes(log)
+
+    with closing(open_file(str(killed), full_sync=False)) as connection:
+        assert connection.execute("select length(digest) from inbox").fetchall() == [(200_000,)]
+        assert asked(connection, "integrity_check") == "ok"
+
+
+def test_a_file_that_another_process_is_making_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that start at once: its tables come between one look at it and the next."""
+    path = str(tmp_path / "a.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("pragma journal_mode = wal")
+        others = [connection]
+
+        def connect(path: str, mode: str) -> sqlite3.Connection:
+            made = first_connect(path, mode)
+            made.set_trace_callback(meanwhile)
+            return made
+
+        def meanwhile(statement: str) -> None:
+            if statement == "pragma user_version" and others:
+                upgrade(others.pop(), path)
+
+        first_connect = module._connect
+        monkeypatch.setattr(module, "_connect", connect)
+
+        open_file(path, full_sync=False).close()
+        assert not others
 
 
 @pytest.mark.parametrize(

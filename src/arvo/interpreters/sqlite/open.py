@@ -58,6 +58,8 @@ def _look(path: str) -> None:
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
         return
+    # Whoever moves pages from the log to the file, or was killed at it, begins with the header.
+    was_logged = _is_logged(path)
     with file.open("rb") as opened:
         header = opened.read(_HEADER_BYTES)
     remedy = "restore it from a backup, or name another file; nothing was written to it"
@@ -69,11 +71,18 @@ def _look(path: str) -> None:
         changes, pages = struct.unpack(">II", header[24:32])
         (valid_for,) = struct.unpack(">I", header[92:96])
         whole = pages * (65_536 if page == 1 else page)
-        if changes == valid_for and file.stat().st_size < whole:
-            size = file.stat().st_size
+        size = file.stat().st_size
+        if changes == valid_for and size < whole and not (was_logged or _is_logged(path)):
             raise Corrupt(f"{path} is cut off: {size} bytes of {whole}: {remedy}")
     connection = _connect(path, "ro")
     try:
+        # All of it as it was at one moment: another process may be making the tables now.
+        connection.execute("begin")
         check(connection, path)
     finally:
         connection.close()
+
+
+def _is_logged(path: str) -> bool:
+    """Tell whether a write-ahead log lies beside a file, which may hold what the file has not."""
+    return Path(f"{path}-wal").exists()
