@@ -4,7 +4,8 @@ import pytest
 
 from arvo import Corrupt
 from arvo.interpreters.broker import Message
-from arvo.interpreters.nats.wire import KEY, body_of, headers_of, message_of, subject_of
+from arvo.interpreters.nats.wire import body_of, headers_of, message_of, subject_of
+from arvo.interpreters.parcel import KEY
 from arvo.interpreters.ports import HOME, OUTSIDE
 from arvo.testing.conformance.samples import CLIENT, SERVICE, WORKFLOW, event
 

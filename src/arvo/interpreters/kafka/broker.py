@@ -13,6 +13,7 @@ from confluent_kafka import Message as Record
 
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.clock import utc_now
+from arvo.interpreters.every import every
 from arvo.interpreters.kafka.queue import UNTIL, Queue, headers_of
 from arvo.interpreters.kafka.reader import Reader
 from arvo.interpreters.kafka.writer import Writer
@@ -60,10 +61,7 @@ class KafkaBroker:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Take messages; some may have been taken when this raises."""
-        sent = [self._put(Delivered(each), each.due) for each in messages]
-        for found in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(found, BaseException):
-                raise found
+        await every(self._put(Delivered(each), each.due) for each in messages)
 
     async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
         """Hand out the messages of these topics, those of one partition in the order they came."""

@@ -14,12 +14,14 @@ from attrs import define, field
 
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.clock import utc_now
+from arvo.interpreters.every import every
 from arvo.interpreters.nats import wire
 from arvo.interpreters.nats.depth import Census
 from arvo.interpreters.nats.hand import ACK, Hand, Taken
 from arvo.interpreters.nats.link import Headers, Link
 from arvo.interpreters.nats.settings import Storage, check
 from arvo.interpreters.nats.streams import NANOSECONDS, Streams
+from arvo.interpreters.parcel import REASON
 from arvo.interpreters.ports import Depth, Unavailable
 
 logger: Final = logging.getLogger("arvo")
@@ -81,14 +83,9 @@ class NatsBroker:
         """Take messages, in order, all on their way at once."""
         await self._streams.make()
         payload_max = await self._link.payload_max()
-        sending = [self._send(*self._said(message, payload_max)) for message in messages]
-        if len(sending) == 1:
-            await sending[0]
-            return
-        outcomes = await asyncio.gather(*sending, return_exceptions=True)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+        # All of them before the first is sent, for one that does not fit is refused here.
+        said = [self._said(message, payload_max) for message in messages]
+        await every(self._send(*each) for each in said)
 
     async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
         """Hand out the messages of these queues, each queue in the order that they came."""
@@ -134,7 +131,7 @@ class NatsBroker:
     async def bury(self, taken: Taken, reason: str) -> None:
         """Put what came among the dead as it came, and have it handed out no more."""
         told = " ".join(reason.split())[:REASON_CHARACTERS_MAX]
-        headers = {**taken.headers, wire.REASON: quote(told, safe=" ,:;'()[]{}<>=/+-_.")}
+        headers = {**taken.headers, REASON: quote(told, safe=" ,:;'()[]{}<>=/+-_.")}
         for name in [name for name in headers if name.startswith("Nats-")]:
             del headers[name]
         subject = wire.subject_of(self._streams.dead, taken.address)

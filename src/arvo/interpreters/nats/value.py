@@ -7,6 +7,7 @@ from typing import Final, final
 
 from attrs import frozen
 
+from arvo.interpreters.deflate import DEFLATE, ENCODING, inflate
 from arvo.interpreters.ports import Corrupt
 
 # Shorter ones are written as they are, to be read by `nats kv get`, and because packing costs more.
@@ -18,8 +19,6 @@ HEADER_BYTES: Final = 1024
 # What a value may unpack to: more is not ours.
 VALUE_BYTES_MAX: Final = 256 * 1024 * 1024
 
-ENCODING: Final = "content-encoding"
-DEFLATE: Final = "deflate"
 PARTS: Final = "arvo-parts"
 
 
@@ -72,11 +71,7 @@ def unpacked(head: Head, data: bytes) -> bytes:
     """Give the record that *data*, the parts put together, is."""
     if not head.is_packed:
         return data
-    unpacker = zlib.decompressobj()
     try:
-        record = unpacker.decompress(data, VALUE_BYTES_MAX)
-    except zlib.error as error:
-        raise Corrupt(f"nats: a value cannot be unpacked ({error}): restore it") from error
-    if not unpacker.eof:
-        raise Corrupt("nats: a value is cut off, or larger than any of ours: restore it")
-    return record
+        return inflate(data, VALUE_BYTES_MAX)
+    except ValueError as error:
+        raise Corrupt(f"nats: a value is none of ours, restore it: {error}") from error

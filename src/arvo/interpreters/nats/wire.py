@@ -8,16 +8,13 @@ from urllib.parse import quote, unquote
 
 from arvo.core.event import EVENT_BYTES_MAX, Event
 from arvo.interpreters.broker import Message
+from arvo.interpreters.deflate import DEFLATE, ENCODING, inflate
 from arvo.interpreters.nats.link import Headers
+from arvo.interpreters.parcel import DUE, KEY
 from arvo.interpreters.ports import HOME, OUTSIDE, Corrupt
 
 # CloudEvents NATS protocol binding 1.0.2 §3.2: structured mode.
 CONTENT_TYPE: Final = "application/cloudevents+json"
-KEY: Final = "arvo-key"
-DUE: Final = "arvo-due"
-REASON: Final = "arvo-reason"
-ENCODING: Final = "content-encoding"
-DEFLATE: Final = "deflate"
 # No quoted key is this.
 NO_KEY: Final = "*"
 # What the driver writes around headers, and around each.
@@ -70,7 +67,7 @@ def message_of(address: str, headers: Mapping[str, str] | None, body: bytes) -> 
     """
     headers = headers or {}
     if headers.get(ENCODING) == DEFLATE:
-        body = _unpacked(body)
+        body = inflate(body, EVENT_BYTES_MAX)
     event = Event.parse(body)
     key, due = headers.get(KEY), headers.get(DUE)
     if key is None:
@@ -90,14 +87,3 @@ def _own_key(address: str, event: Event[object]) -> str | None:
         return event.to
     # A workflow takes one turn at a time; to a handler without memory it does no harm.
     return event.subject
-
-
-def _unpacked(body: bytes) -> bytes:
-    unpacker = zlib.decompressobj()
-    try:
-        unpacked = unpacker.decompress(body, EVENT_BYTES_MAX)
-    except zlib.error as error:
-        raise ValueError(f"the body cannot be unpacked: {error}") from error
-    if not unpacker.eof:
-        raise ValueError(f"the body holds more than {EVENT_BYTES_MAX} bytes")
-    return unpacked

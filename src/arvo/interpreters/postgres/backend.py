@@ -32,6 +32,7 @@ from arvo.interpreters.ports import (
 from arvo.interpreters.postgres import deliveries, operate, pages
 from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.postgres.group import write
+from arvo.interpreters.postgres.pool import has_failed
 from arvo.interpreters.postgres.session import Session, open_session
 from arvo.interpreters.postgres.unit import Unit, Written, commit_unit, sending
 from arvo.interpreters.postgres.watch import Watch
@@ -106,7 +107,8 @@ class PostgresBackend:
             self._room.counted(await self._read(lambda c: deliveries.count(c, self.address)))
         await self._room.enough()
         with self._room.entering():
-            await self._write(self._sending([post]))
+            row = sending(post, self.address.hash)
+            await self._write(Unit(sendings=(row,), owns=self._feed.wants([post])))
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
@@ -134,7 +136,7 @@ class PostgresBackend:
             now=self.now(),
             hashed=self.address.hash,
         )
-        applied = await self._settle(delivery, unit)
+        applied = await self._write(unit, delivery)
         if isinstance(applied, Committed):
             # Not before: a look that comes too soon finds nothing, and the next one is late.
             self._due(commit.alarms)
@@ -191,7 +193,7 @@ class PostgresBackend:
 
     async def done(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
-        await self._settle(delivery, Unit(number=_token(delivery).number))
+        await self._write(Unit(number=_token(delivery).number), delivery)
 
     async def again(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
@@ -221,7 +223,7 @@ class PostgresBackend:
         if delivery is None:
             await self._write(Unit(letters=letters))
         else:
-            await self._settle(delivery, Unit(number=_token(delivery).number, letters=letters))
+            await self._write(Unit(number=_token(delivery).number, letters=letters), delivery)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
@@ -267,23 +269,13 @@ class PostgresBackend:
         self._before = None
         self._room.close(Unavailable("the backend was closed before it took the event"))
 
-    def _sending(self, posts: Sequence[Post]) -> Unit:
-        rows = tuple(sending(post, self.address.hash) for post in posts)
-        return Unit(sendings=rows, owns=self._feed.wants(posts))
-
-    async def _settle(self, delivery: Delivery, unit: Unit) -> Applied:
-        """Write a unit that settles a delivery."""
-        token = _token(delivery)
-        session, _ = await self._opened()
-        if session.me != token.owner:
+    async def _write(self, unit: Unit, delivery: Delivery | None = None) -> Applied:
+        """Write a unit, which settles *delivery* where there is one."""
+        session, writer = await self._opened()
+        if delivery is not None and _token(delivery).owner != session.me:
             # It was let go of together with the connections by which it came.
             self._feed.settle(delivery)
             return Fenced()
-        written = await self._write(unit, delivery)
-        return written.applied
-
-    async def _write(self, unit: Unit, delivery: Delivery | None = None) -> Written:
-        session, writer = await self._opened()
 
         def then(written: Written) -> None:
             if delivery is not None and not isinstance(written.applied, Conflict):
@@ -294,7 +286,7 @@ class PostgresBackend:
                 self._room.add(len(unit.sendings))
             self._feed.hand_out(_handed(session.me, written.rows))
 
-        return await writer.do(unit, then)
+        return (await writer.do(unit, then)).applied
 
     async def _claim(
         self, lanes: Mapping[str, int], but: Sequence[str]
@@ -314,7 +306,7 @@ class PostgresBackend:
 
     async def _opened(self) -> tuple[Session, Writer]:
         """Give the session; the first to ask opens it, and so does the first after it was lost."""
-        if self._opening is not None and self._opening.done() and self._is_over(self._opening):
+        if self._opening is not None and self._is_over(self._opening):
             self._opening = None
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="arvo postgres opening")
@@ -324,8 +316,10 @@ class PostgresBackend:
         return await asyncio.shield(self._opening)
 
     def _is_over(self, opening: "asyncio.Task[tuple[Session, Writer]]") -> bool:
-        if opening.cancelled() or opening.exception() is not None:
+        if has_failed(opening):
             return True
+        if not opening.done():
+            return False
         session, writer = opening.result()
         if session.is_lost:
             self._before = session.me

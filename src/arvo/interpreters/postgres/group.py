@@ -100,7 +100,7 @@ class _Group:
             self.me,
             [turn.subject for turn in turns if turn.subject is not None],
             self._wanted_keys(),
-            *(columns(rows) or [[], [], [], []]),
+            *columns(rows, 4),
             self.now,
         )
         mine: set[int] = set()
@@ -176,10 +176,10 @@ class _Group:
         found = await self.connection.fetch(
             self._sql(_WRITE),
             self._settled(),
-            *(columns(map(self._begun, new)) or [[] for _ in range(9)]),
-            *(columns(map(self._turned, known)) or [[]] * 6),
-            *(columns(history_rows(self._lines(written))) or [[]] * 6),
-            *(columns(sending_rows(sendings)) or [[]] * 5),
+            *columns(map(self._begun, new), 9),
+            *columns(map(self._turned, known), 6),
+            *columns(history_rows(self._lines(written)), 6),
+            *columns(sending_rows(sendings), 5),
             self.now,
             self.me,
             channel(self.address),
@@ -214,7 +214,7 @@ class _Group:
         await arm(self.connection, self.address, alarms)
         letters = [letter for unit in going for letter in unit.letters]
         if letters:
-            await self.connection.execute(self._sql(_LETTER), *columns(letters))
+            await self.connection.execute(self._sql(_LETTER), *columns(letters, 2))
 
     def _settled(self) -> list[int]:
         return [

@@ -11,9 +11,9 @@ from attrs import define, field
 from arvo.interpreters.machine_memory import Stored
 from arvo.interpreters.ports import Conflict, Corrupt
 from arvo.interpreters.postgres.address import Address, Link
-from arvo.interpreters.postgres.pool import open_pool
+from arvo.interpreters.postgres.pool import has_failed, open_pool
 from arvo.interpreters.postgres.told import RAISED, told
-from arvo.interpreters.postgres.upgrade import check, upgrade
+from arvo.interpreters.postgres.upgrade import prepare
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class PostgresMemory:
 
     async def _do(self, work: Callable[[Link], Awaitable[T]]) -> T:
         try:
-            if self._opening is None or _has_failed(self._opening):
+            if self._opening is None or has_failed(self._opening):
                 self._opening = asyncio.create_task(self._open())
             # Not to be cancelled by one of those who wait for it.
             pool = await asyncio.shield(self._opening)
@@ -84,15 +84,11 @@ class PostgresMemory:
         pool = await open_pool(self._address, POOL_MAX)
         try:
             async with pool.acquire() as connection:
-                await (upgrade if self._address.migrate else check)(connection, self._address)
+                await prepare(connection, self._address)
         except BaseException:
             pool.terminate()
             raise
         return pool
-
-
-def _has_failed(opening: "asyncio.Task[asyncpg.Pool[asyncpg.Record]]") -> bool:
-    return opening.done() and (opening.cancelled() or opening.exception() is not None)
 
 
 def _digest(subject: str) -> bytes:

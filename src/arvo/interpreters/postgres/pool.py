@@ -1,5 +1,6 @@
 """Pool: connections to Postgres, opened as ours have to be."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
@@ -73,3 +74,8 @@ async def _keep(_: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 def _milliseconds(time: timedelta) -> int:
     return max(1, int(time.total_seconds() * 1000))
+
+
+def has_failed(opening: "asyncio.Task[object]") -> bool:
+    """Tell whether what opens connections has ended without any."""
+    return opening.done() and (opening.cancelled() or opening.exception() is not None)

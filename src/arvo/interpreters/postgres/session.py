@@ -14,7 +14,7 @@ from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.postgres.pool import open_link, open_pool
 from arvo.interpreters.postgres.tables import channel
 from arvo.interpreters.postgres.told import RAISED, is_sure, told
-from arvo.interpreters.postgres.upgrade import check, upgrade
+from arvo.interpreters.postgres.upgrade import prepare
 from arvo.interpreters.postgres.workers import join, leave
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ async def open_session(
     pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
         listener = await open_link(address, lease)
-        await (upgrade if address.migrate else check)(listener, address)
+        await prepare(listener, address)
         pool = await open_pool(address, POOL_MAX, lease)
         if not address.pooler:
             await listener.add_listener(channel(address), lambda *_: news())

@@ -12,7 +12,7 @@ async def write_journal(
 ) -> None:
     """Add lines to journals: the workflow's number, the position, the line."""
     if lines:
-        await connection.execute(address.sql(_JOURNAL), *columns(lines))
+        await connection.execute(address.sql(_JOURNAL), *columns(lines, 3))
 
 
 _JOURNAL: Final = """
@@ -32,7 +32,7 @@ async def write_history(
 ) -> None:
     """Add lines to histories: the workflow's number, the position, the line."""
     if lines:
-        await connection.execute(address.sql(_HISTORY), *columns(history_rows(lines)))
+        await connection.execute(address.sql(_HISTORY), *columns(history_rows(lines), 6))
 
 
 _HISTORY: Final = """
@@ -57,7 +57,7 @@ async def arm(connection: Link, address: Address, alarms: Sequence[Armed]) -> No
             )
             for each in alarms
         ]
-        await connection.execute(address.sql(_ARM), *columns(rows))
+        await connection.execute(address.sql(_ARM), *columns(rows, 6))
 
 
 _ARM: Final = """
@@ -79,7 +79,7 @@ async def send(connection: Link, address: Address, sendings: Sequence[Sending]) 
     """Add deliveries that nobody has, and wake whoever could take them, when this is committed."""
     if sendings:
         rows = sending_rows([(each, False) for each in sendings])
-        await connection.execute(address.sql(_SEND), *columns(rows))
+        await connection.execute(address.sql(_SEND), *columns(rows, 5))
         await connection.execute(NOTIFY, channel(address))
 
 
@@ -98,9 +98,9 @@ def channel(address: Address) -> str:
     return f"arvo_{address.schema}"
 
 
-def columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
-    """Turn rows into one list for each column, as `unnest` takes them."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def columns(rows: Iterable[Sequence[object]], number: int) -> list[list[object]]:
+    """Turn rows of so many columns into one list for each, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(number)]
 
 
 UPDATE_WORKFLOW: Final = """

@@ -40,6 +40,11 @@ async def upgrade(connection: Link, address: Address) -> int:
     return SCHEMA_VERSION - version
 
 
+async def prepare(connection: Link, address: Address) -> None:
+    """Make the tables be there, or make sure that they are, as the address says."""
+    await (upgrade if address.migrate else check)(connection, address)
+
+
 async def check(connection: Link, address: Address) -> None:
     """Make sure that the tables are there, and of this version; raises `Corrupt` else."""
     version = await _version(connection, address)

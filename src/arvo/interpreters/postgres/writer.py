@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Final, cast, final
 
 from attrs import define, field, frozen
@@ -150,6 +149,5 @@ class Writer:
 def _fail(waiting: _Waiting, error: Exception) -> None:
     if not waiting.future.done():
         waiting.future.set_exception(error)
-        with suppress(asyncio.InvalidStateError):
-            # Nobody may be left to hear it, and an exception that is never heard is printed.
-            waiting.future.exception()
+        # Nobody may be left to hear it, and an exception that is never heard is printed.
+        waiting.future.exception()

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.clock import utc_now
+from arvo.interpreters.every import every
 from arvo.interpreters.parcel import CONTENT_TYPE, REASON, Parcel, Unreadable, packed, unpacked
 from arvo.interpreters.ports import Unavailable
 from arvo.interpreters.rabbit.delays import Delays
@@ -91,7 +92,7 @@ class RabbitBroker:
             some = messages[at : at + PUBLISHING_MAX]
             for address, waits in {(each.address, each.due is not None) for each in some}:
                 await self._make(address, waits=waits)
-            await _all([self._put(each, packed(each)) for each in some])
+            await every([self._put(each, packed(each)) for each in some])
 
     async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
         """Hand out the messages of these queues, in the order they came."""
@@ -228,10 +229,3 @@ async def _listen_for_its_end(channel: AbstractChannel, incoming: "asyncio.Queue
     channel.close_callbacks.add(ended)
     below = await channel.get_underlay_channel()
     below.on_consumer_cancel_callbacks.add(ended)
-
-
-async def _all(works: list[Any]) -> None:
-    """Do all of it, then raise what the first that failed has raised."""
-    for found in await asyncio.gather(*works, return_exceptions=True):
-        if isinstance(found, BaseException):
-            raise found
