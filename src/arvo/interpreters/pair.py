@@ -148,6 +148,12 @@ class Pair:
         """Give nothing: a pair forgets the past, but for what it must not do twice."""
         return ()
 
+    async def produced(self, subject: str) -> tuple[Event[Any], ...]:
+        """Give what might have to be sent again: of a workflow that has ended, its last turn's."""
+        held = await self._outbox.read(subject)
+        outputs = [line.output for line in held.journal if line.output is not None]
+        return tuple(message.event for output in outputs for message in output.messages)
+
     async def amend(
         self,
         record: Record,

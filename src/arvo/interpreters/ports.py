@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeAlias, final
+from typing import Any, Final, Protocol, TypeAlias, final, runtime_checkable
 
 from attrs import frozen
 
@@ -277,6 +277,15 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let go of everything; nobody receives any more."""
+        ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """A backend that keeps no histories, and still knows what a workflow said last."""
+
+    async def produced(self, subject: str) -> tuple[Event[Any], ...]:
+        """Give what the last turns of a workflow have produced, in order, as far as it is known."""
         ...
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from arvo.core.event import Event
 from arvo.core.versioned import PARENT_SUBJECT
@@ -12,10 +12,14 @@ from arvo.core.versioned import PARENT_SUBJECT
 @final
 @frozen
 class Request:
-    """An event that somebody waits for the answer to."""
+    """An event that somebody waits for the answer to.
+
+    *consumed* is set where its handler had it before: no new answer will come.
+    """
 
     event: Event[Any]
     answer: "asyncio.Future[Event[Any]]"
+    consumed: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def settle(self, outcome: Event[Any] | Exception) -> None:
         """Give whoever waits the answer, or the reason why there is none; the first one counts."""

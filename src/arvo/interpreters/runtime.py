@@ -15,6 +15,8 @@ from arvo.engine.admit import admit_made
 from arvo.engine.route import askers
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
+from arvo.handlers.event_handler import EventHandler
+from arvo.interpreters.answer import look
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.interrupts import interrupts
@@ -155,6 +157,10 @@ class Runtime(Desk):
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
         """Send an event and wait for its answer: the first event that goes back to whoever asked.
 
+        The answer of a workflow is found also where another process has carried it home, and where
+        the event that begins it was sent before. That of a handler without memory comes back only
+        to the process that has taken it home.
+
         Raises `Violated` where the event is refused, `Unanswered` where it was taken and nothing
         comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
         how far it came, after *timeout* seconds; the work goes on all the same. `Unavailable` where
@@ -171,7 +177,7 @@ class Runtime(Desk):
             async with asyncio.timeout(timeout):
                 await self.send(event)
                 taken = True
-                return await request.answer
+                return await self._answer(request)
         except TimeoutError:
             if not taken:
                 said = f"event {event.id!r} was not taken within {timeout} s: the queue is full"
@@ -179,6 +185,23 @@ class Runtime(Desk):
             raise TimeoutError(await self._how_far(event, timeout)) from None
         finally:
             del self._requests[key]
+
+    async def _answer(self, request: Request) -> Event[Any]:
+        looking: asyncio.Task[None] | None = None
+        if self._begins(request.event):
+            looking = asyncio.create_task(look(self._backend, request), name="arvo look")
+        try:
+            # It may have come over a wire or out of a store, where a payload is JSON.
+            return admit_made(self.system, await request.answer)
+        finally:
+            if looking is not None:
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
+
+    def _begins(self, event: Event[Any]) -> bool:
+        """Tell whether an event begins a workflow."""
+        handler = self.system.handler_at(event.to)
+        return event.type == event.to and not isinstance(handler, EventHandler)
 
     def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
         """Hand the events that leave by *domain* to a function; None takes those of all others.
@@ -240,8 +263,7 @@ class Runtime(Desk):
         request = self._requests.get((event.parentid or "", event.subject))
         # Another sender may have given its own event the same id.
         if request is not None and event.to in askers(request.event):
-            # It may have come over a wire, where a payload is JSON.
-            request.settle(admit_made(self.system, event))
+            request.settle(event)
 
     def _refused(self, event: Event[Any], why: Exception) -> None:
         request = self._requests.get((event.id, answer_subject(event)))
@@ -252,7 +274,9 @@ class Runtime(Desk):
         """Tell a request of what was consumed before; a mere redelivery is no news to it."""
         request = self._requests.get((event.id, answer_subject(event)))
         if request is not None and request.event is event:
-            request.settle(Unanswered(f"event {event.id!r} was consumed before"))
+            request.consumed.set()
+            if not self._begins(event):
+                request.settle(Unanswered(f"event {event.id!r} was consumed before"))
 
     async def _how_far(self, event: Event[Any], timeout: float) -> str:
         record = await self._backend.load(event.subject)

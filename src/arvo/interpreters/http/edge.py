@@ -18,7 +18,6 @@ from arvo.core.issue import Issue, short
 from arvo.core.violation import Violated
 from arvo.engine.vet import vet
 from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.http.answer import answer_to
 from arvo.interpreters.http.binding import (
     MEDIA_TYPES,
     Mode,
@@ -31,7 +30,7 @@ from arvo.interpreters.http.prefer import wait_of
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
 from arvo.interpreters.http.problem import broken, problem, unavailable
 from arvo.interpreters.http.workflow import as_json, in_path, out_of_path
-from arvo.interpreters.ports import Corrupt, Unavailable
+from arvo.interpreters.ports import Corrupt, Unanswered, Unavailable
 from arvo.interpreters.runtime import Runtime
 
 # How long a client waits for room in a full queue, or for a store that is slow.
@@ -152,11 +151,11 @@ class _Edge:
         applied = {"preference-applied": f"wait={wait}"}
         self._waiting += 1
         try:
-            answer = await answer_to(self.runtime, event, wait)
+            answer = await self.runtime.request(event, timeout=wait)
+        except (TimeoutError, Unanswered):
+            return self._accepted(request, event, applied)
         finally:
             self._waiting -= 1
-        if answer is None:
-            return self._accepted(request, event, applied)
         # A system error as well: it was carried to whoever asked. Any other status would have
         # intermediaries send the event again, and readers not look into the body.
         message = write(answer, mode)
