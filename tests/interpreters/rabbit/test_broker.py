@@ -1,12 +1,9 @@
 """Broker: delays, garbage, a full queue and a server that goes, against a real RabbitMQ."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +16,7 @@ from arvo.core.record import Status
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.rabbit.delays import DELAY_MAX
 from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
+from tests.interpreters.holder import held
 from tests.interpreters.within import within
 from tests.servers import rabbit, rabbit_url, redis
 from tests.shop import charging, placing, shop
@@ -49,15 +47,7 @@ def test_what_a_process_had_that_was_killed_is_handed_out_again() -> None:
     async def go() -> tuple[bytes, list[str]]:
         async with a_broker() as broker:
             await broker.publish([message("c1"), message("c2")])
-            script = str(Path(__file__).with_name("holder.py"))
-            holder = await asyncio.create_subprocess_exec(
-                *(sys.executable, script, rabbit_url(), broker.prefix, PAY),
-                stdout=subprocess.PIPE,
-            )
-            assert holder.stdout is not None
-            said = await holder.stdout.readline()
-            holder.kill()
-            await holder.communicate()
+            said = await held(rabbit_url(), broker.prefix, PAY)
             return said, names(await take(broker, 2))
 
     assert within(go()) == (b"c1\n", ["c1", "c2"])

@@ -1,12 +1,9 @@
 """Broker: leases, garbage, a full queue and a server that goes, against a real one."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +23,7 @@ from arvo import (
 from arvo.core.record import Status
 from arvo.interpreters.clock import utc_now
 from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
+from tests.interpreters.holder import held
 from tests.interpreters.within import within
 from tests.servers import Server, redis, redis_url
 from tests.shop import charging, placing, shop
@@ -64,16 +62,7 @@ def test_what_a_process_had_that_was_killed_is_handed_out_again() -> None:
     async def go() -> tuple[bytes, list[str]]:
         async with a_broker(lease=LEASE_SECONDS) as broker:
             await broker.publish([message("c1")])
-            script = str(Path(__file__).with_name("holder.py"))
-            holder = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *(script, redis_url(), broker.prefix, PAY, str(LEASE_SECONDS)),
-                stdout=subprocess.PIPE,
-            )
-            assert holder.stdout is not None
-            said = await holder.stdout.readline()
-            holder.kill()
-            await holder.communicate()
+            said = await held(redis_url(), broker.prefix, PAY)
             return said, names(await take(broker))
 
     assert within(go()) == (b"c1\n", ["c1"])
