@@ -19,7 +19,7 @@ import psutil
 from attrs import fields, frozen
 
 from arvo import Desk
-from benchmarks.walk import PlaceOrder, order, system
+from benchmarks.shop import PlaceOrder, order, system
 from tests import servers
 
 WORKFLOWS: Final = 4_000

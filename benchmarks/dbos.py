@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 from dbos import DBOS, DBOSClient, DBOSConfig
 
-from benchmarks.walk import CardCharged, ChargeCard, OrderPaid, PlaceOrder
+from benchmarks.shop import CardCharged, ChargeCard, OrderPaid, PlaceOrder
 from tests import servers
 
 WORKFLOWS: Final = 1_000
@@ -29,7 +29,7 @@ SENDERS: Final = 20
 
 @DBOS.step()
 def pay(asked: ChargeCard) -> CardCharged:
-    """Answer as the service of `benchmarks.walk` does."""
+    """Answer as the service of `benchmarks.shop` does."""
     return CardCharged(f"r-{asked.order_id}")
 
 

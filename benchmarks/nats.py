@@ -15,7 +15,7 @@ from nats.js.api import RetentionPolicy, StreamConfig
 
 from arvo import Desk, Runtime
 from arvo.interpreters.connect import connect
-from benchmarks.walk import PlaceOrder, order, system
+from benchmarks.shop import PlaceOrder, order, system
 from tests.servers import nats_url
 
 WORKFLOWS: Final = 1_500

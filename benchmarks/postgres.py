@@ -9,7 +9,7 @@ from typing import Final
 
 from arvo import Desk, Runtime
 from arvo.interpreters.connect import connect
-from benchmarks.walk import PlaceOrder, order, system
+from benchmarks.shop import PlaceOrder, order, system
 from tests import servers
 
 WORKFLOWS: Final = 4_000
