@@ -6,12 +6,9 @@ keeps as constants.
 """
 
 import asyncio
-import contextlib
 import re
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from typing import Final, final
 
 import asyncpg
@@ -19,7 +16,8 @@ import psutil
 from attrs import fields, frozen
 
 from arvo import Desk
-from benchmarks.walk import PlaceOrder, order, system
+from benchmarks.crew import working
+from benchmarks.shop import PlaceOrder, order, system
 from tests import servers
 
 WORKFLOWS: Final = 4_000
@@ -101,24 +99,6 @@ def _net_bytes(server: servers.Server) -> float:
     return sum(map(float, re.findall(r"bytes_(?:sent|received):(\d+)", said)))
 
 
-@contextlib.contextmanager
-def working(url: str, workers: int) -> Iterator[list[psutil.Process]]:
-    """Have worker processes work on a URL."""
-    command = [sys.executable, "-m", "benchmarks.postgres", "work", url]
-    crew = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(workers)]
-    try:
-        for process in crew:
-            assert process.stdout is not None
-            process.stdout.readline()
-        yield [psutil.Process(process.pid) for process in crew]
-    finally:
-        for process in crew:
-            process.terminate()
-        for process in crew:
-            with process:
-                process.wait(20)
-
-
 async def took(
     server: servers.Server, url: str, crew: list[psutil.Process], number: int, pace: float | None
 ) -> tuple[float, float, Costs]:
@@ -175,7 +155,8 @@ def main() -> None:
             name = f"{workers} workers, {'alone' if pace else 'in a crowd'}"
             url = f"{server.url}?schema=costs_{workers}{'_alone' if pace else ''}"
             number = SLOW_WORKFLOWS if pace else WORKFLOWS
-            with working(url, workers) as crew:
+            with working([("benchmarks.crew", url)] * workers) as processes:
+                crew = [psutil.Process(each.pid) for each in processes]
                 rate, others, costs = asyncio.run(took(server, url, crew, number, pace))
             values = (getattr(costs, each) for each in names)
             print(

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -13,7 +12,8 @@ from typing import Final
 import asyncpg
 from dbos import DBOS, DBOSClient, DBOSConfig
 
-from benchmarks.walk import CardCharged, ChargeCard, OrderPaid, PlaceOrder
+from benchmarks.crew import working
+from benchmarks.shop import CardCharged, ChargeCard, OrderPaid, PlaceOrder
 from tests import servers
 
 WORKFLOWS: Final = 1_000
@@ -29,7 +29,7 @@ SENDERS: Final = 20
 
 @DBOS.step()
 def pay(asked: ChargeCard) -> CardCharged:
-    """Answer as the service of `benchmarks.walk` does."""
+    """Answer as the service of `benchmarks.shop` does."""
     return CardCharged(f"r-{asked.order_id}")
 
 
@@ -87,27 +87,13 @@ def rate(server: servers.Server, workers: int, number: int) -> float:
     """Give workflows a second by so many worker processes, the median of ROUNDS."""
     url = f"{server.url.rpartition('/')[0]}/dbos_{workers}"
     asyncio.run(_made(server.url, f"dbos_{workers}"))
-    crew: list[subprocess.Popen[bytes]] = []
-    try:
-        # One after the other: the first makes the tables.
-        for each in range(workers):
-            command = [sys.executable, "-m", "benchmarks.dbos", "work", url, f"worker {each}"]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE)
-            crew.append(process)
-            assert process.stdout is not None
-            process.stdout.readline()
+    with working(("benchmarks.dbos", url, f"worker {each}") for each in range(workers)):
         client = DBOSClient(system_database_url=url, application_name="bench")
         rates = [
             number / asyncio.run(through(client, url, number, f"round {each}"))
             for each in range(ROUNDS)
         ]
         client.destroy()
-    finally:
-        for process in crew:
-            process.terminate()
-        for process in crew:
-            with process:
-                process.wait(60)
     return median(rates)
 
 
@@ -125,4 +111,4 @@ def main(server: servers.Server) -> None:
 
 
 if __name__ == "__main__":
-    work(*sys.argv[2:])
+    work(*sys.argv[1:])

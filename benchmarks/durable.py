@@ -12,7 +12,7 @@ from typing import Final
 from arvo import MemoryBackend, Runtime
 from arvo.interpreters.ports import Backend
 from arvo.interpreters.sqlite import SqliteBackend
-from benchmarks.walk import PlaceOrder, order, system
+from benchmarks.shop import PlaceOrder, order, system
 
 WORKFLOWS: Final = 3_000
 ROUNDS: Final = 3

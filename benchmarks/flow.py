@@ -22,7 +22,16 @@ from arvo import (
     flow,
 )
 from arvo.engine.step import take
-from benchmarks.walk import NOW, CardCharged, ChargeCard, OrderPaid, PlaceOrder, charge, order
+from benchmarks.shop import (
+    NOW,
+    CardCharged,
+    ChargeCard,
+    OrderPaid,
+    PlaceOrder,
+    charge,
+    order,
+    reply,
+)
 
 STEPS = 2_000
 SERVICES = [charge["1.0.0"]]
@@ -57,13 +66,7 @@ def walked(system: System, steps: int) -> tuple[list[float], Event[Any], Record]
         assert isinstance(commit, Commit)
         record = commit.record
         (asked,) = commit.events
-        event = charge["1.0.0"].emits(
-            CardCharged("r"),
-            source="com.payment.charge",
-            subject=asked.subject,
-            to=asked.redirectto,
-            parentid=asked.id,
-        )
+        event = reply(charge, asked, CardCharged("r"))
     assert record is not None
     return took, event, record
 

@@ -1,7 +1,6 @@
 """Led: what a workflow costs that a statechart leads, step by step (design section 12)."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
@@ -21,17 +20,7 @@ from arvo import (
 from arvo.engine.step import take
 from arvo.statechart import State, emit
 from benchmarks.measure import microseconds
-
-
-@frozen
-class ChargeCard:
-    order_id: str
-    amount: float
-
-
-@frozen
-class CardCharged:
-    receipt: str
+from benchmarks.shop import NOW, CardCharged, ChargeCard, PlaceOrder, charge, reply
 
 
 @frozen
@@ -45,21 +34,10 @@ class ShipmentBooked:
 
 
 @frozen
-class PlaceOrder:
-    order_id: str
-    amount: float
-
-
-@frozen
 class OrderDone:
     order_id: str
 
 
-charge = Contract(
-    uri="#/contracts/payment/charge",
-    type="com.payment.charge",
-    versions={"1.0.0": Version(accepts=ChargeCard, emits={"evt.payment.charged": CardCharged})},
-)
 ship = Contract(
     uri="#/contracts/shipping/book",
     type="com.shipping.book",
@@ -72,7 +50,6 @@ order = OrchestratorContract(
     name="order.led",
     versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderDone)},
 )
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 _charging = emit(lambda context, event: ChargeCard(context.order_id, context.amount))
 _booking = emit(lambda context, event: BookShipment(context.order_id))
@@ -134,15 +111,7 @@ def _turns(system: System, *answers: Any) -> float:
     asked = _commit(system, events[0], None).events
     services: tuple[Contract[Any], ...] = (charge, ship)
     for contract, question, answer in zip(services, asked, answers, strict=False):
-        events.append(
-            contract["1.0.0"].emits(
-                answer,
-                source=contract.type,
-                subject=question.subject,
-                to=question.redirectto,
-                parentid=question.id,
-            )
-        )
+        events.append(reply(contract, question, answer))
 
     def through() -> Record | None:
         record: Record | None = None

@@ -1,11 +1,7 @@
 """Nats: workflows through JetStream by 1, 2 and 4 processes, beside the driver alone."""
 
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from secrets import token_hex
 from statistics import median
 from typing import Final
@@ -13,9 +9,7 @@ from typing import Final
 import nats
 from nats.js.api import RetentionPolicy, StreamConfig
 
-from arvo import Desk, Runtime
-from arvo.interpreters.connect import connect
-from benchmarks.walk import PlaceOrder, order, system
+from benchmarks.crew import through, working
 from tests.servers import nats_url
 
 WORKFLOWS: Final = 1_500
@@ -56,56 +50,14 @@ async def bare(number: int) -> float:
     return number / took
 
 
-@contextmanager
-def working(url: str, number: int) -> Iterator[None]:
-    """Have worker processes work on a URL."""
-    command = [sys.executable, "-m", "benchmarks.nats", url]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(number)]
-    try:
-        for worker in workers:
-            assert worker.stdout is not None
-            worker.stdout.readline()
-        yield
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            with worker:
-                worker.wait(20)
-
-
-async def through(url: str, number: int) -> float:
-    """Give workflows a second, from the first event that is sent until nothing is under way."""
-    room, backend = asyncio.Semaphore(AT_ONCE), connect(url)
-    async with Desk(system, backend) as desk:
-
-        async def send(name: str) -> None:
-            async with room:
-                event = order["1.0.0"].init(PlaceOrder(name, 1.0), source="com.shop.web")
-                await desk.send(event)
-
-        await send("first")
-        start = time.perf_counter()
-        await asyncio.gather(*(send(f"o-{each}") for each in range(number)))
-        await backend.rest()
-        return number / (time.perf_counter() - start)
-
-
 def rate(workers: int) -> float:
     """Give workflows a second by *workers* processes, the median of ROUNDS, each in new streams."""
     rates = []
     for _ in range(ROUNDS):
         url = f"{nats_url()}?prefix=bench{token_hex(4)}"
-        with working(url, workers):
-            rates.append(asyncio.run(through(url, WORKFLOWS)))
+        with working([("benchmarks.crew", url)] * workers):
+            rates.append(asyncio.run(through(url, WORKFLOWS, AT_ONCE)))
     return median(rates)
-
-
-async def work(url: str) -> None:
-    """Work until told to stop."""
-    runtime = Runtime(system, url, prefetch=64)
-    print("working", flush=True)
-    await runtime.serve()
 
 
 def main() -> None:
@@ -123,7 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(work(sys.argv[1]))
-    else:
-        main()
+    main()

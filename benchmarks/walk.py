@@ -3,98 +3,35 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from statistics import median
 
 import orjson
-from attrs import frozen
 
 from arvo import (
-    Commands,
     Commit,
-    Complete,
-    Contract,
     Emit,
     Event,
-    EventHandler,
     MemoryBackend,
-    OrchestratorContract,
-    Persist,
     Record,
     Resumable,
     Runtime,
     Subject,
     System,
-    Turn,
-    Version,
-    Workflow,
     run,
 )
 from arvo.engine.step import take
 from benchmarks import led
 from benchmarks.measure import microseconds
-
-
-@frozen
-class ChargeCard:
-    order_id: str
-    amount: float
-
-
-@frozen
-class CardCharged:
-    receipt: str
-
-
-@frozen
-class PlaceOrder:
-    order_id: str
-    amount: float
-
-
-@frozen
-class OrderPaid:
-    receipt: str
-
-
-@frozen
-class OrderState:
-    order_id: str
-
-
-charge = Contract(
-    uri="#/contracts/payment/charge",
-    type="com.payment.charge",
-    versions={"1.0.0": Version(accepts=ChargeCard, emits={"evt.payment.charged": CardCharged})},
+from benchmarks.shop import (
+    NOW,
+    CardCharged,
+    ChargeCard,
+    PlaceOrder,
+    charge,
+    order,
+    reply,
+    system,
 )
-order = OrchestratorContract(
-    uri="#/orchestrators/order",
-    name="order.fulfil",
-    versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderPaid)},
-)
-
-
-def pay(event: Event[ChargeCard]) -> Emit:
-    return Emit(CardCharged(f"r-{event.data.order_id}"))
-
-
-def fulfil(turn: Turn[OrderState]) -> Commands:
-    match turn.event.data:
-        case PlaceOrder(order_id=order_id, amount=amount):
-            return Persist(OrderState(order_id)), Emit(ChargeCard(order_id, amount))
-        case CardCharged(receipt=receipt):
-            return Complete(OrderPaid(receipt))
-        case _:
-            return None
-
-
-system = System(
-    [
-        EventHandler(charge, {"1.0.0": pay}),
-        Resumable(order, {"1.0.0": fulfil}, services=[charge["1.0.0"]], state=OrderState),
-    ]
-)
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def _event() -> Event[PlaceOrder]:
@@ -162,21 +99,16 @@ def _through_runtime(at_once: int, number: int = 600) -> float:
 
 def growth() -> tuple[float, float]:
     """Give the microseconds of turn 2 and of turn 2,000 of one workflow."""
-    ping = OrchestratorContract(
-        uri="#/orchestrators/ping",
-        name="ping.pong",
-        versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderPaid)},
-    )
     ever = System(
         [
             Resumable(
-                ping,
+                order,
                 {"1.0.0": lambda turn: Emit(ChargeCard("o", 1.0))},
                 services=[charge["1.0.0"]],
             )
         ]
     )
-    event: Event[object] = ping["1.0.0"].init(PlaceOrder("o", 1.0), source="com.shop.web")
+    event: Event[object] = order["1.0.0"].init(PlaceOrder("o", 1.0), source="com.shop.web")
     record: Record | None = None
     timed = {}
     for turn in range(1, 2001):
@@ -187,13 +119,7 @@ def growth() -> tuple[float, float]:
         assert isinstance(commit, Commit)
         record = commit.record
         (asked,) = commit.events
-        event = charge["1.0.0"].emits(
-            CardCharged("r"),
-            source="com.payment.charge",
-            subject=asked.subject,
-            to=asked.redirectto,
-            parentid=asked.id,
-        )
+        event = reply(charge, asked, CardCharged("r"))
     return timed[2], timed[2000]
 
 

@@ -6,29 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from arvo import Delivered, Depth, MemoryBroker, Message
+from arvo import Depth, MemoryBroker, Message
 from arvo.interpreters.broker import MESSAGE_BYTES_MAX
+from tests.interpreters.brokers import PAY, names, take
 from tests.interpreters.crashes import Clock
 from tests.shop import NOW, charging
-
-PAY = "com.payment.charge"
 
 
 def message(n: int, minutes: int | None = None) -> Message:
     due = None if minutes is None else NOW + timedelta(minutes=minutes)
     return Message(PAY, charging(f"c{n}"), due=due)
-
-
-async def handed_out(broker: MemoryBroker, number: int) -> list[Delivered]:
-    async with aclosing(broker.deliveries([PAY])) as incoming:
-        found = [await anext(incoming) for _ in range(number)]
-        for delivered in found:
-            await broker.done(delivered)
-        return found
-
-
-def names(found: list[Delivered]) -> list[str]:
-    return [delivered.message.event.id for delivered in found]
 
 
 def test_first_in_is_first_out() -> None:
@@ -37,7 +24,7 @@ def test_first_in_is_first_out() -> None:
     async def go() -> list[str]:
         broker = MemoryBroker()
         await broker.publish([message(n) for n in range(4)])
-        return names(await handed_out(broker, 4))
+        return names(await take(broker, 4))
 
     assert asyncio.run(go()) == ["c0", "c1", "c2", "c3"]
 
@@ -74,7 +61,7 @@ def test_nothing_is_handed_out_before_its_time() -> None:
         assert await broker.depth() == Depth(delayed=1, timers=1)
         clock.now += timedelta(minutes=10)
         assert await broker.depth() == Depth(ready=2)
-        found = await handed_out(broker, 2)
+        found = await take(broker, 2)
         return names(found), [each.attempt for each in found]
 
     assert asyncio.run(go()) == (["c1", "c0"], [2, 1])

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,18 +13,9 @@ from starlette.types import ASGIApp
 from arvo import Event, Runtime, System
 from arvo.http import edge
 from arvo.interpreters.http.binding import Mode, write
+from tests.interpreters.within import within
 
 T = TypeVar("T")
-
-
-def within(work: Coroutine[Any, Any, T], seconds: float = 30.0) -> T:
-    """Run, and fail rather than hang."""
-
-    async def go() -> T:
-        async with asyncio.timeout(seconds):
-            return await work
-
-    return asyncio.run(go())
 
 
 def asking(

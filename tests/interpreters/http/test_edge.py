@@ -30,7 +30,8 @@ from arvo.http import edge
 from arvo.interpreters.http.binding import BATCH, Mode, read
 from arvo.interpreters.http.workflow import in_path
 from arvo.interpreters.ports import Post, Unavailable
-from tests.interpreters.http.serving import asking, client_of, post, served, within
+from tests.interpreters.http.serving import asking, client_of, post, served
+from tests.interpreters.within import within
 from tests.shop import (
     CardCharged,
     ChargeCard,

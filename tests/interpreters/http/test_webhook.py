@@ -30,7 +30,8 @@ from arvo.interpreters.http.binding import Mode, read, write
 from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, retry_after
 from arvo.interpreters.ports import Delivery
 from arvo.interpreters.stats import Stats
-from tests.interpreters.http.serving import client_of, served, within
+from tests.interpreters.http.serving import client_of, served
+from tests.interpreters.within import within
 from tests.shop import (
     CardCharged,
     ChargeCard,

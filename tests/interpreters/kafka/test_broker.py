@@ -2,40 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from attrs import evolve
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from arvo import Corrupt, Delivered, KafkaBroker, Message, Runtime, Stats, Unavailable
+from arvo import Corrupt, KafkaBroker, Message, Runtime, Stats, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.kafka import broker as from_url
 from arvo.interpreters.kafka import queue, reader, writer
+from tests.interpreters.brokers import PAY, ended, message, names, take
+from tests.interpreters.within import within
 from tests.servers import kafka_servers, redis
 from tests.shop import charging, placing, shop
 
-PAY = "com.payment.charge"
 QUICK = {"group.protocol": "consumer"}
-T = TypeVar("T")
-
-
-def within(work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(seconds):
-            return await work
-
-    return asyncio.run(go())
-
-
-def message(name: str) -> Message:
-    """Make a message whose workflow, and so perhaps its partition, is its own."""
-    return Message(PAY, evolve(charging(name), subject=f"run-{name}"))
 
 
 def of_one_run(name: str) -> Message:
@@ -50,20 +37,6 @@ async def a_broker(prefix: str = "", **settings: Any) -> AsyncIterator[KafkaBrok
         yield broker
     finally:
         await broker.close()
-
-
-async def take(broker: KafkaBroker, number: int = 1) -> list[Delivered]:
-    """Take messages and settle them."""
-    async with aclosing(broker.deliveries([PAY])) as incoming:
-        found = []
-        for _ in range(number):
-            found.append(await anext(incoming))
-            await broker.done(found[-1])
-        return found
-
-
-def names(found: list[Delivered]) -> list[str]:
-    return [each.message.event.id for each in found]
 
 
 def written(topic: str, value: bytes | None, headers: Any = None) -> None:
@@ -364,18 +337,17 @@ def test_the_shop_runs_on_redis_and_kafka() -> None:
     memory = redis()
     memory.start()
 
-    async def go() -> tuple[set[tuple[Status, int]], Stats]:
+    async def go() -> tuple[list[tuple[Status, int]], Stats]:
         async with Runtime(shop, f"{memory.url} kafka://{kafka_servers()}") as runtime:
             events = [placing(f"i{n}") for n in range(60)]
             await asyncio.gather(*map(runtime.send, events))
             stats = await runtime.drain(timeout=40)
-            records = [await runtime.record(each.subject) for each in events]
-            return {(each.status, each.revision) for each in records if each is not None}, stats
+            return await ended(runtime, events), stats
 
     try:
-        ended, stats = within(go())
+        found, stats = within(go())
     finally:
         memory.stop()
 
-    assert ended == {("done", 3)}
+    assert found == [("done", 3)] * 60
     assert (stats.handled, stats.dead, stats.failed) == (300, 0, 0)

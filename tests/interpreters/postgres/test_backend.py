@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,19 +33,12 @@ from arvo.testing.conformance.samples import (
 )
 from tests import servers
 from tests.interpreters.postgres.schemas import schema_of
+from tests.interpreters.within import within
 from tests.shop import placing, shop
 
 T = TypeVar("T")
 # The package has a function of the module's name.
 backends = sys.modules[PostgresBackend.__module__]
-
-
-def within(work: Coroutine[Any, Any, T], seconds: float = 60.0) -> T:
-    async def bounded() -> T:
-        async with asyncio.timeout(seconds):
-            return await work
-
-    return asyncio.run(bounded())
 
 
 @pytest.fixture

@@ -1,41 +1,27 @@
 """Broker: delays, garbage, a full queue and a server that goes, against a real RabbitMQ."""
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import aio_pika
 import pytest
 from attrs import evolve
 
-from arvo import Corrupt, Delivered, Event, Message, RabbitBroker, Runtime, Stats, Unavailable
+from arvo import Corrupt, Message, RabbitBroker, Runtime, Stats, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.rabbit.delays import DELAY_MAX
+from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
+from tests.interpreters.holder import held
+from tests.interpreters.within import within
 from tests.servers import rabbit, rabbit_url, redis
 from tests.shop import charging, placing, shop
 
-PAY = "com.payment.charge"
 QUEUES_KEPT_SECONDS = 2.0
-T = TypeVar("T")
-
-
-def within(work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(seconds):
-            return await work
-
-    return asyncio.run(go())
-
-
-def message(name: str) -> Message:
-    return Message(PAY, charging(name))
 
 
 @asynccontextmanager
@@ -55,35 +41,13 @@ async def another_program() -> AsyncIterator[Any]:
         yield channel
 
 
-async def take(broker: RabbitBroker, number: int = 1) -> list[Delivered]:
-    """Take messages and settle them."""
-    async with aclosing(broker.deliveries([PAY])) as incoming:
-        found = []
-        for _ in range(number):
-            found.append(await anext(incoming))
-            await broker.done(found[-1])
-        return found
-
-
-def names(found: list[Delivered]) -> list[str]:
-    return [each.message.event.id for each in found]
-
-
 def test_what_a_process_had_that_was_killed_is_handed_out_again() -> None:
     """I1: the server notices that the connection has ended, and puts it where it was."""
 
     async def go() -> tuple[bytes, list[str]]:
         async with a_broker() as broker:
             await broker.publish([message("c1"), message("c2")])
-            script = str(Path(__file__).with_name("holder.py"))
-            holder = await asyncio.create_subprocess_exec(
-                *(sys.executable, script, rabbit_url(), broker.prefix, PAY),
-                stdout=subprocess.PIPE,
-            )
-            assert holder.stdout is not None
-            said = await holder.stdout.readline()
-            holder.kill()
-            await holder.communicate()
+            said = await held(rabbit_url(), broker.prefix, PAY)
             return said, names(await take(broker, 2))
 
     assert within(go()) == (b"c1\n", ["c1", "c2"])
@@ -283,33 +247,24 @@ def test_the_shop_runs_on_redis_and_rabbit_while_rabbit_restarts() -> None:
     memory.start()
     server.start()
 
-    async def go() -> tuple[set[tuple[Status, int]], int, Stats]:
+    async def go() -> tuple[list[tuple[Status, int]], Stats]:
         async with Runtime(shop, f"{memory.url} {server.url}") as runtime:
             events = [placing(f"i{n}") for n in range(60)]
-
-            async def surely_sent(event: Event[Any]) -> None:
-                while True:
-                    with suppress(Unavailable):
-                        return await runtime.send(event)
-                    await asyncio.sleep(0.05)
-
-            await surely_sent(events[0])
+            await surely_sent(runtime, events[0])
             # RabbitMQ 3.10 may not find a queue again that it made in the moment before it died.
             await asyncio.sleep(QUEUES_KEPT_SECONDS)
-            sending = asyncio.gather(*map(surely_sent, events))
+            sending = asyncio.gather(*(surely_sent(runtime, each) for each in events))
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.restart)
             await sending
             stats = await runtime.drain(timeout=30)
-            records = [await runtime.record(each.subject) for each in events]
-            ended = {(each.status, each.revision) for each in records if each is not None}
-            return ended, len(records), stats
+            return await ended(runtime, events), stats
 
     try:
-        ended, number, stats = within(go(), 120)
+        found, stats = within(go(), 120)
     finally:
         server.stop()
         memory.stop()
 
-    assert (ended, number) == ({("done", 3)}, 60)
+    assert found == [("done", 3)] * 60
     assert (stats.dead, stats.failed) == (0, 0)

@@ -1,13 +1,10 @@
 """Broker: leases, garbage, a full queue and a server that goes, against a real one."""
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,10 +13,7 @@ from redis.asyncio import Redis
 
 from arvo import (
     Corrupt,
-    Delivered,
     Depth,
-    Event,
-    Message,
     RedisBroker,
     RedisMemory,
     Runtime,
@@ -28,24 +22,13 @@ from arvo import (
 )
 from arvo.core.record import Status
 from arvo.interpreters.clock import utc_now
+from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
+from tests.interpreters.holder import held
+from tests.interpreters.within import within
 from tests.servers import Server, redis, redis_url
 from tests.shop import charging, placing, shop
 
-PAY = "com.payment.charge"
 LEASE_SECONDS = 0.3
-T = TypeVar("T")
-
-
-def within(work: Coroutine[Any, Any, T], seconds: float = 30) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(seconds):
-            return await work
-
-    return asyncio.run(go())
-
-
-def message(name: str) -> Message:
-    return Message(PAY, charging(name))
 
 
 @asynccontextmanager
@@ -73,35 +56,13 @@ async def another_program() -> AsyncIterator[Any]:
         yield client
 
 
-async def take(broker: RedisBroker, number: int = 1) -> list[Delivered]:
-    """Take messages and settle them."""
-    async with aclosing(broker.deliveries([PAY])) as incoming:
-        found = [await anext(incoming) for _ in range(number)]
-        for each in found:
-            await broker.done(each)
-        return found
-
-
-def names(found: list[Delivered]) -> list[str]:
-    return [each.message.event.id for each in found]
-
-
 def test_what_a_process_had_that_was_killed_is_handed_out_again() -> None:
     """I1: nobody gives it back, so its lease must run out."""
 
     async def go() -> tuple[bytes, list[str]]:
         async with a_broker(lease=LEASE_SECONDS) as broker:
             await broker.publish([message("c1")])
-            script = str(Path(__file__).with_name("holder.py"))
-            holder = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *(script, redis_url(), broker.prefix, PAY, str(LEASE_SECONDS)),
-                stdout=subprocess.PIPE,
-            )
-            assert holder.stdout is not None
-            said = await holder.stdout.readline()
-            holder.kill()
-            await holder.communicate()
+            said = await held(redis_url(), broker.prefix, PAY)
             return said, names(await take(broker))
 
     assert within(go()) == (b"c1\n", ["c1"])
@@ -328,26 +289,17 @@ def test_a_queue_that_was_flushed_is_made_anew() -> None:
 def test_the_shop_runs_on_one_url_while_its_server_restarts() -> None:
     """Memory and broker are both there, and nothing is lost or doubled by the restart."""
 
-    async def go() -> tuple[set[tuple[Status, int]], int, Stats]:
+    async def go() -> tuple[list[tuple[Status, int]], Stats]:
         async with a_server() as server, Runtime(shop, server.url) as runtime:
             events = [placing(f"i{n}") for n in range(60)]
-
-            async def surely_sent(event: Event[Any]) -> None:
-                while True:
-                    with suppress(Unavailable):
-                        return await runtime.send(event)
-                    await asyncio.sleep(0.01)
-
-            sending = asyncio.gather(*map(surely_sent, events))
+            sending = asyncio.gather(*(surely_sent(runtime, each) for each in events))
             await asyncio.sleep(0.05)
             await asyncio.to_thread(server.restart)
             await sending
             stats = await runtime.drain(timeout=20)
-            records = [await runtime.record(each.subject) for each in events]
-            ended = {(each.status, each.revision) for each in records if each is not None}
-            return ended, len(records), stats
+            return await ended(runtime, events), stats
 
-    ended, number, stats = within(go(), 60)
+    found, stats = within(go(), 60)
 
-    assert (ended, number) == ({("done", 3)}, 60)
+    assert found == [("done", 3)] * 60
     assert (stats.dead, stats.failed) == (0, 0)
