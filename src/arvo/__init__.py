@@ -92,6 +92,7 @@ from arvo.interpreters.ports import (
     DeadLetter,
     Depth,
     Kept,
+    TooLarge,
     Unanswered,
     Unavailable,
 )
@@ -194,6 +195,7 @@ __all__ = [
     "Success",
     "System",
     "SystemFault",
+    "TooLarge",
     "Trace",
     "TransactionViolation",
     "Tree",

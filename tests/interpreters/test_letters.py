@@ -8,7 +8,7 @@ from attrs import evolve
 
 from arvo import ConfigViolation, DeadLetter, MemoryMachineMemory
 from arvo.engine.route import Inside
-from arvo.interpreters.letters import PAGE_LETTERS_MAX, PAGES, Letters, page_of
+from arvo.interpreters.letters import PAGE_BYTES_MAX, PAGE_LETTERS_MAX, PAGES, Letters, page_of
 from tests.shop import charging
 
 PAY = Inside("com.payment.charge", None)
@@ -50,6 +50,18 @@ def test_an_event_that_is_buried_again_has_one_letter() -> None:
 def test_one_event_for_two_places_has_two_letters() -> None:
     """Each is its own failure."""
     assert len(kept([letter(1), evolve(letter(1), id="l2", to=None)])) == 2
+
+
+def test_large_letters_are_bounded_by_what_they_weigh() -> None:
+    """A page is read and written whole, and so has its bound; one letter always stays."""
+    one_page = [each for each in map(letter, range(PAGES * 10)) if page_of(each) == 0][:5]
+    large = PAGE_BYTES_MAX // 2 - 10_000
+
+    half = kept([evolve(each, reason="x" * large) for each in one_page])
+    whole = kept([evolve(each, reason="x" * 2 * PAGE_BYTES_MAX) for each in one_page])
+
+    assert {each.id for each in half} == {each.id for each in one_page[-2:]}
+    assert [each.id for each in whole] == [each.id for each in one_page[-1:]]
 
 
 def test_letters_are_bounded_and_say_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,8 +15,10 @@ from arvo import (
     Complete,
     ConfigViolation,
     Corrupt,
+    DeadLetter,
     Delivered,
     Due,
+    Emit,
     Event,
     Fail,
     Kept,
@@ -27,6 +29,7 @@ from arvo import (
     Schedule,
     Stats,
     System,
+    TooLarge,
     Turn,
     Unavailable,
     Violate,
@@ -40,12 +43,15 @@ from arvo.interpreters.ports import HOME, OUTSIDE, Post
 from tests.shop import (
     NOW,
     WEB,
+    ChargeCard,
     OrderFulfilled,
     PlaceOrder,
+    charge,
     charging,
     committed,
     order,
     paying,
+    payments,
     placing,
     shop,
     workflow,
@@ -239,6 +245,69 @@ def test_a_broker_that_can_neither_count_nor_wait_will_do() -> None:
 
     assert took >= 0.05
     assert (stats.handled, stats.answered, stats.dead) == (2, 1, 0)
+
+
+@define(eq=False)
+class Small(Plain):
+    """A broker that takes no message of more than so many characters."""
+
+    limit: int = 2_000
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        for each in messages:
+            if len(each.to_json()) > self.limit:
+                raise TooLarge(f"raise the limit ({self.limit})")
+            await super().publish([each])
+
+
+def test_what_is_too_large_for_the_broker_is_a_dead_letter_and_stops_nobody() -> None:
+    """The turn is written: it would fail over the event again and again, and so would the next.
+    When the broker takes more, the letter is retried and the workflow goes on.
+    """
+
+    def function(turn: Turn[Any]) -> Commands:
+        if isinstance(turn.event.data, PlaceOrder):
+            return Emit(ChargeCard("small", 1.0)), Emit(ChargeCard("x" * 5_000, 1.0))
+        if len(turn.collected["evt.payment.charged"]) < 2:
+            return None
+        return Complete(OrderFulfilled("both"))
+
+    async def go() -> tuple[list[DeadLetter], Stats, Any]:
+        broker = Small()
+        system = System([payments, workflow(function)])
+        async with Runtime(system, paired(MemoryMachineMemory(), broker)) as runtime:
+            asking = asyncio.create_task(runtime.request(placing(), timeout=4))
+            await asyncio.sleep(0)
+            stats = await runtime.drain(timeout=3)
+            letters = list(await runtime.dead_letters())
+            with pytest.raises(TooLarge, match="raise the limit"):
+                await runtime.retry(letters[0].id)
+            assert len(await runtime.dead_letters()) == 1
+            broker.limit = 20_000
+            await runtime.retry(letters[0].id)
+            return letters, stats, (await asking).data
+
+    letters, stats, answer = within(go())
+
+    assert [(each.reason, each.to) for each in letters] == [
+        ("raise the limit (2000)", Inside(PAY, None))
+    ]
+    assert (stats.handled, stats.failed) == (3, 0)
+    assert answer == OrderFulfilled("both")
+
+
+def test_a_sender_is_told_that_an_event_is_too_large() -> None:
+    """And nothing was taken."""
+
+    async def go() -> Stats:
+        async with Runtime(shop, paired(MemoryMachineMemory(), Small())) as runtime:
+            with pytest.raises(TooLarge, match="raise the limit"):
+                await runtime.send(
+                    charge["1.0.0"].accepts(ChargeCard("x" * 5_000, 1.0), source=WEB)
+                )
+            return await runtime.drain(timeout=3)
+
+    assert within(go()).handled == 0
 
 
 def test_where_a_message_goes_survives_the_broker() -> None:

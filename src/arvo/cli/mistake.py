@@ -3,7 +3,7 @@
 from cyclopts import CycloptsError
 
 from arvo.core.violation import Violated
-from arvo.interpreters.ports import Corrupt, Unanswered, Unavailable
+from arvo.interpreters.ports import Corrupt, TooLarge, Unanswered, Unavailable
 
 
 class Mistake(Exception):
@@ -11,7 +11,16 @@ class Mistake(Exception):
 
 
 # Everything that a person should be told without a stack.
-TOLD = (Mistake, Violated, Corrupt, Unanswered, Unavailable, CycloptsError, TimeoutError)
+TOLD = (
+    Mistake,
+    Violated,
+    Corrupt,
+    TooLarge,
+    Unanswered,
+    Unavailable,
+    CycloptsError,
+    TimeoutError,
+)
 
 
 def line_of(error: BaseException) -> str:

@@ -97,8 +97,9 @@ class Broker(Protocol):
         """Take messages; when this returns, they are the broker's.
 
         They need not be taken all or nothing. It must not wait for room, for those who make room
-        may be waiting here: a broker that is full raises `Unavailable`. A broker that cannot keep
-        what is not *due* yet hands it out early: it is turned away, and comes back by `again`.
+        may be waiting here: a broker that is full raises `Unavailable`. For a message larger than
+        it takes it raises `TooLarge`, and may have taken any of the others. A broker that cannot
+        keep what is not *due* yet hands it out early: it is turned away, and comes back by `again`.
         """
         ...
 

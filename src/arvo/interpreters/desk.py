@@ -72,7 +72,8 @@ class Desk:
     async def send(self, event: Event[Any]) -> None:
         """Take an event from outside; when this returns, it is the backend's.
 
-        Waits while the queue is full. Raises `Violated` where nobody has its address.
+        Waits while the queue is full. Raises `Violated` where nobody has its address, `TooLarge`
+        where the broker takes no event of that size.
         """
         await self._backend.send(Post(event, self._reachable(event)))
 

@@ -136,11 +136,12 @@ def message_of(post: Post) -> Message:
 
 
 def _delivery(delivered: Delivered) -> Delivery:
-    post = Post(delivered.message.event, _to(delivered.message))
+    post = Post(delivered.message.event, reachable(delivered.message))
     return Delivery(post, delivered.attempt, delivered)
 
 
-def _to(message: Message) -> Reachable:
+def reachable(message: Message) -> Reachable:
+    """Say where a message goes."""
     match message.address:
         case str(address) if address == OUTSIDE:
             return Outside(message.key or "")

@@ -20,6 +20,8 @@ logger: Final = logging.getLogger("arvo")
 PAGES: Final = 64
 # Letters on one page, for a value must not grow without end: the oldest makes way.
 PAGE_LETTERS_MAX: Final = 64
+# Bytes of them, as long as there is more than one: each is read and written with all of its page.
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @final
@@ -69,9 +71,11 @@ class Letters:
             changed = change(letters)
             if changed == letters:
                 return
-            for lost in changed[:-PAGE_LETTERS_MAX]:
+            said = _newest([letter_bytes(each) for each in changed])
+            for lost in changed[: len(changed) - len(said)]:
                 logger.error("dead letter %s made way for newer ones: %s", lost.id, lost.event.id)
-            content = _bytes(changed[-PAGE_LETTERS_MAX:])
+            letters_said = [orjson.Fragment(each) for each in said]
+            content = orjson.dumps({"arvo": FORMAT, "letters": letters_said})
             if isinstance(await self.memory.write(_subject(page), content, revision), Stored):
                 return
 
@@ -101,6 +105,12 @@ def page_of(letter: DeadLetter) -> int:
     return blake2b(text, digest_size=1).digest()[0] % PAGES
 
 
-def _bytes(letters: Sequence[DeadLetter]) -> bytes:
-    said = [orjson.Fragment(letter_bytes(each)) for each in letters]
-    return orjson.dumps({"arvo": FORMAT, "letters": said})
+def _newest(letters: Sequence[bytes]) -> Sequence[bytes]:
+    """Give the newest letters, as many as a page has room for, and at least one."""
+    room, number = PAGE_BYTES_MAX, 0
+    for letter in reversed(letters[-PAGE_LETTERS_MAX:]):
+        room -= len(letter)
+        if room < 0 and number:
+            break
+        number += 1
+    return letters[len(letters) - number :]

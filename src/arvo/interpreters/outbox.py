@@ -1,5 +1,6 @@
 """Outbox: writes what follows from an event beside the record, sends it, and knows it again."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,12 +12,15 @@ from arvo.core.commit import Commit
 from arvo.core.event import Event
 from arvo.core.record import Record
 from arvo.engine.route import Inside
-from arvo.interpreters.broker import Broker
-from arvo.interpreters.clock import utc_now
+from arvo.interpreters.broker import Broker, Message
+from arvo.interpreters.clock import fresh_stamp, utc_now
 from arvo.interpreters.held import AMENDED, Held, Line, Mark, Output, digest
+from arvo.interpreters.intake import reachable
 from arvo.interpreters.letters import Letters
 from arvo.interpreters.machine_memory import MachineMemory
-from arvo.interpreters.ports import Committed, Conflict, Post, Seen
+from arvo.interpreters.ports import Committed, Conflict, DeadLetter, Post, Seen, TooLarge
+
+logger: Final = logging.getLogger("arvo")
 
 # Turns that this process knows to be sent, and workflows as it left them: what it forgets is sent
 # or read once more.
@@ -128,12 +132,35 @@ class Outbox:
 
     async def _send(self, mark: Mark, output: Output) -> None:
         if output.messages:
-            await self.broker.publish(output.messages)
+            try:
+                await self.broker.publish(output.messages)
+            except TooLarge:
+                await self._send_each(output.messages)
         for letter in output.letters:
             await self.letters.keep(letter)
         self._sent[mark] = None
         if len(self._sent) > SENT_MAX:
             self._sent.popitem(last=False)
+
+    async def _send_each(self, messages: Sequence[Message]) -> None:
+        """Send what the broker takes, and keep what is too large for it as dead letters: the turn
+        is written, and would fail over it for ever.
+        """
+        for message in messages:
+            try:
+                await self.broker.publish([message])
+            except TooLarge as error:
+                event, reason = message.event, str(error)
+                logger.warning("event %s (%s) is a dead letter: %s", event.id, event.type, reason)
+                letter = DeadLetter(
+                    id=fresh_stamp().id,
+                    event=event,
+                    reason=reason,
+                    attempts=1,
+                    at=utc_now().isoformat(timespec="milliseconds"),
+                    to=reachable(message),
+                )
+                await self.letters.keep(letter)
 
     def _keep(self, subject: str, held: Held) -> None:
         """Remember a workflow as it is now; one that has ended is not met again."""

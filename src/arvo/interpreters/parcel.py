@@ -18,6 +18,8 @@ KEY: Final = "arvo-key"
 DUE: Final = "arvo-due"
 ATTEMPT: Final = "arvo-attempt"
 REASON: Final = "arvo-reason"
+# Of a reason that goes along as a header; the whole of it is in the dead letter.
+REASON_CHARACTERS_MAX: Final = 500
 
 
 @final

@@ -154,6 +154,10 @@ class Corrupt(Exception):
     """The store holds what no version of ours wrote: stop, and call a person."""
 
 
+class TooLarge(Exception):
+    """A broker takes no event of this size; others go on. The text names the limit to raise."""
+
+
 class Backend(Protocol):
     """Keeps records and delivers events; a step's commit is applied whole or not at all.
 
@@ -161,7 +165,7 @@ class Backend(Protocol):
     Posts of one `Inside.key` are handed out one at a time, in the order they came; others in the
     order they came as well, to as many takers as ask. Read `arvo.interpreters.memory` before you
     write one. Operations raise `Unavailable` where waiting helps and `Corrupt` where it does not,
-    nothing else.
+    nothing else; `send` and `unbury` raise `TooLarge` as well, where they take no event so large.
     """
 
     async def send(self, post: Post) -> None:

@@ -149,7 +149,8 @@ class Runtime(Desk):
     async def send(self, event: Event[Any]) -> None:
         """Take an event from outside; when this returns, it is the backend's.
 
-        Waits while the queue is full. Raises `Violated` where nobody has its address.
+        Waits while the queue is full. Raises `Violated` where nobody has its address, `TooLarge`
+        where the broker takes no event of that size.
         """
         self._check_running()
         await super().send(event)

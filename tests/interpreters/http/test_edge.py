@@ -23,6 +23,7 @@ from arvo import (
     Schedule,
     Subject,
     System,
+    TooLarge,
     Turn,
 )
 from arvo.core.event import EVENT_BYTES_MAX
@@ -266,6 +267,21 @@ def test_two_who_wait_for_one_event_could_not_be_told_apart() -> None:
 
     assert (first, second.status_code) == (202, 409)
     assert second.json()["issues"][0]["field"] == "id"
+
+
+def test_what_is_too_large_for_the_broker_is_refused_by_its_words() -> None:
+    """Its limit may be lower than ours, and the remedy is not the client's."""
+
+    async def talk(client: httpx.AsyncClient, runtime: Runtime) -> list[httpx.Response]:
+        async def send(event: Event[Any]) -> None:
+            raise TooLarge("raise max_payload (1048576)")
+
+        vars(runtime)["send"] = send
+        return [await post(client, placing()), await post(client, placing(), prefer="wait=5")]
+
+    for refused in asking(shop, talk):
+        assert refused.status_code == 413
+        assert "raise max_payload (1048576)" in refused.text
 
 
 @pytest.mark.parametrize("length", [True, False], ids=["content-length", "streamed"])

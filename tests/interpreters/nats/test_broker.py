@@ -155,6 +155,23 @@ def test_what_is_no_event_is_put_aside_with_its_reason(
     assert why in caplog.text
 
 
+def test_what_came_as_large_as_may_be_is_put_aside_without_its_reason() -> None:
+    """There is no room for a header of ours, and it must not come for ever."""
+    body = b"x" * (1024 * 1024)
+
+    async def go() -> None:
+        async with opened() as ours:
+            await ours.publish([])
+            await publish(f"{ours.prefix}.{SERVICE}", body, None)
+            async with taking(ours) as incoming:
+                await nothing_comes(incoming, 1.0)
+
+            assert (await ours.depth()).total == 0
+            assert await last(f"{ours.prefix}-dead", f"{ours.prefix}-dead.{SERVICE}") == (body, {})
+
+    asyncio.run(go())
+
+
 def test_what_nobody_could_take_is_kept_for_others_tools() -> None:
     """A copy with its reason, beside the letter that the memory holds."""
 

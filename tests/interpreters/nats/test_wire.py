@@ -2,7 +2,7 @@
 
 import pytest
 
-from arvo import Corrupt
+from arvo import TooLarge
 from arvo.interpreters.broker import Message
 from arvo.interpreters.nats.wire import body_of, headers_of, message_of, subject_of
 from arvo.interpreters.parcel import KEY
@@ -50,5 +50,5 @@ def test_an_event_that_cannot_fit_names_the_servers_setting() -> None:
     """Waiting would not help, and trying would cost the connection."""
     message = Message(SERVICE, event("large", data={"text": "x" * 10_000}))
 
-    with pytest.raises(Corrupt, match="max_payload"):
+    with pytest.raises(TooLarge, match="max_payload"):
         body_of(message, headers_of(message), 200)

@@ -30,7 +30,7 @@ from arvo.interpreters.http.prefer import wait_of
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
 from arvo.interpreters.http.problem import broken, problem, unavailable
 from arvo.interpreters.http.workflow import as_json, in_path, out_of_path
-from arvo.interpreters.ports import Corrupt, Unanswered, Unavailable
+from arvo.interpreters.ports import Corrupt, TooLarge, Unanswered, Unavailable
 from arvo.interpreters.runtime import Runtime
 
 # How long a client waits for room in a full queue, or for a store that is slow.
@@ -99,6 +99,9 @@ class _Edge:
         except Violated as violated:
             # It may have been told to stop while this was looked at.
             return broken(violated.violation) if self.runtime.is_working else _resting()
+        except TooLarge as error:
+            size = Issue("body", "an event that the backend takes", str(error))
+            return problem(413, "this is too large", (size,))
         except Unavailable as error:
             return unavailable(error)
         except Corrupt:

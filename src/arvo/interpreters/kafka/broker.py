@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import ceil
@@ -17,7 +18,8 @@ from arvo.interpreters.every import every
 from arvo.interpreters.kafka.queue import UNTIL, Queue, headers_of
 from arvo.interpreters.kafka.reader import Reader
 from arvo.interpreters.kafka.writer import Writer
-from arvo.interpreters.parcel import REASON, packed
+from arvo.interpreters.parcel import REASON, REASON_CHARACTERS_MAX, packed
+from arvo.interpreters.ports import TooLarge
 
 logger: Final = logging.getLogger("arvo.kafka")
 
@@ -99,8 +101,13 @@ class KafkaBroker:
             queue.again(delivered, delay)
             return
         later = utc_now() + timedelta(seconds=delay)
-        await self._put(evolve(delivered, attempt=delivered.attempt + 1), later)
-        await self.done(delivered)
+        try:
+            await self._put(evolve(delivered, attempt=delivered.attempt + 1), later)
+        except TooLarge:
+            # With its headers it has outgrown the topic: it waits where it is.
+            queue.again(delivered, delay)
+        else:
+            await self.done(delivered)
 
     async def dead(self, delivered: Delivered, reason: str) -> None:
         """Write a message to the topic of the dead, with its reason."""
@@ -109,8 +116,10 @@ class KafkaBroker:
             message = delivered.message
             parcel = packed(message, delivered.attempt)
             topic = f"{self._topic(message.address)}_dead"
-            headers = {**parcel.headers, REASON: reason}
-            await self._writer.send(topic, _key(message), parcel.body, headers)
+            headers = {**parcel.headers, REASON: reason[:REASON_CHARACTERS_MAX]}
+            # With its reason it may be larger than what came; the pair has kept both.
+            with suppress(TooLarge):
+                await self._writer.send(topic, _key(message), parcel.body, headers)
             await self.done(delivered)
 
     async def close(self) -> None:
@@ -135,7 +144,12 @@ class KafkaBroker:
         key: Any = record.key() or b""
         topic, body = f"{self._topic(address)}_dead", record.value() or b""
         said = key.decode(errors="replace")
-        await self._writer.send(topic, said, body, {**headers, REASON: reason})
+        try:
+            told = {**headers, REASON: reason[:REASON_CHARACTERS_MAX]}
+            await self._writer.send(topic, said, body, told)
+        except TooLarge:
+            # It came as large as may be, so without the reason, which is logged.
+            await self._writer.send(topic, said, body, headers)
 
     async def _enter(self, address: str) -> Queue:
         """Read a topic, if nobody here does."""

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from arvo.interpreters.broker import MESSAGE_BYTES_MAX
 from arvo.interpreters.parcel import CONTENT_TYPE
-from arvo.interpreters.ports import Corrupt, Unavailable
+from arvo.interpreters.ports import Corrupt, TooLarge, Unavailable
 
 # What a call may take before the cluster counts as gone.
 CALL_SECONDS_MAX: Final = 10.0
@@ -24,7 +24,6 @@ _REFUSALS: Final = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.TOPIC_EXCEPTION,
     }
 )
@@ -56,7 +55,7 @@ class Writer:
         except BufferError as error:
             raise Unavailable("kafka: too much is on its way, try later") from error
         except KafkaException as error:
-            raise meaning(error.args[0]) from error
+            raise _refusal(error.args[0]) from error
         await sent
 
     async def reach(self, topics: Sequence[str]) -> None:
@@ -108,6 +107,13 @@ def meaning(error: KafkaError) -> Unavailable | Corrupt:
     return Corrupt(said) if error.code() in _REFUSALS else Unavailable(said)
 
 
+def _refusal(error: KafkaError) -> Unavailable | Corrupt | TooLarge:
+    """Say why a message was not taken."""
+    if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+        return meaning(error)
+    return TooLarge(f"kafka: {error.str()}: raise message.max.bytes, here and of the topic")
+
+
 def _hear(producer: "Producer", stopping: threading.Event) -> None:
     while not stopping.is_set():
         producer.poll(POLL_SECONDS)
@@ -120,4 +126,4 @@ def _settle(sent: "asyncio.Future[None]", error: KafkaError | None) -> None:
     if error is None:
         sent.set_result(None)
     else:
-        sent.set_exception(meaning(error))
+        sent.set_exception(_refusal(error))

@@ -18,11 +18,11 @@ from arvo.interpreters.every import every
 from arvo.interpreters.nats import wire
 from arvo.interpreters.nats.depth import Census
 from arvo.interpreters.nats.hand import ACK, Hand, Taken
-from arvo.interpreters.nats.link import Headers, Link
+from arvo.interpreters.nats.link import TOO_LARGE, Headers, Link
 from arvo.interpreters.nats.settings import Storage, check
 from arvo.interpreters.nats.streams import NANOSECONDS, Streams
-from arvo.interpreters.parcel import REASON
-from arvo.interpreters.ports import Depth, Unavailable
+from arvo.interpreters.parcel import REASON, REASON_CHARACTERS_MAX
+from arvo.interpreters.ports import Depth, TooLarge, Unavailable
 
 logger: Final = logging.getLogger("arvo")
 
@@ -32,7 +32,6 @@ PAUSE_SECONDS: Final = 0.2
 ACK_WAIT_SECONDS: Final = 30.0
 MESSAGES_MAX: Final = 1_000_000
 # Letters of a reason that travel in a header.
-REASON_CHARACTERS_MAX: Final = 500
 
 
 @final
@@ -131,12 +130,15 @@ class NatsBroker:
     async def bury(self, taken: Taken, reason: str) -> None:
         """Put what came among the dead as it came, and have it handed out no more."""
         told = " ".join(reason.split())[:REASON_CHARACTERS_MAX]
-        headers = {**taken.headers, REASON: quote(told, safe=" ,:;'()[]{}<>=/+-_.")}
-        for name in [name for name in headers if name.startswith("Nats-")]:
-            del headers[name]
+        came = {name: each for name, each in taken.headers.items() if not name.startswith("Nats-")}
+        reason = quote(told, safe=" ,:;'()[]{}<>=/+-_.")
+        headers = {**came, REASON: reason, **self._id()}
+        if len(taken.body) > wire.room_beside(headers, await self._link.payload_max()):
+            # It came as large as may be; the server is told the reason below.
+            headers = came
         subject = wire.subject_of(self._streams.dead, taken.address)
         # First the copy: a crash in between makes two of it, not none.
-        await self._send(subject, taken.body, {**headers, **self._id()})
+        await self._send(subject, taken.body, headers)
         await taken.settle(self._link, b"+TERM " + told.encode())
 
     def _said(self, message: Message, payload_max: int) -> tuple[str, bytes, Headers]:
@@ -166,7 +168,9 @@ class NatsBroker:
                     raise
                 await asyncio.sleep(PAUSE_SECONDS)
                 await self._streams.make()
-        self._link.content(answer)
+        if (error := self._link.content(answer, {TOO_LARGE}).get("error")) is not None:
+            said = f"nats: {error.get('description')} ({TOO_LARGE})"
+            raise TooLarge(f"{said}: raise the stream's max_msg_size")
 
     async def _settle(self, delivered: Delivered, how: bytes) -> None:
         taken = _mine(delivered)

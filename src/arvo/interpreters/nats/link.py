@@ -31,6 +31,7 @@ PING_SECONDS: Final = 5
 NO_MESSAGE: Final = 10037
 NAME_IN_USE: Final = 10058
 NO_STREAM: Final = 10059
+TOO_LARGE: Final = 10054
 NO_CONSUMER: Final = 10014
 WRONG_SEQUENCE: Final = frozenset({10071, 10164})
 
@@ -82,7 +83,7 @@ class Link:
         if self._looking is None:
             self._looking = loop.call_later(LOOK_SECONDS, self._look)
         try:
-            await client.publish(subject, payload, f"{self._inbox}.{token}", headers)
+            await client.publish(subject, payload, f"{self._inbox}.{token}", headers or None)
             message = await answer
         except (nats.errors.Error, OSError) as error:
             answer.cancel()

@@ -11,7 +11,7 @@ from arvo.interpreters.broker import Message
 from arvo.interpreters.deflate import DEFLATE, ENCODING, inflate
 from arvo.interpreters.nats.link import Headers
 from arvo.interpreters.parcel import DUE, KEY
-from arvo.interpreters.ports import HOME, OUTSIDE, Corrupt
+from arvo.interpreters.ports import HOME, OUTSIDE, TooLarge
 
 # CloudEvents NATS protocol binding 1.0.2 §3.2: structured mode.
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -30,20 +30,23 @@ def subject_of(prefix: str, address: str) -> str:
 
 def body_of(message: Message, headers: Headers, payload_max: int) -> bytes:
     """Say the event as the reference writes it; deflated, with a header that says so, if it would
-    not fit otherwise. Raises `Corrupt` where even that does not fit.
+    not fit otherwise. Raises `TooLarge` where even that does not fit.
     """
     body = message.event.to_json().encode()
-    room = payload_max - _FRAME_BYTES
-    room -= sum(len(name) + len(value) + _LINE_BYTES for name, value in headers.items())
-    if len(body) <= room:
+    if len(body) <= room_beside(headers, payload_max):
         return body
     packed = zlib.compress(body)
-    room -= len(ENCODING) + len(DEFLATE) + _LINE_BYTES
-    if len(packed) > room:
+    if len(packed) > room_beside({**headers, ENCODING: DEFLATE}, payload_max):
         said = f"nats: event {message.event.id!r} of {len(body)} bytes does not fit"
-        raise Corrupt(f"{said} into a message: raise the server's max_payload ({payload_max})")
+        raise TooLarge(f"{said} into a message: raise the server's max_payload ({payload_max})")
     headers[ENCODING] = DEFLATE
     return packed
+
+
+def room_beside(headers: Headers, payload_max: int) -> int:
+    """Say how many bytes a body may have beside its headers."""
+    lines = sum(len(name) + len(value) + _LINE_BYTES for name, value in headers.items())
+    return payload_max - _FRAME_BYTES - lines
 
 
 def headers_of(message: Message) -> Headers:
