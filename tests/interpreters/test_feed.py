@@ -138,13 +138,16 @@ def test_news_that_come_while_it_asks_are_asked_for_afterwards() -> None:
     within(go())
 
 
-def test_a_contested_claim_is_asked_again() -> None:
+def test_a_contested_claim_is_asked_again_a_little_later() -> None:
     """Others were about to take the same, and may have let it go."""
 
     async def go() -> None:
         store = Store([([], True), ([], True), ([delivery("c1")], False)])
         feed = fed(store)
-        assert name_of(await feed.receive(PAY)) == "c1"
+        waiting = asyncio.create_task(feed.receive(PAY))
+        await settled()
+        assert store.asked == [({PAY: 3}, [])]
+        assert name_of(await waiting) == "c1"
         assert store.asked == [({PAY: 3}, [])] * 3
 
     within(go())
@@ -175,6 +178,35 @@ def test_a_key_that_many_wait_for_is_left_out_until_it_is_their_turn() -> None:
         await settled()
         assert store.asked[asked:] == [({ORDER: 3}, [])]
         await cancelled(waiting)
+
+    within(go())
+
+
+def test_nothing_is_asked_for_because_of_a_key_that_nothing_was_left_of() -> None:
+    """Each delivery that is settled would cost a question, while somebody waits."""
+
+    async def go() -> None:
+        store = Store([([delivery("w1", "k", ORDER), delivery("w2", "k", ORDER)], False)])
+        feed = fed(store, key_max=1)
+        first = await feed.receive(ORDER)
+        waiting = [asyncio.create_task(feed.receive(ORDER)) for _ in range(2)]
+        await settled()
+        assert "k" in store.asked[-1][1]
+        feed.settle(first)
+        second = await waiting[0]
+        await settled()
+        feed.settle(second)
+        await settled()
+        asked = len(store.asked)
+        feed.hand_out([delivery("w3", "k", ORDER)])
+        third = await waiting[1]
+        more = asyncio.create_task(feed.receive(ORDER))
+        await settled()
+        assert len(store.asked) == asked
+        feed.settle(third)
+        await settled()
+        assert len(store.asked) == asked, "the key had its turn before"
+        await cancelled(more)
 
     within(go())
 
@@ -308,8 +340,9 @@ def test_a_stop_waits_for_what_is_on_its_way_but_not_for_ever(
         waiting = asyncio.create_task(feed.receive(PAY))
         await settled()
         await feed.stop()
+        found = list(said)
         await cancelled(waiting)
-        return said
+        return found
 
     assert asyncio.run(go(0.05)) == ["done"]
     monkeypatch.setattr(feeds, "END_SECONDS", 0.05)

@@ -76,12 +76,12 @@ class Feed:
             for post in posts
         ):
             return True
-        self._more |= self.served
+        self._more.update(self.served)
         return False
 
     def news(self) -> None:
         """Look whether what others have sent is for us."""
-        self._more |= self.served
+        self._more.update(self.served)
         self.feed()
 
     def feed(self) -> None:
@@ -128,7 +128,7 @@ class Feed:
         self.lanes.stop_clocks()
         self.lanes.forget_ready()
         self._left.clear()
-        self._more |= self.served
+        self._more.update(self.served)
 
     async def stop(self) -> None:
         """Take nothing any more."""

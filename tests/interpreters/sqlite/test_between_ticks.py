@@ -452,3 +452,28 @@ def test_who_waits_for_room_when_it_is_closed_hears_of_it(path: str) -> None:
         return str(refused)
 
     assert "closed before it took the event" in within(go())
+
+
+def test_whoever_waits_looks_once_and_not_all_the_time(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else is in the way of one file: its writers take turns."""
+    looked: list[object] = []
+
+    def claim(connection: sqlite3.Connection, *arguments: Any) -> Any:
+        looked.append(arguments)
+        return real(connection, *arguments)
+
+    real = tables.claim
+    monkeypatch.setattr(tables, "claim", claim)
+
+    async def go() -> None:
+        backend = SqliteBackend(path)
+        waiting = asyncio.create_task(backend.receive(PAY))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await backend.close()
+
+    within(go())
+
+    assert len(looked) == 1

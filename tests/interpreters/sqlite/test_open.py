@@ -63,9 +63,13 @@ def test_a_file_that_is_cut_off_is_told_by_its_header(tmp_path: Path, page: int)
     assert f"is cut off: {len(whole) - 1} bytes of {len(whole)}: restore it" in str(corrupt.value)
 
 
-def test_a_file_whose_log_was_being_moved_into_it_is_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [[True, True], [True, False], [False, True]])
+def test_a_file_whose_log_was_being_moved_into_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[bool]
+) -> None:
     """SIGKILL between two pages of a checkpoint: the header is of later than the file, and SQLite
-    goes on from the log. And the same where another process is at it just now.
+    goes on from the log. The same where another process is at it now, whether its log came or went
+    while the file was looked at.
     """
     path, killed = tmp_path / "a.db", tmp_path / "killed.db"
     with closing(open_file(str(path), full_sync=False)) as connection:
@@ -79,6 +83,7 @@ def test_a_file_whose_log_was_being_moved_into_it_is_whole(tmp_path: Path) -> No
     killed.write_bytes(after[:page] + before[page:])
     killed.with_name("killed.db-wal").write_bytes(log)
 
+    monkeypatch.setattr(module, "_is_logged", lambda _: seen.pop(0))
     with closing(open_file(str(killed), full_sync=False)) as connection:
         assert connection.execute("select length(digest) from inbox").fetchall() == [(200_000,)]
         assert asked(connection, "integrity_check") == "ok"
