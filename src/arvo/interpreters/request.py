@@ -6,7 +6,6 @@ from typing import Any, final
 from attrs import field, frozen
 
 from arvo.core.event import Event
-from arvo.core.versioned import PARENT_SUBJECT
 
 
 @final
@@ -29,9 +28,3 @@ class Request:
             self.answer.set_exception(outcome)
         else:
             self.answer.set_result(outcome)
-
-
-def answer_subject(event: Event[Any]) -> str:
-    """Name the subject of an event's answer: its parent's, where it begins a child (F127)."""
-    parent = event.raw.get(PARENT_SUBJECT)
-    return parent if isinstance(parent, str) else event.subject

@@ -10,18 +10,14 @@ from attrs import evolve
 
 from arvo.core.event import Event
 from arvo.core.issue import Issue
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.engine.admit import admit_made
-from arvo.engine.route import askers
+from arvo.core.violation import ConfigViolation, Violated
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
-from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.answer import look
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.interrupts import interrupts
-from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Unanswered, Unavailable
-from arvo.interpreters.request import Request, answer_subject
+from arvo.interpreters.ports import HOME, OUTSIDE, Backend
+from arvo.interpreters.requests import Requests
 from arvo.interpreters.stats import Stats
 from arvo.interpreters.worker import Listener, Worker
 
@@ -56,7 +52,7 @@ class Runtime(Desk):
         self._lanes = {
             lane: _prefetch_of(lane, prefetch) for lane in (*system.addresses, OUTSIDE, HOME)
         }
-        self._requests: dict[tuple[str, str], Request] = {}
+        self._requests = Requests(system, self._backend)
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._stats = Stats()
         self._worker = Worker(
@@ -66,9 +62,9 @@ class Runtime(Desk):
             now=now,
             stats=self._stats,
             listeners={},
-            answered=self._answered,
-            refused=self._refused,
-            seen=self._seen,
+            answered=self._requests.answered,
+            refused=self._requests.refused,
+            seen=self._requests.seen,
         )
 
     async def __aenter__(self) -> Self:
@@ -125,12 +121,7 @@ class Runtime(Desk):
         await asyncio.sleep(0)
         await self._end((OUTSIDE, HOME), deadline)
         self._tasks.clear()
-        for request in self._requests.values():
-            if not request.answer.done():
-                said = f"the runtime stopped before event {request.event.id!r} was answered"
-                request.answer.set_exception(Unanswered(said))
-                # Nobody may be left to hear it, and an exception that is never heard is printed.
-                request.answer.exception()
+        self._requests.stop()
         await self._backend.close()
 
     async def _end(self, lanes: Sequence[str], deadline: float) -> None:
@@ -167,42 +158,7 @@ class Runtime(Desk):
         how far it came, after *timeout* seconds; the work goes on all the same. `Unavailable` where
         it was not even taken in that time, for the queue is full.
         """
-        key = event.id, answer_subject(event)
-        if key in self._requests:
-            issue = Issue("id", "an id that nobody waits for yet", repr(event.id))
-            raise Violated(ExecutionViolation("this event is being requested already", issue))
-        request = Request(event, asyncio.get_running_loop().create_future())
-        self._requests[key] = request
-        taken = False
-        try:
-            async with asyncio.timeout(timeout):
-                await self.send(event)
-                taken = True
-                return await self._answer(request)
-        except TimeoutError:
-            if not taken:
-                said = f"event {event.id!r} was not taken within {timeout} s: the queue is full"
-                raise Unavailable(said) from None
-            raise TimeoutError(await self._how_far(event, timeout)) from None
-        finally:
-            del self._requests[key]
-
-    async def _answer(self, request: Request) -> Event[Any]:
-        looking: asyncio.Task[None] | None = None
-        if self._begins(request.event):
-            looking = asyncio.create_task(look(self._backend, request), name="arvo look")
-        try:
-            # It may have come over a wire or out of a store, where a payload is JSON.
-            return admit_made(self.system, await request.answer)
-        finally:
-            if looking is not None:
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
-
-    def _begins(self, event: Event[Any]) -> bool:
-        """Tell whether an event begins a workflow."""
-        handler = self.system.handler_at(event.to)
-        return event.type == event.to and not isinstance(handler, EventHandler)
+        return await self._requests.ask(event, timeout, self.send)
 
     def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
         """Hand the events that leave by *domain* to a function; None takes those of all others.
@@ -259,41 +215,6 @@ class Runtime(Desk):
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
-
-    def _answered(self, event: Event[Any]) -> None:
-        request = self._requests.get((event.parentid or "", event.subject))
-        # Another sender may have given its own event the same id.
-        if request is not None and event.to in askers(request.event):
-            request.settle(event)
-
-    def _refused(self, event: Event[Any], why: Exception) -> None:
-        request = self._requests.get((event.id, answer_subject(event)))
-        if request is not None and request.event.source == event.source:
-            request.settle(why)
-
-    def _seen(self, event: Event[Any]) -> None:
-        """Tell a request of what was consumed before; a mere redelivery is no news to it."""
-        request = self._requests.get((event.id, answer_subject(event)))
-        if request is not None and request.event is event:
-            request.consumed.set()
-            if not self._begins(event):
-                request.settle(Unanswered(f"event {event.id!r} was consumed before"))
-
-    async def _how_far(self, event: Event[Any], timeout: float) -> str:
-        record = await self._backend.load(event.subject)
-        said = f"event {event.id!r} was not answered within {timeout} s"
-        letters = [
-            each for each in await self.dead_letters() if each.event.subject == event.subject
-        ]
-        if letters:
-            # What broke is more to the point than what is still waited for.
-            said += (
-                f"; {len(letters)} of its events are dead letters, the last: {letters[-1].reason}"
-            )
-        if record is None:
-            return f"{said}; nothing is remembered of its subject"
-        open_ = [id_ for id_, replies in record.awaited.items() if not replies]
-        return f"{said}; its workflow is {record.status} and waits for answers to {open_}"
 
 
 def _prefetch_of(lane: str, wanted: int | Mapping[str, int]) -> int:
