@@ -10,13 +10,11 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field
 
-from arvo.core.command import Log
 from arvo.core.commit import Commit
 from arvo.core.due import due_type
 from arvo.core.event import Event
 from arvo.core.record import Record
 from arvo.core.violation import (
-    ConfigViolation,
     ExecutionViolation,
     TransactionViolation,
     Violated,
@@ -40,11 +38,11 @@ from arvo.interpreters.ports import (
     Post,
     Reachable,
     Seen,
-    Unanswered,
     Unavailable,
 )
 from arvo.interpreters.recent import Recent
 from arvo.interpreters.stats import Stats
+from arvo.interpreters.tally import Tally
 
 logger: Final = logging.getLogger("arvo")
 # Whoever wants to hear it sets logging up; without that, Python would print warnings by itself.
@@ -83,6 +81,10 @@ class Worker:
     recent: Recent = field(factory=Recent, init=False)
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopped: set[str] = field(factory=set, init=False)
+    _tally: Tally = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tally = Tally(self.stats, self.refused, self.seen)
 
     async def work(self, lane: str) -> None:
         """Take deliveries of a lane one after the other until the runtime stops."""
@@ -143,7 +145,7 @@ class Worker:
                 case Committed():
                     if decided.record is not None:
                         self.recent.keep(decided.record)
-                    self._after(decided, posts, letters)
+                    self._tally.committed(decided, posts, letters)
                     return
                 case Seen():
                     self.stats.seen += 1
@@ -156,31 +158,6 @@ class Worker:
                     self.recent.forget(event.subject)
         lost = f"event {event.id!r} lost {CONFLICTS_MAX} races for its record"
         await self._refuse(delivery, TransactionViolation(lost, cause="conflict"))
-
-    def _after(self, commit: Commit, posts: list[Post], letters: list[DeadLetter]) -> None:
-        """Count a commit and tell of it; whatever goes wrong here, it is applied."""
-        try:
-            self._count(commit, letters)
-            self._told(commit, posts, letters)
-        except Exception as error:  # noqa: BLE001
-            # A log filter of the user's may raise: not our logger then, the loop's own handler.
-            said = f"event {commit.event.id} was handled, and could not be told of"
-            asyncio.get_running_loop().call_exception_handler({"message": said, "exception": error})
-
-    def _told(self, commit: Commit, posts: list[Post], letters: list[DeadLetter]) -> None:
-        """Tell whoever waits for an event's answer that none will come any more."""
-        event = commit.event
-        if letters and not posts:
-            reason = f"the answer to {event.id!r} goes nowhere: {letters[0].reason}"
-            self.refused(event, Violated(ConfigViolation(reason)))
-        elif commit.outcome == "seen":
-            self.seen(event)
-        elif commit.outcome == "late":
-            late = f"event {event.id!r} came too late: {commit.note}"
-            self.refused(event, Violated(ExecutionViolation(late)))
-        elif commit.record is None and not commit.events and commit.outcome == "handled":
-            said = f"event {event.id!r} was handled by {commit.handler}, which answers nothing"
-            self.refused(event, Unanswered(said))
 
     async def _decided(self, delivery: Delivery) -> Commit | Violation:
         """Decide on the record as it was left here, or else on the one in the store."""
@@ -298,47 +275,6 @@ class Worker:
             id=fresh_stamp().id, event=event, reason=reason, attempts=attempts, at=at, to=to
         )
 
-    def _count(self, commit: Commit, letters: list[DeadLetter]) -> None:
-        match commit.outcome:
-            case "handled":
-                self.stats.handled += 1
-            case "failed":
-                self.stats.failed += 1
-            case "cancelled":
-                self.stats.cancelled += 1
-            case "seen":
-                self.stats.seen += 1
-            case "late":
-                self.stats.late += 1
-            case "halted" | "stray" | "foreign":
-                raise AssertionError(f"{commit.outcome} is buried, not committed")
-        self.stats.dead += len(letters)
-        for log in commit.logs:
-            _say(log, commit)
-
     async def _pause(self, error: Unavailable) -> None:
         logger.warning("the backend is unavailable, trying again: %s", error)
         await asyncio.sleep(self.retry.wait_after(1, random.random()))  # noqa: S311
-
-
-_LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-}
-
-
-def _say(log: Log, commit: Commit) -> None:
-    logger.log(
-        _LEVELS.get(log.level, logging.INFO),
-        "%s",
-        log.message,
-        # Not one by one: logging refuses names of its own, such as `name` and `message`.
-        extra={
-            "arvo_handler": commit.handler,
-            "arvo_event": commit.event.id,
-            "arvo_attributes": log.attributes,
-        },
-    )
