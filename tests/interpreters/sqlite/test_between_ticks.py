@@ -18,7 +18,7 @@ from arvo import Commit, Record
 from arvo.core.commit import Alarm
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Corrupt, DeadLetter, Delivery, Depth, Post, Unavailable
-from arvo.interpreters.sqlite import SqliteBackend, tables
+from arvo.interpreters.sqlite import SqliteBackend, deliveries
 from arvo.interpreters.sqlite.backend import AHEAD
 from tests.shop import charging, committed, placing, shop
 
@@ -268,7 +268,7 @@ def test_what_could_not_be_fetched_is_fetched_later(
         await serving(backend, PAY, ORDER)
         await other.send(post("c1"))
         with monkeypatch.context() as patch:
-            patch.setattr(tables, "claim", held)
+            patch.setattr(deliveries, "claim", held)
             backend._feed._more.add(PAY)
             waiting = asyncio.create_task(backend.receive(PAY))
             await asyncio.sleep(0.05)
@@ -464,8 +464,8 @@ def test_whoever_waits_looks_once_and_not_all_the_time(
         looked.append(arguments)
         return real(connection, *arguments)
 
-    real = tables.claim
-    monkeypatch.setattr(tables, "claim", claim)
+    real = deliveries.claim
+    monkeypatch.setattr(deliveries, "claim", claim)
 
     async def go() -> None:
         backend = SqliteBackend(path)

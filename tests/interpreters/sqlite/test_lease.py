@@ -13,7 +13,7 @@ from arvo.core.commit import Alarm
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Post
 from arvo.interpreters.retention import Retention
-from arvo.interpreters.sqlite import tables, workers
+from arvo.interpreters.sqlite import deliveries, timers, workers
 from arvo.interpreters.sqlite.lease import Lease
 from arvo.interpreters.sqlite.open import open_file
 from tests.shop import charging, placing
@@ -63,7 +63,7 @@ class Worker:
         """Set a timer."""
         due = datetime.fromtimestamp(1_000 + seconds, UTC)
         to = Inside(ORDER, placing().subject)
-        tables._write_timer(self.connection, Alarm(placing(name), due), Post(placing(name), to))
+        timers.arm(self.connection, Alarm(placing(name), due), Post(placing(name), to))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def other(worker: Worker) -> Iterator[sqlite3.Connection]:
 
 
 def post(connection: sqlite3.Connection, owner: str | None) -> None:
-    tables.put(connection, [Post(charging(), Inside(PAY, None))], 0, owner)
+    deliveries.put(connection, [Post(charging(), Inside(PAY, None))], 0, owner)
 
 
 def test_who_joins_frees_what_stood_there_for_itself_and_for_the_dead(worker: Worker) -> None:

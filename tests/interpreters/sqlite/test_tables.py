@@ -16,7 +16,7 @@ from arvo.core.frozen import FrozenDict
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Committed, Conflict, Fenced, Post, Seen
 from arvo.interpreters.rows import Row
-from arvo.interpreters.sqlite import pages, tables
+from arvo.interpreters.sqlite import deliveries, pages, tables, timers
 from arvo.interpreters.sqlite.open import open_file
 from tests.shop import (
     NOW,
@@ -49,7 +49,7 @@ def owners(connection: sqlite3.Connection) -> list[str | None]:
 
 def delivered(connection: sqlite3.Connection, event: Event[Any]) -> int:
     """Put an event that this worker has; gives the number of its delivery."""
-    (row,) = tables.put(connection, [Post(event, Inside(PAY, None))], 0, ME)
+    (row,) = deliveries.put(connection, [Post(event, Inside(PAY, None))], 0, ME)
     return row.id
 
 
@@ -76,14 +76,14 @@ def test_what_a_worker_sends_is_its_own_unless_another_works_on_the_key(
     connection: sqlite3.Connection,
 ) -> None:
     """It is handed out at once then, and needs no second look into the file."""
-    tables.put(connection, [post("busy")], 0, OTHER)
-    tables.put(connection, [post("waits")], 0, None)
-    tables.put(connection, [post("later")], 9, None)
+    deliveries.put(connection, [post("busy")], 0, OTHER)
+    deliveries.put(connection, [post("waits")], 0, None)
+    deliveries.put(connection, [post("later")], 9, None)
     posts = [post("busy"), post("waits"), post("later"), post("free"), post(None)]
 
-    mine = tables.put(connection, posts, 5, ME)
-    again = tables.put(connection, [post("free")], 5, ME)
-    nobodys = tables.put(connection, [post("free"), post(None)], 5, None)
+    mine = deliveries.put(connection, posts, 5, ME)
+    again = deliveries.put(connection, [post("free")], 5, ME)
+    nobodys = deliveries.put(connection, [post("free"), post(None)], 5, None)
 
     assert [(row.post, row.attempt) for row in mine] == [
         (post("later"), 1),
@@ -100,23 +100,25 @@ def test_what_a_worker_sends_is_its_own_unless_another_works_on_the_key(
 
 def test_a_key_that_another_works_on_is_not_claimed(connection: sqlite3.Connection) -> None:
     """I4: its deliveries come one at a time, in their order, whoever takes them."""
-    tables.put(connection, [post("busy")], 0, OTHER)
-    tables.put(connection, [post("busy"), post("free", 1), post(None, 2), post("late", 3)], 0, None)
+    deliveries.put(connection, [post("busy")], 0, OTHER)
+    deliveries.put(
+        connection, [post("busy"), post("free", 1), post(None, 2), post("late", 3)], 0, None
+    )
     connection.execute("update delivery set due = 9 where key = 'late'")
 
-    taken = tables.claim(connection, ME, {PAY: 5, ORDER: 5}, 5)
+    taken = deliveries.claim(connection, ME, {PAY: 5, ORDER: 5}, 5)
 
     assert [row.post.event.id for row in taken] == ["c1", "c2"]
-    assert tables.claim(connection, ME, {PAY: 5}, 5) == []
+    assert deliveries.claim(connection, ME, {PAY: 5}, 5) == []
 
 
 def test_no_more_is_claimed_than_there_is_room_for(connection: sqlite3.Connection) -> None:
     """Lane by lane; the rest is for others."""
-    tables.put(connection, [post(None, n) for n in range(3)], 0, None)
+    deliveries.put(connection, [post(None, n) for n in range(3)], 0, None)
     begin = Post(placing(), Inside(ORDER, None))
-    tables.put(connection, [begin, begin], 0, None)
+    deliveries.put(connection, [begin, begin], 0, None)
 
-    taken = tables.claim(connection, ME, {ORDER: 1, PAY: 2}, 0)
+    taken = deliveries.claim(connection, ME, {ORDER: 1, PAY: 2}, 0)
 
     assert [row.post.event.id for row in taken] == ["c0", "c1", "i1"]
 
@@ -212,8 +214,8 @@ def test_an_amended_record_takes_the_place_of_the_old_one(connection: sqlite3.Co
     assert amended == Committed()
     assert [row.post for row in rows] == [Post(again, to)]
     assert tables.load(connection, record.subject) == record
-    tables.fire(connection, tables.next_due(connection) or 0)
-    claimed = tables.claim(connection, ME, {ORDER: 5}, 10**15)
+    timers.fire(connection, timers.next_due(connection) or 0)
+    claimed = deliveries.claim(connection, ME, {ORDER: 5}, 10**15)
     assert [row.post for row in claimed] == [Post(alarm.event, to)]
 
 
@@ -250,17 +252,17 @@ def test_a_timer_keeps_to_the_key_of_its_workflow(connection: sqlite3.Connection
     commit = committed(shop, placing())
     alarm = Alarm(evolve(commit.event, id="rings"), NOW)
     applied(connection, evolve(commit, alarms=(alarm,)))
-    tables.put(connection, [Post(charging(), Inside(ORDER, placing().subject))], 0, OTHER)
-    due = tables.next_due(connection)
+    deliveries.put(connection, [Post(charging(), Inside(ORDER, placing().subject))], 0, OTHER)
+    due = timers.next_due(connection)
     assert due is not None
 
-    tables.fire(connection, due - 1)
-    early = tables.count(connection)
-    tables.fire(connection, due)
+    timers.fire(connection, due - 1)
+    early = deliveries.count(connection)
+    timers.fire(connection, due)
 
-    assert (early, tables.count(connection)) == (1, 2)
-    assert tables.claim(connection, ME, {ORDER: 5}, due) == []
-    assert tables.depth(connection, due - 1) == (2, 1, 0)
+    assert (early, deliveries.count(connection)) == (1, 2)
+    assert deliveries.claim(connection, ME, {ORDER: 5}, due) == []
+    assert deliveries.depth(connection, due - 1) == (2, 1, 0)
     assert due == int(NOW.timestamp() * 1000)
 
 
@@ -268,15 +270,15 @@ def test_timers_fire_some_at_a_time_the_oldest_first(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that was off for a week does not stand still for all of them."""
-    monkeypatch.setattr("arvo.interpreters.sqlite.tables.DUE_MAX", 2)
+    monkeypatch.setattr("arvo.interpreters.sqlite.timers.DUE_MAX", 2)
     commit = committed(shop, placing())
     alarms = [
         Alarm(evolve(commit.event, id=f"t{n}"), NOW + timedelta(seconds=n)) for n in (2, 0, 1)
     ]
     applied(connection, evolve(commit, alarms=tuple(alarms)))
 
-    tables.fire(connection, 10**15)
+    timers.fire(connection, 10**15)
 
-    taken = tables.claim(connection, ME, {ORDER: 5}, 10**15)
+    taken = deliveries.claim(connection, ME, {ORDER: 5}, 10**15)
     assert [row.post.event.id for row in taken] == ["t0", "t1"]
-    assert tables.depth(connection, 10**15) == (2, 0, 1)
+    assert deliveries.depth(connection, 10**15) == (2, 0, 1)

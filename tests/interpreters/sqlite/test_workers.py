@@ -12,7 +12,7 @@ import pytest
 
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Post
-from arvo.interpreters.sqlite import tables, workers
+from arvo.interpreters.sqlite import deliveries, workers
 from arvo.interpreters.sqlite.open import open_file
 from arvo.interpreters.sqlite.place import here, is_dead
 from tests.shop import charging
@@ -64,7 +64,7 @@ def test_the_work_of_the_dead_is_everybodys(connection: sqlite3.Connection) -> N
     workers.join(connection, "me", PLACE, 1, 10)
     workers.join(connection, "other", PLACE, 1, 10)
     for name in ("me", "other"):
-        tables.put(connection, [Post(charging(), Inside("com.payment.charge", None))], 0, name)
+        deliveries.put(connection, [Post(charging(), Inside("com.payment.charge", None))], 0, name)
 
     workers.bury(connection, ["other"])
 

@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -38,9 +37,10 @@ from arvo.interpreters.rest import until_rest
 from arvo.interpreters.retention import Retention
 from arvo.interpreters.room import Room
 from arvo.interpreters.rows import Row, letter_of, milliseconds
-from arvo.interpreters.sqlite import pages, tables, workers
+from arvo.interpreters.sqlite import deliveries, pages, tables, workers
 from arvo.interpreters.sqlite.lease import LEASE_SECONDS, TICK_SECONDS, Lease
-from arvo.interpreters.sqlite.open import open_file, open_reader
+from arvo.interpreters.sqlite.open import open_file
+from arvo.interpreters.sqlite.reader import Reader
 from arvo.interpreters.sqlite.writer import Writer, told
 
 T = TypeVar("T")
@@ -79,8 +79,7 @@ class SqliteBackend:
     _feed: Feed = field(init=False)
     _room: Room = field(init=False)
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
-    _reader: ThreadPoolExecutor | None = field(default=None, init=False)
-    _reading: sqlite3.Connection | None = field(default=None, init=False)
+    _reader: Reader | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -99,7 +98,7 @@ class SqliteBackend:
 
         with self._room.entering():
             await writer.do(
-                lambda connection: tables.put(connection, [post], self._now(), owner), then
+                lambda connection: deliveries.put(connection, [post], self._now(), owner), then
             )
 
     async def receive(self, lane: str) -> Delivery:
@@ -199,7 +198,7 @@ class SqliteBackend:
         """Settle a delivery that changed nothing of ours."""
         writer, number = await self._opened(), _number(delivery)
         await writer.do(
-            lambda connection: tables.settle(connection, number, self.me),
+            lambda connection: deliveries.settle(connection, number, self.me),
             lambda _: self._settled(delivery),
         )
 
@@ -210,7 +209,7 @@ class SqliteBackend:
         due = self._now() + int(delay * 1000)
         try:
             mine = await writer.do(
-                lambda connection: tables.again(connection, number, self.me, retried.attempt, due)
+                lambda c: deliveries.again(c, number, self.me, retried.attempt, due)
             )
         except Unavailable:
             # Still ours in the file: it must not be forgotten here.
@@ -227,7 +226,7 @@ class SqliteBackend:
         number = None if delivery is None else _number(delivery)
 
         def work(connection: sqlite3.Connection) -> None:
-            if number is None or tables.settle(connection, number, self.me):
+            if number is None or deliveries.settle(connection, number, self.me):
                 tables.write_letter(connection, letter)
 
         def then(_: None) -> None:
@@ -248,7 +247,7 @@ class SqliteBackend:
         def work(connection: sqlite3.Connection) -> list[Row] | None:
             if not tables.take_letter(connection, id):
                 return None
-            return tables.put(connection, posts, self._now(), owner)
+            return deliveries.put(connection, posts, self._now(), owner)
 
         def then(rows: list[Row] | None) -> None:
             if rows is not None:
@@ -260,13 +259,13 @@ class SqliteBackend:
     async def depth(self) -> Depth:
         """Say how much is under way, in all processes."""
         total, delayed, timers = await self._read(
-            lambda connection: tables.depth(connection, self._now())
+            lambda connection: deliveries.depth(connection, self._now())
         )
         return self._feed.depth(total, delayed, timers)
 
     async def rest(self) -> None:
         """Wait until nothing is under way, in any process."""
-        await until_rest(lambda: self._read(tables.is_busy))
+        await until_rest(lambda: self._read(deliveries.is_busy))
 
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
@@ -279,11 +278,8 @@ class SqliteBackend:
             await writer.do(lambda connection: workers.leave(connection, self.me))
             await writer.stop()
         if self._reader is not None:
-            self._reader.shutdown()
+            self._reader.close()
             self._reader = None
-        if self._reading is not None:
-            self._reading.close()
-            self._reading = None
         self._room.close(Unavailable("the backend was closed before it took the event"))
 
     async def _opened(self) -> Writer:
@@ -348,7 +344,7 @@ class SqliteBackend:
     ) -> tuple[list[Delivery], bool]:
         writer = await self._opened()
         rows = await writer.do(
-            lambda connection: tables.claim(connection, self.me, lanes, self._now())
+            lambda connection: deliveries.claim(connection, self.me, lanes, self._now())
         )
         return list(map(_handed, rows)), False
 
@@ -361,19 +357,11 @@ class SqliteBackend:
         return self.me if self._feed.wants(posts) else None
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Read beside the writer, in a thread of its own."""
+        """Read beside the writer, once the file is made."""
         await self._opened()
         if self._reader is None:
-            self._reader = ThreadPoolExecutor(1, "arvo sqlite reader")
-        return await asyncio.get_running_loop().run_in_executor(self._reader, self._reads, work)
-
-    def _reads(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._reading is None:
-                self._reading = open_reader(self.path)
-            return work(self._reading)
-        except sqlite3.Error as error:
-            raise told(error) from error
+            self._reader = Reader(self.path)
+        return await self._reader.read(work)
 
     def _now(self) -> int:
         return milliseconds(self.now())

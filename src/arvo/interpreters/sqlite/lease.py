@@ -9,7 +9,7 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.interpreters.retention import Retention
-from arvo.interpreters.sqlite import tables, workers
+from arvo.interpreters.sqlite import deliveries, timers, workers
 from arvo.interpreters.sqlite.forget import forget
 from arvo.interpreters.sqlite.place import here
 
@@ -70,17 +70,17 @@ class Lease:
 
     def _look(self, connection: sqlite3.Connection, now: int) -> None:
         gone = workers.dead(connection, now, me=self.me)
-        due = tables.next_due(connection)
+        due = timers.next_due(connection)
         if gone or (due is not None and due <= now):
             connection.execute("begin immediate")
             workers.bury(connection, gone)
-            tables.fire(connection, now)
+            timers.fire(connection, now)
             connection.execute("commit")
-            due = tables.next_due(connection)
+            due = timers.next_due(connection)
         self._next_due = NEVER if due is None else due
         forget(connection, self.keep, now)
-        self.counted(tables.count(connection))
-        if tables.is_claimable(connection, now):
+        self.counted(deliveries.count(connection))
+        if deliveries.is_claimable(connection, now):
             self.offered()
 
     def _renew(self, connection: sqlite3.Connection) -> None:

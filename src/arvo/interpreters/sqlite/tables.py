@@ -1,7 +1,7 @@
 """Tables: what a unit of work reads and writes in a SQLite file."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -19,92 +19,19 @@ from arvo.interpreters.ports import (
     Post,
     Seen,
     alarm_post,
-    key_of,
-    lane_of,
 )
 from arvo.interpreters.rows import (
     Row,
-    destination_bytes,
-    destination_of,
     digest_of,
     event_bytes,
-    event_of,
     letter_bytes,
     milliseconds,
     record_bytes,
     record_of,
     whole_record_bytes,
 )
-
-# Timers that come due in one tick; the rest follows in the next.
-DUE_MAX: Final = 1_000
-
-
-def put(
-    connection: sqlite3.Connection, posts: Iterable[Post], now: int, owner: str | None
-) -> list[Row]:
-    """Add posts, and give those that *owner* has at once: nobody else works on their key."""
-    owned: list[Row] = []
-    for post in posts:
-        key = key_of(post.to)
-        mine = owner
-        if owner is not None and key is not None:
-            busy = connection.execute(_SOMEBODY_ELSES, (key, owner, now)).fetchone()
-            mine = None if busy else owner
-        cursor = connection.execute(
-            _INSERT_DELIVERY,
-            (
-                lane_of(post.to),
-                key,
-                destination_bytes(post.to),
-                event_bytes(post.event),
-                now,
-                mine,
-            ),
-        )
-        if mine is not None:
-            assert cursor.lastrowid is not None
-            owned.append(Row(cursor.lastrowid, post, 1))
-    return owned
-
-
-_INSERT_DELIVERY: Final = """
-insert into delivery (lane, key, destination, event, attempt, due, owner)
-values (?, ?, ?, ?, 1, ?, ?)
-"""
-_SOMEBODY_ELSES: Final = """
-select 1 from delivery
-where key = ?1 and (owner <> ?2 or (owner is null and due <= ?3)) limit 1
-"""
-
-
-def claim(
-    connection: sqlite3.Connection, owner: str, lanes: Mapping[str, int], now: int
-) -> list[Row]:
-    """Take unowned deliveries of *lanes*, as many as each has room for, in order of each key."""
-    taken: list[tuple[int, bytes, bytes, int]] = []
-    for lane, room in lanes.items():
-        taken += connection.execute(_CLAIMABLE, (lane, now, owner, room)).fetchall()
-    taken.sort()
-    connection.executemany(
-        "update delivery set owner = ? where id = ?", [(owner, row[0]) for row in taken]
-    )
-    return [
-        Row(number, Post(event_of(event), destination_of(to)), attempt)
-        for number, to, event, attempt in taken
-    ]
-
-
-_CLAIMABLE: Final = """
-select id, destination, event, attempt from delivery as this
-where lane = ?1 and owner is null and due <= ?2 and (
-    key is null or not exists (
-        select 1 from delivery as other
-        where other.key = this.key and other.owner is not null and other.owner <> ?3
-    )
-)
-order by id limit ?4
-"""
+from arvo.interpreters.sqlite import deliveries
+from arvo.interpreters.sqlite.timers import arm
 
 
 def apply(
@@ -127,7 +54,7 @@ def apply(
         revision = 0 if workflow is None else workflow[1]
         if revision != commit.expected:
             return _outdated(connection, number, commit, me, revision), []
-    if not settle(connection, number, me):
+    if not deliveries.settle(connection, number, me):
         return Fenced(), []
     marked = connection.execute(_MARK, (digest_of(commit.handler, commit.event), now))
     if not marked.rowcount:
@@ -140,10 +67,10 @@ def apply(
     for cleared in commit.cleared:
         connection.execute("delete from timer where id = ?", (cleared,))
     for alarm in commit.alarms:
-        _write_timer(connection, alarm, alarm_post(commit, alarm))
+        arm(connection, alarm, alarm_post(commit, alarm))
     for letter in letters:
         write_letter(connection, letter)
-    return Committed(), put(connection, posts, now, owner)
+    return Committed(), deliveries.put(connection, posts, now, owner)
 
 
 def _outdated(
@@ -155,7 +82,7 @@ def _outdated(
     )
     if seen.fetchone() is None:
         return Conflict(revision)
-    return Seen() if settle(connection, number, me) else Fenced()
+    return Seen() if deliveries.settle(connection, number, me) else Fenced()
 
 
 _WORKFLOW: Final = "select id, revision, lines from workflow where subject = ?"
@@ -242,8 +169,8 @@ def amend(
         )
     to = Inside(record.handler, record.subject)
     for alarm in alarms:
-        _write_timer(connection, alarm, Post(alarm.event, to))
-    return Committed(), put(connection, [Post(event, to) for event in again], now, owner)
+        arm(connection, alarm, Post(alarm.event, to))
+    return Committed(), deliveries.put(connection, [Post(event, to) for event in again], now, owner)
 
 
 def load(connection: sqlite3.Connection, subject: str) -> Record | None:
@@ -293,21 +220,6 @@ def _write_lines(
     )
 
 
-def settle(connection: sqlite3.Connection, number: int, owner: str) -> bool:
-    """Take a delivery off; False where *owner* has it no more."""
-    done = connection.execute("delete from delivery where id = ? and owner = ?", (number, owner))
-    return bool(done.rowcount)
-
-
-def again(connection: sqlite3.Connection, number: int, owner: str, attempt: int, due: int) -> bool:
-    """Note that a delivery is to be tried again; False where *owner* has it no more."""
-    done = connection.execute(
-        "update delivery set attempt = ?, due = ? where id = ? and owner = ?",
-        (attempt, due, number, owner),
-    )
-    return bool(done.rowcount)
-
-
 def write_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
     """Keep a dead letter."""
     connection.execute(
@@ -322,69 +234,7 @@ def take_letter(connection: sqlite3.Connection, id_: str) -> bool:
     return bool(connection.execute("delete from letter where id = ?", (id_,)).rowcount)
 
 
-def _write_timer(connection: sqlite3.Connection, alarm: Alarm, post: Post) -> None:
-    connection.execute(
-        "insert or replace into timer (id, due, lane, key, destination, event)"
-        " values (?, ?, ?, ?, ?, ?)",
-        (
-            alarm.event.id,
-            milliseconds(alarm.due),
-            lane_of(post.to),
-            key_of(post.to),
-            destination_bytes(post.to),
-            event_bytes(alarm.event),
-        ),
-    )
-
-
-def fire(connection: sqlite3.Connection, now: int) -> None:
-    """Make deliveries of the timers that are due."""
-    due = connection.execute(
-        "select id from timer where due <= ? order by due limit ?", (now, DUE_MAX)
-    ).fetchall()
-    connection.executemany(
-        "insert into delivery (lane, key, destination, event, attempt, due, owner)"
-        " select lane, key, destination, event, 1, due, null from timer where id = ?",
-        due,
-    )
-    connection.executemany("delete from timer where id = ?", due)
-
-
-def next_due(connection: sqlite3.Connection) -> int | None:
-    """Say when the next timer is due."""
-    due: int | None = connection.execute("select min(due) from timer").fetchone()[0]
-    return due
-
-
 def letters(connection: sqlite3.Connection) -> list[bytes]:
     """Give the dead letters, oldest first."""
     rows = connection.execute("select letter from letter order by number")
     return [letter for (letter,) in rows]
-
-
-def depth(connection: sqlite3.Connection, now: int) -> tuple[int, int, int]:
-    """Count deliveries, those that are not due yet, and timers."""
-    row: tuple[int, int, int] = connection.execute(
-        "select count(*), coalesce(sum(due > ?), 0), (select count(*) from timer) from delivery",
-        (now,),
-    ).fetchone()
-    return row
-
-
-def count(connection: sqlite3.Connection) -> int:
-    """Count deliveries."""
-    number: int = connection.execute("select count(*) from delivery").fetchone()[0]
-    return number
-
-
-def is_busy(connection: sqlite3.Connection) -> bool:
-    """Tell whether anything is under way."""
-    return connection.execute("select 1 from delivery limit 1").fetchone() is not None
-
-
-def is_claimable(connection: sqlite3.Connection, now: int) -> bool:
-    """Tell whether there are deliveries that nobody has."""
-    found = connection.execute(
-        "select 1 from delivery where owner is null and due <= ? limit 1", (now,)
-    )
-    return found.fetchone() is not None
