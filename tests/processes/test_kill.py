@@ -84,6 +84,9 @@ def stop_between_writes(path: Path, process: "subprocess.Popen[str]") -> None:
     while True:
         time.sleep(0.05)
         os.kill(process.pid, signal.SIGSTOP)
+        # A thread that is asking the kernel for SQLite's lock now is given it, and stops then.
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
         try:
             connection.execute("begin immediate")
         except sqlite3.OperationalError:
