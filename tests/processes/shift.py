@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arvo import (
     Contract,
@@ -109,7 +109,7 @@ def opened(url: str) -> Backend:
     """The backend of a URL; one with leases gives up the dead as soon as a test may wait."""
     backend = connect(url)
     if isinstance(backend, SqliteBackend | PostgresBackend):
-        backend.lease = LEASE_SECONDS
+        return evolve(backend, lease=LEASE_SECONDS)
     return backend
 
 

@@ -145,8 +145,8 @@ def test_a_process_that_the_server_misses_is_dead_at_once(url: str) -> None:
         dying, other = PostgresBackend(url, lease=3_600), PostgresBackend(url, lease=3_600)
         await dying.send(to_service("ask"))
         await dying.receive(SERVICE)
-        session, _ = await dying._opened()
-        looking, dying._looking = dying._looking, None
+        session, _ = await dying._keeper.opened()
+        looking, dying._keeper._looking = dying._keeper._looking, None
         assert looking is not None
         looking.cancel()
         session.listener.terminate()
@@ -588,8 +588,8 @@ def test_what_is_over_is_forgotten_after_its_time(
         for days, wanted in enumerate(WANTED):
             time = start + timedelta(days=days, seconds=1)
             for _ in range(200):
-                assert backend._watch is not None
-                backend._watch.wake()
+                assert backend._keeper._watch is not None
+                backend._keeper._watch.wake()
                 await asyncio.sleep(0.02)
                 if (found := await counted()) == wanted:
                     break

@@ -1,8 +1,6 @@
 """Backend: records, queues, timers and dead letters in Postgres, for any number of processes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, final
 
@@ -13,14 +11,13 @@ from arvo.core.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.interpreters.clock import utc_now
-from arvo.interpreters.feed import Feed, ended
+from arvo.interpreters.feed import Feed
 from arvo.interpreters.ports import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
     Applied,
     Committed,
     Conflict,
-    Corrupt,
     DeadLetter,
     Delivery,
     Depth,
@@ -31,12 +28,8 @@ from arvo.interpreters.ports import (
 )
 from arvo.interpreters.postgres import deliveries, operate, pages
 from arvo.interpreters.postgres.address import Address, Link
-from arvo.interpreters.postgres.group import write
-from arvo.interpreters.postgres.pool import has_failed
-from arvo.interpreters.postgres.session import Session, open_session
+from arvo.interpreters.postgres.keeper import Keeper
 from arvo.interpreters.postgres.unit import Unit, Written, commit_unit, sending
-from arvo.interpreters.postgres.watch import Watch
-from arvo.interpreters.postgres.writer import Writer
 from arvo.interpreters.rest import until_rest
 from arvo.interpreters.retention import Retention
 from arvo.interpreters.room import Room
@@ -48,8 +41,6 @@ T = TypeVar("T")
 QUEUE_MAX: Final = 100_000
 # A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
 LEASE_SECONDS: Final = 30.0
-# How long to wait before a server that is not there is asked again.
-RETRY_SECONDS: Final = 0.2
 # See `Feed`.
 AHEAD: Final = 4
 OWN_MAX: Final = 500
@@ -90,16 +81,13 @@ class PostgresBackend:
     address: Address = field(init=False)
     _feed: Feed = field(init=False)
     _room: Room = field(init=False)
-    _opening: "asyncio.Task[tuple[Session, Writer]] | None" = field(default=None, init=False)
-    _looking: "asyncio.Task[None] | None" = field(default=None, init=False)
-    _watch: Watch | None = field(default=None, init=False)
-    _closing: bool = field(default=False, init=False)
-    _before: int | None = field(default=None, init=False)
+    _keeper: Keeper = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.address = Address.parse(self.url)
         self._feed = Feed(self._claim, ahead=AHEAD, own_max=OWN_MAX, key_max=KEY_MAX)
         self._room = Room(self.queue_max)
+        self._keeper = Keeper(self.address, self._feed, self._room, self.now, self.lease, self.keep)
 
     async def send(self, post: Post) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
@@ -112,7 +100,7 @@ class PostgresBackend:
 
     async def receive(self, lane: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
-        await self._opened()
+        await self._keeper.opened()
         return await self._feed.receive(lane)
 
     async def load(self, subject: str) -> Record | None:
@@ -139,7 +127,7 @@ class PostgresBackend:
         applied = await self._write(unit, delivery)
         if isinstance(applied, Committed):
             # Not before: a look that comes too soon finds nothing, and the next one is late.
-            self._due(commit.alarms)
+            self._keeper.due(commit.alarms)
         return applied
 
     async def workflows(
@@ -183,10 +171,10 @@ class PostgresBackend:
         again: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
-        session, now = await self._session(), self.now()
+        session, now = await self._keeper.session(), self.now()
         amendment = operate.Amendment(record, expected, alarms, again)
         amended = await session.write(lambda c: operate.amend(c, self.address, amendment, now))
-        self._due(alarms)
+        self._keeper.due(alarms)
         if isinstance(amended, Committed):
             self._room.add(len(again))
         return amended
@@ -201,7 +189,7 @@ class PostgresBackend:
         token, due = _token(delivery), self.now() + timedelta(seconds=delay)
         session, lanes = None, self._feed.lanes
         try:
-            session = await self._session()
+            session = await self._keeper.session()
             me = session.me
             is_mine = me == token.owner and await session.write(
                 lambda c: deliveries.again(c, self.address, me, token.number, retried.attempt, due)
@@ -231,7 +219,7 @@ class PostgresBackend:
 
     async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
-        session = await self._session()
+        session = await self._keeper.session()
         found = await session.write(lambda c: operate.unbury(c, self.address, id, posts))
         if found:
             self._room.add(len(posts))
@@ -250,28 +238,12 @@ class PostgresBackend:
 
     async def close(self) -> None:
         """Give back what is not settled, and let nobody wait any more."""
-        looking, self._looking = self._looking, None
-        if looking is not None:
-            self._closing = True
-            if self._watch is not None:
-                self._watch.stop()
-            await ended(looking)
-            self._closing = False
-        await self._feed.stop()
-        opening, self._opening = self._opening, None
-        if opening is not None:
-            with suppress(Unavailable, Corrupt):  # then it was never opened
-                session, writer = await opening
-                if session.is_lost:
-                    writer.refuse(Unavailable("the connections to Postgres were lost"))
-                await writer.stop()
-                await session.close()
-        self._before = None
+        await self._keeper.close()
         self._room.close(Unavailable("the backend was closed before it took the event"))
 
     async def _write(self, unit: Unit, delivery: Delivery | None = None) -> Applied:
         """Write a unit, which settles *delivery* where there is one."""
-        session, writer = await self._opened()
+        session, writer = await self._keeper.opened()
         if delivery is not None and _token(delivery).owner != session.me:
             # It was let go of together with the connections by which it came.
             self._feed.settle(delivery)
@@ -291,7 +263,7 @@ class PostgresBackend:
     async def _claim(
         self, lanes: Mapping[str, int], but: Sequence[str]
     ) -> tuple[list[Delivery], bool]:
-        session, now = await self._session(), self.now()
+        session, now = await self._keeper.session(), self.now()
         keys = [self.address.hash(key) for key in but]
         rows, is_contested = await session.write(
             lambda c: deliveries.claim(c, self.address, session.me, lanes, keys, now)
@@ -299,87 +271,7 @@ class PostgresBackend:
         return _handed(session.me, rows), is_contested
 
     async def _read(self, work: Callable[[Link], Awaitable[T]]) -> T:
-        return await (await self._session()).read(work)
-
-    async def _session(self) -> Session:
-        return (await self._opened())[0]
-
-    async def _opened(self) -> tuple[Session, Writer]:
-        """Give the session; the first to ask opens it, and so does the first after it was lost."""
-        if self._opening is not None and self._is_over(self._opening):
-            self._opening = None
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name="arvo postgres opening")
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_after(), name="arvo postgres watch")
-        # Not to be cancelled by one of those who wait for it.
-        return await asyncio.shield(self._opening)
-
-    def _is_over(self, opening: "asyncio.Task[tuple[Session, Writer]]") -> bool:
-        if has_failed(opening):
-            return True
-        if not opening.done():
-            return False
-        session, writer = opening.result()
-        if session.is_lost:
-            self._before = session.me
-            writer.refuse(Unavailable("the connections to Postgres were lost"))
-        return session.is_lost
-
-    async def _open(self) -> tuple[Session, Writer]:
-        self._feed.forget()
-        try:
-            session = await open_session(
-                self.address,
-                timedelta(seconds=self.lease),
-                before=self._before,
-                news=self._feed.news,
-                lost=self._lost,
-            )
-        except Unavailable:
-            await asyncio.sleep(RETRY_SECONDS)
-            raise
-        self._before = None
-
-        async def write_group(units: Sequence[Unit]) -> list[Written]:
-            async with session.pool.acquire() as connection:
-                return await write(connection, self.address, session.me, units, self.now())
-
-        return session, Writer(write_group, session.lose)
-
-    async def _look_after(self) -> None:
-        """Look after one session after the other, until the backend is closed.
-
-        Whoever waits for deliveries asks for nothing else, so a session that is lost must be
-        followed by another one without being asked for.
-        """
-        while not self._closing:
-            try:
-                session, _ = await self._opened()
-                await self._watch_over(session)
-            except Unavailable:
-                continue
-            except Corrupt as error:
-                self._feed.lanes.fail(error)
-                return
-
-    async def _watch_over(self, session: Session) -> None:
-        # It may have been opened while this was being closed.
-        if self._closing:
-            return
-        self._watch = Watch(session, self._feed, self._room, self.now, self.lease, self.keep)
-        await self._watch.run()
-        if session.is_lost:
-            await session.drop()
-
-    def _lost(self) -> None:
-        if self._watch is not None:
-            self._watch.wake()
-
-    def _due(self, alarms: Sequence[Alarm]) -> None:
-        """Hear of timers: look when the first is due."""
-        if alarms and self._watch is not None:
-            self._watch.due(min(alarm.due for alarm in alarms))
+        return await (await self._keeper.session()).read(work)
 
 
 def _handed(owner: int, rows: Sequence[Row]) -> list[Delivery]:
