@@ -83,7 +83,8 @@ def test_a_file_whose_log_was_being_moved_into_it_is_whole(
     killed.write_bytes(after[:page] + before[page:])
     killed.with_name("killed.db-wal").write_bytes(log)
 
-    monkeypatch.setattr(module, "_is_logged", lambda _: seen.pop(0))
+    looks = iter(seen)
+    monkeypatch.setattr(module, "_is_logged", lambda _: next(looks))
     with closing(open_file(str(killed), full_sync=False)) as connection:
         assert connection.execute("select length(digest) from inbox").fetchall() == [(200_000,)]
         assert asked(connection, "integrity_check") == "ok"
