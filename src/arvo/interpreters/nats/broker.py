@@ -31,7 +31,6 @@ TRIES_MAX: Final = 3
 PAUSE_SECONDS: Final = 0.2
 ACK_WAIT_SECONDS: Final = 30.0
 MESSAGES_MAX: Final = 1_000_000
-# Letters of a reason that travel in a header.
 
 
 @final
