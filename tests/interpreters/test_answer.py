@@ -120,21 +120,26 @@ class Around:
         return self._changed.get(name) or getattr(self._store, name)
 
 
+def asked_twice(backend: Any, why: str) -> None:
+    """Ask by one event twice, the second time in vain."""
+
+    async def go() -> None:
+        async with Runtime(shop, backend) as runtime:
+            placed = placing("i1")
+            await runtime.request(placed, timeout=8)
+            with pytest.raises(Unanswered, match=why):
+                await runtime.request(placed, timeout=8)
+
+    within(go())
+
+
 def test_an_answer_that_is_not_remembered_any_more_is_no_answer() -> None:
     """Histories may be dropped early; to wait longer would not help."""
 
     async def history(subject: str, **_: Any) -> tuple[HistoryEntry, ...]:
         return ()
 
-    async def go() -> None:
-        backend: Any = Around(MemoryBackend(), history=history)
-        async with Runtime(shop, backend) as runtime:
-            placed = placing("i1")
-            await runtime.request(placed, timeout=8)
-            with pytest.raises(Unanswered, match="by what is not remembered"):
-                await runtime.request(placed, timeout=8)
-
-    within(go())
+    asked_twice(Around(MemoryBackend(), history=history), "by what is not remembered")
 
 
 def test_an_event_that_was_consumed_by_a_workflow_that_is_forgotten_has_no_answer() -> None:
@@ -145,15 +150,7 @@ def test_an_event_that_was_consumed_by_a_workflow_that_is_forgotten_has_no_answe
         record = await store.load(subject)
         return None if record is not None and record.status == "done" else record
 
-    async def go() -> None:
-        backend: Any = Around(store, load=load)
-        async with Runtime(shop, backend) as runtime:
-            placed = placing("i1")
-            await runtime.request(placed, timeout=8)
-            with pytest.raises(Unanswered, match="consumed before"):
-                await runtime.request(placed, timeout=8)
-
-    within(go())
+    asked_twice(Around(store, load=load), "consumed before")
 
 
 @pytest.mark.parametrize("error", [Unavailable("restarting"), Corrupt("the file is damaged")])
