@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import event as note
 from hypothesis import strategies as st
 
-from arvo.core.issue import Issues
-from arvo.core.payload import Payload
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issues
 from arvo.testing import payloads
 from arvo.testing.within import gaps
 

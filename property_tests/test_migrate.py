@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from returns.result import Failure, Success
 
 from arvo import Commit, Event, Migration, Record, System, migrate, migrate_all, step
-from arvo.core.frozen import FrozenDict
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.testing import json_objects
 from tests.shop import NOW, SERVICES, WEB, CardCharged, answering, charge, committed, placing
 from tests.versions import State, versions

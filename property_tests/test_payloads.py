@@ -14,9 +14,9 @@ from attrs import frozen
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from arvo.core.constraint import Format
-from arvo.core.issue import GOT_CHARACTERS_MAX, Issues
-from arvo.core.payload import Payload
+from arvo.core.payloads.constraint import Format
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import GOT_CHARACTERS_MAX, Issues
 
 
 class Colour(enum.Enum):

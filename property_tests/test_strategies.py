@@ -20,7 +20,7 @@ from arvo import (
     Version,
     Workflow,
 )
-from arvo.core.constraint import FORMATS
+from arvo.core.payloads.constraint import FORMATS
 from arvo.testing import behaviours, events, payloads, replies
 from property_tests.test_payloads import payloads as classes
 from tests.family import top

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Event, ManagedId, Subject, Violated
-from arvo.core.domain import DomainContext, resolve_domain, resolve_domains
-from arvo.core.uri import encode_uri, is_uri
+from arvo.core.events.domain import DomainContext, resolve_domain, resolve_domains
+from arvo.core.events.uri import encode_uri, is_uri
 from arvo.testing import domains, events, json_objects, subjects
 
 

@@ -87,7 +87,7 @@ def test_no_step_asks_for_a_stamp() -> None:
     stamping = [
         path.relative_to(SRC).as_posix()
         for path in FILES
-        if "arvo.core.stamp" in _imports(ast.parse(path.read_text())) and _room(path) in PURE
+        if "arvo.core.events.stamp" in _imports(ast.parse(path.read_text())) and _room(path) in PURE
     ]
 
     assert stamping == ["core/subject.py", "core/versioned.py"]

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from returns.result import Failure, Result, Success
 
-from arvo.core.cancellation import Cancellation
 from arvo.core.command import (
     Cancel,
     Command,
@@ -19,24 +18,25 @@ from arvo.core.command import (
     Violate,
 )
 from arvo.core.commit import Commit
-from arvo.core.constraint import Format, Pattern
-from arvo.core.contract import Contract
-from arvo.core.domain import Domain
-from arvo.core.due import Due
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.specialised import OrchestratorContract, SimpleContract
+from arvo.core.contracts.version_spec import Version, Workflow
+from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
+from arvo.core.events.cancellation import Cancellation
+from arvo.core.events.dataschema import Dataschema
+from arvo.core.events.domain import Domain
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.identity import Managed, ManagedId
+from arvo.core.events.protocol import Due
+from arvo.core.events.stamp import Stamp, stamping
+from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
-from arvo.core.identity import Managed, ManagedId
-from arvo.core.issue import Issue, Issues
-from arvo.core.payload import Payload
+from arvo.core.payloads.constraint import Format, Pattern
+from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
-from arvo.core.shapes import OrchestratorContract, SimpleContract
-from arvo.core.stamp import Stamp, stamping
-from arvo.core.subject import Subject
-from arvo.core.terms import Version, Workflow
-from arvo.core.version import Dataschema
-from arvo.core.versioned import VersionedContract, VersionedWorkflow
-from arvo.core.violation import (
+from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from arvo.core.contract import Contract
+    from arvo.core.contracts.contract import Contract
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

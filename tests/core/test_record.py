@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from arvo import Record, SystemFault, Violated
-from arvo.core.frozen import FrozenDict
-from arvo.core.json import freeze
-from arvo.core.plain import DEPTH_MAX
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import freeze
+from arvo.core.payloads.json_data import DEPTH_MAX
 from tests.shop import CardCharged, answering, committed, placing, shop
 
 

@@ -22,7 +22,7 @@ from arvo import (
     migrate,
     run,
 )
-from arvo.core.frozen import FrozenDict
+from arvo.core.payloads.frozen_json import FrozenDict
 from tests.shop import (
     NOW,
     SERVICES,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from arvo import ExecutionViolation, Persist, Schedule, System
-from arvo.core.plain import DEPTH_MAX
+from arvo.core.payloads.json_data import DEPTH_MAX
 from tests.shop import (
     OrderState,
     PlaceOrder,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from arvo.core.violation import Violated
+from arvo.core.violations.violation import Violated
 from arvo.interpreters import connect as connecting
 from arvo.interpreters.connect import connect
 from arvo.interpreters.machine_memory import MemoryMachineMemory

@@ -205,7 +205,7 @@ def timer(record: Record) -> Alarm:
 
 
 def committed_timer() -> Any:
-    from arvo.core.due import Timer
+    from arvo.core.events.protocol import Timer
 
     return Timer("t1", NOW.isoformat())
 

@@ -37,7 +37,7 @@ from arvo import (
     Violated,
     call,
 )
-from arvo.core.issue import Issue
+from arvo.core.violations.issue import Issue
 from arvo.interpreters.ports import Unavailable
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from arvo import Dataschema, Event, Subject, Violated
-from arvo.core.domain import DomainContext, resolve_domain
+from arvo.core.events.domain import DomainContext, resolve_domain
 from tests.parity.recordings import MASKED, cases, contract_of
 
 Case = dict[str, Any]

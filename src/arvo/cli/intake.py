@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 
 from arvo.cli.mistake import Mistake
-from arvo.core.event import Event
-from arvo.core.issue import Issues
-from arvo.core.payload import Payload
-from arvo.core.violation import Violated
+from arvo.core.events.event import Event
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issues
+from arvo.core.violations.violation import Violated
 from arvo.engine.system import System
 
 

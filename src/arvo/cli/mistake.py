@@ -2,7 +2,7 @@
 
 from cyclopts import CycloptsError
 
-from arvo.core.violation import Violated
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.ports import Corrupt, TooLarge, Unanswered, Unavailable
 
 

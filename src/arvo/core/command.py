@@ -6,12 +6,12 @@ from typing import Any, Final, Literal, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
-from arvo.core.domain import DomainRule
-from arvo.core.fault import SystemFault
-from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.identity import GivenId
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ExecutionViolation, Violated, Violation
+from arvo.core.events.domain import DomainRule
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.identity import GivenId
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 
 # A name is a key, not a text: long ones are payloads in disguise.
 TIMER_NAME_CHARACTERS_MAX: Final = 200

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, final
 from attrs import frozen
 
 from arvo.core.command import Log
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 
 # What became of the consumed event. All but the first three change no record: `seen` was consumed

@@ -5,9 +5,9 @@ from typing import Any, Literal, TypeAlias, final
 
 from attrs import frozen
 
-from arvo.core.event import Event
-from arvo.core.issue import one_line, short
+from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.core.violations.issue import one_line, short
 
 Kind: TypeAlias = Literal["consumed", "produced", "amended"]
 

@@ -7,14 +7,14 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, final
 
 from attrs import frozen
 
-from arvo.core.due import Timer
-from arvo.core.event import Event
-from arvo.core.fault import FAULT, SystemFault
-from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import Json, freeze
-from arvo.core.payload import Payload
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.events.event import Event
+from arvo.core.events.fault import FAULT, SystemFault
+from arvo.core.events.protocol import Timer
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.payloads.json import Json, freeze
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ExecutionViolation, Violated
 
 Status: TypeAlias = Literal["active", "done", "failed", "cancelled"]
 STATUSES: Final[tuple[str, ...]] = ("active", "done", "failed", "cancelled")

@@ -5,18 +5,18 @@ from typing import Any, final
 
 from attrs import frozen
 
-from arvo.core.cancellation import CANCELLATION, cancel_type
-from arvo.core.contract import Contract
-from arvo.core.due import DUE, due_type
-from arvo.core.event import Event
-from arvo.core.fault import FAULT
-from arvo.core.issue import Issue, Issues
-from arvo.core.json import frozen_json
-from arvo.core.payload import Payload
-from arvo.core.subject import Subject
-from arvo.core.version import WILDCARD, Dataschema
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import (
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.cancellation import CANCELLATION, cancel_type
+from arvo.core.events.dataschema import WILDCARD, Dataschema
+from arvo.core.events.event import Event
+from arvo.core.events.fault import FAULT
+from arvo.core.events.protocol import DUE, due_type
+from arvo.core.events.subject import Subject
+from arvo.core.payloads.json import frozen_json
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

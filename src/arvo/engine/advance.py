@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from arvo.core.event import Event
-from arvo.core.violation import Violated, Violation
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.admit import Admitted, admit_turn
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.effect import Perform

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from arvo.core.issue import Issue
+from arvo.core.violations.issue import Issue
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler
 from arvo.handlers.orchestrator import Orchestrator

@@ -7,10 +7,10 @@ from typing import Any
 from returns.result import Failure, Result, Success
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
-from arvo.core.issue import Issue
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violation import ConfigViolation, Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violation
 from arvo.engine.step import take
 from arvo.engine.system import System
 from arvo.handlers.effect import Perform, Performed

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Any, Final
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue, below, short
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue, below, short
 
 # More than a person reads of one turn.
 DIFFERENCES_MAX: Final = 100

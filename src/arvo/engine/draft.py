@@ -6,16 +6,16 @@ from typing import Any, final
 from attrs import evolve, frozen
 
 from arvo.core.command import Complete, Emit, Fail
-from arvo.core.domain import DomainRule
-from arvo.core.event import Event
-from arvo.core.fault import FAULT, SystemFault, sendable
-from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.identity import GivenId
-from arvo.core.payload import Payload
+from arvo.core.contracts.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
+from arvo.core.events.domain import DomainRule
+from arvo.core.events.event import Event
+from arvo.core.events.fault import FAULT, SystemFault, sendable
+from arvo.core.events.identity import GivenId
+from arvo.core.events.subject import Subject
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
-from arvo.core.violation import ExecutionViolation, Violated, Violation
+from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.engine.admit import Admitted
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from arvo.core.cancellation import CANCELLATION, CANCELLED, Cancellation, cancel_type
 from arvo.core.command import Fail
+from arvo.core.events.cancellation import CANCELLATION, CANCELLED, Cancellation, cancel_type
+from arvo.core.events.dataschema import WILDCARD, Dataschema
+from arvo.core.events.subject import Subject
 from arvo.core.record import ChildRun, Record
-from arvo.core.subject import Subject
-from arvo.core.version import WILDCARD, Dataschema
-from arvo.core.violation import Violated, Violation
+from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.draft import Draft, fault_draft
 from arvo.engine.system import WorkflowHandler
 from arvo.engine.undo import undo_drafts

@@ -6,12 +6,12 @@ from typing import Any, Final
 from attrs import evolve
 from returns.result import Failure, Result, Success
 
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import Json, freeze, frozen_json
+from arvo.core.events.subject import Subject
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import Json, freeze, frozen_json
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.violation import (
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

@@ -6,7 +6,7 @@ from typing import Any, Final, final
 from attrs import frozen
 
 from arvo.core.record import Record
-from arvo.core.violation import Violation
+from arvo.core.violations.violation import Violation
 from arvo.engine.migrate import move
 from arvo.engine.owner import Owners
 

@@ -2,9 +2,9 @@
 
 from typing import TypeAlias
 
-from arvo.core.issue import Issue, short
 from arvo.core.record import Record
-from arvo.core.violation import ConfigViolation
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation
 from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 

@@ -7,20 +7,20 @@ from typing import Any, final
 from attrs import frozen
 
 from arvo.core.commit import Alarm
-from arvo.core.contract import Contract
-from arvo.core.domain import DomainContext, resolve_domains, resolve_each
-from arvo.core.due import Timer, due_type
-from arvo.core.envelope import Wire
-from arvo.core.event import Event
-from arvo.core.frozen import FrozenDict
-from arvo.core.identity import derived_id, event_id
-from arvo.core.issue import Issue
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.versioned import written
+from arvo.core.events.dataschema import WILDCARD
+from arvo.core.events.domain import DomainContext, resolve_domains, resolve_each
+from arvo.core.events.envelope import Wire
+from arvo.core.events.event import Event
+from arvo.core.events.identity import derived_id, event_id
+from arvo.core.events.protocol import Timer, due_type
+from arvo.core.events.subject import Subject
+from arvo.core.events.uri import encode_uri
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.uri import encode_uri
-from arvo.core.version import WILDCARD
-from arvo.core.versioned import written
-from arvo.core.violation import ExecutionViolation, Violated, Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.engine.draft import Child, Draft
 from arvo.engine.system import System
 

@@ -3,7 +3,7 @@
 from typing import Any, TypeVar, overload
 
 from arvo.core.record import Record
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.owner import Owners, owner
 from arvo.engine.system import System
 from arvo.handlers.flow import FlowHandler

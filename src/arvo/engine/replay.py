@@ -8,11 +8,11 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, evolve, frozen
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.issue import Issue
 from arvo.core.record import Record
-from arvo.core.violation import Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import Violation
 from arvo.engine.differences import differences, event_differences
 from arvo.engine.retake import Functions, Unknown, calls_between, retake
 from arvo.engine.system import System

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias, final
 from attrs import frozen
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue
+from arvo.core.events.event import Event
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
-from arvo.core.violation import Violated, Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.decide import substituted
 from arvo.engine.step import take
 from arvo.engine.system import System

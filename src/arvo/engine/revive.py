@@ -5,12 +5,12 @@ from typing import Any
 
 from attrs import evolve
 
-from arvo.core.cancellation import cancel_type
-from arvo.core.event import Event
-from arvo.core.fault import is_system_error
-from arvo.core.issue import Issue, one_line
+from arvo.core.events.cancellation import cancel_type
+from arvo.core.events.event import Event
+from arvo.core.events.fault import is_system_error
 from arvo.core.record import Record
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violation
+from arvo.core.violations.issue import Issue, one_line
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
 from arvo.engine.owner import owner
 from arvo.engine.system import System
 

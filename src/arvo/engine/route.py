@@ -4,9 +4,9 @@ from typing import Any, TypeAlias, final
 
 from attrs import frozen
 
-from arvo.core.event import Event
-from arvo.core.subject import Subject
-from arvo.core.violation import Violated
+from arvo.core.events.event import Event
+from arvo.core.events.subject import Subject
+from arvo.core.violations.violation import Violated
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler

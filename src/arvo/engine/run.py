@@ -10,7 +10,7 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.decide import settle
 from arvo.engine.press import alarms_of

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from arvo.core.cancellation import Cancellation
 from arvo.core.command import (
     Cancel,
     Command,
@@ -20,14 +19,15 @@ from arvo.core.command import (
     Violate,
 )
 from arvo.core.commit import Alarm, Commit, Outcome
-from arvo.core.due import Due, Timer
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issue
+from arvo.core.contracts.versioned import PARENT_SUBJECT
+from arvo.core.events.cancellation import Cancellation
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.protocol import Due, Timer
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import ChildRun, Record, Status
-from arvo.core.versioned import PARENT_SUBJECT
-from arvo.core.violation import ExecutionViolation, Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation, Violation
 from arvo.engine.admit import Admitted
 from arvo.engine.advance import Awaited
 from arvo.engine.draft import Draft, answer_draft, fault_draft

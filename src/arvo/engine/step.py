@@ -6,17 +6,17 @@ from typing import Any, TypeAlias
 
 from returns.result import Failure, Result, Success
 
-from arvo.core.cancellation import cancel_type
 from arvo.core.command import Log
 from arvo.core.commit import Commit, Outcome
-from arvo.core.due import Due, due_type
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault, is_system_error
-from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issue
+from arvo.core.events.cancellation import cancel_type
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault, is_system_error
+from arvo.core.events.protocol import Due, due_type
+from arvo.core.events.subject import Subject
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.violation import (
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

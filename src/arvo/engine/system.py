@@ -5,10 +5,10 @@ from typing import Any, TypeAlias, final
 
 from attrs import field, frozen
 
-from arvo.core.contract import Contract
-from arvo.core.issue import Issue
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.check import findings
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow import FlowHandler

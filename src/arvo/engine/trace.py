@@ -7,10 +7,10 @@ from typing import Any, TypeAlias, final
 from attrs import frozen
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
 from arvo.core.record import Record
-from arvo.core.violation import Violation
+from arvo.core.violations.violation import Violation
 from arvo.engine.draw import WIDTH, Arrow, draw_sequence
 from arvo.engine.route import Destination, Home, Inside, Nowhere, Outside
 

@@ -5,10 +5,10 @@ from typing import Final, TypeAlias, final
 
 from attrs import frozen
 
-from arvo.core.issue import one_line
+from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.violation import Violated
+from arvo.core.violations.issue import one_line
+from arvo.core.violations.violation import Violated
 
 # More than a person reads, and each is a look into the store.
 RUNS_MAX: Final = 10_000

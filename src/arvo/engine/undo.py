@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from arvo.core.command import Emit
-from arvo.core.frozen import EMPTY, FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import freeze_object
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.payloads.json import freeze_object
 from arvo.core.record import Record
-from arvo.core.violation import ContractViolation, Violation
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ContractViolation, Violation
 from arvo.engine.draft import Draft, request_draft
 from arvo.engine.press import Press, pressed
 from arvo.engine.system import WorkflowHandler

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
+from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.violation import (
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

@@ -19,13 +19,13 @@ from arvo.core.command import (
     Undo,
     Violate,
 )
-from arvo.core.fault import SystemFault
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import Json, freeze, freeze_object
-from arvo.core.payload import Payload
+from arvo.core.events.fault import SystemFault
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import Json, freeze, freeze_object
+from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record, Status
-from arvo.core.violation import ExecutionViolation, Violation
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ExecutionViolation, Violation
 from arvo.engine.draft import Draft, completion_draft, request_draft, told
 from arvo.engine.system import WorkflowHandler
 from arvo.engine.undo import undo_of

@@ -6,10 +6,10 @@ from typing import Any, Final, TypedDict
 
 from attrs import evolve, fields, frozen
 
-from arvo.core.issue import Issue, short
-from arvo.core.payload import Payload
-from arvo.core.versioned import VersionedContract, VersionedWorkflow
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.context import context_of
 from arvo.handlers.keys import classes_of, named, with_types
 from arvo.handlers.places import places, wants

@@ -21,10 +21,10 @@ from arvo.core.command import (
     Undo,
     Violate,
 )
-from arvo.core.due import Due
-from arvo.core.identity import GivenId, Managed
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violation
+from arvo.core.events.identity import GivenId, Managed
+from arvo.core.events.protocol import Due
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
 from arvo.handlers.blueprint import ENQUEUE
 from arvo.handlers.machine import Machine
 from arvo.handlers.moment import Moment

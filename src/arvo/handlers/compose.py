@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from arvo.core.command import Command, Emit, Fail
-from arvo.core.event import Event
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.composed import Composed, called
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import HandlerFunction

@@ -6,8 +6,8 @@ from typing import Any, Generic, TypeAlias, TypeVar, final
 from attrs import frozen
 
 from arvo.core.command import Command
-from arvo.core.event import Event
-from arvo.core.issue import short
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import short
 from arvo.handlers.effect import Effects
 
 A = TypeVar("A")

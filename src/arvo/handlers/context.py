@@ -6,14 +6,14 @@ from typing import Any, Final, TypeAlias, get_type_hints
 import attrs
 from attrs import frozen
 
-from arvo.core.event import Event
-from arvo.core.fields import PayloadError, fields_of
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues
-from arvo.core.json import freeze_object
-from arvo.core.payload import Payload
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.event import Event
+from arvo.core.payloads.fields import PayloadError, fields_of
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import freeze_object
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.violation import ConfigViolation, Violated
 
 # A chart's context: a value, or a function of the event that begins the workflow.
 Given: TypeAlias = Any

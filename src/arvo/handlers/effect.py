@@ -6,8 +6,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple, final,
 
 from attrs import Attribute, field, frozen
 
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -5,11 +5,11 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, final, overload
 
 from attrs import field, frozen
 
-from arvo.core.contract import Contract
-from arvo.core.domain import Domain, DomainRule
-from arvo.core.event import Event
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.contract import Contract
+from arvo.core.events.domain import Domain, DomainRule
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.reply import Reply
 
 A = TypeVar("A")

@@ -6,13 +6,13 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from attrs import Factory, field, frozen
 
-from arvo.core.event import Event
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, short
+from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.event import Event
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
-from arvo.core.shapes import OrchestratorContract
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.live import Live
 from arvo.handlers.progress import FlowVersion
 from arvo.handlers.replay import FlowView, replayed

@@ -2,16 +2,21 @@
 
 from typing import Any, Final
 
-from arvo.core.cancellation import Cancellation
 from arvo.core.command import Command, Complete, Fail, Log
-from arvo.core.due import Due
-from arvo.core.event import Event
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues
-from arvo.core.json import frozen_json
+from arvo.core.contracts.versioned import PARENT_SUBJECT
+from arvo.core.events.cancellation import Cancellation
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import Due
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import frozen_json
 from arvo.core.record import Record
-from arvo.core.versioned import PARENT_SUBJECT
-from arvo.core.violation import ContractViolation, ExecutionViolation, Violated, Violation
+from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.violation import (
+    ContractViolation,
+    ExecutionViolation,
+    Violated,
+    Violation,
+)
 from arvo.handlers.effect import Perform
 from arvo.handlers.flow import FlowHandler
 from arvo.handlers.journal import write_call

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from arvo.core.contract import Contract
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.contract import Contract
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.meeting import TO_THE_ASKER, acceptor, kept, meeting
 from arvo.handlers.part import composed

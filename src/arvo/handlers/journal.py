@@ -10,15 +10,15 @@ import attrs
 import orjson
 
 from arvo.core.command import Emit, Undo
-from arvo.core.convert import converter, structure, writer
-from arvo.core.event import Event
-from arvo.core.fault import FAULT, SystemFault
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import Json, freeze, frozen_json
-from arvo.core.payload import Payload
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.event import Event
+from arvo.core.events.fault import FAULT, SystemFault
+from arvo.core.payloads.converter import converter, structure, writer
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import Json, freeze, frozen_json
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.script import CallFailed
 from arvo.handlers.services import asked, is_meant

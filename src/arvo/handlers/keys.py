@@ -5,11 +5,11 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
 
-from arvo.core.cancellation import Cancellation, cancel_type
-from arvo.core.due import Due, due_type
-from arvo.core.fault import SystemFault
-from arvo.core.issue import Issue
-from arvo.core.versioned import VersionedContract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.cancellation import Cancellation, cancel_type
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.protocol import Due, due_type
+from arvo.core.violations.issue import Issue
 from arvo.statechart.chart import spell
 from arvo.statechart.state import State, Transition
 

@@ -7,11 +7,11 @@ from typing import Any, Generic, Unpack, final
 from attrs import field, frozen
 from typing_extensions import TypeVar
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue, short
-from arvo.core.payload import Payload
-from arvo.core.versioned import VersionedContract, VersionedWorkflow
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
+from arvo.core.events.event import Event
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.blueprint import ENQUEUE, Shape, chart_of, root_of
 from arvo.handlers.services import check_services, check_signals
 from arvo.handlers.wiring import doubts

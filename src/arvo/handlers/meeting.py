@@ -7,18 +7,18 @@ from typing import Any, Final, final
 from attrs import evolve, frozen
 
 from arvo.core.command import Command, Emit
-from arvo.core.domain import Domain, DomainRule
-from arvo.core.envelope import Wire
-from arvo.core.event import Event
-from arvo.core.frozen import EMPTY
-from arvo.core.identity import derived_id, event_id
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import frozen_json
-from arvo.core.payload import Payload
-from arvo.core.terms import Version
-from arvo.core.uri import encode_uri
-from arvo.core.versioned import VersionedContract, written
-from arvo.core.violation import ContractViolation, ExecutionViolation, Violated
+from arvo.core.contracts.version_spec import Version
+from arvo.core.contracts.versioned import VersionedContract, written
+from arvo.core.events.domain import Domain, DomainRule
+from arvo.core.events.envelope import Wire
+from arvo.core.events.event import Event
+from arvo.core.events.identity import derived_id, event_id
+from arvo.core.events.uri import encode_uri
+from arvo.core.payloads.frozen_json import EMPTY
+from arvo.core.payloads.json import frozen_json
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ContractViolation, ExecutionViolation, Violated
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import CONTEXT, EventHandler
 from arvo.handlers.naming import named

@@ -7,10 +7,10 @@ from typing import Any, final
 from attrs import frozen
 
 from arvo.core.command import Command
-from arvo.core.event import Event
-from arvo.core.json import Json
+from arvo.core.events.event import Event
+from arvo.core.events.subject import Subject
+from arvo.core.payloads.json import Json
 from arvo.core.record import Record
-from arvo.core.subject import Subject
 from arvo.handlers.effect import Performed
 
 

@@ -5,11 +5,11 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-from arvo.core.cancellation import Cancellation
 from arvo.core.command import Command, Fail, Log
-from arvo.core.due import Due
-from arvo.core.frozen import FrozenDict
-from arvo.core.violation import Violated, Violation
+from arvo.core.events.cancellation import Cancellation
+from arvo.core.events.protocol import Due
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.violations.violation import Violated, Violation
 from arvo.handlers.carry import BY_CHART, carried, completion
 from arvo.handlers.machine import Machine
 from arvo.handlers.moment import Advanced, Moment

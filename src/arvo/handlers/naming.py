@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from arvo.core.command import Emit
-from arvo.core.issue import Issue
-from arvo.core.violation import ContractViolation, Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ContractViolation, Violation
 
 
 def named(

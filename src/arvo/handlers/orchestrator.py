@@ -6,11 +6,11 @@ from typing import Any, Final, Generic, TypeAlias, final
 from attrs import frozen
 from typing_extensions import TypeVar
 
-from arvo.core.issue import Issue, short
+from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.record import Record
-from arvo.core.shapes import OrchestratorContract
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.machine import Machine
 from arvo.handlers.remember import recall
 from arvo.handlers.resumable import WorkflowDomains

@@ -6,9 +6,9 @@ from typing import Any, TypeAlias, TypeVar
 from attrs import evolve, fields
 
 from arvo.core.command import Command, Emit, Fail, Violate
-from arvo.core.event import Event
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.composed import Composed, Program, begun, called
 from arvo.handlers.effect import Effects
 from arvo.handlers.reply import COMMANDS_MAX, closed, commands_of, settled, violation_of

@@ -7,14 +7,14 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, evolve, field, frozen
 
 from arvo.core.command import Cancel, Command, Emit, Schedule
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.frozen import FrozenDict, FrozenList
-from arvo.core.identity import derived_id
-from arvo.core.issue import Issue
-from arvo.core.json import frozen_json
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.identity import derived_id
+from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
+from arvo.core.payloads.json import frozen_json
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.journal import (
     entry,

@@ -8,14 +8,14 @@ import attrs
 from attrs import define, field
 
 from arvo.core.command import Emit, Undo
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.issue import Issue
-from arvo.core.payload import Payload
-from arvo.core.sample import sample
-from arvo.core.shapes import OrchestratorContract
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import Violated
+from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.payloads.example import sample
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import Violated
 from arvo.handlers.effect import Perform
 from arvo.handlers.journal import returned
 from arvo.handlers.progress import FlowVersion

@@ -7,14 +7,14 @@ import attrs
 from attrs import frozen
 
 from arvo.core.command import Complete
-from arvo.core.convert import writer
-from arvo.core.event import Event
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.json import freeze, frozen_json
-from arvo.core.payload import Payload
+from arvo.core.events.event import Event
+from arvo.core.payloads.converter import writer
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json import freeze, frozen_json
+from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
-from arvo.core.violation import ExecutionViolation, Violated, Violation
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.handlers.machine import Machine
 from arvo.statechart.commands import Schedule
 from arvo.statechart.dump import Stale, dump, dump_timer, load, load_timer

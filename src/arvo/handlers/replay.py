@@ -5,11 +5,11 @@ from typing import Any, Final, final
 
 from attrs import frozen
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue, Issues, short
+from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.shapes import OrchestratorContract
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.progress import FlowVersion, Progress, differs
 
 

@@ -18,8 +18,8 @@ from arvo.core.command import (
     Undo,
     Violate,
 )
-from arvo.core.issue import Issue, short
-from arvo.core.violation import (
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

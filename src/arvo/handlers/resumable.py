@@ -5,16 +5,16 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
 
 from attrs import field, frozen
 
-from arvo.core.domain import DomainRule
-from arvo.core.event import Event
-from arvo.core.fields import PayloadError
-from arvo.core.frozen import FrozenDict
-from arvo.core.issue import Issue, Issues, short
-from arvo.core.payload import Payload
+from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.domain import DomainRule
+from arvo.core.events.event import Event
+from arvo.core.payloads.fields import PayloadError
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
-from arvo.core.shapes import OrchestratorContract
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.event_handler import CONTEXT, as_rules, check_versions
 from arvo.handlers.reply import Reply
 from arvo.handlers.services import check_services, check_signals

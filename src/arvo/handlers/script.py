@@ -7,11 +7,11 @@ from typing import Any, Never, TypedDict, TypeVar, Unpack, final, overload
 from attrs import evolve
 
 from arvo.core.command import Emit, Undo
-from arvo.core.domain import DomainRule
-from arvo.core.fault import SystemFault
-from arvo.core.issue import Issue, short
-from arvo.core.versioned import VersionedWorkflow
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.contracts.versioned import VersionedWorkflow
+from arvo.core.events.domain import DomainRule
+from arvo.core.events.fault import SystemFault
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.wish import Branches, Flow, Listen, Nap, Request, Tell
 
 A = TypeVar("A")

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from arvo.core.command import Emit
-from arvo.core.contract import Contract
-from arvo.core.issue import Issue, short
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violated
 
 
 def check_services(

@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, field, frozen
 
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform
 from arvo.handlers.script import Continuing
 from arvo.handlers.wish import Branches, Listen, Nap, Request, Tell, Waiting

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any, Final
 
-from arvo.core.cancellation import cancel_type
 from arvo.core.command import Fail
-from arvo.core.due import due_type
-from arvo.core.issue import Issue
-from arvo.core.versioned import VersionedContract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.cancellation import cancel_type
+from arvo.core.events.protocol import due_type
+from arvo.core.violations.issue import Issue
 from arvo.handlers.blueprint import last_output
 from arvo.handlers.places import Place, places, steps, wants
 from arvo.statechart.chart import Chart

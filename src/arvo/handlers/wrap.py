@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from arvo.core.command import DEFAULT_DOMAINS, Command, Emit, Fail, Log
-from arvo.core.domain import DomainRule
-from arvo.core.event import Event
-from arvo.core.frozen import EMPTY
+from arvo.core.events.domain import DomainRule
+from arvo.core.events.event import Event
+from arvo.core.payloads.frozen_json import EMPTY
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import HandlerFunction
 from arvo.handlers.part import Predicate, composed, holds, play, replace

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.engine.route import askers
 from arvo.interpreters.control import lines
 from arvo.interpreters.ports import Backend, Corrupt, Recalling, Unanswered, Unavailable

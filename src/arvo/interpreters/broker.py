@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, final, runtime_checkable
 import orjson
 from attrs import frozen
 
-from arvo.core.event import EVENT_BYTES_MAX, Event
+from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.interpreters.ports import Depth
 
 # The largest event, and room for where it goes.

@@ -7,7 +7,7 @@ from uuid import uuid4
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from arvo.core.stamp import Stamp, install_stamper
+from arvo.core.events.stamp import Stamp, install_stamper
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from arvo.core.issue import Issue
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.broker import Broker
 from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory
 from arvo.interpreters.memory import MemoryBackend

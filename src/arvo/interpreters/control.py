@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
+from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
-from arvo.core.issue import Issue, short
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.violation import ConfigViolation, TransactionViolation, Violated
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
 from arvo.engine.migrate import move
 from arvo.engine.press import alarms_of
 from arvo.engine.revive import revived

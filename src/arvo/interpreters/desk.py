@@ -6,11 +6,11 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.issue import Issue
 from arvo.core.record import Record, Status
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.query import query
 from arvo.engine.replay import Replay, replay
 from arvo.engine.route import Home, Inside, Nowhere, Outside, route

@@ -8,9 +8,9 @@ from typing import Any, Final, TypeAlias, final
 import orjson
 from attrs import evolve, field, frozen
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violation import Violated
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.broker import Message
 from arvo.interpreters.machine_memory import Stored
 from arvo.interpreters.ports import Corrupt, DeadLetter

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.route import Inside
 from arvo.interpreters.broker import Broker, Message

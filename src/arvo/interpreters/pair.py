@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol, final, runtime_checkable
 from attrs import define, evolve, field
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.issue import Issue
 from arvo.core.record import Record
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.route import Inside
 from arvo.interpreters.broker import Broker, Counting, Delivered, Message
 from arvo.interpreters.held import Output

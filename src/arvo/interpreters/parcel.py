@@ -6,8 +6,8 @@ from typing import Any, Final, final
 
 from attrs import frozen
 
-from arvo.core.event import Event
-from arvo.core.violation import Violated
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.broker import Delivered, Message
 
 # CloudEvents 1.0, structured mode: the whole event is the body, in JSON.

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, field
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry, Kind
 from arvo.core.record import Record
 

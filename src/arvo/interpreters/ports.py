@@ -7,11 +7,11 @@ from typing import Any, Final, Protocol, TypeAlias, final, runtime_checkable
 from attrs import frozen
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.issue import one_line
 from arvo.core.record import Record, Status
-from arvo.core.violation import Violation
+from arvo.core.violations.issue import one_line
+from arvo.core.violations.violation import Violation
 from arvo.engine.route import Home, Inside, Outside
 
 # Where a backend delivers; an event for nobody never gets that far, it is buried at once.

@@ -6,10 +6,10 @@ from typing import Any, final
 
 from attrs import define, field
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue
-from arvo.core.versioned import PARENT_SUBJECT
-from arvo.core.violation import ExecutionViolation, Violated
+from arvo.core.contracts.versioned import PARENT_SUBJECT
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.engine.admit import admit_made
 from arvo.engine.route import askers
 from arvo.engine.system import System

@@ -8,10 +8,10 @@ from typing import Any, Final, final
 import orjson
 from attrs import frozen
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violation import (
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
     ExecutionViolation,

@@ -8,9 +8,9 @@ from typing import Any, Final, Self, final
 
 from attrs import evolve
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now

@@ -7,8 +7,8 @@ from typing import Final, final
 from attrs import frozen
 
 from arvo.core.history import HistoryEntry
-from arvo.core.issue import one_line, short
 from arvo.core.record import Record
+from arvo.core.violations.issue import one_line, short
 from arvo.handlers.replay import told_by_flow
 from arvo.interpreters.ports import DeadLetter, Kept
 

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from arvo.core.command import Log
 from arvo.core.commit import Commit
-from arvo.core.event import Event
-from arvo.core.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.interpreters.ports import DeadLetter, Post, Unanswered
 from arvo.interpreters.stats import Stats
 

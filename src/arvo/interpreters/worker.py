@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
-from arvo.core.due import due_type
-from arvo.core.event import Event
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import due_type
 from arvo.core.record import Record
-from arvo.core.violation import (
+from arvo.core.violations.violation import (
     ExecutionViolation,
     TransactionViolation,
     Violated,

@@ -5,8 +5,8 @@ from typing import Any, Literal, TypeAlias, final
 
 from attrs import frozen
 
-from arvo.core.contract import Contract
-from arvo.core.versioned import VersionedContract
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.versioned import VersionedContract
 from arvo.testing.within import Gap, gaps
 
 # A contract, one version of it, or what `json_schema` exported of either.

@@ -11,10 +11,10 @@ from hypothesis.strategies import SearchStrategy
 
 from arvo.core.command import Fail
 from arvo.core.commit import Commit
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.issue import Issues
-from arvo.core.violation import Violation
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.violations.issue import Issues
+from arvo.core.violations.violation import Violation
 from arvo.engine.admit import Admitted, admit_event
 from arvo.engine.decide import settle
 from arvo.engine.system import System

@@ -7,10 +7,10 @@ from typing import Any, Final, final
 from attrs import frozen
 
 from arvo.core.commit import Commit
+from arvo.core.contracts.versioned import VersionedWorkflow
+from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.record import Record
-from arvo.core.stamp import Stamp, stamping
-from arvo.core.versioned import VersionedWorkflow
-from arvo.core.violation import Violation
+from arvo.core.violations.violation import Violation
 from arvo.engine.migrate import move
 from arvo.engine.system import System
 from arvo.testing.laws import Broken

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.violation import Violation
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.violations.violation import Violation
 
 SUMMARY_CHARACTERS_MAX: Final = 500
 

@@ -6,17 +6,17 @@ from typing import Any, TypeAlias, final
 
 from attrs import define, field
 
-from arvo.core.cancellation import Cancellation
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.frozen import EMPTY
-from arvo.core.issue import Issues, short
-from arvo.core.json import freeze
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.cancellation import Cancellation
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.stamp import Stamp, stamping
+from arvo.core.events.subject import Subject
+from arvo.core.payloads.frozen_json import EMPTY
+from arvo.core.payloads.json import freeze
 from arvo.core.record import Record
-from arvo.core.stamp import Stamp, stamping
-from arvo.core.subject import Subject
-from arvo.core.versioned import VersionedContract
+from arvo.core.violations.issue import Issues, short
 from arvo.engine.decide import settle
 from arvo.engine.press import alarms_of
 from arvo.engine.system import Handler, System, WorkflowHandler

@@ -7,10 +7,10 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.fault import SystemFault
-from arvo.core.fields import fields_of
-from arvo.core.issue import Issues
-from arvo.core.payload import Payload
+from arvo.core.events.fault import SystemFault
+from arvo.core.payloads.fields import fields_of
+from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issues
 from arvo.testing.values import values
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from arvo.core.contract import Contract
+from arvo.core.contracts.contract import Contract
 from arvo.testing.compatible import Side, compatible
 
 HOW = "pytest --update-contracts writes it"

@@ -7,10 +7,10 @@ from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.identity import derived_id
-from arvo.core.versioned import PARENT_SUBJECT, VersionedContract
+from arvo.core.contracts.versioned import PARENT_SUBJECT, VersionedContract
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.events.identity import derived_id
 from arvo.testing.payloads import faults, payloads
 
 # How many different answers one service gives: enough for it to change its mind twice.

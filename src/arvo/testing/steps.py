@@ -7,9 +7,9 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, field, frozen
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violation import Violated, Violation
+from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.decide import settle
 from arvo.engine.system import Handler, System
 from arvo.testing.code import aligned, code, told

@@ -6,13 +6,13 @@ from typing import Any, Final, TypeVar, overload
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.contract import Contract
-from arvo.core.envelope import RESERVED
-from arvo.core.event import Event
-from arvo.core.stamp import Stamp, stamping
-from arvo.core.subject import Subject
-from arvo.core.uri import encode_uri
-from arvo.core.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
+from arvo.core.events.envelope import RESERVED
+from arvo.core.events.event import Event
+from arvo.core.events.stamp import Stamp, stamping
+from arvo.core.events.subject import Subject
+from arvo.core.events.uri import encode_uri
 from arvo.testing.payloads import payloads
 from arvo.testing.replies import answers, reply_to
 

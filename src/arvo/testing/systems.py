@@ -9,12 +9,12 @@ import attrs
 from hypothesis import strategies as st
 
 from arvo.core.command import Command, Complete, Emit, Fail, Log, Persist, Violate
-from arvo.core.contract import Contract
-from arvo.core.domain import Domain, DomainRule
-from arvo.core.event import Event
-from arvo.core.shapes import OrchestratorContract
-from arvo.core.terms import Version, Workflow
-from arvo.core.violation import ExecutionViolation
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.version_spec import Version, Workflow
+from arvo.core.events.domain import Domain, DomainRule
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import ExecutionViolation
 from arvo.engine.system import System
 from arvo.handlers.effect import Effects, call
 from arvo.handlers.event_handler import EventHandler

@@ -8,9 +8,9 @@ from attrs import evolve, frozen
 
 from arvo.core.command import Cancel, Command, Emit, Fail, Log, Schedule
 from arvo.core.commit import Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violation import Violation
+from arvo.core.violations.violation import Violation
 from arvo.engine.decide import settle
 from arvo.engine.system import Handler, System
 from arvo.handlers.event_handler import EventHandler

@@ -12,7 +12,7 @@ from attrs import define, field
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.validator import validator
+from arvo.core.payloads.validator import validator
 from arvo.testing.numbers import INTEGER_MAX, INTEGER_MIN, floats, integers
 from arvo.testing.texts import CHARACTERS, texts
 

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from arvo.core.command import Command, Violate
-from arvo.core.event import Event
-from arvo.core.issue import Issue, short
+from arvo.core.events.event import Event
+from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.core.subject import Subject
-from arvo.core.violation import ConfigViolation, Violation
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ConfigViolation, Violation
 from arvo.engine.admit import Admitted, admit_event, admit_subject, admit_turn
 from arvo.engine.advance import advance
 from arvo.engine.step import awaited_with

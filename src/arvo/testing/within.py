@@ -5,8 +5,8 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, field, frozen
 
-from arvo.core.issue import below, short
-from arvo.core.validator import validator
+from arvo.core.payloads.validator import validator
+from arvo.core.violations.issue import below, short
 from arvo.testing.values import NOTES, kinds, merged, pointed
 
 Schema: TypeAlias = Any

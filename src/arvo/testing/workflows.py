@@ -7,9 +7,9 @@ from hypothesis import settings as budgets
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.event import Event
-from arvo.core.versioned import VersionedWorkflow
-from arvo.core.violation import Violation
+from arvo.core.contracts.versioned import VersionedWorkflow
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import Violation
 from arvo.engine.system import Handler, System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.script import CallFailed, ServiceFailed

@@ -9,10 +9,10 @@ import orjson
 from attrs import define, field, frozen
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.versioned import VersionedContract
-from arvo.core.violation import Violation
+from arvo.core.violations.violation import Violation
 from arvo.engine.decide import settle
 from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler

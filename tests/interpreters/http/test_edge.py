@@ -26,7 +26,7 @@ from arvo import (
     TooLarge,
     Turn,
 )
-from arvo.core.event import EVENT_BYTES_MAX
+from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.http import edge
 from arvo.interpreters.http.binding import BATCH, Mode, read
 from arvo.interpreters.http.workflow import in_path

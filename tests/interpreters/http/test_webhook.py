@@ -24,7 +24,7 @@ from arvo import (
     Turn,
     Violated,
 )
-from arvo.core.event import EVENT_BYTES_MAX
+from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.http import Webhook, edge
 from arvo.interpreters.http.binding import Mode, read, write
 from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, retry_after

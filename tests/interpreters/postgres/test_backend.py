@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
-from arvo.core.violation import Violated
+from arvo.core.violations.violation import Violated
 from arvo.interpreters import feed
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.ports import Committed, Delivery, Depth, Fenced

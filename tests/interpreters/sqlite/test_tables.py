@@ -12,7 +12,7 @@ from attrs import evolve
 
 from arvo import Commit, Event, Record
 from arvo.core.commit import Alarm
-from arvo.core.frozen import FrozenDict
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Committed, Conflict, Fenced, Post, Seen
 from arvo.interpreters.rows import Row

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from arvo import Event, Flow, System, ask, flow, race, sleep
-from arvo.core.frozen import FrozenDict
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.worker import Worker
 from arvo.testing import SimulationFailed, Store, simulate
 from tests.shop import (

@@ -15,10 +15,10 @@ from attrs import evolve, frozen
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from arvo.core.envelope import ARVO_CONTENT_TYPE
-from arvo.core.event import Event
-from arvo.core.issue import Issue, short
-from arvo.core.violation import ContractViolation, Violated
+from arvo.core.events.envelope import ARVO_CONTENT_TYPE
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import ContractViolation, Violated
 from arvo.interpreters.http.header import decode, encode, number_of
 
 Mode: TypeAlias = Literal["structured", "binary"]

@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from arvo.core.event import EVENT_BYTES_MAX, Event
-from arvo.core.issue import Issue, short
-from arvo.core.violation import Violated
+from arvo.core.events.event import EVENT_BYTES_MAX, Event
+from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.violation import Violated
 from arvo.engine.vet import vet
 from arvo.handlers.event_handler import EventHandler
 from arvo.interpreters.http.binding import (

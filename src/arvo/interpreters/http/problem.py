@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
-from arvo.core.frozen import EMPTY
-from arvo.core.issue import Issue, Issues
-from arvo.core.violation import TransactionViolation, Violation
+from arvo.core.payloads.frozen_json import EMPTY
+from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.violation import TransactionViolation, Violation
 
 logger: Final = logging.getLogger("arvo")
 MEDIA_TYPE: Final = "application/problem+json"

@@ -9,9 +9,9 @@ from typing import Any, Final, final
 import httpx
 from attrs import define, field
 
-from arvo.core.event import EVENT_BYTES_MAX, Event
-from arvo.core.issue import Issue, one_line
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.events.event import EVENT_BYTES_MAX, Event
+from arvo.core.violations.issue import Issue, one_line
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.http.binding import Mode, carries_event, read, write
 from arvo.interpreters.ports import Unavailable

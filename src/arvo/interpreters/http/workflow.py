@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from arvo.core.subject import Subject
-from arvo.core.uri import is_uri
-from arvo.core.violation import Violated
+from arvo.core.events.subject import Subject
+from arvo.core.events.uri import is_uri
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.standing import Standing
 
 

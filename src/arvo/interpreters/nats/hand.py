@@ -11,7 +11,7 @@ from typing import Final, TypeAlias, final
 from attrs import define, field
 from nats.aio.msg import Msg
 
-from arvo.core.violation import Violated
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.broker import Delivered
 from arvo.interpreters.nats.link import Link, status_of
 from arvo.interpreters.nats.pull import Pull

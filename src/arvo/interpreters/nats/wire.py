@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, unquote
 
-from arvo.core.event import EVENT_BYTES_MAX, Event
+from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.interpreters.broker import Message
 from arvo.interpreters.deflate import DEFLATE, ENCODING, inflate
 from arvo.interpreters.nats.link import Headers

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
-from arvo.core.issue import Issue
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record

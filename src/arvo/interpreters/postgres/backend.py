@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, final
 from attrs import define, evolve, field, frozen
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.interpreters.clock import utc_now

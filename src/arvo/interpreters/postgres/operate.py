@@ -8,7 +8,7 @@ import orjson
 from attrs import frozen
 
 from arvo.core.commit import Alarm
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import Committed, Conflict, Post

@@ -1,7 +1,7 @@
 """sqlite: the default backend, one file."""
 
-from arvo.core.issue import Issue
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.ports import Backend
 from arvo.interpreters.sqlite.backend import SqliteBackend
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 from attrs import define, evolve, field
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.engine.route import Inside

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.route import Inside
 from arvo.interpreters.ports import (

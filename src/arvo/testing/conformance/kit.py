@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from arvo.core.commit import Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.ports import DeadLetter, Delivery, Post
 

@@ -2,8 +2,8 @@
 
 from attrs import evolve
 
-from arvo.core.issue import Issue
-from arvo.core.violation import ContractViolation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ContractViolation
 from arvo.interpreters.ports import Backend
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import SERVICE, event, letter, to_service

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from arvo.core.commit import Alarm, Commit
-from arvo.core.event import Event
+from arvo.core.events.event import Event
+from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.core.subject import Subject
 from arvo.engine.route import Home, Inside, Outside
 from arvo.interpreters.ports import HOME, OUTSIDE, DeadLetter, Delivery, Post, Reachable
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from arvo.core.command import Emit, Fail
-from arvo.core.contract import Contract
-from arvo.core.event import Event
-from arvo.core.fault import SystemFault
-from arvo.core.payload import Payload
-from arvo.core.terms import Version
+from arvo.core.contracts.contract import Contract
+from arvo.core.contracts.version_spec import Version
+from arvo.core.events.event import Event
+from arvo.core.events.fault import SystemFault
+from arvo.core.payloads.payload import Payload
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.testing.replies import Behaviour

@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias, cast, final
 
 from attrs import define, field, frozen
 
-from arvo.core.event import Event
-from arvo.core.issue import Issue
-from arvo.core.stamp import Stamp, stamping
-from arvo.core.violation import ConfigViolation, Violated
+from arvo.core.events.event import Event
+from arvo.core.events.stamp import Stamp, stamping
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.route import Nowhere, Outside, route
 from arvo.engine.system import System
 from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Post

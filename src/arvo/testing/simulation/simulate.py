@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.engine.system import System
 from arvo.interpreters.worker import Worker
 from arvo.testing.simulation.actors import Actor, with_actors

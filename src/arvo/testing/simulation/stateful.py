@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.engine.system import System
 from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import ClockJump, Partition

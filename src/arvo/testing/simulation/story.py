@@ -5,7 +5,7 @@ from typing import Any, final
 
 from attrs import define, field, frozen
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.handlers.effect import Performed
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, final
 
 from attrs import define, field, frozen
 
-from arvo.core.event import Event
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.handlers.effect import Perform
 from arvo.interpreters.ports import DeadLetter

@@ -1,0 +1,62 @@
+"""Terms: what one version of a contract says, before it is read."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeAlias, TypeVar, final, overload
+
+from attrs import frozen
+
+from arvo.core.payloads.frozen_json import EMPTY
+
+A_co = TypeVar("A_co", covariant=True)
+C_co = TypeVar("C_co", covariant=True)
+
+JsonSchema: TypeAlias = Mapping[str, Any]
+PayloadKind: TypeAlias = type[Any] | JsonSchema
+
+
+@final
+@frozen(init=False)
+class Version(Generic[A_co]):
+    """What one version accepts, and what it may emit.
+
+    *accepts*: an `attrs.frozen` class or a JSON Schema. *emits*: event type to class or schema; for
+    a `SimpleContract`, the one class or schema of its only event.
+    """
+
+    accepts: type[A_co] | JsonSchema
+    emits: Mapping[str, PayloadKind] | type[Any]
+
+    @overload
+    def __init__(
+        self, *, accepts: type[A_co], emits: Mapping[str, PayloadKind] | type[Any] = ...
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "Version[Mapping[str, Any]]",
+        *,
+        accepts: JsonSchema,
+        emits: Mapping[str, PayloadKind] | type[Any] = ...,
+    ) -> None: ...
+    def __init__(self, *, accepts: Any, emits: Any = EMPTY) -> None:
+        self.__attrs_init__(accepts, emits)
+
+
+@final
+@frozen(init=False)
+class Workflow(Generic[A_co, C_co]):
+    """What begins one version of a workflow, and what completes it: classes or JSON Schemas."""
+
+    init: type[A_co] | JsonSchema
+    complete: type[C_co] | JsonSchema
+
+    @overload
+    def __init__(self, *, init: type[A_co], complete: type[C_co]) -> None: ...
+    @overload
+    def __init__(
+        self: "Workflow[Mapping[str, Any], Mapping[str, Any]]",
+        *,
+        init: JsonSchema,
+        complete: JsonSchema,
+    ) -> None: ...
+    def __init__(self, *, init: Any, complete: Any) -> None:
+        self.__attrs_init__(init, complete)

@@ -1,0 +1,103 @@
+"""Explanations: a validator's errors in plain words."""
+
+from typing import Any
+
+import pytest
+
+from arvo.core.payloads.payload import Payload
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "told"),
+    [
+        ({"type": ["string", "null"]}, 1, "expected a string or null, got 1"),
+        ({"const": 1}, 2, "expected 1, got 2"),
+        ({"enum": [1, None]}, 2, "expected one of 1, None, got 2"),
+        ({"multipleOf": 5}, 3, "expected a multiple of 5, got 3"),
+        ({"minimum": 5}, 4, "expected at least 5, got 4"),
+        ({"exclusiveMinimum": 5}, 5, "expected more than 5, got 5"),
+        ({"maximum": 5}, 6, "expected at most 5, got 6"),
+        ({"exclusiveMaximum": 5}, 5, "expected less than 5, got 5"),
+        ({"minLength": 2}, "", "expected at least 2 characters, got ''"),
+        ({"maxLength": 1}, "ab", "expected at most 1 character, got 'ab'"),
+        ({"pattern": "^x$"}, "y", "expected a text that matches ^x$, got 'y'"),
+        ({"format": "date"}, "y", "expected a date, got 'y'"),
+        ({"format": "ipv4"}, "y", "expected a text of the format ipv4, got 'y'"),
+        ({"minItems": 1}, [], "expected at least 1 item, got []"),
+        ({"maxItems": 0}, [1], "expected at most 0 items, got [1]"),
+        ({"uniqueItems": True}, [1, 1], "expected items that all differ, got [1, 1]"),
+        ({"minProperties": 1}, {}, "expected at least 1 key, got {}"),
+        ({"maxProperties": 0}, {"a": 1}, "expected at most 0 keys, got {'a': 1}"),
+        (
+            {"propertyNames": {"maxLength": 1}},
+            {"ab": 1},
+            "expected keys that are at most 1 character, got 'ab'",
+        ),
+        (False, 1, "expected nothing, got 1"),
+        ({"oneOf": [{}, {}]}, 2, "expected exactly one of its forms, got 2"),
+        ({"anyOf": [{"minimum": 5}, {"maximum": 1}]}, 2, "expected at least 5 or at most 1, got 2"),
+        ({"not": {"type": "string"}}, "x", "expected what the keyword not asks for"),
+        ({"contains": {"const": 1}}, [2], "expected what the keyword contains asks for"),
+    ],
+)
+def test_each_keyword_has_plain_words(keyword: Any, value: object, told: str) -> None:
+    """Whoever mends the data need not know JSON Schema."""
+    found = str(Payload.of({"properties": {"it": keyword}}).read({"it": value}))
+
+    assert found.startswith(f"data.it: {told}")
+
+
+@pytest.mark.parametrize("word", ["additionalProperties", "unevaluatedProperties"])
+def test_a_key_too_many_is_named(word: str) -> None:
+    """A strict schema is a choice of its owner, and typing errors are found by it."""
+    found = Payload.of({"properties": {"a": {}}, word: False}).read({"a": 1, "b": 2, "c": 3})
+
+    assert str(found) == "data.b: expected no such key, got 2; data.c: expected no such key, got 3"
+
+
+def test_a_long_regular_expression_is_cut() -> None:
+    """Messages stay short whatever a contract says."""
+    schema = {"properties": {"it": {"pattern": "^" + "x?" * 200 + "y$"}}}
+
+    assert len(str(Payload.of(schema).read({"it": "z"}))) < 200
+
+
+SHAPES: dict[str, Any] = {
+    "properties": {
+        "it": {
+            "oneOf": [
+                {
+                    "properties": {
+                        "kind": {"const": "disc"},
+                        "r": {"type": "number"},
+                        "unit": {"enum": ["cm", "m"]},
+                    },
+                    "required": ["kind", "r"],
+                },
+                {
+                    "properties": {"kind": {"enum": ["box", "cube"]}, "side": {"type": "number"}},
+                    "required": ["kind", "side"],
+                },
+                {"type": "null"},
+            ]
+        }
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"kind": "disc", "r": "x"}, "data.it.r: expected a number, got 'x'"),
+        (
+            {"kind": "disc", "r": 1, "unit": "ft"},
+            "data.it.unit: expected one of 'cm', 'm', got 'ft'",
+        ),
+        ({"kind": "cube"}, "data.it.side: expected a value (required), got nothing"),
+        ({"kind": "cone"}, "data.it.kind: expected 'disc' or one of 'box', 'cube', got 'cone'"),
+        ({}, "data.it.kind: expected a value (required), got nothing"),
+    ],
+)
+def test_of_alternatives_the_one_that_was_meant_is_explained(value: object, told: str) -> None:
+    """'Not valid under any of the given schemas' has never helped anyone."""
+    assert str(Payload.of(SHAPES).read({"it": value})) == told
