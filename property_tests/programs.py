@@ -21,7 +21,7 @@ from arvo import (
     Violation,
     call,
 )
-from arvo.handlers.reply import reply, settled
+from arvo.handlers.invoke import reply, settled
 
 BROKEN = ExecutionViolation("refused")
 

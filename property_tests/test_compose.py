@@ -20,7 +20,7 @@ from arvo.compose import (
     recover,
     sequence,
 )
-from arvo.handlers.reply import settled
+from arvo.handlers.invoke import settled
 from property_tests.programs import (
     BROKEN,
     Number,

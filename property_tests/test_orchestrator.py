@@ -26,7 +26,7 @@ from arvo import (
 )
 from arvo.core.commit import Alarm
 from arvo.engine.step import take
-from arvo.handlers.move import SENDS_MAX
+from arvo.handlers.machine.advance import SENDS_MAX
 from arvo.statechart import (
     Chart,
     LoopFault,

@@ -56,13 +56,9 @@ from arvo.engine.trace import Trace
 from arvo.engine.tree import Tree, tree
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
-from arvo.handlers.flow import FlowHandler, flow, flows
-from arvo.handlers.machine import Machine
-from arvo.handlers.orchestrator import Orchestrator
-from arvo.handlers.replay import FlowView
-from arvo.handlers.reply import Commands
-from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
-from arvo.handlers.script import (
+from arvo.handlers.flow.handler import FlowHandler, flow, flows
+from arvo.handlers.flow.operations import Flow
+from arvo.handlers.flow.primitives import (
     CallFailed,
     Cancelled,
     ServiceFailed,
@@ -78,7 +74,11 @@ from arvo.handlers.script import (
     undo_by,
     wait_for,
 )
-from arvo.handlers.wish import Flow
+from arvo.handlers.flow.replay import FlowView
+from arvo.handlers.invoke import Commands
+from arvo.handlers.machine.machine import Machine
+from arvo.handlers.machine.orchestrator import Orchestrator
+from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
 from arvo.interpreters.broker import Broker, Counting, Delivered, Message
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory, Stored

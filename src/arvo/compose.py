@@ -1,8 +1,8 @@
 """Compose: a small algebra of handlers' functions, and of handlers."""
 
-from arvo.handlers.compose import choose, identity, map_in, map_out, recover, sequence
-from arvo.handlers.fuse import fuse
-from arvo.handlers.wrap import annotate, authorise, guard
+from arvo.handlers.compose.functions import choose, identity, map_in, map_out, recover, sequence
+from arvo.handlers.compose.fuse import fuse
+from arvo.handlers.compose.wrap import annotate, authorise, guard
 
 __all__ = [
     "annotate",

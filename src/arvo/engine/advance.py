@@ -8,14 +8,14 @@ from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.admit import Admitted, admit_turn
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.follow import follow
-from arvo.handlers.moment import Advanced, Moment
-from arvo.handlers.move import move
-from arvo.handlers.orchestrator import Orchestrator
-from arvo.handlers.reply import reply, settled
+from arvo.handlers.flow.advance import follow
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.invoke import reply, settled
+from arvo.handlers.machine.advance import move
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable, Turn, collected
 from arvo.handlers.services import answering
+from arvo.handlers.turn_input import Advanced, Moment
 
 Awaited: TypeAlias = Mapping[str, tuple[Event[Any], ...]]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from arvo.core.violations.issue import Issue
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator
-from arvo.handlers.rehearse import rehearse
+from arvo.handlers.flow.dry_run import rehearse
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
 AnyWorkflow = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]

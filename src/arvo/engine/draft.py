@@ -19,9 +19,9 @@ from arvo.core.violations.violation import ExecutionViolation, Violated, Violati
 from arvo.engine.admit import Admitted
 from arvo.engine.system import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.moment import Moment
-from arvo.handlers.naming import named
+from arvo.handlers.event_type import named
 from arvo.handlers.services import asked
+from arvo.handlers.turn_input import Moment
 
 
 @final

@@ -12,7 +12,7 @@ from arvo.engine.draft import Draft, fault_draft
 from arvo.engine.system import WorkflowHandler
 from arvo.engine.undo import undo_drafts
 from arvo.engine.wanted import Wanted
-from arvo.handlers.moment import Advanced, Moment
+from arvo.handlers.turn_input import Advanced, Moment
 
 
 def ending(

@@ -23,10 +23,10 @@ from arvo.engine.owner import Owners, owner
 from arvo.engine.system import System, WorkflowHandler
 from arvo.engine.undo import unfit_undos
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator
-from arvo.handlers.remember import taken_up
-from arvo.handlers.replay import replayed
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.flow.replay import replayed
+from arvo.handlers.machine.orchestrator import Orchestrator
+from arvo.handlers.machine.persistence import taken_up
 from arvo.handlers.resumable import Resumable
 
 _VIOLATIONS: Final = (

@@ -6,9 +6,9 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.owner import Owners, owner
 from arvo.engine.system import System
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator, Whereabouts
-from arvo.handlers.replay import FlowView
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.flow.replay import FlowView
+from arvo.handlers.machine.orchestrator import Orchestrator, Whereabouts
 from arvo.handlers.resumable import Resumable
 
 S = TypeVar("S")

@@ -16,7 +16,7 @@ from arvo.engine.decide import substituted
 from arvo.engine.step import take
 from arvo.engine.system import System
 from arvo.handlers.effect import Perform, Performed
-from arvo.handlers.journal import performed_then, said
+from arvo.handlers.flow.journal import performed_then, said
 
 Functions: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 

@@ -9,8 +9,8 @@ from arvo.core.events.subject import Subject
 from arvo.core.violations.violation import Violated
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
 

@@ -37,8 +37,8 @@ from arvo.engine.system import WorkflowHandler
 from arvo.engine.undo import press_of
 from arvo.engine.wanted import Wanted, wanted
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.moment import Advanced, Moment
-from arvo.handlers.reply import settled
+from arvo.handlers.invoke import settled
+from arvo.handlers.turn_input import Advanced, Moment
 
 # A workflow that waits for more replies than this has lost track of them, and each turn copies the
 # list.

@@ -36,11 +36,11 @@ from arvo.engine.seal import seal_answer, seal_turn
 from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.moment import Advanced, Moment
-from arvo.handlers.orchestrator import Orchestrator
-from arvo.handlers.reply import reply
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.invoke import reply
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
+from arvo.handlers.turn_input import Advanced, Moment
 
 Stepped: TypeAlias = Commit | Perform[Any] | Violation
 

@@ -11,8 +11,8 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.check import findings
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
 WorkflowHandler: TypeAlias = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]

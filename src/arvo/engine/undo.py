@@ -12,8 +12,8 @@ from arvo.core.violations.violation import ContractViolation, Violation
 from arvo.engine.draft import Draft, request_draft
 from arvo.engine.press import Press, pressed
 from arvo.engine.system import WorkflowHandler
-from arvo.handlers.moment import Moment
 from arvo.handlers.services import asked
+from arvo.handlers.turn_input import Moment
 
 # What an undo keeps of its `Emit`, beside payload and type.
 _KEPT: Final = ("to", "domain", "redirectto", "accesscontrol", "executionunits", "extensions")

@@ -22,8 +22,8 @@ from arvo.engine.admit import (
 )
 from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
 

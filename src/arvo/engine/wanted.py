@@ -29,8 +29,8 @@ from arvo.core.violations.violation import ExecutionViolation, Violation
 from arvo.engine.draft import Draft, completion_draft, request_draft, told
 from arvo.engine.system import WorkflowHandler
 from arvo.engine.undo import undo_of
-from arvo.handlers.moment import Moment
 from arvo.handlers.resumable import Resumable
+from arvo.handlers.turn_input import Moment
 
 # A workflow that waits for more timers, or would undo more steps, has lost track of them.
 TIMERS_MAX: Final = 1_000

@@ -10,7 +10,7 @@ from arvo.core.events.domain import Domain, DomainRule
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.reply import Reply
+from arvo.handlers.invoke import Reply
 
 A = TypeVar("A")
 

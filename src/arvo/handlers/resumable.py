@@ -16,7 +16,7 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.event_handler import CONTEXT, as_rules, check_versions
-from arvo.handlers.reply import Reply
+from arvo.handlers.invoke import Reply
 from arvo.handlers.services import check_services, check_signals
 
 S = TypeVar("S")

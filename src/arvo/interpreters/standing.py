@@ -9,7 +9,7 @@ from attrs import frozen
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line, short
-from arvo.handlers.replay import told_by_flow
+from arvo.handlers.flow.replay import told_by_flow
 from arvo.interpreters.ports import DeadLetter, Kept
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.handlers.journal import returned
+from arvo.handlers.flow.journal import returned
 from arvo.testing.payloads import payloads
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from arvo.engine.admit import Admitted, admit_event
 from arvo.engine.decide import settle
 from arvo.engine.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.reply import reply
+from arvo.handlers.invoke import reply
 from arvo.testing.answered import EffectFailed, Substitutes, searched
 from arvo.testing.code import aligned, code
 from arvo.testing.laws import BUDGET, Broken, LawBroken, search

@@ -18,7 +18,7 @@ from arvo.core.violations.violation import ExecutionViolation
 from arvo.engine.system import System
 from arvo.handlers.effect import Effects, call
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.reply import Reply
+from arvo.handlers.invoke import Reply
 from arvo.handlers.resumable import Resumable, Turn
 
 Script: TypeAlias = tuple[Command, ...] | None

@@ -14,8 +14,8 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.decide import settle
 from arvo.engine.system import Handler, System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.orchestrator import Orchestrator
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 from arvo.testing.code import aligned, code, told
 from arvo.testing.past import Past, Said

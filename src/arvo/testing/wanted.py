@@ -17,11 +17,11 @@ from arvo.engine.step import awaited_with
 from arvo.engine.system import Handler, WorkflowHandler
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.moment import Advanced, Moment
-from arvo.handlers.orchestrator import Orchestrator
-from arvo.handlers.reply import Replied, reply
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.invoke import Replied, reply
+from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
+from arvo.handlers.turn_input import Advanced, Moment
 
 Effects: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 

@@ -12,7 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violation
 from arvo.engine.system import Handler, System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.script import CallFailed, ServiceFailed
+from arvo.handlers.flow.primitives import CallFailed, ServiceFailed
 from arvo.testing.answered import EffectFailed, Substitutes, searched
 from arvo.testing.judge import Judge
 from arvo.testing.laws import BUDGET, Broken, LawBroken, search

@@ -16,7 +16,7 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.decide import settle
 from arvo.engine.system import System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow import FlowHandler
+from arvo.handlers.flow.handler import FlowHandler
 from arvo.testing.code import code
 from arvo.testing.replies import Behaviour, reply_to
 from arvo.testing.strategies import CLIENT, TIME

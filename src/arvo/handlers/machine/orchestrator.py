@@ -11,8 +11,8 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.machine import Machine
-from arvo.handlers.remember import recall
+from arvo.handlers.machine.machine import Machine
+from arvo.handlers.machine.persistence import recall
 from arvo.handlers.resumable import WorkflowDomains
 from arvo.statechart.snapshot import Snapshot
 

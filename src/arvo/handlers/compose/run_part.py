@@ -11,7 +11,7 @@ from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.composed import Composed, Program, begun, called
 from arvo.handlers.effect import Effects
-from arvo.handlers.reply import COMMANDS_MAX, closed, commands_of, settled, violation_of
+from arvo.handlers.invoke import COMMANDS_MAX, closed, commands_of, settled, violation_of
 
 A = TypeVar("A")
 

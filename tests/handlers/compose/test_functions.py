@@ -37,7 +37,7 @@ from arvo.compose import (
     recover,
     sequence,
 )
-from arvo.handlers.reply import reply
+from arvo.handlers.invoke import reply
 from tests.shop import (
     BookShipment,
     CardCharged,

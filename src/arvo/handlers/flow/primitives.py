@@ -12,7 +12,7 @@ from arvo.core.events.domain import DomainRule
 from arvo.core.events.fault import SystemFault
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ExecutionViolation, Violated
-from arvo.handlers.wish import Branches, Flow, Listen, Nap, Request, Tell
+from arvo.handlers.flow.operations import Branches, Flow, Listen, Nap, Request, Tell
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -25,10 +25,10 @@ from arvo.core.events.identity import GivenId, Managed
 from arvo.core.events.protocol import Due
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
-from arvo.handlers.blueprint import ENQUEUE
-from arvo.handlers.machine import Machine
-from arvo.handlers.moment import Moment
-from arvo.handlers.remember import remember_timer
+from arvo.handlers.machine.compile import ENQUEUE
+from arvo.handlers.machine.machine import Machine
+from arvo.handlers.machine.persistence import remember_timer
+from arvo.handlers.turn_input import Moment
 from arvo.statechart import commands as chart
 
 # The key under which a timer's payload says that the chart set it: "raise" or "send".

@@ -5,8 +5,8 @@ from typing import Any
 from attrs import frozen
 
 from arvo import Contract, Emit, Version, VersionedContract
-from arvo.handlers.journal import read_reply
-from arvo.handlers.wish import Request
+from arvo.handlers.flow.journal import read_reply
+from arvo.handlers.flow.operations import Request
 
 
 @frozen

@@ -13,12 +13,12 @@ from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.live import Live
-from arvo.handlers.progress import FlowVersion
-from arvo.handlers.replay import FlowView, replayed
+from arvo.handlers.flow.cache import Live
+from arvo.handlers.flow.execution import FlowVersion
+from arvo.handlers.flow.operations import Flow
+from arvo.handlers.flow.replay import FlowView, replayed
 from arvo.handlers.resumable import WorkflowDomains
 from arvo.handlers.services import check_services, check_signals
-from arvo.handlers.wish import Flow
 
 A = TypeVar("A")
 C = TypeVar("C")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from arvo.handlers.progress import Progress
+    from arvo.handlers.flow.execution import Progress
 
 # A generator and its frames take some kilobytes; what has been quiet for long is told again.
 LIVE_MAX: Final = 1_000

@@ -15,7 +15,7 @@ from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
-from arvo.handlers.machine import Machine
+from arvo.handlers.machine.machine import Machine
 from arvo.statechart.commands import Schedule
 from arvo.statechart.dump import Stale, dump, dump_timer, load, load_timer
 from arvo.statechart.snapshot import Snapshot

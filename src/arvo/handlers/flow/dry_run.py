@@ -17,12 +17,12 @@ from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import Violated
 from arvo.handlers.effect import Perform
-from arvo.handlers.journal import returned
-from arvo.handlers.progress import FlowVersion
-from arvo.handlers.script import CallFailed, ServiceFailed
+from arvo.handlers.flow.execution import FlowVersion
+from arvo.handlers.flow.journal import returned
+from arvo.handlers.flow.operations import Listen, Nap, Request, Tell, Waiting
+from arvo.handlers.flow.primitives import CallFailed, ServiceFailed
+from arvo.handlers.flow.scheduler import Track
 from arvo.handlers.services import is_meant
-from arvo.handlers.track import Track
-from arvo.handlers.wish import Listen, Nap, Request, Tell, Waiting
 
 # Ways through a flow that are tried, and wishes that are granted on each.
 WAYS_MAX: Final = 300

@@ -10,8 +10,8 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.cancellation import cancel_type
 from arvo.core.events.protocol import due_type
 from arvo.core.violations.issue import Issue
-from arvo.handlers.blueprint import last_output
-from arvo.handlers.places import Place, places, steps, wants
+from arvo.handlers.machine.action_sites import Place, places, steps, wants
+from arvo.handlers.machine.compile import last_output
 from arvo.statechart.chart import Chart
 from arvo.statechart.commands import Cancel, Emit, Schedule, Send
 from arvo.statechart.completion import is_final

@@ -18,13 +18,13 @@ from arvo.core.violations.violation import (
     Violation,
 )
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow import FlowHandler
-from arvo.handlers.journal import write_call
-from arvo.handlers.moment import Advanced, Moment
-from arvo.handlers.progress import Progress
-from arvo.handlers.replay import replayed
-from arvo.handlers.script import Cancelled, Failing
-from arvo.handlers.track import Again, Raised, Returned, Stopped
+from arvo.handlers.flow.execution import Progress
+from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.flow.journal import write_call
+from arvo.handlers.flow.primitives import Cancelled, Failing
+from arvo.handlers.flow.replay import replayed
+from arvo.handlers.flow.scheduler import Again, Raised, Returned, Stopped
+from arvo.handlers.turn_input import Advanced, Moment
 
 # Times that a flow may begin anew in one turn, and calls that it may make, before it waits.
 AGAIN_MAX: Final = 100

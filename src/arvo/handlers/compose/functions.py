@@ -13,11 +13,19 @@ from arvo.core.command import Command, Emit, Fail
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.handlers.compose.run_part import (
+    Predicate,
+    carrying,
+    composed,
+    holds,
+    mapped,
+    play,
+    replace,
+)
 from arvo.handlers.composed import Composed, called
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import HandlerFunction
-from arvo.handlers.part import Predicate, carrying, composed, holds, mapped, play, replace
-from arvo.handlers.reply import Reply
+from arvo.handlers.invoke import Reply
 
 A = TypeVar("A")
 B = TypeVar("B")

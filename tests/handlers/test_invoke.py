@@ -24,7 +24,7 @@ from arvo import (
     Violated,
     call,
 )
-from arvo.handlers.reply import reply, settled
+from arvo.handlers.invoke import reply, settled
 from tests.shop import CardCharged
 
 YES, NO = Emit(CardCharged("yes")), Emit(CardCharged("no"))

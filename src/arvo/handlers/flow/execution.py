@@ -16,7 +16,7 @@ from arvo.core.payloads.json import frozen_json
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
-from arvo.handlers.journal import (
+from arvo.handlers.flow.journal import (
     entry,
     read_call,
     read_reply,
@@ -25,9 +25,9 @@ from arvo.handlers.journal import (
     service_of,
     written_event,
 )
-from arvo.handlers.script import ServiceFailed, UnexpectedReply
-from arvo.handlers.track import Track
-from arvo.handlers.wish import Flow, Listen, Nap, Request, Tell, Waiting
+from arvo.handlers.flow.operations import Flow, Listen, Nap, Request, Tell, Waiting
+from arvo.handlers.flow.primitives import ServiceFailed, UnexpectedReply
+from arvo.handlers.flow.scheduler import Track
 
 # Signals that came and were not read; more mean that nobody ever will.
 SIGNALS_MAX: Final = 1_000

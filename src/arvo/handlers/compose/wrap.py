@@ -9,9 +9,9 @@ from arvo.core.command import DEFAULT_DOMAINS, Command, Emit, Fail, Log
 from arvo.core.events.domain import DomainRule
 from arvo.core.events.event import Event
 from arvo.core.payloads.frozen_json import EMPTY
+from arvo.handlers.compose.run_part import Predicate, composed, holds, play, replace
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import HandlerFunction
-from arvo.handlers.part import Predicate, composed, holds, play, replace
 
 A = TypeVar("A")
 

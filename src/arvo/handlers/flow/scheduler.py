@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform
-from arvo.handlers.script import Continuing
-from arvo.handlers.wish import Branches, Listen, Nap, Request, Tell, Waiting
+from arvo.handlers.flow.operations import Branches, Listen, Nap, Request, Tell, Waiting
+from arvo.handlers.flow.primitives import Continuing
 
 # A flow that stops more often has a history that no one should replay: `continue_as` begins anew.
 WISHES_MAX: Final = 20_000

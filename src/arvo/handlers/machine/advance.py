@@ -10,11 +10,11 @@ from arvo.core.events.cancellation import Cancellation
 from arvo.core.events.protocol import Due
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.violations.violation import Violated, Violation
-from arvo.handlers.carry import BY_CHART, carried, completion
-from arvo.handlers.machine import Machine
-from arvo.handlers.moment import Advanced, Moment
-from arvo.handlers.remember import recall, recall_timer, remember
-from arvo.handlers.reply import settled
+from arvo.handlers.invoke import settled
+from arvo.handlers.machine.commands import BY_CHART, carried, completion
+from arvo.handlers.machine.machine import Machine
+from arvo.handlers.machine.persistence import recall, recall_timer, remember
+from arvo.handlers.turn_input import Advanced, Moment
 from arvo.statechart import commands as chart
 from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault
 from arvo.statechart.snapshot import Snapshot

@@ -19,10 +19,10 @@ from arvo.core.payloads.json import frozen_json
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues, short
 from arvo.core.violations.violation import ContractViolation, ExecutionViolation, Violated
+from arvo.handlers.compose.run_part import composed, halts, play, replace
 from arvo.handlers.effect import Effects
 from arvo.handlers.event_handler import CONTEXT, EventHandler
-from arvo.handlers.naming import named
-from arvo.handlers.part import composed, halts, play, replace
+from arvo.handlers.event_type import named
 
 # Where an answer stays with whoever asked, for all that a handler can tell.
 TO_THE_ASKER: Final[tuple[tuple[DomainRule, ...], ...]] = (CONTEXT, (None,))

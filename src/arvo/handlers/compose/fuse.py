@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from arvo.core.contracts.contract import Contract
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.handlers.compose.fused_version import TO_THE_ASKER, acceptor, kept, meeting
+from arvo.handlers.compose.run_part import composed
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
-from arvo.handlers.meeting import TO_THE_ASKER, acceptor, kept, meeting
-from arvo.handlers.part import composed
 
 A = TypeVar("A")
 

@@ -10,9 +10,9 @@ from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.context import context_of
-from arvo.handlers.keys import classes_of, named, with_types
-from arvo.handlers.places import places, wants
+from arvo.handlers.machine.action_sites import places, wants
+from arvo.handlers.machine.context import context_of
+from arvo.handlers.machine.event_types import classes_of, named, with_types
 from arvo.statechart.actions import Actions
 from arvo.statechart.chart import MICROSTEPS_MAX, Chart
 from arvo.statechart.commands import Act

@@ -12,9 +12,9 @@ from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.blueprint import ENQUEUE, Shape, chart_of, root_of
+from arvo.handlers.machine.compile import ENQUEUE, Shape, chart_of, root_of
+from arvo.handlers.machine.lint import doubts
 from arvo.handlers.services import check_services, check_signals
-from arvo.handlers.wiring import doubts
 from arvo.statechart.chart import MICROSTEPS_MAX, Chart
 from arvo.statechart.xstate import Config, Implementation, from_xstate
 

@@ -10,7 +10,7 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short
 from arvo.core.violations.violation import ExecutionViolation, Violated
-from arvo.handlers.progress import FlowVersion, Progress, differs
+from arvo.handlers.flow.execution import FlowVersion, Progress, differs
 
 
 @final

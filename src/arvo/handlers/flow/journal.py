@@ -20,9 +20,9 @@ from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues, short
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
-from arvo.handlers.script import CallFailed
+from arvo.handlers.flow.operations import Listen, Nap, Request, Tell, Waiting
+from arvo.handlers.flow.primitives import CallFailed
 from arvo.handlers.services import asked, is_meant
-from arvo.handlers.wish import Listen, Nap, Request, Tell, Waiting
 
 # What a wish says of itself in the journal; two that differ further on differ in their digest.
 SAID_CHARACTERS_MAX: Final = 160
