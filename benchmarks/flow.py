@@ -21,7 +21,7 @@ from arvo import (
     ask,
     flow,
 )
-from arvo.engine.step import take
+from arvo.engine.step.step import take
 from benchmarks.shop import (
     NOW,
     CardCharged,

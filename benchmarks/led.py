@@ -17,7 +17,7 @@ from arvo import (
     Version,
     Workflow,
 )
-from arvo.engine.step import take
+from arvo.engine.step.step import take
 from arvo.statechart import State, emit
 from benchmarks.measure import microseconds
 from benchmarks.shop import NOW, CardCharged, ChargeCard, PlaceOrder, charge, reply

@@ -19,7 +19,7 @@ from arvo import (
     System,
     run,
 )
-from arvo.engine.step import take
+from arvo.engine.step.step import take
 from benchmarks import led
 from benchmarks.measure import microseconds
 from benchmarks.shop import (

@@ -25,7 +25,7 @@ from arvo import (
     stamping,
 )
 from arvo.core.commit import Alarm
-from arvo.engine.step import take
+from arvo.engine.step.step import take
 from arvo.handlers.machine.advance import SENDS_MAX
 from arvo.statechart import (
     Chart,

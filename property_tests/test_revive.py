@@ -23,9 +23,9 @@ from arvo import (
     System,
     Turn,
 )
-from arvo.engine.press import alarms_of
-from arvo.engine.revive import revived
-from arvo.engine.step import take
+from arvo.engine.history.revive import revived
+from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.step.step import take
 from tests.shop import (
     NOW,
     CardCharged,

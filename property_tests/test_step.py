@@ -11,7 +11,7 @@ from hypothesis import given
 from returns.result import Success
 
 from arvo import Commit, Event, Record, Stamp, System, Trace, decide, run, stamping
-from arvo.engine.route import Inside, route
+from arvo.engine.step.route import Inside, route
 from arvo.engine.trace import Refused, Stepped
 from arvo.testing import systems
 from arvo.testing.systems import ask

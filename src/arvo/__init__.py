@@ -44,16 +44,16 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.decide import decide
-from arvo.engine.migrate import migrate
-from arvo.engine.migration import Migration, migrate_all
+from arvo.engine.history.migrate import migrate
+from arvo.engine.history.migration import Migration, migrate_all
+from arvo.engine.history.replay import Replay, ReplayedTurn, replay
 from arvo.engine.query import query
-from arvo.engine.replay import Replay, ReplayedTurn, replay
 from arvo.engine.run import run
-from arvo.engine.step import step
-from arvo.engine.system import System
+from arvo.engine.step.decide import decide
+from arvo.engine.step.step import step
+from arvo.engine.system.system import System
 from arvo.engine.trace import Trace
-from arvo.engine.tree import Tree, tree
+from arvo.engine.workflow_tree import Tree, tree
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.flow.handler import FlowHandler, flow, flows

@@ -23,7 +23,7 @@ from arvo import (
     System,
     Unavailable,
 )
-from arvo.engine.route import Inside, route
+from arvo.engine.step.route import Inside, route
 from arvo.interpreters.pair import Pair
 from arvo.interpreters.ports import HOME, OUTSIDE, Post
 from tests.shop import NOW

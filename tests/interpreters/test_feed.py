@@ -9,7 +9,7 @@ import pytest
 from attrs import define, field
 
 from arvo import Corrupt, Depth, Unavailable
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters import feed as feeds
 from arvo.interpreters.feed import Feed
 from arvo.interpreters.ports import Delivery, Post

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from arvo.engine.route import Inside, Outside
+from arvo.engine.step.route import Inside, Outside
 from arvo.interpreters.lanes import Lanes
 from arvo.interpreters.ports import Delivery, Post, Unavailable
 from tests.shop import charging

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from arvo import ConfigViolation, DeadLetter, MemoryMachineMemory
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.letters import PAGE_BYTES_MAX, PAGE_LETTERS_MAX, PAGES, Letters, page_of
 from tests.shop import charging
 

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from arvo import Commit, Event, MemoryBackend
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import (
     Committed,
     Conflict,

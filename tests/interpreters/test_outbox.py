@@ -28,7 +28,7 @@ from arvo import (
     paired,
     sleep,
 )
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.held import JOURNAL_MAX, UNSENT_MAX, Held
 from arvo.interpreters.ports import Committed, Post, Seen
 from tests.handlers.test_signals import approve, signal

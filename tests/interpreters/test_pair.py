@@ -37,7 +37,7 @@ from arvo import (
     paired,
 )
 from arvo.core.record import Status
-from arvo.engine.route import Home, Inside, Outside
+from arvo.engine.step.route import Home, Inside, Outside
 from arvo.interpreters.held import AMENDED, Held, Line, Output
 from arvo.interpreters.ports import HOME, OUTSIDE, Post
 from tests.shop import (

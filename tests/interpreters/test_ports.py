@@ -12,8 +12,8 @@ import pytest
 from arvo import Backend, MemoryBackend, Record
 from arvo.core.commit import Alarm, Commit
 from arvo.core.history import HistoryEntry
-from arvo.engine.press import alarms_of
-from arvo.engine.route import Inside
+from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.step.route import Inside
 from arvo.interpreters.control import lines as every_line
 from arvo.interpreters.ports import Committed, Conflict, Kept, Post, Seen
 from arvo.interpreters.sqlite import SqliteBackend

@@ -17,7 +17,7 @@ from arvo import (
     TransactionViolation,
     Violation,
 )
-from arvo.engine.route import Home, Inside, Outside
+from arvo.engine.step.route import Home, Inside, Outside
 from arvo.interpreters.ports import Corrupt, Reachable
 from arvo.interpreters.rows import (
     destination_bytes,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from arvo.engine.route import Inside
 from arvo.engine.run import run
+from arvo.engine.step.route import Inside
 from arvo.interpreters.connect import connect
 from arvo.interpreters.ports import Backend, Post, Unavailable
 from tests.processes.shift import TURNS, beginning, expected, sums, system, total_of

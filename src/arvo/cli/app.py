@@ -14,7 +14,7 @@ from arvo.cli.mistake import TOLD, Mistake, line_of
 from arvo.cli.pulse import HUNG_SECONDS, HUNG_SECONDS_MIN
 from arvo.cli.say import say, say_json, tell
 from arvo.core.record import Status
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.interpreters.connect import connect
 from arvo.interpreters.desk import Desk
 from arvo.interpreters.ports import PAGE_MAX

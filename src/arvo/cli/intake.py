@@ -12,7 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import Violated
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 
 
 def intake(system: System, path: str, event_type: str | None, source: str) -> list[Event[Any]]:

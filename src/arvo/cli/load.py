@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from arvo.cli.mistake import Mistake, line_of
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.interpreters.runtime import Runtime
 
 

@@ -4,8 +4,8 @@ from typing import Any, TypeVar, overload
 
 from arvo.core.record import Record
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.owner import Owners, owner
-from arvo.engine.system import System
+from arvo.engine.system.owner import Owners, owner
+from arvo.engine.system.system import System
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.flow.replay import FlowView
 from arvo.handlers.machine.orchestrator import Orchestrator, Whereabouts

@@ -12,10 +12,10 @@ from attrs import define, field, frozen
 from arvo.core.commit import Alarm, Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.decide import settle
-from arvo.engine.press import alarms_of
-from arvo.engine.route import Destination, Inside, route
-from arvo.engine.system import System
+from arvo.engine.step.decide import settle
+from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.step.route import Destination, Inside, route
+from arvo.engine.system.system import System
 from arvo.engine.trace import Happened, Refused, Stepped, Trace
 
 # Far more than a workflow takes, and soon reached by two handlers that answer each other for ever.

@@ -11,8 +11,8 @@ from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.engine.draw import WIDTH, Arrow, draw_sequence
-from arvo.engine.route import Destination, Home, Inside, Nowhere, Outside
+from arvo.engine.sequence_diagram import WIDTH, Arrow, draw_sequence
+from arvo.engine.step.route import Destination, Home, Inside, Nowhere, Outside
 
 
 @final

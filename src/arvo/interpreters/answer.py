@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from arvo.core.events.event import Event
-from arvo.engine.route import askers
+from arvo.engine.step.route import askers
 from arvo.interpreters.control import lines
 from arvo.interpreters.ports import Backend, Corrupt, Recalling, Unanswered, Unavailable
 from arvo.interpreters.request import Request

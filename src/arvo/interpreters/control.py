@@ -9,11 +9,11 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
-from arvo.engine.migrate import move
-from arvo.engine.press import alarms_of
-from arvo.engine.revive import revived
-from arvo.engine.system import System, WorkflowHandler
-from arvo.engine.tree import Tree, growing
+from arvo.engine.history.migrate import move
+from arvo.engine.history.revive import revived
+from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.system.system import System, WorkflowHandler
+from arvo.engine.workflow_tree import Tree, growing
 from arvo.handlers.event_handler import EventHandler
 from arvo.interpreters.ports import HISTORY_PAGE_MAX, Backend, Committed, Conflict
 

@@ -11,11 +11,11 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.history.replay import Replay, replay
 from arvo.engine.query import query
-from arvo.engine.replay import Replay, replay
-from arvo.engine.route import Home, Inside, Nowhere, Outside, route
-from arvo.engine.system import System
-from arvo.engine.tree import Tree
+from arvo.engine.step.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.system.system import System
+from arvo.engine.workflow_tree import Tree
 from arvo.interpreters.connect import connect
 from arvo.interpreters.control import (
     cancellation,

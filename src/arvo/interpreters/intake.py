@@ -7,7 +7,7 @@ from typing import Final, final
 
 from attrs import define, field
 
-from arvo.engine.route import Home, Inside, Outside
+from arvo.engine.step.route import Home, Inside, Outside
 from arvo.interpreters.broker import Broker, Delivered, Message
 from arvo.interpreters.lanes import Lanes
 from arvo.interpreters.ports import HOME, OUTSIDE, Delivery, Post, Reachable, Unavailable, lane_of

@@ -13,7 +13,7 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.lanes import Lanes, fail_all, wait_in, wake_one
 from arvo.interpreters.past import Past

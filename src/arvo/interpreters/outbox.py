@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.broker import Broker, Message
 from arvo.interpreters.clock import fresh_stamp, utc_now
 from arvo.interpreters.held import AMENDED, Held, Line, Mark, Output, digest

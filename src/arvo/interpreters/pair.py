@@ -12,7 +12,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.broker import Broker, Counting, Delivered, Message
 from arvo.interpreters.held import Output
 from arvo.interpreters.intake import Intake, message_of

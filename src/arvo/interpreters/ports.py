@@ -12,7 +12,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.core.violations.issue import one_line
 from arvo.core.violations.violation import Violation
-from arvo.engine.route import Home, Inside, Outside
+from arvo.engine.step.route import Home, Inside, Outside
 
 # Where a backend delivers; an event for nobody never gets that far, it is buried at once.
 Reachable: TypeAlias = Inside | Outside | Home

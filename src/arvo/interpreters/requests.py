@@ -10,9 +10,9 @@ from arvo.core.contracts.versioned import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
-from arvo.engine.admit import admit_made
-from arvo.engine.route import askers
-from arvo.engine.system import System
+from arvo.engine.step.admit import admit_made
+from arvo.engine.step.route import askers
+from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.interpreters.answer import look
 from arvo.interpreters.ports import Backend, Unanswered, Unavailable

@@ -19,7 +19,7 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.route import Home, Inside, Outside
+from arvo.engine.step.route import Home, Inside, Outside
 from arvo.interpreters.ports import Corrupt, DeadLetter, Post, Reachable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from attrs import evolve
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.clock import utc_now
 from arvo.interpreters.desk import Desk

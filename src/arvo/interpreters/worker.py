@@ -20,10 +20,10 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.admit import admit_made
-from arvo.engine.route import Home, Inside, Nowhere, Outside, route
-from arvo.engine.step import take
-from arvo.engine.system import System
+from arvo.engine.step.admit import admit_made
+from arvo.engine.step.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.step.step import take
+from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
 from arvo.interpreters.clock import fresh_stamp, whole_millisecond
 from arvo.interpreters.effects import is_cancelled, perform

@@ -15,9 +15,9 @@ from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault
 from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import Violation
-from arvo.engine.admit import Admitted, admit_event
-from arvo.engine.decide import settle
-from arvo.engine.system import System
+from arvo.engine.step.admit import Admitted, admit_event
+from arvo.engine.step.decide import settle
+from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import reply
 from arvo.testing.answered import EffectFailed, Substitutes, searched

@@ -11,8 +11,8 @@ from arvo.core.contracts.versioned import VersionedWorkflow
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.engine.migrate import move
-from arvo.engine.system import System
+from arvo.engine.history.migrate import move
+from arvo.engine.system.system import System
 from arvo.testing.laws import Broken
 from arvo.testing.outcome import plain, summary
 from arvo.testing.strategies import CLIENT, TIME

@@ -17,9 +17,9 @@ from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.payloads.json import freeze
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issues, short
-from arvo.engine.decide import settle
-from arvo.engine.press import alarms_of
-from arvo.engine.system import Handler, System, WorkflowHandler
+from arvo.engine.step.decide import settle
+from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.system.system import Handler, System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.resumable import Resumable
 from arvo.testing.code import code

@@ -10,8 +10,8 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violated, Violation
-from arvo.engine.decide import settle
-from arvo.engine.system import Handler, System
+from arvo.engine.step.decide import settle
+from arvo.engine.system.system import Handler, System
 from arvo.testing.code import aligned, code, told
 from arvo.testing.turn import NOW
 from arvo.testing.wanted import Effects

@@ -15,7 +15,7 @@ from arvo.core.contracts.version_spec import Version, Workflow
 from arvo.core.events.domain import Domain, DomainRule
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import ExecutionViolation
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.handlers.effect import Effects, call
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import Reply

@@ -11,8 +11,8 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.engine.decide import settle
-from arvo.engine.system import Handler, System
+from arvo.engine.step.decide import settle
+from arvo.engine.system.system import Handler, System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator

@@ -11,10 +11,10 @@ from arvo.core.events.subject import Subject
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, Violation
-from arvo.engine.admit import Admitted, admit_event, admit_subject, admit_turn
-from arvo.engine.advance import advance
-from arvo.engine.step import awaited_with
-from arvo.engine.system import Handler, WorkflowHandler
+from arvo.engine.step.admit import Admitted, admit_event, admit_subject, admit_turn
+from arvo.engine.step.advance import advance
+from arvo.engine.step.step import awaited_with
+from arvo.engine.system.system import Handler, WorkflowHandler
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler

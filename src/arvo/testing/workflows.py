@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 from arvo.core.contracts.versioned import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violation
-from arvo.engine.system import Handler, System
+from arvo.engine.system.system import Handler, System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.primitives import CallFailed, ServiceFailed
 from arvo.testing.answered import EffectFailed, Substitutes, searched

@@ -13,8 +13,8 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.engine.decide import settle
-from arvo.engine.system import System, WorkflowHandler
+from arvo.engine.step.decide import settle
+from arvo.engine.system.system import System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.testing.code import code

@@ -24,7 +24,7 @@ from arvo import (
     Version,
     Violated,
 )
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.broker import Delivered, Message
 from arvo.interpreters.machine_memory import MemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory

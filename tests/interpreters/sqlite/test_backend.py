@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from arvo import Complete, Due, Event, Runtime, Schedule, Subject, System, Turn, Violated
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.connect import connect
 from arvo.interpreters.ports import (
     Committed,

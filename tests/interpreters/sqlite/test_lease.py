@@ -10,7 +10,7 @@ import pytest
 from attrs import define, field
 
 from arvo.core.commit import Alarm
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import Post
 from arvo.interpreters.retention import Retention
 from arvo.interpreters.sqlite import deliveries, timers, workers

@@ -13,7 +13,7 @@ from attrs import evolve
 from arvo import Commit, Event, Record
 from arvo.core.commit import Alarm
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import Committed, Conflict, Fenced, Post, Seen
 from arvo.interpreters.rows import Row
 from arvo.interpreters.sqlite import deliveries, pages, tables, timers

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import Post
 from arvo.interpreters.sqlite import deliveries, workers
 from arvo.interpreters.sqlite.open import open_file

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import Violated
-from arvo.engine.vet import vet
+from arvo.engine.step.validate import vet
 from arvo.handlers.event_handler import EventHandler
 from arvo.interpreters.http.binding import (
     MEDIA_TYPES,

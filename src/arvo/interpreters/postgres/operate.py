@@ -10,7 +10,7 @@ from attrs import frozen
 from arvo.core.commit import Alarm
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import Committed, Conflict, Post
 from arvo.interpreters.postgres.address import Address, Link
 from arvo.interpreters.postgres.tables import (

@@ -9,7 +9,7 @@ import orjson
 from arvo.core.commit import Alarm, Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import (
     Applied,
     Committed,

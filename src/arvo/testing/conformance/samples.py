@@ -8,7 +8,7 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.engine.route import Home, Inside, Outside
+from arvo.engine.step.route import Home, Inside, Outside
 from arvo.interpreters.ports import HOME, OUTSIDE, DeadLetter, Delivery, Post, Reachable
 
 WORKFLOW: Final = "arvo.orc.kit.workflow"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from arvo.core.commit import Commit
-from arvo.engine.route import Inside
+from arvo.engine.step.route import Inside
 from arvo.interpreters.ports import Backend, Committed
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import WORKFLOW, alarm, subject, to_workflow, turn

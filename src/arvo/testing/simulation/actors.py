@@ -9,7 +9,7 @@ from arvo.core.contracts.version_spec import Version
 from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault
 from arvo.core.payloads.payload import Payload
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.testing.replies import Behaviour
 

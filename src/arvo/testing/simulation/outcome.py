@@ -6,7 +6,7 @@ from typing import Any, final
 from attrs import frozen
 
 from arvo.core.events.event import Event
-from arvo.engine.draw import WIDTH, Arrow, draw_sequence
+from arvo.engine.sequence_diagram import WIDTH, Arrow, draw_sequence
 from arvo.interpreters.ports import HOME, OUTSIDE
 from arvo.testing.simulation.faults import Fault
 from arvo.testing.simulation.story import BrokenPromise, Step

@@ -15,8 +15,8 @@ from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.route import Nowhere, Outside, route
-from arvo.engine.system import System
+from arvo.engine.step.route import Nowhere, Outside, route
+from arvo.engine.system.system import System
 from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Post
 from arvo.interpreters.runtime import PATIENCE
 from arvo.interpreters.stats import Stats

@@ -8,7 +8,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.interpreters.worker import Worker
 from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import KINDS, Fault

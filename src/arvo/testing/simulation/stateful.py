@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from arvo.core.events.event import Event
-from arvo.engine.system import System
+from arvo.engine.system.system import System
 from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import ClockJump, Partition
 from arvo.testing.simulation.net import Effects

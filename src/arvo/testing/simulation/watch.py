@@ -8,9 +8,9 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
-from arvo.engine.route import Inside
-from arvo.engine.step import take
-from arvo.engine.system import System
+from arvo.engine.step.route import Inside
+from arvo.engine.step.step import take
+from arvo.engine.system.system import System
 from arvo.interpreters.ports import (
     Applied,
     Committed,
