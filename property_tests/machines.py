@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from arvo import Contract, Event, Machine, Orchestrator, OrchestratorContract, Version, Workflow
 from arvo.statechart import Action, Chart, State, Transition, assign, emit
 from arvo.statechart import Event as ChartEvent
-from arvo.statechart.actions import Assign, Make, Raise
-from arvo.statechart.commands import Act, Emit
+from arvo.statechart.definition.actions import Assign, Make, Raise
+from arvo.statechart.definition.commands import Act, Emit
 from property_tests.statechart.charts import MICROSTEPS, Counter, charts, count
 
 

@@ -37,7 +37,7 @@ from arvo.statechart import (
     transition,
 )
 from arvo.statechart import Event as ChartEvent
-from arvo.statechart.snapshot import Ended
+from arvo.statechart.execution.snapshot import Ended
 from property_tests.machines import Begin, No, Yes, ask, orchestrators, workflow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

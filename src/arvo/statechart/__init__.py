@@ -1,6 +1,7 @@
 """Statecharts as pure functions, with the semantics of XState v5."""
 
-from arvo.statechart.actions import (
+from arvo.statechart.compiled.chart import Chart
+from arvo.statechart.definition.actions import (
     Action,
     Assign,
     Branch,
@@ -13,21 +14,26 @@ from arvo.statechart.actions import (
     raise_,
     send,
 )
-from arvo.statechart.chart import Chart
-from arvo.statechart.commands import Act, Cancel, Command, Emit, Schedule, Send
-from arvo.statechart.draw import Drawing, draw
-from arvo.statechart.dump import Stale, dump, dump_timer, load, load_timer
-from arvo.statechart.events import Done, Event, Init
-from arvo.statechart.export import structural_hash, to_xstate
-from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault
-from arvo.statechart.guards import Guard, StateValue, and_, not_, or_, state_in
-from arvo.statechart.lint import Finding, lint
-from arvo.statechart.paths import Path, paths
-from arvo.statechart.problems import ChartError, Problem
-from arvo.statechart.snapshot import Snapshot
-from arvo.statechart.state import State, Transition
-from arvo.statechart.step import can, initial, transition
-from arvo.statechart.xstate import from_xstate
+from arvo.statechart.definition.commands import Act, Cancel, Command, Emit, Schedule, Send
+from arvo.statechart.definition.events import Done, Event, Init
+from arvo.statechart.definition.faults import (
+    ActionFault,
+    Fault,
+    GuardFault,
+    LoopFault,
+    UnhandledFault,
+)
+from arvo.statechart.definition.guards import Guard, StateValue, and_, not_, or_, state_in
+from arvo.statechart.definition.problems import ChartError, Problem
+from arvo.statechart.definition.state import State, Transition
+from arvo.statechart.execution.snapshot import Snapshot
+from arvo.statechart.execution.step import can, initial, transition
+from arvo.statechart.views.draw import Drawing, draw
+from arvo.statechart.views.lint import Finding, lint
+from arvo.statechart.views.paths import Path, paths
+from arvo.statechart.xstate.from_xstate import from_xstate
+from arvo.statechart.xstate.persistence import Stale, dump, dump_timer, load, load_timer
+from arvo.statechart.xstate.to_xstate import structural_hash, to_xstate
 
 __all__ = [
     "Act",

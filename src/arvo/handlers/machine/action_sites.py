@@ -5,10 +5,10 @@ from typing import Any
 
 from attrs import astuple, frozen
 
-from arvo.statechart.actions import Make
-from arvo.statechart.chart import Chart
-from arvo.statechart.ops import Code, Op
-from arvo.statechart.tree import Node
+from arvo.statechart.compiled.chart import Chart
+from arvo.statechart.compiled.ops import Code, Op
+from arvo.statechart.compiled.tree import Node
+from arvo.statechart.definition.actions import Make
 
 
 @frozen

@@ -15,10 +15,16 @@ from arvo.handlers.machine.commands import BY_CHART, carried, completion
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import recall, recall_timer, remember
 from arvo.handlers.turn_input import Advanced, Moment
-from arvo.statechart import commands as chart
-from arvo.statechart.faults import ActionFault, Fault, GuardFault, LoopFault, UnhandledFault
-from arvo.statechart.snapshot import Snapshot
-from arvo.statechart.step import initial, transition
+from arvo.statechart.definition import commands as chart
+from arvo.statechart.definition.faults import (
+    ActionFault,
+    Fault,
+    GuardFault,
+    LoopFault,
+    UnhandledFault,
+)
+from arvo.statechart.execution.snapshot import Snapshot
+from arvo.statechart.execution.step import initial, transition
 
 # Of events that a chart sends itself without a delay, in one turn: far above any that means to
 # come to rest.

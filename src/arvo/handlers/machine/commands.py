@@ -29,7 +29,7 @@ from arvo.handlers.machine.compile import ENQUEUE
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import remember_timer
 from arvo.handlers.turn_input import Moment
-from arvo.statechart import commands as chart
+from arvo.statechart.definition import commands as chart
 
 # The key under which a timer's payload says that the chart set it: "raise" or "send".
 BY_CHART: Final = "statechart"

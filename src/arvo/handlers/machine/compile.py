@@ -13,11 +13,11 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.machine.action_sites import places, wants
 from arvo.handlers.machine.context import context_of
 from arvo.handlers.machine.event_types import classes_of, named, with_types
-from arvo.statechart.actions import Actions
-from arvo.statechart.chart import MICROSTEPS_MAX, Chart
-from arvo.statechart.commands import Act
-from arvo.statechart.problems import ChartError
-from arvo.statechart.state import DelayKey, Kind, Moves, State, Transition
+from arvo.statechart.compiled.chart import MICROSTEPS_MAX, Chart
+from arvo.statechart.definition.actions import Actions
+from arvo.statechart.definition.commands import Act
+from arvo.statechart.definition.problems import ChartError
+from arvo.statechart.definition.state import DelayKey, Kind, Moves, State, Transition
 
 # The action of the reference that emits behind all others (F136, F137, F147).
 ENQUEUE: Final = "enqueueArvoEvent"

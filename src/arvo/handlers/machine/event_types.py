@@ -10,8 +10,8 @@ from arvo.core.events.cancellation import Cancellation, cancel_type
 from arvo.core.events.fault import SystemFault
 from arvo.core.events.protocol import Due, due_type
 from arvo.core.violations.issue import Issue
-from arvo.statechart.chart import spell
-from arvo.statechart.state import State, Transition
+from arvo.statechart.compiled.chart import spell
+from arvo.statechart.definition.state import State, Transition
 
 
 @frozen

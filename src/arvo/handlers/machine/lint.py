@@ -12,14 +12,14 @@ from arvo.core.events.protocol import due_type
 from arvo.core.violations.issue import Issue
 from arvo.handlers.machine.action_sites import Place, places, steps, wants
 from arvo.handlers.machine.compile import last_output
-from arvo.statechart.chart import Chart
-from arvo.statechart.commands import Cancel, Emit, Schedule, Send
-from arvo.statechart.completion import is_final
-from arvo.statechart.events import AFTER_PREFIX
-from arvo.statechart.lint import lint
-from arvo.statechart.ops import Code, is_function
-from arvo.statechart.reach import reachable, would_enter
-from arvo.statechart.tree import ROOT, Node, Tree, members
+from arvo.statechart.compiled.chart import Chart
+from arvo.statechart.compiled.completion import is_final
+from arvo.statechart.compiled.ops import Code, is_function
+from arvo.statechart.compiled.tree import ROOT, Node, Tree, members
+from arvo.statechart.definition.commands import Cancel, Emit, Schedule, Send
+from arvo.statechart.definition.events import AFTER_PREFIX
+from arvo.statechart.views.lint import lint
+from arvo.statechart.views.reach import reachable, would_enter
 
 _MEANT: Final[Mapping[str, str]] = {
     "unreachable": "a state that something enters",

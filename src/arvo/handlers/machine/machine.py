@@ -15,8 +15,8 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.machine.compile import ENQUEUE, Shape, chart_of, root_of
 from arvo.handlers.machine.lint import doubts
 from arvo.handlers.services import check_services, check_signals
-from arvo.statechart.chart import MICROSTEPS_MAX, Chart
-from arvo.statechart.xstate import Config, Implementation, from_xstate
+from arvo.statechart.compiled.chart import MICROSTEPS_MAX, Chart
+from arvo.statechart.xstate.from_xstate import Config, Implementation, from_xstate
 
 C = TypeVar("C", default=Any)
 

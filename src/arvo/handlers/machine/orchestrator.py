@@ -14,7 +14,7 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import recall
 from arvo.handlers.resumable import WorkflowDomains
-from arvo.statechart.snapshot import Snapshot
+from arvo.statechart.execution.snapshot import Snapshot
 
 C = TypeVar("C", default=Any)
 

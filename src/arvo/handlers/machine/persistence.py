@@ -16,9 +16,9 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.handlers.machine.machine import Machine
-from arvo.statechart.commands import Schedule
-from arvo.statechart.dump import Stale, dump, dump_timer, load, load_timer
-from arvo.statechart.snapshot import Snapshot
+from arvo.statechart.definition.commands import Schedule
+from arvo.statechart.execution.snapshot import Snapshot
+from arvo.statechart.xstate.persistence import Stale, dump, dump_timer, load, load_timer
 
 C = TypeVar("C")
 
