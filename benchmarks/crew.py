@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from arvo import Desk, Event, Runtime
-from arvo.interpreters.connect import connect
+from arvo.interpreters.runtime.backends import connect
 from benchmarks.shop import PlaceOrder, order, system
 
 

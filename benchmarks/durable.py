@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from arvo import MemoryBackend, Runtime
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.sqlite import SqliteBackend
 from benchmarks.shop import PlaceOrder, order, system
 

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, final
 from attrs import define, field, frozen
 
 from arvo.interpreters.postgres.backend import AHEAD
-from arvo.interpreters.postgres.writer import AT_ONCE, GROUP_MAX
+from arvo.interpreters.postgres.session.writer import AT_ONCE, GROUP_MAX
 
 Then: TypeAlias = Callable[[], None]
 # What a worker process of the benchmark takes in hand at once for each handler.

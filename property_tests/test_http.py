@@ -13,7 +13,7 @@ from arvo.http import edge
 from arvo.interpreters.http.binding import BATCH, JSON, STRUCTURED, Message, read, write
 from arvo.interpreters.http.header import decode, encode, text_of
 from arvo.interpreters.http.prefer import WAIT_SECONDS_MAX, wait_of
-from arvo.interpreters.http.workflow import in_path, out_of_path
+from arvo.interpreters.http.workflow_json import in_path, out_of_path
 from arvo.testing import events, subjects
 from tests.shop import placing, shop
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Event, Record, System
-from tests.interpreters.crashes import Fate, Kind, World, sent
-from tests.interpreters.test_outbox import patient
+from tests.interpreters.paired.test_outbox import patient
+from tests.interpreters.runtime.crashes import Fate, Kind, World, sent
 from tests.shop import payments, placing, shipping, workflow
 
 Chance: TypeAlias = tuple[int, int | None]

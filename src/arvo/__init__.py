@@ -79,13 +79,10 @@ from arvo.handlers.invoke import Commands
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
-from arvo.interpreters.broker import Broker, Counting, Delivered, Message
-from arvo.interpreters.desk import Desk
-from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory, Stored
-from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.memory_broker import MemoryBroker
-from arvo.interpreters.pair import paired
-from arvo.interpreters.ports import (
+from arvo.interpreters.memory.backend import MemoryBackend
+from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.paired.backend import paired
+from arvo.interpreters.ports.backend import (
     Backend,
     Conflict,
     Corrupt,
@@ -96,17 +93,20 @@ from arvo.interpreters.ports import (
     Unanswered,
     Unavailable,
 )
-from arvo.interpreters.runtime import Runtime
-from arvo.interpreters.standing import OpenRequest, Standing
-from arvo.interpreters.stats import Stats
+from arvo.interpreters.ports.broker import Broker, Counting, Delivered, Message
+from arvo.interpreters.ports.machine_memory import MachineMemory, MemoryMachineMemory, Stored
+from arvo.interpreters.runtime.client import Desk
+from arvo.interpreters.runtime.description import OpenRequest, Standing
+from arvo.interpreters.runtime.runtime import Runtime
+from arvo.interpreters.runtime.stats import Stats
 
 if TYPE_CHECKING:
+    from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker
     from arvo.interpreters.nats import NatsBroker, NatsMemory
     from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
     from arvo.interpreters.rabbit import RabbitBroker
     from arvo.interpreters.redis import RedisBroker, RedisMemory
-    from arvo.interpreters.retention import Retention
     from arvo.interpreters.sqlite import SqliteBackend
 
 __all__ = [
@@ -247,7 +247,7 @@ _LATER = {
     "RabbitBroker": "arvo.interpreters.rabbit",
     "RedisBroker": "arvo.interpreters.redis",
     "RedisMemory": "arvo.interpreters.redis",
-    "Retention": "arvo.interpreters.retention",
+    "Retention": "arvo.interpreters.delivery.retention",
     "SqliteBackend": "arvo.interpreters.sqlite",
 }
 

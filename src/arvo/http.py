@@ -1,7 +1,7 @@
 """Http: events over HTTP, in and out. Needs the extra `arvo[http]`."""
 
 try:
-    from arvo.interpreters.http.edge import edge
+    from arvo.interpreters.http.app import edge
     from arvo.interpreters.http.webhook import Webhook
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("httpx", "starlette"):

@@ -25,9 +25,9 @@ from arvo.cli.app import Url, app
 from arvo.cli.crew import KILL_SECONDS
 from arvo.cli.load import load_system
 from arvo.http import edge
-from arvo.interpreters.connect import _EXTRAS, connect
 from arvo.interpreters.postgres import PostgresBackend
-from arvo.interpreters.runtime import TIMEOUT_SECONDS
+from arvo.interpreters.runtime.backends import _EXTRAS, connect
+from arvo.interpreters.runtime.runtime import TIMEOUT_SECONDS
 from docs.examples.orders.intake import read_orders
 from docs.examples.orders.shop import place
 from docs.examples.orders.systems import SYSTEMS

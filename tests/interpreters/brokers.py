@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from arvo import Delivered, Event, Message, Runtime, Unavailable
 from arvo.core.record import Status
-from arvo.interpreters.broker import Broker
+from arvo.interpreters.ports.broker import Broker
 from tests.shop import charging
 
 PAY: Final = "com.payment.charge"

@@ -4,14 +4,14 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from arvo.interpreters.broker import Broker
-from arvo.interpreters.machine_memory import MachineMemory, MemoryMachineMemory
-from arvo.interpreters.memory import MemoryBackend
-from arvo.interpreters.memory_broker import MemoryBroker
-from arvo.interpreters.pair import paired
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.memory.backend import MemoryBackend
+from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.paired.backend import paired
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.machine_memory import MachineMemory, MemoryMachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.sqlite.workers import leave
+from arvo.interpreters.sqlite.statements.workers import leave
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 
 

@@ -14,8 +14,8 @@ from attrs import define, field
 
 from arvo.engine.run import run
 from arvo.engine.step.route import Inside
-from arvo.interpreters.connect import connect
-from arvo.interpreters.ports import Backend, Post, Unavailable
+from arvo.interpreters.ports.backend import Backend, Post, Unavailable
+from arvo.interpreters.runtime.backends import connect
 from tests.processes.shift import TURNS, beginning, expected, sums, system, total_of
 
 ROOT = Path(__file__).parents[2]

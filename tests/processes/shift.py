@@ -24,9 +24,9 @@ from arvo import (
     sleep,
 )
 from arvo.core.record import Record
-from arvo.interpreters.connect import connect
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.postgres import PostgresBackend
+from arvo.interpreters.runtime.backends import connect
 from arvo.interpreters.sqlite import SqliteBackend
 
 # Longer than a test stops a process for, unless it wants the process to be taken for dead.

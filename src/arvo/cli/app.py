@@ -15,9 +15,9 @@ from arvo.cli.pulse import HUNG_SECONDS, HUNG_SECONDS_MIN
 from arvo.cli.say import say, say_json, tell
 from arvo.core.record import Status
 from arvo.engine.system.system import System
-from arvo.interpreters.connect import connect
-from arvo.interpreters.desk import Desk
-from arvo.interpreters.ports import PAGE_MAX
+from arvo.interpreters.ports.backend import PAGE_MAX
+from arvo.interpreters.runtime.backends import connect
+from arvo.interpreters.runtime.client import Desk
 
 # Whoever sends from a shell and does not say who they are.
 SHELL: Final = "arvo.cli.shell"

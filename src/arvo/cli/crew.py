@@ -12,7 +12,7 @@ from arvo.cli.pulse import HUNG_SECONDS, Pulse
 from arvo.cli.say import tell
 from arvo.cli.worker import HOPELESS
 from arvo.handlers.effect import Retry
-from arvo.interpreters.interrupts import interrupts
+from arvo.interpreters.runtime.signals import interrupts
 
 # Waits before a worker that died is started again.
 BACK_OFF: Final = Retry(attempts=100, delay=0.5, factor=2.0, jitter=0.0, longest=30.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from arvo.cli.mistake import Mistake, line_of
 from arvo.engine.system.system import System
-from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.runtime.runtime import Runtime
 
 
 def load_system(name: str, backend: str) -> System:

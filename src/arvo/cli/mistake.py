@@ -3,7 +3,7 @@
 from cyclopts import CycloptsError
 
 from arvo.core.violations.violation import Violated
-from arvo.interpreters.ports import Corrupt, TooLarge, Unanswered, Unavailable
+from arvo.interpreters.ports.backend import Corrupt, TooLarge, Unanswered, Unavailable
 
 
 class Mistake(Exception):

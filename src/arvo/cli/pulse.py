@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import define
 
-from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.runtime.runtime import Runtime
 
 BEAT_SECONDS: Final = 1.0
 REACH_SECONDS: Final = 5.0

@@ -14,7 +14,7 @@ from arvo.cli.load import load_runtime
 from arvo.cli.mistake import TOLD, line_of
 from arvo.cli.pulse import beat, lend_stdout
 from arvo.cli.say import tell
-from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.runtime.runtime import Runtime
 
 # Tells whoever started it that starting it again would not help.
 HOPELESS: Final = 2

@@ -28,8 +28,8 @@ from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.http import Webhook, edge
 from arvo.interpreters.http.binding import Mode, read, write
 from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, retry_after
-from arvo.interpreters.ports import Delivery
-from arvo.interpreters.stats import Stats
+from arvo.interpreters.ports.backend import Delivery
+from arvo.interpreters.runtime.stats import Stats
 from tests.interpreters.http.serving import client_of, served
 from tests.interpreters.within import within
 from tests.shop import (

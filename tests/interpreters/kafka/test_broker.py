@@ -14,7 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from arvo import KafkaBroker, Message, Runtime, Stats, TooLarge, Unavailable
 from arvo.core.record import Status
-from arvo.interpreters.clock import utc_now
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.kafka import broker as from_url
 from arvo.interpreters.kafka import queue, reader, writer
 from tests.interpreters.brokers import PAY, ended, message, names, take

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from arvo.interpreters.broker import Broker
 from arvo.interpreters.kafka import KafkaBroker
-from arvo.interpreters.pair import Pair
-from arvo.interpreters.ports import Backend, key_of
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.ports.backend import Backend, key_of
+from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.redis import RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance
 from arvo.testing.conformance.kit import conforms

@@ -25,11 +25,11 @@ from arvo import (
     Violated,
 )
 from arvo.engine.step.route import Inside
-from arvo.interpreters.broker import Delivered, Message
-from arvo.interpreters.machine_memory import MemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
-from arvo.interpreters.pair import Pair
-from arvo.interpreters.ports import Post
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.ports.backend import Post
+from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.machine_memory import MemoryMachineMemory
 from arvo.testing.conformance.samples import SERVICE, event
 from tests.interpreters.nats.outsider import connected, last, publish, stream
 from tests.parity.recordings import cases

@@ -4,11 +4,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from arvo.interpreters.broker import Broker
-from arvo.interpreters.machine_memory import MachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory
-from arvo.interpreters.pair import Pair
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from tests.servers import nats_url
 

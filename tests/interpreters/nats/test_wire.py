@@ -3,10 +3,10 @@
 import pytest
 
 from arvo import TooLarge
-from arvo.interpreters.broker import Message
+from arvo.interpreters.delivery.headers import KEY
 from arvo.interpreters.nats.wire import body_of, headers_of, message_of, subject_of
-from arvo.interpreters.parcel import KEY
-from arvo.interpreters.ports import HOME, OUTSIDE
+from arvo.interpreters.ports.backend import HOME, OUTSIDE
+from arvo.interpreters.ports.broker import Message
 from arvo.testing.conformance.samples import CLIENT, SERVICE, WORKFLOW, event
 
 

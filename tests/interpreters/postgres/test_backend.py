@@ -13,13 +13,13 @@ import pytest
 
 from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
 from arvo.core.violations.violation import Violated
-from arvo.interpreters import feed
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.ports import Committed, Delivery, Depth, Fenced
+from arvo.interpreters.delivery import claims as feed
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.retention import BITE_ROWS
+from arvo.interpreters.ports.backend import Committed, Delivery, Depth, Fenced
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, forget, watch
-from arvo.interpreters.postgres.address import Address
-from arvo.interpreters.postgres.upgrade import scripts
-from arvo.interpreters.retention import BITE_ROWS
+from arvo.interpreters.postgres.connection.dsn import Address
+from arvo.interpreters.postgres.connection.migrations import scripts
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,

@@ -4,8 +4,8 @@ from typing import Any
 
 import asyncpg
 
-from arvo.interpreters.machine_memory import MachineMemory
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.testing import BackendConformance, MachineMemoryConformance
 from tests import servers

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from arvo import Corrupt, Message, RabbitBroker, Runtime, Stats, Unavailable
 from arvo.core.record import Status
-from arvo.interpreters.clock import utc_now
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.rabbit.delays import DELAY_MAX
 from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
 from tests.interpreters.holder import held

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from arvo.interpreters.broker import Broker
-from arvo.interpreters.pair import Pair
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.rabbit import RabbitBroker
 from arvo.interpreters.redis import RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance

@@ -21,7 +21,7 @@ from arvo import (
     Unavailable,
 )
 from arvo.core.record import Status
-from arvo.interpreters.clock import utc_now
+from arvo.interpreters.delivery.clock import utc_now
 from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
 from tests.interpreters.holder import held
 from tests.interpreters.within import within

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from arvo.interpreters.broker import Broker
-from arvo.interpreters.machine_memory import MachineMemory
-from arvo.interpreters.pair import Pair
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.redis import RedisBroker, RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from tests.servers import redis_url

@@ -13,8 +13,8 @@ from attrs import evolve
 
 from arvo import Complete, Due, Event, Runtime, Schedule, Subject, System, Turn, Violated
 from arvo.engine.step.route import Inside
-from arvo.interpreters.connect import connect
-from arvo.interpreters.ports import (
+from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.backend import (
     Committed,
     Conflict,
     Corrupt,
@@ -25,9 +25,9 @@ from arvo.interpreters.ports import (
     Seen,
     Unavailable,
 )
-from arvo.interpreters.retention import Retention
+from arvo.interpreters.runtime.backends import connect
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.sqlite.upgrade import SCHEMA_VERSION, scripts
+from arvo.interpreters.sqlite.connection.migrations import SCHEMA_VERSION, scripts
 from tests.shop import (
     CardCharged,
     OrderFulfilled,

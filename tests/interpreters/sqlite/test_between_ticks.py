@@ -17,7 +17,7 @@ from attrs import evolve
 from arvo import Commit, Record
 from arvo.core.commit import Alarm
 from arvo.engine.step.route import Inside
-from arvo.interpreters.ports import Corrupt, DeadLetter, Delivery, Depth, Post, Unavailable
+from arvo.interpreters.ports.backend import Corrupt, DeadLetter, Delivery, Depth, Post, Unavailable
 from arvo.interpreters.sqlite import SqliteBackend, deliveries
 from arvo.interpreters.sqlite.backend import AHEAD
 from tests.shop import charging, committed, placing, shop

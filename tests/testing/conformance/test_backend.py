@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from arvo.interpreters.memory import MemoryBackend
+from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from arvo.testing.conformance.kit import CALLS_TOLD_MAX
 from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order

@@ -10,10 +10,8 @@ from attrs import evolve
 
 from arvo import Commit, Event, MemoryBackend, Record
 from arvo.core.commit import Alarm
-from arvo.interpreters.broker import Delivered, Message
-from arvo.interpreters.machine_memory import MemoryMachineMemory, Stored
-from arvo.interpreters.memory_broker import MemoryBroker
-from arvo.interpreters.ports import (
+from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.ports.backend import (
     Applied,
     Committed,
     Conflict,
@@ -23,6 +21,8 @@ from arvo.interpreters.ports import (
     Post,
     Seen,
 )
+from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.machine_memory import MemoryMachineMemory, Stored
 
 
 class Honest:

@@ -6,7 +6,7 @@ import pytest
 
 from arvo import Event, Flow, System, ask, flow, race, sleep
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.interpreters.worker import Worker
+from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import SimulationFailed, Store, simulate
 from tests.shop import (
     SERVICES,

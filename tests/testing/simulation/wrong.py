@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import evolve
 
 from arvo import Commit, Record, Violation
-from arvo.interpreters.ports import (
+from arvo.interpreters.ports.backend import (
     Applied,
     Committed,
     Conflict,
@@ -19,7 +19,7 @@ from arvo.interpreters.ports import (
     Post,
     Seen,
 )
-from arvo.interpreters.worker import Worker
+from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import Store
 
 

@@ -12,10 +12,10 @@ from attrs import define, field
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.violations.issue import Issue, one_line
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.clock import utc_now
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.http.binding import Mode, carries_event, read, write
-from arvo.interpreters.ports import Unavailable
-from arvo.interpreters.runtime import Runtime
+from arvo.interpreters.ports.backend import Unavailable
+from arvo.interpreters.runtime.runtime import Runtime
 
 # For the whole exchange: httpx bounds each read and write alone, and a slow drip has many.
 POST_SECONDS_MAX: Final = 30.0

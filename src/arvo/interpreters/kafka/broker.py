@@ -12,14 +12,14 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 from confluent_kafka import Message as Record
 
-from arvo.interpreters.broker import Delivered, Message
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.every import every
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.headers import REASON, REASON_CHARACTERS_MAX, packed
+from arvo.interpreters.delivery.tasks import every
+from arvo.interpreters.kafka.consumer import Reader
+from arvo.interpreters.kafka.producer import Writer
 from arvo.interpreters.kafka.queue import UNTIL, Queue, headers_of
-from arvo.interpreters.kafka.reader import Reader
-from arvo.interpreters.kafka.writer import Writer
-from arvo.interpreters.parcel import REASON, REASON_CHARACTERS_MAX, packed
-from arvo.interpreters.ports import TooLarge
+from arvo.interpreters.ports.backend import TooLarge
+from arvo.interpreters.ports.broker import Delivered, Message
 
 logger: Final = logging.getLogger("arvo.kafka")
 

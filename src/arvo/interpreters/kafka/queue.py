@@ -10,11 +10,11 @@ from typing import Any, Final, final
 from attrs import define, evolve, field, frozen
 from confluent_kafka import Message as Record
 
-from arvo.interpreters.broker import Delivered
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.kafka.part import Part
-from arvo.interpreters.kafka.reader import Reader
-from arvo.interpreters.parcel import Unreadable, unpacked
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.headers import Unreadable, unpacked
+from arvo.interpreters.kafka.consumer import Reader
+from arvo.interpreters.kafka.partition import Part
+from arvo.interpreters.ports.broker import Delivered
 
 logger: Final = logging.getLogger("arvo")
 

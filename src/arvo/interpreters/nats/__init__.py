@@ -1,10 +1,10 @@
 """nats: JetStream as a broker, its key-value store as a memory, and the two paired."""
 
-from arvo.interpreters.broker import Broker
-from arvo.interpreters.machine_memory import MachineMemory
 from arvo.interpreters.nats.broker import NatsBroker
-from arvo.interpreters.nats.memory import NatsMemory
 from arvo.interpreters.nats.settings import read
+from arvo.interpreters.nats.store import NatsMemory
+from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.machine_memory import MachineMemory
 
 __all__ = ["NatsBroker", "NatsMemory", "broker", "memory"]
 

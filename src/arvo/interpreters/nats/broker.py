@@ -12,17 +12,17 @@ from urllib.parse import quote
 import orjson
 from attrs import define, field
 
-from arvo.interpreters.broker import Delivered, Message
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.every import every
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.headers import REASON, REASON_CHARACTERS_MAX
+from arvo.interpreters.delivery.tasks import every
 from arvo.interpreters.nats import wire
-from arvo.interpreters.nats.depth import Census
-from arvo.interpreters.nats.hand import ACK, Hand, Taken
-from arvo.interpreters.nats.link import TOO_LARGE, Headers, Link
+from arvo.interpreters.nats.connection import TOO_LARGE, Headers, Link
+from arvo.interpreters.nats.in_flight import ACK, Hand, Taken
+from arvo.interpreters.nats.queue_depth import Census
 from arvo.interpreters.nats.settings import Storage, check
 from arvo.interpreters.nats.streams import NANOSECONDS, Streams
-from arvo.interpreters.parcel import REASON, REASON_CHARACTERS_MAX
-from arvo.interpreters.ports import Depth, TooLarge, Unavailable
+from arvo.interpreters.ports.backend import Depth, TooLarge, Unavailable
+from arvo.interpreters.ports.broker import Delivered, Message
 
 logger: Final = logging.getLogger("arvo")
 

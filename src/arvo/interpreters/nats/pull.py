@@ -12,9 +12,9 @@ from attrs import define, field
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from arvo.interpreters.nats.link import Link, status_of
+from arvo.interpreters.nats.connection import Link, status_of
 from arvo.interpreters.nats.streams import NANOSECONDS
-from arvo.interpreters.ports import Unavailable
+from arvo.interpreters.ports.backend import Unavailable
 
 logger: Final = logging.getLogger("arvo")
 

@@ -6,10 +6,10 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.nats.link import NAME_IN_USE, NO_CONSUMER, NO_STREAM, Content, Link
+from arvo.interpreters.nats.connection import NAME_IN_USE, NO_CONSUMER, NO_STREAM, Content, Link
 from arvo.interpreters.nats.settings import Storage
 from arvo.interpreters.nats.wire import subject_of
-from arvo.interpreters.ports import Corrupt
+from arvo.interpreters.ports.backend import Corrupt
 
 # How long the server knows the id of a message: longer than we go on sending one.
 DEDUPE_SECONDS: Final = 60

@@ -7,11 +7,11 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
-from arvo.interpreters.broker import Message
-from arvo.interpreters.deflate import DEFLATE, ENCODING, inflate
-from arvo.interpreters.nats.link import Headers
-from arvo.interpreters.parcel import DUE, KEY
-from arvo.interpreters.ports import HOME, OUTSIDE, TooLarge
+from arvo.interpreters.delivery.headers import DUE, KEY
+from arvo.interpreters.nats.compression import DEFLATE, ENCODING, inflate
+from arvo.interpreters.nats.connection import Headers
+from arvo.interpreters.ports.backend import HOME, OUTSIDE, TooLarge
+from arvo.interpreters.ports.broker import Message
 
 # CloudEvents NATS protocol binding 1.0.2 §3.2: structured mode.
 CONTENT_TYPE: Final = "application/cloudevents+json"

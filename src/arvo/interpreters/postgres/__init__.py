@@ -1,12 +1,12 @@
 """postgres: a whole backend for any number of processes, and a memory for pairs."""
 
-from arvo.interpreters.ports import Backend
-from arvo.interpreters.postgres.address import Address
+from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.postgres.backend import PostgresBackend
-from arvo.interpreters.postgres.memory import PostgresMemory
-from arvo.interpreters.postgres.pool import open_link
-from arvo.interpreters.postgres.told import RAISED, told
-from arvo.interpreters.postgres.upgrade import scripts, upgrade
+from arvo.interpreters.postgres.connection.connection import open_link
+from arvo.interpreters.postgres.connection.dsn import Address
+from arvo.interpreters.postgres.connection.errors import RAISED, told
+from arvo.interpreters.postgres.connection.migrations import scripts, upgrade
+from arvo.interpreters.postgres.store import PostgresMemory
 
 __all__ = ["PostgresBackend", "PostgresMemory", "backend", "script", "upgraded"]
 

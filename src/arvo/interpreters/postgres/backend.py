@@ -10,9 +10,13 @@ from arvo.core.commit import Alarm, Commit
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.feed import Feed
-from arvo.interpreters.ports import (
+from arvo.interpreters.delivery.backpressure import Room
+from arvo.interpreters.delivery.claims import Feed
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.codec import Row, letter_bytes
+from arvo.interpreters.delivery.rest import until_rest
+from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.backend import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
     Applied,
@@ -27,13 +31,9 @@ from arvo.interpreters.ports import (
     Unavailable,
 )
 from arvo.interpreters.postgres import deliveries, operate, pages
-from arvo.interpreters.postgres.address import Address, Link
-from arvo.interpreters.postgres.keeper import Keeper
-from arvo.interpreters.postgres.unit import Unit, Written, commit_unit, sending
-from arvo.interpreters.rest import until_rest
-from arvo.interpreters.retention import Retention
-from arvo.interpreters.room import Room
-from arvo.interpreters.rows import Row, letter_bytes
+from arvo.interpreters.postgres.connection.dsn import Address, Link
+from arvo.interpreters.postgres.session.reconnect import Keeper
+from arvo.interpreters.postgres.statements.write_batch import Unit, Written, commit_unit, sending
 
 T = TypeVar("T")
 

@@ -13,13 +13,20 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from attrs import define, field, frozen
 
-from arvo.interpreters.broker import Delivered, Message
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.every import every
-from arvo.interpreters.parcel import CONTENT_TYPE, REASON, Parcel, Unreadable, packed, unpacked
-from arvo.interpreters.ports import Unavailable
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.headers import (
+    CONTENT_TYPE,
+    REASON,
+    Parcel,
+    Unreadable,
+    packed,
+    unpacked,
+)
+from arvo.interpreters.delivery.tasks import every
+from arvo.interpreters.ports.backend import Unavailable
+from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.rabbit.connection import Link, reached
 from arvo.interpreters.rabbit.delays import Delays
-from arvo.interpreters.rabbit.link import Link, reached
 
 logger: Final = logging.getLogger("arvo")
 

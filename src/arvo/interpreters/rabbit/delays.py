@@ -8,7 +8,7 @@ from typing import Final, final
 from aio_pika import ExchangeType
 from attrs import define, field
 
-from arvo.interpreters.rabbit.link import Link
+from arvo.interpreters.rabbit.connection import Link
 
 # All that share a virtual host share these, whatever their prefix.
 NAME: Final = "arvo:delay"

@@ -1,7 +1,7 @@
 """redis: Redis and Valkey, as memory and as broker."""
 
 from arvo.interpreters.redis.broker import RedisBroker
-from arvo.interpreters.redis.memory import RedisMemory
+from arvo.interpreters.redis.store import RedisMemory
 
 __all__ = ["RedisBroker", "RedisMemory", "broker", "memory"]
 

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.broker import Delivered, Message
-from arvo.interpreters.parcel import Parcel, Unreadable, packed, unpacked
-from arvo.interpreters.ports import Corrupt, Depth, Unavailable
+from arvo.interpreters.delivery.headers import Parcel, Unreadable, packed, unpacked
+from arvo.interpreters.ports.backend import Corrupt, Depth, Unavailable
+from arvo.interpreters.ports.broker import Delivered, Message
 from arvo.interpreters.redis.client import Client
-from arvo.interpreters.redis.memory import PREFIX
-from arvo.interpreters.redis.news import News
+from arvo.interpreters.redis.notifications import News
+from arvo.interpreters.redis.store import PREFIX
 
 logger: Final = logging.getLogger("arvo")
 

@@ -25,7 +25,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from arvo.interpreters.ports import Corrupt, Unavailable
+from arvo.interpreters.ports.backend import Corrupt, Unavailable
 
 # Connections of one memory or broker; who finds none waits for one.
 CONNECTIONS_MAX: Final = 16

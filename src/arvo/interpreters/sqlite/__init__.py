@@ -2,7 +2,7 @@
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.sqlite.backend import SqliteBackend
 
 __all__ = ["SqliteBackend", "backend"]

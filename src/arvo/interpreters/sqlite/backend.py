@@ -17,9 +17,13 @@ from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.engine.step.route import Inside
-from arvo.interpreters.clock import utc_now
-from arvo.interpreters.feed import Feed
-from arvo.interpreters.ports import (
+from arvo.interpreters.delivery.backpressure import Room
+from arvo.interpreters.delivery.claims import Feed
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.codec import Row, letter_of, milliseconds
+from arvo.interpreters.delivery.rest import until_rest
+from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.backend import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
     Applied,
@@ -33,15 +37,11 @@ from arvo.interpreters.ports import (
     Post,
     Unavailable,
 )
-from arvo.interpreters.rest import until_rest
-from arvo.interpreters.retention import Retention
-from arvo.interpreters.room import Room
-from arvo.interpreters.rows import Row, letter_of, milliseconds
 from arvo.interpreters.sqlite import deliveries, pages, tables, workers
-from arvo.interpreters.sqlite.lease import LEASE_SECONDS, TICK_SECONDS, Lease
-from arvo.interpreters.sqlite.open import open_file
-from arvo.interpreters.sqlite.reader import Reader
-from arvo.interpreters.sqlite.writer import Writer, told
+from arvo.interpreters.sqlite.connection.connection import open_file
+from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS, TICK_SECONDS, Lease
+from arvo.interpreters.sqlite.session.reader import Reader
+from arvo.interpreters.sqlite.session.writer import Writer, told
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports.backend import Backend
 from arvo.testing.conformance.commits import Commits
 from arvo.testing.conformance.letters import Letters
 from arvo.testing.conformance.operators import Operators

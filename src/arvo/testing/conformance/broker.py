@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from arvo.interpreters.broker import Broker, Delivered, Message
+from arvo.interpreters.ports.broker import Broker, Delivered, Message
 from arvo.testing.conformance.kit import Kit, conforms
 from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event
 from arvo.testing.conformance.values import LARGE_EVENT_BYTES, ODD

@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 from typing import Any
 
-from arvo.interpreters.ports import Backend, Committed, Conflict, Seen
+from arvo.interpreters.ports.backend import Backend, Committed, Conflict, Seen
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
 from arvo.testing.conformance.samples import (

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.interpreters.ports import DeadLetter, Delivery, Post
+from arvo.interpreters.ports.backend import DeadLetter, Delivery, Post
 
 T = TypeVar("T")
 K = TypeVar("K", bound="Kit")

@@ -4,7 +4,7 @@ from attrs import evolve
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
-from arvo.interpreters.ports import Backend
+from arvo.interpreters.ports.backend import Backend
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import SERVICE, event, letter, to_service
 

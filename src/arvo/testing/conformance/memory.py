@@ -4,8 +4,8 @@ import asyncio
 from itertools import count
 from typing import Any
 
-from arvo.interpreters.machine_memory import MachineMemory, Stored
-from arvo.interpreters.ports import Conflict
+from arvo.interpreters.ports.backend import Conflict
+from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.testing.conformance.kit import Kit, conforms
 from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
 

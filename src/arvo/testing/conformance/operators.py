@@ -1,6 +1,6 @@
 """Operators: workflows can be found, looked at, and set going again."""
 
-from arvo.interpreters.ports import Backend, Committed, Conflict
+from arvo.interpreters.ports.backend import Backend, Committed, Conflict
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     WORKFLOW,

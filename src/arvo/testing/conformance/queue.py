@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Committed
+from arvo.interpreters.ports.backend import HOME, OUTSIDE, Backend, Committed
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,

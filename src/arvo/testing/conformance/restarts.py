@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo.interpreters.ports import Backend, Committed, Fenced, Seen
+from arvo.interpreters.ports.backend import Backend, Committed, Fenced, Seen
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,

@@ -9,7 +9,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
 from arvo.engine.step.route import Home, Inside, Outside
-from arvo.interpreters.ports import HOME, OUTSIDE, DeadLetter, Delivery, Post, Reachable
+from arvo.interpreters.ports.backend import HOME, OUTSIDE, DeadLetter, Delivery, Post, Reachable
 
 WORKFLOW: Final = "arvo.orc.kit.workflow"
 SERVICE: Final = "com.kit.service"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from arvo.core.commit import Commit
 from arvo.engine.step.route import Inside
-from arvo.interpreters.ports import Backend, Committed
+from arvo.interpreters.ports.backend import Backend, Committed
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import WORKFLOW, alarm, subject, to_workflow, turn
 

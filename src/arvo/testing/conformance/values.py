@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from arvo.interpreters.ports import Backend, Committed
+from arvo.interpreters.ports.backend import Backend, Committed
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,

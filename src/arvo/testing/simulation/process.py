@@ -11,8 +11,8 @@ from attrs import define, evolve, field
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.handlers.effect import Perform, Performed
-from arvo.interpreters.effects import perform
-from arvo.interpreters.ports import Applied, DeadLetter, Delivery, Post, Unavailable
+from arvo.interpreters.ports.backend import Applied, DeadLetter, Delivery, Post, Unavailable
+from arvo.interpreters.runtime.effects import perform
 from arvo.testing.simulation.faults import Crash, Drop, LostAnswer, Pause
 from arvo.testing.simulation.net import Net
 from arvo.testing.simulation.plan import LATENCY_SECONDS_MAX

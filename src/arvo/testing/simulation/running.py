@@ -17,10 +17,10 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import Nowhere, Outside, route
 from arvo.engine.system.system import System
-from arvo.interpreters.ports import HOME, OUTSIDE, Backend, Post
-from arvo.interpreters.runtime import PATIENCE
-from arvo.interpreters.stats import Stats
-from arvo.interpreters.worker import Worker, logger
+from arvo.interpreters.ports.backend import HOME, OUTSIDE, Backend, Post
+from arvo.interpreters.runtime.runtime import PATIENCE
+from arvo.interpreters.runtime.stats import Stats
+from arvo.interpreters.runtime.worker import Worker, logger
 from arvo.testing.simulation.faults import ClockJump, Delay, Duplicate, Fault, Partition, Reorder
 from arvo.testing.simulation.loop import VirtualLoop
 from arvo.testing.simulation.net import Effects, Net

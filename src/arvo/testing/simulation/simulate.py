@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
 from arvo.engine.system.system import System
-from arvo.interpreters.worker import Worker
+from arvo.interpreters.runtime.worker import Worker
 from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import KINDS, Fault
 from arvo.testing.simulation.net import Effects

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
-from arvo.interpreters.ports import (
+from arvo.interpreters.ports.backend import (
     Applied,
     Committed,
     Conflict,

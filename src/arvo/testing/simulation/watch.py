@@ -11,7 +11,7 @@ from arvo.core.record import Record
 from arvo.engine.step.route import Inside
 from arvo.engine.step.step import take
 from arvo.engine.system.system import System
-from arvo.interpreters.ports import (
+from arvo.interpreters.ports.backend import (
     Applied,
     Committed,
     DeadLetter,

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.handlers.effect import Perform
-from arvo.interpreters.ports import DeadLetter
+from arvo.interpreters.ports.backend import DeadLetter
 
 T = TypeVar("T")
 
