@@ -29,7 +29,7 @@ def published(request: pytest.FixtureRequest) -> "Callable[[Contract[Any], str],
     `pytest --update-contracts` writes the file.
     """
     # Not at the top: pytest loads this file in every project that has Arvo installed.
-    from arvo.testing.published import check_published
+    from arvo.testing.compatibility.published import check_published
 
     beside: Path = request.path.parent
     update = bool(request.config.getoption("--update-contracts"))

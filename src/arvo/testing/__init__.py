@@ -1,16 +1,17 @@
 """testing: how to prove it."""
 
-from arvo.testing.compatible import Break, Compatibility, compatible
+from arvo.testing.compatibility.compatible import Break, Compatibility, compatible
+from arvo.testing.compatibility.published import check_published
 from arvo.testing.conformance import (
     BackendConformance,
     BrokerConformance,
     MachineMemoryConformance,
 )
-from arvo.testing.handlers import check_handler
-from arvo.testing.laws import Broken, LawBroken
-from arvo.testing.payloads import payloads
-from arvo.testing.published import check_published
-from arvo.testing.replies import Answer, Behaviour, behaviours
+from arvo.testing.given.steps import Case, Repeat, Step, steps
+from arvo.testing.given.turn import Given, Taken, given
+from arvo.testing.laws.check_workflow import check_workflow
+from arvo.testing.laws.handler_laws import check_handler
+from arvo.testing.laws.laws import Broken, LawBroken
 from arvo.testing.simulation import (
     KINDS,
     BrokenPromise,
@@ -36,8 +37,9 @@ from arvo.testing.simulation import (
     sometimes,
     state_machine,
 )
-from arvo.testing.steps import Case, Repeat, Step, steps
-from arvo.testing.strategies import (
+from arvo.testing.strategies.payloads import payloads
+from arvo.testing.strategies.replies import Answer, Behaviour, behaviours
+from arvo.testing.strategies.strategies import (
     addresses,
     domains,
     event_types,
@@ -46,9 +48,7 @@ from arvo.testing.strategies import (
     replies,
     subjects,
 )
-from arvo.testing.systems import systems
-from arvo.testing.turn import Given, Taken, given
-from arvo.testing.workflows import check_workflow
+from arvo.testing.strategies.systems import systems
 
 __all__ = [
     "KINDS",

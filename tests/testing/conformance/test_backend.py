@@ -8,7 +8,7 @@ import pytest
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from arvo.testing.conformance.kit import CALLS_TOLD_MAX
-from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
+from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, linear_order
 from arvo.testing.conformance.samples import subject
 from tests.testing.conformance import wrong
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.testing.conformance.commits import Commits
-from arvo.testing.conformance.letters import Letters
+from arvo.testing.conformance.dead_letters import Letters
 from arvo.testing.conformance.operators import Operators
 from arvo.testing.conformance.queue import Queue
 from arvo.testing.conformance.restarts import Restarts

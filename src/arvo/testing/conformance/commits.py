@@ -6,7 +6,7 @@ from typing import Any
 
 from arvo.interpreters.ports.backend import Backend, Committed, Conflict, Seen
 from arvo.testing.conformance.kit import BackendKit, conforms
-from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
+from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, linear_order
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,

@@ -7,7 +7,7 @@ from typing import Any
 from arvo.interpreters.ports.backend import Conflict
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.testing.conformance.kit import Kit, conforms
-from arvo.testing.conformance.linear import Read, Refusal, Span, Swap, linear_order
+from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, linear_order
 
 RIVALS = 4
 WRITES_EACH = 3

@@ -17,7 +17,7 @@ from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.simulate import simulate
 from arvo.testing.simulation.stateful import SimulationMachine, state_machine
 from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.story import BrokenPromise
+from arvo.testing.simulation.trace import BrokenPromise
 from arvo.testing.simulation.world import Check, World, always, eventually, sometimes
 
 __all__ = [

@@ -11,7 +11,7 @@ from arvo.core.events.fault import SystemFault
 from arvo.core.payloads.payload import Payload
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.testing.replies import Behaviour
+from arvo.testing.strategies.replies import Behaviour
 
 Actor: TypeAlias = EventHandler[Any] | Behaviour
 

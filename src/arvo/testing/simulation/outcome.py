@@ -9,7 +9,7 @@ from arvo.core.events.event import Event
 from arvo.engine.sequence_diagram import WIDTH, Arrow, draw_sequence
 from arvo.interpreters.ports.backend import HOME, OUTSIDE
 from arvo.testing.simulation.faults import Fault
-from arvo.testing.simulation.story import BrokenPromise, Step
+from arvo.testing.simulation.trace import BrokenPromise, Step
 from arvo.testing.simulation.world import World
 
 

@@ -14,9 +14,9 @@ from arvo.handlers.effect import Perform, Performed
 from arvo.interpreters.ports.backend import Applied, DeadLetter, Delivery, Post, Unavailable
 from arvo.interpreters.runtime.effects import perform
 from arvo.testing.simulation.faults import Crash, Drop, LostAnswer, Pause
-from arvo.testing.simulation.net import Net
+from arvo.testing.simulation.network import Net
 from arvo.testing.simulation.plan import LATENCY_SECONDS_MAX
-from arvo.testing.simulation.story import Decided
+from arvo.testing.simulation.trace import Decided
 
 T = TypeVar("T")
 

@@ -21,14 +21,14 @@ from arvo.interpreters.ports.backend import HOME, OUTSIDE, Backend, Post
 from arvo.interpreters.runtime.runtime import PATIENCE
 from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.runtime.worker import Worker, logger
+from arvo.testing.simulation.checker import Watch
 from arvo.testing.simulation.faults import ClockJump, Delay, Duplicate, Fault, Partition, Reorder
 from arvo.testing.simulation.loop import VirtualLoop
-from arvo.testing.simulation.net import Effects, Net
+from arvo.testing.simulation.network import Effects, Net
 from arvo.testing.simulation.plan import LATENCY_SECONDS_MAX, Extent, Plan
 from arvo.testing.simulation.process import Process
 from arvo.testing.simulation.store import Entry, Store
-from arvo.testing.simulation.story import BrokenPromise
-from arvo.testing.simulation.watch import Watch
+from arvo.testing.simulation.trace import BrokenPromise
 from arvo.testing.simulation.world import Check, World
 
 # Far more than a workflow takes, and soon reached by two handlers that answer each other for ever:

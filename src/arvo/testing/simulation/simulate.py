@@ -12,13 +12,13 @@ from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import KINDS, Fault
-from arvo.testing.simulation.net import Effects
+from arvo.testing.simulation.network import Effects
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.plan import Extent, drawn
 from arvo.testing.simulation.running import People, Run, Setup
 from arvo.testing.simulation.shrink import Choice, shrink
 from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.story import BrokenPromise
+from arvo.testing.simulation.trace import BrokenPromise
 from arvo.testing.simulation.world import Check
 
 # What finds all that was planted in the kit's own tests, several times over; some seconds.

@@ -12,7 +12,7 @@ from arvo.core.events.event import Event
 from arvo.engine.system.system import System
 from arvo.testing.simulation.actors import Actor, with_actors
 from arvo.testing.simulation.faults import ClockJump, Partition
-from arvo.testing.simulation.net import Effects
+from arvo.testing.simulation.network import Effects
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.process import Process
 from arvo.testing.simulation.running import People, Run, Setup

@@ -17,10 +17,10 @@ from arvo.engine.step.decide import settle
 from arvo.engine.system.system import System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler
-from arvo.testing.code import code
-from arvo.testing.replies import Behaviour, reply_to
-from arvo.testing.strategies import CLIENT, TIME
-from arvo.testing.wanted import Effects
+from arvo.testing.given.code import code
+from arvo.testing.given.commands_of import Effects
+from arvo.testing.strategies.replies import Behaviour, reply_to
+from arvo.testing.strategies.strategies import CLIENT, TIME
 
 # Far more than a shrunk story has, and soon reached by a workflow that never rests.
 STEPS_MAX: Final = 60

@@ -22,7 +22,7 @@ from arvo.interpreters.ports.backend import (
     alarm_post,
     lane_of,
 )
-from arvo.testing.simulation.story import BrokenPromise, Decided, Step
+from arvo.testing.simulation.trace import BrokenPromise, Decided, Step
 from arvo.testing.simulation.world import Check, World
 
 Place: TypeAlias = tuple[str, str, str, str]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from arvo.core.contracts.contract import Contract
-from arvo.testing.compatible import Side, compatible
+from arvo.testing.compatibility.compatible import Side, compatible
 
 HOW = "pytest --update-contracts writes it"
 

@@ -13,10 +13,18 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
 from arvo.engine.history.migrate import move
 from arvo.engine.system.system import System
-from arvo.testing.laws import Broken
-from arvo.testing.outcome import plain, summary
-from arvo.testing.strategies import CLIENT, TIME
-from arvo.testing.world import STEPS_MAX, Coming, Happened, Scenario, World, forget, workflows
+from arvo.testing.laws.environment import (
+    STEPS_MAX,
+    Coming,
+    Happened,
+    Scenario,
+    World,
+    forget,
+    workflows,
+)
+from arvo.testing.laws.laws import Broken
+from arvo.testing.laws.outcome import plain, summary
+from arvo.testing.strategies.strategies import CLIENT, TIME
 
 # Points of a run at which a law interferes: a shrunk story has no more.
 POINTS_MAX: Final = 12

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias, final
 from attrs import define, field
 
 from arvo.handlers.effect import Perform
+from arvo.testing.simulation.checker import Watch
 from arvo.testing.simulation.plan import Plan
 from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.watch import Watch
 
 Effects: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 

@@ -7,7 +7,7 @@ import pytest
 
 from arvo import ConfigViolation, ContractViolation, Effects, Emit, Event, call, run
 from arvo.testing import Case, Repeat, Step, steps
-from arvo.testing.steps import check_case
+from arvo.testing.given.steps import check_case
 from tests.fulfilment import orders
 from tests.shop import (
     BookShipment,

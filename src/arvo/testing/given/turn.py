@@ -17,10 +17,10 @@ from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
-from arvo.testing.code import aligned, code, told
-from arvo.testing.past import Past, Said
-from arvo.testing.strategies import TIME
-from arvo.testing.wanted import Effects, wanted
+from arvo.testing.given.code import aligned, code, told
+from arvo.testing.given.commands_of import Effects, wanted
+from arvo.testing.given.given_history import Past, Said
+from arvo.testing.strategies.strategies import TIME
 
 NOW: Final = datetime.fromisoformat(TIME)
 

@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 
 from arvo.core.payloads.validator import validator
 from arvo.core.violations.issue import below, short
-from arvo.testing.values import NOTES, kinds, merged, pointed
+from arvo.testing.strategies.json_values import NOTES, kinds, merged, pointed
 
 Schema: TypeAlias = Any
 

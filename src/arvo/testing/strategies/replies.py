@@ -11,7 +11,7 @@ from arvo.core.contracts.versioned import PARENT_SUBJECT, VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault
 from arvo.core.events.identity import derived_id
-from arvo.testing.payloads import faults, payloads
+from arvo.testing.strategies.payloads import faults, payloads
 
 # How many different answers one service gives: enough for it to change its mind twice.
 ANSWERS_MAX: Final = 3

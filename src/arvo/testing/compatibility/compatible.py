@@ -7,7 +7,7 @@ from attrs import frozen
 
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.testing.within import Gap, gaps
+from arvo.testing.compatibility.subschema import Gap, gaps
 
 # A contract, one version of it, or what `json_schema` exported of either.
 Promise: TypeAlias = Contract[Any] | VersionedContract[Any] | Mapping[str, Any]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.payloads.validator import validator
-from arvo.testing.numbers import INTEGER_MAX, INTEGER_MIN, floats, integers
-from arvo.testing.texts import CHARACTERS, texts
+from arvo.testing.strategies.numbers import INTEGER_MAX, INTEGER_MIN, floats, integers
+from arvo.testing.strategies.strings import CHARACTERS, texts
 
 Schema: TypeAlias = Mapping[str, Any]
 Values: TypeAlias = SearchStrategy[Any]

@@ -13,14 +13,14 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.system.system import Handler, System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.primitives import CallFailed, ServiceFailed
-from arvo.testing.answered import EffectFailed, Substitutes, searched
-from arvo.testing.judge import Judge
-from arvo.testing.laws import BUDGET, Broken, LawBroken, search
-from arvo.testing.payloads import payloads
-from arvo.testing.replies import behaviours
-from arvo.testing.strategies import accepted
-from arvo.testing.wanted import Effects
-from arvo.testing.world import Scenario, services, workflows
+from arvo.testing.given.commands_of import Effects
+from arvo.testing.laws.effect_stubs import EffectFailed, Substitutes, searched
+from arvo.testing.laws.environment import Scenario, services, workflows
+from arvo.testing.laws.laws import BUDGET, Broken, LawBroken, search
+from arvo.testing.laws.workflow_laws import Judge
+from arvo.testing.strategies.payloads import payloads
+from arvo.testing.strategies.replies import behaviours
+from arvo.testing.strategies.strategies import accepted
 
 # Choices of what comes next, and signals, in one scenario.
 MOVES_MAX: Final = 8

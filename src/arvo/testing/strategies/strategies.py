@@ -13,8 +13,8 @@ from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
-from arvo.testing.payloads import payloads
-from arvo.testing.replies import answers, reply_to
+from arvo.testing.strategies.payloads import payloads
+from arvo.testing.strategies.replies import answers, reply_to
 
 A = TypeVar("A")
 

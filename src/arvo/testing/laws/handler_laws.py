@@ -20,12 +20,12 @@ from arvo.engine.step.decide import settle
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import reply
-from arvo.testing.answered import EffectFailed, Substitutes, searched
-from arvo.testing.code import aligned, code
-from arvo.testing.laws import BUDGET, Broken, LawBroken, search
-from arvo.testing.strategies import TIME
-from arvo.testing.strategies import events as events_of
-from arvo.testing.wanted import Effects, answered, is_own, wanted
+from arvo.testing.given.code import aligned, code
+from arvo.testing.given.commands_of import Effects, answered, is_own, wanted
+from arvo.testing.laws.effect_stubs import EffectFailed, Substitutes, searched
+from arvo.testing.laws.laws import BUDGET, Broken, LawBroken, search
+from arvo.testing.strategies.strategies import TIME
+from arvo.testing.strategies.strategies import events as events_of
 
 NOW: Final = datetime.fromisoformat(TIME)
 # A handler that tosses a coin shows it in so many runs, over all examples almost surely.

@@ -11,7 +11,7 @@ from arvo.core.events.fault import SystemFault
 from arvo.core.payloads.fields import fields_of
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
-from arvo.testing.values import values
+from arvo.testing.strategies.json_values import values
 
 T = TypeVar("T")
 

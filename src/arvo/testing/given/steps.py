@@ -12,9 +12,9 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.step.decide import settle
 from arvo.engine.system.system import Handler, System
-from arvo.testing.code import aligned, code, told
-from arvo.testing.turn import NOW
-from arvo.testing.wanted import Effects
+from arvo.testing.given.code import aligned, code, told
+from arvo.testing.given.commands_of import Effects
+from arvo.testing.given.turn import NOW
 
 # Of more iterations that failed, the first say what is wrong (reference F178).
 FAILURES_TOLD_MAX: Final = 10

@@ -22,9 +22,9 @@ from arvo.engine.step.event_factory import alarms_of
 from arvo.engine.system.system import Handler, System, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.resumable import Resumable
-from arvo.testing.code import code
-from arvo.testing.strategies import CLIENT, TIME
-from arvo.testing.wanted import Effects
+from arvo.testing.given.code import code
+from arvo.testing.given.commands_of import Effects
+from arvo.testing.strategies.strategies import CLIENT, TIME
 
 # An event, the payload of one, or time that passes.
 Said: TypeAlias = Event[Any] | timedelta | object

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.handlers.flow.journal import returned
-from arvo.testing.payloads import payloads
+from arvo.testing.strategies.payloads import payloads
 
 T = TypeVar("T")
 
