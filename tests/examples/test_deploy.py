@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from arvo import Runtime
 from arvo.cli.app import Url, app
-from arvo.cli.crew import KILL_SECONDS
 from arvo.cli.load import load_system
+from arvo.cli.supervisor import KILL_SECONDS
 from arvo.http import edge
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import _EXTRAS, connect

@@ -7,12 +7,12 @@ from typing import Annotated, Final, TypeAlias
 
 from cyclopts import App, Parameter
 
-from arvo.cli.crew import Crew
-from arvo.cli.intake import intake
+from arvo.cli.errors import TOLD, Mistake, line_of
+from arvo.cli.events import intake
+from arvo.cli.heartbeat import HUNG_SECONDS, HUNG_SECONDS_MIN
 from arvo.cli.load import existing, load_system
-from arvo.cli.mistake import TOLD, Mistake, line_of
-from arvo.cli.pulse import HUNG_SECONDS, HUNG_SECONDS_MIN
-from arvo.cli.say import say, say_json, tell
+from arvo.cli.output import say, say_json, tell
+from arvo.cli.supervisor import Crew
 from arvo.core.record import Status
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import PAGE_MAX

@@ -9,9 +9,9 @@ from typing import Any, Final
 import uvicorn
 from starlette.applications import Starlette
 
-from arvo.cli.crew import Crew
-from arvo.cli.mistake import Mistake, line_of
-from arvo.cli.say import tell
+from arvo.cli.errors import Mistake, line_of
+from arvo.cli.output import tell
+from arvo.cli.supervisor import Crew
 from arvo.interpreters.http.probes import Health, probes
 
 # Probes come one at a time; whoever opens more has something else in mind.

@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from arvo.cli.mistake import Mistake, line_of
+from arvo.cli.errors import Mistake, line_of
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.runtime import Runtime
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from arvo.cli.errors import TOLD, line_of
+from arvo.cli.heartbeat import beat, lend_stdout
 from arvo.cli.load import load_runtime
-from arvo.cli.mistake import TOLD, line_of
-from arvo.cli.pulse import beat, lend_stdout
-from arvo.cli.say import tell
+from arvo.cli.output import tell
 from arvo.interpreters.runtime.runtime import Runtime
 
 # Tells whoever started it that starting it again would not help.

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from arvo.cli.mistake import Mistake
+from arvo.cli.errors import Mistake
 from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues

@@ -8,8 +8,8 @@ from typing import Final
 
 from attrs import define, field
 
-from arvo.cli.pulse import HUNG_SECONDS, Pulse
-from arvo.cli.say import tell
+from arvo.cli.heartbeat import HUNG_SECONDS, Pulse
+from arvo.cli.output import tell
 from arvo.cli.worker import HOPELESS
 from arvo.handlers.effect import Retry
 from arvo.interpreters.runtime.signals import interrupts

@@ -108,7 +108,7 @@ def test_workers_share_a_backend_and_one_that_dies_is_started_again(
 def test_a_crew_that_cannot_work_is_not_started_again_and_again(tmp_path: Path) -> None:
     """What no waiting mends needs a person."""
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
-    with crew(url, system="tests.cli.test_crew:only_here") as watched:
+    with crew(url, system="tests.cli.test_supervisor:only_here") as watched:
         watched.hear("expected a System")
         watched.hear("cannot work")
 
@@ -212,7 +212,7 @@ def test_a_worker_that_blocks_at_the_end_is_not_waited_for(
 ) -> None:
     """A service manager gives so many seconds, and kills the supervisor then."""
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
-    with crew(url, "--grace", "0", system="tests.cli.test_crew:blocked") as watched:
+    with crew(url, "--grace", "0", system="tests.cli.test_supervisor:blocked") as watched:
         file = tmp_path / "orders.jsonl"
         file.write_text('{"order_id": "o1", "amount": 1.0}\n')
         kind = ("--type", "com.payment.charge")
@@ -299,7 +299,9 @@ def test_a_supervisor_that_was_stopped_itself_kills_nobody(tmp_path: Path) -> No
 def test_a_worker_whose_children_live_on_is_replaced_all_the_same(tmp_path: Path) -> None:
     """What it has forked holds its pipes open: as if it still had something to say."""
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
-    with crew(url, "--health", "127.0.0.1:0", system="tests.cli.test_crew:forking") as watched:
+    with crew(
+        url, "--health", "127.0.0.1:0", system="tests.cli.test_supervisor:forking"
+    ) as watched:
         health = probed(watched)
         ready = until(health, "ready", lambda code, _: code == 200)
         os.kill(ready["workers"][0]["process"], signal.SIGKILL)
