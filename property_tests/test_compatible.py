@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
+from arvo.testing import payloads
 from arvo.testing.compatibility.subschema import gaps
-from arvo.testing.strategies import payloads
 
 NUMBERS = st.fixed_dictionaries(
     {"type": st.sampled_from(["integer", "number"])},

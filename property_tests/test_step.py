@@ -13,7 +13,7 @@ from returns.result import Success
 from arvo import Commit, Event, Record, Stamp, System, Trace, decide, run, stamping
 from arvo.engine.step.route import Inside, route
 from arvo.engine.trace import Refused, Stepped
-from arvo.testing.strategies import systems
+from arvo.testing import systems
 from arvo.testing.strategies.systems import ask
 
 Drawn = tuple[System, Event[Any]]

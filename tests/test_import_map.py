@@ -90,7 +90,7 @@ def test_no_step_asks_for_a_stamp() -> None:
         if "arvo.core.events.stamp" in _imports(ast.parse(path.read_text())) and _room(path) in PURE
     ]
 
-    assert stamping == ["core/subject.py", "core/versioned.py"]
+    assert stamping == ["core/contracts/versioned.py", "core/events/subject.py"]
 
 
 def test_a_door_whose_extra_is_missing_says_how_to_get_it() -> None:

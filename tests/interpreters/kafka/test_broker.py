@@ -16,7 +16,9 @@ from arvo import KafkaBroker, Message, Runtime, Stats, TooLarge, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.kafka import broker as from_url
-from arvo.interpreters.kafka import queue, reader, writer
+from arvo.interpreters.kafka import consumer as reader
+from arvo.interpreters.kafka import producer as writer
+from arvo.interpreters.kafka import queue
 from tests.interpreters.brokers import PAY, ended, message, names, take
 from tests.interpreters.within import within
 from tests.servers import kafka_servers, redis

@@ -17,9 +17,11 @@ from arvo.interpreters.delivery import claims as feed
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.retention import BITE_ROWS
 from arvo.interpreters.ports.backend import Committed, Delivery, Depth, Fenced
-from arvo.interpreters.postgres import PostgresBackend, PostgresMemory, forget, watch
+from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.interpreters.postgres.connection.dsn import Address
 from arvo.interpreters.postgres.connection.migrations import scripts
+from arvo.interpreters.postgres.session import maintenance as watch
+from arvo.interpreters.postgres.statements import purge as forget
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,

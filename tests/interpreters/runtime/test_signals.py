@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # A worker whose handler takes a while, and says when it has begun.
 PROGRAM = """
     import asyncio, sys

@@ -18,8 +18,9 @@ from arvo import Commit, Record
 from arvo.core.commit import Alarm
 from arvo.engine.step.route import Inside
 from arvo.interpreters.ports.backend import Corrupt, DeadLetter, Delivery, Depth, Post, Unavailable
-from arvo.interpreters.sqlite import SqliteBackend, deliveries
+from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.backend import AHEAD
+from arvo.interpreters.sqlite.statements import deliveries
 from tests.shop import charging, committed, placing, shop
 
 T = TypeVar("T")

@@ -163,9 +163,10 @@ class Backend(Protocol):
 
     Whatever `send`, `commit` and `bury` have taken survives what the backend promises to survive.
     Posts of one `Inside.key` are handed out one at a time, in the order they came; others in the
-    order they came as well, to as many takers as ask. Read `arvo.interpreters.memory.backend` before you
-    write one. Operations raise `Unavailable` where waiting helps and `Corrupt` where it does not,
-    nothing else; `send` and `unbury` raise `TooLarge` as well, where they take no event so large.
+    order they came as well, to as many takers as ask. Read `arvo.interpreters.memory.backend`
+    before you write one. Operations raise `Unavailable` where waiting helps and `Corrupt` where it
+    does not, nothing else; `send` and `unbury` raise `TooLarge` as well, where they take no event
+    so large.
     """
 
     async def send(self, post: Post) -> None:

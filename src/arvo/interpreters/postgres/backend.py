@@ -30,9 +30,11 @@ from arvo.interpreters.ports.backend import (
     Post,
     Unavailable,
 )
-from arvo.interpreters.postgres import deliveries, operate, pages
 from arvo.interpreters.postgres.connection.dsn import Address, Link
 from arvo.interpreters.postgres.session.reconnect import Keeper
+from arvo.interpreters.postgres.statements import deliveries
+from arvo.interpreters.postgres.statements import operations as operate
+from arvo.interpreters.postgres.statements import queries as pages
 from arvo.interpreters.postgres.statements.write_batch import Unit, Written, commit_unit, sending
 
 T = TypeVar("T")

@@ -37,11 +37,12 @@ from arvo.interpreters.ports.backend import (
     Post,
     Unavailable,
 )
-from arvo.interpreters.sqlite import deliveries, pages, tables, workers
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS, TICK_SECONDS, Lease
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer, told
+from arvo.interpreters.sqlite.statements import deliveries, tables, workers
+from arvo.interpreters.sqlite.statements import queries as pages
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from arvo.core.commit import Alarm
 from arvo.engine.step.route import Inside
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.backend import Post
-from arvo.interpreters.sqlite import deliveries, timers, workers
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.session.maintenance import Lease
+from arvo.interpreters.sqlite.statements import deliveries, timers, workers
 from tests.shop import charging, placing
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"

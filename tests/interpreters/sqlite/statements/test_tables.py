@@ -16,8 +16,9 @@ from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.engine.step.route import Inside
 from arvo.interpreters.delivery.codec import Row
 from arvo.interpreters.ports.backend import Committed, Conflict, Fenced, Post, Seen
-from arvo.interpreters.sqlite import deliveries, pages, tables, timers
 from arvo.interpreters.sqlite.connection.connection import open_file
+from arvo.interpreters.sqlite.statements import deliveries, tables, timers
+from arvo.interpreters.sqlite.statements import queries as pages
 from tests.shop import (
     NOW,
     CardCharged,

@@ -12,9 +12,9 @@ import pytest
 
 from arvo.engine.step.route import Inside
 from arvo.interpreters.ports.backend import Post
-from arvo.interpreters.sqlite import deliveries, workers
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.liveness import here, is_dead
+from arvo.interpreters.sqlite.statements import deliveries, workers
 from tests.shop import charging
 
 PLACE = "another machine"

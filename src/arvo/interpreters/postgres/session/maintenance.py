@@ -12,8 +12,8 @@ from arvo.interpreters.delivery.backpressure import Room
 from arvo.interpreters.delivery.claims import Feed
 from arvo.interpreters.delivery.retention import BITE_ROWS, Retention
 from arvo.interpreters.ports.backend import Unavailable
-from arvo.interpreters.postgres import deliveries, workers
 from arvo.interpreters.postgres.session.session import Session
+from arvo.interpreters.postgres.statements import deliveries, workers
 from arvo.interpreters.postgres.statements.purge import forget
 
 # How often the database is looked at: for words that were missed, timers that others set, and dead

@@ -9,8 +9,8 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.sqlite import deliveries, timers, workers
 from arvo.interpreters.sqlite.connection.liveness import here
+from arvo.interpreters.sqlite.statements import deliveries, timers, workers
 from arvo.interpreters.sqlite.statements.purge import forget
 
 # A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
