@@ -15,7 +15,7 @@ import asyncpg
 import psutil
 from attrs import fields, frozen
 
-from arvo import Desk
+from arvo import Client
 from benchmarks.crew import working
 from benchmarks.shop import PlaceOrder, order, system
 from tests import servers
@@ -108,7 +108,7 @@ async def took(
     link = await asyncpg.connect(server.url)
     rest = f"select exists (select from {url.partition('schema=')[2]}.delivery)"  # noqa: S608
     room = asyncio.Semaphore(IN_FLIGHT)
-    async with Desk(system, url) as desk:
+    async with Client(system, url) as desk:
 
         async def send(name: str) -> None:
             async with room:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from arvo import Desk, Event, Runtime
+from arvo import Client, Event, Runtime
 from arvo.interpreters.runtime.backends import connect
 from benchmarks.shop import PlaceOrder, order, system
 
@@ -44,7 +44,7 @@ async def through(url: str, number: int, at_once: int) -> float:
     Each is a start, a service call, its reply, and an answer that goes home.
     """
     room, backend = asyncio.Semaphore(at_once), connect(url)
-    async with Desk(system, backend) as desk:
+    async with Client(system, backend) as desk:
 
         async def send(name: str) -> Event[PlaceOrder]:
             async with room:
@@ -53,10 +53,10 @@ async def through(url: str, number: int, at_once: int) -> float:
                 return event
 
         first = await send("first")
-        await backend.rest()
+        await backend.wait_until_idle()
         start = time.perf_counter()
         await asyncio.gather(*(send(f"{each}") for each in range(number)))
-        await backend.rest()
+        await backend.wait_until_idle()
         took = time.perf_counter() - start
         ended = await desk.record(first.subject)
         assert ended is not None

@@ -4,7 +4,7 @@ import asyncio
 from statistics import median
 from typing import Final
 
-from arvo import Desk
+from arvo import Client
 from benchmarks.crew import through, working
 from benchmarks.shop import system
 from tests import servers
@@ -24,7 +24,7 @@ def rate(server: servers.Server, workers: int, number: int) -> float:
 
 
 async def _made(url: str) -> None:
-    async with Desk(system, url) as desk:
+    async with Client(system, url) as desk:
         await desk.workflows(limit=1)
 
 

@@ -233,7 +233,7 @@ class Worker:
 
     def __attrs_post_init__(self) -> None:
         self._writer = Writer(self.process, self.store)
-        self._ready = {lane: deque() for lane in LANES}
+        self._ready = {queue: deque() for queue in LANES}
         self._free = dict.fromkeys(LANES, PREFETCH)
 
     def news(self) -> None:
@@ -259,21 +259,21 @@ class Worker:
         self._ready[LANES[stage]].append((began, stage))
         self._next(LANES[stage])
 
-    def _next(self, lane: str) -> None:
+    def _next(self, queue: str) -> None:
         """Do what is ready, in the tasks that are free."""
-        while self._ready[lane] and self._free[lane]:
-            self._free[lane] -= 1
-            began, stage = self._ready[lane].popleft()
-            self._do(lane, began, stage)
+        while self._ready[queue] and self._free[queue]:
+            self._free[queue] -= 1
+            began, stage = self._ready[queue].popleft()
+            self._do(queue, began, stage)
 
-    def _do(self, lane: str, began: float, stage: int) -> None:
+    def _do(self, queue: str, began: float, stage: int) -> None:
         def written() -> None:
-            self._free[lane] += 1
+            self._free[queue] += 1
             if stage + 1 < STAGES:
                 self._handle(began, stage + 1)
             else:
                 self.finished(began)
-            self._next(lane)
+            self._next(queue)
             self.news()
 
         unit = self.store.prices.worker_unit

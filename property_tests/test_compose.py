@@ -15,8 +15,8 @@ from arvo.compose import (
     choose,
     guard,
     identity,
-    map_in,
-    map_out,
+    map_input,
+    map_output,
     recover,
     sequence,
 )
@@ -212,9 +212,11 @@ def test_mapping_in_is_a_functor_turned_around(
     f: Program, a: Any, b: Any, event: Event[Number]
 ) -> None:
     """Identity, composition, and what it is by `sequence`."""
-    assert outcome(map_in(f, lambda x: x), event) == outcome(f, event)
-    assert outcome(map_in(map_in(f, a), b), event) == outcome(map_in(f, lambda x: a(b(x))), event)
-    assert outcome(map_in(f, a), event) == outcome(
+    assert outcome(map_input(f, lambda x: x), event) == outcome(f, event)
+    assert outcome(map_input(map_input(f, a), b), event) == outcome(
+        map_input(f, lambda x: a(b(x))), event
+    )
+    assert outcome(map_input(f, a), event) == outcome(
         sequence(lambda each: Emit(a(each.data)), f), event
     )
 
@@ -222,9 +224,9 @@ def test_mapping_in_is_a_functor_turned_around(
 @given(programs(options=True), TOTAL, TOTAL, numbers())
 def test_mapping_out_is_a_functor(f: Program, a: Any, b: Any, event: Event[Number]) -> None:
     """Identity and composition."""
-    assert outcome(map_out(f, lambda x: x), event) == outcome(f, event)
-    assert outcome(map_out(map_out(f, a), b), event) == outcome(
-        map_out(f, lambda x: b(a(x))), event
+    assert outcome(map_output(f, lambda x: x), event) == outcome(f, event)
+    assert outcome(map_output(map_output(f, a), b), event) == outcome(
+        map_output(f, lambda x: b(a(x))), event
     )
 
 
@@ -233,7 +235,9 @@ def test_mapping_the_end_of_a_sequence_maps_the_sequence(
     f: Program, g: Program, a: Any, event: Event[Number]
 ) -> None:
     """It does not matter where the brackets are."""
-    assert outcome(map_out(sequence(f, g), a), event) == outcome(sequence(f, map_out(g, a)), event)
+    assert outcome(map_output(sequence(f, g), a), event) == outcome(
+        sequence(f, map_output(g, a)), event
+    )
 
 
 @given(programs(options=True), programs(), programs(), numbers())

@@ -132,7 +132,7 @@ def test_what_was_done_is_undone_last_first_once_and_only_where_it_failed(trace:
     for record in trace.records.values():
         if record.status == "cancelled":
             assert len(sent.get(record.subject, [])) == len(_plan_of(record)["undos"])
-            assert record.undos == ()
+            assert record.compensations == ()
 
 
 @given(lives())

@@ -28,15 +28,15 @@ from arvo import (
     Workflow,
     ask,
     call,
+    compensate_with,
     decide,
-    emit,
     fail,
     flow,
     gather,
     race,
     sleep,
     stamping,
-    undo_by,
+    tell,
     wait_for,
 )
 
@@ -145,9 +145,9 @@ def _play_word(word: str, number: int) -> Flow[Any]:
         case "sleep":
             return (yield from sleep(number))
         case "emit":
-            return (yield from emit(Ask(number)))
+            return (yield from tell(Ask(number)))
         case "undo":
-            return (yield from undo_by(Ask(100 + number)))
+            return (yield from compensate_with(Ask(100 + number)))
         case "call":
             return (yield from call(double, number))
         case "hear":
@@ -245,7 +245,7 @@ def told(system: System, choices: list[int], *, again: bool = False) -> list[Tol
             steps.append(Told(chosen.event, record, now, commit))
             record = commit.record or record
             waiting += (each for each in map(reply_to, commit.events) if each is not None)
-            waiting += (Delivery(alarm.event, alarm.due) for alarm in commit.alarms)
+            waiting += (Delivery(timer.event, timer.due) for timer in commit.timers)
         waiting += outside
         outside = []
     return steps
@@ -336,10 +336,10 @@ def test_undos_are_sent_last_first_and_only_when_a_flow_fails(
         if record.status == "failed":
             undone = tuple(reversed(sent))
             assert undone[: len(remembered)] == remembered
-            assert record.undos == ()
+            assert record.compensations == ()
         else:
             assert sent == []
-            remembered = tuple(undo["data"]["n"] for undo in record.undos)
+            remembered = tuple(undo["data"]["n"] for undo in record.compensations)
 
 
 def _stored(record: Record) -> Record:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Event, Runtime
-from arvo.http import edge
-from arvo.interpreters.http.binding import BATCH, JSON, STRUCTURED, Message, read, write
+from arvo.http import asgi_app
+from arvo.interpreters.http.binding import BATCH, JSON, STRUCTURED, HttpMessage, read, write
 from arvo.interpreters.http.header import decode, encode, text_of
 from arvo.interpreters.http.prefer import WAIT_SECONDS_MAX, wait_of
 from arvo.interpreters.http.workflow_json import in_path, out_of_path
@@ -18,7 +18,7 @@ from arvo.testing import events, subjects
 from tests.shop import placing, shop
 
 
-def raw(message: Message) -> list[tuple[bytes, bytes]]:
+def raw(message: HttpMessage) -> list[tuple[bytes, bytes]]:
     """Write headers as they cross the wire."""
     return [
         (name.encode("ascii"), value.encode("ascii")) for name, value in message.headers.items()
@@ -134,5 +134,5 @@ async def _called(method: str, path: str, headers: list[tuple[bytes, bytes]], bo
         sent.append(message)
 
     async with Runtime(shop) as runtime:
-        await edge(runtime)(scope, receive, send)
+        await asgi_app(runtime)(scope, receive, send)
     return int(sent[0]["status"])

@@ -38,8 +38,8 @@ def records(draw: st.DrawFn) -> Record:
         revision=draw(st.integers(1, 100)),
         status=draw(st.sampled_from(["active"] * 6 + ["done", "failed", "cancelled"])),
         state=draw(st.one_of(sound, sound, st.none(), json_objects())),
-        awaited=draw(st.sampled_from([record.awaited, FrozenDict()])),
-        undos=tuple(FrozenDict(each) for each in draw(st.lists(undos, max_size=2))),
+        pending_requests=draw(st.sampled_from([record.pending_requests, FrozenDict()])),
+        compensations=tuple(FrozenDict(each) for each in draw(st.lists(undos, max_size=2))),
     )
 
 

@@ -24,7 +24,7 @@ from arvo import (
     Violation,
     stamping,
 )
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from arvo.engine.step.step import take
 from arvo.handlers.machine.advance import SENDS_MAX
 from arvo.statechart import (
@@ -57,7 +57,7 @@ class _Life:
     now: datetime = NOW
     record: Record | None = None
     asked: list[Event[Any]] = field(factory=list)
-    alarms: list[Alarm] = field(factory=list)
+    alarms: list[PendingTimer] = field(factory=list)
     number: int = 0
 
     def begin(self) -> Event[Any]:
@@ -72,7 +72,7 @@ class _Life:
         if not choices:
             return None
         chosen = self.data.draw(st.sampled_from(choices))
-        if isinstance(chosen, Alarm):
+        if isinstance(chosen, PendingTimer):
             early = self.data.draw(st.booleans())
             self.now = max(self.now, chosen.due - timedelta(milliseconds=1 if early else 0))
             return chosen.event
@@ -100,7 +100,7 @@ class _Life:
         if isinstance(taken, Commit) and taken.record is not None:
             self.record = taken.record
             self.asked += taken.events
-            self.alarms += taken.alarms
+            self.alarms += taken.timers
         return taken
 
 
@@ -207,7 +207,7 @@ def test_a_timer_fires_once_and_not_early(
                 note("early")
                 assert life.now < at
                 assert life.record is before
-            elif isinstance(taken, Commit) and taken.outcome not in ("late", "halted"):
+            elif isinstance(taken, Commit) and taken.outcome not in ("late", "workflow_failed"):
                 note("fires")
                 assert life.now >= at
                 fired.append(event.id)

@@ -31,7 +31,9 @@ FATES = st.lists(
 def told(record: Record | None) -> tuple[Any, ...]:
     """Say all of a record but the times of events."""
     assert record is not None
-    awaited = [(id_, [reply.id for reply in replies]) for id_, replies in record.awaited.items()]
+    awaited = [
+        (id_, [reply.id for reply in replies]) for id_, replies in record.pending_requests.items()
+    ]
     return record.status, record.revision, record.state, awaited, record.produced, record.timers
 
 
@@ -46,12 +48,12 @@ async def ended(
         for fate in (*fates, Fate()):
             await world.live(SYSTEM, fate)
             note(f"crashed: {fate.crashed.is_set()}")
-    letters = {letter.event.id for letter in await calm.dead_letters()}
+    dead_letters = {dead_letter.event.id for dead_letter in await calm.dead_letters()}
     ids = {event.id: event.subject for event in events}
     return {
         "records": {id_: told(await calm.load(subject)) for id_, subject in ids.items()},
         "seen": world.seen,
-        "letters": letters,
+        "letters": dead_letters,
         "depth": await calm.depth(),
     }
 

@@ -14,13 +14,13 @@ from arvo import (
     Commands,
     Commit,
     Complete,
-    Due,
     Emit,
     Event,
     Persist,
     Record,
     Schedule,
     System,
+    TimerFired,
     Turn,
 )
 from arvo.engine.history.revive import revived
@@ -74,7 +74,7 @@ class Life:
             raise ConnectionError("for now")
         heard: tuple[str, ...] = () if turn.state is None else tuple(turn.state)
         data = turn.event.data
-        name = data.name if isinstance(data, Due) else type(data).__name__
+        name = data.name if isinstance(data, TimerFired) else type(data).__name__
         wishes = self.script[len(heard)] if len(heard) < len(self.script) else []
         return Persist([*heard, name]), *map(_wanted, wishes)
 
@@ -112,7 +112,7 @@ class Life:
                 commit.record.state,
                 [(event.type, event.raw, event.time) for event in commit.events],
                 {name: timer.at for name, timer in commit.record.timers.items()},
-                [bool(replies) for replies in commit.record.awaited.values()],
+                [bool(replies) for replies in commit.record.pending_requests.values()],
             )
         )
         return commit.record
@@ -136,8 +136,8 @@ class Life:
         """Give what may come next, in an order that does not go by ids."""
         asked = [event for event in self.sent if event.id in record.unanswered]
         answers = [answering(event, CardCharged("r"), key=f"to {event.id}") for event in asked]
-        alarms = sorted(alarms_of(system, record), key=lambda alarm: alarm.event.raw["name"])
-        return [*answers, *(alarm.event for alarm in alarms)]
+        timers = sorted(alarms_of(system, record), key=lambda timer: timer.event.raw["name"])
+        return [*answers, *(timer.event for timer in timers)]
 
 
 def _wanted(wish: Wish) -> Command:

@@ -11,7 +11,7 @@ from hypothesis import given
 from returns.result import Success
 
 from arvo import Commit, Event, Record, Stamp, System, Trace, decide, run, stamping
-from arvo.engine.step.route import Inside, route
+from arvo.engine.step.route import ToHandler, route
 from arvo.engine.trace import Refused, Stepped
 from arvo.testing import systems
 from arvo.testing.strategies.systems import ask
@@ -83,7 +83,7 @@ def test_a_run_is_its_steps_one_by_one(drawn: Drawn) -> None:
     taken = 0
     while queue and taken < STEPS:
         event, to = queue.popleft()
-        if not isinstance(to, Inside):
+        if not isinstance(to, ToHandler):
             continue
         taken += 1
         match decide(
@@ -132,7 +132,7 @@ def test_an_event_that_comes_twice_changes_a_workflow_once(drawn: Drawn) -> None
     begun = trace.records.get(root.subject)
     if begun is not None:
         assert again.records == trace.records
-        assert [commit.outcome for commit in again.commits] == ["seen"]
+        assert [commit.outcome for commit in again.commits] == ["duplicate"]
 
 
 def _stored(record: Record) -> Record:

@@ -14,9 +14,9 @@ from arvo import (
     Cancellation,
     Commands,
     Commit,
+    Compensate,
     Complete,
     Contract,
-    Due,
     Emit,
     Event,
     Fail,
@@ -32,8 +32,8 @@ from arvo import (
     Stamp,
     System,
     SystemFault,
+    TimerFired,
     Turn,
-    Undo,
     Version,
     Workflow,
     ask,
@@ -147,14 +147,14 @@ def turn_by_turn(turn: Turn[OrderState]) -> Commands:
         case PlaceOrder(order_id=order_id):
             patience = Schedule("payment", after=PATIENCE)
             return Persist(OrderState(order_id)), Emit(ChargeCard(order_id)), patience
-        case Due(name="payment"):
+        case TimerFired(name="payment"):
             return Fail("the payment took too long")
         case CardDeclined(reason=reason):
             return Fail(f"declined: {reason}")
         case CardCharged(receipt=receipt):
             return (
                 Cancel("payment"),
-                Undo(RefundCard(receipt)),
+                Compensate(RefundCard(receipt)),
                 Emit(BookShipment(state.order_id)),
                 Emit(SendMail(state.order_id)),
             )
@@ -231,7 +231,7 @@ machine = Machine(
             on={
                 CardDeclined: Transition(actions=emit(_declined)),
                 CardCharged: Transition(
-                    "sending", actions=emit(lambda _, e: Undo(RefundCard(e.data.receipt)))
+                    "sending", actions=emit(lambda _, e: Compensate(RefundCard(e.data.receipt)))
                 ),
             },
             after={PATIENCE: Transition(actions=emit(Fail("the payment took too long")))},
@@ -322,8 +322,8 @@ def seen(system: System, answers: Mapping[str, Any], choices: list[int]) -> list
         for each in commit.events:
             if each.type in answers:
                 waiting[f"answer of {each.type}"] = _answered(each, answers[each.type]), NOW
-        for alarm in commit.alarms:
-            waiting["timer"] = alarm.event, alarm.due
+        for timer in commit.timers:
+            waiting["timer"] = timer.event, timer.due
         if name == "begin" and commit.outcome == "handled":
             waiting["cancel"] = _cancelled(root), NOW
         if not waiting:

@@ -16,7 +16,6 @@ from arvo import (
     Commands,
     Commit,
     Complete,
-    Due,
     Emit,
     Event,
     Fail,
@@ -24,13 +23,14 @@ from arvo import (
     Record,
     Schedule,
     System,
+    TimerFired,
     TransactionViolation,
     Turn,
     Violation,
     run,
     step,
 )
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from tests.shop import (
     NOW,
     CardCharged,
@@ -66,7 +66,7 @@ def scripted(script: Script) -> System:
             return None
         number = 0 if turn.record is None else turn.record.revision
         fired = list(turn.state or ())
-        if isinstance(turn.event.data, Due):
+        if isinstance(turn.event.data, TimerFired):
             fired.append(turn.event.id)
         wishes = script[number % len(script)] if number < 50 else []
         return Persist(fired), *(_wanted(each) for each in wishes)
@@ -98,7 +98,7 @@ class Store:
     system: System
     record: Record | None = None
     now: datetime = NOW
-    alarms: list[Alarm] = field(factory=list)
+    alarms: list[PendingTimer] = field(factory=list)
     requests: list[Event[Any]] = field(factory=list)
     inbox: set[str] = field(factory=set)
 
@@ -110,7 +110,7 @@ class Store:
             return violation
         commit = stepped.unwrap()
         assert isinstance(commit, Commit)
-        self.alarms += commit.alarms
+        self.alarms += commit.timers
         self.requests += (each for each in commit.events if each.type == "com.payment.charge")
         if commit.record is not None:
             self.record = commit.record
@@ -203,9 +203,9 @@ def test_what_is_pending_is_what_was_set_and_neither_fired_nor_cleared(
             continue
         if outcome.record is not None:
             held.pop(event.id, None)
-        for cleared in outcome.cleared:
+        for cleared in outcome.cleared_timers:
             held.pop(cleared, None)
-        held |= {alarm.event.id: alarm.due for alarm in outcome.alarms}
+        held |= {alarm.event.id: alarm.due for alarm in outcome.timers}
         if store.record is not None and store.record.status == "active":
             timers = store.record.timers.values()
             assert held == {timer.id: datetime.fromisoformat(timer.at) for timer in timers}

@@ -7,9 +7,9 @@ from typing import Any
 from arvo import (
     Cancellation,
     Command,
+    Compensate,
     Complete,
     Contract,
-    Due,
     Emit,
     Event,
     EventHandler,
@@ -22,9 +22,9 @@ from arvo import (
     Stamp,
     System,
     SystemFault,
+    TimerFired,
     Trace,
     Turn,
-    Undo,
     Version,
     Workflow,
     run,
@@ -69,7 +69,7 @@ def _life(turn: Turn[Any], below: str | None) -> Iterator[Command]:
     match turn.event.data:
         case Cancellation():
             yield from _do(turn.state["plan"].get("last", "wait"))
-        case Due():
+        case TimerFired():
             yield Complete({})
         case SystemFault():
             yield from _heard(turn)
@@ -80,7 +80,7 @@ def _life(turn: Turn[Any], below: str | None) -> Iterator[Command]:
             for child in said["children"]:
                 yield Emit(child, type=below, domain=child.get("domain"))
             for name in said.get("undos", ()):
-                yield Undo(Emit({"name": name}, type=deed.type))
+                yield Compensate(Emit({"name": name}, type=deed.type))
             if "after" in said:
                 yield Schedule("end", after=said["after"])
             yield from _do(said["does"])

@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 
 from arvo import (
     Commands,
+    Compensate,
     Complete,
     Emit,
     OrchestratorContract,
@@ -14,7 +15,6 @@ from arvo import (
     Record,
     Resumable,
     Turn,
-    Undo,
     Workflow,
 )
 from tests.shop import (
@@ -57,7 +57,7 @@ def first(turn: Turn[State]) -> Commands:
     """Charge, and complete with what was remembered."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id):
-            undo = Undo(BookShipment(order_id))
+            undo = Compensate(BookShipment(order_id))
             return Persist(State(order_id)), Emit(ChargeCard(order_id, 1.0)), undo
         case _:
             return Complete(OrderFulfilled("by the first"))

@@ -8,13 +8,13 @@ from returns.result import Failure, Result, Success
 from arvo.core.command import (
     Cancel,
     Command,
+    Compensate,
     Complete,
     Emit,
     Fail,
     Log,
     Persist,
     Schedule,
-    Undo,
     Violate,
 )
 from arvo.core.commit import Commit
@@ -28,7 +28,7 @@ from arvo.core.events.domain import Domain
 from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault
 from arvo.core.events.identity import Managed, ManagedId
-from arvo.core.events.protocol import Due
+from arvo.core.events.protocol import TimerFired
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
@@ -64,14 +64,14 @@ from arvo.handlers.flow.primitives import (
     ServiceFailed,
     UnexpectedReply,
     ask,
-    continue_as,
-    emit,
+    call_workflow,
+    compensate_with,
+    continue_as_new,
     fail,
     gather,
     race,
     sleep,
-    sub,
-    undo_by,
+    tell,
     wait_for,
 )
 from arvo.handlers.flow.replay import FlowView
@@ -88,15 +88,15 @@ from arvo.interpreters.ports.backend import (
     Corrupt,
     DeadLetter,
     Depth,
-    Kept,
+    NoReply,
+    StoredWorkflow,
     TooLarge,
-    Unanswered,
     Unavailable,
 )
-from arvo.interpreters.ports.broker import Broker, Counting, Delivered, Message
-from arvo.interpreters.ports.machine_memory import MachineMemory, MemoryMachineMemory, Stored
-from arvo.interpreters.runtime.client import Desk
-from arvo.interpreters.runtime.description import OpenRequest, Standing
+from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
+from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, MachineMemory, Stored
+from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.interpreters.runtime.stats import Stats
 
@@ -116,25 +116,25 @@ __all__ = [
     "Cancel",
     "Cancellation",
     "Cancelled",
+    "Client",
     "Command",
     "Commands",
     "Commit",
+    "Compensate",
     "Complete",
     "ConfigViolation",
     "Conflict",
     "Contract",
     "ContractViolation",
     "Corrupt",
-    "Counting",
     "Dataschema",
     "DeadLetter",
-    "Delivered",
     "Depth",
-    "Desk",
     "Domain",
-    "Due",
     "Effects",
     "Emit",
+    "EncodedDelivery",
+    "EncodedMessage",
     "Event",
     "EventHandler",
     "ExecutionViolation",
@@ -146,10 +146,10 @@ __all__ = [
     "Format",
     "HandlerDomains",
     "HistoryEntry",
+    "InMemoryMachineMemory",
     "Issue",
     "Issues",
     "KafkaBroker",
-    "Kept",
     "Log",
     "Machine",
     "MachineMemory",
@@ -157,16 +157,15 @@ __all__ = [
     "ManagedId",
     "MemoryBackend",
     "MemoryBroker",
-    "MemoryMachineMemory",
-    "Message",
     "Migration",
     "NatsBroker",
     "NatsMemory",
-    "OpenRequest",
+    "NoReply",
     "Orchestrator",
     "OrchestratorContract",
     "Pattern",
     "Payload",
+    "PendingRequest",
     "Perform",
     "Performed",
     "Persist",
@@ -178,6 +177,7 @@ __all__ = [
     "RedisMemory",
     "Replay",
     "ReplayedTurn",
+    "ReportsDepth",
     "Result",
     "Resumable",
     "Retention",
@@ -188,21 +188,20 @@ __all__ = [
     "SimpleContract",
     "SqliteBackend",
     "Stamp",
-    "Standing",
     "Stats",
     "Stored",
+    "StoredWorkflow",
     "Subject",
     "Success",
     "System",
     "SystemFault",
+    "TimerFired",
     "TooLarge",
     "Trace",
     "TransactionViolation",
     "Tree",
     "Turn",
-    "Unanswered",
     "Unavailable",
-    "Undo",
     "UnexpectedReply",
     "Version",
     "VersionedContract",
@@ -211,12 +210,14 @@ __all__ = [
     "Violated",
     "Violation",
     "Workflow",
+    "WorkflowDescription",
     "WorkflowDomains",
     "ask",
     "call",
-    "continue_as",
+    "call_workflow",
+    "compensate_with",
+    "continue_as_new",
     "decide",
-    "emit",
     "fail",
     "flow",
     "flows",
@@ -231,9 +232,8 @@ __all__ = [
     "sleep",
     "stamping",
     "step",
-    "sub",
+    "tell",
     "tree",
-    "undo_by",
     "wait_for",
 ]
 

@@ -1,6 +1,13 @@
 """Compose: a small algebra of handlers' functions, and of handlers."""
 
-from arvo.handlers.compose.functions import choose, identity, map_in, map_out, recover, sequence
+from arvo.handlers.compose.functions import (
+    choose,
+    identity,
+    map_input,
+    map_output,
+    recover,
+    sequence,
+)
 from arvo.handlers.compose.fuse import fuse
 from arvo.handlers.compose.wrap import annotate, authorise, guard
 
@@ -11,8 +18,8 @@ __all__ = [
     "fuse",
     "guard",
     "identity",
-    "map_in",
-    "map_out",
+    "map_input",
+    "map_output",
     "recover",
     "sequence",
 ]

@@ -1,7 +1,7 @@
 """Http: events over HTTP, in and out. Needs the extra `arvo[http]`."""
 
 try:
-    from arvo.interpreters.http.app import edge
+    from arvo.interpreters.http.app import asgi_app
     from arvo.interpreters.http.webhook import Webhook
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("httpx", "starlette"):
@@ -9,4 +9,4 @@ except ModuleNotFoundError as error:
     said = "arvo.http needs an extra: pip install 'arvo[http]'"
     raise ModuleNotFoundError(said, name=error.name) from error
 
-__all__ = ["Webhook", "edge"]
+__all__ = ["Webhook", "asgi_app"]

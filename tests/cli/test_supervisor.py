@@ -33,12 +33,12 @@ def crew(url: str, *options: str, system: str = "tests.shop:shop") -> Iterator["
         text=True,
     )
     # A crew that never says what is waited for shall fail the test, not hang it.
-    alarm = threading.Timer(30, process.kill)
-    alarm.start()
+    timer = threading.Timer(30, process.kill)
+    timer.start()
     try:
         yield Watched(process)
     finally:
-        alarm.cancel()
+        timer.cancel()
         process.kill()
         process.communicate()
 

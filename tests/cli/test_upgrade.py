@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from arvo import Desk
+from arvo import Client
 from arvo.cli import main
 from tests.interpreters.postgres.schemas import schema_of
 from tests.shop import shop
@@ -25,7 +25,7 @@ def test_tables_are_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert said(capsys, "upgrade", "--backend", url) == "nothing to do\n"
 
     async def look() -> None:
-        async with Desk(shop, f"{url}&migrate=no") as desk:
+        async with Client(shop, f"{url}&migrate=no") as desk:
             assert await desk.workflows() == ()
 
     asyncio.run(look())

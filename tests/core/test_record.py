@@ -20,7 +20,7 @@ def a_record() -> Record:
     assert record is not None
     return attrs.evolve(
         record,
-        awaited=FrozenDict({begun.events[0].id: (answer,), "other": ()}),
+        pending_requests=FrozenDict({begun.events[0].id: (answer,), "other": ()}),
         failure=SystemFault(errorName="E", errorMessage="m"),
         status="failed",
     )
@@ -39,7 +39,7 @@ def test_all_that_it_keeps_may_nest_as_deep_as_data_may() -> None:
     for _ in range(DEPTH_MAX - 1):
         deep = {"a": deep}
     line: Any = freeze({"type": "com.x", "data": deep})
-    record = attrs.evolve(a_record(), state=line, journal=(line,), undos=(line,))
+    record = attrs.evolve(a_record(), state=line, journal=(line,), compensations=(line,))
 
     assert Record.from_dict(orjson.loads(orjson.dumps(record.to_dict()))) == record
 
@@ -61,12 +61,12 @@ def test_what_is_read_cannot_be_changed() -> None:
         ({"status": "odd"}, "record.status"),
         ({"status": 5}, "record.status"),
         ({"revision": "1"}, "record.revision"),
-        ({"awaited": []}, "record.awaited"),
-        ({"awaited": {"x": None}}, "record.awaited.x"),
-        ({"awaited": {"x": [{}]}}, "id"),
+        ({"pending_requests": []}, "record.pending_requests"),
+        ({"pending_requests": {"x": None}}, "record.pending_requests.x"),
+        ({"pending_requests": {"x": [{}]}}, "id"),
         ({"produced": "ids"}, "record.produced"),
-        ({"undos": [1]}, "record.undos[0]"),
-        ({"undos": [{"type": "com.x"}]}, "record.undos[0]"),
+        ({"compensations": [1]}, "record.compensations[0]"),
+        ({"compensations": [{"type": "com.x"}]}, "record.compensations[0]"),
         ({"state": {"a": {1}}}, "record.state.a"),
         ({"failure": {"a": 1}}, "record.failure.errorMessage"),
         ({"failure": "no"}, "record.failure"),

@@ -24,7 +24,7 @@ from arvo import Runtime
 from arvo.cli.app import Url, app
 from arvo.cli.load import load_system
 from arvo.cli.supervisor import KILL_SECONDS
-from arvo.http import edge
+from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import _EXTRAS, connect
 from arvo.interpreters.runtime.runtime import TIMEOUT_SECONDS
@@ -44,7 +44,7 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 [[*IMAGE]] = [json.loads(found) for found in re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)]
 NAMES = ("workers", "web")
 ORDERS = ROOT / "docs" / "examples" / "orders" / "orders.jsonl"
-PATHS = {each.path for each in edge(Runtime(SYSTEMS["flow"])).routes if isinstance(each, Route)}
+PATHS = {each.path for each in asgi_app(Runtime(SYSTEMS["flow"])).routes if isinstance(each, Route)}
 
 
 def pod(name: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from arvo import Event, Stamp, System, stamping
-from arvo.testing import KINDS, World, always, eventually, simulate, sometimes
+from arvo.testing import FAULT_KINDS, World, always, eventually, simulate, sometimes
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import Item, OrderClosed, PlaceOrder
 from docs.examples.orders.shop import place
@@ -65,5 +65,5 @@ def test_no_fault_loses_or_doubles_an_order(system: System) -> None:
 def test_no_fault_loses_or_doubles_an_order_in_a_thousand_runs(system: System) -> None:
     """The same, searched further; and each kind of fault alone."""
     simulate(system, orders(), checks=CHECKS, effects=EFFECTS, seed=1_000, runs=1_000)
-    for kind in KINDS:
+    for kind in FAULT_KINDS:
         simulate(system, orders(), checks=CHECKS, effects=EFFECTS, kinds=[kind], runs=50)

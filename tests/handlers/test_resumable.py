@@ -77,7 +77,7 @@ def test_an_init_event_delivered_twice_changes_nothing() -> None:
 
     again = committed(shop, placing(), begun.record)
 
-    assert (again.outcome, again.record, again.events) == ("seen", None, ())
+    assert (again.outcome, again.record, again.events) == ("duplicate", None, ())
 
 
 def test_another_init_event_of_the_same_run_is_refused() -> None:
@@ -106,7 +106,7 @@ def test_an_answer_delivered_twice_is_collected_once() -> None:
     twice = committed(system, answer, once.record)
     other = committed(system, answering(begun.events[1], CardCharged("r"), "a2"), once.record)
 
-    assert twice.outcome == "seen"
+    assert twice.outcome == "duplicate"
     assert [event.data for event in other.events] == [OrderFulfilled("2")]
 
 
@@ -130,7 +130,7 @@ def test_a_request_is_awaited_until_it_is_answered() -> None:
 
     late = committed(system, answering(book, ShipmentBooked("b"), "a2"), asked.record)
 
-    assert list(record_of(asked.record).awaited) == [book.id, asked.events[0].id]
+    assert list(record_of(asked.record).pending_requests) == [book.id, asked.events[0].id]
     assert record_of(late.record).state == {"evt.shipping.booked": 1}
 
 
@@ -145,7 +145,7 @@ def test_a_failure_keeps_the_state_and_says_why() -> None:
     assert (failed.outcome, record.status) == ("failed", "failed")
     assert record.state == {"order_id": "o1", "receipt": None}
     assert record.failure == SystemFault(errorName="TimeoutError", errorMessage="db")
-    assert record.awaited == record_of(begun.record).awaited
+    assert record.pending_requests == record_of(begun.record).pending_requests
     assert Record.from_dict(record.to_dict()) == record
     (told,) = failed.events
     assert (told.type, told.to) == ("sys.arvo.orc.order.fulfil.error", WEB)
@@ -209,8 +209,8 @@ def test_late_stray_and_halted_events_are_named() -> None:
     }
 
     assert outcomes == {
-        "stray": "no such workflow has begun",
-        "halted": "the workflow failed: no",
+        "unknown_workflow": "no such workflow has begun",
+        "workflow_failed": "the workflow failed: no",
         "late": "the workflow is done",
     }
 
@@ -221,7 +221,10 @@ def test_an_event_of_another_workflows_subject_is_named() -> None:
 
     commit = committed(shop, placing(subject=str(foreign)))
 
-    assert (commit.outcome, commit.note) == ("foreign", "the subject belongs to arvo.orc.other")
+    assert (commit.outcome, commit.note) == (
+        "wrong_handler",
+        "the subject belongs to arvo.orc.other",
+    )
 
 
 def test_the_same_step_makes_the_same_events() -> None:

@@ -12,7 +12,6 @@ from arvo import (
     ConfigViolation,
     Contract,
     ContractViolation,
-    Due,
     Emit,
     Event,
     Persist,
@@ -21,6 +20,7 @@ from arvo import (
     Runtime,
     Schedule,
     System,
+    TimerFired,
     Turn,
     Version,
     Violated,
@@ -62,7 +62,7 @@ def approved(turn: Turn[Any]) -> Commands:
             if len(names) == 2:
                 return Persist(names), Complete(OrderFulfilled(" and ".join(names)))
             return Persist(names)
-        case Due():
+        case TimerFired():
             return Complete(OrderFulfilled("nobody"))
         case other:
             raise AssertionError(other)

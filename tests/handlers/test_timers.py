@@ -9,11 +9,11 @@ from arvo import (
     Cancel,
     Commands,
     Complete,
-    Due,
     Emit,
     Persist,
     Schedule,
     System,
+    TimerFired,
     TransactionViolation,
     Turn,
     run,
@@ -44,7 +44,7 @@ def patient(turn: Turn[Any]) -> Commands:
             return Emit(ChargeCard(order_id, 10.0)), wait
         case CardCharged(receipt=receipt):
             return Cancel("payment"), Complete(OrderFulfilled(receipt))
-        case Due(name="payment", payload={"order": order}):
+        case TimerFired(name="payment", payload={"order": order}):
             return Complete(OrderFulfilled(f"{order} gave up"))
         case other:
             raise AssertionError(other)
@@ -76,7 +76,7 @@ def test_a_timer_stands_in_the_record_and_in_the_commit() -> None:
     """Kept with the record in the same commit, due at an absolute time."""
     commit = committed(alone, placing())
 
-    (alarm,) = commit.alarms
+    (alarm,) = commit.timers
     assert commit.record is not None
     (timer,) = commit.record.timers.values()
     assert alarm.due == NOW + FIVE_MINUTES
@@ -87,7 +87,7 @@ def test_a_timer_that_comes_too_early_is_tried_again_later() -> None:
     """I7: whatever a store or a clock does, nothing fires before its time."""
     commit = committed(alone, placing())
 
-    violation = refused(alone, commit.alarms[0].event, commit.record)
+    violation = refused(alone, commit.timers[0].event, commit.record)
 
     assert isinstance(violation, TransactionViolation)
     assert violation.cause == "early"
@@ -98,9 +98,9 @@ def test_a_timer_that_was_overtaken_changes_nothing() -> None:
     begun = committed(alone, placing())
     charged = committed(alone, answering(begun.events[0], CardCharged("r")), begun.record)
 
-    late = committed(alone, begun.alarms[0].event, charged.record)
+    late = committed(alone, begun.timers[0].event, charged.record)
 
-    assert charged.cleared == (begun.alarms[0].event.id,)
+    assert charged.cleared_timers == (begun.timers[0].event.id,)
     assert (late.outcome, late.record) == ("late", None)
 
 
@@ -113,7 +113,7 @@ def test_a_timer_set_again_replaces_the_one_before() -> None:
                 return Emit(ChargeCard("o", 1.0)), Schedule("t", after=60)
             case CardCharged():
                 return Schedule("t", after=120), Persist(1)
-            case Due(name=name, at=at):
+            case TimerFired(name=name, at=at):
                 return Complete(OrderFulfilled(f"{name} {(at - NOW).total_seconds()}"))
             case other:
                 raise AssertionError(other)
@@ -162,7 +162,7 @@ def test_a_timer_takes_an_attrs_object_along_as_a_mapping() -> None:
 
     commit = committed(System([workflow(lambda _: wait)]), placing())
 
-    assert commit.alarms[0].event.raw["payload"] == {"receipt": "r"}
+    assert commit.timers[0].event.raw["payload"] == {"receipt": "r"}
 
 
 def test_a_timer_that_is_set_and_cleared_in_one_turn_is_not_set() -> None:
@@ -172,7 +172,7 @@ def test_a_timer_that_is_set_and_cleared_in_one_turn_is_not_set() -> None:
     commit = committed(System([workflow(lambda _: commands)]), placing())
 
     assert commit.record is not None
-    assert (commit.alarms, dict(commit.record.timers)) == ((), {})
+    assert (commit.timers, dict(commit.record.timers)) == ((), {})
 
 
 def test_an_event_that_comes_twice_is_taken_once_in_a_run() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
-from arvo import Delivered, Event, Message, Runtime, Unavailable
+from arvo import EncodedDelivery, EncodedMessage, Event, Runtime, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.ports.broker import Broker
 from tests.shop import charging
@@ -13,24 +13,24 @@ from tests.shop import charging
 PAY: Final = "com.payment.charge"
 
 
-def message(name: str) -> Message:
+def message(name: str) -> EncodedMessage:
     """Make a message whose subject, and so perhaps its partition, is its own."""
-    return Message(PAY, charging(name))
+    return EncodedMessage(PAY, charging(name))
 
 
-async def take(broker: Broker, number: int = 1) -> list[Delivered]:
+async def take(broker: Broker, number: int = 1) -> list[EncodedDelivery]:
     """Take messages and settle them, one by one."""
     taking = broker.deliveries([PAY])
     assert isinstance(taking, AsyncGenerator)
     async with aclosing(taking) as incoming:
-        found: list[Delivered] = []
+        found: list[EncodedDelivery] = []
         for _ in range(number):
             found.append(await anext(incoming))
-            await broker.done(found[-1])
+            await broker.ack(found[-1])
         return found
 
 
-def names(found: Iterable[Delivered]) -> list[str]:
+def names(found: Iterable[EncodedDelivery]) -> list[str]:
     """Give the ids of the events that were handed out."""
     return [each.message.event.id for each in found]
 

@@ -22,8 +22,8 @@ async def held(url: str, prefix: str, address: str) -> bytes:
 async def hold(url: str, prefix: str, address: str) -> None:
     """Hold what comes until somebody kills us."""
     broker = RabbitBroker if url.startswith("amqp") else RedisBroker
-    async for delivered in broker(url, prefix).deliveries([address]):
-        print(delivered.message.event.id, flush=True)
+    async for delivery in broker(url, prefix).deliveries([address]):
+        print(delivery.message.event.id, flush=True)
 
 
 if __name__ == "__main__":

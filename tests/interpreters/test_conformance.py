@@ -9,7 +9,7 @@ from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.paired.backend import paired
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
-from arvo.interpreters.ports.machine_memory import MachineMemory, MemoryMachineMemory
+from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import leave
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
@@ -26,7 +26,7 @@ class TestSqlite(BackendConformance):
     async def backend(self) -> Backend:
         return SqliteBackend(str(self.place / "arvo.db"), queue_max=self.queue_max)
 
-    async def taken_for_dead(self, backend: Any) -> None:
+    async def expire_lease(self, backend: Any) -> None:
         with closing(sqlite3.connect(self.place / "arvo.db")) as file, file:
             leave(file, backend.me)
 
@@ -35,12 +35,12 @@ class TestPaired(BackendConformance):
     lists = False
 
     async def backend(self) -> Backend:
-        return paired(MemoryMachineMemory(), MemoryBroker(), queue_max=self.queue_max)
+        return paired(InMemoryMachineMemory(), MemoryBroker(), queue_max=self.queue_max)
 
 
 class TestMemoryMachineMemory(MachineMemoryConformance):
     async def memory(self) -> MachineMemory:
-        return MemoryMachineMemory()
+        return InMemoryMachineMemory()
 
 
 class TestMemoryBroker(BrokerConformance):

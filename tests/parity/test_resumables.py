@@ -105,7 +105,7 @@ class _Player:
         assert record.parent == (self.run.parent if want["parentSubject"] == "parent" else None)
         awaited = {
             labels[id_]: [labels[reply.id] for reply in replies]
-            for id_, replies in record.awaited.items()
+            for id_, replies in record.pending_requests.items()
         }
         # The reference says null where nothing has been asked for yet.
         expected = want["expected"] or {}

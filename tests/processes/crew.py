@@ -13,8 +13,8 @@ from pathlib import Path
 from attrs import define, field
 
 from arvo.engine.run import run
-from arvo.engine.step.route import Inside
-from arvo.interpreters.ports.backend import Backend, Post, Unavailable
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.backend import Backend, Message, Unavailable
 from arvo.interpreters.runtime.backends import connect
 from tests.processes.shift import TURNS, beginning, expected, sums, system, total_of
 
@@ -88,7 +88,7 @@ def begin(url: str, numbers: range, copies: int = 1) -> None:
         for start in range(0, len(events), AT_ONCE):
             await asyncio.gather(
                 *(
-                    backend.send(Post(event, Inside(sums.type, event.subject)))
+                    backend.send(Message(event, ToHandler(sums.type, event.subject)))
                     for event in events[start : start + AT_ONCE]
                 )
             )
@@ -110,8 +110,12 @@ def repeat(url: str, numbers: range) -> int:
             trace = run(system, beginning(number))
             record = await backend.load(trace.root.subject)
             for event, to in trace.sent if record is not None else ():
-                if isinstance(to, Inside) and record and event.parentid in record.awaited:
-                    await backend.send(Post(event, to))
+                if (
+                    isinstance(to, ToHandler)
+                    and record
+                    and event.parentid in record.pending_requests
+                ):
+                    await backend.send(Message(event, to))
                     sent += 1
         await backend.close()
         return sent
@@ -163,9 +167,9 @@ def check(url: str, number: int) -> None:
                 if line.event is not None
             ]
             assert [event for event, times in Counter(events).items() if times > 1] == []
-        letters = await backend.dead_letters()
+        dead_letters = await backend.dead_letters()
         await backend.close()
-        assert letters == ()
+        assert dead_letters == ()
 
     asyncio.run(go())
 

@@ -44,7 +44,7 @@ def check(path: Path, number: int) -> None:
     rows = connection.execute(
         "select subject, kind, event from history join workflow on workflow = workflow.id"
     ).fetchall()
-    letters = connection.execute("select count(*) from letter").fetchone()[0]
+    dead_letters = connection.execute("select count(*) from letter").fetchone()[0]
     connection.close()
     events = [(subject, kind, orjson.loads(event)) for subject, kind, event in rows]
     completed = [
@@ -61,7 +61,7 @@ def check(path: Path, number: int) -> None:
         if times > 1
     ]
     assert twice == []
-    assert letters == 0
+    assert dead_letters == 0
 
 
 def killed(path: Path, workflows: int, workers: int, kills: int, seed: int) -> None:

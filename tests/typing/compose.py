@@ -10,8 +10,8 @@ from arvo.compose import (
     fuse,
     guard,
     identity,
-    map_in,
-    map_out,
+    map_input,
+    map_output,
     recover,
     sequence,
 )
@@ -55,13 +55,13 @@ paying = annotate(
 payments = EventHandler(charge, {"1.0.0": paying})
 assert_type(payments, EventHandler[ChargeCard])
 EventHandler(charge, {"1.0.0": sequence(pay, identity)})
-EventHandler(charge, {"1.0.0": map_out(pay, lambda _: OrderFulfilled("t"))})
+EventHandler(charge, {"1.0.0": map_output(pay, lambda _: OrderFulfilled("t"))})
 
 ordered = sequence(price, pay)
 ordered(Event[PlaceOrder].parse("{}"))
-map_in(pay, as_card)(Event[PlaceOrder].parse("{}"))
+map_input(pay, as_card)(Event[PlaceOrder].parse("{}"))
 assert_type(fuse(payments, payments, uri="#/fused"), EventHandler[ChargeCard])
 
 EventHandler(charge, {"1.0.0": ordered})  # type: ignore[dict-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
-EventHandler(charge, {"1.0.0": map_in(pay, as_card)})  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+EventHandler(charge, {"1.0.0": map_input(pay, as_card)})  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
 recover(pay, pay)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -11,13 +11,13 @@ from arvo import (
     FlowHandler,
     ask,
     call,
-    continue_as,
+    call_workflow,
+    continue_as_new,
     fail,
     flow,
     gather,
     race,
     sleep,
-    sub,
     wait_for,
 )
 from tests.typing.contracts import (
@@ -71,10 +71,12 @@ def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
     assert_type(said, Approved)
     soon = yield from wait_for(Approved, deadline=datetime(2026, 1, 2, tzinfo=UTC))
     assert_type(soon, Approved | None)
-    done = yield from sub(order["1.0.0"], PlaceOrder("o"), undo=lambda it: ChargeCard("u", 1))
+    done = yield from call_workflow(
+        order["1.0.0"], PlaceOrder("o"), undo=lambda it: ChargeCard("u", 1)
+    )
     assert_type(done, OrderFulfilled)
     if many:
-        return continue_as(event.data)
+        return continue_as_new(event.data)
     return OrderFulfilled("t")
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.applications import Starlette
 
 from arvo import Runtime, System
-from arvo.http import edge
+from arvo.http import asgi_app
 from docs.examples.orders.systems import SYSTEMS
 
 system: Final[System] = SYSTEMS["flow"]
@@ -14,4 +14,4 @@ system: Final[System] = SYSTEMS["flow"]
 
 def app() -> Starlette:
     """Make the app that takes orders; it works on the backend that the workers share."""
-    return edge(Runtime(system, os.environ["ARVO_BACKEND"]))
+    return asgi_app(Runtime(system, os.environ["ARVO_BACKEND"]))

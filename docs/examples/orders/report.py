@@ -58,12 +58,12 @@ def show_trace(console: Console, fate: Fate, trace: Trace) -> None:
 
 def show_letters(console: Console, day: Day) -> None:
     """List the events that nobody could take."""
-    letters = [(fate.order_id, fate.letter) for fate in day.fates if fate.letter is not None]
-    letters += [("", letter) for letter in day.stray]
+    dead_letters = [(fate.order_id, fate.letter) for fate in day.fates if fate.letter is not None]
+    dead_letters += [("", dead_letter) for dead_letter in day.stray]
     table = _table("Dead letters, kept for an operator", "order", "event", "reason")
-    for order_id, letter in letters[:SHOWN_MAX]:
-        table.add_row(order_id, letter.event.type, Text(letter.reason))
-    _show(console, table, len(letters))
+    for order_id, dead_letter in dead_letters[:SHOWN_MAX]:
+        table.add_row(order_id, dead_letter.event.type, Text(dead_letter.reason))
+    _show(console, table, len(dead_letters))
 
 
 def show_promise(console: Console, day: Day) -> int:

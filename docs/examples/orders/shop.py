@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from arvo import DeadLetter, Desk, Event, System, Trace, run
+from arvo import Client, DeadLetter, Event, System, Trace, run
 from arvo.core.record import Status
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import OrderClosed, PlaceOrder, order
@@ -64,7 +64,7 @@ async def fulfil_all(
     events = [place(each) for each in orders]
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'shop.db'}"
-        async with Desk(SYSTEMS[form], url) as desk:
+        async with Client(SYSTEMS[form], url) as desk:
             await asyncio.gather(*map(desk.send, events))
             ended: set[str] = set()
             with Worker.for_day(form, url, len(events)) as worker:
@@ -73,14 +73,18 @@ async def fulfil_all(
                     settled(through)
                     worker.watch(through)
                     await asyncio.sleep(WATCH_SECONDS)
-            letters = {letter.event.subject: letter for letter in await desk.dead_letters()}
-            fates = [await _fate(desk, event, letters) for event in events]
+            dead_letters = {
+                dead_letter.event.subject: dead_letter for dead_letter in await desk.dead_letters()
+            }
+            fates = [await _fate(desk, event, dead_letters) for event in events]
             known = {event.subject for event in events}
-            stray = tuple(letter for subject, letter in letters.items() if subject not in known)
+            stray = tuple(
+                dead_letter for subject, dead_letter in dead_letters.items() if subject not in known
+            )
             return Day(tuple(fates), stray, worker.kills)
 
 
-async def _ended(desk: Desk, known: set[str]) -> int:
+async def _ended(desk: Client, known: set[str]) -> int:
     """Count the orders that have ended, by looking at those that did so since the last time."""
     ends: tuple[Status, ...] = ("done", "failed")
     for status in ends:
@@ -99,9 +103,11 @@ def rehearse(system: System, placed: PlaceOrder) -> Trace:
     return run(system, place(placed), effects={carrier.ask: carrier.answer})
 
 
-async def _fate(desk: Desk, event: Event[PlaceOrder], letters: Mapping[str, DeadLetter]) -> Fate:
+async def _fate(
+    desk: Client, event: Event[PlaceOrder], dead_letters: Mapping[str, DeadLetter]
+) -> Fate:
     """Read an order's history: what it came to, and how often."""
-    id_, letter = event.data.order_id, letters.get(event.subject)
+    id_, dead_letter = event.data.order_id, dead_letters.get(event.subject)
     ends = (order["1.0.0"].complete_type, order.system_error_type)
     outcomes: list[Event[Any]] = [
         entry.event
@@ -109,12 +115,12 @@ async def _fate(desk: Desk, event: Event[PlaceOrder], letters: Mapping[str, Dead
         if entry.kind == "produced" and entry.event is not None and entry.event.type in ends
     ]
     if not outcomes:
-        note = "not answered" if letter is None else letter.reason
-        return Fate(id_, REFUSED, note, letter, 0)
+        note = "not answered" if dead_letter is None else dead_letter.reason
+        return Fate(id_, REFUSED, note, dead_letter, 0)
     data = order["1.0.0"].completed.read(outcomes[0].raw)
     match data:
         case OrderClosed(outcome=outcome, note=note):
-            return Fate(id_, outcome, note, letter, len(outcomes))
+            return Fate(id_, outcome, note, dead_letter, len(outcomes))
         case _:
             message = outcomes[0].raw["errorMessage"]
-            return Fate(id_, FAILED, message, letter, len(outcomes))
+            return Fate(id_, FAILED, message, dead_letter, len(outcomes))

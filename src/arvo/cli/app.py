@@ -17,7 +17,7 @@ from arvo.core.record import Status
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import PAGE_MAX
 from arvo.interpreters.runtime.backends import connect
-from arvo.interpreters.runtime.client import Desk
+from arvo.interpreters.runtime.client import Client
 
 # Whoever sends from a shell and does not say who they are.
 SHELL: Final = "arvo.cli.shell"
@@ -81,7 +81,7 @@ async def run(
     if workers > 1 and backend.startswith("memory:"):
         raise Mistake("memory: lives in one process: expected another backend, or --workers 1")
     # What is wrong is wrong in every process: better told once, before any is started.
-    async with Desk(load_system(system, backend), backend) as desk:
+    async with Client(load_system(system, backend), backend) as desk:
         await desk.record("arvo.run")
         await desk.depth()
     crew = Crew(system, backend, workers, grace, hung)
@@ -122,7 +122,7 @@ async def send(
     """
     loaded = load_system(system, backend)
     found = intake(loaded, events, type, source)
-    async with Desk(loaded, backend) as desk:
+    async with Client(loaded, backend) as desk:
         for event in found:
             desk.check(event)
         for event in found:
@@ -154,7 +154,7 @@ async def workflows(
         A record in each line.
     """
     since = None if quiet is None else datetime.now(UTC) - timedelta(seconds=quiet)
-    async with Desk(NOBODY, existing(backend)) as desk:
+    async with Client(NOBODY, existing(backend)) as desk:
         left, last = limit, None
         while left > 0 and (
             page := await desk.workflows(
@@ -173,8 +173,8 @@ async def workflows(
 @app.command
 async def show(subject: str, /, *, backend: Url) -> None:
     """Show how a workflow stands: what it waits for and since when, and what went wrong."""
-    async with Desk(NOBODY, existing(backend)) as desk:
-        say(str(await desk.show(subject)))
+    async with Client(NOBODY, existing(backend)) as desk:
+        say(str(await desk.describe(subject)))
 
 
 @app.command
@@ -186,7 +186,7 @@ async def history(subject: str, /, *, backend: Url, json: AsJson = False) -> Non
     json
         A line of the history in each line, with the event.
     """
-    async with Desk(NOBODY, existing(backend)) as desk:
+    async with Client(NOBODY, existing(backend)) as desk:
         for line in await desk.history(subject):
             if json:
                 say_json(line.to_dict())
@@ -197,7 +197,7 @@ async def history(subject: str, /, *, backend: Url, json: AsJson = False) -> Non
 @app.command
 async def cancel(system: Named, subject: str, /, *, reason: str, backend: Url) -> None:
     """Cancel a workflow and its children; it undoes what it did."""
-    async with Desk(load_system(system, backend), existing(backend)) as desk:
+    async with Client(load_system(system, backend), existing(backend)) as desk:
         await desk.cancel(subject, reason)
 
 
@@ -210,7 +210,7 @@ async def revive(system: Named, subject: str, /, *, backend: Url, undone: bool =
     undone
         Also where the failure has undone what it did.
     """
-    async with Desk(load_system(system, backend), existing(backend)) as desk:
+    async with Client(load_system(system, backend), existing(backend)) as desk:
         record = await desk.revive(subject, undone=undone)
         say(f"{record.handler} {record.version} goes on, revision {record.revision}")
 
@@ -218,22 +218,23 @@ async def revive(system: Named, subject: str, /, *, backend: Url, undone: bool =
 @letters.default
 async def dead_letters(*, backend: Url, json: AsJson = False) -> None:
     """List the dead letters, oldest first."""
-    async with Desk(NOBODY, existing(backend)) as desk:
-        for letter in await desk.dead_letters():
+    async with Client(NOBODY, existing(backend)) as desk:
+        for dead_letter in await desk.dead_letters():
             if json:
                 say_json(
                     {
-                        "id": letter.id,
-                        "event": letter.event.to_dict(),
-                        "reason": letter.reason,
-                        "attempts": letter.attempts,
-                        "at": letter.at,
+                        "id": dead_letter.id,
+                        "event": dead_letter.event.to_dict(),
+                        "reason": dead_letter.reason,
+                        "attempts": dead_letter.attempts,
+                        "at": dead_letter.at,
                     }
                 )
             else:
                 say(
-                    f"{letter.id}  {letter.at}  {letter.event.type}, attempts: {letter.attempts}\n"
-                    f"  {line_of(Mistake(letter.reason))}\n  {letter.event.subject}"
+                    f"{dead_letter.id}  {dead_letter.at}  {dead_letter.event.type}, "
+                    f"attempts: {dead_letter.attempts}\n"
+                    f"  {line_of(Mistake(dead_letter.reason))}\n  {dead_letter.event.subject}"
                 )
 
 
@@ -247,15 +248,15 @@ async def retry(id: str, /, *, backend: Url, system: Named | None = None) -> Non
         Needed where nobody had the event's address.
     """
     loaded = NOBODY if system is None else load_system(system, backend)
-    async with Desk(loaded, existing(backend)) as desk:
-        await desk.retry(id)
+    async with Client(loaded, existing(backend)) as desk:
+        await desk.redrive_dead_letter(id)
 
 
 @letters.command
 async def drop(id: str, /, *, backend: Url) -> None:  # noqa: A002
     """Forget a dead letter."""
-    async with Desk(NOBODY, existing(backend)) as desk:
-        await desk.drop(id)
+    async with Client(NOBODY, existing(backend)) as desk:
+        await desk.delete_dead_letter(id)
 
 
 @app.command

@@ -3,7 +3,7 @@
 from cyclopts import CycloptsError
 
 from arvo.core.violations.violation import Violated
-from arvo.interpreters.ports.backend import Corrupt, TooLarge, Unanswered, Unavailable
+from arvo.interpreters.ports.backend import Corrupt, NoReply, TooLarge, Unavailable
 
 
 class Mistake(Exception):
@@ -16,7 +16,7 @@ TOLD = (
     Violated,
     Corrupt,
     TooLarge,
-    Unanswered,
+    NoReply,
     Unavailable,
     CycloptsError,
     TimeoutError,

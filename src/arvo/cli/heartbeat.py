@@ -76,7 +76,7 @@ async def beat(runtime: Runtime, beats: int) -> None:
     async def reach() -> None:
         nonlocal reached_at
         while True:
-            if await runtime.reach():
+            if await runtime.is_reachable():
                 reached_at = clock()
             await asyncio.sleep(REACH_SECONDS)
 

@@ -135,12 +135,13 @@ def _check_schedule(schedule: "Schedule", _: "Attribute[Any]", __: object) -> No
 @final
 @frozen
 class Schedule:
-    """Set a durable timer: at its time an event comes to this workflow, whose data is a `Due`.
+    """Set a durable timer: at its time an event comes to this workflow, whose data is a
+    `TimerFired`.
 
-    *name* is what `Cancel` names, and what the `Due` says; a timer of that name that is still
-    pending is replaced. *at*: a datetime with an offset; one that is past is due at once. *after*:
-    a timedelta, or seconds, from the turn's time. *payload*: an attrs object or a mapping, handed
-    back as a mapping.
+    *name* is what `Cancel` names, and what the `TimerFired` says; a timer of that name that is
+    still pending is replaced. *at*: a datetime with an offset; one that is past is due at once.
+    *after*: a timedelta, or seconds, from the turn's time. *payload*: an attrs object or a mapping,
+    handed back as a mapping.
     """
 
     name: str
@@ -170,7 +171,7 @@ def _as_emit(given: Any) -> Emit:
 
 @final
 @frozen
-class Undo:
+class Compensate:
     """Remember how to undo what was done: should the workflow fail or be cancelled, send this.
 
     Undos are sent last first, each once. *emit* is a payload that a service takes, or an `Emit`
@@ -193,4 +194,6 @@ class Log:
     attributes: FrozenDict = field(default=EMPTY, converter=_as_extensions)
 
 
-Command: TypeAlias = Emit | Persist | Complete | Fail | Violate | Schedule | Cancel | Undo | Log
+Command: TypeAlias = (
+    Emit | Persist | Complete | Fail | Violate | Schedule | Cancel | Compensate | Log
+)

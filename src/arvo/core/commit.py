@@ -14,13 +14,20 @@ from arvo.core.record import Record
 # a workflow that failed, `stray` for one that never began, `foreign` has a subject that names
 # another handler.
 Outcome: TypeAlias = Literal[
-    "handled", "failed", "cancelled", "seen", "late", "halted", "stray", "foreign"
+    "handled",
+    "failed",
+    "cancelled",
+    "duplicate",
+    "late",
+    "workflow_failed",
+    "unknown_workflow",
+    "wrong_handler",
 ]
 
 
 @final
 @frozen
-class Alarm:
+class PendingTimer:
     """An event to be delivered when it is *due*, and not before."""
 
     event: Event[Any]
@@ -47,9 +54,9 @@ class Commit:
     expected: int = 0
     record: Record | None = None
     events: tuple[Event[Any], ...] = ()
-    kept: int = 0
-    alarms: tuple[Alarm, ...] = ()
-    cleared: tuple[str, ...] = ()
+    journal_offset: int = 0
+    timers: tuple[PendingTimer, ...] = ()
+    cleared_timers: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()
     note: str | None = None
     now: datetime | None = None

@@ -60,9 +60,9 @@ class Record:
     journal: tuple[Any, ...] = ()
     parent: str | None = None
     children: Mapping[str, ChildRun] = EMPTY
-    awaited: Mapping[str, tuple[Event[Any], ...]] = EMPTY
+    pending_requests: Mapping[str, tuple[Event[Any], ...]] = EMPTY
     timers: Mapping[str, Timer] = EMPTY
-    undos: tuple[FrozenDict, ...] = ()
+    compensations: tuple[FrozenDict, ...] = ()
     consumed: str
     produced: tuple[str, ...] = ()
     failure: SystemFault | None = None
@@ -71,7 +71,7 @@ class Record:
     @property
     def unanswered(self) -> tuple[str, ...]:
         """The ids of the events that no reply has come to, oldest first."""
-        return tuple(id_ for id_, replies in self.awaited.items() if not replies)
+        return tuple(id_ for id_, replies in self.pending_requests.items() if not replies)
 
     def to_dict(self) -> dict[str, Any]:
         """Say the record as JSON data."""
@@ -94,14 +94,15 @@ class Record:
                 }
                 for id_, child in self.children.items()
             },
-            "awaited": {
-                id_: [event.to_dict() for event in replies] for id_, replies in self.awaited.items()
+            "pending_requests": {
+                id_: [event.to_dict() for event in replies]
+                for id_, replies in self.pending_requests.items()
             },
             "timers": {
                 name: {"id": timer.id, "at": timer.at, "payload": timer.payload}
                 for name, timer in self.timers.items()
             },
-            "undos": list(self.undos),
+            "compensations": list(self.compensations),
             "consumed": self.consumed,
             "produced": list(self.produced),
             "failure": None if failure is None else FAULT.write(failure),
@@ -124,14 +125,16 @@ class Record:
             journal=_lines(content["journal"], "journal"),
             parent=content["parent"],
             children=_each(ChildRun, content["children"], "children"),
-            awaited=FrozenDict(
+            pending_requests=FrozenDict(
                 {
                     id_: tuple(map(Event.from_dict, replies))
-                    for id_, replies in content["awaited"].items()
+                    for id_, replies in content["pending_requests"].items()
                 }
             ),
             timers=_each(Timer, content["timers"], "timers"),
-            undos=tuple(map(_undo, _lines(content["undos"], "undos"), count())),
+            compensations=tuple(
+                map(_undo, _lines(content["compensations"], "compensations"), count())
+            ),
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
             failure=None if failure is None else _fault(failure),
@@ -151,9 +154,9 @@ _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
     ("journal", (list, tuple), "a list"),
     ("parent", (str, NoneType), "a text or nothing"),
     ("children", Mapping, "an object of children"),
-    ("awaited", Mapping, "an object of lists of events"),
+    ("pending_requests", Mapping, "an object of lists of events"),
     ("timers", Mapping, "an object of timers"),
-    ("undos", (list, tuple), "a list of events"),
+    ("compensations", (list, tuple), "a list of events"),
     ("consumed", str, "a text"),
     ("produced", (list, tuple), "a list of ids"),
     ("failure", (Mapping, NoneType), "an object or nothing"),
@@ -177,8 +180,8 @@ def _checked(content: object) -> Mapping[str, Any]:
             expected = f"one of {', '.join(STATUSES)}"
             issues += [Issue("record.status", expected, short(content["status"]))]
         issues += [
-            Issue(f"record.awaited.{id_}", "a list of events", short(replies))
-            for id_, replies in content["awaited"].items()
+            Issue(f"record.pending_requests.{id_}", "a list of events", short(replies))
+            for id_, replies in content["pending_requests"].items()
             if not isinstance(replies, list | tuple)
         ]
     if issues:
@@ -215,7 +218,9 @@ def _each(kind: type[_T], content: Mapping[str, Any], key: str) -> Mapping[str, 
 def _undo(said: object, position: int) -> FrozenDict:
     if isinstance(said, FrozenDict) and isinstance(said.get("type"), str) and "data" in said:
         return said
-    raise _no_record(Issue(f"record.undos[{position}]", "an event's type and data", short(said)))
+    raise _no_record(
+        Issue(f"record.compensations[{position}]", "an event's type and data", short(said))
+    )
 
 
 def _fault(failure: Mapping[str, Any]) -> SystemFault:

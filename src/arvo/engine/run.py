@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.decide import settle
 from arvo.engine.step.event_factory import alarms_of
-from arvo.engine.step.route import Destination, Inside, route
+from arvo.engine.step.route import Route, ToHandler, route
 from arvo.engine.system.system import System
 from arvo.engine.trace import Happened, Refused, Stepped, Trace
 
@@ -81,9 +81,9 @@ class _Walk:
     records: dict[str, Record]
     effects: Mapping[Callable[..., Any], Callable[..., Any]]
     now: datetime
-    queue: deque[tuple[Event[Any], Destination]] = field(factory=deque)
+    queue: deque[tuple[Event[Any], Route]] = field(factory=deque)
     agenda: list[_Appointment] = field(factory=list)
-    sent: list[tuple[Event[Any], Destination]] = field(factory=list)
+    sent: list[tuple[Event[Any], Route]] = field(factory=list)
     happened: list[Happened] = field(factory=list)
     _seen: set[tuple[str, str, str, str]] = field(factory=set)
     _numbers: Iterator[int] = field(factory=count)
@@ -105,7 +105,7 @@ class _Walk:
 
     def pending(self, until: datetime | None) -> tuple[Event[Any], ...]:
         """Give what is still to be delivered, by *until* where that is given."""
-        waiting = [event for event, where in self.queue if isinstance(where, Inside)]
+        waiting = [event for event, where in self.queue if isinstance(where, ToHandler)]
         waiting += (
             each.event
             for each in sorted(self.agenda)
@@ -126,11 +126,11 @@ class _Walk:
     def expect(self, record: Record) -> None:
         """Put down the timers that a record from before waits for."""
         if record.status == "active":
-            for alarm in alarms_of(self.system, record):
-                self._appoint(alarm)
+            for timer in alarms_of(self.system, record):
+                self._appoint(timer)
 
-    def _appoint(self, alarm: Alarm) -> None:
-        heappush(self.agenda, _Appointment(alarm.due, next(self._numbers), alarm.event))
+    def _appoint(self, timer: PendingTimer) -> None:
+        heappush(self.agenda, _Appointment(timer.due, next(self._numbers), timer.event))
 
     def _stands(self, appointment: _Appointment) -> bool:
         """Tell whether it still matters: a timer may have been cancelled or set anew."""
@@ -141,8 +141,8 @@ class _Walk:
             and any(timer.id == appointment.event.id for timer in record.timers.values())
         )
 
-    def _deliver(self, event: Event[Any], destination: Destination) -> None:
-        if not isinstance(destination, Inside):
+    def _deliver(self, event: Event[Any], destination: Route) -> None:
+        if not isinstance(destination, ToHandler):
             return
         identity = (destination.address, event.source, event.id, event.subject)
         if identity in self._seen:
@@ -158,5 +158,5 @@ class _Walk:
             self.records[outcome.record.subject] = outcome.record
         for each in outcome.events:
             self.send(each, event)
-        for alarm in outcome.alarms:
-            self._appoint(alarm)
+        for timer in outcome.timers:
+            self._appoint(timer)

@@ -74,21 +74,21 @@ def _layout(arrows: Sequence[Arrow], width: int) -> _Layout:
 
 
 def _placed(arrows: Sequence[Arrow], name_width: int, label_width: int) -> _Layout:
-    lanes = tuple(dict.fromkeys(name for each in arrows for name in (each.begin, each.end)))
-    order = {lane: position for position, lane in enumerate(lanes)}
-    names = {lane: _broken(lane, name_width) for lane in lanes}
-    columns = {lanes[0]: _half(names[lanes[0]])}
+    queues = tuple(dict.fromkeys(name for each in arrows for name in (each.begin, each.end)))
+    order = {queue: position for position, queue in enumerate(queues)}
+    names = {queue: _broken(queue, name_width) for queue in queues}
+    columns = {queues[0]: _half(names[queues[0]])}
     # How much room an arrow's label needs between two lanes; beyond the last lane stands None.
-    rooms: dict[str | None, list[tuple[str, int]]] = {lane: [] for lane in (*lanes, None)}
-    after = dict(pairwise((*lanes, None)))
+    rooms: dict[str | None, list[tuple[str, int]]] = {queue: [] for queue in (*queues, None)}
+    after = dict(pairwise((*queues, None)))
     for arrow in arrows:
         left, right = sorted((arrow.begin, arrow.end), key=order.__getitem__)
         room = len(_cut(arrow.label, label_width)) + 7
         rooms[right if left != right else after[right]].append((left, room))
-    for before, lane in pairwise(lanes):
-        apart = columns[before] + _half(names[before]) + _half(names[lane]) + 3
-        columns[lane] = max([apart, *(columns[left] + room for left, room in rooms[lane])])
-    ends = columns[lanes[-1]] + _half(names[lanes[-1]]) + 1
+    for before, queue in pairwise(queues):
+        apart = columns[before] + _half(names[before]) + _half(names[queue]) + 3
+        columns[queue] = max([apart, *(columns[left] + room for left, room in rooms[queue])])
+    ends = columns[queues[-1]] + _half(names[queues[-1]]) + 1
     width = max([ends, *(columns[left] + room for left, room in rooms[None])])
     return _Layout(columns, names, label_width, width)
 
@@ -132,8 +132,8 @@ def _heads(layout: _Layout) -> Iterator[str]:
     height = max(map(len, layout.names.values()))
     for row in range(height):
         line = ""
-        for lane, column in layout.columns.items():
-            name = layout.names[lane]
+        for queue, column in layout.columns.items():
+            name = layout.names[queue]
             at = row - (height - len(name))
             text = name[at] if at >= 0 else ""
             line = line.ljust(max(0, column - len(text) // 2)) + text

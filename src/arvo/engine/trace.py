@@ -12,7 +12,7 @@ from arvo.core.events.fault import SystemFault
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
 from arvo.engine.sequence_diagram import WIDTH, Arrow, draw_sequence
-from arvo.engine.step.route import Destination, Home, Inside, Nowhere, Outside
+from arvo.engine.step.route import Route, ToCaller, ToDomain, ToHandler, Unroutable
 
 
 @final
@@ -53,7 +53,7 @@ class Trace:
 
     root: Event[Any]
     happened: tuple[Happened, ...]
-    sent: tuple[tuple[Event[Any], Destination], ...]
+    sent: tuple[tuple[Event[Any], Route], ...]
     records: Mapping[str, Record]
     pending: tuple[Event[Any], ...] = ()
     now: datetime
@@ -66,7 +66,7 @@ class Trace:
     @property
     def answers(self) -> tuple[Event[Any], ...]:
         """The events that went back to whoever asked."""
-        return tuple(event for event, where in self.sent if isinstance(where, Home))
+        return tuple(event for event, where in self.sent if isinstance(where, ToCaller))
 
     @property
     def answer(self) -> Event[Any] | None:
@@ -76,12 +76,12 @@ class Trace:
     @property
     def outside(self) -> tuple[Event[Any], ...]:
         """The events that left by a domain."""
-        return tuple(event for event, where in self.sent if isinstance(where, Outside))
+        return tuple(event for event, where in self.sent if isinstance(where, ToDomain))
 
     @property
     def unroutable(self) -> tuple[tuple[Event[Any], str], ...]:
         """The events that nobody has the address of, and why."""
-        return tuple((event, to.reason) for event, to in self.sent if isinstance(to, Nowhere))
+        return tuple((event, to.reason) for event, to in self.sent if isinstance(to, Unroutable))
 
     @property
     def commits(self) -> tuple[Commit, ...]:
@@ -120,18 +120,18 @@ def _identity(event: Event[Any]) -> tuple[str, str, str]:
     return event.source, event.id, event.subject
 
 
-def _lane(where: Destination) -> str:
+def _lane(where: Route) -> str:
     match where:
-        case Inside(address=address) | Home(address=address):
+        case ToHandler(address=address) | ToCaller(address=address):
             return address
-        case Outside(domain=domain):
+        case ToDomain(domain=domain):
             return f"({domain})"
-        case Nowhere():
+        case Unroutable():
             return "(nobody)"
 
 
-def _why(event: Event[Any], where: Destination) -> str | None:
-    if isinstance(where, Nowhere):
+def _why(event: Event[Any], where: Route) -> str | None:
+    if isinstance(where, Unroutable):
         return where.reason
     return event.data.message if isinstance(event.data, SystemFault) else None
 

@@ -9,13 +9,13 @@ from returns.result import Result
 from arvo.core.command import (
     Cancel,
     Command,
+    Compensate,
     Complete,
     Emit,
     Fail,
     Log,
     Persist,
     Schedule,
-    Undo,
     Violate,
 )
 from arvo.core.violations.issue import Issue, short
@@ -38,7 +38,7 @@ Reply: TypeAlias = Commands | Result[Any, Any] | Effects[Any]
 COMMANDS_MAX: Final = 10_000
 EFFECTS_MAX: Final = 1_000
 
-_COMMANDS: Final = (Emit, Persist, Complete, Fail, Violate, Schedule, Cancel, Undo, Log)
+_COMMANDS: Final = (Emit, Persist, Complete, Fail, Violate, Schedule, Cancel, Compensate, Log)
 
 Replied: TypeAlias = tuple[Command, ...] | Perform[Any] | Violation
 
@@ -221,7 +221,7 @@ def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     """Let `Violate` and `Fail` speak alone: what a turn wants beside them is not carried out.
 
     All or nothing, as with an exception after half the work (F098). `Log` is kept, and so is an
-    `Undo` beside a `Fail`, which it is there for.
+    `Compensate` beside a `Fail`, which it is there for.
 
     >>> settled((Emit({}), Fail("no")))
     (Fail(reason='no', name='Fail', stack=None),)
@@ -229,6 +229,6 @@ def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     for kind in (Violate, Fail):
         for command in commands:
             if isinstance(command, kind):
-                kept = (Log, Undo) if kind is Fail else Log
+                kept = (Log, Compensate) if kind is Fail else Log
                 return (*(each for each in commands if isinstance(each, kept)), command)
     return commands

@@ -31,8 +31,8 @@ class Turn(Generic[S_co]):
     """What a workflow's function sees: one event, and what it remembers (reference F160).
 
     *event*: what happened; `match turn.event.data` tells which: what began the workflow, a reply or
-    `SystemFault` of a service, a signal, a timer's `Due`, a `Cancellation` (then this is the last
-    turn). *state*: what was persisted last, None before the first `Persist` (say
+    `SystemFault` of a service, a signal, a timer's `TimerFired`, a `Cancellation` (then this is the
+    last turn). *state*: what was persisted last, None before the first `Persist` (say
     `Turn[OrderState | None]` where types should remind you). *collected*: the replies to what it
     asked for last, by event type, this one included. *record*: all that is remembered, None in the
     first turn. *input*: the event, where it is the one that began the workflow. *service*: the

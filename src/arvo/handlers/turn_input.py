@@ -16,12 +16,12 @@ from arvo.handlers.effect import Performed
 
 @final
 @frozen(kw_only=True)
-class Moment:
+class TurnInput:
     """One event for a workflow of one *version*, and what is remembered of it.
 
     *event* is admitted: its data is a payload of the workflow's own contract (the first event), of
-    a service (a reply), of a signal, or a `SystemFault`, a `Due`, a `Cancellation`. *record* is
-    None in the first turn; *standing* what the store holds all the same, where the first turn
+    a service (a reply), of a signal, or a `SystemFault`, a `TimerFired`, a `Cancellation`. *record*
+    is None in the first turn; *standing* what the store holds all the same, where the first turn
     failed and the workflow was revived. *performed* are the effects of this turn so far. *stack*:
     whether a `Fail` tells where it came from.
     """
@@ -38,7 +38,7 @@ class Moment:
 
 @final
 @frozen(kw_only=True)
-class Advanced:
+class TurnOutcome:
     """What a turn comes to: commands, and what the workflow remembers.
 
     *state* and *journal*: None where they stay as they were (a resumable persists by a command).

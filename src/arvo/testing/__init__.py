@@ -1,6 +1,6 @@
 """testing: how to prove it."""
 
-from arvo.testing.compatibility.compatible import Break, Compatibility, compatible
+from arvo.testing.compatibility.compatible import BreakingChange, Compatibility, compatible
 from arvo.testing.compatibility.published import check_published
 from arvo.testing.conformance import (
     BackendConformance,
@@ -8,13 +8,12 @@ from arvo.testing.conformance import (
     MachineMemoryConformance,
 )
 from arvo.testing.given.steps import Case, Repeat, Step, steps
-from arvo.testing.given.turn import Given, Taken, given
+from arvo.testing.given.turn import Given, TurnResult, given
 from arvo.testing.laws.check_workflow import check_workflow
 from arvo.testing.laws.handler_laws import check_handler
-from arvo.testing.laws.laws import Broken, LawBroken
+from arvo.testing.laws.laws import LawViolated, LawViolation
 from arvo.testing.simulation import (
-    KINDS,
-    BrokenPromise,
+    FAULT_KINDS,
     Check,
     ClockJump,
     Crash,
@@ -22,6 +21,7 @@ from arvo.testing.simulation import (
     Drop,
     Duplicate,
     Fault,
+    InvariantViolated,
     LostAnswer,
     Partition,
     Pause,
@@ -51,13 +51,11 @@ from arvo.testing.strategies.strategies import (
 from arvo.testing.strategies.systems import systems
 
 __all__ = [
-    "KINDS",
+    "FAULT_KINDS",
     "Answer",
     "BackendConformance",
     "Behaviour",
-    "Break",
-    "Broken",
-    "BrokenPromise",
+    "BreakingChange",
     "BrokerConformance",
     "Case",
     "Check",
@@ -69,7 +67,9 @@ __all__ = [
     "Duplicate",
     "Fault",
     "Given",
-    "LawBroken",
+    "InvariantViolated",
+    "LawViolated",
+    "LawViolation",
     "LostAnswer",
     "MachineMemoryConformance",
     "Partition",
@@ -81,7 +81,7 @@ __all__ = [
     "SimulationMachine",
     "Step",
     "Store",
-    "Taken",
+    "TurnResult",
     "World",
     "addresses",
     "always",

@@ -151,7 +151,7 @@ def test_what_cannot_move_says_why(record: Record, said: Any, kind: type, told: 
 
 def test_a_version_that_is_gone_can_be_left_once_nothing_is_awaited() -> None:
     """What it might still be told by services that nobody lists any more, nobody knows."""
-    gone = evolve(begun(), version="0.9.0", awaited={})
+    gone = evolve(begun(), version="0.9.0", pending_requests={})
 
     assert moved(migrate(both, gone, to="2.0.0")).version == "2.0.0"
 
@@ -167,11 +167,11 @@ def test_a_workflow_without_a_state_class_takes_any_json() -> None:
 def test_an_undo_that_the_new_version_could_not_send_is_an_obstacle() -> None:
     """It would be found out when it is too late."""
     fewer = versions(services=[charge["1.0.0"]])
-    (undo,) = begun().undos
-    spoilt = evolve(begun(), undos=(FrozenDict({**undo, "data": {"order_id": 5}}),))
+    (undo,) = begun().compensations
+    spoilt = evolve(begun(), compensations=(FrozenDict({**undo, "data": {"order_id": 5}}),))
 
     unknown = FrozenDict({"type": "com.no.one", "data": {}})
-    two_of_them = evolve(spoilt, undos=(unknown, *spoilt.undos))
+    two_of_them = evolve(spoilt, compensations=(unknown, *spoilt.compensations))
 
     assert "record.undos[0].type: expected one of com.payment.charge" in str(
         refusal(fewer, begun())

@@ -25,7 +25,7 @@ from arvo import (
     Violate,
     ask,
     call,
-    continue_as,
+    continue_as_new,
     decide,
     flow,
     replay,
@@ -404,7 +404,7 @@ def test_a_flow_that_began_anew_has_forgotten_its_first_calls() -> None:
         yield from call(fetch, "a")
         yield from ask(ChargeCard("o1", 1.0), CardCharged)
         if event.data.order_id == "o1":
-            yield from continue_as(PlaceOrder("o2"))
+            yield from continue_as_new(PlaceOrder("o2"))
         return OrderFulfilled("t")
 
     system = System([flow(order, "1.0.0", services=SERVICES)(twice), payments])
@@ -426,7 +426,7 @@ def test_the_calls_since_a_flow_began_anew_are_in_its_record() -> None:
         if event.data.order_id == "o1":
             yield from call(fetch, "a")
             yield from ask(ChargeCard("o1", 1.0), CardCharged)
-            yield from continue_as(PlaceOrder("o2"))
+            yield from continue_as_new(PlaceOrder("o2"))
         yield from ask(ChargeCard("o2", 1.0), CardCharged)
         number = yield from call(look, "b")
         return OrderFulfilled(str(number))

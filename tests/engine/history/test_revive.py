@@ -8,6 +8,7 @@ from attrs import evolve
 
 from arvo import (
     Commands,
+    Compensate,
     Complete,
     Emit,
     Event,
@@ -16,7 +17,6 @@ from arvo import (
     Record,
     System,
     Turn,
-    Undo,
     Violation,
 )
 from arvo.engine.history.revive import revived
@@ -48,7 +48,7 @@ class Weather:
             raise ConnectionError("the database is down")
         match turn.event.data:
             case PlaceOrder():
-                undo = [Undo(Emit(BookShipment("back")))] if self.undoing else []
+                undo = [Compensate(Emit(BookShipment("back")))] if self.undoing else []
                 return Persist("charging"), Emit(ChargeCard("o1", 1.0)), *undo
             case CardCharged():
                 return Persist("shipping"), Emit(BookShipment("o1"))
@@ -112,7 +112,7 @@ def test_a_workflow_that_failed_in_its_first_turn_begins_anew() -> None:
         begun_well(system),
         revision=3,
         revivals=1,
-        awaited={again.events[0].id: ()},
+        pending_requests={again.events[0].id: ()},
         produced=(again.events[0].id,),
     )
 
@@ -179,7 +179,7 @@ def test_what_was_undone_is_not_gone_on_from_by_mistake() -> None:
         "the failure has undone what this run of arvo.orc.order.fulfil did "
         "(com.shipping.book): undone: expected True, where it may go on all the same, got False"
     )
-    assert (found.status, found.failure, found.undos) == ("active", None, ())
+    assert (found.status, found.failure, found.compensations) == ("active", None, ())
 
 
 @pytest.mark.parametrize("times", [2, 3])

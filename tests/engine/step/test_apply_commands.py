@@ -75,6 +75,6 @@ def test_a_timer_takes_along_what_its_event_can_carry() -> None:
     deep = Schedule("t", after=1, payload={"a": fits})
     violation = refused(System([workflow(lambda _: deep)]), placing())
 
-    assert commit.alarms[0].event.raw["payload"] == fits
+    assert commit.timers[0].event.raw["payload"] == fits
     assert "schedule.payload.a.a" in str(violation)
     assert "expected at most 64 levels of nesting" in str(violation)

@@ -7,6 +7,7 @@ from returns.result import Failure
 
 from arvo import (
     Cancel,
+    Compensate,
     Complete,
     Domain,
     Emit,
@@ -23,7 +24,6 @@ from arvo import (
     Subject,
     System,
     Turn,
-    Undo,
     Violate,
     Workflow,
     WorkflowDomains,
@@ -58,7 +58,7 @@ IN_EU = str(Subject.new("com.payment.charge", "1.0.0", initiator=WEB, domain="eu
         Complete(CardCharged("r")),
         Schedule("t", after=1),
         Cancel("t"),
-        Undo(CardCharged("r")),
+        Compensate(CardCharged("r")),
     ],
 )
 def test_a_handler_without_memory_cannot_remember_or_complete(command: Any) -> None:
@@ -110,7 +110,7 @@ def test_only_so_many_replies_are_waited_for(monkeypatch: pytest.MonkeyPatch) ->
 def test_only_so_much_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """As above: a record stays small."""
     monkeypatch.setattr("arvo.engine.step.apply_commands.UNDOS_MAX", 2)
-    undos = [Undo(Emit(ChargeCard("o1", amount))) for amount in range(3)]
+    undos = [Compensate(Emit(ChargeCard("o1", amount))) for amount in range(3)]
 
     assert committed(System([workflow(lambda _: undos[:2])]), placing()).outcome == "handled"
     violation = refused(System([workflow(lambda _: undos)]), placing())
@@ -253,11 +253,11 @@ def test_timers_that_have_fired_are_waited_for_no_more() -> None:
     begun = committed(system, placing())
     assert begun.record is not None
 
-    fired = committed(system, begun.alarms[0].event, begun.record)
+    fired = committed(system, begun.timers[0].event, begun.record)
 
     assert list(begun.record.timers) == ["t"]
     assert fired.record is not None
-    assert (fired.record.timers, fired.cleared) == ({}, ())
+    assert (fired.record.timers, fired.cleared_timers) == ({}, ())
 
 
 def test_a_turn_that_ends_a_workflow_sets_no_timer() -> None:
@@ -267,7 +267,7 @@ def test_a_turn_that_ends_a_workflow_sets_no_timer() -> None:
     done = committed(System([workflow(lambda _: commands)]), placing())
 
     assert done.record is not None
-    assert (done.alarms, done.record.timers, done.cleared) == ((), {}, ())
+    assert (done.timers, done.record.timers, done.cleared_timers) == ((), {}, ())
 
 
 def test_a_turn_that_fails_leaves_what_was_waited_for() -> None:
@@ -285,11 +285,11 @@ def test_a_turn_that_fails_leaves_what_was_waited_for() -> None:
     failed = committed(system, answering(begun.events[0], CardCharged("r")), begun.record)
 
     assert failed.record is not None
-    assert (failed.record.timers, failed.record.awaited) == (
+    assert (failed.record.timers, failed.record.pending_requests) == (
         begun.record.timers,
-        begun.record.awaited,
+        begun.record.pending_requests,
     )
-    assert (failed.alarms, failed.cleared) == ((), (begun.record.timers["t"].id,))
+    assert (failed.timers, failed.cleared_timers) == ((), (begun.record.timers["t"].id,))
 
 
 def test_a_redirect_that_no_encoding_takes_is_refused() -> None:

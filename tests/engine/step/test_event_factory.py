@@ -79,7 +79,7 @@ def test_ids_are_the_same_in_every_version_of_the_library() -> None:
         asked.id,
         run.id,
         Subject.parse(run.subject).execution.id,
-        begun.alarms[0].event.id,
+        begun.timers[0].event.id,
         revived.events[0].id,
     ] == [
         "0d6766a4-b98b-12cc-ab86-472bb8c5b25c",

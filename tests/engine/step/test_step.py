@@ -227,7 +227,7 @@ def test_what_changes_nothing_says_so_and_names_the_revision_it_saw() -> None:
     assert again == Commit(
         handler="arvo.orc.order.fulfil",
         event=placing(),
-        outcome="seen",
+        outcome="duplicate",
         expected=1,
         logs=(Log("warning", f"event i1 changes nothing: {again.note}"),),
         note="the workflow has consumed it before",
@@ -240,7 +240,7 @@ def test_an_event_of_no_workflow_expects_that_there_is_none() -> None:
 
     stray = committed(shop, answering(asked, CardCharged("r")))
 
-    assert (stray.outcome, stray.expected, stray.record) == ("stray", 0, None)
+    assert (stray.outcome, stray.expected, stray.record) == ("unknown_workflow", 0, None)
 
 
 def test_what_comes_to_a_failed_workflow_waits_for_an_operator() -> None:
@@ -254,7 +254,7 @@ def test_what_comes_to_a_failed_workflow_waits_for_an_operator() -> None:
 
     halted = committed(system, attrs.evolve(answer, id="a2"), failed.record)
 
-    assert (halted.outcome, halted.expected, halted.record) == ("halted", 2, None)
+    assert (halted.outcome, halted.expected, halted.record) == ("workflow_failed", 2, None)
     assert halted.note == "the workflow failed: no money"
 
 
@@ -272,7 +272,7 @@ def test_two_answers_of_one_service_are_two() -> None:
     again = committed(system, answering(asked, CardCharged("r"), "a1"), first.record)
 
     assert [each.outcome for each in (first, second, elsewhere, again)] == [
-        *("handled", "handled", "handled", "seen"),
+        *("handled", "handled", "handled", "duplicate"),
     ]
 
 
@@ -280,7 +280,7 @@ def test_a_timer_that_was_set_anew_comes_too_late() -> None:
     """Its event may have been under way when the other took its place."""
     system = System([workflow(lambda turn: Schedule("t", after=0))])
     begun = committed(system, placing())
-    (old,) = begun.alarms
+    (old,) = begun.timers
     later = committed(system, old.event, begun.record)
 
     late = committed(system, attrs.evolve(old.event, id="another"), later.record)
@@ -297,7 +297,7 @@ def test_a_timer_that_comes_before_its_time_is_to_come_again() -> None:
     system = System([workflow(lambda turn: Schedule("t", after=5))])
     begun = committed(system, placing())
 
-    early = refused(system, begun.alarms[0].event, begun.record)
+    early = refused(system, begun.timers[0].event, begun.record)
 
     assert early.cause == "early"
     assert "now: expected 2026-01-02T03:04:10+00:00 or later" in str(early)
@@ -312,10 +312,10 @@ def test_a_timer_remembers_whose_right_and_trace_it_carries_on() -> None:
     }
     system = System([workflow(lambda turn: Schedule("t", after=5))])
 
-    (alarm,) = committed(system, placing(**said)).alarms
+    (timer,) = committed(system, placing(**said)).timers
 
-    assert {name: getattr(alarm.event, name) for name in said} == said
-    assert alarm.event.parentid == "i1"
+    assert {name: getattr(timer.event, name) for name in said} == said
+    assert timer.event.parentid == "i1"
 
 
 def test_a_cancellation_that_overtakes_the_beginning_is_to_come_again() -> None:

@@ -11,7 +11,7 @@ from arvo import (
     TransactionViolation,
     run,
 )
-from arvo.engine.step.route import Outside
+from arvo.engine.step.route import ToDomain
 from tests.family import (
     begin,
     cancel,
@@ -134,7 +134,7 @@ def test_a_child_in_a_domain_is_cancelled_by_the_way_it_was_begun() -> None:
     """It runs elsewhere; whoever carries events to that domain carries this one as well."""
     trace = lived(plan("wait", plan("wait", domain="far")), cancel(ROOT))
 
-    begun, cancelled = [event for event, to in trace.sent if to == Outside("far")]
+    begun, cancelled = [event for event, to in trace.sent if to == ToDomain("far")]
     assert begun.subject == cancelled.subject
     assert cancelled.type == "sys.arvo.orc.family.middle.cancel"
     assert cancelled.to == middle.type
@@ -190,7 +190,7 @@ def test_nobody_waits_for_the_answer_to_a_cancellation() -> None:
 
     trace = run(family, cancel(ROOT), records=begun.records)
 
-    assert list(trace.records[ROOT].awaited) == list(begun.records[ROOT].awaited)
+    assert list(trace.records[ROOT].pending_requests) == list(begun.records[ROOT].pending_requests)
 
 
 def test_a_cancellation_must_fit_its_payload() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from arvo import (
     Cancellation,
+    Compensate,
     Complete,
     Domain,
     Emit,
@@ -17,7 +18,6 @@ from arvo import (
     System,
     Trace,
     Turn,
-    Undo,
     run,
 )
 from tests.family import begin, cancel, deed, deeds, family, lived, middle, plan, top
@@ -53,8 +53,8 @@ def turning(*turns: Any, **said: Any) -> System:
     return System([Resumable(top, {"1.0.0": function}, services=services, **said), deeds])
 
 
-def undo(name: str, **said: Any) -> Undo:
-    return Undo(Emit({"name": name}, type=deed.type, **said))
+def undo(name: str, **said: Any) -> Compensate:
+    return Compensate(Emit({"name": name}, type=deed.type, **said))
 
 
 def do(name: str) -> Emit:
@@ -77,7 +77,7 @@ def test_undos_of_several_turns_are_sent_in_reverse_by_the_commit_that_fails(end
     sent = [event.data["name"] for event in failing.events if event.type == deed.type]
     assert sent == ["third", "second", "first"]
     assert failing.events[-1].type == "sys.arvo.orc.family.top.error"
-    assert trace.records[ROOT].undos == ()
+    assert trace.records[ROOT].compensations == ()
 
 
 def test_undos_are_kept_in_the_record_as_data() -> None:
@@ -85,7 +85,7 @@ def test_undos_are_kept_in_the_record_as_data() -> None:
     trace = run(turning(*BOTH, Persist(1)), begin(plan()))
 
     record = trace.records[ROOT]
-    assert [each["data"]["name"] for each in record.undos] == ["first", "second", "third"]
+    assert [each["data"]["name"] for each in record.compensations] == ["first", "second", "third"]
     assert Record.from_dict(record.to_dict()) == record
     later = run(turning(), cancel(ROOT), records={ROOT: Record.from_dict(record.to_dict())})
     assert undone(later) == ["third", "second", "first"]
@@ -96,7 +96,7 @@ def test_a_cancelled_workflow_undoes_what_it_did_once() -> None:
     trace = lived(plan("wait", undos=UNDOS), cancel(ROOT), cancel(ROOT, by="again"))
 
     assert undone(trace) == ["third", "second", "first"]
-    assert trace.records[ROOT].undos == ()
+    assert trace.records[ROOT].compensations == ()
 
 
 def test_every_cancelled_descendant_undoes_what_it_did() -> None:
@@ -137,7 +137,7 @@ def test_the_answer_to_an_undo_is_quiet_and_its_failure_is_not() -> None:
             if commit.event.parentid in trace.records[ROOT].produced
         }
         assert replies["evt.family.deed.done"] == "late"
-        assert replies["sys.com.family.deed.error"] == "halted"
+        assert replies["sys.com.family.deed.error"] == "workflow_failed"
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -150,10 +150,10 @@ def nested(levels: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (Undo({}), "expected that of one of"),
-        (Undo(Emit({}, type="com.unknown.one")), "type: expected one of"),
-        (Undo(Emit([], type=deed.type)), "expected a mapping"),
-        (Undo(Emit(nested(64), type=deed.type)), "undo.data.x.x"),
+        (Compensate({}), "expected that of one of"),
+        (Compensate(Emit({}, type="com.unknown.one")), "type: expected one of"),
+        (Compensate(Emit([], type=deed.type)), "expected a mapping"),
+        (Compensate(Emit(nested(64), type=deed.type)), "undo.data.x.x"),
         (undo("x", to=5), "to: expected an encoded URI"),
         (undo("x", domain="Not A Domain"), "domain: expected"),
         (undo("x", extensions={"Not-One": 1}), "extensions.Not-One: expected"),
@@ -196,7 +196,7 @@ def test_an_undo_keeps_what_its_emit_says() -> None:
 def test_a_workflow_may_be_what_undoes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undoing may take its time, and it is a child like any other, however many there are."""
     monkeypatch.setattr("arvo.engine.step.build_commit.CHILDREN_KEPT_MAX", 0)
-    refund = Undo(Emit(plan("complete"), type=middle.type))
+    refund = Compensate(Emit(plan("complete"), type=middle.type))
     system = System([turning((refund, Fail("no"))).handlers[0], family.handlers[1], deeds])
 
     trace = run(system, begin(plan()))
@@ -213,9 +213,9 @@ def test_the_timer_of_a_workflow_that_failed_is_cleared() -> None:
     begun = committed(system, begin(plan()))
     trace = run(system, begin(plan()))
 
-    late = committed(system, begun.alarms[0].event, trace.records[ROOT])
+    late = committed(system, begun.timers[0].event, trace.records[ROOT])
 
-    assert [commit.cleared for commit in trace.commits if commit.outcome == "failed"] == [
-        (begun.alarms[0].event.id,)
+    assert [commit.cleared_timers for commit in trace.commits if commit.outcome == "failed"] == [
+        (begun.timers[0].event.id,)
     ]
     assert late.outcome == "late"

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from arvo import (
     Command,
+    Compensate,
     Effects,
     Emit,
     Event,
@@ -20,7 +21,6 @@ from arvo import (
     Persist,
     Success,
     System,
-    Undo,
     Violate,
     Violated,
     call,
@@ -32,8 +32,8 @@ from arvo.compose import (
     choose,
     guard,
     identity,
-    map_in,
-    map_out,
+    map_input,
+    map_output,
     recover,
     sequence,
 )
@@ -121,15 +121,15 @@ def test_what_cannot_be_handed_on_is_a_violation_that_says_what(emit: Emit, told
 
 def test_what_only_workflows_may_want_is_passed_through() -> None:
     """The step says of it what it says of any handler."""
-    wants: list[Command] = [Persist(1), Emit(BookShipment("o")), Undo(BookShipment("o"))]
+    wants: list[Command] = [Persist(1), Emit(BookShipment("o")), Compensate(BookShipment("o"))]
 
     assert replied(sequence(lambda _: wants, lambda _: Emit(ShipmentBooked("t")))) == (
         Persist(1),
         Emit(ShipmentBooked("t")),
-        Undo(BookShipment("o")),
+        Compensate(BookShipment("o")),
     )
     assert replied(annotate(lambda _: Persist(1), to="com.b")) == (Persist(1),)
-    assert replied(map_out(lambda _: Persist(1), str)) == (Persist(1),)
+    assert replied(map_output(lambda _: Persist(1), str)) == (Persist(1),)
 
 
 def test_a_failure_keeps_the_logs_and_nothing_else() -> None:
@@ -305,7 +305,7 @@ def test_payloads_are_mapped_in_and_out() -> None:
     def in_cents(card: ChargeCard) -> Legacy:
         return Legacy(card.order_id, round(card.amount * 100))
 
-    adapted = map_out(map_in(old, in_cents), lambda made: CardCharged(made.key))
+    adapted = map_output(map_input(old, in_cents), lambda made: CardCharged(made.key))
 
     assert replied(adapted) == (
         Emit(CardCharged("o1"), type="evt.payment.charged", accesscontrol="staff"),
@@ -319,8 +319,8 @@ async def convert(_: object) -> object:
 
 def test_a_conversion_that_waits_is_told_how_it_is_done() -> None:
     """I/O is for a handler's function to ask for."""
-    found = replied(map_in(price, cast("Any", convert)))
-    [violate] = replied(map_out(price, convert))
+    found = replied(map_input(price, cast("Any", convert)))
+    [violate] = replied(map_output(price, convert))
     gc.collect()
 
     assert "a payload is converted by a plain function: convert: expected" in str(found)

@@ -164,7 +164,7 @@ leaving = EventHandler(packing, {"1.0.0": pack}, domains=HandlerDomains(emits="o
             (
                 "#/contracts/payment/charge and #/contracts/shipping/book cannot be fused: "
                 "#/contracts/payment/charge/1.0.0 emits: expected a payload that "
-                "#/contracts/shipping/book accepts (BookShipment); map_out makes one, "
+                "#/contracts/shipping/book accepts (BookShipment); map_output makes one, "
                 "got CardCharged, CardDeclined"
             ),
         ),

@@ -15,15 +15,15 @@ from arvo import (
     Version,
     ask,
     call,
-    continue_as,
-    emit,
+    call_workflow,
+    compensate_with,
+    continue_as_new,
     fail,
     flow,
     gather,
     race,
     sleep,
-    sub,
-    undo_by,
+    tell,
     wait_for,
 )
 from tests.shop import (
@@ -73,10 +73,10 @@ def test_a_flow_that_knows_its_contracts_has_nothing_noted() -> None:
         paid = yield from ask(ChargeCard("o", 1.0), CardCharged, CardDeclined)
         if isinstance(paid, CardDeclined):
             return fail(paid.reason)
-        yield from undo_by(BookShipment("o"))
+        yield from compensate_with(BookShipment("o"))
         yield from gather(sleep(1), race(wait_for(Approved, deadline=60), sleep(1)))
         yield from ask(BookShipment("o"), ShipmentBooked)
-        yield from emit(BookShipment("o"))
+        yield from tell(BookShipment("o"))
         return OrderFulfilled("t")
 
     assert noted(fulfil) == []
@@ -104,10 +104,10 @@ def after(step: Callable[[], Flow[Any]]) -> Script:
         (lambda: ask(PlaceOrder("o")), "ask: expected what one of com.payment.charge"),
         (lambda: ask(ChargeCard("o", 1.0), CardCharged), "expected CardDeclined among the replies"),
         (lambda: ask(BookShipment("o"), CardCharged, ShipmentBooked), "got CardCharged"),
-        (lambda: emit(CardCharged("r")), "emit: expected what one of"),
-        (lambda: undo_by(CardCharged("r")), "undo: expected what one of"),
+        (lambda: tell(CardCharged("r")), "emit: expected what one of"),
+        (lambda: compensate_with(CardCharged("r")), "undo: expected what one of"),
         (lambda: wait_for(PlaceOrder), "expected a payload of one of com.approval.given"),
-        (lambda: sub(order["1.0.0"], PlaceOrder("o")), "got arvo.orc.order.fulfil"),
+        (lambda: call_workflow(order["1.0.0"], PlaceOrder("o")), "got arvo.orc.order.fulfil"),
     ],
 )
 def test_what_the_contracts_do_not_know_is_noted(step: Any, said: str) -> None:
@@ -136,7 +136,7 @@ def test_an_exception_of_the_flow_says_nothing() -> None:
         raise LookupError(event.data.order_id)
 
     def at_once(event: Event[PlaceOrder]) -> Any:
-        return continue_as(event.data)
+        return continue_as_new(event.data)
 
     assert noted(broken) == []
     assert noted(at_once) == []

@@ -37,8 +37,9 @@ from arvo import (
     Workflow,
     ask,
     call,
-    continue_as,
-    emit,
+    call_workflow,
+    compensate_with,
+    continue_as_new,
     fail,
     flow,
     flows,
@@ -48,8 +49,7 @@ from arvo import (
     run,
     sleep,
     step,
-    sub,
-    undo_by,
+    tell,
     wait_for,
 )
 from tests.shop import (
@@ -166,7 +166,7 @@ def test_a_function_that_is_no_generator_may_end_the_flow_as_well() -> None:
         if event.data.amount > 10:
             return fail("much")
         if event.data.amount > 1:
-            return continue_as(evolve(event.data, amount=1.0))
+            return continue_as_new(evolve(event.data, amount=1.0))
         return OrderFulfilled("little")
 
     said = [answer(run(around(strict), placing(amount=amount))) for amount in (1000.0, 50.0, 5.0)]
@@ -264,7 +264,7 @@ def test_a_branch_that_loses_may_raise_what_it_likes_while_it_ends() -> None:
         raise Cancelled("too late")
 
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        anew = lambda: continue_as(event.data)  # noqa: E731
+        anew = lambda: continue_as_new(event.data)  # noqa: E731
         yield from race(sleep(1), loser(cancelled), loser(anew))
         return OrderFulfilled("done")
 
@@ -307,13 +307,13 @@ def test_a_late_reply_to_a_race_that_is_over_changes_nothing() -> None:
 
     system = System([of(patient)])
     begun = committed(system, placing())
-    due = begun.alarms[0]
+    due = begun.timers[0]
     later = step(system, due.event, begun.record, now=due.due).unwrap()
     assert isinstance(later, Commit)
     late = committed(system, answering(begun.events[0], CardCharged("r")), later.record)
 
     assert told(late.record).journal == told(later.record).journal
-    assert told(later.record).awaited == {}
+    assert told(later.record).pending_requests == {}
     assert "nobody waits" in late.logs[0].message
 
 
@@ -330,7 +330,7 @@ def test_what_was_never_sent_is_not_sent_when_its_branch_is_ended() -> None:
     commit = committed(System([of(hasty)]), placing())
 
     assert [each.type for each in commit.events] == ["arvo.orc.order.fulfil.done"]
-    assert commit.alarms == ()
+    assert commit.timers == ()
 
 
 def test_an_unexpected_reply_is_raised_where_it_is_waited_for() -> None:
@@ -385,7 +385,7 @@ def test_an_event_is_emitted_without_waiting_and_once() -> None:
     """A replay does not send it again."""
 
     def chatty(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        yield from emit(BookShipment("hint"))
+        yield from tell(BookShipment("hint"))
         paid = yield from charge(event)
         return OrderFulfilled(str(paid))
 
@@ -628,7 +628,7 @@ def test_a_cancelled_flow_says_its_last_and_waits_no_more() -> None:
             yield from sleep(60)
         except Cancelled as cancelled:
             heard.append(f"{name}: {cancelled.reason}")
-            yield from emit(BookShipment(f"return {name}"))
+            yield from tell(BookShipment(f"return {name}"))
             yield from sleep(60)
             heard.append("never")
 
@@ -658,7 +658,7 @@ def test_a_cancelled_flow_does_not_begin_anew() -> None:
         try:
             yield from sleep(60)
         except Cancelled:
-            return continue_as(evolve(event.data, amount=1.0))
+            return continue_as_new(evolve(event.data, amount=1.0))
         raise AssertionError
 
     trace = ran(page, cancelling())
@@ -676,7 +676,7 @@ def test_undos_are_sent_last_first_when_a_flow_fails() -> None:
             ChargeCard("b", 1.0), CardCharged, undo=lambda it: BookShipment(f"undo {it.receipt}")
         )
         yield from ask(ChargeCard("c", 2_000), CardDeclined, undo=lambda it: None)
-        yield from undo_by(BookShipment("undo d"))
+        yield from compensate_with(BookShipment("undo d"))
         return fail("no stock")
 
     trace = ran(fulfil)
@@ -684,7 +684,7 @@ def test_undos_are_sent_last_first_when_a_flow_fails() -> None:
     sent = [each.data.order_id for each in trace.events if each.type == "com.shipping.book"]
     assert sent == ["undo d", "undo r-b", "undo a"]
     assert answer(trace) == SystemFault(errorName="Fail", errorMessage="no stock")
-    assert trace.records[placing().subject].undos == ()
+    assert trace.records[placing().subject].compensations == ()
 
 
 @frozen
@@ -705,7 +705,7 @@ packing = OrchestratorContract(
 
 
 def test_a_flow_begins_another_and_waits_for_it() -> None:
-    """The types hold: what `sub` gives is what the child completes with."""
+    """The types hold: what `call_workflow` gives is what the child completes with."""
 
     @flow(packing, "1.0.0", services=[SERVICES[1]])
     def pack(event: Event[Pack]) -> Flow[Packed]:
@@ -714,7 +714,7 @@ def test_a_flow_begins_another_and_waits_for_it() -> None:
 
     @flow(order, "1.0.0", services=[packing["1.0.0"]])
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        packed = yield from sub(packing["1.0.0"], Pack(event.data.order_id))
+        packed = yield from call_workflow(packing["1.0.0"], Pack(event.data.order_id))
         return OrderFulfilled(f"{packed.boxes} boxes")
 
     trace = run(System([shipping, pack, fulfil]), placing())
@@ -735,7 +735,9 @@ def test_a_child_that_loses_a_race_is_cancelled() -> None:
 
     @flow(order, "1.0.0", services=[packing["1.0.0"]])
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        packed = yield from race(sub(packing["1.0.0"], Pack(event.data.order_id)), sleep(60))
+        packed = yield from race(
+            call_workflow(packing["1.0.0"], Pack(event.data.order_id)), sleep(60)
+        )
         return OrderFulfilled(str(packed))
 
     trace = run(System([pack, fulfil]), placing())
@@ -756,7 +758,7 @@ def test_a_flow_may_begin_anew_with_an_empty_history() -> None:
     def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from charge(event)
         if event.data.amount < 5:
-            return continue_as(evolve(event.data, amount=event.data.amount + 1))
+            return continue_as_new(evolve(event.data, amount=event.data.amount + 1))
         return OrderFulfilled(f"page {event.data.amount}")
 
     trace = run(around(page), placing(amount=1.0))
@@ -780,11 +782,11 @@ def test_a_flow_that_begins_anew_forgets_what_it_asked() -> None:
 
     @flow(order, "1.0.0", services=[*SERVICES, packing["1.0.0"]])
     def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        yield from emit(BookShipment("of old"))
-        yield from emit(Pack("of old"))
+        yield from tell(BookShipment("of old"))
+        yield from tell(Pack("of old"))
         yield from sleep(1)
         if event.data.amount < 5:
-            return continue_as(evolve(event.data, amount=event.data.amount + 1))
+            return continue_as_new(evolve(event.data, amount=event.data.amount + 1))
         return OrderFulfilled("done")
 
     begun = placing(amount=4.0)
@@ -794,7 +796,7 @@ def test_a_flow_that_begins_anew_forgets_what_it_asked() -> None:
     assert len(record.children) == 2
     sent = {each.id: each.type for each in trace.events}
     pack_type, book_type = packing.type, "com.shipping.book"
-    assert [sent[id_] for id_ in record.awaited] == [pack_type, book_type, pack_type]
+    assert [sent[id_] for id_ in record.pending_requests] == [pack_type, book_type, pack_type]
 
 
 def test_a_flow_that_begins_anew_without_end_is_stopped() -> None:
@@ -802,7 +804,7 @@ def test_a_flow_that_begins_anew_without_end_is_stopped() -> None:
 
     def spin(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from ()
-        return continue_as(event.data)
+        return continue_as_new(event.data)
 
     assert "begins anew without end" in str(refused(System([of(spin)]), placing()))
 
@@ -821,7 +823,7 @@ def test_a_changed_flow_is_told_what_differs_and_where() -> None:
         raise AssertionError
 
     def longer(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        yield from emit(BookShipment("a"))
+        yield from tell(BookShipment("a"))
         yield from charge(event)
         raise AssertionError
 
@@ -845,7 +847,7 @@ def test_a_flow_that_is_let_go_of_is_closed() -> None:
         try:
             yield from sleep(60)
         finally:
-            yield from emit(BookShipment("return"))
+            yield from tell(BookShipment("return"))
         raise AssertionError
 
     handler = of(tidy)
@@ -865,7 +867,7 @@ def test_an_emit_may_say_more_than_a_payload() -> None:
     """What is said beside it counts too."""
 
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-        yield from emit(Emit(ChargeCard("o", 1.0), accesscontrol="a"), to="com.payment.other")
+        yield from tell(Emit(ChargeCard("o", 1.0), accesscontrol="a"), to="com.payment.other")
         return OrderFulfilled("done")
 
     sent = committed(System([of(fulfil)]), placing()).events[0]
@@ -1016,13 +1018,13 @@ def test_a_commit_tells_how_much_of_the_journal_stood_before() -> None:
     def page(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from charge(event)
         if event.data.amount < 12:
-            return continue_as(evolve(event.data, amount=event.data.amount + 1))
+            return continue_as_new(evolve(event.data, amount=event.data.amount + 1))
         return OrderFulfilled("done")
 
     trace = run(around(page), placing(amount=10.0))
 
     kept = [
-        (commit.kept, len(told(commit.record).journal))
+        (commit.journal_offset, len(told(commit.record).journal))
         for commit in trace.commits
         if commit.handler == order.type
     ]

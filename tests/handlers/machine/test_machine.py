@@ -9,12 +9,12 @@ from arvo import (
     Cancellation,
     ConfigViolation,
     Contract,
-    Due,
     Machine,
     Orchestrator,
     OrchestratorContract,
     System,
     SystemFault,
+    TimerFired,
     Version,
     Violated,
     Workflow,
@@ -79,7 +79,7 @@ def test_what_the_system_itself_sends_may_be_a_key() -> None:
     """Cancellations and timers of one's own are events like others."""
     made = making(
         initial="a",
-        states={"a": State(on={Cancellation: "b", Due: "b"}), "b": State(type="final")},
+        states={"a": State(on={Cancellation: "b", TimerFired: "b"}), "b": State(type="final")},
     )
 
     own = {"sys.arvo.orc.order.fulfil.cancel", "sys.arvo.orc.order.fulfil.due"}

@@ -10,10 +10,10 @@ from attrs import frozen
 from arvo import (
     Cancel,
     Cancellation,
+    Compensate,
     Complete,
     ConfigViolation,
     Contract,
-    Due,
     Emit,
     Event,
     ExecutionViolation,
@@ -27,7 +27,7 @@ from arvo import (
     Schedule,
     System,
     SystemFault,
-    Undo,
+    TimerFired,
     Version,
     Violate,
     Violated,
@@ -359,7 +359,7 @@ def test_leaving_a_state_clears_its_timers() -> None:
     charged = committed(alone, answering(begun.events[0], CardCharged("r")), begun.record)
 
     assert name == "xstate.after.300000.order-fulfil.charging"
-    assert charged.cleared == (begun.alarms[0].event.id,)
+    assert charged.cleared_timers == (begun.timers[0].event.id,)
     assert charged.record is not None
     assert charged.record.timers == {}
 
@@ -426,7 +426,7 @@ def test_cancelling_an_id_clears_all_timers_of_it() -> None:
 
     assert charged.record is not None
     assert list(charged.record.timers) == ["stop"]
-    assert len(charged.cleared) == 2
+    assert len(charged.cleared_timers) == 2
 
 
 def test_a_timer_that_sets_itself_anew_goes_on() -> None:
@@ -506,7 +506,9 @@ def test_a_timer_of_ones_own_comes_as_due() -> None:
     system = counting(
         initial="a",
         states={
-            "a": State(entry=emit(Schedule("morning", at=at, payload={"k": 2})), on={Due: "b"}),
+            "a": State(
+                entry=emit(Schedule("morning", at=at, payload={"k": 2})), on={TimerFired: "b"}
+            ),
             "b": State(entry=assign(lambda c, e: {"n": e.data.payload["k"]}), always="end"),
             "end": State(type="final"),
         },
@@ -537,7 +539,7 @@ def test_a_timer_of_ones_own_is_left_to_its_author() -> None:
             states={
                 "a": State(entry=emit(Schedule("t", after=60)), after={1000: "b"}),
                 "b": State(entry=raise_("tick", delay=1000, id="t"), on={"tick": "c"}),
-                "c": State(entry=assign(n=1), on={Due: "end"}),
+                "c": State(entry=assign(n=1), on={TimerFired: "end"}),
                 "end": State(type="final"),
             },
         ),
@@ -596,7 +598,9 @@ def test_a_machine_may_say_something_when_it_is_cancelled() -> None:
         initial="a",
         on={Cancellation: ".end"},
         states={
-            "a": State(entry=[CHARGE, emit(Undo(BookShipment("undo")))], on={CardCharged: "end"}),
+            "a": State(
+                entry=[CHARGE, emit(Compensate(BookShipment("undo")))], on={CardCharged: "end"}
+            ),
             "end": State(type="final", entry=BOOK, output=OrderFulfilled("end")),
         },
     )
@@ -617,7 +621,11 @@ def test_an_undo_is_sent_when_the_workflow_fails() -> None:
         initial="a",
         states={
             "a": State(
-                entry=[CHARGE, emit(Undo(BookShipment("1"))), emit(Undo(BookShipment("2")))],
+                entry=[
+                    CHARGE,
+                    emit(Compensate(BookShipment("1"))),
+                    emit(Compensate(BookShipment("2"))),
+                ],
                 on={CardDeclined: Transition(actions=emit(Fail("no")))},
             )
         },

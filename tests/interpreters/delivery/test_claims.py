@@ -9,10 +9,10 @@ import pytest
 from attrs import define, field
 
 from arvo import Corrupt, Depth, Unavailable
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery import claims as feeds
 from arvo.interpreters.delivery.claims import Feed
-from arvo.interpreters.ports.backend import Delivery, Post
+from arvo.interpreters.ports.backend import Delivery, Message
 from tests.shop import charging
 
 ORDER, PAY = "arvo.orc.order.fulfil", "com.payment.charge"
@@ -26,16 +26,16 @@ def within(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(go())
 
 
-def post(name: str, key: str | None = None, lane: str = PAY) -> Post:
-    return Post(charging(name), Inside(lane, key))
+def post(name: str, key: str | None = None, queue: str = PAY) -> Message:
+    return Message(charging(name), ToHandler(queue, key))
 
 
-def delivery(name: str, key: str | None = None, lane: str = PAY) -> Delivery:
-    return Delivery(post(name, key, lane), 1)
+def delivery(name: str, key: str | None = None, queue: str = PAY) -> Delivery:
+    return Delivery(post(name, key, queue), 1)
 
 
 def name_of(found: Delivery) -> str:
-    return found.post.event.id
+    return found.message.event.id
 
 
 @define
@@ -46,9 +46,9 @@ class Store:
     asked: list[tuple[dict[str, int], list[str]]] = field(factory=list)
 
     async def claim(
-        self, lanes: Mapping[str, int], but: Sequence[str]
+        self, queues: Mapping[str, int], but: Sequence[str]
     ) -> tuple[Sequence[Delivery], bool]:
-        self.asked.append((dict(lanes), list(but)))
+        self.asked.append((dict(queues), list(but)))
         answer = self.answers.pop(0) if self.answers else ([], False)
         if isinstance(answer, Exception):
             raise answer
@@ -221,7 +221,7 @@ def test_nothing_is_asked_for_because_of_a_key_that_nothing_was_left_of() -> Non
     ],
 )
 def test_what_it_sends_is_its_own_where_it_serves_it_and_has_room(
-    posts: list[Post], wanted: bool
+    messages: list[Message], wanted: bool
 ) -> None:
     """Else whoever claims it has it, and that may be us."""
 
@@ -234,7 +234,7 @@ def test_what_it_sends_is_its_own_where_it_serves_it_and_has_room(
         waiting = asyncio.create_task(feed.receive(ORDER))
         await settled()
         assert feed.lanes.parked("busy") == 1
-        assert feed.wants(posts) is wanted
+        assert feed.wants(messages) is wanted
         feed.feed()
         await settled()
         assert bool(store.asked) is not wanted

@@ -17,7 +17,7 @@ from arvo import (
     TransactionViolation,
     Violation,
 )
-from arvo.engine.step.route import Home, Inside, Outside
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.delivery.codec import (
     destination_bytes,
     destination_of,
@@ -31,21 +31,27 @@ from arvo.interpreters.delivery.codec import (
     time_of,
     whole_record_bytes,
 )
-from arvo.interpreters.ports.backend import Corrupt, Reachable
+from arvo.interpreters.ports.backend import Corrupt, Destination
 from tests.shop import NOW, charging, committed, placing, shop
 
 ISSUES = (Issue("data.a", "more", "less"), Issue("data.b", "1", "2"))
 
 
 @pytest.mark.parametrize(
-    "to", [Inside("com.a.b", "key"), Inside("com.a.b", None), Outside("human"), Home("com.a.b")]
+    "to",
+    [
+        ToHandler("com.a.b", "key"),
+        ToHandler("com.a.b", None),
+        ToDomain("human"),
+        ToCaller("com.a.b"),
+    ],
 )
-def test_where_a_post_goes_reads_back(to: Reachable) -> None:
+def test_where_a_post_goes_reads_back(to: Destination) -> None:
     """All that a post can be sent to."""
     assert destination_of(destination_bytes(to)) == to
 
 
-def letter(to: Reachable | None, violation: Violation | None) -> DeadLetter:
+def letter(to: Destination | None, violation: Violation | None) -> DeadLetter:
     return DeadLetter(
         id="l1",
         event=Event.from_dict(charging().to_dict()),
@@ -69,7 +75,7 @@ def letter(to: Reachable | None, violation: Violation | None) -> DeadLetter:
 )
 def test_a_dead_letter_reads_back_with_its_reason(violation: Violation | None) -> None:
     """An operator decides by it; each kind has another remedy."""
-    for to in (None, Outside("human")):
+    for to in (None, ToDomain("human")):
         assert letter_of(letter_bytes(letter(to, violation))) == letter(to, violation)
 
 

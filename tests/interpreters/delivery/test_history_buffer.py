@@ -20,7 +20,7 @@ def test_the_oldest_turns_make_way_and_positions_count_on() -> None:
     past.add(second, second.record, NOW)
     whole = past.of(first.record.subject, None, 10)
     past.add(other, other.record, NOW)
-    past.amend(attrs.evolve(second.record, revision=3), NOW)
+    past.replace_record(attrs.evolve(second.record, revision=3), NOW)
 
     positions = [line.position for line in past.of(first.record.subject, None, 10)]
     assert [line.position for line in whole] == [0, 1, 2, 3]

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from arvo import Event, Runtime, System
-from arvo.http import edge
+from arvo.http import asgi_app
 from arvo.interpreters.http.binding import Mode, write
 from tests.interpreters.within import within
 
@@ -26,7 +26,7 @@ def asking(
     """Talk to the edge of a system that runs."""
 
     async def go() -> T:
-        async with Runtime(system, backend) as runtime, client_of(edge(runtime)) as client:
+        async with Runtime(system, backend) as runtime, client_of(asgi_app(runtime)) as client:
             return await talk(client, runtime)
 
     return within(go())

@@ -27,10 +27,10 @@ from arvo import (
     Turn,
 )
 from arvo.core.events.event import EVENT_BYTES_MAX
-from arvo.http import edge
+from arvo.http import asgi_app
 from arvo.interpreters.http.binding import BATCH, Mode, read
 from arvo.interpreters.http.workflow_json import in_path
-from arvo.interpreters.ports.backend import Post, Unavailable
+from arvo.interpreters.ports.backend import Message, Unavailable
 from tests.interpreters.http.serving import asking, client_of, post, served
 from tests.interpreters.within import within
 from tests.shop import (
@@ -160,7 +160,7 @@ def test_an_answer_that_another_process_carried_home_is_found(tmp_path: Path) ->
             Runtime(shop, url),
             Runtime(shop, url),
             Runtime(shop, url) as runtime,
-            client_of(edge(runtime)) as client,
+            client_of(asgi_app(runtime)) as client,
         ):
             asked = (post(client, placing(f"i{n}"), prefer="wait=20") for n in range(12))
             return [each.status_code for each in await asyncio.gather(*asked)]
@@ -216,14 +216,14 @@ def test_an_event_that_nobody_could_take_is_refused_at_the_door(
     async def talk(client: httpx.AsyncClient, runtime: Runtime) -> Any:
         return await post(client, event), await runtime.dead_letters()
 
-    refused, letters = asking(shop, talk)
+    refused, dead_letters = asking(shop, talk)
 
     assert refused.status_code == status
     assert refused.headers["content-type"] == PROBLEM
     said = refused.json()
     assert (said["status"], said["issues"][0]["field"]) == (status, field)
     assert set(said["issues"][0]) == {"field", "expected", "got"}
-    assert letters == ()
+    assert dead_letters == ()
 
 
 def test_a_reply_that_breaks_its_contract_is_refused_too() -> None:
@@ -340,7 +340,7 @@ class Gone:
     def __init__(self) -> None:
         self.inner = MemoryBackend()
 
-    async def send(self, _: Post) -> None:
+    async def send(self, _: Message) -> None:
         """Refuse."""
         raise Unavailable("the disk is full")
 
@@ -359,7 +359,7 @@ def test_a_store_that_cannot_be_reached_is_not_the_clients_fault(
 
     async def go() -> Any:
         gone = cast("Backend", Gone())
-        async with Runtime(shop, gone) as runtime, client_of(edge(runtime)) as client:
+        async with Runtime(shop, gone) as runtime, client_of(asgi_app(runtime)) as client:
             return (
                 await post(client, placing()),
                 await post(client, placing(), prefer="wait=5"),
@@ -391,7 +391,7 @@ def test_a_queue_that_stays_full_is_not_waited_for_as_an_answer(
             await never.wait()
 
         system = System([paying(lambda _: Emit(CardCharged("r"), domain="ops"))])
-        async with Runtime(system, backend) as runtime, client_of(edge(runtime)) as client:
+        async with Runtime(system, backend) as runtime, client_of(asgi_app(runtime)) as client:
             runtime.on_domain("ops")(block)
             await runtime.send(charging("c1"))
             refused = await post(client, charging("c2"), prefer="wait=1")
@@ -464,7 +464,7 @@ def test_the_root_app_starts_and_stops_the_runtime() -> None:
     runtime = Runtime(shop)
 
     async def go() -> tuple[int, bool, dict[str, Any]]:
-        async with served(edge(runtime)) as url, httpx.AsyncClient(base_url=url) as client:
+        async with served(asgi_app(runtime)) as url, httpx.AsyncClient(base_url=url) as client:
             ready = (await client.get("/ready")).json()
             answered = await post(client, placing(), "binary", prefer="wait=10")
             return answered.status_code, runtime.is_working, ready
@@ -478,7 +478,7 @@ def test_mounted_in_another_app_it_serves_a_runtime_that_runs() -> None:
 
     async def go() -> Any:
         runtime = Runtime(shop)
-        app = Starlette(routes=[Mount("/events", edge(runtime))])
+        app = Starlette(routes=[Mount("/events", asgi_app(runtime))])
         async with client_of(app) as client:
             client.base_url = httpx.URL("http://edge/events")
             early = await post(client, placing())
@@ -518,7 +518,7 @@ def test_a_client_that_goes_away_in_the_middle_is_no_bug(
             "headers": [(b"content-type", b"application/cloudevents+json")],
         }  # fmt: skip
         async with Runtime(shop) as runtime:
-            await edge(runtime)(scope, receive, send)
+            await asgi_app(runtime)(scope, receive, send)
         return sent[0]["status"]
 
     assert within(go()) == 400

@@ -25,7 +25,7 @@ from arvo import (
     Violated,
 )
 from arvo.core.events.event import EVENT_BYTES_MAX
-from arvo.http import Webhook, edge
+from arvo.http import Webhook, asgi_app
 from arvo.interpreters.http.binding import Mode, read, write
 from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, retry_after
 from arvo.interpreters.ports.backend import Delivery
@@ -70,10 +70,10 @@ class Watched:
         self.inner = MemoryBackend()
         self.delays: list[float] = []
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Put off, but not that long: no test waits for an hour."""
         self.delays.append(delay)
-        await self.inner.again(delivery, min(delay, 0.01))
+        await self.inner.nack(delivery, min(delay, 0.01))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -105,10 +105,10 @@ def test_what_comes_back_goes_on_in_the_workflow(mode: Mode) -> None:
         message = write(answering(event, CardCharged("r-1")), mode)
         return Response(message.body, 200, dict(message.headers))
 
-    stats, letters, _ = within(carried(partner, mode))
+    stats, dead_letters, _ = within(carried(partner, mode))
 
-    assert letters == ()
-    assert (stats.left, stats.answered) == (1, 1)
+    assert dead_letters == ()
+    assert (stats.sent_out, stats.answered) == (1, 1)
 
 
 def test_two_systems_talk_through_an_edge() -> None:
@@ -117,7 +117,7 @@ def test_two_systems_talk_through_an_edge() -> None:
     async def go() -> tuple[Any, int]:
         bank = Runtime(System([payments]))
         async with (
-            served(edge(bank)) as url,
+            served(asgi_app(bank)) as url,
             httpx.AsyncClient(headers={"prefer": "wait=10"}) as client,
             Runtime(ordering) as runtime,
         ):
@@ -135,10 +135,10 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
     async def partner(_: Request) -> Response:
         return Response("busy", status, {"retry-after": "120"})
 
-    _, [letter], delays = within(carried(partner))
+    _, [dead_letter], delays = within(carried(partner))
 
-    assert f"edge answered {status}" in letter.reason
-    assert letter.attempts == 3
+    assert f"edge answered {status}" in dead_letter.reason
+    assert dead_letter.attempts == 3
     assert delays == [120.0, 120.0]
 
 
@@ -149,12 +149,12 @@ def test_what_will_not_pass_is_a_dead_letter_at_once(status: int) -> None:
     async def partner(_: Request) -> Response:
         return Response('{"detail": "no such account"}', status)
 
-    _, [letter], delays = within(carried(partner))
+    _, [dead_letter], delays = within(carried(partner))
 
-    assert "status: expected 2xx, got" in letter.reason
-    assert f"{status} " in letter.reason
-    assert "no such account" in letter.reason
-    assert (letter.attempts, delays) == (1, [])
+    assert "status: expected 2xx, got" in dead_letter.reason
+    assert f"{status} " in dead_letter.reason
+    assert "no such account" in dead_letter.reason
+    assert (dead_letter.attempts, delays) == (1, [])
 
 
 def test_nobody_is_sent_elsewhere() -> None:
@@ -165,9 +165,9 @@ def test_nobody_is_sent_elsewhere() -> None:
         asked.append(request.url.path)
         return RedirectResponse("http://other/", 307)
 
-    _, [letter], _ = within(carried(partner))
+    _, [dead_letter], _ = within(carried(partner))
 
-    assert "307 Temporary Redirect" in letter.reason
+    assert "307 Temporary Redirect" in dead_letter.reason
     assert asked == ["/"]
 
 
@@ -183,11 +183,11 @@ def test_a_partner_that_cannot_be_reached_is_tried_again() -> None:
             await runtime.drain(timeout=20)
             return await runtime.dead_letters()
 
-    [letter] = within(go())
+    [dead_letter] = within(go())
 
-    assert "127.0.0.1 cannot be reached" in letter.reason
-    assert letter.attempts == 3
-    assert "secret" not in letter.reason
+    assert "127.0.0.1 cannot be reached" in dead_letter.reason
+    assert dead_letter.attempts == 3
+    assert "secret" not in dead_letter.reason
 
 
 def test_an_answer_that_cannot_be_read_is_not_dropped() -> None:
@@ -196,9 +196,9 @@ def test_an_answer_that_cannot_be_read_is_not_dropped() -> None:
     async def partner(_: Request) -> Response:
         return Response("{}", 200, media_type="application/cloudevents+json")
 
-    _, [letter], _ = within(carried(partner))
+    _, [dead_letter], _ = within(carried(partner))
 
-    assert "id: expected a value (required), got nothing" in letter.reason
+    assert "id: expected a value (required), got nothing" in dead_letter.reason
 
 
 def test_an_answer_that_is_too_large_is_not_read() -> None:
@@ -208,9 +208,9 @@ def test_an_answer_that_is_too_large_is_not_read() -> None:
         large = b" " * (EVENT_BYTES_MAX + 1)
         return Response(large, 200, media_type="application/cloudevents+json")
 
-    _, [letter], _ = within(carried(partner))
+    _, [dead_letter], _ = within(carried(partner))
 
-    assert "response: expected at most 1048576 bytes, got more" in letter.reason
+    assert "response: expected at most 1048576 bytes, got more" in dead_letter.reason
 
 
 def test_an_answer_that_holds_no_event_is_just_a_receipt() -> None:
@@ -219,9 +219,9 @@ def test_an_answer_that_holds_no_event_is_just_a_receipt() -> None:
     async def partner(_: Request) -> Response:
         return Response('{"ok": true}', 200, media_type="application/json")
 
-    stats, letters, _ = within(carried(partner))
+    stats, dead_letters, _ = within(carried(partner))
 
-    assert (stats.left, letters) == (1, ())
+    assert (stats.sent_out, dead_letters) == (1, ())
 
 
 @pytest.mark.parametrize("url", ["", "ftp://edge/", "edge/", "http://", "https:///x"])

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from arvo import KafkaBroker, Message, Runtime, Stats, TooLarge, Unavailable
+from arvo import EncodedMessage, KafkaBroker, Runtime, Stats, TooLarge, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.kafka import broker as from_url
@@ -27,9 +27,9 @@ from tests.shop import charging, placing, shop
 QUICK = {"group.protocol": "consumer"}
 
 
-def of_one_run(name: str) -> Message:
+def of_one_run(name: str) -> EncodedMessage:
     """Make a message that shares its partition with others of its kind."""
-    return Message(PAY, evolve(charging(name), subject="run"))
+    return EncodedMessage(PAY, evolve(charging(name), subject="run"))
 
 
 @asynccontextmanager
@@ -76,11 +76,11 @@ def test_what_is_settled_while_partitions_change_hands_is_not_handed_out_again()
 
             async def work(broker: KafkaBroker) -> None:
                 async with aclosing(broker.deliveries([PAY])) as incoming:
-                    async for delivered in incoming:
-                        found[broker].append(delivered.message.event.id)
+                    async for delivery in incoming:
+                        found[broker].append(delivery.message.event.id)
                         first_here.set()
                         await asyncio.sleep(0.15)
-                        await broker.done(delivered)
+                        await broker.ack(delivery)
                         if len(found[one]) + len(found[two]) >= 60:
                             all_here.set()
 
@@ -112,9 +112,9 @@ def test_what_is_held_for_too_long_is_anothers(monkeypatch: pytest.MonkeyPatch) 
                     first = await anext(others)
                     lost = [each for each in held if not each.token.queue.is_ours(each)]
                     for each in held:
-                        await one.done(each)
-                        await one.again(each, 0)
-                        await one.dead(each, "late")
+                        await one.ack(each)
+                        await one.nack(each, 0)
+                        await one.dead_letter(each, "late")
                     moved = [first, *[await anext(others) for _ in range(len(lost) - 1)]]
             again = await take(one, len(moved))
             assert set(names(again)) == set(names(moved))
@@ -136,7 +136,7 @@ def test_only_what_lies_before_the_first_that_is_open_is_committed() -> None:
             async with aclosing(broker.deliveries([PAY])) as incoming:
                 found = [await anext(incoming) for _ in range(4)]
                 for number in (0, 2, 3):
-                    await broker.done(found[number])
+                    await broker.ack(found[number])
             again = await take(broker, 3)
             await broker.publish([of_one_run("last")])
             return names(again), names(await take(broker))
@@ -153,8 +153,8 @@ def test_what_waits_for_long_is_written_down_and_keeps_no_other() -> None:
             later = evolve(same[0], due=utc_now() + timedelta(hours=1))
             await broker.publish([*same, later])
             async with aclosing(broker.deliveries([PAY])) as incoming:
-                await broker.again(await anext(incoming), 3600)
-                await broker.done(await anext(incoming))
+                await broker.nack(await anext(incoming), 3600)
+                await broker.ack(await anext(incoming))
             await broker.publish([of_one_run("last")])
             found = names(await take(broker))
             topic = f"{broker.prefix}.{PAY}_later"
@@ -179,11 +179,11 @@ def test_what_waits_is_written_again_and_again(monkeypatch: pytest.MonkeyPatch) 
             due = utc_now() + timedelta(seconds=5)
             await broker.publish([evolve(message("c1"), due=due)])
             async with aclosing(broker.deliveries([PAY])) as incoming:
-                delivered = await anext(incoming)
+                delivery = await anext(incoming)
                 in_time = utc_now() >= due
-                await broker.done(delivered)
+                await broker.ack(delivery)
             await broker.publish([message("c2")])
-            found = names([delivered, *await take(broker)])
+            found = names([delivery, *await take(broker)])
             topic = f"{broker.prefix}.{PAY}_later"
             return found, in_time, len(await asyncio.to_thread(read, topic, 2))
 
@@ -206,12 +206,12 @@ def test_no_more_is_fetched_than_may_be_open(monkeypatch: pytest.MonkeyPatch) ->
                     waiting = asyncio.ensure_future(anext(incoming))
                 number = len(held)
                 for each in held:
-                    await broker.done(each)
+                    await broker.ack(each)
                 held.append(await waiting)
-                await broker.done(held[-1])
+                await broker.ack(held[-1])
                 while len(held) < 50:
                     held.append(await anext(incoming))
-                    await broker.done(held[-1])
+                    await broker.ack(held[-1])
             return number, names(held)
 
     number, found = within(go())
@@ -282,7 +282,7 @@ def test_the_dead_are_written_with_their_reason() -> None:
         async with a_broker() as broker:
             await broker.publish([message("c1")])
             async with aclosing(broker.deliveries([PAY])) as incoming:
-                await broker.dead(await anext(incoming), "nobody could")
+                await broker.dead_letter(await anext(incoming), "nobody could")
             [dead] = await asyncio.to_thread(read, f"{broker.prefix}.{PAY}_dead", 1)
             return dict(dead.headers())
 
@@ -295,7 +295,7 @@ def test_addresses_that_no_topic_may_be_named_after_have_topics() -> None:
     async def go() -> list[str]:
         async with a_broker() as broker:
             odd = ["(outside)", "com.a/b_c~é", "com." + "x" * 500 + "1", "com." + "x" * 500 + "2"]
-            await broker.publish([Message(each, charging(f"c{each[-1]}")) for each in odd])
+            await broker.publish([EncodedMessage(each, charging(f"c{each[-1]}")) for each in odd])
             found = []
             for each in odd:
                 async with aclosing(broker.deliveries([each])) as incoming:
@@ -320,7 +320,7 @@ def test_errors_say_whether_waiting_helps(monkeypatch: pytest.MonkeyPatch) -> No
         async with a_broker(**small) as broker:
             large = evolve(charging("c1"), source="com." + "x" * 2_000)
             with pytest.raises(TooLarge, match=r"raise message\.max\.bytes"):
-                await broker.publish([Message(PAY, large)])
+                await broker.publish([EncodedMessage(PAY, large)])
 
     within(go())
 
@@ -333,15 +333,17 @@ def test_what_the_cluster_would_not_take_again_is_settled_all_the_same() -> None
     async def go() -> tuple[list[str], list[str]]:
         async with a_broker() as broker:
             long = evolve(charging("dead"), source="com." + "x" * 2_000)
-            await broker.publish([Message(PAY, long), Message(PAY, evolve(long, id="later"))])
+            await broker.publish(
+                [EncodedMessage(PAY, long), EncodedMessage(PAY, evolve(long, id="later"))]
+            )
             small: dict[str, Any] = {"message.max.bytes": 1_000}
             async with (
                 a_broker(broker.prefix, **small) as less,
                 aclosing(less.deliveries([PAY])) as incoming,
             ):
                 found = [await anext(incoming) for _ in range(2)]
-                await less.dead(found[0], "nobody could")
-                await less.again(found[1], 3600)
+                await less.dead_letter(found[0], "nobody could")
+                await less.nack(found[1], 3600)
                 assert not any(map(less._queues[PAY].is_ours, found))
             await broker.publish([message("last")])
             return names(found), names(await take(broker, 2))
@@ -376,4 +378,4 @@ def test_the_shop_runs_on_redis_and_kafka() -> None:
         memory.stop()
 
     assert found == [("done", 3)] * 60
-    assert (stats.handled, stats.dead, stats.failed) == (300, 0, 0)
+    assert (stats.handled, stats.dead_lettered, stats.failed) == (300, 0, 0)

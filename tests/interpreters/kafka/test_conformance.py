@@ -46,5 +46,5 @@ class TestKafka(BackendConformance):
 
         found = [await self.soon(backend.receive(WORKFLOW), "one of each key") for _ in range(2)]
 
-        assert {each.post.event.id for each in found} == {"first", "third"}
-        assert len({key_of(each.post.to) for each in found}) == 2
+        assert {each.message.event.id for each in found} == {"first", "third"}
+        assert len({key_of(each.message.to) for each in found}) == 2

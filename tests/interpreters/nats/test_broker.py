@@ -24,12 +24,12 @@ from arvo import (
     Version,
     Violated,
 )
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.ports.backend import Post
-from arvo.interpreters.ports.broker import Delivered, Message
-from arvo.interpreters.ports.machine_memory import MemoryMachineMemory
+from arvo.interpreters.ports.backend import Message
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory
 from arvo.testing.conformance.samples import SERVICE, event
 from tests.interpreters.nats.outsider import connected, last, publish, stream
 from tests.parity.recordings import cases
@@ -61,7 +61,7 @@ async def soon(work: Awaitable[T]) -> T:
         return await work
 
 
-async def nothing_comes(incoming: AsyncIterator[Delivered], seconds: float = 0.1) -> None:
+async def nothing_comes(incoming: AsyncIterator[EncodedDelivery], seconds: float = 0.1) -> None:
     waiting = asyncio.ensure_future(anext(incoming))
     done, _ = await asyncio.wait({waiting}, timeout=seconds)
     assert not done
@@ -69,7 +69,7 @@ async def nothing_comes(incoming: AsyncIterator[Delivered], seconds: float = 0.1
     await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def lost(incoming: AsyncIterator[Delivered]) -> None:
+async def lost(incoming: AsyncIterator[EncodedDelivery]) -> None:
     """Take what has come, until the iteration says that the connection is lost."""
     with pytest.raises(Unavailable):  # noqa: PT012 - some messages may have come before
         while True:
@@ -84,8 +84,8 @@ def test_an_event_of_the_reference_is_taken_as_plain_json(case: dict[str, Any]) 
 
     async def go() -> None:
         async with opened() as ours, taking(ours) as incoming:
-            await ours.publish([Message(SERVICE, event("first"))])
-            await ours.done(await soon(anext(incoming)))
+            await ours.publish([EncodedMessage(SERVICE, event("first"))])
+            await ours.ack(await soon(anext(incoming)))
             await publish(f"{ours.prefix}.{SERVICE}", json.dumps(case["json"]).encode())
 
             found = await soon(anext(incoming))
@@ -102,7 +102,7 @@ def test_ours_is_on_the_wire_as_the_reference_writes_it() -> None:
 
     async def go() -> None:
         async with opened() as ours:
-            await ours.publish([Message(SERVICE, traced, key=traced.subject)])
+            await ours.publish([EncodedMessage(SERVICE, traced, key=traced.subject)])
 
             body, headers = await last(ours.prefix, f"{ours.prefix}.{SERVICE}")
 
@@ -136,12 +136,12 @@ def test_what_is_no_event_is_put_aside_with_its_reason(
         async with opened() as ours:
             await ours.publish([])
             await publish(f"{ours.prefix}.{SERVICE}", body, headers)
-            await ours.publish([Message(SERVICE, event("next"))])
+            await ours.publish([EncodedMessage(SERVICE, event("next"))])
 
             async with taking(ours) as incoming:
                 found = await soon(anext(incoming))
                 assert found.message.event.id == "next"
-                await ours.done(found)
+                await ours.ack(found)
                 await nothing_comes(incoming)
 
             assert (await ours.depth()).total == 0
@@ -177,8 +177,8 @@ def test_what_nobody_could_take_is_kept_for_others_tools() -> None:
 
     async def go() -> None:
         async with opened() as ours, taking(ours) as incoming:
-            await ours.publish([Message(SERVICE, event("one"))])
-            await ours.dead(await soon(anext(incoming)), "no such card\nat all")
+            await ours.publish([EncodedMessage(SERVICE, event("one"))])
+            await ours.dead_letter(await soon(anext(incoming)), "no such card\nat all")
 
             body, headers = await last(f"{ours.prefix}-dead", f"{ours.prefix}-dead.{SERVICE}")
 
@@ -191,27 +191,27 @@ def test_what_nobody_could_take_is_kept_for_others_tools() -> None:
 
 def test_a_dead_letter_that_is_retried_at_once_is_handed_out_again() -> None:
     """The server drops what it has seen; an operator sends the very same event on purpose."""
-    post = Post(event("one"), Inside(SERVICE, None))
+    message = Message(event("one"), ToHandler(SERVICE, None))
 
     async def go() -> None:
         async with opened() as ours:
-            pair = Pair(MemoryMachineMemory(), ours)
+            pair = Pair(InMemoryMachineMemory(), ours)
             for number in range(3):
-                await pair.send(post) if number == 0 else None
+                await pair.send(message) if number == 0 else None
                 delivery = await soon(pair.receive(SERVICE))
-                letter = DeadLetter(
+                dead_letter = DeadLetter(
                     id=f"letter-{number}",
-                    event=delivery.post.event,
+                    event=delivery.message.event,
                     reason="nobody",
                     attempts=1,
                     at="2026-01-02T03:04:05.000+00:00",
                 )
-                await pair.bury(delivery, letter)
-                assert await pair.unbury(letter.id, [post])
+                await pair.dead_letter(delivery, dead_letter)
+                assert await pair.redrive(dead_letter.id, [message])
             delivery = await soon(pair.receive(SERVICE))
-            assert delivery.post == post
-            await pair.done(delivery)
-            await soon(pair.rest())
+            assert delivery.message == message
+            await pair.ack(delivery)
+            await soon(pair.wait_until_idle())
             await pair.close()
 
     asyncio.run(go())
@@ -219,7 +219,9 @@ def test_a_dead_letter_that_is_retried_at_once_is_handed_out_again() -> None:
 
 def test_one_event_goes_to_two_addresses_and_twice_to_one() -> None:
     """Whether it was consumed before is for the consumer to say, not for the server."""
-    messages = [Message(address, event("one")) for address in (SERVICE, "com.kit.other", SERVICE)]
+    messages = [
+        EncodedMessage(address, event("one")) for address in (SERVICE, "com.kit.other", SERVICE)
+    ]
 
     async def go() -> None:
         async with opened() as ours:
@@ -236,7 +238,7 @@ def test_a_message_whose_answer_was_lost_is_sent_again_and_kept_once() -> None:
     async def go() -> None:
         async with opened() as ours:
             await ours.publish([])
-            subject, body, headers = ours._said(Message(SERVICE, event("one")), 1_000_000)
+            subject, body, headers = ours._said(EncodedMessage(SERVICE, event("one")), 1_000_000)
             for _ in range(2):
                 await ours._send(subject, body, headers)
 
@@ -250,11 +252,11 @@ def test_a_slow_handler_keeps_what_it_has_in_hand() -> None:
 
     async def go() -> None:
         async with opened(ack_wait=0.6) as ours, taking(ours) as incoming:
-            await ours.publish([Message(SERVICE, event("one"))])
+            await ours.publish([EncodedMessage(SERVICE, event("one"))])
             slow = await soon(anext(incoming))
             async with opened(prefix=ours.prefix) as other, taking(other) as also:
                 await nothing_comes(also, 1.5)
-            await ours.done(slow)
+            await ours.ack(slow)
 
             assert (await ours.depth()).total == 0
 
@@ -266,7 +268,7 @@ def test_what_a_dead_process_had_is_handed_out_after_a_while() -> None:
 
     async def go() -> None:
         async with opened(ack_wait=0.6) as ours, opened(prefix=ours.prefix) as other:
-            await ours.publish([Message(SERVICE, event("one"))])
+            await ours.publish([EncodedMessage(SERVICE, event("one"))])
             incoming = ours.deliveries([SERVICE])
             stale = await soon(anext(incoming))
             await ours.close()
@@ -277,7 +279,7 @@ def test_what_a_dead_process_had_is_handed_out_after_a_while() -> None:
                 found = await soon(anext(also))
                 assert (found.message, found.attempt) == (stale.message, 2)
                 await asyncio.sleep(0.1)
-                await ours.done(stale)
+                await ours.ack(stale)
                 assert (await other.depth()).taken == 1
 
     asyncio.run(go())
@@ -288,13 +290,15 @@ def test_what_was_taken_before_the_connection_was_lost_may_be_settled_after() ->
 
     async def go() -> None:
         async with opened() as ours:
-            await ours.publish([Message(SERVICE, event(f"m{number}")) for number in range(3)])
+            await ours.publish(
+                [EncodedMessage(SERVICE, event(f"m{number}")) for number in range(3)]
+            )
             incoming = ours.deliveries([SERVICE])
             first = await soon(anext(incoming))
             client: Any = await ours._link.client()
             client._transport._io_writer.transport.abort()
             await lost(incoming)
-            await ours.done(first)
+            await ours.ack(first)
             assert (await ours.depth()).total == 2
 
             async with taking(ours) as again:
@@ -312,18 +316,20 @@ def test_what_was_published_outlives_the_server() -> None:
 
     async def go() -> None:
         async with opened(servers=server.url) as ours:
-            await ours.publish([Message(SERVICE, event(f"m{number}")) for number in range(3)])
+            await ours.publish(
+                [EncodedMessage(SERVICE, event(f"m{number}")) for number in range(3)]
+            )
             incoming = ours.deliveries([SERVICE])
-            await ours.done(await soon(anext(incoming)))
+            await ours.ack(await soon(anext(incoming)))
             await asyncio.to_thread(server.restart)
             await lost(incoming)
 
             found = set()
             async with taking(ours) as again:
                 while (await ours.depth()).total:
-                    delivered = await soon(anext(again))
-                    found.add(delivered.message.event.id)
-                    await ours.done(delivered)
+                    delivery = await soon(anext(again))
+                    found.add(delivery.message.event.id)
+                    await ours.ack(delivery)
             assert found - {"m0"} == {"m1", "m2"}
 
     try:
@@ -337,16 +343,18 @@ def test_a_full_queue_takes_nothing_until_there_is_room() -> None:
 
     async def go() -> None:
         async with opened(messages_max=2) as ours:
-            await ours.publish([Message(SERVICE, event("one")), Message(SERVICE, event("two"))])
+            await ours.publish(
+                [EncodedMessage(SERVICE, event("one")), EncodedMessage(SERVICE, event("two"))]
+            )
             with pytest.raises(Unavailable, match="maximum messages"):
-                await ours.publish([Message(SERVICE, event("three"))])
+                await ours.publish([EncodedMessage(SERVICE, event("three"))])
 
             async with taking(ours) as incoming:
                 found = await soon(anext(incoming))
                 assert found.message.event.id == "one"
-                await ours.done(found)
+                await ours.ack(found)
                 assert (await ours.depth()).total == 1
-                await ours.publish([Message(SERVICE, event("three"))])
+                await ours.publish([EncodedMessage(SERVICE, event("three"))])
 
     asyncio.run(go())
 
@@ -354,7 +362,7 @@ def test_a_full_queue_takes_nothing_until_there_is_room() -> None:
 def test_what_is_due_later_waits_on_the_server() -> None:
     """Also while no process runs; until then it is a timer, and not under way."""
     due = datetime.now(UTC) + timedelta(seconds=1)
-    timer = Message(SERVICE, event("timer"), key="run", due=due)
+    timer = EncodedMessage(SERVICE, event("timer"), key="run", due=due)
 
     async def go() -> None:
         async with opened() as ours:
@@ -380,10 +388,10 @@ def test_an_event_that_would_not_fit_is_packed() -> None:
 
     async def go() -> None:
         async with opened() as ours, taking(ours) as incoming:
-            await ours.publish([Message(SERVICE, large)])
+            await ours.publish([EncodedMessage(SERVICE, large)])
             found = await soon(anext(incoming))
             assert found.message.event == large
-            await ours.done(found)
+            await ours.ack(found)
 
     asyncio.run(go())
 
@@ -393,14 +401,14 @@ def test_a_stream_that_was_deleted_is_made_again() -> None:
 
     async def go() -> None:
         async with opened() as ours:
-            await ours.publish([Message(SERVICE, event("lost"))])
+            await ours.publish([EncodedMessage(SERVICE, event("lost"))])
             incoming = ours.deliveries([SERVICE])
             await soon(anext(incoming))
             async with connected() as client:
                 await client.jetstream().delete_stream(ours.prefix)
             with pytest.raises(Unavailable):
                 await soon(anext(incoming))
-            await ours.publish([Message(SERVICE, event("new"))])
+            await ours.publish([EncodedMessage(SERVICE, event("new"))])
 
             async with taking(ours) as again:
                 found = await soon(anext(again))
@@ -419,13 +427,15 @@ def test_what_was_settled_and_is_there_all_the_same_is_not_under_way() -> None:
         async with opened() as ours:
             async with connected() as client:
                 await client.jetstream().add_stream(name=ours.prefix, subjects=[f"{ours.prefix}.>"])
-            await ours.publish([Message(SERVICE, event(f"m{number}")) for number in range(3)])
+            await ours.publish(
+                [EncodedMessage(SERVICE, event(f"m{number}")) for number in range(3)]
+            )
             async with taking(ours) as incoming:
                 for left in (2, 1):
-                    await ours.done(await soon(anext(incoming)))
+                    await ours.ack(await soon(anext(incoming)))
                     depth = await ours.depth()
                     assert depth.total >= left
-                await ours.done(await soon(anext(incoming)))
+                await ours.ack(await soon(anext(incoming)))
 
                 assert (await ours.depth()).total == 0
                 assert (await stream(ours.prefix))["state"]["messages"] == 0
@@ -438,7 +448,7 @@ def test_what_is_sent_to_nobody_is_kept() -> None:
 
     async def go() -> None:
         async with opened() as ours:
-            await ours.publish([Message("com.kit.nobody", event("one"))])
+            await ours.publish([EncodedMessage("com.kit.nobody", event("one"))])
             async with taking(ours) as incoming:
                 await nothing_comes(incoming)
             for _ in range(3):
@@ -504,18 +514,20 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     async def go() -> None:
         async with opened(servers="nats://root:secret@127.0.0.1:1") as ours:
             with pytest.raises(Unavailable) as caught:
-                await ours.publish([Message(SERVICE, event("one"))])
+                await ours.publish([EncodedMessage(SERVICE, event("one"))])
             assert "secret" not in str(caught.value)
 
     asyncio.run(go())
 
 
 def test_one_broker_may_be_used_in_one_loop_after_another() -> None:
-    """A `Desk` in a script: each `asyncio.run` has a loop of its own."""
+    """A `Client` in a script: each `asyncio.run` has a loop of its own."""
     ours = NatsBroker(nats_url(), prefix=prefix())
 
     async def go(key: str) -> int:
-        await asyncio.gather(*(ours.publish([Message(SERVICE, event(key))]) for _ in range(3)))
+        await asyncio.gather(
+            *(ours.publish([EncodedMessage(SERVICE, event(key))]) for _ in range(3))
+        )
         total = (await ours.depth()).total
         await ours.close()
         return total

@@ -15,8 +15,8 @@ from arvo import (
     Complete,
     Contract,
     Emit,
+    EncodedMessage,
     Event,
-    Message,
     NatsBroker,
     OrchestratorContract,
     Record,
@@ -88,9 +88,9 @@ async def read(ours: NatsBroker, cases: list[dict[str, Any]]) -> None:
     async with aclosing(ours.deliveries(["com.wire.recorded"])) as incoming:
         for case in cases:
             if case["valid"]:
-                delivered = await anext(incoming)
-                assert delivered.message.event.to_dict() == case["json"]
-                await ours.done(delivered)
+                delivery = await anext(incoming)
+                assert delivery.message.event.to_dict() == case["json"]
+                await ours.ack(delivery)
 
 
 async def ended(runtime: Runtime) -> Record:
@@ -121,7 +121,7 @@ def test_processes_that_know_only_the_wire_work_with_ours() -> None:
 
         @runtime.on_domain("wire")
         async def pass_on(event: Event[Any]) -> None:
-            await theirs.publish([Message(CLERK, event, event.subject)])
+            await theirs.publish([EncodedMessage(CLERK, event, event.subject)])
 
         # The stream of theirs is made by whoever comes first, with a work queue's settings.
         await theirs.publish([])

@@ -16,19 +16,19 @@ from arvo import (
     ConfigViolation,
     Corrupt,
     DeadLetter,
-    Delivered,
-    Due,
     Emit,
+    EncodedDelivery,
+    EncodedMessage,
     Event,
     Fail,
-    Kept,
+    InMemoryMachineMemory,
     MemoryBroker,
-    MemoryMachineMemory,
-    Message,
     Runtime,
     Schedule,
     Stats,
+    StoredWorkflow,
     System,
+    TimerFired,
     TooLarge,
     Turn,
     Unavailable,
@@ -37,9 +37,9 @@ from arvo import (
     paired,
 )
 from arvo.core.record import Status
-from arvo.engine.step.route import Home, Inside, Outside
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.paired.document import AMENDED, Held, Line, Output
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, Post
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from tests.shop import (
     NOW,
     WEB,
@@ -70,11 +70,11 @@ def within(work: Coroutine[Any, Any, T]) -> T:
 
 
 def a_pair(**options: Any) -> Backend:
-    return paired(MemoryMachineMemory(), MemoryBroker(), **options)
+    return paired(InMemoryMachineMemory(), MemoryBroker(), **options)
 
 
-def turn(event: Event[Any]) -> Post:
-    return Post(event, Inside(ORDER, event.subject))
+def turn(event: Event[Any]) -> Message:
+    return Message(event, ToHandler(ORDER, event.subject))
 
 
 def test_the_shop_runs_on_a_pair() -> None:
@@ -96,7 +96,7 @@ def test_several_workers_share_a_memory_and_a_broker() -> None:
     """I4, I6: no lock, and whoever comes second is refused; everything sent twice, once done."""
 
     async def go() -> tuple[set[tuple[Status, int]], int, int]:
-        memory, broker = MemoryMachineMemory(), MemoryBroker()
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
         runtimes = [Runtime(shop, paired(memory, broker)) for _ in range(3)]
         events = [placing(f"i{n}") for n in range(30)]
         async with AsyncExitStack() as stack:
@@ -108,7 +108,7 @@ def test_several_workers_share_a_memory_and_a_broker() -> None:
         backend = paired(memory, broker)
         records = [await backend.load(event.subject) for event in events]
         done = {(record.status, record.revision) for record in records if record is not None}
-        return done, len(records), sum(each.dead + each.failed for each in stats)
+        return done, len(records), sum(each.dead_lettered + each.failed for each in stats)
 
     assert within(go()) == ({("done", 3)}, 30, 0)
 
@@ -120,7 +120,7 @@ def test_a_timer_fires_on_a_pair_and_one_that_was_cleared_changes_nothing() -> N
         match turn.event.data:
             case PlaceOrder():
                 return Schedule("first", after=0.01), Schedule("second", after=0.03)
-            case Due(name="first"):
+            case TimerFired(name="first"):
                 return Cancel("second"), Complete(OrderFulfilled("first"))
             case other:
                 return Fail(f"unexpected: {other}")
@@ -141,21 +141,21 @@ def test_dead_letters_are_listed_retried_and_dropped() -> None:
     """I8: by any process, of any broker; the letters are in the memory."""
 
     async def go() -> tuple[list[str], int, int]:
-        memory, broker = MemoryMachineMemory(), MemoryBroker()
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
         refusing = System([paying(lambda event: Violate(ConfigViolation("no bank")))])
         async with Runtime(refusing, paired(memory, broker)) as runtime:
             for n in range(3):
                 await runtime.send(charging(f"c{n}"))
             await runtime.drain(timeout=3)
         async with Runtime(shop, paired(memory, broker)) as runtime:
-            letters = await runtime.dead_letters()
-            await runtime.retry(letters[0].id)
-            await runtime.drop(letters[1].id)
+            dead_letters = await runtime.dead_letters()
+            await runtime.redrive_dead_letter(dead_letters[0].id)
+            await runtime.delete_dead_letter(dead_letters[1].id)
             stats = await runtime.drain(timeout=3)
             with pytest.raises(Violated, match="there is no such dead letter"):
-                await runtime.drop(letters[1].id)
+                await runtime.delete_dead_letter(dead_letters[1].id)
             left = await runtime.dead_letters()
-            return sorted(each.event.id for each in letters), stats.handled, len(left)
+            return sorted(each.event.id for each in dead_letters), stats.handled, len(left)
 
     assert within(go()) == (["c0", "c1", "c2"], 1, 1)
 
@@ -173,10 +173,10 @@ def test_what_waits_for_its_key_does_not_hold_up_the_others() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await pair.receive(ORDER)
-        await pair.done(first)
+        await pair.ack(first)
         third = await pair.receive(ORDER)
         await pair.close()
-        return [each.post.event.id for each in (first, second, third)]
+        return [each.message.event.id for each in (first, second, third)]
 
     assert within(go()) == ["one", "other", "one"]
 
@@ -186,15 +186,15 @@ def test_a_sender_waits_while_the_broker_is_full_and_is_told_when_it_closes() ->
 
     async def go() -> list[str]:
         pair = a_pair(queue_max=2)
-        posts = [Post(charging(f"c{n}"), Inside(PAY, None)) for n in range(5)]
-        sending = [asyncio.create_task(pair.send(post)) for post in posts]
+        messages = [Message(charging(f"c{n}"), ToHandler(PAY, None)) for n in range(5)]
+        sending = [asyncio.create_task(pair.send(message)) for message in messages]
         await asyncio.sleep(0.01)
         assert [task.done() for task in sending] == [True, True, False, False, False]
         received = []
         for _ in range(2):
             delivery = await pair.receive(PAY)
-            received.append(delivery.post.event.id)
-            await pair.done(delivery)
+            received.append(delivery.message.event.id)
+            await pair.ack(delivery)
         await asyncio.sleep(0.02)
         await pair.close()
         with pytest.raises(Unavailable, match="closed before it took the event"):
@@ -210,20 +210,20 @@ class Plain:
 
     inner: MemoryBroker = field(factory=MemoryBroker)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         await self.inner.publish([evolve(each, due=None) for each in messages])
 
-    def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[Delivered]:
+    def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
         return self.inner.deliveries(addresses)
 
-    async def done(self, delivered: Delivered) -> None:
-        await self.inner.done(delivered)
+    async def ack(self, delivery: EncodedDelivery) -> None:
+        await self.inner.ack(delivery)
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
-        await self.inner.again(delivered, delay)
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
+        await self.inner.nack(delivery, delay)
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
-        await self.inner.dead(delivered, reason)
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
+        await self.inner.dead_letter(delivery, reason)
 
 
 def test_a_broker_that_can_neither_count_nor_wait_will_do() -> None:
@@ -235,7 +235,7 @@ def test_a_broker_that_can_neither_count_nor_wait_will_do() -> None:
         return Complete(OrderFulfilled("in time"))
 
     async def go() -> tuple[float, Stats]:
-        pair = paired(MemoryMachineMemory(), Plain())
+        pair = paired(InMemoryMachineMemory(), Plain())
         async with Runtime(System([workflow(function)]), pair) as runtime:
             began = asyncio.get_running_loop().time()
             await runtime.request(placing(), timeout=3)
@@ -244,7 +244,7 @@ def test_a_broker_that_can_neither_count_nor_wait_will_do() -> None:
     took, stats = within(go())
 
     assert took >= 0.05
-    assert (stats.handled, stats.answered, stats.dead) == (2, 1, 0)
+    assert (stats.handled, stats.answered, stats.dead_lettered) == (2, 1, 0)
 
 
 @define(eq=False)
@@ -253,7 +253,7 @@ class Small(Plain):
 
     limit: int = 2_000
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         for each in messages:
             if len(each.to_json()) > self.limit:
                 raise TooLarge(f"raise the limit ({self.limit})")
@@ -275,22 +275,22 @@ def test_what_is_too_large_for_the_broker_is_a_dead_letter_and_stops_nobody() ->
     async def go() -> tuple[list[DeadLetter], Stats, Any]:
         broker = Small()
         system = System([payments, workflow(function)])
-        async with Runtime(system, paired(MemoryMachineMemory(), broker)) as runtime:
+        async with Runtime(system, paired(InMemoryMachineMemory(), broker)) as runtime:
             asking = asyncio.create_task(runtime.request(placing(), timeout=4))
             await asyncio.sleep(0)
             stats = await runtime.drain(timeout=3)
-            letters = list(await runtime.dead_letters())
+            dead_letters = list(await runtime.dead_letters())
             with pytest.raises(TooLarge, match="raise the limit"):
-                await runtime.retry(letters[0].id)
+                await runtime.redrive_dead_letter(dead_letters[0].id)
             assert len(await runtime.dead_letters()) == 1
             broker.limit = 20_000
-            await runtime.retry(letters[0].id)
-            return letters, stats, (await asking).data
+            await runtime.redrive_dead_letter(dead_letters[0].id)
+            return dead_letters, stats, (await asking).data
 
-    letters, stats, answer = within(go())
+    dead_letters, stats, answer = within(go())
 
-    assert [(each.reason, each.to) for each in letters] == [
-        ("raise the limit (2000)", Inside(PAY, None))
+    assert [(each.reason, each.to) for each in dead_letters] == [
+        ("raise the limit (2000)", ToHandler(PAY, None))
     ]
     assert (stats.handled, stats.failed) == (3, 0)
     assert answer == OrderFulfilled("both")
@@ -300,7 +300,7 @@ def test_a_sender_is_told_that_an_event_is_too_large() -> None:
     """And nothing was taken."""
 
     async def go() -> Stats:
-        async with Runtime(shop, paired(MemoryMachineMemory(), Small())) as runtime:
+        async with Runtime(shop, paired(InMemoryMachineMemory(), Small())) as runtime:
             with pytest.raises(TooLarge, match="raise the limit"):
                 await runtime.send(
                     charge["1.0.0"].accepts(ChargeCard("x" * 5_000, 1.0), source=WEB)
@@ -315,21 +315,29 @@ def test_where_a_message_goes_survives_the_broker() -> None:
 
     async def go() -> list[object]:
         pair, event = a_pair(), charging()
-        to = (Inside(PAY, None), Inside(ORDER, "s"), Outside("a.person"), Home(WEB))
+        to = (ToHandler(PAY, None), ToHandler(ORDER, "s"), ToDomain("a.person"), ToCaller(WEB))
         for each in to:
-            await pair.send(Post(event, each))
-        received = [(await pair.receive(lane)).post for lane in (PAY, ORDER, OUTSIDE, HOME)]
+            await pair.send(Message(event, each))
+        received = [
+            (await pair.receive(queue)).message
+            for queue in (PAY, ORDER, OUTBOUND_QUEUE, REPLY_QUEUE)
+        ]
         await pair.close()
-        return [post.to for post in received if post.event == event]
+        return [message.to for message in received if message.event == event]
 
-    assert within(go()) == [Inside(PAY, None), Inside(ORDER, "s"), Outside("a.person"), Home(WEB)]
+    assert within(go()) == [
+        ToHandler(PAY, None),
+        ToHandler(ORDER, "s"),
+        ToDomain("a.person"),
+        ToCaller(WEB),
+    ]
 
 
 def test_a_memory_that_holds_something_else_stops_everything() -> None:
     """Corrupt: a person must look at it, and nothing is written over."""
 
     async def go() -> None:
-        memory = MemoryMachineMemory()
+        memory = InMemoryMachineMemory()
         await memory.write(placing().subject, b'{"somebody": "else\'s"}', 0)
         async with Runtime(shop, paired(memory, MemoryBroker())) as runtime:
             await runtime.send(placing())
@@ -349,17 +357,17 @@ def test_a_broker_that_breaks_stops_everything() -> None:
     class Broken:
         inner: MemoryBroker = field(factory=MemoryBroker)
 
-        async def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[Delivered]:
+        async def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
             if addresses:
                 await asyncio.sleep(0)
                 raise Corrupt("the broker speaks in tongues")
-            yield Delivered(Message("nowhere", charging()))
+            yield EncodedDelivery(EncodedMessage("nowhere", charging()))
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.inner, name)
 
     async def go() -> None:
-        pair = paired(MemoryMachineMemory(), Broken())
+        pair = paired(InMemoryMachineMemory(), Broken())
         for _ in range(2):
             with pytest.raises(Corrupt, match="in tongues"):
                 await pair.receive(PAY)
@@ -371,15 +379,15 @@ def test_a_broker_that_breaks_stops_everything() -> None:
 def test_a_pair_cannot_list_and_says_so() -> None:
     """A store that can only compare and set knows its values by name."""
 
-    async def go() -> Kept | None:
-        backend = paired(MemoryMachineMemory(), MemoryBroker())
+    async def go() -> StoredWorkflow | None:
+        backend = paired(InMemoryMachineMemory(), MemoryBroker())
         with pytest.raises(Violated, match="ask for one workflow, by its subject"):
             await backend.workflows(status="failed")
         assert await backend.history(placing().subject) == ()
         async with Runtime(shop, backend) as runtime:
             await runtime.send(placing())
             await runtime.drain(timeout=5)
-            return await backend.kept(placing().subject)
+            return await backend.workflow(placing().subject)
 
     kept = asyncio.run(go())
 
@@ -396,18 +404,18 @@ def test_an_operators_change_is_sent_even_where_a_process_died_over_it() -> None
     amended = evolve(record, revision=2)
 
     async def go() -> str:
-        memory, broker = MemoryMachineMemory(), MemoryBroker()
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
         first = paired(memory, broker)
-        await first.send(Post(event, Inside(order.type, event.subject)))
+        await first.send(Message(event, ToHandler(order.type, event.subject)))
         delivery = await first.receive(order.type)
         await first.commit(delivery, committed(shop, event), [], [])
         held = Held.of(await memory.read(event.subject))
-        output = Output((Message(order.type, event, event.subject),))
+        output = Output((EncodedMessage(order.type, event, event.subject),))
         line = Line(f"{AMENDED}2", 2, output)
         after = held.after(amended, line, (), NOW)
         await memory.write(event.subject, after.to_bytes(), held.revision)
         other = paired(memory, broker)
         await other.load(event.subject)
-        return (await other.receive(order.type)).post.event.id
+        return (await other.receive(order.type)).message.event.id
 
     assert asyncio.run(asyncio.wait_for(go(), 5)) == event.id

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from attrs import evolve
 
-from arvo import ConfigViolation, DeadLetter, MemoryMachineMemory
-from arvo.engine.step.route import Inside
+from arvo import ConfigViolation, DeadLetter, InMemoryMachineMemory
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired.dead_letters import (
     PAGE_BYTES_MAX,
     PAGE_LETTERS_MAX,
@@ -17,7 +17,7 @@ from arvo.interpreters.paired.dead_letters import (
 )
 from tests.shop import charging
 
-PAY = Inside("com.payment.charge", None)
+PAY = ToHandler("com.payment.charge", None)
 
 
 def letter(n: int) -> DeadLetter:
@@ -32,10 +32,10 @@ def letter(n: int) -> DeadLetter:
     )
 
 
-def kept(letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
+def kept(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
     async def go() -> tuple[DeadLetter, ...]:
-        memory = MemoryMachineMemory()
-        await asyncio.gather(*(Letters(memory).keep(each) for each in letters))
+        memory = InMemoryMachineMemory()
+        await asyncio.gather(*(Letters(memory).keep(each) for each in dead_letters))
         return await Letters(memory).all()
 
     return asyncio.run(go())
@@ -43,9 +43,9 @@ def kept(letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
 
 def test_letters_are_listed_oldest_first() -> None:
     """By any process, whoever wrote them, at once or not."""
-    letters = tuple(map(letter, range(50)))
+    dead_letters = tuple(map(letter, range(50)))
 
-    assert kept(letters[::-1]) == letters
+    assert kept(dead_letters[::-1]) == dead_letters
 
 
 def test_an_event_that_is_buried_again_has_one_letter() -> None:
@@ -73,10 +73,10 @@ def test_large_letters_are_bounded_by_what_they_weigh() -> None:
 def test_letters_are_bounded_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
     """I8: the oldest of a full page makes way, in the log and not in silence."""
     one_page = [each for each in map(letter, range(PAGES * 90)) if page_of(each) == 0]
-    letters = one_page[: PAGE_LETTERS_MAX + 2]
+    dead_letters = one_page[: PAGE_LETTERS_MAX + 2]
 
-    found = kept(letters)
+    found = kept(dead_letters)
 
     told = [each.split()[2] for each in caplog.messages if "made way" in each]
-    assert {each.id for each in found} | set(told) == {each.id for each in letters}
+    assert {each.id for each in found} | set(told) == {each.id for each in dead_letters}
     assert (len(found), len(told)) == (PAGE_LETTERS_MAX, 2)

@@ -11,26 +11,26 @@ from attrs import evolve
 from arvo import (
     Commands,
     Complete,
-    Due,
     Emit,
     Event,
     Fail,
     Flow,
+    InMemoryMachineMemory,
     MemoryBroker,
-    MemoryMachineMemory,
     Persist,
     Resumable,
     Schedule,
     System,
+    TimerFired,
     Turn,
     ask,
     flow,
     paired,
     sleep,
 )
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired.document import JOURNAL_MAX, UNSENT_MAX, Held
-from arvo.interpreters.ports.backend import Committed, Post, Seen
+from arvo.interpreters.ports.backend import Committed, Duplicate, Message
 from tests.handlers.test_signals import approve, signal
 from tests.interpreters.runtime.crashes import Fate, Kind, outcome
 from tests.shop import (
@@ -64,7 +64,7 @@ def patient(turn: Turn[Any]) -> Commands:
             )
         case CardCharged():
             return Schedule("pause", after=60)
-        case Due(name="pause"):
+        case TimerFired(name="pause"):
             return Emit(BookShipment(turn.state))
         case ShipmentBooked(tracking=tracking):
             return Complete(OrderFulfilled(tracking))
@@ -134,22 +134,22 @@ def within(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(go())
 
 
-def turn(event: Event[Any]) -> Post:
-    return Post(event, Inside(ORDER, event.subject))
+def turn(event: Event[Any]) -> Message:
+    return Message(event, ToHandler(ORDER, event.subject))
 
 
 def test_the_slower_of_two_workers_on_one_event_finds_it_consumed() -> None:
     """I2, I6: a delivery that was given up for lost is worked on twice at once."""
 
     async def go() -> tuple[list[object], list[str]]:
-        memory, broker = MemoryMachineMemory(), MemoryBroker()
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
         pairs = [paired(memory, broker) for _ in range(2)]
         for _ in pairs:
             await pairs[0].send(turn(placing()))
         taken = [await pair.receive(ORDER) for pair in pairs]
         assert [await pair.load(placing().subject) for pair in pairs] == [None, None]
         commit = committed(shop, placing())
-        asked = Post(commit.events[0], Inside(PAY, None))
+        asked = Message(commit.events[0], ToHandler(PAY, None))
         applied: list[object] = [
             await pair.commit(delivery, commit, [asked], [])
             for pair, delivery in zip(pairs, taken, strict=True)
@@ -157,11 +157,11 @@ def test_the_slower_of_two_workers_on_one_event_finds_it_consumed() -> None:
         first, again = await pairs[0].receive(PAY), await pairs[1].receive(PAY)
         for pair in pairs:
             await pair.close()
-        return applied, [first.post.event.id, again.post.event.id, commit.events[0].id]
+        return applied, [first.message.event.id, again.message.event.id, commit.events[0].id]
 
     applied, ids = within(go())
 
-    assert applied == [Committed(), Seen()]
+    assert applied == [Committed(), Duplicate()]
     # The second cannot know that the first has sent: it sends the same once more.
     assert len(set(ids)) == 1
 
@@ -170,10 +170,10 @@ def test_a_workflow_remembers_its_newest_events_and_all_that_may_be_unsent() -> 
     """The journal is bounded, and what another process may not have sent is sent before it goes."""
 
     async def go() -> tuple[int, int]:
-        memory, broker = MemoryMachineMemory(), MemoryBroker()
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
         begun = committed(shop, placing())
         assert begun.record is not None
-        record, asked = begun.record, Post(begun.events[0], Inside(PAY, None))
+        record, asked = begun.record, Message(begun.events[0], ToHandler(PAY, None))
         for number in range(1, JOURNAL_MAX + 20):
             # Each turn by a process of its own, which dies before it has told that it has sent.
             pair = paired(memory, broker)

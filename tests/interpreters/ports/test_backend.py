@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from arvo import Backend, MemoryBackend, Record
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.history import HistoryEntry
 from arvo.engine.step.event_factory import alarms_of
-from arvo.engine.step.route import Inside
-from arvo.interpreters.ports.backend import Committed, Conflict, Kept, Post, Seen
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.backend import Committed, Conflict, Duplicate, Message, StoredWorkflow
 from arvo.interpreters.runtime.operations import lines as every_line
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
@@ -72,7 +72,7 @@ def on(request: pytest.FixtureRequest, tmp_path: Path) -> Within:
 async def keep(backend: Backend, commit: Commit) -> Record:
     """Have a commit applied as a worker would."""
     assert commit.record is not None
-    await backend.send(Post(commit.event, Inside(ORDER, commit.event.subject)))
+    await backend.send(Message(commit.event, ToHandler(ORDER, commit.event.subject)))
     delivery = await backend.receive(ORDER)
     assert await backend.commit(delivery, commit, [], []) == Committed()
     return commit.record
@@ -85,7 +85,7 @@ def begun(key: str, **changes: Any) -> Commit:
     return attrs.evolve(commit, now=None, record=attrs.evolve(commit.record, **changes))
 
 
-def ids(kept: tuple[Kept, ...]) -> list[str]:
+def ids(kept: tuple[StoredWorkflow, ...]) -> list[str]:
     return [each.record.init for each in kept]
 
 
@@ -98,12 +98,12 @@ def test_workflows_are_listed_the_one_that_changed_last_first(on: Within) -> Non
             clock.pass_by(1)
         [*_, oldest] = await backend.workflows()
         amended = attrs.evolve(oldest.record, revision=2)
-        assert await backend.amend(amended, 1) == Committed()
+        assert await backend.replace_record(amended, 1) == Committed()
 
         listed = await backend.workflows()
 
         assert ids(listed) == ["a", "c", "b"]
-        assert listed[0] == Kept(record=amended, began=NOW, changed=clock())
+        assert listed[0] == StoredWorkflow(record=amended, began=NOW, changed=clock())
 
     on(work)
 
@@ -139,7 +139,7 @@ def test_a_list_comes_in_pages_that_miss_nobody(on: Within) -> None:
             await keep(backend, begun(f"{number}", status=("active", "failed")[number % 2]))
             clock.pass_by(number // 3)
         whole = await backend.workflows()
-        pages: list[Kept] = []
+        pages: list[StoredWorkflow] = []
         while page := await backend.workflows(limit=2, after=pages[-1] if pages else None):
             assert len(page) <= 2
             pages += page
@@ -189,7 +189,7 @@ def test_a_record_that_is_replaced_by_hand_is_in_the_history_too(on: Within) -> 
         record = await keep(backend, begun("a"))
         moved = attrs.evolve(record, revision=2, version="2.0.0")
         clock.pass_by(1)
-        await backend.amend(moved, 1)
+        await backend.replace_record(moved, 1)
 
         assert (await backend.history(record.subject))[-1] == HistoryEntry(
             position=2, revision=2, kind="amended", at=clock(), record=moved
@@ -198,7 +198,7 @@ def test_a_record_that_is_replaced_by_hand_is_in_the_history_too(on: Within) -> 
     on(work)
 
 
-def timer(record: Record) -> Alarm:
+def timer(record: Record) -> PendingTimer:
     said = attrs.evolve(record, timers={"end": committed_timer()})
     [alarm] = alarms_of(shop, said)
     return alarm
@@ -218,15 +218,15 @@ def test_amending_hands_out_again_what_was_consumed_and_arms_timers(on: Within) 
         record = await keep(backend, first)
         alarm = timer(record)
         fired = Commit(handler=ORDER, event=alarm.event, outcome="late")
-        await backend.send(Post(alarm.event, Inside(ORDER, record.subject)))
+        await backend.send(Message(alarm.event, ToHandler(ORDER, record.subject)))
         await backend.commit(await backend.receive(ORDER), fired, [], [])
         revived = attrs.evolve(record, revision=2)
 
-        stale = await backend.amend(revived, 7, alarms=[alarm], again=[first.event])
+        stale = await backend.replace_record(revived, 7, timers=[alarm], redeliver=[first.event])
         assert stale == Conflict(1)
         assert (await backend.depth()).total == 0
 
-        done = await backend.amend(revived, 1, alarms=[alarm], again=[first.event])
+        done = await backend.replace_record(revived, 1, timers=[alarm], redeliver=[first.event])
         assert done == Committed()
         handed = [await backend.receive(ORDER)]
         again = attrs.evolve(first, expected=2, record=attrs.evolve(record, revision=3))
@@ -234,7 +234,7 @@ def test_amending_hands_out_again_what_was_consumed_and_arms_timers(on: Within) 
         handed.append(await backend.receive(ORDER))
         assert await backend.commit(handed[1], fired, [], []) == Committed()
 
-        assert {each.post.event.id for each in handed} == {first.event.id, alarm.event.id}
+        assert {each.message.event.id for each in handed} == {first.event.id, alarm.event.id}
         assert await backend.load(record.subject) == again.record
 
     on(work)
@@ -246,9 +246,9 @@ def test_what_was_not_handed_out_again_stays_consumed(on: Within) -> None:
     async def work(backend: Backend, clock: Clock) -> None:
         first = committed(shop, placing())
         record = await keep(backend, first)
-        await backend.amend(attrs.evolve(record, revision=2), 1)
-        await backend.send(Post(first.event, Inside(ORDER, record.subject)))
+        await backend.replace_record(attrs.evolve(record, revision=2), 1)
+        await backend.send(Message(first.event, ToHandler(ORDER, record.subject)))
 
-        assert await backend.commit(await backend.receive(ORDER), first, [], []) == Seen()
+        assert await backend.commit(await backend.receive(ORDER), first, [], []) == Duplicate()
 
     on(work)

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from arvo import Conflict, MemoryMachineMemory, Stored
+from arvo import Conflict, InMemoryMachineMemory, Stored
 
 
 def test_a_write_names_what_it_was_decided_on() -> None:
     """B11: the reference writes over, or does not write at all, and says nothing."""
 
     async def go() -> list[object]:
-        memory = MemoryMachineMemory()
+        memory = InMemoryMachineMemory()
         return [
             await memory.read("s"),
             await memory.write("s", b"late", 1),

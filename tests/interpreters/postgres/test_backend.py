@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
-from arvo import Corrupt, Desk, Retention, Runtime, Unavailable
+from arvo import Client, Corrupt, Retention, Runtime, Unavailable
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery import claims as feed
 from arvo.interpreters.delivery.clock import utc_now
@@ -68,13 +68,13 @@ def test_events_of_a_key_are_one_workers_at_a_time(url: str) -> None:
     async def taker(backend: PostgresBackend) -> None:
         while True:
             delivery = await backend.receive(WORKFLOW)
-            key = delivery.post.event.subject
+            key = delivery.message.event.subject
             assert not in_hand.get(key), "two have events of one workflow"
             in_hand[key] = 1
             await asyncio.sleep(chance.uniform(0.0, 0.003))
             in_hand[key] = 0
-            taken.append(delivery.post.event.id)
-            await backend.done(delivery)
+            taken.append(delivery.message.event.id)
+            await backend.ack(delivery)
 
     async def go() -> None:
         backends = [PostgresBackend(url) for _ in range(3)]
@@ -86,7 +86,7 @@ def test_events_of_a_key_are_one_workers_at_a_time(url: str) -> None:
                     for run in range(keys)
                 )
             )
-        resting = asyncio.ensure_future(backends[0].rest())
+        resting = asyncio.ensure_future(backends[0].wait_until_idle())
         await asyncio.wait({resting, *takers}, return_when="FIRST_COMPLETED")
         for task in takers:
             assert not task.done(), task.exception()
@@ -120,7 +120,7 @@ def test_whoever_waits_is_told_of_what_another_process_sends(
         await other.close()
         return found
 
-    assert within(go()).post == to_service("ask")
+    assert within(go()).message == to_service("ask")
 
 
 def test_behind_a_pooler_nothing_is_listened_to(url: str) -> None:
@@ -137,7 +137,7 @@ def test_behind_a_pooler_nothing_is_listened_to(url: str) -> None:
         await other.close()
         return found
 
-    assert within(go()).post == to_service("ask")
+    assert within(go()).message == to_service("ask")
 
 
 def test_a_process_that_the_server_misses_is_dead_at_once(url: str) -> None:
@@ -157,7 +157,7 @@ def test_a_process_that_the_server_misses_is_dead_at_once(url: str) -> None:
         session.pool.terminate()
         return found
 
-    assert within(go()).post == to_service("ask")
+    assert within(go()).message == to_service("ask")
 
 
 def test_a_timer_that_is_due_soon_does_not_wait_for_a_look(
@@ -175,7 +175,7 @@ def test_a_timer_that_is_due_soon_does_not_wait_for_a_look(
         assert await backend.commit(begin, commit, [], []) == Committed()
         due = await backend.receive(WORKFLOW)
         await backend.close()
-        return due.post.event.id
+        return due.message.event.id
 
     assert within(go(), 10) == "soon"
 
@@ -195,11 +195,11 @@ def test_clocks_that_differ_keep_no_event_back(url: str, monkeypatch: pytest.Mon
         said = to_workflow("first"), to_workflow("second")
         assert await ahead.commit(asked, answer(asked, said), said, []) == Committed()
         first = await waiting
-        await behind.done(first)
+        await behind.ack(first)
         found = [first, await behind.receive(WORKFLOW)]
         await ahead.close()
         await behind.close()
-        return [each.post.event.id for each in found]
+        return [each.message.event.id for each in found]
 
     assert within(go(), 10) == ["first", "second"]
 
@@ -222,10 +222,10 @@ def test_what_another_claim_holds_is_not_passed(url: str) -> None:
         await connection.close()
         found = [await waiting]
         for _ in range(2):
-            await backend.done(found[-1])
+            await backend.ack(found[-1])
             found.append(await backend.receive(WORKFLOW))
         await backend.close()
-        return [each.post.event.id for each in found]
+        return [each.message.event.id for each in found]
 
     assert within(go()) == ["0", "1", "2"]
 
@@ -255,15 +255,15 @@ def test_a_workflow_for_which_much_waits_fills_no_memory(
             )
         )
         assert held < many / 2
-        delivery, other = sorted(found, key=lambda each: each.post.event.id)
-        assert other.post.event.id == "other"
-        await backend.done(other)
+        delivery, other = sorted(found, key=lambda each: each.message.event.id)
+        assert other.message.event.id == "other"
+        await backend.ack(other)
         for taker in takers:
             taker.cancel()
         ids: list[str] = []
         while True:
-            ids.append(delivery.post.event.id)
-            await backend.done(delivery)
+            ids.append(delivery.message.event.id)
+            await backend.ack(delivery)
             if len(ids) == many:
                 break
             delivery = await backend.receive(WORKFLOW)
@@ -281,7 +281,7 @@ def test_what_is_settled_while_it_closes_is_settled(url: str) -> None:
         backend = PostgresBackend(url)
         await backend.send(to_service("one"))
         found = await backend.receive(SERVICE)
-        settling = asyncio.ensure_future(backend.done(found))
+        settling = asyncio.ensure_future(backend.ack(found))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await asyncio.gather(settling, backend.close())
@@ -300,11 +300,11 @@ def test_what_is_settled_after_it_closed_comes_again(url: str) -> None:
         await backend.send(to_service("one"))
         stale = await backend.receive(SERVICE)
         await backend.close()
-        await backend.again(stale, 0.0)
+        await backend.nack(stale, 0.0)
         assert await backend.commit(stale, answer(stale), [], []) == Fenced()
         found = await backend.receive(SERVICE)
         await backend.close()
-        return [found.post.event.id]
+        return [found.message.event.id]
 
     assert within(go()) == ["one"]
 
@@ -361,15 +361,15 @@ def test_a_server_that_restarts_is_found_again(server: servers.Server) -> None:
         late = turn(stale, 1)
         assert await patiently(lambda: backend.commit(stale, late, [], [])) == Fenced()
         again = await patiently(lambda: backend.receive(WORKFLOW))
-        assert again.post == stale.post
+        assert again.message == stale.message
         asked = to_service("ask")
         assert (
             await backend.commit(again, turn(again, 1, posts=[asked]), [asked], []) == Committed()
         )
         found = await waiting
-        assert found.post == asked
+        assert found.message == asked
         assert await backend.commit(found, answer(found), [], []) == Committed()
-        await backend.rest()
+        await backend.wait_until_idle()
         await backend.close()
 
     within(go())
@@ -438,7 +438,7 @@ def test_the_tables_lie_in_a_schema_of_their_own(url: str) -> None:
     """Beside whatever else the database holds, and many times in one database."""
 
     async def go() -> list[str]:
-        async with Desk(shop, url) as desk:
+        async with Client(shop, url) as desk:
             await desk.workflows()
         connection = await asyncpg.connect(servers.postgres_url())
         rows = await connection.fetch(
@@ -532,11 +532,11 @@ def test_a_unit_that_cannot_be_written_keeps_no_other_from_it(url: str) -> None:
 
     async def go() -> tuple[int, list[object]]:
         backend = PostgresBackend(url)
-        await backend.bury(None, letter("twice", to_service("x").event))
+        await backend.dead_letter(None, letter("twice", to_service("x").event))
         units = [backend.send(to_service(f"e{number}")) for number in range(20)]
         done = await asyncio.gather(
             *units[:10],
-            backend.bury(None, letter("twice", to_service("y").event)),
+            backend.dead_letter(None, letter("twice", to_service("y").event)),
             *units[10:],
             return_exceptions=True,
         )
@@ -649,7 +649,7 @@ def test_a_timer_does_not_wait_until_all_is_forgotten(
         async with asyncio.timeout(5):
             due = await backend.receive(WORKFLOW)
         await backend.close()
-        return due.post.event.id
+        return due.message.event.id
 
     assert within(go()) == "soon"
 
@@ -667,9 +667,9 @@ def test_more_is_taken_than_one_claim_holds(url: str, monkeypatch: pytest.Monkey
         await before.close()
         backend = PostgresBackend(url)
 
-        async def taker(lane: str) -> None:
+        async def taker(queue: str) -> None:
             for _ in range(30):
-                await backend.done(await backend.receive(lane))
+                await backend.ack(await backend.receive(queue))
 
         await asyncio.gather(taker(SERVICE), taker(WORKFLOW))
         await backend.close()

@@ -18,7 +18,7 @@ class TestPostgres(BackendConformance):
     async def backend(self) -> Backend:
         return PostgresBackend(schema_of(self.place), queue_max=self.queue_max)
 
-    async def taken_for_dead(self, backend: Any) -> None:
+    async def expire_lease(self, backend: Any) -> None:
         connection = await asyncpg.connect(servers.postgres_url())
         await connection.execute(
             backend.address.sql("update arvo.delivery set owner = null; delete from arvo.worker")

@@ -11,7 +11,7 @@ import aio_pika
 import pytest
 from attrs import evolve
 
-from arvo import Corrupt, Message, RabbitBroker, Runtime, Stats, Unavailable
+from arvo import Corrupt, EncodedMessage, RabbitBroker, Runtime, Stats, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.rabbit.delays import DELAY_MAX
@@ -75,9 +75,9 @@ def test_what_was_done_on_a_channel_that_is_closed_is_not_done() -> None:
             await broker.publish([message("c1")])
             async with aclosing(broker.deliveries([PAY])) as incoming:
                 stale = await anext(incoming)
-            await broker.done(stale)
-            await broker.again(stale, 0)
-            await broker.dead(stale, "late")
+            await broker.ack(stale)
+            await broker.nack(stale, 0)
+            await broker.dead_letter(stale, "late")
             await broker.publish([message("c2")])
             return names(await take(broker, 2))
 
@@ -193,7 +193,7 @@ def test_a_queue_that_was_deleted_is_made_anew() -> None:
         async with a_broker() as broker, another_program() as channel:
             await broker.publish([message("lost")])
             incoming = broker.deliveries([PAY])
-            await broker.done(await anext(incoming))
+            await broker.ack(await anext(incoming))
             await channel.queue_delete(f"{broker.prefix}:{PAY}")
             with pytest.raises(Unavailable):
                 await anext(incoming)
@@ -212,7 +212,9 @@ def test_the_longest_addresses_have_queues_of_their_own() -> None:
         async with a_broker() as broker:
             long = ["com." + "x" * 500 + end for end in ("a", "b~%é")]
             later = utc_now() + timedelta(seconds=0.05)
-            await broker.publish([Message(each, charging(each[-1]), due=later) for each in long])
+            await broker.publish(
+                [EncodedMessage(each, charging(each[-1]), due=later) for each in long]
+            )
             found = []
             for each in long:
                 async with aclosing(broker.deliveries([each])) as incoming:
@@ -267,4 +269,4 @@ def test_the_shop_runs_on_redis_and_rabbit_while_rabbit_restarts() -> None:
         memory.stop()
 
     assert found == [("done", 3)] * 60
-    assert (stats.dead, stats.failed) == (0, 0)
+    assert (stats.dead_lettered, stats.failed) == (0, 0)

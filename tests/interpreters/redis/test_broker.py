@@ -81,7 +81,7 @@ def test_whoever_works_for_longer_than_a_lease_keeps_it() -> None:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(4 * LEASE_SECONDS):
                         taken = await take(other)
-                await mine.done(held)
+                await mine.ack(held)
             return names(taken), await mine.depth()
 
     assert within(go()) == ([], Depth())
@@ -103,11 +103,11 @@ def test_whoever_lost_its_lease_settles_nothing() -> None:
             ):
                 old = await anext(had)
                 new = await anext(has)
-                await stale.done(old)
-                await stale.again(old, 0)
-                await stale.dead(old, "late")
+                await stale.ack(old)
+                await stale.nack(old, 0)
+                await stale.dead_letter(old, "late")
                 depth = await stale.depth()
-                await other.done(new)
+                await other.ack(new)
             return names([old, new]), [old.attempt, new.attempt], depth
 
     assert within(go()) == (["c1", "c1"], [1, 1], Depth(taken=1))
@@ -127,7 +127,7 @@ def test_who_has_it_again_is_not_who_had_it_before() -> None:
                 async with aclosing(other.deliveries([PAY])) as has:
                     await anext(has)
                 await anext(incoming)
-                await stale.done(old)
+                await stale.ack(old)
                 return await stale.depth()
 
     assert within(go()) == Depth(taken=1)
@@ -186,7 +186,7 @@ def test_the_dead_are_kept_with_their_reason() -> None:
         async with a_broker() as broker, another_program() as client:
             await broker.publish([message("c1")])
             async with aclosing(broker.deliveries([PAY])) as incoming:
-                await broker.dead(await anext(incoming), "nobody could")
+                await broker.dead_letter(await anext(incoming), "nobody could")
             [[_, fields]] = await client.xrange(f"{broker.prefix}:dead:{PAY}")
             return fields[b"arvo-reason"], fields[b"event"]
 
@@ -239,7 +239,7 @@ def test_a_message_waits_while_its_server_restarts() -> None:
             held = await anext(incoming)
             server.stop()
             with pytest.raises(Unavailable):
-                await broker.done(held)
+                await broker.ack(held)
             with pytest.raises(Unavailable):
                 await anext(incoming)
             server.start()
@@ -278,7 +278,7 @@ def test_a_queue_that_was_flushed_is_made_anew() -> None:
         async with a_broker() as broker, another_program() as client:
             await broker.publish([message("lost")])
             async with aclosing(broker.deliveries([PAY])) as incoming:
-                await broker.done(await anext(incoming))
+                await broker.ack(await anext(incoming))
                 await client.delete(f"{broker.prefix}:queue:{PAY}")
                 await broker.publish([message("next")])
                 return names([await anext(incoming)])
@@ -302,4 +302,4 @@ def test_the_shop_runs_on_one_url_while_its_server_restarts() -> None:
     found, stats = within(go(), 60)
 
     assert found == [("done", 3)] * 60
-    assert (stats.dead, stats.failed) == (0, 0)
+    assert (stats.dead_lettered, stats.failed) == (0, 0)

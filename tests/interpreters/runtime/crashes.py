@@ -11,21 +11,21 @@ from attrs import define, evolve, field
 from arvo import (
     Backend,
     Conflict,
-    Delivered,
     Depth,
+    EncodedDelivery,
+    EncodedMessage,
     Event,
+    InMemoryMachineMemory,
     MemoryBroker,
-    MemoryMachineMemory,
-    Message,
     Retry,
     Runtime,
     Stored,
     System,
     Unavailable,
 )
-from arvo.engine.step.route import Inside, route
+from arvo.engine.step.route import ToHandler, route
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, Post
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from tests.shop import NOW
 
 # What happens at a call: the process ends before or after it, or the call fails before or after it
@@ -73,7 +73,7 @@ class Fate:
 class FatedMemory:
     """A memory whose calls meet a fate."""
 
-    inner: MemoryMachineMemory
+    inner: InMemoryMachineMemory
     fate: Fate
 
     async def read(self, subject: str) -> Stored | None:
@@ -99,49 +99,49 @@ class FatedBroker:
     # For each message in turn: how many minutes late it comes, and a copy of it; None for no copy.
     chances: deque[tuple[int, int | None]] = field(factory=deque)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         # One by one, for a broker need not take them all or nothing.
         for message in messages:
             number = await self.fate.before("publish")
             await self.inner.publish(list(self._chanced(message)))
             await self.fate.after(number)
 
-    def _chanced(self, message: Message) -> Iterator[Message]:
+    def _chanced(self, message: EncodedMessage) -> Iterator[EncodedMessage]:
         late, copied = self.chances.popleft() if self.chances else (0, None)
         yield self._late(message, late)
         if copied is not None:
             yield self._late(message, copied)
 
-    def _late(self, message: Message, minutes: int) -> Message:
+    def _late(self, message: EncodedMessage, minutes: int) -> EncodedMessage:
         if not minutes:
             return message
         return evolve(message, due=(message.due or self.inner.now()) + timedelta(minutes=minutes))
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
+    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
         incoming = self.inner.deliveries(addresses)
         try:
-            async for delivered in incoming:
+            async for delivery in incoming:
                 await self.fate.after(await self.fate.before("deliver"))
-                message = delivered.message
-                if message.address in (OUTSIDE, HOME):
+                message = delivery.message
+                if message.address in (OUTBOUND_QUEUE, REPLY_QUEUE):
                     self.seen.add((message.address, message.event.id, message.event.type))
-                yield delivered
+                yield delivery
         finally:
             await incoming.aclose()
 
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         number = await self.fate.before("done")
-        await self.inner.done(delivered)
+        await self.inner.ack(delivery)
         await self.fate.after(number)
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         number = await self.fate.before("again")
-        await self.inner.again(delivered, delay)
+        await self.inner.nack(delivery, delay)
         await self.fate.after(number)
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         number = await self.fate.before("dead")
-        await self.inner.dead(delivered, reason)
+        await self.inner.dead_letter(delivery, reason)
         await self.fate.after(number)
 
     async def depth(self) -> Depth:
@@ -164,7 +164,7 @@ class World:
     """What survives a process, and what was seen outside: each event by id and type."""
 
     clock: Clock = field(factory=Clock)
-    memory: MemoryMachineMemory = field(factory=MemoryMachineMemory)
+    memory: InMemoryMachineMemory = field(factory=InMemoryMachineMemory)
     broker: MemoryBroker = field(init=False)
     seen: set[tuple[str, str, str]] = field(factory=set)
     chances: deque[tuple[int, int | None]] = field(factory=deque)
@@ -225,11 +225,13 @@ async def outcome(
         await sent(outside, system, events)
         await world.live(system, fate)
         await world.live(system, Fate())
-    letters = await outside.dead_letters()
+    dead_letters = await outside.dead_letters()
     return {
         "records": {event.subject: await outside.load(event.subject) for event in events},
         "seen": world.seen,
-        "letters": sorted((letter.event.id, letter.reason) for letter in letters),
+        "letters": sorted(
+            (dead_letter.event.id, dead_letter.reason) for dead_letter in dead_letters
+        ),
         "depth": await outside.depth(),
     }
 
@@ -238,5 +240,5 @@ async def sent(backend: Backend, system: System, events: Sequence[Event[Any]]) -
     """Send events from outside."""
     for event in events:
         to = route(system, event, None)
-        assert isinstance(to, Inside)
-        await backend.send(Post(event, to))
+        assert isinstance(to, ToHandler)
+        await backend.send(Message(event, to))

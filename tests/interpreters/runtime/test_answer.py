@@ -13,19 +13,19 @@ from arvo import (
     Corrupt,
     Event,
     Fail,
+    InMemoryMachineMemory,
     MemoryBackend,
     MemoryBroker,
-    MemoryMachineMemory,
+    NoReply,
     Runtime,
     System,
     Turn,
-    Unanswered,
     Unavailable,
     paired,
 )
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.interpreters.ports.backend import HOME
+from arvo.interpreters.ports.backend import REPLY_QUEUE
 from arvo.interpreters.runtime.answer import look
 from arvo.interpreters.runtime.request import Request
 from arvo.interpreters.sqlite import SqliteBackend
@@ -49,14 +49,14 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Backends:
     """Choose a store that several processes share."""
     if request.param == "sqlite":
         return lambda: SqliteBackend(f"{tmp_path}/arvo.db")
-    memory, broker = MemoryMachineMemory(), MemoryBroker()
+    memory, broker = InMemoryMachineMemory(), MemoryBroker()
     return lambda: paired(memory, broker)
 
 
 def asking_only(system: System, backend: Backend) -> Runtime:
     """Make a runtime that never carries an answer home itself, as one whose turn it never is."""
     runtime = Runtime(system, backend)
-    del runtime._lanes[HOME]
+    del runtime._lanes[REPLY_QUEUE]
     return runtime
 
 
@@ -127,7 +127,7 @@ def asked_twice(backend: Any, why: str) -> None:
         async with Runtime(shop, backend) as runtime:
             placed = placing("i1")
             await runtime.request(placed, timeout=8)
-            with pytest.raises(Unanswered, match=why):
+            with pytest.raises(NoReply, match=why):
                 await runtime.request(placed, timeout=8)
 
     within(go())

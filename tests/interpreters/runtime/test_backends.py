@@ -10,7 +10,7 @@ from arvo.core.violations.violation import Violated
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.ports.machine_memory import MemoryMachineMemory
+from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory
 from arvo.interpreters.runtime import backends as connecting
 from arvo.interpreters.runtime.backends import connect
 from arvo.interpreters.sqlite import SqliteBackend
@@ -29,7 +29,7 @@ def test_two_urls_are_a_memory_and_a_broker() -> None:
     found = connect("memory: memory:")
 
     assert isinstance(found, Pair)
-    assert isinstance(found.memory, MemoryMachineMemory)
+    assert isinstance(found.memory, InMemoryMachineMemory)
     assert isinstance(found.broker, MemoryBroker)
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from arvo import (
     Backend,
+    Client,
     Commands,
     Complete,
-    Desk,
-    Due,
     Emit,
     Flow,
     MemoryBackend,
@@ -23,6 +22,7 @@ from arvo import (
     Runtime,
     Schedule,
     System,
+    TimerFired,
     Turn,
     Violated,
     ask,
@@ -60,8 +60,8 @@ def test_whether_a_backend_answers_is_told_and_not_raised(tmp_path: Path) -> Non
     """A probe wants a yes or a no."""
 
     async def reached(url: str) -> bool:
-        async with Desk(shop, url) as desk:
-            return await desk.reach()
+        async with Client(shop, url) as desk:
+            return await desk.is_reachable()
 
     assert asyncio.run(reached("memory:"))
     assert asyncio.run(reached(f"sqlite:///{tmp_path / 'arvo.db'}"))
@@ -107,7 +107,7 @@ class Outage:
                 return Persist(1), Emit(ChargeCard("o1", 1.0)), Schedule("soon", after=0.3)
             case CardCharged():
                 return Persist(2), Emit(BookShipment("o1"))
-            case Due(name=name):
+            case TimerFired(name=name):
                 self.fired.append(name)
                 return None
             case ShipmentBooked(tracking=tracking):
@@ -219,7 +219,7 @@ def test_an_operator_sees_what_a_workflow_waits_for_and_since_when() -> None:
         async with Runtime(silent, backend, now=lambda: NOW) as runtime:
             await runtime.send(placing())
             await runtime.drain(timeout=5)
-            standing = await runtime.show(SUBJECT)
+            standing = await runtime.describe(SUBJECT)
             [request] = standing.requests
             assert (request.type, request.since) == ("com.payment.charge", NOW)
             return str(standing).replace(SUBJECT, "SUBJECT").replace(request.id, "ID")
@@ -250,7 +250,7 @@ def test_an_operator_sees_why_a_workflow_failed_and_what_came_too_late() -> None
             late = answering(asked.event, CardCharged("r2"), key="late")
             await runtime.send(late)
             await runtime.drain(timeout=5)
-            said = str(await runtime.show(SUBJECT))
+            said = str(await runtime.describe(SUBJECT))
             assert "failed     ConnectionError: the database is down" in said
             assert "waited for  an answer to com.payment.charge" in said
             assert "buried     evt.payment.charged" in said
@@ -271,7 +271,7 @@ def test_an_operator_sees_what_a_flow_waits_for_in_its_own_words() -> None:
         async with Runtime(System([naps, payments])) as runtime:
             await runtime.send(placing())
             await runtime.drain(timeout=5)
-            standing = await runtime.show(SUBJECT)
+            standing = await runtime.describe(SUBJECT)
             assert standing.wishes == ("sleep 1:00:00",)
             return str(standing)
 
@@ -286,7 +286,7 @@ def test_a_workflow_that_nothing_will_move_is_seen_as_such() -> None:
         async with Runtime(idle) as runtime:
             await runtime.send(placing())
             await runtime.drain(timeout=5)
-            return str(await runtime.show(SUBJECT))
+            return str(await runtime.describe(SUBJECT))
 
     assert "waits for  nothing that it asked for: a signal, or nothing at all" in asyncio.run(go())
 
@@ -350,12 +350,12 @@ def test_a_desk_looks_on_while_another_process_works(tmp_path: Path) -> None:
 
     async def go() -> None:
         url = f"sqlite:///{tmp_path / 'arvo.db'}"
-        async with Runtime(shop, url) as runtime, Desk(System([]), url) as desk:
+        async with Runtime(shop, url) as runtime, Client(System([]), url) as desk:
             await runtime.request(placing(), timeout=5)
             [kept] = await desk.workflows()
             assert kept.record == await runtime.record(SUBJECT)
-            assert (await desk.show(SUBJECT)).record == kept.record
-        async with Desk(System([fulfilment]), url) as desk:
+            assert (await desk.describe(SUBJECT)).record == kept.record
+        async with Client(System([fulfilment]), url) as desk:
             await desk.send(placing("later"))
         async with Runtime(shop, url) as runtime:
             await runtime.drain(timeout=5)

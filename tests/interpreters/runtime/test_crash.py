@@ -22,14 +22,14 @@ from arvo import (
 )
 from arvo.core.history import HistoryEntry
 from arvo.interpreters.ports.backend import (
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
     Depth,
-    Kept,
-    Post,
+    Message,
+    StoredWorkflow,
 )
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
@@ -92,12 +92,12 @@ class Crashing:
         self.died.set()
         await asyncio.Event().wait()
 
-    async def send(self, post: Post) -> None:
-        await self._call(lambda: self.inner.send(post))
+    async def send(self, message: Message) -> None:
+        await self._call(lambda: self.inner.send(message))
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         # Waiting changes nothing; what was handed out and never settled is covered by the others.
-        return await self.inner.receive(lane)
+        return await self.inner.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
         return await self.inner.load(subject)
@@ -106,43 +106,45 @@ class Crashing:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
-        return await self._call(lambda: self.inner.commit(delivery, commit, posts, letters))
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        return await self._call(lambda: self.inner.commit(delivery, commit, messages, dead_letters))
 
-    async def workflows(self, **wanted: Any) -> tuple[Kept, ...]:
+    async def workflows(self, **wanted: Any) -> tuple[StoredWorkflow, ...]:
         return await self.inner.workflows(**wanted)
 
-    async def kept(self, subject: str) -> Kept | None:
-        return await self.inner.kept(subject)
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        return await self.inner.workflow(subject)
 
     async def history(self, subject: str, **wanted: Any) -> tuple[HistoryEntry, ...]:
         return await self.inner.history(subject, **wanted)
 
-    async def amend(self, record: Record, expected: int, **wanted: Any) -> Committed | Conflict:
-        return await self.inner.amend(record, expected, **wanted)
+    async def replace_record(
+        self, record: Record, expected: int, **wanted: Any
+    ) -> Committed | Conflict:
+        return await self.inner.replace_record(record, expected, **wanted)
 
-    async def done(self, delivery: Delivery) -> None:
-        await self._call(lambda: self.inner.done(delivery))
+    async def ack(self, delivery: Delivery) -> None:
+        await self._call(lambda: self.inner.ack(delivery))
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
-        await self._call(lambda: self.inner.again(delivery, delay))
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        await self._call(lambda: self.inner.nack(delivery, delay))
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
-        await self._call(lambda: self.inner.bury(delivery, letter))
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+        await self._call(lambda: self.inner.dead_letter(delivery, dead_letter))
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         return await self.inner.dead_letters()
 
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
-        return await self.inner.unbury(id, posts)
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
+        return await self.inner.redrive(id, messages)
 
     async def depth(self) -> Depth:
         return await self.inner.depth()
 
-    async def rest(self) -> None:
-        await self.inner.rest()
+    async def wait_until_idle(self) -> None:
+        await self.inner.wait_until_idle()
 
     async def close(self) -> None:
         await self.inner.close()
@@ -218,8 +220,8 @@ async def settled(runtime: Runtime) -> None:
 async def looked(backend: SqliteBackend, outside: set[tuple[str, str]], calls: int) -> Ended:
     record = await backend.load(placing().subject)
     assert record is not None
-    letters = await backend.dead_letters()
-    return Ended((_told(record),), frozenset(outside), len(letters), calls)
+    dead_letters = await backend.dead_letters()
+    return Ended((_told(record),), frozenset(outside), len(dead_letters), calls)
 
 
 def _told(record: Record) -> dict[str, Any]:
@@ -232,7 +234,7 @@ def _told(record: Record) -> dict[str, Any]:
                 for each in said["journal"]
             ]
             break
-    for replies in said["awaited"].values():
+    for replies in said["pending_requests"].values():
         for reply in replies:
             del reply["time"]
     return said

@@ -92,7 +92,7 @@ def test_cancelling_a_workflow_cancels_its_tree_and_tells_its_initiator() -> Non
     assert told == (WEB, "Cancelled", "enough")
     statuses = sorted(run.record.status for run in whole if run.record is not None)
     assert statuses == ["cancelled"] * 4 + ["done"]
-    assert (stats.cancelled, stats.dead) == (4, 0)
+    assert (stats.cancelled, stats.dead_lettered) == (4, 0)
 
 
 def test_cancelling_twice_is_no_error() -> None:
@@ -105,7 +105,7 @@ def test_cancelling_twice_is_no_error() -> None:
 
     _, stats = running(work)
 
-    assert (stats.cancelled, stats.late, stats.dead) == (1, 1, 0)
+    assert (stats.cancelled, stats.late, stats.dead_lettered) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_cancelling_what_never_began_ends_as_a_dead_letter() -> None:
     async def work(runtime: Runtime) -> list[str]:
         await runtime.cancel(ROOT, "enough")
         await runtime.drain(timeout=3)
-        return [letter.reason for letter in await runtime.dead_letters()]
+        return [dead_letter.reason for dead_letter in await runtime.dead_letters()]
 
     (reason,), stats = running(work)
 
     assert "a cancellation came too early" in reason
-    assert (stats.retried, stats.dead) == (1, 1)
+    assert (stats.retried, stats.dead_lettered) == (1, 1)
 
 
 both = versions()
@@ -263,11 +263,11 @@ class Busy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def amend(self, record: Record, expected: int) -> Any:
+    async def replace_record(self, record: Record, expected: int) -> Any:
         if self.races > 0:
             self.races -= 1
             return Conflict(expected + 1)
-        return await self.inner.amend(record, expected)
+        return await self.inner.replace_record(record, expected)
 
 
 @pytest.mark.parametrize(("races", "said"), [(9, "2.0.0"), (10, "took a turn 10 times")])

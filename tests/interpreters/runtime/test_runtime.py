@@ -25,6 +25,7 @@ from arvo import (
     Fail,
     Log,
     MemoryBackend,
+    NoReply,
     Persist,
     Record,
     Retry,
@@ -33,7 +34,6 @@ from arvo import (
     Subject,
     System,
     Turn,
-    Unanswered,
     Violated,
     call,
 )
@@ -138,7 +138,7 @@ def test_duplicates_change_nothing() -> None:
         await runtime.drain(timeout=2)
         record = await runtime.record(placing().subject)
         assert record is not None
-        asked = next(iter(record.awaited))
+        asked = next(iter(record.pending_requests))
         request: Event[Any] = attrs.evolve(
             charging(subject=record.subject, redirectto=record.handler), id=asked
         )
@@ -153,7 +153,7 @@ def test_duplicates_change_nothing() -> None:
     assert record is not None
     assert (record.state, record.revision) == (1, 2)
     # The workflow's own request found no service here, and is a dead letter.
-    assert stats == Stats(handled=2, seen=4, dead=1)
+    assert stats == Stats(handled=2, duplicates=4, dead_lettered=1)
 
 
 def counting(turn: Turn[Any]) -> Commands:
@@ -220,18 +220,18 @@ def test_a_failure_keeps_state_and_reason_and_later_events_are_dead_letters() ->
     async def work(runtime: Runtime) -> tuple[Record | None, list[str], str]:
         answer = await runtime.request(placing(), timeout=2)
         await runtime.drain(timeout=2)
-        letters = [letter.reason for letter in await runtime.dead_letters()]
-        return await runtime.record(placing().subject), letters, answer.data.message
+        dead_letters = [dead_letter.reason for dead_letter in await runtime.dead_letters()]
+        return await runtime.record(placing().subject), dead_letters, answer.data.message
 
     system = System([workflow(fails), paying(lambda _: Emit(CardCharged("r")))])
-    (record, letters, told), stats = running(system, work)
+    (record, dead_letters, told), stats = running(system, work)
 
     assert record is not None
     assert (record.status, record.state, told) == ("failed", {"n": 1}, "no stock")
     assert record.failure is not None
     assert record.failure.message == "no stock"
-    assert letters == ["the workflow failed: no stock"]
-    assert stats == Stats(handled=3, failed=1, answered=1, dead=1)
+    assert dead_letters == ["the workflow failed: no stock"]
+    assert stats == Stats(handled=3, failed=1, answered=1, dead_lettered=1)
 
 
 def begun_elsewhere() -> Event[Any]:
@@ -267,7 +267,7 @@ def test_a_request_that_is_refused_says_so_at_once(event: Event[Any], told: str)
     message, stats = running(shop, work)
 
     assert told in message
-    assert stats.dead == (0 if event.to == "com.no.one" else 1)
+    assert stats.dead_lettered == (0 if event.to == "com.no.one" else 1)
 
 
 def test_a_request_of_a_workflow_that_failed_is_refused_at_once() -> None:
@@ -294,10 +294,10 @@ def test_a_request_whose_answer_has_no_address_is_refused_at_once() -> None:
         return str(refused.value), len(await runtime.dead_letters())
 
     lost = paying(lambda _: Emit(CardCharged("r"), to="com.nobody.here"))
-    (message, letters), _ = running(System([lost]), work)
+    (message, dead_letters), _ = running(System([lost]), work)
 
     assert "the answer to 'c1' goes nowhere: nobody is at 'com.nobody.here'" in message
-    assert letters == 1
+    assert dead_letters == 1
 
 
 def test_an_event_is_requested_once_at_a_time() -> None:
@@ -371,7 +371,7 @@ def test_an_event_with_a_domain_goes_to_its_listener(kind: str) -> None:
     _, stats = running(sending("human"), work)
 
     assert got == [("rest", "human")]
-    assert stats == Stats(handled=1, left=1)
+    assert stats == Stats(handled=1, sent_out=1)
 
 
 @pytest.mark.parametrize(("failures", "left", "dead"), [(1, 1, 0), (2, 0, 1)])
@@ -388,12 +388,12 @@ def test_a_listener_that_raises_loses_nothing(failures: int, left: int, dead: in
 
         await runtime.send(charging())
         await runtime.drain(timeout=2)
-        reasons = [letter.reason for letter in await runtime.dead_letters()]
+        reasons = [dead_letter.reason for dead_letter in await runtime.dead_letters()]
         assert all("the listener of human raised ConnectionError" in each for each in reasons)
 
     _, stats = running(sending("human"), work, retry=FAST)
 
-    assert stats == Stats(handled=1, retried=1, left=left, dead=dead)
+    assert stats == Stats(handled=1, retried=1, sent_out=left, dead_lettered=dead)
 
 
 def test_a_listener_that_finds_a_broken_promise_is_not_asked_again() -> None:
@@ -407,13 +407,13 @@ def test_a_listener_that_finds_a_broken_promise_is_not_asked_again() -> None:
 
         await runtime.send(charging())
         await runtime.drain(timeout=2)
-        [letter] = await runtime.dead_letters()
-        return letter.violation
+        [dead_letter] = await runtime.dead_letters()
+        return dead_letter.violation
 
     violation, stats = running(sending("human"), work, retry=FAST)
 
     assert violation == ConfigViolation("they refuse this event", issue)
-    assert stats == Stats(handled=1, dead=1)
+    assert stats == Stats(handled=1, dead_lettered=1)
 
 
 def test_a_request_that_is_not_even_taken_in_time_says_so() -> None:
@@ -444,7 +444,7 @@ def test_a_domain_that_nobody_listens_to_is_a_dead_letter() -> None:
 
     _, stats = running(sending("human"), work)
 
-    assert stats == Stats(handled=1, dead=1)
+    assert stats == Stats(handled=1, dead_lettered=1)
 
 
 def test_an_effect_is_retried_within_the_step_by_its_own_policy() -> None:
@@ -560,7 +560,7 @@ def test_a_stop_finishes_what_is_in_hand_and_tells_who_waits() -> None:
             await started.wait()
         # What a handler finishes during the stop still goes home.
         assert (await first).data == CardCharged("r")
-        with pytest.raises(Unanswered, match="before event 'c2' was answered"):
+        with pytest.raises(NoReply, match="before event 'c2' was answered"):
             await second
         return runtime.stats()
 
@@ -641,22 +641,26 @@ def test_a_dead_letter_can_be_retried_when_its_cause_is_mended() -> None:
     async def work(runtime: Runtime) -> None:
         await runtime.send(charging())
         await runtime.drain(timeout=2)
-        (letter,) = await runtime.dead_letters()
-        assert "data.receipt: expected a string, got 1" in letter.reason
-        assert (letter.event, letter.attempts, letter.at[:4]) == (charging(), 1, "2030")
+        (dead_letter,) = await runtime.dead_letters()
+        assert "data.receipt: expected a string, got 1" in dead_letter.reason
+        assert (dead_letter.event, dead_letter.attempts, dead_letter.at[:4]) == (
+            charging(),
+            1,
+            "2030",
+        )
         mended.append(True)
-        await runtime.retry(letter.id)
+        await runtime.redrive_dead_letter(dead_letter.id)
         await runtime.drain(timeout=2)
         assert await runtime.dead_letters() == ()
-        for act in (runtime.retry, runtime.drop):
+        for act in (runtime.redrive_dead_letter, runtime.delete_dead_letter):
             with pytest.raises(Violated, match="id: expected the id of a dead letter"):
-                await act(letter.id)
+                await act(dead_letter.id)
 
     _, stats = running(
         System([paying(handler)]), work, now=lambda: datetime(2030, 1, 1, tzinfo=UTC)
     )
 
-    assert stats == Stats(handled=1, dead=1, answered=1)
+    assert stats == Stats(handled=1, dead_lettered=1, answered=1)
 
 
 def test_a_dead_letter_can_be_dropped() -> None:
@@ -665,8 +669,8 @@ def test_a_dead_letter_can_be_dropped() -> None:
     async def work(runtime: Runtime) -> None:
         await runtime.send(begun_elsewhere())
         await runtime.drain(timeout=2)
-        (letter,) = await runtime.dead_letters()
-        await runtime.drop(letter.id)
+        (dead_letter,) = await runtime.dead_letters()
+        await runtime.delete_dead_letter(dead_letter.id)
         assert await runtime.dead_letters() == ()
 
     running(shop, work)
@@ -678,15 +682,15 @@ def test_a_dead_letter_that_still_nobody_can_take_stays() -> None:
     async def work(runtime: Runtime) -> int:
         await runtime.send(charging())
         await runtime.drain(timeout=2)
-        (letter,) = await runtime.dead_letters()
+        (dead_letter,) = await runtime.dead_letters()
         with pytest.raises(Violated, match="nobody can take event"):
-            await runtime.retry(letter.id)
+            await runtime.redrive_dead_letter(dead_letter.id)
         return len(await runtime.dead_letters())
 
     lost = System([paying(lambda _: Emit(CardCharged("r"), to="com.nobody.here"))])
-    letters, _ = running(lost, work)
+    dead_letters, _ = running(lost, work)
 
-    assert letters == 1
+    assert dead_letters == 1
 
 
 @pytest.mark.parametrize(
@@ -759,7 +763,7 @@ def test_an_outage_is_waited_out_and_in_the_end_told(
         retry=FAST,
     )
 
-    assert (stats.handled, stats.dead) == (handled, dead)
+    assert (stats.handled, stats.dead_lettered) == (handled, dead)
     assert ("evt.payment.charged" if handled else "Unavailable: no connection") in told
 
 
@@ -769,7 +773,7 @@ def test_a_request_is_told_that_its_handler_answers_nothing() -> None:
 
     async def ask() -> None:
         async with Runtime(silent, on()) as runtime:
-            with pytest.raises(Unanswered, match="answers nothing"):
+            with pytest.raises(NoReply, match="answers nothing"):
                 await runtime.request(charging(), timeout=5)
 
     asyncio.run(ask())
@@ -783,10 +787,10 @@ def test_a_dead_letter_keeps_its_violation() -> None:
         async with Runtime(refusing, on()) as runtime:
             with pytest.raises(Violated) as refused:
                 await runtime.request(charging(), timeout=5)
-            (letter,) = await runtime.dead_letters()
+            (dead_letter,) = await runtime.dead_letters()
 
-            assert letter.violation == refused.value.violation
-            assert isinstance(letter.violation, ContractViolation)
+            assert dead_letter.violation == refused.value.violation
+            assert isinstance(dead_letter.violation, ContractViolation)
 
     asyncio.run(ask())
 
@@ -849,7 +853,7 @@ def test_a_request_is_told_that_its_event_was_consumed_before() -> None:
         async with Runtime(shop, on()) as runtime:
             event = charging("c1")
             await runtime.request(event, timeout=5)
-            with pytest.raises(Unanswered, match="consumed before"):
+            with pytest.raises(NoReply, match="consumed before"):
                 await runtime.request(event, timeout=5)
 
     within(go())

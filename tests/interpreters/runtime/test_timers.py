@@ -11,7 +11,6 @@ from arvo import (
     Cancel,
     Commands,
     Complete,
-    Due,
     Emit,
     Fail,
     MemoryBackend,
@@ -20,6 +19,7 @@ from arvo import (
     Schedule,
     Stats,
     System,
+    TimerFired,
     Turn,
 )
 from tests.shop import (
@@ -43,7 +43,7 @@ def waiting(seconds: float, first: Commands = None) -> System:
         match turn.event.data:
             case PlaceOrder():
                 return Schedule("end", after=seconds), *_each(first)
-            case Due(name=name):
+            case TimerFired(name=name):
                 return Complete(OrderFulfilled(name))
             case CardCharged():
                 return Cancel("end")
@@ -115,10 +115,10 @@ def test_the_timer_of_a_workflow_that_failed_is_no_dead_letter() -> None:
         await runtime.drain(timeout=3)
         return await runtime.dead_letters()
 
-    letters, stats = running(waiting(0.05, Emit(ChargeCard("o1", 0.0))), work)
+    dead_letters, stats = running(waiting(0.05, Emit(ChargeCard("o1", 0.0))), work)
 
-    assert letters == ()
-    assert (stats.failed, stats.dead) == (2, 0)
+    assert dead_letters == ()
+    assert (stats.failed, stats.dead_lettered) == (2, 0)
 
 
 def test_a_system_is_at_rest_while_timers_wait() -> None:
@@ -184,4 +184,4 @@ def test_a_clock_that_is_set_back_makes_no_timer_early_and_loses_none() -> None:
     early, late, stats = asyncio.run(asyncio.wait_for(go(), 5))
 
     assert (early, late) == ("active", "done")
-    assert (stats.handled, stats.dead) == (2, 0)
+    assert (stats.handled, stats.dead_lettered) == (2, 0)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 from attrs import evolve
 
-from arvo import Complete, Due, Event, Runtime, Schedule, Subject, System, Turn, Violated
-from arvo.engine.step.route import Inside
+from arvo import Complete, Event, Runtime, Schedule, Subject, System, TimerFired, Turn, Violated
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.backend import (
     Committed,
@@ -20,9 +20,9 @@ from arvo.interpreters.ports.backend import (
     Corrupt,
     DeadLetter,
     Depth,
+    Duplicate,
     Fenced,
-    Post,
-    Seen,
+    Message,
     Unavailable,
 )
 from arvo.interpreters.runtime.backends import connect
@@ -53,18 +53,18 @@ def within(work: Coroutine[Any, Any, T], seconds: float = 10.0) -> T:
     return asyncio.run(go())
 
 
-def post(number: int) -> Post:
-    return Post(charging(f"c{number}"), Inside(PAY, None))
+def post(number: int) -> Message:
+    return Message(charging(f"c{number}"), ToHandler(PAY, None))
 
 
-def turn(number: int, key: str = "k") -> Post:
-    return Post(placing(f"i{number}"), Inside(ORDER, key))
+def turn(number: int, key: str = "k") -> Message:
+    return Message(placing(f"i{number}"), ToHandler(ORDER, key))
 
 
-async def nothing_comes(backend: SqliteBackend, lane: str, seconds: float = 0.3) -> bool:
+async def nothing_comes(backend: SqliteBackend, queue: str, seconds: float = 0.3) -> bool:
     try:
         async with asyncio.timeout(seconds):
-            await backend.receive(lane)
+            await backend.receive(queue)
     except TimeoutError:
         return True
     return False
@@ -73,11 +73,11 @@ async def nothing_comes(backend: SqliteBackend, lane: str, seconds: float = 0.3)
 async def begun(backend: SqliteBackend) -> Event[Any]:
     """Let a workflow begin, and give the request that it made."""
     event = placing()
-    await backend.send(Post(event, Inside(ORDER, event.subject)))
+    await backend.send(Message(event, ToHandler(ORDER, event.subject)))
     commit = committed(shop, event)
     (asked,) = commit.events
-    posts = [Post(asked, Inside(PAY, None))]
-    applied = await backend.commit(await backend.receive(ORDER), commit, posts, [])
+    messages = [Message(asked, ToHandler(PAY, None))]
+    applied = await backend.commit(await backend.receive(ORDER), commit, messages, [])
     assert applied == Committed()
     return asked
 
@@ -88,31 +88,31 @@ async def begun(backend: SqliteBackend) -> Event[Any]:
 def test_what_was_taken_survives_the_process_that_took_it(tmp_path: Path) -> None:
     """I1: an event, a record, a request, a dead letter; in the order they came."""
     path = str(tmp_path / "a.db")
-    letter = DeadLetter(id="l1", event=charging("dead"), reason="r", attempts=2, at="now")
+    dead_letter = DeadLetter(id="l1", event=charging("dead"), reason="r", attempts=2, at="now")
 
     async def first() -> Event[Any]:
         backend = SqliteBackend(path)
         asked = await begun(backend)
         for number in range(3):
             await backend.send(post(number))
-        await backend.bury(None, letter)
+        await backend.dead_letter(None, dead_letter)
         await backend.close()
         return asked
 
     async def second() -> tuple[list[str], object, object]:
         backend = SqliteBackend(path)
-        events = [(await backend.receive(PAY)).post.event.id for _ in range(4)]
+        events = [(await backend.receive(PAY)).message.event.id for _ in range(4)]
         record = await backend.load(placing().subject)
-        letters = await backend.dead_letters()
+        dead_letters = await backend.dead_letters()
         await backend.close()
-        return events, record, letters
+        return events, record, dead_letters
 
     asked = within(first())
-    events, record, letters = within(second())
+    events, record, dead_letters = within(second())
 
     assert events == [asked.id, "c0", "c1", "c2"]
     assert record == committed(shop, placing()).record
-    assert letters == (letter,)
+    assert dead_letters == (dead_letter,)
 
 
 def test_a_workflow_goes_on_in_the_next_process(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_workflow_goes_on_in_the_next_process(tmp_path: Path) -> None:
 
     async def first() -> None:
         backend = connect(url)
-        await backend.send(Post(placing(), Inside(ORDER, placing().subject)))
+        await backend.send(Message(placing(), ToHandler(ORDER, placing().subject)))
         await backend.close()
 
     async def second() -> object:
@@ -140,7 +140,7 @@ def test_a_timer_survives_and_fires_once(tmp_path: Path) -> None:
 
     def patient(turn: Turn[Any]) -> object:
         match turn.event.data:
-            case Due():
+            case TimerFired():
                 return Complete(OrderFulfilled("t"))
             case _:
                 return Schedule("t", after=0.3)
@@ -185,12 +185,12 @@ def test_each_delivery_is_one_workers(tmp_path: Path) -> None:
         async def work(backend: SqliteBackend) -> None:
             while len(taken) < 20:
                 delivery = await backend.receive(PAY)
-                taken.append(delivery.post.event.id)
-                await backend.done(delivery)
+                taken.append(delivery.message.event.id)
+                await backend.ack(delivery)
                 await asyncio.sleep(0.001)
 
         tasks = [asyncio.create_task(work(each)) for each in (one, other)]
-        await one.rest()
+        await one.wait_until_idle()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -211,12 +211,12 @@ def test_events_of_one_key_are_one_workers_at_a_time(tmp_path: Path) -> None:
             await one.send(turn(number))
         first = await one.receive(ORDER)
         assert await nothing_comes(other, ORDER, 1.5)
-        await one.done(first)
-        taken = [first.post.event.id]
+        await one.ack(first)
+        taken = [first.message.event.id]
         for backend in (one, one):
             delivery = await backend.receive(ORDER)
-            taken.append(delivery.post.event.id)
-            await backend.done(delivery)
+            taken.append(delivery.message.event.id)
+            await backend.ack(delivery)
         await one.close()
         await other.close()
         return taken
@@ -233,7 +233,7 @@ def test_a_worker_that_was_taken_for_dead_is_refused(tmp_path: Path) -> None:
         # A clock that stands still keeps no lease.
         paused = SqliteBackend(path, now=lambda: then)
         event = placing()
-        await paused.send(Post(event, Inside(ORDER, event.subject)))
+        await paused.send(Message(event, ToHandler(ORDER, event.subject)))
         mine = await paused.receive(ORDER)
         other = SqliteBackend(path, now=lambda: then + timedelta(minutes=1))
         theirs = await other.receive(ORDER)
@@ -242,7 +242,7 @@ def test_a_worker_that_was_taken_for_dead_is_refused(tmp_path: Path) -> None:
         depth = await other.depth()
         await paused.close()
         await other.close()
-        return theirs.post.event.id, late, good, depth
+        return theirs.message.event.id, late, good, depth
 
     assert within(go()) == ("i1", Fenced(), Committed(), Depth())
 
@@ -257,18 +257,18 @@ def test_a_record_is_written_by_whoever_read_the_newest(tmp_path: Path) -> None:
         record = committed(shop, placing()).record
         reply = answering(asked, CardCharged("r"))
         commit = committed(shop, reply, record)
-        await backend.send(Post(reply, Inside(ORDER, reply.subject)))
+        await backend.send(Message(reply, ToHandler(ORDER, reply.subject)))
         delivery = await backend.receive(ORDER)
         stale = evolve(commit, expected=7)
         refused = await backend.commit(delivery, stale, [post(1)], [])
         applied = await backend.commit(delivery, commit, [], [])
-        await backend.send(Post(reply, Inside(ORDER, reply.subject)))
+        await backend.send(Message(reply, ToHandler(ORDER, reply.subject)))
         again = await backend.commit(await backend.receive(ORDER), commit, [post(1)], [])
         held = await backend.load(reply.subject)
         await backend.close()
         return refused, applied, again, held == commit.record
 
-    assert within(go()) == (Conflict(1), Committed(), Seen(), True)
+    assert within(go()) == (Conflict(1), Committed(), Duplicate(), True)
 
 
 def test_a_subject_may_be_of_any_length(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
 
     async def before() -> None:
         backend = SqliteBackend(str(path))
-        await backend.send(Post(event, Inside(ORDER, event.subject)))
+        await backend.send(Message(event, ToHandler(ORDER, event.subject)))
         await backend.close()
 
     within(before())
@@ -454,7 +454,7 @@ def test_a_handler_that_blocks_keeps_its_lease(tmp_path: Path) -> None:
         other = asyncio.create_task(asyncio.to_thread(asyncio.run, waiting()))
         await asyncio.sleep(0.05)
         blocking.sleep(1.0)  # the whole event loop, as a careless handler does  # noqa: ASYNC251
-        await backend.done(delivery)
+        await backend.ack(delivery)
         assert await other
         await backend.close()
 
@@ -477,7 +477,7 @@ def test_send_waits_while_the_file_holds_enough(tmp_path: Path) -> None:
         third = asyncio.create_task(backend.send(post(2)))
         await asyncio.sleep(0.05)
         waited = not third.done()
-        await backend.done(await backend.receive(PAY))
+        await backend.ack(await backend.receive(PAY))
         await third
         depth = await backend.depth()
         await backend.close()
@@ -501,7 +501,7 @@ def test_a_worker_that_was_taken_for_dead_and_is_not_leaves_nothing_behind(tmp_p
         other.close()
         await backend.send(post(1))
         await asyncio.sleep(0.8)
-        taken = [(await backend.receive(PAY)).post.event.id for _ in range(2)]
+        taken = [(await backend.receive(PAY)).message.event.id for _ in range(2)]
         await backend.close()
         return sorted(taken)
 

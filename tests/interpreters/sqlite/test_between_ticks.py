@@ -15,9 +15,16 @@ import pytest
 from attrs import evolve
 
 from arvo import Commit, Record
-from arvo.core.commit import Alarm
-from arvo.engine.step.route import Inside
-from arvo.interpreters.ports.backend import Corrupt, DeadLetter, Delivery, Depth, Post, Unavailable
+from arvo.core.commit import PendingTimer
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.backend import (
+    Corrupt,
+    DeadLetter,
+    Delivery,
+    Depth,
+    Message,
+    Unavailable,
+)
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.backend import AHEAD
 from arvo.interpreters.sqlite.statements import deliveries
@@ -52,18 +59,18 @@ def rows(path: str, sql: str) -> list[Any]:
         return [row[0] for row in connection.execute(sql)]
 
 
-def post(name: str, key: str | None = None, lane: str = PAY) -> Post:
-    return Post(charging(name), Inside(lane, key))
+def post(name: str, key: str | None = None, queue: str = PAY) -> Message:
+    return Message(charging(name), ToHandler(queue, key))
 
 
 def letter(delivery: Delivery) -> DeadLetter:
     return DeadLetter(
-        id=delivery.post.event.id,
-        event=delivery.post.event,
+        id=delivery.message.event.id,
+        event=delivery.message.event,
         reason="no",
         attempts=1,
         at="2026-01-02T00:00:00Z",
-        to=delivery.post.to,
+        to=delivery.message.to,
     )
 
 
@@ -72,17 +79,17 @@ def given(record: Record | None) -> Record:
     return record
 
 
-async def serving(backend: SqliteBackend, *lanes: str) -> None:
+async def serving(backend: SqliteBackend, *queues: str) -> None:
     """Let it serve lanes, and have found nothing there."""
     await backend._opened()
-    backend._feed.served.update(lanes)
+    backend._feed.served.update(queues)
     backend._feed._more.clear()
 
 
 async def a_commit(backend: SqliteBackend) -> tuple[Delivery, Commit]:
     """Take an event that begins a workflow, and decide on it."""
     event = placing()
-    await backend.send(Post(event, Inside(ORDER, event.subject)))
+    await backend.send(Message(event, ToHandler(ORDER, event.subject)))
     return await backend.receive(ORDER), committed(shop, event)
 
 
@@ -100,14 +107,14 @@ async def amends(backend: SqliteBackend) -> None:
     await backend.commit(delivery, commit, [], [])
     again = charging("c1", subject=given(commit.record).subject)
     record = evolve(given(commit.record), revision=2, handler=PAY)
-    await backend.amend(record, 1, again=[again])
+    await backend.replace_record(record, 1, redeliver=[again])
 
 
 async def unburies(backend: SqliteBackend) -> None:
     await backend.send(post("c1"))
     delivery = await backend.receive(PAY)
-    await backend.bury(delivery, letter(delivery))
-    assert await backend.unbury("c1", [post("c1")])
+    await backend.dead_letter(delivery, letter(delivery))
+    assert await backend.redrive("c1", [post("c1")])
 
 
 @pytest.mark.parametrize("does", [sends, commits, amends, unburies])
@@ -128,7 +135,7 @@ def test_what_a_process_sends_to_itself_it_has_at_once(
 
     owners, me, delivery, ready = within(go())
     assert owners == [me]
-    assert (delivery.post.event.id, delivery.attempt, ready) == ("c1", 1, 1)
+    assert (delivery.message.event.id, delivery.attempt, ready) == ("c1", 1, 1)
 
 
 def test_what_a_process_amends_waits_for_the_key_of_its_workflow(path: str) -> None:
@@ -140,16 +147,16 @@ def test_what_a_process_amends_waits_for_the_key_of_its_workflow(path: str) -> N
         delivery, commit = await a_commit(backend)
         await backend.commit(delivery, commit, [], [])
         record = given(commit.record)
-        await backend.send(Post(placing("i2"), Inside(ORDER, record.subject)))
+        await backend.send(Message(placing("i2"), ToHandler(ORDER, record.subject)))
         busy = await backend.receive(ORDER)
-        await backend.amend(evolve(record, revision=2), 1, again=[placing("i3")])
+        await backend.replace_record(evolve(record, revision=2), 1, redeliver=[placing("i3")])
         waiting = asyncio.create_task(backend.receive(ORDER))
         await asyncio.sleep(0.01)
         early = waiting.done()
-        await backend.done(busy)
+        await backend.ack(busy)
         after = await waiting
         await backend.close()
-        return [early, after.post.event.id, after.post.to == Inside(ORDER, record.subject)]
+        return [early, after.message.event.id, after.message.to == ToHandler(ORDER, record.subject)]
 
     assert within(go()) == [False, "i3", True]
 
@@ -173,17 +180,17 @@ def test_a_process_knows_how_much_the_file_holds_without_counting(path: str) -> 
         await backend.commit(delivery, commit, [post("c4"), post("c5")], [])
         look()
         again = [placing(name) for name in ("i2", "i3")]
-        await backend.amend(evolve(given(commit.record), revision=2), 1, again=again)
+        await backend.replace_record(evolve(given(commit.record), revision=2), 1, redeliver=again)
         look()
         first, second, third = [await backend.receive(PAY) for _ in range(3)]
-        await backend.done(first)
+        await backend.ack(first)
         look()
-        await backend.bury(second, letter(second))
+        await backend.dead_letter(second, letter(second))
         look()
-        await backend.unbury("c2", [post("c6"), post("c7")])
-        await backend.unbury("c2", [post("c8")])
+        await backend.redrive("c2", [post("c6"), post("c7")])
+        await backend.redrive("c2", [post("c8")])
         look()
-        await backend.again(third, 0.0)
+        await backend.nack(third, 0.0)
         look()
         taken = len(backend._feed.lanes.taken)
         await backend.close()
@@ -206,7 +213,7 @@ def test_send_waits_for_room_and_goes_on_with_the_first_that_is_made(path: str) 
         for _ in range(2):
             await asyncio.sleep(0.05)
             seen.append((sum(each.done() for each in senders), backend._room.depth))
-            await backend.done(await backend.receive(PAY))
+            await backend.ack(await backend.receive(PAY))
         await asyncio.gather(*senders)
         seen.append(backend._room.depth)
         await backend.close()
@@ -225,7 +232,7 @@ def test_more_is_fetched_until_nothing_is_left(path: str) -> None:
         found = [await backend.receive(PAY)]
         had = rows(path, "select count(*) from delivery where owner is not null")[0]
         found += [await backend.receive(PAY) for _ in range(2 * AHEAD)]
-        names = [each.post.event.id for each in found]
+        names = [each.message.event.id for each in found]
         await sender.close()
         await backend.close()
         return names, had
@@ -241,7 +248,7 @@ def test_a_lane_is_not_taken_for_empty_because_another_one_is(path: str) -> None
     async def go() -> list[str]:
         sender, backend = SqliteBackend(path), SqliteBackend(path)
         for number in range(2 * AHEAD):
-            await sender.send(post(f"w{number}", key=f"k{number}", lane=ORDER))
+            await sender.send(post(f"w{number}", key=f"k{number}", queue=ORDER))
         await sender.close()
         found = [await backend.receive(ORDER)]
         # While nobody waits in that lane, somebody asks for what is not there.
@@ -251,7 +258,7 @@ def test_a_lane_is_not_taken_for_empty_because_another_one_is(path: str) -> None
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await backend.close()
-        return [each.post.event.id for each in found]
+        return [each.message.event.id for each in found]
 
     assert within(go()) == [f"w{number}" for number in range(2 * AHEAD)]
 
@@ -278,7 +285,7 @@ def test_what_could_not_be_fetched_is_fetched_later(
         found = await waiting
         await backend.close()
         await other.close()
-        return early, str(found.post.event.id)
+        return early, str(found.message.event.id)
 
     assert within(go()) == (False, "c1")
 
@@ -311,7 +318,7 @@ def test_whoever_comes_for_a_delivery_finds_what_lay_there_before(
         await serving(backend, ORDER)
         await happens(backend, other)
         await asyncio.sleep(0.01)
-        name = (await backend.receive(PAY)).post.event.id
+        name = (await backend.receive(PAY)).message.event.id
         await backend.close()
         await other.close()
         return name
@@ -356,7 +363,7 @@ def test_what_is_put_off_is_due_for_others_at_the_same_time(path: str) -> None:
     async def go() -> list[object]:
         backend = SqliteBackend(path, now=lambda: now[0])
         await backend.send(post("c1"))
-        await backend.again(await backend.receive(PAY), 90.0)
+        await backend.nack(await backend.receive(PAY), 90.0)
         (due,) = rows(path, "select due from delivery")
         await backend.close()
         return [due, *rows(path, "select attempt from delivery")]
@@ -373,10 +380,10 @@ def test_depth_tells_what_is_ready_taken_put_off_and_timed(path: str) -> None:
         for name in ("c1", "c2", "c3", "c4"):
             await backend.send(post(name))
         await backend.receive(PAY)
-        await backend.again(await backend.receive(PAY), 90.0)
+        await backend.nack(await backend.receive(PAY), 90.0)
         delivery, commit = await a_commit(backend)
-        alarm = Alarm(placing("rings"), START + timedelta(days=1))
-        await backend.commit(delivery, evolve(commit, alarms=(alarm,)), [], [])
+        timer = PendingTimer(placing("rings"), START + timedelta(days=1))
+        await backend.commit(delivery, evolve(commit, timers=(timer,)), [], [])
         depth = await backend.depth()
         await backend.close()
         return depth
@@ -392,7 +399,7 @@ def test_workflows_are_listed_as_they_are_asked_for(path: str) -> None:
         backend = SqliteBackend(path, now=lambda: now[0])
         for name in ("i1", "i2"):
             event = placing(name)
-            await backend.send(Post(event, Inside(ORDER, event.subject)))
+            await backend.send(Message(event, ToHandler(ORDER, event.subject)))
             await backend.commit(await backend.receive(ORDER), committed(shop, event), [], [])
             now[0] += timedelta(days=1)
         asked = [START, START + timedelta(hours=1), now[0]]

@@ -9,20 +9,20 @@ from typing import Any
 from attrs import evolve
 
 from arvo import Commit, Event, MemoryBackend, Record
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.ports.backend import (
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
     Depth,
-    Post,
-    Seen,
+    Duplicate,
+    Message,
 )
-from arvo.interpreters.ports.broker import Delivered, Message
-from arvo.interpreters.ports.machine_memory import MemoryMachineMemory, Stored
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, Stored
 
 
 class Honest:
@@ -36,21 +36,27 @@ class Honest:
 
 
 class LosesUpdates(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
         held = None if commit.record is None else await self.inner.load(commit.record.subject)
         forced = evolve(commit, expected=0 if held is None else held.revision)
-        return await self.inner.commit(delivery, forced, posts, letters)
+        return await self.inner.commit(delivery, forced, messages, dead_letters)
 
 
 class PublishesFirst(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
-        for post in posts:
-            await self.inner.send(post)
-        return await self.inner.commit(delivery, commit, [], letters)
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        for message in messages:
+            await self.inner.send(message)
+        return await self.inner.commit(delivery, commit, [], dead_letters)
 
 
 class ChecksAndSetsApart(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
         if commit.record is not None:
             held = await self.inner.load(commit.record.subject)
             revision = 0 if held is None else held.revision
@@ -60,35 +66,43 @@ class ChecksAndSetsApart(Honest):
             await asyncio.sleep(0)
             held = await self.inner.load(commit.record.subject)
             commit = evolve(commit, expected=0 if held is None else held.revision)
-        return await self.inner.commit(delivery, commit, posts, letters)
+        return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
 class ForgetsWhatWasConsumed(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
         self.inner._seen.clear()
-        return await self.inner.commit(delivery, commit, posts, letters)
+        return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
 class KnowsEventsByIdAlone(Honest):
     ids: set[str]
 
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
         ids = self.__dict__.setdefault("ids", set())
         if commit.event.id in ids:
             self.inner._settle(delivery)
-            return Seen()
+            return Duplicate()
         ids.add(commit.event.id)
-        return await self.inner.commit(delivery, commit, posts, letters)
+        return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
 class AppliesHalf(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
-        return await self.inner.commit(delivery, commit, posts, [])
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        return await self.inner.commit(delivery, commit, messages, [])
 
 
 class CallsConflictsCommitted(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
-        applied = await self.inner.commit(delivery, commit, posts, letters)
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        applied = await self.inner.commit(delivery, commit, messages, dead_letters)
         if isinstance(applied, Conflict):
             self.inner._settle(delivery)
             return Committed()
@@ -96,48 +110,50 @@ class CallsConflictsCommitted(Honest):
 
 
 class NeverSettles(Honest):
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         pass
 
 
 class AmendsBlindly(Honest):
-    async def amend(self, record: Record, expected: int, **options: Any) -> Applied:
+    async def replace_record(self, record: Record, expected: int, **options: Any) -> CommitResult:
         held = await self.inner.load(record.subject)
-        return await self.inner.amend(record, 0 if held is None else held.revision, **options)
+        return await self.inner.replace_record(
+            record, 0 if held is None else held.revision, **options
+        )
 
 
 class AmendsByHalf(Honest):
-    async def amend(
+    async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
-        alarms: Sequence[Alarm] = (),
+        timers: Sequence[PendingTimer] = (),
         again: Sequence[Event[Any]] = (),
-    ) -> Applied:
-        return await self.inner.amend(record, expected, alarms=alarms)
+    ) -> CommitResult:
+        return await self.inner.replace_record(record, expected, timers=timers)
 
 
 class IgnoresKeys(Honest):
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         self.inner._lanes._busy.clear()
-        return await self.inner.receive(lane)
+        return await self.inner.receive(queue)
 
 
 class LastInFirstOut(Honest):
-    async def send(self, post: Post) -> None:
+    async def send(self, message: Message) -> None:
         self.inner._under_way += 1
-        self.inner._lanes.put(Delivery(post, 1), first=True)
+        self.inner._lanes.put(Delivery(message, 1), first=True)
 
 
 class ComesAgainAtOnce(Honest):
-    async def again(self, delivery: Delivery, delay: float) -> None:
-        await self.inner.again(delivery, 0.0)
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        await self.inner.nack(delivery, 0.0)
 
 
 class DoesNotCountAttempts(Honest):
-    async def again(self, delivery: Delivery, delay: float) -> None:
-        await self.inner.again(evolve_attempt(delivery), delay)
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        await self.inner.nack(evolve_attempt(delivery), delay)
 
 
 def evolve_attempt(delivery: Delivery) -> Delivery:
@@ -146,9 +162,9 @@ def evolve_attempt(delivery: Delivery) -> Delivery:
 
 
 class SwallowsWhoWaited(Honest):
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         # The task goes on after whoever asked has gone.
-        return await asyncio.shield(asyncio.ensure_future(self.inner.receive(lane)))
+        return await asyncio.shield(asyncio.ensure_future(self.inner.receive(queue)))
 
 
 class TakesWithoutEnd(Honest):
@@ -157,7 +173,7 @@ class TakesWithoutEnd(Honest):
 
 
 class RestsTooSoon(Honest):
-    async def rest(self) -> None:
+    async def wait_until_idle(self) -> None:
         pass
 
 
@@ -167,54 +183,62 @@ class CountsWrong(Honest):
 
 
 class FiresEarly(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
-        early = tuple(evolve(each, due=self.inner.now()) for each in commit.alarms)
-        return await self.inner.commit(delivery, evolve(commit, alarms=early), posts, letters)
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        early = tuple(evolve(each, due=self.inner.now()) for each in commit.timers)
+        return await self.inner.commit(
+            delivery, evolve(commit, timers=early), messages, dead_letters
+        )
 
 
 class FiresTwice(Honest):
-    async def commit(self, delivery: Delivery, commit: Commit, posts: Any, letters: Any) -> Applied:
-        twins = [evolve(each, event=evolve(each.event, source="twin")) for each in commit.alarms]
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        twins = [evolve(each, event=evolve(each.event, source="twin")) for each in commit.timers]
         both = (
-            *commit.alarms,
+            *commit.timers,
             *(evolve(t, event=evolve(t.event, id=t.event.id + "'")) for t in twins),
         )
-        return await self.inner.commit(delivery, evolve(commit, alarms=both), posts, letters)
+        return await self.inner.commit(
+            delivery, evolve(commit, timers=both), messages, dead_letters
+        )
 
 
 class LosesLetters(Honest):
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         if delivery is not None:
-            await self.inner.done(delivery)
+            await self.inner.ack(delivery)
 
 
 class BuriesWithoutSettling(Honest):
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
-        await self.inner.bury(None, letter)
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+        await self.inner.dead_letter(None, dead_letter)
 
 
 class UnburiesAgainAndAgain(Honest):
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002
-        letter = self.inner._letters.get(id)
-        done = await self.inner.unbury(id, posts)
-        if letter is not None:
-            self.inner._letters[id] = letter
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002
+        dead_letter = self.inner._letters.get(id)
+        done = await self.inner.redrive(id, messages)
+        if dead_letter is not None:
+            self.inner._letters[id] = dead_letter
         return done
 
 
 class MangledText(Honest):
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
-        ascii_only = letter.reason.encode("ascii", "replace").decode()
-        await self.inner.bury(delivery, evolve(letter, reason=ascii_only))
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+        ascii_only = dead_letter.reason.encode("ascii", "replace").decode()
+        await self.inner.dead_letter(delivery, evolve(dead_letter, reason=ascii_only))
 
 
-class WritesBlindly(MemoryMachineMemory):  # type: ignore[misc]
+class WritesBlindly(InMemoryMachineMemory):  # type: ignore[misc]
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
         held = await self.read(subject)
         return await super().write(subject, record, 0 if held is None else held.revision)
 
 
-class WritesLate(MemoryMachineMemory):  # type: ignore[misc]
+class WritesLate(InMemoryMachineMemory):  # type: ignore[misc]
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
         held = await self.read(subject)
         revision = 0 if held is None else held.revision
@@ -225,7 +249,7 @@ class WritesLate(MemoryMachineMemory):  # type: ignore[misc]
         return await super().write(subject, record, 0 if held is None else held.revision)
 
 
-class CutsNames(MemoryMachineMemory):  # type: ignore[misc]
+class CutsNames(InMemoryMachineMemory):  # type: ignore[misc]
     async def read(self, subject: str) -> Stored | None:
         return await super().read(subject[:1])
 
@@ -234,9 +258,9 @@ class CutsNames(MemoryMachineMemory):  # type: ignore[misc]
 
 
 class SettlesForAnybody(MemoryBroker):  # type: ignore[misc]
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         for token, (each, _) in list(self._taken.items()):
-            if each.message == delivered.message:
+            if each.message == delivery.message:
                 del self._taken[token]
 
 
@@ -246,12 +270,12 @@ class SettlesAtOnce(MemoryBroker):  # type: ignore[misc]
 
 
 class Unordered(MemoryBroker):  # type: ignore[misc]
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         await super().publish(list(reversed(messages)))
 
 
 class SharesWhatIsTaken(MemoryBroker):  # type: ignore[misc]
-    def _next(self, addresses: Sequence[str], taker: object) -> Delivered | None:
+    def _next(self, addresses: Sequence[str], taker: object) -> EncodedDelivery | None:
         found = super()._next(addresses, taker)
         if found is not None and found.attempt == 1:
             self._put(evolve(found, attempt=2))

@@ -13,7 +13,6 @@ from arvo import (
     Commands,
     Complete,
     ContractViolation,
-    Due,
     Emit,
     Event,
     Fail,
@@ -26,6 +25,7 @@ from arvo import (
     Schedule,
     System,
     SystemFault,
+    TimerFired,
     Turn,
     Violate,
     Workflow,
@@ -34,7 +34,7 @@ from arvo import (
     sleep,
 )
 from arvo.statechart import State, emit
-from arvo.testing import LawBroken, check_workflow
+from arvo.testing import LawViolated, check_workflow
 from docs.examples.orders import as_flow, as_orchestrator, as_resumable
 from tests.fulfilment import orders
 from tests.shop import (
@@ -125,7 +125,7 @@ def completes_twice_in_a_race(turn: Turn[Any]) -> Commands:
     match turn.event.data:
         case PlaceOrder():
             return Schedule("late", after=60), Emit(ChargeCard("o1", 1.0))
-        case Due():
+        case TimerFired():
             done = [Complete(OrderFulfilled("in time"))] if turn.collected else []
             return *done, Emit(BookShipment("o1")), Persist("late")
         case ShipmentBooked() if "evt.payment.charged" in turn.collected:
@@ -145,7 +145,7 @@ def books_twice_in_a_race(turn: Turn[Any]) -> Commands:
     match turn.event.data:
         case PlaceOrder():
             return Schedule("late", after=60), Emit(ChargeCard("o1", 1.0))
-        case Due() | CardCharged():
+        case TimerFired() | CardCharged():
             return Emit(BookShipment("o1"))
         case ShipmentBooked():
             return Complete(OrderFulfilled("t"))
@@ -293,7 +293,7 @@ def test_a_wrong_workflow_is_caught(name: str) -> None:
     """A kit that catches nothing proves nothing."""
     check, law, problem = WRONG[name]
 
-    with pytest.raises(LawBroken) as caught:
+    with pytest.raises(LawViolated) as caught:
         check()
 
     broken = caught.value.broken
@@ -304,7 +304,7 @@ def test_a_wrong_workflow_is_caught(name: str) -> None:
 
 def test_a_history_that_breaks_a_law_is_told_step_by_step() -> None:
     """In the order in which things came, with what was sent."""
-    with pytest.raises(LawBroken) as caught:
+    with pytest.raises(LawViolated) as caught:
         checking(waits_for_nothing)()
 
     assert str(caught.value) == (

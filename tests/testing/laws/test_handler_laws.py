@@ -24,7 +24,7 @@ from arvo import (
     Violate,
     call,
 )
-from arvo.testing import LawBroken, check_handler, events
+from arvo.testing import LawViolated, check_handler, events
 from docs.examples.orders import carrier, services
 from tests.shop import CardCharged, ChargeCard, paying, payments, shipping
 
@@ -128,7 +128,7 @@ def test_a_wrong_handler_is_caught(name: str) -> None:
     """A kit that catches nothing proves nothing."""
     function, law, problem = WRONG[name]
 
-    with pytest.raises(LawBroken) as caught:
+    with pytest.raises(LawViolated) as caught:
         check_handler(averaging(function))
 
     broken = caught.value.broken
@@ -140,7 +140,7 @@ def test_a_wrong_handler_is_caught(name: str) -> None:
 
 def test_the_example_that_breaks_a_law_is_shrunk() -> None:
     """The smallest is the one that explains."""
-    with pytest.raises(LawBroken) as caught:
+    with pytest.raises(LawViolated) as caught:
         check_handler(averaging(divides))
 
     assert str(caught.value) == (
@@ -175,7 +175,7 @@ def looks_up(function: Callable[..., Any]) -> EventHandler[Any]:
 
 def test_effects_are_answered_by_all_that_their_functions_may_return() -> None:
     """A handler must take whatever comes back."""
-    with pytest.raises(LawBroken, match="ZeroDivisionError"):
+    with pytest.raises(LawViolated, match="ZeroDivisionError"):
         check_handler(looks_up(fetch))
 
 

@@ -27,7 +27,7 @@ from arvo import (
     call,
 )
 from arvo.testing import (
-    KINDS,
+    FAULT_KINDS,
     Answer,
     Behaviour,
     ClockJump,
@@ -111,7 +111,7 @@ def _told(world: World) -> tuple[Any, ...]:
 
 def test_every_kind_of_fault_is_drawn_and_survived() -> None:
     """The search would be a narrow one otherwise; each kind alone, and all together."""
-    for kind in KINDS:
+    for kind in FAULT_KINDS:
         simulation = simulate(shop, [placing("i1"), placing("i2")], kinds=[kind], runs=10)
         assert {type(fault) for fault in simulation.faults} <= {kind}
     simulate(shop, [placing("i1"), placing("i2")], runs=50)
@@ -315,7 +315,7 @@ def test_people_answer_what_leaves_by_their_domain() -> None:
         yield charging("from the desk")
 
     system = System([review, paying(lambda _: Emit(CardCharged("r")))])
-    simulation = simulate(system, [begins], people={"desk": person}, faults=[])
+    simulation = simulate(system, [begins], domain_listeners={"desk": person}, faults=[])
 
     assert [event.type for event in simulation.world.outside] == ["evt.desk.open"]
     assert simulation.world.payloads(CardCharged) == [CardCharged("r")]

@@ -10,14 +10,14 @@ from attrs import evolve
 
 from arvo import Commit, Record, Violation
 from arvo.interpreters.ports.backend import (
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
+    Duplicate,
     Fenced,
-    Post,
-    Seen,
+    Message,
 )
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import Store
@@ -38,12 +38,12 @@ class PublishesFirst(Store):
         worker: str,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
-        for post in posts:
-            self.put(post)
-        return super().commit(worker, delivery, commit, (), letters)
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        for message in messages:
+            self.put(message)
+        return super().commit(worker, delivery, commit, (), dead_letters)
 
 
 class RemembersNothingConsumed(Store):
@@ -65,9 +65,9 @@ class LetsAnybodySettle(Store):
 class FiresEarly(Store):
     """Sends timers as soon as they are set."""
 
-    def wait(self, post: Post, due: datetime) -> None:
+    def wait(self, message: Message, due: datetime) -> None:
         del due
-        super().wait(post, self.now())
+        super().wait(message, self.now())
 
 
 class ForgetsTimers(Store):
@@ -85,10 +85,10 @@ class AppliesHalf(Store):
         worker: str,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
-        return super().commit(worker, delivery, commit, posts[:1], letters)
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        return super().commit(worker, delivery, commit, messages[:1], dead_letters)
 
 
 class ForgetsRecord(Store):
@@ -102,7 +102,7 @@ class ForgetsRecord(Store):
 class LosesLetters(Store):
     """Says that it has buried, and has thrown away."""
 
-    def keep(self, letter: DeadLetter) -> None:
+    def keep(self, dead_letter: DeadLetter) -> None:
         pass
 
 
@@ -114,10 +114,10 @@ class CallsConflictsCommitted(Store):
         worker: str,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
-        applied = super().commit(worker, delivery, commit, posts, letters)
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        applied = super().commit(worker, delivery, commit, messages, dead_letters)
         if isinstance(applied, Conflict):
             self.settle(worker, delivery)
             return Committed()
@@ -155,18 +155,18 @@ class CallsFencedSeen(Store):
         worker: str,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
-        applied = super().commit(worker, delivery, commit, posts, letters)
-        return Seen() if isinstance(applied, Fenced) else applied
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        applied = super().commit(worker, delivery, commit, messages, dead_letters)
+        return Duplicate() if isinstance(applied, Fenced) else applied
 
 
 class AcknowledgesFirst(Worker):
     """Settles a delivery before it is carried through."""
 
     async def _step(self, delivery: Delivery) -> None:
-        await self.backend.done(delivery)
+        await self.backend.ack(delivery)
         await super()._step(delivery)
 
 
@@ -176,8 +176,8 @@ class TakesConflictsForDone(Worker):
     async def _step(self, delivery: Delivery) -> None:
         decided = await self._decided(delivery)
         if isinstance(decided, Commit):
-            posts, letters = self._routed(decided)
-            await self.backend.commit(delivery, decided, posts, letters)
+            messages, dead_letters = self._routed(decided)
+            await self.backend.commit(delivery, decided, messages, dead_letters)
             if decided.record is not None:
                 self.recent.keep(decided.record)
         else:
@@ -189,7 +189,7 @@ class DropsWhatIsRefused(Worker):
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         del violation
-        await self.backend.done(delivery)
+        await self.backend.ack(delivery)
 
 
 class TrustsItsMemory(Worker):
@@ -200,10 +200,10 @@ class TrustsItsMemory(Worker):
         if not isinstance(decided, Commit):
             await self._refuse(delivery, decided)
             return
-        posts, letters = self._routed(decided)
+        messages, dead_letters = self._routed(decided)
         if decided.record is not None:
             self.recent.keep(decided.record)
-        answer = await self.backend.commit(delivery, decided, posts, letters)
+        answer = await self.backend.commit(delivery, decided, messages, dead_letters)
         if isinstance(answer, Conflict):
             forced = evolve(decided, expected=answer.revision)
-            answer = await self.backend.commit(delivery, forced, posts, letters)
+            answer = await self.backend.commit(delivery, forced, messages, dead_letters)

@@ -11,7 +11,7 @@ from arvo.core.payloads.payload import Payload
 
 @final
 @frozen
-class Due:
+class TimerFired:
     """A timer's time has come: the data of the event that a `Schedule` leads to.
 
     *name* and *payload* are the `Schedule`'s, *at* is when it was due, in UTC.
@@ -36,13 +36,13 @@ class Timer:
     payload: Mapping[str, Any] | None = None
 
 
-DUE: Final = Payload.of(Due)
+TIMER_FIRED: Final = Payload.of(TimerFired)
 
 
-def due_type(accepted: str) -> str:
+def timer_event_type(accepted: str) -> str:
     """Name the event type of a workflow's timers.
 
-    >>> due_type("arvo.orc.order")
+    >>> timer_event_type("arvo.orc.order")
     'sys.arvo.orc.order.due'
     """
     return f"sys.{accepted}.due"

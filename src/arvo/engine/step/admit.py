@@ -11,7 +11,7 @@ from arvo.core.events.cancellation import CANCELLATION, cancel_type
 from arvo.core.events.dataschema import WILDCARD, Dataschema
 from arvo.core.events.event import Event
 from arvo.core.events.fault import FAULT
-from arvo.core.events.protocol import DUE, due_type
+from arvo.core.events.protocol import TIMER_FIRED, timer_event_type
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.json import frozen_json
 from arvo.core.payloads.payload import Payload
@@ -93,8 +93,8 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
         return ContractViolation(f"{_named(event)} names no contract", issue)
     if event.type == handler.source:
         return _admit_init(handler.contract, event, schema)
-    if event.type == due_type(handler.source):
-        return _admit_own(handler, event, schema, DUE)
+    if event.type == timer_event_type(handler.source):
+        return _admit_own(handler, event, schema, TIMER_FIRED)
     if event.type == cancel_type(handler.source):
         return _admit_own(handler, event, schema, CANCELLATION)
     for signal in handler.signals_of(version):

@@ -15,14 +15,14 @@ from arvo.handlers.machine.advance import move
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable, Turn, collected
 from arvo.handlers.services import answering
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 Awaited: TypeAlias = Mapping[str, tuple[Event[Any], ...]]
 
 
 def advance(
-    handler: WorkflowHandler, moment: Moment, awaited: Awaited
-) -> Advanced | Perform[Any] | Violation:
+    handler: WorkflowHandler, moment: TurnInput, awaited: Awaited
+) -> TurnOutcome | Perform[Any] | Violation:
     """Take a turn of a workflow that has *moment*'s version; *awaited*: with its event filed."""
     match handler:
         case Resumable():
@@ -34,17 +34,17 @@ def advance(
 
 
 def _resume(
-    handler: Resumable[Any], moment: Moment, awaited: Awaited
-) -> Advanced | Perform[Any] | Violation:
+    handler: Resumable[Any], moment: TurnInput, awaited: Awaited
+) -> TurnOutcome | Perform[Any] | Violation:
     turn = _turn(handler, moment, awaited)
     if not isinstance(turn, Turn):
         return turn
     function = handler.functions[moment.version]
     replied = reply(function, turn, moment.performed, stack=moment.stack)
-    return Advanced(commands=settled(replied)) if isinstance(replied, tuple) else replied
+    return TurnOutcome(commands=settled(replied)) if isinstance(replied, tuple) else replied
 
 
-def _turn(handler: Resumable[Any], moment: Moment, awaited: Awaited) -> Turn[Any] | Violation:
+def _turn(handler: Resumable[Any], moment: TurnInput, awaited: Awaited) -> Turn[Any] | Violation:
     event, record = moment.event, moment.record
     try:
         state = None if record is None else handler.query(record)

@@ -10,13 +10,13 @@ from attrs import define, field, frozen
 from arvo.core.command import (
     Cancel,
     Command,
+    Compensate,
     Complete,
     Emit,
     Fail,
     Log,
     Persist,
     Schedule,
-    Undo,
     Violate,
 )
 from arvo.core.events.fault import SystemFault
@@ -30,7 +30,7 @@ from arvo.engine.step.draft import Draft, completion_draft, request_draft, told
 from arvo.engine.step.undo import undo_of
 from arvo.engine.system.system import WorkflowHandler
 from arvo.handlers.resumable import Resumable
-from arvo.handlers.turn_input import Moment
+from arvo.handlers.turn_input import TurnInput
 
 # A workflow that waits for more timers, or would undo more steps, has lost track of them.
 TIMERS_MAX: Final = 1_000
@@ -70,10 +70,10 @@ class Wanted:
 
 
 def wanted(
-    handler: WorkflowHandler, moment: Moment, current: Record, commands: tuple[Command, ...]
+    handler: WorkflowHandler, moment: TurnInput, current: Record, commands: tuple[Command, ...]
 ) -> Wanted | Violation:
     """Gather what the commands of a turn come to, or say which of them cannot be."""
-    found = Wanted(current.state, current.status, current.undos)
+    found = Wanted(current.state, current.status, current.compensations)
     for command in commands:
         violation = _take(found, handler, moment, current, command)
         if violation is not None:
@@ -90,7 +90,7 @@ def wanted(
 
 
 def _take(  # noqa: C901 - one branch for each command
-    found: Wanted, handler: WorkflowHandler, moment: Moment, current: Record, command: Command
+    found: Wanted, handler: WorkflowHandler, moment: TurnInput, current: Record, command: Command
 ) -> Violation | None:
     match command:
         case Emit():
@@ -119,7 +119,7 @@ def _take(  # noqa: C901 - one branch for each command
             # Told last, as the order of a mapping is.
             found.timers.pop(name, None)
             found.timers[name] = None
-        case Undo(emit=emit):
+        case Compensate(emit=emit):
             undo = undo_of(handler, moment, current, emit)
             if not isinstance(undo, FrozenDict):
                 return undo
@@ -130,7 +130,7 @@ def _take(  # noqa: C901 - one branch for each command
 
 
 def _schedule(
-    found: Wanted, handler: WorkflowHandler, moment: Moment, name: str, command: Schedule
+    found: Wanted, handler: WorkflowHandler, moment: TurnInput, name: str, command: Schedule
 ) -> Violation | None:
     if found.timers.get(name) is not None:
         issue = Issue("schedule.name", "a name of its own for each timer of a turn", repr(name))

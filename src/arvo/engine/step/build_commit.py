@@ -9,21 +9,21 @@ from attrs import evolve
 from arvo.core.command import (
     Cancel,
     Command,
+    Compensate,
     Complete,
     Emit,
     Fail,
     Log,
     Persist,
     Schedule,
-    Undo,
     Violate,
 )
-from arvo.core.commit import Alarm, Commit, Outcome
+from arvo.core.commit import Commit, Outcome, PendingTimer
 from arvo.core.contracts.versioned import PARENT_SUBJECT
 from arvo.core.events.cancellation import Cancellation
 from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault
-from arvo.core.events.protocol import Due, Timer
+from arvo.core.events.protocol import Timer, TimerFired
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import ChildRun, Record, Status
 from arvo.core.violations.issue import Issue
@@ -38,7 +38,7 @@ from arvo.engine.step.undo import press_of
 from arvo.engine.system.system import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import settled
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 # A workflow that waits for more replies than this has lost track of them, and each turn copies the
 # list.
@@ -70,7 +70,7 @@ def seal_answer(
                 return violation
             case Log():
                 logs.append(command)
-            case Persist() | Complete() | Schedule() | Cancel() | Undo():
+            case Persist() | Complete() | Schedule() | Cancel() | Compensate():
                 return _not_for_handlers(handler, command)
     press = Press(handler.source, event, contract.domain, None, handler.executionunits, now)
     events = pressed(press, drafts)
@@ -86,7 +86,7 @@ def seal_answer(
 
 
 def seal_turn(
-    handler: WorkflowHandler, moment: Moment, awaited: Awaited, advanced: Advanced
+    handler: WorkflowHandler, moment: TurnInput, awaited: Awaited, advanced: TurnOutcome
 ) -> Commit | Violation:
     """Seal what a workflow wants after one turn, and what it remembers (F126-F131, F161-F168).
 
@@ -113,19 +113,19 @@ def seal_turn(
 
 def _sealed(
     handler: WorkflowHandler,
-    moment: Moment,
+    moment: TurnInput,
     current: Record,
     awaited: Awaited,
-    advanced: Advanced,
+    advanced: TurnOutcome,
     found: Wanted,
     press: Press,
     events: tuple[Event[Any], ...],
 ) -> Commit | Violation:
     event, failed, active = moment.event, found.status == "failed", found.status == "active"
     # What it waited for stays as its last good turn left it, for an operator who revives it.
-    awaits = current.awaited if failed else _awaiting(awaited, current, events, advanced)
+    awaits = current.pending_requests if failed else _awaiting(awaited, current, events, advanced)
     if len(awaits) > AWAITED_MAX:
-        issue = Issue("awaited", f"at most {AWAITED_MAX} requests", f"{len(awaits)}")
+        issue = Issue("pending_requests", f"at most {AWAITED_MAX} requests", f"{len(awaits)}")
         return ExecutionViolation(f"{handler.source} waits for too many replies", issue)
     alarms, timers = _timers(handler, moment, current, found, press)
     pending = current.timers if failed else timers if active else EMPTY
@@ -141,7 +141,7 @@ def _sealed(
         handler=handler.source,
         event=event,
         outcome=_OUTCOMES[found.status],
-        kept=len(current.journal) if same else 0,
+        journal_offset=len(current.journal) if same else 0,
         expected=current.revision,
         now=moment.now,
         record=evolve(
@@ -152,16 +152,16 @@ def _sealed(
             status=found.status,
             failure=found.failure,
             children=_children(current, awaits, events),
-            awaited=awaits,
+            pending_requests=awaits,
             timers=pending,
             # Sent where it failed or was cancelled; what is done is meant to stay.
-            undos=found.undos if active else (),
+            compensations=found.undos if active else (),
             consumed=event.id,
             produced=tuple(each.id for each in events),
         ),
         events=events,
-        alarms=alarms if active else (),
-        cleared=tuple(
+        timers=alarms if active else (),
+        cleared_timers=tuple(
             timer.id
             for timer in current.timers.values()
             if timer.id not in standing and timer.id != event.id
@@ -179,21 +179,21 @@ _OUTCOMES: Final[Mapping[Status, Outcome]] = {
 
 
 def _timers(
-    handler: WorkflowHandler, moment: Moment, current: Record, found: Wanted, press: Press
-) -> tuple[tuple[Alarm, ...], Mapping[str, Timer]]:
+    handler: WorkflowHandler, moment: TurnInput, current: Record, found: Wanted, press: Press
+) -> tuple[tuple[PendingTimer, ...], Mapping[str, Timer]]:
     """Set and clear timers: what is to be delivered, and what the workflow then waits for."""
-    fired = moment.event.data.name if isinstance(moment.event.data, Due) else None
+    fired = moment.event.data.name if isinstance(moment.event.data, TimerFired) else None
     if fired is None and not found.timers:
         return (), current.timers
     pending = {name: timer for name, timer in current.timers.items() if name != fired}
-    alarms: list[Alarm] = []
+    timers: list[PendingTimer] = []
     for name, scheduled in found.timers.items():
         pending.pop(name, None)
         if scheduled is not None:
             at = scheduled.at.isoformat()
             pending[name] = Timer(press.timer_id(name), at, scheduled.payload)
-            alarms.append(press.alarm(handler.contract, name, pending[name]))
-    return tuple(alarms), FrozenDict(pending)
+            timers.append(press.alarm(handler.contract, name, pending[name]))
+    return tuple(timers), FrozenDict(pending)
 
 
 def _children(
@@ -228,7 +228,7 @@ def _answer_fault(handler: EventHandler[Any], admitted: Admitted, fail: Fail) ->
     )
 
 
-def _begun(handler: WorkflowHandler, moment: Moment) -> Record:
+def _begun(handler: WorkflowHandler, moment: TurnInput) -> Record:
     """The record of a workflow before its first turn."""
     event, standing = moment.event, moment.standing
     return Record(
@@ -245,7 +245,7 @@ def _begun(handler: WorkflowHandler, moment: Moment) -> Record:
 
 
 def _awaiting(
-    awaited: Awaited, current: Record, events: tuple[Event[Any], ...], advanced: Advanced
+    awaited: Awaited, current: Record, events: tuple[Event[Any], ...], advanced: TurnOutcome
 ) -> Awaited:
     """Say what is waited for after a turn (F165).
 
@@ -267,7 +267,7 @@ def _awaiting(
 
 
 def _not_for_handlers(
-    handler: EventHandler[Any], command: Persist | Complete | Schedule | Cancel | Undo
+    handler: EventHandler[Any], command: Persist | Complete | Schedule | Cancel | Compensate
 ) -> Violation:
     expected = "Emit, Fail, Violate or Log: only a workflow remembers, completes, waits and undoes"
     issue = Issue("return", expected, type(command).__name__)

@@ -21,7 +21,7 @@ from arvo.engine.system.system import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.event_type import named
 from arvo.handlers.services import asked
-from arvo.handlers.turn_input import Moment
+from arvo.handlers.turn_input import TurnInput
 
 
 @final
@@ -88,7 +88,7 @@ def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> 
     )
 
 
-def request_draft(handler: WorkflowHandler, moment: Moment, emit: Emit) -> Draft | Violation:
+def request_draft(handler: WorkflowHandler, moment: TurnInput, emit: Emit) -> Draft | Violation:
     """Draft what a workflow asks of a service (F126, F128, F129)."""
     event, services = moment.event, handler.services_of(moment.version)
     accepted = {service.type: service.accepted for service in services}
@@ -143,7 +143,7 @@ def _beginning(
 
 
 def completion_draft(
-    handler: WorkflowHandler, moment: Moment, current: Record, complete: Complete
+    handler: WorkflowHandler, moment: TurnInput, current: Record, complete: Complete
 ) -> Draft:
     """Draft what a workflow completes with (F127, F131)."""
     contract = handler.contract.version(moment.version)

@@ -6,7 +6,7 @@ from typing import Any, final
 
 from attrs import frozen
 
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import written
 from arvo.core.events.dataschema import WILDCARD
@@ -14,7 +14,7 @@ from arvo.core.events.domain import DomainContext, resolve_domains, resolve_each
 from arvo.core.events.envelope import Wire
 from arvo.core.events.event import Event
 from arvo.core.events.identity import derived_id, event_id
-from arvo.core.events.protocol import Timer, due_type
+from arvo.core.events.protocol import Timer, timer_event_type
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
 from arvo.core.payloads.frozen_json import FrozenDict
@@ -118,7 +118,7 @@ class Press:
             extensions=draft.extensions,
         )
 
-    def alarm(self, contract: Contract[Any], name: str, timer: Timer) -> Alarm:
+    def alarm(self, contract: Contract[Any], name: str, timer: Timer) -> PendingTimer:
         """Make the event that a timer of this turn leads to."""
         return _alarm(contract, self.cause.subject, name, timer, self.cause)
 
@@ -153,7 +153,7 @@ class Press:
         return derived_id(self.handler, cause.source, cause.id, cause.subject, *turn, *position)
 
 
-def alarms_of(system: System, record: Record) -> Iterator[Alarm]:
+def alarms_of(system: System, record: Record) -> Iterator[PendingTimer]:
     """Give the alarms that a record waits for, made anew: a store may have lost them."""
     handler = system.handler_at(record.handler)
     if handler is not None:
@@ -163,12 +163,12 @@ def alarms_of(system: System, record: Record) -> Iterator[Alarm]:
 
 def _alarm(
     contract: Contract[Any], subject: str, name: str, timer: Timer, cause: Event[Any] | None
-) -> Alarm:
+) -> PendingTimer:
     at = datetime.fromisoformat(timer.at)
     event: Event[Any] = Event(
         id=timer.id,
         source=contract.type,
-        type=due_type(contract.type),
+        type=timer_event_type(contract.type),
         subject=subject,
         dataschema=f"{contract.uri}/{WILDCARD}",
         data={"name": name, "at": timer.at, "payload": timer.payload},
@@ -179,4 +179,4 @@ def _alarm(
         tracestate=None if cause is None else cause.tracestate,
         parentid=None if cause is None else cause.id,
     )
-    return Alarm(event, at)
+    return PendingTimer(event, at)

@@ -16,7 +16,7 @@ from arvo.handlers.resumable import Resumable
 
 @final
 @frozen
-class Inside:
+class ToHandler:
     """To the handler at *address*. Events of one *key* are taken one at a time, in order."""
 
     address: str
@@ -25,7 +25,7 @@ class Inside:
 
 @final
 @frozen
-class Outside:
+class ToDomain:
     """Out of the system, to whoever listens to *domain*."""
 
     domain: str
@@ -33,7 +33,7 @@ class Outside:
 
 @final
 @frozen
-class Home:
+class ToCaller:
     """Back to *address*, outside, from where this run was asked for."""
 
     address: str
@@ -41,16 +41,16 @@ class Home:
 
 @final
 @frozen
-class Nowhere:
+class Unroutable:
     """To nobody: *reason* says why, in words."""
 
     reason: str
 
 
-Destination: TypeAlias = Inside | Outside | Home | Nowhere
+Route: TypeAlias = ToHandler | ToDomain | ToCaller | Unroutable
 
 
-def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Destination:
+def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Route:
     """Say where *event* goes; *cause* is the event it follows from, None where it comes from
     outside.
 
@@ -58,28 +58,28 @@ def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Destin
     is delivered, whatever its domain: it has just been sent on purpose.
     """
     if event.domain is not None and cause is not None:
-        return Outside(event.domain)
+        return ToDomain(event.domain)
     match system.handler_at(event.to):
         case EventHandler(source=source):
-            return Inside(source, None)
+            return ToHandler(source, None)
         case Resumable(source=source) | Orchestrator(source=source) | FlowHandler(source=source):
             # A workflow takes one turn at a time; a handler without memory has no such need.
-            return Inside(source, event.subject)
+            return ToHandler(source, event.subject)
         case None:
             pass
-    if cause is not None and event.to in (*askers(cause), *_beginners(event.subject)):
-        return Home(event.to)
+    if cause is not None and event.to in (*reply_addresses(cause), *_initiators(event.subject)):
+        return ToCaller(event.to)
     known = ", ".join(system.addresses) or "none"
-    return Nowhere(f"nobody is at {event.to!r}; there are {known}")
+    return Unroutable(f"nobody is at {event.to!r}; there are {known}")
 
 
-def askers(event: Event[Any]) -> tuple[str, ...]:
+def reply_addresses(event: Event[Any]) -> tuple[str, ...]:
     """Name the addresses that asked by an event: they know what to do with its answer."""
     named = () if event.redirectto is None else (event.redirectto,)
-    return (event.source, *named, *_beginners(event.subject))
+    return (event.source, *named, *_initiators(event.subject))
 
 
-def _beginners(subject: str) -> tuple[str, ...]:
+def _initiators(subject: str) -> tuple[str, ...]:
     """Name the addresses that began a run, or that it answers to."""
     try:
         run = Subject.parse(subject)

@@ -11,7 +11,7 @@ from arvo.core.commit import Commit, Outcome
 from arvo.core.events.cancellation import cancel_type
 from arvo.core.events.event import Event
 from arvo.core.events.fault import SystemFault, is_system_error
-from arvo.core.events.protocol import Due, due_type
+from arvo.core.events.protocol import TimerFired, timer_event_type
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
@@ -40,7 +40,7 @@ from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.invoke import reply
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 Stepped: TypeAlias = Commit | Perform[Any] | Violation
 
@@ -134,7 +134,7 @@ def _turn(
     if late is not None:
         return late
     awaited = awaited_with(record, admitted.event)
-    moment = Moment(
+    moment = TurnInput(
         event=admitted.event,
         subject=subject,
         version=version,
@@ -145,7 +145,7 @@ def _turn(
         stack=system.stacks,
     )
     advanced = advance(handler, moment, awaited)
-    if not isinstance(advanced, Advanced):
+    if not isinstance(advanced, TurnOutcome):
         return advanced
     return seal_turn(handler, moment, awaited, advanced)
 
@@ -156,7 +156,7 @@ def _gate(
     """Turn away what no turn may see: None lets the event pass."""
     if subject.orchestrator.name != handler.source:
         note = f"the subject belongs to {subject.orchestrator.name}"
-        return _unchanged(handler, event, None, "foreign", note)
+        return _unchanged(handler, event, None, "wrong_handler", note)
     begins = event.type == handler.source
     if record is None:
         if begins:
@@ -165,12 +165,14 @@ def _gate(
             # It may have overtaken the event that begins the workflow, which would then run on.
             issue = Issue("subject", "a workflow that has begun", f"that of event {event.id!r}")
             return TransactionViolation("a cancellation came too early", "early", issue)
-        return _unchanged(handler, event, None, "stray", "no such workflow has begun")
+        return _unchanged(handler, event, None, "unknown_workflow", "no such workflow has begun")
     if _was_seen(record, event, begins=begins):
-        return _unchanged(handler, event, record, "seen", "the workflow has consumed it before")
+        return _unchanged(
+            handler, event, record, "duplicate", "the workflow has consumed it before"
+        )
     if record.status == "failed" and not _expected(handler, event, record):
         why = "for a reason unknown" if record.failure is None else record.failure.message
-        return _unchanged(handler, event, record, "halted", f"the workflow failed: {why}")
+        return _unchanged(handler, event, record, "workflow_failed", f"the workflow failed: {why}")
     if begins:
         issue = Issue("subject", "a subject of its own", f"that of event {record.init!r}")
         return ExecutionViolation("the workflow has begun already", issue)
@@ -181,7 +183,7 @@ def _expected(handler: WorkflowHandler, event: Event[Any], record: Record) -> bo
     """Tell what comes to a failed workflow and is nobody's loss: a timer, a cancellation (it has
     undone what it did already), the answer to an undo.
     """
-    if event.type in (due_type(handler.source), cancel_type(handler.source)):
+    if event.type in (timer_event_type(handler.source), cancel_type(handler.source)):
         return True
     return event.parentid in record.produced and not is_system_error(event.type)
 
@@ -195,9 +197,9 @@ def _late(
     if record.status != "active":
         lost = isinstance(event.data, SystemFault) and event.parentid in record.produced
         # What should have undone something did not: an operator must know.
-        outcome: Outcome = "halted" if lost and record.status == "cancelled" else "late"
+        outcome: Outcome = "workflow_failed" if lost and record.status == "cancelled" else "late"
         return _unchanged(handler, event, record, outcome, f"the workflow is {record.status}")
-    if not isinstance(event.data, Due):
+    if not isinstance(event.data, TimerFired):
         return None
     timer = record.timers.get(event.data.name)
     if timer is None or timer.id != event.id:
@@ -216,7 +218,7 @@ def _was_seen(record: Record, event: Event[Any], *, begins: bool) -> bool:
         return event.id == record.init
     return any(
         event.id == reply.id and event.source == reply.source
-        for reply in record.awaited.get(event.parentid or "", ())
+        for reply in record.pending_requests.get(event.parentid or "", ())
     )
 
 
@@ -237,6 +239,11 @@ def awaited_with(record: Record | None, event: Event[Any]) -> Mapping[str, tuple
     """File the event under the request that it answers (F165)."""
     if record is None:
         return EMPTY
-    if event.parentid is None or event.parentid not in record.awaited:
-        return record.awaited
-    return FrozenDict({**record.awaited, event.parentid: (*record.awaited[event.parentid], event)})
+    if event.parentid is None or event.parentid not in record.pending_requests:
+        return record.pending_requests
+    return FrozenDict(
+        {
+            **record.pending_requests,
+            event.parentid: (*record.pending_requests[event.parentid], event),
+        }
+    )

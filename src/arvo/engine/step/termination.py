@@ -12,15 +12,15 @@ from arvo.engine.step.apply_commands import Wanted
 from arvo.engine.step.draft import Draft, fault_draft
 from arvo.engine.step.undo import undo_drafts
 from arvo.engine.system.system import WorkflowHandler
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 
 def ending(
     handler: WorkflowHandler,
-    moment: Moment,
+    moment: TurnInput,
     current: Record,
     found: Wanted,
-    advanced: Advanced,
+    advanced: TurnOutcome,
 ) -> tuple[Draft, ...] | Violation:
     """Draft what is sent because the workflow, or a child that nobody waits for, ends here."""
     drafts: list[Draft] = []
@@ -58,7 +58,7 @@ def open_children(record: Record) -> Iterator[ChildRun]:
             yield child
 
 
-def cancel_draft(moment: Moment, child: ChildRun, reason: str) -> Draft | Violation:
+def cancel_draft(moment: TurnInput, child: ChildRun, reason: str) -> Draft | Violation:
     """Draft the event that cancels a child."""
     try:
         address = Subject.parse(child.subject).orchestrator.name
@@ -79,7 +79,7 @@ def cancel_draft(moment: Moment, child: ChildRun, reason: str) -> Draft | Violat
     )
 
 
-def fail_draft(handler: WorkflowHandler, moment: Moment, current: Record, fail: Fail) -> Draft:
+def fail_draft(handler: WorkflowHandler, moment: TurnInput, current: Record, fail: Fail) -> Draft:
     """Tell whoever began the workflow, on the subject that they know (F102-F106)."""
     return fault_draft(
         handler.contract.version("latest"),

@@ -13,7 +13,7 @@ from arvo.engine.step.draft import Draft, request_draft
 from arvo.engine.step.event_factory import Press, pressed
 from arvo.engine.system.system import WorkflowHandler
 from arvo.handlers.services import asked
-from arvo.handlers.turn_input import Moment
+from arvo.handlers.turn_input import TurnInput
 
 # What an undo keeps of its `Emit`, beside payload and type.
 _KEPT: Final = ("to", "domain", "redirectto", "accesscontrol", "executionunits", "extensions")
@@ -21,7 +21,7 @@ _UNSAID: Final = (None, (), EMPTY)
 
 
 def undo_of(
-    handler: WorkflowHandler, moment: Moment, current: Record, emit: Emit
+    handler: WorkflowHandler, moment: TurnInput, current: Record, emit: Emit
 ) -> FrozenDict | Violation:
     """Write an undo as JSON, or say why it could not be sent: better now than when it is due."""
     drafted = request_draft(handler, moment, emit)
@@ -41,7 +41,7 @@ def undo_of(
     return frozen
 
 
-def press_of(handler: WorkflowHandler, moment: Moment, current: Record) -> Press:
+def press_of(handler: WorkflowHandler, moment: TurnInput, current: Record) -> Press:
     """Make the press for a turn of a workflow."""
     domain, units = handler.contract.domain, handler.executionunits
     now, revivals = moment.now, current.revivals
@@ -49,7 +49,7 @@ def press_of(handler: WorkflowHandler, moment: Moment, current: Record) -> Press
 
 
 def undo_drafts(
-    handler: WorkflowHandler, moment: Moment, undos: tuple[FrozenDict, ...]
+    handler: WorkflowHandler, moment: TurnInput, undos: tuple[FrozenDict, ...]
 ) -> tuple[Draft, ...] | Violation:
     """Draft the undos that are due, last first."""
     drafts: list[Draft] = []
@@ -65,7 +65,7 @@ def undo_drafts(
 def unfit_undos(handler: WorkflowHandler, version: str, record: Record) -> Iterator[Issue]:
     """Say which undos of a record another version of its workflow could not send."""
     services = handler.services_of(version)
-    for position, undo in enumerate(record.undos):
+    for position, undo in enumerate(record.compensations):
         path = f"record.undos[{position}]"
         service = asked(services, undo["type"])
         if service is None:

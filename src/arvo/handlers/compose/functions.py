@@ -147,11 +147,11 @@ def recover(
     return composed("recover", (function, with_), program)
 
 
-def map_in(function: HandlerFunction[A], convert: Callable[[B], A]) -> HandlerFunction[B]:
+def map_input(function: HandlerFunction[A], convert: Callable[[B], A]) -> HandlerFunction[B]:
     """Let *function* see *convert* of the event's payload.
 
-    Laws: `map_in(f, lambda x: x)` is `f`; `map_in(map_in(f, a), b)` is
-    `map_in(f, lambda x: a(b(x)))`; `map_in(f, a)` is
+    Laws: `map_input(f, lambda x: x)` is `f`; `map_input(map_input(f, a), b)` is
+    `map_input(f, lambda x: a(b(x)))`; `map_input(f, a)` is
     `sequence(lambda event: Emit(a(event.data)), f)`.
     """
 
@@ -159,17 +159,19 @@ def map_in(function: HandlerFunction[A], convert: Callable[[B], A]) -> HandlerFu
         handed = carrying(event, Emit(mapped(convert, event.data)))
         return (yield from play(function, handed, stack))
 
-    return composed("map_in", (function, convert), program)
+    return composed("map_input", (function, convert), program)
 
 
-def map_out(function: HandlerFunction[A], convert: Callable[[Any], object]) -> HandlerFunction[A]:
+def map_output(
+    function: HandlerFunction[A], convert: Callable[[Any], object]
+) -> HandlerFunction[A]:
     """Emit *convert* of each payload that *function* emits, and all else as it is.
 
     An `Emit` that names a type keeps it: where the type changes with the payload, name none.
 
-    Laws, for conversions that do not raise: `map_out(f, lambda x: x)` is `f`;
-    `map_out(map_out(f, a), b)` is `map_out(f, lambda x: b(a(x)))`; `map_out(sequence(f, g), a)` is
-    `sequence(f, map_out(g, a))`.
+    Laws, for conversions that do not raise: `map_output(f, lambda x: x)` is `f`;
+    `map_output(map_output(f, a), b)` is `map_output(f, lambda x: b(a(x)))`; `map_output(sequence(f,
+    g), a)` is `sequence(f, map_output(g, a))`.
     """
 
     def converted(emit: Emit) -> Emit:
@@ -179,4 +181,4 @@ def map_out(function: HandlerFunction[A], convert: Callable[[Any], object]) -> H
         commands = yield from play(function, event, stack)
         return (yield from replace(commands, Emit, converted, stack))
 
-    return composed("map_out", (function, convert), program)
+    return composed("map_output", (function, convert), program)

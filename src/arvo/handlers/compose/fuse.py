@@ -97,7 +97,7 @@ def _misfits(first: EventHandler[Any], second: EventHandler[Any]) -> Iterator[Is
         accepting = acceptor(contract, second)
         if accepting is None:
             accepted = ", ".join(each.accepted.name for each in second.contract.versions.values())
-            expected = f"a payload that {_uri(second)} accepts ({accepted}); map_out makes one"
+            expected = f"a payload that {_uri(second)} accepts ({accepted}); map_output makes one"
             emitted = ", ".join(each.name for each in contract.emitted.values()) or "nothing"
             yield Issue(f"{contract.dataschema} emits", expected, emitted)
             continue

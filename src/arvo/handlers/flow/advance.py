@@ -6,7 +6,7 @@ from arvo.core.command import Command, Complete, Fail, Log
 from arvo.core.contracts.versioned import PARENT_SUBJECT
 from arvo.core.events.cancellation import Cancellation
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import Due
+from arvo.core.events.protocol import TimerFired
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json import frozen_json
 from arvo.core.record import Record
@@ -24,14 +24,16 @@ from arvo.handlers.flow.journal import write_call
 from arvo.handlers.flow.primitives import Cancelled, Failing
 from arvo.handlers.flow.replay import replayed
 from arvo.handlers.flow.scheduler import Again, Raised, Returned, Stopped
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 # Times that a flow may begin anew in one turn, and calls that it may make, before it waits.
 AGAIN_MAX: Final = 100
 CALLS_MAX: Final = 1_000
 
 
-def follow(handler: FlowHandler[Any, Any], moment: Moment) -> Advanced | Perform[Any] | Violation:
+def follow(
+    handler: FlowHandler[Any, Any], moment: TurnInput
+) -> TurnOutcome | Perform[Any] | Violation:
     """Take a turn of a flow: tell it what happened, and say what it wants and waits for."""
     subject = moment.event.subject
     progress = _within(handler, moment)
@@ -54,7 +56,7 @@ def follow(handler: FlowHandler[Any, Any], moment: Moment) -> Advanced | Perform
     return advanced
 
 
-def _within(handler: FlowHandler[Any, Any], moment: Moment) -> Progress | None:
+def _within(handler: FlowHandler[Any, Any], moment: TurnInput) -> Progress | None:
     """Find the flow where this very turn left it, to wait for the effect that is performed now."""
     progress = handler.live.take(moment.event.subject)
     if progress is None:
@@ -75,7 +77,7 @@ def _within(handler: FlowHandler[Any, Any], moment: Moment) -> Progress | None:
     return None
 
 
-def _entered(handler: FlowHandler[Any, Any], moment: Moment) -> Progress:
+def _entered(handler: FlowHandler[Any, Any], moment: TurnInput) -> Progress:
     """Begin the turn: find the flow where its record stands, and tell it what happened."""
     event, record = moment.event, moment.record
     part = handler.parts[moment.version]
@@ -98,7 +100,7 @@ def _entered(handler: FlowHandler[Any, Any], moment: Moment) -> Progress:
     return progress
 
 
-def _stands_at(handler: FlowHandler[Any, Any], progress: Progress, moment: Moment) -> bool:
+def _stands_at(handler: FlowHandler[Any, Any], progress: Progress, moment: TurnInput) -> bool:
     if progress.part is not handler.parts[moment.version]:
         return False
     journal, state = _remembered(moment.record)
@@ -117,7 +119,7 @@ def _tell(progress: Progress, event: Event[Any]) -> None:
     if isinstance(event.data, Cancellation):
         progress.track.stop(Cancelled(event.data.reason))
         return
-    if isinstance(event.data, Due):
+    if isinstance(event.data, TimerFired):
         number = progress.due.get(event.data.name)
         if number is not None:
             progress.settle_due(number, event.data.at.isoformat())
@@ -141,7 +143,7 @@ def _request_of(event: Event[Any]) -> str:
 
 
 def _settle(
-    handler: FlowHandler[Any, Any], progress: Progress, moment: Moment
+    handler: FlowHandler[Any, Any], progress: Progress, moment: TurnInput
 ) -> Perform[Any] | None:
     """Let the flow go on until it waits for something from elsewhere, or for an effect."""
     times = 0
@@ -150,7 +152,9 @@ def _settle(
         if isinstance(outcome, Again):
             times += 1
             if times > AGAIN_MAX:
-                issue = Issue("continue_as", "a flow that waits", f"{times} beginnings in a turn")
+                issue = Issue(
+                    "continue_as_new", "a flow that waits", f"{times} beginnings in a turn"
+                )
                 raise Violated(ExecutionViolation("the flow begins anew without end", issue))
             _again(handler, progress, moment, outcome.payload)
             continue
@@ -178,7 +182,7 @@ def _hears(progress: Progress) -> bool:
         return True
 
 
-def _perform(progress: Progress, moment: Moment, number: int, wish: Perform[Any]) -> None:
+def _perform(progress: Progress, moment: TurnInput, number: int, wish: Perform[Any]) -> None:
     """Give the flow an effect that was performed."""
     position = len(progress.performed)
     done = moment.performed[position]
@@ -193,11 +197,11 @@ def _perform(progress: Progress, moment: Moment, number: int, wish: Perform[Any]
 
 
 def _again(
-    handler: FlowHandler[Any, Any], progress: Progress, moment: Moment, payload: Any
+    handler: FlowHandler[Any, Any], progress: Progress, moment: TurnInput, payload: Any
 ) -> None:
     accepted = handler.contract.version(moment.version).accepted
     parent = progress.event.raw.get(PARENT_SUBJECT)
-    json = accepted.write(payload, beside={PARENT_SUBJECT: parent}, path="continue_as")
+    json = accepted.write(payload, beside={PARENT_SUBJECT: parent}, path="continue_as_new")
     if isinstance(json, Issues):
         raise Violated(ContractViolation(f"{handler.source} cannot begin with this", json))
     data = accepted.read(json)
@@ -207,7 +211,7 @@ def _again(
     progress.again(raw if accepted.type is None else data, raw)
 
 
-def _advanced(progress: Progress, moment: Moment) -> Advanced:
+def _advanced(progress: Progress, moment: TurnInput) -> TurnOutcome:
     """Say what the turn comes to; raises `Violated` where the flow does."""
     commands: list[Command] = [command for _, command in progress.commands]
     outcome = progress.track.outcome
@@ -229,7 +233,7 @@ def _advanced(progress: Progress, moment: Moment) -> Advanced:
     if outcome is not None and progress.signals:
         commands.append(Log("info", f"the flow ended with {len(progress.signals)} signals unread"))
     fresh = progress.fresh or progress.kept is not progress.journal
-    return Advanced(
+    return TurnOutcome(
         commands=tuple(commands),
         state=progress.told_state(),
         journal=(*progress.kept, *progress.fresh) if fresh else None,

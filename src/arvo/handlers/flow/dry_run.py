@@ -7,7 +7,7 @@ from typing import Any, Final, final
 import attrs
 from attrs import define, field
 
-from arvo.core.command import Emit, Undo
+from arvo.core.command import Compensate, Emit
 from arvo.core.contracts.specialised import OrchestratorContract
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
@@ -170,9 +170,9 @@ class _Way:
                 pass
 
     def _told(self, _: int, tell: Tell) -> None:
-        emit = tell.command.emit if isinstance(tell.command, Undo) else tell.command
+        emit = tell.command.emit if isinstance(tell.command, Compensate) else tell.command
         if self._service(emit) is None:
-            self._unknown("undo" if isinstance(tell.command, Undo) else "emit", emit)
+            self._unknown("undo" if isinstance(tell.command, Compensate) else "emit", emit)
 
     def _unknown(self, word: str, emit: Emit) -> None:
         known = _known(service.type for service in self.part.services)

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 import attrs
 import orjson
 
-from arvo.core.command import Emit, Undo
+from arvo.core.command import Compensate, Emit
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.events.fault import FAULT, SystemFault
@@ -40,7 +40,7 @@ def said(wish: Waiting | Tell) -> str:
         case Request(emit=emit):
             return _cut(f"ask {_said_emit(emit)}")
         case Tell(command=command):
-            if isinstance(command, Undo):
+            if isinstance(command, Compensate):
                 return _cut(f"undo by {_said_emit(command.emit)}")
             return _cut(f"emit {_said_emit(command)}")
         case Nap():

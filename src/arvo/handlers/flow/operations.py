@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar, final
 
 from attrs import field, frozen
 
-from arvo.core.command import Emit, Undo
+from arvo.core.command import Compensate, Emit
 from arvo.handlers.effect import Perform
 
 R_co = TypeVar("R_co", covariant=True)
@@ -45,7 +45,7 @@ class Listen:
 class Tell:
     """Carry out a command, and go on at once."""
 
-    command: Emit | Undo
+    command: Emit | Compensate
 
 
 @final

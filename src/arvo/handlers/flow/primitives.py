@@ -6,7 +6,7 @@ from typing import Any, Never, TypedDict, TypeVar, Unpack, final, overload
 
 from attrs import evolve
 
-from arvo.core.command import Emit, Undo
+from arvo.core.command import Compensate, Emit
 from arvo.core.contracts.versioned import VersionedWorkflow
 from arvo.core.events.domain import DomainRule
 from arvo.core.events.fault import SystemFault
@@ -88,7 +88,7 @@ class Cancelled(BaseException):
 
 @final
 class Continuing(BaseException):
-    """What `continue_as` raises."""
+    """What `continue_as_new` raises."""
 
     def __init__(self, payload: object) -> None:
         super().__init__("the flow begins anew")
@@ -167,7 +167,7 @@ def ask(
     return reply
 
 
-def sub(
+def call_workflow(
     contract: VersionedWorkflow[P, T],
     payload: P,
     /,
@@ -243,14 +243,14 @@ def wait_for(
     return (yield Listen(kinds, where, _deadline(deadline)))
 
 
-def emit(payload: object, /, **said: Unpack[Envelope]) -> Flow[None]:
+def tell(payload: object, /, **said: Unpack[Envelope]) -> Flow[None]:
     """Send a request to a service and go on; its reply is not waited for."""
     yield Tell(_emit(payload, said))
 
 
-def undo_by(payload: object, /, **said: Unpack[Envelope]) -> Flow[None]:
+def compensate_with(payload: object, /, **said: Unpack[Envelope]) -> Flow[None]:
     """Remember what undoes the step just taken, should the flow fail or be cancelled later."""
-    yield Tell(Undo(_emit(payload, said)))
+    yield Tell(Compensate(_emit(payload, said)))
 
 
 @overload
@@ -294,11 +294,11 @@ def fail(reason: str, *, name: str = "Fail") -> Never:
     raise Failing(reason, name)
 
 
-def continue_as(payload: object) -> Never:
+def continue_as_new(payload: object) -> Never:
     """Begin the flow anew with another input: same workflow, an empty history.
 
     Timers and requests that are still open are nobody's then; signals that were not read, children
-    that nobody waits for and undos are kept. `return continue_as(Page(n + 1))`.
+    that nobody waits for and undos are kept. `return continue_as_new(Page(n + 1))`.
     """
     raise Continuing(payload)
 
@@ -325,13 +325,13 @@ def _check_classes(what: str, kinds: tuple[object, ...]) -> None:
 
 def _remember_before(undo: Any) -> Flow[None]:
     if undo is not None and not callable(undo):
-        yield Tell(Undo(undo))
+        yield Tell(Compensate(undo))
 
 
 def _remember_after(undo: Any, reply: Any) -> Flow[None]:
     due = undo(reply) if callable(undo) else None
     if due is not None:
-        yield Tell(Undo(due))
+        yield Tell(Compensate(due))
 
 
 def _deadline(given: timedelta | float | datetime | None) -> Nap | None:

@@ -13,7 +13,8 @@ from arvo.handlers.effect import Perform
 from arvo.handlers.flow.operations import Branches, Listen, Nap, Request, Tell, Waiting
 from arvo.handlers.flow.primitives import Continuing
 
-# A flow that stops more often has a history that no one should replay: `continue_as` begins anew.
+# A flow that stops more often has a history that no one should replay: `continue_as_new` begins
+# anew.
 WISHES_MAX: Final = 20_000
 # Branches that one flow runs side by side, and how deep they may lie in each other.
 BRANCHES_MAX: Final = 1_000
@@ -166,7 +167,7 @@ class Track:
 
     def _number(self) -> int:
         if self._next >= WISHES_MAX:
-            issue = Issue("flow", f"at most {WISHES_MAX} stops (see continue_as)", "more")
+            issue = Issue("flow", f"at most {WISHES_MAX} stops (see continue_as_new)", "more")
             raise Violated(ExecutionViolation("the flow's history grows too long", issue))
         self._next += 1
         return self._next - 1

@@ -7,14 +7,14 @@ from attrs import frozen
 
 from arvo.core.command import Command, Fail, Log
 from arvo.core.events.cancellation import Cancellation
-from arvo.core.events.protocol import Due
+from arvo.core.events.protocol import TimerFired
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.violations.violation import Violated, Violation
 from arvo.handlers.invoke import settled
 from arvo.handlers.machine.commands import BY_CHART, carried, completion
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import recall, recall_timer, remember
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 from arvo.statechart.definition import commands as chart
 from arvo.statechart.definition.faults import (
     ActionFault,
@@ -50,7 +50,7 @@ class _Failed:
 Walked: TypeAlias = _Moved | _Failed | Violation
 
 
-def move(machine: Machine[Any], moment: Moment) -> Advanced | Violation:
+def move(machine: Machine[Any], moment: TurnInput) -> TurnOutcome | Violation:
     """Offer an event to a workflow's machine (reference F145-F149).
 
     A machine that fails ends the workflow with a `Fail`, and what it remembered stays; an event
@@ -62,16 +62,16 @@ def move(machine: Machine[Any], moment: Moment) -> Advanced | Violation:
     walked = _walked(machine, moment, before)
     match walked:
         case _Moved(snapshot=snapshot, wanted=()) if snapshot is before:
-            return Advanced(commands=(_ignored(moment, snapshot),))
+            return TurnOutcome(commands=(_ignored(moment, snapshot),))
         case _Moved():
             return _advanced(machine, moment, before, walked)
         case _Failed(fail=fail, log=log):
-            return Advanced(commands=(log, fail))
+            return TurnOutcome(commands=(log, fail))
         case violation:
             return violation
 
 
-def _walked(machine: Machine[Any], moment: Moment, before: Snapshot[Any] | None) -> Walked:
+def _walked(machine: Machine[Any], moment: TurnInput, before: Snapshot[Any] | None) -> Walked:
     """Take the event, and then what the chart sends itself."""
     if before is None:
         snapshot, commands = initial(machine.chart, moment.event)
@@ -99,10 +99,10 @@ def _walked(machine: Machine[Any], moment: Moment, before: Snapshot[Any] | None)
     return _Moved(snapshot, tuple(wanted))
 
 
-def _heard(machine: Machine[Any], moment: Moment) -> object | Violation:
+def _heard(machine: Machine[Any], moment: TurnInput) -> object | Violation:
     """Say what the chart hears: the event itself, or its own timer."""
     data = moment.event.data
-    if not isinstance(data, Due) or data.payload is None or BY_CHART not in data.payload:
+    if not isinstance(data, TimerFired) or data.payload is None or BY_CHART not in data.payload:
         return moment.event
     timer = recall_timer(machine, data.payload)
     if isinstance(timer, chart.Schedule) and data.payload[BY_CHART] == "send":
@@ -110,7 +110,7 @@ def _heard(machine: Machine[Any], moment: Moment) -> object | Violation:
     return timer
 
 
-def _failed(fault: Fault, moment: Moment) -> _Failed | Violation:
+def _failed(fault: Fault, moment: TurnInput) -> _Failed | Violation:
     match fault:
         case GuardFault(guard=where, cause=cause) | ActionFault(action=where, cause=cause):
             if isinstance(cause, Violated):
@@ -126,14 +126,14 @@ def _failed(fault: Fault, moment: Moment) -> _Failed | Violation:
     return _Failed(fail, log)
 
 
-def _ignored(moment: Moment, snapshot: Snapshot[Any]) -> Log:
+def _ignored(moment: TurnInput, snapshot: Snapshot[Any]) -> Log:
     told = {"type": moment.event.type, "state": str(snapshot.value)}
     return Log("info", f"event {moment.event.id} moves nothing", told)
 
 
 def _advanced(
-    machine: Machine[Any], moment: Moment, before: Snapshot[Any] | None, moved: _Moved
-) -> Advanced | Violation:
+    machine: Machine[Any], moment: TurnInput, before: Snapshot[Any] | None, moved: _Moved
+) -> TurnOutcome | Violation:
     snapshot = moved.snapshot
     wanted = carried(machine, moment, moved.wanted)
     if not isinstance(wanted, tuple):
@@ -149,4 +149,4 @@ def _advanced(
     state = remember(machine, snapshot, before, moment.record)
     if not isinstance(state, FrozenDict):
         return state
-    return Advanced(commands=settled((*wanted, *last)), state=state, ended=ended)
+    return TurnOutcome(commands=settled((*wanted, *last)), state=state, ended=ended)

@@ -12,23 +12,23 @@ from arvo.core.command import (
     TIMER_NAME_CHARACTERS_MAX,
     Cancel,
     Command,
+    Compensate,
     Complete,
     Emit,
     Fail,
     Log,
     Persist,
     Schedule,
-    Undo,
     Violate,
 )
 from arvo.core.events.identity import GivenId, Managed
-from arvo.core.events.protocol import Due
+from arvo.core.events.protocol import TimerFired
 from arvo.core.violations.issue import Issue, short
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
 from arvo.handlers.machine.compile import ENQUEUE
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import remember_timer
-from arvo.handlers.turn_input import Moment
+from arvo.handlers.turn_input import TurnInput
 from arvo.statechart.definition import commands as chart
 
 # The key under which a timer's payload says that the chart set it: "raise" or "send".
@@ -37,7 +37,7 @@ BY_CHART: Final = "statechart"
 Carried: TypeAlias = tuple[Command, ...] | Violation
 
 
-def carried(machine: Machine[Any], moment: Moment, wanted: Iterable[chart.Command]) -> Carried:
+def carried(machine: Machine[Any], moment: TurnInput, wanted: Iterable[chart.Command]) -> Carried:
     """Say in commands what a chart wants in one turn, or which of it cannot be.
 
     Emitted events first, in order, and behind them those that were enqueued (reference F147).
@@ -50,10 +50,10 @@ def carried(machine: Machine[Any], moment: Moment, wanted: Iterable[chart.Comman
     return (*found.commands, *found.enqueued)
 
 
-def _pending(moment: Moment) -> dict[str, str | None]:
+def _pending(moment: TurnInput) -> dict[str, str | None]:
     """Give the timers of the chart that are pending: the chart's id for each name."""
     data, record = moment.event.data, moment.record
-    fired = data.name if isinstance(data, Due) else None
+    fired = data.name if isinstance(data, TimerFired) else None
     timers = {} if record is None else record.timers
     return {
         name: timer.payload["id"]
@@ -62,7 +62,7 @@ def _pending(moment: Moment) -> dict[str, str | None]:
     }
 
 
-def _others(moment: Moment) -> Iterator[str]:
+def _others(moment: TurnInput) -> Iterator[str]:
     """Name the timers that are pending and none of the chart's."""
     for name, timer in {} if moment.record is None else moment.record.timers.items():
         if timer.payload is None or BY_CHART not in timer.payload:
@@ -157,8 +157,8 @@ def _marked(payload: object) -> bool:
     return attrs.has(type(payload)) and hasattr(payload, BY_CHART)
 
 
-# What a chart may say by `emit`.
-_MAY: Final = (Emit, Undo, Log, Fail, Violate, Schedule, Cancel)
+# What a chart may say by `tell`.
+_MAY: Final = (Emit, Compensate, Log, Fail, Violate, Schedule, Cancel)
 
 
 def command_of(machine: Machine[Any], given: Any) -> Command | Violation:
@@ -186,7 +186,7 @@ _KEYS: Final = (
 
 
 def _from_mapping(machine: Machine[Any], given: Mapping[str, Any]) -> Emit | Violation:
-    """Read an event as the reference's `emit` takes it (F093, F143)."""
+    """Read an event as the reference's `tell` takes it (F093, F143)."""
     unknown = [key for key in given if key not in _KEYS]
     message = f"{machine.source} emits what nobody can send"
     if unknown or not isinstance(given.get("type"), str):

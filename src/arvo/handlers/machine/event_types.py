@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.cancellation import Cancellation, cancel_type
 from arvo.core.events.fault import SystemFault
-from arvo.core.events.protocol import Due, due_type
+from arvo.core.events.protocol import TimerFired, timer_event_type
 from arvo.core.violations.issue import Issue
 from arvo.statechart.compiled.chart import spell
 from arvo.statechart.definition.state import State, Transition
@@ -38,7 +38,7 @@ def classes_of(
     own = contract.dataschema
     found: dict[type, tuple[Heard, ...]] = {
         Cancellation: (Heard(cancel_type(contract.type), own),),
-        Due: (Heard(due_type(contract.type), own),),
+        TimerFired: (Heard(timer_event_type(contract.type), own),),
         SystemFault: tuple(Heard(each.system_error_type, each.dataschema) for each in services),
     }
     events = [

@@ -8,7 +8,7 @@ from typing import Any, Final
 from arvo.core.command import Fail
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.cancellation import cancel_type
-from arvo.core.events.protocol import due_type
+from arvo.core.events.protocol import timer_event_type
 from arvo.core.violations.issue import Issue
 from arvo.handlers.machine.action_sites import Place, places, steps, wants
 from arvo.handlers.machine.compile import last_output
@@ -93,7 +93,7 @@ def _unspoken(
     for each in services:
         raised |= {*each.emitted, each.system_error_type}
     raised |= {each.type for each in signals}
-    raised |= {cancel_type(contract.type), due_type(contract.type)}
+    raised |= {cancel_type(contract.type), timer_event_type(contract.type)}
     for node, behaviour in zip(chart.compiled.tree.nodes, chart.compiled.behaviours, strict=True):
         for name in behaviour.on:
             if name not in raised and "*" not in name and not name.startswith("xstate."):

@@ -32,10 +32,10 @@ class Machine(Generic[C]):
     function of that event, or a value. The rest is the root state, as in `arvo.statechart.Chart`.
 
     Keys of `on` are event types, wildcards, or payload classes: of a service's answers, of
-    signals, `SystemFault` for the system error of any service, `Cancellation`, `Due`. Functions
-    see the context and the `Event` that came (at the start an `Init`, whose *input* is the first
-    event). What a chart cannot be, and a class that no event or more than one carries, is refused
-    with `Violated`, which names each state.
+    signals, `SystemFault` for the system error of any service, `Cancellation`, `TimerFired`.
+    Functions see the context and the `Event` that came (at the start an `Init`, whose *input* is
+    the first event). What a chart cannot be, and a class that no event or more than one carries, is
+    refused with `Violated`, which names each state.
     """
 
     contract: VersionedWorkflow[Any, Any]

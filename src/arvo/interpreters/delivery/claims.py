@@ -11,10 +11,10 @@ from arvo.interpreters.ports.backend import (
     Corrupt,
     Delivery,
     Depth,
-    Post,
+    Message,
     Unavailable,
     key_of,
-    lane_of,
+    queue_of,
 )
 
 # How long it waits where another one was about to take the same.
@@ -51,15 +51,15 @@ class Feed:
     _left: set[str] = field(factory=set, init=False)
     _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
-        if lane not in self.served:
-            self.served.add(lane)
-            self._more.add(lane)
-        if lane in self._more:
+        if queue not in self.served:
+            self.served.add(queue)
+            self._more.add(queue)
+        if queue in self._more:
             # Asked once whoever calls waits in the lane.
             asyncio.get_running_loop().call_soon(self.feed)
-        return await self.lanes.receive(lane)
+        return await self.lanes.receive(queue)
 
     def hand_out(self, deliveries: Iterable[Delivery]) -> None:
         """Let these, which are ours in the store, be received."""
@@ -71,17 +71,18 @@ class Feed:
         if id(delivery) not in self.lanes.taken:
             return
         self.lanes.settle(delivery)
-        key = key_of(delivery.post.to)
+        key = key_of(delivery.message.to)
         if key in self._left and not self.lanes.parked(key):
             self._left.discard(key)
-            self._more.add(lane_of(delivery.post.to))
+            self._more.add(queue_of(delivery.message.to))
             self.feed()
 
-    def wants(self, posts: Sequence[Post]) -> bool:
+    def wants(self, messages: Sequence[Message]) -> bool:
         """Tell whether this process would have posts itself: it serves them, and has room."""
         if self.lanes.ready < self.own_max and all(
-            lane_of(post.to) in self.served and self.lanes.parked(key_of(post.to)) < self.key_max
-            for post in posts
+            queue_of(message.to) in self.served
+            and self.lanes.parked(key_of(message.to)) < self.key_max
+            for message in messages
         ):
             return True
         self._more.update(self.served)
@@ -100,7 +101,7 @@ class Feed:
     def _wanted(self) -> dict[str, int]:
         """Give the lanes that may have more for somebody who waits, and how many to ask for."""
         hungry = self.lanes.hungry()
-        return {lane: many * self.ahead for lane, many in hungry.items() if lane in self._more}
+        return {queue: many * self.ahead for queue, many in hungry.items() if queue in self._more}
 
     async def _fill(self) -> None:
         wanted: dict[str, int] = {}
@@ -113,7 +114,7 @@ class Feed:
                 taken, is_contested = await self.claim(wanted, left)
                 self.hand_out(taken)
                 # Where some have come there may be more.
-                self._more.update(lane_of(each.post.to) for each in taken)
+                self._more.update(queue_of(each.message.to) for each in taken)
                 if is_contested:
                     self._more |= wanted.keys()
                 # Those who were waiting take what has come first.

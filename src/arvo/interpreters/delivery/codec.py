@@ -19,8 +19,8 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.step.route import Home, Inside, Outside
-from arvo.interpreters.ports.backend import Corrupt, DeadLetter, Post, Reachable
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.interpreters.ports.backend import Corrupt, DeadLetter, Destination, Message
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -32,7 +32,7 @@ class Row:
     """A delivery as it stands in a database: its number, the post, and how often it was tried."""
 
     id: int
-    post: Post
+    post: Message
     attempt: int
 
 
@@ -74,42 +74,44 @@ def record_of(content: bytes, journal: list[bytes] | None) -> Record:
         raise _corrupt("a record", error) from error
 
 
-def destination_bytes(to: Reachable) -> bytes:
+def destination_bytes(to: Destination) -> bytes:
     """Write where a post goes."""
     match to:
-        case Inside(address=address, key=key):
+        case ToHandler(address=address, key=key):
             return orjson.dumps({"inside": address, "key": key})
-        case Outside(domain=domain):
+        case ToDomain(domain=domain):
             return orjson.dumps({"outside": domain})
-        case Home(address=address):
+        case ToCaller(address=address):
             return orjson.dumps({"home": address})
 
 
-def destination_of(content: bytes) -> Reachable:
+def destination_of(content: bytes) -> Destination:
     """Read where a post goes; raises `Corrupt` where it is nowhere."""
     match orjson.loads(content):
         case {"inside": str(address), "key": None | str() as key}:
-            return Inside(address, key)
+            return ToHandler(address, key)
         case {"outside": str(domain)}:
-            return Outside(domain)
+            return ToDomain(domain)
         case {"home": str(address)}:
-            return Home(address)
+            return ToCaller(address)
         case other:
             raise _corrupt("a destination", other)
 
 
-def letter_bytes(letter: DeadLetter) -> bytes:
+def letter_bytes(dead_letter: DeadLetter) -> bytes:
     """Write a dead letter."""
-    to = None if letter.to is None else orjson.loads(destination_bytes(letter.to))
+    to = None if dead_letter.to is None else orjson.loads(destination_bytes(dead_letter.to))
     return orjson.dumps(
         {
-            "id": letter.id,
-            "event": letter.event.to_dict(),
-            "reason": letter.reason,
-            "attempts": letter.attempts,
-            "at": letter.at,
+            "id": dead_letter.id,
+            "event": dead_letter.event.to_dict(),
+            "reason": dead_letter.reason,
+            "attempts": dead_letter.attempts,
+            "at": dead_letter.at,
             "to": to,
-            "violation": None if letter.violation is None else _violation_said(letter.violation),
+            "violation": None
+            if dead_letter.violation is None
+            else _violation_said(dead_letter.violation),
         }
     )
 

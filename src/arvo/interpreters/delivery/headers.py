@@ -8,7 +8,7 @@ from attrs import frozen
 
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
-from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 
 # CloudEvents 1.0, structured mode: the whole event is the body, in JSON.
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
@@ -35,7 +35,7 @@ class Unreadable(ValueError):
     """What came is no message: the text says why. It is put aside, for it would never be one."""
 
 
-def packed(message: Message, attempt: int = 1) -> Parcel:
+def packed(message: EncodedMessage, attempt: int = 1) -> Parcel:
     """Pack a message that is to be handed out for the *attempt*-th time."""
     headers = {ADDRESS: message.address, ATTEMPT: str(attempt)}
     if message.key is not None:
@@ -45,7 +45,7 @@ def packed(message: Message, attempt: int = 1) -> Parcel:
     return Parcel(message.event.to_json().encode(), headers)
 
 
-def unpacked(address: str, body: bytes, headers: Mapping[str, str], token: Any) -> Delivered:
+def unpacked(address: str, body: bytes, headers: Mapping[str, str], token: Any) -> EncodedDelivery:
     """Read a message that waited in the queue of *address*; raises `Unreadable`.
 
     Headers may be missing, for other programs publish plain events. The event is bounded before it
@@ -53,7 +53,7 @@ def unpacked(address: str, body: bytes, headers: Mapping[str, str], token: Any) 
     """
     try:
         due = headers.get(DUE)
-        message = Message(
+        message = EncodedMessage(
             address=address,
             event=Event.parse(body),
             key=headers.get(KEY),
@@ -65,4 +65,4 @@ def unpacked(address: str, body: bytes, headers: Mapping[str, str], token: Any) 
     if attempt < 1 or (message.due is not None and message.due.tzinfo is None):
         said = f"{ATTEMPT} {attempt}, {DUE} {due}"
         raise Unreadable(f"an attempt from 1 and a time with an offset were expected, got {said}")
-    return Delivered(message, attempt, token)
+    return EncodedDelivery(message, attempt, token)

@@ -37,7 +37,7 @@ class Past:
         """Write down the events of a turn."""
         self._write(record, at, (commit.event, *commit.events))
 
-    def amend(self, record: Record, at: datetime) -> None:
+    def replace_record(self, record: Record, at: datetime) -> None:
         """Write down that a record was changed by an operator."""
         self._write(record, at, record)
 

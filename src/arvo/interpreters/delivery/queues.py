@@ -6,7 +6,7 @@ from typing import final
 
 from attrs import define, field
 
-from arvo.interpreters.ports.backend import Delivery, key_of, lane_of
+from arvo.interpreters.ports.backend import Delivery, key_of, queue_of
 
 
 @define
@@ -35,12 +35,12 @@ class Lanes:
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         """Add a delivery, behind the others of its lane or before them."""
-        lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
+        queue = self._lanes.setdefault(queue_of(delivery.message.to), _Lane())
         if first:
-            lane.ready.appendleft(delivery)
+            queue.ready.appendleft(delivery)
         else:
-            lane.ready.append(delivery)
-        wake_one(lane.takers)
+            queue.ready.append(delivery)
+        wake_one(queue.takers)
 
     def put_later(self, delivery: Delivery, delay: float) -> None:
         """Add a delivery after *delay* seconds."""
@@ -53,9 +53,9 @@ class Lanes:
         timer = asyncio.get_running_loop().call_later(delay, due)
         self._later[number] = timer, delivery
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on; waits for one."""
-        waiting = self._lanes.setdefault(lane, _Lane())
+        waiting = self._lanes.setdefault(queue, _Lane())
         while True:
             while waiting.ready:
                 delivery = waiting.ready.popleft()
@@ -67,7 +67,7 @@ class Lanes:
     def settle(self, delivery: Delivery) -> None:
         """Take a delivery off, and give its key to the one that has waited longest."""
         del self.taken[id(delivery)]
-        key = key_of(delivery.post.to)
+        key = key_of(delivery.message.to)
         if key is None:
             return
         queue = self._busy[key]
@@ -79,7 +79,7 @@ class Lanes:
     @property
     def ready(self) -> int:
         """How many deliveries wait to be handed out."""
-        return sum(len(lane.ready) for lane in self._lanes.values())
+        return sum(len(queue.ready) for queue in self._lanes.values())
 
     @property
     def delayed(self) -> int:
@@ -96,20 +96,20 @@ class Lanes:
 
     def fail(self, error: Exception) -> None:
         """Raise an error wherever somebody waits for a delivery."""
-        for lane in self._lanes.values():
-            fail_all(lane.takers, error)
+        for queue in self._lanes.values():
+            fail_all(queue.takers, error)
 
     def hungry(self) -> dict[str, int]:
         """Give the lanes in which somebody waits and nothing is ready, and how many wait."""
         return {
-            name: sum(not taker.done() for taker in lane.takers)
-            for name, lane in self._lanes.items()
+            name: sum(not taker.done() for taker in queue.takers)
+            for name, queue in self._lanes.items()
             if self.is_hungry(name)
         }
 
-    def is_hungry(self, lane: str) -> bool:
+    def is_hungry(self, queue: str) -> bool:
         """Tell whether somebody waits in a lane, and nothing is ready for them."""
-        waiting = self._lanes.get(lane)
+        waiting = self._lanes.get(queue)
         if waiting is None or waiting.ready:
             return False
         return any(not taker.done() for taker in waiting.takers)
@@ -125,23 +125,23 @@ class Lanes:
     def return_taken(self) -> None:
         """Make ready again what was handed out and never settled, first of all."""
         for delivery in reversed(self.taken.values()):
-            key = key_of(delivery.post.to)
+            key = key_of(delivery.message.to)
             # Those that waited for its key come after it again.
             parked = self._busy.pop(key) if key is not None else deque()
-            lane = self._lanes.setdefault(lane_of(delivery.post.to), _Lane())
-            lane.ready.extendleft(reversed((delivery, *parked)))
+            queue = self._lanes.setdefault(queue_of(delivery.message.to), _Lane())
+            queue.ready.extendleft(reversed((delivery, *parked)))
         self.taken.clear()
 
     def forget_ready(self) -> None:
         """Let go of all that is not handed out."""
-        for lane in self._lanes.values():
-            lane.ready.clear()
-        held = {key_of(delivery.post.to) for delivery in self.taken.values()}
+        for queue in self._lanes.values():
+            queue.ready.clear()
+        held = {key_of(delivery.message.to) for delivery in self.taken.values()}
         self._busy = {key: deque() for key in held if key is not None}
 
     def _claim(self, delivery: Delivery) -> bool:
         """Take the delivery's key; where somebody has it, the delivery waits for its turn."""
-        key = key_of(delivery.post.to)
+        key = key_of(delivery.message.to)
         if key is None:
             return True
         queue = self._busy.get(key)

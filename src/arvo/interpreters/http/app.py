@@ -30,7 +30,7 @@ from arvo.interpreters.http.prefer import wait_of
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
 from arvo.interpreters.http.problem import broken, problem, unavailable
 from arvo.interpreters.http.workflow_json import as_json, in_path, out_of_path
-from arvo.interpreters.ports.backend import Corrupt, TooLarge, Unanswered, Unavailable
+from arvo.interpreters.ports.backend import Corrupt, NoReply, TooLarge, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
 # How long a client waits for room in a full queue, or for a store that is slow.
@@ -41,7 +41,7 @@ WAITING_MAX: Final = 1_000
 REACHED_SECONDS: Final = 1.0
 
 
-def edge(runtime: Runtime) -> Starlette:
+def asgi_app(runtime: Runtime) -> Starlette:
     """Make an ASGI app that takes events for a runtime (CloudEvents HTTP binding 1.0.2).
 
     As the root app its lifespan starts the runtime and stops it. Mounted in another app, whose
@@ -155,7 +155,7 @@ class _Edge:
         self._waiting += 1
         try:
             answer = await self.runtime.request(event, timeout=wait)
-        except (TimeoutError, Unanswered):
+        except (TimeoutError, NoReply):
             return self._accepted(request, event, applied)
         finally:
             self._waiting -= 1
@@ -179,7 +179,7 @@ class _Edge:
         try:
             if subject is None or await self.runtime.record(subject) is None:
                 return problem(404, "nothing is remembered of this subject")
-            return _json(200, as_json(await self.runtime.show(subject)), NO_STORE)
+            return _json(200, as_json(await self.runtime.describe(subject)), NO_STORE)
         except Violated as violated:
             return broken(violated.violation, 404)
         except Unavailable as error:
@@ -199,7 +199,7 @@ class _Edge:
         now = asyncio.get_running_loop().time()
         if self._reached is None or now - self._reached_at > REACHED_SECONDS:
             self._reached_at = now
-            self._reached = asyncio.create_task(self.runtime.reach())
+            self._reached = asyncio.create_task(self.runtime.is_reachable())
         # One question for all who ask meanwhile, and one who goes away does not end it.
         return await asyncio.shield(self._reached)
 

@@ -45,7 +45,7 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 @final
 @frozen
-class Message:
+class HttpMessage:
     """The headers and the body of a request or a response."""
 
     headers: Mapping[str, str]
@@ -105,7 +105,7 @@ def read(headers: Headers, body: bytes) -> list[Event[Any]]:
 _LISTED: Final = f"one of {', '.join(MEDIA_TYPES)}"
 
 
-def write(event: Event[Any], mode: Mode) -> Message:
+def write(event: Event[Any], mode: Mode) -> HttpMessage:
     """Write an event; what has no value is left out.
 
     Binary mode carries texts: a number or a boolean among the extensions arrives as one.
@@ -118,10 +118,10 @@ def write(event: Event[Any], mode: Mode) -> Message:
         if name not in event.extensions:
             del content[name]
     headers = {"content-type": f"{STRUCTURED}; charset=UTF-8", **_trace_headers(event)}
-    return Message(headers, orjson.dumps(content))
+    return HttpMessage(headers, orjson.dumps(content))
 
 
-def _as_binary(event: Event[Any]) -> Message:
+def _as_binary(event: Event[Any]) -> HttpMessage:
     content = event.to_dict()
     said = content.pop("datacontenttype")
     if said == ARVO_CONTENT_TYPE:
@@ -133,7 +133,7 @@ def _as_binary(event: Event[Any]) -> Message:
     for name, value in content.items():
         if value is not None:
             headers[f"ce-{name}"] = encode(value)
-    return Message(headers, orjson.dumps(data))
+    return HttpMessage(headers, orjson.dumps(data))
 
 
 def _structured(content: object) -> Event[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import is_uri
 from arvo.core.violations.violation import Violated
-from arvo.interpreters.runtime.description import Standing
+from arvo.interpreters.runtime.description import WorkflowDescription
 
 
 def in_path(subject: str) -> str:
@@ -37,7 +37,7 @@ def _is_workflow(text: str) -> bool:
     return True
 
 
-def as_json(standing: Standing) -> dict[str, Any]:
+def as_json(standing: WorkflowDescription) -> dict[str, Any]:
     """Say how a workflow stands; not what it remembers, which is its own."""
     record = standing.record
     failure = record.failure

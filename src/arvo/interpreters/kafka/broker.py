@@ -19,7 +19,7 @@ from arvo.interpreters.kafka.consumer import Reader
 from arvo.interpreters.kafka.producer import Writer
 from arvo.interpreters.kafka.queue import UNTIL, Queue, headers_of
 from arvo.interpreters.ports.backend import TooLarge
-from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 
 logger: Final = logging.getLogger("arvo.kafka")
 
@@ -61,11 +61,11 @@ class KafkaBroker:
         said = {key: each for key, each in self._all_settings().items() if key[:6] != "group."}
         self._writer = Writer(said)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         """Take messages; some may have been taken when this raises."""
-        await every(self._put(Delivered(each), each.due) for each in messages)
+        await every(self._put(EncodedDelivery(each), each.due) for each in messages)
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
+    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
         """Hand out the messages of these topics, those of one partition in the order they came."""
         queues: list[Queue] = []
         me = object()
@@ -75,52 +75,52 @@ class KafkaBroker:
             while True:
                 for queue in queues:
                     queue.reader.news.clear()
-                delivered = next(filter(None, (queue.next(me) for queue in queues)), None)
-                if delivered is None:
+                delivery = next(filter(None, (queue.next(me) for queue in queues)), None)
+                if delivery is None:
                     await _news(queues)
                     continue
-                yield delivered
+                yield delivery
         finally:
             for queue in queues:
                 queue.give_back(me)
             for queue in queues:
                 await self._leave(queue)
 
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         """Forget a message."""
-        queue: Queue = delivered.token.queue
-        if queue.is_ours(delivered):
-            queue.done(delivered)
+        queue: Queue = delivery.token.queue
+        if queue.is_ours(delivery):
+            queue.ack(delivery)
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Hand a message out again after *delay* seconds."""
-        queue: Queue = delivered.token.queue
-        if not queue.is_ours(delivered):
+        queue: Queue = delivery.token.queue
+        if not queue.is_ours(delivery):
             return
         if delay <= DELAY_SECONDS_MAX:
-            queue.again(delivered, delay)
+            queue.nack(delivery, delay)
             return
         later = utc_now() + timedelta(seconds=delay)
         try:
-            await self._put(evolve(delivered, attempt=delivered.attempt + 1), later)
+            await self._put(evolve(delivery, attempt=delivery.attempt + 1), later)
         except TooLarge:
             # With its headers it has outgrown the topic: it waits where it is.
-            queue.again(delivered, delay)
+            queue.nack(delivery, delay)
         else:
-            await self.done(delivered)
+            await self.ack(delivery)
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Write a message to the topic of the dead, with its reason."""
-        queue: Queue = delivered.token.queue
-        if queue.is_ours(delivered):
-            message = delivered.message
-            parcel = packed(message, delivered.attempt)
+        queue: Queue = delivery.token.queue
+        if queue.is_ours(delivery):
+            message = delivery.message
+            parcel = packed(message, delivery.attempt)
             topic = f"{self._topic(message.address)}_dead"
             headers = {**parcel.headers, REASON: reason[:REASON_CHARACTERS_MAX]}
             # With its reason it may be larger than what came; the pair has kept both.
             with suppress(TooLarge):
                 await self._writer.send(topic, _key(message), parcel.body, headers)
-            await self.done(delivered)
+            await self.ack(delivery)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -128,9 +128,9 @@ class KafkaBroker:
             await self._stop(queue)
         await self._writer.close()
 
-    async def _put(self, delivered: Delivered, until: datetime | None) -> None:
-        message = delivered.message
-        parcel, topic = packed(message, delivered.attempt), self._topic(message.address)
+    async def _put(self, delivery: EncodedDelivery, until: datetime | None) -> None:
+        message = delivery.message
+        parcel, topic = packed(message, delivery.attempt), self._topic(message.address)
         headers = parcel.headers
         if until is not None and until > utc_now():
             topic, headers = f"{topic}_later", {**headers, UNTIL: str(ceil(_milliseconds(until)))}
@@ -198,7 +198,7 @@ class KafkaBroker:
         return f"{name[: NAME_CHARACTERS_MAX // 2]}.{digest}"
 
 
-def _key(message: Message) -> str:
+def _key(message: EncodedMessage) -> str:
     """Say what decides about the partition: events of one workflow keep their order."""
     return message.event.subject
 

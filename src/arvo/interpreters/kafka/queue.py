@@ -14,7 +14,7 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.headers import Unreadable, unpacked
 from arvo.interpreters.kafka.consumer import Reader
 from arvo.interpreters.kafka.partition import Part
-from arvo.interpreters.ports.broker import Delivered
+from arvo.interpreters.ports.broker import EncodedDelivery
 
 logger: Final = logging.getLogger("arvo")
 
@@ -49,50 +49,50 @@ class Queue:
 
     address: str
     reader: Reader
-    put_off: Callable[[Delivered, datetime], Awaitable[None]]
+    put_off: Callable[[EncodedDelivery, datetime], Awaitable[None]]
     put_aside: Callable[[Record, str], Awaitable[None]]
     takers: int = field(default=0, init=False)
-    _ready: deque[Delivered] = field(factory=deque, init=False)
-    _hand: dict[Token, Delivered] = field(factory=dict, init=False)
+    _ready: deque[EncodedDelivery] = field(factory=deque, init=False)
+    _hand: dict[Token, EncodedDelivery] = field(factory=dict, init=False)
     _waiting: dict[Token, asyncio.TimerHandle] = field(factory=dict, init=False)
     _works: set["asyncio.Task[None]"] = field(factory=set, init=False)
 
-    def next(self, taker: object) -> Delivered | None:
+    def next(self, taker: object) -> EncodedDelivery | None:
         """Hand out the next message, if there is one; raises what has ended the reader."""
         if self.reader.error is not None:
             raise self.reader.error
         while self.reader.came:
             self._sort(*self.reader.came.popleft())
         while self._ready:
-            delivered = self._ready.popleft()
-            if not delivered.token.part.is_leaving:
+            delivery = self._ready.popleft()
+            if not delivery.token.part.is_leaving:
                 # A token of its own each time: who had it before settles nothing.
-                token = evolve(delivered.token, taker=taker)
+                token = evolve(delivery.token, taker=taker)
                 token.part.hands += 1
-                self._hand[token] = delivered = evolve(delivered, token=token)
-                return delivered
+                self._hand[token] = delivery = evolve(delivery, token=token)
+                return delivery
         return None
 
-    def is_ours(self, delivered: Delivered) -> bool:
+    def is_ours(self, delivery: EncodedDelivery) -> bool:
         """Tell whether a message is still in the hand that it was given to."""
-        return delivered.token in self._hand and not delivered.token.part.is_gone
+        return delivery.token in self._hand and not delivery.token.part.is_gone
 
-    def done(self, delivered: Delivered) -> None:
+    def ack(self, delivery: EncodedDelivery) -> None:
         """Forget a message."""
-        self._let_go(delivered.token)
-        delivered.token.part.finish(delivered.token.offset)
+        self._let_go(delivery.token)
+        delivery.token.part.finish(delivery.token.offset)
 
-    def again(self, delivered: Delivered, delay: float) -> None:
+    def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Hand a message out again, after a delay that is short enough to be waited for here."""
-        self._let_go(delivered.token)
-        self._wait(evolve(delivered, attempt=delivered.attempt + 1), delay)
+        self._let_go(delivery.token)
+        self._wait(evolve(delivery, attempt=delivery.attempt + 1), delay)
 
     def give_back(self, taker: object) -> None:
         """Make ready again what was handed out and not settled, first of all."""
-        for delivered in list(reversed(self._hand.values())):
-            if delivered.token.taker is taker:
-                self._let_go(delivered.token)
-                self._ready.appendleft(delivered)
+        for delivery in list(reversed(self._hand.values())):
+            if delivery.token.taker is taker:
+                self._let_go(delivery.token)
+                self._ready.appendleft(delivery)
         self.reader.news.set()
 
     def _let_go(self, token: Token) -> None:
@@ -119,7 +119,7 @@ class Queue:
                 for name, value in headers_of(record).items()
                 if name.startswith("arvo-")
             }
-            delivered = unpacked(self.address, record.value() or b"", headers, token)
+            delivery = unpacked(self.address, record.value() or b"", headers, token)
             until = _time(headers.get(UNTIL))
         except ValueError as error:
             reason = str(error) if isinstance(error, Unreadable) else f"headers: {error}"
@@ -128,31 +128,33 @@ class Queue:
             self._surely(part, offset, lambda: self.put_aside(record, reason))
             return
         if until is None:
-            self._ready.append(delivered)
+            self._ready.append(delivery)
         else:
-            self._wait_until(delivered, until)
+            self._wait_until(delivery, until)
 
-    def _wait_until(self, delivered: Delivered, until: datetime) -> None:
+    def _wait_until(self, delivery: EncodedDelivery, until: datetime) -> None:
         seconds = (until - utc_now()).total_seconds()
         if seconds <= 0:
-            self._ready.append(delivered)
+            self._ready.append(delivery)
         elif seconds <= WAIT_SECONDS_MAX:
-            self._wait(delivered, seconds)
+            self._wait(delivery, seconds)
         else:
-            self._wait(delivered, WAIT_SECONDS_MAX, until)
+            self._wait(delivery, WAIT_SECONDS_MAX, until)
 
-    def _wait(self, delivered: Delivered, seconds: float, until: datetime | None = None) -> None:
+    def _wait(
+        self, delivery: EncodedDelivery, seconds: float, until: datetime | None = None
+    ) -> None:
         def over() -> None:
-            token: Token = delivered.token
+            token: Token = delivery.token
             del self._waiting[token]
             if until is None:
-                self._ready.append(delivered)
+                self._ready.append(delivery)
                 self.reader.news.set()
             else:
-                self._surely(token.part, token.offset, lambda: self.put_off(delivered, until))
+                self._surely(token.part, token.offset, lambda: self.put_off(delivery, until))
 
         loop = asyncio.get_running_loop()
-        self._waiting[delivered.token] = loop.call_later(seconds, over)
+        self._waiting[delivery.token] = loop.call_later(seconds, over)
 
     def _surely(self, part: Part, offset: int, write: Callable[[], Awaitable[None]]) -> None:
         """Write a message elsewhere until that succeeds, then forget it here."""

@@ -9,28 +9,28 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import Past
 from arvo.interpreters.delivery.queues import Lanes, fail_all, wait_in, wake_one
 from arvo.interpreters.ports.backend import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
     Depth,
-    Kept,
-    Post,
-    Seen,
+    Duplicate,
+    Message,
+    StoredWorkflow,
     Unavailable,
-    alarm_post,
+    timer_message,
 )
 
 # Events that may be under way before `send` waits.
@@ -59,30 +59,30 @@ class MemoryBackend:
 
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
-    _records: dict[str, Kept] = field(factory=dict, init=False)
+    _records: dict[str, StoredWorkflow] = field(factory=dict, init=False)
     _past: Past = field(factory=Past, init=False)
     _finished: deque[str] = field(factory=deque, init=False)
     _seen: dict[Identity, None] = field(factory=dict, init=False)
     _letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     _lanes: Lanes = field(factory=Lanes, init=False)
-    _timers: dict[str, tuple[datetime, Post]] = field(factory=dict, init=False)
+    _timers: dict[str, tuple[datetime, Message]] = field(factory=dict, init=False)
     _agenda: list[tuple[datetime, str]] = field(factory=list, init=False)
     _alarm: asyncio.TimerHandle | None = field(default=None, init=False)
     _under_way: int = field(default=0, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _resting: list["asyncio.Future[None]"] = field(factory=list, init=False)
 
-    async def send(self, post: Post) -> None:
+    async def send(self, message: Message) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         while self._under_way >= self.queue_max:
             await wait_in(self._senders)
-        self._begin(post)
+        self._begin(message)
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
         if self._agenda and self._alarm is None:
             self._watch()
-        return await self._lanes.receive(lane)
+        return await self._lanes.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
@@ -93,14 +93,14 @@ class MemoryBackend:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Apply a commit, send what follows and settle the delivery."""
         identity = _identity(commit.handler, commit.event)
         if identity in self._seen:
             self._settle(delivery)
-            return Seen()
+            return Duplicate()
         subject = commit.event.subject if commit.record is None else commit.record.subject
         if commit.record is not None or commit.expected:
             revision = self._revision(subject)
@@ -112,18 +112,18 @@ class MemoryBackend:
             self._past.add(commit, commit.record, now)
         self._seen[identity] = None
         _keep_newest(self._seen, SEEN_MAX)
-        for post in posts:
-            self._begin(post)
-        for letter in letters:
-            self._keep(letter)
-        for cleared in commit.cleared:
+        for message in messages:
+            self._begin(message)
+        for dead_letter in dead_letters:
+            self._keep(dead_letter)
+        for cleared in commit.cleared_timers:
             self._timers.pop(cleared, None)
-        for alarm in commit.alarms:
-            self._set(alarm, alarm_post(commit, alarm))
+        for timer in commit.timers:
+            self._set(timer, timer_message(commit, timer))
         if len(self._agenda) > 2 * len(self._timers) + AGENDA_SLACK:
             # Timers that were cleared long before their time would pile up.
             self._agenda = sorted((due, id_) for id_, (due, _) in self._timers.items())
-        if commit.alarms:
+        if commit.timers:
             self._watch()
         self._settle(delivery)
         return Committed()
@@ -134,9 +134,9 @@ class MemoryBackend:
         status: Status | None = None,
         handler: str | None = None,
         unchanged_since: datetime | None = None,
-        after: Kept | None = None,
+        after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
-    ) -> tuple[Kept, ...]:
+    ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the one that changed last first."""
         listed = (
             kept
@@ -148,7 +148,7 @@ class MemoryBackend:
         )
         return tuple(nlargest(limit, listed, key=_newness))
 
-    async def kept(self, subject: str) -> Kept | None:
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Give a workflow as it would be listed."""
         return self._records.get(subject)
 
@@ -158,43 +158,43 @@ class MemoryBackend:
         """Give the newest lines of a workflow's history, in order."""
         return self._past.of(subject, before, limit)
 
-    async def amend(
+    async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
-        alarms: Sequence[Alarm] = (),
-        again: Sequence[Event[Any]] = (),
+        timers: Sequence[PendingTimer] = (),
+        redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
         revision = self._revision(record.subject)
         if revision != expected:
             return Conflict(revision)
-        now, to = self.now(), Inside(record.handler, record.subject)
+        now, to = self.now(), ToHandler(record.handler, record.subject)
         self._remember(record, now)
-        self._past.amend(record, now)
-        for event in (*(alarm.event for alarm in alarms), *again):
+        self._past.replace_record(record, now)
+        for event in (*(timer.event for timer in timers), *redeliver):
             self._seen.pop(_identity(record.handler, event), None)
-        for alarm in alarms:
-            self._set(alarm, Post(alarm.event, to))
-        if alarms:
+        for timer in timers:
+            self._set(timer, Message(timer.event, to))
+        if timers:
             self._watch()
-        for event in again:
-            self._begin(Post(event, to))
+        for event in redeliver:
+            self._begin(Message(event, to))
         return Committed()
 
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
         self._settle(delivery)
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
         self._lanes.settle(delivery)
         self._lanes.put_later(evolve(delivery, attempt=delivery.attempt + 1), delay)
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
-        self._keep(letter)
+        self._keep(dead_letter)
         if delivery is not None:
             self._settle(delivery)
 
@@ -202,12 +202,12 @@ class MemoryBackend:
         """List the dead letters, oldest first."""
         return tuple(self._letters.values())
 
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
         if self._letters.pop(id, None) is None:
             return False
-        for post in posts:
-            self._begin(post)
+        for message in messages:
+            self._begin(message)
         return True
 
     async def depth(self) -> Depth:
@@ -220,7 +220,7 @@ class MemoryBackend:
             timers=len(self._timers),
         )
 
-    async def rest(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way."""
         while self._under_way:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -241,9 +241,9 @@ class MemoryBackend:
             self._lanes.put(delivery)
         fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
 
-    def _set(self, alarm: Alarm, post: Post) -> None:
-        self._timers[alarm.event.id] = alarm.due, post
-        heappush(self._agenda, (alarm.due, alarm.event.id))
+    def _set(self, timer: PendingTimer, message: Message) -> None:
+        self._timers[timer.event.id] = timer.due, message
+        heappush(self._agenda, (timer.due, timer.event.id))
 
     def _watch(self) -> None:
         """Send the timers that are due, and wake up for the next."""
@@ -261,9 +261,9 @@ class MemoryBackend:
             wait = max(0.001, (self._agenda[0][0] - now).total_seconds())
             self._alarm = asyncio.get_running_loop().call_later(wait, self._watch)
 
-    def _begin(self, post: Post) -> None:
+    def _begin(self, message: Message) -> None:
         self._under_way += 1
-        self._lanes.put(Delivery(post, 1))
+        self._lanes.put(Delivery(message, 1))
 
     def _settle(self, delivery: Delivery) -> None:
         self._lanes.settle(delivery)
@@ -283,7 +283,7 @@ class MemoryBackend:
     def _remember(self, record: Record, now: datetime) -> None:
         before = self._records.get(record.subject)
         began = now if before is None else before.began
-        self._records[record.subject] = Kept(record=record, began=began, changed=now)
+        self._records[record.subject] = StoredWorkflow(record=record, began=began, changed=now)
         if record.status in ("done", "cancelled"):
             self._finished.append(record.subject)
             if len(self._finished) > FINISHED_MAX:
@@ -291,12 +291,12 @@ class MemoryBackend:
                 self._records.pop(forgotten, None)
                 self._past.forget(forgotten)
 
-    def _keep(self, letter: DeadLetter) -> None:
-        self._letters[letter.id] = letter
+    def _keep(self, dead_letter: DeadLetter) -> None:
+        self._letters[dead_letter.id] = dead_letter
         _keep_newest(self._letters, DEAD_LETTERS_MAX)
 
 
-def _newness(kept: Kept) -> tuple[datetime, str]:
+def _newness(kept: StoredWorkflow) -> tuple[datetime, str]:
     return kept.changed, kept.record.subject
 
 

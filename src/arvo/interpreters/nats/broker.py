@@ -22,7 +22,7 @@ from arvo.interpreters.nats.queue_depth import Census
 from arvo.interpreters.nats.settings import Storage, check
 from arvo.interpreters.nats.streams import NANOSECONDS, Streams
 from arvo.interpreters.ports.backend import Depth, TooLarge, Unavailable
-from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 
 logger: Final = logging.getLogger("arvo")
 
@@ -77,7 +77,7 @@ class NatsBroker:
         self._census = Census(self._streams)
         self._me = secrets.token_hex(8)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         """Take messages, in order, all on their way at once."""
         await self._streams.make()
         payload_max = await self._link.payload_max()
@@ -85,9 +85,9 @@ class NatsBroker:
         said = [self._said(message, payload_max) for message in messages]
         await every(self._send(*each) for each in said)
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
+    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
         """Hand out the messages of these queues, each queue in the order that they came."""
-        hand = Hand(self._link, self._streams, self.bury)
+        hand = Hand(self._link, self._streams, self.reject)
         try:
             await hand.open(addresses)
             while True:
@@ -95,23 +95,23 @@ class NatsBroker:
         finally:
             await hand.close()
 
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         """Forget a message; nobody waits until the server has."""
-        taken = _mine(delivered)
+        taken = _mine(delivery)
         if taken is not None:
             await taken.forget(self._link)
             self._acked[taken.consumer] = taken.reply
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Have the server hand a message out again after *delay* seconds."""
         wait = orjson.dumps({"delay": round(delay * NANOSECONDS)}) if delay > 0 else b""
-        await self._settle(delivered, b"-NAK " + wait)
+        await self._settle(delivery, b"-NAK " + wait)
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Put a message among the dead, with the reason, and have it handed out no more."""
-        taken = _mine(delivered)
+        taken = _mine(delivery)
         if taken is not None:
-            await self.bury(taken, reason)
+            await self.reject(taken, reason)
 
     async def depth(self) -> Depth:
         """Say how much is under way; what is put off counts as taken."""
@@ -126,7 +126,7 @@ class NatsBroker:
         self._acked.clear()
         await self._link.close()
 
-    async def bury(self, taken: Taken, reason: str) -> None:
+    async def reject(self, taken: Taken, reason: str) -> None:
         """Put what came among the dead as it came, and have it handed out no more."""
         told = " ".join(reason.split())[:REASON_CHARACTERS_MAX]
         came = {name: each for name, each in taken.headers.items() if not name.startswith("Nats-")}
@@ -140,7 +140,7 @@ class NatsBroker:
         await self._send(subject, taken.body, headers)
         await taken.settle(self._link, b"+TERM " + told.encode())
 
-    def _said(self, message: Message, payload_max: int) -> tuple[str, bytes, Headers]:
+    def _said(self, message: EncodedMessage, payload_max: int) -> tuple[str, bytes, Headers]:
         """Say where a message goes, as what, and with which headers."""
         headers = {**wire.headers_of(message), **self._id()}
         subject = wire.subject_of(self._streams.queue, message.address)
@@ -171,15 +171,15 @@ class NatsBroker:
             said = f"nats: {error.get('description')} ({TOO_LARGE})"
             raise TooLarge(f"{said}: raise the stream's max_msg_size")
 
-    async def _settle(self, delivered: Delivered, how: bytes) -> None:
-        taken = _mine(delivered)
+    async def _settle(self, delivery: EncodedDelivery, how: bytes) -> None:
+        taken = _mine(delivery)
         if taken is not None:
             await taken.settle(self._link, how)
 
 
-def _mine(delivered: Delivered) -> Taken | None:
+def _mine(delivery: EncodedDelivery) -> Taken | None:
     """Give what was taken, None where it is another's by now."""
-    taken = delivered.token
+    taken = delivery.token
     assert isinstance(taken, Taken)
     return taken if taken.is_mine else None
 

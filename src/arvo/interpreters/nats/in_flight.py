@@ -17,7 +17,7 @@ from arvo.interpreters.nats.pull import Pull
 from arvo.interpreters.nats.streams import Streams
 from arvo.interpreters.nats.wire import message_of
 from arvo.interpreters.ports.backend import Unavailable
-from arvo.interpreters.ports.broker import Delivered
+from arvo.interpreters.ports.broker import EncodedDelivery
 
 logger: Final = logging.getLogger("arvo")
 
@@ -89,7 +89,7 @@ class Hand:
         if self._pulls:
             self._beating = asyncio.create_task(self._beat(), name="arvo nats signs of life")
 
-    async def next(self) -> Delivered:
+    async def next(self) -> EncodedDelivery:
         """Give the next message; waits for one."""
         loop = asyncio.get_running_loop()
         while True:
@@ -97,9 +97,9 @@ class Hand:
                 raise Unavailable("nats: the connection was lost")
             while self.ready:
                 taken, attempt = self.ready.popleft()
-                delivered = await self._read(taken, attempt)
-                if delivered is not None:
-                    return delivered
+                delivery = await self._read(taken, attempt)
+                if delivery is not None:
+                    return delivery
             self._news.clear()
             for pull in self._pulls:
                 await pull.more()
@@ -147,7 +147,7 @@ class Hand:
             self.ready.append((taken, meta.num_delivered))
         self._news.set()
 
-    async def _read(self, taken: Taken, attempt: int) -> Delivered | None:
+    async def _read(self, taken: Taken, attempt: int) -> EncodedDelivery | None:
         """Read what came; what is no event is buried, or it would come for ever."""
         if not taken.is_mine:
             # It lay here for so long that another has it.
@@ -161,7 +161,7 @@ class Hand:
             await self.bury(taken, reason)
             return None
         self._taken[id(taken)] = taken
-        return Delivered(message, attempt, taken)
+        return EncodedDelivery(message, attempt, taken)
 
     async def _beat(self) -> None:
         """Give signs of life for what is in hand; give back what nobody here has taken so long."""

@@ -10,8 +10,8 @@ from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.interpreters.delivery.headers import DUE, KEY
 from arvo.interpreters.nats.compression import DEFLATE, ENCODING, inflate
 from arvo.interpreters.nats.connection import Headers
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, TooLarge
-from arvo.interpreters.ports.broker import Message
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, TooLarge
+from arvo.interpreters.ports.broker import EncodedMessage
 
 # CloudEvents NATS protocol binding 1.0.2 §3.2: structured mode.
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -28,7 +28,7 @@ def subject_of(prefix: str, address: str) -> str:
     return f"{prefix}.{quote(address, safe='()')}"
 
 
-def body_of(message: Message, headers: Headers, payload_max: int) -> bytes:
+def body_of(message: EncodedMessage, headers: Headers, payload_max: int) -> bytes:
     """Say the event as the reference writes it; deflated, with a header that says so, if it would
     not fit otherwise. Raises `TooLarge` where even that does not fit.
     """
@@ -49,7 +49,7 @@ def room_beside(headers: Headers, payload_max: int) -> int:
     return payload_max - _FRAME_BYTES - lines
 
 
-def headers_of(message: Message) -> Headers:
+def headers_of(message: EncodedMessage) -> Headers:
     """Say what the event itself does not: where the key is not its own, and when it is due."""
     event = message.event
     headers = {"content-type": CONTENT_TYPE}
@@ -63,7 +63,7 @@ def headers_of(message: Message) -> Headers:
     return headers
 
 
-def message_of(address: str, headers: Mapping[str, str] | None, body: bytes) -> Message:
+def message_of(address: str, headers: Mapping[str, str] | None, body: bytes) -> EncodedMessage:
     """Read a message; one without headers has the key that follows from its event.
 
     Raises `Violated` or `ValueError` where it is no event.
@@ -79,14 +79,14 @@ def message_of(address: str, headers: Mapping[str, str] | None, body: bytes) -> 
         key = None
     else:
         key = unquote(key)
-    return Message(address, event, key, None if due is None else datetime.fromisoformat(due))
+    return EncodedMessage(address, event, key, None if due is None else datetime.fromisoformat(due))
 
 
 def _own_key(address: str, event: Event[object]) -> str | None:
     """Give the key of an event that comes without one: whoever sends it need not know of keys."""
-    if address == OUTSIDE:
+    if address == OUTBOUND_QUEUE:
         return event.domain
-    if address == HOME:
+    if address == REPLY_QUEUE:
         return event.to
     # A workflow takes one turn at a time; to a handler without memory it does no harm.
     return event.subject

@@ -6,32 +6,32 @@ from typing import Any, Final, Protocol, final, runtime_checkable
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.rest import until_rest
 from arvo.interpreters.paired.consumer import Intake, message_of
 from arvo.interpreters.paired.dead_letters import Letters
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.backend import (
-    Applied,
     Backend,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
     Depth,
-    Kept,
-    Post,
+    Message,
+    StoredWorkflow,
     Unavailable,
-    alarm_post,
+    timer_message,
 )
-from arvo.interpreters.ports.broker import Broker, Counting, Delivered, Message
+from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
 from arvo.interpreters.ports.machine_memory import MachineMemory
 
 # Events under way before `send` waits, where the broker can count.
@@ -97,19 +97,19 @@ class Pair:
         self._letters = Letters(self.memory)
         self._outbox = Outbox(self.memory, self.broker, self._letters)
 
-    async def send(self, post: Post) -> None:
+    async def send(self, message: Message) -> None:
         """Publish an event from outside."""
-        if isinstance(self.broker, Counting):
+        if isinstance(self.broker, ReportsDepth):
             # First come, first served; and asked once for as many as there is room for.
             async with self._sending:
                 await self._make_room(self.broker)
         # A copy: a request must not take its own event, sent again after a crash, for an old one.
-        event = post.event.carrying(post.event.data, post.event.raw)
-        await self.broker.publish([message_of(evolve(post, event=event))])
+        event = message.event.carrying(message.event.data, message.event.raw)
+        await self.broker.publish([message_of(evolve(message, event=event))])
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody here works on."""
-        return await self._intake.receive(lane)
+        return await self._intake.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
         """Read what is remembered of a workflow."""
@@ -119,30 +119,30 @@ class Pair:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Write, send, settle: see `paired`."""
-        output = Output(_messages(commit, posts), tuple(letters))
+        output = Output(_messages(commit, messages), tuple(dead_letters))
         if commit.record is None and not commit.expected:
             applied = await self._outbox.answer(commit, output)
         else:
             applied = await self._outbox.turn(commit, output)
         if not isinstance(applied, Conflict):
-            await self.done(delivery)
+            await self.ack(delivery)
         return applied
 
-    async def workflows(self, **_: object) -> tuple[Kept, ...]:
+    async def workflows(self, **_: object) -> tuple[StoredWorkflow, ...]:
         """Refuse: a store that can only compare and set knows its values by name."""
         issue = Issue("workflows", "a backend that can list, such as sqlite:///file.db", "a pair")
         raise Violated(ConfigViolation("ask for one workflow, by its subject", issue))
 
-    async def kept(self, subject: str) -> Kept | None:
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Give a workflow, with its times."""
         held = await self._outbox.read(subject)
         if held.record is None or held.began is None or held.changed is None:
             return None
-        return Kept(record=held.record, began=held.began, changed=held.changed)
+        return StoredWorkflow(record=held.record, began=held.began, changed=held.changed)
 
     async def history(self, subject: str, **_: object) -> tuple[HistoryEntry, ...]:  # noqa: ARG002
         """Give nothing: a pair forgets the past, but for what it must not do twice."""
@@ -154,68 +154,70 @@ class Pair:
         outputs = [line.output for line in held.journal if line.output is not None]
         return tuple(message.event for output in outputs for message in output.messages)
 
-    async def amend(
+    async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
-        alarms: Sequence[Alarm] = (),
-        again: Sequence[Event[Any]] = (),
+        timers: Sequence[PendingTimer] = (),
+        redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Write a record that nobody has changed since it was read, and send what follows."""
-        to = Inside(record.handler, record.subject)
-        messages = [message_of(Post(event, to)) for event in again]
-        messages += (evolve(message_of(Post(alarm.event, to)), due=alarm.due) for alarm in alarms)
-        events = (*again, *(alarm.event for alarm in alarms))
-        return await self._outbox.amend(record, expected, Output(tuple(messages)), events)
+        to = ToHandler(record.handler, record.subject)
+        messages = [message_of(Message(event, to)) for event in redeliver]
+        messages += (
+            evolve(message_of(Message(timer.event, to)), due=timer.due) for timer in timers
+        )
+        events = (*redeliver, *(timer.event for timer in timers))
+        return await self._outbox.replace_record(record, expected, Output(tuple(messages)), events)
 
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         """Settle a delivery."""
-        await self.broker.done(_token(delivery))
+        await self.broker.ack(_token(delivery))
         self._intake.settle(delivery)
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again; while the broker is gone, without its help."""
         try:
-            await self.broker.again(_token(delivery), delay)
+            await self.broker.nack(_token(delivery), delay)
         except Unavailable:
             self._intake.keep(delivery, delay)
             raise
         self._intake.settle(delivery, delay=delay)
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Keep a dead letter, then settle; what was consumed after all is carried through."""
-        if delivery is not None and await self._outbox.was_consumed(delivery.post):
-            await self.done(delivery)
+        if delivery is not None and await self._outbox.was_consumed(delivery.message):
+            await self.ack(delivery)
             return
-        await self._letters.keep(letter)
+        await self._letters.keep(dead_letter)
         if delivery is not None:
-            await self.broker.dead(_token(delivery), letter.reason)
+            await self.broker.dead_letter(_token(delivery), dead_letter.reason)
             self._intake.settle(delivery)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
         return await self._letters.all()
 
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Send *posts*, then take a dead letter out; two who do so at once may both send."""
-        letter = await self._letters.find(id)
-        if letter is None:
+        dead_letter = await self._letters.find(id)
+        if dead_letter is None:
             return False
-        if posts:
-            await self.broker.publish([message_of(post) for post in posts])
-        await self._letters.remove(letter)
+        if messages:
+            await self.broker.publish([message_of(message) for message in messages])
+        await self._letters.remove(dead_letter)
         return True
 
     async def depth(self) -> Depth:
         """Say how much is under way; of a broker that cannot count, only what is here."""
         here = self._intake.waiting
-        if isinstance(self.broker, Counting):
+        if isinstance(self.broker, ReportsDepth):
             depth = await self.broker.depth()
             return evolve(depth, ready=depth.ready + here, taken=max(0, depth.taken - here))
         return Depth(ready=here, taken=len(self._intake.lanes.taken))
 
-    async def rest(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way; of a broker that cannot count, until little comes."""
         # What was sent just now may be on its way to us.
         self._intake.stirred()
@@ -230,7 +232,7 @@ class Pair:
             if isinstance(each, Closing):
                 await each.close()
 
-    async def _make_room(self, broker: Counting) -> None:
+    async def _make_room(self, broker: ReportsDepth) -> None:
         """Take a place in the queue, when there is one."""
         closings = self._closings
         while self._room <= 0:
@@ -242,21 +244,21 @@ class Pair:
         self._room -= 1
 
     async def _is_busy(self) -> bool:
-        if isinstance(self.broker, Counting):
+        if isinstance(self.broker, ReportsDepth):
             return bool((await self.broker.depth()).total)
         return not self._intake.is_quiet
 
 
-def _messages(commit: Commit, posts: Sequence[Post]) -> tuple[Message, ...]:
+def _messages(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedMessage, ...]:
     """Say what a commit sends; a timer is a message that is due later, and one that was cleared is
     turned away when it comes.
     """
     timers = (
-        evolve(message_of(alarm_post(commit, alarm)), due=alarm.due) for alarm in commit.alarms
+        evolve(message_of(timer_message(commit, timer)), due=timer.due) for timer in commit.timers
     )
-    return *map(message_of, posts), *timers
+    return *map(message_of, messages), *timers
 
 
-def _token(delivery: Delivery) -> Delivered:
-    assert isinstance(delivery.token, Delivered)
+def _token(delivery: Delivery) -> EncodedDelivery:
+    assert isinstance(delivery.token, EncodedDelivery)
     return delivery.token

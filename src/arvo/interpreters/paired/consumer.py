@@ -7,18 +7,18 @@ from typing import Final, final
 
 from attrs import define, field
 
-from arvo.engine.step.route import Home, Inside, Outside
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.delivery.queues import Lanes
 from arvo.interpreters.ports.backend import (
-    HOME,
-    OUTSIDE,
+    OUTBOUND_QUEUE,
+    REPLY_QUEUE,
     Delivery,
-    Post,
-    Reachable,
+    Destination,
+    Message,
     Unavailable,
-    lane_of,
+    queue_of,
 )
-from arvo.interpreters.ports.broker import Broker, Delivered, Message
+from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
 
 logger: Final = logging.getLogger("arvo")
 
@@ -47,26 +47,26 @@ class Intake:
     # When it becomes likely that nothing more will come.
     _quiet: float = field(default=0.0, init=False)
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
-        pump = self._pumps.get(lane)
+        pump = self._pumps.get(queue)
         if pump is None:
-            self._wanted[lane] = asyncio.Event()
-            task = asyncio.create_task(self._pump(lane), name=f"arvo intake {lane}")
-            self._pumps[lane] = task
+            self._wanted[queue] = asyncio.Event()
+            task = asyncio.create_task(self._pump(queue), name=f"arvo intake {queue}")
+            self._pumps[queue] = task
         elif pump.done() and not pump.cancelled() and (error := pump.exception()) is not None:
             raise error
-        self._wanted[lane].set()
-        return await self.lanes.receive(lane)
+        self._wanted[queue].set()
+        return await self.lanes.receive(queue)
 
     def settle(self, delivery: Delivery, *, delay: float = 0.0) -> None:
         """Let go of a delivery; it may come again after *delay* seconds."""
         self.lanes.settle(delivery)
-        lane = lane_of(delivery.post.to)
-        self._here[lane] -= 1
+        queue = queue_of(delivery.message.to)
+        self._here[queue] -= 1
         self.stirred(delay)
-        if lane in self._wanted:
-            self._wanted[lane].set()
+        if queue in self._wanted:
+            self._wanted[queue].set()
 
     def keep(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again that could not be settled; to the broker it is ours still."""
@@ -102,12 +102,12 @@ class Intake:
         self._here.clear()
         self.lanes = Lanes()
 
-    async def _pump(self, lane: str) -> None:
+    async def _pump(self, queue: str) -> None:
         """Bring deliveries until the end, whatever becomes of the connection."""
         try:
             while True:
                 try:
-                    await self._bring(lane)
+                    await self._bring(queue)
                 except Unavailable as error:
                     logger.warning("the broker is unavailable, trying again: %s", error)
                 await asyncio.sleep(self.pause)
@@ -116,16 +116,16 @@ class Intake:
             self.lanes.fail(error)
             raise
 
-    async def _bring(self, lane: str) -> None:
-        incoming, wanted = self.broker.deliveries([lane]), self._wanted[lane]
+    async def _bring(self, queue: str) -> None:
+        incoming, wanted = self.broker.deliveries([queue]), self._wanted[queue]
         try:
-            async for delivered in incoming:
-                self._here[lane] += 1
+            async for delivery in incoming:
+                self._here[queue] += 1
                 self.stirred()
-                self.lanes.put(_delivery(delivered))
+                self.lanes.put(_delivery(delivery))
                 # Let whoever was woken look at it first: if its key is busy, they go on waiting.
                 await asyncio.sleep(0)
-                while not self.lanes.is_hungry(lane) or self._here[lane] >= HERE_MAX:
+                while not self.lanes.is_hungry(queue) or self._here[queue] >= HERE_MAX:
                     wanted.clear()
                     await wanted.wait()
         finally:
@@ -134,26 +134,26 @@ class Intake:
                 await close()
 
 
-def message_of(post: Post) -> Message:
+def message_of(message: Message) -> EncodedMessage:
     """Say a post as a message."""
-    match post.to:
-        case Inside(key=key):
-            return Message(lane_of(post.to), post.event, key)
-        case Outside(domain=name) | Home(address=name):
-            return Message(lane_of(post.to), post.event, name)
+    match message.to:
+        case ToHandler(key=key):
+            return EncodedMessage(queue_of(message.to), message.event, key)
+        case ToDomain(domain=name) | ToCaller(address=name):
+            return EncodedMessage(queue_of(message.to), message.event, name)
 
 
-def _delivery(delivered: Delivered) -> Delivery:
-    post = Post(delivered.message.event, reachable(delivered.message))
-    return Delivery(post, delivered.attempt, delivered)
+def _delivery(delivery: EncodedDelivery) -> Delivery:
+    message = Message(delivery.message.event, reachable(delivery.message))
+    return Delivery(message, delivery.attempt, delivery)
 
 
-def reachable(message: Message) -> Reachable:
+def reachable(message: EncodedMessage) -> Destination:
     """Say where a message goes."""
     match message.address:
-        case str(address) if address == OUTSIDE:
-            return Outside(message.key or "")
-        case str(address) if address == HOME:
-            return Home(message.key or "")
+        case str(address) if address == OUTBOUND_QUEUE:
+            return ToDomain(message.key or "")
+        case str(address) if address == REPLY_QUEUE:
+            return ToCaller(message.key or "")
         case address:
-            return Inside(address, message.key)
+            return ToHandler(address, message.key)

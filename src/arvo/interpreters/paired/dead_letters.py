@@ -10,7 +10,7 @@ from attrs import define
 
 from arvo.interpreters.delivery.codec import letter_bytes, letter_of
 from arvo.interpreters.paired.document import FORMAT, content_of
-from arvo.interpreters.ports.backend import DeadLetter, lane_of
+from arvo.interpreters.ports.backend import DeadLetter, queue_of
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 
 logger: Final = logging.getLogger("arvo")
@@ -34,15 +34,15 @@ class Letters:
 
     memory: MachineMemory
 
-    async def keep(self, letter: DeadLetter) -> None:
+    async def keep(self, dead_letter: DeadLetter) -> None:
         """Add a letter."""
-        mine = _identity(letter)
+        mine = _identity(dead_letter)
 
-        def added(letters: list[DeadLetter]) -> list[DeadLetter]:
-            others = [each for each in letters if _identity(each) != mine]
-            return [*others, letter]
+        def added(dead_letters: list[DeadLetter]) -> list[DeadLetter]:
+            others = [each for each in dead_letters if _identity(each) != mine]
+            return [*others, dead_letter]
 
-        await self._change(page_of(letter), added)
+        await self._change(page_of(dead_letter), added)
 
     async def all(self) -> tuple[DeadLetter, ...]:
         """List the letters, oldest first."""
@@ -52,24 +52,25 @@ class Letters:
     async def find(self, id_: str) -> DeadLetter | None:
         """Find a letter by its id."""
         for page in range(PAGES):
-            for letter in (await self._read(page))[0]:
-                if letter.id == id_:
-                    return letter
+            for dead_letter in (await self._read(page))[0]:
+                if dead_letter.id == id_:
+                    return dead_letter
         return None
 
-    async def remove(self, letter: DeadLetter) -> None:
+    async def remove(self, dead_letter: DeadLetter) -> None:
         """Take a letter out; a newer one for the same event stays."""
         await self._change(
-            page_of(letter), lambda letters: [each for each in letters if each.id != letter.id]
+            page_of(dead_letter),
+            lambda dead_letters: [each for each in dead_letters if each.id != dead_letter.id],
         )
 
     async def _change(
         self, page: int, change: Callable[[list[DeadLetter]], list[DeadLetter]]
     ) -> None:
         while True:
-            letters, revision = await self._read(page)
-            changed = change(letters)
-            if changed == letters:
+            dead_letters, revision = await self._read(page)
+            changed = change(dead_letters)
+            if changed == dead_letters:
                 return
             said = _newest([letter_bytes(each) for each in changed])
             for lost in changed[: len(changed) - len(said)]:
@@ -92,25 +93,25 @@ def _subject(page: int) -> str:
     return f"(dead letters) {page}"
 
 
-def _identity(letter: DeadLetter) -> tuple[str, str, str, str]:
-    lane = "" if letter.to is None else lane_of(letter.to)
-    event = letter.event
-    return lane, event.source, event.id, event.subject
+def _identity(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
+    queue = "" if dead_letter.to is None else queue_of(dead_letter.to)
+    event = dead_letter.event
+    return queue, event.source, event.id, event.subject
 
 
-def page_of(letter: DeadLetter) -> int:
+def page_of(dead_letter: DeadLetter) -> int:
     """Say on which page a letter lies."""
     # Not hash(), which differs from process to process.
-    text = repr(_identity(letter)).encode(errors="surrogatepass")
+    text = repr(_identity(dead_letter)).encode(errors="surrogatepass")
     return blake2b(text, digest_size=1).digest()[0] % PAGES
 
 
-def _newest(letters: Sequence[bytes]) -> Sequence[bytes]:
+def _newest(dead_letters: Sequence[bytes]) -> Sequence[bytes]:
     """Give the newest letters, as many as a page has room for, and at least one."""
     room, number = PAGE_BYTES_MAX, 0
-    for letter in reversed(letters[-PAGE_LETTERS_MAX:]):
-        room -= len(letter)
+    for dead_letter in reversed(dead_letters[-PAGE_LETTERS_MAX:]):
+        room -= len(dead_letter)
         if room < 0 and number:
             break
         number += 1
-    return letters[len(letters) - number :]
+    return dead_letters[len(dead_letters) - number :]

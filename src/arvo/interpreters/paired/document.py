@@ -13,7 +13,7 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.codec import digest_of, letter_bytes, letter_of
 from arvo.interpreters.ports.backend import Corrupt, DeadLetter
-from arvo.interpreters.ports.broker import Message
+from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.machine_memory import Stored
 
 # Consumptions that are remembered with a workflow: some 3 KB, written at each turn. A redelivery
@@ -35,7 +35,7 @@ Mark: TypeAlias = tuple[str, int]
 class Output:
     """What followed from one consumed event, in order."""
 
-    messages: tuple[Message, ...] = ()
+    messages: tuple[EncodedMessage, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
 
 
@@ -174,16 +174,16 @@ def _said(line: Line) -> object:
     if line.output is None:
         return line.digest
     messages = [each.to_dict() for each in line.output.messages]
-    letters = [orjson.Fragment(letter_bytes(each)) for each in line.output.letters]
-    return [line.digest, line.turn, messages, letters]
+    dead_letters = [orjson.Fragment(letter_bytes(each)) for each in line.output.letters]
+    return [line.digest, line.turn, messages, dead_letters]
 
 
 def _line(said: Any) -> Line:
     if isinstance(said, str):
         return Line(said)
-    found, turn, messages, letters = said
+    found, turn, messages, dead_letters = said
     output = Output(
-        tuple(map(Message.from_dict, messages)),
-        tuple(letter_of(orjson.dumps(each)) for each in letters),
+        tuple(map(EncodedMessage.from_dict, messages)),
+        tuple(letter_of(orjson.dumps(each)) for each in dead_letters),
     )
     return Line(found, turn, output)

@@ -11,13 +11,20 @@ from attrs import define, evolve, field
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
 from arvo.interpreters.paired.consumer import reachable
 from arvo.interpreters.paired.dead_letters import Letters
 from arvo.interpreters.paired.document import AMENDED, Held, Line, Mark, Output, digest
-from arvo.interpreters.ports.backend import Committed, Conflict, DeadLetter, Post, Seen, TooLarge
-from arvo.interpreters.ports.broker import Broker, Message
+from arvo.interpreters.ports.backend import (
+    Committed,
+    Conflict,
+    DeadLetter,
+    Duplicate,
+    Message,
+    TooLarge,
+)
+from arvo.interpreters.ports.broker import Broker, EncodedMessage
 from arvo.interpreters.ports.machine_memory import MachineMemory
 
 logger: Final = logging.getLogger("arvo")
@@ -40,15 +47,15 @@ class Outbox:
     # What this process has sent; the memory need not hear of it before the next write.
     _sent: "OrderedDict[Mark, None]" = field(factory=OrderedDict, init=False)
 
-    async def answer(self, commit: Commit, output: Output) -> Committed | Conflict | Seen:
+    async def answer(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
         """Send what a handler without memory answers, unless it was sent from here before."""
         mark = digest(commit.handler, commit.event), 0
         if mark in self._sent:
-            return Seen()
+            return Duplicate()
         await self._send(mark, output)
         return Committed()
 
-    async def turn(self, commit: Commit, output: Output) -> Committed | Conflict | Seen:
+    async def turn(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
         """Write a workflow's turn and send what follows, or find that it was written before."""
         subject = commit.event.subject if commit.record is None else commit.record.subject
         consumed = digest(commit.handler, commit.event)
@@ -59,7 +66,7 @@ class Outbox:
             held = held or await self.read(subject)
             if (line := held.line(consumed)) is not None:
                 await self._forward(line)
-                return Seen()
+                return Duplicate()
             if held.turn == commit.expected:
                 if commit.record is None:
                     await self._send((consumed, 0), output)
@@ -80,13 +87,13 @@ class Outbox:
             await self._forward(line)
         return held
 
-    async def amend(
-        self, record: Record, expected: int, output: Output, again: Sequence[Event[Any]]
+    async def replace_record(
+        self, record: Record, expected: int, output: Output, redeliver: Sequence[Event[Any]]
     ) -> Committed | Conflict:
         """Write a record that nobody has changed since it was read, forget that events were
         consumed, and send what follows.
         """
-        forgotten = {digest(record.handler, event) for event in again}
+        forgotten = {digest(record.handler, event) for event in redeliver}
         line = Line(f"{AMENDED}{record.revision}", record.revision, output)
         while True:
             held = await self.read(record.subject)
@@ -96,14 +103,14 @@ class Outbox:
                 await self._forward(line)
                 return Committed()
 
-    async def was_consumed(self, post: Post) -> bool:
+    async def was_consumed(self, message: Message) -> bool:
         """Tell whether an event was consumed before, and send again what may be missing."""
-        match post.to:
-            case Inside(address=address, key=None):
-                return (digest(address, post.event), 0) in self._sent
-            case Inside(address=address):
-                held = await self.read(post.event.subject)
-                line = held.line(digest(address, post.event))
+        match message.to:
+            case ToHandler(address=address, key=None):
+                return (digest(address, message.event), 0) in self._sent
+            case ToHandler(address=address):
+                held = await self.read(message.event.subject)
+                line = held.line(digest(address, message.event))
                 if line is not None:
                     await self._forward(line)
                 return line is not None
@@ -136,13 +143,13 @@ class Outbox:
                 await self.broker.publish(output.messages)
             except TooLarge:
                 await self._send_each(output.messages)
-        for letter in output.letters:
-            await self.letters.keep(letter)
+        for dead_letter in output.letters:
+            await self.letters.keep(dead_letter)
         self._sent[mark] = None
         if len(self._sent) > SENT_MAX:
             self._sent.popitem(last=False)
 
-    async def _send_each(self, messages: Sequence[Message]) -> None:
+    async def _send_each(self, messages: Sequence[EncodedMessage]) -> None:
         """Send what the broker takes, and keep what is too large for it as dead letters: the turn
         is written, and would fail over it for ever.
         """
@@ -152,7 +159,7 @@ class Outbox:
             except TooLarge as error:
                 event, reason = message.event, str(error)
                 logger.warning("event %s (%s) is a dead letter: %s", event.id, event.type, reason)
-                letter = DeadLetter(
+                dead_letter = DeadLetter(
                     id=fresh_stamp().id,
                     event=event,
                     reason=reason,
@@ -160,7 +167,7 @@ class Outbox:
                     at=utc_now().isoformat(timespec="milliseconds"),
                     to=reachable(message),
                 )
-                await self.letters.keep(letter)
+                await self.letters.keep(dead_letter)
 
     def _keep(self, subject: str, held: Held) -> None:
         """Remember a workflow as it is now; one that has ended is not met again."""

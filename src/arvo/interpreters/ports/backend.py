@@ -6,25 +6,25 @@ from typing import Any, Final, Protocol, TypeAlias, final, runtime_checkable
 
 from attrs import frozen
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.core.violations.issue import one_line
 from arvo.core.violations.violation import Violation
-from arvo.engine.step.route import Home, Inside, Outside
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 
 # Where a backend delivers; an event for nobody never gets that far, it is buried at once.
-Reachable: TypeAlias = Inside | Outside | Home
+Destination: TypeAlias = ToHandler | ToDomain | ToCaller
 
 
 @final
 @frozen
-class Post:
+class Message:
     """An event on its way to where it goes."""
 
     event: Event[Any]
-    to: Reachable
+    to: Destination
 
 
 @final
@@ -32,11 +32,11 @@ class Post:
 class Delivery:
     """A post that was handed out, for the *attempt*-th time (1 is the first).
 
-    It stays with the backend until it is settled by `commit`, `done`, `again` or `bury`. *token* is
-    the backend's own way to know it.
+    It stays with the backend until it is settled by `commit`, `done`, `again` or `dead_letter`.
+    *token* is the backend's own way to know it.
     """
 
-    post: Post
+    message: Message
     attempt: int
     token: object = None
 
@@ -56,13 +56,13 @@ class DeadLetter:
     reason: str
     attempts: int
     at: str
-    to: Reachable | None = None
+    to: Destination | None = None
     violation: Violation | None = None
 
 
 @final
 @frozen(kw_only=True)
-class Kept:
+class StoredWorkflow:
     """A workflow as a backend keeps it: its *record*, when that *began* and last *changed*."""
 
     record: Record
@@ -101,7 +101,7 @@ class Conflict:
 
 @final
 @frozen
-class Seen:
+class Duplicate:
     """The event was consumed before: nothing is applied a second time."""
 
 
@@ -113,7 +113,7 @@ class Fenced:
     """
 
 
-Applied: TypeAlias = Committed | Conflict | Seen | Fenced
+CommitResult: TypeAlias = Committed | Conflict | Duplicate | Fenced
 
 
 @final
@@ -146,7 +146,7 @@ class Unavailable(Exception):
         self.after = after
 
 
-class Unanswered(Exception):
+class NoReply(Exception):
     """The event was taken, and no answer to it will come here: the text says why."""
 
 
@@ -161,20 +161,20 @@ class TooLarge(Exception):
 class Backend(Protocol):
     """Keeps records and delivers events; a step's commit is applied whole or not at all.
 
-    Whatever `send`, `commit` and `bury` have taken survives what the backend promises to survive.
-    Posts of one `Inside.key` are handed out one at a time, in the order they came; others in the
-    order they came as well, to as many takers as ask. Read `arvo.interpreters.memory.backend`
-    before you write one. Operations raise `Unavailable` where waiting helps and `Corrupt` where it
-    does not, nothing else; `send` and `unbury` raise `TooLarge` as well, where they take no event
-    so large.
+    Whatever `send`, `commit` and `dead_letter` have taken survives what the backend promises to
+    survive. Posts of one `ToHandler.key` are handed out one at a time, in the order they came;
+    others in the order they came as well, to as many takers as ask. Read
+    `arvo.interpreters.memory.backend` before you write one. Operations raise `Unavailable` where
+    waiting helps and `Corrupt` where it does not, nothing else; `send` and `redrive` raise
+    `TooLarge` as well, where they take no event so large.
     """
 
-    async def send(self, post: Post) -> None:
+    async def send(self, message: Message) -> None:
         """Take an event from outside. Waits while the queue is full: backpressure, not loss."""
         ...
 
-    async def receive(self, lane: str) -> Delivery:
-        """Hand out the next post of a lane (see `lane_of`); waits for one."""
+    async def receive(self, queue: str) -> Delivery:
+        """Hand out the next post of a lane (see `queue_of`); waits for one."""
         ...
 
     async def load(self, subject: str) -> Record | None:
@@ -185,18 +185,18 @@ class Backend(Protocol):
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Apply a commit, send *posts*, bury *letters* and settle *delivery*, all or nothing.
 
         The commit's `alarms` are handed out when they are due, not before, to the handler that set
-        them (`alarm_post` says where); those it has `cleared` need not be handed out any more.
+        them (`timer_message` says where); those it has `cleared` need not be handed out any more.
 
-        Refused as `Conflict` where the record's revision is not the commit's `expected`, as `Seen`
-        where this handler has consumed this event for this subject before, as `Fenced` where the
-        delivery is another worker's by now; all but `Conflict` settle. A commit with neither a
-        record nor an expected revision is about no workflow.
+        Refused as `Conflict` where the record's revision is not the commit's `expected`, as
+        `Duplicate` where this handler has consumed this event for this subject before, as `Fenced`
+        where the delivery is another worker's by now; all but `Conflict` settle. A commit with
+        neither a record nor an expected revision is about no workflow.
         """
         ...
 
@@ -206,9 +206,9 @@ class Backend(Protocol):
         status: Status | None = None,
         handler: str | None = None,
         unchanged_since: datetime | None = None,
-        after: Kept | None = None,
+        after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
-    ) -> tuple[Kept, ...]:
+    ) -> tuple[StoredWorkflow, ...]:
         """List workflows, at most *limit*, the one that changed last first (then by subject, the
         highest first).
 
@@ -217,7 +217,7 @@ class Backend(Protocol):
         """
         ...
 
-    async def kept(self, subject: str) -> Kept | None:
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Give a workflow as `workflows` would list it."""
         ...
 
@@ -228,17 +228,17 @@ class Backend(Protocol):
         below *before* only, where that is given.
 
         A line for each event that a commit with a record has consumed and produced, and for each
-        `amend`. A backend may forget the oldest.
+        `replace_record`. A backend may forget the oldest.
         """
         ...
 
-    async def amend(
+    async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
-        alarms: Sequence[Alarm] = (),
-        again: Sequence[Event[Any]] = (),
+        timers: Sequence[PendingTimer] = (),
+        redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record outside of any delivery: a compare and set, all or nothing.
 
@@ -249,18 +249,18 @@ class Backend(Protocol):
         """
         ...
 
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours: it went out."""
         ...
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Settle a delivery to be handed out again after *delay* seconds; its key may go on.
 
         Where this raises `Unavailable`, the delivery is handed out again all the same.
         """
         ...
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Settle a delivery, if there is one, as a dead letter."""
         ...
 
@@ -268,7 +268,7 @@ class Backend(Protocol):
         """List the dead letters, oldest first."""
         ...
 
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the letter's name
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the letter's name
         """Take a dead letter out and send *posts*, all or nothing; False: no such letter."""
         ...
 
@@ -276,7 +276,7 @@ class Backend(Protocol):
         """Say how much is under way."""
         ...
 
-    async def rest(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way; timers may still wait for their time."""
         ...
 
@@ -286,7 +286,7 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class Recalling(Protocol):
+class RetainsOutputs(Protocol):
     """A backend that keeps no histories, and still knows what a workflow said last."""
 
     async def produced(self, subject: str) -> tuple[Event[Any], ...]:
@@ -294,27 +294,27 @@ class Recalling(Protocol):
         ...
 
 
-def alarm_post(commit: Commit, alarm: Alarm) -> Post:
+def timer_message(commit: Commit, timer: PendingTimer) -> Message:
     """Say where an alarm of a commit goes: back to the workflow that set it."""
-    return Post(alarm.event, Inside(commit.handler, commit.event.subject))
+    return Message(timer.event, ToHandler(commit.handler, commit.event.subject))
 
 
-def lane_of(to: Reachable) -> str:
+def queue_of(to: Destination) -> str:
     """Name the lane that a destination's posts wait in: one for each handler, one for outside."""
     match to:
-        case Inside(address=address):
+        case ToHandler(address=address):
             return address
-        case Outside():
-            return OUTSIDE
-        case Home():
-            return HOME
+        case ToDomain():
+            return OUTBOUND_QUEUE
+        case ToCaller():
+            return REPLY_QUEUE
 
 
-def key_of(to: Reachable) -> str | None:
+def key_of(to: Destination) -> str | None:
     """Name the key of a destination: its posts are taken one at a time, in order; None: at once."""
-    return to.key if isinstance(to, Inside) else None
+    return to.key if isinstance(to, ToHandler) else None
 
 
 # Lanes beside the handlers' addresses; no address looks like these (F007).
-OUTSIDE = "(outside)"
-HOME = "(home)"
+OUTBOUND_QUEUE = "(outside)"
+REPLY_QUEUE = "(home)"

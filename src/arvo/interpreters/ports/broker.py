@@ -16,7 +16,7 @@ MESSAGE_BYTES_MAX: Final = EVENT_BYTES_MAX + 16_384
 
 @final
 @frozen
-class Message:
+class EncodedMessage:
     """An event on its way.
 
     *address*: the queue that it waits in, a handler's address or one of `(outside)`, `(home)`.
@@ -43,10 +43,10 @@ class Message:
         return orjson.dumps(self.to_dict()).decode()
 
     @staticmethod
-    def from_dict(content: Mapping[str, Any]) -> "Message":
+    def from_dict(content: Mapping[str, Any]) -> "EncodedMessage":
         """Read what `to_dict` said; raises `Violated`, `KeyError` or `ValueError` if it did not."""
         due = content["due"]
-        return Message(
+        return EncodedMessage(
             address=content["address"],
             event=Event.from_dict(content["event"]),
             key=content["key"],
@@ -54,25 +54,25 @@ class Message:
         )
 
     @staticmethod
-    def parse(text: str | bytes) -> "Message":
+    def parse(text: str | bytes) -> "EncodedMessage":
         """Read what `to_json` said; raises `Violated`, `KeyError` or `ValueError` if it did not.
 
         What is longer than any message is refused before it is parsed.
         """
         if len(text) > MESSAGE_BYTES_MAX:
             raise ValueError(f"a message of more than {MESSAGE_BYTES_MAX} bytes: {len(text)}")
-        return Message.from_dict(orjson.loads(text))
+        return EncodedMessage.from_dict(orjson.loads(text))
 
 
 @final
 @frozen
-class Delivered:
+class EncodedDelivery:
     """A message that was handed out, for the *attempt*-th time (1 is the first).
 
     *token* is the broker's own way to know it when it is settled.
     """
 
-    message: Message
+    message: EncodedMessage
     attempt: int = 1
     token: Any = None
 
@@ -89,11 +89,12 @@ class Broker(Protocol):
     To settle what is no longer one's own changes nothing. Operations, the iteration included, raise
     `Unavailable` where waiting helps, `Corrupt` where it does not, and nothing else; after one of
     them, the operation may have been carried out or not. `paired` makes a backend of a
-    `MachineMemory` and a broker. One that can count should be a `Counting` as well; one that cannot
-    may have `quiet_seconds`: when nothing has come for so long, nothing is there (0.1 is assumed).
+    `MachineMemory` and a broker. One that can count should be a `ReportsDepth` as well; one that
+    cannot may have `quiet_seconds`: when nothing has come for so long, nothing is there (0.1 is
+    assumed).
     """
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         """Take messages; when this returns, they are the broker's.
 
         They need not be taken all or nothing. It must not wait for room, for those who make room
@@ -103,7 +104,7 @@ class Broker(Protocol):
         """
         ...
 
-    def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[Delivered]:
+    def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
         """Hand out the messages of these queues as they come, for ever: an async generator.
 
         The next is only asked for when somebody has time for it. Closing the generator gives back
@@ -111,15 +112,15 @@ class Broker(Protocol):
         """
         ...
 
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         """Settle: it was carried through, and is forgotten."""
         ...
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Settle: hand it out again after *delay* seconds, with one more *attempt*."""
         ...
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Settle: nobody could take it, and it is not handed out any more.
 
         The pair has kept it as a dead letter for operators. A broker that has a queue for the dead
@@ -129,7 +130,7 @@ class Broker(Protocol):
 
 
 @runtime_checkable
-class Counting(Protocol):
+class ReportsDepth(Protocol):
     """A broker that knows how much it holds, so that senders wait while that is too much."""
 
     async def depth(self) -> Depth:

@@ -51,7 +51,7 @@ class MachineMemory(Protocol):
 
 @final
 @define(eq=False)
-class MemoryMachineMemory:
+class InMemoryMachineMemory:
     """The shortest true memory: a dict that ends with the process."""
 
     _held: dict[str, Stored] = field(factory=dict, init=False)

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar, final
 
 from attrs import define, evolve, field, frozen
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
@@ -19,15 +19,15 @@ from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.backend import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
     Depth,
     Fenced,
-    Kept,
-    Post,
+    Message,
+    StoredWorkflow,
     Unavailable,
 )
 from arvo.interpreters.postgres.connection.dsn import Address, Link
@@ -91,19 +91,19 @@ class PostgresBackend:
         self._room = Room(self.queue_max)
         self._keeper = Keeper(self.address, self._feed, self._room, self.now, self.lease, self.keep)
 
-    async def send(self, post: Post) -> None:
+    async def send(self, message: Message) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         if self._room.depth is None:
             self._room.counted(await self._read(lambda c: deliveries.count(c, self.address)))
         await self._room.enough()
         with self._room.entering():
-            row = sending(post, self.address.hash)
-            await self._write(Unit(sendings=(row,), owns=self._feed.wants([post])))
+            row = sending(message, self.address.hash)
+            await self._write(Unit(sendings=(row,), owns=self._feed.wants([message])))
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
         await self._keeper.opened()
-        return await self._feed.receive(lane)
+        return await self._feed.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
@@ -113,23 +113,23 @@ class PostgresBackend:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Apply a commit, send what follows and settle the delivery."""
         unit = commit_unit(
             _token(delivery).number,
             commit,
-            posts,
-            letters,
-            owns=self._feed.wants(posts),
+            messages,
+            dead_letters,
+            owns=self._feed.wants(messages),
             now=self.now(),
             hashed=self.address.hash,
         )
         applied = await self._write(unit, delivery)
         if isinstance(applied, Committed):
             # Not before: a look that comes too soon finds nothing, and the next one is late.
-            self._keeper.due(commit.alarms)
+            self._keeper.due(commit.timers)
         return applied
 
     async def workflows(
@@ -138,9 +138,9 @@ class PostgresBackend:
         status: Status | None = None,
         handler: str | None = None,
         unchanged_since: datetime | None = None,
-        after: Kept | None = None,
+        after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
-    ) -> tuple[Kept, ...]:
+    ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the one that changed last first."""
         return await self._read(
             lambda c: pages.workflows(
@@ -154,9 +154,9 @@ class PostgresBackend:
             )
         )
 
-    async def kept(self, subject: str) -> Kept | None:
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Give a workflow as it would be listed."""
-        return await self._read(lambda c: pages.kept(c, self.address, subject))
+        return await self._read(lambda c: pages.workflow(c, self.address, subject))
 
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
@@ -164,67 +164,69 @@ class PostgresBackend:
         """Give the newest lines of a workflow's history, in order."""
         return await self._read(lambda c: pages.history(c, self.address, subject, before, limit))
 
-    async def amend(
+    async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
-        alarms: Sequence[Alarm] = (),
-        again: Sequence[Event[Any]] = (),
+        timers: Sequence[PendingTimer] = (),
+        redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
         session, now = await self._keeper.session(), self.now()
-        amendment = operate.Amendment(record, expected, alarms, again)
-        amended = await session.write(lambda c: operate.amend(c, self.address, amendment, now))
-        self._keeper.due(alarms)
+        amendment = operate.Amendment(record, expected, timers, redeliver)
+        amended = await session.write(
+            lambda c: operate.replace_record(c, self.address, amendment, now)
+        )
+        self._keeper.due(timers)
         if isinstance(amended, Committed):
-            self._room.add(len(again))
+            self._room.add(len(redeliver))
         return amended
 
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
         await self._write(Unit(number=_token(delivery).number), delivery)
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
         retried = evolve(delivery, attempt=delivery.attempt + 1)
         token, due = _token(delivery), self.now() + timedelta(seconds=delay)
-        session, lanes = None, self._feed.lanes
+        session, queues = None, self._feed.lanes
         try:
             session = await self._keeper.session()
             me = session.me
             is_mine = me == token.owner and await session.write(
-                lambda c: deliveries.again(c, self.address, me, token.number, retried.attempt, due)
+                lambda c: deliveries.nack(c, self.address, me, token.number, retried.attempt, due)
             )
         except Unavailable:
             self._feed.settle(delivery)
             if session is not None and not session.is_lost:
                 # Still ours in the database: it must not be forgotten here.
-                lanes.put_later(delivery, delay)
+                queues.put_later(delivery, delay)
             # Else it is let go of together with the session, and handed out again by the next one.
             raise
         self._feed.settle(delivery)
         if is_mine:
-            lanes.put_later(retried, delay)
+            queues.put_later(retried, delay)
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
-        letters = ((letter.id, letter_bytes(letter)),)
+        dead_letters = ((dead_letter.id, letter_bytes(dead_letter)),)
         if delivery is None:
-            await self._write(Unit(letters=letters))
+            await self._write(Unit(letters=dead_letters))
         else:
-            await self._write(Unit(number=_token(delivery).number, letters=letters), delivery)
+            await self._write(Unit(number=_token(delivery).number, letters=dead_letters), delivery)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
         return await self._read(lambda c: pages.letters(c, self.address))
 
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
         session = await self._keeper.session()
-        found = await session.write(lambda c: operate.unbury(c, self.address, id, posts))
+        found = await session.write(lambda c: operate.redrive(c, self.address, id, messages))
         if found:
-            self._room.add(len(posts))
+            self._room.add(len(messages))
         return found
 
     async def depth(self) -> Depth:
@@ -234,7 +236,7 @@ class PostgresBackend:
         )
         return self._feed.depth(total, delayed, timers)
 
-    async def rest(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way, in any process."""
         await until_rest(lambda: self._read(lambda c: deliveries.is_busy(c, self.address)))
 
@@ -243,7 +245,7 @@ class PostgresBackend:
         await self._keeper.close()
         self._room.close(Unavailable("the backend was closed before it took the event"))
 
-    async def _write(self, unit: Unit, delivery: Delivery | None = None) -> Applied:
+    async def _write(self, unit: Unit, delivery: Delivery | None = None) -> CommitResult:
         """Write a unit, which settles *delivery* where there is one."""
         session, writer = await self._keeper.opened()
         if delivery is not None and _token(delivery).owner != session.me:
@@ -263,12 +265,12 @@ class PostgresBackend:
         return (await writer.do(unit, then)).applied
 
     async def _claim(
-        self, lanes: Mapping[str, int], but: Sequence[str]
+        self, queues: Mapping[str, int], but: Sequence[str]
     ) -> tuple[list[Delivery], bool]:
         session, now = await self._keeper.session(), self.now()
         keys = [self.address.hash(key) for key in but]
         rows, is_contested = await session.write(
-            lambda c: deliveries.claim(c, self.address, session.me, lanes, keys, now)
+            lambda c: deliveries.claim(c, self.address, session.me, queues, keys, now)
         )
         return _handed(session.me, rows), is_contested
 

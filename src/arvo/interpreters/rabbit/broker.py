@@ -24,7 +24,7 @@ from arvo.interpreters.delivery.headers import (
 )
 from arvo.interpreters.delivery.tasks import every
 from arvo.interpreters.ports.backend import Unavailable
-from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.rabbit.connection import Link, reached
 from arvo.interpreters.rabbit.delays import Delays
 
@@ -93,7 +93,7 @@ class RabbitBroker:
         self._link = Link(self.url)
         self._delays = Delays(self._link)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         """Take messages; some may have been taken when this raises."""
         for at in range(0, len(messages), PUBLISHING_MAX):
             some = messages[at : at + PUBLISHING_MAX]
@@ -101,7 +101,7 @@ class RabbitBroker:
                 await self._make(address, waits=waits)
             await every([self._put(each, packed(each)) for each in some])
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
+    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
         """Hand out the messages of these queues, in the order they came."""
         for address in addresses:
             await self._make(address)
@@ -115,32 +115,32 @@ class RabbitBroker:
                     queue = await channel.get_queue(self._queue(address), ensure=False)
                     await queue.consume(_into(incoming, address))
             while (found := await incoming.get()) is not None:
-                delivered = await self._read(channel, *found)
-                if delivered is not None:
-                    yield delivered
+                delivery = await self._read(channel, *found)
+                if delivery is not None:
+                    yield delivery
             raise Unavailable("rabbit: the connection is gone, or a queue is")
         finally:
             with suppress(*CONNECTION_EXCEPTIONS):
                 await channel.close()
 
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         """Forget a message."""
-        if delivered.token.is_ours:
-            await delivered.token.settle()
+        if delivery.token.is_ours:
+            await delivery.token.settle()
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Hand a message out again after *delay* seconds."""
-        if delivered.token.is_ours:
-            message = delivered.message
+        if delivery.token.is_ours:
+            message = delivery.message
             await self._make(message.address, waits=True)
-            await self._put(message, packed(message, delivered.attempt + 1), delay)
-            await delivered.token.settle()
+            await self._put(message, packed(message, delivery.attempt + 1), delay)
+            await delivery.token.settle()
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Move a message to the queue of the dead, with its reason."""
-        if delivered.token.is_ours:
-            await self._bury(delivered.message.address, delivered.token.incoming, reason)
-            await delivered.token.settle()
+        if delivery.token.is_ours:
+            await self._bury(delivery.message.address, delivery.token.incoming, reason)
+            await delivery.token.settle()
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -164,7 +164,9 @@ class RabbitBroker:
         if waits:
             await self._delays.reach(name)
 
-    async def _put(self, message: Message, parcel: Parcel, delay: float | None = None) -> None:
+    async def _put(
+        self, message: EncodedMessage, parcel: Parcel, delay: float | None = None
+    ) -> None:
         """Send a message on its way, which leads through a delay or not."""
         exchange, name = "", self._queue(message.address)
         if delay is None and message.due is not None:
@@ -186,7 +188,7 @@ class RabbitBroker:
 
     async def _read(
         self, channel: AbstractChannel, address: str, incoming: AbstractIncomingMessage
-    ) -> Delivered | None:
+    ) -> EncodedDelivery | None:
         """Read what came; what is no message is put aside."""
         token = _Token(channel, incoming)
         headers = {key: value for key, value in incoming.headers.items() if isinstance(value, str)}

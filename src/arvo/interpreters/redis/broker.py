@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.headers import Parcel, Unreadable, packed, unpacked
 from arvo.interpreters.ports.backend import Corrupt, Depth, Unavailable
-from arvo.interpreters.ports.broker import Delivered, Message
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.redis.client import Client
 from arvo.interpreters.redis.notifications import News
 from arvo.interpreters.redis.store import PREFIX
@@ -80,7 +80,7 @@ class RedisBroker:
         self._client = Client(self.url)
         self._news = News(self._client, f"{self.prefix}:news")
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         """Take messages, those of one address all or nothing."""
         by_address: dict[str, list[Any]] = {}
         for message in messages:
@@ -95,7 +95,7 @@ class RedisBroker:
             if not await self._client.run("publish", keys, arguments):
                 raise Unavailable(f"redis: {address} holds {self.queue_max} messages, try later")
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[Delivered, None]:
+    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
         """Hand out the messages of these queues, in the order they came."""
         while self._unleft:
             # What they had would wait for the end of their lease.
@@ -105,15 +105,15 @@ class RedisBroker:
         for address in addresses:
             self._news.listen(address, woken)
         keeper = asyncio.create_task(self._keep(addresses, consumer), name="arvo redis lease")
-        taking: asyncio.Future[tuple[Delivered | None, float]] | None = None
+        taking: asyncio.Future[tuple[EncodedDelivery | None, float]] | None = None
         try:
             while True:
                 woken.clear()
                 # A call that is given up may have been carried out: it is waited for, below.
                 taking = asyncio.ensure_future(self._next(addresses, consumer))
-                delivered, wait = await asyncio.shield(taking)
-                if delivered is not None:
-                    yield delivered
+                delivery, wait = await asyncio.shield(taking)
+                if delivery is not None:
+                    yield delivery
                     continue
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
@@ -128,18 +128,18 @@ class RedisBroker:
             with suppress(Unavailable):
                 await self._leave(addresses, consumer)
 
-    async def done(self, delivered: Delivered) -> None:
+    async def ack(self, delivery: EncodedDelivery) -> None:
         """Forget a message."""
-        await self._settle(delivered.message.address, delivered.token, "done")
+        await self._settle(delivery.message.address, delivery.token, "done")
 
-    async def again(self, delivered: Delivered, delay: float) -> None:
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Hand a message out again after *delay* seconds."""
         milliseconds = ceil(delay * 1000)
-        await self._settle(delivered.message.address, delivered.token, "again", milliseconds)
+        await self._settle(delivery.message.address, delivery.token, "again", milliseconds)
 
-    async def dead(self, delivered: Delivered, reason: str) -> None:
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Move a message to the stream of the dead, with its reason."""
-        await self._settle(delivered.message.address, delivered.token, "dead", reason, DEAD_MAX)
+        await self._settle(delivery.message.address, delivery.token, "dead", reason, DEAD_MAX)
 
     async def depth(self) -> Depth:
         """Say how much is under way."""
@@ -154,7 +154,7 @@ class RedisBroker:
 
     async def _next(
         self, addresses: Sequence[str], consumer: str
-    ) -> tuple[Delivered | None, float]:
+    ) -> tuple[EncodedDelivery | None, float]:
         """Take the next message, or say how long there is none."""
         wait = LOOK_SECONDS
         for address in addresses:
@@ -166,13 +166,13 @@ class RedisBroker:
                 if len(found) == 1:
                     wait = min(wait, found[0] / 1000) if found[0] >= 0 else wait
                     break
-                delivered = await self._read(address, consumer, tuple(found))
-                if delivered is not None:
-                    self._hands[consumer][delivered.token.id] = address
-                    return delivered, 0.0
+                delivery = await self._read(address, consumer, tuple(found))
+                if delivery is not None:
+                    self._hands[consumer][delivery.token.id] = address
+                    return delivery, 0.0
         return None, wait
 
-    async def _read(self, address: str, consumer: str, entry: _Entry) -> Delivered | None:
+    async def _read(self, address: str, consumer: str, entry: _Entry) -> EncodedDelivery | None:
         """Read an entry; one that is no message is put aside."""
         id_, fields, times = entry
         token = _Token(consumer, id_, times)

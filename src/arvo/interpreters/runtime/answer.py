@@ -5,8 +5,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from arvo.core.events.event import Event
-from arvo.engine.step.route import askers
-from arvo.interpreters.ports.backend import Backend, Corrupt, Recalling, Unanswered, Unavailable
+from arvo.engine.step.route import reply_addresses
+from arvo.interpreters.ports.backend import Backend, Corrupt, NoReply, RetainsOutputs, Unavailable
 from arvo.interpreters.runtime.operations import lines
 from arvo.interpreters.runtime.request import Request
 
@@ -32,14 +32,14 @@ async def look(backend: Backend, request: Request) -> None:
             record = await backend.load(event.subject)
             is_its = record is not None and record.init == event.id
             if was_consumed and not is_its:
-                request.settle(Unanswered(f"event {event.id!r} was consumed before"))
+                request.settle(NoReply(f"event {event.id!r} was consumed before"))
             elif record is not None and is_its and record.status != "active":
                 answer = await _answer(backend, event)
                 if answer is not None:
                     request.settle(answer)
                 elif was_consumed:
                     said = "was answered before, and by what is not remembered"
-                    request.settle(Unanswered(f"event {event.id!r} {said}"))
+                    request.settle(NoReply(f"event {event.id!r} {said}"))
                 return
         except Unavailable:
             continue
@@ -49,8 +49,8 @@ async def look(backend: Backend, request: Request) -> None:
 
 async def _answer(backend: Backend, begin: Event[Any]) -> Event[Any] | None:
     """Find the last event that a workflow has produced for whoever began it."""
-    known = askers(begin)
-    if isinstance(backend, Recalling):
+    known = reply_addresses(begin)
+    if isinstance(backend, RetainsOutputs):
         said = await backend.produced(begin.subject)
         return next((event for event in reversed(said) if event.to in known), None)
     async for line in lines(backend, begin.subject):

@@ -11,7 +11,7 @@ from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
-from arvo.interpreters.ports.machine_memory import MachineMemory, MemoryMachineMemory
+from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, MachineMemory
 
 # By scheme, a module and its function from the URL to what is wanted, loaded only where it is:
 # importing arvo loads no driver.
@@ -79,7 +79,7 @@ def connect(backend: str | Backend) -> Backend:
 def connect_memory(url: str) -> MachineMemory:
     """Give the machine memory that a URL names; refuses as `connect` does."""
     if _scheme(url) == "memory":
-        return MemoryMachineMemory()
+        return InMemoryMachineMemory()
     memory: MachineMemory = _made(_MEMORIES, url)
     return memory
 

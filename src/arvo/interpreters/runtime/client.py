@@ -13,7 +13,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.query import query
-from arvo.engine.step.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.system.system import System
 from arvo.engine.workflow_tree import Tree
 from arvo.interpreters.paired.backend import Pair
@@ -23,13 +23,13 @@ from arvo.interpreters.ports.backend import (
     Corrupt,
     DeadLetter,
     Depth,
-    Kept,
-    Post,
-    Reachable,
+    Destination,
+    Message,
+    StoredWorkflow,
     Unavailable,
 )
 from arvo.interpreters.runtime.backends import connect
-from arvo.interpreters.runtime.description import Standing, standing
+from arvo.interpreters.runtime.description import WorkflowDescription, describe
 from arvo.interpreters.runtime.operations import (
     cancellation,
     grown,
@@ -46,11 +46,11 @@ REACH_SECONDS_MAX: Final = 5.0
 _ANYTHING: Final = "arvo.reach"
 
 
-class Desk:
+class Client:
     """A system and a backend, to look into and to act on; whoever runs the system there does the
     work.
 
-    *backend*: a URL or a `Backend`. Use it as `async with Desk(system, url) as desk`. A `Runtime`
+    *backend*: a URL or a `Backend`. Use it as `async with Client(system, url) as desk`. A `Runtime`
     is a desk that also does the work. To look only, the system may be one of no handlers.
     """
 
@@ -75,7 +75,7 @@ class Desk:
         Waits while the queue is full. Raises `Violated` where nobody has its address, `TooLarge`
         where the broker takes no event of that size.
         """
-        await self._backend.send(Post(event, self._reachable(event)))
+        await self._backend.send(Message(event, self._reachable(event)))
 
     def check(self, event: Event[Any]) -> None:
         """Raise `Violated` where nobody has an event's address, as `send` would."""
@@ -87,9 +87,9 @@ class Desk:
         status: Status | None = None,
         type: str | None = None,  # noqa: A002 - the wire's word
         unchanged_since: datetime | None = None,
-        after: Kept | None = None,
+        after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
-    ) -> tuple[Kept, ...]:
+    ) -> tuple[StoredWorkflow, ...]:
         """List workflows, at most *limit*, the one that changed last first.
 
         *type*: those of one workflow only (`arvo.orc.order.fulfil`). *unchanged_since*: those that
@@ -104,16 +104,16 @@ class Desk:
             limit=limit,
         )
 
-    async def show(self, subject: str) -> Standing:
+    async def describe(self, subject: str) -> WorkflowDescription:
         """Say how a workflow stands: what it waits for and since when, and what went wrong.
 
         Raises `Violated` where nothing is remembered of it.
         """
-        kept = await self._backend.kept(subject)
+        kept = await self._backend.workflow(subject)
         if kept is None:
             raise nothing_remembered(subject)
         history = await self._backend.history(subject)
-        return standing(kept, history, await self.dead_letters())
+        return describe(kept, history, await self.dead_letters())
 
     async def history(self, subject: str) -> tuple[HistoryEntry, ...]:
         """Give every event that a workflow has consumed and produced, in order."""
@@ -181,7 +181,7 @@ class Desk:
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
 
-    async def reach(self) -> bool:
+    async def is_reachable(self) -> bool:
         """Tell whether the backend answers now, by asking it something small."""
         try:
             async with asyncio.timeout(REACH_SECONDS_MAX):
@@ -201,25 +201,25 @@ class Desk:
         """List the events that nobody could take, oldest first."""
         return await self._backend.dead_letters()
 
-    async def retry(self, id: str) -> None:  # noqa: A002 - the letter's name
+    async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - the letter's name
         """Send a dead letter's event again; raises `Violated` where there is no such letter."""
-        letter = next((each for each in await self.dead_letters() if each.id == id), None)
-        if letter is None:
+        dead_letter = next((each for each in await self.dead_letters() if each.id == id), None)
+        if dead_letter is None:
             raise _no_letter(id)
-        to = letter.to or self._reachable(letter.event)
-        if not await self._backend.unbury(id, [Post(letter.event, to)]):
+        to = dead_letter.to or self._reachable(dead_letter.event)
+        if not await self._backend.redrive(id, [Message(dead_letter.event, to)]):
             raise _no_letter(id)
 
-    async def drop(self, id: str) -> None:  # noqa: A002 - the letter's name
+    async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - the letter's name
         """Forget a dead letter; raises `Violated` where there is no such letter."""
-        if not await self._backend.unbury(id, []):
+        if not await self._backend.redrive(id, []):
             raise _no_letter(id)
 
-    def _reachable(self, event: Event[Any]) -> Reachable:
+    def _reachable(self, event: Event[Any]) -> Destination:
         match route(self.system, event, None):
-            case Inside() | Outside() | Home() as to:
+            case ToHandler() | ToDomain() | ToCaller() as to:
                 return to
-            case Nowhere():
+            case Unroutable():
                 known = ", ".join(self.system.addresses) or "none"
                 issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
                 raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))

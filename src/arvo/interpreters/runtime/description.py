@@ -10,12 +10,12 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line, short
 from arvo.handlers.flow.replay import told_by_flow
-from arvo.interpreters.ports.backend import DeadLetter, Kept
+from arvo.interpreters.ports.backend import DeadLetter, StoredWorkflow
 
 
 @final
 @frozen
-class OpenRequest:
+class PendingRequest:
     """An event of a workflow that nobody has answered: its *id*, *type*, and when it was sent.
 
     The last two are None where the history does not reach back so far.
@@ -28,7 +28,7 @@ class OpenRequest:
 
 @final
 @frozen(kw_only=True)
-class Standing:
+class WorkflowDescription:
     """How a workflow stands: what it waits for, and since when. Its text is for people.
 
     *record* is all that is remembered, *began* and *changed* are when that was first and last
@@ -40,7 +40,7 @@ class Standing:
     record: Record
     began: datetime
     changed: datetime
-    requests: tuple[OpenRequest, ...] = ()
+    requests: tuple[PendingRequest, ...] = ()
     wishes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
@@ -60,9 +60,10 @@ class Standing:
         if record.state is not None and not record.journal:
             yield f"  remembers  {short(record.state)}"
         yield from self._waits()
-        for letter in self.letters:
-            reason = one_line(letter.reason)
-            yield f"  buried     {letter.event.type} at {letter.at}: {reason} (letter {letter.id})"
+        for dead_letter in self.letters:
+            reason = one_line(dead_letter.reason)
+            where = f"{dead_letter.event.type} at {dead_letter.at}"
+            yield f"  buried     {where}: {reason} (letter {dead_letter.id})"
 
     def _waits(self) -> Iterator[str]:
         record = self.record
@@ -86,26 +87,28 @@ class Standing:
             yield "  waits for  nothing that it asked for: a signal, or nothing at all"
 
 
-def standing(kept: Kept, past: Sequence[HistoryEntry], letters: Sequence[DeadLetter]) -> Standing:
+def describe(
+    kept: StoredWorkflow, past: Sequence[HistoryEntry], dead_letters: Sequence[DeadLetter]
+) -> WorkflowDescription:
     """Say how a workflow stands. *past*: the newest lines of its history; *letters*: of anybody."""
     record = kept.record
     sent = {line.event.id: line for line in past if line.kind == "produced" and line.event}
     wishes, unread = told_by_flow(record)
-    return Standing(
+    return WorkflowDescription(
         record=record,
         began=kept.began,
         changed=kept.changed,
         requests=tuple(_open(id_, sent.get(id_)) for id_ in record.unanswered),
         wishes=wishes,
         unread=unread,
-        letters=tuple(each for each in letters if each.event.subject == record.subject),
+        letters=tuple(each for each in dead_letters if each.event.subject == record.subject),
     )
 
 
-def _open(id_: str, line: HistoryEntry | None) -> OpenRequest:
+def _open(id_: str, line: HistoryEntry | None) -> PendingRequest:
     if line is None or line.event is None:
-        return OpenRequest(id_, None, None)
-    return OpenRequest(id_, line.event.type, line.at)
+        return PendingRequest(id_, None, None)
+    return PendingRequest(id_, line.event.type, line.at)
 
 
 def _said(time: datetime) -> str:

@@ -73,7 +73,7 @@ async def migrated(
             raise Violated(moved)
         if moved is record:
             return record
-        match await backend.amend(moved, record.revision):
+        match await backend.replace_record(moved, record.revision):
             case Committed():
                 return moved
             case Conflict():
@@ -92,8 +92,10 @@ async def revive(system: System, backend: Backend, subject: str, *, undone: bool
         if not isinstance(found, Record):
             raise Violated(found)
         # A timer on which it failed is handed to it at once, as any event would be.
-        alarms = [each for each in alarms_of(system, found) if each.event.id != turn[0].id]
-        amended = await backend.amend(found, record.revision, alarms=alarms, again=[turn[0]])
+        timers = [each for each in alarms_of(system, found) if each.event.id != turn[0].id]
+        amended = await backend.replace_record(
+            found, record.revision, timers=timers, redeliver=[turn[0]]
+        )
         if isinstance(amended, Committed):
             return found
     lost = f"the workflow changed {RACES_MAX} times while it should have been revived"

@@ -11,10 +11,10 @@ from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.engine.step.admit import admit_made
-from arvo.engine.step.route import askers
+from arvo.engine.step.route import reply_addresses
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.ports.backend import Backend, Unanswered, Unavailable
+from arvo.interpreters.ports.backend import Backend, NoReply, Unavailable
 from arvo.interpreters.runtime.answer import look
 from arvo.interpreters.runtime.request import Request
 
@@ -61,7 +61,7 @@ class Requests:
         """Hear of an event that went home."""
         request = self._open.get((event.parentid or "", event.subject))
         # Another sender may have given its own event the same id.
-        if request is not None and event.to in askers(request.event):
+        if request is not None and event.to in reply_addresses(request.event):
             request.settle(event)
 
     def refused(self, event: Event[Any], why: Exception) -> None:
@@ -76,14 +76,14 @@ class Requests:
         if request is not None and request.event is event:
             request.consumed.set()
             if not self._begins(event):
-                request.settle(Unanswered(f"event {event.id!r} was consumed before"))
+                request.settle(NoReply(f"event {event.id!r} was consumed before"))
 
     def stop(self) -> None:
         """Let nobody wait any more."""
         for request in self._open.values():
             if not request.answer.done():
                 said = f"the runtime stopped before event {request.event.id!r} was answered"
-                request.settle(Unanswered(said))
+                request.settle(NoReply(said))
                 # Nobody may be left to hear it, and an exception that is never heard is printed.
                 request.answer.exception()
 
@@ -104,19 +104,19 @@ class Requests:
 
     async def _how_far(self, event: Event[Any]) -> str:
         record = await self.backend.load(event.subject)
-        letters = [
+        dead_letters = [
             each
             for each in await self.backend.dead_letters()
             if each.event.subject == event.subject
         ]
         said = ""
-        if letters:
+        if dead_letters:
             # What broke is more to the point than what is still waited for.
-            reason = letters[-1].reason
-            said = f"{len(letters)} of its events are dead letters, the last: {reason}; "
+            reason = dead_letters[-1].reason
+            said = f"{len(dead_letters)} of its events are dead letters, the last: {reason}; "
         if record is None:
             return f"{said}nothing is remembered of its subject"
-        open_ = [id_ for id_, replies in record.awaited.items() if not replies]
+        open_ = [id_ for id_, replies in record.pending_requests.items() if not replies]
         return f"{said}its workflow is {record.status} and waits for answers to {open_}"
 
 

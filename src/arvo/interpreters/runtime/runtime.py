@@ -14,8 +14,8 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, Backend
-from arvo.interpreters.runtime.client import Desk
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Backend
+from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import interrupts
 from arvo.interpreters.runtime.stats import Stats
@@ -30,7 +30,7 @@ TIMEOUT_SECONDS: Final = 30.0
 
 
 @final
-class Runtime(Desk):
+class Runtime(Client):
     """Delivers events to the handlers of a system, and what they emit to where it goes.
 
     *backend*: a URL (`memory:`) or a `Backend`. *prefetch*: how many deliveries each handler works
@@ -50,7 +50,8 @@ class Runtime(Desk):
     ) -> None:
         super().__init__(system, backend)
         self._lanes = {
-            lane: _prefetch_of(lane, prefetch) for lane in (*system.addresses, OUTSIDE, HOME)
+            queue: _prefetch_of(queue, prefetch)
+            for queue in (*system.addresses, OUTBOUND_QUEUE, REPLY_QUEUE)
         }
         self._requests = Requests(system, self._backend)
         self._tasks: dict[asyncio.Task[None], str] = {}
@@ -69,10 +70,10 @@ class Runtime(Desk):
 
     async def __aenter__(self) -> Self:
         self._worker.stopped.clear()
-        for lane, prefetch in self._lanes.items():
+        for queue, prefetch in self._lanes.items():
             for number in range(prefetch):
-                task = asyncio.create_task(self._worker.work(lane), name=f"arvo {lane} {number}")
-                self._tasks[task] = lane
+                task = asyncio.create_task(self._worker.work(queue), name=f"arvo {queue} {number}")
+                self._tasks[task] = queue
         return self
 
     async def __aexit__(
@@ -119,15 +120,15 @@ class Runtime(Desk):
         # Handlers first: what they finish now still has to go home.
         await self._end(self.system.addresses, deadline)
         await asyncio.sleep(0)
-        await self._end((OUTSIDE, HOME), deadline)
+        await self._end((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
         self._tasks.clear()
         self._requests.stop()
         await self._backend.close()
 
-    async def _end(self, lanes: Sequence[str], deadline: float) -> None:
+    async def _end(self, queues: Sequence[str], deadline: float) -> None:
         """Let the tasks of these lanes finish what is in hand, and end."""
-        self._worker.stopped.update(lanes)
-        ending = {task for task, lane in self._tasks.items() if lane in lanes}
+        self._worker.stopped.update(queues)
+        ending = {task for task, queue in self._tasks.items() if queue in queues}
         for task in ending & self._worker.idle:
             task.cancel()
         if working := ending - self._worker.idle:
@@ -153,7 +154,7 @@ class Runtime(Desk):
         the event that begins it was sent before. That of a handler without memory comes back only
         to the process that has taken it home.
 
-        Raises `Violated` where the event is refused, `Unanswered` where it was taken and nothing
+        Raises `Violated` where the event is refused, `NoReply` where it was taken and nothing
         comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
         how far it came, after *timeout* seconds; the work goes on all the same. `Unavailable` where
         it was not even taken in that time, for the queue is full.
@@ -185,7 +186,7 @@ class Runtime(Desk):
         Raises `TimeoutError` with the depth of the queues after *timeout* seconds.
         """
         self._check_running()
-        resting = asyncio.create_task(self._backend.rest())
+        resting = asyncio.create_task(self._backend.wait_until_idle())
         try:
             await asyncio.wait(
                 {resting, *self._tasks}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
@@ -217,9 +218,9 @@ class Runtime(Desk):
                 raise error
 
 
-def _prefetch_of(lane: str, wanted: int | Mapping[str, int]) -> int:
-    number = wanted if isinstance(wanted, int) else wanted.get(lane, PREFETCH)
+def _prefetch_of(queue: str, wanted: int | Mapping[str, int]) -> int:
+    number = wanted if isinstance(wanted, int) else wanted.get(queue, PREFETCH)
     if number < 1:
         issue = Issue("prefetch", "1 or more", repr(number))
-        raise Violated(ConfigViolation(f"{lane} would never be worked on", issue))
+        raise Violated(ConfigViolation(f"{queue} would never be worked on", issue))
     return number

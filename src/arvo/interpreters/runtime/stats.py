@@ -20,10 +20,10 @@ class Stats:
     handled: int = 0
     failed: int = 0
     cancelled: int = 0
-    seen: int = 0
+    duplicates: int = 0
     late: int = 0
-    dead: int = 0
-    left: int = 0
+    dead_lettered: int = 0
+    sent_out: int = 0
     answered: int = 0
     retried: int = 0
     fenced: int = 0

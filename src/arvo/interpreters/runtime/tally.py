@@ -11,7 +11,7 @@ from arvo.core.command import Log
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.interpreters.ports.backend import DeadLetter, Post, Unanswered
+from arvo.interpreters.ports.backend import DeadLetter, Message, NoReply
 from arvo.interpreters.runtime.stats import Stats
 
 logger: Final = logging.getLogger("arvo")
@@ -27,20 +27,20 @@ class Tally:
     seen: Callable[[Event[Any]], None]
 
     def committed(
-        self, commit: Commit, posts: Sequence[Post], letters: Sequence[DeadLetter]
+        self, commit: Commit, messages: Sequence[Message], dead_letters: Sequence[DeadLetter]
     ) -> None:
         """Count a commit and tell of it; whatever goes wrong here, it is applied."""
         try:
-            self._count(commit, letters)
+            self._count(commit, dead_letters)
             for log in commit.logs:
                 _say(log, commit)
-            self._tell(commit, posts, letters)
+            self._tell(commit, messages, dead_letters)
         except Exception as error:  # noqa: BLE001
             # A log filter of the user's may raise: not our logger then, the loop's own handler.
             said = f"event {commit.event.id} was handled, and could not be told of"
             asyncio.get_running_loop().call_exception_handler({"message": said, "exception": error})
 
-    def _count(self, commit: Commit, letters: Sequence[DeadLetter]) -> None:
+    def _count(self, commit: Commit, dead_letters: Sequence[DeadLetter]) -> None:
         match commit.outcome:
             case "handled":
                 self.stats.handled += 1
@@ -48,28 +48,30 @@ class Tally:
                 self.stats.failed += 1
             case "cancelled":
                 self.stats.cancelled += 1
-            case "seen":
-                self.stats.seen += 1
+            case "duplicate":
+                self.stats.duplicates += 1
             case "late":
                 self.stats.late += 1
-            case "halted" | "stray" | "foreign":
+            case "workflow_failed" | "unknown_workflow" | "wrong_handler":
                 raise AssertionError(f"{commit.outcome} is buried, not committed")
-        self.stats.dead += len(letters)
+        self.stats.dead_lettered += len(dead_letters)
 
-    def _tell(self, commit: Commit, posts: Sequence[Post], letters: Sequence[DeadLetter]) -> None:
+    def _tell(
+        self, commit: Commit, messages: Sequence[Message], dead_letters: Sequence[DeadLetter]
+    ) -> None:
         """Tell whoever waits for an event's answer that none will come any more."""
         event = commit.event
-        if letters and not posts:
-            reason = f"the answer to {event.id!r} goes nowhere: {letters[0].reason}"
+        if dead_letters and not messages:
+            reason = f"the answer to {event.id!r} goes nowhere: {dead_letters[0].reason}"
             self.refused(event, Violated(ConfigViolation(reason)))
-        elif commit.outcome == "seen":
+        elif commit.outcome == "duplicate":
             self.seen(event)
         elif commit.outcome == "late":
             late = f"event {event.id!r} came too late: {commit.note}"
             self.refused(event, Violated(ExecutionViolation(late)))
         elif commit.record is None and not commit.events and commit.outcome == "handled":
             said = f"event {event.id!r} was handled by {commit.handler}, which answers nothing"
-            self.refused(event, Unanswered(said))
+            self.refused(event, NoReply(said))
 
 
 _LEVELS: Final = {

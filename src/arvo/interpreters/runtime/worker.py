@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import due_type
+from arvo.core.events.protocol import timer_event_type
 from arvo.core.record import Record
 from arvo.core.violations.violation import (
     ExecutionViolation,
@@ -21,7 +21,7 @@ from arvo.core.violations.violation import (
     Violation,
 )
 from arvo.engine.step.admit import admit_made
-from arvo.engine.step.route import Home, Inside, Nowhere, Outside, route
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.step.step import take
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
@@ -33,10 +33,10 @@ from arvo.interpreters.ports.backend import (
     Corrupt,
     DeadLetter,
     Delivery,
+    Destination,
+    Duplicate,
     Fenced,
-    Post,
-    Reachable,
-    Seen,
+    Message,
     Unavailable,
 )
 from arvo.interpreters.runtime.effects import is_cancelled, perform
@@ -53,7 +53,7 @@ Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
 # Lost races in a row before a delivery is handed back: whoever has the newest record wins sooner.
 CONFLICTS_MAX: Final = 10
 # What comes to nothing and is kept for an operator.
-_BURIED: Final = ("halted", "stray", "foreign")
+_BURIED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 # A clock that was set back may be set forward again: a timer that came early looks this often.
 EARLY_SECONDS_MAX: Final = 30.0
 
@@ -86,14 +86,14 @@ class Worker:
     def __attrs_post_init__(self) -> None:
         self._tally = Tally(self.stats, self.refused, self.seen)
 
-    async def work(self, lane: str) -> None:
+    async def work(self, queue: str) -> None:
         """Take deliveries of a lane one after the other until the runtime stops."""
         task = asyncio.current_task()
         assert task is not None
-        while lane not in self.stopped:
+        while queue not in self.stopped:
             self.idle.add(task)
             try:
-                delivery = await self.backend.receive(lane)
+                delivery = await self.backend.receive(queue)
             except Unavailable as error:
                 await self._pause(error)
                 continue
@@ -104,14 +104,14 @@ class Worker:
     async def _settle(self, delivery: Delivery) -> None:
         """Carry a delivery through; hand it back where waiting may help, and bury it in the end."""
         try:
-            match delivery.post.to:
-                case Inside():
+            match delivery.message.to:
+                case ToHandler():
                     await self._step(delivery)
-                case Outside() as to:
+                case ToDomain() as to:
                     await self._leave(delivery, to)
-                case Home():
-                    self.answered(delivery.post.event)
-                    await self.backend.done(delivery)
+                case ToCaller():
+                    self.answered(delivery.message.event)
+                    await self.backend.ack(delivery)
                     self.stats.answered += 1
         except Corrupt:
             raise
@@ -123,12 +123,12 @@ class Worker:
         except Exception as error:
             # A backend's outage or a bug of ours: either way the event must not be lost.
             if not isinstance(error, Unavailable):
-                logger.exception("event %s could not be carried through", delivery.post.event.id)
+                logger.exception("event %s could not be carried through", delivery.message.event.id)
             await self._later(delivery, f"{type(error).__name__}: {error}")
 
     async def _step(self, delivery: Delivery) -> None:
         """Take one step from load to commit; again with the newest record where a race was lost."""
-        event = delivery.post.event
+        event = delivery.message.event
         for _ in range(CONFLICTS_MAX):
             decided = await self._decided(delivery)
             if not isinstance(decided, Commit):
@@ -140,15 +140,15 @@ class Worker:
                 violation = ExecutionViolation(f"event {event.id!r} came to nothing: {note}")
                 self.refused(event, Violated(violation))
                 return
-            posts, letters = self._routed(decided)
-            match await self.backend.commit(delivery, decided, posts, letters):
+            messages, dead_letters = self._routed(decided)
+            match await self.backend.commit(delivery, decided, messages, dead_letters):
                 case Committed():
                     if decided.record is not None:
                         self.recent.keep(decided.record)
-                    self._tally.committed(decided, posts, letters)
+                    self._tally.committed(decided, messages, dead_letters)
                     return
-                case Seen():
-                    self.stats.seen += 1
+                case Duplicate():
+                    self.stats.duplicates += 1
                     self.seen(event)
                     return
                 case Fenced():
@@ -161,8 +161,8 @@ class Worker:
 
     async def _decided(self, delivery: Delivery) -> Commit | Violation:
         """Decide on the record as it was left here, or else on the one in the store."""
-        event, to = delivery.post.event, delivery.post.to
-        if not isinstance(to, Inside) or to.key is None:
+        event, to = delivery.message.event, delivery.message.to
+        if not isinstance(to, ToHandler) or to.key is None:
             return await self._decide(event, None)
         recent = self.recent.get(event.subject)
         if recent is not None:
@@ -181,18 +181,18 @@ class Worker:
                 return stepped
             performed.append(await self.perform(stepped))
 
-    def _routed(self, commit: Commit) -> tuple[list[Post], list[DeadLetter]]:
-        posts: list[Post] = []
-        letters: list[DeadLetter] = []
+    def _routed(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
+        messages: list[Message] = []
+        dead_letters: list[DeadLetter] = []
         for event in commit.events:
             match route(self.system, event, commit.event):
-                case Nowhere(reason=reason):
-                    letters.append(self._letter(event, reason, 0, None))
-                case Inside() | Outside() | Home() as to:
-                    posts.append(Post(event, to))
-        return posts, letters
+                case Unroutable(reason=reason):
+                    dead_letters.append(self._letter(event, reason, 0, None))
+                case ToHandler() | ToDomain() | ToCaller() as to:
+                    messages.append(Message(event, to))
+        return messages, dead_letters
 
-    async def _leave(self, delivery: Delivery, to: Outside) -> None:
+    async def _leave(self, delivery: Delivery, to: ToDomain) -> None:
         """Hand an event to the listener of its domain; an error of theirs loses nothing (B34)."""
         listener = self.listeners.get(to.domain) or self.listeners.get(None)
         if listener is None:
@@ -200,7 +200,7 @@ class Worker:
             return
         try:
             # It may have come over a wire, where a payload is JSON.
-            waiting = listener(admit_made(self.system, delivery.post.event))
+            waiting = listener(admit_made(self.system, delivery.message.event))
             if inspect.isawaitable(waiting):
                 await waiting
         except Violated as refused:
@@ -211,28 +211,28 @@ class Worker:
             after = error.after if isinstance(error, Unavailable) else 0.0
             await self._later(delivery, f"the listener of {to.domain} raised {error!r}", after)
             return
-        await self.backend.done(delivery)
-        self.stats.left += 1
+        await self.backend.ack(delivery)
+        self.stats.sent_out += 1
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         early = self._early(delivery, violation)
         if early is not None:
             # Only time is missing, however often a clock is set back: never buried for that.
-            await self.backend.again(delivery, early)
+            await self.backend.nack(delivery, early)
             self.stats.retried += 1
             return
         if isinstance(violation, TransactionViolation) and delivery.attempt < self.retry.attempts:
             await self._later(delivery, str(violation))
             return
         await self._bury(delivery, f"{type(violation).__name__}: {violation}", violation)
-        self.refused(delivery.post.event, Violated(violation))
+        self.refused(delivery.message.event, Violated(violation))
 
     def _early(self, delivery: Delivery, violation: Violation) -> float | None:
         """Say how many seconds a timer still has to wait, where it was handed out too early."""
-        event, to = delivery.post.event, delivery.post.to
+        event, to = delivery.message.event, delivery.message.to
         if not isinstance(violation, TransactionViolation) or violation.cause != "early":
             return None
-        if not isinstance(to, Inside) or event.type != due_type(to.address):
+        if not isinstance(to, ToHandler) or event.type != timer_event_type(to.address):
             return None
         left = (datetime.fromisoformat(event.raw["at"]) - self.now()).total_seconds()
         return min(max(left, 0.001), EARLY_SECONDS_MAX)
@@ -245,7 +245,7 @@ class Worker:
         try:
             if delivery.attempt >= self.retry.attempts:
                 await self._bury(delivery, reason)
-                self.refused(delivery.post.event, Violated(TransactionViolation(reason)))
+                self.refused(delivery.message.event, Violated(TransactionViolation(reason)))
                 return
         except Unavailable as error:
             # It cannot be buried now, and nobody else will hand it out again: it stays under way.
@@ -253,7 +253,7 @@ class Worker:
         try:
             chance = random.random()  # noqa: S311 - spreads retries; no secret
             wait = max(after, self.retry.wait_after(delivery.attempt, chance))
-            await self.backend.again(delivery, wait)
+            await self.backend.nack(delivery, wait)
             self.stats.retried += 1
         except Unavailable as error:
             await self._pause(error)
@@ -261,14 +261,14 @@ class Worker:
     async def _bury(
         self, delivery: Delivery, reason: str, violation: Violation | None = None
     ) -> None:
-        event, to = delivery.post.event, delivery.post.to
-        letter = self._letter(event, reason, delivery.attempt, to)
-        await self.backend.bury(delivery, evolve(letter, violation=violation))
-        self.stats.dead += 1
+        event, to = delivery.message.event, delivery.message.to
+        dead_letter = self._letter(event, reason, delivery.attempt, to)
+        await self.backend.dead_letter(delivery, evolve(dead_letter, violation=violation))
+        self.stats.dead_lettered += 1
         logger.warning("event %s (%s) is a dead letter: %s", event.id, event.type, reason)
 
     def _letter(
-        self, event: Event[Any], reason: str, attempts: int, to: Reachable | None
+        self, event: Event[Any], reason: str, attempts: int, to: Destination | None
     ) -> DeadLetter:
         at = self.now().isoformat(timespec="milliseconds")
         return DeadLetter(

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.backpressure import Room
 from arvo.interpreters.delivery.claims import Feed
 from arvo.interpreters.delivery.clock import utc_now
@@ -26,15 +26,15 @@ from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.backend import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     Corrupt,
     DeadLetter,
     Delivery,
     Depth,
-    Kept,
-    Post,
+    Message,
+    StoredWorkflow,
     Unavailable,
 )
 from arvo.interpreters.sqlite.connection.connection import open_file
@@ -87,11 +87,11 @@ class SqliteBackend:
         self._feed = Feed(self._claim, ahead=AHEAD, own_max=OWN_MAX, key_max=inf)
         self._room = Room(self.queue_max)
 
-    async def send(self, post: Post) -> None:
+    async def send(self, message: Message) -> None:
         """Take an event from outside; waits while `queue_max` events are under way."""
         writer = await self._opened()
         await self._room.enough()
-        owner = self._owner_of([post])
+        owner = self._owner_of([message])
 
         def then(rows: list[Row]) -> None:
             self._room.add(1)
@@ -99,13 +99,13 @@ class SqliteBackend:
 
         with self._room.entering():
             await writer.do(
-                lambda connection: deliveries.put(connection, [post], self._now(), owner), then
+                lambda connection: deliveries.put(connection, [message], self._now(), owner), then
             )
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane whose key nobody works on."""
         await self._opened()
-        return await self._feed.receive(lane)
+        return await self._feed.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
         """Give what is remembered of a workflow."""
@@ -115,24 +115,24 @@ class SqliteBackend:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Apply a commit, send what follows and settle the delivery."""
         writer, number = await self._opened(), _number(delivery)
-        owner = self._owner_of(posts)
+        owner = self._owner_of(messages)
 
-        def work(connection: sqlite3.Connection) -> tuple[Applied, list[Row]]:
+        def work(connection: sqlite3.Connection) -> tuple[CommitResult, list[Row]]:
             return tables.apply(
-                connection, number, commit, posts, letters, self.me, owner, self._now()
+                connection, number, commit, messages, dead_letters, self.me, owner, self._now()
             )
 
-        def then(done: tuple[Applied, list[Row]]) -> None:
+        def then(done: tuple[CommitResult, list[Row]]) -> None:
             applied, rows = done
             if not isinstance(applied, Conflict):
                 self._settled(delivery)
             if isinstance(applied, Committed):
-                self._room.add(len(posts))
+                self._room.add(len(messages))
             self._feed.hand_out(map(_handed, rows))
 
         applied, _ = await writer.do(work, then)
@@ -144,9 +144,9 @@ class SqliteBackend:
         status: Status | None = None,
         handler: str | None = None,
         unchanged_since: datetime | None = None,
-        after: Kept | None = None,
+        after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
-    ) -> tuple[Kept, ...]:
+    ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the one that changed last first."""
         return await self._read(
             lambda connection: pages.workflows(
@@ -159,9 +159,9 @@ class SqliteBackend:
             )
         )
 
-    async def kept(self, subject: str) -> Kept | None:
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Give a workflow as it would be listed."""
-        return await self._read(lambda connection: pages.kept(connection, subject))
+        return await self._read(lambda connection: pages.workflow(connection, subject))
 
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
@@ -171,31 +171,33 @@ class SqliteBackend:
             lambda connection: pages.history(connection, subject, before, limit)
         )
 
-    async def amend(
+    async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
-        alarms: Sequence[Alarm] = (),
-        again: Sequence[Event[Any]] = (),
+        timers: Sequence[PendingTimer] = (),
+        redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record that nobody has changed since it was read."""
-        writer, to = await self._opened(), Inside(record.handler, record.subject)
-        owner = self._owner_of([Post(event, to) for event in again])
+        writer, to = await self._opened(), ToHandler(record.handler, record.subject)
+        owner = self._owner_of([Message(event, to) for event in redeliver])
 
         def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Row]]:
-            return tables.amend(connection, record, expected, alarms, again, owner, self._now())
+            return tables.replace_record(
+                connection, record, expected, timers, redeliver, owner, self._now()
+            )
 
         def then(done: tuple[Committed | Conflict, list[Row]]) -> None:
             amended, rows = done
             if isinstance(amended, Committed):
-                self._room.add(len(again))
+                self._room.add(len(redeliver))
             self._feed.hand_out(map(_handed, rows))
 
         amended, _ = await writer.do(work, then)
         return amended
 
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
         writer, number = await self._opened(), _number(delivery)
         await writer.do(
@@ -203,14 +205,14 @@ class SqliteBackend:
             lambda _: self._settled(delivery),
         )
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
         writer, number = await self._opened(), _number(delivery)
         retried = evolve(delivery, attempt=delivery.attempt + 1)
         due = self._now() + int(delay * 1000)
         try:
             mine = await writer.do(
-                lambda c: deliveries.again(c, number, self.me, retried.attempt, due)
+                lambda c: deliveries.nack(c, number, self.me, retried.attempt, due)
             )
         except Unavailable:
             # Still ours in the file: it must not be forgotten here.
@@ -221,14 +223,14 @@ class SqliteBackend:
         if mine:
             self._feed.lanes.put_later(retried, delay)
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
         writer = await self._opened()
         number = None if delivery is None else _number(delivery)
 
         def work(connection: sqlite3.Connection) -> None:
             if number is None or deliveries.settle(connection, number, self.me):
-                tables.write_letter(connection, letter)
+                tables.write_letter(connection, dead_letter)
 
         def then(_: None) -> None:
             if delivery is not None:
@@ -241,18 +243,18 @@ class SqliteBackend:
         rows = await self._read(tables.letters)
         return tuple(map(letter_of, rows))
 
-    async def unbury(self, id: str, posts: Sequence[Post]) -> bool:  # noqa: A002 - the port's word
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Take a dead letter out and send *posts* instead."""
-        writer, owner = await self._opened(), self._owner_of(posts)
+        writer, owner = await self._opened(), self._owner_of(messages)
 
         def work(connection: sqlite3.Connection) -> list[Row] | None:
             if not tables.take_letter(connection, id):
                 return None
-            return deliveries.put(connection, posts, self._now(), owner)
+            return deliveries.put(connection, messages, self._now(), owner)
 
         def then(rows: list[Row] | None) -> None:
             if rows is not None:
-                self._room.add(len(posts))
+                self._room.add(len(messages))
                 self._feed.hand_out(map(_handed, rows))
 
         return await writer.do(work, then) is not None
@@ -264,7 +266,7 @@ class SqliteBackend:
         )
         return self._feed.depth(total, delayed, timers)
 
-    async def rest(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is under way, in any process."""
         await until_rest(lambda: self._read(deliveries.is_busy))
 
@@ -340,12 +342,12 @@ class SqliteBackend:
 
     async def _claim(
         self,
-        lanes: Mapping[str, int],
+        queues: Mapping[str, int],
         but: Sequence[str],  # noqa: ARG002 - none, without a key_max
     ) -> tuple[list[Delivery], bool]:
         writer = await self._opened()
         rows = await writer.do(
-            lambda connection: deliveries.claim(connection, self.me, lanes, self._now())
+            lambda connection: deliveries.claim(connection, self.me, queues, self._now())
         )
         return list(map(_handed, rows)), False
 
@@ -353,9 +355,9 @@ class SqliteBackend:
         self._feed.settle(delivery)
         self._room.add(-1)
 
-    def _owner_of(self, posts: Sequence[Post]) -> str | None:
+    def _owner_of(self, messages: Sequence[Message]) -> str | None:
         """Say who has new posts: this process, where it serves their lanes and has room."""
-        return self.me if self._feed.wants(posts) else None
+        return self.me if self._feed.wants(messages) else None
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Read beside the writer, once the file is made."""

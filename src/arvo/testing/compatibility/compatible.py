@@ -16,7 +16,7 @@ Side: TypeAlias = Literal["consumer", "producer"]
 
 @final
 @frozen
-class Break:
+class BreakingChange:
     """One change that breaks somebody: where in the contract, what it was, and what it is now."""
 
     path: str
@@ -34,7 +34,7 @@ class Compatibility:
     """Whether a change breaks anybody: true where it does not. *breaks* names each that does."""
 
     side: Side
-    breaks: tuple[Break, ...]
+    breaks: tuple[BreakingChange, ...]
 
     def __bool__(self) -> bool:
         return not self.breaks
@@ -98,7 +98,7 @@ def _version(said: Mapping[str, Any], uri: str | None) -> _Version:
 
 def _breaks(
     sent: Mapping[str, _Version], taken: Mapping[str, _Version], *, turned: bool = False
-) -> Iterator[Break]:
+) -> Iterator[BreakingChange]:
     """Compare what is *sent* by one promise with what is *taken* by the other."""
     for number, one in sent.items():
         other = taken.get(number)
@@ -122,7 +122,7 @@ def _breaks(
                 )
 
 
-def _terms(path: str, one: _Version, other: _Version, *, turned: bool) -> Iterator[Break]:
+def _terms(path: str, one: _Version, other: _Version, *, turned: bool) -> Iterator[BreakingChange]:
     for term, why in (
         ("uri", "its events are not known by their dataschema"),
         ("type", "events go to another address"),
@@ -133,9 +133,9 @@ def _terms(path: str, one: _Version, other: _Version, *, turned: bool) -> Iterat
             yield _change(f"{path}.{term}", repr(was), repr(now), why, turned=turned)
 
 
-def _gap(gap: Gap, why: str, *, turned: bool) -> Break:
+def _gap(gap: Gap, why: str, *, turned: bool) -> BreakingChange:
     return _change(gap.path, gap.allowed, gap.taken, why, turned=turned)
 
 
-def _change(path: str, was: str, now: str, why: str, *, turned: bool) -> Break:
-    return Break(path, now, was, why) if turned else Break(path, was, now, why)
+def _change(path: str, was: str, now: str, why: str, *, turned: bool) -> BreakingChange:
+    return BreakingChange(path, now, was, why) if turned else BreakingChange(path, was, now, why)

@@ -18,7 +18,7 @@ class BackendConformance(Commits, Queue, Timers, Letters, Restarts, Values, Oper
     pytest collects it, once its name begins with `Test`. `backend` opens a backend at `self.place`,
     a directory for each test, with room for `self.queue_max` events. Say `survives = True` where
     two that are opened at one place share what they hold, at once or one after the other; and
-    override `taken_for_dead` where deliveries have leases; `lists = False` where the store cannot
+    override `expire_lease` where deliveries have leases; `lists = False` where the store cannot
     list, `counts = False` where nobody knows how many events are under way. A failure tells the
     calls that led there.
     """

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from arvo.interpreters.ports.broker import Broker, Delivered, Message
+from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
 from arvo.testing.conformance.kit import Kit, conforms
 from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event
 from arvo.testing.conformance.values import LARGE_EVENT_BYTES, ODD
@@ -13,9 +13,9 @@ from arvo.testing.conformance.values import LARGE_EVENT_BYTES, ODD
 MANY = 100
 
 
-def message(key: str, address: str = SERVICE, **attributes: Any) -> Message:
+def message(key: str, address: str = SERVICE, **attributes: Any) -> EncodedMessage:
     """Make a message; the same arguments make the same one."""
-    return Message(address, event(key, **attributes))
+    return EncodedMessage(address, event(key, **attributes))
 
 
 class BrokerConformance(Kit):
@@ -67,7 +67,7 @@ class BrokerConformance(Kit):
         """Whoever waits is woken."""
         async with self._taking(broker) as taking:
             waiting = asyncio.ensure_future(self._next(taking))
-            await asyncio.sleep(self.moment)
+            await asyncio.sleep(self.quiet_period)
 
             await broker.publish([message("late")])
 
@@ -78,8 +78,8 @@ class BrokerConformance(Kit):
         """Neither does what is dead."""
         await broker.publish([message("one"), message("two")])
         async with self._taking(broker) as taking:
-            await broker.done(await self._next(taking))
-            await broker.dead(await self._next(taking), "nobody could take it")
+            await broker.ack(await self._next(taking))
+            await broker.dead_letter(await self._next(taking), "nobody could take it")
 
         async with self._taking(broker) as taking:
             await self.never(self._next(taking), "what was settled")
@@ -104,7 +104,7 @@ class BrokerConformance(Kit):
         async with self._taking(broker) as taking:
             first = await self._next(taking)
             began = loop.time()
-            await broker.again(first, 0.2)
+            await broker.nack(first, 0.2)
             second = await self._next(taking)
 
             assert second.message == message("one")
@@ -119,8 +119,8 @@ class BrokerConformance(Kit):
             stale = await self._next(taking)
         async with self._taking(broker) as taking:
             mine = await self._next(taking)
-            await broker.done(stale)
-            await broker.again(stale, 0.0)
+            await broker.ack(stale)
+            await broker.nack(stale, 0.0)
             await self.never(self._next(taking), "a message that is in hand")
         async with self._taking(broker) as taking:
             assert (await self._next(taking)).message == mine.message
@@ -134,11 +134,11 @@ class BrokerConformance(Kit):
 
         async def taker() -> None:
             async with self._taking(broker) as taking:
-                async for delivered in taking:
-                    taken.append(delivered.message.event.id)
+                async for delivery in taking:
+                    taken.append(delivery.message.event.id)
                     if len(taken) >= MANY:
                         all_taken.set()
-                    await broker.done(delivered)
+                    await broker.ack(delivery)
                     await asyncio.sleep(0)
 
         takers = [asyncio.ensure_future(taker()) for _ in range(2)]
@@ -152,7 +152,7 @@ class BrokerConformance(Kit):
     @conforms
     async def test_odd_and_large_messages_come_back_as_they_were(self, broker: Broker) -> None:
         """Key, event and address."""
-        odd = Message("com.kit.odd", event("漢字 ' 🧵", data=ODD), key="'; drop -- 🧵")
+        odd = EncodedMessage("com.kit.odd", event("漢字 ' 🧵", data=ODD), key="'; drop -- 🧵")
         large = message("large", "com.kit.odd", data={"text": "x" * LARGE_EVENT_BYTES})
         await broker.publish([odd, large])
 
@@ -165,7 +165,7 @@ class BrokerConformance(Kit):
     @conforms
     async def test_what_was_published_outlives_the_publisher(self, broker: Broker) -> None:
         """For a broker that survives."""
-        if not self.survives:
+        if not self.is_durable:
             return
         await broker.publish([message("one")])
         await self.close(broker)
@@ -176,5 +176,5 @@ class BrokerConformance(Kit):
     def _taking(self, broker: Broker, address: str = SERVICE) -> Any:
         return aclosing(broker.deliveries([address]))
 
-    async def _next(self, taking: AsyncIterator[Delivered]) -> Delivered:
+    async def _next(self, taking: AsyncIterator[EncodedDelivery]) -> EncodedDelivery:
         return await self.soon(anext(taking), "a message")

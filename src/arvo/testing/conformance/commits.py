@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 from typing import Any
 
-from arvo.interpreters.ports.backend import Backend, Committed, Conflict, Seen
+from arvo.interpreters.ports.backend import Backend, Committed, Conflict, Duplicate
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, linear_order
 from arvo.testing.conformance.samples import (
@@ -26,7 +26,7 @@ TURNS_EACH = 3
 
 
 class Commits(BackendKit):
-    """What `load`, `commit` and `amend` owe."""
+    """What `load`, `commit` and `replace_record` owe."""
 
     @conforms
     async def test_nothing_is_remembered_of_what_never_was(self, backend: Backend) -> None:
@@ -44,7 +44,7 @@ class Commits(BackendKit):
 
         assert applied == Committed()
         assert await backend.load(subject()) == record(1)
-        assert (await self.soon(backend.receive(SERVICE), "what was committed")).post == asked
+        assert (await self.soon(backend.receive(SERVICE), "what was committed")).message == asked
         assert await backend.dead_letters() == (lost,)
         assert (await backend.depth()).total == 1
 
@@ -65,7 +65,7 @@ class Commits(BackendKit):
         await self.never(backend.receive(SERVICE), "an event of a refused commit")
         # Still in hand: the worker loads, and steps again.
         assert await backend.commit(delivery, turn(delivery, 2), [], []) == Committed()
-        await self.soon(backend.rest(), "rest")
+        await self.soon(backend.wait_until_idle(), "rest")
 
     @conforms
     async def test_a_step_that_was_decided_before_an_amendment_is_refused(
@@ -76,8 +76,8 @@ class Commits(BackendKit):
         await backend.send(to_workflow("next"))
         delivery = await self.soon(backend.receive(WORKFLOW), "the next event")
 
-        assert await backend.amend(record(2, state={"by": "operator"}), 0) == Conflict(1)
-        assert await backend.amend(record(2, state={"by": "operator"}), 1) == Committed()
+        assert await backend.replace_record(record(2, state={"by": "operator"}), 0) == Conflict(1)
+        assert await backend.replace_record(record(2, state={"by": "operator"}), 1) == Committed()
         assert await backend.commit(delivery, turn(delivery, 2), [], []) == Conflict(2)
         assert await backend.load(subject()) == record(2, state={"by": "operator"})
 
@@ -91,21 +91,25 @@ class Commits(BackendKit):
         second = await self.soon(backend.receive(WORKFLOW), "the same event again")
         asked = to_service("ask")
 
-        assert await backend.commit(second, turn(second, 2, posts=[asked]), [asked], []) == Seen()
+        assert (
+            await backend.commit(second, turn(second, 2, posts=[asked]), [asked], []) == Duplicate()
+        )
         assert await backend.load(subject()) == record(1)
-        await self.soon(backend.rest(), "rest: what was seen is settled, and sends nothing")
+        await self.soon(
+            backend.wait_until_idle(), "rest: what was seen is settled, and sends nothing"
+        )
 
     @conforms
     async def test_whose_event_it_is_tells_it_from_others_of_its_id(self, backend: Backend) -> None:
         """An id is its sender's own (CloudEvents 1.0 §id), and each run consumes for itself."""
-        posts = [
+        messages = [
             to_workflow("same", run="one"),
             to_workflow("same", run="two"),
             to_workflow("same", run="one", source="com.kit.other"),
         ]
         revisions = {"one": 0, "two": 0}
-        for post, run in zip(posts, ("one", "two", "one"), strict=True):
-            await backend.send(post)
+        for message, run in zip(messages, ("one", "two", "one"), strict=True):
+            await backend.send(message)
             delivery = await self.soon(backend.receive(WORKFLOW), "the event")
             revisions[run] += 1
             commit = turn(delivery, revisions[run], run=run)
@@ -131,7 +135,7 @@ class Commits(BackendKit):
                     history.append(Span(Read(held), called, next(clock)))
                     await asyncio.sleep(0)
                     called = next(clock)
-                    more = to_service(f"{delivery.post.event.id}+")
+                    more = to_service(f"{delivery.message.event.id}+")
                     applied = await backend.commit(
                         delivery, turn(delivery, held + 1, posts=[more]), [more], []
                     )

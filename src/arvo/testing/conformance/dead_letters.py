@@ -10,7 +10,7 @@ from arvo.testing.conformance.samples import SERVICE, event, letter, to_service
 
 
 class Letters(BackendKit):
-    """What `bury`, `dead_letters` and `unbury` owe."""
+    """What `dead_letter`, `dead_letters` and `redrive` owe."""
 
     @conforms
     async def test_a_dead_letter_keeps_everything(self, backend: Backend) -> None:
@@ -18,37 +18,37 @@ class Letters(BackendKit):
         await backend.send(to_service("bad"))
         delivery = await self.soon(backend.receive(SERVICE), "the event")
         violation = ContractViolation("data", (Issue("data.key", "a number", "'bad'"),))
-        kept = letter("dead-1", delivery.post.event, delivery.post.to)
+        kept = letter("dead-1", delivery.message.event, delivery.message.to)
         kept = evolve(kept, violation=violation)
 
-        await backend.bury(delivery, kept)
+        await backend.dead_letter(delivery, kept)
 
         assert await backend.dead_letters() == (kept,)
-        await self.soon(backend.rest(), "rest")
+        await self.soon(backend.wait_until_idle(), "rest")
 
     @conforms
     async def test_dead_letters_are_listed_oldest_first(self, backend: Backend) -> None:
         """Also those that belong to no delivery."""
         times = [f"2026-01-02T03:04:0{second}.000+00:00" for second in range(3)]
-        letters = tuple(letter(f"dead-{at}", event(f"e{at}"), at=at) for at in times)
+        dead_letters = tuple(letter(f"dead-{at}", event(f"e{at}"), at=at) for at in times)
 
-        for each in letters:
-            await backend.bury(None, each)
+        for each in dead_letters:
+            await backend.dead_letter(None, each)
 
-        assert await backend.dead_letters() == letters
+        assert await backend.dead_letters() == dead_letters
 
     @conforms
     async def test_a_dead_letter_is_sent_again_or_dropped(self, backend: Backend) -> None:
         """Whole or not at all: taken out and sent, once."""
-        await backend.bury(None, letter("dead-1", event("e1")))
-        await backend.bury(None, letter("dead-2", event("e2")))
+        await backend.dead_letter(None, letter("dead-1", event("e1")))
+        await backend.dead_letter(None, letter("dead-2", event("e2")))
 
-        assert await backend.unbury("dead-1", [to_service("e1")]) is True
-        assert await backend.unbury("dead-1", [to_service("e1")]) is False
-        assert await backend.unbury("dead-2", []) is True
-        assert await backend.unbury("nobody", [to_service("e3")]) is False
+        assert await backend.redrive("dead-1", [to_service("e1")]) is True
+        assert await backend.redrive("dead-1", [to_service("e1")]) is False
+        assert await backend.redrive("dead-2", []) is True
+        assert await backend.redrive("nobody", [to_service("e3")]) is False
 
         assert await backend.dead_letters() == ()
         found = await self.soon(backend.receive(SERVICE), "what was sent again")
-        assert found.post == to_service("e1")
+        assert found.message == to_service("e1")
         await self.never(backend.receive(SERVICE), "more than was sent again")

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.interpreters.ports.backend import DeadLetter, Delivery, Post
+from arvo.interpreters.ports.backend import DeadLetter, Delivery, Message
 
 T = TypeVar("T")
 K = TypeVar("K", bound="Kit")
@@ -30,9 +30,9 @@ class Kit:
     not happen any more; *moment*: seconds in which what must not happen would have happened.
     """
 
-    survives: bool = False
-    patience: float = 5.0
-    moment: float = 0.05
+    is_durable: bool = False
+    timeout: float = 5.0
+    quiet_period: float = 0.05
     place: Path
 
     async def opened(self) -> Any:
@@ -62,15 +62,15 @@ class Kit:
     async def soon(self, work: Awaitable[T], what: str) -> T:
         """Wait for what must happen; *what* says what it is."""
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 return await work
         except TimeoutError:
-            raise AssertionError(f"{what}: not within {self.patience} s") from None
+            raise AssertionError(f"{what}: not within {self.timeout} s") from None
 
     async def never(self, work: Coroutine[Any, Any, T], what: str) -> None:
         """Make sure that something does not happen for a moment."""
         task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait({task}, timeout=self.moment)
+        done, _ = await asyncio.wait({task}, timeout=self.quiet_period)
         if done:
             raise AssertionError(f"{what}: got {task.result()!r}")
         task.cancel()
@@ -87,8 +87,8 @@ class BackendKit(Kit):
     """
 
     queue_max: int = 300
-    counts: bool = True
-    lists: bool = True
+    reports_depth: bool = True
+    supports_listing: bool = True
 
 
 class Recorded:
@@ -145,7 +145,7 @@ async def _within(
     async with AsyncExitStack() as stack:
         subject = await stack.enter_async_context(kit.using())
         try:
-            async with asyncio.timeout(TEST_PATIENCES * kit.patience):
+            async with asyncio.timeout(TEST_PATIENCES * kit.timeout):
                 await test(kit, Recorded(subject, calls))
         except TimeoutError:
             raise AssertionError("a call did not come back") from None
@@ -156,10 +156,10 @@ def _short(value: object) -> str:
     match value:
         case Event(id=id_):
             return f"event {id_!r}"[:80]
-        case Post(event=event, to=to):
+        case Message(event=event, to=to):
             return f"{_short(event)} to {type(to).__name__}"
-        case Delivery(post=post, attempt=attempt):
-            return f"delivery {attempt} of {_short(post.event)}"
+        case Delivery(message=message, attempt=attempt):
+            return f"delivery {attempt} of {_short(message.event)}"
         case Commit(expected=expected, record=record):
             return f"commit on revision {expected} of {_short(record)}"
         case Record(revision=revision):

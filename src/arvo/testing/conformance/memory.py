@@ -121,7 +121,7 @@ class MachineMemoryConformance(Kit):
     @conforms
     async def test_what_was_written_outlives_the_writer(self, memory: MachineMemory) -> None:
         """For a store that survives."""
-        if not self.survives:
+        if not self.is_durable:
             return
         written = await memory.write("one", b"kept", 0)
         await self.close(memory)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, Backend, Committed
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Backend, Committed
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -30,7 +30,7 @@ class Queue(BackendKit):
 
         for number in range(4):
             delivery = await self.soon(backend.receive(WORKFLOW), f"event {number}")
-            assert delivery.post == to_workflow(f"e{number}")
+            assert delivery.message == to_workflow(f"e{number}")
             await self.never(backend.receive(WORKFLOW), "another one of that key meanwhile")
             assert await backend.commit(delivery, turn(delivery, number + 1), [], []) == Committed()
 
@@ -44,7 +44,7 @@ class Queue(BackendKit):
 
         delivery = await self.soon(backend.receive(WORKFLOW), "that of another key")
 
-        assert delivery.post.event.id == "third"
+        assert delivery.message.event.id == "third"
 
     @conforms
     async def test_what_a_commit_sends_comes_in_its_order(self, backend: Backend) -> None:
@@ -56,18 +56,18 @@ class Queue(BackendKit):
 
         for number, reply in enumerate(replies, start=1):
             found = await self.soon(backend.receive(WORKFLOW), f"reply {number}")
-            assert found.post == reply
+            assert found.message == reply
             assert await backend.commit(found, turn(found, number), [], []) == Committed()
 
     @conforms
     async def test_what_leaves_has_lanes_of_its_own(self, backend: Backend) -> None:
         """Outside and home; `done` settles both."""
-        for lane, post in ((OUTSIDE, to_outside("o")), (HOME, to_home("h"))):
-            await backend.send(post)
-            delivery = await self.soon(backend.receive(lane), f"what waits in {lane}")
-            assert delivery.post == post
-            await backend.done(delivery)
-        await self.soon(backend.rest(), "rest")
+        for queue, message in ((OUTBOUND_QUEUE, to_outside("o")), (REPLY_QUEUE, to_home("h"))):
+            await backend.send(message)
+            delivery = await self.soon(backend.receive(queue), f"what waits in {queue}")
+            assert delivery.message == message
+            await backend.ack(delivery)
+        await self.soon(backend.wait_until_idle(), "rest")
 
     @conforms
     async def test_a_delivery_comes_again_after_its_delay(self, backend: Backend) -> None:
@@ -79,13 +79,13 @@ class Queue(BackendKit):
         loop = asyncio.get_running_loop()
         began = loop.time()
 
-        await backend.again(delivery, 0.2)
+        await backend.nack(delivery, 0.2)
 
         other = await self.soon(backend.receive(WORKFLOW), "the second")
-        assert other.post.event.id == "second"
+        assert other.message.event.id == "second"
         assert await backend.commit(other, turn(other, 1), [], []) == Committed()
         retried = await self.soon(backend.receive(WORKFLOW), "the first again")
-        assert (retried.post, retried.attempt) == (delivery.post, 2)
+        assert (retried.message, retried.attempt) == (delivery.message, 2)
         # A clock in milliseconds may round.
         assert loop.time() - began >= 0.19
 
@@ -93,14 +93,14 @@ class Queue(BackendKit):
     async def test_whoever_waits_and_goes_takes_nothing_along(self, backend: Backend) -> None:
         """A worker that stops while it waits must not swallow what comes next."""
         waiting = asyncio.ensure_future(backend.receive(SERVICE))
-        await asyncio.sleep(self.moment)
+        await asyncio.sleep(self.quiet_period)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
         await backend.send(to_service("ask"))
 
         delivery = await self.soon(backend.receive(SERVICE), "what came after")
-        assert delivery.post == to_service("ask")
+        assert delivery.message == to_service("ask")
 
     @conforms
     async def test_each_of_many_is_handed_to_one(self, backend: Backend) -> None:
@@ -110,12 +110,12 @@ class Queue(BackendKit):
         async def taker() -> None:
             while True:
                 delivery = await backend.receive(SERVICE)
-                taken.append(delivery.post.event.id)
+                taken.append(delivery.message.event.id)
                 assert await backend.commit(delivery, answer(delivery), [], []) == Committed()
 
         takers = [asyncio.ensure_future(taker()) for _ in range(TAKERS)]
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(EVENTS)))
-        await self.soon(backend.rest(), "rest")
+        await self.soon(backend.wait_until_idle(), "rest")
         for task in takers:
             task.cancel()
         await asyncio.gather(*takers, return_exceptions=True)
@@ -125,11 +125,11 @@ class Queue(BackendKit):
     @conforms
     async def test_a_full_queue_makes_senders_wait(self, backend: Backend) -> None:
         """Backpressure, not loss; and those who make room are never made to wait."""
-        if not self.counts:
+        if not self.reports_depth:
             return
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
         sending = asyncio.ensure_future(backend.send(to_service("last")))
-        await asyncio.sleep(self.moment)
+        await asyncio.sleep(self.quiet_period)
         assert not sending.done()
 
         delivery = await self.soon(backend.receive(SERVICE), "one of them")
@@ -144,14 +144,14 @@ class Queue(BackendKit):
     @conforms
     async def test_depth_says_what_is_under_way(self, backend: Backend) -> None:
         """An operator reads it, and a drain waits for it."""
-        if not self.counts:
+        if not self.reports_depth:
             return
         assert (await backend.depth()).total == 0
         await backend.send(to_service("first"))
         await backend.send(to_service("second"))
         delivery = await self.soon(backend.receive(SERVICE), "the first")
-        resting = asyncio.ensure_future(backend.rest())
-        await asyncio.sleep(self.moment)
+        resting = asyncio.ensure_future(backend.wait_until_idle())
+        await asyncio.sleep(self.quiet_period)
         assert not resting.done()
         assert (await backend.depth()).total == 2
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from arvo.interpreters.ports.backend import Backend, Committed, Fenced, Seen
+from arvo.interpreters.ports.backend import Backend, Committed, Duplicate, Fenced
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -21,7 +21,7 @@ from arvo.testing.conformance.samples import (
 class Restarts(BackendKit):
     """What a backend whose store *survives* owes; others owe none of it."""
 
-    async def taken_for_dead(self, backend: Backend) -> None:
+    async def expire_lease(self, backend: Backend) -> None:
         """Let others have what *backend* has in hand, as when its lease runs out.
 
         Override it where deliveries have leases: then a stale worker is tested too.
@@ -30,7 +30,7 @@ class Restarts(BackendKit):
     @conforms
     async def test_what_was_sent_outlives_the_sender(self, backend: Backend) -> None:
         """I1: when `send` returns, the event is the backend's."""
-        if not self.survives:
+        if not self.is_durable:
             return
         await backend.send(to_service("ask"))
         await backend.close()
@@ -43,7 +43,7 @@ class Restarts(BackendKit):
     @conforms
     async def test_what_was_in_hand_is_handed_out_again(self, backend: Backend) -> None:
         """I1: received is not carried through."""
-        if not self.survives:
+        if not self.is_durable:
             return
         await backend.send(to_workflow("first"))
         await backend.send(to_workflow("second"))
@@ -58,7 +58,7 @@ class Restarts(BackendKit):
     @conforms
     async def test_what_was_committed_is_all_there(self, backend: Backend) -> None:
         """Records, events, dead letters, and what was consumed."""
-        if not self.survives:
+        if not self.is_durable:
             return
         await backend.send(to_workflow("begin"))
         delivery = await self.soon(backend.receive(WORKFLOW), "the event")
@@ -73,16 +73,16 @@ class Restarts(BackendKit):
             assert (await self.soon(after.receive(SERVICE), "the request")).post == asked
             await after.send(to_workflow("begin"))
             again = await self.soon(after.receive(WORKFLOW), "the event once more")
-            assert await after.commit(again, turn(again, 2), [], []) == Seen()
+            assert await after.commit(again, turn(again, 2), [], []) == Duplicate()
 
     @conforms
     async def test_room_that_another_one_makes_is_room(self, backend: Backend) -> None:
         """A process that only sends must not wait for ever once the queue was full."""
-        if not self.survives or not self.counts:
+        if not self.is_durable or not self.reports_depth:
             return
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
         sending = asyncio.ensure_future(backend.send(to_service("last")))
-        await asyncio.sleep(self.moment)
+        await asyncio.sleep(self.quiet_period)
         assert not sending.done()
 
         async with self.using() as other:
@@ -95,15 +95,15 @@ class Restarts(BackendKit):
     @conforms
     async def test_a_stale_worker_settles_nothing(self, backend: Backend) -> None:
         """I6: what it decided is refused, and the one who has the delivery now carries it on."""
-        if type(self).taken_for_dead is Restarts.taken_for_dead:
+        if type(self).expire_lease is Restarts.expire_lease:
             return
         await backend.send(to_service("ask"))
         stale = await self.soon(backend.receive(SERVICE), "the request")
-        await self.taken_for_dead(backend)
+        await self.expire_lease(backend)
 
         async with self.using() as other:
             found = await self.soon(other.receive(SERVICE), "the request, to another worker")
-            assert found.post == stale.post
+            assert found.post == stale.message
             assert await backend.commit(stale, answer(stale), [to_service("x")], []) == Fenced()
             assert await other.commit(found, answer(found), [], []) == Committed()
             await self.soon(other.rest(), "rest")

@@ -4,12 +4,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.engine.step.route import Home, Inside, Outside
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, DeadLetter, Delivery, Post, Reachable
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.interpreters.ports.backend import (
+    OUTBOUND_QUEUE,
+    REPLY_QUEUE,
+    DeadLetter,
+    Delivery,
+    Destination,
+    Message,
+)
 
 WORKFLOW: Final = "arvo.orc.kit.workflow"
 SERVICE: Final = "com.kit.service"
@@ -30,15 +37,15 @@ def event(key: str, run: str = "one", data: Any = None, **attributes: Any) -> Ev
     )
 
 
-def to_workflow(key: str, run: str = "one", **attributes: Any) -> Post:
+def to_workflow(key: str, run: str = "one", **attributes: Any) -> Message:
     """Post an event to a run of the workflow: one at a time, in order."""
     said = event(key, run, **attributes)
-    return Post(said, Inside(WORKFLOW, said.subject))
+    return Message(said, ToHandler(WORKFLOW, said.subject))
 
 
-def to_service(key: str, **attributes: Any) -> Post:
+def to_service(key: str, **attributes: Any) -> Message:
     """Post an event to the service, which takes several at a time."""
-    return Post(event(key, **attributes), Inside(SERVICE, None))
+    return Message(event(key, **attributes), ToHandler(SERVICE, None))
 
 
 def record(revision: int, run: str = "one", state: Any = None, **changes: Any) -> Record:
@@ -60,9 +67,9 @@ _EMPTY: Final[dict[str, Any]] = {
     "journal": [],
     "parent": None,
     "children": {},
-    "awaited": {},
+    "pending_requests": {},
     "timers": {},
-    "undos": [],
+    "compensations": [],
     "produced": [],
     "failure": None,
 }
@@ -73,47 +80,47 @@ def turn(
     revision: int,
     *,
     run: str = "one",
-    posts: Sequence[Post] = (),
-    alarms: Sequence[Alarm] = (),
+    messages: Sequence[Message] = (),
+    timers: Sequence[PendingTimer] = (),
     **changes: Any,
 ) -> Commit:
     """Make the commit of a turn that leaves that revision, decided on the one before."""
-    said = delivery.post.event
+    said = delivery.message.event
     return Commit(
         handler=WORKFLOW,
         event=said,
         expected=revision - 1,
         record=record(revision, run, **changes),
-        events=tuple(post.event for post in posts),
-        alarms=tuple(alarms),
+        events=tuple(message.event for message in messages),
+        timers=tuple(timers),
     )
 
 
-def answer(delivery: Delivery, posts: Sequence[Post] = ()) -> Commit:
+def answer(delivery: Delivery, messages: Sequence[Message] = ()) -> Commit:
     """Make the commit of a service, which remembers nothing."""
-    said = delivery.post.event
-    return Commit(handler=SERVICE, event=said, events=tuple(post.event for post in posts))
+    said = delivery.message.event
+    return Commit(handler=SERVICE, event=said, events=tuple(message.event for message in messages))
 
 
-def alarm(key: str, seconds: float, run: str = "one") -> Alarm:
+def alarm(key: str, seconds: float, run: str = "one") -> PendingTimer:
     """Make an alarm that is due in some seconds."""
     due = datetime.now(UTC) + timedelta(seconds=seconds)
-    return Alarm(event(key, run, type=f"sys.{WORKFLOW}.due"), due)
+    return PendingTimer(event(key, run, type=f"sys.{WORKFLOW}.due"), due)
 
 
-def letter(key: str, said: Event[Any], to: Reachable | None = None, at: str = TIME) -> DeadLetter:
+def letter(key: str, said: Event[Any], to: Destination | None = None, at: str = TIME) -> DeadLetter:
     """Make a dead letter."""
     return DeadLetter(id=key, event=said, reason=f"because of {key}", attempts=3, at=at, to=to)
 
 
-def to_outside(key: str) -> Post:
+def to_outside(key: str) -> Message:
     """Post an event that leaves by a domain."""
-    return Post(event(key, domain="desk"), Outside("desk"))
+    return Message(event(key, domain="desk"), ToDomain("desk"))
 
 
-def to_home(key: str) -> Post:
+def to_home(key: str) -> Message:
     """Post an event that goes back to whoever asked."""
-    return Post(event(key), Home(CLIENT))
+    return Message(event(key), ToCaller(CLIENT))
 
 
-LANES: Final = (WORKFLOW, SERVICE, OUTSIDE, HOME)
+LANES: Final = (WORKFLOW, SERVICE, OUTBOUND_QUEUE, REPLY_QUEUE)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from arvo.core.commit import Commit
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.backend import Backend, Committed
 from arvo.testing.conformance.kit import BackendKit, conforms
 from arvo.testing.conformance.samples import WORKFLOW, alarm, subject, to_workflow, turn
@@ -19,13 +19,13 @@ class Timers(BackendKit):
     async def test_a_timer_comes_when_it_is_due_and_once(self, backend: Backend) -> None:
         """I7: not early; to the workflow that set it."""
         due = await self._set(backend)
-        assert (await backend.depth()).timers == (1 if self.counts else 0)
+        assert (await backend.depth()).timers == (1 if self.reports_depth else 0)
 
         delivery = await self.soon(backend.receive(WORKFLOW), "the timer")
 
         assert datetime.now(UTC) >= due
-        assert delivery.post.event.id == "timer"
-        assert delivery.post.to == Inside(WORKFLOW, subject())
+        assert delivery.message.event.id == "timer"
+        assert delivery.message.to == ToHandler(WORKFLOW, subject())
         assert await backend.commit(delivery, turn(delivery, 2), [], []) == Committed()
         await self.never(backend.receive(WORKFLOW), "the timer a second time")
         assert (await backend.depth()).timers == 0
@@ -35,13 +35,13 @@ class Timers(BackendKit):
         """Not in the order that they were set."""
         await backend.send(to_workflow("begin"))
         delivery = await self.soon(backend.receive(WORKFLOW), "the event that begins")
-        alarms = [alarm("late", 2 * DUE_SECONDS), alarm("soon", DUE_SECONDS)]
-        commit = turn(delivery, 1, alarms=alarms)
+        timers = [alarm("late", 2 * DUE_SECONDS), alarm("soon", DUE_SECONDS)]
+        commit = turn(delivery, 1, alarms=timers)
         assert await backend.commit(delivery, commit, [], []) == Committed()
 
         for number, key in enumerate(("soon", "late"), start=2):
             found = await self.soon(backend.receive(WORKFLOW), f"the timer {key}")
-            assert found.post.event.id == key
+            assert found.message.event.id == key
             assert await backend.commit(found, turn(found, number), [], []) == Committed()
 
     @conforms
@@ -56,7 +56,7 @@ class Timers(BackendKit):
 
         found = await self.soon(backend.receive(WORKFLOW), "the timer")
 
-        assert found.post.event.id == "past"
+        assert found.message.event.id == "past"
 
     @conforms
     async def test_a_timer_that_was_cleared_changes_nothing(self, backend: Backend) -> None:
@@ -70,17 +70,19 @@ class Timers(BackendKit):
             event=clearing.event,
             expected=clearing.expected,
             record=clearing.record,
-            cleared=("timer",),
+            cleared_timers=("timer",),
         )
 
         assert await backend.commit(delivery, clearing, [], []) == Committed()
 
-        await self.soon(backend.rest(), "rest: nobody waits for a timer that was cleared")
+        await self.soon(
+            backend.wait_until_idle(), "rest: nobody waits for a timer that was cleared"
+        )
 
     @conforms
     async def test_a_timer_outlives_whoever_set_it(self, backend: Backend) -> None:
         """I7: also after a restart."""
-        if not self.survives:
+        if not self.is_durable:
             return
         due = await self._set(backend)
         await backend.close()

@@ -46,17 +46,17 @@ class Values(BackendKit):
         """In events, records, dead letters, subjects and ids."""
         key = "id ' \" \\ 漢字 🧵"
         extensions = {"kitnote": "ünï", "kitcount": 7, "kitflag": True}
-        post = to_service(key, data=ODD, extensions=extensions, traceparent="00-1-2-01")
-        await backend.send(post)
+        message = to_service(key, data=ODD, extensions=extensions, traceparent="00-1-2-01")
+        await backend.send(message)
         delivery = await self.soon(backend.receive(SERVICE), "the odd event")
-        assert delivery.post == post
-        assert delivery.post.event.to_dict() == post.event.to_dict()
-        buried = letter(key, delivery.post.event)
+        assert delivery.message == message
+        assert delivery.message.event.to_dict() == message.event.to_dict()
+        buried = letter(key, delivery.message.event)
 
-        await backend.bury(delivery, buried)
+        await backend.dead_letter(delivery, buried)
 
         assert await backend.dead_letters() == (buried,)
-        assert await backend.unbury(key, []) is True
+        assert await backend.redrive(key, []) is True
 
     @conforms
     async def test_an_odd_record_comes_back_as_it_was(self, backend: Backend) -> None:
@@ -83,4 +83,4 @@ class Values(BackendKit):
 
         assert await backend.load(subject()) == record(1, state=state)
         found = await self.soon(backend.receive(SERVICE), "the large event")
-        assert found.post.event.data == event("large", data=large.event.data).data
+        assert found.message.event.data == event("large", data=large.event.data).data

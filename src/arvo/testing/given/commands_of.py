@@ -21,7 +21,7 @@ from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.invoke import Replied, reply
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
-from arvo.handlers.turn_input import Advanced, Moment
+from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 Effects: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -89,7 +89,7 @@ def _turned(
     admitted = admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted
-    moment = Moment(
+    moment = TurnInput(
         event=admitted.event,
         subject=subject,
         version=version,
@@ -99,4 +99,4 @@ def _turned(
         stack=True,
     )
     advanced = advance(handler, moment, awaited_with(record, admitted.event))
-    return advanced.commands if isinstance(advanced, Advanced) else advanced
+    return advanced.commands if isinstance(advanced, TurnOutcome) else advanced

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, final
 
 from attrs import define, field
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.cancellation import Cancellation
 from arvo.core.events.event import Event
@@ -41,7 +41,7 @@ class Past:
     now: datetime
     record: Record | None = None
     asked: list[Event[Any]] = field(factory=list)
-    alarms: list[Alarm] = field(factory=list)
+    alarms: list[PendingTimer] = field(factory=list)
     number: int = 0
 
     def stand(self, record: Record | None, state: object) -> None:
@@ -61,9 +61,9 @@ class Past:
         self.record = settled.record or self.record
         self.asked += settled.events
         self.alarms = [
-            each for each in self.alarms if each.event.id not in (*settled.cleared, event.id)
+            each for each in self.alarms if each.event.id not in (*settled.cleared_timers, event.id)
         ]
-        self.alarms += settled.alarms
+        self.alarms += settled.timers
 
     def event_of(self, said: Said) -> Event[Any]:
         """Make the event that says *said*, as it would come."""
@@ -84,9 +84,9 @@ class Past:
         if not due:
             times = ", ".join(str(each.due - self.now) for each in self.alarms) or "none is set"
             raise AssertionError(f"no timer is due after {span} (due after: {times})")
-        for alarm in due[:-1]:
-            self.now = alarm.due
-            self.live(alarm.event)
+        for timer in due[:-1]:
+            self.now = timer.due
+            self.live(timer.event)
         self.now = until
         return due[-1].event
 
@@ -126,7 +126,7 @@ class Past:
         if others:
             return others[0]
         # A state was given and no history: whatever it asked for is taken on trust.
-        return "request" if not record.awaited and not self.asked else None
+        return "request" if not record.pending_requests and not self.asked else None
 
     def _reply(
         self,
@@ -185,6 +185,6 @@ def _remembering(handler: WorkflowHandler, version: str, state: object) -> Recor
         status="active",
         init="event-0",
         state=frozen,
-        awaited=EMPTY,
+        pending_requests=EMPTY,
         consumed="event-0",
     )

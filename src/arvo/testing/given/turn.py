@@ -56,7 +56,7 @@ class Given:
 
     past: Past
 
-    def when(self, said: Said) -> "Taken":
+    def when(self, said: Said) -> "TurnResult":
         """Let one more event come: an event, a payload, or a span of time (see `given`)."""
         past = self.past
         event = past.event_of(said)
@@ -65,12 +65,12 @@ class Given:
         found = wanted(past.handler, event, before, now=past.now, effects=past.effects)
         system = System([past.handler])
         settled = settle(system, event, before, now=past.now, effects=past.effects)
-        return Taken(past.handler, event, before, found, settled)
+        return TurnResult(past.handler, event, before, found, settled)
 
 
 @final
 @frozen
-class Taken:
+class TurnResult:
     """One turn: the event, the commands that the handler wants, and what they come to.
 
     *settled* is the commit, or the violation that is there instead. The checks may be chained.
@@ -82,7 +82,7 @@ class Taken:
     wanted: tuple[Command, ...] | Violation
     settled: Commit | Violation
 
-    def then(self, *commands: Command) -> "Taken":
+    def then(self, *commands: Command) -> "TurnResult":
         """Demand that exactly these commands are wanted; none for "nothing happens".
 
         Commands of one kind come in order; the order of different kinds says nothing. `Log` is
@@ -97,7 +97,7 @@ class Taken:
             raise AssertionError(told(f"{self._heading()}:", aligned(ours, theirs)))
         return self
 
-    def fails(self, reason: str | None = None, *, name: str | None = None) -> "Taken":
+    def fails(self, reason: str | None = None, *, name: str | None = None) -> "TurnResult":
         """Demand that it fails (tier 2), by a reason that holds *reason*."""
         __tracebackhide__ = True
         fails = [each for each in self.commands if isinstance(each, Fail)]
@@ -111,7 +111,7 @@ class Taken:
                 raise self._miss(f"wanted an error named {name}, got {fail.name}")
         return self
 
-    def violates(self, kind: type[Violation], *, path: str | None = None) -> "Taken":
+    def violates(self, kind: type[Violation], *, path: str | None = None) -> "TurnResult":
         """Demand a violation (tier 3) of that kind, with an issue at that *path*."""
         __tracebackhide__ = True
         if isinstance(self.settled, Commit) or not isinstance(self.settled, kind):

@@ -16,7 +16,7 @@ from arvo.handlers.flow.primitives import CallFailed, ServiceFailed
 from arvo.testing.given.commands_of import Effects
 from arvo.testing.laws.effect_stubs import EffectFailed, Substitutes, searched
 from arvo.testing.laws.environment import Scenario, services, workflows
-from arvo.testing.laws.laws import BUDGET, Broken, LawBroken, search
+from arvo.testing.laws.laws import BUDGET, LawViolated, LawViolation, search
 from arvo.testing.laws.workflow_laws import Judge
 from arvo.testing.strategies.payloads import payloads
 from arvo.testing.strategies.replies import behaviours
@@ -45,7 +45,7 @@ def check_workflow(
     laws: Collection[str] = LAWS,
     settings: budgets = BUDGET,
 ) -> None:
-    """Search for a history that makes a workflow break a law; raises `LawBroken` that tells it.
+    """Search for a history that makes a workflow break a law; raises `LawViolated` that tells it.
 
     *system*: the workflow and its children; services answer by their contracts, whatever these
     permit, and their handlers are not asked. *contract*: the version that is begun; by default the
@@ -84,12 +84,12 @@ def check_workflow(
         raise TypeError(f"laws: expected some of {', '.join(LAWS)}, got {', '.join(unknown)}")
     chosen = [named[name] for name in LAWS if name in laws]
 
-    def find(tables: SearchStrategy[Effects]) -> Broken | None:
+    def find(tables: SearchStrategy[Effects]) -> LawViolation | None:
         return search(_scenarios(whole, begun, events, tables), chosen, settings)
 
     broken = searched(effects, find)
     if broken is not None:
-        raise LawBroken(f"the workflow of {begun.dataschema}", broken)
+        raise LawViolated(f"the workflow of {begun.dataschema}", broken)
 
 
 # What may escape any workflow: a service or an effect that fails is not the workflow's fault.

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, final
 import orjson
 from attrs import define, field, frozen
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.record import Record
@@ -81,7 +81,7 @@ class World:
     now: datetime = NOW
     records: dict[str, Record] = field(factory=dict)
     pending: list[Coming] = field(factory=list)
-    alarms: list[Alarm] = field(factory=list)
+    alarms: list[PendingTimer] = field(factory=list)
     signals: list[Coming] = field(factory=list)
     story: list[Happened] = field(factory=list)
     heard: list[Event[Any]] = field(factory=list)
@@ -157,8 +157,8 @@ class World:
     def _apply(self, commit: Commit) -> None:
         if commit.record is not None:
             self.records[commit.record.subject] = commit.record
-        self.alarms = [each for each in self.alarms if each.event.id not in commit.cleared]
-        self.alarms += commit.alarms
+        self.alarms = [each for each in self.alarms if each.event.id not in commit.cleared_timers]
+        self.alarms += commit.timers
         for event in commit.events:
             self._send(event)
 
@@ -184,7 +184,7 @@ class World:
         answers = behaviour.answers
         return reply_to(request, behaviour.contract, answers[(first + attempt) % len(answers)])
 
-    def _stands(self, alarm: Alarm) -> bool:
+    def _stands(self, alarm: PendingTimer) -> bool:
         record = self.records.get(alarm.event.subject)
         return (
             record is not None

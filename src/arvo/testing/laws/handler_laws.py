@@ -23,7 +23,7 @@ from arvo.handlers.invoke import reply
 from arvo.testing.given.code import aligned, code
 from arvo.testing.given.commands_of import Effects, answered, is_own, wanted
 from arvo.testing.laws.effect_stubs import EffectFailed, Substitutes, searched
-from arvo.testing.laws.laws import BUDGET, Broken, LawBroken, search
+from arvo.testing.laws.laws import BUDGET, LawViolated, LawViolation, search
 from arvo.testing.strategies.strategies import TIME
 from arvo.testing.strategies.strategies import events as events_of
 
@@ -41,7 +41,7 @@ def check_handler(
     may_violate: Collection[type[Violation]] = (),
     settings: budgets = BUDGET,
 ) -> None:
-    """Search for an event that makes *handler* break a law; raises `LawBroken` that shows it.
+    """Search for an event that makes *handler* break a law; raises `LawViolated` that shows it.
 
     The laws: it is total over its contract, emits only what the contract names, is deterministic,
     leaves its input unchanged, and its events survive a trip through JSON. *events*: which are
@@ -55,13 +55,13 @@ def check_handler(
         handler, System([handler], stacks=True), frozenset(may_raise), frozenset(may_violate)
     )
 
-    def find(tables: SearchStrategy[Effects]) -> Broken | None:
+    def find(tables: SearchStrategy[Effects]) -> LawViolation | None:
         laws = [lambda example, law=law: law(subject, *example) for law in LAWS]
         return search(st.tuples(drawn, tables), laws, settings)
 
     broken = searched(effects, find)
     if broken is not None:
-        raise LawBroken(f"the handler of {handler.contract.uri}", broken)
+        raise LawViolated(f"the handler of {handler.contract.uri}", broken)
 
 
 @final
@@ -81,15 +81,15 @@ class _Subject:
         return (f"{code(event.data)} comes", *more)
 
 
-_Law: TypeAlias = Callable[[_Subject, Event[Any], Effects], Broken | None]
+_Law: TypeAlias = Callable[[_Subject, Event[Any], Effects], LawViolation | None]
 
 
-def _total(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | None:
+def _total(subject: _Subject, event: Event[Any], effects: Effects) -> LawViolation | None:
     settled = subject.settled(event, effects)
     if not isinstance(settled, Commit):
         if isinstance(settled, tuple(subject.may_violate)) or _unnamed(subject, event, effects):
             return None
-        return Broken(
+        return LawViolation(
             law="a handler is total over its contract",
             problem="it violates on an event that its contract accepts",
             story=subject.story(event, f"{type(settled).__name__}: {settled}"),
@@ -99,7 +99,7 @@ def _total(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | N
     escaped = _escaped(subject, settled)
     if escaped is None:
         return None
-    return Broken(
+    return LawViolation(
         law="a handler is total over its contract",
         problem="an exception escapes on an event that its contract accepts",
         story=subject.story(event, f"{escaped.name}: {escaped.message}"),
@@ -123,13 +123,13 @@ def _unnamed(subject: _Subject, event: Event[Any], effects: Effects) -> bool:
     return not is_own(wanted(subject.handler, event, None, now=NOW, effects=effects))
 
 
-def _emits(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | None:
+def _emits(subject: _Subject, event: Event[Any], effects: Effects) -> LawViolation | None:
     settled = subject.settled(event, effects)
     if isinstance(settled, Commit) or not _unnamed(subject, event, effects):
         return None
     found = wanted(subject.handler, event, None, now=NOW, effects=effects)
     said = map(code, found) if isinstance(found, tuple) else ()
-    return Broken(
+    return LawViolation(
         law="a handler emits only what its contract names",
         problem=str(settled),
         story=subject.story(event, *(f"it wants {each}" for each in said)),
@@ -137,13 +137,13 @@ def _emits(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | N
     )
 
 
-def _deterministic(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | None:
+def _deterministic(subject: _Subject, event: Event[Any], effects: Effects) -> LawViolation | None:
     first, *others = [
         wanted(subject.handler, event, None, now=NOW, effects=effects) for _ in range(RUNS)
     ]
     for other in others:
         if _plain(first) != _plain(other):
-            return Broken(
+            return LawViolation(
                 law="a handler is deterministic",
                 problem="it answers the same event differently each time",
                 story=subject.story(event, f"it wants {_said(first)}", f"it wants {_said(other)}"),
@@ -153,7 +153,7 @@ def _deterministic(subject: _Subject, event: Event[Any], effects: Effects) -> Br
     return None
 
 
-def _unchanged(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | None:
+def _unchanged(subject: _Subject, event: Event[Any], effects: Effects) -> LawViolation | None:
     admitted = admit_event(subject.handler, event)
     if not isinstance(admitted, Admitted):
         return None
@@ -165,7 +165,7 @@ def _unchanged(subject: _Subject, event: Event[Any], effects: Effects) -> Broken
     after = payload.write(admitted.event.data)
     if before == after:
         return None
-    return Broken(
+    return LawViolation(
         law="a handler leaves its input unchanged",
         problem="it changes the payload that it was given",
         story=(
@@ -176,7 +176,7 @@ def _unchanged(subject: _Subject, event: Event[Any], effects: Effects) -> Broken
     )
 
 
-def _through_json(subject: _Subject, event: Event[Any], effects: Effects) -> Broken | None:
+def _through_json(subject: _Subject, event: Event[Any], effects: Effects) -> LawViolation | None:
     direct = subject.settled(event, effects)
     parsed = subject.settled(Event.parse(event.to_json()), effects)
     law = "a handler's events survive a trip through JSON"
@@ -186,7 +186,7 @@ def _through_json(subject: _Subject, event: Event[Any], effects: Effects) -> Bro
     )
     if _plain(direct) != _plain(parsed):
         said = aligned([direct], [parsed]).splitlines()
-        return Broken(
+        return LawViolation(
             law=law,
             problem="it answers an event off the wire differently",
             story=subject.story(event, *said),
@@ -195,7 +195,7 @@ def _through_json(subject: _Subject, event: Event[Any], effects: Effects) -> Bro
     for sent in direct.events if isinstance(direct, Commit) else ():
         for problem in _spoiled(subject, sent):
             story = subject.story(event, f"it emits {code(sent.data)}", problem)
-            return Broken(
+            return LawViolation(
                 law=law, problem="what it emits comes out as another", story=story, remedy=remedy
             )
     return None

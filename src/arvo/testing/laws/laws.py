@@ -26,7 +26,7 @@ STORY_LINES_MAX: Final = 12
 
 @final
 @frozen(kw_only=True)
-class Broken:
+class LawViolation:
     """A law that does not hold: which one, the *problem*, the *story* that shows it, a *remedy*.
 
     *story* tells step by step what happened, with payloads as Python.
@@ -46,26 +46,28 @@ class Broken:
         return f"{self.law}: {self.problem}\n\n{body}\n\nremedy: {self.remedy}"
 
 
-class LawBroken(AssertionError):
+class LawViolated(AssertionError):
     """A handler or workflow of the user's breaks a law; `broken` says which, and how."""
 
-    def __init__(self, where: str, broken: Broken) -> None:
+    def __init__(self, where: str, broken: LawViolation) -> None:
         super().__init__(f"{where} breaks a law\n\n{broken}")
         self.broken = broken
 
 
 def search(
-    examples: SearchStrategy[T], laws: Sequence[Callable[[T], Broken | None]], budget: settings
-) -> Broken | None:
+    examples: SearchStrategy[T],
+    laws: Sequence[Callable[[T], LawViolation | None]],
+    budget: settings,
+) -> LawViolation | None:
     """Search for the smallest example that breaks one of *laws*; None where there is none.
 
     Each example is judged by all laws in order, until one is broken: from then on only that one
     counts, so that the example which is told has been shrunk for it.
     """
-    found: dict[str, Broken | None] = {}
+    found: dict[str, LawViolation | None] = {}
     counting = list(laws)
 
-    def judged(example: T) -> Broken | None:
+    def judged(example: T) -> LawViolation | None:
         for law in counting:
             broken = law(example)
             if broken is not None:

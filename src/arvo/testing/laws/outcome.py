@@ -28,7 +28,7 @@ def plain(settled: Commit | Violation) -> object:
     kept: dict[str, Any] = {} if record is None else {**record.to_dict(), "failure": None}
     fault = None if record is None or record.failure is None else record.failure.message
     events = [{**each.to_dict(), "data": _unstacked(each)} for each in settled.events]
-    return settled.outcome, kept, fault, events, settled.alarms, settled.cleared
+    return settled.outcome, kept, fault, events, settled.timers, settled.cleared_timers
 
 
 def _unstacked(event: Event[Any]) -> dict[str, Any]:

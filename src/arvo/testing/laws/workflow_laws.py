@@ -22,7 +22,7 @@ from arvo.testing.laws.environment import (
     forget,
     workflows,
 )
-from arvo.testing.laws.laws import Broken
+from arvo.testing.laws.laws import LawViolation
 from arvo.testing.laws.outcome import plain, summary
 from arvo.testing.strategies.strategies import CLIENT, TIME
 
@@ -46,7 +46,7 @@ class Judge:
     migrate_to: str | None
     migrate_state: Callable[[Any], Any] | None
 
-    def redelivery(self, scenario: Scenario) -> Broken | None:
+    def redelivery(self, scenario: Scenario) -> LawViolation | None:
         """An event that is delivered again, to a worker just started, comes to the same."""
         world = self._played(scenario, scenario.moves)
         for number, happened in enumerate(world.story):
@@ -54,7 +54,7 @@ class Judge:
             again = world.settle(happened.coming.event, happened.before, happened.now)
             if plain(again) != plain(happened.settled):
                 story = world.told()[: number + 1]
-                return Broken(
+                return LawViolation(
                     law="redelivery changes nothing (redelivery)",
                     problem="the same event on the same record comes to something else when it is "
                     "delivered again",
@@ -64,17 +64,17 @@ class Judge:
                 )
         return None
 
-    def total(self, scenario: Scenario) -> Broken | None:
+    def total(self, scenario: Scenario) -> LawViolation | None:
         """Whatever its services answer, nothing breaks."""
         world = self._played(scenario)
         return self._fault(world, "a workflow takes all that its contracts permit (total)")
 
-    def rest(self, scenario: Scenario) -> Broken | None:
+    def rest(self, scenario: Scenario) -> LawViolation | None:
         """It comes to an end, or waits for something that can come."""
         world = self._played(scenario, scenario.moves)
         law = "a workflow always comes to rest (rest)"
         if world.options():
-            return Broken(
+            return LawViolation(
                 law=law,
                 problem=f"it is still going on after {STEPS_MAX} steps",
                 story=world.told("and so on", steps=TOLD_STEPS),
@@ -82,7 +82,7 @@ class Judge:
             )
         return self._stuck(world, law)
 
-    def race(self, scenario: Scenario) -> Broken | None:
+    def race(self, scenario: Scenario) -> LawViolation | None:
         """Whatever comes first, timers, replies or signals: nothing breaks, nothing is doubled."""
         law = "timers and replies race safely (race)"
         for world in self._races(scenario):
@@ -104,12 +104,12 @@ class Judge:
             if not options:
                 return
 
-    def _doubled(self, world: World, law: str) -> Broken | None:
+    def _doubled(self, world: World, law: str) -> LawViolation | None:
         asked = Counter(key for each in world.requests for key in (each.type, type(each.data)))
         for key in self.once:
             if asked[key] > 1:
                 name = key if isinstance(key, str) else key.__name__
-                return Broken(
+                return LawViolation(
                     law=law,
                     problem=f"it asks for {name} {asked[key]} times, which may be asked for once",
                     story=world.told(),
@@ -118,7 +118,7 @@ class Judge:
                 )
         return None
 
-    def order(self, scenario: Scenario) -> Broken | None:
+    def order(self, scenario: Scenario) -> LawViolation | None:
         """Of two replies that may come in either order, neither order comes to another end."""
         for at in range(1, POINTS_MAX):
             first = self._played(scenario, steps=at)
@@ -132,7 +132,7 @@ class Judge:
                 world.play()
             if self._end(first) != self._end(second):
                 types = sorted({each.event.type for each in pair})
-                return Broken(
+                return LawViolation(
                     law="the order of independent replies does not matter (order)",
                     problem=f"it ends as {_said(self._end(first))} or {_said(self._end(second))}, "
                     f"by which comes first",
@@ -146,7 +146,7 @@ class Judge:
                 )
         return None
 
-    def cancellation(self, scenario: Scenario) -> Broken | None:
+    def cancellation(self, scenario: Scenario) -> LawViolation | None:
         """Cancelled at any point, it ends, and so does all that it began."""
         law = "cancellation leaves nothing running (cancellation)"
         for at in range(1, POINTS_MAX):
@@ -162,7 +162,7 @@ class Judge:
             if problem is None and running:
                 problem = f"afterwards these still run: {', '.join(sorted(running))}"
             if problem is not None:
-                return Broken(
+                return LawViolation(
                     law=law,
                     problem=problem,
                     story=world.told(),
@@ -171,7 +171,7 @@ class Judge:
                 )
         return None
 
-    def migration(self, scenario: Scenario) -> Broken | None:
+    def migration(self, scenario: Scenario) -> LawViolation | None:
         """Wherever it is under way, it can be moved to the new version, and goes on there."""
         if self.migrate_to is None:
             return None
@@ -182,7 +182,7 @@ class Judge:
                 return None
             moved = move(self.system, world.root, to=self.migrate_to, state=self.migrate_state)
             if not isinstance(moved, Record):
-                return Broken(
+                return LawViolation(
                     law=law,
                     problem=f"a run that is under way cannot move: {moved}",
                     story=world.told(f"and moves to {self.migrate_to}"),
@@ -202,11 +202,11 @@ class Judge:
         world.play(moves, steps=steps)
         return world
 
-    def _fault(self, world: World, law: str) -> Broken | None:
+    def _fault(self, world: World, law: str) -> LawViolation | None:
         for number, happened in enumerate(world.story, 1):
             problem = self._problem(happened)
             if problem is not None:
-                return Broken(
+                return LawViolation(
                     law=law,
                     problem=problem,
                     story=world.told()[:number],
@@ -227,12 +227,12 @@ class Judge:
             return None
         return f"an exception escapes: {failure.name}: {failure.message}"
 
-    def _stuck(self, world: World, law: str) -> Broken | None:
+    def _stuck(self, world: World, law: str) -> LawViolation | None:
         refused = any(not isinstance(each.settled, Commit) for each in world.story)
         running = [each for each in world.records.values() if each.status == "active"]
         if refused or not running or any(map(self._listens, running)):
             return None
-        return Broken(
+        return LawViolation(
             law=law,
             problem=f"{running[-1].handler} is still active, and nothing that can come moves it",
             story=world.told(),

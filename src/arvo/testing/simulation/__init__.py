@@ -1,7 +1,7 @@
 """simulation: a whole system with its workers, in one process, with whatever may go wrong."""
 
 from arvo.testing.simulation.faults import (
-    KINDS,
+    FAULT_KINDS,
     ClockJump,
     Crash,
     Delay,
@@ -17,12 +17,11 @@ from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.simulate import simulate
 from arvo.testing.simulation.stateful import SimulationMachine, state_machine
 from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.trace import BrokenPromise
+from arvo.testing.simulation.trace import InvariantViolated
 from arvo.testing.simulation.world import Check, World, always, eventually, sometimes
 
 __all__ = [
-    "KINDS",
-    "BrokenPromise",
+    "FAULT_KINDS",
     "Check",
     "ClockJump",
     "Crash",
@@ -30,6 +29,7 @@ __all__ = [
     "Drop",
     "Duplicate",
     "Fault",
+    "InvariantViolated",
     "LostAnswer",
     "Partition",
     "Pause",

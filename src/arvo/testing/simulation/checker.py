@@ -8,21 +8,21 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.engine.step.step import take
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import (
-    Applied,
+    CommitResult,
     Committed,
     DeadLetter,
     Delivery,
+    Duplicate,
     Fenced,
-    Post,
-    Seen,
-    alarm_post,
-    lane_of,
+    Message,
+    queue_of,
+    timer_message,
 )
-from arvo.testing.simulation.trace import BrokenPromise, Decided, Step
+from arvo.testing.simulation.trace import Decided, InvariantViolated, Step
 from arvo.testing.simulation.world import Check, World
 
 Place: TypeAlias = tuple[str, str, str, str]
@@ -41,9 +41,9 @@ class Watch:
     checks: tuple[Check, ...]
     clock: Callable[[], datetime]
     steps: list[Step] = field(factory=list, init=False)
-    broken: list[BrokenPromise] = field(factory=list, init=False)
+    broken: list[InvariantViolated] = field(factory=list, init=False)
     found: set[int] = field(factory=set, init=False)
-    _owed: dict[Place, Post] = field(factory=dict, init=False)
+    _owed: dict[Place, Message] = field(factory=dict, init=False)
     _over: set[Place] = field(factory=set, init=False)
     _due: dict[Place, datetime] = field(factory=dict, init=False)
     _consumed: set[Place] = field(factory=set, init=False)
@@ -52,22 +52,22 @@ class Watch:
     _by_token: dict[object, Step] = field(factory=dict, init=False)
     _buried: list[DeadLetter] = field(factory=list, init=False)
 
-    def sent(self, post: Post) -> None:
+    def sent(self, message: Message) -> None:
         """Take note of an event that was taken from outside."""
-        self._owe(post)
+        self._owe(message)
         self._look()
 
     def handed(
         self, delivery: Delivery, worker: str, notes: Sequence[str], *, arrived: bool = True
     ) -> None:
         """Take note of a delivery; a timer must not come before its time (I7)."""
-        event, lane = delivery.post.event, lane_of(delivery.post.to)
-        step = Step(event, lane, worker, [*notes])
+        event, queue = delivery.message.event, queue_of(delivery.message.to)
+        step = Step(event, queue, worker, [*notes])
         self.steps.append(step)
         assert isinstance(delivery.token, tuple)
         self._by_token[delivery.token] = step
         self._holders[delivery.token[0]] = delivery.token
-        place = _place(delivery.post)
+        place = _place(delivery.message)
         if arrived and place not in self._owed:
             self._break(
                 "I5", f"{event.type} was sent, and no commit that sends it stands", delivery
@@ -86,14 +86,14 @@ class Watch:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-        applied: Applied,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+        applied: CommitResult,
         decided: Decided,
     ) -> None:
         """Compare a commit, and the answer to it, with what is in the books."""
-        place = _place(delivery.post)
-        if isinstance(applied, Seen):
+        place = _place(delivery.message)
+        if isinstance(applied, Duplicate):
             if place not in self._consumed:
                 self._break("I1", "taken for consumed before, and it was not", delivery)
             self._over.add(place)
@@ -108,30 +108,30 @@ class Watch:
             self.world.records[commit.record.subject] = commit.record
             past = self._past.setdefault(commit.record.subject, {})
             past[commit.record.revision] = commit.record
-        for post in posts:
-            self._owe(post)
-        for alarm in commit.alarms:
-            post = alarm_post(commit, alarm)
-            self._due[_place(post)] = alarm.due
-            self._owe(post)
+        for message in messages:
+            self._owe(message)
+        for timer in commit.timers:
+            message = timer_message(commit, timer)
+            self._due[_place(message)] = timer.due
+            self._owe(message)
         self._clear(commit)
-        self._bury(letters)
+        self._bury(dead_letters)
         self._look()
 
     def gone(self, delivery: Delivery) -> None:
         """Take note of an event that went out or home and is settled."""
-        if isinstance(delivery.post.to, Inside):
+        if isinstance(delivery.message.to, ToHandler):
             self._break("I1", "acknowledged, and nothing was committed", delivery)
-        self._over.add(_place(delivery.post))
+        self._over.add(_place(delivery.message))
         self._look()
 
-    def buried(self, delivery: Delivery, letter: DeadLetter) -> None:
+    def buried(self, delivery: Delivery, dead_letter: DeadLetter) -> None:
         """Take note of a dead letter, which must give a reason (I8)."""
-        self._over.add(_place(delivery.post))
-        self.note(delivery, f"dead letter: {letter.reason}")
-        if not letter.reason:
+        self._over.add(_place(delivery.message))
+        self.note(delivery, f"dead letter: {dead_letter.reason}")
+        if not dead_letter.reason:
             self._break("I8", "a dead letter without a reason", delivery)
-        self._bury([letter])
+        self._bury([dead_letter])
         self._look()
 
     def note(self, delivery: Delivery | None, said: str) -> None:
@@ -145,21 +145,23 @@ class Watch:
     def end(
         self,
         records: Mapping[str, Record | None],
-        letters: Mapping[str, DeadLetter],
+        dead_letters: Mapping[str, DeadLetter],
         *,
         rested: bool,
     ) -> None:
         """Close the books: all that was taken must have come to an end (I1, I8)."""
         self.world.at_rest = rested
         if rested:
-            for place, post in self._owed.items():
+            for place, message in self._owed.items():
                 if place not in self._over:
-                    said = f"{post.event.type} to {place[0]} was taken and never carried through"
+                    said = f"{message.event.type} to {place[0]} was taken and never carried through"
                     self._break("I1", said, None)
-        kept = {(each.event.source, each.event.id, each.event.type) for each in letters.values()}
-        for letter in self._buried:
-            if (letter.event.source, letter.event.id, letter.event.type) not in kept:
-                self._break("I8", f"the dead letter of {letter.event.type} is gone", None)
+        kept = {
+            (each.event.source, each.event.id, each.event.type) for each in dead_letters.values()
+        }
+        for dead_letter in self._buried:
+            if (dead_letter.event.source, dead_letter.event.id, dead_letter.event.type) not in kept:
+                self._break("I8", f"the dead letter of {dead_letter.event.type} is gone", None)
         for subject, record in self.world.records.items():
             if records.get(subject) != record:
                 said = f"{_revision(records.get(subject))} is left where {_revision(record)} stood"
@@ -171,7 +173,7 @@ class Watch:
 
     def _judge(self, delivery: Delivery, commit: Commit, decided: Decided) -> None:
         """Judge a commit that was applied: I2, I3, I4, I6, I9."""
-        if _place(delivery.post) in self._consumed:
+        if _place(delivery.message) in self._consumed:
             self._break("I2", f"{commit.event.type} was applied twice", delivery)
         assert isinstance(delivery.token, tuple)
         if self._holders.get(delivery.token[0]) != delivery.token:
@@ -182,7 +184,7 @@ class Watch:
             if before != newest:
                 said = f"decided on {_revision(before)} and applied to {_revision(newest)}"
                 self._break("I4", said, delivery)
-        event = delivery.post.event
+        event = delivery.message.event
         once_more = take(self.system, event, before, now=decided.now, performed=decided.performed)
         if once_more != commit:
             self._break("I3", "the same step, taken once more, gives another commit", delivery)
@@ -196,21 +198,21 @@ class Watch:
     def _newest(self, subject: str) -> Record | None:
         return self.world.records.get(subject)
 
-    def _owe(self, post: Post) -> None:
-        place = _place(post)
+    def _owe(self, message: Message) -> None:
+        place = _place(message)
         if place not in self._owed:
-            self._owed[place] = post
-            self.world.sent.append(post.event)
+            self._owed[place] = message
+            self.world.sent.append(message.event)
 
     def _clear(self, commit: Commit) -> None:
         """Nobody owes a timer that was cleared."""
         for place in list(self._due):
-            if place[2] in commit.cleared and place[0] == commit.handler:
+            if place[2] in commit.cleared_timers and place[0] == commit.handler:
                 self._over.add(place)
 
-    def _bury(self, letters: Sequence[DeadLetter]) -> None:
-        self._buried += letters
-        self.world.letters += letters
+    def _bury(self, dead_letters: Sequence[DeadLetter]) -> None:
+        self._buried += dead_letters
+        self.world.letters += dead_letters
 
     def _look(self) -> None:
         """Ask the invariants, now that something has changed."""
@@ -224,12 +226,12 @@ class Watch:
     def _break(self, law: str, said: str, delivery: Delivery | None) -> None:
         if all(each.law != law for each in self.broken):
             self.note(delivery, f"{law} is broken: {said}")
-            self.broken.append(BrokenPromise(law, said))
+            self.broken.append(InvariantViolated(law, said))
 
 
-def _place(post: Post) -> Place:
+def _place(message: Message) -> Place:
     """Name an event at the place that it goes to: what must happen there at most once."""
-    return lane_of(post.to), post.event.source, post.event.id, post.event.subject
+    return queue_of(message.to), message.event.source, message.event.id, message.event.subject
 
 
 def _revision(record: Record | None) -> str:

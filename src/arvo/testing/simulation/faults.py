@@ -133,7 +133,7 @@ Fault: TypeAlias = (
 )
 
 # What is drawn from where nothing else is said.
-KINDS: Final[tuple[type[Fault], ...]] = (
+FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Delay,
     Duplicate,
     Reorder,

@@ -32,14 +32,14 @@ class Net:
     letters: int = field(default=0, init=False)
     _waiting: dict[str, list[asyncio.Future[None]]] = field(factory=dict, init=False)
 
-    async def wait(self, lane: str) -> None:
+    async def wait(self, queue: str) -> None:
         """Wait until there may be something in a lane."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(lane, []).append(waiter)
+        self._waiting.setdefault(queue, []).append(waiter)
         await waiter
 
-    def stir(self, lane: str) -> None:
+    def stir(self, queue: str) -> None:
         """Wake all who wait in a lane; the quickest takes what is there."""
-        for waiter in self._waiting.pop(lane, ()):
+        for waiter in self._waiting.pop(queue, ()):
             if not waiter.done():
                 waiter.set_result(None)

@@ -7,9 +7,9 @@ from attrs import frozen
 
 from arvo.core.events.event import Event
 from arvo.engine.sequence_diagram import WIDTH, Arrow, draw_sequence
-from arvo.interpreters.ports.backend import HOME, OUTSIDE
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.testing.simulation.faults import Fault
-from arvo.testing.simulation.trace import BrokenPromise, Step
+from arvo.testing.simulation.trace import InvariantViolated, Step
 from arvo.testing.simulation.world import World
 
 
@@ -30,7 +30,7 @@ class Simulation:
     kept: tuple[int, ...]
     steps: tuple[Step, ...]
     world: World
-    broken: tuple[BrokenPromise, ...]
+    broken: tuple[InvariantViolated, ...]
     workers: int
     runs: int = 1
 
@@ -68,8 +68,8 @@ def _arrows(steps: Sequence[Step]) -> Iterator[Arrow]:
     for step in steps:
         event = step.event
         end = step.lane
-        if step.lane == OUTSIDE:
+        if step.lane == OUTBOUND_QUEUE:
             end = f"({event.domain})"
-        elif step.lane == HOME:
-            end = event.to or HOME
+        elif step.lane == REPLY_QUEUE:
+            end = event.to or REPLY_QUEUE
         yield Arrow(event.source, end, event.type, "; ".join(step.notes) or None)

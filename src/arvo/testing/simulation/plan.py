@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias, final
 from attrs import define, field, frozen
 
 from arvo.testing.simulation.faults import (
-    KINDS,
+    FAULT_KINDS,
     ClockJump,
     Crash,
     Delay,
@@ -79,7 +79,7 @@ def drawn(
     *,
     workers: int,
     lease: float,
-    kinds: Sequence[type[Fault]] = KINDS,
+    kinds: Sequence[type[Fault]] = FAULT_KINDS,
 ) -> tuple[Fault, ...]:
     """Draw faults from a seed, for a run of about that extent."""
     chances = Random(f"{seed} faults")  # noqa: S311 - the same each time is what is wanted
@@ -90,7 +90,7 @@ def drawn(
 
 
 def _fault(chances: Random, kind: type[Fault], extent: Extent, workers: int, lease: float) -> Fault:
-    post, delivery, commit = (
+    message, delivery, commit = (
         chances.randint(1, max(1, most))
         for most in (extent.posts, extent.deliveries, extent.commits)
     )
@@ -100,11 +100,11 @@ def _fault(chances: Random, kind: type[Fault], extent: Extent, workers: int, lea
     seconds = chances.choice((0.1, 1.0, just_past, just_past, 60.0))
     if kind is Delay:
         # Timers wait for minutes; what races with one must be as late.
-        return Delay(post, chances.choice((0.1, 1.0, 60.0, 3600.0)))
+        return Delay(message, chances.choice((0.1, 1.0, 60.0, 3600.0)))
     if kind is Duplicate:
-        return Duplicate(post)
+        return Duplicate(message)
     if kind is Reorder:
-        return Reorder(post)
+        return Reorder(message)
     if kind is Drop:
         return Drop(delivery)
     if kind is Crash:

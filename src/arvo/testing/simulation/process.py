@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.handlers.effect import Perform, Performed
-from arvo.interpreters.ports.backend import Applied, DeadLetter, Delivery, Post, Unavailable
+from arvo.interpreters.ports.backend import CommitResult, DeadLetter, Delivery, Message, Unavailable
 from arvo.interpreters.runtime.effects import perform
 from arvo.testing.simulation.faults import Crash, Drop, LostAnswer, Pause
 from arvo.testing.simulation.network import Net
@@ -90,14 +90,14 @@ class Process:
         asyncio.get_running_loop().call_later(self.net.lease, self.net.store.give_back, self.name)
         self.died(self, seconds)
 
-    async def receive(self, lane: str) -> Delivery:
+    async def receive(self, queue: str) -> Delivery:
         """Hand out the next delivery of a lane."""
         store, watch = self.net.store, self.net.watch
         while True:
             await self._reach()
-            delivery = store.take(lane, self.name)
+            delivery = store.take(queue, self.name)
             if delivery is None:
-                await self.net.wait(lane)
+                await self.net.wait(queue)
                 continue
             dropped = [each for each in self.net.plan.next("delivery") if isinstance(each, Drop)]
             notes = store.entry(delivery).notes
@@ -125,52 +125,52 @@ class Process:
         self,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Apply a commit, or hear why not."""
-        letters = [self._named(letter) for letter in letters]
+        dead_letters = [self._named(dead_letter) for dead_letter in dead_letters]
         decided = self._decided[asyncio.current_task()]
 
-        def work() -> Applied:
-            applied = self.net.store.commit(self.name, delivery, commit, posts, letters)
-            self.net.watch.committed(delivery, commit, posts, letters, applied, decided)
+        def work() -> CommitResult:
+            applied = self.net.store.commit(self.name, delivery, commit, messages, dead_letters)
+            self.net.watch.committed(delivery, commit, messages, dead_letters, applied, decided)
             return applied
 
         return await self._settle(delivery, work)
 
-    async def done(self, delivery: Delivery) -> None:
+    async def ack(self, delivery: Delivery) -> None:
         """Settle a delivery that went out."""
 
         def work() -> None:
             if self.net.store.holds(self.name, delivery):
                 self.net.watch.gone(delivery)
-            self.net.store.done(self.name, delivery)
+            self.net.store.ack(self.name, delivery)
 
         await self._settle(delivery, work)
 
-    async def again(self, delivery: Delivery, delay: float) -> None:
+    async def nack(self, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again later; also where the store is out of reach just now."""
         store = self.net.store
         try:
             await self._reach()
         except Unavailable:
             after = max(delay, self._cut - _time())
-            asyncio.get_running_loop().call_later(after, store.again, self.name, delivery, 0.0)
+            asyncio.get_running_loop().call_later(after, store.nack, self.name, delivery, 0.0)
             raise
-        store.again(self.name, delivery, delay)
+        store.nack(self.name, delivery, delay)
         self.net.watch.note(delivery, "will be tried again")
         await self._back()
 
-    async def bury(self, delivery: Delivery | None, letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
         assert delivery is not None
-        named = self._named(letter)
+        named = self._named(dead_letter)
 
         def work() -> None:
             if self.net.store.holds(self.name, delivery):
                 self.net.watch.buried(delivery, named)
-            self.net.store.bury(self.name, delivery, named)
+            self.net.store.dead_letter(self.name, delivery, named)
 
         await self._settle(delivery, work)
 
@@ -226,10 +226,10 @@ class Process:
                 self.net.lease, self.net.store.give_back, self.name
             )
 
-    def _named(self, letter: DeadLetter) -> DeadLetter:
+    def _named(self, dead_letter: DeadLetter) -> DeadLetter:
         # Its id is made of chance; the same seed must give the same run.
         self.net.letters += 1
-        return evolve(letter, id=f"letter-{self.net.letters}")
+        return evolve(dead_letter, id=f"letter-{self.net.letters}")
 
 
 async def _for_ever() -> None:

@@ -15,9 +15,9 @@ from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.step.route import Nowhere, Outside, route
+from arvo.engine.step.route import ToDomain, Unroutable, route
 from arvo.engine.system.system import System
-from arvo.interpreters.ports.backend import HOME, OUTSIDE, Backend, Post
+from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Backend, Message
 from arvo.interpreters.runtime.runtime import PATIENCE
 from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.runtime.worker import Worker, logger
@@ -28,7 +28,7 @@ from arvo.testing.simulation.network import Effects, Net
 from arvo.testing.simulation.plan import LATENCY_SECONDS_MAX, Extent, Plan
 from arvo.testing.simulation.process import Process
 from arvo.testing.simulation.store import Entry, Store
-from arvo.testing.simulation.trace import BrokenPromise
+from arvo.testing.simulation.trace import InvariantViolated
 from arvo.testing.simulation.world import Check, World
 
 # Far more than a workflow takes, and soon reached by two handlers that answer each other for ever:
@@ -100,12 +100,12 @@ class Run:
     def send(self, event: Event[Any], after: float = 0.0) -> None:
         """Let an event come from outside, *after* seconds from now."""
         to = route(self.setup.system, event, None)
-        if isinstance(to, Nowhere):
+        if isinstance(to, Unroutable):
             issue = Issue("to", "the address of a handler", repr(event.to))
             raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))
         self._sent += 1
         wait = after + self._plan.chances(f"client {self._sent}").random() * LATENCY_SECONDS_MAX
-        self.loop.call_later(wait, self._take, Post(event, to))
+        self.loop.call_later(wait, self._take, Message(event, to))
 
     def hit(self, fault: Partition | ClockJump) -> None:
         """Let a fault hit a worker now."""
@@ -133,7 +133,7 @@ class Run:
             self._look_at_workers()
             if self._is_endless():
                 said = f"nothing has come to rest after {len(self.watch.steps)} deliveries"
-                self.watch.broken.append(BrokenPromise("rest", said))
+                self.watch.broken.append(InvariantViolated("rest", said))
             elif not self.watch.broken:
                 store = self.net.store
                 records = {each: store.load(each) for each in self.watch.world.records}
@@ -166,12 +166,12 @@ class Run:
             for task in process.tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()):
                     self.watch.broken.append(
-                        BrokenPromise("worker", f"{process.name} ended: {error!r}")
+                        InvariantViolated("worker", f"{process.name} ended: {error!r}")
                     )
 
-    def _take(self, post: Post) -> None:
-        self.watch.sent(post)
-        self.net.store.put(post)
+    def _take(self, message: Message) -> None:
+        self.watch.sent(message)
+        self.net.store.put(message)
 
     def _entered(self, entry: Entry) -> None:
         """Let the faults of the network hit what comes into the queue."""
@@ -214,16 +214,16 @@ class Run:
             seen=lambda _: None,
             perform=process.perform,
         )
-        lanes = [*self.setup.system.addresses] * self.setup.prefetch
-        for lane in (*lanes, OUTSIDE, HOME):
-            process.tasks.append(self.loop.create_task(worker.work(lane), name=f"{name} {lane}"))
+        queues = [*self.setup.system.addresses] * self.setup.prefetch
+        for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):
+            process.tasks.append(self.loop.create_task(worker.work(queue), name=f"{name} {queue}"))
         return process
 
     def _left(self, event: Event[Any]) -> None:
         """Hand an event to the people of its domain, and send what they answer."""
         self.watch.world.outside.append(event)
         to = route(self.setup.system, event, event)
-        assert isinstance(to, Outside)
+        assert isinstance(to, ToDomain)
         person = self.setup.people.get(to.domain) or self.setup.people.get(None)
         for answer in (person(event) if person is not None else None) or ():
             self.send(answer)

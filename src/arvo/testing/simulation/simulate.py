@@ -11,14 +11,14 @@ from arvo.core.events.event import Event
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing.simulation.actors import Actor, with_actors
-from arvo.testing.simulation.faults import KINDS, Fault
+from arvo.testing.simulation.faults import FAULT_KINDS, Fault
 from arvo.testing.simulation.network import Effects
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.plan import Extent, drawn
 from arvo.testing.simulation.running import People, Run, Setup
 from arvo.testing.simulation.shrink import Choice, shrink
 from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.trace import BrokenPromise
+from arvo.testing.simulation.trace import InvariantViolated
 from arvo.testing.simulation.world import Check
 
 # What finds all that was planted in the kit's own tests, several times over; some seconds.
@@ -32,9 +32,9 @@ def simulate(
     checks: Sequence[Check] = (),
     behaviours: Iterable[Actor] = (),
     effects: Effects | None = None,
-    people: People | None = None,
+    domain_listeners: People | None = None,
     faults: Sequence[Fault] | None = None,
-    kinds: Sequence[type[Fault]] = KINDS,
+    kinds: Sequence[type[Fault]] = FAULT_KINDS,
     seed: int = 0,
     runs: int | None = None,
     workers: int = 3,
@@ -67,7 +67,7 @@ def simulate(
         system=with_actors(system, behaviours),
         checks=tuple(checks),
         effects=effects or {},
-        people=people or {},
+        people=domain_listeners or {},
         workers=workers,
         prefetch=prefetch,
         lease=lease,
@@ -101,7 +101,7 @@ class _Search:
             if simulation.broken:
                 raise SimulationFailed(shrink(self.play, simulation))
         never = [
-            BrokenPromise(check.name, f"holds at no moment of {len(seeds)} runs")
+            InvariantViolated(check.name, f"holds at no moment of {len(seeds)} runs")
             for number, check in enumerate(self.setup.checks)
             if check.when == "sometimes" and number not in self._found
         ]

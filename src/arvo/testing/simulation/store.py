@@ -10,17 +10,17 @@ from attrs import define, field
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.interpreters.ports.backend import (
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
     Delivery,
+    Duplicate,
     Fenced,
-    Post,
-    Seen,
-    alarm_post,
+    Message,
     key_of,
-    lane_of,
+    queue_of,
+    timer_message,
 )
 
 Identity: TypeAlias = tuple[str, str, str, str]
@@ -35,7 +35,7 @@ class Entry:
     """
 
     number: int
-    post: Post
+    post: Message
     attempt: int = 1
     due: float = 0.0
     holder: str | None = None
@@ -63,21 +63,21 @@ class Store:
     later: Callable[[float, Callable[[], None]], object]
     records: dict[str, Record] = field(factory=dict, init=False)
     letters: dict[str, DeadLetter] = field(factory=dict, init=False)
-    timers: dict[str, Post] = field(factory=dict, init=False)
+    timers: dict[str, Message] = field(factory=dict, init=False)
     queue: dict[int, Entry] = field(factory=dict, init=False)
     seen: set[Identity] = field(factory=set, init=False)
     stirred: Callable[[str], None] = field(default=lambda _: None, init=False)
     entered: Callable[[Entry], None] = field(default=lambda _: None, init=False)
     _numbers: Iterator[int] = field(factory=lambda: count(1), init=False)
 
-    def put(self, post: Post) -> None:
+    def put(self, message: Message) -> None:
         """Put a post into the queue, behind all others."""
-        entry = Entry(next(self._numbers), post)
+        entry = Entry(next(self._numbers), message)
         self.queue[entry.number] = entry
         self.entered(entry)
-        self.stirred(lane_of(post.to))
+        self.stirred(queue_of(message.to))
 
-    def take(self, lane: str, worker: str) -> Delivery | None:
+    def take(self, queue: str, worker: str) -> Delivery | None:
         """Hand out the first post of a lane that is due and whose key nobody works on."""
         blocked = {entry.key for entry in self.queue.values() if entry.holder is not None}
         for entry in self.queue.values():
@@ -86,7 +86,7 @@ class Store:
             if entry.due > self.time():
                 if entry.late:
                     blocked.add(entry.key)
-            elif lane_of(entry.post.to) == lane:
+            elif queue_of(entry.post.to) == queue:
                 entry.holder = worker
                 entry.handings += 1
                 return Delivery(entry.post, entry.attempt, (entry.number, entry.handings))
@@ -101,26 +101,26 @@ class Store:
         worker: str,
         delivery: Delivery,
         commit: Commit,
-        posts: Sequence[Post],
-        letters: Sequence[DeadLetter],
-    ) -> Applied:
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         """Apply a commit, send what follows and settle the delivery, or refuse it."""
         if not self.holds(worker, delivery):
             return Fenced()
         if self.identity(commit) in self.seen:
             self.settle(worker, delivery)
-            return Seen()
+            return Duplicate()
         if commit.record is not None or commit.expected:
             revision = self.revision(commit)
             if revision != commit.expected:
                 return Conflict(revision)
         self.remember(commit)
         self.consume(commit)
-        for letter in letters:
-            self.keep(letter)
+        for dead_letter in dead_letters:
+            self.keep(dead_letter)
         self.settle(worker, delivery)
-        for post in posts:
-            self.put(post)
+        for message in messages:
+            self.put(message)
         self.set_timers(commit)
         return Committed()
 
@@ -135,40 +135,40 @@ class Store:
 
     def set_timers(self, commit: Commit) -> None:
         """Forget the timers that a commit clears, and set its own."""
-        for cleared in commit.cleared:
+        for cleared in commit.cleared_timers:
             self.timers.pop(cleared, None)
-        for alarm in commit.alarms:
-            self.timers[alarm.event.id] = post = alarm_post(commit, alarm)
-            self.wait(post, alarm.due)
+        for timer in commit.timers:
+            self.timers[timer.event.id] = message = timer_message(commit, timer)
+            self.wait(message, timer.due)
 
-    def wait(self, post: Post, due: datetime) -> None:
+    def wait(self, message: Message, due: datetime) -> None:
         """Send a timer's event when it is due."""
-        self.later(max(0.0, (due - self.now()).total_seconds()), lambda: self.fire(post))
+        self.later(max(0.0, (due - self.now()).total_seconds()), lambda: self.fire(message))
 
-    def fire(self, post: Post) -> None:
+    def fire(self, message: Message) -> None:
         """Send a timer's event, unless it was cleared meanwhile."""
-        if self.timers.get(post.event.id) is post:
-            del self.timers[post.event.id]
-            self.put(post)
+        if self.timers.get(message.event.id) is message:
+            del self.timers[message.event.id]
+            self.put(message)
 
-    def done(self, worker: str, delivery: Delivery) -> None:
+    def ack(self, worker: str, delivery: Delivery) -> None:
         """Settle a delivery that changed nothing of ours."""
         self.settle(worker, delivery)
 
-    def again(self, worker: str, delivery: Delivery, delay: float) -> None:
+    def nack(self, worker: str, delivery: Delivery, delay: float) -> None:
         """Hand a delivery out again after *delay* seconds."""
         if self.holds(worker, delivery):
             entry = self.entry(delivery)
             entry.attempt += 1
             entry.due = self.time() + delay
             entry.holder = None
-            self.later(delay, lambda: self.stirred(lane_of(entry.post.to)))
+            self.later(delay, lambda: self.stirred(queue_of(entry.post.to)))
             self.stir_all()
 
-    def bury(self, worker: str, delivery: Delivery, letter: DeadLetter) -> None:
+    def dead_letter(self, worker: str, delivery: Delivery, dead_letter: DeadLetter) -> None:
         """Settle a delivery as a dead letter."""
         if self.holds(worker, delivery):
-            self.keep(letter)
+            self.keep(dead_letter)
             self.settle(worker, delivery)
 
     def overtake(self, entry: Entry) -> None:
@@ -178,9 +178,9 @@ class Store:
         listed.insert(same[-1] + 1 if same else 0, entry)
         self.queue = {each.number: each for each in listed}
 
-    def keep(self, letter: DeadLetter) -> None:
+    def keep(self, dead_letter: DeadLetter) -> None:
         """Keep a dead letter."""
-        self.letters[letter.id] = letter
+        self.letters[dead_letter.id] = dead_letter
 
     def give_back(self, worker: str, delivery: Delivery | None = None) -> None:
         """Let others have what a worker holds, or one delivery of it: its lease has run out."""
@@ -222,5 +222,5 @@ class Store:
 
     def stir_all(self) -> None:
         """Let whoever waits look again: a key may be free."""
-        for lane in dict.fromkeys(lane_of(entry.post.to) for entry in self.queue.values()):
-            self.stirred(lane)
+        for queue in dict.fromkeys(queue_of(entry.post.to) for entry in self.queue.values()):
+            self.stirred(queue)

@@ -11,7 +11,7 @@ from arvo.handlers.effect import Performed
 
 @final
 @frozen
-class BrokenPromise:
+class InvariantViolated:
     """A promise that was not kept: which *law* (`I1` … `I9` of the delivery promises, or the name
     of an invariant), and what happened.
     """

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from arvo.core.commit import Alarm
-from arvo.engine.step.route import Inside
+from arvo.core.commit import PendingTimer
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.ports.backend import Post
+from arvo.interpreters.ports.backend import Message
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.session.maintenance import Lease
 from arvo.interpreters.sqlite.statements import deliveries, timers, workers
@@ -62,8 +62,8 @@ class Worker:
     def ring(self, name: str, seconds: int) -> None:
         """Set a timer."""
         due = datetime.fromtimestamp(1_000 + seconds, UTC)
-        to = Inside(ORDER, placing().subject)
-        timers.arm(self.connection, Alarm(placing(name), due), Post(placing(name), to))
+        to = ToHandler(ORDER, placing().subject)
+        timers.arm(self.connection, PendingTimer(placing(name), due), Message(placing(name), to))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def other(worker: Worker) -> Iterator[sqlite3.Connection]:
 
 
 def post(connection: sqlite3.Connection, owner: str | None) -> None:
-    deliveries.put(connection, [Post(charging(), Inside(PAY, None))], 0, owner)
+    deliveries.put(connection, [Message(charging(), ToHandler(PAY, None))], 0, owner)
 
 
 def test_who_joins_frees_what_stood_there_for_itself_and_for_the_dead(worker: Worker) -> None:

@@ -10,9 +10,9 @@ import pytest
 from attrs import evolve
 
 from arvo.interpreters.delivery.codec import record_bytes, time_of
-from arvo.interpreters.ports.backend import Kept
+from arvo.interpreters.ports.backend import StoredWorkflow
 from arvo.interpreters.sqlite.connection.connection import open_file
-from arvo.interpreters.sqlite.statements.queries import kept, workflows
+from arvo.interpreters.sqlite.statements.queries import workflow, workflows
 from tests.shop import committed, placing, shop
 
 # Subject, handler, status, and when it changed; written in this order.
@@ -42,11 +42,11 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def names(found: tuple[Kept, ...]) -> str:
+def names(found: tuple[StoredWorkflow, ...]) -> str:
     return "".join(each.record.subject for each in found)
 
 
-def listed(connection: sqlite3.Connection, **said: Any) -> tuple[Kept, ...]:
+def listed(connection: sqlite3.Connection, **said: Any) -> tuple[StoredWorkflow, ...]:
     asked: dict[str, Any] = {
         "status": None,
         "handler": None,
@@ -88,6 +88,6 @@ def test_a_page_goes_on_after_the_last_of_the_one_before(connection: sqlite3.Con
 
 def test_one_is_told_as_it_would_be_listed(connection: sqlite3.Connection) -> None:
     """With its times; none, where nothing is remembered."""
-    assert (kept(connection, "c"),) == listed(connection, status="active")[1:]
-    assert kept(connection, "c") != kept(connection, "a")
-    assert kept(connection, "z") is None
+    assert (workflow(connection, "c"),) == listed(connection, status="active")[1:]
+    assert workflow(connection, "c") != workflow(connection, "a")
+    assert workflow(connection, "z") is None

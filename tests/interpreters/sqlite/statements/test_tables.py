@@ -11,11 +11,11 @@ import pytest
 from attrs import evolve
 
 from arvo import Commit, Event, Record
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.codec import Row
-from arvo.interpreters.ports.backend import Committed, Conflict, Fenced, Post, Seen
+from arvo.interpreters.ports.backend import Committed, Conflict, Duplicate, Fenced, Message
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.statements import deliveries, tables, timers
 from arvo.interpreters.sqlite.statements import queries as pages
@@ -40,8 +40,8 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def post(key: str | None, number: int = 0) -> Post:
-    return Post(charging(f"c{number}"), Inside(PAY, key))
+def post(key: str | None, number: int = 0) -> Message:
+    return Message(charging(f"c{number}"), ToHandler(PAY, key))
 
 
 def owners(connection: sqlite3.Connection) -> list[str | None]:
@@ -50,15 +50,15 @@ def owners(connection: sqlite3.Connection) -> list[str | None]:
 
 def delivered(connection: sqlite3.Connection, event: Event[Any]) -> int:
     """Put an event that this worker has; gives the number of its delivery."""
-    (row,) = deliveries.put(connection, [Post(event, Inside(PAY, None))], 0, ME)
+    (row,) = deliveries.put(connection, [Message(event, ToHandler(PAY, None))], 0, ME)
     return row.id
 
 
 def applied(
-    connection: sqlite3.Connection, commit: Commit, *posts: Post, me: str = ME
+    connection: sqlite3.Connection, commit: Commit, *messages: Message, me: str = ME
 ) -> tuple[Any, list[Row]]:
     number = delivered(connection, commit.event)
-    return tables.apply(connection, number, commit, posts, [], me, ME, 5)
+    return tables.apply(connection, number, commit, messages, [], me, ME, 5)
 
 
 def begun(connection: sqlite3.Connection, key: str) -> Commit:
@@ -80,9 +80,9 @@ def test_what_a_worker_sends_is_its_own_unless_another_works_on_the_key(
     deliveries.put(connection, [post("busy")], 0, OTHER)
     deliveries.put(connection, [post("waits")], 0, None)
     deliveries.put(connection, [post("later")], 9, None)
-    posts = [post("busy"), post("waits"), post("later"), post("free"), post(None)]
+    messages = [post("busy"), post("waits"), post("later"), post("free"), post(None)]
 
-    mine = deliveries.put(connection, posts, 5, ME)
+    mine = deliveries.put(connection, messages, 5, ME)
     again = deliveries.put(connection, [post("free")], 5, ME)
     nobodys = deliveries.put(connection, [post("free"), post(None)], 5, None)
 
@@ -116,7 +116,7 @@ def test_a_key_that_another_works_on_is_not_claimed(connection: sqlite3.Connecti
 def test_no_more_is_claimed_than_there_is_room_for(connection: sqlite3.Connection) -> None:
     """Lane by lane; the rest is for others."""
     deliveries.put(connection, [post(None, n) for n in range(3)], 0, None)
-    begin = Post(placing(), Inside(ORDER, None))
+    begin = Message(placing(), ToHandler(ORDER, None))
     deliveries.put(connection, [begin, begin], 0, None)
 
     taken = deliveries.claim(connection, ME, {ORDER: 1, PAY: 2}, 0)
@@ -144,7 +144,7 @@ def test_the_history_of_a_workflow_has_a_line_for_each_event(
     paid = committed(shop, answering(first.events[0], CardCharged("r")), first.record)
     assert applied(connection, paid)[0] == Committed()
     mended = evolve(given(paid.record), revision=3)
-    assert tables.amend(connection, mended, 2, [], [], ME, 7) == (Committed(), [])
+    assert tables.replace_record(connection, mended, 2, [], [], ME, 7) == (Committed(), [])
     last = committed(shop, answering(paid.events[0], ShipmentBooked("t"), "a2"), mended)
     assert applied(connection, last)[0] == Committed()
 
@@ -189,7 +189,7 @@ def test_a_journal_grows_by_its_new_lines_and_may_begin_anew(
     ):
         record = evolve(given(commit.record), journal=journal, revision=turn + 2)
         answer = answering(commit.events[0], CardCharged("r"), f"a{turn}")
-        turned = evolve(commit, event=answer, record=record, expected=turn + 1, kept=kept)
+        turned = evolve(commit, event=answer, record=record, expected=turn + 1, journal_offset=kept)
         assert applied(connection, turned)[0] == Committed()
         journals.append(record)
         reads.append(tables.load(connection, record.subject))
@@ -204,20 +204,20 @@ def test_an_amended_record_takes_the_place_of_the_old_one(connection: sqlite3.Co
     commit = begun(connection, "i1")
     record = evolve(given(commit.record), revision=2, status="active", journal=(line(0), line(1)))
     again = placing("i1")
-    alarm = Alarm(evolve(again, id="rings"), NOW)
-    to = Inside(ORDER, record.subject)
+    timer = PendingTimer(evolve(again, id="rings"), NOW)
+    to = ToHandler(ORDER, record.subject)
 
     spoilt = evolve(record, revision=2, journal=(line(7), line(8), line(9)))
-    assert tables.amend(connection, spoilt, 1, [], [], ME, 7) == (Committed(), [])
+    assert tables.replace_record(connection, spoilt, 1, [], [], ME, 7) == (Committed(), [])
     record = evolve(record, revision=3)
-    amended, rows = tables.amend(connection, record, 2, [alarm], [again], ME, 7)
+    amended, rows = tables.replace_record(connection, record, 2, [timer], [again], ME, 7)
 
     assert amended == Committed()
-    assert [row.post for row in rows] == [Post(again, to)]
+    assert [row.post for row in rows] == [Message(again, to)]
     assert tables.load(connection, record.subject) == record
     timers.fire(connection, timers.next_due(connection) or 0)
     claimed = deliveries.claim(connection, ME, {ORDER: 5}, 10**15)
-    assert [row.post for row in claimed] == [Post(alarm.event, to)]
+    assert [row.post for row in claimed] == [Message(timer.event, to)]
 
 
 @pytest.mark.parametrize("expected", [0, 2])
@@ -229,8 +229,8 @@ def test_an_amendment_of_what_has_changed_is_a_conflict(
     record = evolve(given(commit.record), revision=expected + 1)
     gone = evolve(record, subject=placing("i2").subject)
 
-    assert tables.amend(connection, record, expected, [], [], ME, 7) == (Conflict(1), [])
-    assert tables.amend(connection, gone, 0, [], [], ME, 7) == (Conflict(0), [])
+    assert tables.replace_record(connection, record, expected, [], [], ME, 7) == (Conflict(1), [])
+    assert tables.replace_record(connection, gone, 0, [], [], ME, 7) == (Conflict(0), [])
 
 
 def test_a_late_commit_is_told_from_a_lost_race(connection: sqlite3.Connection) -> None:
@@ -245,15 +245,15 @@ def test_a_late_commit_is_told_from_a_lost_race(connection: sqlite3.Connection) 
     seen = tables.apply(connection, number, stale, [], [], ME, ME, 5)
     raced = applied(connection, evolve(stale, event=evolve(answer, id="a2")))
 
-    assert (fenced, seen, raced) == ((Fenced(), []), (Seen(), []), (Conflict(2), []))
+    assert (fenced, seen, raced) == ((Fenced(), []), (Duplicate(), []), (Conflict(2), []))
 
 
 def test_a_timer_keeps_to_the_key_of_its_workflow(connection: sqlite3.Connection) -> None:
     """Else it would be taken beside an event of the same workflow (I4)."""
     commit = committed(shop, placing())
-    alarm = Alarm(evolve(commit.event, id="rings"), NOW)
-    applied(connection, evolve(commit, alarms=(alarm,)))
-    deliveries.put(connection, [Post(charging(), Inside(ORDER, placing().subject))], 0, OTHER)
+    timer = PendingTimer(evolve(commit.event, id="rings"), NOW)
+    applied(connection, evolve(commit, timers=(timer,)))
+    deliveries.put(connection, [Message(charging(), ToHandler(ORDER, placing().subject))], 0, OTHER)
     due = timers.next_due(connection)
     assert due is not None
 
@@ -274,9 +274,10 @@ def test_timers_fire_some_at_a_time_the_oldest_first(
     monkeypatch.setattr("arvo.interpreters.sqlite.statements.timers.DUE_MAX", 2)
     commit = committed(shop, placing())
     alarms = [
-        Alarm(evolve(commit.event, id=f"t{n}"), NOW + timedelta(seconds=n)) for n in (2, 0, 1)
+        PendingTimer(evolve(commit.event, id=f"t{n}"), NOW + timedelta(seconds=n))
+        for n in (2, 0, 1)
     ]
-    applied(connection, evolve(commit, alarms=tuple(alarms)))
+    applied(connection, evolve(commit, timers=tuple(alarms)))
 
     timers.fire(connection, 10**15)
 

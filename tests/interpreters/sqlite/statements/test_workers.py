@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arvo.engine.step.route import Inside
-from arvo.interpreters.ports.backend import Post
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.backend import Message
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.liveness import here, is_dead
 from arvo.interpreters.sqlite.statements import deliveries, workers
@@ -53,10 +53,10 @@ def test_a_worker_lives_as_long_as_its_lease(connection: sqlite3.Connection, end
     workers.join(connection, "other", PLACE, 1, 10)
     workers.join(connection, "killed", here(), ended, 99)
 
-    assert workers.dead(connection, 10, me="me") == ["killed"]
-    assert sorted(workers.dead(connection, 11, me="me")) == ["killed", "other"]
+    assert workers.expired(connection, 10, me="me") == ["killed"]
+    assert sorted(workers.expired(connection, 11, me="me")) == ["killed", "other"]
     assert workers.renew(connection, "other", 20)
-    assert workers.dead(connection, 20, me="me") == ["killed"]
+    assert workers.expired(connection, 20, me="me") == ["killed"]
 
 
 def test_the_work_of_the_dead_is_everybodys(connection: sqlite3.Connection) -> None:
@@ -64,9 +64,11 @@ def test_the_work_of_the_dead_is_everybodys(connection: sqlite3.Connection) -> N
     workers.join(connection, "me", PLACE, 1, 10)
     workers.join(connection, "other", PLACE, 1, 10)
     for name in ("me", "other"):
-        deliveries.put(connection, [Post(charging(), Inside("com.payment.charge", None))], 0, name)
+        deliveries.put(
+            connection, [Message(charging(), ToHandler("com.payment.charge", None))], 0, name
+        )
 
-    workers.bury(connection, ["other"])
+    workers.release(connection, ["other"])
 
     owners = [owner for (owner,) in connection.execute("select owner from delivery order by id")]
     assert owners == ["me", None]

@@ -86,8 +86,8 @@ class Watch:
                 session.lose()
                 return
             self._beat = clock
-        if await session.read(lambda c: workers.dead(c, address, session.me)):
-            await session.write(lambda c: workers.bury(c, address, session.me))
+        if await session.read(lambda c: workers.expired(c, address, session.me)):
+            await session.write(lambda c: workers.release(c, address, session.me))
         found, is_claimable = await self._news(now)
         if found is not None and (self._next_due is None or found < self._next_due):
             self._next_due = found
@@ -110,7 +110,7 @@ class Watch:
     async def _news(self, now: datetime) -> tuple[datetime | None, bool]:
         # What is heard of meanwhile may not be among what is found.
         self._next_due = None
-        lanes = list(self.feed.served)
+        queues = list(self.feed.served)
         return await self.session.read(
-            lambda c: deliveries.news(c, self.session.address, lanes, now)
+            lambda c: deliveries.news(c, self.session.address, queues, now)
         )

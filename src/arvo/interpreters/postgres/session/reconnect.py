@@ -8,7 +8,7 @@ from typing import Final, final
 
 from attrs import define, field
 
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from arvo.interpreters.delivery.backpressure import Room
 from arvo.interpreters.delivery.claims import Feed, ended
 from arvo.interpreters.delivery.retention import Retention
@@ -61,10 +61,10 @@ class Keeper:
         """Give the session alone."""
         return (await self.opened())[0]
 
-    def due(self, alarms: Sequence[Alarm]) -> None:
+    def due(self, timers: Sequence[PendingTimer]) -> None:
         """Hear of timers: look when the first is due."""
-        if alarms and self._watch is not None:
-            self._watch.due(min(alarm.due for alarm in alarms))
+        if timers and self._watch is not None:
+            self._watch.due(min(timer.due for timer in timers))
 
     async def close(self) -> None:
         """Give back what is not settled, and close the connections; used again, it opens new ones.

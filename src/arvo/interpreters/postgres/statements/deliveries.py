@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from arvo.interpreters.delivery.codec import Row, destination_of, event_of
-from arvo.interpreters.ports.backend import Post
+from arvo.interpreters.ports.backend import Message
 from arvo.interpreters.postgres.connection.dsn import Address, Link
 from arvo.interpreters.postgres.statements.tables import NOTIFY, channel
 
@@ -17,7 +17,7 @@ async def claim(
     connection: Link,
     address: Address,
     me: int,
-    lanes: Mapping[str, int],
+    queues: Mapping[str, int],
     but: Sequence[int],
     now: datetime,
 ) -> tuple[list[Row], bool]:
@@ -28,14 +28,14 @@ async def claim(
     """
     async with connection.transaction():
         found = await connection.fetch(
-            address.sql(_CANDIDATES), me, list(lanes), list(lanes.values()), but, now
+            address.sql(_CANDIDATES), me, list(queues), list(queues.values()), but, now
         )
         ids = [id_ for id_, is_ours in found if is_ours]
         # In a statement of its own: the first one saw the keys as they were before it had them.
         taken = await connection.fetch(address.sql(_CLAIM), me, ids, now) if ids else []
     taken.sort(key=lambda row: row["id"])
     rows = [
-        Row(id_, Post(event_of(event), destination_of(to)), attempt)
+        Row(id_, Message(event_of(event), destination_of(to)), attempt)
         for id_, to, event, attempt in taken
     ]
     return rows, len(rows) < len(found)
@@ -80,7 +80,7 @@ returning id, destination, event, attempt
 """
 
 
-async def again(
+async def nack(
     connection: Link,
     address: Address,
     me: int,
@@ -121,10 +121,10 @@ select lane, key, destination, event, 1, '-infinity' from fired order by due
 
 
 async def news(
-    connection: Link, address: Address, lanes: list[str], now: datetime
+    connection: Link, address: Address, queues: list[str], now: datetime
 ) -> tuple[datetime | None, bool]:
     """Say when the next timer is due, and whether any of these lanes has what nobody has."""
-    row = await connection.fetchrow(address.sql(_NEWS), lanes, now)
+    row = await connection.fetchrow(address.sql(_NEWS), queues, now)
     assert row is not None
     return row["due"], row["is_claimable"]
 

@@ -7,7 +7,7 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.interpreters.delivery.codec import Row
-from arvo.interpreters.ports.backend import Applied, Committed, Conflict, Fenced, Seen
+from arvo.interpreters.ports.backend import CommitResult, Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.postgres.connection.dsn import Address, Link
 from arvo.interpreters.postgres.statements.tables import (
     CLEAR_JOURNAL,
@@ -64,7 +64,7 @@ class _Group:
     me: int
     units: Sequence[Unit]
     now: datetime
-    refused: list[Applied | None] = field(init=False)
+    refused: list[CommitResult | None] = field(init=False)
     rows: list[list[Row]] = field(init=False)
     # Numbers, revisions and lines of the workflows that are there, and numbers of those that are
     # not: a new one needs a number before its history is written.
@@ -131,7 +131,7 @@ class _Group:
         }
         return list(keys)[:KEYS_MAX]
 
-    def _refusal(self, unit: Unit, mine: set[int], marked: set[bytes]) -> Applied | None:
+    def _refusal(self, unit: Unit, mine: set[int], marked: set[bytes]) -> CommitResult | None:
         turn = unit.turn
         if turn is not None and turn.subject is not None:
             held = self._held(turn)[1]
@@ -140,7 +140,7 @@ class _Group:
         if unit.number is not None and unit.number not in mine:
             return Fenced()
         if turn is not None and turn.digest not in marked:
-            return Seen()
+            return Duplicate()
         return None
 
     async def _look_again(self, mine: set[int]) -> None:
@@ -156,7 +156,7 @@ class _Group:
         seen = {row["digest"] for row in await self.connection.fetch(self._sql(_SEEN), digests)}
         for place, digest in outdated:
             if digest in seen:
-                self.refused[place] = Seen() if self.units[place].number in mine else Fenced()
+                self.refused[place] = Duplicate() if self.units[place].number in mine else Fenced()
 
     async def write(self) -> None:
         """Settle deliveries, write records, journals, histories, timers and letters, and send."""
@@ -210,11 +210,11 @@ class _Group:
         cleared = [id_ for turn in turns for id_ in turn.cleared]
         if cleared:
             await self.connection.execute(self._sql(_CLEAR), cleared)
-        alarms = [each for turn in turns for each in turn.alarms]
-        await arm(self.connection, self.address, alarms)
-        letters = [letter for unit in going for letter in unit.letters]
-        if letters:
-            await self.connection.execute(self._sql(_LETTER), *columns(letters, 2))
+        timers = [each for turn in turns for each in turn.alarms]
+        await arm(self.connection, self.address, timers)
+        dead_letters = [dead_letter for unit in going for dead_letter in unit.letters]
+        if dead_letters:
+            await self.connection.execute(self._sql(_LETTER), *columns(dead_letters, 2))
 
     def _settled(self) -> list[int]:
         return [

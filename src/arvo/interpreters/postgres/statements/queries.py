@@ -8,7 +8,7 @@ import asyncpg
 from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Record, Status
 from arvo.interpreters.delivery.codec import event_of, letter_of, record_of
-from arvo.interpreters.ports.backend import DeadLetter, Kept
+from arvo.interpreters.ports.backend import DeadLetter, StoredWorkflow
 from arvo.interpreters.postgres.connection.dsn import Address, Link
 
 
@@ -18,7 +18,7 @@ async def load(connection: Link, address: Address, subject: str) -> Record | Non
     return None if row is None else _kept(row).record
 
 
-async def kept(connection: Link, address: Address, subject: str) -> Kept | None:
+async def workflow(connection: Link, address: Address, subject: str) -> StoredWorkflow | None:
     """Give one workflow."""
     row = await connection.fetchrow(address.sql(f"{_WORKFLOWS} where subject = $1"), subject)
     return None if row is None else _kept(row)
@@ -31,9 +31,9 @@ async def workflows(
     status: Status | None,
     handler: str | None,
     unchanged_since: datetime | None,
-    after: Kept | None,
+    after: StoredWorkflow | None,
     limit: int,
-) -> tuple[Kept, ...]:
+) -> tuple[StoredWorkflow, ...]:
     """List workflows, the one that changed last first."""
     wheres: list[str] = []
     values: list[object] = []
@@ -72,8 +72,8 @@ from arvo.workflow
 """
 
 
-def _kept(row: asyncpg.Record) -> Kept:
-    return Kept(
+def _kept(row: asyncpg.Record) -> StoredWorkflow:
+    return StoredWorkflow(
         record=record_of(row["record"], row["journal"] or []),
         began=row["began"],
         changed=row["changed"],

@@ -43,9 +43,9 @@ select * from unnest(
 """
 
 
-async def arm(connection: Link, address: Address, alarms: Sequence[Armed]) -> None:
+async def arm(connection: Link, address: Address, timers: Sequence[Armed]) -> None:
     """Set timers; one that is set again counts from now."""
-    if alarms:
+    if timers:
         rows = [
             (
                 each.id,
@@ -55,7 +55,7 @@ async def arm(connection: Link, address: Address, alarms: Sequence[Armed]) -> No
                 each.sending.destination,
                 each.sending.event,
             )
-            for each in alarms
+            for each in timers
         ]
         await connection.execute(address.sql(_ARM), *columns(rows, 6))
 

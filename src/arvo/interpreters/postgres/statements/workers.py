@@ -42,7 +42,7 @@ async def leave(connection: Link, address: Address, ids: list[int]) -> None:
         )
 
 
-async def dead(connection: Link, address: Address, me: int) -> list[int]:
+async def expired(connection: Link, address: Address, me: int) -> list[int]:
     """Name the workers, other than *me*, whose lease has run out, or whose lock can be had though
     it should be held; and those who have deliveries and are no workers any more: a transaction of
     theirs was on its way while they were buried.
@@ -51,11 +51,11 @@ async def dead(connection: Link, address: Address, me: int) -> list[int]:
     return [row["id"] for row in found]
 
 
-async def bury(connection: Link, address: Address, me: int) -> None:
+async def release(connection: Link, address: Address, me: int) -> None:
     """Let others have what dead workers had."""
     async with connection.transaction():
         # Asked in here, so that none can begin to live meanwhile: its lock is held.
-        if ids := await dead(connection, address, me):
+        if ids := await expired(connection, address, me):
             await leave(connection, address, ids)
 
 

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, final
 import orjson
 from attrs import field, frozen
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import (
     Row,
@@ -17,7 +17,14 @@ from arvo.interpreters.delivery.codec import (
     letter_bytes,
     record_bytes,
 )
-from arvo.interpreters.ports.backend import Applied, DeadLetter, Post, alarm_post, key_of, lane_of
+from arvo.interpreters.ports.backend import (
+    CommitResult,
+    DeadLetter,
+    Message,
+    key_of,
+    queue_of,
+    timer_message,
+)
 
 # A text's hash, as `Address.hash` makes it.
 Hash: TypeAlias = Callable[[str], int]
@@ -30,7 +37,7 @@ ROW_BYTES: Final = 200
 class Sending:
     """A post as a row that is to be: *key* is a hash."""
 
-    post: Post
+    post: Message
     lane: str
     key: int | None
     destination: bytes
@@ -120,27 +127,27 @@ class Unit:
 class Written:
     """What became of a unit, and the deliveries of it that this process has."""
 
-    applied: Applied
+    applied: CommitResult
     rows: tuple[Row, ...] = ()
 
 
-def sending(post: Post, hashed: Hash) -> Sending:
+def sending(message: Message, hashed: Hash) -> Sending:
     """Write a post as a row."""
-    key = key_of(post.to)
+    key = key_of(message.to)
     return Sending(
-        post,
-        lane_of(post.to),
+        message,
+        queue_of(message.to),
         None if key is None else hashed(key),
-        destination_bytes(post.to),
-        event_bytes(post.event),
+        destination_bytes(message.to),
+        event_bytes(message.event),
     )
 
 
 def commit_unit(
     number: int,
     commit: Commit,
-    posts: Sequence[Post],
-    letters: Sequence[DeadLetter],
+    messages: Sequence[Message],
+    dead_letters: Sequence[DeadLetter],
     *,
     owns: bool,
     now: datetime,
@@ -154,33 +161,35 @@ def commit_unit(
     elif commit.expected:
         subject = commit.event.subject
     # An event is written the same in the history and on its way.
-    sendings = tuple(sending(post, hashed) for post in posts)
+    sendings = tuple(sending(message, hashed) for message in messages)
     turn = Turn(
         digest=digest_of(commit.handler, commit.event),
         subject=subject,
         expected=commit.expected,
         record=record,
         content=b"" if record is None else record_bytes(record),
-        journal=() if record is None else tuple(map(orjson.dumps, record.journal[commit.kept :])),
-        kept=commit.kept,
+        journal=()
+        if record is None
+        else tuple(map(orjson.dumps, record.journal[commit.journal_offset :])),
+        kept=commit.journal_offset,
         history=() if record is None else _history(commit, record, now, sendings),
-        cleared=commit.cleared,
-        alarms=armed([(alarm, alarm_post(commit, alarm)) for alarm in commit.alarms], hashed),
+        cleared=commit.cleared_timers,
+        alarms=armed([(timer, timer_message(commit, timer)) for timer in commit.timers], hashed),
     )
     return Unit(
         number=number,
         turn=turn,
         sendings=sendings,
-        letters=tuple((letter.id, letter_bytes(letter)) for letter in letters),
+        letters=tuple((dead_letter.id, letter_bytes(dead_letter)) for dead_letter in dead_letters),
         owns=owns,
     )
 
 
-def armed(alarms: Sequence[tuple[Alarm, Post]], hashed: Hash) -> tuple[Armed, ...]:
+def armed(timers: Sequence[tuple[PendingTimer, Message]], hashed: Hash) -> tuple[Armed, ...]:
     """Write timers as rows; of two with one id the later counts."""
     rows = {
-        alarm.event.id: Armed(alarm.event.id, alarm.due, sending(post, hashed))
-        for alarm, post in alarms
+        timer.event.id: Armed(timer.event.id, timer.due, sending(message, hashed))
+        for timer, message in timers
     }
     return tuple(rows.values())
 

@@ -51,8 +51,8 @@ class Lease:
         us or for somebody who is gone.
         """
         connection.execute("begin immediate")
-        gone = workers.dead(connection, self.now(), me=self.me)
-        workers.bury(connection, [*gone, self.me])
+        gone = workers.expired(connection, self.now(), me=self.me)
+        workers.release(connection, [*gone, self.me])
         workers.join(connection, self.me, here(), os.getpid(), self._end())
         connection.execute("commit")
         self._beat = time.monotonic()
@@ -69,11 +69,11 @@ class Lease:
             self._look(connection, now)
 
     def _look(self, connection: sqlite3.Connection, now: int) -> None:
-        gone = workers.dead(connection, now, me=self.me)
+        gone = workers.expired(connection, now, me=self.me)
         due = timers.next_due(connection)
         if gone or (due is not None and due <= now):
             connection.execute("begin immediate")
-            workers.bury(connection, gone)
+            workers.release(connection, gone)
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)

@@ -11,16 +11,16 @@ from arvo.interpreters.delivery.codec import (
     event_bytes,
     event_of,
 )
-from arvo.interpreters.ports.backend import Post, key_of, lane_of
+from arvo.interpreters.ports.backend import Message, key_of, queue_of
 
 
 def put(
-    connection: sqlite3.Connection, posts: Iterable[Post], now: int, owner: str | None
+    connection: sqlite3.Connection, messages: Iterable[Message], now: int, owner: str | None
 ) -> list[Row]:
     """Add posts, and give those that *owner* has at once: nobody else works on their key."""
     owned: list[Row] = []
-    for post in posts:
-        key = key_of(post.to)
+    for message in messages:
+        key = key_of(message.to)
         mine = owner
         if owner is not None and key is not None:
             busy = connection.execute(_SOMEBODY_ELSES, (key, owner, now)).fetchone()
@@ -28,17 +28,17 @@ def put(
         cursor = connection.execute(
             _INSERT_DELIVERY,
             (
-                lane_of(post.to),
+                queue_of(message.to),
                 key,
-                destination_bytes(post.to),
-                event_bytes(post.event),
+                destination_bytes(message.to),
+                event_bytes(message.event),
                 now,
                 mine,
             ),
         )
         if mine is not None:
             assert cursor.lastrowid is not None
-            owned.append(Row(cursor.lastrowid, post, 1))
+            owned.append(Row(cursor.lastrowid, message, 1))
     return owned
 
 
@@ -53,18 +53,18 @@ where key = ?1 and (owner <> ?2 or (owner is null and due <= ?3)) limit 1
 
 
 def claim(
-    connection: sqlite3.Connection, owner: str, lanes: Mapping[str, int], now: int
+    connection: sqlite3.Connection, owner: str, queues: Mapping[str, int], now: int
 ) -> list[Row]:
     """Take unowned deliveries of *lanes*, as many as each has room for, in order of each key."""
     taken: list[tuple[int, bytes, bytes, int]] = []
-    for lane, room in lanes.items():
-        taken += connection.execute(_CLAIMABLE, (lane, now, owner, room)).fetchall()
+    for queue, room in queues.items():
+        taken += connection.execute(_CLAIMABLE, (queue, now, owner, room)).fetchall()
     taken.sort()
     connection.executemany(
         "update delivery set owner = ? where id = ?", [(owner, row[0]) for row in taken]
     )
     return [
-        Row(number, Post(event_of(event), destination_of(to)), attempt)
+        Row(number, Message(event_of(event), destination_of(to)), attempt)
         for number, to, event, attempt in taken
     ]
 
@@ -87,7 +87,7 @@ def settle(connection: sqlite3.Connection, number: int, owner: str) -> bool:
     return bool(done.rowcount)
 
 
-def again(connection: sqlite3.Connection, number: int, owner: str, attempt: int, due: int) -> bool:
+def nack(connection: sqlite3.Connection, number: int, owner: str, attempt: int, due: int) -> bool:
     """Note that a delivery is to be tried again; False where *owner* has it no more."""
     done = connection.execute(
         "update delivery set attempt = ?, due = ? where id = ? and owner = ?",

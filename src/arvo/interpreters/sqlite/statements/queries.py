@@ -8,7 +8,7 @@ from typing import Any, Final
 from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Status
 from arvo.interpreters.delivery.codec import event_of, milliseconds, record_of, time_of
-from arvo.interpreters.ports.backend import Kept
+from arvo.interpreters.ports.backend import StoredWorkflow
 from arvo.interpreters.sqlite.statements.tables import journal_of
 
 
@@ -18,9 +18,9 @@ def workflows(
     status: Status | None,
     handler: str | None,
     unchanged_since: datetime | None,
-    after: Kept | None,
+    after: StoredWorkflow | None,
     limit: int,
-) -> tuple[Kept, ...]:
+) -> tuple[StoredWorkflow, ...]:
     """List workflows, the one that changed last first."""
     wheres: list[str] = []
     values: list[Any] = []
@@ -49,15 +49,15 @@ _WORKFLOWS: Final = "select id, record, began, changed, subject from workflow"
 _NEWEST_FIRST: Final = "order by changed desc, subject desc limit ?"
 
 
-def kept(connection: sqlite3.Connection, subject: str) -> Kept | None:
+def workflow(connection: sqlite3.Connection, subject: str) -> StoredWorkflow | None:
     """Give one workflow."""
     row = connection.execute(f"{_WORKFLOWS} where subject = ?", (subject,)).fetchone()
     return None if row is None else _kept(connection, row)
 
 
-def _kept(connection: sqlite3.Connection, row: Sequence[Any]) -> Kept:
+def _kept(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredWorkflow:
     number, record, began, changed, _ = row
-    return Kept(
+    return StoredWorkflow(
         record=record_of(record, journal_of(connection, number)),
         began=time_of(began),
         changed=time_of(changed),

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import orjson
 
-from arvo.core.commit import Alarm, Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.step.route import Inside
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.codec import (
     Row,
     digest_of,
@@ -21,14 +21,14 @@ from arvo.interpreters.delivery.codec import (
     whole_record_bytes,
 )
 from arvo.interpreters.ports.backend import (
-    Applied,
+    CommitResult,
     Committed,
     Conflict,
     DeadLetter,
+    Duplicate,
     Fenced,
-    Post,
-    Seen,
-    alarm_post,
+    Message,
+    timer_message,
 )
 from arvo.interpreters.sqlite.statements import deliveries
 from arvo.interpreters.sqlite.statements.timers import arm
@@ -38,12 +38,12 @@ def apply(
     connection: sqlite3.Connection,
     number: int,
     commit: Commit,
-    posts: Sequence[Post],
+    messages: Sequence[Message],
     letters: Sequence[DeadLetter],
     me: str,
     owner: str | None,
     now: int,
-) -> tuple[Applied, list[Row]]:
+) -> tuple[CommitResult, list[Row]]:
     """Apply the commit of a delivery that *me* has; gives the answer, and what is *owner*'s.
 
     All that may refuse it comes before the first write that would have to be undone.
@@ -58,31 +58,31 @@ def apply(
         return Fenced(), []
     marked = connection.execute(_MARK, (digest_of(commit.handler, commit.event), now))
     if not marked.rowcount:
-        return Seen(), []
+        return Duplicate(), []
     if commit.record is not None:
         id_, lines = (None, 0) if workflow is None else (workflow[0], workflow[2])
         id_ = _write_record(connection, commit, commit.record, id_, now)
         at = now if commit.now is None else milliseconds(commit.now)
         _write_history(connection, (id_, lines), commit, commit.record, at)
-    for cleared in commit.cleared:
+    for cleared in commit.cleared_timers:
         connection.execute("delete from timer where id = ?", (cleared,))
-    for alarm in commit.alarms:
-        arm(connection, alarm, alarm_post(commit, alarm))
-    for letter in letters:
-        write_letter(connection, letter)
-    return Committed(), deliveries.put(connection, posts, now, owner)
+    for timer in commit.timers:
+        arm(connection, timer, timer_message(commit, timer))
+    for dead_letter in letters:
+        write_letter(connection, dead_letter)
+    return Committed(), deliveries.put(connection, messages, now, owner)
 
 
 def _outdated(
     connection: sqlite3.Connection, number: int, commit: Commit, me: str, revision: int
-) -> Applied:
+) -> CommitResult:
     """Tell a redelivery from a lost race: told of a conflict, a worker steps again for nothing."""
     seen = connection.execute(
         "select 1 from inbox where digest = ?", (digest_of(commit.handler, commit.event),)
     )
     if seen.fetchone() is None:
         return Conflict(revision)
-    return Seen() if deliveries.settle(connection, number, me) else Fenced()
+    return Duplicate() if deliveries.settle(connection, number, me) else Fenced()
 
 
 _WORKFLOW: Final = "select id, revision, lines from workflow where subject = ?"
@@ -112,9 +112,9 @@ def _write_record(
         gained = 1 + len(commit.events)
         state = (record.version, record.status, record.revision, content, now, gained, workflow)
         connection.execute(_UPDATE_WORKFLOW, state)
-        if not commit.kept and record.journal:
+        if not commit.journal_offset and record.journal:
             connection.execute(_CLEAR_JOURNAL, (workflow,))
-    _write_journal(connection, workflow, record, commit.kept)
+    _write_journal(connection, workflow, record, commit.journal_offset)
     return workflow
 
 
@@ -141,12 +141,12 @@ values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-def amend(
+def replace_record(
     connection: sqlite3.Connection,
     record: Record,
     expected: int,
-    alarms: Sequence[Alarm],
-    again: Sequence[Event[Any]],
+    timers: Sequence[PendingTimer],
+    redeliver: Sequence[Event[Any]],
     owner: str | None,
     now: int,
 ) -> tuple[Committed | Conflict, list[Row]]:
@@ -163,14 +163,16 @@ def amend(
     _write_journal(connection, row[0], record, 0)
     content = whole_record_bytes(record)
     _write_lines(connection, (row[0], row[2]), record.revision, now, [("amended", content)])
-    for event in (*(alarm.event for alarm in alarms), *again):
+    for event in (*(timer.event for timer in timers), *redeliver):
         connection.execute(
             "delete from inbox where digest = ?", (digest_of(record.handler, event),)
         )
-    to = Inside(record.handler, record.subject)
-    for alarm in alarms:
-        arm(connection, alarm, Post(alarm.event, to))
-    return Committed(), deliveries.put(connection, [Post(event, to) for event in again], now, owner)
+    to = ToHandler(record.handler, record.subject)
+    for timer in timers:
+        arm(connection, timer, Message(timer.event, to))
+    return Committed(), deliveries.put(
+        connection, [Message(event, to) for event in redeliver], now, owner
+    )
 
 
 def load(connection: sqlite3.Connection, subject: str) -> Record | None:
@@ -220,12 +222,12 @@ def _write_lines(
     )
 
 
-def write_letter(connection: sqlite3.Connection, letter: DeadLetter) -> None:
+def write_letter(connection: sqlite3.Connection, dead_letter: DeadLetter) -> None:
     """Keep a dead letter."""
     connection.execute(
         "insert into letter (id, at, number, letter)"
         " select ?, ?, coalesce(max(number), 0) + 1, ? from letter",
-        (letter.id, letter.at, letter_bytes(letter)),
+        (dead_letter.id, dead_letter.at, letter_bytes(dead_letter)),
     )
 
 
@@ -237,4 +239,4 @@ def take_letter(connection: sqlite3.Connection, id_: str) -> bool:
 def letters(connection: sqlite3.Connection) -> list[bytes]:
     """Give the dead letters, oldest first."""
     rows = connection.execute("select letter from letter order by number")
-    return [letter for (letter,) in rows]
+    return [dead_letter for (dead_letter,) in rows]

@@ -3,26 +3,26 @@
 import sqlite3
 from typing import Final
 
-from arvo.core.commit import Alarm
+from arvo.core.commit import PendingTimer
 from arvo.interpreters.delivery.codec import destination_bytes, event_bytes, milliseconds
-from arvo.interpreters.ports.backend import Post, key_of, lane_of
+from arvo.interpreters.ports.backend import Message, key_of, queue_of
 
 # Timers that come due in one tick; the rest follows in the next.
 DUE_MAX: Final = 1_000
 
 
-def arm(connection: sqlite3.Connection, alarm: Alarm, post: Post) -> None:
+def arm(connection: sqlite3.Connection, timer: PendingTimer, message: Message) -> None:
     """Set a timer that hands out a post when it is due; one that is set again counts from now."""
     connection.execute(
         "insert or replace into timer (id, due, lane, key, destination, event)"
         " values (?, ?, ?, ?, ?, ?)",
         (
-            alarm.event.id,
-            milliseconds(alarm.due),
-            lane_of(post.to),
-            key_of(post.to),
-            destination_bytes(post.to),
-            event_bytes(alarm.event),
+            timer.event.id,
+            milliseconds(timer.due),
+            queue_of(message.to),
+            key_of(message.to),
+            destination_bytes(message.to),
+            event_bytes(timer.event),
         ),
     )
 

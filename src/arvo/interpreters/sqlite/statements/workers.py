@@ -25,7 +25,7 @@ def leave(connection: sqlite3.Connection, me: str) -> None:
     connection.execute("delete from worker where id = ?", (me,))
 
 
-def dead(connection: sqlite3.Connection, now: int, *, me: str) -> list[str]:
+def expired(connection: sqlite3.Connection, now: int, *, me: str) -> list[str]:
     """Name the workers, other than *me*, whose lease has run out or whose process is gone."""
     rows = connection.execute("select id, place, pid, lease from worker").fetchall()
     return [
@@ -33,7 +33,7 @@ def dead(connection: sqlite3.Connection, now: int, *, me: str) -> list[str]:
     ]
 
 
-def bury(connection: sqlite3.Connection, ids: list[str]) -> None:
+def release(connection: sqlite3.Connection, ids: list[str]) -> None:
     """Let others have what dead workers had."""
     for id_ in ids:
         leave(connection, id_)
