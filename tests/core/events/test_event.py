@@ -265,10 +265,10 @@ def test_data_nested_deeper_than_64_is_refused() -> None:
         Event.parse(nested(65))
 
 
-@pytest.mark.parametrize("letter", ["a", "\u00e4"], ids=["ascii", "two bytes"])
-def test_more_than_a_mebibyte_is_refused_before_it_is_parsed(dead_letter: str) -> None:
+@pytest.mark.parametrize("character", ["a", "\u00e4"], ids=["ascii", "two bytes"])
+def test_more_than_a_mebibyte_is_refused_before_it_is_parsed(character: str) -> None:
     """Bytes are counted, not characters; design section 11."""
-    text = dead_letter * (EVENT_BYTES_MAX // len(dead_letter.encode()) + 1)
+    text = character * (EVENT_BYTES_MAX // len(character.encode()) + 1)
 
     for given in (text, text.encode()):
         with pytest.raises(Violated, match="event: expected at most 1048576 bytes, got 10485"):

@@ -212,7 +212,7 @@ def test_nothing_is_asked_for_because_of_a_key_that_nothing_was_left_of() -> Non
 
 
 @pytest.mark.parametrize(
-    ("posts", "wanted"),
+    ("messages", "wanted"),
     [
         ([], True),
         ([post("c1"), post("w", "free", ORDER)], True),
