@@ -1,4 +1,4 @@
-"""Laws of payloads: for every class, every instance and every piece of data."""
+"""Laws of payloads, for all classes, instances and data."""
 
 import enum
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Size(enum.IntEnum):
     SOME = 1
 
 
-class Place(enum.StrEnum):
+class Location(enum.StrEnum):
     HERE = "here"
 
 
@@ -51,32 +51,32 @@ class Tree:
     children: "tuple[Tree, ...]" = ()
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+STRINGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 ZONES = st.builds(timezone, st.integers(-1439, 1439).map(lambda n: timedelta(minutes=n)))
-MOMENTS = st.datetimes(timezones=st.one_of(st.just(UTC), ZONES))
+DATETIMES = st.datetimes(timezones=st.one_of(st.just(UTC), ZONES))
 TREES: st.SearchStrategy[Tree] = st.recursive(
     st.builds(Tree, INTEGERS),
     lambda inner: st.builds(Tree, INTEGERS, st.lists(inner, max_size=2).map(tuple)),
     max_leaves=5,
 )
 JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | INTEGERS | FLOATS | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    st.none() | st.booleans() | INTEGERS | FLOATS | STRINGS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STRINGS, inner, max_size=3),
     max_leaves=8,
 )
 
 Typed = tuple[Any, st.SearchStrategy[Any]]
-"""A type, and its values."""
+"""A type and a strategy for its values."""
 
-LEAVES: list[Typed] = [
-    (str, TEXTS),
+SIMPLE_TYPES: list[Typed] = [
+    (str, STRINGS),
     (int, INTEGERS),
     (float, FLOATS),
     (bool, st.booleans()),
     (Any, JSON),
-    (datetime, MOMENTS),
+    (datetime, DATETIMES),
     (date, st.dates()),
     (time, st.times(timezones=st.none() | ZONES)),
     (timedelta, st.timedeltas()),
@@ -85,48 +85,48 @@ LEAVES: list[Typed] = [
     (bytes, st.binary(max_size=8)),
     (Colour, st.sampled_from(Colour)),
     (Size, st.sampled_from(Size)),
-    (Place, st.sampled_from(Place)),
+    (Location, st.sampled_from(Location)),
     (Literal["a", 1, True], st.sampled_from(["a", 1, True])),
     (Cat, st.builds(Cat, INTEGERS)),
     (Tree, TREES),
     (
         Cat | Dog,
-        st.builds(Cat, INTEGERS) | st.builds(Dog, TEXTS, st.sampled_from(["dog", "puppy"])),
+        st.builds(Cat, INTEGERS) | st.builds(Dog, STRINGS, st.sampled_from(["dog", "puppy"])),
     ),
     (int | float, INTEGERS | FLOATS),
     (Annotated[int, Interval(ge=0, lt=10)], st.integers(0, 9)),
     (Annotated[str, Len(1, 3)], st.text("abc", min_size=1, max_size=3)),
     (Annotated[str, Format("email")], st.sampled_from(["a@b.de", "x.y@z.org"])),
 ]
-HASHABLE = [each for each in LEAVES if each[0] is not Any]
+HASHABLE = [typed for typed in SIMPLE_TYPES if typed[0] is not Any]
 
 
 def of(kind: Any, *parts: Any) -> Any:
-    """Give the type *kind* of *parts*, which mypy need not follow."""
+    """Return `kind[parts]`, untyped, because mypy cannot follow it."""
     return kind[parts if len(parts) > 1 else parts[0]]
 
 
-def wrapped(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
-    """Give types made of other types."""
+def containers(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
+    """Generate types that contain other types."""
     items = inner.map(lambda t: (of(tuple, t[0], ...), st.lists(t[1], max_size=3).map(tuple)))
     return st.one_of(
         items,
         inner.map(lambda t: (of(list, t[0]), st.lists(t[1], max_size=3))),
-        inner.map(lambda t: (of(Mapping, str, t[0]), st.dictionaries(TEXTS, t[1], max_size=3))),
+        inner.map(lambda t: (of(Mapping, str, t[0]), st.dictionaries(STRINGS, t[1], max_size=3))),
         st.tuples(inner, inner).map(
             lambda ts: (of(tuple, *(t[0] for t in ts)), st.tuples(*(t[1] for t in ts)))
         ),
         items.map(lambda t: (of(Annotated, t[0], MaxLen(2)), t[1].filter(lambda v: len(v) <= 2))),
-        inner.filter(_optional).map(lambda t: (t[0] | None, st.none() | t[1])),
+        inner.filter(_can_be_optional).map(lambda t: (t[0] | None, st.none() | t[1])),
     )
 
 
-def _optional(typed: Typed) -> bool:
+def _can_be_optional(typed: Typed) -> bool:
     try:
         Payload.of(
             attrs.make_class("Probe", {"it": attrs.field(type=typed[0] | None)}, frozen=True)
         )
-    except TypeError:  # Any is in it, or None already
+    except TypeError:  # one is Any, or it is None already
         return False
     return True
 
@@ -135,56 +135,60 @@ SETS = st.sampled_from(HASHABLE).map(
     lambda t: (of(frozenset, t[0]), st.frozensets(t[1], max_size=3))
 )
 TYPES: st.SearchStrategy[Typed] = st.recursive(
-    st.sampled_from(LEAVES) | SETS, wrapped, max_leaves=3
+    st.sampled_from(SIMPLE_TYPES) | SETS, containers, max_leaves=3
 )
 
 
 @st.composite
 def payloads(draw: st.DrawFn) -> tuple[type, Any]:
-    """Give a class of up to four fields of any types, and an instance of it."""
+    """Generate a class of up to four fields of any types, and an instance of it."""
     types = draw(st.lists(TYPES, min_size=0, max_size=4))
     values = [draw(values) for _, values in types]
-    kept = [draw(st.booleans()) and not isinstance(each, list | dict) for each in values]
+    defaults = [draw(st.booleans()) and not isinstance(v, list | dict) for v in values]
     fields = {
-        f"f{i}": attrs.field(type=kind, kw_only=True, **({"default": value} if has else {}))
-        for i, ((kind, _), value, has) in enumerate(zip(types, values, kept, strict=True))
+        f"f{i}": attrs.field(type=kind, kw_only=True, **({"default": value} if has_default else {}))
+        for i, ((kind, _), value, has_default) in enumerate(
+            zip(types, values, defaults, strict=True)
+        )
     }
     cls = attrs.make_class("Generated", fields, frozen=True)
     return cls, cls(**{f"f{i}": value for i, value in enumerate(values)})
 
 
-def sent(data: object) -> Any:
-    """Send *data* over the wire."""
+def through_json(data: object) -> Any:
+    """Convert *data* to JSON text and back."""
     return orjson.loads(orjson.dumps(data))
 
 
 @given(payloads())
-def test_every_instance_comes_back_equal(made: tuple[type, Any]) -> None:
-    """A handler sees what its caller sent, whatever the class."""
-    cls, value = made
+def test_every_instance_round_trips(generated: tuple[type, Any]) -> None:
+    """A handler gets the values that its caller sent."""
+    cls, value = generated
     payload: Payload[Any] = Payload.of(cls)
 
     written = payload.write(value)
     assert not isinstance(written, Issues), str(written)
-    found = payload.read(sent(written))
+    result = payload.read(through_json(written))
 
-    assert found == value
-    # True == 1: the text on the wire tells them apart.
-    assert orjson.dumps(payload.write(found)) == orjson.dumps(written)
+    assert result == value
+    # True == 1 in Python, but their JSON texts differ.
+    assert orjson.dumps(payload.write(result)) == orjson.dumps(written)
     assert payload.write(written) == written
 
 
-@given(payloads(), st.dictionaries(TEXTS, JSON, max_size=3))
-def test_unknown_keys_make_no_difference(made: tuple[type, Any], more: dict[str, Any]) -> None:
-    """A sender may be newer than its receiver."""
-    cls, value = made
-    assume(not more.keys() & {each.name for each in attrs.fields(cls)})
+@given(payloads(), st.dictionaries(STRINGS, JSON, max_size=3))
+def test_unknown_keys_make_no_difference(
+    generated: tuple[type, Any], extra: dict[str, Any]
+) -> None:
+    """A sender may use a newer version of the class."""
+    cls, value = generated
+    assume(not extra.keys() & {attribute.name for attribute in attrs.fields(cls)})
     payload: Payload[Any] = Payload.of(cls)
     written = payload.write(value)
     assert not isinstance(written, Issues)
 
-    assert payload.read({**more, **written}) == value
-    assert payload.write({**more, **written}) == written
+    assert payload.read({**extra, **written}) == value
+    assert payload.write({**extra, **written}) == written
 
 
 ANYTHING = st.one_of(
@@ -198,77 +202,81 @@ ANYTHING = st.one_of(
 
 
 @given(payloads(), ANYTHING)
-def test_reading_and_writing_anything_raises_nothing(made: tuple[type, Any], data: object) -> None:
-    """What comes from outside is a value with a reason, never an exception in a worker."""
-    payload: Payload[Any] = Payload.of(made[0])
+def test_reading_and_writing_anything_raises_nothing(
+    generated: tuple[type, Any], data: object
+) -> None:
+    """Invalid data returns issues and raises no exception in a worker."""
+    payload: Payload[Any] = Payload.of(generated[0])
 
     for result in (payload.read(data), payload.write(data)):
-        assert isinstance(result, Issues | made[0] | dict)
+        assert isinstance(result, Issues | generated[0] | dict)
         if isinstance(result, Issues):
-            assert all(each.path.startswith("data") for each in result.items)
-            assert all(len(each.got) <= GOT_CHARACTERS_MAX for each in result.items)
+            assert all(issue.path.startswith("data") for issue in result.items)
+            assert all(len(issue.got) <= GOT_CHARACTERS_MAX for issue in result.items)
 
 
 @given(payloads(), ANYTHING)
 def test_writing_an_instance_of_anything_raises_nothing(
-    made: tuple[type, Any], value: object
+    generated: tuple[type, Any], value: object
 ) -> None:
-    """Annotations bind nobody at run time, so a field may hold what its type forbids."""
-    cls = made[0]
-    names = [each.name for each in attrs.fields(cls)]
+    """Python does not enforce annotations, so a field may hold a value of another type."""
+    cls = generated[0]
+    names = [attribute.name for attribute in attrs.fields(cls)]
     written = Payload.of(cls).write(cls(**dict.fromkeys(names, value)))
 
     if not isinstance(written, Issues):
-        assert sent(written) == written
+        assert through_json(written) == written
 
 
 @given(payloads(), JSON, st.integers(0, 3))
-def test_what_is_read_can_be_written_and_means_the_same(
-    made: tuple[type, Any], bad: object, at: int
+def test_data_that_can_be_read_is_written_with_the_same_meaning(
+    generated: tuple[type, Any], value: object, index: int
 ) -> None:
-    """A round trip neither mends data nor spoils it."""
-    payload: Payload[Any] = Payload.of(made[0])
-    data = payload.write(made[1])
+    """A round trip neither repairs nor damages data."""
+    payload: Payload[Any] = Payload.of(generated[0])
+    data = payload.write(generated[1])
     assert isinstance(data, dict)
-    data[f"f{at}"] = bad
+    data[f"f{index}"] = value
 
-    found = payload.read(data)
+    result = payload.read(data)
 
-    if isinstance(found, Issues):
+    if isinstance(result, Issues):
         assert isinstance(payload.write(data), Issues)
     else:
-        written = payload.write(found)
+        written = payload.write(result)
         assert written == payload.write(data)
-        assert payload.read(sent(written)) == found
+        assert payload.read(through_json(written)) == result
 
 
 @given(payloads())
-def test_the_exported_schema_is_a_payload_that_agrees(made: tuple[type, Any]) -> None:
-    """A service that has the contract as JSON only keeps the same promise."""
-    ours: Payload[Any] = Payload.of(made[0])
-    theirs = Payload.of(ours.schema)
-    written = ours.write(made[1])
+def test_the_exported_schema_reads_and_writes_the_same_data(generated: tuple[type, Any]) -> None:
+    """A service may have the contract only as JSON."""
+    of_class: Payload[Any] = Payload.of(generated[0])
+    of_schema = Payload.of(of_class.schema)
+    written = of_class.write(generated[1])
 
-    assert theirs.read(written) == written
-    assert theirs.write(written) == written
+    assert of_schema.read(written) == written
+    assert of_schema.write(written) == written
 
 
 @given(payloads(), ANYTHING)
-def test_both_kinds_of_payload_refuse_the_same_forms(made: tuple[type, Any], data: object) -> None:
-    """Who holds the class refuses all that the schema refuses."""
-    ours: Payload[Any] = Payload.of(made[0])
+def test_a_class_refuses_all_that_its_schema_refuses(
+    generated: tuple[type, Any], data: object
+) -> None:
+    """Both sides of a contract must refuse the same data."""
+    of_class: Payload[Any] = Payload.of(generated[0])
 
-    if isinstance(Payload.of(ours.schema).read(data), Issues):
-        assert isinstance(ours.read(data), Issues)
+    if isinstance(Payload.of(of_class.schema).read(data), Issues):
+        assert isinstance(of_class.read(data), Issues)
 
 
 @given(st.lists(st.integers(0, 9), max_size=4), st.integers(0, 9))
-def test_a_bound_holds_on_the_way_in_and_out(values: list[int], bound: int) -> None:
-    """A constraint is declared once and both sides see it."""
+def test_a_bound_is_checked_in_both_directions(values: list[int], bound: int) -> None:
+    """A constraint is declared once, for reading and writing."""
     kind: Any = tuple[Annotated[int, Ge(bound)], ...]
     cls: Any = attrs.make_class("Bounded", {"it": attrs.field(type=kind)}, frozen=True)
     payload: Payload[Any] = Payload.of(cls)
-    holds = all(value >= bound for value in values)
+    is_valid = all(value >= bound for value in values)
 
-    assert isinstance(payload.read({"it": values}), cls) is holds
-    assert isinstance(payload.write(cls(tuple(values))), dict) is holds
+    assert isinstance(payload.read({"it": values}), cls) is is_valid
+    assert isinstance(payload.write(cls(tuple(values))), dict) is is_valid

@@ -1,4 +1,4 @@
-"""Laws of the wire: what is said is what is read."""
+"""Laws of the wire format: events, subjects and ids round-trip."""
 
 import pickle
 from typing import Any
@@ -13,56 +13,54 @@ from arvo.testing import domains, events, json_objects, subjects
 
 
 @given(events())
-def test_an_event_is_read_as_it_was_said(event: Event[Any]) -> None:
-    """Both languages, every broker and every store pass events on as JSON."""
+def test_an_event_round_trips(event: Event[Any]) -> None:
+    """Services in both languages, brokers and stores exchange events as JSON."""
     assert Event.parse(event.to_json()) == event
     assert Event.parse(event.to_json()).to_dict() == event.to_dict()
     assert pickle.loads(pickle.dumps(event)) == event  # noqa: S301 - our own bytes
 
 
 @given(subjects())
-def test_a_subject_is_read_as_it_was_said(subject: Subject) -> None:
-    """A workflow's identity must come back as it left."""
+def test_a_subject_round_trips(subject: Subject) -> None:
+    """It identifies the workflow in every store."""
     assert Subject.parse(str(subject)) == subject
 
 
 @given(st.text() | st.binary())
-def test_whatever_comes_in_is_an_event_or_refused(junk: str | bytes) -> None:
-    """A sender's mistake must not take a worker down."""
+def test_any_text_is_an_event_or_refused(junk: str | bytes) -> None:
+    """An invalid message must not crash a worker."""
     try:
         Event.parse(junk)
-    except Violated as refused:
-        assert refused.violation.issues
+    except Violated as error:
+        assert error.violation.issues
 
 
 @given(events().map(Event.to_dict), st.data())
-def test_whatever_object_comes_in_is_an_event_or_refused(
-    said: dict[str, Any], data: st.DataObject
-) -> None:
-    """One attribute bent out of shape is named, and nothing but `Violated` is raised."""
-    name = data.draw(st.sampled_from(sorted(said)))
+def test_any_object_is_an_event_or_refused(content: dict[str, Any], data: st.DataObject) -> None:
+    """An invalid attribute is named, and only `Violated` is raised."""
+    name = data.draw(st.sampled_from(sorted(content)))
     junk = data.draw(st.none() | st.booleans() | st.integers() | st.text() | json_objects())
 
     try:
-        event = Event.from_dict({**said, name: junk})
-    except Violated as refused:
-        assert any(name in issue.path for issue in refused.violation.issues)
+        event = Event.from_dict({**content, name: junk})
+    except Violated as error:
+        assert any(name in issue.path for issue in error.violation.issues)
     else:
         assert event.to_dict()[name] == junk
 
 
 @given(st.text())
-def test_whatever_comes_in_is_a_subject_or_refused(junk: str) -> None:
-    """Subjects come from anybody."""
+def test_any_text_is_a_subject_or_refused(junk: str) -> None:
+    """Subjects come from untrusted senders."""
     try:
         Subject.parse(junk)
-    except Violated as refused:
-        assert refused.violation.issues
+    except Violated as error:
+        assert error.violation.issues
 
 
 @given(st.text().filter(bool))
-def test_encoding_twice_is_encoding_once(text: str) -> None:
-    """B26: an event made again from another keeps its subject."""
+def test_encoding_is_idempotent(text: str) -> None:
+    """B26: an event rebuilt from the attributes of another has the same subject."""
     once = encode_uri(text)
 
     assert is_uri(once)
@@ -70,15 +68,15 @@ def test_encoding_twice_is_encoding_once(text: str) -> None:
 
 
 @given(st.text(), st.text(st.characters(codec="utf-8")))
-def test_a_managed_id_is_read_as_it_was_said(uuid: str, value: str) -> None:
-    """The value that a sender put into an id comes out again."""
+def test_a_managed_id_round_trips(uuid: str, value: str) -> None:
+    """The receiver correlates by the value in the id."""
     try:
-        said = str(ManagedId(uuid, value))
+        text = str(ManagedId(uuid, value))
     except (TypeError, UnicodeEncodeError):
         return
-    parsed = ManagedId.parse(said)
+    parsed = ManagedId.parse(text)
 
-    assert parsed is None if len(said) > 1024 else parsed == ManagedId(uuid, value)
+    assert parsed is None if len(text) > 1024 else parsed == ManagedId(uuid, value)
 
 
 @given(
@@ -87,12 +85,12 @@ def test_a_managed_id_is_read_as_it_was_said(uuid: str, value: str) -> None:
     subjects(),
     subjects() | st.none(),
 )
-def test_domains_are_resolved_each_once_in_order(
+def test_each_domain_is_resolved_once_in_order(
     rules: list[str | None], triggering: str | None, subject: Subject, parent: Subject | None
 ) -> None:
-    """One event for each place, not for each way of naming it (F085)."""
-    above = None if parent is None else str(parent)
-    context = DomainContext(None, None, triggering, str(subject), above)
-    each = [resolve_domain(rule, context) for rule in rules]
+    """A domain gets one event, however many rules name it."""
+    parent_text = None if parent is None else str(parent)
+    context = DomainContext(None, None, triggering, str(subject), parent_text)
+    resolved = [resolve_domain(rule, context) for rule in rules]
 
-    assert resolve_domains(rules, context) == tuple(dict.fromkeys(each))
+    assert resolve_domains(rules, context) == tuple(dict.fromkeys(resolved))

@@ -1,4 +1,4 @@
-"""Family: three generations of workflows whose events say what they shall do."""
+"""Family: three generations of workflows whose init events tell them how to behave."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -35,7 +35,7 @@ from tests.shop import TIME, WEB
 PLAN = {"type": "object"}
 DONE = {"type": "object"}
 
-# What is done and undone: each by its name.
+# A deed is done, or compensated, by its name.
 deed = Contract(
     uri="#/family/deed",
     type="com.family.deed",
@@ -52,44 +52,45 @@ top, middle, leaf = (
 
 
 def plan(does: str = "wait", *children: Any, **more: Any) -> dict[str, Any]:
-    """Say what a run shall do: *does* is wait, complete, fail or raise.
+    """Return the plan of a run: *does* is wait, complete, fail or raise.
 
-    *after*: seconds until it completes all the same. *undos*: names of deeds that undo, in the
-    order they are registered. *last*: what it does when it is cancelled. *domain*: where it runs.
+    *after*: seconds until it completes in any case. *compensations*: names of compensating deeds,
+    in the order of their registration. *last*: its action when it is cancelled. *domain*: the
+    domain it runs in.
     """
     return {"does": does, "children": list(children), **more}
 
 
-def live(below: str | None, turn: Turn[Any]) -> tuple[Command, ...]:
-    """Begin the children, then do what the plan says; a run that waits ends with its children."""
-    return tuple(_life(turn, below))
+def follow_plan(below: str | None, turn: Turn[Any]) -> tuple[Command, ...]:
+    """Begin the children, then act by the plan; a waiting run ends with its children."""
+    return tuple(_commands(turn, below))
 
 
-def _life(turn: Turn[Any], below: str | None) -> Iterator[Command]:
+def _commands(turn: Turn[Any], below: str | None) -> Iterator[Command]:
     match turn.event.data:
         case Cancellation():
             yield from _do(turn.state["plan"].get("last", "wait"))
         case TimerFired():
             yield Complete({})
         case SystemFault():
-            yield from _heard(turn)
+            yield from _note_reply(turn)
         case _ if turn.input is None and turn.event.type != "evt.family.deed.done":
-            yield from _heard(turn)
-        case said if turn.input is not None:
-            yield Persist({"plan": said, "heard": []})
-            for child in said["children"]:
+            yield from _note_reply(turn)
+        case plan if turn.input is not None:
+            yield Persist({"plan": plan, "replies": []})
+            for child in plan["children"]:
                 yield Emit(child, type=below, domain=child.get("domain"))
-            for name in said.get("undos", ()):
+            for name in plan.get("compensations", ()):
                 yield Compensate(Emit({"name": name}, type=deed.type))
-            if "after" in said:
-                yield Schedule("end", after=said["after"])
-            yield from _do(said["does"])
+            if "after" in plan:
+                yield Schedule("end", after=plan["after"])
+            yield from _do(plan["does"])
         case _:
             pass
 
 
-def _do(what: str) -> Iterator[Command]:
-    match what:
+def _do(action: str) -> Iterator[Command]:
+    match action:
         case "complete":
             yield Complete({})
         case "fail":
@@ -100,70 +101,70 @@ def _do(what: str) -> Iterator[Command]:
             pass
 
 
-def _heard(turn: Turn[Any]) -> Iterator[Command]:
+def _note_reply(turn: Turn[Any]) -> Iterator[Command]:
     data = turn.event.data
-    said = data.name if isinstance(data, SystemFault) else "done"
-    heard = [*turn.state["heard"], said]
-    yield Persist({**turn.state, "heard": heard})
-    if len(heard) == len(turn.state["plan"]["children"]) and "after" not in turn.state["plan"]:
+    replies = [*turn.state["replies"], data.name if isinstance(data, SystemFault) else "done"]
+    yield Persist({**turn.state, "replies": replies})
+    if len(replies) == len(turn.state["plan"]["children"]) and "after" not in turn.state["plan"]:
         yield Complete({})
 
 
-def does_deeds(event: Event[Any]) -> Command:
-    """Do a deed; one that is named after failing fails."""
+def do_deed(event: Event[Any]) -> Command:
+    """Do a deed; the deed named `failing` fails."""
     if event.data.get("name") == "failing":
-        return Fail("cannot be undone")
+        return Fail("cannot be compensated")
     return Emit({}, type="evt.family.deed.done")
 
 
-deeds = EventHandler(deed, {"1.0.0": does_deeds})
+deeds = EventHandler(deed, {"1.0.0": do_deed})
 family = System(
     [
         Resumable(
-            each,
-            {"1.0.0": partial(live, None if below is None else below.type)},
+            contract,
+            {"1.0.0": partial(follow_plan, None if below is None else below.type)},
             services=[deed["1.0.0"], *([] if below is None else [below["1.0.0"]])],
         )
-        for each, below in ((top, middle), (middle, leaf), (leaf, None))
+        for contract, below in ((top, middle), (middle, leaf), (leaf, None))
     ]
     + [deeds]
 )
 
 
-def begin(said: Any, contract: Any = top, **envelope: Any) -> Event[Any]:
-    """Begin a run, the same each time."""
+def begin(plan: Any, contract: Any = top, **options: Any) -> Event[Any]:
+    """Make the init event of a run; equal arguments make equal events."""
     with stamping(lambda: Stamp("begin", TIME)):
         event: Event[Any] = contract["1.0.0"].init(
-            said, **{"source": WEB, "id": "begin", **envelope}
+            plan, **{"source": WEB, "id": "begin", **options}
         )
         return event
 
 
 def cancel(subject: str, contract: Any = top, time: str = TIME, by: str = "cancel") -> Event[Any]:
-    """Cancel a run from outside."""
+    """Make the event that cancels a run from outside."""
     event: Event[Any] = contract["1.0.0"].cancel(
-        "enough", source="com.shop.desk", subject=subject, id=by, time=time
+        "enough", source="com.shop.office", subject=subject, id=by, time=time
     )
     return event
 
 
 def runs_of(trace: Trace, name: str) -> list[Record]:
-    """Give the records of all runs of one generation, in the order they began."""
-    return [each for each in trace.records.values() if each.handler == f"arvo.orc.family.{name}"]
+    """Return the records of all runs of one generation, in the order they began."""
+    handler = f"arvo.orc.family.{name}"
+    return [record for record in trace.records.values() if record.handler == handler]
 
 
-def heard_by(trace: Trace, subject: str) -> list[str]:
-    """Give what a run has heard of its children: done, or the name of an error."""
+def replies_to(trace: Trace, subject: str) -> list[str]:
+    """Return the replies of a run's children: done, or the name of an error."""
     state: Any = trace.records[subject].state
-    heard: list[str] = state["heard"]
-    return heard
+    replies: list[str] = state["replies"]
+    return replies
 
 
-def told(trace: Trace, kind: str) -> list[Event[Any]]:
-    """Give the events of a type that ends so."""
-    return [event for event in trace.events if event.type.endswith(kind)]
+def events_of_type(trace: Trace, suffix: str) -> list[Event[Any]]:
+    """Return the events whose type ends with *suffix*."""
+    return [event for event in trace.events if event.type.endswith(suffix)]
 
 
-def lived(said: Any, *more: Event[Any]) -> Trace:
-    """Run a family to its rest."""
-    return run(family, begin(said), *more)
+def run_family(plan: Any, *events: Event[Any]) -> Trace:
+    """Run a family until it is idle."""
+    return run(family, begin(plan), *events)

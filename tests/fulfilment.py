@@ -1,4 +1,4 @@
-"""Fulfilment: the shop's order workflow once more, led by a statechart."""
+"""Fulfilment: the shop's order workflow as a statechart."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,13 +30,13 @@ class OrderContext:
     tracking: str | None = None
 
 
-def booked(context: OrderContext, event: Event[ShipmentBooked]) -> str:
-    """Keep what the carrier says."""
+def tracking_number(context: OrderContext, event: Event[ShipmentBooked]) -> str:
+    """Return the tracking number of the carrier."""
     return event.data.tracking
 
 
-def fulfilled(context: OrderContext, _: object) -> OrderFulfilled:
-    """Say what the order came to."""
+def make_output(context: OrderContext, _: object) -> OrderFulfilled:
+    """Return the output of the workflow."""
     return OrderFulfilled(context.tracking or "nothing")
 
 
@@ -45,7 +45,7 @@ machine = Machine(
     services=SERVICES,
     context=OrderContext,
     initial="charging",
-    output=fulfilled,
+    output=make_output,
     states={
         "charging": State(
             entry=[emit(lambda c, e: ChargeCard(c.order_id, c.amount))],
@@ -55,7 +55,7 @@ machine = Machine(
         "shipping": State(
             entry=[emit(lambda c, e: BookShipment(c.order_id))],
             on={
-                ShipmentBooked: Transition("fulfilled", actions=assign(tracking=booked)),
+                ShipmentBooked: Transition("fulfilled", actions=assign(tracking=tracking_number)),
                 SystemFault: "cancelled",
             },
         ),
@@ -64,18 +64,18 @@ machine = Machine(
     },
 )
 orders = Orchestrator([machine])
-led = System([payments, shipping, orders])
-alone = System([orders])
+orchestrated_shop = System([payments, shipping, orders])
+orders_only = System([orders])
 
 
-def leading(**shape: Any) -> System:
-    """Make a system of one machine of the order contract, out of any root state."""
-    given = {"contract": order["1.0.0"], "services": SERVICES, **shape}
-    return System([Orchestrator([Machine(**given)])])
+def machine_system(**options: Any) -> System:
+    """Make a system of one machine of the order contract with the given root state."""
+    arguments = {"contract": order["1.0.0"], "services": SERVICES, **options}
+    return System([Orchestrator([Machine(**arguments)])])
 
 
 def state_of(record: Record | None) -> Any:
-    """Give the state value of the machine that a record remembers."""
+    """Return the state value of the machine in a record."""
     assert record is not None
     assert isinstance(record.state, dict)
     return record.state["value"]

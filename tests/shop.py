@@ -1,4 +1,4 @@
-"""Shop: the contracts, payloads and handlers that the tests share."""
+"""Shop: contracts, payloads and handlers for the tests."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -102,19 +102,19 @@ order = OrchestratorContract(
 
 
 def take_payment(event: Event[ChargeCard]) -> Emit:
-    """A business failure is an ordinary event."""
+    """Charge the card; a declined card is an ordinary event."""
     if event.data.amount > 1_000:
         return Emit(CardDeclined("limit"))
     return Emit(CardCharged(f"r-{event.data.order_id}"))
 
 
-def book(event: Event[BookShipment]) -> Emit:
-    """Book at once."""
+def book_shipment(event: Event[BookShipment]) -> Emit:
+    """Book the shipment."""
     return Emit(ShipmentBooked(f"t-{event.data.order_id}"))
 
 
 def fulfil(turn: Turn[OrderState]) -> Commands:
-    """Charge, ship, done."""
+    """Charge the card, book the shipment, complete the order."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id, amount=amount):
             return Persist(OrderState(order_id)), Emit(ChargeCard(order_id, amount))
@@ -130,70 +130,70 @@ def fulfil(turn: Turn[OrderState]) -> Commands:
 
 
 payments = EventHandler(charge, {"1.0.0": take_payment})
-shipping = EventHandler(ship, {"1.0.0": book})
+shipping = EventHandler(ship, {"1.0.0": book_shipment})
 SERVICES = (charge["1.0.0"], ship["1.0.0"])
 fulfilment = Resumable(order, {"1.0.0": fulfil}, services=SERVICES, state=OrderState)
 shop = System([payments, shipping, fulfilment])
 
 
-def workflow(
+def make_workflow(
     function: Callable[[Turn[Any]], Any], *, state: type[Any] | None = None
 ) -> Resumable[Any]:
-    """Make a workflow of the order contract out of any function."""
+    """Make a workflow of the order contract with *function*."""
     return Resumable(order, {"1.0.0": function}, services=SERVICES, state=state)
 
 
-def paying(function: Callable[[Event[Any]], Any]) -> EventHandler[Any]:
-    """Make a handler of the charge contract out of any function."""
+def payment_handler(function: Callable[[Event[Any]], Any]) -> EventHandler[Any]:
+    """Make a handler of the charge contract with *function*."""
     return EventHandler(charge, {"1.0.0": function})
 
 
-def charging(key: str = "c1", amount: float = 10.0, **envelope: Any) -> Event[ChargeCard]:
-    """Make a request for payment, the same each time."""
+def charge_request(key: str = "c1", amount: float = 10.0, **options: Any) -> Event[ChargeCard]:
+    """Make a request for payment; equal arguments make equal events."""
     with stamping(lambda: Stamp(key, TIME)):
         return charge["1.0.0"].accepts(
-            ChargeCard("o1", amount), **{"source": WEB, "id": key, **envelope}
+            ChargeCard("o1", amount), **{"source": WEB, "id": key, **options}
         )
 
 
-def placing(key: str = "i1", amount: float = 10.0, **envelope: Any) -> Event[PlaceOrder]:
-    """Begin a workflow, the same each time."""
+def order_request(key: str = "i1", amount: float = 10.0, **options: Any) -> Event[PlaceOrder]:
+    """Make the init event of an order workflow; equal arguments make equal events."""
     with stamping(lambda: Stamp(key, TIME)):
         return order["1.0.0"].init(
-            PlaceOrder("o1", amount), **{"source": WEB, "id": key, **envelope}
+            PlaceOrder("o1", amount), **{"source": WEB, "id": key, **options}
         )
 
 
-def answering(
-    asked: Event[Any],
+def reply_to(
+    request: Event[Any],
     payload: object,
     key: str = "a1",
     source: str | None = None,
 ) -> Event[Any]:
-    """Answer a workflow's request as its service would."""
-    contract = next(each for each in SERVICES if each.type == asked.type)
+    """Make the reply of a service to a workflow's *request*."""
+    contract = next(service for service in SERVICES if service.type == request.type)
     return contract.emits(
         payload,
-        source=source or asked.type,
+        source=source or request.type,
         id=key,
         time=TIME,
-        subject=asked.subject,
-        parentid=asked.id,
-        to=asked.redirectto,
+        subject=request.subject,
+        parentid=request.id,
+        to=request.redirectto,
     )
 
 
-def committed(system: System, event: Event[Any], record: Record | None = None) -> Commit:
+def expect_commit(system: System, event: Event[Any], record: Record | None = None) -> Commit:
     """Take a step that must succeed."""
-    stepped = step(system, event, record, now=NOW)
-    assert isinstance(stepped, Success), stepped
-    commit = stepped.unwrap()
+    result = step(system, event, record, now=NOW)
+    assert isinstance(result, Success), result
+    commit = result.unwrap()
     assert isinstance(commit, Commit), commit
     return commit
 
 
-def refused(system: System, event: Event[Any], record: Record | None = None) -> Any:
-    """Take a step that must fail."""
-    stepped = step(system, event, record, now=NOW)
-    assert not isinstance(stepped, Success), stepped
-    return stepped.failure()
+def expect_violation(system: System, event: Event[Any], record: Record | None = None) -> Any:
+    """Take a step that must fail, and return its violation."""
+    result = step(system, event, record, now=NOW)
+    assert not isinstance(result, Success), result
+    return result.failure()

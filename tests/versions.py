@@ -1,4 +1,4 @@
-"""Versions: a workflow of two versions, the second of which remembers and asks more."""
+"""Versions: a workflow of two versions; the second one has more state and one more request."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ two = OrchestratorContract(
 
 @frozen
 class State:
-    """What both versions remember; the second wants a receipt by the end."""
+    """The state of both versions; the second needs a receipt to complete."""
 
     order_id: str
     receipt: str | None = None
@@ -54,17 +54,17 @@ class State:
 
 
 def first(turn: Turn[State]) -> Commands:
-    """Charge, and complete with what was remembered."""
+    """Charge the card, then complete."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id):
-            undo = Compensate(BookShipment(order_id))
-            return Persist(State(order_id)), Emit(ChargeCard(order_id, 1.0)), undo
+            compensation = Compensate(BookShipment(order_id))
+            return Persist(State(order_id)), Emit(ChargeCard(order_id, 1.0)), compensation
         case _:
             return Complete(OrderFulfilled("by the first"))
 
 
 def second(turn: Turn[State]) -> Commands:
-    """Charge, ship, and complete with both."""
+    """Charge the card, book the shipment, complete with the results of both."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id):
             return Persist(State(order_id)), Emit(ChargeCard(order_id, 1.0))
@@ -76,14 +76,14 @@ def second(turn: Turn[State]) -> Commands:
             return None
 
 
-def versions(**said: Any) -> Resumable[Any]:
+def versions(**options: Any) -> Resumable[Any]:
     """Make the workflow of both versions."""
     functions: dict[str, Callable[[Turn[Any]], Any]] = {"1.0.0": first, "2.0.0": second}
-    given: dict[str, Any] = {"services": SERVICES, "state": State, **said}
-    return Resumable(two, functions, **given)
+    arguments: dict[str, Any] = {"services": SERVICES, "state": State, **options}
+    return Resumable(two, functions, **arguments)
 
 
-def moved(result: Any) -> Record:
-    """Give the record of a migration that must succeed."""
+def migrated_record(result: Any) -> Record:
+    """Return the record of a migration that must succeed."""
     record: Record = result.unwrap()
     return record

@@ -1,4 +1,4 @@
-"""Samples: payload classes that several tests share."""
+"""Samples: payload classes that several test modules share."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Tier(enum.Enum):
     SILVER = "silver"
 
 
-class Place(enum.StrEnum):
+class Location(enum.StrEnum):
     HERE = "here"
 
 
@@ -57,7 +57,7 @@ class Order:
 
 @frozen
 class Everything:
-    """One field of each kind."""
+    """One field of each supported type."""
 
     when: datetime = datetime(2026, 1, 31, 10, 0, 0, 5, tzinfo=UTC)
     day: date = date(2026, 1, 31)
@@ -69,8 +69,8 @@ class Everything:
     blob: bytes = b"\x00\xff"
     tier: Tier = Tier.GOLD
     level: Level = Level.HIGH
-    place: Place = Place.HERE
-    sure: bool = False
+    place: Location = Location.HERE
+    confirmed: bool = False
     choice: Literal["a", 1, True] = True
     number: int | float = 2.0
     text: str | int | None = None

@@ -1,22 +1,22 @@
-"""History: what a workflow was told and what it said, in order."""
+"""History: the events that a workflow consumed and produced, in order."""
 
 import orjson
 
 from arvo import HistoryEntry
-from tests.shop import NOW, committed, placing, shop
+from tests.shop import NOW, expect_commit, order_request, shop
 
 
-def test_a_line_is_json_for_programs_and_one_line_for_people() -> None:
-    """`arvo history`, with and without --json."""
-    event, record = placing(), committed(shop, placing()).record
+def test_an_entry_is_json_for_programs_and_one_line_for_people() -> None:
+    """`arvo history` prints either form."""
+    event, record = order_request(), expect_commit(shop, order_request()).record
     consumed = HistoryEntry(position=0, revision=1, kind="consumed", at=NOW, event=event)
     amended = HistoryEntry(position=1, revision=2, kind="amended", at=NOW, record=record)
 
-    said = orjson.loads(orjson.dumps([consumed.to_dict(), amended.to_dict()]))
+    encoded = orjson.loads(orjson.dumps([consumed.to_dict(), amended.to_dict()]))
 
     assert record is not None
-    assert said[0]["event"] == event.to_dict()
-    assert said[1]["record"] == orjson.loads(orjson.dumps(record.to_dict()))
+    assert encoded[0]["event"] == event.to_dict()
+    assert encoded[1]["record"] == orjson.loads(orjson.dumps(record.to_dict()))
     assert str(consumed).startswith(
         "2026-01-02T03:04:05.000+00:00  1  consumed  arvo.orc.order.fulfil  i1  {'order_id': 'o1'"
     )

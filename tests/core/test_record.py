@@ -1,4 +1,4 @@
-"""Record: what a store holds of a workflow."""
+"""Record: the stored state of a workflow."""
 
 from typing import Any
 
@@ -8,45 +8,45 @@ import pytest
 
 from arvo import Record, SystemFault, Violated
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import freeze
-from arvo.core.payloads.json_data import DEPTH_MAX
-from tests.shop import CardCharged, answering, committed, placing, shop
+from arvo.core.payloads.json_data import DEPTH_MAX, freeze
+from tests.shop import CardCharged, expect_commit, order_request, reply_to, shop
 
 
-def a_record() -> Record:
-    begun = committed(shop, placing())
-    answer = answering(begun.events[0], CardCharged("r"))
-    record = begun.record
+def failed_record() -> Record:
+    commit = expect_commit(shop, order_request())
+    reply = reply_to(commit.events[0], CardCharged("r"))
+    record = commit.record
     assert record is not None
     return attrs.evolve(
         record,
-        pending_requests=FrozenDict({begun.events[0].id: (answer,), "other": ()}),
+        pending_requests=FrozenDict({commit.events[0].id: (reply,), "other": ()}),
         failure=SystemFault(errorName="E", errorMessage="m"),
         status="failed",
     )
 
 
-def test_it_comes_back_from_json_equal() -> None:
-    """B09: state, replies and the reason of a failure survive any store."""
-    record = a_record()
+def test_a_record_round_trips_through_json() -> None:
+    """B09: the reason of a failure was lost in the store."""
+    record = failed_record()
 
     assert Record.from_dict(orjson.loads(orjson.dumps(record.to_dict()))) == record
 
 
-def test_all_that_it_keeps_may_nest_as_deep_as_data_may() -> None:
-    """What a step takes must never make a record that nobody can read again (I9)."""
+@pytest.mark.promise("I9")
+def test_its_values_may_nest_as_deep_as_event_data() -> None:
+    """Otherwise a valid event could make a record that cannot be read again (I9)."""
     deep: Any = None
     for _ in range(DEPTH_MAX - 1):
         deep = {"a": deep}
-    line: Any = freeze({"type": "com.x", "data": deep})
-    record = attrs.evolve(a_record(), state=line, journal=(line,), compensations=(line,))
+    entry: Any = freeze({"type": "com.x", "data": deep})
+    record = attrs.evolve(failed_record(), state=entry, journal=(entry,), compensations=(entry,))
 
     assert Record.from_dict(orjson.loads(orjson.dumps(record.to_dict()))) == record
 
 
-def test_what_is_read_cannot_be_changed() -> None:
-    """B14: a handler without a state class is handed this very object."""
-    read: Any = Record.from_dict({**a_record().to_dict(), "state": {"n": [1]}})
+def test_a_record_that_was_read_is_immutable() -> None:
+    """B14: a handler without a state class gets the stored object, and could change it in place."""
+    read: Any = Record.from_dict({**failed_record().to_dict(), "state": {"n": [1]}})
 
     with pytest.raises(TypeError, match="cannot be changed"):
         read.state["n"].append(2)
@@ -72,11 +72,11 @@ def test_what_is_read_cannot_be_changed() -> None:
         ({"failure": "no"}, "record.failure"),
     ],
 )
-def test_what_is_no_record_says_where(content: Any, path: str) -> None:
-    """A store that was written by hand must not end in a KeyError."""
-    junk = {**a_record().to_dict(), **content} if content else content
+def test_an_invalid_record_names_the_key(content: Any, path: str) -> None:
+    """A record edited by hand must not raise a KeyError."""
+    edited = {**failed_record().to_dict(), **content} if content else content
 
-    with pytest.raises(Violated) as refused:
-        Record.from_dict(junk)
+    with pytest.raises(Violated) as caught:
+        Record.from_dict(edited)
 
-    assert refused.value.violation.issues[0].path == path
+    assert caught.value.violation.issues[0].path == path

@@ -1,4 +1,7 @@
-"""Play: a recorded workflow taken step by step, with the labels that the recording has for ids."""
+"""Play: runs a recorded workflow step by step and compares the results.
+
+The recording has labels instead of ids.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,15 +10,15 @@ from typing import Any
 from returns.result import Success
 
 from arvo import Commit, Event, Record, System, WorkflowDomains, step
-from tests.parity.recordings import TIME, subject_said
-from tests.parity.test_handlers import with_masked_stack
+from tests.parity.recordings import TIME, describe_subject
+from tests.parity.test_handlers import mask_stack
 
 Case = dict[str, Any]
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class Play:
-    """The run of one case: what is remembered, and what each id is called."""
+    """The run of one case: its record so far, and the label of each id."""
 
     def __init__(self, system: System, case: Case) -> None:
         self.system = system
@@ -26,56 +29,57 @@ class Play:
         self.record: Record | None = None
 
     def take(self, turn: Case) -> tuple[Event[Any], ...]:
-        """Take one step, and compare what comes of it with what was recorded.
+        """Take one step, and compare its events with the recorded ones.
 
-        Returns the events that came beyond those that were recorded.
+        Returns the additional events.
         """
         event = self._event(turn)
 
-        stepped = step(self.system, event, self.record, now=NOW)
+        result = step(self.system, event, self.record, now=NOW)
 
-        if not isinstance(stepped, Success):
-            assert {"violation": stepped.failure().kind} == turn["expect"], stepped.failure()
+        if not isinstance(result, Success):
+            assert {"violation": result.failure().kind} == turn["expect"], result.failure()
             return ()
-        commit = stepped.unwrap()
+        commit = result.unwrap()
         assert isinstance(commit, Commit)
-        for position, each in enumerate(commit.events):
-            self.labels[each.id] = f"{turn['label']}.{position}"
-            self.ids[f"{turn['label']}.{position}"] = each.id
+        for position, produced in enumerate(commit.events):
+            label = f"{turn['label']}.{position}"
+            self.labels[produced.id] = label
+            self.ids[label] = produced.id
         self.record = commit.record or self.record
-        want = turn["expect"].get("events")
-        assert want is not None, (turn["expect"], commit)
-        said = [self._said(each, w) for each, w in zip(commit.events, want, strict=False)]
-        assert said == want
-        return commit.events[len(want) :]
+        expected = turn["expect"].get("events")
+        assert expected is not None, (turn["expect"], commit)
+        pairs = zip(commit.events, expected, strict=False)
+        assert [self._describe(event, e) for event, e in pairs] == expected
+        return commit.events[len(expected) :]
 
     def _event(self, turn: Case) -> Event[Any]:
-        said = {**turn["event"], "time": TIME, "subject": self.subject}
+        content = {**turn["event"], "time": TIME, "subject": self.subject}
         if "respondsTo" in turn:
-            # A label that the reference never produced stays as it is: nobody asked for this reply.
-            said["parentid"] = self.ids.get(turn["respondsTo"], turn["respondsTo"])
-        event = Event.from_dict(said)
+            # A label of no produced event stays as it is: there was no such request.
+            content["parentid"] = self.ids.get(turn["respondsTo"], turn["respondsTo"])
+        event = Event.from_dict(content)
         self.labels[event.id] = turn["label"]
         return event
 
-    def _said(self, event: Event[Any], want: Mapping[str, Any]) -> dict[str, Any]:
-        said = event.to_dict()
+    def _describe(self, event: Event[Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+        content = event.to_dict()
         for masked in ("id", "time", "traceparent", "tracestate"):
-            del said[masked]
+            del content[masked]
         known = {"self": self.subject, "parent": self.parent}
-        said["subject"] = subject_said(event.subject, want["subject"], known)
-        said["parentid"] = self.labels.get(event.parentid, event.parentid)
-        if said["data"].get("parentSubject$$") is not None:
-            said["data"] = {**said["data"], "parentSubject$$": {"same": "self"}}
-        return with_masked_stack(said)
+        content["subject"] = describe_subject(event.subject, expected["subject"], known)
+        content["parentid"] = self.labels.get(event.parentid, event.parentid)
+        if content["data"].get("parentSubject$$") is not None:
+            content["data"] = {**content["data"], "parentSubject$$": {"same": "self"}}
+        return mask_stack(content)
 
 
-def domains_of(options: Mapping[str, Any]) -> WorkflowDomains:
-    """Build a workflow's default domains as the recording gives them."""
+def make_domains(options: Mapping[str, Any]) -> WorkflowDomains:
+    """Build the recorded default domains of a workflow."""
     default = WorkflowDomains()
-    given = options.get("defaultEventEmissionDomains", {})
+    recorded = options.get("defaultEventEmissionDomains", {})
     return WorkflowDomains(
-        services=given.get("services", default.services),
-        complete=given.get("complete", default.complete),
-        system_error=given.get("systemError", default.system_error),
+        services=recorded.get("services", default.services),
+        complete=recorded.get("complete", default.complete),
+        system_error=recorded.get("systemError", default.system_error),
     )

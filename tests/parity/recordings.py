@@ -1,4 +1,4 @@
-"""Recordings: the cases that the reference was recorded in, from a folder of JSON Lines."""
+"""Recordings: recorded cases of the TypeScript packages, from a folder of JSON Lines."""
 
 import json
 import os
@@ -30,17 +30,17 @@ TIME = "2026-01-02T03:04:05.678+00:00"
 
 
 def folder() -> Path:
-    """Where the recordings are: ARVO_PARITY, the shared folder, or the sample of a lone clone."""
-    named = os.environ.get("ARVO_PARITY")
-    return Path(named) if named else SHARED if SHARED.is_dir() else SAMPLE
+    """Return the folder of the recordings: ARVO_PARITY, the shared one, or the sample in here."""
+    path = os.environ.get("ARVO_PARITY")
+    return Path(path) if path else SHARED if SHARED.is_dir() else SAMPLE
 
 
-def cases(name: str) -> list[Any]:
-    """Load a file's lines as parameters, each named by its line; what a folder lacks is not run."""
-    return [pytest.param(case, id=f"{name}:{number}") for number, case in _lines(name)]
+def load_cases(name: str) -> list[Any]:
+    """Load the cases of a file as test parameters; none if the file is missing."""
+    return [pytest.param(case, id=f"{name}:{number}") for number, case in _read_lines(name)]
 
 
-def _lines(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read_lines(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     path = folder() / name
     if not path.is_file():
         return
@@ -50,8 +50,8 @@ def _lines(name: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, json.loads(line)
 
 
-def contract_of(recorded: Mapping[str, Any]) -> Contract[Any]:
-    """Build a contract as the recording describes it."""
+def make_contract(recorded: Mapping[str, Any]) -> Contract[Any]:
+    """Build the recorded contract."""
     return Contract(
         uri=recorded["uri"],
         type=recorded["type"],
@@ -63,8 +63,8 @@ def contract_of(recorded: Mapping[str, Any]) -> Contract[Any]:
     )
 
 
-def orchestrator_of(recorded: Mapping[str, Any]) -> OrchestratorContract[Any, Any]:
-    """Build an orchestrator's contract as the recording describes it."""
+def make_orchestrator_contract(recorded: Mapping[str, Any]) -> OrchestratorContract[Any, Any]:
+    """Build the recorded workflow contract."""
     return OrchestratorContract(
         uri=recorded["uri"],
         name=recorded["name"],
@@ -76,17 +76,17 @@ def orchestrator_of(recorded: Mapping[str, Any]) -> OrchestratorContract[Any, An
     )
 
 
-def service_of(recorded: Mapping[str, Any]) -> VersionedContract[Any]:
-    """Build the contract version that a workflow asks."""
+def make_service_contract(recorded: Mapping[str, Any]) -> VersionedContract[Any]:
+    """Build the recorded contract version of a service."""
     if "orchestrator" in recorded:
-        return orchestrator_of(recorded["orchestrator"])[recorded["version"]]
-    return contract_of(recorded["contract"])[recorded["version"]]
+        return make_orchestrator_contract(recorded["orchestrator"])[recorded["version"]]
+    return make_contract(recorded["contract"])[recorded["version"]]
 
 
-def subject_said(
+def describe_subject(
     subject: str, expected: Mapping[str, Any], known: Mapping[str, str | None]
 ) -> dict[str, Any]:
-    """Say a subject in the recording's words: the same as a known one, or its masked content."""
+    """Describe a subject as the recording does: by the name of a known one, or by its content."""
     if "literal" in expected:
         return {"literal": subject}
     if "same" in expected:
@@ -98,7 +98,7 @@ def subject_said(
 
 
 def raise_recorded(thrown: Mapping[str, Any]) -> NoReturn:
-    """Raise what the recorded handler threw."""
+    """Raise the error that the recorded handler threw."""
     kinds: dict[str, type[ContractViolation | ConfigViolation | ExecutionViolation]] = {
         "Contract": ContractViolation,
         "Config": ConfigViolation,

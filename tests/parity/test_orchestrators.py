@@ -1,4 +1,4 @@
-"""Orchestrators as the reference runs them (recorded), turn by turn."""
+"""Orchestrators, compared turn by turn with recorded runs of the TypeScript packages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,36 +7,36 @@ import pytest
 
 from arvo import Machine, Orchestrator, System
 from arvo.statechart import Action
-from tests.parity.play import Case, Play, domains_of
-from tests.parity.recordings import cases, orchestrator_of, service_of
+from tests.parity.play import Case, Play, make_domains
+from tests.parity.recordings import load_cases, make_orchestrator_contract, make_service_contract
 
 
-@pytest.mark.parametrize("case", cases("orchestrators.jsonl"))
-def test_an_orchestrator_goes_its_way_as_the_reference_does(case: Case) -> None:
-    """Each turn emits the same, and leaves the machine in the same state."""
-    contract = orchestrator_of(case["self"])
+@pytest.mark.parametrize("case", load_cases("orchestrators.jsonl"))
+def test_an_orchestrator_takes_the_recorded_turns(case: Case) -> None:
+    """Each turn emits the same events and leaves the machine in the same state."""
+    contract = make_orchestrator_contract(case["self"])
     machine: Machine[Any] = Machine.from_xstate(
         _runnable(case["machine"]),
         contract=contract[case["version"]],
-        services=[service_of(each) for each in case["services"].values()],
+        services=[make_service_contract(service) for service in case["services"].values()],
     )
     orchestrator = Orchestrator(
         [machine],
         executionunits=case["options"]["executionunits"],
-        domains=domains_of(case["options"]),
+        domains=make_domains(case["options"]),
     )
     play = Play(System([orchestrator], stacks=True), case)
 
     for turn in case["steps"]:
         before = None if play.record is None else play.record.status
-        beyond = play.take(turn)
-        ends = before == "active" and _forgotten(turn, case)
-        assert [event.data for event in beyond] == [{}] * ends
+        additional = play.take(turn)
+        ends = before == "active" and _lacks_completion(turn, case)
+        assert [event.data for event in additional] == [{}] * ends
         _check_record(play, turn["record"])
 
 
 def _runnable(config: Any) -> Any:
-    """Put a function in the place of each action that raises."""
+    """Replace each recorded action that throws by a function that raises."""
     match config:
         case {"type": "throw", "message": message}:
             return _raising(message)
@@ -55,21 +55,21 @@ def _raising(message: str) -> Callable[[object, object], Action]:
     return throw
 
 
-def _forgotten(turn: Case, case: Case) -> bool:
-    """Tell where the reference forgets to complete, as a machine comes to `{}` (B16)."""
+def _lacks_completion(turn: Case, case: Case) -> bool:
+    """Return whether the recording lacks the completion: the output `{}` counted as none (B16)."""
     done = (turn["record"] or {}).get("status") == "done"
     return done and case["machine"].get("output") == {}
 
 
-def _check_record(play: Play, want: Case | None) -> None:
-    if want is None:
+def _check_record(play: Play, expected: Case | None) -> None:
+    if expected is None:
         assert play.record is None
         return
     assert play.record is not None
-    if want["executionStatus"] == "failure":
-        # The reference forgets everything else then (B08); ours keeps the last good state (I9).
+    if expected["executionStatus"] == "failure":
+        # B08: the recorded record loses everything else; here the last good state stays (I9).
         assert play.record.status == "failed"
         return
-    assert play.record.status == want["status"]
+    assert play.record.status == expected["status"]
     assert isinstance(play.record.state, dict)
-    assert play.record.state["value"] == want["value"]
+    assert play.record.state["value"] == expected["value"]

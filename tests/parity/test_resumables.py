@@ -1,18 +1,23 @@
-"""Resumables as the reference runs them (recorded), turn by turn."""
+"""Resumables, compared turn by turn with recorded runs of the TypeScript packages."""
 
 from typing import Any
 
 import pytest
 
 from arvo import Command, Commands, Complete, Persist, Resumable, System, Turn
-from tests.parity.play import Case, Play, domains_of
-from tests.parity.recordings import cases, orchestrator_of, raise_recorded, service_of
-from tests.parity.test_handlers import emit_of
+from tests.parity.play import Case, Play, make_domains
+from tests.parity.recordings import (
+    load_cases,
+    make_orchestrator_contract,
+    make_service_contract,
+    raise_recorded,
+)
+from tests.parity.test_handlers import make_emit
 
 
-@pytest.mark.parametrize("case", cases("resumables.jsonl"))
-def test_a_resumable_goes_its_way_as_the_reference_does(case: Case) -> None:
-    """Each turn is called with the same, answers the same and remembers the same."""
+@pytest.mark.parametrize("case", load_cases("resumables.jsonl"))
+def test_a_resumable_takes_the_recorded_turns(case: Case) -> None:
+    """Each turn gets the same input, emits the same events and leaves the same record."""
     player = _Player(case)
 
     for turn in case["steps"]:
@@ -20,17 +25,17 @@ def test_a_resumable_goes_its_way_as_the_reference_does(case: Case) -> None:
 
 
 class _Player:
-    """Plays the steps of one case, and writes down what the function is called with."""
+    """Plays the steps of one case, and records the arguments of the function."""
 
     def __init__(self, case: Case) -> None:
         self.script = case["script"]
-        contract = orchestrator_of(case["self"])
+        contract = make_orchestrator_contract(case["self"])
         resumable = Resumable(
             contract,
             dict.fromkeys(contract.versions, self._turn),
-            services=[service_of(each) for each in case["services"].values()],
+            services=[make_service_contract(service) for service in case["services"].values()],
             executionunits=case["options"]["executionunits"],
-            domains=domains_of(case["options"]),
+            domains=make_domains(case["options"]),
         )
         self.run = Play(System([resumable], stacks=True), case)
         self.calls = 0
@@ -39,9 +44,9 @@ class _Player:
     def play(self, turn: Case) -> None:
         self.called = None
 
-        beyond = self.run.take(turn)
+        additional = self.run.take(turn)
 
-        assert beyond == ()
+        assert additional == ()
         lost = turn.get("unanswered_dropped", False)
         self._check_called(turn["called"], lost=lost)
         self._check_record(turn["record"], lost=lost)
@@ -67,7 +72,7 @@ class _Player:
             data = service["data"]
             if data.get("parentSubject$$") == "<self>":
                 data = {**data, "parentSubject$$": self.run.subject}
-            commands.append(emit_of({**service, "data": data}))
+            commands.append(make_emit({**service, "data": data}))
         if "output" in scripted:
             output = scripted["output"]
             commands.append(
@@ -80,35 +85,37 @@ class _Player:
             )
         return commands
 
-    def _check_called(self, want: Case | None, *, lost: bool) -> None:
-        if want is None or self.called is None or not lost:
-            assert self.called == want
+    def _check_called(self, expected: Case | None, *, lost: bool) -> None:
+        if expected is None or self.called is None or not lost:
+            assert self.called == expected
             return
-        # Where the reference has lost requests (B07), ours collects at least what it does.
-        assert self.called["context"] == want["context"]
-        ours = self.called["collected"]
-        assert all(ours.get(name, 0) >= count for name, count in want["collected"].items())
+        # B07: the recorded run loses unanswered requests; here at least the same are collected.
+        assert self.called["context"] == expected["context"]
+        collected = self.called["collected"]
+        assert all(collected.get(name, 0) >= count for name, count in expected["collected"].items())
 
-    def _check_record(self, want: Case | None, *, lost: bool) -> None:
+    def _check_record(self, expected: Case | None, *, lost: bool) -> None:
         record, labels = self.run.record, self.run.labels
-        if want is None:
+        if expected is None:
             assert record is None
             return
         assert record is not None
-        if want["executionStatus"] == "failure":
-            # The reference forgets everything else then (B08); ours keeps the last good state (I9).
+        if expected["executionStatus"] == "failure":
+            # B08: the recorded record loses everything else; here the last good state stays (I9).
             assert record.status == "failed"
             return
-        assert record.status == want["status"]
-        assert record.state == want["context"]
-        assert labels[record.init] == want["initEventId"]
-        assert record.parent == (self.run.parent if want["parentSubject"] == "parent" else None)
-        awaited = {
+        assert record.status == expected["status"]
+        assert record.state == expected["context"]
+        assert labels[record.init] == expected["initEventId"]
+        assert record.parent == (self.run.parent if expected["parentSubject"] == "parent" else None)
+        replies_by_label = {
             labels[id_]: [labels[reply.id] for reply in replies]
             for id_, replies in record.pending_requests.items()
         }
-        # The reference says null where nothing has been asked for yet.
-        expected = want["expected"] or {}
+        # Null before the first request.
+        pending = expected["expected"] or {}
         if lost:
-            awaited = {label: replies for label, replies in awaited.items() if label in expected}
-        assert awaited == expected
+            replies_by_label = {
+                label: replies for label, replies in replies_by_label.items() if label in pending
+            }
+        assert replies_by_label == pending

@@ -1,4 +1,4 @@
-"""Events, subjects, contracts and domains as the reference has them (recorded)."""
+"""Events, subjects, contracts and domains, compared with those of the TypeScript packages."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ import pytest
 
 from arvo import Dataschema, Event, Subject, Violated
 from arvo.core.events.domain import DomainContext, resolve_domain
-from tests.parity.recordings import MASKED, cases, contract_of
+from tests.parity.recordings import MASKED, load_cases, make_contract
 
 Case = dict[str, Any]
 
 
-@pytest.mark.parametrize("case", cases("events.jsonl"))
-def test_an_event_is_said_and_refused_as_the_reference_does(case: Case) -> None:
-    """Systems in both languages share the wire, key for key."""
+@pytest.mark.parametrize("case", load_cases("events.jsonl"))
+def test_an_event_is_encoded_or_refused_as_recorded(case: Case) -> None:
+    """Services in both languages share the wire format, key for key."""
     content = {**case["context"], "data": case["data"], **(case["extensions"] or {})}
-    # Types of two segments are the one deliberate difference.
+    # Event types of two segments are the one deliberate difference.
     mutated = (case["mutation"] or [None])[0]
     valid = case["valid"] or case["mutation"] == ["type", "two.parts"]
 
     if not valid:
-        with pytest.raises(Violated) as refused:
+        with pytest.raises(Violated) as caught:
             Event.from_dict(content)
-        paths = [issue.path for issue in refused.value.violation.issues]
+        paths = [issue.path for issue in caught.value.violation.issues]
         named = {"extensions": "extensions."}.get(mutated, mutated)
         assert any(path.startswith(named) for path in paths), (mutated, paths)
         return
@@ -35,9 +35,9 @@ def test_an_event_is_said_and_refused_as_the_reference_does(case: Case) -> None:
         assert event.otel_attributes == case["otel"]
 
 
-@pytest.mark.parametrize("case", cases("subjects.jsonl"))
-def test_a_subject_is_read_and_refused_as_the_reference_does(case: Case) -> None:
-    """A workflow's identity is made on one side and read on the other."""
+@pytest.mark.parametrize("case", load_cases("subjects.jsonl"))
+def test_a_subject_is_read_or_refused_as_recorded(case: Case) -> None:
+    """Services in both languages read the subjects of the other."""
     if not case["valid"]:
         with pytest.raises(Violated):
             Subject.parse(case["subject"]) if "subject" in case else Subject.from_dict(
@@ -51,8 +51,8 @@ def test_a_subject_is_read_and_refused_as_the_reference_does(case: Case) -> None
     assert Subject.parse(str(subject)) == subject
 
 
-@pytest.mark.parametrize("case", cases("subject_from.jsonl"))
-def test_a_child_subject_is_derived_as_the_reference_does(case: Case) -> None:
+@pytest.mark.parametrize("case", load_cases("subject_from.jsonl"))
+def test_a_child_subject_is_derived_as_recorded(case: Case) -> None:
     """Domain and meta are inherited, the initiator is the parent."""
     domain = None if case["domain"] == "<absent>" else case["domain"]
 
@@ -60,15 +60,15 @@ def test_a_child_subject_is_derived_as_the_reference_does(case: Case) -> None:
         case["name"], case["version"], domain=domain, meta=case["meta"] or {}, id="run"
     )
 
-    said = child.to_dict()
-    said["execution"]["id"] = MASKED
-    assert said == case["expect"]
+    content = child.to_dict()
+    content["execution"]["id"] = MASKED
+    assert content == case["expect"]
 
 
-@pytest.mark.parametrize("case", cases("contracts.jsonl"))
-def test_a_contract_names_its_versions_as_the_reference_does(case: Case) -> None:
+@pytest.mark.parametrize("case", load_cases("contracts.jsonl"))
+def test_a_contract_orders_its_versions_as_recorded(case: Case) -> None:
     """Version 10 comes after version 9."""
-    contract = contract_of(case["contract"])
+    contract = make_contract(case["contract"])
 
     latest = contract.version("latest")
     assert latest.version == case["latest"]
@@ -79,18 +79,18 @@ def test_a_contract_names_its_versions_as_the_reference_does(case: Case) -> None
     assert latest.system_error_dataschema == case["systemErrorDataschema"]
 
 
-@pytest.mark.parametrize("case", cases("dataschemas.jsonl"))
-def test_a_dataschema_is_read_as_the_reference_does(case: Case) -> None:
-    """It ends in a version, or it is none."""
+@pytest.mark.parametrize("case", load_cases("dataschemas.jsonl"))
+def test_a_dataschema_is_read_as_recorded(case: Case) -> None:
+    """It must end in a version."""
     parsed = Dataschema.parse(case["dataschema"])
 
-    said = None if parsed is None else {"uri": parsed.uri, "version": parsed.version}
-    assert said == case["parsed"]
+    content = None if parsed is None else {"uri": parsed.uri, "version": parsed.version}
+    assert content == case["parsed"]
 
 
-@pytest.mark.parametrize("case", cases("domains.jsonl"))
-def test_a_domain_is_resolved_as_the_reference_does(case: Case) -> None:
-    """Every combination of rule, subjects, contracts and trigger."""
+@pytest.mark.parametrize("case", load_cases("domains.jsonl"))
+def test_a_domain_is_resolved_as_recorded(case: Case) -> None:
+    """The cases combine rules, subjects, contracts and triggering events."""
     contract = case["eventContract"]
     context = DomainContext(
         self_contract=case["selfContractDomain"],

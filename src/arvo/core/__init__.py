@@ -1,1 +1,1 @@
-"""Core: what travels and what may be wanted."""
+"""Core: events, contracts, commands and records as immutable values."""

@@ -1,4 +1,4 @@
-"""Command: what a handler wants, as a value; interpreters carry it out."""
+"""Command: an effect that a handler requests, as a value; interpreters carry it out."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,76 +7,79 @@ from typing import Any, Final, Literal, TypeAlias, final
 from attrs import Attribute, field, frozen
 
 from arvo.core.events.domain import DomainRule
-from arvo.core.events.fault import SystemFault
 from arvo.core.events.identity import GivenId
+from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 
-# A name is a key, not a text: long ones are payloads in disguise.
+# Timer names are keys: longer text belongs in the payload.
 TIMER_NAME_CHARACTERS_MAX: Final = 200
-# The handler's own default: no domain is named.
+# No domain: the handler's default applies.
 DEFAULT_DOMAINS: Final[tuple[DomainRule, ...]] = ()
 
 
-def _as_rules(given: DomainRule | Iterable[DomainRule]) -> tuple[DomainRule, ...]:
-    return (given,) if given is None or isinstance(given, str) else tuple(given)
+def _to_rules(value: DomainRule | Iterable[DomainRule]) -> tuple[DomainRule, ...]:
+    return (value,) if value is None or isinstance(value, str) else tuple(value)
 
 
-def _as_extensions(given: Mapping[str, Any]) -> FrozenDict:
-    return given if isinstance(given, FrozenDict) else FrozenDict(given)
+def _freeze_mapping(value: Mapping[str, Any]) -> FrozenDict:
+    return value if isinstance(value, FrozenDict) else FrozenDict(value)
 
 
 @final
 @frozen
 class Emit:
-    """Send an event that a contract names (reference F093).
+    """Send an event that is part of a contract.
 
-    *payload*: an instance of a payload class, or a mapping with *type*. The type follows from the
-    class; *type* says it where two types share one. *to* defaults to whoever asked (a handler's
-    answer) or to the service's address (a workflow's request). *domain*: a name, a rule of
-    `Domain`, None for "stays inside", or several: one event for each distinct one (a workflow's:
-    for each distinct rule). *id*: a text is kept as the event's id, and told apart where there are
-    several events; `Managed(text)` carries it inside; else it follows from the consumed event.
+    *payload*: an instance of a payload class, or a mapping together with *type*. The event type
+    follows from the class; *type* names it where two event types share a class. *to*: by default
+    the sender of the request (for a handler's reply) or the address of the service (for a
+    workflow's request). *domain*: a name, a rule of `Domain`, None for an event that stays inside,
+    or several of these: one event for each distinct domain (in a workflow for each distinct rule).
+    *id*: a string becomes the event's id, made distinct if the command makes several events;
+    `Managed(text)` carries the text inside the id; otherwise the id is derived from the consumed
+    event.
     """
 
     payload: Any
     type: str | None = field(default=None, kw_only=True)
     to: str | None = field(default=None, kw_only=True)
     domain: tuple[DomainRule, ...] = field(
-        default=DEFAULT_DOMAINS, converter=_as_rules, kw_only=True
+        default=DEFAULT_DOMAINS, converter=_to_rules, kw_only=True
     )
     redirectto: str | None = field(default=None, kw_only=True)
     accesscontrol: str | None = field(default=None, kw_only=True)
     executionunits: float | None = field(default=None, kw_only=True)
     id: GivenId = field(default=None, kw_only=True)
-    extensions: FrozenDict = field(default=EMPTY, converter=_as_extensions, kw_only=True)
+    extensions: FrozenDict = field(default=EMPTY, converter=_freeze_mapping, kw_only=True)
 
 
 @final
 @frozen
 class Complete:
-    """Emit the completion and end the workflow (reference F162, F127).
+    """Emit the completion event and end the workflow.
 
-    *payload*: what the contract's `complete` says. The rest as in `Emit`.
+    *payload*: an instance or mapping of the contract's `complete`. The other fields are those of
+    `Emit`.
     """
 
     payload: Any
     to: str | None = field(default=None, kw_only=True)
     domain: tuple[DomainRule, ...] = field(
-        default=DEFAULT_DOMAINS, converter=_as_rules, kw_only=True
+        default=DEFAULT_DOMAINS, converter=_to_rules, kw_only=True
     )
     redirectto: str | None = field(default=None, kw_only=True)
     accesscontrol: str | None = field(default=None, kw_only=True)
     executionunits: float | None = field(default=None, kw_only=True)
     id: GivenId = field(default=None, kw_only=True)
-    extensions: FrozenDict = field(default=EMPTY, converter=_as_extensions, kw_only=True)
+    extensions: FrozenDict = field(default=EMPTY, converter=_freeze_mapping, kw_only=True)
 
 
 @final
 @frozen
 class Persist:
-    """Remember *state* for the next turn: it replaces what was there (reference F161)."""
+    """Store *state* for the next turn; it replaces the previous state."""
 
     state: Any
 
@@ -84,10 +87,10 @@ class Persist:
 @final
 @frozen
 class Fail:
-    """Tell whoever asked that this cannot be done (tier 2): a system error event.
+    """Report to the requester that this cannot be done (tier 2), by a system error event.
 
     A workflow ends as failed, and its last good state stays readable. *name* is the error's name on
-    the wire; *stack* is sent along where it is given (B37: by default it is not).
+    the wire. *stack* is sent only where it is given.
     """
 
     reason: str
@@ -96,7 +99,7 @@ class Fail:
 
     @classmethod
     def of(cls, error: BaseException, *, stack: bool = False) -> "Fail":
-        """Say what an exception says."""
+        """Describe an exception; include its traceback if *stack* is true."""
         fault = SystemFault.of(error, stack=stack)
         return cls(fault.message, name=fault.name, stack=fault.stack)
 
@@ -104,54 +107,55 @@ class Fail:
 @final
 @frozen
 class Violate:
-    """A promise is broken (tier 3): nothing changes, the violation goes to the operator."""
+    """Report a broken promise (tier 3): nothing changes, the violation goes to the operator."""
 
     violation: Violation
 
 
-def _as_span(given: "timedelta | float | None") -> timedelta | None:
-    return timedelta(seconds=given) if isinstance(given, int | float) else given
+def _to_timedelta(value: "timedelta | float | None") -> timedelta | None:
+    return timedelta(seconds=value) if isinstance(value, int | float) else value
 
 
 def _check_schedule(schedule: "Schedule", _: "Attribute[Any]", __: object) -> None:
     issues: list[Issue] = []
-    # Objects: a handler need not have met mypy.
+    # Typed as objects, because handlers are not always checked by mypy.
     name: object = schedule.name
     at: object = schedule.at
     after: object = schedule.after
     if not isinstance(name, str) or not 0 < len(name) <= TIMER_NAME_CHARACTERS_MAX:
-        expected = f"a text of 1 to {TIMER_NAME_CHARACTERS_MAX} characters"
-        issues.append(Issue("schedule.name", expected, short(name)))
+        expected = f"a string of 1 to {TIMER_NAME_CHARACTERS_MAX} characters"
+        issues.append(Issue("schedule.name", expected, short_repr(name)))
     if (at is None) == (after is None):
         issues.append(Issue("schedule", "either at= or after=", f"at={at}, after={after}"))
     if at is not None and not (isinstance(at, datetime) and at.utcoffset() is not None):
-        issues.append(Issue("schedule.at", "a datetime with an offset", short(at)))
+        issues.append(Issue("schedule.at", "a datetime with an offset", short_repr(at)))
     if after is not None and not (isinstance(after, timedelta) and after >= timedelta()):
-        issues.append(Issue("schedule.after", "seconds or a timedelta, not below 0", short(after)))
+        issues.append(
+            Issue("schedule.after", "seconds or a timedelta, not below 0", short_repr(after))
+        )
     if issues:
-        raise Violated(ExecutionViolation("this timer cannot be", tuple(issues)))
+        raise Violated(ExecutionViolation("invalid timer", tuple(issues)))
 
 
 @final
 @frozen
 class Schedule:
-    """Set a durable timer: at its time an event comes to this workflow, whose data is a
-    `TimerFired`.
+    """Set a durable timer: when it is due, this workflow gets an event with `TimerFired` data.
 
-    *name* is what `Cancel` names, and what the `TimerFired` says; a timer of that name that is
-    still pending is replaced. *at*: a datetime with an offset; one that is past is due at once.
-    *after*: a timedelta, or seconds, from the turn's time. *payload*: an attrs object or a mapping,
-    handed back as a mapping.
+    *name* identifies the timer for `Cancel`, and comes back in the `TimerFired`; it replaces a
+    pending timer of the same name. *at*: a datetime with an offset; a past one is due at once.
+    *after*: a timedelta, or seconds, from the time of the turn. *payload*: an attrs object or a
+    mapping, which comes back as a mapping.
     """
 
     name: str
     at: datetime | None = field(default=None, kw_only=True)
-    after: timedelta | None = field(default=None, converter=_as_span, kw_only=True)
-    # Last, so that its validator sees the others.
+    after: timedelta | None = field(default=None, converter=_to_timedelta, kw_only=True)
+    # The last field, so that its validator sees the others.
     payload: Any = field(default=None, validator=_check_schedule, kw_only=True)
 
     def due(self, now: datetime) -> datetime:
-        """Say when it is due, in UTC, for a turn taken at *now*."""
+        """Return when it is due, in UTC, for a turn at *now*."""
         at = self.at if self.after is None else now + self.after
         assert at is not None
         return at.astimezone(UTC)
@@ -160,25 +164,25 @@ class Schedule:
 @final
 @frozen
 class Cancel:
-    """Clear the timer of that *name*; one that is not pending is no error."""
+    """Cancel the pending timer *name*, if there is one."""
 
     name: str
 
 
-def _as_emit(given: Any) -> Emit:
-    return given if isinstance(given, Emit) else Emit(given)
+def _to_emit(value: Any) -> Emit:
+    return value if isinstance(value, Emit) else Emit(value)
 
 
 @final
 @frozen
 class Compensate:
-    """Remember how to undo what was done: should the workflow fail or be cancelled, send this.
+    """Register a compensation: a request to send if the workflow fails or is cancelled.
 
-    Undos are sent last first, each once. *emit* is a payload that a service takes, or an `Emit`
-    of one.
+    Compensations are sent in reverse order, each once. *emit* is a payload that a service accepts,
+    or an `Emit` of one.
     """
 
-    emit: Emit = field(converter=_as_emit)
+    emit: Emit = field(converter=_to_emit)
 
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
@@ -187,13 +191,15 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
 @final
 @frozen
 class Log:
-    """Say something to telemetry, with attributes by name."""
+    """Write a log entry to telemetry, with attributes by name."""
 
     level: Level
     message: str
-    attributes: FrozenDict = field(default=EMPTY, converter=_as_extensions)
+    attributes: FrozenDict = field(default=EMPTY, converter=_freeze_mapping)
 
 
+# The closed union of all commands. A `match` on it has no `case _`, so that mypy names each place
+# to change when a command is added. `isinstance(value, Command)` tests for any of them.
 Command: TypeAlias = (
     Emit | Persist | Complete | Fail | Violate | Schedule | Cancel | Compensate | Log
 )

@@ -1,4 +1,4 @@
-"""Commit: what one step changes, applied whole or not at all."""
+"""Commit: all changes of one step, applied together or not at all."""
 
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, final
@@ -9,10 +9,10 @@ from arvo.core.command import Log
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 
-# What became of the consumed event. All but the first three change no record: `seen` was consumed
-# before, `late` is for a workflow that has ended or a timer that is no longer pending, `halted` for
-# a workflow that failed, `stray` for one that never began, `foreign` has a subject that names
-# another handler.
+# The fate of the consumed event. Only the first three change a record. `duplicate`: was consumed
+# before. `late`: is for a workflow that has ended, or for a timer that is no longer pending.
+# `workflow_failed`: is for a workflow that failed. `unknown_workflow`: is for a workflow that never
+# began. `wrong_handler`: its subject names another handler.
 Outcome: TypeAlias = Literal[
     "handled",
     "failed",
@@ -28,7 +28,7 @@ Outcome: TypeAlias = Literal[
 @final
 @frozen
 class PendingTimer:
-    """An event to be delivered when it is *due*, and not before."""
+    """An event to deliver when it is *due*, not earlier."""
 
     event: Event[Any]
     due: datetime
@@ -37,15 +37,15 @@ class PendingTimer:
 @final
 @frozen(kw_only=True)
 class Commit:
-    """One consumed event and all that follows from it.
+    """One consumed event and everything that follows from it.
 
     *handler*: the address that consumed *event*. *expected*: the revision of the record that the
-    step was decided on, 0 where there was none; a store that holds another revision refuses.
-    *record*: the new one, None where none changes; of its journal, the first *kept* lines stood in
-    the record before. *events*: to send, in order. *alarms*: timers to
-    set, and *cleared*: the ids of those to forget (an alarm's id is its event's); one that fires
-    all the same changes nothing. *note*: why nothing was done, where nothing was. *now*: the time
-    that the step was taken at, where it changed a record: a replay takes it at that time again.
+    step read, 0 if there was none; a store that holds another revision refuses the commit.
+    *record*: the new record, None if it stays the same; the first *journal_offset* entries of its
+    journal were in the previous record already. *events*: to send, in this order. *timers*: to set.
+    *cleared_timers*: the ids of timers to delete (a timer's id is that of its event); one that
+    fires all the same changes nothing. *note*: why the step changed nothing, if it did not. *now*:
+    the time of the step, if it changed a record: a replay repeats the step with this time.
     """
 
     handler: str

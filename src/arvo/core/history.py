@@ -1,4 +1,4 @@
-"""History: what a workflow was told and what it said, in order."""
+"""History: the events that a workflow consumed and produced, in order."""
 
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, final
@@ -7,7 +7,7 @@ from attrs import frozen
 
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violations.issue import one_line, short
+from arvo.core.violations.issue import one_line, short_repr
 
 Kind: TypeAlias = Literal["consumed", "produced", "amended"]
 
@@ -15,12 +15,12 @@ Kind: TypeAlias = Literal["consumed", "produced", "amended"]
 @final
 @frozen(kw_only=True)
 class HistoryEntry:
-    """One line of a workflow's history.
+    """One entry of a workflow's history.
 
-    *position*: 0 for the first line, then on. *revision*: that of the record which the turn left:
-    the lines of one turn share it, the consumed event first. *at*: when the turn was taken. *event*
-    was consumed or produced. An operator who changes a record (`migrate`, `revive`) takes no turn:
-    that line is `amended`, and has the new *record* in place of an event.
+    *position*: counts from 0. *revision*: that of the record after the turn; the entries of one
+    turn share it, the consumed event first. *at*: the time of the turn. *event*: the event that was
+    consumed or produced. When an operator changes a record (`migrate`, `revive`), the entry is of
+    kind `amended` and holds the new *record* instead of an event.
     """
 
     position: int
@@ -31,7 +31,7 @@ class HistoryEntry:
     record: Record | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Say the line as JSON data."""
+        """Return the entry as JSON data."""
         return {
             "position": self.position,
             "revision": self.revision,
@@ -42,7 +42,7 @@ class HistoryEntry:
         }
 
     def __str__(self) -> str:
-        said = f"{self.at.isoformat(timespec='milliseconds')}  {self.revision}  {self.kind}"
+        line = f"{self.at.isoformat(timespec='milliseconds')}  {self.revision}  {self.kind}"
         if self.event is None:
-            return said
-        return f"{said}  {self.event.type}  {one_line(self.event.id)}  {short(self.event.raw)}"
+            return line
+        return f"{line}  {self.event.type}  {one_line(self.event.id)}  {short_repr(self.event.raw)}"

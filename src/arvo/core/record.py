@@ -1,4 +1,4 @@
-"""Record: what is remembered of one workflow between its turns."""
+"""Record: the state of one workflow between its turns."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -8,12 +8,11 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, final
 from attrs import frozen
 
 from arvo.core.events.event import Event
-from arvo.core.events.fault import FAULT, SystemFault
-from arvo.core.events.protocol import Timer
+from arvo.core.events.protocol import FAULT, SystemFault, Timer
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.payloads.json import Json, freeze
+from arvo.core.payloads.json_data import Json, freeze
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 
 Status: TypeAlias = Literal["active", "done", "failed", "cancelled"]
@@ -23,9 +22,7 @@ STATUSES: Final[tuple[str, ...]] = ("active", "done", "failed", "cancelled")
 @final
 @frozen
 class ChildRun:
-    """A workflow that this one began: its subject, its contract's dataschema, and the domain that
-    its first event left by.
-    """
+    """A child workflow: its subject, its contract's dataschema, its init event's domain."""
 
     subject: str
     dataschema: str
@@ -35,19 +32,20 @@ class ChildRun:
 @final
 @frozen(kw_only=True)
 class Record:
-    """One workflow as its last turn left it; plain data, so that any store can hold it.
+    """One workflow after its last turn; plain data, so that any store can hold it.
 
-    *subject*: which run. *handler*: the address of its handler. *version*: the contract version it
-    stays on. *revision*: how many turns have changed it, 1 after the first: what compare-and-set
-    compares. *state*: what the handler persisted, as JSON. *journal*: what a flow was told so far,
-    as JSON, oldest first; a turn appends, or begins it anew. *parent*: the subject on whose behalf
-    it runs. *children*: the workflows it began, by the id of the event that did. *init*: the id of
-    the event that began it. *awaited*: for each event it sent, by id, the replies that came.
-    *timers*: those it waits for, by name. *undos*: the events that would undo what it did, oldest
-    first, as JSON. *consumed*, *produced*: ids of its last turn. *failure*: why it failed; state,
-    journal, awaited and timers are then still those of its last good turn (promise I9).
-    *revivals*: how often it was revived after a failure. One that failed in its first turn has no
-    *init* when it is revived: it waits for the event that begins it.
+    *subject*: identifies the run. *handler*: the address of its handler. *version*: the contract
+    version it runs on. *revision*: the number of turns that changed it, 1 after the first; the
+    value that compare-and-set compares. *state*: the handler's persisted state, as JSON. *journal*:
+    the inputs of a flow so far, as JSON, oldest first; a turn appends to it or starts it anew.
+    *parent*: the subject of the parent workflow. *children*: the child workflows, by the id of
+    their init event. *init*: the id of the event that began the workflow. *pending_requests*: the
+    replies to each event it sent, by the id of that event. *timers*: the pending timers, by name.
+    *compensations*: the compensation requests, oldest first, as JSON. *consumed*, *produced*: the
+    event ids of the last turn. *failure*: why it failed; state, journal, pending requests and
+    timers are then those of its last good turn (promise I9). *revivals*: how often it was revived
+    after a failure. A workflow that failed in its first turn has an empty *init* once it is
+    revived: it waits for its init event.
     """
 
     subject: str
@@ -70,11 +68,11 @@ class Record:
 
     @property
     def unanswered(self) -> tuple[str, ...]:
-        """The ids of the events that no reply has come to, oldest first."""
+        """The ids of the events without a reply, oldest first."""
         return tuple(id_ for id_, replies in self.pending_requests.items() if not replies)
 
     def to_dict(self) -> dict[str, Any]:
-        """Say the record as JSON data."""
+        """Return the record as JSON data."""
         failure = self.failure
         return {
             "subject": self.subject,
@@ -111,8 +109,8 @@ class Record:
 
     @staticmethod
     def from_dict(content: object) -> "Record":
-        """Read a record that `to_dict` said; raises `Violated` that names what does not fit."""
-        content = _checked(content)
+        """Read the result of `to_dict`; raises `Violated`, which names each invalid key."""
+        content = _validate(content)
         failure = content["failure"]
         return Record(
             subject=content["subject"],
@@ -121,114 +119,118 @@ class Record:
             revision=content["revision"],
             status=content["status"],
             init=content["init"],
-            state=_frozen(content["state"], "state"),
-            journal=_lines(content["journal"], "journal"),
+            state=_freeze(content["state"], "state"),
+            journal=_freeze_all(content["journal"], "journal"),
             parent=content["parent"],
-            children=_each(ChildRun, content["children"], "children"),
+            children=_read_values(ChildRun, content["children"], "children"),
             pending_requests=FrozenDict(
                 {
                     id_: tuple(map(Event.from_dict, replies))
                     for id_, replies in content["pending_requests"].items()
                 }
             ),
-            timers=_each(Timer, content["timers"], "timers"),
+            timers=_read_values(Timer, content["timers"], "timers"),
             compensations=tuple(
-                map(_undo, _lines(content["compensations"], "compensations"), count())
+                map(
+                    _compensation,
+                    _freeze_all(content["compensations"], "compensations"),
+                    count(),
+                )
             ),
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
-            failure=None if failure is None else _fault(failure),
+            failure=None if failure is None else _read_fault(failure),
             revivals=content.get("revivals", 0),
         )
 
 
-# Each key, what it holds, and how to say so.
+# Each key, the type of its value, and the type in words.
 _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
-    ("subject", str, "a text"),
-    ("handler", str, "a text"),
-    ("version", str, "a text"),
+    ("subject", str, "a string"),
+    ("handler", str, "a string"),
+    ("version", str, "a string"),
     ("revision", int, "a whole number"),
     ("status", str, f"one of {', '.join(STATUSES)}"),
-    ("init", str, "a text"),
+    ("init", str, "a string"),
     ("state", object, "a value"),
     ("journal", (list, tuple), "a list"),
-    ("parent", (str, NoneType), "a text or nothing"),
+    ("parent", (str, NoneType), "a string or nothing"),
     ("children", Mapping, "an object of children"),
     ("pending_requests", Mapping, "an object of lists of events"),
     ("timers", Mapping, "an object of timers"),
     ("compensations", (list, tuple), "a list of events"),
-    ("consumed", str, "a text"),
+    ("consumed", str, "a string"),
     ("produced", (list, tuple), "a list of ids"),
     ("failure", (Mapping, NoneType), "an object or nothing"),
 )
 
 
-def _checked(content: object) -> Mapping[str, Any]:
+def _validate(content: object) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
-        raise _no_record(Issue("record", "an object", short(content)))
+        raise _unreadable(Issue("record", "an object", short_repr(content)))
     issues = [
-        Issue(f"record.{key}", expected, short(content[key]) if key in content else "nothing")
+        Issue(f"record.{key}", expected, short_repr(content[key]) if key in content else "nothing")
         for key, kind, expected in _SHAPE
         if key not in content or not isinstance(content[key], kind)
     ]
     revivals = content.get("revivals", 0)
     if not isinstance(revivals, int):
-        # It came later than the others: a record that was written before lacks it.
-        issues.append(Issue("record.revivals", "a whole number", short(revivals)))
+        # Records of earlier versions lack this key.
+        issues.append(Issue("record.revivals", "a whole number", short_repr(revivals)))
     if not issues:
         if content["status"] not in STATUSES:
             expected = f"one of {', '.join(STATUSES)}"
-            issues += [Issue("record.status", expected, short(content["status"]))]
+            issues += [Issue("record.status", expected, short_repr(content["status"]))]
         issues += [
-            Issue(f"record.pending_requests.{id_}", "a list of events", short(replies))
+            Issue(f"record.pending_requests.{id_}", "a list of events", short_repr(replies))
             for id_, replies in content["pending_requests"].items()
             if not isinstance(replies, list | tuple)
         ]
     if issues:
-        raise _no_record(*issues)
+        raise _unreadable(*issues)
     return content
 
 
-def _frozen(value: object, key: str) -> Any:
-    # A handler without a state class is handed this very object (B14).
+def _freeze(value: object, key: str) -> Any:
+    # A handler without a state class gets this object itself, so it must be immutable.
     frozen_value = freeze(value, f"record.{key}")
     if isinstance(frozen_value, Issues):
-        raise _no_record(*frozen_value.items)
+        raise _unreadable(*frozen_value.items)
     return frozen_value
 
 
-def _lines(values: Sequence[Any], key: str) -> tuple[Any, ...]:
-    # Each by itself: it may nest as deep as data may.
-    return tuple(_frozen(value, f"{key}[{position}]") for position, value in enumerate(values))
+def _freeze_all(values: Sequence[Any], key: str) -> tuple[Any, ...]:
+    # One by one, because each may nest as deep as data may.
+    return tuple(_freeze(value, f"{key}[{position}]") for position, value in enumerate(values))
 
 
 _T = TypeVar("_T", ChildRun, Timer)
 
 
-def _each(kind: type[_T], content: Mapping[str, Any], key: str) -> Mapping[str, _T]:
-    read: dict[str, _T] = {}
-    for name, said in content.items():
-        found = Payload.of(kind).read(said, f"record.{key}.{name}")
-        if isinstance(found, Issues):
-            raise _no_record(*found.items)
-        read[name] = found
-    return FrozenDict(read)
+def _read_values(kind: type[_T], content: Mapping[str, Any], key: str) -> Mapping[str, _T]:
+    values: dict[str, _T] = {}
+    for name, encoded in content.items():
+        value = Payload.of(kind).read(encoded, f"record.{key}.{name}")
+        if isinstance(value, Issues):
+            raise _unreadable(*value.items)
+        values[name] = value
+    return FrozenDict(values)
 
 
-def _undo(said: object, position: int) -> FrozenDict:
-    if isinstance(said, FrozenDict) and isinstance(said.get("type"), str) and "data" in said:
-        return said
-    raise _no_record(
-        Issue(f"record.compensations[{position}]", "an event's type and data", short(said))
+def _compensation(value: object, position: int) -> FrozenDict:
+    if isinstance(value, FrozenDict) and isinstance(value.get("type"), str) and "data" in value:
+        return value
+    raise _unreadable(
+        Issue(f"record.compensations[{position}]", "an event's type and data", short_repr(value))
     )
 
 
-def _fault(failure: Mapping[str, Any]) -> SystemFault:
+def _read_fault(failure: Mapping[str, Any]) -> SystemFault:
     fault = FAULT.read(failure, "record.failure")
     if isinstance(fault, Issues):
-        raise _no_record(*fault.items)
+        raise _unreadable(*fault.items)
     return fault
 
 
-def _no_record(*issues: Issue) -> Violated:
-    return Violated(ExecutionViolation("what is remembered cannot be read", issues))
+def _unreadable(*issues: Issue) -> Violated:
+    return Violated(ExecutionViolation("unreadable record", issues))

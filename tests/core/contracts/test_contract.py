@@ -1,5 +1,6 @@
-"""Contract: what can be one, and what it exports."""
+"""Contract: its rules, its versions, and its export as JSON."""
 
+import copy
 from typing import Any
 
 import attrs
@@ -19,10 +20,10 @@ from tests.shop import (
 ONE: dict[str, Version[Any]] = {"1.0.0": Version(accepts=ChargeCard)}
 
 
-def refusal(**terms: Any) -> str:
-    with pytest.raises(Violated) as refused:
-        Contract(**{"uri": "#/a", "type": "com.a.b", "versions": ONE, **terms})
-    return str(refused.value)
+def error_for(**arguments: Any) -> str:
+    with pytest.raises(Violated) as caught:
+        Contract(**{"uri": "#/a", "type": "com.a.b", "versions": ONE, **arguments})
+    return str(caught.value)
 
 
 @attrs.define
@@ -31,7 +32,7 @@ class Changeable:
 
 
 @pytest.mark.parametrize(
-    ("terms", "told"),
+    ("arguments", "message"),
     [
         ({"uri": ""}, "uri: expected an encoded URI such as #/contracts/user, got ''"),
         ({"uri": "a b"}, "uri: expected an encoded URI such as #/contracts/user, got 'a b'"),
@@ -60,28 +61,28 @@ class Changeable:
         ),
     ],
 )
-def test_a_contract_that_cannot_be_says_which_field_and_what_would_do(
-    terms: dict[str, Any], told: str
+def test_an_invalid_contract_names_the_field_and_the_expected_value(
+    arguments: dict[str, Any], message: str
 ) -> None:
-    """F044-F046: whoever writes contracts learns the rules from the refusals."""
-    assert told in refusal(**terms)
+    """Authors of contracts learn the rules from the messages."""
+    assert message in error_for(**arguments)
 
 
-def test_every_wrong_field_is_named_at_once() -> None:
-    """One run, all mistakes."""
-    told = refusal(uri="", type="X", versions={}, domain="EU")
+def test_all_invalid_fields_are_named_at_once() -> None:
+    """The author can fix them in one go."""
+    message = error_for(uri="", type="X", versions={}, domain="EU")
 
-    assert [each in told for each in ("uri:", "type:", "versions:", "domain:")] == [True] * 4
+    assert all(field in message for field in ("uri:", "type:", "versions:", "domain:"))
 
 
 @pytest.mark.parametrize("name", ["arvo.orchard.create", "arvo.orca", "arvo.orchid.water.daily"])
-def test_a_type_that_only_begins_like_a_workflows_is_free(name: str) -> None:
-    """B24: `arvo.orchard.create` is a fine name."""
+def test_a_type_that_only_starts_like_a_workflow_type_is_allowed(name: str) -> None:
+    """B24: `arvo.orchard.create` was refused, because its prefix looked like `arvo.orc`."""
     assert Contract(uri="#/a", type=name, versions=ONE).type == name
 
 
-def test_versions_are_found_by_number_and_by_rank() -> None:
-    """F049: 10 comes after 9."""
+def test_versions_are_found_by_number_and_by_alias() -> None:
+    """Versions are ordered by number: 10 comes after 9."""
     contract = Contract(
         uri="#/a",
         type="com.a.b",
@@ -95,8 +96,31 @@ def test_versions_are_found_by_number_and_by_rank() -> None:
         contract["2.0.0"]
 
 
-def test_the_exported_document_has_the_references_shape_and_the_type() -> None:
-    """F052-F054, B40: without the type nobody knows where to send."""
+@pytest.mark.parametrize(
+    ("contract", "name"), [(charge, "accepts"), (charge, "emits"), (order, "init")]
+)
+def test_an_attribute_of_a_version_on_the_contract_names_the_remedy(
+    contract: Contract[Any], name: str
+) -> None:
+    """Forgetting the version is a common mistake."""
+    with pytest.raises(AttributeError) as caught:
+        getattr(contract, name)
+
+    assert str(caught.value) == (
+        f'a contract has no {name!r}, only its versions have: write contract["1.0.0"].{name}'
+    )
+
+
+def test_an_unknown_attribute_of_a_contract_is_an_ordinary_attribute_error() -> None:
+    """Copying and pickling ask for attributes of the object protocol."""
+    assert not hasattr(charge, "init")
+    with pytest.raises(AttributeError, match="'Contract' object has no attribute 'other'"):
+        _ = charge.other  # type: ignore[attr-defined]
+    assert copy.copy(charge) == charge
+
+
+def test_the_exported_document_has_the_shape_of_the_typescript_packages_and_a_type() -> None:
+    """B40: without the type a client does not know the address."""
     document = charge.json_schema()
 
     assert {**document, "versions": []} == {
@@ -112,7 +136,7 @@ def test_the_exported_document_has_the_references_shape_and_the_type() -> None:
     assert version["accepts"]["type"] == "com.payment.charge"
     assert set(version["accepts"]["schema"]["required"]) == {"order_id", "amount"}
     assert version["systemError"]["type"] == "sys.com.payment.charge.error"
-    assert [each["type"] for each in version["emits"]] == [
+    assert [event["type"] for event in version["emits"]] == [
         "evt.payment.charged",
         "evt.payment.declined",
     ]
@@ -122,14 +146,14 @@ simple = SimpleContract(
     uri="#/simple",
     type="user.validate",
     domain="eu",
-    description="says who",
+    description="validates a user",
     metadata={"owner": "team"},
     versions={"1.0.0": Version(accepts=ChargeCard, emits=CardCharged)},
 )
 
 
 def test_a_simple_contract_is_named_after_its_root() -> None:
-    """F055."""
+    """The TypeScript packages derive the same types and metadata."""
     assert simple.type == "com.user.validate"
     assert list(simple["1.0.0"].emitted) == ["evt.user.validate.success"]
     assert simple.metadata == {
@@ -139,8 +163,8 @@ def test_a_simple_contract_is_named_after_its_root() -> None:
     }
 
 
-def test_an_orchestrators_contract_is_named_after_its_name() -> None:
-    """F056, F057: its init says on whose behalf it runs."""
+def test_an_orchestrator_contract_derives_its_types_from_its_name() -> None:
+    """Its init event also names the parent workflow."""
     version = order["1.0.0"]
 
     assert (order.name, order.type) == ("order.fulfil", "arvo.orc.order.fulfil")
@@ -156,8 +180,8 @@ def test_an_orchestrators_contract_is_named_after_its_name() -> None:
 
 
 @pytest.mark.parametrize("contract", [charge, simple, order], ids=["plain", "simple", "workflow"])
-def test_a_contract_comes_back_from_its_document(contract: Contract[Any]) -> None:
-    """Another service builds on it without our classes."""
+def test_a_contract_round_trips_through_its_document(contract: Contract[Any]) -> None:
+    """Another service can use it without the Python classes."""
     document = contract.json_schema()
 
     read = Contract.from_json_schema(document)
@@ -167,8 +191,8 @@ def test_a_contract_comes_back_from_its_document(contract: Contract[Any]) -> Non
     assert Contract.from_json_schema(read.json_schema()) == read
 
 
-def test_a_document_of_the_reference_has_its_type_in_the_accepted_event() -> None:
-    """B40: it exports none."""
+def test_a_document_without_a_type_takes_that_of_the_accepted_event() -> None:
+    """B40: the TypeScript packages export none."""
     document = charge.json_schema()
     del document["type"]
 
@@ -207,21 +231,21 @@ def with_schema(schema: object, metadata: object = None) -> dict[str, Any]:
         (with_schema({"required": 5}, WORKFLOW), "versions.1.0.0.init"),
     ],
 )
-def test_a_document_that_is_no_contract_says_where(document: object, path: str) -> None:
-    """It comes from elsewhere: no KeyError, no StopIteration, no look at the network."""
-    with pytest.raises(Violated) as refused:
+def test_an_invalid_document_names_the_field(document: object, path: str) -> None:
+    """Documents come from other services: no KeyError, no StopIteration, no network access."""
+    with pytest.raises(Violated) as caught:
         Contract.from_json_schema(document)
 
-    assert path in [issue.path for issue in refused.value.violation.issues]
+    assert path in [issue.path for issue in caught.value.violation.issues]
 
 
-def test_a_decline_is_an_event_of_the_contract() -> None:
-    """Two types, two classes: the type follows from the class."""
+def test_an_event_type_follows_from_the_payload_class() -> None:
+    """A handler need not name the types of its events."""
     assert charge["1.0.0"].types_of(CardDeclined("no")) == ("evt.payment.declined",)
 
 
 @pytest.mark.parametrize("kind", [5, None, {}, True])
-def test_a_document_whose_schema_has_no_sane_type_is_refused(kind: Any) -> None:
+def test_a_document_with_an_invalid_schema_type_is_refused(kind: Any) -> None:
     """Documents come from other services."""
     document = {
         "uri": "#/x",

@@ -1,4 +1,4 @@
-"""Version: numbers of contracts, and the dataschema that names one."""
+"""Dataschema: contract versions, and the attribute that names one."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from arvo.core.events.dataschema import is_version
 
 @pytest.mark.parametrize("text", ["1.0", "v1.0.0", "1.0.0-a", "1.0.0\n", " 1.0.0", "١.0.0", ""])
 def test_a_version_is_three_numbers(text: str) -> None:
-    """F036, and no newline or foreign digit slips in."""
+    """A trailing newline or a digit of another script does not count either."""
     assert not is_version(text)
     assert Dataschema.parse(f"#/a/{text}") is None
 
 
-def test_a_dataschema_without_a_contract_is_told_apart() -> None:
-    """B25: the reference says it is valid."""
+def test_a_dataschema_without_a_contract_is_invalid() -> None:
+    """B25: the TypeScript packages call a dataschema without a uri valid."""
     parsed = Dataschema.parse("1.0.0")
 
     assert parsed == Dataschema("", "1.0.0")
@@ -23,6 +23,6 @@ def test_a_dataschema_without_a_contract_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "/", "#/a", "#/a/"])
-def test_what_ends_in_no_version_is_no_dataschema(text: str | None) -> None:
-    """F039: None, not an exception."""
+def test_text_that_ends_in_no_version_is_not_a_dataschema(text: str | None) -> None:
+    """It returns None and raises nothing."""
     assert Dataschema.parse(text) is None

@@ -1,35 +1,35 @@
-"""Domain: rules that become the name of an outside world."""
+"""Domain: rules that resolve to the name of an external domain."""
 
 from typing import Any
 
 import pytest
 
 from arvo import Domain, Subject
-from arvo.core.events.domain import DomainContext, resolve_domain, resolve_domains, resolve_each
+from arvo.core.events.domain import DomainContext, resolve_domain, resolve_domains, resolve_rules
 
 IN_EU = str(Subject.new("a.b.c", None, initiator="x.y.z", domain="eu", id="1"))
 CONTEXT = DomainContext("self", "event", "trigger", IN_EU, None)
 
 
-def test_each_distinct_domain_comes_once_in_order() -> None:
-    """F085: deduplicated after the rules are resolved."""
+def test_each_distinct_domain_is_returned_once_in_order() -> None:
+    """Two rules may resolve to one domain, which gets one event."""
     rules = ("b", Domain.FROM_SELF_CONTRACT, None, "self", "b", Domain.LOCAL)
 
     assert resolve_domains(rules, CONTEXT) == ("b", "self", None)
-    assert resolve_each(rules, CONTEXT) == ("b", "self", None, "self")
+    assert resolve_rules(rules, CONTEXT) == ("b", "self", None, "self")
 
 
 @pytest.mark.parametrize("subject", [None, "junk", "%%"])
-def test_a_subject_that_is_none_has_no_domain(subject: str | None) -> None:
-    """F083: a stranger's subject must not break an answer."""
+def test_an_unreadable_subject_has_no_domain(subject: str | None) -> None:
+    """A foreign subject must not break a reply."""
     context = DomainContext(None, None, "t", subject, None)
 
     assert resolve_domain(Domain.FROM_CURRENT_SUBJECT, context) is None
     assert resolve_domain(Domain.ORCHESTRATION_CONTEXT, context) is None
 
 
-def test_an_answer_stays_inside_where_the_question_came_from_the_same_domain() -> None:
-    """F084."""
+def test_a_reply_stays_inside_if_the_request_came_from_the_same_domain() -> None:
+    """The rule for orchestrations leaves the domain only towards another one."""
     rule = Domain.ORCHESTRATION_CONTEXT
     inside = DomainContext(None, None, "eu", IN_EU, None)
 
@@ -37,8 +37,9 @@ def test_an_answer_stays_inside_where_the_question_came_from_the_same_domain() -
     assert resolve_domain(rule, inside) is None
 
 
-def test_what_is_no_rule_does_not_silently_stay_inside() -> None:
-    """Nothing is dropped silently (I8): the event then refuses it and names it."""
+@pytest.mark.promise("I8")
+def test_an_invalid_rule_does_not_silently_stay_inside() -> None:
+    """Nothing is dropped silently (I8): building the event reports the value."""
     wrong: Any = 5
     resolved: Any = resolve_domain(wrong, CONTEXT)
 

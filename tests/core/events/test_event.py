@@ -1,4 +1,4 @@
-"""Event: the envelope, on the wire and in memory."""
+"""Event: the CloudEvents envelope, on the wire and in memory."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from attrs import frozen
 
 from arvo import Event, Issue, Violated
 from arvo.core.events.event import EVENT_BYTES_MAX
-from tests.shop import TIME, WEB, CardDeclined, charging
+from tests.shop import TIME, WEB, CardDeclined, charge_request
 
 VALID: dict[str, Any] = {
     "id": "e1",
@@ -24,13 +24,13 @@ VALID: dict[str, Any] = {
 
 
 def issues_of(content: object) -> list[Issue]:
-    with pytest.raises(Violated) as refused:
+    with pytest.raises(Violated) as caught:
         Event.from_dict(content)
-    return list(refused.value.violation.issues)
+    return list(caught.value.violation.issues)
 
 
-def test_the_wire_form_is_one_flat_object_in_the_references_order() -> None:
-    """Systems in both languages share brokers; F022."""
+def test_the_wire_format_is_one_flat_object_in_a_fixed_key_order() -> None:
+    """Systems in both languages share brokers."""
     event = Event.from_dict({**VALID, "tenant": "t1", "retries": 3, "dry": True, "none": None})
 
     assert list(event.to_dict().items()) == [
@@ -60,20 +60,20 @@ def test_the_wire_form_is_one_flat_object_in_the_references_order() -> None:
     assert Event.parse(event.to_json().encode()) == event
 
 
-def test_the_standards_attributes_stand_apart_from_all_extensions() -> None:
-    """A CloudEvents library takes them so; F021."""
-    told = Event.from_dict({**VALID, "tenant": "t1"}).cloudevent
+def test_cloudevents_attributes_are_separate_from_extensions() -> None:
+    """CloudEvents libraries take them in this form."""
+    split = Event.from_dict({**VALID, "tenant": "t1"}).cloudevent
 
-    assert list(told["default"]) == [
+    assert list(split["default"]) == [
         *("id", "source", "specversion", "type", "subject", "datacontenttype", "dataschema"),
         *("data", "time"),
     ]
-    assert told["extensions"]["tenant"] == "t1"
-    assert told["extensions"]["to"] == "com.user.create"
+    assert split["extensions"]["tenant"] == "t1"
+    assert split["extensions"]["to"] == "com.user.create"
 
 
-def test_a_span_is_told_what_is_missing_and_never_the_data() -> None:
-    """Telemetry goes to people who may not read payloads; F023."""
+def test_span_attributes_name_missing_values_and_never_contain_the_data() -> None:
+    """Readers of telemetry may not be allowed to read payloads."""
     event = Event.from_dict({**VALID, "accesscontrol": "secret", "executionunits": 2.5})
 
     assert event.otel_attributes == {
@@ -94,7 +94,7 @@ def test_a_span_is_told_what_is_missing_and_never_the_data() -> None:
 
 
 def test_data_cannot_be_changed_at_any_depth() -> None:
-    """B30: two handlers in one process see one object."""
+    """B30: two handlers in one process get the same object."""
     data: Any = Event.from_dict(VALID).data
 
     with pytest.raises(TypeError, match="cannot be changed"):
@@ -105,12 +105,12 @@ def test_data_cannot_be_changed_at_any_depth() -> None:
         data["lines"][0]["n"] = 2
 
 
-def test_an_event_does_not_follow_the_dict_it_was_made_of() -> None:
-    """B14, B30: the sender goes on working with its own."""
-    given: dict[str, Any] = {"lines": [1]}
-    event = Event.from_dict({**VALID, "data": given})
+def test_an_event_is_independent_of_the_dict_it_was_made_from() -> None:
+    """B14, B30: a sender that changed its dict later changed the event."""
+    source: dict[str, Any] = {"lines": [1]}
+    event = Event.from_dict({**VALID, "data": source})
 
-    given["lines"].append(2)
+    source["lines"].append(2)
 
     assert event.data == {"lines": [1]}
 
@@ -118,8 +118,8 @@ def test_an_event_does_not_follow_the_dict_it_was_made_of() -> None:
 @pytest.mark.parametrize(
     "name", ["data_base64", "Tenant", "a_b", "", "tenant\n", "ten\u00e4nt", "id\u0660"]
 )
-def test_an_extension_has_a_name_of_its_own(name: str) -> None:
-    """Other names break HTTP and Kafka bindings of CloudEvents; F018."""
+def test_an_invalid_extension_name_is_refused(name: str) -> None:
+    """Such names break the HTTP and Kafka bindings of CloudEvents."""
     (issue,) = issues_of({**VALID, name: "x"})
 
     assert issue.path == f"extensions.{name}"
@@ -127,19 +127,19 @@ def test_an_extension_has_a_name_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "data", "source", "to", "traceparent", "domain"])
-def test_an_extension_does_not_take_the_place_of_an_attribute(name: str) -> None:
-    """B31: on the wire it would overwrite the real one."""
+def test_an_extension_cannot_have_the_name_of_an_attribute(name: str) -> None:
+    """B31: on the wire it overwrote the attribute."""
     with pytest.raises(Violated, match=f"extensions.{name}: expected"):
         Event(**VALID, extensions={name: "x"})
 
 
-def test_an_extension_whose_name_is_no_text_is_refused() -> None:
-    """A dict of Python has such keys, JSON has none."""
+def test_an_extension_whose_name_is_not_a_string_is_refused() -> None:
+    """A Python dict may have such keys, JSON may not."""
     assert issues_of(VALID | {5: "x"})[0].path == "extensions.5"
 
 
 def test_extensions_are_bounded() -> None:
-    """Headers are no place for a payload; design section 11."""
+    """Payloads do not belong in headers."""
     (issue,) = issues_of({**VALID, **{f"e{n}": n for n in range(65)}})
 
     assert issue == Issue("extensions", "at most 64", "65")
@@ -158,15 +158,15 @@ def test_extensions_are_bounded() -> None:
     ],
 )
 def test_data_that_the_wire_would_change_is_refused(lossy: object, path: str) -> None:
-    """B32: what arrives is what was sent, or nothing is."""
+    """B32: data arrives unchanged or is not sent."""
     (issue,) = issues_of({**VALID, "data": lossy})
 
     assert issue.path == path
 
 
 @pytest.mark.parametrize("name", ["id", "accesscontrol", "parentid", "traceparent", "tenant"])
-def test_text_that_no_encoding_takes_is_refused_when_the_event_is_made(name: str) -> None:
-    """B32: else it fails far from its cause, where the event is sent."""
+def test_text_that_cannot_be_encoded_is_refused_by_the_constructor(name: str) -> None:
+    """B32: otherwise sending the event fails, far from the cause."""
     (issue,) = issues_of({**VALID, name: "x\ud800"})
 
     assert issue.path.endswith(name)
@@ -175,8 +175,8 @@ def test_text_that_no_encoding_takes_is_refused_when_the_event_is_made(name: str
 
 @pytest.mark.parametrize("number", [10**400, 2**64, float("inf"), float("nan"), True, "5"])
 @pytest.mark.parametrize("name", ["executionunits", "cost"])
-def test_a_number_that_json_lacks_is_refused(name: str, number: object) -> None:
-    """B32, and an integer of 400 digits must not escape as OverflowError."""
+def test_a_number_that_json_does_not_have_is_refused(name: str, number: object) -> None:
+    """B32: such numbers changed on the wire. 400 digits must not raise OverflowError."""
     if name == "cost" and (number is True or number == "5"):
         return
     (issue,) = issues_of({**VALID, name: number})
@@ -186,8 +186,8 @@ def test_a_number_that_json_lacks_is_refused(name: str, number: object) -> None:
 
 
 @pytest.mark.parametrize("name", ["id", "source", "specversion", "type", "subject", "data", "time"])
-def test_a_missing_field_is_named(name: str) -> None:
-    """Not a KeyError: whoever sent it must know what to add."""
+def test_a_missing_attribute_is_named(name: str) -> None:
+    """The sender must know which one to add."""
     content = {key: value for key, value in VALID.items() if key != name}
 
     assert issues_of(content) == [Issue(name, "a value (required)", "nothing")]
@@ -202,8 +202,8 @@ def test_a_missing_field_is_named(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("value", [[1], {"a": object()}, "", object()], ids=repr)
-def test_a_mistyped_field_is_named_with_what_came(name: str, value: object) -> None:
-    """All of them at once would be told; each alone certainly is."""
+def test_an_attribute_of_the_wrong_type_is_named_with_its_value(name: str, value: object) -> None:
+    """Every attribute has a rule."""
     if name == "tenant" and value == "":
         return
     issues = issues_of({**VALID, name: value})
@@ -212,12 +212,12 @@ def test_a_mistyped_field_is_named_with_what_came(name: str, value: object) -> N
     assert all(issue.expected and issue.got for issue in issues)
 
 
-def test_every_wrong_field_is_named_at_once() -> None:
-    """The sender mends them in one go."""
+def test_all_invalid_attributes_are_named_at_once() -> None:
+    """The sender can fix them in one go."""
     issues = issues_of({**VALID, "id": 1, "time": "yesterday", "to": "a b"})
 
     assert [str(issue) for issue in issues] == [
-        "id: expected a text of 1 to 1024 characters, got 1",
+        "id: expected a string of 1 to 1024 characters, got 1",
         "time: expected an RFC 3339 time with an offset, got 'yesterday'",
         "to: expected an encoded URI or nothing, got 'a b'",
     ]
@@ -236,25 +236,25 @@ def test_every_wrong_field_is_named_at_once() -> None:
     ],
     ids=["cut", "empty", "bytes", "surrogate", "nan", "deep", "huge number"],
 )
-def test_what_is_no_json_is_refused(text: str | bytes, got: str) -> None:
-    """Nothing escapes as RecursionError, UnicodeError or a parser's own exception."""
-    with pytest.raises(Violated) as refused:
+def test_text_that_is_not_json_is_refused(text: str | bytes, got: str) -> None:
+    """No RecursionError, UnicodeError or parser exception escapes."""
+    with pytest.raises(Violated) as caught:
         Event.parse(text)
 
-    (issue,) = refused.value.violation.issues
+    (issue,) = caught.value.violation.issues
     assert (issue.path, issue.expected) == ("event", "JSON")
     assert got in issue.got
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "1", '"x"'])
-def test_json_that_is_no_object_is_refused(text: str) -> None:
-    """A broker carries whatever somebody put there."""
+def test_json_that_is_not_an_object_is_refused(text: str) -> None:
+    """A broker may carry messages of other applications."""
     with pytest.raises(Violated, match="event: expected an object, got"):
         Event.parse(text)
 
 
 def test_data_nested_deeper_than_64_is_refused() -> None:
-    """Every reader walks it recursively, and so do those we do not know."""
+    """Readers in every language walk it recursively."""
 
     def nested(levels: int) -> str:
         content = json.dumps({**VALID, "data": "<data>"})
@@ -267,30 +267,30 @@ def test_data_nested_deeper_than_64_is_refused() -> None:
 
 @pytest.mark.parametrize("character", ["a", "\u00e4"], ids=["ascii", "two bytes"])
 def test_more_than_a_mebibyte_is_refused_before_it_is_parsed(character: str) -> None:
-    """Bytes are counted, not characters; design section 11."""
+    """The limit is in bytes, not in characters."""
     text = character * (EVENT_BYTES_MAX // len(character.encode()) + 1)
 
-    for given in (text, text.encode()):
+    for encoded in (text, text.encode()):
         with pytest.raises(Violated, match="event: expected at most 1048576 bytes, got 10485"):
-            Event.parse(given)
+            Event.parse(encoded)
     with pytest.raises(Violated, match="at most 10 bytes, got 11"):
         Event.parse("x" * 11, bytes_max=10)
 
 
 def test_events_are_equal_when_they_are_the_same_on_the_wire() -> None:
-    """A test compares what was made with what was read."""
-    made = charging()
+    """A test can compare a built event with a parsed one."""
+    made = charge_request()
     read = Event.parse(made.to_json())
 
     assert made == read
     assert hash(made) == hash(read)
     assert type(made.data) is not type(read.data)
-    assert made != charging(amount=11.0)
+    assert made != charge_request(amount=11.0)
 
 
-def test_an_event_copied_with_other_data_says_the_other_data() -> None:
-    """Its JSON is kept beside it, and must not go stale."""
-    event: Event[Any] = charging()
+def test_an_event_copied_with_other_data_has_the_json_of_that_data() -> None:
+    """The event caches its JSON, which must not go stale."""
+    event: Event[Any] = charge_request()
 
     evolved = attrs.evolve(event, data=CardDeclined("no"))
 
@@ -299,8 +299,8 @@ def test_an_event_copied_with_other_data_says_the_other_data() -> None:
     assert attrs.evolve(event, id="other").raw == event.raw
 
 
-def test_an_arvo_event_says_where_it_goes() -> None:
-    """F011; other content types may leave it open."""
+def test_an_arvo_event_needs_an_address() -> None:
+    """Events of other content types may have none."""
     content = {**VALID, "to": None}
 
     assert issues_of(content) == [Issue("to", "an address (an Arvo event needs one)", "nothing")]
@@ -312,18 +312,18 @@ def test_an_arvo_event_says_where_it_goes() -> None:
     ["2026-01-02T03:04:05", "2026-02-30T00:00:00Z", "2026-01-02", "2026-01-02T03:04:05+99:00", "x"],
 )
 def test_a_time_is_a_real_instant(time: str) -> None:
-    """F004: without an offset it means something else on each host."""
+    """Without an offset its meaning depends on the host."""
     (issue,) = issues_of({**VALID, "time": time})
 
     assert issue == Issue("time", "an RFC 3339 time with an offset", repr(time))
 
 
 @frozen
-class Odd:
-    what: complex
+class Unsupported:
+    value: complex
 
 
-def test_an_instance_that_no_payload_describes_is_refused() -> None:
-    """The error names the field of the class, not a line of a library."""
+def test_an_instance_of_an_unsupported_class_is_refused() -> None:
+    """The error names the field of the class, not a function of a library."""
     with pytest.raises(Violated, match=r"data: expected .*complex"):
-        Event(**{**VALID, "data": Odd(1j)})
+        Event(**{**VALID, "data": Unsupported(1j)})

@@ -1,4 +1,4 @@
-"""Identity: ids that follow from their cause, and ids of users."""
+"""Identity: ids derived from their cause, and ids that users choose."""
 
 import base64
 import zlib
@@ -10,8 +10,8 @@ from arvo import Managed, ManagedId, Violated
 from arvo.core.events.identity import derived_id, event_id
 
 
-def test_an_id_follows_from_its_cause_and_from_nothing_else() -> None:
-    """B21: a redelivered event makes the same events, so that duplicates can be found."""
+def test_an_id_depends_on_its_cause_and_on_nothing_else() -> None:
+    """B21: random ids would hide the duplicates of a redelivered event."""
     cause = ("com.pay", "com.web", "e1", "s", 0, 0)
 
     assert derived_id(*cause) == derived_id(*cause) == "3a81f951-90a2-49a6-a93c-5c2c5b37ccb4"
@@ -20,7 +20,7 @@ def test_an_id_follows_from_its_cause_and_from_nothing_else() -> None:
 
 
 def test_a_managed_value_can_be_read_from_the_id() -> None:
-    """F030, F031: what the receiver may count on."""
+    """The receiver correlates by it."""
     text = event_id(Managed("order 1"), "u-1")
 
     assert ManagedId.parse(text) == ManagedId("u-1", "order 1")
@@ -31,15 +31,15 @@ def test_a_managed_value_can_be_read_from_the_id() -> None:
     ("given", "chosen"),
     [(" mine ", "mine"), ("  ", "unique"), (None, "unique"), (Managed(" "), "unique")],
 )
-def test_a_users_own_id_is_kept_and_a_blank_one_made_up(given: str | None, chosen: str) -> None:
-    """F030: developer-managed and absent."""
+def test_a_users_own_id_stays_and_a_blank_one_is_generated(given: str | None, chosen: str) -> None:
+    """The TypeScript packages have the same two cases."""
     assert event_id(given, "unique") == chosen
 
 
 @pytest.mark.parametrize("value", ["\ud800", 5, None])
-def test_a_managed_value_is_a_text(value: Any) -> None:
-    """Found where it is written, not as a TypeError of the JSON writer."""
-    with pytest.raises(Violated, match=r"id\.value: expected a text"):
+def test_a_managed_value_is_a_string(value: Any) -> None:
+    """The constructor reports it, not a TypeError of the JSON encoder."""
+    with pytest.raises(Violated, match=r"id\.value: expected a string"):
         Managed(value)
 
 
@@ -56,6 +56,6 @@ def test_a_managed_value_is_a_text(value: Any) -> None:
     ],
     ids=["plain", "no ascii", "empty", "list", "wrong type", "bomb", "deep"],
 )
-def test_an_id_that_holds_no_value_is_just_an_id(text: str) -> None:
-    """Ids come from strangers."""
+def test_other_ids_hold_no_value(text: str) -> None:
+    """Ids come from untrusted senders."""
     assert ManagedId.parse(text) is None

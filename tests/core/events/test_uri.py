@@ -1,4 +1,4 @@
-"""Uri: JavaScript's rule, which both languages keep."""
+"""Uri: JavaScript's encoding rule, the same in both languages."""
 
 import pytest
 
@@ -16,14 +16,14 @@ from arvo.core.events.uri import encode_uri, is_uri
         ("a%20b c", "a%2520b%20c"),
     ],
 )
-def test_encoding_twice_is_encoding_once(text: str, encoded: str) -> None:
-    """B26: an event made again from its own parts must keep its subject."""
+def test_encoding_is_idempotent(text: str, encoded: str) -> None:
+    """B26: an event rebuilt from its own attributes must have the same subject."""
     assert encode_uri(text) == encoded
     assert encode_uri(encoded) == encoded
     assert is_uri(encoded)
 
 
 @pytest.mark.parametrize("text", ["a b", "%zz", "%", "%2", "%41", "%c3%bc", "%FF", "ü", "\ud800"])
-def test_what_is_not_encoded_or_needlessly_so_is_no_uri(text: str) -> None:
-    """F005: the reference compares with its own encoding of the decoded text."""
+def test_missing_malformed_and_needless_escapes_are_refused(text: str) -> None:
+    """The TypeScript packages compare with their own encoding of the decoded text."""
     assert not is_uri(text)

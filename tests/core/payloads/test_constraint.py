@@ -1,4 +1,4 @@
-"""Constraints: said once on the field."""
+"""Constraint: markers on a field, and the JSON Schema keywords that they become."""
 
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from annotated_types import (
     Unit,
 )
 
-from arvo.core.payloads.constraint import FORMATS, Format, Pattern, Unsayable, keywords
+from arvo.core.payloads.constraint import FORMATS, Format, NotExpressible, Pattern, schema_keywords
 
 
 @pytest.mark.parametrize(
@@ -35,14 +35,14 @@ from arvo.core.payloads.constraint import FORMATS, Format, Pattern, Unsayable, k
         (Format("email"), "string", {"format": "email"}),
         (Pattern("^[a-z]+$"), "string", {"pattern": "^[a-z]+$"}),
         (Unit("kg"), "number", {}),
-        ("somebody else's", "number", {}),
+        ("of another library", "number", {}),
     ],
 )
-def test_a_marker_becomes_the_keyword_of_its_meaning(
+def test_a_marker_becomes_the_keyword_of_the_same_meaning(
     marker: object, kind: str, expected: dict[str, object]
 ) -> None:
-    """The exported schema says to others what the class says to Python."""
-    assert dict(keywords(marker, frozenset({kind}))) == expected
+    """Services that only have the exported schema check the same rules."""
+    assert dict(schema_keywords(marker, frozenset({kind}))) == expected
 
 
 @pytest.mark.parametrize(
@@ -57,26 +57,26 @@ def test_a_marker_becomes_the_keyword_of_its_meaning(
         (Predicate(str.isupper), "string"),
     ],
 )
-def test_a_marker_that_cannot_be_said_is_refused(marker: object, kind: str) -> None:
-    """A constraint that only one side checks is a broken promise waiting."""
-    with pytest.raises(Unsayable):
-        dict(keywords(marker, frozenset({kind})))
+def test_a_marker_without_a_keyword_is_refused(marker: object, kind: str) -> None:
+    """Otherwise only one side of the contract would check the constraint."""
+    with pytest.raises(NotExpressible):
+        dict(schema_keywords(marker, frozenset({kind})))
 
 
-def test_an_unknown_format_is_refused_where_it_is_written() -> None:
-    """Validators pass over formats they do not know, so a typing error would check nothing."""
+def test_an_unknown_format_is_refused_by_the_constructor() -> None:
+    """Validators ignore unknown formats, so a misspelled one would check nothing."""
     with pytest.raises(ValueError, match="got 'e-mail'"):
         Format("e-mail")
 
 
-def test_a_bad_regular_expression_is_refused_where_it_is_written() -> None:
-    """The first event in production is too late."""
+def test_an_invalid_regular_expression_is_refused_by_the_constructor() -> None:
+    """Otherwise the first event in production reports it."""
     with pytest.raises(ValueError, match="pattern: expected a regular expression"):
         Pattern("(")
 
 
 def test_markers_can_be_hashed() -> None:
-    """typing caches annotations by what is in them."""
+    """typing hashes annotations for its cache."""
     assert (
         len({Format(name) for name in FORMATS} | {Pattern("a"), Pattern("a")}) == len(FORMATS) + 1
     )

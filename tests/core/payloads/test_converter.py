@@ -1,4 +1,4 @@
-"""Conversion: instances come back as they went, and what a constructor refuses has its place."""
+"""Converter: instances round-trip, and the errors of constructors become issues with a path."""
 
 from typing import Any
 
@@ -12,25 +12,25 @@ from arvo.core.violations.issue import Issues
 from tests.core.samples import Everything
 
 
-def there_and_back(value: Any) -> Any:
-    """Send *value* over the wire."""
+def round_trip(value: Any) -> Any:
+    """Convert *value* to JSON text and back."""
     payload = Payload.of(type(value))
-    written = payload.write(value)
-    assert not isinstance(written, Issues), str(written)
-    return payload.read(orjson.loads(orjson.dumps(written)))
+    data = payload.write(value)
+    assert not isinstance(data, Issues), str(data)
+    return payload.read(orjson.loads(orjson.dumps(data)))
 
 
-def test_every_kind_of_field_comes_back_equal() -> None:
-    """A handler must see what its caller sent."""
+def test_every_kind_of_field_round_trips() -> None:
+    """A handler must get the values that its caller sent."""
     value = Everything(maybe=Everything(anything={"a": [1, None, {"b": 2.5}]}))
 
-    found = there_and_back(value)
+    result = round_trip(value)
 
-    assert found == value
-    # True is 1 to ==, and an IntEnum is an int.
-    for each in attrs.fields(Everything):
-        if each.name != "listed":
-            assert type(getattr(found, each.name)) is type(getattr(value, each.name))
+    assert result == value
+    # Types too: True == 1, and an IntEnum equals its int.
+    for attribute in attrs.fields(Everything):
+        if attribute.name != "listed":
+            assert type(getattr(result, attribute.name)) is type(getattr(value, attribute.name))
 
 
 @frozen
@@ -60,10 +60,10 @@ class Holder:
         ({"inner": [{"total": 1, "other": 2}]}, "data.inner[0]", "other must not exceed total"),
     ],
 )
-def test_what_a_constructor_refuses_is_an_issue_where_it_stands(
+def test_an_error_of_a_constructor_is_an_issue_with_its_path(
     data: dict[str, Any], path: str, reason: str
 ) -> None:
-    """Rules that JSON Schema cannot say live in validators, and are promises all the same."""
+    """Validators hold the rules that JSON Schema cannot express."""
     for result in (Payload.of(Holder).read(data), Payload.of(Holder).write(data)):
         assert isinstance(result, Issues)
         assert result.items[0].path == path

@@ -1,4 +1,4 @@
-"""Samples: values to try a handler out."""
+"""Example: a small valid value of a payload."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Le, Len, Lt, MultipleOf
 from attrs import frozen
 
 from arvo import Format, Pattern, Payload
-from arvo.core.payloads.example import sample
+from arvo.core.payloads.example import make_example
 from tests.core import samples
 from tests.core.samples import Everything, Line, Order
 
@@ -29,25 +29,25 @@ class Bounded:
 
 
 @pytest.mark.parametrize("kind", [Bounded, Order, Line, Everything, samples.Card, samples.Cash])
-def test_a_sample_is_a_value_that_the_payload_takes(kind: type) -> None:
-    """It has been read by the payload itself."""
-    assert isinstance(sample(Payload.of(kind)), kind)
+def test_an_example_is_a_valid_value_of_the_payload(kind: type) -> None:
+    """The payload itself has read it."""
+    assert isinstance(make_example(Payload.of(kind)), kind)
 
 
-def test_a_sample_of_a_schema_is_a_mapping() -> None:
-    """A contract from elsewhere has no class."""
+def test_an_example_of_a_schema_is_a_mapping() -> None:
+    """An imported contract has no class."""
     schema = {"type": "object", "properties": {"n": {"minimum": 3, "type": "integer"}}}
 
-    assert sample(Payload.of({**schema, "required": ["n"]})) == {"n": 3}
+    assert make_example(Payload.of({**schema, "required": ["n"]})) == {"n": 3}
 
 
 @frozen
 class Impossible:
-    """A pattern that nothing of ours is found in."""
+    """A pattern that no candidate matches."""
 
     text: Annotated[str, Pattern("^xyzzy-42$")]
 
 
-def test_what_takes_more_wit_has_no_sample() -> None:
-    """Whoever rehearses a flow then leaves that way alone."""
-    assert sample(Payload.of(Impossible)) is None
+def test_a_payload_that_needs_a_cleverer_search_has_no_example() -> None:
+    """A dry run of a flow then skips that path."""
+    assert make_example(Payload.of(Impossible)) is None

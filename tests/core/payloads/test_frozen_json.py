@@ -1,4 +1,4 @@
-"""JSON: data that refuses to change."""
+"""Frozen JSON: immutable objects and arrays."""
 
 import copy
 import pickle
@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import freeze
+from arvo.core.payloads.json_data import freeze
 from arvo.core.violations.issue import Issues
 
 
@@ -43,8 +43,8 @@ def frozen() -> Any:
         lambda d: d["a"][1].update(b=3),
     ],
 )
-def test_no_way_to_change_it_is_open(change: Callable[[Any], object]) -> None:
-    """B30: every method that changes a dict or list, at every depth."""
+def test_every_mutating_method_raises(change: Callable[[Any], object]) -> None:
+    """B30: handlers could change the data of an event in place."""
     data = frozen()
 
     with pytest.raises(TypeError, match="cannot be changed"):
@@ -52,8 +52,8 @@ def test_no_way_to_change_it_is_open(change: Callable[[Any], object]) -> None:
     assert data == {"a": [1, {"b": 2}], "c": {}}
 
 
-def test_it_is_a_dict_to_everybody_else() -> None:
-    """`match`, orjson and copies take it as it is."""
+def test_it_is_an_ordinary_dict_to_readers() -> None:
+    """`match`, orjson, pickle and copy accept it without conversion."""
     data = frozen()
 
     assert orjson.loads(orjson.dumps(data)) == data
@@ -64,17 +64,17 @@ def test_it_is_a_dict_to_everybody_else() -> None:
 
 
 def test_a_cycle_is_refused() -> None:
-    """Not a RecursionError."""
+    """It returns issues and raises no RecursionError."""
     data: dict[str, Any] = {}
     data["self"] = data
 
-    found = freeze(data)
+    result = freeze(data)
 
-    assert isinstance(found, Issues)
-    assert "at most 64 levels" in str(found)
+    assert isinstance(result, Issues)
+    assert "at most 64 levels" in str(result)
 
 
-def test_an_empty_object_is_one() -> None:
-    """Truth is not presence."""
+def test_an_empty_object_stays_an_object() -> None:
+    """It is falsy, but it is not missing."""
     assert freeze({}) == FrozenDict()
     assert freeze(None) is None

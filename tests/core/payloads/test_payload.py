@@ -1,4 +1,4 @@
-"""Payloads: the two ways between the data of events and Python."""
+"""Payload: reading and writing the data of events."""
 
 import copy
 import pickle
@@ -10,14 +10,14 @@ import pytest
 from attrs import field, frozen
 
 from arvo.core.payloads.fields import PayloadError
-from arvo.core.payloads.json import freeze_object
+from arvo.core.payloads.json_data import freeze_object
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues
 from tests.core.samples import Cash, Line, Order
 
 
 def test_reading_applies_defaults_and_drops_unknown_keys() -> None:
-    """B29: the handler sees parsed data, not what happened to be sent."""
+    """B29: the handler got the raw data instead of the parsed data."""
     data = {
         "order_id": "o",
         "email": "a@b.de",
@@ -29,7 +29,7 @@ def test_reading_applies_defaults_and_drops_unknown_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"order_id": 5}, "data.order_id: expected a string, got 5"),
         ({"email": "x"}, "data.email: expected an email address, got 'x'"),
@@ -62,34 +62,36 @@ def test_reading_applies_defaults_and_drops_unknown_keys() -> None:
             "data.order_id: expected text without lone surrogates, got '\\ud800'",
         ),
         ({"x": 2**64}, "data.x: expected an integer of 64 bits, got 18446744073709551616"),
-        ({"x": {1: 2}}, "data.x: expected keys that are texts, got 1"),
+        ({"x": {1: 2}}, "data.x: expected string keys, got 1"),
         ({"x": date(2026, 1, 31)}, "data.x: expected JSON data, got datetime.date(2026, 1, 31)"),
     ],
 )
-def test_data_that_does_not_fit_says_where_what_and_why(change: dict[str, Any], told: str) -> None:
-    """The sender mends it from the message alone."""
+def test_invalid_data_names_the_path_the_expected_value_and_the_actual_one(
+    change: dict[str, Any], message: str
+) -> None:
+    """The message alone is enough to fix the data."""
     data = {"order_id": "o", "email": "a@b.de", **change}
 
-    assert str(Payload.of(Order).read(data)) == told
+    assert str(Payload.of(Order).read(data)) == message
 
 
-def test_every_issue_is_told_at_once() -> None:
-    """Nobody likes to mend one field per attempt."""
+def test_all_issues_are_reported_at_once() -> None:
+    """The sender can fix them in one go."""
     assert Payload.of(Order).read({"order_id": 1, "email": 2}, "init") == Issues(
         (Issue("init.email", "a string", "2"), Issue("init.order_id", "a string", "1"))
     )
 
 
 @pytest.mark.parametrize("data", [None, 3, "x", [], b"{}", object(), Order("o", "a@b.de")])
-def test_what_is_no_object_is_refused(data: object) -> None:
-    """The data of an event is an object, always."""
+def test_data_that_is_not_an_object_is_refused(data: object) -> None:
+    """The data of an event is always an object."""
     for payload in (Payload.of(Order), Payload.of({})):
         assert isinstance(payload.read(data), Issues)
 
 
 @pytest.mark.parametrize("kind", [tuple[str, ...], tuple[str, ...] | None])
-def test_a_megabyte_of_bad_items_costs_no_more_than_one(kind: Any) -> None:
-    """The validator would build an error for each, and a sender would keep a worker busy."""
+def test_a_megabyte_of_invalid_items_is_reported_as_one_issue(kind: Any) -> None:
+    """Building an error for each would occupy a worker for seconds."""
     cls = attrs.make_class("Many", {"it": field(type=kind)}, frozen=True)
     result = Payload.of(cls).read({"it": [1] * 500_000})
 
@@ -98,11 +100,11 @@ def test_a_megabyte_of_bad_items_costs_no_more_than_one(kind: Any) -> None:
 
 
 def test_an_instance_of_another_class_names_both() -> None:
-    """Usually a service's payload was emitted under another's event type."""
+    """The usual cause is a payload that was emitted under the wrong event type."""
     assert str(Payload.of({}).write(3)) == "data: expected a mapping, got 3"
-    told = "data: expected an instance of Order or a mapping, got Line(sku='s', amount=1.0)"
+    message = "data: expected an instance of Order or a mapping, got Line(sku='s', amount=1.0)"
 
-    assert str(Payload.of(Order).write(Line("s", 1.0))) == told
+    assert str(Payload.of(Order).write(Line("s", 1.0))) == message
 
 
 @frozen
@@ -111,20 +113,20 @@ class BigLine(Line):
 
 
 def test_an_instance_of_a_subclass_is_refused() -> None:
-    """What the subclass has more would be lost on the way."""
+    """The additional fields of the subclass would be lost."""
     assert isinstance(Payload.of(Line).write(BigLine("s", 1.0)), Issues)
     assert isinstance(Payload.of(Order).write(Order("o", "a@b.de", (BigLine("s", 1.0),))), Issues)
 
 
 def test_a_mapping_for_a_class_is_read_first() -> None:
-    """B29 on the way out: defaults are filled in and unknown keys stay here."""
+    """B29: a mapping gets the defaults and loses unknown keys before it is sent."""
     mapping = {"order_id": "o", "email": "a@b.de", "unknown": 1}
 
     assert Payload.of(Order).write(mapping) == Payload.of(Order).write(Order("o", "a@b.de"))
 
 
-def test_a_mapping_that_does_not_fit_is_refused() -> None:
-    """As an instance would be."""
+def test_an_invalid_mapping_is_refused() -> None:
+    """It is checked as an instance would be."""
     assert str(Payload.of(Line).write({"sku": "s"})) == (
         "data.amount: expected a value (required), got nothing"
     )
@@ -141,7 +143,7 @@ USER: dict[str, Any] = {
             "properties": {"city": {"type": "string"}, "country": {"default": "DE"}},
         },
         "tags": {"type": "array", "items": {"$ref": "#/$defs/Tag"}},
-        "extra": {"type": "object"},
+        "notes": {"type": "object"},
         "counts": {"type": "object", "properties": {}, "additionalProperties": {"type": "integer"}},
     },
     "required": ["name"],
@@ -150,13 +152,13 @@ USER: dict[str, Any] = {
 
 
 def test_a_json_schema_fills_defaults_and_drops_unknown_keys_at_every_depth() -> None:
-    """Its contracts come from systems that do the same, with Zod."""
+    """Zod, which the TypeScript packages use, does the same."""
     data = {
         "name": "n",
         "unknown": 1,
         "address": {"city": "B", "zip": 1},
         "tags": [{"key": "k", "x": 1}],
-        "extra": {"kept": [{"all": 1}]},
+        "notes": {"free": [{"form": 1}]},
         "counts": {"any": 1},
     }
     expected = {
@@ -164,7 +166,7 @@ def test_a_json_schema_fills_defaults_and_drops_unknown_keys_at_every_depth() ->
         "role": "guest",
         "address": {"city": "B", "country": "DE"},
         "tags": [{"key": "k", "weight": 1}],
-        "extra": {"kept": [{"all": 1}]},
+        "notes": {"free": [{"form": 1}]},
         "counts": {"any": 1},
     }
 
@@ -185,24 +187,24 @@ def test_a_json_schema_fills_defaults_and_drops_unknown_keys_at_every_depth() ->
         {"properties": {"a": {"default": float("nan")}}},
     ],
 )
-def test_what_is_no_schema_for_an_object_is_refused(schema: dict[str, Any]) -> None:
-    """At definition, without opening a connection."""
+def test_an_invalid_schema_is_refused(schema: dict[str, Any]) -> None:
+    """The error comes at declaration, without network access."""
     with pytest.raises(PayloadError, match=r"schema|JSON Schema"):
         Payload.of(schema)
 
 
-def test_what_is_neither_class_nor_schema_is_refused() -> None:
-    """A string, say, where a class was meant."""
-    with pytest.raises(PayloadError, match="expected an attrs class or a JSON Schema, got 'Order'"):
+def test_a_value_that_is_neither_class_nor_schema_is_refused() -> None:
+    """For example the name of a class instead of the class."""
+    with pytest.raises(PayloadError, match="'Order': neither an attrs class nor a JSON Schema"):
         Payload.of("Order")  # type: ignore[call-overload]
 
 
-BESIDE = {"parentSubject$$": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]}}
+EXTRA = {"parentSubject$$": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]}}
 
 
-def test_keys_beside_the_class_are_checked_and_not_seen_by_it() -> None:
-    """The protocol puts its parent's subject beside a workflow's own data."""
-    payload = Payload.of(Line, BESIDE)
+def test_extra_keys_are_checked_but_the_class_does_not_get_them() -> None:
+    """The protocol adds the parent's subject to the data of an init event."""
+    payload = Payload.of(Line, EXTRA)
     data = {"sku": "s", "amount": 1.0, "parentSubject$$": None}
 
     assert payload.write(Line("s", 1.0), {"parentSubject$$": None}) == data
@@ -216,9 +218,9 @@ def test_keys_beside_the_class_are_checked_and_not_seen_by_it() -> None:
     assert isinstance(payload.write(Line("s", 1.0)), Issues)
 
 
-def test_keys_beside_a_json_schema_are_kept() -> None:
-    """There they are part of what the contract says."""
-    payload = Payload.of({"properties": {"a": {}}, "required": ["a"]}, BESIDE)
+def test_extra_keys_of_a_json_schema_stay_in_the_data() -> None:
+    """A mapping has room for them, unlike a class."""
+    payload = Payload.of({"properties": {"a": {}}, "required": ["a"]}, EXTRA)
     data = {"a": 1, "parentSubject$$": "s"}
 
     assert payload.read(data | {"x": 1}) == data
@@ -227,37 +229,37 @@ def test_keys_beside_a_json_schema_are_kept() -> None:
 
 
 def test_a_field_named_like_a_key_of_the_protocol_is_refused() -> None:
-    """One of the two would be lost."""
+    """One of the two values would be lost."""
     with pytest.raises(PayloadError, match=r"Line\.sku: the protocol has a key of this name"):
         Payload.of(Line, {"sku": {}})
 
 
 def test_payloads_are_equal_by_class_and_schema() -> None:
-    """Contracts compare by what they promise."""
+    """Equality of contracts depends on it."""
     assert Payload.of(Line) is Payload.of(Line)
     assert Payload.of(Payload.of(Line)) is Payload.of(Line)
-    assert Payload.of(Line, BESIDE) != Payload.of(Line)
-    assert Payload.of(Payload.of(Line), BESIDE) == Payload.of(Line, BESIDE)
+    assert Payload.of(Line, EXTRA) != Payload.of(Line)
+    assert Payload.of(Payload.of(Line), EXTRA) == Payload.of(Line, EXTRA)
     assert Payload.of({"type": "object", "title": "a"}) == Payload.of(
         {"title": "a", "type": "object"}
     )
     assert Payload.of({"title": "a"}) != Payload.of({"title": "b"})
     assert Payload.of(Payload.of(Line).schema) != Payload.of(Line)
-    assert len({Payload.of(Line), Payload.of(Line, BESIDE), Payload.of({}), Payload.of({})}) == 3
+    assert len({Payload.of(Line), Payload.of(Line, EXTRA), Payload.of({}), Payload.of({})}) == 3
 
 
 @pytest.mark.parametrize(
     "payload",
-    [Payload.of(Line), Payload.of(Line, BESIDE), Payload.of(USER), Payload.of(USER, BESIDE)],
+    [Payload.of(Line), Payload.of(Line, EXTRA), Payload.of(USER), Payload.of(USER, EXTRA)],
 )
 def test_a_payload_survives_copying_and_pickling(payload: Payload[Any]) -> None:
-    """Contracts are values, and values travel to worker processes."""
+    """Contracts are values, which may be sent to worker processes."""
     assert pickle.loads(pickle.dumps(payload)) == payload  # noqa: S301
     assert copy.deepcopy(payload) == payload
 
 
-def test_nobody_can_change_a_payload() -> None:
-    """A changed schema would change what an old promise meant."""
+def test_a_payload_is_immutable() -> None:
+    """Changing its schema would change the meaning of a contract in use."""
     source = {"properties": {"a": {"type": "integer"}}}
     payload = Payload.of(source)
 
@@ -268,17 +270,17 @@ def test_nobody_can_change_a_payload() -> None:
     assert isinstance(payload.read({"a": "x"}), Issues)
 
 
-def test_a_json_schema_read_back_shares_nothing_with_what_was_given() -> None:
-    """B30: nobody changes an event's data through a reference he kept."""
+def test_data_that_was_read_shares_nothing_with_the_original() -> None:
+    """B30: the sender could change an event's data through its own reference."""
     data = {"a": {"b": [1]}}
-    found = Payload.of({}).read(data)
+    result = Payload.of({}).read(data)
     data["a"]["b"].append(2)
 
-    assert found == {"a": {"b": [1]}}
+    assert result == {"a": {"b": [1]}}
 
 
-def test_data_that_is_frozen_is_read_like_any_other() -> None:
-    """An event's raw data is frozen, and unions are told apart by the types in it."""
+def test_frozen_data_is_read_like_any_other() -> None:
+    """The raw data of an event is frozen, and unions are resolved by the types in it."""
 
     @frozen
     class Box:

@@ -1,4 +1,4 @@
-"""Known keys: what stays of an object, and which defaults it gets."""
+"""Pruning: which keys of an object stay, and which defaults it gets."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ BY_KIND = [
     {"properties": {"kind": {"const": kind}, key: {"default": 1}}, "required": ["kind"]}
     for kind, key in (("a", "x"), ("b", "y"))
 ]
-THEN_B: dict[str, Any] = {"properties": {"b": {}}}
+KEY_B: dict[str, Any] = {"properties": {"b": {}}}
 MAYBE = {"anyOf": [{"type": "null"}, {"type": "object", "properties": {"b": {"default": 1}}}]}
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 
@@ -25,15 +25,15 @@ DRAFT_7 = "http://json-schema.org/draft-07/schema#"
         ({"properties": {}, "required": ["a"]}, {"a": 1, "b": 2}, {"a": 1}),
         ({"properties": {}, "patternProperties": {"^x": {}}}, {"xa": 1}, {"xa": 1}),
         ({"properties": {}, "additionalProperties": True}, {"a": 1}, {"a": 1}),
-        ({"properties": {}, "additionalProperties": THEN_B}, {"a": {"c": 1}}, {"a": {}}),
+        ({"properties": {}, "additionalProperties": KEY_B}, {"a": {"c": 1}}, {"a": {}}),
         ({"properties": {}, "unevaluatedProperties": {}}, {"a": 1}, {"a": 1}),
         ({"properties": {}, "dependentRequired": {"a": ["b"]}}, {"b": 1, "c": 1}, {"b": 1}),
     ],
 )
-def test_an_object_keeps_what_its_schema_speaks_of(
+def test_an_object_retains_the_keys_of_its_schema(
     schema: dict[str, Any], data: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Unknown keys do not travel on, and lost data is the worst answer."""
+    """Unknown keys are dropped, but data must not be lost by mistake."""
     assert Payload.of(schema).read(data) == expected
 
 
@@ -50,43 +50,43 @@ def test_an_object_keeps_what_its_schema_speaks_of(
             {"a": 1, "b": 1},
             {"a": 1},
         ),
-        ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": THEN_B}}, {"a": 1, "b": 1}, {"b": 1}),
-        ({"$ref": "#/allOf/0", "allOf": [THEN_B]}, {"a": 1, "b": 1}, {"b": 1}),
+        ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": KEY_B}}, {"a": 1, "b": 1}, {"b": 1}),
+        ({"$ref": "#/allOf/0", "allOf": [KEY_B]}, {"a": 1, "b": 1}, {"b": 1}),
         ({"allOf": [{"$ref": "#"}], "properties": {"a": {}}}, {"a": 1, "b": 2}, {"a": 1}),
         ({"oneOf": BY_KIND}, {"kind": "b", "x": 5, "y": 6}, {"kind": "b", "y": 6}),
         (
-            {"properties": {"a": {"prefixItems": [THEN_B]}}},
+            {"properties": {"a": {"prefixItems": [KEY_B]}}},
             {"a": [{"c": 1}] * 2},
             {"a": [{}, {"c": 1}]},
         ),
-        ({"properties": {"a": {"items": THEN_B}}}, {"a": [{"c": 1, "b": 2}]}, {"a": [{"b": 2}]}),
+        ({"properties": {"a": {"items": KEY_B}}}, {"a": [{"c": 1, "b": 2}]}, {"a": [{"b": 2}]}),
         (
-            {"$schema": DRAFT_7, "properties": {"a": {"items": [THEN_B]}}},
+            {"$schema": DRAFT_7, "properties": {"a": {"items": [KEY_B]}}},
             {"a": [{"c": 1}]},
             {"a": [{}]},
         ),
         (
-            {"properties": {"a": {}}, "if": {"required": ["a"]}, "then": THEN_B},
+            {"properties": {"a": {}}, "if": {"required": ["a"]}, "then": KEY_B},
             {"a": 1, "b": 1, "c": 1},
             {"a": 1, "b": 1},
         ),
         (
-            {"properties": {"a": {}}, "dependentSchemas": {"a": THEN_B}},
+            {"properties": {"a": {}}, "dependentSchemas": {"a": KEY_B}},
             {"a": 1, "b": 1},
             {"a": 1, "b": 1},
         ),
-        ({"properties": {"a": {}}, "dependentSchemas": {"a": THEN_B}}, {"b": 1}, {}),
+        ({"properties": {"a": {}}, "dependentSchemas": {"a": KEY_B}}, {"b": 1}, {}),
         (
-            {"$defs": {"A": {"$anchor": "x", **THEN_B}}, "properties": {"a": {"$ref": "#x"}}},
+            {"$defs": {"A": {"$anchor": "x", **KEY_B}}, "properties": {"a": {"$ref": "#x"}}},
             {"a": {"c": 1}},
             {"a": {"c": 1}},
         ),
     ],
 )
-def test_keys_are_found_wherever_a_schema_says_them(
+def test_keys_are_found_in_every_part_of_a_schema(
     schema: dict[str, Any], data: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """Schemas of others use all that the standard allows; what we cannot follow, we keep."""
+    """Imported schemas use the whole standard; keys of unresolved parts stay."""
     assert Payload.of(schema).read(data) == expected
 
 
@@ -106,15 +106,15 @@ def test_keys_are_found_wherever_a_schema_says_them(
         ({"properties": {"a": {"$ref": "#", "default": {}}}}, {}, {"a": {}}),
     ],
 )
-def test_defaults_are_put_where_keys_are_missing(
+def test_missing_keys_get_their_defaults(
     schema: dict[str, Any], data: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    """B29: a handler does not repeat what the contract says."""
+    """B29: defaults of the contract did not reach the handler."""
     assert Payload.of(schema).read(data) == expected
 
 
 def test_a_default_is_not_shared_between_events() -> None:
-    """Two handlers would change each other's data."""
+    """Otherwise two handlers could change each other's data."""
     payload = Payload.of({"properties": {"a": {"default": [1]}}})
     first, second = payload.read({}), payload.read({})
 
@@ -123,8 +123,8 @@ def test_a_default_is_not_shared_between_events() -> None:
     assert second == {"a": [1]}
 
 
-def test_references_that_fork_at_every_step_cost_no_more_than_their_text() -> None:
-    """A foreign schema may be made to explode; one schema speaks once of a value."""
+def test_references_that_branch_at_every_step_take_linear_time() -> None:
+    """An imported schema could be built to explode; each schema applies to a value once."""
     defs: dict[str, Any] = {
         f"A{i}": {"properties": {f"k{i}": {}}, "allOf": [{"$ref": f"#/$defs/A{i + 1}"}] * 2}
         for i in range(12)

@@ -1,4 +1,4 @@
-"""Schemas: what others are told about a payload class."""
+"""Schema: the exported JSON Schema of a payload class."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ Email = Annotated[str, Format("email")]
 
 
 class Tier(enum.Enum):
-    """What kind of customer."""
+    """The kind of a customer."""
 
     GOLD = "gold"
     SILVER = "silver"
 
 
 class Level(enum.IntEnum):
-    """How urgent."""
+    """The urgency of a task."""
 
     LOW = 1
     HIGH = 2
@@ -66,7 +66,7 @@ class Node:
 
 
 def one(kind: Any, **options: Any) -> dict[str, Any]:
-    """Give the schema of a field of the type *kind*."""
+    """Return the schema of a field of the type *kind*."""
     cls = attrs.make_class("One", {"it": field(type=kind, **options)}, frozen=True)
     schema: dict[str, Any] = json_schema(cls)["properties"]["it"]
     return schema
@@ -134,13 +134,13 @@ def one(kind: Any, **options: Any) -> dict[str, Any]:
     ],
 )
 def test_each_type_has_its_schema(kind: Any, expected: dict[str, Any]) -> None:
-    """What is said here is what other languages generate their code from."""
+    """Other languages generate code from the schema."""
     assert one(kind) == expected
 
 
 @pytest.mark.parametrize("kind", [time, timedelta, Decimal, bytes])
-def test_coded_texts_are_strings_with_a_pattern(kind: type) -> None:
-    """Formats that JSON Schema has would refuse some of the values that Python has."""
+def test_scalars_without_a_suitable_format_are_strings_with_a_pattern(kind: type) -> None:
+    """The formats of JSON Schema refuse some of the values that Python has."""
     schema = one(kind)
 
     assert schema["type"] == "string"
@@ -148,8 +148,8 @@ def test_coded_texts_are_strings_with_a_pattern(kind: type) -> None:
     assert "pattern" in schema
 
 
-def test_a_class_tells_its_name_doc_fields_and_which_are_required() -> None:
-    """Docstrings are written once too."""
+def test_a_class_exports_its_name_docstring_and_fields() -> None:
+    """The docstring of the class is the description for other languages, too."""
     assert json_schema(Line) == {
         "title": "Line",
         "type": "object",
@@ -163,7 +163,7 @@ def test_a_class_tells_its_name_doc_fields_and_which_are_required() -> None:
 
 
 def test_a_class_may_contain_itself() -> None:
-    """Trees travel too."""
+    """Trees are valid payloads."""
     node = {"$ref": "#/$defs/Node"}
     tree = {
         "type": "object",
@@ -177,7 +177,7 @@ def test_a_class_may_contain_itself() -> None:
 
 
 def test_two_classes_of_one_name_do_not_collide() -> None:
-    """Modules do not know each other's names."""
+    """Classes of different modules may share a name."""
     first = attrs.make_class("Line", {"a": field(type=int)}, frozen=True)
     both = attrs.make_class(
         "Both", {"x": field(type=Line), "y": field(type=first), "z": field(type=Line)}, frozen=True
@@ -190,8 +190,8 @@ def test_two_classes_of_one_name_do_not_collide() -> None:
     assert schema["properties"]["x"] == schema["properties"]["z"] == {"$ref": "#/$defs/Line"}
 
 
-def test_a_tagged_union_asks_for_the_tag() -> None:
-    """The tag has a default in Python; on the wire its absence would fit every class."""
+def test_a_union_of_classes_requires_the_discriminator() -> None:
+    """It has a default in Python, but data without it would fit every class."""
     assert one(Card | Cash) == {
         "anyOf": [
             {"$ref": "#/$defs/Card", "required": ["kind"]},
@@ -201,7 +201,7 @@ def test_a_tagged_union_asks_for_the_tag() -> None:
 
 
 def test_the_wire_name_is_the_name_in_the_constructor() -> None:
-    """One rule for aliases and private names: what is typed in the call stands in the event."""
+    """One rule for aliases and private names."""
 
     @frozen
     class Renamed:
@@ -222,26 +222,28 @@ def test_the_wire_name_is_the_name_in_the_constructor() -> None:
         (frozenset[int], {"default": frozenset({2, 1})}, [1, 2]),
     ],
 )
-def test_a_default_is_told_as_json(kind: Any, options: dict[str, Any], expected: object) -> None:
-    """A sender who leaves a key out knows what that means."""
+def test_a_default_is_exported_as_json(
+    kind: Any, options: dict[str, Any], expected: object
+) -> None:
+    """A sender that omits a key knows its value."""
     assert one(kind, **options)["default"] == expected
 
 
-def test_a_default_that_must_be_computed_is_not_told() -> None:
-    """A clock would say another default at every export."""
+def test_a_computed_default_is_not_exported() -> None:
+    """A clock would export another default each time."""
     assert "default" not in one(float, default=Factory(lambda: 1.0))
     assert "default" not in one(float, default=float("nan"))
 
 
-def test_a_default_behind_a_converter_is_not_told() -> None:
-    """What the converter makes of it is known to Python only."""
+def test_a_default_of_a_field_with_a_converter_is_not_exported() -> None:
+    """The converter may change it, and only Python knows how."""
     schema = one(str, default=5, converter=str)
 
     assert schema == {"type": "string"}
 
 
 @pytest.mark.parametrize(
-    ("kind", "default", "words"),
+    ("kind", "default", "message"),
     [
         (str, None, "One.it: its default None does not fit: expected a string"),
         (Annotated[int, Ge(1)], 0, "One.it: its default 0 does not fit: expected at least 1"),
@@ -250,9 +252,9 @@ def test_a_default_behind_a_converter_is_not_told() -> None:
         (datetime, datetime(2026, 1, 1), "expected a date and time with an offset"),  # noqa: DTZ001
     ],
 )
-def test_a_default_that_does_not_fit_is_refused(kind: Any, default: Any, words: str) -> None:
-    """Every event that relies on it would be refused, and the author would learn it last."""
-    with pytest.raises(PayloadError, match=words):
+def test_an_invalid_default_is_refused(kind: Any, default: Any, message: str) -> None:
+    """Otherwise every event that relies on it would be refused."""
+    with pytest.raises(PayloadError, match=message):
         one(kind, default=default)
 
 
@@ -298,13 +300,13 @@ class Untyped:
 
 
 class Mode(enum.Flag):
-    """Members can be mixed into values that are no members."""
+    """Members can be combined to values that are not members."""
 
     A = 1
 
 
-class Odd(enum.Enum):
-    """A value without JSON."""
+class Fractions(enum.Enum):
+    """A value that an enum in JSON Schema should not have."""
 
     A = 1.5
 
@@ -315,50 +317,53 @@ for _ in range(50):
 
 
 @pytest.mark.parametrize(
-    ("cls", "words"),
+    ("cls", "message"),
     [
-        (Plain, "Plain: expected an attrs class"),
+        (Plain, "Plain: not an attrs class: declare it with attrs.frozen"),
         (
             Mutable,
-            "Mutable: a payload never changes, and this class can: declare it with",
+            "Mutable: a payload must be immutable, but this class is not: declare it with",
         ),
         (Missing, "Missing: an annotation cannot be resolved .*Nowhere"),
-        (Box, "Box.it: the type variable ~T stands for no type"),
-        (Ring, "Ring → Gnir → Ring: each needs the next, without end"),
+        (Box, "Box.it: ~T is a type variable: use a class with a concrete type"),
+        (Ring, "Ring → Gnir → Ring: each requires the next, without end"),
         (Untyped, "Untyped.x: has no type: annotate it"),
-        (3, "3: expected an attrs class"),
+        (3, "3: not an attrs class: declare it with attrs.frozen"),
     ],
 )
-def test_a_class_that_cannot_be_a_payload_is_refused(cls: Any, words: str) -> None:
-    """At definition, with the remedy: not when the first event comes."""
-    with pytest.raises(PayloadError, match=words):
+def test_a_class_that_cannot_be_a_payload_is_refused(cls: Any, message: str) -> None:
+    """The error comes at declaration and not with the first event."""
+    with pytest.raises(PayloadError, match=message):
         json_schema(cls)
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "message"),
     [
-        (Card | Line, "One.it: Card | Line: a reader cannot tell these classes apart.*Literal"),
+        (Card | Line, "One.it: Card | Line: a reader cannot distinguish these classes.*Literal"),
         (datetime | str, "One.it: .*two of its types are strings in JSON"),
         (list[int] | tuple[str, ...], "two of its types are arrays"),
         (dict[str, int] | Line, "two of its types are objects"),
-        (Any | None, "Any is in it"),
-        (complex, "One.it: complex has no agreed form in JSON: use str"),
-        (object, "object has no agreed form"),
-        (Typed, "Typed has no agreed form"),
-        (Mode, "Mode has no agreed form"),
-        (Odd, "Odd: its values must be str, int, bool or None"),
-        (dict[int, str], "its keys are int, and JSON keys are text"),
-        (Mutable, "Mutable: a payload never changes"),
-        (Annotated[Decimal, Ge(0)], r"One.it: Ge\(ge=0\) bounds integer or number"),
-        (Annotated[datetime, MinLen(1)], "bounds"),
-        (Annotated[str, Predicate(str.isupper)], "no word in JSON Schema"),
+        (Any | None, "one is Any, so a reader cannot distinguish them"),
+        (complex, "One.it: complex has no form in JSON: use str"),
+        (object, "object has no form"),
+        (Typed, "Typed has no form"),
+        (Mode, "Mode has no form"),
+        (Fractions, "Fractions: its values must be str, int, bool or None"),
+        (dict[int, str], "its keys are int, but JSON keys are strings: use str"),
+        (Mutable, "Mutable: a payload must be immutable"),
+        (
+            Annotated[Decimal, Ge(0)],
+            r"One.it: Ge\(ge=0\) applies to integer or number, not to this type",
+        ),
+        (Annotated[datetime, MinLen(1)], "applies to array or object or string, not to"),
+        (Annotated[str, Predicate(str.isupper)], "no keyword in JSON Schema"),
         (Deep, "nests deeper than 32"),
     ],
 )
-def test_a_type_that_cannot_be_said_is_refused(kind: Any, words: str) -> None:
-    """The message names class, field, type and what to write instead."""
-    with pytest.raises(PayloadError, match=words):
+def test_a_type_without_a_schema_is_refused(kind: Any, message: str) -> None:
+    """The message names the class, the field, the type and the alternatives."""
+    with pytest.raises(PayloadError, match=message):
         one(kind)
 
 
@@ -384,18 +389,16 @@ CASES: list[tuple[Any, list[object]]] = [
 
 
 @pytest.mark.parametrize(("kind", "values"), CASES, ids=str)
-def test_a_schema_means_what_another_library_says_the_type_means(
-    kind: Any, values: list[object]
-) -> None:
-    """pydantic is an oracle: strict JSON reading of the same annotation accepts the same data."""
+def test_a_schema_accepts_the_same_data_as_pydantic(kind: Any, values: list[object]) -> None:
+    """pydantic is the oracle, in strict mode and with the same annotation."""
     model: type[BaseModel] = create_model(
         "Model", __config__=ConfigDict(strict=True), it=(kind, ...)
     )
     validator = Draft202012Validator(one(kind), validate_formats=True)
 
     for value in values:
-        ours = validator.is_valid(value)
-        assert ours is (_accepts(model, value) or (kind is int and value == 2.0)), value
+        is_valid = validator.is_valid(value)
+        assert is_valid is (_accepts(model, value) or (kind is int and value == 2.0)), value
 
 
 def _accepts(model: type[BaseModel], value: object) -> bool:

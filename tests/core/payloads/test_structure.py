@@ -1,4 +1,4 @@
-"""Readers: forms that others write, and those that Python cannot hold."""
+"""Structure: reading the forms of other senders, and values that Python does not have."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from arvo.core.violations.issue import Issues
 from tests.core.samples import Line
 
 
-def test_a_number_without_fraction_becomes_a_float_where_one_is_declared() -> None:
+def test_an_integer_becomes_a_float_in_a_float_field() -> None:
     """JavaScript writes 2.0 as 2."""
     line = Payload.of(Line).read({"sku": "s", "amount": 2})
 
@@ -34,8 +34,8 @@ def test_a_number_without_fraction_becomes_a_float_where_one_is_declared() -> No
         (set[Any], [[1]]),
     ],
 )
-def test_what_python_cannot_hold_is_an_issue(kind: Any, value: object) -> None:
-    """The form is right and the schema content; the type has bounds of its own."""
+def test_a_value_that_python_does_not_have_is_an_issue(kind: Any, value: object) -> None:
+    """It fits the schema, but the Python type has its own range."""
     cls = attrs.make_class("One", {"it": field(type=kind)}, frozen=True)
     result = Payload.of(cls).read({"it": value})
 
@@ -62,10 +62,10 @@ def test_what_python_cannot_hold_is_an_issue(kind: Any, value: object) -> None:
         (float | None, 2, 2.0),
     ],
 )
-def test_forms_that_others_write_are_read(kind: Any, text: object, expected: object) -> None:
-    """Not every sender is Python, and standards leave a choice."""
+def test_other_forms_of_the_standards_are_read(kind: Any, text: object, expected: object) -> None:
+    """Senders in other languages choose other forms."""
     cls: Any = attrs.make_class("One", {"it": field(type=kind)}, frozen=True)
-    found: Any = Payload.of(cls).read({"it": text})
+    result: Any = Payload.of(cls).read({"it": text})
 
-    assert found == cls(expected)
-    assert type(found.it) is type(expected)
+    assert result == cls(expected)
+    assert type(result.it) is type(expected)

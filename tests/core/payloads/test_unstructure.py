@@ -1,4 +1,4 @@
-"""Writers: plain JSON goes out, or nothing."""
+"""Unstructure: an instance becomes JSON data or issues."""
 
 import enum
 import json
@@ -15,11 +15,11 @@ from arvo.core.violations.issue import Issues
 from tests.core.samples import Everything, Level, Line
 
 
-def test_what_is_written_is_plain_json_in_wire_names() -> None:
-    """Whoever reads it has no Python."""
-    written = Payload.of(Everything).write(Everything())
+def test_an_instance_is_written_as_json_with_wire_names() -> None:
+    """Readers in other languages see only the JSON."""
+    data = Payload.of(Everything).write(Everything())
 
-    assert written == {
+    assert data == {
         "when": "2026-01-31T10:00:00.000005+00:00",
         "day": "2026-01-31",
         "clock": "10:30:00",
@@ -31,7 +31,7 @@ def test_what_is_written_is_plain_json_in_wire_names() -> None:
         "tier": "gold",
         "level": 2,
         "place": "here",
-        "sure": False,
+        "confirmed": False,
         "choice": True,
         "number": 2.0,
         "text": None,
@@ -49,11 +49,11 @@ def test_what_is_written_is_plain_json_in_wire_names() -> None:
         "wireName": 1,
         "private": 2,
     }
-    assert json.loads(json.dumps(written)) == written
+    assert json.loads(json.dumps(data)) == data
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"items": [Line("", 1.0)]}, "data.items[0].sku: expected at least 1 character, got ''"),
         ({"items": [Line(3, 1.0)]}, "data.items[0].sku: expected a string, got 3"),  # type: ignore[arg-type]
@@ -63,37 +63,42 @@ def test_what_is_written_is_plain_json_in_wire_names() -> None:
         ({"when": datetime(2026, 1, 31)}, "data.when: expected a date and time with an offset"),  # noqa: DTZ001
         ({"when": "2026-01-31T00:00:00Z"}, "data.when: expected a date and time with an offset"),
         ({"day": datetime(2026, 1, 31, tzinfo=UTC)}, "data.day: expected a date, got datetime"),
-        ({"price": Decimal("NaN")}, "data.price: expected a decimal number as text, got Decimal"),
+        (
+            {"price": Decimal("NaN")},
+            "data.price: expected a decimal number as a string, got Decimal",
+        ),
         ({"tier": "gold"}, "data.tier: expected Tier, got 'gold'"),
-        ({"place": "here"}, "data.place: expected Place, got 'here'"),
+        ({"place": "here"}, "data.place: expected Location, got 'here'"),
         ({"choice": 2}, "data.choice: expected Literal['a', 1, True], got 2"),
         ({"choice": []}, "data.choice: expected Literal['a', 1, True], got []"),
         ({"pair": (1,)}, "data.pair: expected tuple[int, str], got (1,)"),
         ({"listed": "ab"}, "data.listed: expected collections.abc.Sequence[int], got 'ab'"),
         ({"how": Line("s", 1)}, "data.how: expected "),
-        ({"counts": {1: 1}}, "data.counts: expected keys that are texts, got 1"),
+        ({"counts": {1: 1}}, "data.counts: expected string keys, got 1"),
         ({"counts": 3}, "data.counts: expected dict[str, int], got 3"),
-        ({"by_tier": {"gold": 1}}, "data.by_tier: expected keys that are texts, got 'gold'"),
+        ({"by_tier": {"gold": 1}}, "data.by_tier: expected string keys, got 'gold'"),
         ({"anything": {1}}, "data.anything: expected JSON data, got {1}"),
         ({"many": {2**70}}, "data.many[0]: expected Level, got 1180591620717411303424"),
         ({"bag": frozenset({1})}, "data.bag[0]: expected a string, got 1"),
         ({"wireName": True}, "data.wireName: expected a whole number, got True"),
     ],
 )
-def test_an_instance_that_has_no_true_form_is_refused(change: dict[str, Any], told: str) -> None:
-    """B32: nothing changes silently on the wire."""
-    written = Payload.of(Everything).write(Everything(**change))
+def test_an_instance_without_an_exact_json_form_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    """B32: such values changed silently on the wire."""
+    data = Payload.of(Everything).write(Everything(**change))
 
-    assert isinstance(written, Issues)
-    assert str(written).startswith(told)
+    assert isinstance(data, Issues)
+    assert str(data).startswith(message)
 
 
 def test_the_order_of_a_set_is_the_same_in_every_process() -> None:
-    """The same step twice must make the same bytes, and hash seeds differ."""
-    written = Payload.of(Everything).write(Everything(bag=frozenset("hgfedcba")))
+    """Repeating a step must produce the same bytes, but hash seeds differ."""
+    data = Payload.of(Everything).write(Everything(bag=frozenset("hgfedcba")))
 
-    assert isinstance(written, dict)
-    assert written["bag"] == list("abcdefgh")
+    assert isinstance(data, dict)
+    assert data["bag"] == list("abcdefgh")
 
 
 @frozen
@@ -102,17 +107,17 @@ class Named:
     level: Level | None = None
 
 
-def test_text_of_a_subclass_is_written_as_text() -> None:
-    """A StrEnum is a string to Python, and JSON knows only strings."""
+def test_a_str_subclass_is_written_as_a_string() -> None:
+    """A StrEnum is a str in Python, but JSON has only plain strings."""
 
     class Code(enum.StrEnum):
         DE = "DE"
 
-    written = Payload.of(Named).write(Named(Code.DE))
+    data = Payload.of(Named).write(Named(Code.DE))
 
-    assert written == {"code": "DE", "level": None}
-    assert isinstance(written, dict)
-    assert type(written["code"]) is str
+    assert data == {"code": "DE", "level": None}
+    assert isinstance(data, dict)
+    assert type(data["code"]) is str
 
 
 When = NewType("When", datetime)
@@ -124,17 +129,17 @@ class Appointment:
     maybe: Annotated[When, "soon"] | None = None
 
 
-def test_a_new_type_is_written_as_what_it_is_of() -> None:
-    """Names for types are for people, and their values keep the same promise."""
-    there = When(datetime(2026, 1, 31, tzinfo=UTC))
-    nowhere = When(datetime(2026, 1, 31))  # noqa: DTZ001
+def test_a_new_type_is_written_as_its_base_type() -> None:
+    """A NewType must not disable the checks of its base type."""
+    aware = When(datetime(2026, 1, 31, tzinfo=UTC))
+    naive = When(datetime(2026, 1, 31))  # noqa: DTZ001
 
-    assert Payload.of(Appointment).write(Appointment(there)) == {
+    assert Payload.of(Appointment).write(Appointment(aware)) == {
         "when": "2026-01-31T00:00:00+00:00",
         "maybe": None,
     }
-    assert str(Payload.of(Appointment).write(Appointment(nowhere))).startswith(
+    assert str(Payload.of(Appointment).write(Appointment(naive))).startswith(
         "data.when: expected a date and time with an offset"
     )
-    assert isinstance(Payload.of(Appointment).write(Appointment(there, nowhere)), Issues)
+    assert isinstance(Payload.of(Appointment).write(Appointment(aware, naive)), Issues)
     assert isinstance(Payload.of(Appointment).write(Appointment("there")), Issues)  # type: ignore[arg-type]

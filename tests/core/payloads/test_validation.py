@@ -1,4 +1,4 @@
-"""Explanations: a validator's errors in plain words."""
+"""Validation: a validator's errors as issues in plain words."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from arvo.core.payloads.payload import Payload
 
 
 @pytest.mark.parametrize(
-    ("keyword", "value", "told"),
+    ("keyword", "value", "message"),
     [
         ({"type": ["string", "null"]}, 1, "expected a string or null, got 1"),
         ({"const": 1}, 2, "expected 1, got 2"),
@@ -20,12 +20,12 @@ from arvo.core.payloads.payload import Payload
         ({"exclusiveMaximum": 5}, 5, "expected less than 5, got 5"),
         ({"minLength": 2}, "", "expected at least 2 characters, got ''"),
         ({"maxLength": 1}, "ab", "expected at most 1 character, got 'ab'"),
-        ({"pattern": "^x$"}, "y", "expected a text that matches ^x$, got 'y'"),
+        ({"pattern": "^x$"}, "y", "expected a string that matches ^x$, got 'y'"),
         ({"format": "date"}, "y", "expected a date, got 'y'"),
-        ({"format": "ipv4"}, "y", "expected a text of the format ipv4, got 'y'"),
+        ({"format": "ipv4"}, "y", "expected a string of the format ipv4, got 'y'"),
         ({"minItems": 1}, [], "expected at least 1 item, got []"),
         ({"maxItems": 0}, [1], "expected at most 0 items, got [1]"),
-        ({"uniqueItems": True}, [1, 1], "expected items that all differ, got [1, 1]"),
+        ({"uniqueItems": True}, [1, 1], "expected unique items, got [1, 1]"),
         ({"minProperties": 1}, {}, "expected at least 1 key, got {}"),
         ({"maxProperties": 0}, {"a": 1}, "expected at most 0 keys, got {'a': 1}"),
         (
@@ -34,29 +34,29 @@ from arvo.core.payloads.payload import Payload
             "expected keys that are at most 1 character, got 'ab'",
         ),
         (False, 1, "expected nothing, got 1"),
-        ({"oneOf": [{}, {}]}, 2, "expected exactly one of its forms, got 2"),
+        ({"oneOf": [{}, {}]}, 2, "expected a match for exactly one alternative, got 2"),
         ({"anyOf": [{"minimum": 5}, {"maximum": 1}]}, 2, "expected at least 5 or at most 1, got 2"),
-        ({"not": {"type": "string"}}, "x", "expected what the keyword not asks for"),
-        ({"contains": {"const": 1}}, [2], "expected what the keyword contains asks for"),
+        ({"not": {"type": "string"}}, "x", "expected a value that the keyword not allows"),
+        ({"contains": {"const": 1}}, [2], "expected a value that the keyword contains allows"),
     ],
 )
-def test_each_keyword_has_plain_words(keyword: Any, value: object, told: str) -> None:
-    """Whoever mends the data need not know JSON Schema."""
-    found = str(Payload.of({"properties": {"it": keyword}}).read({"it": value}))
+def test_each_keyword_has_plain_words(keyword: Any, value: object, message: str) -> None:
+    """The sender need not know JSON Schema to fix the data."""
+    issues = str(Payload.of({"properties": {"it": keyword}}).read({"it": value}))
 
-    assert found.startswith(f"data.it: {told}")
+    assert issues.startswith(f"data.it: {message}")
 
 
 @pytest.mark.parametrize("word", ["additionalProperties", "unevaluatedProperties"])
-def test_a_key_too_many_is_named(word: str) -> None:
-    """A strict schema is a choice of its owner, and typing errors are found by it."""
-    found = Payload.of({"properties": {"a": {}}, word: False}).read({"a": 1, "b": 2, "c": 3})
+def test_an_additional_key_is_named(word: str) -> None:
+    """Authors choose a strict schema to find misspelled keys."""
+    issues = Payload.of({"properties": {"a": {}}, word: False}).read({"a": 1, "b": 2, "c": 3})
 
-    assert str(found) == "data.b: expected no such key, got 2; data.c: expected no such key, got 3"
+    assert str(issues) == "data.b: expected no such key, got 2; data.c: expected no such key, got 3"
 
 
 def test_a_long_regular_expression_is_cut() -> None:
-    """Messages stay short whatever a contract says."""
+    """The size of a message does not depend on the contract."""
     schema = {"properties": {"it": {"pattern": "^" + "x?" * 200 + "y$"}}}
 
     assert len(str(Payload.of(schema).read({"it": "z"}))) < 200
@@ -86,7 +86,7 @@ SHAPES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ({"kind": "disc", "r": "x"}, "data.it.r: expected a number, got 'x'"),
         (
@@ -98,6 +98,6 @@ SHAPES: dict[str, Any] = {
         ({}, "data.it.kind: expected a value (required), got nothing"),
     ],
 )
-def test_of_alternatives_the_one_that_was_meant_is_explained(value: object, told: str) -> None:
-    """'Not valid under any of the given schemas' has never helped anyone."""
-    assert str(Payload.of(SHAPES).read({"it": value})) == told
+def test_the_errors_of_the_intended_alternative_are_reported(value: object, message: str) -> None:
+    """'Not valid under any of the given schemas' does not help to fix the data."""
+    assert str(Payload.of(SHAPES).read({"it": value})) == message

@@ -1,39 +1,36 @@
-"""Contract: what a handler accepts and may emit, version by version."""
+"""Contract: the events that a handler accepts and may emit, version by version."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from arvo.core.contracts.version_spec import JsonSchema, PayloadKind, Version
+from arvo.core.contracts.check import check_contract, make_payload
+from arvo.core.contracts.json_import import ContractDocument, read_document
+from arvo.core.contracts.version_spec import PayloadKind, Version
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.events.dataschema import WILDCARD, is_version, version_key
-from arvo.core.events.envelope import is_event_type
-from arvo.core.events.fault import system_error_type
-from arvo.core.events.subject import is_domain
-from arvo.core.events.uri import is_uri
-from arvo.core.payloads.fields import PayloadError
+from arvo.core.events.dataschema import version_key
+from arvo.core.events.protocol import system_error_type
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 
 A = TypeVar("A")
 
-ORCHESTRATOR_PREFIX: Final = "arvo.orc"
-Named: TypeAlias = Literal["latest", "any", "oldest"]
+VersionAlias: TypeAlias = Literal["latest", "any", "oldest"]
 
 
 @frozen(init=False)
 class Contract(Generic[A]):
-    """What one handler accepts and may emit, in all its versions (reference F043-F054).
+    """The events that one handler accepts and may emit, in all versions of the contract.
 
-    *uri* names the contract, *type* the event it takes (and the address it is taken at), *versions*
-    map `major.minor.patch` to a `Version`. *domain* is where its events belong when they leave the
-    system; *description* and *metadata* are for people and tools. A contract that cannot be is
-    refused with `Violated`, which names each field, what it is and what it should be.
+    *uri* names the contract. *type* is the type of the event it accepts, which is also the
+    handler's address. *versions* maps `major.minor.patch` to a `Version`. *domain* is the external
+    domain of its events; *description* and *metadata* are for people and tools. An invalid contract
+    raises `Violated`, which names each invalid field, its value and the expected one.
 
-    `contract["1.0.0"]` and `contract.version("latest")` give one version, with its event factories.
+    `contract["1.0.0"]` and `contract.version("latest")` return one version, with its event
+    factories.
     """
 
     uri: str
@@ -53,35 +50,35 @@ class Contract(Generic[A]):
         description: str | None = None,
         metadata: Mapping[str, Any] = EMPTY,
     ) -> None:
-        emits = {name: _emits(name, version) for name, version in versions.items()}
-        emitted = [each for of_version in emits.values() for each in of_version]
-        check_terms(uri, type, emitted, versions, domain, reserved=True)
-        kept = FrozenDict(metadata)
-        made = {
-            name: VersionedContract[A](
+        emits = {number: _emits(number, version) for number, version in versions.items()}
+        emitted = [event_type for by_type in emits.values() for event_type in by_type]
+        check_contract(uri, type, emitted, versions, domain, is_workflow=False)
+        frozen_metadata = FrozenDict(metadata)
+        by_number = {
+            number: VersionedContract[A](
                 uri=uri,
-                version=name,
+                version=number,
                 type=type,
                 domain=domain,
                 description=description,
-                metadata=kept,
-                accepted=payload_of(f"versions.{name}.accepts", version.accepts),
+                metadata=frozen_metadata,
+                accepted=make_payload(f"versions.{number}.accepts", version.accepts),
                 emitted={
-                    each: payload_of(f"versions.{name}.emits.{each}", kind)
-                    for each, kind in emits[name].items()
+                    event_type: make_payload(f"versions.{number}.emits.{event_type}", kind)
+                    for event_type, kind in emits[number].items()
                 },
             )
-            for name, version in versions.items()
+            for number, version in versions.items()
         }
-        self.__attrs_init__(uri, type, domain, description, kept, made)
+        self.__attrs_init__(uri, type, domain, description, frozen_metadata, by_number)
 
     def __getitem__(self, version: str) -> VersionedContract[A]:
         return self.version(version)
 
-    def version(self, version: Named | str) -> VersionedContract[A]:
-        """Give one version; "latest" and "any" are the highest, "oldest" the lowest (F049).
+    def version(self, version: VersionAlias | str) -> VersionedContract[A]:
+        """Return one version; "latest" and "any" are the highest, "oldest" is the lowest.
 
-        Raises `Violated` that lists the versions there are.
+        Raises `Violated`, which lists the existing versions.
         """
         match version:
             case "latest" | "any":
@@ -99,21 +96,35 @@ class Contract(Generic[A]):
                     )
                 )
 
+    if not TYPE_CHECKING:
+        # Type checkers must not see it: they would accept any attribute.
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "versions" and not name.startswith("_"):
+                for number in reversed(self.sorted_versions):
+                    if hasattr(self.versions[number], name):
+                        raise AttributeError(
+                            f"a contract has no {name!r}, only its versions have: "
+                            f'write contract["{number}"].{name}'
+                        )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @property
     def sorted_versions(self) -> tuple[str, ...]:
-        """The version numbers, lowest first (F050)."""
+        """The version numbers, lowest first."""
         return tuple(sorted(self.versions, key=version_key))
 
     @property
     def system_error_type(self) -> str:
-        """The type of its system errors (F048)."""
+        """The type of its system errors."""
         return system_error_type(self.type)
 
     def json_schema(self) -> dict[str, Any]:
-        """Export the contract as JSON data (reference F052-F054), with its type (B40).
+        """Export the contract as JSON data.
 
         `{uri, type, domain, description, metadata, versions: [{version, domain, metadata, accepts,
-        systemError, emits}]}`, where each event is `{type, schema}`; versions lowest first.
+        systemError, emits}]}`, where each event is `{type, schema}`; versions lowest first. The
+        TypeScript packages export the same without `type`.
         """
         return {
             "uri": self.uri,
@@ -126,14 +137,52 @@ class Contract(Generic[A]):
 
     @staticmethod
     def from_json_schema(document: object) -> "Contract[Any]":
-        """Read a contract that `json_schema` exported, here or in another service.
+        """Read a contract that `json_schema` exported, in this service or another one.
 
-        Its payloads are JSON Schemas. Raises `Violated` that names the field which does not fit.
+        Returns the kind of contract that the document's metadata names; its payloads are JSON
+        Schemas. Raises `Violated`, which names the invalid field.
         """
-        # The shapes are kinds of Contract and so import this file.
-        from arvo.core.contracts.json_import import read_contract
+        return _read(read_document(document))
 
-        return read_contract(document)
+
+Reader: TypeAlias = Callable[[ContractDocument, str], Contract[Any]]
+# By the `contractType` in the metadata of a document. The modules of the subclasses add their
+# readers, so that this one need not import them; `arvo` imports them all.
+_READERS: Final[dict[str, Reader]] = {}
+
+
+def register_reader(contract_type: str) -> Callable[[Reader], Reader]:
+    """Decorate the function that builds contracts of *contract_type* from a document.
+
+    It is called with the document and its `rootType`.
+    """
+
+    def register(reader: Reader) -> Reader:
+        _READERS[contract_type] = reader
+        return reader
+
+    return register
+
+
+def _read(document: ContractDocument) -> Contract[Any]:
+    match document.metadata or {}:
+        case {"contractType": str(kind), "rootType": str(root)} if kind in _READERS:
+            return _READERS[kind](document, root)
+    versions = document.by_version
+    return Contract(
+        uri=document.uri,
+        type=document.type or next(iter(versions.values())).accepts.type,
+        domain=document.domain,
+        description=document.description,
+        metadata=document.metadata_without(),
+        versions={
+            number: Version(
+                accepts=version.accepts.schema,
+                emits={event.type: event.schema for event in version.emits},
+            )
+            for number, version in versions.items()
+        },
+    )
 
 
 def _emits(number: str, version: Version[Any]) -> Mapping[str, PayloadKind]:
@@ -141,7 +190,7 @@ def _emits(number: str, version: Version[Any]) -> Mapping[str, PayloadKind]:
         return version.emits
     raise Violated(
         ConfigViolation(
-            "this contract cannot be",
+            "invalid contract",
             Issue(
                 f"versions.{number}.emits",
                 "a mapping of event types to payloads (or a SimpleContract)",
@@ -149,68 +198,3 @@ def _emits(number: str, version: Version[Any]) -> Mapping[str, PayloadKind]:
             ),
         )
     )
-
-
-def check_terms(
-    uri: str,
-    accepted: str,
-    emitted: list[str],
-    versions: Mapping[str, object],
-    domain: str | None,
-    *,
-    reserved: bool,
-) -> None:
-    """Refuse a contract that cannot be (F044-F046); *reserved*: workflows' types are refused."""
-    issues = tuple(_issues(uri, accepted, emitted, versions, domain, reserved=reserved))
-    if issues:
-        raise Violated(ConfigViolation(f"contract {uri!r} cannot be", issues))
-
-
-def _issues(
-    uri: str,
-    accepted: str,
-    emitted: list[str],
-    versions: Mapping[str, object],
-    domain: str | None,
-    *,
-    reserved: bool,
-) -> Iterator[Issue]:
-    if not uri or not is_uri(uri):
-        yield Issue("uri", "an encoded URI such as #/contracts/user", repr(uri))
-    for path, name in [("type", accepted), *(("emits", name) for name in emitted)]:
-        if not is_event_type(name):
-            yield Issue(path, "lower-case segments and dots, such as com.user.create", repr(name))
-        elif reserved and is_orchestrator_type(name):
-            yield Issue(
-                path, f"no type of {ORCHESTRATOR_PREFIX} (use OrchestratorContract)", repr(name)
-            )
-    if not versions:
-        yield Issue("versions", "at least one version", "none")
-    for number in versions:
-        if not is_version(number) or number == WILDCARD:
-            yield Issue(
-                f"versions.{number}", f"a version such as 1.0.0, not {WILDCARD}", repr(number)
-            )
-    if domain is not None and not is_domain(domain):
-        yield Issue("domain", "lower-case letters, digits, dots, or nothing", repr(domain))
-
-
-def is_orchestrator_type(event_type: str) -> bool:
-    """Tell whether a type is reserved for workflows; `arvo.orchard.create` is not (B24).
-
-    >>> is_orchestrator_type("arvo.orc.order"), is_orchestrator_type("arvo.orchard.create")
-    (True, False)
-    """
-    return event_type == ORCHESTRATOR_PREFIX or event_type.startswith(f"{ORCHESTRATOR_PREFIX}.")
-
-
-def payload_of(
-    path: str, kind: type[A] | JsonSchema, beside: Mapping[str, Any] | None = None
-) -> Payload[A]:
-    """Take a class or a schema as a payload, or refuse the contract that has it at *path*."""
-    try:
-        # A Version of a JSON Schema is a Version of mappings (its constructor says so), so is this.
-        return cast("Payload[A]", Payload.of(kind, beside=beside))
-    except PayloadError as refused:
-        issue = Issue(path, "an attrs.frozen class or a JSON Schema", str(refused))
-        raise Violated(ConfigViolation("this contract cannot be", issue)) from refused

@@ -1,128 +1,78 @@
-"""Exchange: contracts that come from elsewhere, as JSON."""
+"""JSON import: the document that `Contract.json_schema` exports, checked and as values."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, final
 
-from arvo.core.contracts.contract import Contract
-from arvo.core.contracts.specialised import (
-    ORCHESTRATOR,
-    SIMPLE,
-    OrchestratorContract,
-    SimpleContract,
-)
-from arvo.core.contracts.version_spec import Version, Workflow
-from arvo.core.contracts.versioned import PARENT_SUBJECT
+from annotated_types import MinLen
+from attrs import frozen
+
+from arvo.core.contracts.version_spec import JsonSchema
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 
-_EVENT: Any = {
-    "type": "object",
-    "properties": {"type": {"type": "string"}, "schema": {"type": "object"}},
-    "required": ["type", "schema"],
-}
-_DOCUMENT = Payload.of(
-    {
-        "type": "object",
-        "properties": {
-            "uri": {"type": "string"},
-            "type": {"type": "string"},
-            "domain": {"type": ["string", "null"], "default": None},
-            "description": {"type": ["string", "null"], "default": None},
-            "metadata": {"type": ["object", "null"], "default": None, "additionalProperties": True},
-            "versions": {
-                "type": "array",
-                "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "version": {"type": "string"},
-                        "accepts": _EVENT,
-                        "emits": {"type": "array", "items": _EVENT},
-                    },
-                    "required": ["version", "accepts", "emits"],
-                },
-            },
-        },
-        "required": ["uri", "versions"],
-    }
-)
+
+@final
+@frozen
+class EventDocument:
+    """An event of a contract: its type, and the JSON Schema of its data."""
+
+    type: str
+    schema: Mapping[str, Any]
 
 
-def read_contract(document: object) -> Contract[Any]:
-    """Read what `Contract.json_schema` exported, in the shape that its metadata names.
+@final
+@frozen
+class VersionDocument:
+    """One version of a contract."""
 
-    A document of the reference has no `type`: it is that of the accepted event.
+    version: str
+    accepts: EventDocument
+    emits: tuple[EventDocument, ...]
+
+    @property
+    def emitted_schema(self) -> JsonSchema:
+        """The schema of its only emitted event; raises `Violated` if there is not exactly one."""
+        match self.emits:
+            case [event]:
+                return event.schema
+            case events:
+                path = f"contract.versions.{self.version}.emits"
+                issue = Issue(path, "one event", f"{len(events)}")
+                raise Violated(ConfigViolation("invalid contract document of this kind", issue))
+
+
+@final
+@frozen
+class ContractDocument:
+    """A contract as another service exported it; `metadata` names its kind, if it has one.
+
+    The TypeScript packages export no `type`: then it is the type of the accepted event.
     """
-    read = _DOCUMENT.read(document, "contract")
-    if isinstance(read, Issues):
-        raise Violated(ConfigViolation("this is no contract", read))
-    return _shaped(read)
+
+    uri: str
+    versions: Annotated[tuple[VersionDocument, ...], MinLen(1)]
+    type: str = ""
+    domain: str | None = None
+    description: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+    @property
+    def by_version(self) -> Mapping[str, VersionDocument]:
+        """The versions by number."""
+        return {version.version: version for version in self.versions}
+
+    def metadata_without(self, *keys: str) -> dict[str, Any]:
+        """Return the metadata without *keys*, which the kind of the contract adds again."""
+        return {key: value for key, value in (self.metadata or {}).items() if key not in keys}
 
 
-def _shaped(read: Mapping[str, Any]) -> Contract[Any]:
-    versions = {each["version"]: each for each in read["versions"]}
-    metadata = dict(read["metadata"] or {})
-    common: Any = {"uri": read["uri"], "domain": read["domain"], "description": read["description"]}
-    root = metadata.pop("rootType", None)
-    match metadata.pop("contractType", None):
-        case kind if kind == SIMPLE and isinstance(root, str):
-            return SimpleContract(
-                **common,
-                type=root,
-                metadata=metadata,
-                versions={
-                    number: Version(accepts=_accepted(each), emits=_only(number, each))
-                    for number, each in versions.items()
-                },
-            )
-        case kind if kind == ORCHESTRATOR and isinstance(root, str):
-            for derived in ("initEventType", "completeEventType"):
-                metadata.pop(derived, None)
-            return OrchestratorContract(
-                **common,
-                name=root,
-                metadata=metadata,
-                versions={
-                    number: Workflow(init=_without_parent(each), complete=_only(number, each))
-                    for number, each in versions.items()
-                },
-            )
-        case _:
-            return Contract(
-                **common,
-                type=read.get("type") or next(iter(versions.values()))["accepts"]["type"],
-                metadata=read["metadata"] or {},
-                versions={
-                    number: Version(
-                        accepts=_accepted(each),
-                        emits={emit["type"]: emit["schema"] for emit in each["emits"]},
-                    )
-                    for number, each in versions.items()
-                },
-            )
+_DOCUMENT = Payload.of(ContractDocument)
 
 
-def _accepted(version: Mapping[str, Any]) -> Mapping[str, Any]:
-    schema: Mapping[str, Any] = version["accepts"]["schema"]
-    return schema
-
-
-def _only(number: str, version: Mapping[str, Any]) -> Mapping[str, Any]:
-    match version["emits"]:
-        case [{"schema": Mapping() as schema}]:
-            return schema
-        case several:
-            issue = Issue(f"contract.versions.{number}.emits", "one event", f"{len(several)}")
-            raise Violated(ConfigViolation("this is no contract of its shape", issue))
-
-
-def _without_parent(version: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take the protocol's own key out of an init event's schema: the shape puts it in again."""
-    schema = dict(_accepted(version))
-    # What is no schema stays as it is, to be refused with its place.
-    if isinstance(properties := schema.get("properties"), dict):
-        schema["properties"] = {k: v for k, v in properties.items() if k != PARENT_SUBJECT}
-    if isinstance(required := schema.get("required"), list):
-        schema["required"] = [each for each in required if each != PARENT_SUBJECT]
-    return schema
+def read_document(content: object) -> ContractDocument:
+    """Check and read an exported contract; raises `Violated`, which names the invalid field."""
+    document = _DOCUMENT.read(content, "contract")
+    if isinstance(document, Issues):
+        raise Violated(ConfigViolation("invalid contract document", document))
+    return document

@@ -1,4 +1,4 @@
-"""Terms: what one version of a contract says, before it is read."""
+"""Version spec: the classes or schemas that a contract declares for one version."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, final, overload
@@ -17,10 +17,10 @@ PayloadKind: TypeAlias = type[Any] | JsonSchema
 @final
 @frozen(init=False)
 class Version(Generic[A_co]):
-    """What one version accepts, and what it may emit.
+    """The payloads that one version accepts and may emit.
 
-    *accepts*: an `attrs.frozen` class or a JSON Schema. *emits*: event type to class or schema; for
-    a `SimpleContract`, the one class or schema of its only event.
+    *accepts*: an `attrs.frozen` class or a JSON Schema. *emits* maps event types to classes or
+    schemas; in a `SimpleContract` it is the class or schema of its only event.
     """
 
     accepts: type[A_co] | JsonSchema
@@ -44,7 +44,7 @@ class Version(Generic[A_co]):
 @final
 @frozen(init=False)
 class Workflow(Generic[A_co, C_co]):
-    """What begins one version of a workflow, and what completes it: classes or JSON Schemas."""
+    """The init and completion payloads of one workflow version: classes or JSON Schemas."""
 
     init: type[A_co] | JsonSchema
     complete: type[C_co] | JsonSchema

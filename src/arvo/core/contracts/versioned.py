@@ -1,38 +1,38 @@
-"""Versioned: one version of a contract, and the events it names."""
+"""Versioned: one version of a contract, with factories for its events."""
 
 import builtins
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack, final
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 from attrs import Factory, field, frozen
 
-from arvo.core.events.cancellation import CANCELLATION, Cancellation, cancel_type
 from arvo.core.events.dataschema import WILDCARD
-from arvo.core.events.envelope import Wire
 from arvo.core.events.event import Event
-from arvo.core.events.fault import FAULT, SystemFault, system_error_type
 from arvo.core.events.identity import GivenId, event_id
+from arvo.core.events.protocol import (
+    FAULT,
+    SystemFault,
+    system_error_type,
+)
 from arvo.core.events.stamp import stamp
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
+from arvo.core.events.wire import Wire
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.payloads.json import frozen_json
+from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ContractViolation, Violated
 
 A = TypeVar("A")
-C = TypeVar("C")
-
-PARENT_SUBJECT: Final = "parentSubject$$"
 
 
-class Envelope(TypedDict, total=False):
-    """What a factory may be told beside the payload; all of it has a default.
+class EventOptions(TypedDict, total=False):
+    """The optional arguments of an event factory, all with defaults.
 
-    *subject*: the run it belongs to, made anew where absent. *id*: made up where absent; `Managed`
-    carries a value in it. *time*: now. *to*: the event's type.
+    *subject*: the run it belongs to; by default that of a new run. *id*: by default generated;
+    `Managed` carries a value in it. *time*: by default now. *to*: by default the event's type.
     """
 
     subject: Subject | str | None
@@ -59,10 +59,10 @@ def _types_by_class(contract: "VersionedContract[Any]") -> Mapping[type, tuple[s
 
 @frozen(kw_only=True)
 class VersionedContract(Generic[A]):
-    """One version of a contract: what it accepts, what it may emit (reference F053).
+    """One version of a contract, got by `contract["1.0.0"]`.
 
-    `type` and `accepted` are the event it takes, `emitted` maps event types to what they carry.
-    Got from a contract: `charge["1.0.0"]`.
+    `type` and `accepted` are the type and the payload of the event it accepts; `emitted` maps the
+    types of the events it may emit to their payloads.
     """
 
     uri: str
@@ -79,21 +79,21 @@ class VersionedContract(Generic[A]):
 
     @property
     def dataschema(self) -> str:
-        """The `dataschema` of its events (F053)."""
+        """The `dataschema` of its events."""
         return f"{self.uri}/{self.version}"
 
     @property
     def system_error_type(self) -> str:
-        """The type of its system errors, the same in every version (F048)."""
+        """The type of its system errors, the same in every version."""
         return system_error_type(self.type)
 
     @property
     def system_error_dataschema(self) -> str:
-        """The `dataschema` of its system errors: the wildcard version (F053)."""
+        """The `dataschema` of its system errors, which names the wildcard version."""
         return f"{self.uri}/{WILDCARD}"
 
     def json_schema(self) -> dict[str, Any]:
-        """Export this version as JSON data: each event it names as `{type, schema}` (F054)."""
+        """Export this version as JSON data; each of its events is `{type, schema}`."""
         return {
             "version": self.version,
             "domain": self.domain,
@@ -106,16 +106,18 @@ class VersionedContract(Generic[A]):
         }
 
     def types_of(self, payload: object) -> tuple[str, ...]:
-        """Name the event types that carry payloads of this class: none, one, or several."""
+        """Return the emitted event types whose payload class is that of *payload*."""
         return self._types.get(type(payload), ())
 
-    def accepts(self, payload: A, *, source: str, **envelope: Unpack[Envelope]) -> Event[A]:
-        """Make the event that this contract takes (F068); raises `Violated` where it does not fit.
+    def accepts(self, payload: A, *, source: str, **options: Unpack[EventOptions]) -> Event[A]:
+        """Make the event that this contract accepts; raises `Violated` for an invalid payload.
 
-        *source* is where an answer goes. Without a subject it needs three segments, as a subject's
-        initiator does (F071).
+        Replies go to *source*. Without a *subject* it needs three segments, as the initiator in
+        the generated subject does.
         """
-        return self._make(self.type, self.accepted, payload, source, envelope)
+        return self._make(
+            self.type, self._write(self.type, self.accepted, payload), source, options
+        )
 
     def emits(
         self,
@@ -123,32 +125,30 @@ class VersionedContract(Generic[A]):
         *,
         source: str,
         type: str | None = None,  # noqa: A002 - the wire's name
-        **envelope: Unpack[Envelope],
+        **options: Unpack[EventOptions],
     ) -> Event[Any]:
-        """Make an event that this contract emits (F069); *type* where the class does not tell."""
-        named = type if type is not None else self._only_type(payload)
-        if named not in self.emitted:
-            known = ", ".join(self.emitted) or "none"
-            raise Violated(
-                ContractViolation(
-                    f"{self.dataschema} emits no such event", Issue("type", known, repr(named))
-                )
-            )
-        return self._make(named, self.emitted[named], payload, source, envelope)
+        """Make an event that this contract emits; *type* is needed if the class is ambiguous."""
+        event_type = type if type is not None else self._only_type(payload)
+        if event_type not in self.emitted:
+            issue = Issue("type", _one_of(tuple(self.emitted)), repr(event_type))
+            raise Violated(ContractViolation(f"{self.dataschema} emits no such event", issue))
+        wire = self._write(event_type, self.emitted[event_type], payload)
+        return self._make(event_type, wire, source, options)
 
     def system_error(
-        self, error: BaseException | SystemFault, *, source: str, **envelope: Unpack[Envelope]
+        self, error: BaseException | SystemFault, *, source: str, **options: Unpack[EventOptions]
     ) -> Event[SystemFault]:
-        """Make the event that says this contract's handler failed (F070)."""
+        """Make the system error event that reports a failure of this contract's handler."""
         fault = error if isinstance(error, SystemFault) else SystemFault.of(error)
-        return self._make(self.system_error_type, FAULT, fault, source, envelope, version=WILDCARD)
+        wire = self._write(self.system_error_type, FAULT, fault)
+        return self._make(self.system_error_type, wire, source, options, version=WILDCARD)
 
     def _only_type(self, payload: object) -> str:
         match self.types_of(payload):
             case (only,):
                 return only
             case types:
-                expected = f"one of {', '.join(types or self.emitted) or 'no events'}"
+                expected = _one_of(types or tuple(self.emitted))
                 raise Violated(
                     ContractViolation(
                         f"{self.dataschema} cannot tell the event's type from its payload",
@@ -156,125 +156,57 @@ class VersionedContract(Generic[A]):
                     )
                 )
 
+    def _write(
+        self, name: str, payload: Payload[Any], value: object, extra: Mapping[str, Any] = EMPTY
+    ) -> Wire:
+        return Wire(*serialise_payload(payload, value, extra, f"{name} of {self.dataschema}"))
+
     def _make(
         self,
         name: str,
-        payload: Payload[Any],
-        value: object,
+        wire: Wire,
         source: str,
-        envelope: Envelope,
+        options: EventOptions,
         *,
         version: str | None = None,
-        beside: Mapping[str, Any] = EMPTY,
     ) -> Event[Any]:
-        data, raw = written(payload, value, beside, f"{name} of {self.dataschema}")
-        made = stamp()
-        time = envelope.get("time") or made.time
+        default = stamp()
+        time = options.get("time") or default.time
         return Event(
-            id=event_id(envelope.get("id"), made.id),
+            id=event_id(options.get("id"), default.id),
             source=encode_uri(source),
             type=name,
-            subject=encode_uri(
-                str(envelope.get("subject") or self._subject(source, name, envelope))
-            ),
+            subject=encode_uri(str(options.get("subject") or self._subject(source, name, options))),
             dataschema=f"{self.uri}/{version or self.version}",
-            data=data,
-            wire=Wire(data, raw),
+            data=wire.of,
+            wire=wire,
             time=time if isinstance(time, str) else time.isoformat(timespec="milliseconds"),
-            to=encode_uri(envelope.get("to") or name),
-            accesscontrol=envelope.get("accesscontrol"),
-            redirectto=_encoded(envelope.get("redirectto")),
-            executionunits=envelope.get("executionunits"),
-            traceparent=envelope.get("traceparent", made.traceparent),
-            tracestate=envelope.get("tracestate", made.tracestate),
-            parentid=_encoded(envelope.get("parentid")),
-            domain=envelope.get("domain"),
-            extensions=FrozenDict(envelope.get("extensions") or {}),
+            to=encode_uri(options.get("to") or name),
+            accesscontrol=options.get("accesscontrol"),
+            redirectto=_encode(options.get("redirectto")),
+            executionunits=options.get("executionunits"),
+            traceparent=options.get("traceparent", default.traceparent),
+            tracestate=options.get("tracestate", default.tracestate),
+            parentid=_encode(options.get("parentid")),
+            domain=options.get("domain"),
+            extensions=FrozenDict(options.get("extensions") or {}),
         )
 
-    def _subject(self, source: str, name: str, envelope: Envelope) -> Subject:
-        redirectto = envelope.get("redirectto")
+    def _subject(self, source: str, name: str, options: EventOptions) -> Subject:
+        redirectto = options.get("redirectto")
         return Subject.new(
             process_name(name),
             self.version,
             initiator=encode_uri(source),
-            domain=envelope.get("domain"),
+            domain=options.get("domain"),
             meta={"redirectto": redirectto} if redirectto else EMPTY,
         )
 
 
-@final
-@frozen(kw_only=True)
-class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
-    """One version of an orchestrator's contract: how it begins and how it completes (F056)."""
-
-    name: str
-
-    @property
-    def complete_type(self) -> str:
-        """The type of its completion event."""
-        return f"{self.type}.done"
-
-    @property
-    def completed(self) -> Payload[C]:
-        """What its completion carries."""
-        return self.emitted[self.complete_type]
-
-    def init(
-        self,
-        payload: A,
-        *,
-        source: str,
-        parent: Subject | str | None = None,
-        **envelope: Unpack[Envelope],
-    ) -> Event[A]:
-        """Make the event that begins a workflow (F074).
-
-        *parent* is the subject of the workflow on whose behalf it runs (a payload that is a mapping
-        may name it as the wire does, by `parentSubject$$`): it inherits its domain, and
-        its completion goes to *redirectto*, or else to the parent itself (not to the one that
-        started the parent, B22).
-        """
-        if parent is None and isinstance(payload, Mapping):
-            named = payload.get(PARENT_SUBJECT)
-            parent = named if named is None or isinstance(named, str) else repr(named)
-        above = Subject.parse(parent) if isinstance(parent, str) else parent
-        if above is not None and not envelope.get("subject"):
-            answer_to = envelope.get("redirectto") or above.orchestrator.name
-            envelope["subject"] = above.child(
-                self.type,
-                self.version,
-                domain=envelope.get("domain"),
-                meta={"redirectto": answer_to},
-            )
-        beside = {PARENT_SUBJECT: None if above is None else str(above)}
-        return self._make(self.type, self.accepted, payload, source, envelope, beside=beside)
-
-    def accepts(self, payload: A, *, source: str, **envelope: Unpack[Envelope]) -> Event[A]:
-        """Make the event that begins a workflow which nobody waits for: `init` without a parent."""
-        return self.init(payload, source=source, **envelope)
-
-    def cancel(
-        self, reason: str, *, source: str, **envelope: Unpack[Envelope]
-    ) -> Event[Cancellation]:
-        """Make the event that cancels the workflow whose *subject* is given: its last turn, in
-        which it undoes what it did, and cancels its children.
-
-        Whoever began it is told by a system error named `Cancelled`.
-        """
-        envelope["to"] = envelope.get("to") or self.type
-        wanted = Cancellation(reason)
-        name = cancel_type(self.type)
-        return self._make(name, CANCELLATION, wanted, source, envelope, version=WILDCARD)
-
-    def complete(self, payload: C, *, source: str, **envelope: Unpack[Envelope]) -> Event[C]:
-        """Make the event that says the workflow is done (F075)."""
-        return self._make(self.complete_type, self.completed, payload, source, envelope)
-
-
 def process_name(event_type: str) -> str:
-    """Name the process of a lone event: its type, made three segments long where it is shorter
-    (F062).
+    """Return the process name for an event without a subject: its type, with a third segment.
+
+    The TypeScript packages require three segments in a subject.
 
     >>> process_name("com.user.create"), process_name("user.validate")
     ('com.user.create', 'arvo.user.validate')
@@ -282,21 +214,28 @@ def process_name(event_type: str) -> str:
     return event_type if event_type.count(".") >= 2 else f"arvo.{event_type}"
 
 
-def written(
-    payload: Payload[Any], value: object, beside: Mapping[str, Any], what: str
+def serialise_payload(
+    payload: Payload[Any], value: object, extra: Mapping[str, Any], event_name: str
 ) -> tuple[Any, FrozenDict]:
-    """Write a payload and read it back: what the sender holds is what the receiver will see.
+    """Write a payload and read it back, so that the sender holds what the receiver will see.
 
-    Returns the value and its JSON; raises `Violated` with each field that does not fit.
+    *extra* are values of the protocol's own keys; *event_name* is for error messages. Returns the
+    payload and its JSON; raises `Violated`, which names each invalid field.
     """
-    json = payload.write(value, beside=beside)
+    json = payload.write(value, extra=extra)
     if isinstance(json, Issues):
-        raise Violated(ContractViolation(f"{what} does not take this payload", json))
-    raw = frozen_json(json)
+        raise Violated(ContractViolation(f"{event_name} does not accept this payload", json))
+    raw = freeze_unchecked(json)
     if payload.type is None:
         return raw, raw
     return (value if type(value) is payload.type else payload.read(json)), raw
 
 
-def _encoded(text: str | None) -> str | None:
+def _one_of(event_types: tuple[str, ...]) -> str:
+    if not event_types:
+        return "nothing, because this version emits no events"
+    return f"one of {', '.join(event_types)}"
+
+
+def _encode(text: str | None) -> str | None:
     return None if text is None else encode_uri(text)

@@ -1,1 +1,1 @@
-"""Events."""
+"""Events: the CloudEvents envelope, and the parts that it is made of."""

@@ -1,4 +1,4 @@
-"""Domain: where an event leaves the system, said by name or by rule."""
+"""Domain: the external domain that an event leaves the system for, by name or by rule."""
 
 from collections.abc import Iterable
 from enum import StrEnum, nonmember
@@ -12,9 +12,9 @@ from arvo.core.violations.violation import Violated
 
 @final
 class Domain(StrEnum):
-    """Rules that become a domain when the event is made (reference F082); values are the wire's.
+    """Rules that are resolved to a domain when the event is built; the values are the wire's.
 
-    `LOCAL` is None: the event stays inside.
+    `LOCAL` is None: the event stays inside the system.
     """
 
     FROM_SELF_CONTRACT = "domain.contract.self.inherit"
@@ -27,17 +27,18 @@ class Domain(StrEnum):
     LOCAL = nonmember(None)
 
 
-# A name, a rule, or None for "stays inside".
+# A name, a rule, or None: the event stays inside.
 DomainRule: TypeAlias = str | None
 
 
 @final
 @frozen
 class DomainContext:
-    """What the rules look at: who is emitting, why, and on whose behalf.
+    """The values that the rules refer to.
 
-    *self_contract*, *event_contract*, *triggering*: domains of the handler's contract, of the
-    emitted event's contract, and of the consumed event. *subject*, *parent*: subjects on the wire.
+    *self_contract*, *event_contract*, *triggering*: the domains of the handler's contract, of the
+    emitted event's contract, and of the consumed event. *subject*, *parent*: the subjects of the
+    workflow and of its parent, as on the wire.
     """
 
     self_contract: str | None
@@ -48,20 +49,20 @@ class DomainContext:
 
 
 def resolve_domains(rules: Iterable[DomainRule], context: DomainContext) -> tuple[str | None, ...]:
-    """Turn rules into domains: each distinct one once, in order of first appearance (F085)."""
+    """Resolve rules to domains: each distinct domain once, in order of first appearance."""
     return tuple(dict.fromkeys(resolve_domain(rule, context) for rule in rules))
 
 
-def resolve_each(rules: Iterable[DomainRule], context: DomainContext) -> tuple[str | None, ...]:
-    """Turn each distinct rule into a domain, which may come out the same for two of them.
+def resolve_rules(rules: Iterable[DomainRule], context: DomainContext) -> tuple[str | None, ...]:
+    """Resolve each distinct rule to a domain; two rules may resolve to the same one.
 
-    What a workflow requests and completes with is addressed so, as the reference records it.
+    A workflow's requests and its completion are addressed this way, as in the TypeScript packages.
     """
     return tuple(resolve_domain(rule, context) for rule in dict.fromkeys(rules))
 
 
 def resolve_domain(rule: DomainRule, context: DomainContext) -> str | None:
-    """Turn one rule into a domain, None for "stays inside" (reference F083, F084).
+    """Resolve one rule to a domain; None means that the event stays inside.
 
     >>> resolve_domain("human.review", DomainContext(None, None, None, None))
     'human.review'
@@ -76,32 +77,32 @@ def resolve_domain(rule: DomainRule, context: DomainContext) -> str | None:
         case Domain.FROM_TRIGGERING_EVENT:
             return context.triggering
         case Domain.FROM_CURRENT_SUBJECT:
-            return _domain_of(context.subject)
+            return _subject_domain(context.subject)
         case Domain.FROM_PARENT_SUBJECT:
-            return _domain_of(context.parent)
+            return _subject_domain(context.parent)
         case Domain.ORCHESTRATION_CONTEXT:
-            return _of_orchestration(context)
+            return _orchestration_domain(context)
         case other:
-            # What is no text is left to the event, which names the field and what it got.
+            # A value that is not a string is returned as it is: building the event reports it.
             return other
 
 
-def _of_orchestration(context: DomainContext) -> str | None:
-    """Answer in the domain of whoever asked, unless the question came from inside it (F084)."""
-    current = _domain_of(context.subject)
+def _orchestration_domain(context: DomainContext) -> str | None:
+    """Reply in the domain of the requester, unless the request came from inside it."""
+    current = _subject_domain(context.subject)
     if context.parent is not None:
-        parent = _domain_of(context.parent)
+        parent = _subject_domain(context.parent)
         return None if current == parent else parent
     if context.triggering is None or current == context.triggering:
         return None
     return current
 
 
-def _domain_of(subject: str | None) -> str | None:
+def _subject_domain(subject: str | None) -> str | None:
     if subject is None:
         return None
     try:
         return Subject.parse(subject).execution.domain
     except Violated:
-        # A subject of somebody else's making has no domain that we know of.
+        # A foreign subject, which names no domain.
         return None

@@ -1,4 +1,4 @@
-"""Event: what travels, a CloudEvents 1.0 envelope with Arvo's and OpenTelemetry's extensions."""
+"""Event: a CloudEvents 1.0 envelope with Arvo's and OpenTelemetry's extensions."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar, final
@@ -7,7 +7,8 @@ import attrs
 import orjson
 from attrs import field, frozen
 
-from arvo.core.events.envelope import ARVO_CONTENT_TYPE, Wire, envelope_issues, wire_of
+from arvo.core.events.envelope import ARVO_CONTENT_TYPE, envelope_issues
+from arvo.core.events.wire import Wire, wire_of
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ContractViolation, Violated
@@ -15,28 +16,29 @@ from arvo.core.violations.violation import ContractViolation, Violated
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
-# What a broker of the field carries by default (NATS and Kafka: 1 MiB).
+# The default limit of common brokers (NATS and Kafka: 1 MiB).
 EVENT_BYTES_MAX: Final = 1024 * 1024
 OTEL_NULL: Final = "N/A"
 
 
-def _as_extensions(given: Mapping[str, Any] | None) -> FrozenDict:
-    return EMPTY if not given else given if isinstance(given, FrozenDict) else FrozenDict(given)
+def _freeze_extensions(value: Mapping[str, Any] | None) -> FrozenDict:
+    return EMPTY if not value else value if isinstance(value, FrozenDict) else FrozenDict(value)
 
 
 @final
 @frozen(kw_only=True)
 class Event(Generic[T_co]):
-    """One thing that happened or is wanted, on its way to an address.
+    """A fact or a request, addressed to a handler.
 
-    Attribute names are the wire's (CloudEvents 1.0 §3, reference F001-F020). `data` is the payload:
-    an instance of its class where a contract has read it, a frozen mapping where it has not. `to`
-    is the address it goes to, `redirectto` where the answer should go, `parentid` the id of the
-    event that caused it, `domain` the outside world it is for (None: it stays inside),
-    `executionunits` a cost, `extensions` further attributes by name: text, number, boolean or null.
+    Attribute names are those of the wire (CloudEvents 1.0 §3 and the extensions of the Arvo
+    TypeScript packages). `data` is the payload: an instance of its class once a contract has read
+    it, a frozen mapping before that. `to` is the address of the handler, `redirectto` the address
+    for the reply, `parentid` the id of the event that caused this one, `domain` the name of the
+    external domain it is for (None: it stays inside the system), `executionunits` a cost,
+    `extensions` further attributes by name: strings, numbers, booleans or null.
 
-    Building one by hand checks every field and raises `Violated`, which names each that is wrong.
-    Contracts build events with fewer words: see `VersionedContract.accepts`.
+    The constructor checks every attribute and raises `Violated`, which names each invalid one.
+    Contracts build events with fewer arguments: see `VersionedContract.accepts`.
 
     Two events are equal when they are the same on the wire.
     """
@@ -58,8 +60,8 @@ class Event(Generic[T_co]):
     tracestate: str | None = None
     parentid: str | None = None
     domain: str | None = None
-    extensions: FrozenDict = field(default=EMPTY, converter=_as_extensions)
-    # The data as it stands on the wire, with the object it was made from; see `Wire`.
+    extensions: FrozenDict = field(default=EMPTY, converter=_freeze_extensions)
+    # The data in its JSON form, with the object it was made from; see `Wire`.
     wire: Wire | None = field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -68,23 +70,23 @@ class Event(Generic[T_co]):
             match wire_of(self.data):
                 case Wire() as wire:
                     object.__setattr__(self, "wire", wire)
-                    # Data given as a mapping is handed out frozen (B30).
+                    # A mapping is replaced by its frozen copy, so that no receiver can change it.
                     object.__setattr__(self, "data", wire.of)
-                case Issues() as refused:
-                    issues += refused.items
+                case Issues() as data_issues:
+                    issues += data_issues.items
         if issues:
             name = f"{self.id!r} of type {self.type!r}"[:160]
-            raise Violated(ContractViolation(f"event {name} cannot be", tuple(issues)))
+            raise Violated(ContractViolation(f"invalid event {name}", tuple(issues)))
 
     @property
     def raw(self) -> FrozenDict:
-        """The data as JSON, frozen: what goes over the wire."""
+        """The data as frozen JSON, in the form that goes over the wire."""
         assert self.wire is not None
         return self.wire.json
 
-    def carrying(self, data: U, raw: FrozenDict) -> "Event[U]":
-        """Put in the payload that a contract read from this event's raw data."""
-        # All but the data has been checked, and copying slots is four times cheaper than checking.
+    def with_payload(self, data: U, raw: FrozenDict) -> "Event[U]":
+        """Return this event with *data*, the payload that a contract read from *raw*."""
+        # The other attributes are checked already; copying slots is four times cheaper than checks.
         event: Event[U] = object.__new__(Event)
         for slot in _COPIED:
             slot.__set__(event, slot.__get__(self))
@@ -93,8 +95,8 @@ class Event(Generic[T_co]):
         return event
 
     def to_dict(self) -> dict[str, Any]:
-        """Say the event as one flat JSON object, keys in the reference's order (F022)."""
-        said: dict[str, Any] = {
+        """Return the event as one flat JSON object, in the key order of the TypeScript packages."""
+        flat: dict[str, Any] = {
             "id": self.id,
             "source": self.source,
             "specversion": self.specversion,
@@ -105,68 +107,68 @@ class Event(Generic[T_co]):
             "data": self.raw,
             "time": self.time,
         }
-        said.update(self.extensions)
+        flat.update(self.extensions)
         for name in _AFTER_EXTENSIONS:
-            said[name] = getattr(self, name)
-        return said
+            flat[name] = getattr(self, name)
+        return flat
 
     def to_json(self) -> str:
-        """Say the event as JSON text: the wire format of both languages."""
+        """Return the event as JSON text, the wire format of both languages."""
         return orjson.dumps(self.to_dict()).decode()
 
     @staticmethod
     def parse(text: str | bytes, *, bytes_max: int = EVENT_BYTES_MAX) -> "Event[Any]":
-        """Read an event off the wire; raises `Violated` that names each field that is wrong.
+        """Parse JSON text of at most *bytes_max* bytes; longer text is refused unparsed.
 
-        More than *bytes_max* bytes are refused before they are parsed.
+        Raises `Violated`, which names each invalid attribute.
 
         >>> try:
         ...     Event.parse("[]")
         ... except Violated as violated:
         ...     print(violated.violation)
-        this event cannot be read: event: expected an object, got list
+        unreadable event: event: expected an object, got list
         """
-        size = _bytes_in(text, bytes_max)
+        size = _size_in_bytes(text, bytes_max)
         if size > bytes_max:
             issue = Issue("event", f"at most {bytes_max} bytes", f"{size}")
-            raise Violated(ContractViolation("this event cannot be read", issue))
+            raise Violated(ContractViolation("unreadable event", issue))
         try:
             content = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             issue = Issue("event", "JSON", f"{error.msg} at character {error.pos}")
-            raise Violated(ContractViolation("this event cannot be read", issue)) from None
+            raise Violated(ContractViolation("unreadable event", issue)) from None
         return Event.from_dict(content)
 
     @staticmethod
     def from_dict(content: object) -> "Event[Any]":
-        """Read an event from its flat JSON object; attributes of other names are extensions."""
+        """Read an event from its flat JSON object; unknown attributes become extensions."""
         if not isinstance(content, Mapping):
             issue = Issue("event", "an object", type(content).__name__)
-            raise Violated(ContractViolation("this event cannot be read", issue))
+            raise Violated(ContractViolation("unreadable event", issue))
         fields = {name: content[name] for name in _NAMES if name in content}
         issues = [
             Issue(name, "a value (required)", "nothing") for name in _REQUIRED if name not in fields
         ]
         if issues:
-            raise Violated(ContractViolation("this event cannot be read", tuple(issues)))
+            raise Violated(ContractViolation("unreadable event", tuple(issues)))
         others = {name: value for name, value in content.items() if name not in fields}
         return Event(**fields, extensions=others)
 
     @property
     def cloudevent(self) -> dict[str, dict[str, Any]]:
-        """The CloudEvents attributes (`default`) apart from all extensions (reference F021)."""
-        said = self.to_dict()
-        default = {name: said.pop(name) for name in _CORE}
-        return {"default": default, "extensions": said}
+        """The CloudEvents attributes (`default`), separate from all `extensions`."""
+        extensions = self.to_dict()
+        default = {name: extensions.pop(name) for name in _CORE}
+        return {"default": default, "extensions": extensions}
 
     @property
     def otel_attributes(self) -> dict[str, str | float]:
-        """Attributes for a span, `N/A` for what is missing; no data, no access control (F023)."""
-        named = {
+        """Span attributes, `N/A` for missing ones; without the data and `accesscontrol`."""
+        attributes = {
             **{f"cloudevents.event_{key}": getattr(self, name) for key, name in _OTEL_CORE},
             **{f"cloudevents.arvo.event_{name}": getattr(self, name) for name in _OTEL_ARVO},
         }
-        return {key: OTEL_NULL if value is None else value for key, value in named.items()}
+        return {key: OTEL_NULL if value is None else value for key, value in attributes.items()}
 
 
 _FIELDS: Final = tuple(attribute.name for attribute in attrs.fields(Event))
@@ -196,8 +198,8 @@ _OTEL_CORE: Final = (
 _OTEL_ARVO: Final = ("redirectto", "to", "executionunits", "parentid", "domain")
 
 
-def _bytes_in(text: str | bytes, bytes_max: int) -> int:
-    # A text has at least as many bytes as characters, so a huge one is not encoded to be measured.
+def _size_in_bytes(text: str | bytes, bytes_max: int) -> int:
+    # Text has at least as many bytes as characters, so huge text need not be encoded for its size.
     if isinstance(text, bytes) or len(text) > bytes_max or text.isascii():
         return len(text)
     return len(text.encode(errors="surrogatepass"))

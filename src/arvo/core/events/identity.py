@@ -1,6 +1,6 @@
-"""Identity: ids that follow from what caused an event, and ids that users give.
+"""Identity: event ids derived from the cause of an event, and ids that users choose.
 
-Deterministic, so that the same step twice makes the same events (promise I3, B21).
+Derived ids are deterministic, so that repeating a step makes the same events (promise I3).
 """
 
 import base64
@@ -12,55 +12,55 @@ from typing import Final, TypeAlias, final
 import orjson
 from attrs import Attribute, field, frozen
 
-from arvo.core.payloads.json_data import encodes
-from arvo.core.violations.issue import Issue, short
+from arvo.core.payloads.json_data import is_encodable
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violated
 
-# An id is compared and stored everywhere; this is room for any sane key.
+# Ids are compared and stored everywhere; any reasonable key is shorter than this.
 EVENT_ID_CHARACTERS_MAX: Final = 1024
 
 
 def derived_id(handler: str, source: str, event: str, subject: str, *position: int | str) -> str:
     """Derive an id from the handler, the consumed event and the position among its results.
 
-    An event is known by source and id together (CloudEvents 1.0 §id); the subject keeps apart two
-    workflows to which a careless sender gave one id.
+    Source and id together identify an event (CloudEvents 1.0, `source`). The subject distinguishes
+    two workflows that a careless sender started with one id.
 
     >>> derived_id("com.pay", "com.web", "e1", "s", 0)
     '389119fb-6b25-59d7-478c-9d5c85172331'
     """
-    # Not uuid4: a redelivered event must produce the same ids, or we send twice.
+    # Not uuid4: a redelivered event must produce the same ids, or receivers get it twice.
     cause = "\0".join((handler, source, event, subject, *map(str, position)))
     digest = blake2b(cause.encode(), digest_size=16).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:]}"
 
 
 def _check_value(_: object, __: "Attribute[str]", value: object) -> None:
-    if not isinstance(value, str) or not encodes(value):
-        issue = Issue("id.value", "a text", short(value))
-        raise Violated(ContractViolation("an id cannot carry this", issue))
+    if not isinstance(value, str) or not is_encodable(value):
+        issue = Issue("id.value", "a string", short_repr(value))
+        raise Violated(ContractViolation("invalid value for an event id", issue))
 
 
 @final
 @frozen
 class Managed:
-    """A value to carry in an event's id, beside what makes the id unique (reference F030).
+    """A value to carry in an event's id, next to the part that makes the id unique.
 
-    >>> Managed("order-1").told("u-1").value
+    >>> Managed("order-1").to_id("u-1").value
     'order-1'
     """
 
     value: str = field(validator=_check_value)
 
-    def told(self, unique: str) -> "ManagedId":
-        """Join the value with what makes it unique."""
+    def to_id(self, unique: str) -> "ManagedId":
+        """Combine the value with *unique*, which differs for each id with this value."""
         return ManagedId(unique, self.value)
 
 
 @final
 @frozen
 class ManagedId:
-    """An id that holds a value: base64 of zlib of JSON `{uuid, value}` (reference F030, F031).
+    """An event id that carries a value: base64 of zlib of JSON `{uuid, value}`.
 
     >>> ManagedId.parse(str(ManagedId("u-1", "order-1")))
     ManagedId(uuid='u-1', value='order-1')
@@ -73,7 +73,7 @@ class ManagedId:
 
     @classmethod
     def parse(cls, text: str) -> "ManagedId | None":
-        """Read an id; None where it holds no value."""
+        """Parse an id; returns None for an id that carries no value."""
         if len(text) > EVENT_ID_CHARACTERS_MAX:
             return None
         try:
@@ -93,15 +93,15 @@ class ManagedId:
         return base64.b64encode(zlib.compress(content)).decode()
 
 
-# A text is the user's own id, kept as it is (reference: DEVELOPER_MANAGED).
+# A string is the user's own id, which stays as it is.
 GivenId: TypeAlias = str | Managed | None
 
 
 def event_id(given: GivenId, unique: str) -> str:
-    """Choose an event's id: the user's, trimmed, or *unique* where it is blank (F030)."""
+    """Return the user's id without surrounding spaces, or *unique* where it is blank."""
     match given:
         case Managed(value=value) if value.strip():
-            return str(Managed(value).told(unique))
+            return str(Managed(value).to_id(unique))
         case str() if given.strip():
             return given.strip()
         case None | str() | Managed():

@@ -1,9 +1,8 @@
-"""Stamp: identity and time for an event that no step makes.
+"""Stamp: the id and the time of an event that no step produces.
 
-What a step emits takes its id from the event it consumes and its time from `now`. An event that
-begins something has no such cause: whoever makes it gives both, and where they do not, the
-*stamper* does. The edge installs it when arvo is imported, so that core itself has neither clock
-nor chance.
+An event that a step emits takes its id from the consumed event and its time from `now`. An event
+that begins something has no such cause: its sender gives both, or else the *stamper* does. The
+package installs a stamper when it is imported, so that core itself uses no clock and no randomness.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from attrs import frozen
 class Stamp:
     """*id*: unique among all events. *time*: RFC 3339 with an offset.
 
-    *traceparent*, *tracestate*: the trace that is under way (W3C Trace Context), None for none.
+    *traceparent*, *tracestate*: the current trace (W3C Trace Context), None without one.
     """
 
     id: str
@@ -31,29 +30,29 @@ class Stamp:
 Stamper: TypeAlias = Callable[[], Stamp]
 
 _installed: list[Stamper] = []
-_here: Final[ContextVar[Stamper | None]] = ContextVar("arvo_stamper", default=None)
+_context_stamper: Final[ContextVar[Stamper | None]] = ContextVar("arvo_stamper", default=None)
 
 
 def install_stamper(stamper: Stamper) -> None:
-    """Say once, at the edge, where identity and time come from."""
+    """Set the process-wide source of ids and times."""
     _installed[:] = [stamper]
 
 
 @contextmanager
 def stamping(stamper: Stamper) -> Iterator[None]:
-    """Take stamps from *stamper* in this context, so that a test knows every id and time.
+    """Take stamps from *stamper* in this context, so that a test controls every id and time.
 
     >>> with stamping(lambda: Stamp("id-1", "2026-01-02T03:04:05Z")):
     ...     stamp().id
     'id-1'
     """
-    token = _here.set(stamper)
+    token = _context_stamper.set(stamper)
     try:
         yield
     finally:
-        _here.reset(token)
+        _context_stamper.reset(token)
 
 
 def stamp() -> Stamp:
-    """Ask for a fresh identity and the present time. No step calls this; a test says so."""
-    return (_here.get() or _installed[0])()
+    """Return a new id and the current time. A test checks that no step calls this."""
+    return (_context_stamper.get() or _installed[0])()

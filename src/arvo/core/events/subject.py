@@ -1,7 +1,6 @@
 """Subject: which run of which workflow an event belongs to."""
 
 import base64
-import binascii
 import re
 import zlib
 from collections.abc import Mapping
@@ -14,24 +13,23 @@ from attrs import Attribute, field, frozen
 from arvo.core.events.dataschema import WILDCARD, is_version
 from arvo.core.events.stamp import stamp
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.payloads.json_data import encodes
-from arvo.core.violations.issue import Issue, one_line, short
+from arvo.core.payloads.json_data import is_encodable
+from arvo.core.violations.issue import Issue, one_line, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 
-# A realistic subject has 300 characters; a bomb inflates a thousandfold (design section 11).
+# Subjects are about 300 characters long. A decompression bomb inflates a thousandfold.
 SUBJECT_BYTES_MAX: Final = 64 * 1024
-# Decoding costs 15 µs and every step needs it; 4096 workflows in flight stay warm.
+# Decoding takes 15 µs and every step needs it: up to 4096 active workflows stay cached.
 SUBJECTS_CACHED_MAX: Final = 4096
 
 _NAME: Final = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+", re.ASCII)
-# Event types of two segments are ours alone; a subject must stay readable on the reference's side,
-# which wants three (F062).
+# The TypeScript packages require three segments in a subject, and must be able to read ours.
 _SEGMENTS_MIN: Final = 3
 _DOMAIN: Final = re.compile(r"[a-z0-9.]+", re.ASCII)
 
 
 def is_domain(text: str) -> bool:
-    """Tell whether *text* names a domain (reference F016).
+    """Return whether *text* is a valid domain name.
 
     >>> is_domain("human.review"), is_domain("Human")
     (True, False)
@@ -42,7 +40,7 @@ def is_domain(text: str) -> bool:
 @final
 @frozen
 class Process:
-    """Which workflow: the address of its handler, and the version it stays on."""
+    """A workflow: the address of its handler, and the contract version it runs on."""
 
     name: str
     version: str = WILDCARD
@@ -51,30 +49,30 @@ class Process:
 @final
 @frozen
 class Execution:
-    """Which run: its id, the address of whoever started it, and the domain it runs in."""
+    """A run: its id, the address of its initiator, and the domain it runs in."""
 
     id: str
     initiator: str
     domain: str | None = None
 
 
-def _checked_meta(meta: Mapping[str, str]) -> FrozenDict:
+def _freeze_meta(meta: Mapping[str, str]) -> FrozenDict:
     return meta if isinstance(meta, FrozenDict) else FrozenDict(meta)
 
 
 def _check(subject: "Subject", _: "Attribute[Any]", __: object) -> None:
     issues = tuple(_issues(subject))
     if issues:
-        raise Violated(ExecutionViolation("this subject cannot be", issues))
+        raise Violated(ExecutionViolation("invalid subject", issues))
 
 
 @final
 @frozen
 class Subject:
-    """One run of one workflow, and who started it.
+    """One run of one workflow, and its initiator.
 
-    On the wire base64 of zlib of JSON (reference F060), so that any broker can carry it. `meta`
-    holds texts; its `redirectto` is the address that the workflow's completion goes to (F066).
+    On the wire it is base64 of zlib of JSON, so that any broker can carry it. `meta` maps strings
+    to strings; its `redirectto` is the address for the workflow's completion event.
 
     >>> subject = Subject.new("arvo.orc.order", "1.0.0", initiator="com.shop.web", id="run-1")
     >>> Subject.parse(str(subject)) == subject
@@ -83,8 +81,8 @@ class Subject:
 
     orchestrator: Process
     execution: Execution
-    # Last, so that its validator sees all three: one error then names every wrong field.
-    meta: FrozenDict = field(default=EMPTY, converter=_checked_meta, validator=_check)
+    # The last field, so that its validator sees all three and one error names each invalid field.
+    meta: FrozenDict = field(default=EMPTY, converter=_freeze_meta, validator=_check)
 
     @classmethod
     def new(
@@ -97,7 +95,7 @@ class Subject:
         meta: Mapping[str, str] = EMPTY,
         id: str | None = None,  # noqa: A002 - the wire's name
     ) -> "Subject":
-        """Begin a run (reference F063); *id* is made up where none is given."""
+        """Make the subject of a new run; without *id* it gets a generated one."""
         run = id if id is not None else stamp().id
         return cls(
             Process(orchestrator, version or WILDCARD), Execution(run, initiator, domain), meta
@@ -112,7 +110,7 @@ class Subject:
         meta: Mapping[str, str] = EMPTY,
         id: str | None = None,  # noqa: A002 - the wire's name
     ) -> "Subject":
-        """Begin a run on behalf of this one (reference F064): domain and meta are inherited."""
+        """Make the subject of a child run, which inherits domain and meta."""
         return Subject.new(
             orchestrator,
             version,
@@ -124,20 +122,20 @@ class Subject:
 
     @property
     def answers_to(self) -> str:
-        """The address that the run's completion goes to (reference F131)."""
+        """The address that the run's completion event goes to."""
         redirectto = self.meta.get("redirectto")
         return redirectto if isinstance(redirectto, str) else self.execution.initiator
 
     @staticmethod
     def parse(text: str) -> "Subject":
-        """Read a subject off the wire; raises `Violated` with the field that is wrong."""
+        """Parse a subject in its wire format; raises `Violated`, which names the invalid field."""
         return _parse(text)
 
     def __str__(self) -> str:
         return _encode(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Say the content as JSON data, keys in the reference's order (F061)."""
+        """Return the content as JSON data, in the key order of the TypeScript packages."""
         run = self.execution
         return {
             "orchestrator": {
@@ -150,7 +148,7 @@ class Subject:
 
     @staticmethod
     def from_dict(content: object) -> "Subject":
-        """Read a subject's content; raises `Violated` with the field that is wrong."""
+        """Read a subject's content; raises `Violated`, which names the invalid field."""
         match content:
             case {
                 "orchestrator": {"name": str(name), "version": str(version)},
@@ -163,7 +161,7 @@ class Subject:
                 shape = "{orchestrator: {name, version}, execution: {id, initiator, domain}, meta}"
                 raise Violated(
                     ExecutionViolation(
-                        "this subject cannot be read", Issue("subject", shape, short(content))
+                        "unreadable subject", Issue("subject", shape, short_repr(content))
                     )
                 )
 
@@ -171,40 +169,48 @@ class Subject:
 def _issues(subject: Subject) -> "list[Issue]":
     process, run = subject.orchestrator, subject.execution
     meta: Mapping[Any, Any] = subject.meta
-    found = [
+    issues = [
         *_name_issues("subject.orchestrator.name", process.name),
         *_name_issues("subject.execution.initiator", run.initiator),
     ]
     if not is_version(process.version):
-        found.append(
-            Issue("subject.orchestrator.version", "a version such as 1.0.0", short(process.version))
+        issues.append(
+            Issue(
+                "subject.orchestrator.version",
+                "a version such as 1.0.0",
+                short_repr(process.version),
+            )
         )
-    if not run.id or ";" in run.id or not encodes(run.id):
-        found.append(Issue("subject.execution.id", "a text without ';'", short(run.id)))
+    if not run.id or ";" in run.id or not is_encodable(run.id):
+        issues.append(Issue("subject.execution.id", "a string without ';'", short_repr(run.id)))
     domain: object = run.domain
     if domain is not None and not (isinstance(domain, str) and is_domain(domain)):
-        found.append(
-            Issue("subject.execution.domain", "lower-case letters, digits, dots", short(run.domain))
+        issues.append(
+            Issue(
+                "subject.execution.domain",
+                "lower-case letters, digits, dots",
+                short_repr(run.domain),
+            )
         )
-    found += [
-        Issue(one_line(f"subject.meta.{key}"), "a text", short(value))
+    issues += [
+        Issue(one_line(f"subject.meta.{key}"), "a string", short_repr(value))
         for key, value in meta.items()
-        if not isinstance(key, str) or not isinstance(value, str) or not encodes(key + value)
+        if not isinstance(key, str) or not isinstance(value, str) or not is_encodable(key + value)
     ]
-    return found
+    return issues
 
 
 def _name_issues(path: str, name: str) -> "list[Issue]":
     if _NAME.fullmatch(name) and name.count(".") >= _SEGMENTS_MIN - 1:
         return []
-    return [Issue(path, "a name of three segments such as com.shop.web", short(name))]
+    return [Issue(path, "a name of three segments such as com.shop.web", short_repr(name))]
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def _encode(subject: Subject) -> str:
     content = orjson.dumps(subject.to_dict())
     text = base64.b64encode(zlib.compress(content)).decode()
-    # What nobody could read back must not be made: meta grows from parent to child.
+    # The same limit as for reading: meta grows from parent to child.
     if max(len(content), len(text)) > SUBJECT_BYTES_MAX:
         raise _too_large(f"{max(len(content), len(text))}")
     return text
@@ -212,33 +218,28 @@ def _encode(subject: Subject) -> str:
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def _parse(text: str) -> Subject:
-    return Subject.from_dict(_inflate(text))
+    return Subject.from_dict(_decode(text))
 
 
-def _inflate(text: str) -> Any:
+def _decode(text: str) -> Any:
     if len(text) > SUBJECT_BYTES_MAX:
         raise _too_large(f"{len(text)}")
     try:
-        packed = base64.b64decode(text, validate=True)
+        compressed = base64.b64decode(text, validate=True)
         inflater = zlib.decompressobj()
-        # The bound is the decoder's own, so that a bomb is never held in memory.
-        content = inflater.decompress(packed, SUBJECT_BYTES_MAX + 1)
+        # The decoder itself stops at the limit, so that a bomb never fills the memory.
+        content = inflater.decompress(compressed, SUBJECT_BYTES_MAX + 1)
         if len(content) > SUBJECT_BYTES_MAX:
             raise _too_large("more")
-        # Cut short, or with something behind it: two texts would name one workflow.
+        # Truncated, or followed by other bytes: two texts would name one workflow.
         if not inflater.eof or inflater.unused_data:
-            raise _unreadable("base64 of one whole zlib stream", short(text))
+            raise _unreadable("base64 of one whole zlib stream", short_repr(text))
         return orjson.loads(content)
-    except (
-        binascii.Error,
-        zlib.error,
-        orjson.JSONDecodeError,
-        UnicodeEncodeError,
-        ValueError,
-    ) as e:
-        if isinstance(e, Violated):
-            raise
-        raise _unreadable("base64 of zlib of JSON", short(text)) from None
+    except Violated:
+        raise
+    except (zlib.error, ValueError):
+        # The errors of base64, JSON and Unicode are kinds of ValueError.
+        raise _unreadable("base64 of zlib of JSON", short_repr(text)) from None
 
 
 def _too_large(got: str) -> Violated:
@@ -246,6 +247,4 @@ def _too_large(got: str) -> Violated:
 
 
 def _unreadable(expected: str, got: str) -> Violated:
-    return Violated(
-        ExecutionViolation("this subject cannot be read", Issue("subject", expected, got))
-    )
+    return Violated(ExecutionViolation("unreadable subject", Issue("subject", expected, got)))

@@ -1,7 +1,7 @@
-"""Uri: the check and the encoding that both languages put on names and addresses.
+"""Uri: the check and the encoding of names and addresses, the same in both languages.
 
-The rule is JavaScript's `encodeURI` (ECMA-262 §19.2.6.4): the reference accepts a text that comes
-out of decoding and encoding as it went in (F005).
+The rule is JavaScript's `encodeURI` (ECMA-262 §19.2.6.4). The TypeScript packages accept text that
+decoding and encoding again leave unchanged.
 """
 
 import re
@@ -9,17 +9,16 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-# What encodeURI leaves alone beside letters and digits.
-_KEPT: Final = ";,/?:@&=+$-_.!~*'()#"
+# The characters that encodeURI does not escape, apart from letters and digits.
+_SAFE: Final = ";,/?:@&=+$-_.!~*'()#"
 _ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
 _UNESCAPED: Final = re.compile(r"[A-Za-z0-9;,/?:@&=+$_.!~*'()#-]*")
 
 
-# Sources, types and addresses come again and again; subjects mostly do not, so the cache is
-# bounded.
+# Sources, types and addresses repeat; most subjects do not, so the cache is bounded.
 @lru_cache(maxsize=4096)
 def is_uri(text: str) -> bool:
-    """Tell whether *text* is properly encoded: nothing to escape, no malformed or needless escape.
+    """Return whether *text* needs no escaping and has no malformed or needless escape.
 
     >>> is_uri("a%20b"), is_uri("a b"), is_uri("%zz"), is_uri("com.shop.web")
     (True, False, False, True)
@@ -32,18 +31,18 @@ def is_uri(text: str) -> bool:
         decoded = unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
         return False
-    return _encoded(decoded) == text
+    return _encode(decoded) == text
 
 
 def encode_uri(text: str) -> str:
-    """Escape what must be escaped, and only that: what is encoded already stays (B26).
+    """Escape the characters that need it; text that is encoded already stays as it is.
 
     >>> encode_uri("a b"), encode_uri(encode_uri("a b"))
     ('a%20b', 'a%20b')
     """
-    return text if is_uri(text) else _encoded(text)
+    return text if is_uri(text) else _encode(text)
 
 
-def _encoded(text: str) -> str:
-    # Half of a surrogate pair cannot be encoded; it becomes "?", which is then no match.
-    return quote(text, safe=_KEPT, errors="replace")
+def _encode(text: str) -> str:
+    # A lone surrogate cannot be encoded: it becomes "?", and the texts then differ.
+    return quote(text, safe=_SAFE, errors="replace")

@@ -1,7 +1,7 @@
-"""Constraint: what a value must be beyond its type, said once on the field.
+"""Constraint: markers on a field that bound its value, and their JSON Schema keywords.
 
-``Annotated[str, Len(1, 20)]`` and the other markers of ``annotated_types`` say bounds; it has none
-for the form of a text, so two stand here. Validation and the exported JSON Schema follow from them.
+``annotated_types`` has markers for bounds, such as ``Annotated[str, Len(1, 20)]``. This module adds
+two for the format of a string. Both validation and the exported JSON Schema follow from them.
 """
 
 import re
@@ -39,12 +39,12 @@ FORMATS = frozenset(
         *("json-pointer", "relative-json-pointer", "regex"),
     }
 )
-"""The formats of JSON Schema 2020-12 §7.3, all checked. Others would be promises nobody keeps."""
+"""The formats of JSON Schema 2020-12 §7.3. Validation checks all of them, and no others."""
 
 
 @frozen
 class Format:
-    """A text in one of the formats that JSON Schema names: ``Annotated[str, Format("email")]``."""
+    """A string in a format that JSON Schema names: ``Annotated[str, Format("email")]``."""
 
     name: str = field()
 
@@ -56,9 +56,10 @@ class Format:
 
 @frozen
 class Pattern:
-    """A text in which *regex* is found, as in JSON Schema: ``^`` and ``$`` bind it to the ends.
+    """A string that contains a match of *regex*; anchor it with ``^`` and ``$``, as in JSON Schema.
 
-    Keep to what Python and ECMA 262 share; a regex that either refuses is refused at definition.
+    Use only syntax that Python and ECMA 262 share: a regex that either rejects raises an error when
+    it is declared.
     """
 
     regex: str = field()
@@ -73,62 +74,66 @@ class Pattern:
             ) from None
 
 
-class Unsayable(Exception):  # not an error by itself: the schema adds class and field
-    """A marker that JSON Schema has no word for, or that does not belong on this type."""
+class NotExpressible(Exception):  # caught to add the names of class and field
+    """A marker that JSON Schema has no keyword for, or that does not apply to the type."""
 
 
-def keywords(marker: object, kinds: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    """Give the JSON Schema keywords that say *marker* on a value of the JSON types *kinds*.
+def schema_keywords(marker: object, kinds: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the JSON Schema keywords that express *marker* on a value of the JSON types *kinds*.
 
-    Metadata of others is passed over, as ``Annotated`` asks. Raises Unsayable.
+    Metadata of other libraries is ignored, as ``Annotated`` prescribes. Raises NotExpressible.
     """
     if isinstance(marker, GroupedMetadata):
         for part in marker:
-            yield from keywords(part, kinds)
+            yield from schema_keywords(part, kinds)
     elif isinstance(marker, Format | Pattern):
-        _demand(marker, kinds, {"string"})
+        _require_kind(marker, kinds, {"string"})
         yield ("format", marker.name) if isinstance(marker, Format) else ("pattern", marker.regex)
     elif isinstance(marker, MinLen | MaxLen):
         yield from _length(marker, kinds)
     elif isinstance(marker, Gt | Ge | Lt | Le | MultipleOf):
-        _demand(marker, kinds, {"integer", "number"})
+        _require_kind(marker, kinds, {"integer", "number"})
         yield _bound(marker)
     elif isinstance(marker, BaseMetadata) and not isinstance(marker, Unit):
-        raise Unsayable(f"{marker!r} has no word in JSON Schema: check it in an attrs validator")
+        raise NotExpressible(
+            f"{marker!r} has no keyword in JSON Schema: check it in an attrs validator"
+        )
 
 
 def _length(marker: MinLen | MaxLen, kinds: frozenset[str]) -> Iterator[tuple[str, Any]]:
-    words = {"string": "Length", "array": "Items", "object": "Properties"}
-    _demand(marker, kinds, set(words))
-    side, bound = (
+    suffixes = {"string": "Length", "array": "Items", "object": "Properties"}
+    _require_kind(marker, kinds, set(suffixes))
+    prefix, bound = (
         ("min", marker.min_length) if isinstance(marker, MinLen) else ("max", marker.max_length)
     )
-    if side == "max" or bound:
-        yield from ((side + words[kind], bound) for kind in sorted(kinds & set(words)))
+    if prefix == "max" or bound:
+        yield from ((prefix + suffixes[kind], bound) for kind in sorted(kinds & set(suffixes)))
 
 
 def _bound(marker: Gt | Ge | Lt | Le | MultipleOf) -> tuple[str, Any]:
     match marker:
         case Gt(gt=limit):
-            word = "exclusiveMinimum"
+            keyword = "exclusiveMinimum"
         case Ge(ge=limit):
-            word = "minimum"
+            keyword = "minimum"
         case Lt(lt=limit):
-            word = "exclusiveMaximum"
+            keyword = "exclusiveMaximum"
         case Le(le=limit):
-            word = "maximum"
+            keyword = "maximum"
         case MultipleOf(multiple_of=limit):
-            word = "multipleOf"
+            keyword = "multipleOf"
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not isfinite(limit):
-        raise Unsayable(f"{marker!r}: its limit is not a JSON number: use a finite int or float")
-    if word == "multipleOf" and limit <= 0:
-        raise Unsayable(f"{marker!r}: use a step above zero")
-    return word, limit
+        raise NotExpressible(
+            f"{marker!r}: its limit is not a JSON number: use a finite int or float"
+        )
+    if keyword == "multipleOf" and limit <= 0:
+        raise NotExpressible(f"{marker!r}: use a divisor above zero")
+    return keyword, limit
 
 
-def _demand(marker: object, kinds: frozenset[str], fit: set[str]) -> None:
-    if not kinds & fit:
-        raise Unsayable(
-            f"{marker!r} bounds {' or '.join(sorted(fit))}, and this type is none in JSON: "
-            "move it to the type it bounds, or check it in an attrs validator"
+def _require_kind(marker: object, kinds: frozenset[str], allowed: set[str]) -> None:
+    if not kinds & allowed:
+        raise NotExpressible(
+            f"{marker!r} applies to {' or '.join(sorted(allowed))}, not to this type in JSON: "
+            "move it to such a type, or use an attrs validator"
         )

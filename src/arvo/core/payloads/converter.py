@@ -1,4 +1,4 @@
-"""Convert: payload classes from and to plain JSON data, by cattrs with hooks of our own."""
+"""Converter: converts payload classes from and to JSON data, by cattrs with hooks of its own."""
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
@@ -9,90 +9,93 @@ from typing import Any, Literal, Union, get_origin
 import attrs
 from cattrs import AttributeValidationNote, BaseValidationError, Converter, IterableValidationNote
 
-from arvo.core.payloads.fields import CLASSES_MAX, bare, fields_of, title
-from arvo.core.payloads.scalars import LEAVES
+from arvo.core.payloads.fields import CLASSES_MAX, fields_of, strip_annotations, type_name
+from arvo.core.payloads.scalars import SCALARS
 from arvo.core.payloads.structure import (
     UnreadableError,
-    as_it_is,
-    choice_reader,
-    leaf_reader,
-    read_int,
-    union_reader,
+    choice_structure_hook,
+    pass_through,
+    scalar_structure_hook,
+    structure_int,
+    union_structure_hook,
 )
-from arvo.core.payloads.type_schema import ARRAYS, OBJECTS, origin
+from arvo.core.payloads.type_schema import ARRAY_TYPES, OBJECT_TYPES, origin_or_self
 from arvo.core.payloads.unstructure import (
-    array_writer,
-    choice_writer,
-    class_writer,
-    leaf_writer,
-    map_writer,
-    union_writer,
-    write_float,
+    array_unstructure_hook,
+    choice_unstructure_hook,
+    class_unstructure_hook,
+    mapping_unstructure_hook,
+    scalar_unstructure_hook,
+    union_unstructure_hook,
+    unstructure_float,
 )
-from arvo.core.violations.issue import Issue, Issues, below, one_line, short
+from arvo.core.violations.issue import Issue, Issues, join_path, one_line, short_repr
 
 
 class _Converter(Converter):
     def get_unstructure_hook(self, type: Any, cache_result: bool = True) -> Any:  # noqa: A002  # cattrs' signature
-        # cattrs goes by base class first, where a StrEnum is a str, and takes a NewType for
-        # whatever its value is.
-        kind, _ = bare(type)
+        # cattrs looks at the base class first, for which a StrEnum is a str, and it unstructures a
+        # NewType by the class of its value.
+        kind, _ = strip_annotations(type)
         if _is_choice(kind):
-            return choice_writer(kind)
+            return choice_unstructure_hook(kind)
         return super().get_unstructure_hook(kind, cache_result)
 
 
 @cache
 def converter() -> Converter:
-    """The one converter. It remembers a class's functions when it first meets the class."""
-    made = _Converter(detailed_validation=True, use_alias=True)
-    made.register_structure_hook(int, read_int)
-    made.register_structure_hook(NoneType, as_it_is)
-    made.register_unstructure_hook(float, write_float)
-    for kind, leaf in LEAVES.items():
-        made.register_structure_hook(kind, leaf_reader(leaf))
-        made.register_unstructure_hook(kind, leaf_writer(kind, leaf))
-    made.register_unstructure_hook_func(_is_any, lambda value: value)
-    made.register_structure_hook_factory(_is_choice, choice_reader)
-    made.register_structure_hook_factory(_is_union, union_reader)
-    made.register_unstructure_hook_factory(_is_union, union_writer)
-    made.register_unstructure_hook_factory(lambda kind: origin(kind) in ARRAYS, array_writer)
-    made.register_unstructure_hook_factory(lambda kind: origin(kind) in OBJECTS, map_writer)
-    made.register_unstructure_hook_factory(_is_class, class_writer)
-    return made
+    """Return the converter, which caches the hooks of each class at its first use."""
+    result = _Converter(detailed_validation=True, use_alias=True)
+    result.register_structure_hook(int, structure_int)
+    result.register_structure_hook(NoneType, pass_through)
+    result.register_unstructure_hook(float, unstructure_float)
+    for kind, scalar in SCALARS.items():
+        result.register_structure_hook(kind, scalar_structure_hook(scalar))
+        result.register_unstructure_hook(kind, scalar_unstructure_hook(kind, scalar))
+    result.register_unstructure_hook_func(_is_any, lambda value: value)
+    result.register_structure_hook_factory(_is_choice, choice_structure_hook)
+    result.register_structure_hook_factory(_is_union, union_structure_hook)
+    result.register_unstructure_hook_factory(_is_union, union_unstructure_hook)
+    result.register_unstructure_hook_factory(
+        lambda kind: origin_or_self(kind) in ARRAY_TYPES, array_unstructure_hook
+    )
+    result.register_unstructure_hook_factory(
+        lambda kind: origin_or_self(kind) in OBJECT_TYPES, mapping_unstructure_hook
+    )
+    result.register_unstructure_hook_factory(_is_class, class_unstructure_hook)
+    return result
 
 
 @lru_cache(maxsize=CLASSES_MAX)
-def writer(cls: Any) -> Callable[[Any], Any]:
-    """Find the function that makes plain data of an instance, once for a class."""
+def unstructure_hook(cls: Any) -> Callable[[Any], Any]:
+    """Return the function that converts instances of *cls* to JSON data."""
     return converter().get_unstructure_hook(cls)
 
 
 def structure(cls: type, data: Any, path: str) -> Any | Issues:
-    """Make a *cls* of plain *data* that its schema allows, or say what its constructor refused."""
+    """Make a *cls* of valid JSON *data*; returns Issues if its constructor refuses the data."""
     try:
         return converter().structure(data, cls)
     except Exception as error:  # noqa: BLE001  # validators and converters of users raise anything
-        return Issues.of(_told(error, cls, data, path))
+        return Issues.of(_issues(error, cls, data, path))
 
 
-def _told(error: BaseException, cls: Any, data: Any, path: str) -> Iterator[Issue]:
-    """Walk cattrs' groups of errors down to what was raised, with the path to it."""
+def _issues(error: BaseException, cls: Any, data: Any, path: str) -> Iterator[Issue]:
+    """Yield an issue for each error in cattrs' nested exception groups, with its path."""
     if not isinstance(error, BaseValidationError):
         yield _issue(error, cls, data, path)
         return
-    for each in error.exceptions:
-        note = next((n for n in getattr(each, "__notes__", ()) if isinstance(n, _NOTES)), None)
+    for inner in error.exceptions:
+        note = next((n for n in getattr(inner, "__notes__", ()) if isinstance(n, _NOTES)), None)
         if note is None:
-            yield from _told(each, error.cl, data, path)
+            yield from _issues(inner, error.cl, data, path)
         else:
             step = (
                 note.index
                 if isinstance(note, IterableValidationNote)
-                else _wire(error.cl, note.name)
+                else _wire_name(error.cl, note.name)
             )
-            inner = _at(data, step)
-            yield from _told(each, note.type, inner, below(path, step))
+            yield from _issues(inner, note.type, _at(data, step), join_path(path, step))
 
 
 _NOTES = (IterableValidationNote, AttributeValidationNote)
@@ -100,20 +103,22 @@ _NOTES = (IterableValidationNote, AttributeValidationNote)
 
 def _issue(error: BaseException, cls: Any, data: Any, path: str) -> Issue:
     if isinstance(error, UnreadableError):
-        return Issue(path, str(error), short(data))
+        return Issue(path, str(error), short_repr(data))
     for part in error.args:
-        # attrs' own validators tell which field they stand on.
+        # The errors of attrs' own validators name their field.
         if isinstance(part, attrs.Attribute):
             wire = part.alias or part.name
-            path, data = below(path, wire), _at(data, wire)
+            path, data = join_path(path, wire), _at(data, wire)
     reason = (
         error.args[0] if error.args and isinstance(error.args[0], str) else type(error).__name__
     )
-    return Issue(path, f"a value that {title(cls)} accepts ({one_line(reason)})", short(data))
+    return Issue(
+        path, f"a value that {type_name(cls)} accepts ({one_line(reason)})", short_repr(data)
+    )
 
 
-def _wire(cls: Any, name: str) -> str:
-    return next((each.wire for each in fields_of(cls) if each.name == name), name)
+def _wire_name(cls: Any, name: str) -> str:
+    return next((field.wire for field in fields_of(cls) if field.name == name), name)
 
 
 def _at(data: Any, step: str | int) -> Any:

@@ -1,4 +1,4 @@
-"""Sample: one small value that a payload takes, for whoever has to try a handler out."""
+"""Example: makes one small valid value of a payload, for trying out a handler."""
 
 import re
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from arvo.core.violations.issue import Issues
 
 T = TypeVar("T")
 
-# Deeper than this a schema means itself, and an optional part is left out.
-SAMPLE_DEPTH_MAX: Final = 20
-# A text of each format, and what the patterns of dates, spans, decimals and bytes take.
-_TEXTS: Final[Mapping[str, str]] = {
+# A schema nests deeper only if it contains itself, and then the inner part is optional.
+EXAMPLE_DEPTH_MAX: Final = 20
+# A string of each format.
+_STRINGS: Final[Mapping[str, str]] = {
     "date-time": "2026-01-02T03:04:05+00:00",
     "date": "2026-01-02",
     "time": "03:04:05+00:00",
@@ -34,29 +34,30 @@ _TEXTS: Final[Mapping[str, str]] = {
     "relative-json-pointer": "0",
     "regex": "a",
 }
+# Strings that match the patterns of dates, durations, decimals, bytes and common codes.
 _CANDIDATES: Final = (
     *("", "a", "A", "0", "1.0", "aa", "AA", "00", "a1", "A1", "abc", "ABC", "000", "03:04:05"),
     *("P1D", "PT1S", "AAAA", "aaaa", "0000", "1.0.0", "00000", "a-1", "A-1", "AA-00", "a@b.cc"),
 )
 
 
-def sample(payload: Payload[T]) -> T | None:
-    """Make a value that *payload* takes; None where that takes more wit than this has.
+def make_example(payload: Payload[T]) -> T | None:
+    """Make a valid value of *payload*; returns None if that needs a cleverer search.
 
     >>> from attrs import frozen
     >>> @frozen
     ... class Ping:
     ...     text: str
-    >>> sample(Payload.of(Ping))
+    >>> make_example(Payload.of(Ping))
     Ping(text='a')
     """
     schema = payload.schema
-    found = payload.read(_value(schema, schema, 0))
-    return None if isinstance(found, Issues) else found
+    value = payload.read(_value(schema, schema, 0))
+    return None if isinstance(value, Issues) else value
 
 
 def _value(schema: Any, root: Mapping[str, Any], depth: int) -> Any:
-    if not isinstance(schema, Mapping) or depth > SAMPLE_DEPTH_MAX:
+    if not isinstance(schema, Mapping) or depth > EXAMPLE_DEPTH_MAX:
         return None
     if "default" in schema:
         return schema["default"]
@@ -67,17 +68,17 @@ def _value(schema: Any, root: Mapping[str, Any], depth: int) -> Any:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2].replace("~1", "/").replace("~0", "~")
         return _value(root.get("$defs", {}).get(name), root, depth + 1)
-    for word in ("anyOf", "oneOf"):
-        if schema.get(word):
-            return _value(schema[word][0], root, depth + 1)
-    return _of_type(schema, root, depth)
+    for keyword in ("anyOf", "oneOf"):
+        if schema.get(keyword):
+            return _value(schema[keyword][0], root, depth + 1)
+    return _value_of_type(schema, root, depth)
 
 
-def _of_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+def _value_of_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
     kind = schema.get("type", "object")
     match kind[0] if isinstance(kind, list) and kind else kind:
         case "string":
-            return _text(schema)
+            return _string(schema)
         case "integer" | "number" as number:
             return _number(schema, whole=number == "integer")
         case "boolean":
@@ -86,35 +87,35 @@ def _of_type(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> 
             return _items(schema, root, depth)
         case "object":
             properties = schema.get("properties", {})
-            wanted = schema.get("required", ())
-            return {name: _value(properties.get(name), root, depth + 1) for name in wanted}
+            required = schema.get("required", ())
+            return {name: _value(properties.get(name), root, depth + 1) for name in required}
         case _:
             return None
 
 
 def _items(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> list[Any]:
-    first = [_value(each, root, depth + 1) for each in schema.get("prefixItems", ())]
+    first = [_value(item, root, depth + 1) for item in schema.get("prefixItems", ())]
     missing = min(schema.get("minItems", 0), 100) - len(first)
     return first + [_value(schema.get("items"), root, depth + 1) for _ in range(missing)]
 
 
-def _text(schema: Mapping[str, Any]) -> str:
-    if schema.get("format") in _TEXTS:
-        return _TEXTS[schema["format"]]
-    least: int = min(schema.get("minLength", 0), 1_000)
-    most: int = schema.get("maxLength", 1_000)
+def _string(schema: Mapping[str, Any]) -> str:
+    if schema.get("format") in _STRINGS:
+        return _STRINGS[schema["format"]]
+    shortest: int = min(schema.get("minLength", 0), 1_000)
+    longest: int = schema.get("maxLength", 1_000)
     pattern: str | None = schema.get("pattern")
     for candidate in _CANDIDATES if pattern is not None else ():
-        if least <= len(candidate) <= most and _found(str(pattern), candidate):
+        if shortest <= len(candidate) <= longest and _matches(str(pattern), candidate):
             return candidate
-    return "a" * max(least, min(1, most))
+    return "a" * max(shortest, min(1, longest))
 
 
-def _found(pattern: str, text: str) -> bool:
+def _matches(pattern: str, text: str) -> bool:
     try:
         return re.search(pattern, text) is not None
     except re.error:
-        return False  # of another dialect than Python's
+        return False  # not Python's syntax
 
 
 def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
@@ -125,7 +126,7 @@ def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
     candidates += [high, high - step] if high is not None else []
     if low is not None and high is not None:
         candidates.append((low + high) / 2)
-    candidates += [ceil(each / step) * step for each in (low, high) if each is not None and step]
+    candidates += [ceil(bound / step) * step for bound in (low, high) if bound is not None and step]
     for candidate in candidates:
         if _fits(schema, candidate) and (not whole or candidate == int(candidate)):
             return int(candidate) if whole else float(candidate)

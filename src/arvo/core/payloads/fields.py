@@ -1,4 +1,4 @@
-"""Fields: what stands on the wire for a payload class, and under which name."""
+"""Fields: the fields of a payload class and their names on the wire."""
 
 from enum import Enum
 from functools import lru_cache
@@ -8,18 +8,18 @@ import attrs
 from attrs import frozen
 
 CLASSES_MAX = 1024
-"""How many classes are remembered: more than one process declares."""
+"""How many classes are cached: more than one process declares."""
 
 
 class PayloadError(TypeError):
-    """A payload that cannot be declared as it stands. The author of the class must act."""
+    """An invalid payload class or schema, for its author to fix."""
 
 
 @frozen
 class Field:
     """One field of a payload class.
 
-    *wire* is its key in JSON: the name its constructor takes, which is attrs' ``alias``. So
+    *wire* is its key in JSON: the name of the constructor's argument, which is attrs' ``alias``.
     ``order_id: str = field(alias="orderId")`` is ``orderId`` both in the call and on the wire, and
     a private ``_x`` is ``x`` in both.
     """
@@ -28,23 +28,22 @@ class Field:
     wire: str
     type: Any
     default: Any
-    """What attrs has: NOTHING, a value or a Factory. NOTHING too if a converter comes between."""
+    """As attrs has it: NOTHING, a value or a Factory. NOTHING also if the field has a converter."""
     required: bool
 
 
 @lru_cache(maxsize=CLASSES_MAX)
 def fields_of(cls: Any) -> tuple[Field, ...]:
-    """List the fields of *cls* that its constructor takes. Raises PayloadError."""
-    name = title(cls)
+    """Return the fields that the constructor of *cls* takes. Raises PayloadError."""
+    name = type_name(cls)
     if not (isinstance(cls, type) and attrs.has(cls)):
+        raise PayloadError(f"{name}: not an attrs class: declare it with attrs.frozen")
+    if not _is_immutable(cls):
         raise PayloadError(
-            f"{name}: expected an attrs class, got {cls!r}: declare it with attrs.frozen"
+            f"{name}: a payload must be immutable, but this class is not: "
+            "declare it with attrs.frozen"
         )
-    if not _immutable(cls):
-        raise PayloadError(
-            f"{name}: a payload never changes, and this class can: declare it with attrs.frozen"
-        )
-    # localns: a class inside a function may name itself, which its module does not know.
+    # localns: a class inside a function may refer to itself, but its module does not have it.
     names = {cls.__name__: cls}
     try:
         hints = get_type_hints(cls, localns=names, include_extras=True)
@@ -54,25 +53,25 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
             f"{name}: an annotation cannot be resolved ({error}): define or import what it names "
             "at the top of the module, not under TYPE_CHECKING or in a function"
         ) from error
-    return tuple(_field(cls, each, hints) for each in attrs.fields(cls) if each.init)
+    return tuple(_field(cls, attribute, hints) for attribute in attrs.fields(cls) if attribute.init)
 
 
 def _field(cls: type, attribute: "attrs.Attribute[Any]", hints: dict[str, Any]) -> Field:
     kind = hints.get(attribute.name, attribute.type)
     if kind is None:
-        raise PayloadError(f"{title(cls)}.{attribute.name}: has no type: annotate it")
+        raise PayloadError(f"{type_name(cls)}.{attribute.name}: has no type: annotate it")
     wire = attribute.alias or attribute.name.lstrip("_")
-    # A converter may make anything of a default, so nothing is said of it.
+    # The converter may change the default, so the schema must not contain it.
     default = attrs.NOTHING if attribute.converter else attribute.default
     return Field(attribute.name, wire, kind, default, attribute.default is attrs.NOTHING)
 
 
-def _immutable(cls: type) -> bool:
+def _is_immutable(cls: type) -> bool:
     return attrs.inspect(cls).is_frozen
 
 
-def title(kind: Any) -> str:
-    """Name a type in a message, briefly."""
+def type_name(kind: Any) -> str:
+    """Return the short name of a type, for messages."""
     return (
         kind.__name__
         if isinstance(kind, type) and not get_args(kind)
@@ -80,11 +79,11 @@ def title(kind: Any) -> str:
     )
 
 
-def bare(kind: Any) -> tuple[Any, tuple[object, ...]]:
-    """Take Annotated, NewType and type aliases off *kind*: what is below, and the markers met.
+def strip_annotations(kind: Any) -> tuple[Any, tuple[object, ...]]:
+    """Unwrap Annotated, NewType and type aliases; returns the type inside and its annotations.
 
     >>> from typing import Annotated
-    >>> bare(Annotated[str, "short"])
+    >>> strip_annotations(Annotated[str, "short"])
     (<class 'str'>, ('short',))
     """
     markers: tuple[object, ...] = ()
@@ -99,41 +98,46 @@ def bare(kind: Any) -> tuple[Any, tuple[object, ...]]:
             return kind, markers
 
 
-def literals(kind: Any) -> tuple[Any, ...]:
-    """Give the values of a Literal as Python has them; nothing for any other type."""
-    kind, _ = bare(kind)
+def literal_values(kind: Any) -> tuple[Any, ...]:
+    """Return the values of a Literal; none for any other type."""
+    kind, _ = strip_annotations(kind)
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def wire_value(value: Any) -> Any:
-    """Give the JSON value of a Literal's or Enum's *value*."""
+    """Return the JSON value of a Literal's or Enum's *value*."""
     return value.value if isinstance(value, Enum) else value
 
 
-def tag_of(classes: tuple[type, ...]) -> tuple[str, dict[str | int, type]] | None:
-    """Find the field that tells *classes* apart: a Literal in each, no value in two.
+def discriminator(classes: tuple[type, ...]) -> tuple[str, dict[str | int, type]] | None:
+    """Find the discriminator of *classes*: a field with a Literal of different values in each.
 
-    Gives its key on the wire and which value means which class; None if there is no such field.
+    Returns its key on the wire and the class of each value, or None if there is no such field.
     """
     for first in fields_of(classes[0]):
-        meanings: dict[str | int, type] = {}
+        class_by_value: dict[str | int, type] = {}
         for cls in classes:
             values = next(
-                (literals(each.type) for each in fields_of(cls) if each.wire == first.wire), ()
+                (
+                    literal_values(field.type)
+                    for field in fields_of(cls)
+                    if field.wire == first.wire
+                ),
+                (),
             )
             for value in map(wire_value, values):
-                if type(value) not in (str, int) or value in meanings:
+                if type(value) not in (str, int) or value in class_by_value:
                     break
-                meanings[value] = cls
+                class_by_value[value] = cls
             else:
                 if values:
                     continue
             break
         else:
-            return first.wire, meanings
+            return first.wire, class_by_value
     return None
 
 
-def members(kind: Any) -> tuple[Any, ...]:
-    """List the values of a Literal or the members of an Enum."""
+def choice_members(kind: Any) -> tuple[Any, ...]:
+    """Return the values of a Literal or the members of an Enum."""
     return get_args(kind) if get_origin(kind) is Literal else tuple(kind)

@@ -1,12 +1,12 @@
-"""Frozen: JSON objects and arrays that refuse to change (B30)."""
+"""Frozen JSON: immutable JSON objects and arrays."""
 
 from typing import Any, Final, NoReturn
 
 
 class FrozenDict(dict[str, Any]):
-    """A JSON object that refuses to change; equal to a plain dict of the same content.
+    """An immutable JSON object, equal to a plain dict of the same content.
 
-    A dict all the same, so that orjson, jsonschema-rs and `match` take it as it is.
+    It is still a dict, so orjson, jsonschema-rs and `match` accept it without conversion.
     """
 
     __slots__ = ()
@@ -31,7 +31,7 @@ class FrozenDict(dict[str, Any]):
 
 
 class FrozenList(list[Any]):
-    """A JSON array that refuses to change; equal to a plain list of the same content."""
+    """An immutable JSON array, equal to a plain list of the same content."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Plain: data that is the same after a trip through JSON text."""
+"""JSON data: values that survive a round trip through JSON text unchanged, and freezing them."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -7,46 +7,87 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
-from arvo.core.violations.issue import COUNTED_MAX, Issue, Issues, below, short
+from arvo.core.violations.issue import ISSUES_COUNTED_MAX, Issue, Issues, join_path, short_repr
+
+Json: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
 
 DEPTH_MAX = 64
-"""How deep data may nest. Every reader walks it recursively, and so do those we do not know."""
+"""How deep data may nest: this library and other readers walk it recursively."""
 
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**64 - 1
-"""What 64 bits hold, signed or not. Beyond, JSON readers turn integers into floats, silently."""
+"""The range of 64 bits, signed or unsigned. Many JSON readers silently turn larger integers into
+floats."""
 
 
 @frozen(eq=False)
-class Unfit:
-    """A value that its type does not allow, left where it stood so that the issue has its path."""
+class InvalidValue:
+    """A value that its type does not allow, left in place so that its issue gets the right path."""
 
     expected: str
     value: object
 
 
-def is_plain(value: Any, room: int = DEPTH_MAX) -> bool:
-    """Tell whether *value* is dicts, lists, texts, numbers, booleans and None, within bounds."""
+def freeze_object(value: object, path: str = "data") -> FrozenDict | Issues:
+    """Freeze a JSON object, or return every value in it that JSON would change or refuse.
+
+    >>> str(freeze_object({"lines": [{"amount": float("nan")}]}))
+    'data.lines[0].amount: expected a finite number, got nan'
+    """
+    if type(value) is FrozenDict:
+        return value
+    if not isinstance(value, Mapping):
+        return Issues.one(path, "an object", short_repr(value))
+    data = to_json_data(value, path)
+    return data if isinstance(data, Issues) else FrozenDict(_freeze_items(data))
+
+
+def freeze(value: object, path: str = "data") -> Json | Issues:
+    """Freeze any JSON value, or return what is wrong with it."""
+    data = to_json_data(value, path)
+    return data if isinstance(data, Issues) else freeze_unchecked(data)
+
+
+def freeze_unchecked(value: Any) -> Any:
+    """Freeze a value that is known to be JSON data."""
+    kind = type(value)
+    if kind is dict:
+        return FrozenDict(_freeze_items(value))
+    if kind is list:
+        return FrozenList([freeze_unchecked(item) for item in value])
+    return value
+
+
+def _freeze_items(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        # Most items are scalars, which need no call.
+        key: freeze_unchecked(item) if type(item) is dict or type(item) is list else item
+        for key, item in value.items()
+    }
+
+
+def is_json(value: Any, depth_left: int = DEPTH_MAX) -> bool:
+    """Return whether *value* is a dict, list, string, number, boolean or None within the limits."""
     kind = type(value)
     if kind is str:
-        return bool(value.isascii()) or encodes(value)
+        return bool(value.isascii()) or is_encodable(value)
     if kind is dict:
-        if not room:
+        if not depth_left:
             return False
-        for key, inner in value.items():
-            if type(key) is not str or not (key.isascii() or encodes(key)):
+        for key, item in value.items():
+            if type(key) is not str or not (key.isascii() or is_encodable(key)):
                 return False
-            # Texts are the most of it: not worth a call each.
-            if type(inner) is str and inner.isascii():
+            # Most items are strings, which need no call.
+            if type(item) is str and item.isascii():
                 continue
-            if not is_plain(inner, room - 1):
+            if not is_json(item, depth_left - 1):
                 return False
         return True
     if kind is list:
-        return room > 0 and all([is_plain(inner, room - 1) for inner in value])  # noqa: C419  # a list is faster
+        return depth_left > 0 and all([is_json(item, depth_left - 1) for item in value])  # noqa: C419  # a list is faster
     if kind is FrozenDict or kind is FrozenList:
-        # Made by `freeze` alone, of what had been found plain; here it may stand too deep.
-        return room == DEPTH_MAX or _fits(value, room)
+        # Only `freeze` makes these, from checked data; only their depth depends on where they are.
+        return depth_left == DEPTH_MAX or _is_within_depth(value, depth_left)
     if kind is int:
         return bool(INTEGER_MIN <= value <= INTEGER_MAX)
     if kind is float:
@@ -54,85 +95,87 @@ def is_plain(value: Any, room: int = DEPTH_MAX) -> bool:
     return value is None or kind is bool
 
 
-def _fits(value: Any, room: int) -> bool:
-    if not room:
+def _is_within_depth(value: Any, depth_left: int) -> bool:
+    if not depth_left:
         return False
-    inner = value.values() if type(value) is FrozenDict else value
+    items = value.values() if type(value) is FrozenDict else value
     return all(
-        _fits(each, room - 1)
-        for each in inner
-        if type(each) is FrozenDict or type(each) is FrozenList
+        _is_within_depth(item, depth_left - 1)
+        for item in items
+        if type(item) is FrozenDict or type(item) is FrozenList
     )
 
 
-def plain(value: object, path: str) -> Any | Issues:
-    """Give *value* as plain data, or every reason why it has no such form.
+def to_json_data(value: object, path: str) -> Any | Issues:
+    """Return *value* as JSON data, or every reason why it has no such form.
 
-    Subclasses of dict, list, str and numbers become what they are a kind of, tuples become lists.
-    All else (NaN, a date, an object) is refused and not turned into something near to it.
+    Subclasses of dict, list, str and numbers become their base type, tuples become lists.
+    Everything else (NaN, a date, an object) is refused and not converted to a similar value.
     """
-    if is_plain(value):
+    if is_json(value):
         return value
     issues: list[Issue] = []
-    found = _plain(value, (None, path), DEPTH_MAX, issues)
-    return Issues.of(issues) if issues else found
+    data = _convert(value, (None, path), DEPTH_MAX, issues)
+    return Issues.of(issues) if issues else data
 
 
-def _plain(value: Any, at: "_At", room: int, issues: list[Issue]) -> Any:
-    if type(value) in _SCALARS and is_plain(value):
+def _convert(value: Any, at: "_Path", depth_left: int, issues: list[Issue]) -> Any:
+    if type(value) in _SCALARS and is_json(value):
         return value
-    if len(issues) >= COUNTED_MAX:
-        return None  # enough is known
+    if len(issues) >= ISSUES_COUNTED_MAX:
+        return None  # the message lists no more than these
     if isinstance(value, dict | list | tuple | Mapping):
-        if not room:
+        if not depth_left:
             issues.append(Issue(_path(at), f"at most {DEPTH_MAX} levels of nesting", "more"))
             return None
         if isinstance(value, list | tuple):
-            return [_plain(each, (at, i), room - 1, issues) for i, each in enumerate(value)]
-        return _object(value, at, room, issues)
-    wrong = _wrong(value)
-    if wrong:
-        issues.append(Issue(_path(at), wrong, _came(value)))
+            return [_convert(item, (at, i), depth_left - 1, issues) for i, item in enumerate(value)]
+        return _convert_object(value, at, depth_left, issues)
+    expected = _expected(value)
+    if expected:
+        issues.append(Issue(_path(at), expected, _got(value)))
         return None
-    return _parent(value)
+    return _base_value(value)
 
 
-def _object(value: Mapping[Any, Any], at: "_At", room: int, issues: list[Issue]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
+def _convert_object(
+    value: Mapping[Any, Any], at: "_Path", depth_left: int, issues: list[Issue]
+) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key, item in value.items():
         if type(key) is str and key.isascii():
-            found[key] = _plain(inner, (at, key), room - 1, issues)
-        elif isinstance(key, str) and encodes(key):
-            found[str.__str__(key)] = _plain(inner, (at, key), room - 1, issues)
+            data[key] = _convert(item, (at, key), depth_left - 1, issues)
+        elif isinstance(key, str) and is_encodable(key):
+            data[str.__str__(key)] = _convert(item, (at, key), depth_left - 1, issues)
         else:
-            issues.append(Issue(_path(at), "keys that are texts", _came(key)))
-    return found
+            issues.append(Issue(_path(at), "string keys", _got(key)))
+    return data
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
-# A path as it grows on the way down: it is put into words only where something is wrong.
-_At: TypeAlias = tuple[Any, str | int]
+# A path as a linked list: its text is built only for issues.
+_Path: TypeAlias = tuple[Any, str | int]
 
 
-def _path(at: _At) -> str:
+def _path(at: _Path) -> str:
     parent, step = at
-    return str(step) if parent is None else below(_path(parent), step)
+    return str(step) if parent is None else join_path(_path(parent), step)
 
 
-def _parent(value: Any) -> Any:
-    # The parent's own view of it: a subclass (an Enum, say) may present itself differently.
+def _base_value(value: Any) -> Any:
+    # By the base type's own method: a subclass, such as an Enum, may override it.
     if isinstance(value, str):
         return str.__str__(value)
     return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
-def _wrong(value: object) -> str | None:
+def _expected(value: object) -> str | None:
     match value:
-        case Unfit(expected=expected):
+        case InvalidValue(expected=expected):
             return expected
         case str():
-            return None if encodes(value) else "text without lone surrogates"
+            return None if is_encodable(value) else "text without lone surrogates"
         case int():
             return None if INTEGER_MIN <= value <= INTEGER_MAX else "an integer of 64 bits"
         case float():
@@ -143,12 +186,12 @@ def _wrong(value: object) -> str | None:
             return "JSON data"
 
 
-def _came(value: object) -> str:
-    return short(value.value if isinstance(value, Unfit) else value)
+def _got(value: object) -> str:
+    return short_repr(value.value if isinstance(value, InvalidValue) else value)
 
 
-def encodes(text: str) -> bool:
-    """Tell whether *text* can be written as UTF-8: half of a surrogate pair cannot."""
+def is_encodable(text: str) -> bool:
+    """Return whether *text* can be encoded as UTF-8; a lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

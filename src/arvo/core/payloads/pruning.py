@@ -1,4 +1,4 @@
-"""Known: which keys of an object a foreign JSON Schema speaks of, and which defaults it gives."""
+"""Pruning: drops unknown keys and applies defaults, by an imported JSON Schema."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -27,77 +27,77 @@ _BY_VALUE = ("anyOf", "oneOf", "dependentSchemas")
 
 
 @frozen
-class Level:
-    """What the schemas that speak of one value say of it."""
+class SchemaView:
+    """The combination of all schemas that apply to one value."""
 
     parts: tuple[Schema, ...]
     keys: dict[str, tuple[Any, ...]]
-    """The schemas of each key that is known."""
+    """The schemas of each known key."""
     others: tuple[Any, ...]
     """The schemas of any other key."""
-    keeps: bool
+    retains_others: bool
     """Whether other keys stay."""
     defaults: dict[str, Any]
 
 
 @frozen(eq=False)
-class Known:
-    """The keys and defaults of the schema *root*, found through ``$ref``, ``allOf``, ``anyOf``, ….
+class Pruner:
+    """Prunes by the schema *root*, following its ``$ref``, ``allOf``, ``anyOf`` and so on.
 
-    A key is known if ``properties`` or ``required`` say it. Others stay where an object has no
+    A key is known if it is in ``properties`` or ``required``. Other keys stay if the object has no
     ``properties`` at all, or has ``patternProperties`` or ``additionalProperties``. Of alternatives
-    those count whose types and constants fit the value, as in a union with a tag.
+    those apply whose types and constants fit the value, as in a union with a discriminator.
     """
 
     root: Schema
-    # Only for schemas without alternatives, so it is no longer than the schema.
-    _levels: dict[tuple[int, ...], Level] = Factory(dict)
+    # Only for schemas without alternatives, so it has no more entries than the schema has parts.
+    _views: dict[tuple[int, ...], SchemaView] = Factory(dict)
 
-    def fill(self, value: Any) -> Any:
-        """Copy *value* with defaults put where keys are missing."""
+    def apply_defaults(self, value: Any) -> Any:
+        """Return a copy of *value* with defaults for the missing keys."""
         return self._fill((self.root,), value)
 
     def prune(self, value: Any) -> Any:
-        """Copy *value* without the keys that nobody knows."""
+        """Return a copy of *value* without unknown keys."""
         return self._prune((self.root,), value)
 
     def _fill(self, schemas: tuple[Any, ...], value: Any) -> Any:
         if not isinstance(value, dict | list):
             return value
-        level = self._level(schemas, value)
+        view = self._view(schemas, value)
         if isinstance(value, list):
-            return [self._fill(_items(level, i), each) for i, each in enumerate(value)]
-        keys, others = level.keys, level.others
-        filled = {key: self._fill(keys.get(key, others), each) for key, each in value.items()}
-        for key, default in level.defaults.items():
+            return [self._fill(_items(view, i), item) for i, item in enumerate(value)]
+        keys, others = view.keys, view.others
+        filled = {key: self._fill(keys.get(key, others), item) for key, item in value.items()}
+        for key, default in view.defaults.items():
             if key not in filled:
-                # As it stands: to fill a default in turn may never end.
+                # Unchanged: filling in the defaults of a default may never end.
                 filled[key] = deepcopy(default)
         return filled
 
     def _prune(self, schemas: tuple[Any, ...], value: Any) -> Any:
         if not isinstance(value, dict | list):
             return value
-        level = self._level(schemas, value)
+        view = self._view(schemas, value)
         if isinstance(value, list):
-            return [self._prune(_items(level, i), each) for i, each in enumerate(value)]
-        keys, others, keeps = level.keys, level.others, level.keeps
+            return [self._prune(_items(view, i), item) for i, item in enumerate(value)]
+        keys, others = view.keys, view.others
         return {
-            key: self._prune(keys.get(key, others), each)
-            for key, each in value.items()
-            if keeps or key in keys
+            key: self._prune(keys.get(key, others), item)
+            for key, item in value.items()
+            if view.retains_others or key in keys
         }
 
-    def _level(self, schemas: tuple[Any, ...], value: Any) -> Level:
-        at = tuple(map(id, schemas))
-        level = self._levels.get(at)
-        if level is None:
-            level = self._read(self._parts(schemas, value))
-            if not any(word in part for part in level.parts for word in _BY_VALUE):
-                self._levels[at] = level
-        return level
+    def _view(self, schemas: tuple[Any, ...], value: Any) -> SchemaView:
+        ids = tuple(map(id, schemas))
+        view = self._views.get(ids)
+        if view is None:
+            view = self._combine(self._parts(schemas, value))
+            if not any(keyword in part for part in view.parts for keyword in _BY_VALUE):
+                self._views[ids] = view
+        return view
 
-    def _read(self, parts: tuple[Schema, ...]) -> Level:
+    def _combine(self, parts: tuple[Schema, ...]) -> SchemaView:
         keys: dict[str, tuple[Any, ...]] = {}
         defaults: dict[str, Any] = {}
         for part in parts:
@@ -106,42 +106,44 @@ class Known:
                 for inner in self._parts((schema,), None):
                     if "default" in inner:
                         defaults.setdefault(key, inner["default"])
-        for key in (key for part in parts for key in _demanded(part)):
+        for key in (key for part in parts for key in _required_keys(part)):
             keys.setdefault(key, ())
-        open_ = [part[word] for part in parts for word in _OTHERS if word in part]
-        keeps = any(each is not False for each in open_)
-        keeps = keeps or not any("properties" in part for part in parts)
-        others = () if any("patternProperties" in part for part in parts) else tuple(open_)
-        return Level(parts, keys, others, keeps, defaults)
+        additional = [part[keyword] for part in parts for keyword in _OTHERS if keyword in part]
+        retains_others = any(schema is not False for schema in additional)
+        retains_others = retains_others or not any("properties" in part for part in parts)
+        others = () if any("patternProperties" in part for part in parts) else tuple(additional)
+        return SchemaView(parts, keys, others, retains_others, defaults)
 
     def _parts(self, schemas: tuple[Any, ...], value: Any) -> tuple[Schema, ...]:
         seen: set[int] = set()
-        return tuple(part for each in schemas for part in self._flat(each, value, seen)[0])
+        return tuple(part for schema in schemas for part in self._flatten(schema, value, seen)[0])
 
-    def _flat(self, schema: Any, value: Any, seen: set[int]) -> tuple[list[Schema], bool]:
-        """List the schemas that speak of *value* itself, and tell whether *schema* may be meant."""
+    def _flatten(self, schema: Any, value: Any, seen: set[int]) -> tuple[list[Schema], bool]:
+        """Return the schemas that apply to *value* itself, and whether *schema* may fit it."""
         if not isinstance(schema, dict):
             return [], schema is not False
         if id(schema) in seen:
             return [], True
         seen.add(id(schema))
         parts, fits = [schema], _fits(schema, value)
-        for inner in self._also(schema, value):
-            more, good = self._flat(inner, value, seen)
-            parts, fits = parts + more, fits and good
-        for branches in (schema[word] for word in ("anyOf", "oneOf") if word in schema):
-            found = [self._flat(each, value, seen) for each in branches]
-            some = any(good for _, good in found)
-            parts += [part for more, good in found if good or not some for part in more]
-            fits = fits and some
-        for word in ("if", "then", "else"):
-            parts += self._flat(schema.get(word, True), value, seen)[0]
+        for inner in self._conjuncts(schema, value):
+            inner_parts, inner_fits = self._flatten(inner, value, seen)
+            parts, fits = parts + inner_parts, fits and inner_fits
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                branches = [self._flatten(branch, value, seen) for branch in schema[keyword]]
+                any_fits = any(branch_fits for _, branch_fits in branches)
+                for branch_parts, branch_fits in branches:
+                    parts += branch_parts if branch_fits or not any_fits else []
+                fits = fits and any_fits
+        for keyword in ("if", "then", "else"):
+            parts += self._flatten(schema.get(keyword, True), value, seen)[0]
         return parts, fits
 
-    def _also(self, schema: Schema, value: Any) -> Iterator[Any]:
-        """List what holds together with *schema* in any case."""
+    def _conjuncts(self, schema: Schema, value: Any) -> Iterator[Any]:
+        """Yield the schemas that always apply together with *schema*."""
         if "$ref" in schema:
-            yield self._target(schema["$ref"])
+            yield self._resolve(schema["$ref"])
         if "$dynamicRef" in schema or "$recursiveRef" in schema:
             yield _OPEN
         yield from schema.get("allOf", ())
@@ -150,60 +152,60 @@ class Known:
                 if key in value:
                     yield inner
 
-    def _target(self, ref: str) -> Any:
+    def _resolve(self, ref: str) -> Any:
         if ref != "#" and not ref.startswith("#/"):
-            return _OPEN  # an anchor or another document: nothing is known, so nothing is dropped
-        found: Any = self.root
+            return _OPEN  # an anchor or another document: its keys are unknown, so all stay
+        target: Any = self.root
         for step in unquote(ref[2:]).split("/") if ref != "#" else ():
             key = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-                found = found[int(key)]
-            elif isinstance(found, dict) and key in found:
-                found = found[key]
+            if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+                target = target[int(key)]
+            elif isinstance(target, dict) and key in target:
+                target = target[key]
             else:
                 return _OPEN
-        return found
+        return target
 
 
 _OTHERS = ("patternProperties", "additionalProperties", "unevaluatedProperties")
 
 
-def _demanded(part: Schema) -> Iterator[str]:
+def _required_keys(part: Schema) -> Iterator[str]:
     yield from part.get("required", ())
     for names in part.get("dependentRequired", {}).values():
         yield from names
 
 
-def _items(level: Level, index: int) -> tuple[Any, ...]:
-    found = []
-    for part in level.parts:
-        # Before 2020-12 a list in items was what prefixItems is now.
+def _items(view: SchemaView, index: int) -> tuple[Any, ...]:
+    schemas = []
+    for part in view.parts:
+        # Before 2020-12 a list in items had the meaning of prefixItems.
         prefix = part.get("prefixItems", part.get("items"))
         if isinstance(prefix, list) and index < len(prefix):
-            found.append(prefix[index])
+            schemas.append(prefix[index])
         elif isinstance(part.get("items"), dict):
-            found.append(part["items"])
-    return tuple(found)
+            schemas.append(part["items"])
+    return tuple(schemas)
 
 
 def _fits(schema: Schema, value: Any) -> bool:
     types = schema.get("type")
     if types is not None:
-        wanted = [types] if isinstance(types, str) else types
-        if not any(name in wanted for name in _TYPES.get(type(value), ())):
+        allowed = [types] if isinstance(types, str) else types
+        if not any(name in allowed for name in _TYPES.get(type(value), ())):
             return False
-    if not _chosen(schema, value):
+    if not _is_allowed(schema, value):
         return False
     if not isinstance(value, dict):
         return True
     properties = schema.get("properties", {})
     missing = [key for key in schema.get("required", ()) if key not in value]
     return all("default" in (properties.get(key) or ()) for key in missing) and all(
-        _chosen(inner, value[key]) for key, inner in properties.items() if key in value
+        _is_allowed(inner, value[key]) for key, inner in properties.items() if key in value
     )
 
 
-def _chosen(schema: Any, value: Any) -> bool:
+def _is_allowed(schema: Any, value: Any) -> bool:
     if not isinstance(schema, dict):
         return True
     if "const" in schema:

@@ -1,7 +1,8 @@
-"""Leaf: a Python type that is one JSON text, and how it goes there and back.
+"""Scalars: Python types that are written as one JSON string, such as dates and decimals.
 
-The schema checks the form before anything is read, so *read* may rely on it; what it still refuses
-(a leap second) is a ValueError. *write* gives None for a value that has no such form.
+The schema checks the string before it is read, so *read* may rely on its form. *read* raises
+ValueError for values that Python does not have, such as a leap second. *write* returns None for a
+value that has no such string.
 """
 
 import re
@@ -23,21 +24,21 @@ _DURATION = re.compile(
 
 
 @frozen
-class Leaf:
-    """One such type: its JSON Schema, what to call it in a message, both directions."""
+class ScalarType:
+    """A scalar type: its JSON Schema, its name in messages, and both conversions."""
 
     schema: dict[str, str]
-    words: str
+    description: str
     read: Callable[[str], Any]
     write: Callable[[Any], str | None]
 
 
-def _text(**keywords: str) -> dict[str, str]:
+def _string(**keywords: str) -> dict[str, str]:
     return {"type": "string"} | keywords
 
 
 def _read_datetime(text: str) -> datetime:
-    # RFC 3339 §5.6 allows t and z; Python does not before 3.12. Digits beyond microseconds are cut.
+    # RFC 3339 §5.6 allows t and z, Python before 3.12 does not. Nanoseconds are cut.
     return datetime.fromisoformat(text.upper())
 
 
@@ -46,10 +47,10 @@ def _write_datetime(value: datetime) -> str | None:
 
 
 def _read_duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
         raise ValueError(text)
-    sign, weeks, days, hours, minutes, seconds, fraction = found.groups(default="0")
+    sign, weeks, days, hours, minutes, seconds, fraction = match.groups(default="0")
     span = timedelta(
         weeks=int(weeks),
         days=int(days),
@@ -64,43 +65,46 @@ def _read_duration(text: str) -> timedelta:
 def _write_duration(value: timedelta) -> str:
     sign, span = ("-", -value) if value < timedelta() else ("", value)
     days = f"{span.days}D" if span.days else ""
-    rest = (
+    seconds = (
         f"{span.seconds}.{span.microseconds:06}".rstrip("0").rstrip(".")
         if span.microseconds
         else span.seconds
     )
-    clock = f"T{rest}S" if span.seconds or span.microseconds or not days else ""
+    clock = f"T{seconds}S" if span.seconds or span.microseconds or not days else ""
     return f"{sign}P{days}{clock}"
 
 
-LEAVES: dict[type, Leaf] = {
-    datetime: Leaf(
-        _text(format="date-time"), "a date and time with an offset", _read_datetime, _write_datetime
+SCALARS: dict[type, ScalarType] = {
+    datetime: ScalarType(
+        _string(format="date-time"),
+        "a date and time with an offset",
+        _read_datetime,
+        _write_datetime,
     ),
-    date: Leaf(_text(format="date"), "a date", date.fromisoformat, date.isoformat),
-    # Not format "time": RFC 3339 demands an offset there, and opening hours have none.
-    time: Leaf(
-        _text(pattern=rf"^{_CLOCK}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?$"),
+    date: ScalarType(_string(format="date"), "a date", date.fromisoformat, date.isoformat),
+    # Not the format "time": RFC 3339 requires an offset there, and opening hours have none.
+    time: ScalarType(
+        _string(pattern=rf"^{_CLOCK}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)?$"),
         "a time of day",
         time.fromisoformat,
         time.isoformat,
     ),
-    # Not format "duration": RFC 3339 has no fraction and no sign there, but years and months.
-    timedelta: Leaf(
-        _text(pattern=rf"^-?P(\d+W|\d+D(T{_SPAN})?|T{_SPAN})$"),
+    # Not the format "duration": in RFC 3339 it has no fraction and no sign, but years and months.
+    timedelta: ScalarType(
+        _string(pattern=rf"^-?P(\d+W|\d+D(T{_SPAN})?|T{_SPAN})$"),
         "a duration",
         _read_duration,
         _write_duration,
     ),
-    Decimal: Leaf(
-        _text(pattern=r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$"),
-        "a decimal number as text",
+    Decimal: ScalarType(
+        _string(pattern=r"^-?\d+(\.\d+)?([eE][+-]?\d+)?$"),
+        "a decimal number as a string",
         Decimal,
         lambda value: str(value) if value.is_finite() else None,
     ),
-    UUID: Leaf(_text(format="uuid"), "a UUID", UUID, str),
-    bytes: Leaf(
-        _text(
+    UUID: ScalarType(_string(format="uuid"), "a UUID", UUID, str),
+    bytes: ScalarType(
+        _string(
             contentEncoding="base64",
             pattern=r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
         ),
@@ -109,4 +113,4 @@ LEAVES: dict[type, Leaf] = {
         lambda value: b64encode(value).decode("ascii"),
     ),
 }
-"""The exact types that are written as one JSON text. A subclass is another type."""
+"""The types that are written as one JSON string, without their subclasses."""

@@ -1,6 +1,6 @@
-"""Readers: from plain JSON data to Python values, one hook for cattrs a kind of type.
+"""Structure: cattrs hooks that convert JSON data to Python values, one for each kind of type.
 
-They trust that the schema has been checked: cattrs by itself turns ``'false'`` into True.
+They rely on the check of the schema: cattrs alone converts ``'false'`` to True.
 """
 
 from collections.abc import Callable
@@ -9,42 +9,45 @@ from typing import Any
 
 from cattrs import Converter
 
-from arvo.core.payloads.fields import bare, members, tag_of, wire_value
+from arvo.core.payloads.fields import choice_members, discriminator, strip_annotations, wire_value
 from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
 from arvo.core.payloads.json_data import INTEGER_MAX, INTEGER_MIN
-from arvo.core.payloads.scalars import Leaf
-from arvo.core.payloads.type_schema import classes_in, flat, form
+from arvo.core.payloads.scalars import ScalarType
+from arvo.core.payloads.type_schema import attrs_classes, schema_of_type, union_members
 
 Read = Callable[[Any, Any], Any]
 
 
 class UnreadableError(ValueError):
-    """A value that its schema allows and its type does not: what would have been right."""
+    """A value that the schema allows and the type does not; the message is the expected value."""
 
 
-def read_int(value: Any, kind: Any) -> Any:
-    """Take an integer of 64 bits; 3.0 is one to JSON Schema."""
+def structure_int(value: Any, kind: Any) -> Any:
+    """Read an integer of 64 bits; for JSON Schema 3.0 is one, too."""
     if type(value) is float and not INTEGER_MIN <= value <= INTEGER_MAX:
-        raise UnreadableError("an integer of 64 bits")  # to JSON Schema 1e300 is an integer
-    return kind(value)  # cattrs asks here for bool and IntEnum too, which are ints to it
+        raise UnreadableError("an integer of 64 bits")  # JSON Schema counts 1e300 as one
+    return kind(value)  # cattrs also calls this for bool and IntEnum, which are ints to it
 
 
-def leaf_reader(leaf: Leaf) -> Read:
-    """Read the text of a *leaf*."""
+def scalar_structure_hook(scalar: ScalarType) -> Read:
+    """Return a hook that reads the string of a *scalar*."""
 
     def read(value: Any, _: Any) -> Any:
         try:
-            return leaf.read(value)
+            return scalar.read(value)
         except (ValueError, ArithmeticError) as error:
-            raise UnreadableError(leaf.words) from error
+            raise UnreadableError(scalar.description) from error
 
     return read
 
 
-def choice_reader(kind: Any) -> Read:
-    """Find the member of the Literal or Enum *kind* that has the value."""
-    # With its type: True is no 1, while 1.0 is one to JSON Schema.
-    table = {(isinstance(wire_value(each), bool), wire_value(each)): each for each in members(kind)}
+def choice_structure_hook(kind: Any) -> Read:
+    """Return a hook that finds the member of the Literal or Enum *kind* with a value."""
+    # Keyed by type too: True is not 1, but for JSON Schema 1.0 is.
+    table = {
+        (isinstance(wire_value(member), bool), wire_value(member)): member
+        for member in choice_members(kind)
+    }
     return lambda value, _: table[isinstance(value, bool), value]
 
 
@@ -61,17 +64,17 @@ _JSON_TYPES: dict[type, tuple[str, ...]] = {
 }
 
 
-def union_reader(kind: Any, made: Converter) -> Read:
-    """Choose by JSON type, and among classes by their tag."""
+def union_structure_hook(kind: Any, converter: Converter) -> Read:
+    """Return a hook that chooses a member by JSON type, and among classes by the discriminator."""
     readers: dict[str, tuple[Read, Any]] = {}
-    for each in flat(kind):
-        below = bare(each)[0]
-        hook = made.get_structure_hook(below)
-        readers |= dict.fromkeys(form(each, "", lambda _: {}).kinds, (hook, below))
-    classes = classes_in(flat(kind))
-    found = tag_of(classes) if len(classes) > 1 else None
-    if found:
-        readers["object"] = (_tag_reader(*found, made), None)
+    for member in union_members(kind):
+        inner = strip_annotations(member)[0]
+        hook = converter.get_structure_hook(inner)
+        readers |= dict.fromkeys(schema_of_type(member, "", lambda _: {}).kinds, (hook, inner))
+    classes = attrs_classes(union_members(kind))
+    tag = discriminator(classes) if len(classes) > 1 else None
+    if tag:
+        readers["object"] = (_tagged_class_hook(*tag, converter), None)
     table = {
         python: next(readers[name] for name in names if name in readers)
         for python, names in _JSON_TYPES.items()
@@ -85,13 +88,17 @@ def union_reader(kind: Any, made: Converter) -> Read:
     return read
 
 
-def as_it_is(value: Any, _: Any) -> Any:
-    """Take what came."""
+def pass_through(value: Any, _: Any) -> Any:
+    """Return *value* as it is."""
     return value
 
 
-def _tag_reader(tag: str, meanings: dict[str | int, type], made: Converter) -> Read:
-    hooks = {value: (made.get_structure_hook(cls), cls) for value, cls in meanings.items()}
+def _tagged_class_hook(
+    tag: str, class_by_value: dict[str | int, type], converter: Converter
+) -> Read:
+    hooks = {
+        value: (converter.get_structure_hook(cls), cls) for value, cls in class_by_value.items()
+    }
 
     def read(value: Any, _: Any) -> Any:
         hook, cls = hooks[value[tag]]

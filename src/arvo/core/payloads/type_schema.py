@@ -1,4 +1,4 @@
-"""Form: how a Python type looks in JSON."""
+"""Type schema: the JSON Schema of a Python type."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum, Flag
@@ -10,189 +10,199 @@ import attrs
 from annotated_types import DocInfo
 from attrs import evolve, frozen
 
-from arvo.core.payloads.constraint import Unsayable, keywords
-from arvo.core.payloads.fields import PayloadError, bare, tag_of, title, wire_value
-from arvo.core.payloads.scalars import LEAVES
+from arvo.core.payloads.constraint import NotExpressible, schema_keywords
+from arvo.core.payloads.fields import (
+    PayloadError,
+    discriminator,
+    strip_annotations,
+    type_name,
+    wire_value,
+)
+from arvo.core.payloads.scalars import SCALARS
 
 TYPE_DEPTH_MAX = 32
-"""How deep one annotation may nest. Beyond it stands a mistake, or a name that contains itself."""
+"""How deep one annotation may nest. A deeper one is a mistake or a type alias without end."""
 
-ARRAYS = frozenset({list, tuple, set, frozenset, Sequence})
-OBJECTS = frozenset({dict, Mapping})
+ARRAY_TYPES = frozenset({list, tuple, set, frozenset, Sequence})
+OBJECT_TYPES = frozenset({dict, Mapping})
 
 _PRIMITIVES = {str: "string", bool: "boolean", int: "integer", float: "number", NoneType: "null"}
 
 
 @frozen
-class Form:
-    """Its JSON Schema, which JSON types it may be, and whether it is a coded text like a date."""
+class TypeSchema:
+    """The JSON Schema of a type, its JSON types, and whether its string encodes a scalar."""
 
     schema: dict[str, Any]
     kinds: frozenset[str]
-    coded: bool = False
+    is_scalar: bool = False
 
 
 Ref: TypeAlias = Callable[[type], dict[str, Any]]
 
 
-def form(kind: Any, where: str, ref: Ref, depth: int = 0) -> Form:
-    """Say how *kind* looks in JSON; *ref* gives the schema that points to a class.
+def schema_of_type(kind: Any, where: str, ref: Ref, depth: int = 0) -> TypeSchema:
+    """Return the schema of *kind*; *ref* returns the reference to an attrs class.
 
-    *where* names class and field in errors. Raises PayloadError for what JSON Schema cannot say.
+    *where* names the class and field in errors. Raises PayloadError for an unsupported type.
     """
     if depth > TYPE_DEPTH_MAX:
         raise PayloadError(
-            f"{where}: its type nests deeper than {TYPE_DEPTH_MAX}: make a class of a part"
+            f"{where}: its type nests deeper than {TYPE_DEPTH_MAX}: make a part of it a class"
         )
-    kind, markers = bare(kind)
-    inner = partial(form, where=where, ref=ref, depth=depth + 1)
-    found = _form(kind, where, ref, inner)
+    kind, markers = strip_annotations(kind)
+    inner = partial(schema_of_type, where=where, ref=ref, depth=depth + 1)
+    schema = _schema(kind, where, ref, inner)
     for marker in markers:
-        found = _marked(found, marker, where)
-    return found
+        schema = _constrain(schema, marker, where)
+    return schema
 
 
-def _form(kind: Any, where: str, ref: Ref, inner: Callable[[Any], Form]) -> Form:
-    above = origin(kind)
+def _schema(kind: Any, where: str, ref: Ref, inner: Callable[[Any], TypeSchema]) -> TypeSchema:
+    base = origin_or_self(kind)
     if kind is Any:
-        return Form({}, frozenset({"any"}))
-    if not isinstance(kind, Hashable) or not isinstance(above, Hashable):
+        return TypeSchema({}, frozenset({"any"}))
+    if not isinstance(kind, Hashable) or not isinstance(base, Hashable):
         raise PayloadError(f"{where}: {kind!r} is not a type")
     if kind in _PRIMITIVES:
-        return Form({"type": _PRIMITIVES[kind]}, frozenset({_PRIMITIVES[kind]}))
-    if kind in LEAVES:
-        return Form(dict(LEAVES[kind].schema), frozenset({"string"}), coded=True)
-    if above in (Union, UnionType):
+        return TypeSchema({"type": _PRIMITIVES[kind]}, frozenset({_PRIMITIVES[kind]}))
+    if kind in SCALARS:
+        return TypeSchema(dict(SCALARS[kind].schema), frozenset({"string"}), is_scalar=True)
+    if base in (Union, UnionType):
         return _union(kind, where, inner)
-    if above is Literal:
+    if base is Literal:
         return _choice(get_args(kind), kind, where)
-    if above in ARRAYS:
-        return _array(above, get_args(kind), inner)
-    if above in OBJECTS:
-        return _map(get_args(kind), where, inner)
+    if base in ARRAY_TYPES:
+        return _array(base, get_args(kind), inner)
+    if base in OBJECT_TYPES:
+        return _mapping(get_args(kind), where, inner)
     if isinstance(kind, type) and issubclass(kind, Enum) and not issubclass(kind, Flag):
         return _choice(tuple(kind), kind, where)
     if isinstance(kind, type) and attrs.has(kind):
-        return Form(ref(kind), frozenset({"object"}))
+        return TypeSchema(ref(kind), frozenset({"object"}))
     raise PayloadError(f"{where}: {_unsupported(kind)}")
 
 
-def origin(kind: Any) -> Any:
-    """Give ``list`` for ``list[int]``, and any other type as it is."""
+def origin_or_self(kind: Any) -> Any:
+    """Return ``list`` for ``list[int]``, and any other type as it is."""
     return get_origin(kind) or kind
 
 
-def _union(kind: Any, where: str, inner: Callable[[Any], Form]) -> Form:
-    members = flat(kind)
-    forms = [inner(each) for each in members]
-    kinds = [each for part in forms for each in part.kinds]
-    classes = classes_in(members)
-    clash = {
-        each
-        for each in kinds
-        if kinds.count(each) > (max(1, len(classes)) if each == "object" else 1)
+def _union(kind: Any, where: str, inner: Callable[[Any], TypeSchema]) -> TypeSchema:
+    members = union_members(kind)
+    parts = [inner(member) for member in members]
+    kinds = [kind_ for part in parts for kind_ in part.kinds]
+    classes = attrs_classes(members)
+    clashes = {
+        kind_
+        for kind_ in kinds
+        if kinds.count(kind_) > (max(1, len(classes)) if kind_ == "object" else 1)
     }
-    if clash or "any" in kinds:
-        what = f"two of its types are {_WORDS[min(clash)]} in JSON" if clash else "Any is in it"
-        raise PayloadError(
-            f"{where}: {title(kind)}: {what}, so a reader cannot tell them apart: choose one"
+    if clashes or "any" in kinds:
+        reason = (
+            f"two of its types are {_PLURALS[min(clashes)]} in JSON" if clashes else "one is Any"
         )
-    schemas = [part.schema for part in forms]
+        raise PayloadError(
+            f"{where}: {type_name(kind)}: {reason}, so a reader cannot distinguish them: choose one"
+        )
+    schemas = [part.schema for part in parts]
     if len(classes) > 1:
-        found = tag_of(classes)
-        if found is None:
-            names = " | ".join(each.__name__ for each in classes)
+        tag = discriminator(classes)
+        if tag is None:
+            names = " | ".join(cls.__name__ for cls in classes)
             raise PayloadError(
-                f"{where}: {names}: a reader cannot tell these classes apart: give each a field "
+                f"{where}: {names}: a reader cannot distinguish these classes: give each a field "
                 'of one name and a Literal of its own, such as kind: Literal["card"] = "card"'
             )
-        # The tag has a default in Python, yet must be said here: without it every class would fit.
-        schemas = [s | {"required": [found[0]]} if "$ref" in s else s for s in schemas]
-    return Form({"anyOf": schemas}, frozenset(kinds), any(part.coded for part in forms))
+        # Required although it has a default in Python: without it every class would fit.
+        schemas = [s | {"required": [tag[0]]} if "$ref" in s else s for s in schemas]
+    return TypeSchema({"anyOf": schemas}, frozenset(kinds), any(part.is_scalar for part in parts))
 
 
-def flat(kind: Any) -> tuple[Any, ...]:
-    """List the types a union is of; unions inside count as its own."""
+def union_members(kind: Any) -> tuple[Any, ...]:
+    """Return the member types of a union, with those of the unions inside it."""
     members: tuple[Any, ...] = ()
-    for each in get_args(kind):
-        below, markers = bare(each)
-        inside = get_origin(below) in (Union, UnionType) and not markers
-        members += flat(below) if inside else (each,)
+    for member in get_args(kind):
+        inner, markers = strip_annotations(member)
+        is_union = get_origin(inner) in (Union, UnionType) and not markers
+        members += union_members(inner) if is_union else (member,)
     return members
 
 
-def classes_in(members: tuple[Any, ...]) -> tuple[type, ...]:
-    """Pick the attrs classes among the *members* of a union."""
-    below = (bare(each)[0] for each in members)
-    return tuple(each for each in below if isinstance(each, type) and attrs.has(each))
+def attrs_classes(members: tuple[Any, ...]) -> tuple[type, ...]:
+    """Return the attrs classes among the *members* of a union."""
+    inner = (strip_annotations(member)[0] for member in members)
+    return tuple(kind for kind in inner if isinstance(kind, type) and attrs.has(kind))
 
 
-def _choice(values: tuple[Any, ...], kind: Any, where: str) -> Form:
-    said = [wire_value(each) for each in values]
-    kinds = {_PRIMITIVES.get(type(each), "") for each in said}
-    if not kinds <= {"string", "integer", "boolean", "null"} or not said:
+def _choice(values: tuple[Any, ...], kind: Any, where: str) -> TypeSchema:
+    options = [wire_value(value) for value in values]
+    kinds = {_PRIMITIVES.get(type(option), "") for option in options}
+    if not kinds <= {"string", "integer", "boolean", "null"} or not options:
         raise PayloadError(
-            f"{where}: {title(kind)}: its values must be str, int, bool or None: list such ones"
+            f"{where}: {type_name(kind)}: its values must be str, int, bool or None: use only these"
         )
-    word: dict[str, Any] = {"const": said[0]} if len(said) == 1 else {"enum": said}
+    schema: dict[str, Any] = {"const": options[0]} if len(options) == 1 else {"enum": options}
     if len(kinds) == 1:
-        word = {"type": min(kinds)} | word
-    return Form(word, frozenset(kinds))
+        schema = {"type": min(kinds)} | schema
+    return TypeSchema(schema, frozenset(kinds))
 
 
-def _array(above: Any, items: tuple[Any, ...], inner: Callable[[Any], Form]) -> Form:
+def _array(base: Any, items: tuple[Any, ...], inner: Callable[[Any], TypeSchema]) -> TypeSchema:
     schema: dict[str, Any] = {"type": "array"}
-    if above is tuple and items and items[-1] is not ...:
-        parts = [inner(each).schema for each in items if each != ()]
+    if base is tuple and items and items[-1] is not ...:
+        parts = [inner(item).schema for item in items if item != ()]
         schema |= {"prefixItems": parts, "items": False, "minItems": len(parts)}
         schema = schema if parts else {"type": "array", "maxItems": 0}
     elif items:
         schema["items"] = inner(items[0]).schema
-    if above in (set, frozenset):
+    if base in (set, frozenset):
         schema["uniqueItems"] = True
-    return Form(schema, frozenset({"array"}))
+    return TypeSchema(schema, frozenset({"array"}))
 
 
-def _map(items: tuple[Any, ...], where: str, inner: Callable[[Any], Form]) -> Form:
+def _mapping(items: tuple[Any, ...], where: str, inner: Callable[[Any], TypeSchema]) -> TypeSchema:
     key, value = items or (str, Any)
     keys = inner(key)
     if keys.kinds != {"string"}:
-        raise PayloadError(f"{where}: its keys are {title(key)}, and JSON keys are text: use str")
+        raise PayloadError(
+            f"{where}: its keys are {type_name(key)}, but JSON keys are strings: use str"
+        )
     schema: dict[str, Any] = {"type": "object", "additionalProperties": inner(value).schema}
     if keys.schema != {"type": "string"}:
         schema["propertyNames"] = keys.schema
-    return Form(schema, frozenset({"object"}))
+    return TypeSchema(schema, frozenset({"object"}))
 
 
-def _marked(found: Form, marker: object, where: str) -> Form:
+def _constrain(base: TypeSchema, marker: object, where: str) -> TypeSchema:
     if isinstance(marker, DocInfo):
-        return evolve(found, schema=found.schema | {"description": marker.documentation})
-    schema = dict(found.schema)
+        return evolve(base, schema=base.schema | {"description": marker.documentation})
+    schema = dict(base.schema)
     try:
-        # A coded text (a Decimal, a date) is no string to its author, so nothing bounds it as one.
-        for word, value in keywords(
-            marker, found.kinds - {"string"} if found.coded else found.kinds
+        # A scalar (a Decimal, a date) is not a string to its author: length limits do not apply.
+        for keyword, value in schema_keywords(
+            marker, base.kinds - {"string"} if base.is_scalar else base.kinds
         ):
-            if word in schema:
-                schema["allOf"] = [*schema.get("allOf", []), {word: value}]
+            if keyword in schema:
+                schema["allOf"] = [*schema.get("allOf", []), {keyword: value}]
             else:
-                schema[word] = value
-    except Unsayable as error:
+                schema[keyword] = value
+    except NotExpressible as error:
         raise PayloadError(f"{where}: {error}") from None
-    return evolve(found, schema=schema)
+    return evolve(base, schema=schema)
 
 
 def _unsupported(kind: Any) -> str:
     if isinstance(kind, TypeVar):
-        return f"the type variable {kind} stands for no type: name one in a class of its own"
-    known = "str, int, float, bool, None, Any, " + ", ".join(each.__name__ for each in LEAVES)
+        return f"{kind} is a type variable: use a class with a concrete type"
+    known = "str, int, float, bool, None, Any, " + ", ".join(kind.__name__ for kind in SCALARS)
     return (
-        f"{title(kind)} has no agreed form in JSON: use {known}, an Enum, a Literal, "
+        f"{type_name(kind)} has no form in JSON: use {known}, an Enum, a Literal, "
         "list, tuple, set, frozenset, Sequence, dict or Mapping of these, or an attrs.frozen class"
     )
 
 
-_WORDS = {
+_PLURALS = {
     "string": "strings",
     "integer": "whole numbers",
     "number": "numbers",

@@ -1,13 +1,20 @@
-"""Explain: a validator's errors in plain words."""
+"""Validation: compiles JSON Schemas, and turns a validator's errors into issues."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from jsonschema_rs import ValidationError
+from jsonschema_rs import ValidationError, Validator, validator_for
 from jsonschema_rs import ValidationErrorKind as Kind
 
-from arvo.core.violations.issue import COUNTED_MAX, Issue, Issues, below, one_line, short
+from arvo.core.violations.issue import (
+    ISSUES_COUNTED_MAX,
+    Issue,
+    Issues,
+    join_path,
+    one_line,
+    short_repr,
+)
 
 _TYPES = {
     "string": "a string",
@@ -30,52 +37,76 @@ _FORMATS = {
 NOTHING = "nothing"
 
 
+def compile_validator(schema: Mapping[str, Any]) -> Validator:
+    """Compile *schema* with every format checked, by the draft it names or else draft 2020-12.
+
+    Raises ValueError if it is not a valid schema, or if it refers to another document.
+    """
+    return validator_for(dict(schema), validate_formats=True, retriever=_refuse_reference)
+
+
+def _refuse_reference(uri: str) -> Any:
+    # The default retriever opens connections and files that the author of the contract picks.
+    raise LookupError(f"the schema refers to {uri}: put everything into one document")
+
+
 def explain(errors: Iterable[ValidationError], path: str) -> Issues:
-    """Turn the *errors* of a validator about the data at *path* into Issues."""
-    issues = islice((each for error in errors for each in _issues(error, path)), COUNTED_MAX)
-    # Sorted, because the validator's own order is another in each of its versions.
-    return Issues.of(sorted(issues, key=lambda each: each.path))
+    """Turn a validator's *errors* about the data at *path* into Issues."""
+    issues = islice(
+        (issue for error in errors for issue in _issues(error, path)), ISSUES_COUNTED_MAX
+    )
+    # Sorted, because the validator's own order changes between its versions.
+    return Issues.of(sorted(issues, key=lambda issue: issue.path))
 
 
 def _issues(error: ValidationError, path: str) -> Iterator[Issue]:
-    here = below(path, *error.instance_path)
+    here = join_path(path, *error.instance_path)
     match error.kind:
         case Kind.Required(property=key):
-            yield Issue(below(here, key), "a value (required)", NOTHING)
+            yield Issue(join_path(here, key), "a value (required)", NOTHING)
         case (
             Kind.AdditionalProperties(unexpected=keys) | Kind.UnevaluatedProperties(unexpected=keys)
         ):
             for key in keys:
-                yield Issue(below(here, key), "no such key", short(_at(error.instance, key)))
+                yield Issue(
+                    join_path(here, key), "no such key", short_repr(_at(error.instance, key))
+                )
         case Kind.PropertyNames(error=inner):
-            for each in _issues(inner, here):
-                yield Issue(here, f"keys that are {each.expected}", each.got)
+            for issue in _issues(inner, here):
+                yield Issue(here, f"keys that are {issue.expected}", issue.got)
         case Kind.AnyOf(context=branches) | Kind.OneOfNotValid(context=branches):
             yield from _branches(error, branches, path, here)
         case _:
-            yield Issue(here, _expected(error), short(error.instance))
+            yield Issue(here, _expected(error), short_repr(error.instance))
 
 
 def _branches(
     error: ValidationError, branches: list[list[ValidationError]], path: str, here: str
 ) -> Iterator[Issue]:
-    """Tell about the branch that was meant, or what all branches miss."""
-    # A branch of another JSON type was not meant: null, in an optional field.
-    meant = [each for each in branches if not any(_is_type_at(e, error) for e in each)] or branches
-    if len(meant) > 1:
-        shared = _shared(meant)
+    """Report the errors of the branch that the sender intended, or those that all branches share.
+
+    *branches* are the errors of each alternative of an `anyOf` or `oneOf`.
+    """
+    # A branch of another JSON type was not intended: null, in an optional field.
+    candidates = [
+        branch for branch in branches if not any(_is_type_at(e, error) for e in branch)
+    ] or branches
+    if len(candidates) > 1:
+        shared = _shared(candidates)
         if shared:
-            yield from _merged(shared, path)
+            yield from _merge(shared, path)
             return
-        # The tag of the branch that was meant fits, and that of the others does not.
-        misses = [(sum(map(_is_choice, each)), len(each)) for each in meant]
-        meant = [each for each, count in zip(meant, misses, strict=True) if count == min(misses)]
-    if len(meant) == 1:
-        for each in meant[0]:
-            yield from _issues(each, path)
+        # The discriminator fits the intended branch and none of the others.
+        misses = [(sum(map(_is_choice, branch)), len(branch)) for branch in candidates]
+        candidates = [
+            branch for branch, count in zip(candidates, misses, strict=True) if count == min(misses)
+        ]
+    if len(candidates) == 1:
+        for inner in candidates[0]:
+            yield from _issues(inner, path)
     else:
-        forms = dict.fromkeys(_expected(each[0]) for each in meant if each)
-        yield Issue(here, " or ".join(forms) or "another value", short(error.instance))
+        alternatives = dict.fromkeys(_expected(branch[0]) for branch in candidates if branch)
+        yield Issue(here, " or ".join(alternatives) or "another value", short_repr(error.instance))
 
 
 def _is_type_at(error: ValidationError, outer: ValidationError) -> bool:
@@ -93,37 +124,38 @@ def _key(error: ValidationError) -> tuple[Any, ...]:
 
 
 def _shared(branches: list[list[ValidationError]]) -> list[list[ValidationError]]:
-    """Group the errors all branches have at one place: a tag that is missing or unknown."""
-    grouped = [{_key(error): error for error in each} for each in branches]
-    keys = [key for key in grouped[0] if all(key in each for each in grouped)]
-    return [[each[key] for each in grouped] for key in keys]
+    """Group the errors that all branches have at one path: a missing or unknown discriminator."""
+    by_key = [{_key(error): error for error in branch} for branch in branches]
+    keys = [key for key in by_key[0] if all(key in errors for errors in by_key)]
+    return [[errors[key] for errors in by_key] for key in keys]
 
 
-def _merged(groups: list[list[ValidationError]], path: str) -> Iterator[Issue]:
+def _merge(groups: list[list[ValidationError]], path: str) -> Iterator[Issue]:
     for group in groups:
         first = group[0]
         if isinstance(first.kind, Kind.Required):
             yield from _issues(first, path)
         else:
-            words = dict.fromkeys(map(_expected, group))
-            expected = " or ".join(words)
+            expected = " or ".join(dict.fromkeys(map(_expected, group)))
             yield Issue(
-                below(path, *first.instance_path), one_line(expected), short(first.instance)
+                join_path(path, *first.instance_path),
+                one_line(expected),
+                short_repr(first.instance),
             )
 
 
 def _expected(error: ValidationError) -> str:
     match error.kind:
         case Kind.Type(types=types):
-            return " or ".join(_TYPES[each] for each in sorted(types, key=list(_TYPES).index))
+            return " or ".join(_TYPES[name] for name in sorted(types, key=list(_TYPES).index))
         case Kind.Enum(options=options):
             return _options(options)
         case Kind.Constant(expected_value=value):
-            return short(value)
+            return short_repr(value)
         case Kind.Format(format=name):
-            return _FORMATS.get(name, f"a text of the format {name}")
+            return _FORMATS.get(name, f"a string of the format {name}")
         case Kind.Pattern(pattern=regex):
-            return f"a text that matches {one_line(regex)}"
+            return f"a string that matches {one_line(regex)}"
         case Kind.MinLength(limit=n):
             return f"at least {_count(n, 'character')}"
         case Kind.MaxLength(limit=n):
@@ -153,23 +185,23 @@ def _expected_number(error: ValidationError) -> str:
         case Kind.MultipleOf(multiple_of=n):
             return f"a multiple of {n}"
         case Kind.UniqueItems():
-            return "items that all differ"
+            return "unique items"
         case Kind.OneOfMultipleValid():
-            return "exactly one of its forms"
+            return "a match for exactly one alternative"
         case Kind.FalseSchema():
             return NOTHING
         case _:
             # The rare keywords (not, contains, …) and those of later versions.
-            return f"what the keyword {error.kind.name} asks for ({one_line(error.message)})"
+            return f"a value that the keyword {error.kind.name} allows ({one_line(error.message)})"
 
 
 def _options(options: list[Any]) -> str:
-    shown = [short(each) for each in options]
-    return shown[0] if len(shown) == 1 else one_line("one of " + ", ".join(shown))
+    values = [short_repr(option) for option in options]
+    return values[0] if len(values) == 1 else one_line("one of " + ", ".join(values))
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _at(value: Any, key: str) -> Any:

@@ -1,1 +1,1 @@
-"""Violations."""
+"""Violations: broken promises as values, with the issues behind them."""

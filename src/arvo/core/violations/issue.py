@@ -1,4 +1,4 @@
-"""Issue: what is wrong with one value, where, and what would have been right."""
+"""Issue: one invalid value, with its path, the expected value and the actual one."""
 
 import reprlib
 from collections.abc import Iterable
@@ -8,22 +8,22 @@ from re import compile as pattern
 from attrs import frozen
 
 ISSUES_MAX = 20
-"""How many issues are told one by one. The reader mends the first few and tries again."""
+"""How many issues a message lists. The reader fixes the first few and tries again."""
 
-COUNTED_MAX = 1000
-"""How many are counted at all: whoever sends a million bad items shall not keep us busy."""
+ISSUES_COUNTED_MAX = 1000
+"""How many issues are counted at all: a sender of a million bad items must not occupy a worker."""
 
 GOT_CHARACTERS_MAX = 80
-"""How much of a bad value is shown: messages end in logs and dead letters."""
+"""How much of a bad value a message shows: messages end up in logs and dead letters."""
 
-# A memory address differs from run to run, and the same step twice gives equal values.
+# A memory address differs in each process, and equal steps must produce equal violations.
 _ADDRESS = pattern(r" at 0x[0-9a-fA-F]+")
-_PLAIN_KEY = pattern(r"[A-Za-z_$][\w$-]{0,79}")
+_SIMPLE_KEY = pattern(r"[A-Za-z_$][\w$-]{0,79}")
 
 
 @frozen
 class Issue:
-    """One value that does not fit: where it stands, what belongs there, what came.
+    """One invalid value: its path, the expected value in words, and the actual value.
 
     >>> str(Issue("data.amount", "a number", "'ten'"))
     "data.amount: expected a number, got 'ten'"
@@ -39,45 +39,45 @@ class Issue:
 
 @frozen
 class Issues:
-    """Everything that is wrong with one payload: at least one issue, and how many are not shown."""
+    """Everything wrong with one payload: at least one issue, and the number of those omitted."""
 
     items: tuple[Issue, ...]
     more: int = 0
 
     @classmethod
     def of(cls, issues: Iterable[Issue]) -> "Issues":
-        """Keep the first ISSUES_MAX of *issues*, and count the rest up to COUNTED_MAX in all."""
-        distinct = tuple(dict.fromkeys(islice(issues, COUNTED_MAX)))
+        """Keep the first ISSUES_MAX of *issues*, and count the rest up to ISSUES_COUNTED_MAX."""
+        distinct = tuple(dict.fromkeys(islice(issues, ISSUES_COUNTED_MAX)))
         return cls(distinct[:ISSUES_MAX], max(0, len(distinct) - ISSUES_MAX))
 
     @classmethod
     def one(cls, path: str, expected: str, got: str) -> "Issues":
-        """Say that one thing is wrong."""
+        """Make issues that hold a single issue."""
         return cls((Issue(path, expected, got),))
 
     def __str__(self) -> str:
-        told = "; ".join(map(str, self.items))
-        return f"{told}; and {self.more} more" if self.more else told
+        listed = "; ".join(map(str, self.items))
+        return f"{listed}; and {self.more} more" if self.more else listed
 
 
-def below(path: str, *steps: str | int) -> str:
-    """Name what lies *steps* below *path*.
+def join_path(path: str, *steps: str | int) -> str:
+    """Append *steps*, keys and list positions, to *path*.
 
-    >>> below("data", "lines", 2, "first name")
+    >>> join_path("data", "lines", 2, "first name")
     'data.lines[2]["first name"]'
     """
     for step in steps:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif _PLAIN_KEY.fullmatch(step):
+        elif _SIMPLE_KEY.fullmatch(step):
             path += f".{step}"
         else:
             path += f'["{one_line(step)}"]'
     return path
 
 
-def short(value: object) -> str:
-    """Show *value* on one line, cut to GOT_CHARACTERS_MAX, whatever its own repr does."""
+def short_repr(value: object) -> str:
+    """Return the repr of *value* on one line, cut to GOT_CHARACTERS_MAX; never raises."""
     try:
         return one_line(_ADDRESS.sub("", _REPR.repr(value)))
     except Exception:  # noqa: BLE001  # a repr may raise anything, an int of 5,000 digits does

@@ -1,4 +1,4 @@
-"""Violation: a promise that was broken, as a value for the operator (tier 3)."""
+"""Violation: a broken promise of the system, as a value for the operator (tier 3)."""
 
 from typing import ClassVar, Literal, TypeAlias, final
 
@@ -7,7 +7,7 @@ from attrs import field, frozen
 from arvo.core.violations.issue import Issue, Issues
 
 
-def _as_items(issues: "Issue | Issues | tuple[Issue, ...]") -> tuple[Issue, ...]:
+def _to_items(issues: "Issue | Issues | tuple[Issue, ...]") -> tuple[Issue, ...]:
     match issues:
         case Issue():
             return (issues,)
@@ -20,40 +20,40 @@ def _as_items(issues: "Issue | Issues | tuple[Issue, ...]") -> tuple[Issue, ...]
 @final
 @frozen
 class ContractViolation:
-    """An event or a command does not fit the contract that names it: the sender must act."""
+    """An event or a command does not fit its contract: the sender must act."""
 
     kind: ClassVar[Literal["Contract"]] = "Contract"
     message: str
-    issues: tuple[Issue, ...] = field(default=(), converter=_as_items)
+    issues: tuple[Issue, ...] = field(default=(), converter=_to_items)
 
     def __str__(self) -> str:
-        return _told(self.message, self.issues)
+        return _format(self.message, self.issues)
 
 
 @final
 @frozen
 class ConfigViolation:
-    """Something is missing or wired wrongly (no handler, no version): the operator must act."""
+    """A handler, a version or a setting is missing or wrong: the operator must act."""
 
     kind: ClassVar[Literal["Config"]] = "Config"
     message: str
-    issues: tuple[Issue, ...] = field(default=(), converter=_as_items)
+    issues: tuple[Issue, ...] = field(default=(), converter=_to_items)
 
     def __str__(self) -> str:
-        return _told(self.message, self.issues)
+        return _format(self.message, self.issues)
 
 
 @final
 @frozen
 class ExecutionViolation:
-    """A handler did what no handler may do, or a subject cannot be read: the author must act."""
+    """A handler broke the rules for handlers, or a subject is unreadable: the author must act."""
 
     kind: ClassVar[Literal["Execution"]] = "Execution"
     message: str
-    issues: tuple[Issue, ...] = field(default=(), converter=_as_items)
+    issues: tuple[Issue, ...] = field(default=(), converter=_to_items)
 
     def __str__(self) -> str:
-        return _told(self.message, self.issues)
+        return _format(self.message, self.issues)
 
 
 TransactionCause: TypeAlias = Literal["conflict", "read", "write", "lock", "subject", "early"]
@@ -62,20 +62,21 @@ TransactionCause: TypeAlias = Literal["conflict", "read", "write", "lock", "subj
 @final
 @frozen
 class TransactionViolation:
-    """A store or broker could not keep its part (reference F108): waiting may help.
+    """A store or a broker failed to do its part: trying again later may help.
 
-    *cause*: `conflict` another worker was first and stayed so; `read`, `write`, `lock` that
-    operation failed; `subject` the store cannot hold this subject; `early` an event came before its
-    time: a timer before it was due, a cancellation before what begins its workflow.
+    *cause*: `conflict`: another worker changed the record first, in every attempt. `read`, `write`,
+    `lock`: that operation failed. `subject`: the store cannot hold this subject. `early`: the event
+    arrived before its time, such as a timer that is not due yet, or a cancellation that overtook
+    the init event of its workflow.
     """
 
     kind: ClassVar[Literal["Transaction"]] = "Transaction"
     message: str
     cause: TransactionCause = "write"
-    issues: tuple[Issue, ...] = field(default=(), converter=_as_items)
+    issues: tuple[Issue, ...] = field(default=(), converter=_to_items)
 
     def __str__(self) -> str:
-        return _told(f"[{self.cause}] {self.message}", self.issues)
+        return _format(f"[{self.cause}] {self.message}", self.issues)
 
 
 Violation: TypeAlias = (
@@ -84,9 +85,9 @@ Violation: TypeAlias = (
 
 
 class Violated(ValueError):
-    """A violation at the outer edge, where Python expects an exception.
+    """The exception that carries a violation where Python expects an exception.
 
-    Inside a handler it may be raised as well, and means the same as returning `Violate`.
+    A handler may raise it as well, which means the same as returning `Violate`.
     """
 
     def __init__(self, violation: Violation) -> None:
@@ -97,5 +98,5 @@ class Violated(ValueError):
         return f"{type(self.violation).__name__}: {self.violation}"
 
 
-def _told(message: str, issues: tuple[Issue, ...]) -> str:
+def _format(message: str, issues: tuple[Issue, ...]) -> str:
     return f"{message}: {'; '.join(map(str, issues))}" if issues else message
