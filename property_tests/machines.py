@@ -1,4 +1,4 @@
-"""Machines: a strategy for systems of one workflow that any statechart leads."""
+"""Machines: a strategy for orchestrators of one machine with any generated statechart."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from arvo import Contract, Event, Machine, Orchestrator, OrchestratorContract, Version, Workflow
 from arvo.statechart import Action, Chart, State, Transition, assign, emit
 from arvo.statechart import Event as ChartEvent
-from arvo.statechart.definition.actions import Assign, Make, Raise
+from arvo.statechart.definition.actions import Assign, CommandTemplate, Raise
 from arvo.statechart.definition.commands import Act, Emit
 from property_tests.statechart.charts import MICROSTEPS, Counter, charts, count
 
@@ -34,7 +34,7 @@ class No:
 
 
 @frozen
-class Came:
+class Completed:
     n: int
 
 
@@ -48,37 +48,37 @@ ask = Contract(
 workflow = OrchestratorContract(
     uri="#/generated/led",
     name="generated.led",
-    versions={"1.0.0": Workflow(init=Begin, complete=Came)},
+    versions={"1.0.0": Workflow(init=Begin, complete=Completed)},
 )
-# What the names of generated charts are here: answers that come, beside what is only raised.
+# The event types of generated charts that stand for replies here; the others are only raised.
 _NAMES = {"A": "evt.generated.yes", "B": "evt.generated.no"}
 
 
 @st.composite
 def orchestrators(draw: st.DrawFn) -> Orchestrator[Counter]:
     """Draw an orchestrator of one machine: hierarchy, regions, timers, sends, undelayed or not."""
-    # Most generated charts that chase themselves never come to rest, which other laws are about.
-    root = _asking(draw(charts()), restless=draw(st.sampled_from((False, False, True))))
+    # Most generated charts with `always` transitions loop for ever; other laws cover these.
+    root = _with_requests(draw(charts()), with_always=draw(st.sampled_from((False, False, True))))
     machine: Machine[Counter] = Machine(
         contract=workflow["1.0.0"],
         services=[ask["1.0.0"]],
-        context=_begin,
-        output=_came,
+        context=_make_context,
+        output=_make_output,
         limit=MICROSTEPS,
-        **{name: getattr(root, name) for name in _SHAPE},
+        **{name: getattr(root, name) for name in _ROOT_FIELDS},
     )
     return Orchestrator([machine])
 
 
-_SHAPE = ("id", "type", "initial", "states", "on", "entry", "on_done")
+_ROOT_FIELDS = ("id", "type", "initial", "states", "on", "entry", "on_done")
 
 
-def _begin(event: Event[Begin]) -> Counter:
+def _make_context(event: Event[Begin]) -> Counter:
     return Counter(event.data.n)
 
 
-def _came(context: Counter, event: Any) -> Came:
-    return Came(context.n)
+def _make_output(context: Counter, event: Any) -> Completed:
+    return Completed(context.n)
 
 
 def _ask(context: Counter, event: Any) -> Ask:
@@ -89,27 +89,32 @@ def _report(context: Counter, event: Any) -> Action:
     return emit(Ask(context.n))
 
 
-def _asking(state: Chart[Any] | State, *, restless: bool) -> State:
-    """Let a chart hear answers, and ask where it would report."""
-    moves = {_NAMES.get(str(key), key): _moves(each) for key, each in state.on.items()}
+def _with_requests(state: Chart[Any] | State, *, with_always: bool) -> State:
+    """Make a chart handle replies, and send requests where it would report."""
+    on = {_NAMES.get(str(key), key): _transitions(value) for key, value in state.on.items()}
     return State(
         id=state.id,
         type=state.type,
         initial=state.initial,
         history=state.history,
         target=state.target,
-        states={key: _asking(child, restless=restless) for key, child in state.states.items()},
-        on=moves,
-        always=_moves(state.always) if restless else (),
-        after={delay: _moves(each) for delay, each in state.after.items()},
-        on_done=None if state.on_done is None else _moves(state.on_done),
+        states={
+            key: _with_requests(child, with_always=with_always)
+            for key, child in state.states.items()
+        },
+        on=on,
+        always=_transitions(state.always) if with_always else (),
+        after={delay: _transitions(value) for delay, value in state.after.items()},
+        on_done=None if state.on_done is None else _transitions(state.on_done),
         entry=_actions(state.entry),
         exit=_actions(state.exit),
     )
 
 
-def _moves(moves: tuple[Transition, ...]) -> tuple[Transition, ...]:
-    return tuple(evolve(move, actions=_actions(move.actions)) for move in moves)
+def _transitions(transitions: tuple[Transition, ...]) -> tuple[Transition, ...]:
+    return tuple(
+        evolve(transition, actions=_actions(transition.actions)) for transition in transitions
+    )
 
 
 def _actions(actions: tuple[Action, ...]) -> tuple[Action, ...]:
@@ -122,10 +127,10 @@ def _action(action: Any) -> Action:
             return assign(count)
         case Raise(event=event):
             return Raise(_event(event))
-        case Make(kind=kind) if kind in (Act, Emit):
+        case CommandTemplate(kind=kind) if kind in (Act, Emit):
             return emit(_ask)
-        case Make(kind=kind, parts=(event, *rest)):
-            return Make(kind, (_event(event), *rest))
+        case CommandTemplate(kind=kind, parts=(event, *rest)):
+            return CommandTemplate(kind, (_event(event), *rest))
         case _:
             return _report
 

@@ -1,4 +1,4 @@
-"""Programs: handlers' functions drawn as data, and what comes of one."""
+"""Programs: handlers' functions drawn as data, and the outcome of running one."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
@@ -21,7 +21,7 @@ from arvo import (
     Violation,
     call,
 )
-from arvo.handlers.invoke import reply, settled
+from arvo.handlers.invoke import invoke, normalise
 
 BROKEN = ExecutionViolation("refused")
 
@@ -33,20 +33,22 @@ class Number:
 
 @frozen
 class Send:
-    """Emit a number that follows from the one at hand; the rest as in `Emit`."""
+    """Emit a number that is computed from the event's; the options are those of `Emit`."""
 
     plus: int
     options: dict[str, Any] = field(factory=dict)
 
 
 @frozen
-class Say:
+class Write:
+    """Log a text."""
+
     text: str
 
 
 @frozen
 class Ask:
-    """Ask for an effect; where it fails, go on if that is *caught*."""
+    """Ask for an effect; where it fails, continue if the error is *caught*."""
 
     key: str
     caught: bool
@@ -54,18 +56,18 @@ class Ask:
 
 @frozen
 class End:
-    """End in one of the ways there are, if the number divides by *every*."""
+    """End in one of the possible ways, if the number divides by *every*."""
 
     how: Literal["fail", "raise", "violate", "raise violated", "failure"]
     every: int
 
 
-Op: TypeAlias = Send | Say | Ask | End
+Op: TypeAlias = Send | Write | Ask | End
 
 
 @frozen
 class Program:
-    """A handler's function that does one thing after the other."""
+    """A handler's function that runs its operations in order."""
 
     ops: tuple[Op, ...]
     as_result: bool = False
@@ -77,44 +79,45 @@ class Program:
     def __call__(self, event: Event[Number]) -> Any:
         if not self.plain:
             return self._asking(event)
-        wanted: list[Any] = []
+        commands: list[Any] = []
         for op in self.ops:
-            ended = _done(op, event.data.n, wanted)
-            if ended is not None:
-                return ended
-        return Success(wanted) if self.as_result else wanted
+            ending = _run_op(op, event.data.n, commands)
+            if ending is not None:
+                return ending
+        return Success(commands) if self.as_result else commands
 
     def _asking(self, event: Event[Number]) -> Effects[Any]:
-        n, wanted = event.data.n, list[Any]()
+        n, commands = event.data.n, list[Any]()
         for op in self.ops:
             if not isinstance(op, Ask):
-                ended = _done(op, n, wanted)
-                if ended is not None:
-                    return ended
+                ending = _run_op(op, n, commands)
+                if ending is not None:
+                    return ending
                 continue
             try:
                 n += yield from call(fetch, f"{op.key}{n}")
             except ConnectionError as error:
                 if not op.caught:
                     raise
-                wanted.append(Log("warning", str(error)))
-        return wanted
+                commands.append(Log("warning", str(error)))
+        return commands
 
 
-def _done(op: Op, n: int, wanted: list[Any]) -> Any:
+def _run_op(op: Op, n: int, commands: list[Any]) -> Any:
+    """Append the command of an operation, or return the ending of the function."""
     match op:
         case Send(plus=plus, options=options):
-            wanted.append(Emit(Number((2 * n + plus) % 20), **options))
-        case Say(text=text):
-            wanted.append(Log("info", f"{text} {n}"))
+            commands.append(Emit(Number((2 * n + plus) % 20), **options))
+        case Write(text=text):
+            commands.append(Log("info", f"{text} {n}"))
         case End(how=how, every=every) if n % every == 0:
             match how:
                 case "fail":
-                    return [*wanted, Fail(f"no {n}")]
+                    return [*commands, Fail(f"no {n}")]
                 case "raise":
                     raise ValueError(f"broken {n}")
                 case "violate":
-                    return [*wanted, Violate(BROKEN)]
+                    return [*commands, Violate(BROKEN)]
                 case "raise violated":
                     raise Violated(BROKEN)
                 case "failure":
@@ -125,7 +128,7 @@ def _done(op: Op, n: int, wanted: list[Any]) -> Any:
 
 
 def fetch(key: str) -> int:
-    """The effect that programs ask for: down for some keys."""
+    """The effect that programs ask for; it raises for some keys."""
     if len(key) % 3 == 0:
         raise ConnectionError(f"down at {key}")
     return len(key)
@@ -146,11 +149,11 @@ _OPTIONS = st.fixed_dictionaries(
 
 @st.composite
 def programs(draw: st.DrawFn, *, options: bool = False, emits_max: int = 3) -> Program:
-    """Draw a function; *options*: whether its events say more than their payload."""
-    told = _OPTIONS if options else st.just({})
-    sends = st.builds(Send, st.integers(0, 5), told)
+    """Draw a function; *options*: whether its events have options beside their payload."""
+    drawn_options = _OPTIONS if options else st.just({})
+    sends = st.builds(Send, st.integers(0, 5), drawn_options)
     others = st.one_of(
-        st.builds(Say, st.sampled_from(["x", "y"])),
+        st.builds(Write, st.sampled_from(["x", "y"])),
         st.builds(Ask, st.sampled_from(["k", "key"]), st.booleans()),
         st.builds(
             End,
@@ -164,7 +167,7 @@ def programs(draw: st.DrawFn, *, options: bool = False, emits_max: int = 3) -> P
 
 @st.composite
 def numbers(draw: st.DrawFn) -> Event[Number]:
-    """Draw an event that carries a number."""
+    """Draw an event whose payload is a number."""
     return Event(
         id="e1",
         source="com.test.client",
@@ -176,32 +179,32 @@ def numbers(draw: st.DrawFn) -> Event[Number]:
     )
 
 
-# The effects that were asked for, in order, and the commands or the violation.
+# The effects in order, and the commands or the violation.
 Outcome: TypeAlias = tuple[list[Perform[Any]], tuple[Any, ...] | Violation]
 
 
 def outcome(function: Callable[..., Any], event: Event[Any]) -> Outcome:
-    """Run a function to its end, as the engine would; `Violate` and a raised violation are one."""
+    """Run a function to its end, as the engine does; a `Violate` becomes its violation."""
     performed: list[Performed] = []
     while True:
-        replied = reply(function, event, performed, stack=False)
-        if not isinstance(replied, Perform):
+        result = invoke(function, event, performed, stack=False)
+        if not isinstance(result, Perform):
             break
         try:
-            performed.append(Performed(replied, value=replied.function(*replied.args)))
+            performed.append(Performed(result, value=result.function(*result.args)))
         except ConnectionError as error:
-            performed.append(Performed(replied, error=error))
-    asked = [each.effect for each in performed]
-    if not isinstance(replied, tuple):
-        return asked, replied
-    match settled(replied):
+            performed.append(Performed(result, error=error))
+    effects = [done.effect for done in performed]
+    if not isinstance(result, tuple):
+        return effects, result
+    match normalise(result):
         case (*_, Violate(violation=violation)):
-            return asked, violation
+            return effects, violation
         case commands:
-            return asked, commands
+            return effects, commands
 
 
 def commands_of(got: Outcome) -> tuple[Any, ...]:
-    """Give the commands of an outcome, a violation as `Violate`."""
-    wanted = got[1]
-    return wanted if isinstance(wanted, tuple) else (Violate(wanted),)
+    """Return the commands of an outcome, with a violation as `Violate`."""
+    result = got[1]
+    return result if isinstance(result, tuple) else (Violate(result),)

@@ -20,7 +20,7 @@ from arvo.compose import (
     recover,
     sequence,
 )
-from arvo.handlers.invoke import settled
+from arvo.handlers.invoke import normalise
 from property_tests.programs import (
     BROKEN,
     Number,
@@ -60,18 +60,18 @@ ANNOTATIONS = st.fixed_dictionaries(
 def test_identity_before_a_function_is_that_function(f: Program, event: Event[Number]) -> None:
     """Left identity of `sequence`."""
     assert outcome(sequence(identity, f), event) == outcome(f, event)
-    assert outcome(sequence(lambda each: identity(each), f), event) == outcome(f, event)
+    assert outcome(sequence(lambda e: identity(e), f), event) == outcome(f, event)
 
 
 @given(programs(options=True), numbers())
 def test_identity_after_a_function_is_that_function(f: Program, event: Event[Number]) -> None:
-    """Right identity of `sequence`: what the function says of its events is kept."""
+    """Right identity of `sequence`: the options of the function's events are retained."""
     assert outcome(sequence(f, identity), event) == outcome(f, event)
 
 
 @given(programs(), programs(), programs(options=True), numbers())
 def test_sequence_is_associative(f: Program, g: Program, h: Program, event: Event[Number]) -> None:
-    """A long sequence may be cut and named anywhere; effects are asked for in the same order."""
+    """A long sequence may be split anywhere; the effects keep their order."""
     whole = outcome(sequence(f, g, h), event)
 
     note(f"effects: {min(len(whole[0]), 4)}, {type(whole[1]).__name__}")
@@ -80,13 +80,13 @@ def test_sequence_is_associative(f: Program, g: Program, h: Program, event: Even
 
 
 @given(programs(emits_max=1), programs(emits_max=1), programs(options=True), numbers())
-def test_sequence_is_associative_out_of_sight(
+def test_sequence_is_associative_where_its_parts_are_opaque(
     f: Program, g: Program, h: Program, event: Event[Number]
 ) -> None:
-    """Where each emits once at most, it need not be seen that a part is a sequence itself."""
+    """Where each function emits at most once, a nested sequence need not be flattened."""
 
     def hidden(function: Function) -> Function:
-        return lambda each: function(each)
+        return lambda e: function(e)
 
     whole = outcome(sequence(f, g, h), event)
     assert outcome(sequence(f, hidden(sequence(g, h))), event) == whole
@@ -97,28 +97,28 @@ def test_sequence_is_associative_out_of_sight(
 def test_sequence_hands_each_payload_on_in_its_place_until_one_fails(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """What it is by definition; nothing is run behind a failure, nor are its effects asked for."""
-    asked, wanted = outcome(f, event)
+    """The definition of `sequence`: after a failure no function runs and no effect is asked for."""
+    effects, result = outcome(f, event)
     expected: list[Any] = []
-    for command in commands_of((asked, wanted)):
-        if _halts(expected) and isinstance(command, Emit):
+    for command in commands_of((effects, result)):
+        if _is_ended(expected) and isinstance(command, Emit):
             continue
         followed: Outcome = ([], (command,))
         if isinstance(command, Emit):
             followed = outcome(g, evolve(event, data=command.payload, wire=None))
-        asked = asked + followed[0]
+        effects = effects + followed[0]
         expected += commands_of(followed)
 
-    note("halted" if _halts(expected) else "done")
-    assert outcome(sequence(f, g), event) == (asked, _alone(settled(tuple(expected))))
+    note("ended early" if _is_ended(expected) else "done")
+    assert outcome(sequence(f, g), event) == (effects, _alone(normalise(tuple(expected))))
 
 
-def _halts(commands: Iterable[Any]) -> bool:
-    return any(isinstance(each, Fail | Violate) for each in commands)
+def _is_ended(commands: Iterable[Any]) -> bool:
+    return any(isinstance(command, Fail | Violate) for command in commands)
 
 
 def _alone(commands: tuple[Any, ...]) -> Any:
-    # Of a violation `outcome` tells nothing else.
+    # `outcome` returns a violation alone.
     violate = commands[-1] if commands else None
     return violate.violation if isinstance(violate, Violate) else commands
 
@@ -130,12 +130,12 @@ def test_a_function_that_fails_or_violates_is_its_sequence(
     """Short circuit."""
     ended = outcome(f, event)
 
-    if _halts(commands_of(ended)):
+    if _is_ended(commands_of(ended)):
         assert outcome(sequence(f, g), event) == ended
 
 
 @given(PREDICATES, programs(), programs(), numbers())
-def test_the_first_branch_that_holds_answers(
+def test_the_first_branch_whose_predicate_holds_answers(
     p: Any, f: Program, g: Program, event: Event[Number]
 ) -> None:
     """First match; a predicate that raises is a failure, and no branch is taken."""
@@ -149,7 +149,7 @@ def test_the_first_branch_that_holds_answers(
 
 
 @given(PREDICATES, programs(), programs(), programs(), numbers())
-def test_what_follows_a_choice_may_be_written_in_each_branch(
+def test_a_function_after_a_choice_may_be_written_in_each_branch(
     p: Any, f: Program, g: Program, h: Program, event: Event[Number]
 ) -> None:
     """`sequence` distributes over `choose` from the right."""
@@ -163,25 +163,25 @@ def test_what_follows_a_choice_may_be_written_in_each_branch(
 def test_recovery_runs_exactly_where_there_is_a_failure(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """What succeeds or violates passes through; logs stay; the `Fail` is handed on."""
-    told: list[Fail] = []
+    """A success or violation passes through; logs stay; the `Fail` reaches the recovery."""
+    received: list[Fail] = []
 
-    def with_(asked: Event[Number], fail: Fail) -> Any:
-        assert asked is event
-        told.append(fail)
-        return g(asked)
+    def with_(consumed: Event[Number], fail: Fail) -> Any:
+        assert consumed is event
+        received.append(fail)
+        return g(consumed)
 
-    asked, wanted = outcome(f, event)
+    effects, result = outcome(f, event)
     got = outcome(recover(f, with_), event)
 
-    match wanted:
+    match result:
         case (*logs, Fail() as fail):
             recovered = outcome(g, event)
-            assert got == (asked + recovered[0], _alone((*logs, *commands_of(recovered))))
-            assert set(told) == {fail}
+            assert got == (effects + recovered[0], _alone((*logs, *commands_of(recovered))))
+            assert set(received) == {fail}
         case _:
-            assert got == (asked, wanted)
-            assert told == []
+            assert got == (effects, result)
+            assert received == []
 
 
 @given(programs(options=True), numbers())
@@ -192,37 +192,35 @@ def test_failing_again_is_no_recovery(f: Program, event: Event[Number]) -> None:
 
 @given(programs(), programs(), programs(), numbers())
 def test_recovery_is_associative(f: Program, v: Program, w: Program, event: Event[Number]) -> None:
-    """A second net below the first is one net."""
+    """Two nested recoveries are one recovery, which is itself recovered from."""
 
-    def first(asked: Event[Number], _: Fail) -> Any:
-        return v(asked)
+    def first(consumed: Event[Number], _: Fail) -> Any:
+        return v(consumed)
 
-    def second(asked: Event[Number], fail: Fail) -> Any:
-        return (Log("info", fail.reason), Emit(Number(0))) if w.plain else w(asked)
+    def second(consumed: Event[Number], fail: Fail) -> Any:
+        return (Log("info", fail.reason), Emit(Number(0))) if w.plain else w(consumed)
 
-    def both(asked: Event[Number], fail: Fail) -> Any:
-        return recover(lambda each: first(each, fail), second)(asked)
+    def both(consumed: Event[Number], fail: Fail) -> Any:
+        return recover(lambda e: first(e, fail), second)(consumed)
 
     nested = recover(recover(f, first), second)
     assert outcome(nested, event) == outcome(recover(f, both), event)
 
 
 @given(programs(), CONVERSIONS, CONVERSIONS, numbers())
-def test_mapping_in_is_a_functor_turned_around(
+def test_map_input_is_a_contravariant_functor(
     f: Program, a: Any, b: Any, event: Event[Number]
 ) -> None:
-    """Identity, composition, and what it is by `sequence`."""
+    """Identity, composition, and its definition by `sequence`."""
     assert outcome(map_input(f, lambda x: x), event) == outcome(f, event)
     assert outcome(map_input(map_input(f, a), b), event) == outcome(
         map_input(f, lambda x: a(b(x))), event
     )
-    assert outcome(map_input(f, a), event) == outcome(
-        sequence(lambda each: Emit(a(each.data)), f), event
-    )
+    assert outcome(map_input(f, a), event) == outcome(sequence(lambda e: Emit(a(e.data)), f), event)
 
 
 @given(programs(options=True), TOTAL, TOTAL, numbers())
-def test_mapping_out_is_a_functor(f: Program, a: Any, b: Any, event: Event[Number]) -> None:
+def test_map_output_is_a_functor(f: Program, a: Any, b: Any, event: Event[Number]) -> None:
     """Identity and composition."""
     assert outcome(map_output(f, lambda x: x), event) == outcome(f, event)
     assert outcome(map_output(map_output(f, a), b), event) == outcome(
@@ -234,21 +232,21 @@ def test_mapping_out_is_a_functor(f: Program, a: Any, b: Any, event: Event[Numbe
 def test_mapping_the_end_of_a_sequence_maps_the_sequence(
     f: Program, g: Program, a: Any, event: Event[Number]
 ) -> None:
-    """It does not matter where the brackets are."""
+    """The position of the brackets does not matter."""
     assert outcome(map_output(sequence(f, g), a), event) == outcome(
         sequence(f, map_output(g, a)), event
     )
 
 
 @given(programs(options=True), programs(), programs(), numbers())
-def test_guards_are_asked_from_the_outside_in(
+def test_guards_run_from_the_outside_in(
     f: Program, a: Program, b: Program, event: Event[Number]
 ) -> None:
-    """Unit, associativity, and that a guard which answers is the answer."""
+    """Unit, associativity, and that the answer of a guard is the whole answer."""
     assert outcome(guard(f, lambda _: None), event) == outcome(f, event)
     assert outcome(guard(guard(f, b), a), event) == outcome(guard(f, guard(b, a)), event)
     checked = outcome(a, event)
-    if not all(isinstance(each, Log) for each in commands_of(checked)):
+    if not all(isinstance(command, Log) for command in commands_of(checked)):
         assert outcome(guard(f, a), event) == checked
 
 
@@ -256,10 +254,10 @@ def test_guards_are_asked_from_the_outside_in(
 def test_authorised_twice_is_authorised_by_both(
     f: Program, p: Any, q: Any, event: Event[Number]
 ) -> None:
-    """And is the function itself where both allow it, else a failure: also where one raises."""
+    """It is the function itself where both allow it, else a failure, also where one raises."""
     got = outcome(authorise(authorise(f, p), q), event)
 
-    assert got == outcome(authorise(f, lambda each: q(each) and p(each)), event)
+    assert got == outcome(authorise(f, lambda e: q(e) and p(e)), event)
     try:
         allowed = q(event) and p(event)
     except ZeroDivisionError as error:
@@ -270,10 +268,10 @@ def test_authorised_twice_is_authorised_by_both(
 
 
 @given(programs(options=True), ANNOTATIONS, ANNOTATIONS, numbers())
-def test_annotations_join_and_the_inner_one_has_the_last_word(
+def test_annotations_merge_and_the_inner_one_wins(
     f: Program, a: dict[str, Any], b: dict[str, Any], event: Event[Number]
 ) -> None:
-    """Unit, idempotence, and joining."""
+    """Unit, idempotence, and merging."""
     extensions = {**b.get("extensions", {}), **a.get("extensions", {})}
     joined = {**b, **a, "extensions": extensions}
 
@@ -287,13 +285,13 @@ def test_annotations_join_and_the_inner_one_has_the_last_word(
 def test_a_composed_function_is_a_generator_exactly_where_a_part_asks(
     f: Program, g: Program, event: Event[Number]
 ) -> None:
-    """Called by itself, without an engine, it is an ordinary handler's function."""
-    made = sequence(f, g)
+    """Called directly, without an engine, it is an ordinary function of a handler."""
+    composed = sequence(f, g)
 
-    returned = made(event)
+    returned = composed(event)
 
-    asked, wanted = outcome(made, event)
-    assert isinstance(returned, Generator) == bool(asked)
-    if not isinstance(returned, Generator) and not isinstance(wanted, type(BROKEN)):
-        assert returned == wanted
-    assert outcome(lambda each: made(each), event) == (asked, wanted)
+    effects, result = outcome(composed, event)
+    assert isinstance(returned, Generator) == bool(effects)
+    if not isinstance(returned, Generator) and not isinstance(result, type(BROKEN)):
+        assert returned == result
+    assert outcome(lambda e: composed(e), event) == (effects, result)

@@ -1,10 +1,11 @@
-"""Laws of flows: a replay is the flow, whatever it does and in whatever order it is told."""
+"""Laws of flows: a replay equals the flow, for every flow and every order of events."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import orjson
+import pytest
 from attrs import frozen
 from hypothesis import event as note
 from hypothesis import given
@@ -54,7 +55,7 @@ class Answer:
 
 
 @frozen
-class Said:
+class Note:
     n: int
 
 
@@ -65,7 +66,7 @@ class Begin:
 
 @frozen
 class Done:
-    said: str
+    text: str
 
 
 service = Contract(
@@ -74,7 +75,7 @@ service = Contract(
     versions={"1.0.0": Version(accepts=Ask, emits={"evt.laws.answer": Answer})},
 )["1.0.0"]
 signal = Contract(
-    uri="#/laws/signal", type="com.laws.signal", versions={"1.0.0": Version(accepts=Said)}
+    uri="#/laws/signal", type="com.laws.signal", versions={"1.0.0": Version(accepts=Note)}
 )["1.0.0"]
 workflow = OrchestratorContract(
     uri="#/laws/workflow",
@@ -84,26 +85,26 @@ workflow = OrchestratorContract(
 
 
 def double(n: int) -> int:
-    """The effect that the flows ask for; answered from a table."""
+    """The effect that the flows ask for; the tests replace it."""
     raise NotImplementedError(n)
 
 
 def doubled(n: int) -> int:
-    """Answer it, now and then by an exception."""
+    """Return the double, or raise for one number."""
     if n == 3:
         raise LookupError("three")
     return 2 * n
 
 
-# A program: a word with a number, several one after the other, side by side, or one that is tried.
+# A program: an operation with a number, or a sequence, `gather`, `race` or `try` of programs.
 Program: TypeAlias = tuple[str, Any]
 
-_WORDS = st.tuples(
-    st.sampled_from(["ask", "sleep", "emit", "undo", "call", "hear", "hear soon", "fail"]),
+_OPERATIONS = st.tuples(
+    st.sampled_from(["ask", "sleep", "tell", "compensate", "call", "wait", "wait until", "fail"]),
     st.integers(0, 4),
 )
 _PARTS = st.recursive(
-    _WORDS,
+    _OPERATIONS,
     lambda inner: st.one_of(
         st.tuples(st.just("seq"), st.lists(inner, max_size=4)),
         st.tuples(st.sampled_from(["gather", "race"]), st.lists(inner, min_size=1, max_size=3)),
@@ -116,79 +117,79 @@ PROGRAMS: st.SearchStrategy[Program] = st.tuples(
 )
 
 
-def play(program: Program) -> Flow[str]:
-    """Do what a program says, and say what came of it."""
-    word, what = program
-    match word:
+def execute(program: Program) -> Flow[str]:
+    """Run a program; return its results as text."""
+    operation, argument = program
+    match operation:
         case "seq":
-            said = []
-            for each in what:
-                said += [(yield from play(each))]
-            return f"[{' '.join(said)}]"
+            results = []
+            for part in argument:
+                results += [(yield from execute(part))]
+            return f"[{' '.join(results)}]"
         case "gather":
-            return f"({' '.join((yield from gather(*map(play, what))))})"
+            return f"({' '.join((yield from gather(*map(execute, argument))))})"
         case "race":
-            return (yield from race(*map(play, what)))
+            return (yield from race(*map(execute, argument)))
         case "try":
             try:
-                return (yield from play(what))
+                return (yield from execute(argument))
             except (ServiceFailed, CallFailed) as caught:
                 return f"<{caught}>"
         case _:
-            return str((yield from _play_word(word, what)))
+            return str((yield from _perform(operation, argument)))
 
 
-def _play_word(word: str, number: int) -> Flow[Any]:
-    match word:
+def _perform(operation: str, number: int) -> Flow[Any]:
+    match operation:
         case "ask":
             return (yield from ask(Ask(number), Answer)).n
         case "sleep":
             return (yield from sleep(number))
-        case "emit":
+        case "tell":
             return (yield from tell(Ask(number)))
-        case "undo":
+        case "compensate":
             return (yield from compensate_with(Ask(100 + number)))
         case "call":
             return (yield from call(double, number))
-        case "hear":
-            return (yield from wait_for(Said, where=lambda it: it.n != number))
-        case "hear soon":
-            return (yield from wait_for(Said, deadline=number))
+        case "wait":
+            return (yield from wait_for(Note, where=lambda it: it.n != number))
+        case "wait until":
+            return (yield from wait_for(Note, deadline=number))
         case _:
             return fail("drawn") if number == 0 else None
 
 
-def handler_of(program: Program) -> FlowHandler[Begin, Done]:
-    """Make a workflow of a program."""
+def make_handler(program: Program) -> FlowHandler[Begin, Done]:
+    """Make a workflow that runs a program."""
 
     @flow(workflow, "1.0.0", services=[service], signals=[signal])
-    def played(event: Event[Begin]) -> Flow[Done]:
-        return Done((yield from play(program)))
+    def run_program(event: Event[Begin]) -> Flow[Done]:
+        return Done((yield from execute(program)))
 
-    return played
+    return run_program
 
 
 @frozen
 class Delivery:
-    """Something that may be delivered, and the time before which it must not be."""
+    """An event to deliver, not before *at*."""
 
     event: Event[Any]
     at: datetime = NOW
 
 
 def begin() -> Event[Begin]:
-    """The event that begins a workflow, always the same."""
+    """Return the event that begins the workflow, always the same."""
     with stamping(lambda: Stamp("begin", NOW.isoformat(timespec="milliseconds"))):
         return workflow["1.0.0"].init(Begin(0), source="com.laws.client")
 
 
 def signals() -> Iterator[Delivery]:
-    """A few things that are said from outside."""
+    """Yield a few signals."""
     root = begin()
     for n in (0, 1, 2, 2):
         yield Delivery(
             signal.accepts(
-                Said(n),
+                Note(n),
                 source="com.laws.client",
                 id=f"s{n}{id(n)}",
                 time=NOW,
@@ -199,7 +200,7 @@ def signals() -> Iterator[Delivery]:
 
 
 def reply_to(event: Event[Any]) -> Delivery | None:
-    """What a service answers: a number, or an error."""
+    """Return the reply of the service: a number, or a system error."""
     if event.type != service.type:
         return None
     common: dict[str, Any] = {
@@ -217,8 +218,8 @@ def reply_to(event: Event[Any]) -> Delivery | None:
 
 
 @frozen
-class Told:
-    """One step of a play: what was delivered, on which record, and what came of it."""
+class Step:
+    """One step: the delivered event, the record before it, and the commit."""
 
     event: Event[Any]
     before: Record | None
@@ -226,25 +227,25 @@ class Told:
     commit: Commit
 
 
-def told(system: System, choices: list[int], *, again: bool = False) -> list[Told]:
-    """Deliver replies, timers and signals in a drawn order; *again*: each of them twice."""
+def run_steps(system: System, choices: list[int], *, again: bool = False) -> list[Step]:
+    """Deliver replies, timers and signals in a drawn order; *again*: each twice."""
     waiting = [Delivery(begin())]
     outside = list(signals())
     record: Record | None = None
-    now, steps = NOW, list[Told]()
+    now, steps = NOW, list[Step]()
     for choice in choices:
         if not waiting:
             break
-        # The first event begins the workflow; whatever else there is comes in any order.
+        # The first event begins the workflow; the others are delivered in any order.
         chosen = waiting.pop(choice % len(waiting))
         now = max(now, chosen.at)
         for _ in range(2 if again else 1):
             decided = decide(system, chosen.event, record, now=now, effects={double: doubled})
             assert isinstance(decided, Success), decided
             commit = decided.unwrap()
-            steps.append(Told(chosen.event, record, now, commit))
+            steps.append(Step(chosen.event, record, now, commit))
             record = commit.record or record
-            waiting += (each for each in map(reply_to, commit.events) if each is not None)
+            waiting += filter(None, map(reply_to, commit.events))
             waiting += (Delivery(timer.event, timer.due) for timer in commit.timers)
         waiting += outside
         outside = []
@@ -255,34 +256,35 @@ CHOICES = st.lists(st.integers(0, 7), min_size=10, max_size=30)
 
 
 @given(PROGRAMS, CHOICES)
-def test_a_flow_replayed_from_its_record_wants_the_same(
+def test_a_flow_replayed_from_its_record_takes_the_same_step(
     program: Program, choices: list[int]
 ) -> None:
-    """At every prefix of its history: after a kill, another process goes on as this one would."""
-    handler = handler_of(program)
+    """After a crash at any point, another process continues as this one would."""
+    handler = make_handler(program)
     system = System([handler])
 
-    steps = told(system, choices)
+    steps = run_steps(system, choices)
 
     note(f"steps: {len(steps) // 5 * 5}")
     note(f"status: {steps[-1].commit.outcome}")
-    for each in steps:
-        handler.live.clear()
-        stored = None if each.before is None else _stored(each.before)
-        again = decide(system, each.event, stored, now=each.now, effects={double: doubled})
-        assert again == Success(each.commit)
+    for taken in steps:
+        handler.cache.clear()
+        stored = None if taken.before is None else _stored(taken.before)
+        again = decide(system, taken.event, stored, now=taken.now, effects={double: doubled})
+        assert again == Success(taken.commit)
 
 
+@pytest.mark.promise("I2", "I7")
 @given(PROGRAMS, CHOICES)
-def test_a_flow_hears_each_event_once(program: Program, choices: list[int]) -> None:
-    """I2, I7, B05, B06: whatever is delivered twice, timers too, has been heard once."""
-    system = System([handler_of(program)])
+def test_a_flow_receives_each_event_once(program: Program, choices: list[int]) -> None:
+    """I2, I7; B05, B06, redelivered events: a second delivery of any event changes nothing."""
+    system = System([make_handler(program)])
 
-    steps = told(system, choices, again=True)
+    steps = run_steps(system, choices, again=True)
 
     for first, second in zip(steps[::2], steps[1::2], strict=True):
         if first.event.type == signal.type or second.commit.record is None:
-            # The inbox of a backend knows a signal by its id; a record does not.
+            # A backend detects a duplicate signal by its id, in the inbox; a record cannot.
             continue
         before, after = first.commit.record, second.commit.record
         assert before is not None
@@ -295,51 +297,51 @@ def test_a_flow_hears_each_event_once(program: Program, choices: list[int]) -> N
 
 
 @given(PROGRAMS, CHOICES)
-def test_a_timer_that_is_not_waited_for_is_not_in_the_record(
+def test_the_record_holds_exactly_the_timers_that_the_flow_waits_for(
     program: Program, choices: list[int]
 ) -> None:
-    """What a flow waits for and what its record waits for are the same."""
-    handler = handler_of(program)
+    """Pending operations of the flow and pending entries of its record agree."""
+    handler = make_handler(program)
 
-    steps = told(System([handler]), choices)
+    steps = run_steps(System([handler]), choices)
 
-    for each in steps:
-        record = each.commit.record
+    for taken in steps:
+        record = taken.commit.record
         if record is None or record.status != "active":
             continue
         view = handler.query(record)
-        naps = [said for said in view.waiting if said.startswith("sleep") or ", 0:" in said]
-        assert len(record.timers) == len(naps)
-        asked = [said for said in view.waiting if said.startswith("ask")]
-        assert len(asked) <= len(record.unanswered)
+        delays = [line for line in view.waiting if line.startswith("sleep") or ", 0:" in line]
+        assert len(record.timers) == len(delays)
+        requests = [line for line in view.waiting if line.startswith("ask")]
+        assert len(requests) <= len(record.unanswered)
 
 
 @given(PROGRAMS, CHOICES)
-def test_undos_are_sent_last_first_and_only_when_a_flow_fails(
+def test_compensations_are_sent_last_first_and_only_when_a_flow_fails(
     program: Program, choices: list[int]
 ) -> None:
-    """In reverse order of the steps they undo, each once."""
-    handler = handler_of(program)
+    """In reverse order of the steps that they compensate, each once."""
+    handler = make_handler(program)
 
-    steps = told(System([handler]), choices)
+    steps = run_steps(System([handler]), choices)
 
-    remembered: tuple[int, ...] = ()
-    for each in steps:
-        record = each.commit.record
+    registered: tuple[int, ...] = ()
+    for taken in steps:
+        record = taken.commit.record
         if record is None:
             continue
         sent = [
             event.data.n
-            for event in each.commit.events
+            for event in taken.commit.events
             if event.type == service.type and event.data.n >= 100
         ]
         if record.status == "failed":
-            undone = tuple(reversed(sent))
-            assert undone[: len(remembered)] == remembered
+            compensated = tuple(reversed(sent))
+            assert compensated[: len(registered)] == registered
             assert record.compensations == ()
         else:
             assert sent == []
-            remembered = tuple(undo["data"]["n"] for undo in record.compensations)
+            registered = tuple(entry["data"]["n"] for entry in record.compensations)
 
 
 def _stored(record: Record) -> Record:

@@ -1,4 +1,4 @@
-"""Laws of `fuse`: one handler answers as the two it was made of."""
+"""Laws of `fuse`: the fused handler answers as the two in a system."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
@@ -33,7 +33,7 @@ TIME = "2026-01-02T03:04:05.000+00:00"
 
 
 @frozen
-class Asked:
+class Question:
     n: int
 
 
@@ -53,62 +53,64 @@ class Done:
 
 
 def fetch(key: str) -> int:
-    """The effect that both handlers ask for; the runs answer it from a table."""
+    """The effect that both handlers ask for; the tests replace it."""
     raise NotImplementedError(key)
 
 
 @frozen
 class Script:
-    """A handler's function that says what it saw, perhaps asks, and answers what was drawn."""
+    """A handler's function that records its events, may call an effect, and answers as drawn."""
 
     name: str
-    asks: bool
+    calls: bool
     raises: bool
     answers: tuple[tuple[Any, ...], ...]
     seen: list[Any] = field(factory=list, eq=False, repr=False)
 
     def __call__(self, event: Event[Any]) -> Any:
-        return self._asking(event) if self.asks else self._answer(event, 0)
+        return self._answer_with_effect(event) if self.calls else self._answer(event, 0)
 
-    def _asking(self, event: Event[Any]) -> Effects[Any]:
+    def _answer_with_effect(self, event: Event[Any]) -> Effects[Any]:
         return self._answer(event, (yield from call(fetch, f"{self.name}{event.data.n}")))
 
     def _answer(self, event: Event[Any], more: int) -> Any:
-        said = event.to_dict()
-        self.seen.append({name: said[name] for name in said if name not in ("id", "parentid")})
+        attributes = event.to_dict()
+        del attributes["id"]
+        attributes.pop("parentid", None)
+        self.seen.append(attributes)
         if self.raises and event.data.n % 3 == 0:
             raise ValueError(f"{self.name} is broken")
         answers = self.answers[(event.data.n + more) % len(self.answers)]
         return (Log("info", f"{self.name} {event.data.n}"), *answers)
 
 
-_FREE: Mapping[str, Any] = {
+_HANDED_OPTIONS: Mapping[str, Any] = {
     "accesscontrol": st.just("staff"),
     "executionunits": st.integers(0, 3),
     "redirectto": st.sampled_from(["com.back.there", "com.some where"]),
     "extensions": st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 3)),
 }
-_SENT: Mapping[str, Any] = {
-    **_FREE,
+_SENT_OPTIONS: Mapping[str, Any] = {
+    **_HANDED_OPTIONS,
     "to": st.just("com.elsewhere.entirely"),
     "domain": st.lists(st.sampled_from(["ops", None, *Domain]), min_size=1, max_size=3),
 }
 
 
-def _emits(payload: type, options: Mapping[str, Any], **said: Any) -> st.SearchStrategy[Emit]:
-    # Now and then what the contract refuses.
+def _emits(payload: type, options: Mapping[str, Any], **fixed: Any) -> st.SearchStrategy[Emit]:
+    # Occasionally a value that the contract refuses.
     values = st.builds(payload, n=st.sampled_from([*range(9)] * 4 + [9]))
-    told = st.fixed_dictionaries({}, optional=dict(options))
-    return st.builds(lambda value, more: Emit(value, **said, **more), values, told)
+    drawn = st.fixed_dictionaries({}, optional=dict(options))
+    return st.builds(lambda value, more: Emit(value, **fixed, **more), values, drawn)
 
 
-_ENDS = st.sampled_from([Fail("down"), Violate(ExecutionViolation("refused")), Emit(Asked(1))])
+_ENDS = st.sampled_from([Fail("down"), Violate(ExecutionViolation("refused")), Emit(Question(1))])
 _FIRST = st.one_of(
-    _emits(Handed, _FREE, type="evt.first.handed"),
-    _emits(Handed, _FREE, type="evt.first.also"),
-    _emits(Other, _SENT),
+    _emits(Handed, _HANDED_OPTIONS, type="evt.first.handed"),
+    _emits(Handed, _HANDED_OPTIONS, type="evt.first.also"),
+    _emits(Other, _SENT_OPTIONS),
 )
-_SECOND = st.one_of(_emits(Done, _SENT), _emits(Other, _SENT))
+_SECOND = st.one_of(_emits(Done, _SENT_OPTIONS), _emits(Other, _SENT_OPTIONS))
 
 
 def _scripts(name: str, emits: st.SearchStrategy[Emit]) -> st.SearchStrategy[Script]:
@@ -129,7 +131,7 @@ def _handlers(draw: st.DrawFn) -> tuple[EventHandler[Any], EventHandler[Any]]:
         domain=draw(domains),
         versions={
             "1.0.0": Version(
-                accepts=Asked,
+                accepts=Question,
                 emits={
                     "evt.first.handed": Handed,
                     "evt.first.also": Handed,
@@ -165,37 +167,37 @@ def _handlers(draw: st.DrawFn) -> tuple[EventHandler[Any], EventHandler[Any]]:
 
 
 @st.composite
-def _envelopes(draw: st.DrawFn) -> dict[str, Any]:
+def _request_options(draw: st.DrawFn) -> dict[str, Any]:
     domains = st.none() | st.sampled_from(["ops", "human"])
     subject = Subject.new(
-        "arvo.orc.asker", "1.0.0", initiator="com.test.client", id="run", domain=draw(domains)
+        "arvo.orc.caller", "1.0.0", initiator="com.test.client", id="run", domain=draw(domains)
     )
     return {
         "source": "com.test.client",
-        "id": "asked",
+        "id": "request",
         "time": TIME,
         "subject": subject,
         "domain": draw(domains),
-        "redirectto": draw(st.none() | st.just("com.test.desk")),
+        "redirectto": draw(st.none() | st.just("com.test.inbox")),
         "accesscontrol": draw(st.none() | st.just("all")),
         "executionunits": draw(st.none() | st.integers(0, 3)),
         "traceparent": draw(st.none() | st.just("00-1-2-01")),
     }
 
 
-# What an asker sees of it: "violated" and why (by class), "failed" and the reason, or the events.
-Seen: TypeAlias = tuple[str, Any]
+# The result for the caller: "violated" and the class, "failed" and the fault, or the events.
+Result: TypeAlias = tuple[str, Any]
 
 
 @frozen
-class Watched:
-    """Runs one event at a time, and keeps what is said and asked on the way."""
+class Runner:
+    """Runs one event at a time, and records the logs and effects."""
 
     system: System
     logs: list[Log] = field(factory=list)
-    asked: list[str] = field(factory=list)
+    effects: list[str] = field(factory=list)
 
-    def run(self, event: Event[Any]) -> Seen:
+    def run(self, event: Event[Any]) -> Result:
         trace = run(self.system, event, effects={fetch: self._fetch})
         for commit in trace.commits:
             self.logs.extend(commit.logs)
@@ -208,77 +210,85 @@ class Watched:
         return "answered", commit.events
 
     def _fetch(self, key: str) -> int:
-        self.asked.append(key)
+        self.effects.append(key)
         if key.endswith("8"):
             raise ConnectionError(f"down at {key}")
         return len(key)
 
 
-def _relayed(watched: Watched, handlers: Any, payload: Asked, envelope: dict[str, Any]) -> Seen:
-    """Ask the first; ask the second with each answer that it takes; stop at what goes wrong."""
+def _run_in_turn(
+    runner: Runner, handlers: Any, payload: Question, options: dict[str, Any]
+) -> Result:
+    """Send the request to the first handler and each answer that fits to the second.
+
+    Stops at a failure or a violation.
+    """
     first, second = handlers
-    kind, seen = watched.run(first.contract["1.0.0"].accepts(payload, **envelope))
+    kind, events = runner.run(first.contract["1.0.0"].accepts(payload, **options))
     if kind != "answered":
-        return kind, seen
+        return kind, events
     answers: list[Event[Any]] = []
-    for answer in seen:
+    for answer in events:
         if not isinstance(answer.data, Handed):
             answers.append(answer)
             continue
         request = second.contract["2.0.0"].accepts(
             answer.data,
             **{
-                **envelope,
+                **options,
                 "id": answer.id,
-                "redirectto": answer.redirectto or envelope["redirectto"],
+                "redirectto": answer.redirectto or options["redirectto"],
                 "accesscontrol": answer.accesscontrol,
                 "executionunits": answer.executionunits,
                 "extensions": answer.extensions,
             },
         )
-        kind, seen = watched.run(request)
+        kind, sent = runner.run(request)
         if kind != "answered":
-            return kind, seen
-        answers += seen
+            return kind, sent
+        answers += sent
     return "answered", answers
 
 
-def _told(seen: Seen) -> Seen:
-    kind, told = seen
+def _comparable(result: Result) -> Result:
+    kind, events = result
     if kind != "answered":
-        return seen
-    # Who sent it, by which contract and with what id is what differs.
+        return result
+    # Only the sender, the contract and the ids differ.
     names = ("id", "parentid", "source", "dataschema")
     return kind, [
-        {key: value for key, value in event.to_dict().items() if key not in names} for event in told
+        {key: value for key, value in event.to_dict().items() if key not in names}
+        for event in events
     ]
 
 
-@given(_handlers(), st.integers(0, 5).map(Asked), _envelopes())
+@given(_handlers(), st.integers(0, 5).map(Question), _request_options())
 def test_a_fused_handler_answers_as_the_two_in_a_system(
-    handlers: tuple[EventHandler[Any], EventHandler[Any]], payload: Asked, envelope: dict[str, Any]
+    handlers: tuple[EventHandler[Any], EventHandler[Any]],
+    payload: Question,
+    options: dict[str, Any],
 ) -> None:
-    """Whoever asks need not know, and pays for one step where there were two and a round trip."""
+    """The caller sees no difference, and one step replaces two and a round trip."""
     first, second = handlers
     fused = fuse(first, second, uri="#/fused")
-    apart, together = Watched(System(handlers)), Watched(System([fused]))
+    apart, together = Runner(System(handlers)), Runner(System([fused]))
 
-    expected = _told(_relayed(apart, handlers, payload, envelope))
-    saw_apart = [_seen_by(handler) for handler in handlers]
-    got = _told(together.run(fused.contract["1.0.0"].accepts(payload, **envelope)))
+    expected = _comparable(_run_in_turn(apart, handlers, payload, options))
+    seen_apart = [_take_seen(handler) for handler in handlers]
+    got = _comparable(together.run(fused.contract["1.0.0"].accepts(payload, **options)))
 
-    note(f"{expected[0]}, asked {min(len(apart.asked), 2)}")
+    note(f"{expected[0]}, effects {min(len(apart.effects), 2)}")
     assert got == expected
-    assert together.asked == apart.asked
-    assert [_seen_by(handler) for handler in handlers] == saw_apart
+    assert together.effects == apart.effects
+    assert [_take_seen(handler) for handler in handlers] == seen_apart
     if expected[0] != "violated":
         assert together.logs == apart.logs
 
 
-def _seen_by(handler: EventHandler[Any]) -> list[Any]:
-    """Tell what events a handler's script saw since it was last asked, each once."""
+def _take_seen(handler: EventHandler[Any]) -> list[Any]:
+    """Return the distinct events that a handler saw since the last call, and forget them."""
     [script] = handler.functions.values()
     assert isinstance(script, Script)
-    distinct = [each for n, each in enumerate(script.seen) if each not in script.seen[:n]]
+    distinct = [event for n, event in enumerate(script.seen) if event not in script.seen[:n]]
     script.seen.clear()
     return distinct

@@ -1,4 +1,4 @@
-"""Laws of orchestrators: a machine that sleeps as JSON goes on as one that never slept."""
+"""Laws of orchestrators: a machine stored as JSON continues like one that stays in memory."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import pytest
 from attrs import define, field
 from hypothesis import event as note
 from hypothesis import given
@@ -25,7 +26,7 @@ from arvo import (
     stamping,
 )
 from arvo.core.commit import PendingTimer
-from arvo.engine.step.step import take
+from arvo.engine.step.step import step_plain
 from arvo.handlers.machine.advance import SENDS_MAX
 from arvo.statechart import (
     Chart,
@@ -37,7 +38,7 @@ from arvo.statechart import (
     transition,
 )
 from arvo.statechart import Event as ChartEvent
-from arvo.statechart.execution.snapshot import Ended
+from arvo.statechart.execution.snapshot import End
 from property_tests.machines import Begin, No, Yes, ask, orchestrators, workflow
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -49,15 +50,15 @@ def _no_stamp() -> Stamp:
 
 
 @define
-class _Life:
-    """One workflow, and everything that may still come to it, in whatever order."""
+class _Run:
+    """One workflow, and the events that it may still receive, in any order."""
 
     system: System
     data: st.DataObject
     now: datetime = NOW
     record: Record | None = None
-    asked: list[Event[Any]] = field(factory=list)
-    alarms: list[PendingTimer] = field(factory=list)
+    requests: list[Event[Any]] = field(factory=list)
+    timers: list[PendingTimer] = field(factory=list)
     number: int = 0
 
     def begin(self) -> Event[Any]:
@@ -66,9 +67,9 @@ class _Life:
             Begin(), source="com.test.client", id="init", time=NOW, subject=SUBJECT
         )
 
-    def following(self) -> Event[Any] | None:
-        """Draw what comes next: an answer, or an alarm, perhaps for the second time."""
-        choices: list[Any] = [*self.asked[-3:], *self.alarms[-4:]]
+    def next_event(self) -> Event[Any] | None:
+        """Draw the next event: a reply, or a timer, perhaps for the second time."""
+        choices: list[Any] = [*self.requests[-3:], *self.timers[-4:]]
         if not choices:
             return None
         chosen = self.data.draw(st.sampled_from(choices))
@@ -77,10 +78,10 @@ class _Life:
             self.now = max(self.now, chosen.due - timedelta(milliseconds=1 if early else 0))
             return chosen.event
         self.number += 1
-        answers: list[Any] = [Yes(self.number), No("no"), SystemFault("Broken", "down")]
-        answer = self.data.draw(st.sampled_from(answers))
+        replies: list[Any] = [Yes(self.number), No("no"), SystemFault("Broken", "down")]
+        reply = self.data.draw(st.sampled_from(replies))
         contract = ask["1.0.0"]
-        envelope: Any = {
+        options: Any = {
             "source": "com.generated.ask",
             "id": f"a{self.number}",
             "time": NOW,
@@ -88,130 +89,134 @@ class _Life:
             "parentid": chosen.id,
             "to": chosen.redirectto,
         }
-        if isinstance(answer, SystemFault):
-            return contract.system_error(answer, **envelope)
-        return contract.emits(answer, **envelope)
+        if isinstance(reply, SystemFault):
+            return contract.system_error(reply, **options)
+        return contract.emits(reply, **options)
 
-    def take(self, event: Event[Any]) -> Commit | Violation:
-        """Take a step, and remember what it leads to."""
+    def step(self, event: Event[Any]) -> Commit | Violation:
+        """Take a step, and collect the events and timers that it leads to."""
         with stamping(_no_stamp):
-            taken = take(self.system, event, self.record, now=self.now)
-        assert not isinstance(taken, Perform)
-        if isinstance(taken, Commit) and taken.record is not None:
-            self.record = taken.record
-            self.asked += taken.events
-            self.alarms += taken.timers
-        return taken
+            result = step_plain(self.system, event, self.record, now=self.now)
+        assert not isinstance(result, Perform)
+        if isinstance(result, Commit) and result.record is not None:
+            self.record = result.record
+            self.requests += result.events
+            self.timers += result.timers
+        return result
 
 
 with stamping(lambda: Stamp("run", NOW.isoformat())):
     SUBJECT = workflow["1.0.0"].init(Begin(), source="com.test.client", id="init").subject
 
 
+@pytest.mark.promise("I3")
 @given(orchestrators(), st.data())
 def test_a_step_is_a_function_of_what_is_stored(
     orchestrator: Orchestrator[Any], data: st.DataObject
 ) -> None:
-    """I3: after a crash, on another machine, from JSON: the same commit."""
-    life = _Life(System([orchestrator]), data)
-    event: Event[Any] | None = life.begin()
+    """I3: after a crash, on another host, from JSON, the commit is the same."""
+    workflow_run = _Run(System([orchestrator]), data)
+    event: Event[Any] | None = workflow_run.begin()
     for _ in range(TURNS):
         if event is None:
             break
-        before = life.record
-        taken = life.take(event)
+        before = workflow_run.record
+        result = workflow_run.step(event)
 
         stored = None if before is None else _stored(before)
-        again = take(life.system, Event.parse(event.to_json()), stored, now=life.now)
+        again = step_plain(
+            workflow_run.system, Event.parse(event.to_json()), stored, now=workflow_run.now
+        )
 
-        assert again == taken
-        event = life.following()
+        assert again == result
+        event = workflow_run.next_event()
 
 
 @given(orchestrators(), st.data())
-def test_a_machine_that_slept_goes_on_as_one_that_did_not(
+def test_a_stored_machine_continues_like_one_in_memory(
     orchestrator: Orchestrator[Any], data: st.DataObject
 ) -> None:
-    """The record is the whole of it: state, context, history, and the timers that are pending."""
-    life = _Life(System([orchestrator]), data)
+    """The record is complete: state, context, history, and pending timers."""
+    workflow_run = _Run(System([orchestrator]), data)
     chart = orchestrator.machines["1.0.0"].chart
-    awake: Snapshot[Any] | None = None
-    event: Event[Any] | None = life.begin()
+    in_memory: Snapshot[Any] | None = None
+    event: Event[Any] | None = workflow_run.begin()
     for turn in range(TURNS):
         if event is None:
             break
-        taken = life.take(event)
-        if not isinstance(taken, Commit) or taken.outcome == "late":
-            event = life.following()
+        result = workflow_run.step(event)
+        if not isinstance(result, Commit) or result.outcome == "late":
+            event = workflow_run.next_event()
             continue
-        if awake is None:
-            awake = _settled(chart, *initial(chart, event))
+        if in_memory is None:
+            in_memory = _run_sends(chart, *initial(chart, event))
         else:
-            awake = _settled(chart, *transition(chart, awake, _heard(event)))
+            in_memory = _run_sends(chart, *transition(chart, in_memory, _chart_event(event)))
 
-        record = life.record
+        record = workflow_run.record
         assert record is not None
-        assert (record.status == "failed") == (awake.status == "error")
+        assert (record.status == "failed") == (in_memory.status == "error")
         if record.status != "active":
             note(f"{record.status} in turn {turn}")
             assert record.timers == {} or record.status == "failed"
             break
-        assert orchestrator.query(record) == awake
-        assert len(record.timers) == len(awake.timers)
-        event = life.following()
+        assert orchestrator.query(record) == in_memory
+        assert len(record.timers) == len(in_memory.timers)
+        event = workflow_run.next_event()
 
 
-def _heard(event: Event[Any]) -> object:
-    """Say what a machine that is awake hears: the very timer that it set."""
+def _chart_event(event: Event[Any]) -> object:
+    """Return the event for the chart in memory; for a timer, the value that the chart started."""
     match event.raw.get("payload"):
-        case {"statechart": "raise", "id": id_, "delay_ms": delay, "event": said}:
-            return Schedule(ChartEvent(said["type"], said["data"]), delay, id_)
+        case {"statechart": "raise", "id": id_, "delay_ms": delay, "event": data}:
+            return Schedule(ChartEvent(data["type"], data["data"]), delay, id_)
         case _:
             return _read(event)
 
 
 def _read(event: Event[Any]) -> Event[Any]:
-    """Read an event's payload, as the step does before the machine sees it."""
+    """Read the payload of an event, as the step does before the machine receives it."""
     payload = {**ask["1.0.0"].emitted}.get(event.type)
-    return event if payload is None else event.carrying(payload.read(event.raw), event.raw)
+    return event if payload is None else event.with_payload(payload.read(event.raw), event.raw)
 
 
-def _settled(chart: Chart[Any], snapshot: Snapshot[Any], commands: Any) -> Snapshot[Any]:
-    """Take what the chart sends itself at once."""
-    sent = deque(each.event for each in commands if isinstance(each, Send))
+def _run_sends(chart: Chart[Any], snapshot: Snapshot[Any], commands: Any) -> Snapshot[Any]:
+    """Process the events that the chart sends itself without a delay."""
+    sent = deque(command.event for command in commands if isinstance(command, Send))
     for _ in range(SENDS_MAX):
         if not sent or snapshot.end is not None:
             return snapshot
         snapshot, commands = transition(chart, snapshot, sent.popleft())
-        sent += (each.event for each in commands if isinstance(each, Send))
+        sent += (command.event for command in commands if isinstance(command, Send))
     fault = LoopFault("send", SENDS_MAX, ())
-    return Snapshot(snapshot.configuration, snapshot.context, snapshot.past, Ended(fault=fault))
+    return Snapshot(snapshot.configuration, snapshot.context, snapshot.memory, End(fault=fault))
 
 
+@pytest.mark.promise("I7")
 @given(orchestrators(), st.data())
 def test_a_timer_fires_once_and_not_early(
     orchestrator: Orchestrator[Any], data: st.DataObject
 ) -> None:
-    """I7: whatever order answers and alarms come in, and however often."""
-    life = _Life(System([orchestrator]), data)
+    """I7: replies and timers may come in any order, and more than once."""
+    workflow_run = _Run(System([orchestrator]), data)
     fired: list[str] = []
-    event: Event[Any] | None = life.begin()
+    event: Event[Any] | None = workflow_run.begin()
     for _ in range(TURNS):
         if event is None:
             break
-        before = life.record
-        taken = life.take(event)
+        before = workflow_run.record
+        result = workflow_run.step(event)
         if isinstance(event.data, Mapping) and "at" in event.data:
             at = datetime.fromisoformat(event.data["at"])
-            if isinstance(taken, TransactionViolation):
+            if isinstance(result, TransactionViolation):
                 note("early")
-                assert life.now < at
-                assert life.record is before
-            elif isinstance(taken, Commit) and taken.outcome not in ("late", "workflow_failed"):
+                assert workflow_run.now < at
+                assert workflow_run.record is before
+            elif isinstance(result, Commit) and result.outcome not in ("late", "workflow_failed"):
                 note("fires")
-                assert life.now >= at
+                assert workflow_run.now >= at
                 fired.append(event.id)
-        event = life.following()
+        event = workflow_run.next_event()
 
     assert len(set(fired)) == len(fired)
 

@@ -1,4 +1,4 @@
-"""Laws of the three ways to write a workflow: the same order system does the same in each."""
+"""Laws of the three kinds of workflow: one order workflow behaves equally in each."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ from arvo import (
 from arvo.statechart import State, Transition, assign, emit
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-PATIENCE = timedelta(minutes=5)
+TIMEOUT = timedelta(minutes=5)
 
 
 @frozen
@@ -133,7 +133,7 @@ order = OrchestratorContract(
 
 @frozen
 class OrderState:
-    """What the resumable remembers."""
+    """The state of the resumable."""
 
     order_id: str
     tracking: str | None = None
@@ -141,12 +141,12 @@ class OrderState:
 
 
 def turn_by_turn(turn: Turn[OrderState]) -> Commands:
-    """Charge within five minutes, then ship and mail; refund if that goes wrong."""
+    """Charge within five minutes, then ship and mail; refund on a failure."""
     state = turn.state
     match turn.event.data:
         case PlaceOrder(order_id=order_id):
-            patience = Schedule("payment", after=PATIENCE)
-            return Persist(OrderState(order_id)), Emit(ChargeCard(order_id)), patience
+            timeout = Schedule("payment", after=TIMEOUT)
+            return Persist(OrderState(order_id)), Emit(ChargeCard(order_id)), timeout
         case TimerFired(name="payment"):
             return Fail("the payment took too long")
         case CardDeclined(reason=reason):
@@ -181,12 +181,12 @@ def _refunded(paid: CardCharged | CardDeclined) -> RefundCard | None:
 
 
 @flow(order, "1.0.0", services=SERVICES)
-def straight_down(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-    """The same, straight down."""
+def as_generator(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """The same workflow as a flow."""
     id_ = event.data.order_id
     try:
-        charged = ask(ChargeCard(id_), CardCharged, CardDeclined, undo=_refunded)
-        paid = yield from race(charged, sleep(PATIENCE))
+        charged = ask(ChargeCard(id_), CardCharged, CardDeclined, compensate=_refunded)
+        paid = yield from race(charged, sleep(TIMEOUT))
         match paid:
             case None:
                 return fail("the payment took too long")
@@ -204,7 +204,7 @@ def straight_down(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
 
 @frozen
 class Progress:
-    """What the chart remembers."""
+    """The context of the chart."""
 
     order_id: str
     tracking: str = ""
@@ -234,7 +234,7 @@ machine = Machine(
                     "sending", actions=emit(lambda _, e: Compensate(RefundCard(e.data.receipt)))
                 ),
             },
-            after={PATIENCE: Transition(actions=emit(Fail("the payment took too long")))},
+            after={TIMEOUT: Transition(actions=emit(Fail("the payment took too long")))},
         ),
         "sending": State(
             type="parallel",
@@ -244,7 +244,7 @@ machine = Machine(
             ],
             on_done="fulfilled",
             states={
-                "parcel": State(
+                "shipment": State(
                     initial="asked",
                     states={
                         "asked": State(
@@ -269,15 +269,15 @@ machine = Machine(
 )
 
 
-FORMS: Final[Mapping[str, System]] = {
+KINDS: Final[Mapping[str, System]] = {
     "orchestrator": System([Orchestrator([machine])]),
     "resumable": System(
         [Resumable(order, {"1.0.0": turn_by_turn}, services=SERVICES, state=OrderState)]
     ),
-    "flow": System([straight_down]),
+    "flow": System([as_generator]),
 }
 
-# What each service answers: an event of its contract, or None for a system error.
+# The answer of each service: an event of its contract, or None for a system error.
 ANSWERS = st.fixed_dictionaries(
     {
         charge.type: st.sampled_from([CardCharged("r-1"), CardDeclined("limit"), None]),
@@ -289,8 +289,8 @@ ANSWERS = st.fixed_dictionaries(
 
 
 @frozen
-class Seen:
-    """What somebody outside sees of one step: what was delivered, and what came of it."""
+class Observation:
+    """The visible result of one step: the delivery, the outcome and the events sent."""
 
     delivered: str
     outcome: str
@@ -299,15 +299,15 @@ class Seen:
     status: str
 
 
-def seen(system: System, answers: Mapping[str, Any], choices: list[int]) -> list[Seen]:
-    """Deliver replies, the timer and a cancellation in a drawn order, to the last."""
+def observe(system: System, answers: Mapping[str, Any], choices: list[int]) -> list[Observation]:
+    """Deliver replies, the timer and a cancellation in a drawn order until none is left."""
     with stamping(lambda: Stamp("begin", NOW.isoformat(timespec="milliseconds"))):
         root = order["1.0.0"].init(PlaceOrder("o-1"), source="com.three.web")
     waiting: dict[str, tuple[Event[Any], datetime]] = {"begin": (root, NOW)}
     record: Record | None = None
-    now, steps = NOW, list[Seen]()
+    now, steps = NOW, list[Observation]()
     for choice in choices:
-        # Mostly a reply: a drawn order would else be cancelled, or wait too long, nearly always.
+        # Mostly a reply: else nearly every order would be cancelled or time out.
         replies = [name for name in sorted(waiting) if name.startswith("answer")]
         pool = replies if replies and choice % 4 else sorted(waiting)
         name = pool[choice % len(pool)]
@@ -317,51 +317,52 @@ def seen(system: System, answers: Mapping[str, Any], choices: list[int]) -> list
         assert isinstance(commit, Commit)
         record = commit.record or record
         assert record is not None
-        sent = tuple((each.type, each.raw, each.to) for each in commit.events)
-        steps.append(Seen(name, commit.outcome, sent, len(record.timers), record.status))
-        for each in commit.events:
-            if each.type in answers:
-                waiting[f"answer of {each.type}"] = _answered(each, answers[each.type]), NOW
+        sent = tuple((event.type, event.raw, event.to) for event in commit.events)
+        steps.append(Observation(name, commit.outcome, sent, len(record.timers), record.status))
+        for request in commit.events:
+            if request.type in answers:
+                reply = make_reply(request, answers[request.type])
+                waiting[f"answer of {request.type}"] = reply, NOW
         for timer in commit.timers:
             waiting["timer"] = timer.event, timer.due
         if name == "begin" and commit.outcome == "handled":
-            waiting["cancel"] = _cancelled(root), NOW
+            waiting["cancel"] = make_cancellation(root), NOW
         if not waiting:
             break
     return steps
 
 
-def _answered(asked: Event[Any], answer: Any) -> Event[Any]:
-    service = next(each for each in SERVICES if each.type == asked.type)
-    envelope: dict[str, Any] = {
-        "source": asked.type,
-        "id": f"re-{asked.type}",
+def make_reply(request: Event[Any], answer: Any) -> Event[Any]:
+    service = next(service for service in SERVICES if service.type == request.type)
+    options: dict[str, Any] = {
+        "source": request.type,
+        "id": f"re-{request.type}",
         "time": NOW,
-        "subject": asked.subject,
-        "parentid": asked.id,
-        "to": asked.redirectto,
+        "subject": request.subject,
+        "parentid": request.id,
+        "to": request.redirectto,
     }
     if answer is None:
         fault = SystemFault(errorName="Down", errorMessage=service.type)
-        event: Event[Any] = service.system_error(fault, **envelope)
+        event: Event[Any] = service.system_error(fault, **options)
     else:
-        event = service.emits(answer, **envelope)
+        event = service.emits(answer, **options)
     return event
 
 
-def _cancelled(root: Event[Any]) -> Event[Any]:
+def make_cancellation(root: Event[Any]) -> Event[Any]:
     return order["1.0.0"].cancel(
         "changed my mind", source="com.three.web", id="cancel", time=NOW, subject=root.subject
     )
 
 
 @given(ANSWERS, st.lists(st.integers(0, 11), min_size=8, max_size=16))
-def test_the_same_order_system_does_the_same_in_each_form(
+def test_one_order_workflow_behaves_equally_in_each_kind(
     answers: Mapping[str, Any], choices: list[int]
 ) -> None:
-    """For any answers, in any order: nobody outside can tell the forms apart."""
-    plays = {name: seen(system, answers, choices) for name, system in FORMS.items()}
+    """For any answers in any order, callers and services see no difference."""
+    observations = {name: observe(system, answers, choices) for name, system in KINDS.items()}
 
-    note(f"ends {plays['flow'][-1].status}")
-    first, *others = plays.values()
-    assert all(other == first for other in others), plays
+    note(f"ends {observations['flow'][-1].status}")
+    first, *others = observations.values()
+    assert all(other == first for other in others), observations

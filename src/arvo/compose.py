@@ -1,4 +1,4 @@
-"""Compose: a small algebra of handlers' functions, and of handlers."""
+"""Compose: combinators for handler functions and for handlers."""
 
 from arvo.handlers.compose.functions import (
     choose,

@@ -1,4 +1,4 @@
-"""Effect: what is asked for, and how often to try."""
+"""Effect: the effect that a handler asks for, and its retry policy."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,17 +13,17 @@ def work(n: int) -> int:
 
 
 def test_an_effect_is_data() -> None:
-    """A test compares what was wanted."""
+    """A test can compare it."""
     retry = Retry(attempts=2)
-    asked = next(call(work, 1, retry=retry, timeout=timedelta(seconds=1.5)))
+    effect = next(call(work, 1, retry=retry, timeout=timedelta(seconds=1.5)))
 
-    assert asked == Perform(work, (1,), retry, 1.5)
-    assert str(asked) == "work(1)"
+    assert effect == Perform(work, (1,), retry, 1.5)
+    assert str(effect) == "work(1)"
     assert next(call(work, 1)) == Perform(work, (1,), Retry(attempts=1), None)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"attempts": 0}, "retry.attempts: expected 1 to 100, a whole number, got 0"),
         ({"attempts": 101}, "retry.attempts"),
@@ -36,18 +36,28 @@ def test_an_effect_is_data() -> None:
         ({"longest": float("inf")}, "retry.longest"),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused_with_its_bounds(
-    wrong: dict[str, Any], told: str
-) -> None:
-    """Found where it is written, not when something fails at night."""
+def test_an_invalid_policy_is_refused_with_its_bounds(wrong: dict[str, Any], message: str) -> None:
+    """The author sees the mistake at construction, not when an effect first fails."""
     with pytest.raises(Violated) as refused:
         Retry(**wrong)
 
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_waits_grow_up_to_the_longest() -> None:
-    """No wait overflows, however many attempts there are."""
+@pytest.mark.parametrize("timeout", ["5s", -1, timedelta(seconds=-1), float("nan")])
+def test_a_timeout_that_is_no_duration_is_refused_with_the_remedy(timeout: Any) -> None:
+    """A bare TypeError would name neither the argument nor the types that it takes."""
+    with pytest.raises(Violated) as refused:
+        next(call(work, 1, timeout=timeout))
+
+    assert str(refused.value.violation) == (
+        "invalid duration: call.timeout: expected seconds or a timedelta, not below 0, "
+        f"such as timedelta(seconds=5), got {timeout!r}"
+    )
+
+
+def test_delays_grow_up_to_the_longest() -> None:
+    """No delay overflows, however many attempts there are."""
     retry = Retry(attempts=100, delay=1.0, factor=100.0, jitter=0.5, longest=10.0)
 
     assert [retry.wait_after(n) for n in (1, 2, 99)] == [1.0, 10.0, 10.0]

@@ -1,4 +1,4 @@
-"""EventHandler: what fits a contract, and what it answers."""
+"""EventHandler: the functions of a contract, and the events that they answer."""
 
 from typing import Any
 
@@ -18,7 +18,16 @@ from arvo import (
     Version,
     Violated,
 )
-from tests.shop import WEB, CardCharged, ChargeCard, charge, charging, committed, paying, refused
+from tests.shop import (
+    WEB,
+    CardCharged,
+    ChargeCard,
+    charge,
+    charge_request,
+    expect_commit,
+    expect_violation,
+    payment_handler,
+)
 
 
 def ok(_: Event[Any]) -> Emit:
@@ -26,20 +35,20 @@ def ok(_: Event[Any]) -> Emit:
 
 
 @pytest.mark.parametrize(
-    ("functions", "told"),
+    ("functions", "message"),
     [
         ({}, "handler.1.0.0: expected a function for this version, got nothing"),
         ({"1.0.0": ok, "2.0.0": ok}, "handler.2.0.0: expected one of 1.0.0, got a function"),
     ],
 )
 def test_each_version_has_its_function_and_each_function_a_version(
-    functions: dict[str, Any], told: str
+    functions: dict[str, Any], message: str
 ) -> None:
-    """F087: found at construction, not with the first event of that version."""
+    """The mistake is found at construction, not with the first event of that version."""
     with pytest.raises(Violated) as violated:
         EventHandler(charge, functions)
 
-    assert told in str(violated.value)
+    assert message in str(violated.value)
 
 
 @frozen
@@ -47,8 +56,8 @@ class Defaulted:
     n: int = 3
 
 
-def test_the_function_sees_what_the_contract_read() -> None:
-    """B29: defaults are applied, unknown keys gone, and the payload is of its class."""
+def test_the_function_receives_the_payload_as_its_class() -> None:
+    """B29, a raw payload in the handler: defaults are applied, unknown keys removed."""
     seen: list[Event[Any]] = []
     contract = Contract(
         uri="#/d", type="com.d.d", versions={"1.0.0": Version(accepts=Defaulted, emits={})}
@@ -56,7 +65,7 @@ def test_the_function_sees_what_the_contract_read() -> None:
     sent = contract["1.0.0"].accepts(Defaulted(), source=WEB)
     bare = Event.from_dict({**sent.to_dict(), "data": {"other": 1}})
 
-    committed(System([EventHandler(contract, {"1.0.0": seen.append})]), bare)
+    expect_commit(System([EventHandler(contract, {"1.0.0": seen.append})]), bare)
 
     assert [event.data for event in seen] == [Defaulted(3)]
     assert seen[0].raw == {"other": 1}
@@ -85,59 +94,67 @@ def two_versions() -> System:
 
 
 def sent_as(dataschema: str | None, data: dict[str, Any]) -> Event[Any]:
-    said = charging(to="com.v.v").to_dict()
-    return Event.from_dict({**said, "type": "com.v.v", "dataschema": dataschema, "data": data})
+    attributes = charge_request(to="com.v.v").to_dict()
+    return Event.from_dict(
+        {**attributes, "type": "com.v.v", "dataschema": dataschema, "data": data}
+    )
 
 
 def test_the_dataschema_chooses_the_version_and_without_one_the_latest_answers() -> None:
-    """F089."""
-    first = committed(two_versions(), sent_as("#/v/1.0.0", {"order_id": "o", "amount": 1}))
-    latest = committed(two_versions(), sent_as(None, {}))
+    """A sender without a schema gets the newest behaviour."""
+    first = expect_commit(two_versions(), sent_as("#/v/1.0.0", {"order_id": "o", "amount": 1}))
+    latest = expect_commit(two_versions(), sent_as(None, {}))
 
     assert first.events[0].data == CardCharged("1")
     assert latest.events[0].data == CardCharged("2")
 
 
 @pytest.mark.parametrize(
-    ("dataschema", "kind", "told"),
+    ("dataschema", "kind", "message"),
     [
         ("#/other/1.0.0", ContractViolation, "dataschema: expected #/v, got '#/other/1.0.0'"),
-        ("#/v/3.0.0", ConfigViolation, "a version that is handled (1.0.0, 2.0.0), got '3.0.0'"),
+        ("#/v/3.0.0", ConfigViolation, "its handler implements (1.0.0, 2.0.0), got '3.0.0'"),
         ("#/v/0.0.0", ConfigViolation, "got '0.0.0'"),
         ("#/v/1.0.0", ContractViolation, "data.order_id: expected a value (required)"),
     ],
 )
-def test_an_event_that_does_not_fit_changes_nothing_and_says_why(
-    dataschema: str, kind: type, told: str
+def test_an_event_that_does_not_fit_is_a_violation_with_its_reason(
+    dataschema: str, kind: type, message: str
 ) -> None:
-    """F089, F090: unknown type or version, wrong contract, wrong payload."""
-    violation = refused(two_versions(), sent_as(dataschema, {}))
+    """An unknown version, another contract, an invalid payload."""
+    violation = expect_violation(two_versions(), sent_as(dataschema, {}))
 
     assert type(violation) is kind
-    assert told in str(violation)
+    assert message in str(violation)
 
 
 def test_two_domains_are_two_events_with_two_ids() -> None:
-    """B33: with one id the second would be taken for a duplicate of the first."""
-    mine = committed(
-        System([paying(lambda _: Emit(CardCharged("r"), id="mine", domain=("eu", "us")))]),
-        charging(),
+    """B33, one id for two domains: the second event would count as a duplicate of the first."""
+    mine = expect_commit(
+        System([payment_handler(lambda _: Emit(CardCharged("r"), id="mine", domain=("eu", "us")))]),
+        charge_request(),
     )
-    managed = committed(
-        System([paying(lambda _: Emit(CardCharged("r"), id=Managed("m"), domain=("eu", "us")))]),
-        charging(),
+    managed = expect_commit(
+        System(
+            [
+                payment_handler(
+                    lambda _: Emit(CardCharged("r"), id=Managed("m"), domain=("eu", "us"))
+                )
+            ]
+        ),
+        charge_request(),
     )
 
     assert [(event.id, event.domain) for event in mine.events] == [("mine", "eu"), ("mine.1", "us")]
     read = [ManagedId.parse(event.id) for event in managed.events]
-    assert [each and each.value for each in read] == ["m", "m"]
+    assert [id_ and id_.value for id_ in read] == ["m", "m"]
     assert len(set(read)) == 2
 
 
 def test_one_id_for_two_commands_is_the_authors_mistake() -> None:
-    """B33: nobody could tell them apart."""
+    """B33: a receiver would take the second event for a duplicate of the first."""
     twice = [Emit(CardCharged("a"), id="mine"), Emit(CardCharged("b"), id="mine")]
 
-    assert "id: expected an id of its own for each event, got 'mine'" in str(
-        refused(System([paying(lambda _: twice)]), charging())
+    assert "id: expected a unique id for each event, got 'mine'" in str(
+        expect_violation(System([payment_handler(lambda _: twice)]), charge_request())
     )

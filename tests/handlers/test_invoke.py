@@ -1,4 +1,4 @@
-"""Reply: everything a handler's function may return, and what it must not."""
+"""Invoke: the values that a handler's function may return, and those it may not."""
 
 import gc
 import re
@@ -24,7 +24,7 @@ from arvo import (
     Violated,
     call,
 )
-from arvo.handlers.invoke import reply, settled
+from arvo.handlers.invoke import invoke, normalise
 from tests.shop import CardCharged
 
 YES, NO = Emit(CardCharged("yes")), Emit(CardCharged("no"))
@@ -35,8 +35,8 @@ def fetch(key: str) -> str:
     return f"fetched {key}"
 
 
-def replied(returned: object) -> Any:
-    return reply(lambda _: returned, "event", (), stack=False)
+def invoke_returning(returned: object) -> Any:
+    return invoke(lambda _: returned, "event", (), stack=False)
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,19 @@ def test_nothing_one_many_or_a_result_of_these_are_commands(
     returned: object, commands: tuple[Command, ...]
 ) -> None:
     """Plain functions and pipelines of `returns` are handlers alike."""
-    assert replied(returned) == commands
+    assert invoke_returning(returned) == commands
 
 
-def test_what_can_be_read_once_is_many_commands() -> None:
-    """`map` and `filter` are at home here."""
-    assert replied(iter([YES])) == (YES,)
+def test_an_iterator_is_many_commands() -> None:
+    """A handler may return a `map` or a `filter`."""
+    assert invoke_returning(iter([YES])) == (YES,)
 
 
 async def late() -> None:
-    """A handler that waits."""
+    """An async function in the place of a handler."""
 
 
+@pytest.mark.promise("I3")
 @pytest.mark.parametrize(
     ("returned", "issue"),
     [
@@ -89,29 +90,29 @@ async def late() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_anything_else_is_the_authors_mistake_and_named(returned: object, issue: str) -> None:
-    """No memory address in it: the same step twice gives the same violation (I3)."""
-    found = replied(returned)
+def test_any_other_value_is_a_violation_that_shows_it(returned: object, issue: str) -> None:
+    """Without a memory address: the same step twice returns the same violation (I3)."""
+    result = invoke_returning(returned)
 
-    assert isinstance(found, ExecutionViolation)
-    assert re.search(issue, str(found)), str(found)
+    assert isinstance(result, ExecutionViolation)
+    assert re.search(issue, str(result)), str(result)
 
 
-def test_a_command_that_is_yielded_is_told_what_is_yielded() -> None:
+def test_a_yielded_command_is_a_violation_that_names_effects() -> None:
     """A generator asks for effects; its commands are what it returns."""
-    found = replied(each for each in [YES])
+    result = invoke_returning(each for each in [YES])
 
-    assert isinstance(found, ExecutionViolation)
-    assert "yield: expected an effect, by `yield from call" in str(found)
+    assert isinstance(result, ExecutionViolation)
+    assert "yield: expected an effect, by `yield from call" in str(result)
 
 
-def test_an_async_handler_is_told_how_it_is_done() -> None:
-    """The most likely mistake of all; and no warning of a coroutine that nobody awaited."""
-    found = replied(late())
+def test_an_async_handler_is_a_violation_that_names_the_remedy() -> None:
+    """The most likely mistake, and Python must not warn of a coroutine that was never awaited."""
+    result = invoke_returning(late())
     gc.collect()
 
-    assert isinstance(found, ExecutionViolation)
-    assert "I/O by `yield from call(...)`, got a coroutine" in str(found)
+    assert isinstance(result, ExecutionViolation)
+    assert "I/O by `yield from call(...)`, got a coroutine" in str(result)
 
 
 def forever() -> Iterator[Emit]:
@@ -128,8 +129,8 @@ def test_a_handler_that_does_not_end_is_stopped() -> None:
 
     performed = [Performed(Perform(fetch, ("x",)), value="y")] * 1_000
 
-    assert "at most 10000 commands" in str(replied(map(lambda _: YES, forever())))  # noqa: C417
-    assert "effects: expected at most 1000" in str(reply(asks, None, performed, stack=False))
+    assert "at most 10000 commands" in str(invoke_returning(map(lambda _: YES, forever())))  # noqa: C417
+    assert "effects: expected at most 1000" in str(invoke(asks, None, performed, stack=False))
 
 
 def raising(error: BaseException) -> Callable[[object], Commands]:
@@ -140,21 +141,21 @@ def raising(error: BaseException) -> Callable[[object], Commands]:
 
 
 def test_an_exception_is_a_failure_and_a_violation_stays_one() -> None:
-    """F097: tier 2 is whatever escapes, tier 3 what is said to be."""
-    failed = reply(raising(ValueError("no")), None, (), stack=False)
-    told = reply(raising(ValueError("no")), None, (), stack=True)
-    violated = reply(raising(Violated(BROKEN)), None, (), stack=False)
+    """An exception is a system error (tier 2); `Violated` is a violation (tier 3)."""
+    failed = invoke(raising(ValueError("no")), None, (), stack=False)
+    traced = invoke(raising(ValueError("no")), None, (), stack=True)
+    violated = invoke(raising(Violated(BROKEN)), None, (), stack=False)
 
     assert failed == (Fail("no", name="ValueError"),)
-    assert isinstance(told, tuple)
-    assert isinstance(told[0], Fail)
-    assert "Traceback" in (told[0].stack or "")
+    assert isinstance(traced, tuple)
+    assert isinstance(traced[0], Fail)
+    assert "Traceback" in (traced[0].stack or "")
     assert violated == BROKEN
     with pytest.raises(KeyboardInterrupt):
-        reply(raising(KeyboardInterrupt()), None, (), stack=False)
+        invoke(raising(KeyboardInterrupt()), None, (), stack=False)
 
 
-def test_a_generator_is_played_from_its_beginning_with_what_is_known() -> None:
+def test_a_generator_runs_from_its_beginning_with_the_known_results() -> None:
     """A step is a function of its arguments: the same effects, the same commands."""
 
     def handler(event: str) -> Effects[Emit]:
@@ -165,13 +166,13 @@ def test_a_generator_is_played_from_its_beginning_with_what_is_known() -> None:
     one = Performed(Perform(fetch, ("event",)), value="1")
     two = Performed(Perform(fetch, ("1",)), value="2")
 
-    assert reply(handler, "event", (), stack=False) == Perform(fetch, ("event",))
-    assert reply(handler, "event", (one,), stack=False) == Perform(fetch, ("1",))
-    assert reply(handler, "event", (one, two), stack=False) == (Emit(CardCharged("2")),)
+    assert invoke(handler, "event", (), stack=False) == Perform(fetch, ("event",))
+    assert invoke(handler, "event", (one,), stack=False) == Perform(fetch, ("1",))
+    assert invoke(handler, "event", (one, two), stack=False) == (Emit(CardCharged("2")),)
 
 
 def test_an_effects_error_is_raised_where_it_was_asked_for() -> None:
-    """An ordinary `try` catches it, and what is not caught is a failure."""
+    """An ordinary `try` catches it; an uncaught error is a failure."""
 
     def careful(event: str) -> Effects[Emit]:
         try:
@@ -186,24 +187,25 @@ def test_an_effects_error_is_raised_where_it_was_asked_for() -> None:
 
     failed = [Performed(Perform(fetch, ("event",)), error=ConnectionError("down"))]
 
-    assert reply(careful, "event", failed, stack=False) == (Emit(CardCharged("without: down")),)
-    assert reply(careless, "event", failed, stack=False) == (Fail("down", name="ConnectionError"),)
+    assert invoke(careful, "event", failed, stack=False) == (Emit(CardCharged("without: down")),)
+    assert invoke(careless, "event", failed, stack=False) == (Fail("down", name="ConnectionError"),)
 
 
-def test_a_handler_that_asks_for_something_else_than_before_is_not_pure() -> None:
-    """I10: the results would be given to other questions."""
+@pytest.mark.promise("I10")
+def test_a_handler_that_asks_for_another_effect_than_before_is_not_pure() -> None:
+    """I10: it would receive the result of another effect."""
 
     def handler(event: str) -> Effects[None]:
         yield from call(fetch, event)
 
-    found = reply(handler, "b", [Performed(Perform(fetch, ("a",)), value="x")], stack=False)
+    result = invoke(handler, "b", [Performed(Perform(fetch, ("a",)), value="x")], stack=False)
 
-    assert isinstance(found, ExecutionViolation)
-    assert "effects[0]: expected fetch('a'), got fetch('b')" in str(found)
+    assert isinstance(result, ExecutionViolation)
+    assert "effects[0]: expected fetch('a'), got fetch('b')" in str(result)
 
 
 def test_a_finally_may_ask_for_effects_of_its_own() -> None:
-    """Cleaning up is I/O too; it is asked for when its turn comes and not before."""
+    """Cleaning up is I/O too, and each effect is asked for in its turn."""
 
     def handler(event: str) -> Effects[Emit]:
         try:
@@ -219,14 +221,14 @@ def test_a_finally_may_ask_for_effects_of_its_own() -> None:
         Performed(Perform(fetch, (key,)), value="x") for key in ("event", "cleanup", "lights out")
     ]
 
-    steps = [reply(handler, "event", performed[:n], stack=False) for n in range(4)]
+    steps = [invoke(handler, "event", performed[:n], stack=False) for n in range(4)]
     gc.collect()
 
     assert steps == [*(each.effect for each in performed), (YES,)]
 
 
 def test_a_finally_that_has_nothing_to_close_yet_does_no_harm() -> None:
-    """A generator is ended at each effect, and its `finally` runs then."""
+    """A generator is closed at each effect, and its `finally` runs then."""
 
     def handler(event: str) -> Effects[Emit]:
         connection: Any = None
@@ -236,27 +238,27 @@ def test_a_finally_that_has_nothing_to_close_yet_does_no_harm() -> None:
             connection.upper()
         return YES
 
-    assert reply(handler, "e", (), stack=False) == Perform(fetch, ("e",))
+    assert invoke(handler, "e", (), stack=False) == Perform(fetch, ("e",))
     done = [Performed(Perform(fetch, ("e",)), value="c")]
-    assert reply(handler, "e", done, stack=False) == (YES,)
+    assert invoke(handler, "e", done, stack=False) == (YES,)
 
 
-def test_a_violation_or_a_failure_speaks_alone() -> None:
-    """F098: all or nothing, as with an exception after half the work; logs are kept."""
-    said = Log("info", "x")
+def test_a_violation_or_a_failure_drops_the_other_commands_but_logs() -> None:
+    """A turn applies whole or not at all, as with an exception halfway."""
+    log = Log("info", "x")
 
-    assert settled((YES, said, Fail("no"), Violate(BROKEN))) == (said, Violate(BROKEN))
-    assert settled((YES, said, Fail("first"), Fail("second"))) == (said, Fail("first"))
-    assert settled((YES, Persist(1))) == (YES, Persist(1))
+    assert normalise((YES, log, Fail("no"), Violate(BROKEN))) == (log, Violate(BROKEN))
+    assert normalise((YES, log, Fail("first"), Fail("second"))) == (log, Fail("first"))
+    assert normalise((YES, Persist(1))) == (YES, Persist(1))
 
 
 @pytest.mark.parametrize(
     "returned",
     [Violate(cast("Any", "no")), Log(cast("Any", ["info"]), "x"), Log("info", cast("Any", 1))],
 )
-def test_a_command_with_junk_in_it_is_the_authors_violation(returned: Any) -> None:
-    """Handlers need not have met mypy, and a step must answer all the same."""
-    replied = reply(lambda _: returned, None, (), stack=False)
+def test_a_command_with_invalid_fields_is_a_violation(returned: Any) -> None:
+    """A handler may run without a type checker, and a step must still return a result."""
+    replied = invoke(lambda _: returned, None, (), stack=False)
 
     match replied:
         case (Violate(violation=violation),):

@@ -1,4 +1,4 @@
-"""Services: the contracts that a workflow may ask."""
+"""Services: the contracts that a workflow may send requests to."""
 
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from tests.shop import ChargeCard, charge, fulfil, order, ship
 
 
 def test_each_service_comes_once_and_none_is_the_workflow_itself() -> None:
-    """F132: else nobody knows by which version an answer was made."""
+    """With two versions, the version of a reply would be ambiguous."""
     twice = Contract(
         uri=charge.uri,
         type=charge.type,
@@ -29,7 +29,7 @@ def test_each_service_comes_once_and_none_is_the_workflow_itself() -> None:
     ]
 
 
-def test_a_contract_in_the_place_of_its_version_is_refused() -> None:
-    """The likeliest slip, which would end in an AttributeError at the first turn."""
+def test_a_contract_in_place_of_one_version_is_refused() -> None:
+    """The most likely mistake; without the check it is an AttributeError in the first turn."""
     with pytest.raises(Violated, match=r"one version of a contract"):
         Resumable(order, {"1.0.0": lambda _: None}, services=[cast("Any", charge)])

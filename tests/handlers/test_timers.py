@@ -1,4 +1,4 @@
-"""Timers: time as events of the workflow."""
+"""Timers: durable timers that fire as events of the workflow."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -24,12 +24,12 @@ from tests.shop import (
     ChargeCard,
     OrderFulfilled,
     PlaceOrder,
-    answering,
-    committed,
+    expect_commit,
+    expect_violation,
+    make_workflow,
+    order_request,
     payments,
-    placing,
-    refused,
-    workflow,
+    reply_to,
 )
 
 FIVE_MINUTES = timedelta(minutes=5)
@@ -37,7 +37,7 @@ WEST = timezone(timedelta(hours=-5))
 
 
 def patient(turn: Turn[Any]) -> Commands:
-    """Give the payment five minutes."""
+    """Wait five minutes for the payment."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id):
             wait = Schedule("payment", after=FIVE_MINUTES, payload={"order": order_id})
@@ -50,12 +50,12 @@ def patient(turn: Turn[Any]) -> Commands:
             raise AssertionError(other)
 
 
-alone = System([workflow(patient)])
+alone = System([make_workflow(patient)])
 
 
-def test_a_timer_comes_back_as_an_event_when_its_time_has_come() -> None:
-    """I7: virtual time moves to the timer, and not before there is nothing else to do."""
-    trace = run(alone, placing())
+def test_a_timer_fires_as_an_event_when_it_is_due() -> None:
+    """I7: virtual time moves to the timer only when no other event is left."""
+    trace = run(alone, order_request())
 
     assert trace.answer is not None
     assert trace.answer.data == OrderFulfilled("o1 gave up")
@@ -63,8 +63,8 @@ def test_a_timer_comes_back_as_an_event_when_its_time_has_come() -> None:
 
 
 def test_a_timer_that_was_cancelled_does_not_fire() -> None:
-    """The reply came first."""
-    trace = run(System([workflow(patient), payments]), placing())
+    """The reply arrived first."""
+    trace = run(System([make_workflow(patient), payments]), order_request())
 
     assert trace.answer is not None
     assert trace.answer.data == OrderFulfilled("r-o1")
@@ -72,40 +72,40 @@ def test_a_timer_that_was_cancelled_does_not_fire() -> None:
     assert trace.at_rest
 
 
-def test_a_timer_stands_in_the_record_and_in_the_commit() -> None:
-    """Kept with the record in the same commit, due at an absolute time."""
-    commit = committed(alone, placing())
+def test_a_timer_is_in_the_record_and_in_the_commit() -> None:
+    """It is stored in the same commit as the record, due at an absolute time."""
+    commit = expect_commit(alone, order_request())
 
-    (alarm,) = commit.timers
+    (pending,) = commit.timers
     assert commit.record is not None
     (timer,) = commit.record.timers.values()
-    assert alarm.due == NOW + FIVE_MINUTES
-    assert (timer.id, timer.payload) == (alarm.event.id, {"order": "o1"})
+    assert pending.due == NOW + FIVE_MINUTES
+    assert (timer.id, timer.payload) == (pending.event.id, {"order": "o1"})
 
 
-def test_a_timer_that_comes_too_early_is_tried_again_later() -> None:
-    """I7: whatever a store or a clock does, nothing fires before its time."""
-    commit = committed(alone, placing())
+def test_a_timer_that_arrives_too_early_is_retried_later() -> None:
+    """I7: no fault of a store or a clock makes a timer fire before its time."""
+    commit = expect_commit(alone, order_request())
 
-    violation = refused(alone, commit.timers[0].event, commit.record)
+    violation = expect_violation(alone, commit.timers[0].event, commit.record)
 
     assert isinstance(violation, TransactionViolation)
     assert violation.cause == "early"
 
 
-def test_a_timer_that_was_overtaken_changes_nothing() -> None:
-    """Whatever order the store hands things out in."""
-    begun = committed(alone, placing())
-    charged = committed(alone, answering(begun.events[0], CardCharged("r")), begun.record)
+def test_a_cleared_timer_that_is_still_delivered_changes_nothing() -> None:
+    """A store may deliver events in any order."""
+    begun = expect_commit(alone, order_request())
+    charged = expect_commit(alone, reply_to(begun.events[0], CardCharged("r")), begun.record)
 
-    late = committed(alone, begun.timers[0].event, charged.record)
+    late = expect_commit(alone, begun.timers[0].event, charged.record)
 
     assert charged.cleared_timers == (begun.timers[0].event.id,)
     assert (late.outcome, late.record) == ("late", None)
 
 
 def test_a_timer_set_again_replaces_the_one_before() -> None:
-    """A name is one timer."""
+    """A name stands for one timer."""
 
     def restless(turn: Turn[Any]) -> Commands:
         match turn.event.data:
@@ -118,25 +118,27 @@ def test_a_timer_set_again_replaces_the_one_before() -> None:
             case other:
                 raise AssertionError(other)
 
-    trace = run(System([workflow(restless), payments]), placing())
+    trace = run(System([make_workflow(restless), payments]), order_request())
 
     assert trace.answer is not None
     assert trace.answer.data == OrderFulfilled("t 120.0")
 
 
 @pytest.mark.parametrize(
-    ("commands", "said"),
+    ("commands", "message"),
     [
-        ((Schedule("t", after=1), Schedule("t", after=2)), "a name of its own"),
+        ((Schedule("t", after=1), Schedule("t", after=2)), "a unique name for each timer"),
         ([Schedule(f"t{n}", after=1) for n in range(1001)], "at most 1000 timers"),
         (Schedule("t", after=1, payload={"n": float("nan")}), "a finite number"),
-        (Schedule("t", after=timedelta.max), "years 1 to 9999"),
-        (Schedule("t", at=datetime.max.replace(tzinfo=WEST)), "years 1 to 9999"),
+        (Schedule("t", after=timedelta.max), "between the years 1 and 9999"),
+        (Schedule("t", at=datetime.max.replace(tzinfo=WEST)), "between the years 1 and 9999"),
     ],
 )
-def test_timers_that_cannot_be_are_refused(commands: Any, said: str) -> None:
+def test_invalid_timers_are_refused(commands: Any, message: str) -> None:
     """Nothing changes then (I5)."""
-    assert said in str(refused(System([workflow(lambda _: commands)]), placing()))
+    assert message in str(
+        expect_violation(System([make_workflow(lambda _: commands)]), order_request())
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,34 +151,34 @@ def test_timers_that_cannot_be_are_refused(commands: Any, said: str) -> None:
         lambda: Schedule("t", at=NOW.replace(tzinfo=None)),
     ],
 )
-def test_a_schedule_that_says_no_time_is_refused(wrong: Any) -> None:
-    """The author hears which field."""
-    assert "this timer cannot be: schedule" in str(
-        refused(System([workflow(lambda _: wrong())]), placing())
+def test_a_schedule_without_a_valid_time_is_refused(wrong: Any) -> None:
+    """The violation names the field."""
+    assert "invalid timer: schedule" in str(
+        expect_violation(System([make_workflow(lambda _: wrong())]), order_request())
     )
 
 
-def test_a_timer_takes_an_attrs_object_along_as_a_mapping() -> None:
-    """Whoever hears of it has no class to read it by."""
+def test_a_timer_carries_an_attrs_object_as_a_mapping() -> None:
+    """The workflow that receives it has no class to read it by."""
     wait = Schedule("t", after=1, payload=CardCharged("r"))
 
-    commit = committed(System([workflow(lambda _: wait)]), placing())
+    commit = expect_commit(System([make_workflow(lambda _: wait)]), order_request())
 
     assert commit.timers[0].event.raw["payload"] == {"receipt": "r"}
 
 
 def test_a_timer_that_is_set_and_cleared_in_one_turn_is_not_set() -> None:
-    """What is said last of a name counts."""
+    """The last command for a name counts."""
     commands = [Schedule("t", after=1), Cancel("t")]
 
-    commit = committed(System([workflow(lambda _: commands)]), placing())
+    commit = expect_commit(System([make_workflow(lambda _: commands)]), order_request())
 
     assert commit.record is not None
     assert (commit.timers, dict(commit.record.timers)) == ((), {})
 
 
-def test_an_event_that_comes_twice_is_taken_once_in_a_run() -> None:
-    """As a backend's inbox would have it."""
-    trace = run(System([workflow(lambda _: Persist(1))]), placing(), placing())
+def test_an_event_that_is_delivered_twice_is_handled_once_in_a_run() -> None:
+    """As by the inbox of a backend."""
+    trace = run(System([make_workflow(lambda _: Persist(1))]), order_request(), order_request())
 
     assert len(trace.commits) == 1

@@ -1,4 +1,4 @@
-"""What a type checker knows of composed functions and handlers; checked, never run."""
+"""Types of composed functions and handlers: checked by the type checker, never run."""
 
 from typing import assert_type
 

@@ -1,4 +1,4 @@
-"""What a type checker knows of contracts and events; checked, never run."""
+"""Types of contracts and events: checked by the type checker, never run."""
 
 from collections.abc import Mapping
 from typing import Any, assert_type
@@ -81,9 +81,9 @@ order["1.0.0"].init(OrderFulfilled("t"), source="com.shop.web")  # type: ignore[
 order["1.0.0"].complete(PlaceOrder("o1"), source="com.shop.web")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-# An event of a narrower payload is one of a wider: it is never changed.
-def takes_any(given: Event[object]) -> str:
-    return given.id
+# Events are immutable, so an event of a narrower payload type is one of a wider type.
+def takes_any(event: Event[object]) -> str:
+    return event.id
 
 
 takes_any(event)

@@ -1,4 +1,4 @@
-"""What a type checker knows of flows; checked, never run."""
+"""Types of flows: checked by the type checker, never run."""
 
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
@@ -67,12 +67,12 @@ def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
     assert_type(many, tuple[int, ...])
     first = yield from race(ask(ChargeCard("o", 1.0), CardCharged), sleep(timedelta(minutes=1)))
     assert_type(first, CardCharged | None)
-    said = yield from wait_for(Approved, where=lambda it: it.by == "ann")
-    assert_type(said, Approved)
+    signal = yield from wait_for(Approved, where=lambda it: it.by == "ann")
+    assert_type(signal, Approved)
     soon = yield from wait_for(Approved, deadline=datetime(2026, 1, 2, tzinfo=UTC))
     assert_type(soon, Approved | None)
     done = yield from call_workflow(
-        order["1.0.0"], PlaceOrder("o"), undo=lambda it: ChargeCard("u", 1)
+        order["1.0.0"], PlaceOrder("o"), compensate=lambda it: ChargeCard("u", 1)
     )
     assert_type(done, OrderFulfilled)
     if many:
@@ -83,7 +83,7 @@ def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
 assert_type(fulfil, FlowHandler[PlaceOrder, OrderFulfilled])
 
 
-# The function must take what begins the workflow, and return what completes it.
+# The function must accept the init payload of the workflow and return its completion.
 @flow(order, "1.0.0")  # type: ignore[arg-type]
 def wrong(event: Event[ChargeCard]) -> Flow[CardCharged]:
     yield from sleep(1)

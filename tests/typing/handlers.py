@@ -1,4 +1,4 @@
-"""What a type checker knows of handlers, effects and workflows; checked, never run."""
+"""Types of handlers, effects and workflows: checked by the type checker, never run."""
 
 from datetime import timedelta
 from typing import Any, assert_type
@@ -128,7 +128,7 @@ assert_type(fulfilment, Resumable[OrderState])
 Resumable(order, {"1.0.0": careful}, state=OrderState)
 
 
-def looks(record: Record) -> None:
+def run_queries(record: Record) -> None:
     assert_type(query(fulfilment, record), OrderState | None)
     assert_type(query(System([fulfilment]), record), Any)
 

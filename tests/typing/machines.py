@@ -1,4 +1,4 @@
-"""What a type checker knows of machines and orchestrators; checked, never run."""
+"""Machines and orchestrators as type checkers see them; checked, never run."""
 
 from typing import Any, assert_type
 
@@ -14,7 +14,7 @@ class OrderState:
     order_id: str
 
 
-line = Machine(
+typed_machine = Machine(
     contract=order["1.0.0"],
     services=[charge["1.0.0"]],
     context=OrderState,
@@ -23,27 +23,31 @@ line = Machine(
         "a": State(entry=[emit(lambda c, e: ChargeCard(c.order_id, 1.0))], on={CardCharged: "b"})
     },
 )
-assert_type(line, Machine[OrderState])
-orders = Orchestrator([line])
+assert_type(typed_machine, Machine[OrderState])
+orders = Orchestrator([typed_machine])
 assert_type(orders, Orchestrator[OrderState])
 
 
-def begun(event: Event[PlaceOrder]) -> OrderState:
+def make_context(event: Event[PlaceOrder]) -> OrderState:
     return OrderState(event.data.order_id)
 
 
-made = Machine(contract=order["1.0.0"], context=begun, initial="a", states={"a": State()})
-assert_type(made, Machine[OrderState])
+function_machine = Machine(
+    contract=order["1.0.0"], context=make_context, initial="a", states={"a": State()}
+)
+assert_type(function_machine, Machine[OrderState])
 
-plain = Machine(contract=order["1.0.0"], context={"n": 0}, initial="a", states={"a": State()})
-assert_type(plain, Machine[Any])
-read = Machine[OrderState].from_xstate(
+json_machine = Machine(
+    contract=order["1.0.0"], context={"n": 0}, initial="a", states={"a": State()}
+)
+assert_type(json_machine, Machine[Any])
+xstate_machine = Machine[OrderState].from_xstate(
     {"initial": "a"}, contract=order["1.0.0"], context=OrderState
 )
-assert_type(read, Machine[OrderState])
+assert_type(xstate_machine, Machine[OrderState])
 
 
-def looked(record: Record) -> None:
+def query(record: Record) -> None:
     assert_type(orders.query(record), Snapshot[OrderState])
 
 

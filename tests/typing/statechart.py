@@ -1,4 +1,4 @@
-"""Signatures of `arvo.statechart` that type checkers see; nothing runs this."""
+"""Signatures of `arvo.statechart` as type checkers see them; checked, never run."""
 
 from typing import assert_type
 
@@ -49,9 +49,9 @@ typed = Chart(
 )
 assert_type(typed, Chart[Order])
 
-# A function could be a context or make one, so the type is said.
-made = Chart[Order](initial="a", states={"a": State()}, context=lambda paid: Order(paid))
-assert_type(made, Chart[Order])
+# A function could be a context or make one, so the chart needs the annotation.
+from_input = Chart[Order](initial="a", states={"a": State()}, context=lambda paid: Order(paid))
+assert_type(from_input, Chart[Order])
 
 assert_type(initial(typed), tuple[Snapshot[Order], tuple[Command, ...]])
 snapshot, _ = initial(typed)

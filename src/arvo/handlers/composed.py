@@ -1,4 +1,4 @@
-"""Composed: a handler's function that is made of others."""
+"""Composed: a handler's function that is made of other functions."""
 
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeAlias, TypeVar, final
@@ -7,22 +7,22 @@ from attrs import frozen
 
 from arvo.core.command import Command
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import short
+from arvo.core.violations.issue import short_repr
 from arvo.handlers.effect import Effects
 
 A = TypeVar("A")
 
-# A generator that runs the parts; told whether a `Fail` tells where it came from.
+# A generator that runs the parts. Its arguments are the event and whether a `Fail` carries a stack.
 Program: TypeAlias = Callable[[Any, bool], Effects[tuple[Command, ...]]]
 
 
 @final
 @frozen(eq=False, repr=False)
 class Composed(Generic[A]):
-    """A function that `arvo.compose` made: called like any other, and known by its *parts*.
+    """A function that `arvo.compose` made: called like any other, and identified by its *parts*.
 
-    *operation* is the name of what made it. Called by itself it returns commands, or a generator
-    where a part asks for an effect.
+    *operation* is the name of the function that made it. A direct call returns commands, or a
+    generator where a part asks for an effect.
     """
 
     operation: str
@@ -31,42 +31,42 @@ class Composed(Generic[A]):
 
     def __call__(self, event: Event[A]) -> tuple[Command, ...] | Effects[tuple[Command, ...]]:
         """Answer an event."""
-        running = self.program(event, False)  # noqa: FBT003 - no stack is told unless asked
+        running = self.program(event, False)  # noqa: FBT003 - a direct call asks for no stack
         try:
-            wanted = next(running)
+            effect = next(running)
         except StopIteration as stop:
             commands: tuple[Command, ...] = stop.value
             return commands
-        return _resumed(running, wanted)
+        return _resume(running, effect)
 
     def __repr__(self) -> str:
-        return f"{self.operation}({', '.join(map(called, self.parts))})"
+        return f"{self.operation}({', '.join(map(display_name, self.parts))})"
 
 
-def begun(function: Callable[..., Any], argument: object, *, stack: bool) -> Any:
-    """Call a handler's function; one that is composed is told whether stacks are wanted."""
+def start(function: Callable[..., Any], argument: object, *, stack: bool) -> Any:
+    """Call a handler's function, and pass *stack* on to a composed one."""
     if isinstance(function, Composed):
         return function.program(argument, stack)
     return function(argument)
 
 
-def called(function: object) -> str:
-    """Name a function for messages."""
-    return str(getattr(function, "__name__", None) or short(function))
+def display_name(function: object) -> str:
+    """Return a function's name for messages."""
+    return str(getattr(function, "__name__", None) or short_repr(function))
 
 
-def _resumed(
-    running: Effects[tuple[Command, ...]], wanted: Any
+def _resume(
+    running: Effects[tuple[Command, ...]], effect: Any
 ) -> Generator[Any, Any, tuple[Command, ...]]:
-    # A `yield from` that begins one effect late: it had to be seen whether there is any.
+    # A `yield from` that starts one effect late: the first effect was taken to see if there is one.
     try:
         while True:
             try:
-                value = yield wanted
-            except Exception as error:  # noqa: BLE001 - whatever the effect raised is the part's
-                wanted = running.throw(error)
+                value = yield effect
+            except Exception as error:  # noqa: BLE001 - the part may catch any error of its effect
+                effect = running.throw(error)
             else:
-                wanted = running.send(value)
+                effect = running.send(value)
     except StopIteration as stop:
         commands: tuple[Command, ...] = stop.value
         return commands

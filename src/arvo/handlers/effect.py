@@ -6,8 +6,9 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple, final,
 
 from attrs import Attribute, field, frozen
 
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.handlers.duration import to_seconds
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -17,14 +18,14 @@ Ts = TypeVarTuple("Ts")
 ATTEMPTS_MAX: Final = 100
 
 
-def _positive(minimum: float, maximum: float) -> "Callable[[Any, Attribute[Any], Any], None]":
+def _between(minimum: float, maximum: float) -> "Callable[[Any, Attribute[Any], Any], None]":
     def check(_: object, attribute: "Attribute[Any]", value: Any) -> None:
-        whole = attribute.name == "attempts"
-        kinds = int if whole else int | float
-        if not isinstance(value, kinds) or not minimum <= value <= maximum:
-            expected = f"{minimum} to {maximum}{', a whole number' if whole else ''}"
+        is_whole = attribute.name == "attempts"
+        types = int if is_whole else int | float
+        if not isinstance(value, types) or not minimum <= value <= maximum:
+            expected = f"{minimum} to {maximum}{', a whole number' if is_whole else ''}"
             issue = Issue(f"retry.{attribute.name}", expected, repr(value))
-            raise Violated(ConfigViolation("this retry policy cannot be", issue))
+            raise Violated(ConfigViolation("the retry policy is invalid", issue))
 
     return check
 
@@ -32,22 +33,22 @@ def _positive(minimum: float, maximum: float) -> "Callable[[Any, Attribute[Any],
 @final
 @frozen
 class Retry:
-    """How often to try again, and how long to wait before: data, so that it can be shown and
-    tested.
+    """A retry policy with exponential backoff, as data.
 
-    *attempts*: tries in all, 1 for "once". *delay*: seconds before the second try. *factor*: by
-    which each further wait grows. *jitter*: share of the wait that chance may take off, 0 to 1.
-    *longest*: seconds that no wait exceeds.
+    *attempts*: the number of attempts in all; 1 means no retry. *delay*: seconds before the second
+    attempt. *factor*: the multiplier for each further delay. *jitter*: the share of a delay, 0 to
+    1, by which it may be shortened at random. *longest*: the upper limit of a delay, in seconds.
+    Raises `Violated` for a value out of bounds.
     """
 
-    attempts: int = field(default=3, validator=_positive(1, ATTEMPTS_MAX))
-    delay: float = field(default=0.1, validator=_positive(0, 86_400))
-    factor: float = field(default=2.0, validator=_positive(1, 100))
-    jitter: float = field(default=0.1, validator=_positive(0, 1))
-    longest: float = field(kw_only=True, default=60.0, validator=_positive(0, 86_400))
+    attempts: int = field(default=3, validator=_between(1, ATTEMPTS_MAX))
+    delay: float = field(default=0.1, validator=_between(0, 86_400))
+    factor: float = field(default=2.0, validator=_between(1, 100))
+    jitter: float = field(default=0.1, validator=_between(0, 1))
+    longest: float = field(kw_only=True, default=60.0, validator=_between(0, 86_400))
 
     def wait_after(self, attempt: int, chance: float = 0.0) -> float:
-        """Say how many seconds to wait after the *attempt*-th try; *chance* is 0 to 1.
+        """Return the seconds to wait after attempt number *attempt*; *chance* is 0 to 1.
 
         >>> [Retry(delay=1.0).wait_after(attempt) for attempt in (1, 2, 3)]
         [1.0, 2.0, 4.0]
@@ -63,7 +64,7 @@ ONCE: Final = Retry(attempts=1)
 @final
 @frozen
 class Perform(Generic[T_co]):
-    """An effect that is wanted: call *function* with *args*, and send back what it returns.
+    """An effect to perform: call *function* with *args*, and send back its result.
 
     *timeout*: seconds for each attempt, None for no limit.
     """
@@ -75,29 +76,29 @@ class Perform(Generic[T_co]):
 
     def __str__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))
-        return f"{name}({', '.join(map(short, self.args))})"[:200]
+        return f"{name}({', '.join(map(short_repr, self.args))})"[:200]
 
-    def same(self, other: "Perform[Any]") -> bool:
-        """Tell whether *other* asks for the same, in another run of the same handler."""
+    def matches(self, other: "Perform[Any]") -> bool:
+        """Return True if *other* is the same effect in another run of the same handler."""
         if self.function != other.function:
             return False
         try:
             return self.args == other.args
-        except Exception:  # noqa: BLE001 - columns of numbers are neither equal nor not
+        except Exception:  # noqa: BLE001 - NumPy arrays raise when compared as one value
             return str(self) == str(other)
 
 
 @final
 @frozen
 class Performed:
-    """An effect that was performed, and what it returned; or the exception it raised."""
+    """An effect that was performed, with its result or the exception it raised."""
 
     effect: Perform[Any]
     value: Any = None
     error: Exception | None = None
 
 
-# What a handler with effects returns: declare `-> Effects[Emit]`.
+# The return type of a handler with effects: declare `-> Effects[Emit]`.
 Effects: TypeAlias = Generator[Perform[Any], Any, R]
 
 
@@ -123,9 +124,9 @@ def call(
 ) -> Effects[Any]:
     """Ask for an effect inside a handler: `user = yield from call(fetch_user, user_id)`.
 
-    *function* may be plain or `async`; a plain one runs in a thread. *timeout*: seconds, or a
-    timedelta, for each attempt. An exception that is left after the last attempt is raised at the
-    `yield from`, where an ordinary `try` may catch it.
+    *function* may be plain or `async`; a plain one runs in a thread. *timeout*: a timedelta, or
+    seconds, for each attempt; anything else raises `Violated`. The exception of the last attempt is
+    raised at the `yield from`, where an ordinary `try` may catch it.
     """
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    seconds = None if timeout is None else to_seconds("call.timeout", timeout)
     return (yield Perform(function, args, retry or ONCE, seconds))

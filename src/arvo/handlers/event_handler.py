@@ -1,4 +1,4 @@
-"""EventHandler: answers each event of one contract by itself, remembering nothing."""
+"""EventHandler: a stateless handler that answers each event of one contract."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar, final, overload
@@ -8,42 +8,41 @@ from attrs import field, frozen
 from arvo.core.contracts.contract import Contract
 from arvo.core.events.domain import Domain, DomainRule
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.invoke import Reply
+from arvo.handlers.invoke import HandlerReturn
 
 A = TypeVar("A")
 
-HandlerFunction: TypeAlias = Callable[[Event[A]], Reply]
+HandlerFunction: TypeAlias = Callable[[Event[A]], HandlerReturn]
 
-# Answer in the domain of whoever asked (F095).
+# Answer in the domain of the caller.
 CONTEXT: Final[tuple[DomainRule, ...]] = (Domain.ORCHESTRATION_CONTEXT,)
 
 
-def as_rules(given: DomainRule | Iterable[DomainRule]) -> tuple[DomainRule, ...]:
-    """Take one domain rule or several as several."""
-    return (given,) if given is None or isinstance(given, str) else tuple(given)
+def to_domain_rules(rules: DomainRule | Iterable[DomainRule]) -> tuple[DomainRule, ...]:
+    """Return one domain rule, or several, as a tuple."""
+    return (rules,) if rules is None or isinstance(rules, str) else tuple(rules)
 
 
 @final
 @frozen(kw_only=True)
 class HandlerDomains:
-    """Where a handler's events go when a command names no domain (reference F095)."""
+    """The domains of a handler's events where a command names none."""
 
-    emits: tuple[DomainRule, ...] = field(default=CONTEXT, converter=as_rules)
-    system_error: tuple[DomainRule, ...] = field(default=CONTEXT, converter=as_rules)
+    emits: tuple[DomainRule, ...] = field(default=CONTEXT, converter=to_domain_rules)
+    system_error: tuple[DomainRule, ...] = field(default=CONTEXT, converter=to_domain_rules)
 
 
 @final
 @frozen(init=False)
 class EventHandler(Generic[A]):
-    """Functions that answer the events of a contract, one for each of its versions (reference
-    F086).
+    """Functions that answer the events of a contract, one for each of its versions.
 
-    *functions* map each version to a function from `Event[payload]` to commands: nothing, one, a
-    sequence, a `Result` of these, or a generator that asks for effects. *executionunits* is the
-    cost that its events carry where a command says none. A missing or surplus version is refused
-    with `Violated` (F087).
+    *functions* map each version to a function from `Event[payload]` to commands: None, one command,
+    a sequence, a `Result` of these, or a generator that asks for effects. *executionunits*: the
+    cost of its events where a command names none. Raises `Violated` for a version without a
+    function and for a function without a version.
     """
 
     contract: Contract[Any]
@@ -51,8 +50,8 @@ class EventHandler(Generic[A]):
     executionunits: float
     domains: HandlerDomains
 
-    # A contract whose versions take different classes is a Contract[object]: its functions cannot
-    # be checked against one payload, so they are taken as they come.
+    # A contract whose versions accept different classes is a Contract[object]: no single payload
+    # class fits its functions, so the type checker does not check their argument.
     @overload
     def __init__(
         self,
@@ -84,12 +83,12 @@ class EventHandler(Generic[A]):
 
     @property
     def source(self) -> str:
-        """The address it answers at, and the source of its events: the type it takes."""
+        """Its address, and the source of its events: the event type that it accepts."""
         return self.contract.type
 
 
 def check_versions(contract: Contract[Any], functions: Mapping[str, object]) -> None:
-    """Refuse a handler that lacks a version of its contract, or has one too many (F087)."""
+    """Raise `Violated` unless *functions* has exactly the versions of *contract*."""
     issues = [
         Issue(f"handler.{version}", "a function for this version", "nothing")
         for version in contract.sorted_versions
@@ -100,7 +99,7 @@ def check_versions(contract: Contract[Any], functions: Mapping[str, object]) -> 
         if version not in contract.versions
     ]
     issues += [
-        Issue(f"handler.{version}", "a function", short(function))
+        Issue(f"handler.{version}", "a function", short_repr(function))
         for version, function in functions.items()
         if not callable(function)
     ]

@@ -1,4 +1,4 @@
-"""Naming: which event an `Emit` means."""
+"""EventType: resolves the event type of an `Emit`."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,30 +7,31 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation, Violation
 
 
-def named(
-    emit: Emit, fitting: tuple[str, ...], known: Mapping[str, object], whose: str
+def resolve_event_type(
+    emit: Emit, candidates: tuple[str, ...], known: Mapping[str, object], owner: str
 ) -> str | Violation:
-    """Find the event type that an `Emit` means, or say why none.
+    """Return the event type of an `Emit`, or a violation where it is unknown or ambiguous.
 
-    *fitting* are the types that carry payloads of its class, *known* all that may be named, *whose*
-    names the contract.
+    *candidates* are the types that carry payloads of its class, *known* all types that it may name.
+    *owner* names the contract in messages.
     """
     if emit.type is not None:
         if emit.type in tuple(known):
             return emit.type
-        issue = Issue("type", _listed(known), repr(emit.type))
-        return ContractViolation(f"no such event is named by {whose}", issue)
-    match fitting:
+        issue = Issue("type", _one_of(known), repr(emit.type))
+        return ContractViolation(f"{owner} names no such event", issue)
+    match candidates:
         case (only,):
             return only
         case ():
-            issue = Issue("payload", f"that of {_listed(known)}", type(emit.payload).__name__)
-            return ContractViolation(f"no event with such a payload is named by {whose}", issue)
-        case several:
-            issue = Issue("type", _listed(several), "nothing")
-            return ContractViolation(f"several events of {whose} have this payload", issue)
+            expected = f"the payload of {_one_of(known)}"
+            issue = Issue("payload", expected, type(emit.payload).__name__)
+            return ContractViolation(f"{owner} names no event with this payload", issue)
+        case _:
+            issue = Issue("type", _one_of(candidates), "nothing")
+            return ContractViolation(f"several events of {owner} have this payload", issue)
 
 
-def _listed(types: Iterable[str]) -> str:
-    listed = sorted(types)
-    return f"one of {', '.join(listed)}" if listed else "no event at all"
+def _one_of(types: Iterable[str]) -> str:
+    names = sorted(types)
+    return f"one of {', '.join(names)}" if names else "no event at all"

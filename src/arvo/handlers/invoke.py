@@ -1,7 +1,7 @@
-"""Reply: what a handler's function answers, made into commands."""
+"""Invoke: calls a handler's function and turns its return value into commands."""
 
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 from returns.pipeline import is_successful
 from returns.result import Result
@@ -18,7 +18,7 @@ from arvo.core.command import (
     Schedule,
     Violate,
 )
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
@@ -27,161 +27,166 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.handlers.composed import begun
+from arvo.handlers.composed import start
 from arvo.handlers.effect import Effects, Perform, Performed
 
-# What a handler may return; a `Result` of these as well.
+# The return types of a handler's function; a `Result` of commands as well.
 Commands: TypeAlias = Command | Sequence[Command] | None
-Reply: TypeAlias = Commands | Result[Any, Any] | Effects[Any]
+HandlerReturn: TypeAlias = Commands | Result[Any, Any] | Effects[Any]
 
-# A turn that says more is a loop that does not end.
+# A handler that exceeds these is in an endless loop.
 COMMANDS_MAX: Final = 10_000
 EFFECTS_MAX: Final = 1_000
 
-_COMMANDS: Final = (Emit, Persist, Complete, Fail, Violate, Schedule, Cancel, Compensate, Log)
-
-Replied: TypeAlias = tuple[Command, ...] | Perform[Any] | Violation
+InvocationResult: TypeAlias = tuple[Command, ...] | Perform[Any] | Violation
 
 
-def reply(
+def invoke(
     function: Callable[..., Any], argument: object, performed: Sequence[Performed], *, stack: bool
-) -> Replied:
-    """Run a handler's function on its event or turn.
+) -> InvocationResult:
+    """Call a handler's function with its event or turn.
 
-    *performed* are the effects that were performed so far, in order: a generator is run from its
-    beginning and given their results. So a step is a function of its arguments, and the same effect
-    asked for twice is the same question. An exception that escapes becomes a `Fail`, with its
-    *stack* where asked for; `Violated` becomes its violation.
+    *performed* holds the effects performed so far, in order. A generator runs from its beginning
+    each time and receives their results, so that a step is a function of its arguments. Returns
+    commands, the next effect to perform, or a violation. An exception becomes a `Fail`, with its
+    stack trace if *stack*; `Violated` becomes its violation.
     """
     try:
-        returned = begun(function, argument, stack=stack)
+        returned = start(function, argument, stack=stack)
         if isinstance(returned, Generator):
-            returned = _played(returned, performed)
+            returned = _replay(returned, performed)
             if isinstance(returned, Perform):
                 return returned
-        return commands_of(returned)
+        return to_commands(returned)
     except Violated as violated:
-        return violation_of(violated.violation, "raise")
-    except Exception as error:  # noqa: BLE001 - tier 2 is defined as whatever escapes (F097)
+        return to_violation(violated.violation, "raise")
+    except Exception as error:  # noqa: BLE001 - any exception of a handler is a system error (tier 2)
         return (Fail.of(error, stack=stack),)
 
 
-def _played(generator: Generator[Any, Any, Any], performed: Sequence[Performed]) -> Any:
-    """Give the generator the results so far; return the next effect, or what it returned."""
+def _replay(generator: Generator[Any, Any, Any], performed: Sequence[Performed]) -> Any:
+    """Send the results so far; return the next effect, or the generator's return value."""
     try:
-        wanted = _perform(next(generator))
+        effect = _check_effect(next(generator))
         for position, done in enumerate(performed):
-            if not wanted.same(done.effect):
+            if not effect.matches(done.effect):
                 issue = Issue(
-                    f"effects[{position}]", str(done.effect), _unlike(wanted, done.effect)
+                    f"effects[{position}]", str(done.effect), _difference(effect, done.effect)
                 )
                 raise Violated(
                     ExecutionViolation("the handler asks for another effect than before", issue)
                 )
             if done.error is not None:
-                wanted = _perform(generator.throw(done.error))
+                effect = _check_effect(generator.throw(done.error))
             else:
-                wanted = _perform(generator.send(done.value))
+                effect = _check_effect(generator.send(done.value))
         if len(performed) >= EFFECTS_MAX:
-            issue = Issue("effects", f"at most {EFFECTS_MAX} in one step", str(wanted))
-            raise Violated(ExecutionViolation("the handler does not come to an end", issue))
-        return wanted
+            issue = Issue("effects", f"at most {EFFECTS_MAX} in one step", str(effect))
+            raise Violated(ExecutionViolation("the handler asks for effects without end", issue))
+        return effect
     except StopIteration as stop:
         return stop.value
     finally:
-        closed(generator)
+        close_generator(generator)
 
 
-def _unlike(wanted: Perform[Any], before: Perform[Any]) -> str:
-    if str(wanted) != str(before):
-        return str(wanted)
-    # A lambda or a partial made inside the handler is another one each time it runs.
+def _difference(effect: Perform[Any], before: Perform[Any]) -> str:
+    if str(effect) != str(before):
+        return str(effect)
+    # A lambda or a partial made inside the handler is a new object in each run.
     return "another object of that name (define the function outside the handler)"
 
 
-def closed(generator: Generator[Any, Any, Any]) -> None:
-    """End a run that has told what it wants.
+def close_generator(generator: Generator[Any, Any, Any]) -> None:
+    """Close a generator whose next effect or return value is known.
 
-    A `finally` of the handler's own runs as well then, too early: what it raises says nothing, and
-    what it asks for nobody performs any more.
+    This runs the handler's own `finally` blocks too early, so their exceptions and the effects that
+    they ask for are ignored.
     """
     for _ in range(EFFECTS_MAX):
         try:
             generator.close()
             return
         except RuntimeError:
-            continue  # it asked for one more effect, and stands at the next `yield`
-        except Exception:  # noqa: BLE001 - of a `finally` that has not got what it needs
+            continue  # a `finally` asked for an effect; the generator is at its next `yield`
+        except Exception:  # noqa: BLE001 - a `finally` that runs too early may raise anything
             return
 
 
-def _perform(wanted: object) -> Perform[Any]:
-    if isinstance(wanted, Perform):
-        return wanted
-    issue = Issue("yield", "an effect, by `yield from call(...)`", _shown(wanted))
-    raise Violated(ExecutionViolation("the handler yields what nobody can perform", issue))
+def _check_effect(yielded: object) -> Perform[Any]:
+    if isinstance(yielded, Perform):
+        return yielded
+    issue = Issue("yield", "an effect, by `yield from call(...)`", _with_type(yielded))
+    raise Violated(ExecutionViolation("the handler yields a value that is no effect", issue))
 
 
-def commands_of(returned: object) -> tuple[Command, ...]:
-    """Take what a function returned as commands; raises `Violated` where it is none."""
-    if isinstance(returned, _COMMANDS):
-        return (_checked(returned, "return"),)
+def to_commands(returned: object) -> tuple[Command, ...]:
+    """Convert a function's return value to commands; raises `Violated` where it is no command."""
+    if isinstance(returned, Command):
+        return (_check_command(returned, "return"),)
     match returned:
         case None:
             return ()
         case Result():
             return _from_result(returned)
         case Coroutine():
-            # Closed, or Python warns of it when it is collected, far from here.
+            # Closed here, because Python would warn about it only on garbage collection.
             returned.close()
             issue = Issue("return", "commands, and I/O by `yield from call(...)`", "a coroutine")
-            raise Violated(ExecutionViolation("a handler is no async function", issue))
+            raise Violated(ExecutionViolation("a handler must not be an async function", issue))
         case str() | bytes() | Mapping():
             raise _not_a_command("return", returned)
         case Iterable():
-            return _each(returned)
+            return _from_iterable(returned)
         case _:
             raise _not_a_command("return", returned)
 
 
-def _each(returned: Iterable[object]) -> tuple[Command, ...]:
+def _from_iterable(returned: Iterable[object]) -> tuple[Command, ...]:
     commands: list[Command] = []
     for position, item in enumerate(returned):
-        if not isinstance(item, _COMMANDS):
+        if not isinstance(item, Command):
             raise _not_a_command(f"return[{position}]", item)
         if position >= COMMANDS_MAX:
             issue = Issue("return", f"at most {COMMANDS_MAX} commands", "more")
-            raise Violated(ExecutionViolation("the handler does not come to an end", issue))
-        commands.append(_checked(item, f"return[{position}]"))
+            raise Violated(ExecutionViolation("the handler returns too many commands", issue))
+        commands.append(_check_command(item, f"return[{position}]"))
     return tuple(commands)
 
 
-def _checked(command: Command, path: str) -> Command:
-    """Refuse what types would have: a handler need not have met mypy."""
-    if isinstance(command, Violate):
-        return Violate(violation_of(command.violation, path))
-    if isinstance(command, Log) and not _is_said(command.level, command.message):
-        said = _shown((command.level, command.message))
-        issue = Issue(path, f"a text, at one of {', '.join(_LEVELS)}", said)
-        raise Violated(ExecutionViolation("the handler says what no log takes", issue))
-    return command
+def _check_command(command: Command, path: str) -> Command:
+    """Check at run time the fields whose types a handler without mypy may get wrong."""
+    match command:
+        case Violate(violation=violation):
+            return Violate(to_violation(violation, path))
+        case Log(level=level, message=message):
+            if not _is_loggable(level, message):
+                expected = f"a string, at one of {', '.join(_LEVELS)}"
+                issue = Issue(path, expected, _with_type((level, message)))
+                raise Violated(ExecutionViolation("the handler returns an invalid Log", issue))
+            return command
+        case Emit() | Persist() | Complete() | Fail() | Schedule() | Cancel() | Compensate():
+            return command
 
 
-def violation_of(given: object, path: str) -> Violation:
-    """Take what was raised or returned at *path* as a violation, or say that it is none."""
-    match given:
+def to_violation(value: object, path: str) -> Violation:
+    """Return the violation that was raised or returned at *path*.
+
+    Any other value becomes an `ExecutionViolation` that reports it.
+    """
+    match value:
         case (
             ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
         ):
-            return given
+            return value
         case Violated(violation=violation):
-            return violation_of(violation, path)
+            return to_violation(violation, path)
         case _:
-            issue = Issue(path, "a violation", _shown(given))
-            return ExecutionViolation("the handler violates by no violation", issue)
+            issue = Issue(path, "a violation", _with_type(value))
+            return ExecutionViolation("the handler raises or returns an invalid violation", issue)
 
 
-def _is_said(level: object, message: object) -> bool:
+def _is_loggable(level: object, message: object) -> bool:
     return isinstance(level, str) and level in _LEVELS and isinstance(message, str)
 
 
@@ -190,12 +195,12 @@ _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
     if is_successful(result):
-        return commands_of(result.unwrap())
+        return to_commands(result.unwrap())
     match result.failure():
         case Fail() | Violate() as command:
-            return (_checked(command, "return"),)
+            return (_check_command(command, "return"),)
         case Violated(violation=violation):
-            return (Violate(violation_of(violation, "return")),)
+            return (Violate(to_violation(violation, "return")),)
         case (
             ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
         ) as violation:
@@ -206,29 +211,40 @@ def _from_result(result: Result[Any, Any]) -> tuple[Command, ...]:
             return (Fail(str(other)),)
 
 
-def _not_a_command(path: str, got: object) -> Violated:
-    expected = f"commands: {', '.join(kind.__name__ for kind in _COMMANDS)}"
+def _not_a_command(path: str, value: object) -> Violated:
+    expected = f"commands: {', '.join(kind.__name__ for kind in get_args(Command))}"
     return Violated(
-        ExecutionViolation("the handler returns no command", Issue(path, expected, _shown(got)))
+        ExecutionViolation(
+            "the handler returns no command", Issue(path, expected, _with_type(value))
+        )
     )
 
 
-def _shown(value: object) -> str:
-    return f"{short(value)} ({type(value).__name__})"
+def _with_type(value: object) -> str:
+    return f"{short_repr(value)} ({type(value).__name__})"
 
 
-def settled(commands: tuple[Command, ...]) -> tuple[Command, ...]:
-    """Let `Violate` and `Fail` speak alone: what a turn wants beside them is not carried out.
+def normalise(commands: tuple[Command, ...]) -> tuple[Command, ...]:
+    """Drop all other commands of a turn that violates or fails.
 
-    All or nothing, as with an exception after half the work (F098). `Log` is kept, and so is an
-    `Compensate` beside a `Fail`, which it is there for.
+    A turn applies whole or not at all, as with an exception halfway. `Log` stays, and beside a
+    `Fail` so does `Compensate`, which exists for this case.
 
-    >>> settled((Emit({}), Fail("no")))
+    >>> normalise((Emit({}), Fail("no")))
     (Fail(reason='no', name='Fail', stack=None),)
     """
     for kind in (Violate, Fail):
         for command in commands:
             if isinstance(command, kind):
-                kept = (Log, Compensate) if kind is Fail else Log
-                return (*(each for each in commands if isinstance(each, kept)), command)
+                return (*(other for other in commands if _is_retained(other, kind)), command)
     return commands
+
+
+def _is_retained(command: Command, ending: type[Violate | Fail]) -> bool:
+    match command:
+        case Log():
+            return True
+        case Compensate():
+            return ending is Fail
+        case Emit() | Persist() | Complete() | Fail() | Violate() | Schedule() | Cancel():
+            return False

@@ -1,4 +1,4 @@
-"""Moment: what a workflow is told in one turn, whatever its kind, and what it comes to."""
+"""TurnInput: the input of one workflow turn and its outcome, the same for every kind."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from attrs import frozen
 from arvo.core.command import Command
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
-from arvo.core.payloads.json import Json
+from arvo.core.payloads.json_data import Json
 from arvo.core.record import Record
 from arvo.handlers.effect import Performed
 
@@ -17,20 +17,20 @@ from arvo.handlers.effect import Performed
 @final
 @frozen(kw_only=True)
 class TurnInput:
-    """One event for a workflow of one *version*, and what is remembered of it.
+    """One event for a workflow of one *version*, with the workflow's record.
 
     *event* is admitted: its data is a payload of the workflow's own contract (the first event), of
-    a service (a reply), of a signal, or a `SystemFault`, a `TimerFired`, a `Cancellation`. *record*
-    is None in the first turn; *standing* what the store holds all the same, where the first turn
-    failed and the workflow was revived. *performed* are the effects of this turn so far. *stack*:
-    whether a `Fail` tells where it came from.
+    a service (a reply) or of a signal, or a `SystemFault`, a `TimerFired` or a `Cancellation`.
+    *record* is None in the first turn. *stored* is the record in the store; it differs from
+    *record* only where the first turn failed and the workflow was revived. *performed* holds the
+    effects of this turn so far, in order. *stack*: whether a `Fail` carries a stack trace.
     """
 
     event: Event[Any]
     subject: Subject
     version: str
     record: Record | None
-    standing: Record | None = None
+    stored: Record | None = None
     now: datetime
     performed: Sequence[Performed] = ()
     stack: bool = False
@@ -39,17 +39,18 @@ class TurnInput:
 @final
 @frozen(kw_only=True)
 class TurnOutcome:
-    """What a turn comes to: commands, and what the workflow remembers.
+    """The result of a turn: commands, and the workflow's new state and journal.
 
-    *state* and *journal*: None where they stay as they were (a resumable persists by a command).
-    *abandoned*: ids of the events whose replies nobody waits for any more; children that they began
-    are cancelled. *anew*: the workflow began anew, and of what it asked before it waits for nothing
-    but its children. *ended*: the workflow is done, even if no command completes it.
+    *state* and *journal* are None where they do not change (a resumable persists by a command).
+    *abandoned_requests*: ids of the requests whose replies the workflow no longer waits for; the
+    engine cancels the children that they started. *continued_as_new*: the workflow started again,
+    and of its earlier requests it waits only for its children. *ended*: the workflow is done, even
+    if no command completes it.
     """
 
     commands: tuple[Command, ...]
     state: Json = None
     journal: tuple[Any, ...] | None = None
-    abandoned: tuple[str, ...] = ()
-    anew: bool = False
+    abandoned_requests: tuple[str, ...] = ()
+    continued_as_new: bool = False
     ended: bool = False

@@ -1,4 +1,4 @@
-"""Compose: what the laws do not say: envelopes, mistakes, effects in a system."""
+"""Functions: cases beyond the laws: event attributes, mistakes, effects in a system."""
 
 import gc
 from collections.abc import Callable
@@ -37,15 +37,15 @@ from arvo.compose import (
     recover,
     sequence,
 )
-from arvo.handlers.invoke import reply
+from arvo.handlers.invoke import invoke
 from tests.shop import (
     BookShipment,
     CardCharged,
     CardDeclined,
     ChargeCard,
     ShipmentBooked,
-    charging,
-    paying,
+    charge_request,
+    payment_handler,
 )
 
 Function = Callable[[Event[Any]], Any]
@@ -67,41 +67,41 @@ def broken(_: Event[Any]) -> None:
     raise ValueError("broken")
 
 
-def replied(function: Function, **envelope: Any) -> Any:
-    return reply(function, charging(**envelope), (), stack=False)
+def invoke_charging(function: Function, **options: Any) -> Any:
+    return invoke(function, charge_request(**options), (), stack=False)
 
 
 def test_a_sequence_in_a_system_asks_for_the_effects_of_its_parts() -> None:
-    """The engine sees one function, whatever it is made of."""
-    system = System([paying(sequence(price, settle))])
+    """The engine sees one function, whatever its parts."""
+    system = System([payment_handler(sequence(price, settle))])
 
-    trace = run(system, charging(), effects={ask_bank: lambda order_id: f"r-{order_id}"})
+    trace = run(system, charge_request(), effects={ask_bank: lambda order_id: f"r-{order_id}"})
 
     assert [event.data for event in trace.answers] == [CardCharged("r-o1")]
 
 
 def test_each_part_sees_the_consumed_event_with_its_own_payload() -> None:
-    """Who asked, and on whose behalf, is the same all the way."""
+    """The caller and the subject are the same for every part."""
     seen: list[Event[Any]] = []
 
     def named(event: Event[Any]) -> Emit:
         return Emit({"n": 1}, type="com.counted.out")
 
-    replied(sequence(price, seen.append))
-    replied(sequence(named, seen.append))
+    invoke_charging(sequence(price, seen.append))
+    invoke_charging(sequence(named, seen.append))
 
-    asked: Event[Any] = charging()
+    consumed: Event[Any] = charge_request()
     assert seen == [
-        evolve(asked, data=BookShipment("o1"), wire=None),
-        evolve(asked, data={"n": 1}, wire=None, type="com.counted.out"),
+        evolve(consumed, data=BookShipment("o1"), wire=None),
+        evolve(consumed, data={"n": 1}, wire=None, type="com.counted.out"),
     ]
-    assert [each.data for each in seen] == [BookShipment("o1"), {"n": 1}]
+    assert [event.data for event in seen] == [BookShipment("o1"), {"n": 1}]
 
 
 @pytest.mark.parametrize(
-    ("emit", "told"),
+    ("emit", "message"),
     [
-        (Emit(BookShipment("o"), to="com.b"), "emit.to: expected nothing (say it where the last"),
+        (Emit(BookShipment("o"), to="com.b"), "emit.to: expected nothing (set it where the last"),
         (Emit(BookShipment("o"), domain="ops"), "emit.domain: expected nothing"),
         (Emit(BookShipment("o"), domain=None), "emit.domain: expected nothing"),
         (Emit(BookShipment("o"), id="mine"), "got 'mine'"),
@@ -111,37 +111,37 @@ def test_each_part_sees_the_consumed_event_with_its_own_payload() -> None:
         (Emit(BookShipment("o"), type="No Type"), "type: expected lower-case segments"),
     ],
 )
-def test_what_cannot_be_handed_on_is_a_violation_that_says_what(emit: Emit, told: str) -> None:
-    """Nothing that a function says of its event is lost without a word."""
-    [violate] = replied(sequence(lambda _: emit, settle))
+def test_an_emit_that_cannot_be_handed_on_is_a_violation(emit: Emit, message: str) -> None:
+    """No option that a function sets on its event is lost silently."""
+    [violate] = invoke_charging(sequence(lambda _: emit, settle))
 
     assert isinstance(violate, Violate)
-    assert told in str(violate.violation)
+    assert message in str(violate.violation)
 
 
-def test_what_only_workflows_may_want_is_passed_through() -> None:
-    """The step says of it what it says of any handler."""
-    wants: list[Command] = [Persist(1), Emit(BookShipment("o")), Compensate(BookShipment("o"))]
+def test_commands_of_workflows_only_are_passed_through() -> None:
+    """The step refuses them, as it does for any handler."""
+    commands: list[Command] = [Persist(1), Emit(BookShipment("o")), Compensate(BookShipment("o"))]
 
-    assert replied(sequence(lambda _: wants, lambda _: Emit(ShipmentBooked("t")))) == (
+    assert invoke_charging(sequence(lambda _: commands, lambda _: Emit(ShipmentBooked("t")))) == (
         Persist(1),
         Emit(ShipmentBooked("t")),
         Compensate(BookShipment("o")),
     )
-    assert replied(annotate(lambda _: Persist(1), to="com.b")) == (Persist(1),)
-    assert replied(map_output(lambda _: Persist(1), str)) == (Persist(1),)
+    assert invoke_charging(annotate(lambda _: Persist(1), to="com.b")) == (Persist(1),)
+    assert invoke_charging(map_output(lambda _: Persist(1), str)) == (Persist(1),)
 
 
 def test_a_failure_keeps_the_logs_and_nothing_else() -> None:
-    """What was said before and beside it is said; what was wanted is not."""
+    """Log entries before and after the failure are written; other commands are dropped."""
 
-    def talks(_: Event[Any]) -> list[Any]:
+    def logs(_: Event[Any]) -> list[Any]:
         return [Log("info", "a"), *[Emit(BookShipment("o"))] * 2, Log("info", "b")]
 
     def fails(_: Event[Any]) -> tuple[Log, Fail]:
         return Log("info", "c"), Fail("no")
 
-    assert replied(sequence(talks, fails)) == (
+    assert invoke_charging(sequence(logs, fails)) == (
         Log("info", "a"),
         Log("info", "c"),
         Log("info", "b"),
@@ -150,19 +150,19 @@ def test_a_failure_keeps_the_logs_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("stack", [True, False])
-def test_an_exception_of_a_part_tells_its_stack_where_stacks_are_asked_for(stack: bool) -> None:
-    """B37: `System(stacks=True)` is for whoever must find out, also in a composed function."""
+def test_an_exception_of_a_part_carries_its_stack_where_stacks_are_on(stack: bool) -> None:
+    """B37, leaked stack traces: they are off by default, also in a composed function."""
     for function in (sequence(price, broken), annotate(guard(broken, price), Log("info", "x"))):
         nested = sequence(guard(function, lambda _: None), identity)
-        replied = reply(nested, charging(), (), stack=stack)
-        assert isinstance(replied, tuple)
-        for fail in replied:
+        commands = invoke(nested, charge_request(), (), stack=stack)
+        assert isinstance(commands, tuple)
+        for fail in commands:
             if isinstance(fail, Fail):
                 assert (fail.name, "broken" in (fail.stack or "")) == ("ValueError", stack)
 
 
 def test_an_effects_error_reaches_the_parts_own_try() -> None:
-    """A part does not know that it is one; what it does not catch, `recover` does."""
+    """A part may catch the error itself; `recover` receives an uncaught one."""
 
     def careful(event: Event[BookShipment]) -> Effects[Emit]:
         try:
@@ -174,24 +174,26 @@ def test_an_effects_error_reaches_the_parts_own_try() -> None:
     down = [Performed(Perform(ask_bank, ("o1",)), error=ConnectionError("down"))]
     rescued = recover(sequence(price, settle), lambda _, fail: Emit(CardDeclined(fail.name)))
 
-    assert reply(sequence(price, careful), charging(), down, stack=False) == (
+    assert invoke(sequence(price, careful), charge_request(), down, stack=False) == (
         Emit(CardDeclined("down")),
     )
-    assert reply(rescued, charging(), down, stack=False) == (Emit(CardDeclined("ConnectionError")),)
+    assert invoke(rescued, charge_request(), down, stack=False) == (
+        Emit(CardDeclined("ConnectionError")),
+    )
 
 
-def test_called_by_itself_it_is_played_like_any_generator() -> None:
+def test_called_directly_it_runs_like_any_generator() -> None:
     """A unit test needs no engine; an error may be thrown in."""
-    made = cast("Any", sequence(price, settle)(charging()))
+    running = cast("Any", sequence(price, settle)(charge_request()))
 
-    assert next(made) == Perform(ask_bank, ("o1",))
+    assert next(running) == Perform(ask_bank, ("o1",))
     with pytest.raises(StopIteration) as stop:
-        made.throw(ConnectionError("down"))
+        running.throw(ConnectionError("down"))
     assert stop.value.value == (Fail("down", name="ConnectionError"),)
 
 
 def test_a_finally_of_a_part_may_ask_for_effects_of_its_own() -> None:
-    """Each effect ends the run, and the part's `finally` is closed with it."""
+    """Each effect ends the run, and closes the part's `finally` with it."""
 
     def tidy(event: Event[Any]) -> Effects[Emit]:
         try:
@@ -202,24 +204,26 @@ def test_a_finally_of_a_part_may_ask_for_effects_of_its_own() -> None:
 
     done = [Performed(Perform(ask_bank, (key,)), value="x") for key in ("work", "cleanup")]
 
-    steps = [reply(sequence(tidy, tidy), charging(), done[:n], stack=False) for n in range(3)]
+    steps = [
+        invoke(sequence(tidy, tidy), charge_request(), done[:n], stack=False) for n in range(3)
+    ]
     gc.collect()
 
     assert steps == [*(each.effect for each in done), Perform(ask_bank, ("work",))]
 
 
-def test_no_branch_is_a_violation_that_says_what_to_do() -> None:
-    """An event that falls through in silence would be lost."""
+def test_an_event_of_no_branch_is_a_violation_that_names_the_remedy() -> None:
+    """An event that no branch handles must not be lost silently."""
 
     def is_dear(event: Event[ChargeCard]) -> bool:
         return event.data.amount > 100
 
     with pytest.raises(Violated) as violated:
-        choose((is_dear, price))(charging())
+        choose((is_dear, price))(charge_request())
 
     assert str(violated.value.violation) == (
-        "no branch takes this event: event.data: expected what one of these holds for: is_dear "
-        "(or say choose(..., otherwise=...)), got ChargeCard(order_id='o1', amount=10.0)"
+        "no branch accepts this event: event.data: expected an event for which one of these holds: "
+        "is_dear (or pass otherwise=...), got ChargeCard(order_id='o1', amount=10.0)"
     )
 
 
@@ -227,26 +231,30 @@ async def late(_: Event[Any]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("says", [late, lambda _: None, lambda _: 1, lambda _: Success("yes")])
-def test_a_predicate_says_yes_or_no_and_nothing_that_passes_for_it(says: Any) -> None:
-    """The coroutine of an `async` check is true, and would let everybody in."""
-    found = replied(authorise(price, says))
+@pytest.mark.parametrize("predicate", [late, lambda _: None, lambda _: 1, lambda _: Success("yes")])
+def test_a_predicate_returns_a_bool_and_no_other_truthy_value(predicate: Any) -> None:
+    """The coroutine of an `async` check is truthy, and would allow every event."""
+    result = invoke_charging(authorise(price, predicate))
     gc.collect()
 
-    assert isinstance(found, ExecutionViolation)
-    assert "expected True or False (I/O by `yield from call(...)`)" in str(found)
+    assert isinstance(result, ExecutionViolation)
+    assert "expected True or False (I/O by `yield from call(...)`)" in str(result)
 
 
 def test_a_predicate_may_ask_for_an_effect() -> None:
-    """Who may do what is often known elsewhere."""
+    """Permissions are often held in another system."""
 
     def known(event: Event[ChargeCard]) -> Effects[bool]:
         return (yield from call(ask_bank, event.data.order_id)) == "known"
 
-    system = System([paying(authorise(lambda _: Emit(CardCharged("r")), known, reason="unknown"))])
+    system = System(
+        [payment_handler(authorise(lambda _: Emit(CardCharged("r")), known, reason="unknown"))]
+    )
     answers = [
-        run(system, charging(), effects={ask_bank: lambda _, said=said: said}).answers[0].data
-        for said in ("known", "nobody")
+        run(system, charge_request(), effects={ask_bank: lambda _, status=status: status})
+        .answers[0]
+        .data
+        for status in ("known", "unknown")
     ]
 
     assert answers[0] == CardCharged("r")
@@ -254,20 +262,22 @@ def test_a_predicate_may_ask_for_an_effect() -> None:
 
 
 def test_a_guard_may_answer_in_place_of_the_function() -> None:
-    """Tier 1: to be refused may be an answer that the contract names."""
+    """A refusal may be a business failure (tier 1): an event of the contract."""
 
     def limit(event: Event[ChargeCard]) -> Emit | None:
         return Emit(CardDeclined("limit")) if event.data.amount > 100 else None
 
     limited = guard(lambda _: Emit(CardCharged("r")), limit)
 
-    assert replied(limited) == (Emit(CardCharged("r")),)
-    assert replied(limited, key="c2") == (Emit(CardCharged("r")),)
-    assert reply(limited, charging(amount=200.0), (), stack=False) == (Emit(CardDeclined("limit")),)
+    assert invoke_charging(limited) == (Emit(CardCharged("r")),)
+    assert invoke_charging(limited, key="c2") == (Emit(CardCharged("r")),)
+    assert invoke(limited, charge_request(amount=200.0), (), stack=False) == (
+        Emit(CardDeclined("limit")),
+    )
 
 
-def test_an_annotation_says_what_the_emit_leaves_open() -> None:
-    """Domain None is said, and so stays."""
+def test_an_annotation_sets_the_options_that_the_emit_leaves_unset() -> None:
+    """Domain None is a value, and so it stays."""
     annotated = annotate(
         lambda _: [
             Emit(CardCharged("a"), domain=None, extensions={"a": 1}),
@@ -280,11 +290,11 @@ def test_an_annotation_says_what_the_emit_leaves_open() -> None:
         extensions={"a": 2, "b": 2},
     )
 
-    said: dict[str, Any] = {"accesscontrol": "staff", "executionunits": 3}
-    assert replied(annotated) == (
+    options: dict[str, Any] = {"accesscontrol": "staff", "executionunits": 3}
+    assert invoke_charging(annotated) == (
         Log("info", "charging"),
-        Emit(CardCharged("a"), domain=None, extensions={"a": 1, "b": 2}, **said),
-        Emit(CardCharged("b"), domain="ops", extensions={"a": 2, "b": 2}, **said),
+        Emit(CardCharged("a"), domain=None, extensions={"a": 1, "b": 2}, **options),
+        Emit(CardCharged("b"), domain="ops", extensions={"a": 2, "b": 2}, **options),
     )
 
 
@@ -295,7 +305,7 @@ class Legacy:
 
 
 def test_payloads_are_mapped_in_and_out() -> None:
-    """A function of one vocabulary serves a contract of another."""
+    """A function of other payload classes can serve a contract."""
     seen: list[object] = []
 
     def old(event: Event[Legacy]) -> Emit:
@@ -305,9 +315,9 @@ def test_payloads_are_mapped_in_and_out() -> None:
     def in_cents(card: ChargeCard) -> Legacy:
         return Legacy(card.order_id, round(card.amount * 100))
 
-    adapted = map_output(map_input(old, in_cents), lambda made: CardCharged(made.key))
+    adapted = map_output(map_input(old, in_cents), lambda legacy: CardCharged(legacy.key))
 
-    assert replied(adapted) == (
+    assert invoke_charging(adapted) == (
         Emit(CardCharged("o1"), type="evt.payment.charged", accesscontrol="staff"),
     )
     assert seen == [Legacy("o1", 1000)]
@@ -317,52 +327,55 @@ async def convert(_: object) -> object:
     return 1
 
 
-def test_a_conversion_that_waits_is_told_how_it_is_done() -> None:
-    """I/O is for a handler's function to ask for."""
-    found = replied(map_input(price, cast("Any", convert)))
-    [violate] = replied(map_output(price, convert))
+def test_an_async_conversion_is_a_violation() -> None:
+    """Only a handler's function can ask for I/O."""
+    result = invoke_charging(map_input(price, cast("Any", convert)))
+    [violate] = invoke_charging(map_output(price, convert))
     gc.collect()
 
-    assert "a payload is converted by a plain function: convert: expected" in str(found)
-    assert violate == Violate(found)
+    assert "a payload is converted by a plain function: convert: expected" in str(result)
+    assert violate == Violate(result)
 
 
 @pytest.mark.parametrize(
-    ("compose", "told"),
+    ("compose", "message"),
     [
         (lambda: sequence(price, cast("Any", None)), "sequence[1]: expected a function, got None"),
-        (lambda: sequence(cast("Any", paying(price)), price), "to make one of two EventHandlers"),
+        (
+            lambda: sequence(cast("Any", payment_handler(price)), price),
+            "to make one of two EventHandlers",
+        ),
         (lambda: choose(cast("Any", price)), "expected pairs of a predicate and a function"),
         (lambda: recover(price, cast("Any", Fail("no"))), "recover[1]: expected a function"),
     ],
 )
-def test_what_is_no_function_is_refused_where_it_is_composed(
-    compose: Callable[[], object], told: str
+def test_a_part_that_is_no_function_is_refused_where_it_is_composed(
+    compose: Callable[[], object], message: str
 ) -> None:
-    """Found at import, not with the first event."""
+    """The mistake is found at import, not with the first event."""
     with pytest.raises(Violated) as violated:
         compose()
 
-    assert told in str(violated.value)
+    assert message in str(violated.value)
 
 
 def test_too_many_commands_are_a_violation() -> None:
-    """Each function may want 10,000; two of them must not want their product."""
+    """Each function may return 10,000; two of them must not return their product."""
 
     def many(event: Event[Any]) -> list[Emit]:
         return [Emit(event.data)] * 200
 
-    [*_, violate] = replied(sequence(many, many, many))
+    [*_, violate] = invoke_charging(sequence(many, many, many))
 
     assert "at most 10000 commands" in str(violate)
 
 
-def test_a_composed_function_says_what_it_is_made_of() -> None:
-    """Seen in a debugger, and in messages."""
+def test_the_repr_of_a_composed_function_shows_its_parts() -> None:
+    """It appears in a debugger, and in messages."""
 
-    def keep(_: Event[Any], fail: Fail) -> Fail:
+    def same(_: Event[Any], fail: Fail) -> Fail:
         return fail
 
-    assert repr(sequence(price, recover(settle, keep))) == "sequence(price, recover(settle, keep))"
+    assert repr(sequence(price, recover(settle, same))) == "sequence(price, recover(settle, same))"
     assert sequence(price) is price
     assert sequence(identity, identity) is identity

@@ -25,9 +25,9 @@ from tests.shop import (
     CardDeclined,
     ChargeCard,
     ShipmentBooked,
+    expect_violation,
     fulfilment,
     payments,
-    refused,
     shipping,
 )
 
@@ -53,12 +53,12 @@ packer = EventHandler(packing, {"1.0.0": pack})
 sent = fuse(packer, shipping, uri="#/contracts/pack.and.ship")
 
 
-def asked(handler: EventHandler[Any], amount: float = 1.0) -> Event[Any]:
+def make_request(handler: EventHandler[Any], amount: float = 1.0) -> Event[Any]:
     return handler.contract["1.0.0"].accepts(ChargeCard("o1", amount), source=WEB, id="e1")
 
 
-def test_the_new_contract_names_what_is_left_of_both() -> None:
-    """What is handed on is inside now."""
+def test_the_new_contract_lacks_the_events_that_are_handed_on() -> None:
+    """They no longer leave the handler."""
     contract = sent.contract["1.0.0"]
 
     assert (contract.uri, contract.type) == ("#/contracts/pack.and.ship", "com.packing.pack")
@@ -70,9 +70,9 @@ def test_the_new_contract_names_what_is_left_of_both() -> None:
 
 
 def test_two_steps_are_one() -> None:
-    """The asker gets the second's answer, or what the first did not hand on."""
-    booked = run(System([sent]), asked(sent))
-    declined = run(System([sent]), asked(sent, 200.0))
+    """The caller gets the answer of the second, or an event of the first that is not handed on."""
+    booked = run(System([sent]), make_request(sent))
+    declined = run(System([sent]), make_request(sent, 200.0))
 
     assert [event.data for event in booked.answers] == [ShipmentBooked("t-o1")]
     assert [event.data for event in declined.answers] == [CardDeclined("too heavy")]
@@ -86,27 +86,29 @@ def test_more_than_two_are_fused_from_the_left() -> None:
         type="com.tracking.follow",
         versions={"3.0.0": Version(accepts=ShipmentBooked, emits={"evt.tracked": CardCharged})},
     )
-    tracker = EventHandler(tracking, {"3.0.0": lambda each: Emit(CardCharged(each.data.tracking))})
+    tracker = EventHandler(
+        tracking, {"3.0.0": lambda event: Emit(CardCharged(event.data.tracking))}
+    )
 
     whole = fuse(packer, shipping, tracker, uri="#/whole", type="com.whole.thing")
 
-    trace = run(System([whole, packer]), asked(whole))
+    trace = run(System([whole, packer]), make_request(whole))
     assert [event.data for event in trace.answers] == [CardCharged("t-o1")]
     assert trace.answers[0].source == "com.whole.thing"
 
 
 @frozen
-class Parcel:
+class Pallet:
     kilos: float
 
 
-def test_a_version_meets_the_highest_version_that_takes_what_it_emits() -> None:
-    """By what the contracts say, not by numbers that happen to be equal."""
+def test_a_version_is_fused_with_the_highest_version_that_accepts_its_event() -> None:
+    """The contracts decide, not version numbers that happen to be equal."""
     taking: Contract[object] = Contract(
         uri="#/taking",
         type="com.taking.take",
         versions={
-            "1.0.0": Version[object](accepts=Parcel, emits={}),
+            "1.0.0": Version[object](accepts=Pallet, emits={}),
             "2.0.0": Version[object](accepts=BookShipment, emits={"evt.two": CardCharged}),
             "10.0.0": Version[object](accepts=BookShipment, emits={"evt.ten": CardCharged}),
         },
@@ -118,8 +120,8 @@ def test_a_version_meets_the_highest_version_that_takes_what_it_emits() -> None:
     assert "evt.ten" in fused.contract["1.0.0"].emitted
 
 
-def test_json_schemas_meet_where_they_are_equal() -> None:
-    """Contracts from elsewhere have no classes."""
+def test_equal_json_schemas_fit() -> None:
+    """Imported contracts have no classes."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
     first: Contract[Any] = Contract(
         uri="#/a",
@@ -156,7 +158,7 @@ leaving = EventHandler(packing, {"1.0.0": pack}, domains=HandlerDomains(emits="o
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "told"),
+    ("first", "second", "message"),
     [
         (
             payments,
@@ -169,25 +171,25 @@ leaving = EventHandler(packing, {"1.0.0": pack}, domains=HandlerDomains(emits="o
             ),
         ),
         (packer, conflicting, "evt.packing.declined: expected CardCharged, as #/conflicting/1.0.0"),
-        (leaving, shipping, "#/contracts/packing domains.emits: expected an answer to whoever"),
+        (leaving, shipping, "#/contracts/packing domains.emits: expected an answer to the caller"),
         (packer, fulfilment, "fuse[1]: expected an EventHandler (of functions: sequence)"),
         (packer, pack, "fuse[1]: expected an EventHandler (of functions: sequence), got <function"),
     ],
 )
-def test_what_cannot_be_one_is_refused_and_both_sides_named(
-    first: Any, second: Any, told: str
+def test_handlers_that_cannot_be_fused_are_refused_and_both_named(
+    first: Any, second: Any, message: str
 ) -> None:
-    """Found where it is written, with what to do."""
+    """The mistake is found at construction, with its remedy."""
     with pytest.raises(Violated) as violated:
         fuse(first, second, uri="#/fused")
 
-    assert told in str(violated.value)
+    assert message in str(violated.value)
 
 
 @pytest.mark.parametrize(
-    ("emit", "told"),
+    ("emit", "message"),
     [
-        (Emit(BookShipment("o"), to="com.b.b"), "emit.to: expected nothing (or whoever asked)"),
+        (Emit(BookShipment("o"), to="com.b.b"), "emit.to: expected nothing (or the caller)"),
         (Emit(BookShipment("o"), domain="ops"), "emit.domain: expected nothing (or None)"),
         (
             Emit(BookShipment("o"), domain=Domain.FROM_TRIGGERING_EVENT),
@@ -195,20 +197,20 @@ def test_what_cannot_be_one_is_refused_and_both_sides_named(
         ),
     ],
 )
-def test_what_is_handed_on_cannot_be_sent_elsewhere(emit: Emit, told: str) -> None:
-    """Said aloud: the event that was to leave is no event any more."""
+def test_an_event_that_is_handed_on_cannot_go_elsewhere(emit: Emit, message: str) -> None:
+    """Its address would be lost silently, because the event is not sent."""
     fused = fuse(EventHandler(packing, {"1.0.0": lambda _: emit}), shipping, uri="#/fused")
 
-    assert told in str(refused(System([fused]), asked(fused)))
+    assert message in str(expect_violation(System([fused]), make_request(fused)))
 
 
-def test_each_answer_that_is_handed_on_has_an_id_of_its_own() -> None:
-    """It is a key for the other side of an effect: the same each time, and different for each."""
+def test_each_event_that_is_handed_on_has_an_id_of_its_own() -> None:
+    """Effects use it as an idempotency key: equal in each run, and different for each event."""
     seen: list[str] = []
     twice = EventHandler(packing, {"1.0.0": lambda _: [Emit(BookShipment("o"))] * 2})
-    second = EventHandler(shipping.contract, {"1.0.0": lambda each: seen.append(each.id)})
+    second = EventHandler(shipping.contract, {"1.0.0": lambda event: seen.append(event.id)})
     fused = System([fuse(twice, second, uri="#/fused")])
-    event = asked(next(iter(fused.handlers)))  # type: ignore[arg-type]
+    event = make_request(next(iter(fused.handlers)))  # type: ignore[arg-type]
 
     run(fused, event)
     run(fused, event)
@@ -219,4 +221,4 @@ def test_each_answer_that_is_handed_on_has_an_id_of_its_own() -> None:
             ChargeCard("o1", 1.0), source=WEB, id="e1", subject=event.subject
         ),
     )
-    assert seen == [each.id for each in apart.answers] * 2
+    assert seen == [event.id for event in apart.answers] * 2

@@ -1,4 +1,4 @@
-"""Rehearsal: what a flow's contracts do not know, found by running it."""
+"""DryRun: finds the operations that a flow's contracts do not cover, by running it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,8 +55,8 @@ approval = Contract(
 Script = Callable[[Event[PlaceOrder]], Flow[Any]]
 
 
-def noted(script: Script) -> list[str]:
-    """Say what the check of a system notes of a flow."""
+def issues_of(script: Script) -> list[str]:
+    """Return the issues that the check of a system finds in a flow."""
     handler = flow(order, "1.0.0", services=SERVICES, signals=[approval])(script)
     return [str(issue) for issue in System([payments, shipping, handler]).check()]
 
@@ -65,8 +65,8 @@ def rate(currency: str) -> float:
     raise AssertionError(currency)
 
 
-def test_a_flow_that_knows_its_contracts_has_nothing_noted() -> None:
-    """Every word, and both ways through each."""
+def test_a_flow_that_fits_its_contracts_has_no_issues() -> None:
+    """Every primitive, and both paths through each."""
 
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from call(rate, "EUR")
@@ -79,11 +79,11 @@ def test_a_flow_that_knows_its_contracts_has_nothing_noted() -> None:
         yield from tell(BookShipment("o"))
         return OrderFulfilled("t")
 
-    assert noted(fulfil) == []
+    assert issues_of(fulfil) == []
 
 
 def after(step: Callable[[], Flow[Any]]) -> Script:
-    """Put a step where only a failure of a service and a declined card lead to."""
+    """Put a step where only a failed service or a declined card leads."""
 
     def script(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         try:
@@ -99,37 +99,53 @@ def after(step: Callable[[], Flow[Any]]) -> Script:
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "message"),
     [
-        (lambda: ask(PlaceOrder("o")), "ask: expected what one of com.payment.charge"),
+        (lambda: ask(PlaceOrder("o")), "ask: expected a request that one of com.payment.charge"),
         (lambda: ask(ChargeCard("o", 1.0), CardCharged), "expected CardDeclined among the replies"),
         (lambda: ask(BookShipment("o"), CardCharged, ShipmentBooked), "got CardCharged"),
-        (lambda: tell(CardCharged("r")), "emit: expected what one of"),
-        (lambda: compensate_with(CardCharged("r")), "undo: expected what one of"),
+        (lambda: tell(CardCharged("r")), "tell: expected a request that one of"),
+        (lambda: compensate_with(CardCharged("r")), "compensate: expected a request that one of"),
         (lambda: wait_for(PlaceOrder), "expected a payload of one of com.approval.given"),
         (lambda: call_workflow(order["1.0.0"], PlaceOrder("o")), "got arvo.orc.order.fulfil"),
     ],
 )
-def test_what_the_contracts_do_not_know_is_noted(step: Any, said: str) -> None:
-    """Wherever it stands in the flow."""
-    (issue,) = noted(after(step))
+def test_an_operation_that_the_contracts_do_not_cover_is_an_issue(step: Any, message: str) -> None:
+    """On whichever path of the flow it is."""
+    (issue,) = issues_of(after(step))
 
     assert "arvo.orc.order.fulfil 1.0.0" in issue
-    assert said in issue
+    assert message in issue
 
 
-def test_a_rehearsal_comes_to_an_end() -> None:
-    """A flow may go on for ever, and branch at each step."""
+def test_a_request_of_a_flow_without_services_is_an_issue() -> None:
+    """The message must not offer an empty list of services."""
+
+    @flow(order, "1.0.0", services=[])
+    def lonely(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from tell(ChargeCard("o", 1.0))
+        return OrderFulfilled("t")
+
+    (issue,) = System([lonely]).check()
+
+    assert str(issue) == (
+        "arvo.orc.order.fulfil 1.0.0 tell: expected nothing, because none is declared, "
+        "got ChargeCard"
+    )
+
+
+def test_a_dry_run_ends() -> None:
+    """A flow may run for ever, and branch at each step."""
 
     def ever(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         while True:
             yield from ask(ChargeCard("o", 1.0), CardCharged, CardDeclined)
 
-    assert noted(ever) == []
+    assert issues_of(ever) == []
 
 
-def test_an_exception_of_the_flow_says_nothing() -> None:
-    """Samples are no real values."""
+def test_an_exception_of_the_flow_is_no_issue() -> None:
+    """It may be due to the sample values."""
 
     def broken(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from ()
@@ -138,5 +154,5 @@ def test_an_exception_of_the_flow_says_nothing() -> None:
     def at_once(event: Event[PlaceOrder]) -> Any:
         return continue_as_new(event.data)
 
-    assert noted(broken) == []
-    assert noted(at_once) == []
+    assert issues_of(broken) == []
+    assert issues_of(at_once) == []

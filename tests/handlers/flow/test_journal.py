@@ -1,4 +1,4 @@
-"""Journal: a reply is read as what was asked answers with."""
+"""Journal: reads a recorded reply by the contract of the service that was asked."""
 
 from typing import Any
 
@@ -37,8 +37,8 @@ SERVICES = (scales("rough", Roughly), scales("exact", Exactly))
 
 
 def test_a_reply_is_read_by_the_service_that_was_asked() -> None:
-    """Two services may take one class, and answer with one type of event."""
-    got = {"type": "evt.scales.weighed", "data": {"grams": 1}}
-    asked = Request(Emit(Weigh(0.001), type="com.scales.exact"), (Exactly,))
+    """Two services may accept one class, and answer with one type of event."""
+    answer = {"type": "evt.scales.weighed", "data": {"grams": 1}}
+    request = Request(Emit(Weigh(0.001), type="com.scales.exact"), (Exactly,))
 
-    assert read_reply(SERVICES, asked, got) == Exactly(1)
+    assert read_reply(SERVICES, request, answer) == Exactly(1)

@@ -1,1 +1,1 @@
-"""Compose."""
+"""compose: combinators that make a handler's function of others, and one handler of two."""

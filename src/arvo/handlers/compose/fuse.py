@@ -1,13 +1,18 @@
-"""Fuse: makes one handler of two whose contracts meet."""
+"""Fuse: makes one handler of two where the second accepts an event that the first emits."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from arvo.core.contracts.contract import Contract
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.compose.fused_version import TO_THE_ASKER, acceptor, kept, meeting
-from arvo.handlers.compose.run_part import composed
+from arvo.handlers.compose.fused_version import (
+    CALLER_DOMAINS,
+    accepting_version,
+    fuse_version,
+    passthrough_events,
+)
+from arvo.handlers.compose.run_part import make_composed
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 
 A = TypeVar("A")
@@ -21,33 +26,34 @@ def fuse(
     type: str | None = None,  # noqa: A002 - the wire's name
     description: str | None = None,
 ) -> EventHandler[A]:
-    """Make one handler of two whose contracts meet: *second* takes what *first* emits.
+    """Make one handler of two, where *second* accepts an event that *first* emits.
 
-    They meet where an event that *first* emits carries the payload that *second* accepts (the same
-    class, or an equal JSON Schema). Each such event is sent no more: it is handed to *second*, as
-    if whoever asked *first* had taken its answer and asked *second* with it. So *second* sees its
-    own type, the asker as `source`, the asker's subject, domain and `redirectto`, the time of the
-    consumed event, and the id, access control, extensions and units that the answer would have had.
+    The handlers fit where an event of *first* carries the payload that *second* accepts (the same
+    class, or an equal JSON Schema). The fused handler does not send such an event. It hands it to
+    *second*, as if the caller had received the answer and sent it to *second* as a request. So
+    *second* sees its own type, the caller as `source`, the caller's subject, domain and
+    `redirectto`, the time of the consumed event, and the id, access control, extensions and
+    execution units that the answer would have had.
 
-    The new contract, *uri*, takes what *first* accepts, in each of its versions, as *type* (by
-    default that of *first*, whose place it then takes). It emits what *first* emits but for what is
-    handed on, and what *second* emits, in its highest version that meets that version of *first*.
+    The new contract, *uri*, has the versions of *first* and accepts their payloads as *type* (by
+    default the type of *first*, which it then replaces). It emits the events of *first* that are
+    not handed on, and those of *second*, in the highest version that fits that version of *first*.
 
-    Law: what the asker sees is what it would have seen of both handlers in a system, with the new
+    Law: the caller sees the events that it would see of both handlers in a system, with the new
     handler as the sender: payloads, addresses, domains, access control, units, logs and effects in
-    the same order. Only ids, `parentid` and `dataschema` differ; and it is one step: where one of
-    the two fails or violates, that is all there is, as a failure of the new handler.
+    the same order. Only ids, `parentid` and `dataschema` differ. It is one step: where one of the
+    two fails or violates, the new handler fails or violates, and sends nothing else.
 
-    `fuse(a, b, c)` is `fuse(fuse(a, b), c)`. Handlers that do not meet, and contracts that cannot
-    be one, are refused with `Violated`, which names both sides.
+    `fuse(a, b, c)` is `fuse(fuse(a, b), c)`. Raises `Violated`, which names both sides, for
+    handlers that do not fit and for contracts that cannot be joined.
     """
-    fused = _fused(first, second, uri, type, description)
-    for each in more:
-        fused = _fused(fused, each, uri, type, description)
+    fused = _fuse(first, second, uri, type, description)
+    for handler in more:
+        fused = _fuse(fused, handler, uri, type, description)
     return fused
 
 
-def _fused(
+def _fuse(
     first: EventHandler[A],
     second: EventHandler[Any],
     uri: str,
@@ -58,19 +64,19 @@ def _fused(
     if issues:
         sides = f"{_uri(first)} and {_uri(second)}"
         raise Violated(ConfigViolation(f"{sides} cannot be fused", tuple(issues)))
-    meetings = {number: meeting(first, second, number) for number in first.contract.versions}
+    versions = {number: fuse_version(first, second, number) for number in first.contract.versions}
     contract: Contract[A] = Contract(
         uri=uri,
         type=type_ or first.contract.type,
         domain=first.contract.domain,
         description=description,
-        versions={number: each.version() for number, each in meetings.items()},
+        versions={number: fused.version() for number, fused in versions.items()},
     )
     return EventHandler(
         contract,
         {
-            number: composed("fuse", (each.function, each.following), each.program)
-            for number, each in meetings.items()
+            number: make_composed("fuse", (fused.function, fused.next_function), fused.program)
+            for number, fused in versions.items()
         },
         executionunits=first.executionunits,
         domains=HandlerDomains(emits=second.domains.emits, system_error=first.domains.system_error),
@@ -78,7 +84,7 @@ def _fused(
 
 
 def _uri(handler: object) -> str:
-    return handler.contract.uri if isinstance(handler, EventHandler) else short(handler)
+    return handler.contract.uri if isinstance(handler, EventHandler) else short_repr(handler)
 
 
 def _not_handlers(*handlers: object) -> Iterator[Issue]:
@@ -90,19 +96,21 @@ def _not_handlers(*handlers: object) -> Iterator[Issue]:
 
 
 def _misfits(first: EventHandler[Any], second: EventHandler[Any]) -> Iterator[Issue]:
-    if first.domains.emits not in TO_THE_ASKER:
-        expected = "an answer to whoever asked (the default), or it is not there to be handed on"
-        yield Issue(f"{_uri(first)} domains.emits", expected, short(first.domains.emits))
+    if first.domains.emits not in CALLER_DOMAINS:
+        expected = "an answer to the caller (the default); other answers cannot be passed on"
+        yield Issue(f"{_uri(first)} domains.emits", expected, short_repr(first.domains.emits))
     for contract in first.contract.versions.values():
-        accepting = acceptor(contract, second)
-        if accepting is None:
-            accepted = ", ".join(each.accepted.name for each in second.contract.versions.values())
+        next_contract = accepting_version(contract, second)
+        if next_contract is None:
+            accepted = ", ".join(
+                version.accepted.name for version in second.contract.versions.values()
+            )
             expected = f"a payload that {_uri(second)} accepts ({accepted}); map_output makes one"
-            emitted = ", ".join(each.name for each in contract.emitted.values()) or "nothing"
+            emitted = ", ".join(payload.name for payload in contract.emitted.values()) or "nothing"
             yield Issue(f"{contract.dataschema} emits", expected, emitted)
             continue
-        for name, payload in accepting.emitted.items():
-            other = kept(contract, accepting).get(name, payload)
+        for name, payload in next_contract.emitted.items():
+            other = passthrough_events(contract, next_contract).get(name, payload)
             if other != payload:
-                expected = f"{payload.name}, as {accepting.dataschema} has it"
+                expected = f"{payload.name}, as {next_contract.dataschema} has it"
                 yield Issue(f"{contract.dataschema} {name}", expected, other.name)

@@ -1,4 +1,4 @@
-"""Part: a function that runs as a part of a composed one."""
+"""RunPart: runs the parts of a composed function: functions, predicates and conversions."""
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -7,123 +7,134 @@ from attrs import evolve, fields
 
 from arvo.core.command import Command, Emit, Fail, Violate
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.handlers.composed import Composed, Program, begun, called
+from arvo.handlers.composed import Composed, Program, display_name, start
 from arvo.handlers.effect import Effects
-from arvo.handlers.invoke import COMMANDS_MAX, closed, commands_of, settled, violation_of
+from arvo.handlers.invoke import (
+    COMMANDS_MAX,
+    close_generator,
+    normalise,
+    to_commands,
+    to_violation,
+)
 
 A = TypeVar("A")
 
 Predicate: TypeAlias = Callable[[Event[A]], bool | Effects[bool]]
 
 
-def play(
+def run_part(
     function: Callable[..., Any], argument: object, stack: bool
 ) -> Effects[tuple[Command, ...]]:
-    """Run a part to its end and say what it wants, settled: a `Fail` or `Violate` comes last.
+    """Run a part to its end; return its commands, normalised: a `Fail` or `Violate` comes last.
 
-    What escapes is taken as `reply` takes it: an exception as a `Fail`, `Violated` as its
-    `Violate`.
+    Exceptions are converted as `invoke` does: `Violated` to its `Violate`, any other to a `Fail`.
     """
     try:
-        returned = begun(function, argument, stack=stack)
+        returned = start(function, argument, stack=stack)
         if isinstance(returned, Generator):
-            returned = yield from _to_its_end(returned)
-        return settled(commands_of(returned))
+            returned = yield from _delegate(returned)
+        return normalise(to_commands(returned))
     except Violated as violated:
-        return (Violate(violation_of(violated.violation, "raise")),)
-    except Exception as error:  # noqa: BLE001 - tier 2 is defined as whatever escapes (F097)
+        return (Violate(to_violation(violated.violation, "raise")),)
+    except Exception as error:  # noqa: BLE001 - any exception of a handler is a system error (tier 2)
         return (Fail.of(error, stack=stack),)
 
 
-def _to_its_end(generator: Generator[Any, Any, Any]) -> Effects[Any]:
+def _delegate(generator: Generator[Any, Any, Any]) -> Effects[Any]:
     try:
         return (yield from generator)
     finally:
-        # A `finally` of the part's own may ask for effects, where nobody listens any more.
-        closed(generator)
+        # A `finally` of the part may ask for effects; none is performed after the run has ended.
+        close_generator(generator)
 
 
-def halts(commands: Sequence[object]) -> bool:
-    """Tell whether settled commands end in a `Fail` or a `Violate`."""
+def is_terminal(commands: Sequence[object]) -> bool:
+    """Return True if normalised commands end in a `Fail` or a `Violate`."""
     return bool(commands) and isinstance(commands[-1], Fail | Violate)
 
 
-def replace(
+def expand(
     items: Sequence[Any], kind: type, function: Callable[..., Any], stack: bool
 ) -> Effects[tuple[Command, ...]]:
-    """Put in place of each item of *kind* what *function* answers to it; the others are commands.
+    """Replace each item of type *kind* by the commands that *function* returns for it.
 
-    At the first that fails nothing more is run: what it says stands alone, but for the logs.
+    The other items are commands and stay. The first `Fail` or `Violate` stops the run; it is
+    returned with the `Log` commands alone.
     """
-    made: list[Any] = []
+    expanded: list[Any] = []
     for position, item in enumerate(items):
         if not isinstance(item, kind):
-            made.append(item)
+            expanded.append(item)
             continue
-        answered = yield from play(function, item, stack)
-        if len(made) + len(answered) > COMMANDS_MAX:
+        commands = yield from run_part(function, item, stack)
+        if len(expanded) + len(commands) > COMMANDS_MAX:
             issue = Issue("return", f"at most {COMMANDS_MAX} commands", "more")
-            answered = (Violate(ExecutionViolation("the handler does not come to an end", issue)),)
-        made += answered
-        if halts(answered):
-            return settled((*made, *items[position + 1 :]))
-    return tuple(made)
+            commands = (
+                Violate(ExecutionViolation("the handler returns too many commands", issue)),
+            )
+        expanded += commands
+        if is_terminal(commands):
+            return normalise((*expanded, *items[position + 1 :]))
+    return tuple(expanded)
 
 
-def carrying(event: Event[Any], emit: Emit) -> Event[Any]:
-    """Make the event that hands an `Emit` on to the next function: *event*, with its payload.
+def handed_event(event: Event[Any], emit: Emit) -> Event[Any]:
+    """Return the event that passes an `Emit` to the next function: *event* with its payload.
 
-    Raises `Violated` where the payload cannot travel, or the `Emit` says what nobody would heed.
+    Raises `Violated` where the payload is invalid, and where the `Emit` sets an option, which would
+    be lost.
     """
     bare = Emit(emit.payload, type=emit.type)
     issues = tuple(
-        Issue(f"emit.{each.name}", _UNHEEDED, short(getattr(emit, each.name)))
-        for each in fields(Emit)
-        if each.name != "payload" and getattr(emit, each.name) != getattr(bare, each.name)
+        Issue(f"emit.{option.name}", _UNSUPPORTED, short_repr(getattr(emit, option.name)))
+        for option in fields(Emit)
+        if option.name != "payload" and getattr(emit, option.name) != getattr(bare, option.name)
     )
     if issues:
         raise Violated(
-            ExecutionViolation("an Emit that is handed on to the next function is not sent", issues)
+            ExecutionViolation("an Emit that the next function receives has no options", issues)
         )
-    named = event if emit.type is None else evolve(event, type=emit.type)
+    typed = event if emit.type is None else evolve(event, type=emit.type)
     if emit.payload is event.data:
-        return named
-    return evolve(named, data=emit.payload, wire=None)
+        return typed
+    return evolve(typed, data=emit.payload, wire=None)
 
 
-_UNHEEDED = "nothing (say it where the last function emits, or by `annotate`)"
+_UNSUPPORTED = "nothing (set it where the last function emits, or by `annotate`)"
 
 
-def holds(predicate: Callable[..., Any], event: object) -> Effects[bool]:
-    """Ask a predicate; raises `Violated` unless it says yes or no."""
-    said = predicate(event)
-    if isinstance(said, Generator):
-        said = yield from _to_its_end(said)
-    if isinstance(said, bool):
-        return said
-    # Strict, or the coroutine of an `async` check would let everybody in.
-    if isinstance(said, Coroutine):
-        said.close()
-    issue = Issue(called(predicate), "True or False (I/O by `yield from call(...)`)", short(said))
-    raise Violated(ExecutionViolation("a predicate says neither yes nor no", issue))
+def evaluate(predicate: Callable[..., Any], event: object) -> Effects[bool]:
+    """Call a predicate; raises `Violated` unless it returns True or False."""
+    result = predicate(event)
+    if isinstance(result, Generator):
+        result = yield from _delegate(result)
+    if isinstance(result, bool):
+        return result
+    # Strict, because the coroutine of an `async` check is truthy and would allow every event.
+    if isinstance(result, Coroutine):
+        result.close()
+    expected = "True or False (I/O by `yield from call(...)`)"
+    issue = Issue(display_name(predicate), expected, short_repr(result))
+    raise Violated(ExecutionViolation("a predicate returns neither True nor False", issue))
 
 
-def mapped(convert: Callable[[Any], object], payload: object) -> object:
-    """Convert a payload; raises `Violated` where that is no plain function."""
-    made = convert(payload)
-    if isinstance(made, Generator | Coroutine):
-        made.close()
-        issue = Issue(called(convert), "a payload (I/O is a handler's function's)", short(made))
+def convert_payload(convert: Callable[[Any], object], payload: object) -> object:
+    """Call a conversion; raises `Violated` where it is a generator or an async function."""
+    converted = convert(payload)
+    if isinstance(converted, Generator | Coroutine):
+        converted.close()
+        expected = "a payload (a handler's function asks for I/O, a conversion cannot)"
+        issue = Issue(display_name(convert), expected, short_repr(converted))
         raise Violated(ExecutionViolation("a payload is converted by a plain function", issue))
-    return made
+    return converted
 
 
-def composed(operation: str, parts: Sequence[object], program: Program) -> Composed[Any]:
-    """Make a composed function; raises `Violated` where a part is none."""
+def make_composed(operation: str, parts: Sequence[object], program: Program) -> Composed[Any]:
+    """Make a composed function; raises `Violated` where a part is no function."""
     issues = tuple(
-        Issue(f"{operation}[{position}]", "a function", short(part))
+        Issue(f"{operation}[{position}]", "a function", short_repr(part))
         for position, part in enumerate(parts)
         if not callable(part)
     )

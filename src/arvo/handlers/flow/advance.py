@@ -1,15 +1,13 @@
-"""Follow: let a flow take one turn, from where its journal leaves it."""
+"""Advance: runs one turn of a flow, from the point of its journal."""
 
 from typing import Any, Final
 
 from arvo.core.command import Command, Complete, Fail, Log
-from arvo.core.contracts.versioned import PARENT_SUBJECT
-from arvo.core.events.cancellation import Cancellation
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import TimerFired
+from arvo.core.events.protocol import Cancellation, TimerFired
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import frozen_json
-from arvo.core.record import Record
+from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import (
     ContractViolation,
@@ -18,225 +16,233 @@ from arvo.core.violations.violation import (
     Violation,
 )
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow.execution import Progress
+from arvo.handlers.flow.errors import Cancelled, FlowFailed
+from arvo.handlers.flow.execution import FlowExecution
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.flow.journal import write_call
-from arvo.handlers.flow.primitives import Cancelled, Failing
-from arvo.handlers.flow.replay import replayed
-from arvo.handlers.flow.scheduler import Again, Raised, Returned, Stopped
+from arvo.handlers.flow.replay import replay_flow
+from arvo.handlers.flow.task import ContinuedAsNew, Raised, Returned, Stopped
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
-# Times that a flow may begin anew in one turn, and calls that it may make, before it waits.
-AGAIN_MAX: Final = 100
+# Restarts by `continue_as_new`, and calls, that a flow may make in one turn before it waits.
+CONTINUATIONS_MAX: Final = 100
 CALLS_MAX: Final = 1_000
 
 
-def follow(
-    handler: FlowHandler[Any, Any], moment: TurnInput
+def advance_flow(
+    handler: FlowHandler[Any, Any], turn: TurnInput
 ) -> TurnOutcome | Perform[Any] | Violation:
-    """Take a turn of a flow: tell it what happened, and say what it wants and waits for."""
-    subject = moment.event.subject
-    progress = _within(handler, moment)
+    """Take a turn of a flow: deliver its event, and run it until it waits or ends.
+
+    Returns the outcome of the turn, the next effect to perform, or a violation.
+    """
+    subject = turn.event.subject
+    execution = _resume_turn(handler, turn)
     try:
-        if progress is None:
-            progress = _entered(handler, moment)
-        wanted = _settle(handler, progress, moment)
-        if wanted is not None:
-            handler.live.keep(subject, progress)
-            return wanted
-        advanced = _advanced(progress, moment)
+        if execution is None:
+            execution = _begin_turn(handler, turn)
+        effect = _run_until_idle(handler, execution, turn)
+        if effect is not None:
+            handler.cache.put(subject, execution)
+            return effect
+        outcome = _turn_outcome(execution, turn)
     except Violated as violated:
-        if progress is not None:
-            progress.track.close()
+        if execution is not None:
+            execution.scheduler.close()
         return violated.violation
-    if progress.track.outcome is None:
-        journal = progress.journal if advanced.journal is None else advanced.journal
-        progress.rest(journal, advanced.state)
-        handler.live.keep(subject, progress)
-    return advanced
+    if execution.scheduler.outcome is None:
+        journal = execution.journal if outcome.journal is None else outcome.journal
+        execution.mark_idle(journal, outcome.state)
+        handler.cache.put(subject, execution)
+    return outcome
 
 
-def _within(handler: FlowHandler[Any, Any], moment: TurnInput) -> Progress | None:
-    """Find the flow where this very turn left it, to wait for the effect that is performed now."""
-    progress = handler.live.take(moment.event.subject)
-    if progress is None:
+def _resume_turn(handler: FlowHandler[Any, Any], turn: TurnInput) -> FlowExecution | None:
+    """Return the cached flow if it is in this very turn and waits for the effect just performed."""
+    execution = handler.cache.pop(turn.event.subject)
+    if execution is None:
         return None
-    event, before = progress.within, progress.performed
+    event, before = execution.pending_event, execution.performed
     if (
         event is not None
-        and event == moment.event
-        and len(before) < len(moment.performed)
-        and all(one is other for one, other in zip(before, moment.performed, strict=False))
-        and _stands_at(handler, progress, moment)
+        and event == turn.event
+        and len(before) < len(turn.performed)
+        and all(one is other for one, other in zip(before, turn.performed, strict=False))
+        and _is_current(handler, execution, turn)
     ):
-        return progress
+        return execution
     if event is None:
-        handler.live.keep(moment.event.subject, progress)
+        handler.cache.put(turn.event.subject, execution)
     else:
-        progress.track.close()
+        execution.scheduler.close()
     return None
 
 
-def _entered(handler: FlowHandler[Any, Any], moment: TurnInput) -> Progress:
-    """Begin the turn: find the flow where its record stands, and tell it what happened."""
-    event, record = moment.event, moment.record
-    part = handler.parts[moment.version]
+def _begin_turn(handler: FlowHandler[Any, Any], turn: TurnInput) -> FlowExecution:
+    """Find or replay the flow at the point of its record, and deliver the event to it."""
+    event, record = turn.event, turn.record
+    flow_version = handler.flow_versions[turn.version]
     if record is None:
-        progress = Progress(
-            handler=handler.source, part=part, subject=event.subject, init=event.id, event=event
+        execution = FlowExecution(
+            handler=handler.source,
+            flow_version=flow_version,
+            subject=event.subject,
+            init=event.id,
+            event=event,
         )
-        progress.begin()
+        execution.begin()
     else:
-        warm = handler.live.take(event.subject)
-        if warm is not None and _stands_at(handler, warm, moment):
-            progress = warm
-            progress.rest(record.journal, record.state)
+        cached = handler.cache.pop(event.subject)
+        if cached is not None and _is_current(handler, cached, turn):
+            execution = cached
+            execution.mark_idle(record.journal, record.state)
         else:
-            if warm is not None:
-                warm.track.close()
-            progress = replayed(handler.contract, part, record)
-        _tell(progress, event)
-    progress.within = event
-    return progress
+            if cached is not None:
+                cached.scheduler.close()
+            execution = replay_flow(handler.contract, flow_version, record)
+        _deliver(execution, event)
+    execution.pending_event = event
+    return execution
 
 
-def _stands_at(handler: FlowHandler[Any, Any], progress: Progress, moment: TurnInput) -> bool:
-    if progress.part is not handler.parts[moment.version]:
+def _is_current(handler: FlowHandler[Any, Any], execution: FlowExecution, turn: TurnInput) -> bool:
+    """Return True if a cached flow is of this version and at the point of the record."""
+    if execution.flow_version is not handler.flow_versions[turn.version]:
         return False
-    journal, state = _remembered(moment.record)
-    # Mostly the very objects; else they are compared, for two histories may be equally long.
-    return (progress.journal is journal or progress.journal == journal) and (
-        progress.state is state or progress.state == state
+    record = turn.record
+    journal, state = ((), None) if record is None else (record.journal, record.state)
+    # Mostly identical objects. Else they are compared: equal length does not make equal histories.
+    return (execution.journal is journal or execution.journal == journal) and (
+        execution.state is state or execution.state == state
     )
 
 
-def _remembered(record: Record | None) -> tuple[tuple[Any, ...], Any]:
-    return ((), None) if record is None else (record.journal, record.state)
-
-
-def _tell(progress: Progress, event: Event[Any]) -> None:
-    """Tell the flow what happened; what nobody waits for is said to telemetry."""
+def _deliver(execution: FlowExecution, event: Event[Any]) -> None:
+    """Complete the operation that waits for the event; log an event for which none waits."""
     if isinstance(event.data, Cancellation):
-        progress.track.stop(Cancelled(event.data.reason))
+        execution.scheduler.stop(Cancelled(event.data.reason))
         return
     if isinstance(event.data, TimerFired):
-        number = progress.due.get(event.data.name)
+        number = execution.numbers.get(event.data.name)
         if number is not None:
-            progress.settle_due(number, event.data.at.isoformat())
+            execution.resolve_timer(number, event.data.at.isoformat())
             return
-    elif any(signal.type == event.type for signal in progress.part.signals):
-        progress.hear(event)
+    elif any(signal.type == event.type for signal in execution.flow_version.signals):
+        execution.enqueue_signal(event)
         return
     else:
-        number = progress.due.get(_request_of(event))
+        number = execution.numbers.get(_request_id(event))
         if number is not None:
-            progress.settle_reply(number, event)
+            execution.resolve_request(number, event)
             return
-    message = f"nobody waits for event {event.id} ({event.type}) any more"
-    progress.commands.append((-1, Log("info", message)))
+    message = f"the flow no longer waits for event {event.id} ({event.type})"
+    execution.commands.append((-1, Log("info", message)))
 
 
-def _request_of(event: Event[Any]) -> str:
-    # A request to several domains has one id for each: the first reply answers it.
+def _request_id(event: Event[Any]) -> str:
+    # A request to several domains has one id for each. The first reply answers the request.
     id_, dot, position = (event.parentid or "").rpartition(".")
     return id_ if dot and position.isdigit() else event.parentid or ""
 
 
-def _settle(
-    handler: FlowHandler[Any, Any], progress: Progress, moment: TurnInput
+def _run_until_idle(
+    handler: FlowHandler[Any, Any], execution: FlowExecution, turn: TurnInput
 ) -> Perform[Any] | None:
-    """Let the flow go on until it waits for something from elsewhere, or for an effect."""
-    times = 0
+    """Run the flow until it ends or waits; return the effect that it waits for, if any."""
+    restarts = 0
     while True:
-        outcome = progress.track.outcome
-        if isinstance(outcome, Again):
-            times += 1
-            if times > AGAIN_MAX:
-                issue = Issue(
-                    "continue_as_new", "a flow that waits", f"{times} beginnings in a turn"
-                )
-                raise Violated(ExecutionViolation("the flow begins anew without end", issue))
-            _again(handler, progress, moment, outcome.payload)
+        outcome = execution.scheduler.outcome
+        if isinstance(outcome, ContinuedAsNew):
+            restarts += 1
+            if restarts > CONTINUATIONS_MAX:
+                issue = Issue("continue_as_new", "a flow that waits", f"{restarts} in one turn")
+                raise Violated(ExecutionViolation("the flow continues as new without end", issue))
+            _continue_as_new(handler, execution, turn, outcome.payload)
             continue
         if outcome is not None:
             return None
-        if _hears(progress):
+        if _resolve_signal(execution):
             continue
-        call = progress.next_call()
+        call = execution.next_call()
         if call is None:
             return None
-        if len(progress.performed) >= len(moment.performed):
+        if len(execution.performed) >= len(turn.performed):
             return call[1]
-        _perform(progress, moment, *call)
+        _resolve_call(execution, turn, *call)
 
 
-def _hears(progress: Progress) -> bool:
+def _resolve_signal(execution: FlowExecution) -> bool:
     try:
-        return progress.settle_signal()
+        return execution.resolve_signal()
     except Violated:
         raise
-    except Exception as error:  # noqa: BLE001 - a predicate of the user's may raise anything
-        # Not raised in the flow: it could go on, and a replay would not meet it.
-        progress.track.close()
-        progress.track.outcome = Raised(error)
+    except Exception as error:  # noqa: BLE001 - a user's predicate may raise anything
+        # Not raised in the flow: the flow could catch it, and a replay would not raise it.
+        execution.scheduler.close()
+        execution.scheduler.outcome = Raised(error)
         return True
 
 
-def _perform(progress: Progress, moment: TurnInput, number: int, wish: Perform[Any]) -> None:
-    """Give the flow an effect that was performed."""
-    position = len(progress.performed)
-    done = moment.performed[position]
-    if not wish.same(done.effect):
-        issue = Issue(f"effects[{position}]", str(done.effect), str(wish))
+def _resolve_call(
+    execution: FlowExecution, turn: TurnInput, number: int, call: Perform[Any]
+) -> None:
+    """Complete a call with the next performed effect."""
+    position = len(execution.performed)
+    done = turn.performed[position]
+    if not call.matches(done.effect):
+        issue = Issue(f"effects[{position}]", str(done.effect), str(call))
         raise Violated(ExecutionViolation("the flow asks for another effect than before", issue))
     if position >= CALLS_MAX:
-        issue = Issue("effects", f"at most {CALLS_MAX} in one turn", str(wish))
-        raise Violated(ExecutionViolation("the flow does not come to wait", issue))
-    progress.performed.append(done)
-    progress.settle_call(number, wish, write_call(wish, done.value, done.error))
+        issue = Issue("effects", f"at most {CALLS_MAX} in one turn", str(call))
+        raise Violated(ExecutionViolation("the flow calls without end", issue))
+    execution.performed.append(done)
+    execution.resolve_call(number, call, write_call(call, done.value, done.error))
 
 
-def _again(
-    handler: FlowHandler[Any, Any], progress: Progress, moment: TurnInput, payload: Any
+def _continue_as_new(
+    handler: FlowHandler[Any, Any], execution: FlowExecution, turn: TurnInput, payload: Any
 ) -> None:
-    accepted = handler.contract.version(moment.version).accepted
-    parent = progress.event.raw.get(PARENT_SUBJECT)
-    json = accepted.write(payload, beside={PARENT_SUBJECT: parent}, path="continue_as_new")
+    accepted = handler.contract.version(turn.version).accepted
+    parent = execution.event.raw.get(PARENT_SUBJECT)
+    json = accepted.write(payload, extra={PARENT_SUBJECT: parent}, path="continue_as_new")
     if isinstance(json, Issues):
-        raise Violated(ContractViolation(f"{handler.source} cannot begin with this", json))
+        message = f"{handler.source} cannot continue with this payload"
+        raise Violated(ContractViolation(message, json))
     data = accepted.read(json)
     assert not isinstance(data, Issues)
-    raw = frozen_json(json)
+    raw = freeze_unchecked(json)
     assert isinstance(raw, FrozenDict)
-    progress.again(raw if accepted.type is None else data, raw)
+    execution.continue_as_new(raw if accepted.type is None else data, raw)
 
 
-def _advanced(progress: Progress, moment: TurnInput) -> TurnOutcome:
-    """Say what the turn comes to; raises `Violated` where the flow does."""
-    commands: list[Command] = [command for _, command in progress.commands]
-    outcome = progress.track.outcome
+def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
+    """Return the outcome of the turn; raises `Violated` if the flow raised it."""
+    commands: list[Command] = [command for _, command in execution.commands]
+    outcome = execution.scheduler.outcome
     match outcome:
-        case None | Again():
+        case None | ContinuedAsNew():
             pass
         case Returned(value=value):
             commands.append(value if isinstance(value, Complete) else Complete(value))
         case Raised(error=Violated() as violated):
             raise violated
-        case Raised(error=Failing(reason=reason, name=name)):
+        case Raised(error=FlowFailed(reason=reason, name=name)):
             commands.append(Fail(reason, name=name))
         case Raised(error=error):
-            commands.append(Fail.of(error, stack=moment.stack))
-        case Stopped() if not isinstance(moment.event.data, Cancellation):
-            commands.append(Fail("the flow raised Cancelled, and nobody had cancelled it"))
+            commands.append(Fail.of(error, stack=turn.stack))
+        case Stopped() if not isinstance(turn.event.data, Cancellation):
+            commands.append(Fail("the flow raised Cancelled, but the workflow is not cancelled"))
         case Stopped():
             pass
-    if outcome is not None and progress.signals:
-        commands.append(Log("info", f"the flow ended with {len(progress.signals)} signals unread"))
-    fresh = progress.fresh or progress.kept is not progress.journal
+    if outcome is not None and execution.signals:
+        message = f"the flow ended with {len(execution.signals)} signals unread"
+        commands.append(Log("info", message))
+    is_new = execution.prefix is not execution.journal
+    has_changed = bool(execution.appended) or is_new
     return TurnOutcome(
         commands=tuple(commands),
-        state=progress.told_state(),
-        journal=(*progress.kept, *progress.fresh) if fresh else None,
-        abandoned=tuple(progress.abandoned),
-        anew=progress.kept is not progress.journal,
+        state=execution.state_to_dict(),
+        journal=(*execution.prefix, *execution.appended) if has_changed else None,
+        abandoned_requests=tuple(execution.abandoned),
+        continued_as_new=is_new,
     )

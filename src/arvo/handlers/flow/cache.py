@@ -1,44 +1,43 @@
-"""Live: the flows that were under way last, kept warm."""
+"""FlowCache: the running flows of recent turns, so that the next turn need not replay."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from attrs import define, field
 
-if TYPE_CHECKING:
-    from arvo.handlers.flow.execution import Progress
+from arvo.handlers.flow.execution import FlowExecution
 
-# A generator and its frames take some kilobytes; what has been quiet for long is told again.
-LIVE_MAX: Final = 1_000
+# A generator and its frames take some kilobytes.
+FLOWS_MAX: Final = 1_000
 
 
 @final
 @define(eq=False)
-class Live:
-    """Flows at rest, by subject; the one that was used longest ago makes way.
+class FlowCache:
+    """Idle flows by subject; the least recently used is evicted.
 
-    It only saves time: whoever finds nothing replays the journal. A flow is taken out while it
-    moves, so nobody else sees it half-way.
+    The cache only saves time: on a miss, the journal is replayed. A flow leaves the cache for the
+    duration of its turn, so that no other turn sees it half-way.
     """
 
-    _kept: "OrderedDict[str, Progress]" = field(factory=OrderedDict)
+    _flows: OrderedDict[str, FlowExecution] = field(factory=OrderedDict)
 
-    def take(self, subject: str) -> "Progress | None":
-        """Take out the flow of a subject, if it is there."""
-        return self._kept.pop(subject, None)
+    def pop(self, subject: str) -> FlowExecution | None:
+        """Remove and return the flow of a subject; None if it is not cached."""
+        return self._flows.pop(subject, None)
 
-    def keep(self, subject: str, progress: "Progress") -> None:
-        """Keep a flow for its next turn."""
-        self._kept[subject] = progress
-        if len(self._kept) > LIVE_MAX:
-            _, oldest = self._kept.popitem(last=False)
-            oldest.track.close()
+    def put(self, subject: str, execution: FlowExecution) -> None:
+        """Cache a flow for its next turn."""
+        self._flows[subject] = execution
+        if len(self._flows) > FLOWS_MAX:
+            _, oldest = self._flows.popitem(last=False)
+            oldest.scheduler.close()
 
     def clear(self) -> None:
-        """Let go of all: the next turn of each replays its journal."""
-        while self._kept:
-            _, progress = self._kept.popitem()
-            progress.track.close()
+        """Close and remove all flows."""
+        while self._flows:
+            _, execution = self._flows.popitem()
+            execution.scheduler.close()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._flows)

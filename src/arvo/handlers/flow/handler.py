@@ -1,4 +1,4 @@
-"""FlowHandler: a workflow written straight down, as a generator that asks and waits."""
+"""FlowHandler: a workflow written as a generator function."""
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isasyncgenfunction, iscoroutinefunction
@@ -6,17 +6,17 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from attrs import Factory, field, frozen
 
-from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.orchestrator import OrchestratorContract
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.flow.cache import Live
-from arvo.handlers.flow.execution import FlowVersion
+from arvo.handlers.flow.cache import FlowCache
 from arvo.handlers.flow.operations import Flow
-from arvo.handlers.flow.replay import FlowView, replayed
+from arvo.handlers.flow.replay import FlowView, replay_flow
+from arvo.handlers.flow.version import FlowVersion
 from arvo.handlers.resumable import WorkflowDomains
 from arvo.handlers.services import check_services, check_signals
 
@@ -29,53 +29,56 @@ DOMAINS: Final = WorkflowDomains()
 @final
 @frozen(kw_only=True)
 class FlowHandler(Generic[A, C]):
-    """Generators that carry a workflow on, one for each version; made by `flow`.
+    """Generator functions of a workflow, one for each version; made by `flow`.
 
-    A flow is resumed by telling it again what it was told; the generators of the workflows that
-    were under way last are kept, so that the next step need not.
+    A flow is resumed by a replay of its journal. The *cache* holds the generators of recently
+    active workflows, so that their next step needs no replay.
     """
 
     contract: OrchestratorContract[A, C]
-    parts: Mapping[str, FlowVersion]
+    flow_versions: Mapping[str, FlowVersion]
     executionunits: float = 0
     domains: WorkflowDomains = DOMAINS
-    live: Live = field(init=False, repr=False, eq=False, default=Factory(Live))
+    cache: FlowCache = field(init=False, repr=False, eq=False, default=Factory(FlowCache))
 
     @property
     def source(self) -> str:
-        """The address it answers at, and the source of its events: `arvo.orc.{name}`."""
+        """Its address, and the source of its events: `arvo.orc.{name}`."""
         return self.contract.type
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The versions that it has a function for."""
-        return tuple(self.parts)
+        """The versions that have a function."""
+        return tuple(self.flow_versions)
 
     def services_of(self, version: str) -> tuple[VersionedContract[Any], ...]:
-        """The contracts that a version of it asks."""
-        part = self.parts.get(version)
-        return () if part is None else part.services
+        """The services of a version."""
+        flow_version = self.flow_versions.get(version)
+        return () if flow_version is None else flow_version.services
 
     def signals_of(self, version: str) -> tuple[VersionedContract[Any], ...]:
-        """The contracts whose events may come to a version of it."""
-        part = self.parts.get(version)
-        return () if part is None else part.signals
+        """The signals of a version."""
+        flow_version = self.flow_versions.get(version)
+        return () if flow_version is None else flow_version.signals
 
     def query(self, record: Record) -> FlowView:
-        """Tell where a workflow stands; its journal is replayed to find out.
+        """Return a workflow's progress, which takes a replay of its journal.
 
-        Raises `Violated` where the function no longer does what it did.
+        Raises `Violated` where the function does not match the journal.
         """
-        part = self.parts.get(record.version)
-        if part is None:
-            issue = Issue("record.version", f"one of {', '.join(self.parts)}", record.version)
+        flow_version = self.flow_versions.get(record.version)
+        if flow_version is None:
+            issue = Issue(
+                "record.version", f"one of {', '.join(self.flow_versions)}", record.version
+            )
             raise Violated(ConfigViolation(f"{self.source} has no such version", issue))
-        progress = replayed(self.contract, part, record)
-        frame = getattr(progress.track.root and progress.track.root.generator, "gi_frame", None)
+        execution = replay_flow(self.contract, flow_version, record)
+        root = execution.scheduler.root
+        frame = None if root is None else getattr(root.generator, "gi_frame", None)
         variables = {} if frame is None else dict(frame.f_locals)
-        waiting = tuple(progress.asked.values())
-        progress.track.close()
-        return FlowView(waiting, FrozenDict(variables), len(progress.signals))
+        waiting = tuple(execution.descriptions.values())
+        execution.scheduler.close()
+        return FlowView(waiting, FrozenDict(variables), len(execution.signals))
 
 
 def flow(
@@ -89,32 +92,22 @@ def flow(
 ) -> Callable[[Callable[[Event[A]], Flow[C]]], FlowHandler[A, C]]:
     """Make a generator function the handler of one version of a workflow.
 
-    The function takes the event that begins the workflow, asks and waits by `yield from`, and
-    returns what the workflow completes with. It must do the same each time it is told the same: I/O
-    goes into `call`. *services*: one version each of the contracts it asks. *signals*: versions of
-    the contracts whose events may come to it from outside. *executionunits*: the cost that its
-    events carry where an emission says none. Several versions are joined by `flows`. An async
-    function, an unknown version and contracts that do not go together are refused with `Violated`.
+    The function receives the event that begins the workflow, performs its operations by
+    `yield from`, and returns the payload that completes the workflow. It must be deterministic: the
+    same answers lead to the same operations, and I/O goes into `call`. *services*: one version of
+    each contract that it sends requests to. *signals*: versions of the contracts whose events it
+    accepts from outside. *executionunits*: the cost of its events where an `Emit` names none.
+    `flows` joins several versions. Raises `Violated` for an async function, an unknown version, and
+    services or signals that do not fit the contract.
     """
 
     def decorate(function: Callable[[Event[A]], Flow[C]]) -> FlowHandler[A, C]:
-        given: object = contract
-        if not isinstance(given, OrchestratorContract):
-            issue = Issue("contract", "an OrchestratorContract", short(given))
-            raise Violated(ConfigViolation("this flow cannot be", issue))
-        if version not in contract.versions:
-            known = ", ".join(contract.sorted_versions)
-            issue = Issue("version", f"one of {known}", repr(version))
-            raise Violated(ConfigViolation(f"{contract.uri} has no such version", issue))
-        if iscoroutinefunction(function) or isasyncgenfunction(function):
-            issue = Issue("function", "a generator function, and I/O by `call`", "an async one")
-            raise Violated(ConfigViolation("this flow cannot be", issue))
+        _check_flow(contract, version, function)
         check_services(contract, services)
         check_signals(contract, services, signals)
-        part = FlowVersion(function, tuple(services), tuple(signals))
         return FlowHandler(
             contract=contract,
-            parts={version: part},
+            flow_versions={version: FlowVersion(function, tuple(services), tuple(signals))},
             executionunits=executionunits,
             domains=domains,
         )
@@ -122,14 +115,27 @@ def flow(
     return decorate
 
 
-def flows(first: FlowHandler[A, C], *more: FlowHandler[A, C]) -> FlowHandler[A, C]:
-    """Join the versions of one flow, to stand side by side at its address.
+def _check_flow(contract: object, version: str, function: object) -> None:
+    if not isinstance(contract, OrchestratorContract):
+        issue = Issue("contract", "an OrchestratorContract", short_repr(contract))
+        raise Violated(ConfigViolation("the flow is invalid", issue))
+    if version not in contract.versions:
+        known = ", ".join(contract.sorted_versions)
+        issue = Issue("version", f"one of {known}", repr(version))
+        raise Violated(ConfigViolation(f"{contract.uri} has no such version", issue))
+    if iscoroutinefunction(function) or isasyncgenfunction(function):
+        issue = Issue("function", "a generator function, and I/O by `call`", "an async one")
+        raise Violated(ConfigViolation("the flow is invalid", issue))
 
-    Raises `Violated` where two are of different contracts, or of one version. Costs and domains are
-    the first one's.
+
+def flows(first: FlowHandler[A, C], *more: FlowHandler[A, C]) -> FlowHandler[A, C]:
+    """Join the versions of one flow into one handler.
+
+    Execution units and domains are those of the first. Raises `Violated` where the contracts
+    differ, or where a version occurs twice.
     """
     issues: list[Issue] = []
-    parts = dict(first.parts)
+    joined = dict(first.flow_versions)
     for position, other in enumerate(more, start=1):
         if other.contract != first.contract:
             issue = Issue(
@@ -138,15 +144,15 @@ def flows(first: FlowHandler[A, C], *more: FlowHandler[A, C]) -> FlowHandler[A, 
             issues.append(issue)
         issues += (
             Issue(f"flows[{position}]", "a version of its own", version)
-            for version in other.parts
-            if version in parts
+            for version in other.flow_versions
+            if version in joined
         )
-        parts |= other.parts
+        joined |= other.flow_versions
     if issues:
-        raise Violated(ConfigViolation("these flows cannot stand side by side", tuple(issues)))
+        raise Violated(ConfigViolation("invalid versions of a flow", tuple(issues)))
     return FlowHandler(
         contract=first.contract,
-        parts=parts,
+        flow_versions=joined,
         executionunits=first.executionunits,
         domains=first.domains,
     )

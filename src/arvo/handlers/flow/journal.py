@@ -1,10 +1,10 @@
-"""Journal: what a flow was told, as JSON, so that a replay can tell it again."""
+"""Journal: the operations of a flow and their answers as JSON, for a replay."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
 import attrs
 import orjson
@@ -12,47 +12,57 @@ import orjson
 from arvo.core.command import Compensate, Emit
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
-from arvo.core.events.fault import FAULT, SystemFault
-from arvo.core.payloads.converter import converter, structure, writer
+from arvo.core.events.protocol import FAULT, SystemFault
+from arvo.core.payloads.converter import converter, structure, unstructure_hook
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import Json, freeze, frozen_json
+from arvo.core.payloads.json_data import Json, freeze, freeze_unchecked
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
-from arvo.handlers.flow.operations import Listen, Nap, Request, Tell, Waiting
-from arvo.handlers.flow.primitives import CallFailed
-from arvo.handlers.services import asked, is_meant
+from arvo.handlers.flow.errors import CallFailed
+from arvo.handlers.flow.operations import (
+    Delay,
+    IssueCommand,
+    PendingOperation,
+    Request,
+    WaitForSignal,
+)
+from arvo.handlers.services import accepts_emit, find_accepting
 
-# What a wish says of itself in the journal; two that differ further on differ in their digest.
-SAID_CHARACTERS_MAX: Final = 160
-# Functions whose return type is remembered.
+# Longer descriptions are cut. A digest of the whole distinguishes those that differ after the cut.
+DESCRIPTION_CHARACTERS_MAX: Final = 160
+# Functions whose return type is cached.
 FUNCTIONS_MAX: Final = 1_000
 
+# One entry: the number of an operation ("at"), its description ("asked") and, once it has one, its
+# answer ("got"). The first entry of a journal holds the event that began the workflow.
+JournalEntry: TypeAlias = Mapping[str, Any]
 
-def said(wish: Waiting | Tell) -> str:
-    """Say a wish in one line, the same in every process, so that a replay can compare.
 
-    >>> said(Listen((int,)))
-    'wait for int'
+def describe(operation: PendingOperation | IssueCommand) -> str:
+    """Return an operation as one line, equal in every process, so that a replay can compare it.
+
+    >>> describe(WaitForSignal((int,)))
+    'signal int'
     """
-    match wish:
+    match operation:
         case Request(emit=emit):
-            return _cut(f"ask {_said_emit(emit)}")
-        case Tell(command=command):
+            return _shorten(f"ask {_describe_emit(emit)}")
+        case IssueCommand(command=command):
             if isinstance(command, Compensate):
-                return _cut(f"undo by {_said_emit(command.emit)}")
-            return _cut(f"emit {_said_emit(command)}")
-        case Nap():
-            return f"sleep {_said_nap(wish)}"
-        case Listen(kinds=kinds, timeout=timeout):
-            names = " | ".join(kind.__name__ for kind in kinds)
-            return f"wait for {names}{'' if timeout is None else f', {_said_nap(timeout)}'}"
+                return _shorten(f"compensate with {_describe_emit(command.emit)}")
+            return _shorten(f"tell {_describe_emit(command)}")
+        case Delay():
+            return f"sleep {_describe_delay(operation)}"
+        case WaitForSignal(types=types, timeout=timeout):
+            names = " | ".join(type_.__name__ for type_ in types)
+            return f"signal {names}{'' if timeout is None else f', {_describe_delay(timeout)}'}"
         case Perform():
-            return _cut(f"call {wish}")
+            return _shorten(f"call {operation}")
 
 
-def _said_emit(emit: Emit) -> str:
+def _describe_emit(emit: Emit) -> str:
     kind: type[Any] = type(emit.payload)
     name = emit.type or kind.__name__
     if emit.to is not None or emit.domain:
@@ -61,146 +71,158 @@ def _said_emit(emit: Emit) -> str:
     try:
         return f"{name} {orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()}"
     except TypeError:
-        # What does not fit is refused where it is sent, with each field; here it is only named.
-        return f"{name} {short(emit.payload)}"
+        # An invalid payload is refused when it is sent, with each field. Here it is only described.
+        return f"{name} {short_repr(emit.payload)}"
 
 
-def _said_nap(nap: Nap) -> str:
-    return f"until {nap.until.isoformat()}" if nap.until is not None else str(nap.span)
+def _describe_delay(delay: Delay) -> str:
+    return f"until {delay.until.isoformat()}" if delay.until is not None else str(delay.span)
 
 
-def _cut(text: str) -> str:
-    if len(text) <= SAID_CHARACTERS_MAX:
+def _shorten(text: str) -> str:
+    if len(text) <= DESCRIPTION_CHARACTERS_MAX:
         return text
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=6).hexdigest()
-    return f"{text[:SAID_CHARACTERS_MAX]}… ({digest})"
+    return f"{text[:DESCRIPTION_CHARACTERS_MAX]}… ({digest})"
 
 
-def entry(number: int, asked: str, got: dict[str, Any] | None = None) -> FrozenDict:
-    """Write one line of the journal: which wish was granted, and with what."""
-    line: dict[str, Any] = {"at": number, "asked": asked}
-    if got is not None:
-        line["got"] = got
-    return FrozenDict(line)
+def make_entry(number: int, description: str, answer: JournalEntry | None = None) -> FrozenDict:
+    """Make the entry of an operation; a command has no *answer*."""
+    entry: dict[str, Any] = {"at": number, "asked": description}
+    if answer is not None:
+        entry["got"] = answer
+    return FrozenDict(entry)
 
 
-def written_event(event: Event[Any]) -> FrozenDict:
-    """Write a reply or a signal: its type and its data."""
+def dump_event(event: Event[Any]) -> FrozenDict:
+    """Return a reply or a signal as an answer: its type and its data."""
     return FrozenDict({"type": event.type, "data": event.raw})
 
 
-def read_reply(services: Sequence[VersionedContract[Any]], wish: Request, got: Any) -> Any:
-    """Read a reply anew: a payload of the service's class, or its system error.
+def read_reply(services: Sequence[VersionedContract[Any]], request: Request, answer: Any) -> Any:
+    """Read a recorded reply: a payload of the service's class, or its system error.
 
-    Raises `Violated` where the contract has changed under the journal.
+    Raises `Violated` where the contract has changed since the reply was recorded.
     """
-    # Whoever was asked first: others may answer with events of the same type.
-    for service in sorted(services, key=lambda each: not is_meant(each, wish.emit)):
-        if got["type"] == service.system_error_type:
-            return _read(FAULT, got)
-        if got["type"] in service.emitted:
-            return _read(service.emitted[got["type"]], got)
-    known = ", ".join(each.type for each in services) or "none"
-    raise _stale(Issue("journal.got.type", f"an answer of a service ({known})", got["type"]))
+    # The service of the request comes first, because others may have replies of the same type.
+    for service in sorted(services, key=lambda service: not accepts_emit(service, request.emit)):
+        if answer["type"] == service.system_error_type:
+            return _read(FAULT, answer)
+        if answer["type"] in service.emitted:
+            return _read(service.emitted[answer["type"]], answer)
+    known = ", ".join(service.type for service in services) or "none"
+    raise _stale(Issue("journal.got.type", f"an answer of a service ({known})", answer["type"]))
 
 
-def read_signal(signals: Sequence[VersionedContract[Any]], got: Any) -> Any:
-    """Read a signal anew; raises `Violated` where its contract has changed under the journal."""
-    signal = asked(signals, got["type"])
+def read_signal(signals: Sequence[VersionedContract[Any]], answer: Any) -> Any:
+    """Read a recorded signal.
+
+    Raises `Violated` where the contract has changed since the signal was recorded.
+    """
+    signal = find_accepting(signals, answer["type"])
     if signal is None:
-        known = ", ".join(each.type for each in signals) or "none"
-        raise _stale(Issue("journal.got.type", f"a signal of the flow ({known})", got["type"]))
-    return _read(signal.accepted, got)
+        known = ", ".join(signal.type for signal in signals) or "none"
+        raise _stale(Issue("journal.got.type", f"a signal of the flow ({known})", answer["type"]))
+    return _read(signal.accepted, answer)
 
 
-def _read(payload: Payload[Any], got: Any) -> Any:
-    data = payload.read(got["data"], "journal.got.data")
+def _read(payload: Payload[Any], answer: Any) -> Any:
+    data = payload.read(answer["data"], "journal.got.data")
     if isinstance(data, Issues):
         raise _stale(*data.items)
-    return frozen_json(data) if payload.type is None else data
+    return freeze_unchecked(data) if payload.type is None else data
 
 
 def service_of(services: Sequence[VersionedContract[Any]], event_type: str) -> str:
-    """Name the service that a system error comes from."""
-    return next((each.type for each in services if each.system_error_type == event_type), "")
+    """Return the type of the service that has this type of system error, or an empty string."""
+    return next(
+        (service.type for service in services if service.system_error_type == event_type), ""
+    )
 
 
-def write_call(wish: Perform[Any], value: object, error: Exception | None) -> FrozenDict:
-    """Write what a call came to; raises `Violated` for a value that cannot be remembered."""
+def write_call(call: Perform[Any], value: object, error: Exception | None) -> FrozenDict:
+    """Return the result of a call as an answer.
+
+    Raises `Violated` for a value that is not JSON and does not fit the function's annotation.
+    """
     if error is not None:
         fault = SystemFault.of(error)
         return FrozenDict({"error": FrozenDict({"name": fault.name, "message": fault.message})})
-    kind = returned(wish.function)
-    json = freeze(_plain(kind, value), "call")
+    json = freeze(_to_json(return_type(call.function), value), "call")
     if isinstance(json, Issues):
         expected = (
-            "a function that returns JSON, or what its annotation says, such as an attrs class"
+            "a function that returns JSON, or a type that it declares, such as an attrs class"
         )
-        issue = Issue(str(wish), expected, f"{short(value)} ({type(value).__name__})")
-        raise Violated(ExecutionViolation("a flow cannot remember this", (issue, *json.items)))
+        issue = Issue(str(call), expected, f"{short_repr(value)} ({type(value).__name__})")
+        raise Violated(ExecutionViolation("a flow cannot record this result", (issue, *json.items)))
     return FrozenDict({"value": json})
 
 
-def read_call(wish: Perform[Any], got: Any) -> Any:
-    """Read what a call came to: its value, or the `CallFailed` to raise."""
-    if "error" in got:
-        name = getattr(wish.function, "__qualname__", repr(wish.function))
-        return CallFailed(name, got["error"]["name"], got["error"]["message"])
-    kind = returned(wish.function)
-    if kind is Any:
-        return got["value"]
-    value = structure(kind, got["value"], f"call {wish}")
+def read_call(call: Perform[Any], answer: Any) -> Any:
+    """Read the recorded result of a call: its value, or the `CallFailed` to raise."""
+    if "error" in answer:
+        name = getattr(call.function, "__qualname__", repr(call.function))
+        return CallFailed(name, answer["error"]["name"], answer["error"]["message"])
+    declared = return_type(call.function)
+    if declared is Any:
+        return answer["value"]
+    value = structure(declared, answer["value"], f"call {call}")
     if isinstance(value, Issues):
         raise _stale(*value.items)
     return value
 
 
-def performed_then(wish: Perform[Any], line: Any) -> Performed | None:
-    """Give a call as it was performed, by its line; None where the line is of another call."""
-    if line["asked"] != said(wish):
+def recorded_effect(call: Perform[Any], entry: JournalEntry) -> Performed | None:
+    """Return the effect that an entry records; None where the entry is of another call."""
+    if entry["asked"] != describe(call):
         return None
-    got = line["got"]["call"]
-    if "error" not in got:
-        return Performed(wish, value=read_call(wish, got))
-    # Name and message are all that is known of it, and all that the flow is told.
-    kind = type(got["error"]["name"], (Exception,), {})
-    return Performed(wish, error=kind(got["error"]["message"]))
+    answer = entry["got"]["call"]
+    if "error" not in answer:
+        return Performed(call, value=read_call(call, answer))
+    # The journal holds only the name and message of an exception, as does `CallFailed`.
+    error_class = type(answer["error"]["name"], (Exception,), {})
+    return Performed(call, error=error_class(answer["error"]["message"]))
 
 
-def _plain(kind: Any, value: object) -> Json:
-    # A class says how it is written even where the annotation says less.
-    if attrs.has(type(value)) and (kind is Any or kind is object):
-        kind = type(value)
-    plain: Json = value if kind is Any else writer(kind)(value)  # type: ignore[assignment]
-    return plain
+def _to_json(declared: Any, value: object) -> Json:
+    # The class of an attrs value is more precise than an annotation of Any or object.
+    if attrs.has(type(value)) and (declared is Any or declared is object):
+        declared = type(value)
+    if declared is Any:
+        return value  # type: ignore[return-value]
+    json: Json = unstructure_hook(declared)(value)
+    return json
 
 
-def returned(function: Callable[..., Any]) -> Any:
-    """Find what a function says it returns; Any where it says nothing that JSON can be read as."""
+def return_type(function: Callable[..., Any]) -> Any:
+    """Return the declared return type; Any where none is declared or cattrs cannot read it."""
     try:
-        return _hinted(function)
+        return _declared_type(function)
     except TypeError:
-        return Any  # an object that has no hash cannot be remembered
+        return Any  # an unhashable object cannot be cached
 
 
 @lru_cache(maxsize=FUNCTIONS_MAX)
-def _hinted(function: Callable[..., Any]) -> Any:
+def _declared_type(function: Callable[..., Any]) -> Any:
     try:
         hints = get_type_hints(inspect.unwrap(function))
     except Exception:  # noqa: BLE001 - a partial or a built-in has none, a name may be unknown
         return Any
-    kind = hints.get("return", Any)
-    if get_origin(kind) is not None and issubclass(_class(get_origin(kind)), Awaitable):
-        kind = (*get_args(kind), Any)[-1] if get_args(kind) else Any
+    declared = hints.get("return", Any)
+    origin = get_origin(declared)
+    if isinstance(origin, type) and issubclass(origin, Awaitable):
+        declared = (*get_args(declared), Any)[-1] if get_args(declared) else Any
     try:
-        converter().get_structure_hook(kind)
-    except Exception:  # noqa: BLE001 - cattrs has no way to read it; JSON is all there is
+        converter().get_structure_hook(declared)
+    except Exception:  # noqa: BLE001 - cattrs has no hook for this type; the value stays JSON
         return Any
-    return kind
+    return declared
 
 
-def _class(kind: Any) -> type:
-    return kind if isinstance(kind, type) else object
+def journal_mismatch(number: int, before: str, now: str) -> Violated:
+    """Return the exception for a flow that does not perform the operations of its journal."""
+    message = "the flow does not match its journal (keep the old version, or migrate)"
+    return Violated(ExecutionViolation(message, Issue(f"journal[{number}]", before, now)))
 
 
 def _stale(*issues: Issue) -> Violated:

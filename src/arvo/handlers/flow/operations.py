@@ -1,4 +1,4 @@
-"""Wish: what a flow stops for, as a value; the system grants it, now or after a restart."""
+"""Operations: the values that a flow yields, which the system performs now or after a restart."""
 
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
@@ -15,7 +15,9 @@ R_co = TypeVar("R_co", covariant=True)
 @final
 @frozen
 class Request:
-    """Send *emit*, and wait for its reply: one of *replies*, where they are named."""
+    """Send *emit* and wait for its reply: one of the classes *replies*, or any if there are
+    none.
+    """
 
     emit: Emit
     replies: tuple[type[Any], ...] = ()
@@ -23,7 +25,7 @@ class Request:
 
 @final
 @frozen
-class Nap:
+class Delay:
     """Wait until a time, or for a span."""
 
     until: datetime | None = None
@@ -32,34 +34,40 @@ class Nap:
 
 @final
 @frozen
-class Listen:
-    """Wait for a signal of one of *kinds* that *where* says yes to, at most for *timeout*."""
+class WaitForSignal:
+    """Wait for a signal whose payload is one of *types* and matches *where*, at most *timeout*."""
 
-    kinds: tuple[type[Any], ...]
+    types: tuple[type[Any], ...]
     where: Callable[[Any], bool] | None = field(default=None, eq=False)
-    timeout: Nap | None = None
+    timeout: Delay | None = None
+
+    def accepts(self, payload: object) -> bool:
+        """Return True if a signal with this payload completes the wait."""
+        if not isinstance(payload, self.types):
+            return False
+        return self.where is None or bool(self.where(payload))
 
 
 @final
 @frozen
-class Tell:
-    """Carry out a command, and go on at once."""
+class IssueCommand:
+    """Issue a command and continue at once."""
 
     command: Emit | Compensate
 
 
 @final
 @frozen(eq=False)
-class Branches:
-    """Run flows side by side, until all are done or, with *first*, until one is."""
+class Parallel:
+    """Run flows concurrently until all have finished or, with *first*, until one has."""
 
-    flows: tuple["Generator[Wish, Any, Any]", ...]
+    flows: tuple["Generator[FlowOperation, Any, Any]", ...]
     first: bool = False
 
 
-Wish: TypeAlias = Request | Nap | Listen | Tell | Branches | Perform[Any]
-# What waits for an answer from elsewhere.
-Waiting: TypeAlias = Request | Nap | Listen | Perform[Any]
+FlowOperation: TypeAlias = Request | Delay | WaitForSignal | IssueCommand | Parallel | Perform[Any]
+# The operations that wait for an answer from outside the flow.
+PendingOperation: TypeAlias = Request | Delay | WaitForSignal | Perform[Any]
 
-# What a flow's function returns: declare `-> Flow[OrderFulfilled]`.
-Flow: TypeAlias = Generator[Wish, Any, R_co]
+# The return type of a flow's function: declare `-> Flow[OrderFulfilled]`.
+Flow: TypeAlias = Generator[FlowOperation, Any, R_co]

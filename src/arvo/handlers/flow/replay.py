@@ -1,23 +1,30 @@
-"""Replay: bring a flow to where its record stands."""
+"""Replay: rebuilds a running flow from its record."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, final
 
 from attrs import frozen
 
-from arvo.core.contracts.specialised import OrchestratorContract
+from arvo.core.contracts.orchestrator import OrchestratorContract
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
-from arvo.handlers.flow.execution import FlowVersion, Progress, differs
+from arvo.handlers.effect import Perform
+from arvo.handlers.flow.execution import FlowExecution
+from arvo.handlers.flow.journal import JournalEntry, journal_mismatch, read_reply, read_signal
+from arvo.handlers.flow.operations import Delay, Request, WaitForSignal
+from arvo.handlers.flow.version import FlowVersion
 
 
 @final
 @frozen
 class FlowView:
-    """Where a flow stands: what it waits for, in its own words, the local variables of its
-    function, and how many signals it has not read.
+    """The progress of a flow.
+
+    *waiting* describes each operation that it waits for, as one line, such as `sleep 1:00:00`.
+    *variables* holds the local variables of its function, *unread* the number of unread signals.
     """
 
     waiting: tuple[str, ...]
@@ -25,76 +32,117 @@ class FlowView:
     unread: int = 0
 
 
-def replayed(
-    contract: OrchestratorContract[Any, Any], part: FlowVersion, record: Record
-) -> Progress:
-    """Tell a flow again what it was told; raises `Violated` where it does not come to where it was.
+def replay_flow(
+    contract: OrchestratorContract[Any, Any], flow_version: FlowVersion, record: Record
+) -> FlowExecution:
+    """Run a flow to the point of its record, with the answers of its journal.
 
-    Nothing is done on the way: commands of before are compared, and not wanted again.
+    Commands are compared with the journal, not issued again. Raises `Violated` where the flow
+    performs other operations than before, and where the record is not that of a flow.
     """
     try:
-        progress = Progress(
+        state = _state(record)
+        execution = FlowExecution(
             handler=contract.type,
-            part=part,
+            flow_version=flow_version,
             subject=record.subject,
             init=record.init,
-            event=_event(contract, record),
-            generation=_state(record)["generation"],
+            event=_first_event(contract, record),
+            generation=state["generation"],
             journal=record.journal,
             state=record.state,
-            signals=list(_state(record)["signals"]),
+            signals=list(state["signals"]),
         )
-        waiting = {int(number): asked for number, asked in _state(record)["waiting"].items()}
+        waiting = {int(number): description for number, description in state["waiting"].items()}
     except _DAMAGED as error:
-        raise _no_flows(error) from error
+        raise _not_a_flow(error) from error
     try:
-        progress.replay()
-        _compare(waiting, progress.asked)
+        _replay_journal(execution)
+        _compare(waiting, execution.descriptions)
     except Violated:
-        progress.track.close()
+        execution.scheduler.close()
         raise
     except _DAMAGED as error:
-        progress.track.close()
-        raise _no_flows(error) from error
-    progress.rest(record.journal, record.state)
-    return progress
+        execution.scheduler.close()
+        raise _not_a_flow(error) from error
+    execution.mark_idle(record.journal, record.state)
+    return execution
 
 
-def told_by_flow(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Say what a flow waits for, in its own words, and the types of the signals that it has not
-    read, as its record tells them: nothing for a record of another kind of workflow.
+def read_waiting(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the pending operations and the types of the unread signals from a flow's record.
+
+    The operations are described as in `FlowView.waiting`. Both are empty for a record of another
+    kind of workflow.
     """
     state = record.state
     if not record.journal or not isinstance(state, Mapping) or "waiting" not in state:
         return (), ()
     signals = state.get("signals", ())
-    return tuple(map(str, state["waiting"].values())), tuple(str(each["type"]) for each in signals)
+    return (
+        tuple(map(str, state["waiting"].values())),
+        tuple(str(signal["type"]) for signal in signals),
+    )
 
 
-# What a record that was written by hand, or by another kind of workflow, makes of reading it.
+# The exceptions of reading a record that was damaged, or written by another kind of workflow.
 _DAMAGED: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
-def _no_flows(error: Exception) -> Violated:
-    issue = Issue("record", "the state and journal of a flow", short(error))
-    return Violated(ExecutionViolation("this is no flow's record", issue))
+def _replay_journal(execution: FlowExecution) -> None:
+    # The first entry holds the event that began the workflow.
+    execution.is_replaying, execution.unreplayed = True, deque(execution.journal[1:])
+    execution.start()
+    while execution.unreplayed:
+        entry = execution.unreplayed.popleft()
+        execution.check_entry(entry, entry["at"])
+        _replay_entry(execution, entry)
+    execution.is_replaying = False
+
+
+def _replay_entry(execution: FlowExecution, entry: JournalEntry) -> None:
+    """Complete an operation with its recorded answer."""
+    number, answer = entry["at"], entry["got"]
+    scheduler, flow_version = execution.scheduler, execution.flow_version
+    operation = scheduler.open[number][1]
+    execution.forget(number, operation)
+    match operation:
+        case Request() if "type" in answer:
+            payload = read_reply(flow_version.services, operation, answer)
+            execution.answer_request(number, operation, answer["type"], payload)
+        case WaitForSignal() if "type" in answer:
+            scheduler.answer(number, read_signal(flow_version.signals, answer))
+        case Delay() | WaitForSignal() if "due" in answer:
+            scheduler.answer(number, None)
+        case Perform() if "call" in answer:
+            execution.answer_call(number, operation, answer["call"])
+        case _:
+            raise journal_mismatch(number, f"an answer to {entry['asked']}", f"{dict(answer)}")
+
+
+def _not_a_flow(error: Exception) -> Violated:
+    issue = Issue("record", "the state and journal of a flow", short_repr(error))
+    return Violated(ExecutionViolation("the record is not that of a flow", issue))
 
 
 def _compare(before: Mapping[int, str], now: Mapping[int, str]) -> None:
     for number in sorted(before.keys() | now.keys()):
         if before.get(number) != now.get(number):
-            raise differs(number, before.get(number, "nothing more"), now.get(number, "nothing"))
+            raise journal_mismatch(
+                number, before.get(number, "nothing more"), now.get(number, "nothing")
+            )
 
 
 def _state(record: Record) -> Mapping[str, Any]:
     if not isinstance(record.state, Mapping):
-        raise TypeError(f"state: {short(record.state)}")
+        raise TypeError(f"state: {short_repr(record.state)}")
     return record.state
 
 
-def _event(contract: OrchestratorContract[Any, Any], record: Record) -> Event[Any]:
+def _first_event(contract: OrchestratorContract[Any, Any], record: Record) -> Event[Any]:
     event = Event.from_dict(record.journal[0]["event"])
     data = contract.version(record.version).accepted.read(event.raw, "journal[0].event.data")
     if isinstance(data, Issues):
-        raise Violated(ExecutionViolation("the flow no longer takes what began it", data))
-    return event.carrying(data, event.raw)
+        message = "the flow no longer accepts the payload that began it"
+        raise Violated(ExecutionViolation(message, data))
+    return event.with_payload(data, event.raw)

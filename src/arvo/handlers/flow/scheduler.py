@@ -1,279 +1,247 @@
-"""Track: a flow under way, and the branches that it runs side by side."""
+"""FlowScheduler: runs the generators of a flow, one at a time, to where each waits."""
 
 from collections.abc import Callable, Generator
 from functools import partial
 from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any, Final, TypeAlias, final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow.operations import Branches, Listen, Nap, Request, Tell, Waiting
-from arvo.handlers.flow.primitives import Continuing
+from arvo.handlers.flow.errors import ContinueAsNew
+from arvo.handlers.flow.operations import (
+    Delay,
+    IssueCommand,
+    Parallel,
+    PendingOperation,
+    Request,
+    WaitForSignal,
+)
+from arvo.handlers.flow.task import ContinuedAsNew, FlowTask, Outcome, Raised, Returned, Stopped
 
-# A flow that stops more often has a history that no one should replay: `continue_as_new` begins
-# anew.
-WISHES_MAX: Final = 20_000
-# Branches that one flow runs side by side, and how deep they may lie in each other.
+# The history of a flow with more operations takes too long to replay; `continue_as_new` empties it.
+OPERATIONS_MAX: Final = 20_000
+# Branches that one task runs concurrently, and the depth of their nesting.
 BRANCHES_MAX: Final = 1_000
 DEPTH_MAX: Final = 100
-# Times that a generator is told to end before it is left alone.
-CLOSES_MAX: Final = 100
+# Attempts to close a generator whose `finally` blocks yield.
+CLOSE_ATTEMPTS_MAX: Final = 100
 
-Move: TypeAlias = Callable[[], Any]
-
-
-@final
-@frozen
-class Returned:
-    """The flow came to its end with a value."""
-
-    value: Any
-
-
-@final
-@frozen
-class Raised:
-    """An exception left the flow."""
-
-    error: Exception
-
-
-@final
-@frozen
-class Again:
-    """The flow wants to begin anew with another input."""
-
-    payload: Any
-
-
-@final
-@frozen
-class Stopped:
-    """The flow was told to end, and did."""
-
-
-Outcome: TypeAlias = Returned | Raised | Again | Stopped
+Resume: TypeAlias = Callable[[], Any]
 
 
 @final
 @define(eq=False)
-class Strand:
-    """One generator of a flow: what it waits for, or the branches that it does."""
+class FlowScheduler:
+    """The tasks of a running flow. Each operation has a number; *open* holds the pending ones.
 
-    generator: Generator[Any, Any, Any]
-    parent: "Strand | None" = None
-    index: int = 0
-    depth: int = 0
-    waits: int | None = None
-    branches: "tuple[Strand, ...]" = ()
-    first: bool = False
-    results: list[Any] = field(factory=list)
-    left: int = 0
-    ended: bool = False
-
-
-@final
-@define(eq=False)
-class Track:
-    """A flow under way: each wish gets a number, and waits in *open* until it is answered.
-
-    *told* hears of each command that the flow wants carried out at once, *opened* of each wish that
-    waits from now on, *dropped* of each that nobody waits for any more; all with their numbers, in
-    the order in which they come up. *outcome* is None while the flow is under way.
+    The callbacks receive the number of an operation, in the order in which operations occur:
+    *on_command* each command that the flow issues, *on_wait* each operation that starts to wait,
+    *on_abandon* each pending operation whose task was closed. *outcome* is None while the flow
+    runs.
     """
 
-    told: Callable[[int, Tell], None]
-    opened: Callable[[int, Waiting], None]
-    dropped: Callable[[int, Waiting], None]
-    open: dict[int, tuple[Strand, Waiting]] = field(factory=dict)
+    on_command: Callable[[int, IssueCommand], None]
+    on_wait: Callable[[int, PendingOperation], None]
+    on_abandon: Callable[[int, PendingOperation], None]
+    open: dict[int, tuple[FlowTask, PendingOperation]] = field(factory=dict)
     outcome: Outcome | None = None
-    root: Strand | None = None
-    _next: int = 0
-    _ending: bool = False
+    root: FlowTask | None = None
+    _next_number: int = 0
+    _stopping: bool = False
 
     def start(self, generator: Generator[Any, Any, Any]) -> None:
         """Run the flow from its beginning to where it waits."""
-        self.root = Strand(generator)
+        self.root = FlowTask(generator)
         self._run(self.root, partial(next, generator))
 
     def answer(self, number: int, value: object) -> None:
-        """Grant a wish, and run on to where the flow waits again."""
-        strand = self._taken(number)
-        self._run(strand, partial(strand.generator.send, value))
+        """Complete an operation with its result, and run to where the flow waits again."""
+        task = self._take_task(number)
+        self._run(task, partial(task.generator.send, value))
 
     def throw(self, number: int, error: BaseException) -> None:
-        """Raise an exception where a wish is waited for, and run on."""
-        strand = self._taken(number)
-        self._run(strand, partial(strand.generator.throw, error))
+        """Complete an operation by raising an exception, and run to where the flow waits again."""
+        task = self._take_task(number)
+        self._run(task, partial(task.generator.throw, error))
 
     def stop(self, error: BaseException) -> None:
-        """Raise *error* wherever the flow waits; innermost first. From now on nothing waits."""
-        self._ending = True
+        """Raise *error* wherever the flow waits, innermost first; from now on it cannot wait."""
+        self._stopping = True
         if self.root is not None:
             self._stop(self.root, error)
         if self.outcome is None:
             self.outcome = Stopped()
 
     def close(self) -> None:
-        """End all that is left of the flow."""
+        """Close all tasks of the flow."""
         if self.root is not None:
             self._close(self.root)
 
-    def _taken(self, number: int) -> Strand:
-        strand, _ = self.open.pop(number)
-        strand.waits = None
-        return strand
+    def _take_task(self, number: int) -> FlowTask:
+        task, _ = self.open.pop(number)
+        task.waits = None
+        return task
 
-    def _run(self, strand: Strand, move: Move) -> None:
-        # A stack and no recursion: the first of several branches runs to where it waits, then the
-        # next; a branch that ends wakes its parent before its younger siblings begin.
-        stack = [(strand, move)]
+    def _run(self, task: FlowTask, resume: Resume) -> None:
+        # A stack in place of recursion: the first of several branches runs to where it waits, then
+        # the next. A branch that ends resumes its parent before its younger siblings start.
+        stack = [(task, resume)]
         while stack:
-            strand, move = stack.pop()
-            if strand.ended:
+            task, resume = stack.pop()
+            if task.ended:
                 continue
             try:
-                wish = move()
+                operation = resume()
             except StopIteration as stop:
-                self._finish(strand, stop.value, stack)
+                self._finish(task, stop.value, stack)
             except (KeyboardInterrupt, SystemExit, MemoryError):
                 raise
-            except BaseException as error:  # noqa: BLE001 - whatever leaves a branch enters its parent
-                self._break(strand, error, stack)
+            except BaseException as error:  # noqa: BLE001 - a branch's exception is raised in its parent
+                self._fail(task, error, stack)
             else:
-                self._wish(strand, wish, stack)
+                self._handle(task, operation, stack)
 
-    def _wish(self, strand: Strand, wish: object, stack: list[tuple[Strand, Move]]) -> None:
-        match wish:
-            case Tell():
-                self.told(self._number(), wish)
-                stack.append((strand, partial(strand.generator.send, None)))
-            case Branches() if not self._ending:
-                self._branch(strand, wish, stack)
-            case Branches() | Request() | Nap() | Listen() | Perform():
-                if self._ending or isinstance(wish, Branches):
-                    self._close(strand)
+    def _handle(
+        self, task: FlowTask, operation: object, stack: list[tuple[FlowTask, Resume]]
+    ) -> None:
+        match operation:
+            case IssueCommand():
+                self.on_command(self._take_number(), operation)
+                stack.append((task, partial(task.generator.send, None)))
+            case Parallel() if not self._stopping:
+                self._start_branches(task, operation, stack)
+            case Parallel() | Request() | Delay() | WaitForSignal() | Perform():
+                if self._stopping or isinstance(operation, Parallel):
+                    self._close(task)
                     return
-                strand.waits = self._number()
-                self.open[strand.waits] = strand, wish
-                self.opened(strand.waits, wish)
+                task.waits = self._take_number()
+                self.open[task.waits] = task, operation
+                self.on_wait(task.waits, operation)
             case _:
-                expected = "what `yield from` ask, sleep, call and the like ask for"
-                issue = Issue("yield", expected, f"{short(wish)} ({type(wish).__name__})")
-                raise Violated(ExecutionViolation("the flow yields what nobody can grant", issue))
+                expected = "an operation, by `yield from` ask, sleep, call and the like"
+                got = f"{short_repr(operation)} ({type(operation).__name__})"
+                issue = Issue("yield", expected, got)
+                raise Violated(ExecutionViolation("the flow yields no operation", issue))
 
-    def _number(self) -> int:
-        if self._next >= WISHES_MAX:
-            issue = Issue("flow", f"at most {WISHES_MAX} stops (see continue_as_new)", "more")
+    def _take_number(self) -> int:
+        if self._next_number >= OPERATIONS_MAX:
+            expected = f"at most {OPERATIONS_MAX} operations (see continue_as_new)"
+            issue = Issue("flow", expected, "more")
             raise Violated(ExecutionViolation("the flow's history grows too long", issue))
-        self._next += 1
-        return self._next - 1
+        self._next_number += 1
+        return self._next_number - 1
 
-    def _branch(self, strand: Strand, wish: Branches, stack: list[tuple[Strand, Move]]) -> None:
-        _check_begins(wish.flows)
-        if len(wish.flows) > BRANCHES_MAX or strand.depth >= DEPTH_MAX:
-            got = f"{len(wish.flows)}, {strand.depth} deep"
+    def _start_branches(
+        self, task: FlowTask, parallel: Parallel, stack: list[tuple[FlowTask, Resume]]
+    ) -> None:
+        flows = parallel.flows
+        _check_unstarted(flows)
+        if len(flows) > BRANCHES_MAX or task.depth >= DEPTH_MAX:
+            got = f"{len(flows)}, {task.depth} deep"
             issue = Issue("flow", f"at most {BRANCHES_MAX} branches, {DEPTH_MAX} deep", got)
             raise Violated(ExecutionViolation("the flow branches too much", issue))
-        if not wish.flows:
-            stack.append((strand, partial(strand.generator.send, ())))
+        if not flows:
+            stack.append((task, partial(task.generator.send, ())))
             return
-        strand.branches = tuple(
-            Strand(generator, strand, index, strand.depth + 1)
-            for index, generator in enumerate(wish.flows)
+        task.branches = tuple(
+            FlowTask(generator, task, index, task.depth + 1)
+            for index, generator in enumerate(flows)
         )
-        strand.first = wish.first
-        strand.results, strand.left = [None] * len(wish.flows), len(wish.flows)
-        stack.extend((each, partial(next, each.generator)) for each in reversed(strand.branches))
+        task.first = parallel.first
+        task.results, task.remaining = [None] * len(flows), len(flows)
+        stack.extend(
+            (branch, partial(next, branch.generator)) for branch in reversed(task.branches)
+        )
 
-    def _finish(self, strand: Strand, value: object, stack: list[tuple[Strand, Move]]) -> None:
-        strand.ended = True
-        parent = strand.parent
+    def _finish(self, task: FlowTask, value: object, stack: list[tuple[FlowTask, Resume]]) -> None:
+        task.ended = True
+        parent = task.parent
         if parent is None:
             self.outcome = Returned(value)
-        elif self._ending:
-            return  # `_stop` goes up by itself
+        elif self._stopping:
+            return  # `_stop` visits the parent itself
         elif parent.first:
-            self._end_branches(parent)
+            self._close_branches(parent)
             stack.append((parent, partial(parent.generator.send, value)))
         else:
-            parent.results[strand.index] = value
-            parent.left -= 1
-            if not parent.left:
+            parent.results[task.index] = value
+            parent.remaining -= 1
+            if not parent.remaining:
                 results = tuple(parent.results)
-                self._end_branches(parent)
+                self._close_branches(parent)
                 stack.append((parent, partial(parent.generator.send, results)))
 
-    def _break(
-        self, strand: Strand, error: BaseException, stack: list[tuple[Strand, Move]]
+    def _fail(
+        self, task: FlowTask, error: BaseException, stack: list[tuple[FlowTask, Resume]]
     ) -> None:
-        strand.ended = True
-        parent = strand.parent
+        task.ended = True
+        parent = task.parent
         if parent is not None:
-            if not self._ending:
-                self._end_branches(parent)
+            if not self._stopping:
+                self._close_branches(parent)
                 stack.append((parent, partial(parent.generator.throw, error)))
-        elif isinstance(error, Continuing) and not self._ending:
-            self.outcome = Again(error.payload)
+        elif isinstance(error, ContinueAsNew) and not self._stopping:
+            self.outcome = ContinuedAsNew(error.payload)
         elif isinstance(error, Exception):
             self.outcome = Raised(error)
         else:
             self.outcome = Stopped()
 
-    def _end_branches(self, strand: Strand) -> None:
-        for branch in strand.branches:
+    def _close_branches(self, task: FlowTask) -> None:
+        for branch in task.branches:
             self._close(branch)
-        strand.branches, strand.results = (), []
+        task.branches, task.results = (), []
 
-    def _stop(self, strand: Strand, error: BaseException) -> None:
-        if strand.ended:
+    def _stop(self, task: FlowTask, error: BaseException) -> None:
+        if task.ended:
             return
-        for branch in strand.branches:
+        for branch in task.branches:
             self._stop(branch, error)
-        strand.branches = ()
-        self._drop(strand)
-        self._run(strand, partial(strand.generator.throw, error))
+        task.branches = ()
+        self._abandon(task)
+        self._run(task, partial(task.generator.throw, error))
 
-    def _drop(self, strand: Strand) -> None:
-        number, strand.waits = strand.waits, None
+    def _abandon(self, task: FlowTask) -> None:
+        number, task.waits = task.waits, None
         if number is not None:
-            _, wish = self.open.pop(number)
-            self.dropped(number, wish)
+            _, operation = self.open.pop(number)
+            self.on_abandon(number, operation)
 
-    def _close(self, strand: Strand) -> None:
-        if strand.ended:
+    def _close(self, task: FlowTask) -> None:
+        if task.ended:
             return
-        strand.ended = True
-        self._end_branches(strand)
-        self._drop(strand)
-        _closed(strand.generator)
+        task.ended = True
+        self._close_branches(task)
+        self._abandon(task)
+        _close_generator(task.generator)
 
 
-def _closed(generator: Generator[Any, Any, Any]) -> None:
-    """End a generator; what a `finally` of its own raises or asks for, nobody hears any more."""
-    for _ in range(CLOSES_MAX):
+def _close_generator(generator: Generator[Any, Any, Any]) -> None:
+    """Close a generator; ignore the exceptions and the operations of its `finally` blocks."""
+    for _ in range(CLOSE_ATTEMPTS_MAX):
         try:
             generator.close()
             return
         except RuntimeError:
-            continue  # it asked for one more thing, and stands at the next `yield`
+            continue  # a `finally` yielded; the generator is at its next `yield`
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
-        except BaseException:  # noqa: BLE001 - it has been ended; there is nobody left to tell
+        except BaseException:  # noqa: BLE001 - the task has ended; no code can handle its exception
             return
 
 
-def _check_begins(flows: tuple[object, ...]) -> None:
-    """Refuse branches that are no flows, or are under way: given twice, one would be told the
-    answers of its other self.
+def _check_unstarted(flows: tuple[object, ...]) -> None:
+    """Raise `Violated` for a branch that is no flow, has started, or occurs twice.
+
+    A generator in two branches would receive the answers of both.
     """
     seen: set[int] = set()
-    for position, each in enumerate(flows):
-        fresh = isinstance(each, Generator) and getgeneratorstate(each) == GEN_CREATED
-        if not fresh or id(each) in seen:
-            issue = Issue(f"flows[{position}]", "a flow that has not begun", short(each))
-            raise Violated(ExecutionViolation("the flow cannot branch into this", issue))
-        seen.add(id(each))
+    for position, flow in enumerate(flows):
+        is_unstarted = isinstance(flow, Generator) and getgeneratorstate(flow) == GEN_CREATED
+        if not is_unstarted or id(flow) in seen:
+            issue = Issue(f"flows[{position}]", "a flow that has not begun", short_repr(flow))
+            raise Violated(ExecutionViolation("the flow cannot run this branch", issue))
+        seen.add(id(flow))

@@ -1,1 +1,1 @@
-"""Machine."""
+"""Machine: workflows whose course a statechart decides, from the chart to the turn's commands."""

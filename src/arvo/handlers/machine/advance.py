@@ -1,4 +1,4 @@
-"""Move: one turn of a workflow that a statechart leads."""
+"""Advance: one turn of a workflow that a statechart leads."""
 
 from collections import deque
 from typing import Any, Final, TypeAlias
@@ -6,14 +6,14 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from arvo.core.command import Command, Fail, Log
-from arvo.core.events.cancellation import Cancellation
-from arvo.core.events.protocol import TimerFired
+from arvo.core.events.protocol import Cancellation, TimerFired
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.violations.violation import Violated, Violation
-from arvo.handlers.invoke import settled
-from arvo.handlers.machine.commands import BY_CHART, carried, completion
+from arvo.handlers.invoke import normalise
+from arvo.handlers.machine.commands import CHART_TIMER_KEY, translate_commands
+from arvo.handlers.machine.emission import to_complete
 from arvo.handlers.machine.machine import Machine
-from arvo.handlers.machine.persistence import recall, recall_timer, remember
+from arvo.handlers.machine.persistence import dump_snapshot, load_chart_timer, load_snapshot
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 from arvo.statechart.definition import commands as chart
 from arvo.statechart.definition.faults import (
@@ -26,127 +26,136 @@ from arvo.statechart.definition.faults import (
 from arvo.statechart.execution.snapshot import Snapshot
 from arvo.statechart.execution.step import initial, transition
 
-# Of events that a chart sends itself without a delay, in one turn: far above any that means to
-# come to rest.
+# Events that a chart sends itself without a delay in one turn: far above any chart that becomes
+# stable.
 SENDS_MAX: Final = 1_000
+
+_LOOP_CHARACTERS_MAX: Final = 500  # of the text of a loop, which may name many states
 
 
 @frozen
-class _Moved:
-    """Where the chart is after a turn, and what it wants."""
+class _Advanced:
+    """The chart after a turn, and the commands that it made."""
 
     snapshot: Snapshot[Any]
-    wanted: tuple[chart.Command, ...]
+    commands: tuple[chart.Command, ...]
 
 
 @frozen
 class _Failed:
-    """A turn that did not come to its end: what is told whoever asked, and what the operator."""
+    """A turn that failed: the failure for the caller, and a log line for the operator."""
 
     fail: Fail
     log: Log
 
 
-Walked: TypeAlias = _Moved | _Failed | Violation
+_RunResult: TypeAlias = _Advanced | _Failed | Violation
 
 
-def move(machine: Machine[Any], moment: TurnInput) -> TurnOutcome | Violation:
-    """Offer an event to a workflow's machine (reference F145-F149).
+def advance_machine(machine: Machine[Any], turn: TurnInput) -> TurnOutcome | Violation:
+    """Pass an event to a workflow's machine.
 
-    A machine that fails ends the workflow with a `Fail`, and what it remembered stays; an event
-    that no state hears changes nothing.
+    A machine that fails ends the workflow with a `Fail`; its last snapshot stays in the record.
+    An event that no active state handles changes nothing.
     """
-    before = None if moment.record is None else recall(machine, moment.record)
+    before = None if turn.record is None else load_snapshot(machine, turn.record)
     if not isinstance(before, Snapshot | None):
         return before
-    walked = _walked(machine, moment, before)
-    match walked:
-        case _Moved(snapshot=snapshot, wanted=()) if snapshot is before:
-            return TurnOutcome(commands=(_ignored(moment, snapshot),))
-        case _Moved():
-            return _advanced(machine, moment, before, walked)
+    result = _run_chart(machine, turn, before)
+    match result:
+        case _Advanced(snapshot=snapshot, commands=()) if snapshot is before:
+            return TurnOutcome(commands=(_ignored_log(turn, snapshot),))
+        case _Advanced():
+            return _build_outcome(machine, turn, before, result)
         case _Failed(fail=fail, log=log):
             return TurnOutcome(commands=(log, fail))
         case violation:
             return violation
 
 
-def _walked(machine: Machine[Any], moment: TurnInput, before: Snapshot[Any] | None) -> Walked:
-    """Take the event, and then what the chart sends itself."""
+def _run_chart(machine: Machine[Any], turn: TurnInput, before: Snapshot[Any] | None) -> _RunResult:
+    """Process the event, and then the events that the chart sends itself."""
     if before is None:
-        snapshot, commands = initial(machine.chart, moment.event)
+        snapshot, commands = initial(machine.chart, turn.event)
     else:
-        heard = _heard(machine, moment)
-        if isinstance(heard, Violation):
-            return heard
-        snapshot, commands = transition(machine.chart, before, heard)
-    wanted: list[chart.Command] = []
+        event = _chart_event(machine, turn)
+        if isinstance(event, Violation):
+            return event
+        snapshot, commands = transition(machine.chart, before, event)
+    collected: list[chart.Command] = []
     queue: deque[object] = deque()
-    for taken in range(SENDS_MAX + 1):
+    for sent in range(SENDS_MAX + 1):
         if snapshot.error is not None:
-            return _failed(snapshot.error, moment)
+            return _translate_fault(snapshot.error, turn)
         for command in commands:
             if isinstance(command, chart.Send) and command.delay_ms is None:
                 queue.append(command.event)
             else:
-                wanted.append(command)
+                collected.append(command)
         if not queue or snapshot.end is not None:
             break
-        if taken == SENDS_MAX:
-            loop = LoopFault(moment.event.type, SENDS_MAX, (f"send {queue[0]}",))
-            return _failed(loop, moment)
+        if sent == SENDS_MAX:
+            loop = LoopFault(turn.event.type, SENDS_MAX, (f"send {queue[0]}",))
+            return _translate_fault(loop, turn)
         snapshot, commands = transition(machine.chart, snapshot, queue.popleft())
-    return _Moved(snapshot, tuple(wanted))
+    return _Advanced(snapshot, tuple(collected))
 
 
-def _heard(machine: Machine[Any], moment: TurnInput) -> object | Violation:
-    """Say what the chart hears: the event itself, or its own timer."""
-    data = moment.event.data
-    if not isinstance(data, TimerFired) or data.payload is None or BY_CHART not in data.payload:
-        return moment.event
-    timer = recall_timer(machine, data.payload)
-    if isinstance(timer, chart.Schedule) and data.payload[BY_CHART] == "send":
+def _chart_event(machine: Machine[Any], turn: TurnInput) -> object | Violation:
+    """Return the event for the chart: the turn's event, or the timer of the chart that fired."""
+    data = turn.event.data
+    if (
+        not isinstance(data, TimerFired)
+        or data.payload is None
+        or CHART_TIMER_KEY not in data.payload
+    ):
+        return turn.event
+    timer = load_chart_timer(machine, data.payload)
+    if isinstance(timer, chart.Schedule) and data.payload[CHART_TIMER_KEY] == "send":
         return timer.event
     return timer
 
 
-def _failed(fault: Fault, moment: TurnInput) -> _Failed | Violation:
+def _translate_fault(fault: Fault, turn: TurnInput) -> _Failed | Violation:
     match fault:
-        case GuardFault(guard=where, cause=cause) | ActionFault(action=where, cause=cause):
+        case GuardFault(guard=place, cause=cause) | ActionFault(action=place, cause=cause):
             if isinstance(cause, Violated):
                 return cause.violation
-            told = Fail(fault.reason, name=type(fault).__name__)
-            fail = told if cause is None else Fail.of(cause, stack=moment.stack)
+            if cause is None:
+                fail = Fail(fault.reason, name=type(fault).__name__)
+            else:
+                fail = Fail.of(cause, stack=turn.stack)
         case LoopFault(loop=loop):
-            where = " -> ".join(loop)
-            fail = Fail(f"the machine does not come to rest: {where}"[:500], name="LoopFault")
-        case UnhandledFault(event=where, reason=reason):
+            place = " -> ".join(loop)
+            reason = f"the machine is in an endless loop: {place}"
+            fail = Fail(reason[:_LOOP_CHARACTERS_MAX], name="LoopFault")
+        case UnhandledFault(event=place, reason=reason):
             fail = Fail(reason, name="UnhandledFault")
-    log = Log("error", f"event {moment.event.id} makes the machine fail", {"at": where})
+    log = Log("error", f"event {turn.event.id} makes the machine fail", {"at": place})
     return _Failed(fail, log)
 
 
-def _ignored(moment: TurnInput, snapshot: Snapshot[Any]) -> Log:
-    told = {"type": moment.event.type, "state": str(snapshot.value)}
-    return Log("info", f"event {moment.event.id} moves nothing", told)
+def _ignored_log(turn: TurnInput, snapshot: Snapshot[Any]) -> Log:
+    attributes = {"type": turn.event.type, "state": str(snapshot.value)}
+    return Log("info", f"no active state handles event {turn.event.id}", attributes)
 
 
-def _advanced(
-    machine: Machine[Any], moment: TurnInput, before: Snapshot[Any] | None, moved: _Moved
+def _build_outcome(
+    machine: Machine[Any], turn: TurnInput, before: Snapshot[Any] | None, advanced: _Advanced
 ) -> TurnOutcome | Violation:
-    snapshot = moved.snapshot
-    wanted = carried(machine, moment, moved.wanted)
-    if not isinstance(wanted, tuple):
-        return wanted
-    # A cancelled workflow does not complete, in whatever state its last turn leaves the chart.
-    ended = snapshot.end is not None and not isinstance(moment.event.data, Cancellation)
-    last: tuple[Command, ...] = ()
+    snapshot = advanced.snapshot
+    commands = translate_commands(machine, turn, advanced.commands)
+    if not isinstance(commands, tuple):
+        return commands
+    # A cancelled workflow does not complete, in any state of its chart.
+    ended = snapshot.end is not None and not isinstance(turn.event.data, Cancellation)
+    completion: tuple[Command, ...] = ()
     if ended and snapshot.output is not None:
-        complete = completion(machine, snapshot.output)
+        complete = to_complete(machine, snapshot.output)
         if isinstance(complete, Violation):
             return complete
-        last = (complete,)
-    state = remember(machine, snapshot, before, moment.record)
+        completion = (complete,)
+    state = dump_snapshot(machine, snapshot, before, turn.record)
     if not isinstance(state, FrozenDict):
         return state
-    return TurnOutcome(commands=settled((*wanted, *last)), state=state, ended=ended)
+    return TurnOutcome(commands=normalise((*commands, *completion)), state=state, ended=ended)

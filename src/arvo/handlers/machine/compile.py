@@ -1,4 +1,4 @@
-"""Blueprint: a machine's chart, compiled with event types for classes and with arvo's context."""
+"""Compile: a machine's chart, with event types in place of classes and with Arvo's context."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -6,35 +6,36 @@ from typing import Any, Final, TypedDict
 
 from attrs import evolve, fields, frozen
 
-from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.machine.action_sites import places, wants
-from arvo.handlers.machine.context import context_of
-from arvo.handlers.machine.event_types import classes_of, named, with_types
+from arvo.handlers.machine.action_sites import action_sites, planned_commands
+from arvo.handlers.machine.context import read_context
+from arvo.handlers.machine.event_types import event_type, incoming_events, resolve_event_types
 from arvo.statechart.compiled.chart import MICROSTEPS_MAX, Chart
 from arvo.statechart.definition.actions import Actions
 from arvo.statechart.definition.commands import Act
 from arvo.statechart.definition.problems import ChartError
-from arvo.statechart.definition.state import DelayKey, Kind, Moves, State, Transition
+from arvo.statechart.definition.state import DelayKey, Kind, State, Transition, Transitions
 
-# The action of the reference that emits behind all others (F136, F137, F147).
+# The built-in action of the TypeScript package: its events are sent after all emitted ones.
 ENQUEUE: Final = "enqueueArvoEvent"
 
 
-class Shape(TypedDict, total=False):
-    """What a machine's root state says, as in `arvo.statechart.Chart`."""
+class ChartConfig(TypedDict, total=False):
+    """The root state of a machine and its chart's settings, as in `arvo.statechart.Chart`."""
 
     id: str
     initial: str | Transition
     states: Mapping[str, State]
-    on: Mapping[Any, Moves]
-    always: Moves
-    after: Mapping[DelayKey, Moves]
+    on: Mapping[Any, Transitions]
+    always: Transitions
+    after: Mapping[DelayKey, Transitions]
     entry: Actions
     exit: Actions
-    on_done: Moves
+    on_done: Transitions
     type: Kind
     output: object
     tags: str | Sequence[str]
@@ -44,79 +45,88 @@ class Shape(TypedDict, total=False):
 
 
 @frozen
-class Root:
-    """A root state, and what a chart has beside it."""
+class RootState:
+    """A root state, and the chart's settings beside it."""
 
     state: State
     delays: Mapping[str, object]
     limit: int
 
 
-def root_of(name: str, shape: Shape) -> Root:
-    """Read the root state from what the machine of a workflow called *name* was given."""
-    # A dot would cut the id in two where a target names it.
-    given: dict[str, Any] = {"id": name.replace(".", "-"), **shape}
-    delays, limit = given.pop("delays", {}), given.pop("limit", MICROSTEPS_MAX)
-    return Root(State(**given), delays, limit)
+def read_root(name: str, config: ChartConfig) -> RootState:
+    """Make the root state of the workflow called *name* from its machine's arguments."""
+    # A dot in the id would split it where a target names it.
+    arguments: dict[str, Any] = {"id": name.replace(".", "-"), **config}
+    delays = arguments.pop("delays", {})
+    limit = arguments.pop("limit", MICROSTEPS_MAX)
+    return RootState(State(**arguments), delays, limit)
 
 
-def chart_of(
+def compile_chart(
     contract: VersionedWorkflow[Any, Any],
     services: Sequence[VersionedContract[Any]],
     signals: Sequence[VersionedContract[Any]],
     context: Any,
-    read: Callable[[], "Root | Chart[Any]"],
+    read: Callable[[], "RootState | Chart[Any]"],
 ) -> tuple[Chart[Any], Payload[Any] | None]:
-    """Compile what *read* gives; raises `Violated` with all that is wrong, state by state."""
-    first, payload = context_of(contract, context)
-    classes = classes_of(contract, services, signals)
+    """Compile the definition that *read* returns, and return the chart and its context's payload.
+
+    Raises `Violated` with every issue, each at its state.
+    """
+    first_context, payload = read_context(contract, context)
+    incoming = incoming_events(contract, services, signals)
     try:
-        given = read()
-        root = given if isinstance(given, Root) else Root(given, given.delays, given.limit)
-        state, issues = with_types(root.state, classes)
+        definition = read()
+        if isinstance(definition, RootState):
+            root = definition
+        else:
+            root = RootState(definition, definition.delays, definition.limit)
+        state, issues = resolve_event_types(root.state, incoming)
         if not issues:
             chart: Chart[Any] = Chart(
-                **_fields(_ending(state)),
-                context=first,
+                **_fields(_with_default_output(state)),
+                context=first_context,
                 delays=root.delays,
                 limit=root.limit,
-                name=partial(named, classes),
+                name=partial(event_type, incoming),
             )
             issues = tuple(_unknown_acts(chart))
             if not issues:
                 return chart, payload
     except ChartError as error:
         issues = tuple(
-            Issue(each.path, "what a statechart can be", each.message) for each in error.problems
+            Issue(problem.path, "a valid statechart", problem.message) for problem in error.problems
         )
     except (TypeError, ValueError, LookupError, AttributeError) as error:
-        # Of the constructors of states and actions, for what no type checker has seen.
-        issues = (Issue("machine", "what a statechart is made of", short(error)),)
-    raise Violated(ConfigViolation(f"{contract.dataschema} cannot have this machine", issues))
+        # From the constructors of states and actions, for definitions that mypy has not seen.
+        issues = (Issue("machine", "states, transitions and actions", short_repr(error)),)
+    raise Violated(ConfigViolation(f"the machine of {contract.dataschema} is invalid", issues))
 
 
 def _fields(state: State) -> dict[str, Any]:
-    return {each.name: getattr(state, each.name) for each in fields(State)}
+    return {attribute.name: getattr(state, attribute.name) for attribute in fields(State)}
 
 
-def _ending(state: State) -> State:
-    """Let the chart come to what its last state says, unless it says something itself.
+def _with_default_output(state: State) -> State:
+    """Make the output of the last state that of the chart, unless the chart has its own.
 
-    XState drops the output of a top-level final state; a workflow would end without a word.
+    XState drops the output of a top-level final state, and the workflow would end without a
+    completion.
     """
     ends = any(child.output is not None for child in state.states.values())
     return evolve(state, output=last_output) if state.output is None and ends else state
 
 
 def last_output(_: object, done: Any) -> object:
-    """Give the output of the state that the chart ended in."""
+    """Return the output of the state in which the chart ended."""
     return done.output
 
 
 def _unknown_acts(chart: Chart[Any]) -> Iterator[Issue]:
-    """Name the custom actions that nobody carries out, as far as the definition tells."""
-    for place in places(chart):
-        for want in wants(place.ops):
-            if want.kind is Act and isinstance(want.parts[0], str) and want.parts[0] != ENQUEUE:
-                expected = "an action that is implemented: a function, or one of arvo.statechart's"
-                yield Issue(str(place), expected, f"act({want.parts[0]!r})")
+    """Find the custom actions without an implementation that the definition names."""
+    for site in action_sites(chart):
+        for command in planned_commands(site.ops):
+            name = command.parts[0]
+            if command.kind is Act and isinstance(name, str) and name != ENQUEUE:
+                expected = "an implemented action: a function, or one of arvo.statechart"
+                yield Issue(str(site), expected, f"act({name!r})")

@@ -1,111 +1,120 @@
-"""Keys: which event types the keys of a machine's states mean."""
+"""Event types: the event types that the classes among the keys of `on` stand for."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from attrs import evolve, frozen
 
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.events.cancellation import Cancellation, cancel_type
-from arvo.core.events.fault import SystemFault
-from arvo.core.events.protocol import TimerFired, timer_event_type
+from arvo.core.events.protocol import (
+    Cancellation,
+    SystemFault,
+    TimerFired,
+    cancel_type,
+    timer_event_type,
+)
 from arvo.core.violations.issue import Issue
-from arvo.statechart.compiled.chart import spell
+from arvo.statechart.compiled.chart import descriptor_of
 from arvo.statechart.definition.state import State, Transition
 
 
 @frozen
-class Heard:
-    """An event that may come to a machine: its type, and the contract that names it."""
+class IncomingEvent:
+    """An event that a machine may receive: its type, and the dataschema of its contract."""
 
     type: str
-    whose: str
+    dataschema: str
 
     def __str__(self) -> str:
-        return f"{self.type} of {self.whose}"
+        return f"{self.type} of {self.dataschema}"
 
 
-# What each payload class may come as; a class that several events carry has several.
-Classes: TypeAlias = Mapping[type, tuple[Heard, ...]]
+# The events that carry each payload class; several events may carry the same class.
+IncomingEvents: TypeAlias = Mapping[type, tuple[IncomingEvent, ...]]
 
 
-def classes_of(
+def incoming_events(
     contract: VersionedContract[Any],
     services: Sequence[VersionedContract[Any]],
     signals: Sequence[VersionedContract[Any]],
-) -> Classes:
-    """Tell which events carry each payload class that may come to a workflow."""
+) -> IncomingEvents:
+    """Return the events that a workflow may receive, by payload class."""
     own = contract.dataschema
-    found: dict[type, tuple[Heard, ...]] = {
-        Cancellation: (Heard(cancel_type(contract.type), own),),
-        TimerFired: (Heard(timer_event_type(contract.type), own),),
-        SystemFault: tuple(Heard(each.system_error_type, each.dataschema) for each in services),
+    incoming: dict[type, tuple[IncomingEvent, ...]] = {
+        Cancellation: (IncomingEvent(cancel_type(contract.type), own),),
+        TimerFired: (IncomingEvent(timer_event_type(contract.type), own),),
+        SystemFault: tuple(
+            IncomingEvent(service.system_error_type, service.dataschema) for service in services
+        ),
     }
-    events = [
-        (payload.type, Heard(name, each.dataschema))
-        for each in services
-        for name, payload in each.emitted.items()
-    ] + [(each.accepted.type, Heard(each.type, each.dataschema)) for each in signals]
-    for kind, heard in events:
+    replies = [
+        (payload.type, IncomingEvent(name, service.dataschema))
+        for service in services
+        for name, payload in service.emitted.items()
+    ]
+    received = [
+        (signal.accepted.type, IncomingEvent(signal.type, signal.dataschema)) for signal in signals
+    ]
+    for kind, event in replies + received:
         if kind is not None:
-            found[kind] = (*found.get(kind, ()), heard)
-    return {kind: heard for kind, heard in found.items() if heard}
+            incoming[kind] = (*incoming.get(kind, ()), event)
+    return {kind: events for kind, events in incoming.items() if events}
 
 
-def named(classes: Classes, key: object) -> str:
-    """Name the event type of a class that a chart raises itself: that of its event, or its own."""
-    heard = classes.get(key, ()) if isinstance(key, type) else ()
-    return heard[0].type if len(heard) == 1 else spell(key)
+def event_type(incoming: IncomingEvents, key: object) -> str:
+    """Return the event type of a class that a chart raises itself.
+
+    It is the type of the one event that carries the class, or else the name of the class.
+    """
+    events = incoming.get(key, ()) if isinstance(key, type) else ()
+    return events[0].type if len(events) == 1 else descriptor_of(key)
 
 
-def with_types(
-    state: State, classes: Classes, path: tuple[str, ...] = ()
+def resolve_event_types(
+    state: State, incoming: IncomingEvents, path: tuple[str, ...] = ()
 ) -> tuple[State, tuple[Issue, ...]]:
-    """Put event types in the place of the classes among the keys of a state and those below."""
+    """Replace the classes among the keys of `on` by event types, in *state* and below it."""
     issues: list[Issue] = []
     on: dict[Hashable, tuple[Transition, ...]] = {}
-    # What is written as a type stands: SystemFault is every service's that is not.
-    written = {key for key in state.on if isinstance(key, str)}
-    for key, moves in state.on.items():
-        types = _types(key, classes, ".".join(path), written)
+    # SystemFault stands for the error of every service that has no key of its own.
+    explicit = {key for key in state.on if isinstance(key, str)}
+    for key, transitions in state.on.items():
+        types = _event_types(key, incoming, ".".join(path), explicit)
         if isinstance(types, Issue):
             issues.append(types)
             continue
-        for each in types:
-            if each in on:
+        for resolved in types:
+            if resolved in on:
                 expected = "one key for each event"
-                issues.append(Issue(_at(".".join(path)), expected, f"two for {each}"))
-            on[each] = moves
+                issues.append(Issue(_on_path(".".join(path)), expected, f"two for {resolved}"))
+            on[resolved] = transitions
     states: dict[str, State] = {}
     for name, child in state.states.items():
-        states[name], below = with_types(child, classes, (*path, name))
-        issues += below
+        states[name], child_issues = resolve_event_types(child, incoming, (*path, name))
+        issues += child_issues
     return evolve(state, on=on, states=states), tuple(issues)
 
 
-def _types(
-    key: Hashable, classes: Classes, path: str, written: set[str]
+def _event_types(
+    key: Hashable, incoming: IncomingEvents, path: str, explicit: set[str]
 ) -> tuple[Hashable, ...] | Issue:
     if not isinstance(key, type):
         return (key,)
-    types = tuple(dict.fromkeys(heard.type for heard in classes.get(key, ())))
+    types = tuple(dict.fromkeys(event.type for event in incoming.get(key, ())))
     if key is SystemFault and types:
-        return tuple(each for each in types if each not in written)
+        return tuple(resolved for resolved in types if resolved not in explicit)
     match types:
         case ():
-            known = ", ".join(sorted(_names(classes)))
-            return Issue(_at(path), f"a class that some event carries ({known})", key.__name__)
+            known = ", ".join(sorted(kind.__name__ for kind in incoming))
+            expected = f"a class that an event carries ({known})"
+            return Issue(_on_path(path), expected, key.__name__)
         case (only,):
             return (only,)
         case _:
-            carriers = ", ".join(map(str, classes[key]))
-            expected = f"an event type, for {key.__name__} is carried by {carriers}"
-            return Issue(_at(path), expected, f"the class {key.__name__}")
+            carriers = " and ".join(map(str, incoming[key]))
+            expected = f"an event type, because {key.__name__} is the payload of {carriers}"
+            return Issue(_on_path(path), expected, f"the class {key.__name__}")
 
 
-def _names(classes: Classes) -> Iterator[str]:
-    yield from (kind.__name__ for kind in classes)
-
-
-def _at(path: str) -> str:
+def _on_path(path: str) -> str:
     return f"{path}.on" if path else "on"

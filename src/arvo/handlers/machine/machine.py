@@ -1,4 +1,4 @@
-"""Machine: one version of a workflow, led by a statechart over the contracts that it asks."""
+"""Machine: one version of a workflow, led by a statechart over the contracts of its services."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -7,13 +7,14 @@ from typing import Any, Generic, Unpack, final
 from attrs import field, frozen
 from typing_extensions import TypeVar
 
-from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.machine.compile import ENQUEUE, Shape, chart_of, root_of
-from arvo.handlers.machine.lint import doubts
+from arvo.handlers.machine.compile import ENQUEUE, ChartConfig, compile_chart, read_root
+from arvo.handlers.machine.lint import lint_machine
 from arvo.handlers.services import check_services, check_signals
 from arvo.statechart.compiled.chart import MICROSTEPS_MAX, Chart
 from arvo.statechart.xstate.from_xstate import Config, Implementation, from_xstate
@@ -24,18 +25,19 @@ C = TypeVar("C", default=Any)
 @final
 @frozen(init=False, eq=False)
 class Machine(Generic[C]):
-    """A statechart that leads one version of a workflow (reference F134-F144).
+    """A statechart that leads one version of a workflow.
 
-    *contract*: that version. *services*: one version each of the contracts it asks. *signals*:
-    versions of the contracts whose events may come to it from outside while it runs. *context*: an
-    `attrs.frozen` class whose fields the payload of the first event has (or that have defaults), a
-    function of that event, or a value. The rest is the root state, as in `arvo.statechart.Chart`.
+    *contract*: that version. *services*: one version each of the contracts that it calls.
+    *signals*: versions of the contracts whose events it may receive from outside while it runs.
+    *context*: an `attrs.frozen` class whose fields the payload of the first event has (or that
+    have defaults), a function of that event, or a value. The other arguments are those of the
+    root state, as in `arvo.statechart.Chart`.
 
-    Keys of `on` are event types, wildcards, or payload classes: of a service's answers, of
+    Keys of `on` are event types, wildcards, or payload classes: of a service's replies, of
     signals, `SystemFault` for the system error of any service, `Cancellation`, `TimerFired`.
-    Functions see the context and the `Event` that came (at the start an `Init`, whose *input* is
-    the first event). What a chart cannot be, and a class that no event or more than one carries, is
-    refused with `Violated`, which names each state.
+    Functions receive the context and the current `Event` (at the start an `Init`, whose *input*
+    is the first event). Raises `Violated` for an invalid chart, and for a class that no event or
+    more than one carries; the violation has an issue for each state.
     """
 
     contract: VersionedWorkflow[Any, Any]
@@ -51,11 +53,11 @@ class Machine(Generic[C]):
         services: Sequence[VersionedContract[Any]] = (),
         signals: Sequence[VersionedContract[Any]] = (),
         context: type[C] | Callable[[Event[Any]], C] | Mapping[str, Any] | None = None,
-        **shape: Unpack[Shape],
+        **config: Unpack[ChartConfig],
     ) -> None:
         _check(contract, services, signals)
-        read = partial(root_of, contract.name, shape)
-        chart, payload = chart_of(contract, services, signals, context, read)
+        read = partial(read_root, contract.name, config)
+        chart, payload = compile_chart(contract, services, signals, context, read)
         self.__attrs_init__(contract, tuple(services), tuple(signals), chart, payload)
 
     @classmethod
@@ -74,8 +76,9 @@ class Machine(Generic[C]):
     ) -> "Machine[C]":
         """Make a machine of an XState v5 config, as `arvo.statechart.from_xstate` reads it.
 
-        The config's `version`, where it has one, must be the contract's (F138). *context* stands
-        in for the config's. The reference's action `enqueueArvoEvent` is known (F137).
+        The config's `version`, if it has one, must be that of the contract. *context* replaces
+        the context of the config. The action `enqueueArvoEvent` of the TypeScript package is
+        built in. Raises `Violated` as the constructor does.
         """
         _check(contract, services, signals)
         _check_config(contract, config, actions or {})
@@ -88,27 +91,30 @@ class Machine(Generic[C]):
             commands=(ENQUEUE,),
             limit=limit,
         )
-        first: Any = config.get("context") if context is None else context
-        chart, payload = chart_of(contract, services, signals, first, read)
+        first_context: Any = config.get("context") if context is None else context
+        chart, payload = compile_chart(contract, services, signals, first_context, read)
         machine = cls.__new__(cls)
         machine.__attrs_init__(contract, tuple(services), tuple(signals), chart, payload)
         return machine
 
     @property
     def version(self) -> str:
-        """The version of the contract that it leads."""
+        """The version of the contract."""
         return self.contract.version
 
     @property
     def source(self) -> str:
-        """The address it answers at: `arvo.orc.{name}`."""
+        """The address of the workflow: `arvo.orc.{name}`."""
         return self.contract.type
 
     def problems(self) -> tuple[Issue, ...]:
-        """Say what is most likely wrong, though it runs: answers that no state hears, states that
-        nothing enters or leaves, ends that tell nobody, timers with one id that may overlap.
+        """Return likely mistakes in the machine, which runs all the same.
+
+        They are the problems of `arvo.statechart.lint`, replies and signals that no state
+        handles, events that nothing sends, final states without an output, and timers with one id
+        that may be pending together.
         """
-        return tuple(doubts(self.chart, self.contract, self.services, self.signals))
+        return tuple(lint_machine(self.chart, self.contract, self.services, self.signals))
 
 
 def _check(
@@ -116,11 +122,11 @@ def _check(
     services: Sequence[VersionedContract[Any]],
     signals: Sequence[VersionedContract[Any]],
 ) -> None:
-    given: object = contract
-    if not isinstance(given, VersionedWorkflow):
+    unchecked: object = contract
+    if not isinstance(unchecked, VersionedWorkflow):
         expected = 'one version of an OrchestratorContract, such as order["1.0.0"]'
-        issue = Issue("contract", expected, short(given))
-        raise Violated(ConfigViolation("this machine cannot be", issue))
+        issue = Issue("contract", expected, short_repr(unchecked))
+        raise Violated(ConfigViolation("the machine is invalid", issue))
     check_services(contract, services)
     check_signals(contract, services, signals)
 
@@ -133,7 +139,8 @@ def _check_config(
     if version is not None and version != contract.version:
         issues.append(Issue("version", contract.version, repr(version)))
     if ENQUEUE in actions:
-        issues.append(Issue(f"actions.{ENQUEUE}", "no action of this name: it is known", "one"))
+        expected = "no action of this name, because it is built in"
+        issues.append(Issue(f"actions.{ENQUEUE}", expected, "one"))
     if issues:
-        message = f"{contract.dataschema} cannot have this machine"
+        message = f"the machine of {contract.dataschema} is invalid"
         raise Violated(ConfigViolation(message, tuple(issues)))

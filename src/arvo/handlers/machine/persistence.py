@@ -1,4 +1,4 @@
-"""Remember: a chart's snapshot as what a record holds, and back (reference F156)."""
+"""Persistence: a chart's snapshot as the state of a workflow's record, and back."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -8,12 +8,12 @@ from attrs import frozen
 
 from arvo.core.command import Complete
 from arvo.core.events.event import Event
-from arvo.core.payloads.converter import writer
+from arvo.core.payloads.converter import unstructure_hook
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import freeze, frozen_json
+from arvo.core.payloads.json_data import freeze, freeze_unchecked
 from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.handlers.machine.machine import Machine
 from arvo.statechart.definition.commands import Schedule
@@ -24,125 +24,128 @@ C = TypeVar("C")
 
 
 @frozen
-class _Written:
-    """Writes and reads a context as payloads are, with every field checked.
+class _RecordConverter:
+    """Converts contexts and events as payloads are converted, with every field checked.
 
-    *kept* is a context that is known to be *said* so.
+    *unchanged* is a context whose JSON data is *unchanged_json*.
     """
 
     context: Payload[Any] | None
-    kept: object = None
-    said: Any = None
+    unchanged: object = None
+    unchanged_json: Any = None
 
     def unstructure(self, obj: Any) -> Any:
-        if obj is not None and obj is self.kept:
-            return self.said
+        if obj is not None and obj is self.unchanged:
+            return self.unchanged_json
         match obj:
             case Complete(payload=value):
                 pass
             case Event():
-                value = obj.raw  # one that came, and was raised again for later
+                value = obj.raw  # a received event that the chart raises again later
             case value:
                 pass
         kind = type(value)
         if self.context is not None and kind is self.context.type:
-            json = self.context.write(value, path="state.context")
-            found = json if isinstance(json, Issues) else frozen_json(json)
+            written = self.context.write(value, path="state.context")
+            data = written if isinstance(written, Issues) else freeze_unchecked(written)
         else:
-            found = freeze(writer(kind)(value) if attrs.has(kind) else value, "state")
-        if isinstance(found, Issues):
-            raise Violated(ExecutionViolation("this cannot be remembered", found))
-        return found
+            data = freeze(unstructure_hook(kind)(value) if attrs.has(kind) else value, "state")
+        if isinstance(data, Issues):
+            raise Violated(ExecutionViolation("the value is not JSON data", data))
+        return data
 
     def structure(self, obj: Any, cl: Any) -> Any:
         value = Payload.of(cl).read(obj, "state.context")
         if isinstance(value, Issues):
-            raise ValueError(str(value))  # noqa: TRY004 - what is wrong is the value
+            raise ValueError(str(value))  # noqa: TRY004 - the type is right, the value is wrong
         return value
 
 
-def remember(
+def dump_snapshot(
     machine: Machine[C], snapshot: Snapshot[C], before: Snapshot[C] | None, record: Record | None
 ) -> FrozenDict | Violation:
-    """Write a snapshot as JSON: where the chart is, with its structural hash, but not the chart
-    itself (B38). *before* is what *record* held.
+    """Return a snapshot as JSON data, with the structural hash of its chart.
+
+    The data does not hold the chart itself. *before* is the snapshot in *record*.
     """
-    message = f"{machine.source} cannot remember this"
-    kind = None if machine.context is None else machine.context.type
-    got = type(snapshot.context)
-    if got is not kind and (kind is not None or attrs.has(got)):
-        known = (
-            "JSON data (for more say the class: context=a class, or a function annotated with it)"
-            if kind is None
-            else f"a {kind.__name__}"
+    message = f"{machine.source} cannot store its state"
+    expected_type = None if machine.context is None else machine.context.type
+    kind = type(snapshot.context)
+    if kind is not expected_type and (expected_type is not None or attrs.has(kind)):
+        expected = (
+            "JSON data (for another class set context=a class, or a function annotated with it)"
+            if expected_type is None
+            else f"a {expected_type.__name__}"
         )
-        issue = Issue("context", known, short(snapshot.context))
+        issue = Issue("context", expected, short_repr(snapshot.context))
         return ExecutionViolation(message, issue)
-    by = _Written(machine.context)
+    converter = _RecordConverter(machine.context)
     if before is not None and record is not None and isinstance(record.state, Mapping):
-        # Most turns move the machine and leave its context as it was.
-        by = _Written(machine.context, before.context, record.state["context"])
-    return _written(message, lambda: dump(machine.chart, snapshot, converter=by))
+        # Most turns change the state of the machine and leave its context.
+        converter = _RecordConverter(machine.context, before.context, record.state["context"])
+    return _freeze_dump(message, lambda: dump(machine.chart, snapshot, converter=converter))
 
 
-def recall(machine: Machine[C], record: Record) -> Snapshot[C] | Violation:
-    """Read the snapshot that a record holds, or say why this machine cannot take it up."""
+def load_snapshot(machine: Machine[C], record: Record) -> Snapshot[C] | Violation:
+    """Return the snapshot in a record, or the violation if it does not fit this machine."""
     state = record.state
     if not isinstance(state, Mapping):
-        issue = Issue("state", "where the machine was", short(state))
-        return ExecutionViolation(f"{machine.source} has nothing to go on from", issue)
-    snapshot = load(machine.chart, state, converter=_Written(machine.context))
+        issue = Issue("state", "the dump of a snapshot", short_repr(state))
+        return ExecutionViolation(f"{machine.source} has no state to continue from", issue)
+    snapshot = load(machine.chart, state, converter=_RecordConverter(machine.context))
     if not isinstance(snapshot, Stale):
-        return _typed(machine, snapshot)
-    expected = f"a state of {machine.contract.dataschema} (migrate the workflow, or bring it back)"
+        return _restore_context(machine, snapshot)
+    remedy = "migrate the workflow, or restore the state in the chart"
+    expected = f"a state of {machine.contract.dataschema} ({remedy})"
     issues = tuple(Issue("state.leaves", expected, name) for name in snapshot.missing) or (
-        Issue("state", "what this machine remembers (migrate the workflow)", snapshot.reason),
+        Issue("state", "the dump of a snapshot (migrate the workflow)", snapshot.reason),
     )
-    return ExecutionViolation(f"{machine.source} cannot go on from what is remembered", issues)
+    return ExecutionViolation(f"{machine.source} cannot continue from its stored state", issues)
 
 
-def taken_up(machine: Machine[Any], record: Record) -> FrozenDict | Violation:
-    """Write anew what a record of another version holds: with the hash of this machine's chart."""
-    snapshot = recall(machine, record)
+def rehash_snapshot(machine: Machine[Any], record: Record) -> FrozenDict | Violation:
+    """Return the state of a record of another version with the hash of this machine's chart."""
+    snapshot = load_snapshot(machine, record)
     if not isinstance(snapshot, Snapshot):
         return snapshot
-    return remember(machine, snapshot, None, None)
+    return dump_snapshot(machine, snapshot, None, None)
 
 
-def _typed(machine: Machine[C], snapshot: Snapshot[C]) -> Snapshot[C] | Violation:
-    """Make the context what the machine's functions take it for."""
-    given: Any = snapshot.context
-    if machine.context is None or type(given) is machine.context.type:
+def _restore_context(machine: Machine[C], snapshot: Snapshot[C]) -> Snapshot[C] | Violation:
+    """Make the context an instance of the class that the machine's functions expect."""
+    stored: Any = snapshot.context
+    if machine.context is None or type(stored) is machine.context.type:
         return snapshot
-    context = machine.context.read(given, "state.context")
+    context = machine.context.read(stored, "state.context")
     if isinstance(context, Issues):
-        return ExecutionViolation(f"{machine.source} cannot go on from this context", context)
-    return Snapshot(snapshot.configuration, context, snapshot.past, snapshot.end)
+        message = f"{machine.source} cannot continue from its stored context"
+        return ExecutionViolation(message, context)
+    return Snapshot(snapshot.configuration, context, snapshot.memory, snapshot.end)
 
 
-def remember_timer(machine: Machine[Any], timer: Schedule) -> FrozenDict | Violation:
-    """Write a timer of the chart as the payload of one of arvo's."""
-    message = f"{machine.source} sets a timer with no payload"
-    by = _Written(machine.context)
-    return _written(message, lambda: dump_timer(machine.chart, timer, converter=by))
+def dump_chart_timer(machine: Machine[Any], timer: Schedule) -> FrozenDict | Violation:
+    """Return a timer of the chart as the payload of a timer of the workflow."""
+    message = f"{machine.source} starts a timer whose event is not JSON data"
+    converter = _RecordConverter(machine.context)
+    return _freeze_dump(message, lambda: dump_timer(machine.chart, timer, converter=converter))
 
 
-def recall_timer(machine: Machine[Any], said: Mapping[str, Any]) -> Schedule | Violation:
-    """Read a timer of the chart from the payload of one of arvo's."""
+def load_chart_timer(machine: Machine[Any], payload: Mapping[str, Any]) -> Schedule | Violation:
+    """Return a timer of the chart from the payload of a timer of the workflow."""
     try:
-        return load_timer(machine.chart, said, converter=_Written(machine.context))
+        return load_timer(machine.chart, payload, converter=_RecordConverter(machine.context))
     except (LookupError, TypeError, ValueError) as error:
-        issue = Issue("data.payload", "a timer of this machine", short(error))
-        return ExecutionViolation(f"{machine.source} cannot read its timer", issue)
+        issue = Issue("data.payload", "a timer of this machine", short_repr(error))
+        return ExecutionViolation(f"{machine.source} cannot load its timer", issue)
 
 
-def _written(message: str, write: Callable[[], dict[str, Any]]) -> FrozenDict | Violation:
+def _freeze_dump(message: str, make: Callable[[], dict[str, Any]]) -> FrozenDict | Violation:
     try:
-        # What is the user's in it has been found to be JSON, piece by piece; the rest is ours.
-        found: FrozenDict = frozen_json(write())
+        # The converter has checked the user's values one by one; the others are JSON already.
+        data: FrozenDict = freeze_unchecked(make())
     except Violated as violated:
         return ExecutionViolation(message, violated.violation.issues)
-    except Exception as error:  # noqa: BLE001 - a property of a user's class raises anything
-        issue = Issue("state", "what can be written as JSON", short(error))
+    except Exception as error:  # noqa: BLE001 - a property of a user's class may raise anything
+        issue = Issue("state", "a value that can be written as JSON", short_repr(error))
         return ExecutionViolation(message, issue)
-    return found
+    return data
