@@ -1,4 +1,4 @@
-"""Charts: a strategy for whole statecharts, and one for events they may hear."""
+"""Charts: a strategy for whole statecharts, and one for the events that they may handle."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from arvo.statechart import (
 
 NAMES = ("A", "B", "x", "x.y", "x.y.z")
 DESCRIPTORS = (*NAMES, "x.*", "x.y.*", "*")
-MICROSTEPS = 60  # a generated chart that goes on longer is in a loop
+MICROSTEPS = 60  # a generated chart with more of them is in a loop
 
 
 @frozen
@@ -38,33 +38,33 @@ class Counter:
 
 
 def is_even(context: Counter, event: Any) -> bool:
-    """A guard on the context."""
+    """Return whether the count is even."""
     return context.n % 2 == 0
 
 
 def has_data(context: Counter, event: Any) -> bool:
-    """A guard on the event."""
+    """Return whether the event has data."""
     return getattr(event, "data", None) is not None
 
 
 def count(context: Counter, event: Any) -> Counter:
-    """An update that returns after four."""
+    """Count modulo four."""
     return Counter((context.n + 1) % 4)
 
 
 def report(context: Counter, event: Any) -> Action:
-    """An action that depends on the context."""
+    """Run an action that depends on the context."""
     return act("report", context.n)
 
 
 def output(context: Counter, event: Any) -> int:
-    """An output that depends on the context."""
+    """Return an output that depends on the context."""
     return context.n
 
 
 @frozen
 class Sketch:
-    """A transition whose states are numbers still; counted round the states there are."""
+    """A transition whose states are numbers, taken modulo the number of states."""
 
     targets: tuple[int, ...] | None
     guard: Guard | int | None
@@ -72,12 +72,12 @@ class Sketch:
     actions: tuple[Action, ...]
     reenter: bool
 
-    def transition(self, places: "Places", *, guarded: bool) -> Transition:
-        """Make the transition, with a guard at least where it would never come to rest."""
-        ids = tuple(places)
-        goals = [ids[number % len(ids)] for number in self.targets or ()]
-        if len(goals) > 1 and not together(places, *goals):
-            goals = goals[:1]
+    def transition(self, states: "States", *, guarded: bool) -> Transition:
+        """Make the transition; *guarded* adds a guard, without which it could loop for ever."""
+        ids = tuple(states)
+        targets = [ids[number % len(ids)] for number in self.targets or ()]
+        if len(targets) > 1 and not may_combine(states, *targets):
+            targets = targets[:1]
         guard = self.guard
         if isinstance(guard, int):
             guard = state_in(f"#{ids[guard % len(ids)]}")
@@ -85,23 +85,24 @@ class Sketch:
             guard = or_(is_even, has_data)
         elif guard is not None and self.negated:
             guard = not_(and_(guard, is_even))
-        targets = None if self.targets is None else tuple(f"#{goal}" for goal in goals)
-        return Transition(targets, guard, actions=self.actions, reenter=self.reenter)
+        target = None if self.targets is None else tuple(f"#{name}" for name in targets)
+        return Transition(target, guard, actions=self.actions, reenter=self.reenter)
 
 
 # Every state by its id.
-Places = dict[str, State]
+States = dict[str, State]
 
 
-def together(places: Places, one: str, other: str) -> bool:
-    """Say whether two states lie in different regions, so that one transition may enter both."""
-    if "history" in (places[one].type, places[other].type):
+def may_combine(states: States, one: str, other: str) -> bool:
+    """Return whether two states lie in different regions, so one transition may enter both."""
+    if "history" in (states[one].type, states[other].type):
         return False
-    ahead, behind = one.split("."), other.split(".")
-    same = next(
-        (n for n, keys in enumerate(zip(ahead, behind, strict=False)) if len(set(keys)) > 1), 0
+    one_keys, other_keys = one.split("."), other.split(".")
+    shared = next(
+        (n for n, keys in enumerate(zip(one_keys, other_keys, strict=False)) if len(set(keys)) > 1),
+        0,
     )
-    return bool(same) and places[".".join(ahead[:same])].type == "parallel"
+    return bool(shared) and states[".".join(one_keys[:shared])].type == "parallel"
 
 
 KNOWN_ACTIONS: tuple[Action, ...] = (
@@ -115,7 +116,7 @@ KNOWN_ACTIONS: tuple[Action, ...] = (
     cancel("b"),
     send("x.y"),
 )
-# Built once: Hypothesis checks every strategy that is new to it, at each state of each chart.
+# Built once: Hypothesis validates every new strategy, which would be one for each state.
 ACTIONS = st.lists(st.sampled_from(KNOWN_ACTIONS), max_size=2).map(tuple)
 NUMBER = st.integers(0, 40)
 SKETCHES = st.builds(
@@ -126,11 +127,11 @@ SKETCHES = st.builds(
     actions=ACTIONS,
     reenter=st.booleans(),
 )
-MOVES = st.lists(SKETCHES, min_size=1, max_size=2)
-ON = st.dictionaries(st.sampled_from(DESCRIPTORS), MOVES, max_size=3)
-AFTER = st.dictionaries(st.sampled_from((10, 500)), MOVES, max_size=1)
+TRANSITIONS = st.lists(SKETCHES, min_size=1, max_size=2)
+ON = st.dictionaries(st.sampled_from(DESCRIPTORS), TRANSITIONS, max_size=3)
+AFTER = st.dictionaries(st.sampled_from((10, 500)), TRANSITIONS, max_size=1)
 ALWAYS = st.lists(SKETCHES, max_size=1)
-ON_DONE = st.none() | MOVES
+ON_DONE = st.none() | TRANSITIONS
 TAGS = st.sampled_from((frozenset[str](), frozenset({"busy"})))
 WIDTH = st.integers(1, 3)
 INNER = st.sampled_from(("atomic", "final", "compound", "parallel", "compound"))
@@ -143,9 +144,9 @@ OUTPUT = st.sampled_from((None, 1))
 
 @st.composite
 def charts(draw: st.DrawFn) -> Chart[Counter]:
-    """Draw a legal chart: hierarchy, regions, histories, finals, guards, timers, the lot."""
-    shape = _shape(draw, draw(st.sampled_from(("compound", "parallel"))), 3)
-    root = _filled(draw, shape, dict(_places("m", shape)))
+    """Draw a valid chart with any construct: regions, histories, finals, guards, timers."""
+    tree = _tree(draw, draw(st.sampled_from(("compound", "parallel"))), 3)
+    root = _with_behaviour(draw, tree, dict(_by_id("m", tree)))
     return Chart(
         id="m",
         type=root.type,
@@ -161,17 +162,17 @@ def charts(draw: st.DrawFn) -> Chart[Counter]:
 
 
 def events() -> st.SearchStrategy[list[Event]]:
-    """Draw what happens to a chart."""
+    """Draw a sequence of events for a chart."""
     kinds = st.sampled_from((*NAMES, "other", "x.q"))
     return st.lists(st.builds(Event, kinds, st.none() | st.integers(0, 3)), max_size=6)
 
 
-def _shape(draw: st.DrawFn, kind: str, depth: int) -> State:
-    """Draw a tree of states that do nothing yet."""
+def _tree(draw: st.DrawFn, kind: str, depth: int) -> State:
+    """Draw a tree of states without actions and transitions."""
     if kind in ("atomic", "final"):
         return State(type="final" if kind == "final" else None)
     keys = "abc"[: draw(WIDTH)]
-    states = {key: _shape(draw, draw(INNER if depth > 1 else OUTER), depth - 1) for key in keys}
+    states = {key: _tree(draw, draw(INNER if depth > 1 else OUTER), depth - 1) for key in keys}
     history = draw(HISTORY)
     if history is not None:
         states["h"] = State(type="history", history=history)
@@ -180,14 +181,14 @@ def _shape(draw: st.DrawFn, kind: str, depth: int) -> State:
     return State(initial=keys[0], states=states)
 
 
-def _places(path: str, state: State) -> Iterator[tuple[str, State]]:
+def _by_id(path: str, state: State) -> Iterator[tuple[str, State]]:
     yield path, state
     for key, child in state.states.items():
-        yield from _places(f"{path}.{key}", child)
+        yield from _by_id(f"{path}.{key}", child)
 
 
-def _filled(draw: st.DrawFn, state: State, places: Places) -> State:
-    """Give every state of a tree something to hear and to do."""
+def _with_behaviour(draw: st.DrawFn, state: State, states: States) -> State:
+    """Add actions and transitions to every state of a tree."""
     if state.type == "history":
         return state
     if state.type == "final":
@@ -195,18 +196,18 @@ def _filled(draw: st.DrawFn, state: State, places: Places) -> State:
     done = draw(ON_DONE) if state.states else None
     return evolve(
         state,
-        states={key: _filled(draw, child, places) for key, child in state.states.items()},
-        on={key: _moves(sketches, places) for key, sketches in draw(ON).items()},
-        always=_moves(draw(ALWAYS), places, guarded=True),
-        after={delay: _moves(sketches, places) for delay, sketches in draw(AFTER).items()},
-        on_done=None if done is None else _moves(done, places),
+        states={key: _with_behaviour(draw, child, states) for key, child in state.states.items()},
+        on={key: _transitions(sketches, states) for key, sketches in draw(ON).items()},
+        always=_transitions(draw(ALWAYS), states, guarded=True),
+        after={delay: _transitions(sketches, states) for delay, sketches in draw(AFTER).items()},
+        on_done=None if done is None else _transitions(done, states),
         entry=draw(ACTIONS),
         exit=draw(ACTIONS),
         tags=draw(TAGS),
     )
 
 
-def _moves(
-    sketches: list[Sketch], places: Places, *, guarded: bool = False
+def _transitions(
+    sketches: list[Sketch], states: States, *, guarded: bool = False
 ) -> tuple[Transition, ...]:
-    return tuple(sketch.transition(places, guarded=guarded) for sketch in sketches)
+    return tuple(sketch.transition(states, guarded=guarded) for sketch in sketches)

@@ -1,4 +1,4 @@
-"""Laws of a step: it stays legal, it is a function, and what is remembered does not show."""
+"""Laws of a step: its configuration is legal, it is a function, and its caches do not show."""
 
 import copy
 import json
@@ -37,29 +37,29 @@ from property_tests.statechart.charts import (
 Step = tuple[Snapshot[Counter], tuple[Command, ...]]
 
 
-def run(chart: Chart[Counter], heard: Sequence[object]) -> Iterator[Step]:
-    """Run *chart* from its start and yield what every step comes to."""
+def run(chart: Chart[Counter], sequence: Sequence[object]) -> Iterator[Step]:
+    """Run *chart* from its start and yield the result of every step."""
     snapshot, commands = initial(chart)
     yield snapshot, commands
-    for event in heard:
+    for event in sequence:
         snapshot, commands = transition(chart, snapshot, event)
         yield snapshot, commands
 
 
 @given(charts(), events())
-def test_a_configuration_is_always_legal(chart: Chart[Counter], heard: list[Event]) -> None:
-    """One child of every compound state, and all regions of every parallel one."""
-    for snapshot, _ in run(chart, heard):
+def test_a_configuration_is_always_legal(chart: Chart[Counter], sequence: list[Event]) -> None:
+    """It has one child of every compound state and all regions of every parallel one."""
+    for snapshot, _ in run(chart, sequence):
         if snapshot.states:
-            assert misfits("m", chart, snapshot.states) == []
+            assert illegal_states("m", chart, snapshot.states) == []
 
 
 @given(charts(), events())
-def test_the_same_step_twice_is_the_same(chart: Chart[Counter], heard: list[Event]) -> None:
-    """A redelivered event must come to the same commands, or something is sent twice."""
-    for snapshot, _ in run(chart, heard):
+def test_the_same_step_twice_is_the_same(chart: Chart[Counter], sequence: list[Event]) -> None:
+    """A redelivered event must lead to the same commands, or events are sent twice."""
+    for snapshot, _ in run(chart, sequence):
         before = copy.copy(snapshot), repr(snapshot), snapshot.history, snapshot.timers
-        for event in heard:
+        for event in sequence:
             first = transition(chart, snapshot, event)
             second = transition(chart, snapshot, event)
 
@@ -68,23 +68,23 @@ def test_the_same_step_twice_is_the_same(chart: Chart[Counter], heard: list[Even
 
 
 @given(charts(), events())
-def test_a_chart_that_remembers_nothing_moves_the_same(
-    chart: Chart[Counter], heard: list[Event]
+def test_a_chart_without_a_cache_behaves_the_same(
+    chart: Chart[Counter], sequence: list[Event]
 ) -> None:
-    """Caches are for speed: with none, and with ones that overflow, every step is equal."""
-    expected = list(run(chart, heard))
+    """Caches are for speed: without one, and with one that overflows, every step is equal."""
+    expected = list(run(chart, sequence))
 
     for memory in (0, 1, 5):
-        assert list(run(rebuilt(chart, memory=memory), heard)) == expected
+        assert list(run(with_cache_size(chart, memory=memory), sequence)) == expected
 
 
 @given(charts(), events())
-def test_a_snapshot_changes_only_where_something_happened(
-    chart: Chart[Counter], heard: list[Event]
+def test_an_event_without_an_effect_returns_the_same_snapshot(
+    chart: Chart[Counter], sequence: list[Event]
 ) -> None:
-    """What cannot be taken and leads to nothing hands the very same snapshot back."""
+    """Callers compare snapshots by identity."""
     snapshot, _ = initial(chart)
-    for event in heard:
+    for event in sequence:
         taken = can(chart, snapshot, event)
         after, commands = transition(chart, snapshot, event)
         if snapshot.status != "active":
@@ -95,83 +95,83 @@ def test_a_snapshot_changes_only_where_something_happened(
 
 
 @given(charts(), events())
-def test_a_dumped_snapshot_goes_on_as_if_nothing_had_been(
-    chart: Chart[Counter], heard: list[Event]
+def test_a_dumped_snapshot_continues_like_the_original(
+    chart: Chart[Counter], sequence: list[Event]
 ) -> None:
-    """A workflow may sleep in a database between any two events."""
-    for snapshot, _ in run(chart, heard):
+    """A workflow is stored in a database between any two events."""
+    for snapshot, _ in run(chart, sequence):
         loaded = load(chart, json.loads(json.dumps(dump(chart, snapshot))))
 
         assert isinstance(loaded, Snapshot)
         assert loaded == snapshot
-        for event in (*heard, *snapshot.timers):
+        for event in (*sequence, *snapshot.timers):
             assert transition(chart, loaded, event) == transition(chart, snapshot, event)
 
 
 @given(charts(), events())
-def test_a_timer_comes_due_once(chart: Chart[Counter], heard: list[Event]) -> None:
-    """The second delivery of the same timer finds it gone."""
-    for snapshot, _ in run(chart, heard):
+def test_a_timer_fires_once(chart: Chart[Counter], sequence: list[Event]) -> None:
+    """The second delivery of the same timer changes nothing."""
+    for snapshot, _ in run(chart, sequence):
         for timer in snapshot.timers:
             after, _ = transition(chart, snapshot, timer)
-            left = after.timers.count(timer)
-            if left < snapshot.timers.count(timer) and left == 0:
+            remaining = after.timers.count(timer)
+            if remaining < snapshot.timers.count(timer) and remaining == 0:
                 assert transition(chart, after, timer) == (after, ())
 
 
 @given(charts(), events())
 def test_a_chart_written_for_xstate_reads_back_the_same(
-    chart: Chart[Counter], heard: list[Event]
+    chart: Chart[Counter], sequence: list[Event]
 ) -> None:
-    """What JSON can say is said: only functions have to be handed in again."""
+    """JSON holds everything but functions, which the caller passes in again."""
     config = json.loads(json.dumps(to_xstate(chart)))
     config["output"] = output
     config["context"] = Counter()
-    read = from_xstate(
-        renamed(config),
+    loaded = from_xstate(
+        restore_emits(config),
         actions={"count": assign_count, "report": report},
         guards={"is_even": is_even, "has_data": has_data},
         commands={"log"},
         limit=chart.limit,
     )
 
-    assert list(told(run(read, heard))) == list(told(run(chart, heard)))
+    assert list(without_faults(run(loaded, sequence))) == list(without_faults(run(chart, sequence)))
 
 
-def told(steps: Iterator[Step]) -> Iterator[Any]:
-    """Tell what does not depend on the names that faults carry."""
+def without_faults(steps: Iterator[Step]) -> Iterator[Any]:
+    """Yield the parts of each step that do not depend on the names in faults."""
     for snapshot, commands in steps:
         yield snapshot.value, snapshot.context, snapshot.status, snapshot.timers, commands
 
 
-def renamed(config: Any) -> Any:
-    """Put the one function that an emit holds back in its place."""
+def restore_emits(config: Any) -> Any:
+    """Replace the name in an emit by the function that it stands for."""
     if isinstance(config, list):
-        return [renamed(part) for part in config]
+        return [restore_emits(part) for part in config]
     if not isinstance(config, dict):
         return config
     if config.get("type") == "emit":
         return {"type": "emit", "event": report}
-    return {key: renamed(part) for key, part in config.items()}
+    return {key: restore_emits(part) for key, part in config.items()}
 
 
 assign_count = assign(count)
 
 
-def rebuilt(chart: Chart[Counter], *, memory: int) -> Chart[Counter]:
-    """Make the same chart with another size of memory."""
+def with_cache_size(chart: Chart[Counter], *, memory: int) -> Chart[Counter]:
+    """Make the same chart with another cache size."""
     return evolve(chart, memory=memory)
 
 
-def misfits(path: str, state: State, active: frozenset[str]) -> list[str]:
-    """List what breaks the shape of a configuration below *state*, which is active."""
+def illegal_states(path: str, state: State, active: frozenset[str]) -> list[str]:
+    """List the states that make a configuration illegal at or below *state*, which is active."""
     children = {k: c for k, c in state.states.items() if c.type != "history"}
-    inside = [key for key in children if f"{path}.{key}" in active]
-    wanted = len(children) if state.type == "parallel" else min(1, len(children))
-    found = [] if path in active and len(inside) == wanted else [path]
+    active_keys = [key for key in children if f"{path}.{key}" in active]
+    expected = len(children) if state.type == "parallel" else min(1, len(children))
+    illegal = [] if path in active and len(active_keys) == expected else [path]
     for key, child in children.items():
-        if key in inside:
-            found += misfits(f"{path}.{key}", child, active)
+        if key in active_keys:
+            illegal += illegal_states(f"{path}.{key}", child, active)
         else:
-            found += [name for name in active if name.startswith(f"{path}.{key}.")]
-    return found
+            illegal += [name for name in active if name.startswith(f"{path}.{key}.")]
+    return illegal

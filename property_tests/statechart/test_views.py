@@ -1,4 +1,4 @@
-"""Laws of what is said about charts: paths lead where they say, drawing and linting never fail."""
+"""Laws of views: paths lead to their states, and drawing and linting never fail."""
 
 from itertools import pairwise
 
@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from arvo.statechart import Chart, Event, draw, initial, lint, paths, transition
 from property_tests.statechart.charts import Counter, charts, events
 
-STEPS = 50  # tried in search of paths; enough to leave the initial states behind
+STEPS = 50  # of the search for paths; enough to leave the initial states
 
 
 @settings(deadline=None)  # each path is run again from the start
 @given(charts())
-def test_a_path_leads_where_it_says(chart: Chart[Counter]) -> None:
-    """A generated test that does not reach its state would test something else."""
+def test_a_path_leads_to_its_state(chart: Chart[Counter]) -> None:
+    """A generated test that misses its state would test another one."""
     for kind in ("shortest", "simple"):
         for path in paths(chart, kind=kind, limit=STEPS):
             snapshot, _ = initial(chart)
@@ -26,25 +26,25 @@ def test_a_path_leads_where_it_says(chart: Chart[Counter]) -> None:
 
 @given(charts())
 def test_a_state_that_a_path_reaches_is_not_called_unreachable(chart: Chart[Counter]) -> None:
-    """Lint says only what is true whatever the guards answer."""
-    unreachable = {finding.path for finding in lint(chart) if finding.kind == "unreachable"}
+    """Lint reports only problems that do not depend on the results of guards."""
+    unreachable = {problem.path for problem in lint(chart) if problem.kind == "unreachable"}
 
     assert unreachable.isdisjoint(path.state for path in paths(chart, limit=STEPS))
 
 
 @given(charts())
 def test_shortest_paths_grow(chart: Chart[Counter]) -> None:
-    """They are found in order, so none is longer than one found later."""
-    found = paths(chart, limit=STEPS)
+    """The search finds them in order, so none is longer than a later one."""
+    shortest = paths(chart, limit=STEPS)
 
-    assert all(len(one.events) <= len(next_.events) for one, next_ in pairwise(found))
+    assert all(len(one.events) <= len(next_.events) for one, next_ in pairwise(shortest))
 
 
 @given(charts(), events())
-def test_every_legal_chart_can_be_drawn(chart: Chart[Counter], heard: list[Event]) -> None:
-    """Mermaid text names every state, and each line says something once."""
+def test_every_valid_chart_can_be_drawn(chart: Chart[Counter], sequence: list[Event]) -> None:
+    """The Mermaid text declares every state exactly once."""
     snapshot, _ = initial(chart)
-    for event in heard:
+    for event in sequence:
         snapshot, _ = transition(chart, snapshot, event)
     drawing = draw(chart, snapshot)
 

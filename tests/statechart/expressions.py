@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Undefined:
-    """JavaScript's ``undefined``: there is one, and it is false."""
+    """JavaScript's ``undefined``: one value, which is false."""
 
     def __bool__(self) -> bool:
         return False
@@ -20,7 +20,7 @@ UNDEFINED = Undefined()
 
 
 def evaluate(expression: Any, context: Mapping[str, Any], event: Mapping[str, Any]) -> Any:
-    """Work *expression* out; scalars stand for themselves, lists are operators."""
+    """Evaluate *expression*: a list is an operator with its operands, any other value is itself."""
     if not isinstance(expression, list):
         return expression
     operation, *parts = expression
@@ -40,7 +40,7 @@ def evaluate(expression: Any, context: Mapping[str, Any], event: Mapping[str, An
 
 
 def truthy(value: object) -> bool:
-    """Say whether JavaScript takes *value* for true."""
+    """Return whether *value* is true in JavaScript."""
     if isinstance(value, list | dict):
         return True
     return bool(value) and not (isinstance(value, float) and math.isnan(value))

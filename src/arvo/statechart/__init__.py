@@ -1,4 +1,4 @@
-"""Statecharts as pure functions, with the semantics of XState v5."""
+"""Statechart: statecharts as pure functions, with the semantics of XState v5."""
 
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.definition.actions import (
@@ -29,7 +29,7 @@ from arvo.statechart.definition.state import State, Transition
 from arvo.statechart.execution.snapshot import Snapshot
 from arvo.statechart.execution.step import can, initial, transition
 from arvo.statechart.views.draw import Drawing, draw
-from arvo.statechart.views.lint import Finding, lint
+from arvo.statechart.views.lint import lint
 from arvo.statechart.views.paths import Path, paths
 from arvo.statechart.xstate.from_xstate import from_xstate
 from arvo.statechart.xstate.persistence import Stale, dump, dump_timer, load, load_timer
@@ -51,7 +51,6 @@ __all__ = [
     "Emit",
     "Event",
     "Fault",
-    "Finding",
     "Guard",
     "GuardFault",
     "Init",

@@ -1,4 +1,4 @@
-"""Every scenario of the SCION SCXML suite that XState passes, with a virtual clock."""
+"""Scenarios: the scenarios of the SCION SCXML suite that XState passes, on a virtual clock."""
 
 from collections import deque
 from typing import Any
@@ -17,40 +17,41 @@ from arvo.statechart import (
     initial,
     transition,
 )
-from tests.statechart.corpora import chart_of, event_of, scenarios
+from tests.statechart.corpora import make_chart, scenarios
+from tests.statechart.placeholders import parse_event
 
-SETTLE_MS = 60_000
+IDLE_MS = 60_000
 STRUCTURAL = scenarios("structural")
 DATAMODEL = scenarios("datamodel")
-MEMORIES = {"remembering": 4_096, "forgetting": 0}
+CACHE_SIZES = {"cached": 4_096, "no cache": 0}
 
 
-@pytest.mark.parametrize("memory", MEMORIES.values(), ids=MEMORIES.keys())
+@pytest.mark.parametrize("memory", CACHE_SIZES.values(), ids=CACHE_SIZES.keys())
 @pytest.mark.parametrize("case", [c for _, c in STRUCTURAL], ids=[name for name, _ in STRUCTURAL])
 def test_a_chart_without_data_reaches_the_same_states(case: dict[str, Any], memory: int) -> None:
     """The suite covers hierarchy, parallel regions, history and priorities one by one."""
-    chart = chart_of(case["machine"], case, memory=memory)
+    chart = make_chart(case["machine"], case, memory=memory)
 
     assert [Clock(chart).play(case) for _ in range(2)] == [expected(case)] * 2
 
 
-@pytest.mark.parametrize("memory", MEMORIES.values(), ids=MEMORIES.keys())
+@pytest.mark.parametrize("memory", CACHE_SIZES.values(), ids=CACHE_SIZES.keys())
 @pytest.mark.parametrize("case", [c for _, c in DATAMODEL], ids=[name for name, _ in DATAMODEL])
 def test_a_chart_with_data_reaches_the_same_states(case: dict[str, Any], memory: int) -> None:
-    """These need assignments, expressions and conditional actions on top."""
-    chart = chart_of(case["machine"], case, memory=memory)
+    """These scenarios also need assignments, expressions and conditional actions."""
+    chart = make_chart(case["machine"], case, memory=memory)
 
     assert [Clock(chart).play(case) for _ in range(2)] == [expected(case)] * 2
 
 
 def expected(case: dict[str, Any]) -> list[set[str]]:
-    """List the leaves that a scenario wants to see, from the start on."""
+    """List the leaves that a scenario expects, from the start on."""
     after = [set(event["nextConfiguration"]) for event in case["events"]]
     return [set(case["initialConfiguration"]), *after]
 
 
 class Clock:
-    """A runtime of the smallest kind: a queue outside, timers, and time that is told to pass."""
+    """A minimal runtime: an external queue, timers, and a virtual clock."""
 
     def __init__(self, chart: Chart[Any]) -> None:
         self.chart = chart
@@ -63,26 +64,26 @@ class Clock:
     def play(self, case: dict[str, Any]) -> list[set[str]]:
         """Play a scenario and return the leaves after every event."""
         self.snapshot, commands = initial(self.chart)
-        self.absorb(commands)
+        self.apply(commands)
         if case.get("settle"):
             self.drain()
-            self.advance(SETTLE_MS)
-        seen = [set(self.snapshot.leaves)]
+            self.advance(IDLE_MS)
+        configurations = [set(self.snapshot.leaves)]
         self.drain()
         for event in case["events"]:
             self.advance(event.get("after") or 0)
-            self.step(event_of(event["event"]))
+            self.step(parse_event(event["event"]))
             self.drain()
-            seen.append(set(self.snapshot.leaves))
-        return seen
+            configurations.append(set(self.snapshot.leaves))
+        return configurations
 
     def step(self, event: object) -> None:
-        """Hand *event* to the chart."""
+        """Process *event*."""
         self.snapshot, commands = transition(self.chart, self.snapshot, event)
-        self.absorb(commands)
+        self.apply(commands)
 
-    def absorb(self, commands: tuple[Command, ...]) -> None:
-        """Queue what was sent, start and stop timers; all is dropped when the chart ends."""
+    def apply(self, commands: tuple[Command, ...]) -> None:
+        """Queue the sent events, and start and stop timers. The end of the chart drops them all."""
         for command in commands:
             match command:
                 case Send(event=event, delay_ms=None):
@@ -100,17 +101,17 @@ class Clock:
             self.timers.clear()
 
     def start(self, delay: float, timer: str | None, event: object) -> None:
-        """Start a timer behind those that are due at the same time."""
+        """Start a timer that comes after those due at the same time."""
         self.started += 1
         self.timers.append((self.now + delay, self.started, timer, event))
 
     def drain(self) -> None:
-        """Take what waits in the queue."""
+        """Process the events in the queue."""
         while self.queue and self.snapshot.status == "active":
             self.step(self.queue.popleft())
 
     def advance(self, milliseconds: float) -> None:
-        """Let time pass, and timers come due in order."""
+        """Advance the clock, and fire the timers that become due, in order."""
         end = self.now + milliseconds
         while due := min(
             (t for t in self.timers if t[0] <= end), default=None, key=lambda t: t[:2]

@@ -1,4 +1,4 @@
-"""A chart can be looked at."""
+"""Draw: a chart as a Mermaid diagram and as an SVG."""
 
 from xml.etree import ElementTree as ET
 
@@ -6,17 +6,17 @@ from arvo.statechart import Chart, State, Transition, act, draw, initial, transi
 
 
 def guard(context: object, event: object) -> bool:
-    """A guard."""
+    """Return True."""
     return True
 
 
 def chart() -> Chart[None]:
-    """Make a chart with one of each kind of state, and text that Mermaid could misread."""
+    """Make a chart with each kind of state, and with text that is Mermaid syntax."""
     both = State(
         type="parallel",
         states={
             "left": State(initial="l", states={"l": State(on={"x;y": "#m.both"})}),
-            "right": State(entry=act('say "hi"')),
+            "right": State(entry=act('print "hi"')),
         },
         on={"STAY": Transition(actions=act("note"))},
     )
@@ -29,8 +29,8 @@ def chart() -> Chart[None]:
     return Chart(id="m", initial="start", states=states, on={"END": ".end"})
 
 
-def test_mermaid_text_shows_states_transitions_and_where_it_is() -> None:
-    """Arrows between nested states are said in words, as Mermaid cannot lay them out."""
+def test_mermaid_text_shows_states_transitions_and_active_states() -> None:
+    """Edges between nested states are text, because Mermaid cannot draw them."""
     machine = chart()
     snapshot, _ = transition(machine, initial(machine)[0], "GO")
 
@@ -50,7 +50,7 @@ def test_mermaid_text_shows_states_transitions_and_where_it_is() -> None:
         "      }",
         "      --",
         '      state "right" as n5',
-        "      n5 : entry / say #34;hi#34;",
+        "      n5 : entry / print #34;hi#34;",
         "    }",
         '    state "end" as n6',
         "    n6 --> [*]",
@@ -68,8 +68,8 @@ def test_mermaid_text_shows_states_transitions_and_where_it_is() -> None:
     ]
 
 
-def test_a_drawing_is_laid_out_as_an_svg_that_stands_alone() -> None:
-    """No browser, no binary, nothing fetched when it is opened."""
+def test_a_drawing_is_rendered_as_a_standalone_svg() -> None:
+    """It needs no browser and no binary, and loads nothing when it is opened."""
     svg = draw(chart()).svg()
 
     root = ET.fromstring(svg)  # noqa: S314

@@ -1,97 +1,107 @@
-"""Lint finds what a definition allows and nobody means."""
+"""Lint: likely mistakes in valid charts."""
 
 import pytest
 
-from arvo.statechart import Chart, Finding, State, Transition, assign, lint, raise_
-from tests.statechart.corpora import chart_of, differential
+from arvo.statechart import Chart, Problem, State, Transition, assign, lint, raise_
+from tests.statechart.corpora import differential, make_chart
 
 
 def yes(context: object, event: object) -> bool:
-    """A guard."""
+    """Return True."""
     return True
 
 
 @pytest.mark.parametrize(
-    ("states", "finding"),
+    ("states", "problem"),
     [
         (
             {"a": State(on={"GO": "a"}), "b": State(on={"GO": "a"})},
-            Finding("unreachable", "m.b", "no transition enters this state"),
+            Problem("m.b", "a state that no transition enters", "unreachable"),
         ),
         (
             {"a": State(on={"GO": "b"}), "b": State(on={"GO": Transition()})},
-            Finding("dead end", "m.b", "nothing leaves this state, and it is not final"),
+            Problem("m.b", "a state that is not final and that no transition leaves", "dead end"),
         ),
         (
             {"a": State(always="b"), "b": State(always="a")},
-            Finding("always loop", "m.a", "no guard stops m.a -> m.b -> m.a"),
+            Problem("m.a", "the loop m.a -> m.b -> m.a without a guard", "always loop"),
         ),
         (
             {"a": State(entry=raise_("X"), always=Transition("a", reenter=True), on={"X": "a"})},
-            Finding("always loop", "m.a", "no guard stops m.a -> m.a"),
+            Problem("m.a", "the loop m.a -> m.a without a guard", "always loop"),
         ),
         (
             {"a": State(on={"X": "a"}, always=Transition(actions=assign(lambda c, e: c)))},
-            Finding("always loop", "m.a", "an assign without guard or target"),
+            Problem(
+                "m.a",
+                "an always transition that assigns, without a guard or a target",
+                "always loop",
+            ),
         ),
         (
             {"a": State(on={"GO": ["b", Transition("a", yes)]}), "b": State(on={"GO": "a"})},
-            Finding("shadowed", "m.a", "m.a on GO [yes] stands behind one without a guard"),
+            Problem("m.a", "m.a on GO [yes] after a transition without a guard", "shadowed"),
         ),
         (
             {"a": State(on={"GO": Transition("a", actions=raise_("LOST"))})},
-            Finding("unhandled", "m.a", "LOST is raised, and no state hears it"),
+            Problem(
+                "m.a",
+                "the event LOST, which is raised here and which no state handles",
+                "unhandled",
+            ),
         ),
         (
             {"a": State(initial="x", on_done="b", states={"x": State()}), "b": State(type="final")},
-            Finding("endless", "m.a", "on_done waits for a final child, and none is entered"),
+            Problem(
+                "m.a", "an on_done without a final child that some transition enters", "endless"
+            ),
         ),
     ],
 )
-def test_a_doubt_is_named_at_its_state(states: dict[str, State], finding: Finding) -> None:
-    """Each kind once, and nothing else is said of the chart."""
-    found = lint(Chart(id="m", initial="a", states=states))
+def test_a_problem_is_reported_at_its_state(states: dict[str, State], problem: Problem) -> None:
+    """Each kind is reported once."""
+    problems = lint(Chart(id="m", initial="a", states=states))
 
-    assert [one for one in found if one.kind == finding.kind] == [finding]
+    assert [found for found in problems if found.kind == problem.kind] == [problem]
 
 
-def test_a_region_that_never_ends_keeps_its_parallel_state_open() -> None:
-    """The other regions may finish, and on_done still never comes."""
+def test_a_region_that_never_finishes_is_reported() -> None:
+    """The other regions may finish, but on_done never happens."""
     ends = State(initial="x", states={"x": State(on={"GO": "y"}), "y": State(type="final")})
     stays = State(initial="x", states={"x": State(on={"GO": "x"})})
     both = State(type="parallel", states={"ends": ends, "stays": stays}, on_done="b")
     chart = Chart(id="m", initial="a", states={"a": both, "b": State(type="final")})
 
-    message = "this region never finishes, so its parallel state does not either"
-    assert Finding("endless", "m.a.stays", message) in lint(chart)
+    message = "a region that never finishes, so its parallel state does not either"
+    assert Problem("m.a.stays", message, "endless") in lint(chart)
 
 
-def test_events_that_are_expected_are_looked_for() -> None:
-    """A contract says what comes; the chart should hear it."""
+def test_expected_events_without_a_handler_are_reported() -> None:
+    """A contract lists the events that come; the chart should handle them."""
     chart = Chart(id="m", initial="a", states={"a": State(on={"x.*": "a"})})
 
-    found = lint(chart, events=["x.y", "z"])
+    problems = lint(chart, events=["x.y", "z"])
 
-    assert Finding("unhandled", "m", "no state hears z") in found
-    assert not any("x.y" in finding.message for finding in found)
+    assert Problem("m", "the event z, which no state handles", "unhandled") in problems
+    assert not any("x.y" in problem.message for problem in problems)
 
 
-def test_a_clean_chart_is_not_talked_about() -> None:
-    """A linter that cries wolf is switched off."""
+def test_a_correct_chart_has_no_problems() -> None:
+    """A linter with false alarms is switched off."""
     states = {"off": State(on={"flip": "on"}), "on": State(on={"flip": "off"}, after={10: "off"})}
 
     assert lint(Chart(initial="off", states=states)) == ()
 
 
 def test_every_recorded_machine_can_be_linted() -> None:
-    """Random machines have everything in them."""
+    """Random machines contain every construct."""
     for _, case in differential()[::20]:
-        chart = chart_of(case["m"], case, memory=0)
+        chart = make_chart(case["m"], case, memory=0)
         assert lint(chart) == lint(chart)
 
 
-def test_a_region_that_restarts_its_siblings_lets_them_out() -> None:
-    """Its transition leaves the whole parallel state, and so whatever is inside."""
+def test_a_region_that_restarts_its_siblings_ends_a_dead_end() -> None:
+    """Its transition leaves the whole parallel state, with everything in it."""
     stuck = State(initial="x", states={"x": State(on={"GO": "y"}), "y": State()})
     both = {"stuck": stuck, "other": State(on={"AGAIN": "stuck"})}
 

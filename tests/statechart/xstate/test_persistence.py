@@ -1,4 +1,4 @@
-"""A snapshot sleeps as JSON and wakes up where it was, or is told why it cannot."""
+"""Persistence: a snapshot becomes JSON and is loaded again, or is reported as stale."""
 
 import json
 from typing import Any
@@ -35,14 +35,14 @@ class Line:
 
 @frozen
 class Order:
-    """A context with something inside."""
+    """A context with a nested value."""
 
     lines: tuple[Line, ...] = ()
 
 
 @frozen
 class Reminder:
-    """An event class that a timer brings back."""
+    """The class of an event that a timer carries."""
 
     text: str
 
@@ -55,15 +55,15 @@ def _positive(number: int) -> int:
 
 @frozen
 class Picky:
-    """A context that does not take every value."""
+    """A context whose class rejects some values."""
 
     n: int = field(default=0, converter=_positive)
 
 
-def chart(**more: State) -> Chart[Order]:
+def make_chart(**extra: State) -> Chart[Order]:
     """Make a chart with a history, a timer and a typed context."""
     add = assign(lambda c, e: Order((*c.lines, Line("tea", 2))))
-    inside = State(
+    session = State(
         initial="one",
         states={
             "one": State(on={"GO": Transition("two", actions=add)}),
@@ -72,22 +72,22 @@ def chart(**more: State) -> Chart[Order]:
         },
         on={"OUT": "away"},
     )
-    states = {"inside": inside, "away": State(on={"BACK": "inside.h"}), **more}
+    states = {"inside": session, "away": State(on={"BACK": "inside.h"}), **extra}
     return Chart(id="m", initial="inside", states=states, context=Order())
 
 
-def moved(machine: Chart[Order], *events: object) -> Snapshot[Order]:
-    """Start *machine* and let it take *events*."""
+def run_events(machine: Chart[Order], *events: object) -> Snapshot[Order]:
+    """Start *machine* and process *events*."""
     snapshot, _ = initial(machine)
     for event in events:
         snapshot, _ = transition(machine, snapshot, event)
     return snapshot
 
 
-def test_everything_that_matters_is_in_the_dump() -> None:
-    """Context, history and timers come back as the classes they were."""
-    machine = chart()
-    snapshot = moved(machine, "GO", "OUT")
+def test_a_dump_holds_the_whole_snapshot() -> None:
+    """Context, history and timers come back as instances of their classes."""
+    machine = make_chart()
+    snapshot = run_events(machine, "GO", "OUT")
     data = dump(machine, snapshot)
 
     loaded = load(machine, json.loads(json.dumps(data)))
@@ -110,10 +110,10 @@ def test_everything_that_matters_is_in_the_dump() -> None:
     }
 
 
-def test_a_chart_that_grew_takes_old_snapshots() -> None:
-    """All that they stand on is still there, though the hash says the chart is another."""
-    old, new = chart(), chart(more=State())
-    snapshot = moved(old, "GO")
+def test_a_chart_with_new_states_loads_old_snapshots() -> None:
+    """All of their states still exist, although the structural hash differs."""
+    old, new = make_chart(), make_chart(extra=State())
+    snapshot = run_events(old, "GO")
 
     loaded = load(new, dump(old, snapshot))
 
@@ -122,12 +122,12 @@ def test_a_chart_that_grew_takes_old_snapshots() -> None:
     assert transition(new, loaded, loaded.timers[0])[0].value == {"inside": "one"}
 
 
-def test_a_chart_that_lost_states_says_which() -> None:
-    """Also where only a history remembers them."""
-    old = chart(more=State())
+def test_a_chart_without_the_stored_states_names_them() -> None:
+    """So it does if only a history recorded them."""
+    old = make_chart(extra=State())
     new = Chart(id="m", initial="away", states={"away": State()}, context=Order())
 
-    loaded = load(new, dump(old, moved(old, "GO", "OUT")))
+    loaded = load(new, dump(old, run_events(old, "GO", "OUT")))
 
     assert loaded == Stale(
         structural_hash(old),
@@ -136,8 +136,8 @@ def test_a_chart_that_lost_states_says_which() -> None:
     )
 
 
-def test_a_chart_of_another_shape_refuses() -> None:
-    """A state that became compound has to say where inside it is."""
+def test_a_chart_of_another_shape_is_stale() -> None:
+    """The dump of a state that became compound names no child of it."""
     old: Chart[Any] = Chart(id="m", initial="a", states={"a": State()})
     new: Chart[Any] = Chart(
         id="m", initial="a", states={"a": State(initial="x", states={"x": State()})}
@@ -145,12 +145,12 @@ def test_a_chart_of_another_shape_refuses() -> None:
 
     loaded = load(new, dump(old, initial(old)[0]))
 
-    assert loaded == Stale(structural_hash(old), (), "the chart cannot be in 'a'")
+    assert loaded == Stale(structural_hash(old), (), "the chart cannot be in the state 'a'")
 
 
-def test_a_dump_that_is_none_is_refused() -> None:
-    """Whatever stands in the store, loading it raises nothing."""
-    machine = chart()
+def test_invalid_data_is_stale() -> None:
+    """Loading raises nothing, whatever data the store holds."""
+    machine = make_chart()
     broken = dump(machine, initial(machine)[0]) | {"context": {"lines": 3}}
 
     for data in ({}, {"leaves": None}, broken):
@@ -159,8 +159,8 @@ def test_a_dump_that_is_none_is_refused() -> None:
         assert loaded.reason.startswith("unreadable: ")
 
 
-def test_an_end_is_remembered_with_its_fault() -> None:
-    """Why a workflow stopped must not be lost with the process."""
+def test_a_dump_holds_the_fault_of_an_end() -> None:
+    """The reason why a workflow stopped must outlive the process."""
 
     def guard(context: Order, event: Event) -> bool:
         raise ValueError("no card")
@@ -168,7 +168,7 @@ def test_an_end_is_remembered_with_its_fault() -> None:
     machine: Chart[Any] = Chart(
         id="m", initial="a", states={"a": State(on={"GO": Transition("a", guard)})}
     )
-    snapshot = moved(machine, "GO")
+    snapshot = run_events(machine, "GO")
 
     loaded = load(machine, json.loads(json.dumps(dump(machine, snapshot))))
 
@@ -177,9 +177,9 @@ def test_an_end_is_remembered_with_its_fault() -> None:
     assert loaded.error == GuardFault("guard", "m.a", "GO", "ValueError: no card")
 
 
-def test_a_snapshot_without_open_ends_is_small() -> None:
-    """It is written at every step of every workflow."""
-    machine = chart()
+def test_the_dump_of_a_plain_snapshot_is_small() -> None:
+    """Every step of every workflow writes one."""
+    machine = make_chart()
 
     assert len(json.dumps(dump(machine, initial(machine)[0]))) < 200
 
@@ -200,28 +200,28 @@ def test_a_snapshot_without_open_ends_is_small() -> None:
         {"history": {"m.inside.h": ["m.inside.one", "m.inside.two"]}},
     ],
 )
-def test_a_place_that_no_chart_can_be_in_is_refused(broken: dict[str, Any]) -> None:
-    """A store that was meddled with must not wake a workflow in a state that cannot be."""
-    machine = chart()
-    data = dump(machine, moved(machine, "GO", "OUT"))
+def test_a_dump_without_a_legal_configuration_is_stale(broken: dict[str, Any]) -> None:
+    """Corrupt data must not bring a workflow into an impossible state."""
+    machine = make_chart()
+    data = dump(machine, run_events(machine, "GO", "OUT"))
 
     assert isinstance(load(machine, data), Snapshot)
     assert isinstance(load(machine, data | broken), Stale)
 
 
-def test_what_is_not_even_a_mapping_is_refused() -> None:
-    """The store may hold anything."""
-    loaded = load(chart(), [])  # type: ignore[arg-type]
+def test_data_that_is_no_mapping_is_stale() -> None:
+    """The store may hold any JSON value."""
+    loaded = load(make_chart(), [])  # type: ignore[arg-type]
 
     assert isinstance(loaded, Stale)
 
 
-def test_a_context_that_refuses_is_a_reason_and_no_exception() -> None:
-    """Whoever loads has one way to be told."""
+def test_an_exception_of_a_context_class_is_a_reason() -> None:
+    """A caller of `load` handles failures in one way."""
     machine: Chart[Picky] = Chart(initial="a", states={"a": State()}, context=Picky())
     data = dump(machine, initial(machine)[0])
 
-    plain = JsonConverter(detailed_validation=False)
-    loaded = load(machine, data | {"context": {"n": -1}}, converter=plain)
+    converter = JsonConverter(detailed_validation=False)
+    loaded = load(machine, data | {"context": {"n": -1}}, converter=converter)
 
     assert loaded == Stale(structural_hash(machine), (), "unreadable: LookupError: no such number")

@@ -1,4 +1,4 @@
-"""Questions: guards compiled to plain functions of context, event and configuration."""
+"""Compiled guards: guards as plain functions of context, event and active states."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
@@ -6,8 +6,8 @@ from typing import Any, Protocol, TypeAlias
 from arvo.statechart.compiled.tree import ROOT, Tree
 from arvo.statechart.definition.guards import (
     And,
-    Check,
     Guard,
+    NamedGuard,
     Not,
     Or,
     StateIn,
@@ -16,79 +16,79 @@ from arvo.statechart.definition.guards import (
 )
 
 
-class Active(Protocol):
-    """What a guard may ask of a configuration."""
+class ActiveStates(Protocol):
+    """The part of a configuration that a guard may read."""
 
     @property
     def mask(self) -> int:
-        """The active nodes, as a set."""
+        """The active nodes, as a node set."""
 
     @property
     def value(self) -> StateValue:
         """The state value."""
 
 
-Test: TypeAlias = Callable[[Any, Any, Any], Any]
+CompiledGuard: TypeAlias = Callable[[Any, Any, Any], Any]
 
 
-def question(guard: Guard, tree: Tree, problem: Callable[[str], None]) -> Test:
-    """Compile *guard* and tell *problem* of ids that do not exist.
+def compile_guard(guard: Guard, tree: Tree, on_problem: Callable[[str], None]) -> CompiledGuard:
+    """Compile *guard*, and call *on_problem* for each id that does not exist.
 
-    What a guard raises is left to the step to report.
+    An exception of the guard passes through; the step turns it into a ``GuardFault``.
     """
     match guard:
         case And(guards=guards):
-            return _all([question(one, tree, problem) for one in guards])
+            return _all([compile_guard(part, tree, on_problem) for part in guards])
         case Or(guards=guards):
-            return _any([question(one, tree, problem) for one in guards])
+            return _any([compile_guard(part, tree, on_problem) for part in guards])
         case Not(guard=inner):
-            test = question(inner, tree, problem)
-            return lambda context, event, active: not test(context, event, active)
+            compiled = compile_guard(inner, tree, on_problem)
+            return lambda context, event, active: not compiled(context, event, active)
         case StateIn(state=state):
-            return _state_in(state, tree, problem)
-        case Check(function=function):
+            return _state_in(state, tree, on_problem)
+        case NamedGuard(function=function):
             return lambda context, event, _: function(context, event)
         case _:
             return lambda context, event, _: guard(context, event)
 
 
-def _all(tests: list[Test]) -> Test:
-    def test(context: Any, event: Any, active: Active) -> bool:
-        return all(one(context, event, active) for one in tests)
+def _all(guards: list[CompiledGuard]) -> CompiledGuard:
+    def guard(context: Any, event: Any, active: ActiveStates) -> bool:
+        return all(part(context, event, active) for part in guards)
 
-    return test
-
-
-def _any(tests: list[Test]) -> Test:
-    def test(context: Any, event: Any, active: Active) -> bool:
-        return any(one(context, event, active) for one in tests)
-
-    return test
+    return guard
 
 
-def _state_in(state: StateValue, tree: Tree, problem: Callable[[str], None]) -> Test:
+def _any(guards: list[CompiledGuard]) -> CompiledGuard:
+    def guard(context: Any, event: Any, active: ActiveStates) -> bool:
+        return any(part(context, event, active) for part in guards)
+
+    return guard
+
+
+def _state_in(state: StateValue, tree: Tree, on_problem: Callable[[str], None]) -> CompiledGuard:
     if isinstance(state, str) and state.startswith("#"):
-        # As in a target, children may follow the id.
+        # As in a target, keys of children may follow the id.
         index = tree.find(ROOT, state)
         if index is None:
-            problem(f"a guard asks for {state!r}, which does not exist")
+            on_problem(f"the guard state_in({state!r}) names no state: use an id of this chart")
         bit = 0 if index is None else 1 << index
         return lambda _context, _event, active: active.mask & bit
     return lambda _context, _event, active: matches(active.value, state)
 
 
-def spoken(guard: object) -> str:
-    """Name a guard or a function the way its author would."""
-    match guard:
+def display_name(value: object) -> str:
+    """Return the name of a guard or a function as its author would write it."""
+    match value:
         case And(guards=guards):
-            return f"and({', '.join(spoken(one) for one in guards)})"
+            return f"and({', '.join(display_name(part) for part in guards)})"
         case Or(guards=guards):
-            return f"or({', '.join(spoken(one) for one in guards)})"
+            return f"or({', '.join(display_name(part) for part in guards)})"
         case Not(guard=inner):
-            return f"not({spoken(inner)})"
+            return f"not({display_name(inner)})"
         case StateIn(state=state):
             return f"in({state})"
-        case Check(name=name):
+        case NamedGuard(name=name):
             return name
         case _:
-            return getattr(guard, "__name__", type(guard).__name__)
+            return getattr(value, "__name__", type(value).__name__)

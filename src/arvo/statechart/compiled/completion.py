@@ -1,45 +1,51 @@
-"""Completion: what entering a final state says to the states around it."""
+"""Completion: the done events that entering a final state raises (SCXML enterStates)."""
 
 from arvo.statechart.compiled.ops import Code, Op
-from arvo.statechart.compiled.tree import NOWHERE, ROOT, Node, Tree
+from arvo.statechart.compiled.tree import NO_NODE, ROOT, Node, Tree
 from arvo.statechart.definition.events import done_type
 
 
-def completion(tree: Tree, final: Node, active: int, completed: set[int]) -> tuple[list[Op], bool]:
-    """Return the done events that entering *final* raises, and whether the chart ends with it.
+def completion_ops(
+    tree: Tree, final: Node, active: int, completed: set[int]
+) -> tuple[list[Op], bool]:
+    """Return the ops that entering *final* adds, and whether the chart ends with it.
 
-    *active* holds what is active so far, *completed* the parallel states that this microstep has
-    already finished; those found now are added.
+    *active* is the node set that is active so far. *completed* holds the parallel states that
+    this microstep has already finished; the function adds those that it finds.
     """
     ops: list[Op] = []
     nodes = tree.nodes
-    parent = None if final.parent == NOWHERE else nodes[final.parent]
+    parent = None if final.parent == NO_NODE else nodes[final.parent]
     if parent is not None and parent.kind == "compound":
-        ops.append(_done(parent, final))
-    marker = parent
+        ops.append(_done_op(parent, final))
+    candidate = parent
     if parent is not None and parent.kind != "parallel":
-        marker = None if parent.parent == NOWHERE else nodes[parent.parent]
+        candidate = None if parent.parent == NO_NODE else nodes[parent.parent]
     last = final
     while (
-        marker is not None
-        and marker.kind == "parallel"
-        and marker.index not in completed
-        and is_final(tree, marker, active)
+        candidate is not None
+        and candidate.kind == "parallel"
+        and candidate.index not in completed
+        and is_final(tree, candidate, active)
     ):
-        completed.add(marker.index)
-        ops.append(_done(marker, None))
-        last = marker
-        marker = None if marker.parent == NOWHERE else nodes[marker.parent]
-    if marker is not None:
+        completed.add(candidate.index)
+        ops.append(_done_op(candidate, None))
+        last = candidate
+        candidate = None if candidate.parent == NO_NODE else nodes[candidate.parent]
+    if candidate is not None:
         return ops, False
-    own = last.state.output if last.parent != NOWHERE else None
-    finish = (done_type(last.id), own, nodes[ROOT].state.output)
+    own_output = last.state.output if last.parent != NO_NODE else None
+    finish = (done_type(last.id), own_output, nodes[ROOT].state.output)
     ops.append(Op(Code.FINISH, finish, f"{nodes[ROOT].path} output"))
     return ops, True
 
 
 def is_final(tree: Tree, node: Node, active: int) -> bool:
-    """Say whether *node* is finished: a final child is active, or all regions are finished."""
+    """Return whether *node* is finished (SCXML isInFinalState).
+
+    A compound state is finished if one of its final children is active, a parallel state if all
+    of its regions are finished.
+    """
     if node.kind == "parallel":
         return all(is_final(tree, tree.nodes[child], active) for child in node.children)
     if node.kind == "compound":
@@ -49,6 +55,6 @@ def is_final(tree: Tree, node: Node, active: int) -> bool:
     return node.kind == "final"
 
 
-def _done(node: Node, final: Node | None) -> Op:
+def _done_op(node: Node, final: Node | None) -> Op:
     output = None if final is None else final.state.output
     return Op(Code.DONE, (done_type(node.id), output), f"{node.path} output")

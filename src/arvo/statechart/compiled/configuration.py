@@ -1,20 +1,26 @@
-"""Configuration: one set of active nodes, and what was worked out for it."""
+"""Configuration: one set of active nodes, with the results that are cached for it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from arvo.statechart.compiled.selection import chains
+from arvo.statechart.compiled.behaviour import ChartStructure
+from arvo.statechart.compiled.selection import gather_always
 from arvo.statechart.compiled.tree import ROOT, Tree, members
 from arvo.statechart.definition.guards import StateValue
 
-if TYPE_CHECKING:
-    from arvo.statechart.compiled.program import Program
+
+class ConfigurationSource(ChartStructure, Protocol):
+    """The compiled chart that makes a configuration, as far as the configuration uses it."""
+
+    def configuration(self, mask: int, leaves: tuple[int, ...]) -> "Configuration":
+        """Return the configuration with these active nodes and leaves."""
 
 
 class Configuration:
-    """A set of active nodes, with the order in which its leaves were entered.
+    """A set of active nodes, with its leaves in the order in which they were entered.
 
-    A program keeps one object for each configuration, so that what follows from it (the value,
-    the tags, what an event would take) is worked out once. Equal ones compare equal all the same.
+    A program has one object for each configuration, so the value, the tags and the transitions
+    that an event selects are computed once. Two equal configurations of different objects still
+    compare equal.
     """
 
     __slots__ = (
@@ -29,7 +35,7 @@ class Configuration:
         "value",
     )
 
-    def __init__(self, program: "Program", mask: int, leaves: tuple[int, ...]) -> None:
+    def __init__(self, program: ConfigurationSource, mask: int, leaves: tuple[int, ...]) -> None:
         self.program = program
         self.mask = mask
         self.leaves = leaves
@@ -37,8 +43,8 @@ class Configuration:
         self.tags = frozenset(
             tag for node in members(mask) for tag in program.tree.nodes[node].state.tags
         )
-        self.always = chains(program.tree, program.behaviours, leaves)
-        self.forget()
+        self.always = gather_always(program.tree, program.behaviours, leaves)
+        self.clear_cache()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Configuration):
@@ -55,17 +61,37 @@ class Configuration:
     def __reduce__(self) -> tuple[Any, ...]:
         return self.program.configuration, (self.mask, self.leaves)
 
-    def forget(self) -> None:
-        """Drop what the program remembers here."""
+    def clear_cache(self) -> None:
+        """Drop the results that the program has cached here."""
         self.selections: dict[Any, Any] = {}
         self.plans: dict[Any, Any] = {}
         self.shortcuts: dict[str, Any] = {}
 
 
-def state_value(tree: Tree, mask: int, index: int = ROOT) -> StateValue:
-    """Write the active nodes below *index* the way XState does.
+def is_legal(tree: Tree, mask: int) -> bool:
+    """Return whether *mask* is a legal configuration (SCXML section 3.11).
 
-    A leaf is its key; a compound state maps its child's key; a parallel one all of its regions.
+    It holds the root, exactly one child of each compound state in it, all children of each
+    parallel state in it, the parent of each node in it, and no history.
+    """
+    if not mask >> ROOT & 1:
+        return False
+    for index in members(mask):
+        node = tree.nodes[index]
+        active = sum(mask >> child & 1 for child in node.children)
+        expected = {"compound": 1, "parallel": len(node.children)}.get(node.kind, 0)
+        if active != expected or node.kind == "history":
+            return False
+        if index != ROOT and not mask >> node.parent & 1:
+            return False
+    return True
+
+
+def state_value(tree: Tree, mask: int, index: int = ROOT) -> StateValue:
+    """Return the active nodes below *index* as an XState state value.
+
+    A leaf is its key. A compound state is a mapping with the key of its active child, a parallel
+    state one with the keys of all its regions.
     """
     node = tree.nodes[index]
     active = [tree.nodes[child] for child in node.children if mask >> child & 1]

@@ -1,145 +1,158 @@
-"""Entry: which nodes a microstep enters, and from where (SCXML computeEntrySet, XState's way)."""
+"""Entry: the nodes that a microstep enters (SCXML computeEntrySet, with XState's differences)."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
-from arvo.statechart.compiled.behaviour import Behaviour, Edge
-from arvo.statechart.compiled.tree import NOWHERE, ROOT, Tree, members
-
-
-class Chartlike(Protocol):
-    """The fixed part of a chart that entry depends on."""
-
-    @property
-    def tree(self) -> Tree:
-        """Where the nodes are."""
-
-    @property
-    def behaviours(self) -> tuple[Behaviour, ...]:
-        """What each of them does."""
+from arvo.statechart.compiled.behaviour import ChartStructure, Edge
+from arvo.statechart.compiled.tree import NO_NODE, ROOT, members
 
 
-def effective(chart: Chartlike, targets: tuple[int, ...], records: Mapping[int, int]) -> list[int]:
-    """Replace histories among *targets* by what they remember, or by their default."""
-    out: dict[int, None] = {}
-    for target in targets:
-        if chart.tree.nodes[target].kind != "history":
-            out[target] = None
-        elif target in records:
-            out.update(dict.fromkeys(members(records[target])))
-        else:
-            default = chart.behaviours[target].default
-            out.update(dict.fromkeys(effective(chart, default, records)))
-    return list(out)
-
-
-def domain(chart: Chartlike, edge: Edge, records: Mapping[int, int]) -> int:
-    """Find the node below which *edge* leaves everything.
-
-    XState takes the nearest common ancestor of any kind, so this may be a parallel state, where
-    SCXML would go up to a compound one.
-    """
-    tree = chart.tree
-    goals = effective(chart, edge.targets or (), records)
-    if not edge.reenter and all(
-        goal == edge.source or tree.is_below(goal, edge.source) for goal in goals
-    ):
-        return edge.source
-    first, *others = [*goals, edge.source]
-    for ancestor in tree.nodes[first].above:
-        if all(tree.is_below(other, ancestor) for other in others):
-            return ancestor
-    return NOWHERE if edge.reenter else ROOT
-
-
-def entered(
-    chart: Chartlike,
+def compute_entry_set(
+    chart: ChartStructure,
     edges: tuple[Edge, ...],
     records: Mapping[int, int],
-    roofs: Mapping[int, int] | None = None,
+    domain_records: Mapping[int, int] | None = None,
 ) -> tuple[set[int], set[int]]:
     """Return the nodes that *edges* enter, and those of them whose initial actions run.
 
-    *roofs*: the records that domains are found by, where they are others.
+    *records* holds the node set that each history recorded. *domain_records* replaces them in
+    the search for the transitions' domains.
     """
-    entry = _Entry(chart, records)
+    entry = _EntrySet(chart, records)
     for edge in edges:
         if not edge.targets:
             continue
-        roof = domain(chart, edge, records if roofs is None else roofs)
+        domain = transition_domain(
+            chart, edge, records if domain_records is None else domain_records
+        )
         for target in edge.targets:
-            stays = target == edge.source == roof and not edge.reenter
+            stays = target == edge.source == domain and not edge.reenter
             if chart.tree.nodes[target].kind != "history" and not stays:
                 entry.nodes.add(target)
                 entry.by_default.add(target)
-            entry.down(target)
-        limit = None if edge.source == ROOT and edge.reenter else roof
-        for goal in effective(chart, edge.targets, records):
-            entry.up(entry.between(goal, roof, with_parallel=True), limit)
+            entry.add_descendants(target)
+        limit = None if edge.source == ROOT and edge.reenter else domain
+        for target in effective_targets(chart, edge.targets, records):
+            ancestors = entry.proper_ancestors(target, domain, with_parallel=True)
+            entry.add_ancestors(ancestors, limit)
     return entry.nodes, entry.by_default
 
 
-class _Entry:
-    """The two sets while they grow."""
+def nodes_entered(chart: ChartStructure, edge: Edge) -> int:
+    """Return the node set that *edge* enters while no history has a record."""
+    nodes, _ = compute_entry_set(chart, (edge,), {})
+    return sum(1 << index for index in nodes)
 
-    def __init__(self, chart: Chartlike, records: Mapping[int, int]) -> None:
+
+def transition_domain(chart: ChartStructure, edge: Edge, records: Mapping[int, int]) -> int:
+    """Find the node whose descendants *edge* leaves (SCXML getTransitionDomain).
+
+    XState takes the nearest common ancestor of any kind, so the domain may be a parallel state.
+    SCXML would go up to a compound one.
+    """
+    tree = chart.tree
+    targets = effective_targets(chart, edge.targets or (), records)
+    if not edge.reenter and all(
+        target == edge.source or tree.is_descendant(target, edge.source) for target in targets
+    ):
+        return edge.source
+    first, *others = [*targets, edge.source]
+    for ancestor in tree.nodes[first].ancestors:
+        if all(tree.is_descendant(other, ancestor) for other in others):
+            return ancestor
+    return NO_NODE if edge.reenter else ROOT
+
+
+def effective_targets(
+    chart: ChartStructure, targets: tuple[int, ...], records: Mapping[int, int]
+) -> list[int]:
+    """Replace histories among *targets* by their records or defaults.
+
+    SCXML calls this getEffectiveTargetStates.
+    """
+    effective: dict[int, None] = {}
+    for target in targets:
+        if chart.tree.nodes[target].kind != "history":
+            effective[target] = None
+        elif target in records:
+            effective.update(dict.fromkeys(members(records[target])))
+        else:
+            default = chart.behaviours[target].history_default
+            effective.update(dict.fromkeys(effective_targets(chart, default, records)))
+    return list(effective)
+
+
+class _EntrySet:
+    """The two sets that `compute_entry_set` returns, while they are built."""
+
+    def __init__(self, chart: ChartStructure, records: Mapping[int, int]) -> None:
         self.chart = chart
         self.tree = chart.tree
         self.records = records
         self.nodes: set[int] = set()
         self.by_default: set[int] = set()
 
-    def down(self, index: int) -> None:
-        """Enter the descendants that *index* brings with it."""
+    def add_descendants(self, index: int) -> None:
+        """Add the descendants that are entered with *index* (addDescendantStatesToEnter)."""
         node = self.tree.nodes[index]
         if node.kind == "history":
-            self._restore(index)
+            self._add_history(index)
         elif node.kind == "compound":
             child = self.chart.behaviours[index].initial
             if self.tree.nodes[child].kind != "history":
                 self.nodes.add(child)
                 self.by_default.add(child)
-            self.down(child)
+            self.add_descendants(child)
         elif node.kind == "parallel":
-            self._regions(index, by_default=True)
+            self._add_regions(index, by_default=True)
 
-    def up(self, ancestors: list[int], limit: int | None) -> None:
-        """Enter *ancestors* below *limit*, and the regions that nothing else enters."""
+    def add_ancestors(self, ancestors: list[int], limit: int | None) -> None:
+        """Add *ancestors* below *limit*, and their regions that have no entered descendant yet.
+
+        SCXML calls this addAncestorStatesToEnter.
+        """
         for ancestor in ancestors:
-            if limit is None or self.tree.is_below(ancestor, limit):
+            if limit is None or self.tree.is_descendant(ancestor, limit):
                 self.nodes.add(ancestor)
             if self.tree.nodes[ancestor].kind == "parallel":
-                self._regions(ancestor, by_default=False)
+                self._add_regions(ancestor, by_default=False)
 
-    def between(self, index: int, roof: int, *, with_parallel: bool) -> list[int]:
-        """List the ancestors of *index* below *roof*, nearest first."""
-        found = [above for above in self.tree.nodes[index].above if self.tree.is_below(above, roof)]
-        if with_parallel and roof != NOWHERE and self.tree.nodes[roof].kind == "parallel":
-            found.append(roof)
-        return found
+    def proper_ancestors(self, index: int, domain: int, *, with_parallel: bool) -> list[int]:
+        """List the ancestors of *index* below *domain*, nearest first.
 
-    def _restore(self, index: int) -> None:
+        *with_parallel* adds *domain* itself if it is a parallel state.
+        """
+        ancestors = [
+            ancestor
+            for ancestor in self.tree.nodes[index].ancestors
+            if self.tree.is_descendant(ancestor, domain)
+        ]
+        if with_parallel and domain != NO_NODE and self.tree.nodes[domain].kind == "parallel":
+            ancestors.append(domain)
+        return ancestors
+
+    def _add_history(self, index: int) -> None:
         node = self.tree.nodes[index]
         recorded = index in self.records
-        goals = (
+        targets = (
             tuple(members(self.records[index]))
             if recorded
-            else self.chart.behaviours[index].default
+            else self.chart.behaviours[index].history_default
         )
-        for goal in goals:
-            if self.tree.nodes[goal].kind != "history":
-                self.nodes.add(goal)
-            # Only where the default is the parent's own initial do its actions run.
+        for target in targets:
+            if self.tree.nodes[target].kind != "history":
+                self.nodes.add(target)
+            # The initial actions of the parent run only if the default is its initial transition.
             if not recorded and node.state.target is None:
                 self.by_default.add(node.parent)
-            self.down(goal)
-        for goal in goals:
-            self.up(self.between(goal, node.parent, with_parallel=False), None)
+            self.add_descendants(target)
+        for target in targets:
+            ancestors = self.proper_ancestors(target, node.parent, with_parallel=False)
+            self.add_ancestors(ancestors, None)
 
-    def _regions(self, index: int, *, by_default: bool) -> None:
+    def _add_regions(self, index: int, *, by_default: bool) -> None:
         for region in self.tree.nodes[index].children:
-            if not any(self.tree.is_below(node, region) for node in self.nodes):
+            if not any(self.tree.is_descendant(node, region) for node in self.nodes):
                 self.nodes.add(region)
                 if by_default:
                     self.by_default.add(region)
-                self.down(region)
+                self.add_descendants(region)

@@ -1,5 +1,6 @@
-"""Ops: actions compiled to what the step runs, constants built once and shared."""
+"""Ops: compiled actions; commands that are constant are built once and shared."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import IntEnum
@@ -7,67 +8,76 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from arvo.statechart.compiled.compiled_guards import Test, question, spoken
+from arvo.statechart.compiled.compiled_guards import CompiledGuard, compile_guard, display_name
 from arvo.statechart.compiled.tree import Tree
 from arvo.statechart.definition.actions import (
     Action,
     Assign,
     Choose,
-    Make,
-    Maker,
-    Named,
+    CommandTemplate,
+    Delay,
+    Expression,
+    NamedAction,
     Raise,
-    listed,
+    to_actions,
 )
 from arvo.statechart.definition.commands import Act, Cancel, Command, Emit, Schedule, Send
 from arvo.statechart.definition.events import Event
 from arvo.statechart.definition.guards import Guard
+from arvo.statechart.definition.state import DelayKey
+
+# The strings that JavaScript reads as a number; Python's float also takes "1_000", "inf" and
+# spaces.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 class Code(IntEnum):
-    """What an op does with its value; `run` performs them by position in the same order."""
+    """The meaning of an op's value. ``macrostep`` runs ops by position in the same order."""
 
     COMMANDS = 0  # a tuple of finished commands
-    ASSIGN = 1  # a function to the new context
-    MAKE = 2  # a Make with functions among its parts
+    ASSIGN = 1  # a function that returns the new context
+    TEMPLATE = 2  # a CommandTemplate with functions among its parts
     RAISE = 3  # a finished event
-    RAISE_MADE = 4  # a function to an event
+    RAISE_COMPUTED = 4  # a function that returns an event
     DONE = 5  # (event type, output): a state is finished
     FINISH = 6  # (event type, its output, the chart's output): the chart is finished
-    CHOOSE = 7  # pairs of test and ops
-    EXPAND = 8  # a function to actions
+    CHOOSE = 7  # pairs of guard and ops
+    EXPAND = 8  # a function that returns actions
 
 
 @frozen(eq=False)
 class Op:
-    """One thing to run; *label* says where it stands, for faults."""
+    """One thing to run. *label* is its place in the chart, for faults."""
 
     code: Code
     value: Any
     label: str
-    timed: bool = False  # it starts or stops timers
+    changes_timers: bool = False  # it may start or stop timers
 
 
 @frozen
 class Compiler:
-    """What the actions of one chart may refer to."""
+    """Compiles actions, which may refer to the states and the delays of one chart.
+
+    *on_problem* is called with each reference that leads nowhere.
+    """
 
     tree: Tree
     delays: Mapping[str, object]
-    problem: Callable[[str], None] = field(eq=False)
+    on_problem: Callable[[str], None] = field(eq=False)
 
     def compile(self, actions: Iterable[Action], label: str) -> tuple[Op, ...]:
-        """Turn *actions* into ops; neighbouring constant commands become one."""
-        return merged(op for action in actions for op in self._op(action, label))
+        """Compile *actions* to ops; constant commands in a row become one op."""
+        return merge_commands(op for action in actions for op in self._op(action, label))
 
     def delay(self, delay: object) -> object:
-        """Turn a delay into milliseconds, or into a function to them."""
+        """Resolve a delay to milliseconds, or to a function that returns them."""
         if isinstance(delay, timedelta):
             return milliseconds(delay)
         if isinstance(delay, str):
             named = self.delays.get(delay)
             if delay not in self.delays or isinstance(named, str):
-                self.problem(f"the delay {delay!r} is not implemented")
+                self.on_problem(f"the delay {delay!r} is not implemented: add it to delays")
                 return None
             return self.delay(named)
         return delay
@@ -75,85 +85,102 @@ class Compiler:
     def _op(self, action: object, label: str) -> tuple[Op, ...]:
         match action:
             case Assign(update=update):
-                assign = patch(update) if isinstance(update, Mapping) else update
+                assign = make_update(update) if isinstance(update, Mapping) else update
                 return (Op(Code.ASSIGN, assign, f"{label}: assign"),)
             case Raise(event=event):
-                code = Code.RAISE_MADE if is_function(event) else Code.RAISE
-                return (Op(code, event if callable(event) else heard(event), f"{label}: raise"),)
-            case Make():
-                return (self._make(action, label),)
+                code = Code.RAISE_COMPUTED if is_function(event) else Code.RAISE
+                return (Op(code, event if callable(event) else to_event(event), f"{label}: raise"),)
+            case CommandTemplate():
+                return (self._template(action, label),)
             case Choose(branches=branches):
                 pairs = tuple(
-                    (self._question(branch.guard), self.compile(branch.actions, label))
+                    (self._guard(branch.guard), self.compile(branch.actions, label))
                     for branch in branches
                 )
-                return (Op(Code.CHOOSE, pairs, f"{label}: choose", timed=True),)
-            case Named(name=name, action=inner):
+                return (Op(Code.CHOOSE, pairs, f"{label}: choose", changes_timers=True),)
+            case NamedAction(name=name, action=inner):
                 ops = self._op(inner, label)
                 return tuple(evolve(op, label=f"{label}: {name}") for op in ops)
             case Emit() | Send() | Schedule() | Cancel() | Act():
-                return (Op(Code.COMMANDS, (action,), label, timed=is_timed(type(action))),)
+                timers = changes_timers(type(action))
+                return (Op(Code.COMMANDS, (action,), label, changes_timers=timers),)
             case _ if callable(action):
-                expand = f"{label}: {spoken(action)}"
-                return (Op(Code.EXPAND, action, expand, timed=True),)
+                expand_label = f"{label}: {display_name(action)}"
+                return (Op(Code.EXPAND, action, expand_label, changes_timers=True),)
             case _:
-                self.problem(f"{action!r} is not an action")
+                self.on_problem(f"{action!r} is not an action: use a function or an action value")
                 return ()
 
-    def _question(self, guard: Guard | None) -> Test | None:
-        return None if guard is None else question(guard, self.tree, self.problem)
+    def _guard(self, guard: Guard | None) -> CompiledGuard | None:
+        return None if guard is None else compile_guard(guard, self.tree, self.on_problem)
 
-    def _make(self, make: Make, label: str) -> Op:
-        parts = make.parts
-        if make.kind in (Send, Schedule):
+    def _template(self, template: CommandTemplate, label: str) -> Op:
+        kind, parts = template.kind, template.parts
+        if kind in (Send, Schedule):
             event, delay, timer = parts
-            parts = (heard(event), self.delay(delay), timer)
-        made = evolve(make, parts=parts)
-        label = f"{label}: {make.kind.__name__.lower()}"
-        # A delay of nothing means now, so such a timer has to be looked at when it runs.
-        if any(is_function(part) for part in parts) or (make.kind is Schedule and parts[1] is None):
-            return Op(Code.MAKE, made, label, timed=is_timed(make.kind))
-        return Op(Code.COMMANDS, (make.kind(*parts),), label, timed=is_timed(make.kind))
+            parts = (to_event(event), self.delay(delay), timer)
+        label = f"{label}: {kind.__name__.lower()}"
+        timers = changes_timers(kind)
+        # A raise whose delay is None happens at once, which only the step can find out.
+        if any(is_function(part) for part in parts) or (kind is Schedule and parts[1] is None):
+            computed = evolve(template, parts=parts)
+            return Op(Code.TEMPLATE, computed, label, changes_timers=timers)
+        return Op(Code.COMMANDS, (kind(*parts),), label, changes_timers=timers)
 
 
-def merged(ops: Iterable[Op]) -> tuple[Op, ...]:
-    """Join neighbouring constant commands into one op."""
-    out: list[Op] = []
+def merge_commands(ops: Iterable[Op]) -> tuple[Op, ...]:
+    """Merge constant commands in a row into one op."""
+    merged: list[Op] = []
     for op in ops:
-        if out and op.code is Code.COMMANDS is out[-1].code:
-            last = out[-1]
-            out[-1] = evolve(last, value=last.value + op.value, timed=last.timed or op.timed)
+        if merged and op.code is Code.COMMANDS is merged[-1].code:
+            last = merged[-1]
+            timers = last.changes_timers or op.changes_timers
+            merged[-1] = evolve(last, value=last.value + op.value, changes_timers=timers)
         else:
-            out.append(op)
-    return tuple(out)
+            merged.append(op)
+    return tuple(merged)
 
 
 def is_function(part: object) -> bool:
-    """Say whether *part* is to be called, rather than handed on: classes are handed on."""
+    """Return whether *part* is to be called. Classes are not: they are values."""
     return callable(part) and not isinstance(part, type)
 
 
-def is_timed(kind: type[object]) -> bool:
-    """Say whether commands of *kind* change which timers are pending."""
+def changes_timers(kind: type[object]) -> bool:
+    """Return whether commands of class *kind* start or stop timers."""
     return kind in (Schedule, Cancel)
 
 
-def heard(event: object) -> object:
-    """Make an event of a bare event type, which may be a member of an enum of strings."""
+def to_event(event: object) -> object:
+    """Return *event*, with a bare event type (perhaps a member of a StrEnum) made an ``Event``."""
     return Event(str.__str__(event)) if isinstance(event, str) else event
 
 
+def parse_delay(key: DelayKey) -> tuple[str, Delay]:
+    """Return the text of a key of ``after`` in its event type, and the delay that it stands for."""
+    if isinstance(key, timedelta):
+        key = milliseconds(key)
+    if isinstance(key, str):
+        if not _NUMBER.fullmatch(key):
+            return key, key
+        return key, _drop_zero_fraction(float(key))
+    return str(_drop_zero_fraction(key)), _drop_zero_fraction(key)
+
+
 def milliseconds(delay: timedelta) -> float:
-    """Count *delay* in milliseconds, whole where it is whole."""
-    exact = delay / timedelta(milliseconds=1)
-    return int(exact) if exact.is_integer() else exact
+    """Return *delay* in milliseconds, as an int if it is whole."""
+    return _drop_zero_fraction(delay / timedelta(milliseconds=1))
 
 
-def patch(fields: Mapping[str, object]) -> Maker:
-    """Make an update out of single *fields*, all of which see the old context."""
+def _drop_zero_fraction(number: float) -> float:
+    return int(number) if float(number).is_integer() else number
+
+
+def make_update(fields: Mapping[str, object]) -> Expression:
+    """Make one update of the context from its *fields*, all of which see the old context."""
 
     def update(context: Any, event: Any) -> Any:
-        changes = {name: resolved(value, context, event) for name, value in fields.items()}
+        changes = {name: resolve(value, context, event) for name, value in fields.items()}
         if isinstance(context, Mapping):
             return {**context, **changes}
         return evolve(context, **changes)
@@ -161,24 +188,24 @@ def patch(fields: Mapping[str, object]) -> Maker:
     return update
 
 
-def resolved(value: Any, context: object, event: object) -> Any:
-    """Call *value* with what is going on, if it is a function."""
+def resolve(value: Any, context: object, event: object) -> Any:
+    """Return *value*, or its result for *context* and *event* if it is a function."""
     return value(context, event) if is_function(value) else value
 
 
-def made(make: Make, context: object, event: object) -> Command | Raise:
-    """Finish *make*; a timer without a delay is an event to raise now."""
-    parts = [resolved(part, context, event) for part in make.parts]
-    if make.kind in (Send, Schedule):
-        parts[0] = heard(parts[0])
+def build_command(template: CommandTemplate, context: object, event: object) -> Command | Raise:
+    """Build the command of *template*. A timer without a delay becomes an event to raise now."""
+    parts = [resolve(part, context, event) for part in template.parts]
+    if template.kind in (Send, Schedule):
+        parts[0] = to_event(parts[0])
         if isinstance(parts[1], timedelta):
             parts[1] = milliseconds(parts[1])
-        if make.kind is Schedule and parts[1] is None:
+        if template.kind is Schedule and parts[1] is None:
             return Raise(parts[0])
-    return make.kind(*parts)
+    return template.kind(*parts)
 
 
-def expanded(function: Maker, context: object, event: object) -> tuple[Action, ...]:
-    """Ask *function* which actions to run; it may also say none."""
+def expand(function: Expression, context: object, event: object) -> tuple[Action, ...]:
+    """Call *function* for the actions to run; it may return None."""
     actions = function(context, event)
-    return () if actions is None else listed(actions)
+    return () if actions is None else to_actions(actions)

@@ -1,7 +1,7 @@
-"""Plan: everything one microstep does, known before any action runs.
+"""Plan: everything that one microstep does, computed before any action runs.
 
-It follows from the configuration, the transitions taken and the history records they reach
-(SCXML's enterStates and exitStates, with XState's rules for domains and default entry).
+A plan follows from the configuration, the transitions taken and the history records that they
+read (SCXML exitStates and enterStates, with XState's rules for domains and default entry).
 """
 
 from collections.abc import Mapping
@@ -10,35 +10,48 @@ from typing import TypeAlias
 from attrs import Factory, field, frozen
 
 from arvo.statechart.compiled.behaviour import Behaviour, Edge
-from arvo.statechart.compiled.completion import completion
-from arvo.statechart.compiled.entry import domain, entered
-from arvo.statechart.compiled.legal import legal
-from arvo.statechart.compiled.ops import Op, merged
+from arvo.statechart.compiled.completion import completion_ops
+from arvo.statechart.compiled.configuration import is_legal
+from arvo.statechart.compiled.entry import compute_entry_set, transition_domain
+from arvo.statechart.compiled.ops import Op, merge_commands
 from arvo.statechart.compiled.tree import ROOT, Tree, members
 from arvo.statechart.definition.state import Transition
 
-# What each history of the chart remembers, by node: a set of nodes.
+# The node set that each history of the chart has recorded, by the history's number.
 Records: TypeAlias = Mapping[int, int]
 
 
 @frozen(eq=False)
 class Plan:
-    """One microstep: what to run, and where it ends."""
+    """One microstep: the ops to run, and the configuration where it ends."""
 
     ops: tuple[Op, ...]
     mask: int
     leaves: tuple[int, ...]  # in order of activation
-    records: Records  # what leaving writes down
-    moved: bool  # the set of nodes differs, or a history was written
+    records: Records  # those that leaving states writes
+    moved: bool  # the set of active nodes differs, or a record was written
     edges: tuple[Edge, ...]
-    timed: bool = field(
-        init=False, default=Factory(lambda self: any(op.timed for op in self.ops), takes_self=True)
+    changes_timers: bool = field(
+        init=False,
+        default=Factory(lambda self: any(op.changes_timers for op in self.ops), takes_self=True),
     )
 
 
 @frozen(eq=False)
+class _Exit:
+    """The first half of a microstep: the states left, the records written, the ops so far."""
+
+    mask: int
+    leaves: tuple[int, ...]
+    leaving: int
+    edges: tuple[Edge, ...]
+    written: Records
+    ops: tuple[Op, ...]
+
+
+@frozen(eq=False)
 class Planner:
-    """The fixed part of a chart that plans are made from."""
+    """Makes the plans of one chart."""
 
     tree: Tree
     behaviours: tuple[Behaviour, ...]
@@ -47,146 +60,138 @@ class Planner:
         self, mask: int, leaves: tuple[int, ...], edges: tuple[Edge, ...], records: Records
     ) -> Plan:
         """Plan the microstep that takes *edges* from the configuration *mask*."""
-        taken = self.settled(edges, mask, records)
-        plan = self._taking(taken, mask, leaves, records)
-        if len(taken) < 2 or legal(self.tree, plan.mask):
+        selected = self.remove_conflicts(edges, mask, records)
+        plan = self._plan_edges(selected, mask, leaves, records)
+        if len(selected) < 2 or is_legal(self.tree, plan.mask):
             return plan
-        # A transition to a history that remembers the transition's own source leaves nothing, so
-        # it conflicts with none; beside one that restarts its region it would enter a second child
-        # of a compound state. XState does just that and leaves open what it means. Here the later
-        # of the two is dropped, for the document's order also decides elsewhere.
-        kept: tuple[Edge, ...] = ()
-        for edge in taken:
-            more = self._taking((*kept, edge), mask, leaves, records)
-            if not kept or legal(self.tree, more.mask):
-                kept, plan = (*kept, edge), more
+        # A transition to a history that recorded the transition's own source leaves nothing, so
+        # it conflicts with no other. Together with one that restarts its region it would enter a
+        # second child of a compound state. XState does just that and leaves its meaning open.
+        # Here the later of the two is dropped, because document order decides elsewhere too.
+        legal: tuple[Edge, ...] = ()
+        for edge in selected:
+            longer = self._plan_edges((*legal, edge), mask, leaves, records)
+            if not legal or is_legal(self.tree, longer.mask):
+                legal, plan = (*legal, edge), longer
         return plan
 
-    def _taking(
-        self, taken: tuple[Edge, ...], mask: int, leaves: tuple[int, ...], records: Records
-    ) -> Plan:
-        leaving = self._exits(taken, mask, records)
-        written = self._written(leaving, mask)
-        ops: list[Op] = []
-        for index in reversed(list(members(leaving))):
-            ops.extend(self.behaviours[index].exit)
-        for edge in taken:
-            ops.extend(edge.ops)
-        after = {**records, **written}
-        plan = self._enter(list(ops), mask, leaves, leaving, taken, after, written, after)
-        if not written or legal(self.tree, plan.mask):
-            return plan
-        # XState would lose regions here: it leaves below the domain that a history has before it is
-        # written, and enters below the one it has then. What was left is entered again.
-        return self._enter(ops, mask, leaves, leaving, taken, after, written, records)
-
-    def begin(self) -> Plan:
+    def plan_start(self) -> Plan:
         """Plan the start: the root and all its initial descendants are the targets."""
         targets: list[int] = []
-        self._initial(ROOT, targets)
+        self._add_initial(ROOT, targets)
         start = Edge(
             source=ROOT,
             targets=tuple(targets),
             reenter=True,
-            test=None,
+            guard=None,
             ops=(),
             event=None,
             label="start",
             definition=Transition(),
         )
-        return self._enter([], 0, (), 0, (start,), {}, {}, {})
+        return self._enter(_Exit(0, (), 0, (start,), {}, ()), {}, {})
 
-    def settled(self, edges: tuple[Edge, ...], mask: int, records: Records) -> tuple[Edge, ...]:
-        """Drop transitions that would leave the same states as another, inner ones win."""
+    def remove_conflicts(
+        self, edges: tuple[Edge, ...], mask: int, records: Records
+    ) -> tuple[Edge, ...]:
+        """Drop transitions that leave the same states as another; the inner one wins.
+
+        SCXML calls this removeConflictingTransitions.
+        """
         if len(edges) < 2:
             return edges
-        kept: list[Edge] = []
+        selected: list[Edge] = []
         for edge in edges:
-            exits = self._exits((edge,), mask, records)
-            rivals = [other for other in kept if exits & self._exits((other,), mask, records)]
-            if all(self.tree.is_below(edge.source, rival.source) for rival in rivals):
-                kept = [other for other in kept if other not in rivals]
-                kept.append(edge)
-        return tuple(kept)
+            exits = self._exit_set((edge,), mask, records)
+            rivals = [
+                other for other in selected if exits & self._exit_set((other,), mask, records)
+            ]
+            if all(self.tree.is_descendant(edge.source, rival.source) for rival in rivals):
+                selected = [other for other in selected if other not in rivals]
+                selected.append(edge)
+        return tuple(selected)
 
-    def _exits(self, edges: tuple[Edge, ...], mask: int, records: Records) -> int:
+    def _plan_edges(
+        self, edges: tuple[Edge, ...], mask: int, leaves: tuple[int, ...], records: Records
+    ) -> Plan:
+        leaving = self._exit_set(edges, mask, records)
+        written = self._record_histories(leaving, mask)
+        ops: list[Op] = []
+        for index in reversed(list(members(leaving))):
+            ops.extend(self.behaviours[index].exit)
+        for edge in edges:
+            ops.extend(edge.ops)
+        left = _Exit(mask, leaves, leaving, edges, written, tuple(ops))
+        after = {**records, **written}
+        plan = self._enter(left, after, after)
+        if not written or is_legal(self.tree, plan.mask):
+            return plan
+        # XState would lose regions here: it leaves the descendants of the domain that a history
+        # gives before it is written, and enters those of the domain that it gives afterwards.
+        # Here the states that were left are entered again.
+        return self._enter(left, after, records)
+
+    def _exit_set(self, edges: tuple[Edge, ...], mask: int, records: Records) -> int:
         leaving = 0
         for edge in edges:
             if edge.targets:
-                leaving |= self.tree.below(domain(self, edge, records))
+                leaving |= self.tree.descendants(transition_domain(self, edge, records))
         return leaving & mask
 
-    def _written(self, leaving: int, mask: int) -> Records:
+    def _record_histories(self, leaving: int, mask: int) -> Records:
         written: dict[int, int] = {}
         for index in members(leaving):
             node = self.tree.nodes[index]
             for history in node.histories:
                 if self.tree.nodes[history].state.history == "deep":
-                    below = members(node.below & mask)
-                    kept = (child for child in below if self.tree.nodes[child].is_leaf)
+                    active = members(node.descendants & mask)
+                    recorded = (child for child in active if self.tree.nodes[child].is_leaf)
                 else:
-                    kept = (child for child in node.children if mask >> child & 1)
-                written[history] = sum(1 << child for child in kept)
+                    recorded = (child for child in node.children if mask >> child & 1)
+                written[history] = sum(1 << child for child in recorded)
         return written
 
-    def _enter(
-        self,
-        ops: list[Op],
-        mask: int,
-        leaves: tuple[int, ...],
-        leaving: int,
-        taken: tuple[Edge, ...],
-        records: Records,
-        written: Records,
-        roofs: Records,
-    ) -> Plan:
-        entering, by_default = entered(self, taken, records, roofs)
-        active = mask & ~leaving
-        ordered = [leaf for leaf in leaves if active >> leaf & 1]
+    def _enter(self, left: _Exit, records: Records, domain_records: Records) -> Plan:
+        entering, by_default = compute_entry_set(self, left.edges, records, domain_records)
+        ops = list(left.ops)
+        active = left.mask & ~left.leaving
+        leaves = [leaf for leaf in left.leaves if active >> leaf & 1]
         completed: set[int] = set()
         finished = False
         for index in sorted(entering):
             node, behaviour = self.tree.nodes[index], self.behaviours[index]
             if node.is_leaf and not active >> index & 1:
-                ordered.append(index)
+                leaves.append(index)
             active |= node.bit
             ops.extend(behaviour.entry)
             if index in by_default:
-                ops.extend(behaviour.start)
+                ops.extend(behaviour.initial_actions)
             if node.kind == "final":
-                done, ends = completion(self.tree, node, active, completed)
+                done, ends = completion_ops(self.tree, node, active, completed)
                 ops.extend(done)
                 finished = finished or ends
-        active |= self._around(active)
+        # XState computes the domain of a transition to a history twice, before and after that
+        # history is written. Where the two differ it leaves ancestors that it does not enter
+        # again. Here such ancestors stay active, or the leaves would have no root.
+        active = self.tree.with_ancestors(active)
         if finished:
             for index in reversed(list(members(active))):
                 ops.extend(self.behaviours[index].exit)
-        moved = bool(written) or active != mask
+        moved = bool(left.written) or active != left.mask
         return Plan(
-            ops=merged(ops),
+            ops=merge_commands(ops),
             mask=active,
-            leaves=tuple(ordered) if moved else leaves,
-            records=written,
+            leaves=tuple(leaves) if moved else left.leaves,
+            records=left.written,
             moved=moved,
-            edges=taken,
+            edges=left.edges,
         )
 
-    def _around(self, active: int) -> int:
-        """Find the ancestors of what is active.
-
-        XState finds the domain of a transition to a history twice, before and after that history
-        is written; where the two differ it leaves ancestors that it does not enter again. Such
-        ancestors stay active here, or the configuration would have leaves without a root.
-        """
-        return sum(
-            1 << above for above in {a for n in members(active) for a in self.tree.nodes[n].above}
-        )
-
-    def _initial(self, index: int, found: list[int]) -> None:
-        found.append(index)
+    def _add_initial(self, index: int, targets: list[int]) -> None:
+        targets.append(index)
         node = self.tree.nodes[index]
         if node.kind == "compound":
-            self._initial(self.behaviours[index].initial, found)
+            self._add_initial(self.behaviours[index].initial, targets)
         elif node.kind == "parallel":
             for child in node.children:
-                self._initial(child, found)
+                self._add_initial(child, targets)

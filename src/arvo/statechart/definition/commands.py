@@ -1,4 +1,4 @@
-"""Commands: what a step asks its caller to do, in order."""
+"""Commands: the effects that a step asks its caller to run, in order."""
 
 from typing import TypeAlias
 
@@ -7,14 +7,14 @@ from attrs import frozen
 
 @frozen
 class Emit:
-    """Tell the outside: *event* is handed on as it is."""
+    """Pass *event* on to the listeners outside the chart, unchanged."""
 
     event: object
 
 
 @frozen
 class Send:
-    """Put *event* on the chart's own external queue, after *delay_ms* if there is one."""
+    """Put *event* on the chart's own external queue, after *delay_ms* if it is set."""
 
     event: object
     delay_ms: float | None = None
@@ -23,9 +23,9 @@ class Send:
 
 @frozen
 class Schedule:
-    """Start a timer; when it is due, hand this value to ``transition`` as the event.
+    """Start a timer. When it is due, pass this very value to ``transition`` as the event.
 
-    *id* is what ``Cancel`` names. A second timer with the same id does not replace the first.
+    ``Cancel`` refers to it by *id*. A second timer with the same id does not replace the first.
     """
 
     event: object
@@ -35,14 +35,14 @@ class Schedule:
 
 @frozen
 class Cancel:
-    """Stop every timer called *id*; one that does not exist is no error."""
+    """Stop every timer called *id*. It is no error if there is none."""
 
     id: str
 
 
 @frozen
 class Act:
-    """Carry out the custom action called *type*."""
+    """Run the custom action called *type*."""
 
     type: str
     params: object = None

@@ -1,4 +1,4 @@
-"""Events: what a chart hears."""
+"""Events: the events that a chart receives, and the types of those it raises itself."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ ACTOR_ERROR_PREFIX = "xstate.error.actor"
 
 @frozen
 class Event:
-    """Something that happened: a type, and whatever data came with it.
+    """An event: a type and its data.
 
-    A chart takes any object with a ``type``, or an instance of a class that is a key in ``on``;
-    this one is for those who have no event class of their own.
+    A chart accepts any object with a ``type``, and any instance of a class that is a key of
+    ``on``. This class serves callers that have no event class of their own.
     """
 
     type: str
@@ -24,30 +24,30 @@ class Event:
 
 @frozen
 class Init:
-    """The start of a chart: what entry actions and ``always`` guards see before any event."""
+    """The start of a chart: entry actions and ``always`` guards see it before any other event."""
 
     input: object = None
     type: str = INIT_TYPE
 
     @property
     def data(self) -> Any:
-        """The data of an *input* that is an event itself: one action serves the start and later."""
+        """The data of *input* if that is an event: one action then serves the start and later."""
         return getattr(self.input, "data", None)
 
 
 @frozen
 class Done:
-    """A compound or parallel state is finished; *output* is its final state's."""
+    """A compound or parallel state is finished. *output* is the output of its final state."""
 
     type: str
     output: object = None
 
 
 def done_type(state_id: str) -> str:
-    """Name the event that says *state_id* is finished."""
+    """Return the type of the event that reports *state_id* as finished."""
     return DONE_PREFIX + state_id
 
 
 def after_type(delay: str, state_id: str) -> str:
-    """Name the event, and the timer, of the *delay* that starts when *state_id* is entered."""
+    """Return the event type, and timer id, of the *delay* that starts on entry to *state_id*."""
     return f"{AFTER_PREFIX}{delay}.{state_id}"

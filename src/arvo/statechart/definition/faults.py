@@ -1,4 +1,4 @@
-"""Faults: why a chart stopped, as values."""
+"""Faults: the reasons why a chart stopped, as values."""
 
 from typing import TypeAlias
 
@@ -7,10 +7,10 @@ from attrs import field, frozen
 
 @frozen
 class GuardFault:
-    """A guard raised, so the event changed nothing.
+    """A guard raised an exception, so the event changed nothing.
 
-    *state* is the id of the state whose transition asked, *reason* the exception's class and
-    text; *cause* is the exception itself, while it is in memory.
+    *state* is the id of the state whose transition has the guard. *reason* is the class and text
+    of the exception. *cause* is the exception itself; it is not part of a dump.
     """
 
     guard: str
@@ -22,9 +22,9 @@ class GuardFault:
 
 @frozen
 class ActionFault:
-    """An action, an output or the context raised, so the event changed nothing.
+    """An action, an output or the context function raised, so the event changed nothing.
 
-    *action* says where: ``m.paying entry: charge``.
+    *action* is its place in the chart: ``m.paying entry: charge``.
     """
 
     action: str
@@ -35,7 +35,7 @@ class ActionFault:
 
 @frozen
 class LoopFault:
-    """The chart did not come to rest within *steps* microsteps; *loop* is what it repeated."""
+    """The chart was not stable after *steps* microsteps. *loop* holds the repeated transitions."""
 
     event: str
     steps: int
@@ -53,6 +53,6 @@ class UnhandledFault:
 Fault: TypeAlias = GuardFault | ActionFault | LoopFault | UnhandledFault
 
 
-def reason(error: Exception) -> str:
-    """Say what *error* is and says, without its stack."""
+def describe_error(error: Exception) -> str:
+    """Return the class and text of *error*, without its stack."""
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Guards: questions about context, event and configuration, said as frozen values."""
+"""Guards: conditions on context, event and configuration, as frozen values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -10,76 +10,76 @@ StateValue: TypeAlias = str | Mapping[str, "StateValue"]
 
 @frozen
 class And:
-    """All of *guards* hold; asked from left to right until one does not."""
+    """Holds if all of *guards* hold. They are evaluated from left to right until one fails."""
 
     guards: "tuple[Guard, ...]"
 
 
 @frozen
 class Or:
-    """One of *guards* holds; asked from left to right until one does."""
+    """Holds if one of *guards* holds. They are evaluated from left to right until one does."""
 
     guards: "tuple[Guard, ...]"
 
 
 @frozen
 class Not:
-    """*guard* does not hold."""
+    """Holds if *guard* does not."""
 
     guard: "Guard"
 
 
 @frozen
 class StateIn:
-    """A state is active: by ``#id``, by dotted path, or by a partial state value."""
+    """Holds if a state is active: given by ``#id``, dotted path, or partial state value."""
 
     state: StateValue
 
 
 @frozen
-class Check:
-    """A guard that a definition calls by *name*, and the function it stands for."""
+class NamedGuard:
+    """A guard that a definition refers to by *name*, with the function that implements it."""
 
     name: str
     params: object
     function: Callable[..., Any]
 
 
-# A plain function of context and event answers with something true or false.
-Guard: TypeAlias = And | Or | Not | StateIn | Check | Callable[..., Any]
+# A plain function of context and event returns something true or false.
+Guard: TypeAlias = And | Or | Not | StateIn | NamedGuard | Callable[..., Any]
 
 
 def and_(*guards: Guard) -> And:
-    """Hold where all *guards* hold."""
+    """Hold if all *guards* hold."""
     return And(guards)
 
 
 def or_(*guards: Guard) -> Or:
-    """Hold where one of *guards* holds."""
+    """Hold if one of *guards* holds."""
     return Or(guards)
 
 
 def not_(guard: Guard) -> Not:
-    """Hold where *guard* does not."""
+    """Hold if *guard* does not."""
     return Not(guard)
 
 
 def state_in(state: StateValue) -> StateIn:
-    """Hold where *state* is active: ``"#id"``, ``"a.b"`` or ``{"a": "b"}``."""
+    """Hold if *state* is active: ``"#id"``, ``"a.b"`` or ``{"a": "b"}``."""
     return StateIn(state)
 
 
-def matches(value: StateValue, wanted: StateValue) -> bool:
-    """Say whether the state *value* is at least as specific as *wanted*.
+def matches(value: StateValue, expected: StateValue) -> bool:
+    """Return whether the state *value* is at least as specific as *expected*.
 
     >>> matches({"a": {"b": "c"}}, "a.b"), matches("a", {"a": {}})
     (True, False)
     """
-    if isinstance(wanted, str):
-        return _matches_path(value, split(wanted))
+    if isinstance(expected, str):
+        return _matches_path(value, split_path(expected))
     if isinstance(value, str):
         return False
-    return all(key in value and matches(value[key], part) for key, part in wanted.items())
+    return all(key in value and matches(value[key], part) for key, part in expected.items())
 
 
 def _matches_path(value: StateValue, path: list[str]) -> bool:
@@ -92,10 +92,10 @@ def _matches_path(value: StateValue, path: list[str]) -> bool:
     return True
 
 
-def split(path: str) -> list[str]:
-    r"""Cut a dotted *path* into its keys; ``\.`` is a dot inside a key.
+def split_path(path: str) -> list[str]:
+    r"""Split a dotted *path* into its keys; ``\.`` is a dot inside a key.
 
-    >>> split(r"a.b\.c")
+    >>> split_path(r"a.b\.c")
     ['a', 'b.c']
     """
     keys = [""]

@@ -1,21 +1,35 @@
-"""Problems: what is wrong with a definition, found before it runs."""
+"""Problems: the mistakes in a definition that are found before it runs."""
+
+from typing import Literal, TypeAlias
 
 from attrs import frozen
+
+# "invalid" stands for a broken rule; the others are the checks of `lint`.
+ProblemKind: TypeAlias = Literal[
+    "invalid", "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless"
+]
 
 
 @frozen
 class Problem:
-    """One broken rule, at the state with this *path* (``order.paying``; the root is its id)."""
+    """One mistake in a definition.
+
+    *path* is the path of its state (``order.paying``; the root's is its id). *kind* is
+    ``invalid`` in a ``ChartError``, where the definition breaks a rule, and the name of a check
+    in the result of ``lint``, where the chart runs but may not do as intended.
+    """
 
     path: str
     message: str
+    kind: ProblemKind = "invalid"
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
+        kind = "" if self.kind == "invalid" else f"{self.kind}: "
+        return f"{self.path}: {kind}{self.message}"
 
 
 class ChartError(ValueError):
-    """A definition that cannot be a chart, with everything that is wrong with it."""
+    """A definition that is not a valid chart. *problems* holds every broken rule."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(*problems)

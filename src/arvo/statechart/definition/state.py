@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
-from arvo.statechart.definition.actions import Action, listed
+from arvo.statechart.definition.actions import Action, to_actions
 from arvo.statechart.definition.guards import Guard
 
 Kind: TypeAlias = Literal["atomic", "compound", "parallel", "final", "history"]
@@ -14,7 +14,7 @@ History: TypeAlias = Literal["shallow", "deep"]
 DelayKey: TypeAlias = str | float | timedelta
 
 
-def _targets(target: str | Iterable[str] | None) -> tuple[str, ...] | None:
+def _to_targets(target: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if target is None:
         return None
     if isinstance(target, str):
@@ -24,82 +24,84 @@ def _targets(target: str | Iterable[str] | None) -> tuple[str, ...] | None:
 
 @frozen
 class Transition:
-    """One way from a state: where to, under which condition, doing what.
+    """A transition out of a state: its target, its guard and its actions.
 
-    Without *target* the state stays and only *actions* run; without either, the event is taken
-    and ignored, so that no ancestor hears it. A transition inside its own state does not leave
-    that state unless *reenter* says so.
+    Without *target* the state stays active and only *actions* run. Without *target* and *actions*
+    the event is consumed and ignored, so no ancestor handles it. A transition to a state inside
+    its own source leaves the source only with *reenter*.
     """
 
-    target: tuple[str, ...] | None = field(default=None, converter=_targets)
+    target: tuple[str, ...] | None = field(default=None, converter=_to_targets)
     guard: Guard | None = None
-    actions: tuple[Action, ...] = field(default=(), converter=listed, kw_only=True)
+    actions: tuple[Action, ...] = field(default=(), converter=to_actions, kw_only=True)
     reenter: bool = field(default=False, kw_only=True)
 
 
-# What may stand behind a key of `on`: a target, a transition, or several to be tried in order.
-Moves: TypeAlias = str | Transition | Iterable[str | Transition]
+# The value of a key of `on`: a target, a transition, or several that are tried in order.
+Transitions: TypeAlias = str | Transition | Iterable[str | Transition]
 
 
-def _transition(move: str | Transition) -> Transition:
-    return Transition(move) if isinstance(move, str) else move
+def _to_transition(transition: str | Transition) -> Transition:
+    return Transition(transition) if isinstance(transition, str) else transition
 
 
-def _moves(moves: Moves) -> tuple[Transition, ...]:
-    if isinstance(moves, str | Transition):
-        return (_transition(moves),)
-    return tuple(_transition(move) for move in moves)
+def _to_transitions(transitions: Transitions) -> tuple[Transition, ...]:
+    if isinstance(transitions, str | Transition):
+        return (_to_transition(transitions),)
+    return tuple(_to_transition(transition) for transition in transitions)
 
 
-def _events(on: Mapping[Hashable, Moves]) -> Mapping[Hashable, tuple[Transition, ...]]:
-    return {key: _moves(moves) for key, moves in on.items()}
+def _to_event_map(on: Mapping[Hashable, Transitions]) -> Mapping[Hashable, tuple[Transition, ...]]:
+    return {key: _to_transitions(value) for key, value in on.items()}
 
 
-def _delays(after: Mapping[DelayKey, Moves]) -> Mapping[DelayKey, tuple[Transition, ...]]:
-    return {key: _moves(moves) for key, moves in after.items()}
+def _to_delay_map(
+    after: Mapping[DelayKey, Transitions],
+) -> Mapping[DelayKey, tuple[Transition, ...]]:
+    return {key: _to_transitions(value) for key, value in after.items()}
 
 
-def _initial(initial: str | Transition | None) -> Transition | None:
-    return None if initial is None else _transition(initial)
+def _to_initial(initial: str | Transition | None) -> Transition | None:
+    return None if initial is None else _to_transition(initial)
 
 
-def _tags(tags: str | Iterable[str]) -> frozenset[str]:
+def _to_tags(tags: str | Iterable[str]) -> frozenset[str]:
     return frozenset((tags,)) if isinstance(tags, str) else frozenset(tags)
 
 
-def _states(states: "Mapping[str, State]") -> "Mapping[str, State]":
+def _to_states(states: "Mapping[str, State]") -> "Mapping[str, State]":
     return dict(states)
 
 
-def _done(moves: Moves | None) -> tuple[Transition, ...] | None:
-    return None if moves is None else _moves(moves)
+def _to_done_transitions(transitions: Transitions | None) -> tuple[Transition, ...] | None:
+    return None if transitions is None else _to_transitions(transitions)
 
 
 @frozen(kw_only=True)
 class State:
-    """One state: what it holds, what it hears, and what it does on the way in and out.
+    """One state: its children, its transitions, and its entry and exit actions.
 
     With *states* it is compound and needs an *initial* child, unless *type* makes it parallel.
     Keys of *on* are event types, wildcards (``"*"``, ``"payment.*"``) or classes of events.
     Keys of *after* are milliseconds, timedeltas, or names of the chart's delays.
     """
 
-    initial: Transition | None = field(default=None, converter=_initial)
-    states: "Mapping[str, State]" = field(factory=dict[str, "State"], converter=_states)
+    initial: Transition | None = field(default=None, converter=_to_initial)
+    states: "Mapping[str, State]" = field(factory=dict[str, "State"], converter=_to_states)
     on: Mapping[Hashable, tuple[Transition, ...]] = field(
-        factory=dict[Hashable, tuple[Transition, ...]], converter=_events
+        factory=dict[Hashable, tuple[Transition, ...]], converter=_to_event_map
     )
-    always: tuple[Transition, ...] = field(default=(), converter=_moves)
+    always: tuple[Transition, ...] = field(default=(), converter=_to_transitions)
     after: Mapping[DelayKey, tuple[Transition, ...]] = field(
-        factory=dict[DelayKey, tuple[Transition, ...]], converter=_delays
+        factory=dict[DelayKey, tuple[Transition, ...]], converter=_to_delay_map
     )
-    on_done: tuple[Transition, ...] | None = field(default=None, converter=_done)
-    entry: tuple[Action, ...] = field(default=(), converter=listed)
-    exit: tuple[Action, ...] = field(default=(), converter=listed)
+    on_done: tuple[Transition, ...] | None = field(default=None, converter=_to_done_transitions)
+    entry: tuple[Action, ...] = field(default=(), converter=to_actions)
+    exit: tuple[Action, ...] = field(default=(), converter=to_actions)
     type: Kind | None = None
     history: History | None = None
-    target: tuple[str, ...] | None = field(default=None, converter=_targets)
+    target: tuple[str, ...] | None = field(default=None, converter=_to_targets)
     output: object = None
-    tags: frozenset[str] = field(default=frozenset(), converter=_tags)
+    tags: frozenset[str] = field(default=frozenset(), converter=_to_tags)
     meta: object = None
     id: str | None = None

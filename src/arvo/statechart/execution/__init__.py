@@ -1,1 +1,1 @@
-"""Execution."""
+"""Execution: snapshots, and the macrostep that leads from one to the next."""

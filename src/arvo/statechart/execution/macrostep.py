@@ -1,6 +1,7 @@
-"""Run: one macrostep under way, and how its ops are performed.
+"""Macrostep: the mutable state of one macrostep, and the running of its ops.
 
-The only thing in this room that changes in place; it lives no longer than the call that made it.
+This is the only state in the package that changes in place. It lives no longer than the call that
+created it.
 """
 
 from collections import deque
@@ -9,29 +10,29 @@ from typing import Any
 
 from arvo.statechart.compiled.behaviour import Edge
 from arvo.statechart.compiled.configuration import Configuration
-from arvo.statechart.compiled.ops import Compiler, Op, expanded, heard, made, resolved
+from arvo.statechart.compiled.ops import Compiler, Op, build_command, expand, resolve, to_event
 from arvo.statechart.definition.actions import Raise
 from arvo.statechart.definition.commands import Command
 from arvo.statechart.definition.events import Done
-from arvo.statechart.execution.snapshot import Ended
+from arvo.statechart.execution.snapshot import End
 
 
-class Run:
-    """What a macrostep has come to so far."""
+class Macrostep:
+    """A macrostep in progress: the configuration and context so far, and the commands made."""
 
     __slots__ = (
         "assigned",
-        "at",
         "changed",
         "commands",
         "compiler",
         "configuration",
         "context",
-        "ended",
+        "current",
+        "end",
         "event",
-        "queue",
+        "internal_queue",
         "records",
-        "timed",
+        "timers_changed",
     )
 
     def __init__(
@@ -48,82 +49,84 @@ class Run:
         self.event = event
         self.records = records
         self.commands: list[Command] = []
-        self.queue: deque[Any] = deque()
-        self.at: Op | Edge | None = None  # what was asked or done last, for faults
-        self.ended: Ended | None = None
+        self.internal_queue: deque[Any] = deque()
+        self.current: Op | Edge | None = None  # the last op run or guard evaluated, for faults
+        self.end: End | None = None
         self.assigned = False  # in this microstep
         self.changed = False  # in any microstep
-        self.timed = False  # timers were started or stopped
+        self.timers_changed = False  # an op may have started or stopped timers
 
 
-def perform(run: Run, ops: tuple[Op, ...]) -> None:
-    """Perform *ops* in order; each sees the context that those before it left."""
+def run_ops(macrostep: Macrostep, ops: tuple[Op, ...]) -> None:
+    """Run *ops* in order; each sees the context that the ones before it made."""
     for op in ops:
-        run.at = op
-        if op.timed:
-            run.timed = True
-        _PERFORM[op.code](run, op)
+        macrostep.current = op
+        if op.changes_timers:
+            macrostep.timers_changed = True
+        _RUN[op.code](macrostep, op)
 
 
-def _commands(run: Run, op: Op) -> None:
-    run.commands.extend(op.value)
+def _commands(macrostep: Macrostep, op: Op) -> None:
+    macrostep.commands.extend(op.value)
 
 
-def _assign(run: Run, op: Op) -> None:
-    run.context = op.value(run.context, run.event)
-    # Even an equal context counts: comparing would cost every assign, and XState does not.
-    run.assigned = True
+def _assign(macrostep: Macrostep, op: Op) -> None:
+    macrostep.context = op.value(macrostep.context, macrostep.event)
+    # An equal context counts as well: a comparison would cost every assign, and XState makes none.
+    macrostep.assigned = True
 
 
-def _make(run: Run, op: Op) -> None:
-    command = made(op.value, run.context, run.event)
+def _template(macrostep: Macrostep, op: Op) -> None:
+    command = build_command(op.value, macrostep.context, macrostep.event)
     if isinstance(command, Raise):
-        run.queue.append(command.event)
+        macrostep.internal_queue.append(command.event)
     else:
-        run.commands.append(command)
+        macrostep.commands.append(command)
 
 
-def _raise(run: Run, op: Op) -> None:
-    run.queue.append(op.value)
+def _raise(macrostep: Macrostep, op: Op) -> None:
+    macrostep.internal_queue.append(op.value)
 
 
-def _raise_made(run: Run, op: Op) -> None:
-    run.queue.append(heard(op.value(run.context, run.event)))
+def _raise_computed(macrostep: Macrostep, op: Op) -> None:
+    event = op.value(macrostep.context, macrostep.event)
+    macrostep.internal_queue.append(to_event(event))
 
 
-def _done(run: Run, op: Op) -> None:
+def _done(macrostep: Macrostep, op: Op) -> None:
     event_type, output = op.value
-    run.queue.append(Done(event_type, resolved(output, run.context, run.event)))
+    event = Done(event_type, resolve(output, macrostep.context, macrostep.event))
+    macrostep.internal_queue.append(event)
 
 
-def _finish(run: Run, op: Op) -> None:
-    event_type, own, output = op.value
+def _finish(macrostep: Macrostep, op: Op) -> None:
+    event_type, own_output, output = op.value
     if output is None:
-        run.ended = Ended()
+        macrostep.end = End()
         return
-    event = Done(event_type, resolved(own, run.context, run.event))
-    run.ended = Ended(resolved(output, run.context, event))
+    event = Done(event_type, resolve(own_output, macrostep.context, macrostep.event))
+    macrostep.end = End(resolve(output, macrostep.context, event))
 
 
-def _choose(run: Run, op: Op) -> None:
-    for test, ops in op.value:
-        if test is None or test(run.context, run.event, run.configuration):
-            perform(run, ops)
+def _choose(macrostep: Macrostep, op: Op) -> None:
+    for guard, ops in op.value:
+        if guard is None or guard(macrostep.context, macrostep.event, macrostep.configuration):
+            run_ops(macrostep, ops)
             return
 
 
-def _expand(run: Run, op: Op) -> None:
-    actions = expanded(op.value, run.context, run.event)
-    perform(run, run.compiler.compile(actions, op.label))
+def _expand(macrostep: Macrostep, op: Op) -> None:
+    actions = expand(op.value, macrostep.context, macrostep.event)
+    run_ops(macrostep, macrostep.compiler.compile(actions, op.label))
 
 
-# By position, as Code counts: looking an enum member up in a dict calls Python for its hash.
-_PERFORM: tuple[Callable[[Run, Op], None], ...] = (
+# By position in the order of Code: an enum member as a dict key calls Python for its hash.
+_RUN: tuple[Callable[[Macrostep, Op], None], ...] = (
     _commands,
     _assign,
-    _make,
+    _template,
     _raise,
-    _raise_made,
+    _raise_computed,
     _done,
     _finish,
     _choose,

@@ -1,4 +1,4 @@
-"""Snapshot: where a chart is, and what it remembers."""
+"""Snapshot: the state of a running chart at one moment."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -16,19 +16,19 @@ Status: TypeAlias = Literal["active", "done", "error"]
 
 
 @frozen
-class Past:
-    """What outlives the states that left it: history records, and timers not yet due."""
+class Memory:
+    """The data that outlives the states: history records, and the timers that are pending."""
 
     records: Mapping[int, int]
     timers: tuple[Schedule, ...] = ()
 
 
-NO_PAST = Past({})
+EMPTY_MEMORY = Memory({})
 
 
 @frozen
-class Ended:
-    """The end: with an output, or with what went wrong."""
+class End:
+    """The end of a chart: its output, or the fault that stopped it."""
 
     output: object = None
     fault: Fault | None = None
@@ -36,37 +36,38 @@ class Ended:
 
 @frozen(repr=False)
 class Snapshot(Generic[C]):
-    """One moment of a chart: a value, so a step makes a new one and leaves this as it is.
+    """The state of a chart at one moment. It is a value: a step returns a new one.
 
-    *context* is the chart's own; in a fault it is the one before the event that failed.
+    *context* is the chart's own data. In a snapshot with a fault it is the context before the
+    event that failed.
     """
 
-    # Four fields and no more: a frozen class pays for each, at every event.
+    # Four fields and no more: a frozen class pays for each of them at every event.
     configuration: Configuration = field(repr=False)
     context: C
-    past: Past = NO_PAST
-    end: Ended | None = None
+    memory: Memory = EMPTY_MEMORY
+    end: End | None = None
 
     @property
     def value(self) -> StateValue:
         """The state value in XState's shape: ``"paying"`` or ``{"paying": {"card": "idle"}}``."""
-        return _copied(self.configuration.value)
+        return _copy(self.configuration.value)
 
     @property
     def status(self) -> Status:
-        """``active``, ``done`` at the top-level final state, or ``error`` after a fault."""
+        """``active``, ``done`` in a top-level final state, or ``error`` after a fault."""
         if self.end is None:
             return "active"
         return "done" if self.end.fault is None else "error"
 
     @property
     def output(self) -> Any:
-        """What the chart came to, once it is done."""
+        """The output of the chart, once it is done."""
         return None if self.end is None else self.end.output
 
     @property
     def error(self) -> Fault | None:
-        """What went wrong, if something did."""
+        """The fault that stopped the chart, if there is one."""
         return None if self.end is None else self.end.fault
 
     @property
@@ -76,7 +77,7 @@ class Snapshot(Generic[C]):
 
     @property
     def meta(self) -> dict[str, object]:
-        """The meta of the active states that have one, by id."""
+        """The meta of the active states that have one, by state id."""
         nodes = self.configuration.program.tree.nodes
         active = (nodes[index] for index in members(self.configuration.mask))
         return {node.id: node.state.meta for node in active if node.state.meta is not None}
@@ -95,24 +96,24 @@ class Snapshot(Generic[C]):
 
     @property
     def history(self) -> dict[str, tuple[str, ...]]:
-        """What each history state remembers: ids by id."""
+        """The ids of the states that each history state recorded, by its id."""
         nodes = self.configuration.program.tree.nodes
         return {
-            nodes[index].id: tuple(nodes[child].id for child in members(kept))
-            for index, kept in self.past.records.items()
+            nodes[index].id: tuple(nodes[child].id for child in members(recorded))
+            for index, recorded in self.memory.records.items()
         }
 
     @property
     def timers(self) -> tuple[Schedule, ...]:
-        """The timers that were started and neither stopped nor handed back."""
-        return self.past.timers
+        """The pending timers: those that were started, are not cancelled and have not fired."""
+        return self.memory.timers
 
     def matches(self, state: StateValue) -> bool:
-        """Say whether *state* is active: ``"paying.card"`` or ``{"paying": "card"}``."""
+        """Return whether *state* is active: ``"paying.card"`` or ``{"paying": "card"}``."""
         return matches(self.configuration.value, state)
 
     def has_tag(self, tag: str) -> bool:
-        """Say whether an active state has *tag*."""
+        """Return whether an active state has *tag*."""
         return tag in self.configuration.tags
 
     def __repr__(self) -> str:
@@ -120,6 +121,6 @@ class Snapshot(Generic[C]):
         return f"<Snapshot {self.configuration.value!r}, {self.context!r}{extra}>"
 
 
-def _copied(value: StateValue) -> StateValue:
-    # The configuration's own value is shared by all snapshots of it.
-    return value if isinstance(value, str) else {key: _copied(part) for key, part in value.items()}
+def _copy(value: StateValue) -> StateValue:
+    # All snapshots of one configuration share its value.
+    return value if isinstance(value, str) else {key: _copy(part) for key, part in value.items()}

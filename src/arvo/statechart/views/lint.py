@@ -1,226 +1,173 @@
-"""Lint: what a legal chart most likely does not mean."""
+"""Lint: likely mistakes in a chart that is valid."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, TypeAlias
-
-from attrs import frozen
+from typing import Any
 
 from arvo.statechart.compiled.behaviour import Edge
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.compiled.completion import is_final
-from arvo.statechart.compiled.entry import domain
-from arvo.statechart.compiled.ops import Code
+from arvo.statechart.compiled.entry import nodes_entered, transition_domain
 from arvo.statechart.compiled.program import Program
 from arvo.statechart.compiled.tree import Node, members
-from arvo.statechart.definition.actions import Choose, Make, Named, Raise
+from arvo.statechart.definition.actions import Choose, CommandTemplate, NamedAction, Raise
 from arvo.statechart.definition.commands import Schedule, Send
 from arvo.statechart.definition.events import Event
-from arvo.statechart.views.reach import reachable, would_enter
-
-Kind: TypeAlias = Literal[
-    "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless"
-]
+from arvo.statechart.definition.problems import Problem
+from arvo.statechart.views.always_loops import find_always_loops
 
 
-@frozen
-class Finding:
-    """One doubt: its *kind*, the *path* of the state, and why."""
+def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Problem, ...]:
+    """Find likely mistakes in a valid chart.
 
-    kind: Kind
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.kind}: {self.message}"
-
-
-def lint(chart: Chart[Any], events: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Look for mistakes that a definition allows.
-
-    They are: states that nothing enters, states that nothing leaves, ``always`` transitions that
-    chase each other, transitions behind one that always wins, events that are raised, sent or
-    listed in *events* but handled nowhere, and ``on_done`` of something that never finishes.
-    Guards are taken to hold now and then.
+    The kinds are ``unreachable`` (no transition enters a state), ``dead end`` (no transition
+    leaves a state that is not final), ``always loop`` (``always`` transitions form an endless
+    loop), ``shadowed`` (a transition comes after one that is always taken), ``unhandled`` (no
+    state handles an event that is raised, sent or listed in *events*) and ``endless`` (``on_done``
+    waits for a state that never finishes). The checks assume that every guard holds at some time.
     """
     program = chart.compiled
-    reached = reachable(program)
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        lambda: _unreachable(program, reached),
-        lambda: _dead_ends(program, reached),
-        lambda: _loops(program, reached),
+    reachable = reachable_states(program)
+    checks: tuple[Callable[[], Iterator[Problem]], ...] = (
+        lambda: _unreachable(program, reachable),
+        lambda: _dead_ends(program, reachable),
+        lambda: find_always_loops(program, reachable),
         lambda: _shadowed(program),
         lambda: _unhandled(program, events),
-        lambda: _endless(program, reached),
+        lambda: _endless(program, reachable),
     )
-    return tuple(finding for check in checks for finding in check())
+    return tuple(problem for check in checks for problem in check())
 
 
-def _unreachable(program: Program, reached: int) -> Iterator[Finding]:
-    for node in program.tree.nodes:
-        if node.kind != "history" and not reached & node.bit and reached >> node.parent & 1:
-            yield Finding("unreachable", node.path, "no transition enters this state")
+def reachable_states(program: Program) -> int:
+    """Return the node set that some sequence of transitions from the start enters.
 
-
-def _dead_ends(program: Program, reached: int) -> Iterator[Finding]:
-    nodes = program.tree.nodes
-    for index in members(reached):
-        node = nodes[index]
-        if node.kind != "atomic" or not node.above:
+    Histories add nothing to it: the states that they record have been entered before.
+    """
+    reachable = 0
+    pending = deque(members(program.start_plan().mask))
+    while pending:
+        index = pending.popleft()
+        if reachable >> index & 1:
             continue
-        around = (index, *node.above)
-        own = (edge for at in around for edge in _edges(program, at))
+        reachable |= 1 << index
+        for edge in _edges(program, index):
+            pending.extend(members(nodes_entered(program, edge)))
+    return reachable
+
+
+def _unreachable(program: Program, reachable: int) -> Iterator[Problem]:
+    for node in program.tree.nodes:
+        if node.kind != "history" and not reachable & node.bit and reachable >> node.parent & 1:
+            yield Problem(node.path, "a state that no transition enters", "unreachable")
+
+
+def _dead_ends(program: Program, reachable: int) -> Iterator[Problem]:
+    nodes = program.tree.nodes
+    for index in members(reachable):
+        node = nodes[index]
+        if node.kind != "atomic" or not node.ancestors:
+            continue
+        own = (edge for n in (index, *node.ancestors) for edge in _edges(program, n))
         if not any(_leaves(program, edge, node) for edge in own) and not any(
-            _restarts(program, edge, node) for edge in _beside(program, node, reached)
+            _restarts(program, edge, node) for edge in _sibling_edges(program, node, reachable)
         ):
-            yield Finding("dead end", node.path, "nothing leaves this state, and it is not final")
+            message = "a state that is not final and that no transition leaves"
+            yield Problem(node.path, message, "dead end")
 
 
 def _leaves(program: Program, edge: Edge, node: Node) -> bool:
-    return bool(edge.targets) and bool(would_enter(program, edge) & ~node.bit)
+    return bool(edge.targets) and bool(nodes_entered(program, edge) & ~node.bit)
 
 
-def _beside(program: Program, node: Node, reached: int) -> Iterator[Edge]:
-    """Walk the transitions of the regions beside *node*, which may be active along with it."""
+def _sibling_edges(program: Program, node: Node, reachable: int) -> Iterator[Edge]:
+    """Iterate over the transitions of parallel regions that may be active together with *node*."""
     tree = program.tree
     inside = node.bit
-    for above in (tree.nodes[index] for index in node.above):
-        if above.kind == "parallel":
-            for index in members(above.below & reached & ~inside):
+    for ancestor in (tree.nodes[index] for index in node.ancestors):
+        if ancestor.kind == "parallel":
+            for index in members(ancestor.descendants & reachable & ~inside):
                 yield from _edges(program, index)
-        inside = above.below | above.bit
+        inside = ancestor.descendants | ancestor.bit
 
 
 def _restarts(program: Program, edge: Edge, node: Node) -> bool:
-    """Say whether *edge* takes *node* along, out of where it is."""
+    """Return whether *edge*, a transition of another region, leaves *node* for another state."""
     return (
         bool(edge.targets)
-        and program.tree.is_below(node.index, domain(program, edge, {}))
-        and not would_enter(program, edge) & node.bit
+        and program.tree.is_descendant(node.index, transition_domain(program, edge, {}))
+        and not nodes_entered(program, edge) & node.bit
     )
 
 
-def _loops(program: Program, reached: int) -> Iterator[Finding]:
-    nodes = program.tree.nodes
-    chasing = {index: _always(program, index) for index in members(reached)}
-    ahead = {
-        index: [
-            other
-            for other in members(0 if edge is None else would_enter(program, edge))
-            if chasing.get(other) is not None
-        ]
-        for index, edge in chasing.items()
-    }
-    for index, edge in chasing.items():
-        if edge is None:
-            continue
-        if not edge.targets:
-            if any(op.code in (Code.ASSIGN, Code.EXPAND) for op in edge.ops):
-                yield Finding("always loop", nodes[index].path, "an assign without guard or target")
-        elif index in edge.targets and _changes(program, edge):
-            path = nodes[index].path
-            yield Finding("always loop", path, f"no guard stops {path} -> {path}")
-        elif round_trip := _round(ahead, index):
-            path = " -> ".join(nodes[one].path for one in round_trip)
-            yield Finding("always loop", nodes[index].path, f"no guard stops {path}")
-
-
-def _changes(program: Program, edge: Edge) -> bool:
-    """Say whether *edge*, though it leads back, does what makes the chart ask again.
-
-    Without an assign or a raise, entering the same states once more ends the round.
-    """
-    entered = [program.behaviours[index] for index in members(would_enter(program, edge))]
-    ops = (*edge.ops, *(op for each in entered for op in (*each.exit, *each.entry, *each.start)))
-    return any(op.code in (Code.ASSIGN, Code.EXPAND, Code.RAISE, Code.RAISE_MADE) for op in ops)
-
-
-def _always(program: Program, index: int) -> Edge | None:
-    return next((e for e in program.behaviours[index].always if e.test is None), None)
-
-
-def _round(ahead: dict[int, list[int]], start: int) -> list[int]:
-    """Find a way from *start* back to it, of more than one step, naming each round once."""
-    trails = [[start]]
-    seen = {start}
-    while trails:
-        trail = trails.pop()
-        for other in ahead[trail[-1]]:
-            if other == start and len(trail) > 1:
-                return [*trail, start] if start == min(trail) else []
-            if other not in seen:
-                seen.add(other)
-                trails.append([*trail, other])
-    return []
-
-
-def _shadowed(program: Program) -> Iterator[Finding]:
+def _shadowed(program: Program) -> Iterator[Problem]:
     for node, behaviour in zip(program.tree.nodes, program.behaviours, strict=True):
         for edges in (*behaviour.on.values(), behaviour.always):
-            open_ended = next((n for n, edge in enumerate(edges) if edge.test is None), len(edges))
-            for edge in edges[open_ended + 1 :]:
-                message = f"{edge.label} stands behind one without a guard"
-                yield Finding("shadowed", node.path, message)
+            unguarded = next((n for n, edge in enumerate(edges) if edge.guard is None), len(edges))
+            for edge in edges[unguarded + 1 :]:
+                message = f"{edge.label} after a transition without a guard"
+                yield Problem(node.path, message, "shadowed")
 
 
-def _unhandled(program: Program, events: Iterable[str]) -> Iterator[Finding]:
+def _unhandled(program: Program, events: Iterable[str]) -> Iterator[Problem]:
     root = program.tree.nodes[0].path
     for event in events:
-        if not program.vocabulary.classify(event):
-            yield Finding("unhandled", root, f"no state hears {event}")
+        if not program.descriptors.match(event):
+            yield Problem(root, f"the event {event}, which no state handles", "unhandled")
     for node in program.tree.nodes:
         state = node.state
-        moves = (edge.definition for edge in _edges(program, node.index))
+        transitions = (edge.definition for edge in _edges(program, node.index))
         actions = [
             *state.entry,
             *state.exit,
-            *(action for move in moves for action in move.actions),
+            *(action for transition in transitions for action in transition.actions),
         ]
-        for event in dict.fromkeys(_raised(program, actions)):
-            if not program.vocabulary.classify(event):
-                yield Finding("unhandled", node.path, f"{event} is raised, and no state hears it")
+        for event in dict.fromkeys(_raised_types(program, actions)):
+            if not program.descriptors.match(event):
+                message = f"the event {event}, which is raised here and which no state handles"
+                yield Problem(node.path, message, "unhandled")
 
 
-def _raised(program: Program, actions: Iterable[object]) -> Iterator[str]:
+def _raised_types(program: Program, actions: Iterable[object]) -> Iterator[str]:
     for action in actions:
         match action:
             case Raise(event=event):
-                yield from _type(program, event)
-            case Make(kind=kind, parts=parts) if kind in (Schedule, Send):
-                yield from _type(program, parts[0])
-            case Named(action=inner):
-                yield from _raised(program, [inner])
+                yield from _event_type(program, event)
+            case CommandTemplate(kind=kind, parts=parts) if kind in (Schedule, Send):
+                yield from _event_type(program, parts[0])
+            case NamedAction(action=inner):
+                yield from _raised_types(program, [inner])
             case Choose(branches=branches):
-                yield from (e for b in branches for e in _raised(program, b.actions))
+                yield from (e for b in branches for e in _raised_types(program, b.actions))
             case _:
                 pass
 
 
-def _type(program: Program, event: object) -> Iterator[str]:
+def _event_type(program: Program, event: object) -> Iterator[str]:
     if isinstance(event, str):
         yield event
     elif isinstance(event, Event) or not callable(event):
         yield program.type_of(event)
 
 
-def _endless(program: Program, reached: int) -> Iterator[Finding]:
+def _endless(program: Program, reachable: int) -> Iterator[Problem]:
     nodes = program.tree.nodes
-    for index in members(reached):
+    for index in members(reachable):
         node = nodes[index]
         if node.kind == "parallel":
-            can_end = [
-                child for child in node.children if is_final(program.tree, nodes[child], reached)
+            finite = [
+                child for child in node.children if is_final(program.tree, nodes[child], reachable)
             ]
-            # If no region can end, and nobody waits for it, the regions are meant to go on.
-            if not can_end and not node.state.on_done:
+            # If no region can finish and there is no on_done, the regions are meant to go on.
+            if not finite and not node.state.on_done:
                 continue
             for child in node.children:
-                if child not in can_end:
-                    message = "this region never finishes, so its parallel state does not either"
-                    yield Finding("endless", nodes[child].path, message)
-        elif node.state.on_done and not is_final(program.tree, node, reached):
-            yield Finding(
-                "endless", node.path, "on_done waits for a final child, and none is entered"
-            )
+                if child not in finite:
+                    message = "a region that never finishes, so its parallel state does not either"
+                    yield Problem(nodes[child].path, message, "endless")
+        elif node.state.on_done and not is_final(program.tree, node, reachable):
+            message = "an on_done without a final child that some transition enters"
+            yield Problem(node.path, message, "endless")
 
 
 def _edges(program: Program, index: int) -> list[Edge]:

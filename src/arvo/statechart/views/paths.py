@@ -1,4 +1,4 @@
-"""Paths: sequences of events that lead to every state a chart can be brought to."""
+"""Paths: sequences of events that lead to every reachable state of a chart."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,15 @@ from arvo.statechart.definition.events import DONE_PREFIX, Event
 from arvo.statechart.execution.snapshot import Snapshot
 from arvo.statechart.execution.step import initial, transition
 
-PATHS_MAX = 10_000  # steps tried; the simple paths of a parallel chart grow without measure
+PATHS_MAX = 10_000  # steps; the number of simple paths of a parallel chart grows exponentially
 
-Place: TypeAlias = tuple[Any, ...]
+# The part of a snapshot that identifies a node of the search.
+Position: TypeAlias = tuple[Any, ...]
 
 
 @frozen
 class Path:
-    """A way to a state: take *events* in order from the start, and *state* is active."""
+    """A path to a state: process *events* in order from the start, and *state* is active."""
 
     state: str
     events: tuple[object, ...]
@@ -34,37 +35,37 @@ def paths(
     input: object = None,  # noqa: A002
     limit: int = PATHS_MAX,
 ) -> tuple[Path, ...]:
-    """Find ways to every state by running *chart*, so that each path leads where it says.
+    """Find paths to every state by running *chart*, so each path is known to work.
 
-    *shortest* gives one path for each state that can be reached, *simple* every path to each
-    configuration that visits none twice. *events* are what is tried at each place: by default
-    one without data for each descriptor, so guards that need data want events of their own.
-    Places are told apart by configuration and history, not by context, or counters would never
-    end. At most *limit* steps are tried.
+    *shortest* returns one path for each reachable state, *simple* every path to each
+    configuration that visits none twice. The search tries *events* in each configuration. By
+    default these are one event without data for each descriptor, so a guard that needs data
+    needs explicit events. Snapshots that differ only in their context count as the same, or a
+    counter would make the search endless. It takes at most *limit* steps.
     """
     tried = tuple(sample_events(chart) if events is None else events)
     start, _ = initial(chart, input)
     if start.status == "error":
         return ()
-    walk = _shortest if kind == "shortest" else _simple
-    return tuple(walk(chart, start, tried, limit))
+    search = _shortest if kind == "shortest" else _simple
+    return tuple(search(chart, start, tried, limit))
 
 
 def sample_events(chart: Chart[Any]) -> Iterator[Event]:
-    """Make one event for each descriptor of *chart*; done events are its own to raise."""
+    """Make one event for each descriptor of *chart* except done events, which it raises itself."""
     for descriptor in chart.events:
         if not descriptor.startswith(DONE_PREFIX):
-            yield Event(_sample(chart, descriptor))
+            yield Event(_sample_type(chart, descriptor))
 
 
-def _sample(chart: Chart[Any], descriptor: str) -> str:
-    """Find an event type that *descriptor* answers before any other does."""
+def _sample_type(chart: Chart[Any], descriptor: str) -> str:
+    """Find an event type that *descriptor* matches before any other does."""
     if descriptor != "*" and not descriptor.endswith(".*"):
         return descriptor
     kind = descriptor.removesuffix("*").removesuffix(".")
     longer = f"{kind}.any" if descriptor != "*" else "any"
-    # A type is made longer until no key of the chart is like it, and there are not many keys.
-    while not kind or chart.compiled.vocabulary.classify(kind)[0] != descriptor:
+    # The type gets longer until no key of the chart equals it, and a chart has few keys.
+    while not kind or chart.compiled.descriptors.match(kind)[0] != descriptor:
         kind, longer = longer, f"{longer}_"
     return kind
 
@@ -73,10 +74,10 @@ def _shortest(
     chart: Chart[Any], start: Snapshot[Any], events: tuple[object, ...], limit: int
 ) -> Iterator[Path]:
     found: set[str] = set()
-    seen = {_place(start)}
-    ahead: deque[tuple[tuple[object, ...], Snapshot[Any]]] = deque([((), start)])
-    while ahead:
-        trail, snapshot = ahead.popleft()
+    visited = {_position(start)}
+    queue: deque[tuple[tuple[object, ...], Snapshot[Any]]] = deque([((), start)])
+    while queue:
+        trail, snapshot = queue.popleft()
         for state in sorted(snapshot.states - found):
             found.add(state)
             yield Path(state, trail, snapshot)
@@ -84,27 +85,28 @@ def _shortest(
             limit -= 1
             if limit < 0:
                 return
-            if _place(after) not in seen:
-                seen.add(_place(after))
-                ahead.append(((*trail, event), after))
+            if _position(after) not in visited:
+                visited.add(_position(after))
+                queue.append(((*trail, event), after))
 
 
 def _simple(
     chart: Chart[Any], start: Snapshot[Any], events: tuple[object, ...], limit: int
 ) -> Iterator[Path]:
-    ahead = [((), start, frozenset({_place(start)}))]
-    stack: list[tuple[tuple[object, ...], Snapshot[Any], frozenset[Place]]] = list(ahead)
+    stack: list[tuple[tuple[object, ...], Snapshot[Any], frozenset[Position]]] = [
+        ((), start, frozenset({_position(start)}))
+    ]
     while stack:
-        trail, snapshot, seen = stack.pop()
+        trail, snapshot, visited = stack.pop()
         for state in sorted(snapshot.states):
             yield Path(state, trail, snapshot)
         for event, after in _steps(chart, snapshot, events):
             limit -= 1
             if limit < 0:
                 return
-            place = _place(after)
-            if place not in seen:
-                stack.append(((*trail, event), after, seen | {place}))
+            position = _position(after)
+            if position not in visited:
+                stack.append(((*trail, event), after, visited | {position}))
 
 
 def _steps(
@@ -117,6 +119,7 @@ def _steps(
             yield event, after
 
 
-def _place(snapshot: Snapshot[Any]) -> Place:
+def _position(snapshot: Snapshot[Any]) -> Position:
     configuration = snapshot.configuration
-    return configuration.mask, configuration.leaves, tuple(sorted(snapshot.past.records.items()))
+    records = tuple(sorted(snapshot.memory.records.items()))
+    return configuration.mask, configuration.leaves, records

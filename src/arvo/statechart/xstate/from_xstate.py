@@ -1,4 +1,4 @@
-"""XState: a chart read from an XState v5 config."""
+"""From XState: a chart read from an XState v5 config."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -6,26 +6,21 @@ from typing import Any, TypeAlias
 from attrs import frozen
 
 from arvo.statechart.compiled.chart import CHART_ID, MEMORY_MAX, MICROSTEPS_MAX, Chart
-from arvo.statechart.compiled.ops import is_function
 from arvo.statechart.definition.actions import (
     Action,
-    Assign,
-    Branch,
-    Choose,
-    Make,
-    Named,
-    Raise,
+    NamedAction,
     act,
     cancel,
     emit,
-    listed,
     raise_,
     send,
+    to_actions,
 )
 from arvo.statechart.definition.events import Event
-from arvo.statechart.definition.guards import And, Check, Guard, Not, Or, StateIn
+from arvo.statechart.definition.guards import And, Guard, NamedGuard, Not, Or, StateIn
 from arvo.statechart.definition.problems import ChartError, Problem
 from arvo.statechart.definition.state import State, Transition
+from arvo.statechart.xstate.params import WithParams, bind_action
 
 Config: TypeAlias = Mapping[str, Any]
 Implementation: TypeAlias = Action | Callable[..., Any]
@@ -33,23 +28,12 @@ Implementation: TypeAlias = Action | Callable[..., Any]
 _STATE_KEYS = frozenset(
     {"id", "initial", "type", "states", "on", "always", "after", "onDone", "entry", "exit"}
     | {"history", "target", "tags", "meta", "output", "context"}
-    # Said about a chart, not by it.
+    # Documentation and tool data, which change nothing.
     | {"description", "version", "key", "order", "types"}
 )
 _TRANSITION_KEYS = frozenset({"target", "guard", "actions", "reenter", "description", "meta"})
-
-
-@frozen
-class Bound:
-    """A function that gets its *params*, themselves a value or a function, as a third argument."""
-
-    function: Callable[..., Any]
-    params: object
-
-    def __call__(self, context: object, event: object) -> Any:
-        """Call the function with what is going on and with the params as they are now."""
-        params = self.params(context, event) if callable(self.params) else self.params
-        return self.function(context, event, params)
+# Keys of XState v4, and the names that v5 has for them.
+_V5_KEYS = {"cond": "guard", "internal": "reenter", "onEntry": "entry", "onExit": "exit"}
 
 
 def from_xstate(
@@ -64,10 +48,11 @@ def from_xstate(
 ) -> Chart[Any]:
     """Make a chart of an XState v5 *config*.
 
-    *actions* and *guards* implement the names that the config uses: an action, or a function of
-    context and event, and of the params where the config gives some. Actions named in *commands*
-    are left to the caller as ``Act`` commands. Where XState takes an inline function, the config
-    may hold a Python one. Raises ``ChartError`` with every problem, each at its state's path.
+    *actions* and *guards* implement the names that the config uses: by an action, or by a
+    function of context and event, which takes the params as a third argument if the config has
+    some. *delays* implements its named delays. Actions named in *commands* are left to the caller
+    as ``Act`` commands. Where XState takes an inline function, the config may hold a Python one.
+    Raises ``ChartError`` with every problem, each at the path of its state.
 
     >>> from_xstate({"initial": "a", "states": {"a": {"on": {"GO": "b"}}, "b": {}}}).events
     ('GO',)
@@ -90,58 +75,70 @@ class _Reader:
     problems: list[Problem]
 
     def fields(self, config: Config, path: str) -> dict[str, Any]:
-        """Read one state's config as the fields of a ``State``."""
+        """Read the config of one state as the fields of a ``State``."""
         for key in config:
             if key not in _STATE_KEYS:
-                self._problem(path, f"the key {key!r} is not supported")
-        read: dict[str, Any] = {
+                self._problem(path, f"the key {key!r} is not supported: {_remedy(key)}")
+        on, after = config.get("on", {}), config.get("after", {})
+        fields: dict[str, Any] = {
             "states": {
                 key: State(**self.fields(child, f"{path}.{key}"))
-                for key, child in enumerated(config.get("states", {}))
+                for key, child in items_in_javascript_order(config.get("states", {}))
             },
-            "on": {key: self._moves(m, path) for key, m in enumerated(config.get("on", {}))},
-            "after": {key: self._moves(m, path) for key, m in enumerated(config.get("after", {}))},
-            "always": self._moves(config.get("always"), path),
+            "on": self._transition_map(on, path),
+            "after": self._transition_map(after, path),
+            "always": self._transitions(config.get("always"), path),
             "entry": self._actions(config.get("entry"), path),
             "exit": self._actions(config.get("exit"), path),
             "tags": config.get("tags", ()),
         }
         if "onDone" in config:
-            read["on_done"] = self._moves(config["onDone"], path)
+            fields["on_done"] = self._transitions(config["onDone"], path)
         if "initial" in config:
-            read["initial"] = self._initial(config["initial"], path)
+            fields["initial"] = self._initial(config["initial"], path)
         if config.get("history"):
-            read["history"] = "shallow" if config["history"] is True else config["history"]
+            fields["history"] = "shallow" if config["history"] is True else config["history"]
         for key in ("id", "type", "target", "meta", "output"):
             if key in config:
-                read[key] = config[key]
-        return read
+                fields[key] = config[key]
+        return fields
 
     def _initial(self, initial: object, path: str) -> Transition | None:
         if isinstance(initial, Mapping):
-            return self._move(initial, path)
+            return self._transition(initial, path)
         return Transition(str(initial)) if initial is not None else None
 
-    def _moves(self, moves: object, path: str) -> tuple[Transition, ...]:
-        return tuple(self._move(move, path) for move in _items(moves))
+    def _transition_map(
+        self, transitions: Mapping[Any, Any], path: str
+    ) -> dict[str, tuple[Transition, ...]]:
+        return {
+            key: self._transitions(value, path)
+            for key, value in items_in_javascript_order(transitions)
+        }
 
-    def _move(self, move: object, path: str) -> Transition:
-        if isinstance(move, Transition):
-            return move
-        if isinstance(move, str):
-            return Transition(move)
-        if not isinstance(move, Mapping):
-            self._problem(path, f"{move!r} is not a transition")
+    def _transitions(self, transitions: object, path: str) -> tuple[Transition, ...]:
+        return tuple(self._transition(value, path) for value in _to_tuple(transitions))
+
+    def _transition(self, transition: object, path: str) -> Transition:
+        if isinstance(transition, Transition):
+            return transition
+        if isinstance(transition, str):
+            return Transition(transition)
+        if not isinstance(transition, Mapping):
+            self._problem(
+                path, f"{transition!r} is not a transition: use a target, or an object with one"
+            )
             return Transition()
-        for key in move:
+        for key in transition:
             if key not in _TRANSITION_KEYS:
-                self._problem(path, f"the transition key {key!r} is not supported")
-        guard = move.get("guard")
+                message = f"the transition key {key!r} is not supported: {_remedy(key)}"
+                self._problem(path, message)
+        guard = transition.get("guard")
         return Transition(
-            move.get("target"),
+            transition.get("target"),
             None if guard is None else self._guard(guard, path),
-            actions=self._actions(move.get("actions"), path),
-            reenter=bool(move.get("reenter", False)),
+            actions=self._actions(transition.get("actions"), path),
+            reenter=bool(transition.get("reenter", False)),
         )
 
     def _guard(self, guard: Any, path: str) -> Guard:
@@ -152,9 +149,9 @@ class _Reader:
             return inline
         match guard.get("type"):
             case "and":
-                return And(tuple(self._guard(one, path) for one in guard["guards"]))
+                return And(tuple(self._guard(part, path) for part in guard["guards"]))
             case "or":
-                return Or(tuple(self._guard(one, path) for one in guard["guards"]))
+                return Or(tuple(self._guard(part, path) for part in guard["guards"]))
             case "not":
                 return Not(self._guard(guard["guard"], path))
             case "stateIn":
@@ -165,25 +162,26 @@ class _Reader:
     def _named_guard(self, name: str, params: object, path: str) -> Guard:
         function = self.guards.get(name)
         if function is None:
-            self._problem(path, f"the guard {name!r} is not implemented")
-            return Check(name, params, bool)
-        return Check(name, params, function if params is None else Bound(function, params))
+            self._problem(path, f"the guard {name!r} is not implemented: add it to guards")
+            return NamedGuard(name, params, bool)
+        bound = function if params is None else WithParams(function, params)
+        return NamedGuard(name, params, bound)
 
     def _actions(self, actions: object, path: str) -> tuple[Action, ...]:
-        return tuple(self._action(action, path) for action in _items(actions))
+        return tuple(self._action(action, path) for action in _to_tuple(actions))
 
     def _action(self, action: Any, path: str) -> Action:
         if isinstance(action, str):
             return self._named_action(action, None, path)
         if not isinstance(action, Mapping):
-            return listed(action)[0]
+            return to_actions(action)[0]
         match action.get("type"):
             case "raise":
-                return raise_(
-                    _event(action["event"]), delay=action.get("delay"), id=action.get("id")
-                )
+                event = _read_event(action["event"])
+                return raise_(event, delay=action.get("delay"), id=action.get("id"))
             case "send":
-                return send(_event(action["event"]), delay=action.get("delay"), id=action.get("id"))
+                event = _read_event(action["event"])
+                return send(event, delay=action.get("delay"), id=action.get("id"))
             case "emit":
                 return emit(action["event"])
             case "cancel":
@@ -196,80 +194,42 @@ class _Reader:
             return act(name, params)
         action = self.actions.get(name)
         if action is None:
-            self._problem(path, f"the action {name!r} is not implemented")
+            self._problem(path, f"the action {name!r} is not implemented: add it to actions")
             return act(name, params)
         if params is None:
-            return Named(name, params, action)
-        return Named(name, params, _with(action, params))
+            return NamedAction(name, params, action)
+        return NamedAction(name, params, bind_action(action, params))
 
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
 
 
-def _with(action: Implementation, params: object) -> Action:
-    """Give *params* to every function in *action*."""
-    match action:
-        case Assign(update=Mapping() as update):
-            return Assign({name: _bound(value, params) for name, value in update.items()})
-        case Assign(update=update):
-            return Assign(_bound(update, params))
-        case Raise(event=event):
-            return Raise(_bound(event, params))
-        case Make(kind=kind, parts=parts):
-            return Make(kind, tuple(_bound(part, params) for part in parts))
-        case Choose(branches=branches):
-            return Choose(tuple(_branch_with(branch, params) for branch in branches))
-        case Named(name=name, params=own, action=inner):
-            return Named(name, own, _with(inner, params))
-        case _:
-            bound: Action = _bound(action, params)
-            return bound
+def _remedy(key: object) -> str:
+    name = _V5_KEYS.get(str(key))
+    return "remove it" if name is None else f"XState v5 has {name!r} for it"
 
 
-def _branch_with(branch: Branch, params: object) -> Branch:
-    actions = tuple(_with(action, params) for action in branch.actions)
-    return Branch(actions, _guard_with(branch.guard, params))
-
-
-def _guard_with(guard: Guard | None, params: object) -> Guard | None:
-    match guard:
-        case And(guards=guards):
-            return And(tuple(_bound(_guard_with(one, params), params) for one in guards))
-        case Or(guards=guards):
-            return Or(tuple(_bound(_guard_with(one, params), params) for one in guards))
-        case Not(guard=inner):
-            return Not(_bound(_guard_with(inner, params), params))
-        case _:
-            bound: Guard | None = _bound(guard, params)
-            return bound
-
-
-def _bound(part: Any, params: object) -> Any:
-    # What is bound already has params of its own.
-    return Bound(part, params) if is_function(part) and not isinstance(part, Bound) else part
-
-
-def _event(event: Any) -> object:
-    """Make an event of its flat XState form: what is not the type is the data."""
+def _read_event(event: Any) -> object:
+    """Make an event of its flat XState form: the keys other than ``type`` are its data."""
     if not isinstance(event, Mapping):
         return event
     data = {key: value for key, value in event.items() if key != "type"}
     return Event(event["type"], data or None)
 
 
-def _items(items: object) -> tuple[Any, ...]:
+def _to_tuple(items: object) -> tuple[Any, ...]:
     if items is None:
         return ()
     return tuple(items) if isinstance(items, list | tuple) else (items,)
 
 
-def enumerated(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Walk *mapping* as JavaScript does: integer-like keys first, in ascending order."""
+def items_in_javascript_order(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Iterate over *mapping* as JavaScript does: integer-like keys first, in ascending order."""
     named = {str(k) if isinstance(k, int | float) else k: value for k, value in mapping.items()}
     keys = (key for key in named if isinstance(key, str))
-    whole = [key for key in keys if key.isdecimal() and str(int(key)) == key]
-    for key in sorted(whole, key=int):
+    integers = [key for key in keys if key.isdecimal() and str(int(key)) == key]
+    for key in sorted(integers, key=int):
         yield key, named[key]
     for key, value in named.items():
-        if key not in whole:
+        if key not in integers:
             yield key, value

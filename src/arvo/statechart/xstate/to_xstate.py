@@ -1,4 +1,4 @@
-"""Export: a chart written as an XState v5 config, as far as JSON can say it."""
+"""To XState: a chart written as an XState v5 config, as far as JSON can express it."""
 
 import hashlib
 import json
@@ -9,35 +9,44 @@ from typing import Any
 
 from attrs import asdict, has
 
-from arvo.statechart.compiled.behaviour import delay_of
 from arvo.statechart.compiled.chart import CHART_ID, Chart
-from arvo.statechart.compiled.compiled_guards import spoken
-from arvo.statechart.compiled.ops import milliseconds
-from arvo.statechart.definition.actions import Action, Assign, Branch, Choose, Make, Named, Raise
+from arvo.statechart.compiled.compiled_guards import display_name
+from arvo.statechart.compiled.ops import milliseconds, parse_delay
+from arvo.statechart.definition.actions import (
+    Action,
+    Assign,
+    Branch,
+    Choose,
+    CommandTemplate,
+    NamedAction,
+    Raise,
+)
 from arvo.statechart.definition.commands import Act, Cancel, Emit, Schedule, Send
 from arvo.statechart.definition.events import Event
-from arvo.statechart.definition.guards import And, Check, Guard, Not, Or, StateIn
+from arvo.statechart.definition.guards import And, Guard, NamedGuard, Not, Or, StateIn
 from arvo.statechart.definition.state import State, Transition
 
 Json = dict[str, Any]
 
+_DATA_KEYS = ("context", "meta", "tags")  # of a state; the structural hash leaves them out
+
 
 def to_xstate(chart: Chart[Any]) -> Json:
-    """Write *chart* as a config that ``from_xstate`` and XState's tools read.
+    """Return *chart* as a config that ``from_xstate`` and XState's tools read.
 
-    Functions are written by their names, so reading it back needs implementations of these names;
-    a context that a function makes is left out.
+    Functions become their names, so reading the config back needs implementations of these names.
+    A context that a function makes is left out.
     """
     config = {"id": chart.id or CHART_ID, **_state(chart, chart)}
     if chart.context is not None and not callable(chart.context):
-        config["context"] = _plain(chart.context)
+        config["context"] = _to_json(chart.context)
     return config
 
 
 def structural_hash(chart: Chart[Any]) -> str:
-    """Hash what a snapshot depends on: states, transitions and names, but no data.
+    """Return a hash of everything a snapshot depends on: states, transitions and names, no data.
 
-    Order counts, as document order does.
+    The order of states and transitions changes the hash, because document order has a meaning.
     """
     program = chart.compiled
     if program.structure is None:
@@ -47,10 +56,11 @@ def structural_hash(chart: Chart[Any]) -> str:
 
 
 def _without_data(config: Json) -> Json:
-    kept = {key: part for key, part in config.items() if key not in ("context", "meta", "tags")}
-    if "states" in kept:
-        kept["states"] = {key: _without_data(child) for key, child in kept["states"].items()}
-    return kept
+    structure = {key: part for key, part in config.items() if key not in _DATA_KEYS}
+    if "states" in structure:
+        states = structure["states"].items()
+        structure["states"] = {key: _without_data(child) for key, child in states}
+    return structure
 
 
 def _state(chart: Chart[Any], state: State) -> Json:
@@ -61,22 +71,22 @@ def _state(chart: Chart[Any], state: State) -> Json:
         "initial": None if state.initial is None else _initial(state.initial),
         "entry": _actions(state.entry),
         "exit": _actions(state.exit),
-        "on": {chart.name(key): _moves(moves) for key, moves in state.on.items()},
-        "always": _moves(state.always),
-        "after": {delay_of(key)[0]: _moves(moves) for key, moves in state.after.items()},
-        "onDone": None if state.on_done is None else _moves(state.on_done),
-        "output": _plain(state.output),
+        "on": {chart.name(key): _transitions(value) for key, value in state.on.items()},
+        "always": _transitions(state.always),
+        "after": {parse_delay(key)[0]: _transitions(value) for key, value in state.after.items()},
+        "onDone": None if state.on_done is None else _transitions(state.on_done),
+        "output": _to_json(state.output),
         "tags": sorted(state.tags),
-        "meta": _plain(state.meta),
+        "meta": _to_json(state.meta),
         "states": {key: _with_id(chart, child) for key, child in state.states.items()},
     }
-    # An empty onDone still replaces what `on` says of the same event, and an empty output or meta
-    # is one; the rest says nothing.
-    silent: tuple[Any, ...] = (None, [], {})
+    # Other empty parts mean nothing. But an empty onDone still replaces the transitions of `on` for
+    # the same event, and an empty output or meta is a value.
+    empty: tuple[Any, ...] = (None, [], {})
     return {
         key: part
         for key, part in config.items()
-        if part not in silent or (key in ("onDone", "output", "meta") and part is not None)
+        if part not in empty or (key in ("onDone", "output", "meta") and part is not None)
     }
 
 
@@ -92,19 +102,19 @@ def _initial(initial: Transition) -> Any:
     return {"target": target, "actions": _actions(initial.actions)}
 
 
-def _moves(moves: Iterable[Transition]) -> list[Json]:
-    return [_move(move) for move in moves]
+def _transitions(transitions: Iterable[Transition]) -> list[Json]:
+    return [_transition(transition) for transition in transitions]
 
 
-def _move(move: Transition) -> Json:
+def _transition(transition: Transition) -> Json:
     config: Json = {}
-    if move.target is not None:
-        config["target"] = list(move.target)
-    if move.guard is not None:
-        config["guard"] = _guard(move.guard)
-    if move.actions:
-        config["actions"] = _actions(move.actions)
-    if move.reenter:
+    if transition.target is not None:
+        config["target"] = list(transition.target)
+    if transition.guard is not None:
+        config["guard"] = _guard(transition.guard)
+    if transition.actions:
+        config["actions"] = _actions(transition.actions)
+    if transition.reenter:
         config["reenter"] = True
     return config
 
@@ -112,17 +122,17 @@ def _move(move: Transition) -> Json:
 def _guard(guard: Guard) -> Any:
     match guard:
         case And(guards=guards):
-            return {"type": "and", "guards": [_guard(one) for one in guards]}
+            return {"type": "and", "guards": [_guard(part) for part in guards]}
         case Or(guards=guards):
-            return {"type": "or", "guards": [_guard(one) for one in guards]}
+            return {"type": "or", "guards": [_guard(part) for part in guards]}
         case Not(guard=inner):
             return {"type": "not", "guard": _guard(inner)}
         case StateIn(state=state):
-            return {"type": "stateIn", "state": _plain(state)}
-        case Check(name=name, params=params):
+            return {"type": "stateIn", "state": _to_json(state)}
+        case NamedGuard(name=name, params=params):
             return _named(name, params)
         case _:
-            return spoken(guard)
+            return display_name(guard)
 
 
 def _actions(actions: Iterable[Action]) -> list[Any]:
@@ -131,15 +141,15 @@ def _actions(actions: Iterable[Action]) -> list[Any]:
 
 def _action(action: Action) -> Any:
     match action:
-        case Named(name=name, params=params):
+        case NamedAction(name=name, params=params):
             return _named(name, params)
         case Assign(update=update):
             if isinstance(update, Mapping):
-                return {"type": "assign", "params": _plain(update)}
-            return spoken(update)
+                return {"type": "assign", "params": _to_json(update)}
+            return display_name(update)
         case Raise(event=event):
             return {"type": "raise", "event": _event(event)}
-        case Make(kind=kind, parts=parts):
+        case CommandTemplate(kind=kind, parts=parts):
             return _command(kind, parts)
         case Choose(branches=branches):
             return {"type": "choose", "params": {"branches": [_branch(b) for b in branches]}}
@@ -154,7 +164,7 @@ def _action(action: Action) -> Any:
         case Act(type=name, params=params):
             return _named(name, params)
         case _:
-            return spoken(action)
+            return display_name(action)
 
 
 def _branch(branch: Branch) -> Json:
@@ -166,44 +176,44 @@ def _command(kind: type[object], parts: tuple[Any, ...]) -> Any:
     if kind is Act:
         return _named(*parts)
     if kind is Cancel:
-        return {"type": "cancel", "sendId": _plain(parts[0])}
+        return {"type": "cancel", "sendId": _to_json(parts[0])}
     if kind is Emit:
-        return {"type": "emit", "event": _plain(parts[0])}
+        return {"type": "emit", "event": _to_json(parts[0])}
     event, delay, timer = parts
     config: Json = {"type": "send" if kind is Send else "raise", "event": _event(event)}
     if delay is not None:
-        config["delay"] = milliseconds(delay) if isinstance(delay, timedelta) else _plain(delay)
+        config["delay"] = milliseconds(delay) if isinstance(delay, timedelta) else _to_json(delay)
     if timer is not None:
         config["id"] = timer
     return config
 
 
 def _named(name: str, params: object) -> Any:
-    return name if params is None else {"type": name, "params": _plain(params)}
+    return name if params is None else {"type": name, "params": _to_json(params)}
 
 
 def _event(event: Any) -> Json:
     if isinstance(event, Event):
-        data = _plain(event.data)
+        data = _to_json(event.data)
         if data is None:
             return {"type": event.type}
         return {"type": event.type, **(data if isinstance(data, dict) else {"data": data})}
     if isinstance(event, str):
         return {"type": event}
-    return {"type": spoken(event)}
+    return {"type": display_name(event)}
 
 
-def _plain(value: Any) -> Any:
-    """Write *value* as JSON; what JSON cannot say becomes a name."""
+def _to_json(value: Any) -> Any:
+    """Return *value* as JSON data. A value that JSON cannot express becomes a name."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
+        return {str(key): _to_json(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_to_json(part) for part in value]
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, AbstractSet):
-        return sorted((_plain(part) for part in value), key=json.dumps)
+        return sorted((_to_json(part) for part in value), key=json.dumps)
     if has(type(value)):
-        return _plain(asdict(value, recurse=False))
-    # Not repr: it may hold an address, and the hash would differ from process to process.
-    return spoken(value)
+        return _to_json(asdict(value, recurse=False))
+    # Not repr: it may hold an address, so the hash would differ from process to process.
+    return display_name(value)
