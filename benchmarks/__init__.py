@@ -1,1 +1,1 @@
-"""Benchmarks: what things cost, medians of several runs, beside something known."""
+"""Benchmarks: the cost of each part of the library, next to a known cost."""

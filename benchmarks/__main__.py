@@ -1,12 +1,13 @@
 """Run every benchmark: `make bench`."""
 
-from benchmarks import durable, flow, nats, postgres, scale, simulation, statechart, walk
+from benchmarks import durable, flow, latency, nats, postgres, simulation, statechart
+from benchmarks.scale import plan
 
-walk.main()
+latency.main()
 flow.main()
 durable.main()
 nats.main()
 statechart.main()
 simulation.main()
 postgres.main()
-scale.main()
+plan.main()

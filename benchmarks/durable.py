@@ -1,4 +1,4 @@
-"""Durable: workflows through a SQLite file, beside a transaction for each unit of work."""
+"""Durable: workflows through a SQLite file, next to single-row transactions."""
 
 import asyncio
 import sqlite3
@@ -18,83 +18,84 @@ WORKFLOWS: Final = 3_000
 ROUNDS: Final = 3
 
 
-async def through(backend: Backend, number: int, at_once: int) -> float:
-    """Give the seconds for *number* workflows: a start, a service, its reply, and the answer."""
-    room = asyncio.Semaphore(at_once)
-    async with Runtime(system, backend, prefetch=max(16, at_once)) as runtime:
+async def measure_seconds(backend: Backend, number: int, in_flight: int) -> float:
+    """Return the seconds of *number* workflows: a start, a service call, its reply, the answer."""
+    limit = asyncio.Semaphore(in_flight)
+    async with Runtime(system, backend, prefetch=max(16, in_flight)) as runtime:
 
-        async def one(name: str) -> None:
-            async with room:
+        async def request(name: str) -> None:
+            async with limit:
                 event = order["1.0.0"].init(PlaceOrder(name, 1.0), source="com.shop.web")
                 await runtime.request(event, timeout=120)
 
-        await one("first")
+        await request("first")
         start = time.perf_counter()
-        await asyncio.gather(*(one(f"o-{each}") for each in range(number)))
+        await asyncio.gather(*(request(f"o-{position}") for position in range(number)))
         return time.perf_counter() - start
 
 
-def rate(make: Callable[[Path], Backend], number: int, at_once: int) -> float:
-    """Give workflows a second, the median of ROUNDS, each on a file of its own."""
+def rate(make: Callable[[Path], Backend], number: int, in_flight: int) -> float:
+    """Return workflows a second: the median of ROUNDS, each on a new file."""
     rates = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            took = asyncio.run(through(make(Path(folder) / "a.db"), number, at_once))
-            rates.append(number / took)
+            seconds = asyncio.run(measure_seconds(make(Path(folder) / "a.db"), number, in_flight))
+            rates.append(number / seconds)
     return median(rates)
 
 
-def single(number: int = 300) -> float:
-    """Give transactions a second of sqlite3 alone: one row in each, written to the disk."""
+def row_rate(number: int = 300) -> float:
+    """Return transactions a second of sqlite3 alone: one row in each, synced to disk."""
     with tempfile.TemporaryDirectory() as folder:
         connection = sqlite3.connect(Path(folder) / "a.db", isolation_level=None)
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute("create table unit (content text)")
         start = time.perf_counter()
-        for each in range(number):
-            connection.execute("insert into unit values (?)", ("x" * 700 + str(each),))
-        took = time.perf_counter() - start
+        for position in range(number):
+            connection.execute("insert into unit values (?)", ("x" * 700 + str(position),))
+        seconds = time.perf_counter() - start
         connection.close()
-    return number / took
+    return number / seconds
 
 
-def bytes_each(number: int = 1_000) -> float:
-    """Give the bytes of the file for each finished workflow, its history included."""
+def workflow_bytes(number: int = 1_000) -> float:
+    """Return the bytes in the file for each finished workflow, with its history."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.db"
-        asyncio.run(through(SqliteBackend(str(path)), number, 100))
+        asyncio.run(measure_seconds(SqliteBackend(str(path)), number, 100))
         connection = sqlite3.connect(path)
         connection.execute("pragma wal_checkpoint(truncate)")
         connection.close()
         return path.stat().st_size / number
 
 
-def growth(
+def compare_full_file(
     finished: int = 100_000, waiting: int = 10_000, number: int = 1_000
 ) -> tuple[float, float]:
-    """Give workflows a second on a new file, and on one that holds many others already."""
+    """Return workflows a second on a new file, and on one that holds many workflows already."""
     with tempfile.TemporaryDirectory() as folder:
         new, full = Path(folder) / "new.db", Path(folder) / "full.db"
-        asyncio.run(through(SqliteBackend(str(full)), 10, 10))
+        asyncio.run(measure_seconds(SqliteBackend(str(full)), 10, 10))
         _fill(full, finished, waiting)
         rates: dict[Path, list[float]] = {new: [], full: []}
         for _ in range(ROUNDS):
-            for path, found in rates.items():
-                found.append(number / asyncio.run(through(SqliteBackend(str(path)), number, 100)))
+            for path, measured in rates.items():
+                seconds = asyncio.run(measure_seconds(SqliteBackend(str(path)), number, 100))
+                measured.append(number / seconds)
         return median(rates[new]), median(rates[full])
 
 
 def _fill(path: Path, finished: int, waiting: int) -> None:
-    """Copy the workflows of a file, with history and inbox, until it holds as many as wanted."""
+    """Copy the workflows of a file, with history and inbox, until it holds the given numbers."""
     connection = sqlite3.connect(path)
     (first,) = connection.execute("select min(id) from workflow").fetchone()
-    for status, many in (("done", finished), ("active", waiting)):
+    for status, count in (("done", finished), ("active", waiting)):
         connection.executemany(
             "insert into workflow (subject, handler, version, status, revision, parent, record,"
             " began, changed) select subject || ?, handler, version, ?, revision, parent, record,"
             " began, changed from workflow where id = ?",
-            ((f"{status} {each}", status, first) for each in range(many)),
+            ((f"{status} {copy}", status, first) for copy in range(count)),
         )
     connection.execute(
         "insert into history select copy.id, position, history.revision, kind, at, event"
@@ -108,17 +109,17 @@ def _fill(path: Path, finished: int, waiting: int) -> None:
     )
     connection.executemany(
         "insert into timer values (?, 9000000000000, 'lane', 'key', '', '')",
-        ((f"timer {each}",) for each in range(waiting)),
+        ((f"timer {copy}",) for copy in range(waiting)),
     )
     connection.commit()
     connection.close()
 
 
 def main() -> None:
-    """Print what durability costs."""
+    """Print the cost of durability."""
     print(f"{'durable workflows':60} {'a second':>10} {'aim':>12}")
     rows: list[tuple[str, float, str]] = [
-        ("sqlite3 alone, one row a transaction, full sync", single(), ""),
+        ("sqlite3 alone, one row a transaction, full sync", row_rate(), ""),
         (
             "SQLite, full sync, 100 in flight",
             rate(lambda path: SqliteBackend(str(path)), WORKFLOWS, 100),
@@ -138,10 +139,10 @@ def main() -> None:
     ]
     for name, cost, aim in rows:
         print(f"{name:60} {cost:10.0f} {aim:>12}")
-    new, full = growth()
+    new, full = compare_full_file()
     print(f"{'SQLite, a new file':60} {new:10.0f}")
     print(f"{'SQLite, with 100,000 finished and 10,000 waiting workflows':60} {full:10.0f}")
-    print(f"{'bytes of the file for each finished workflow':60} {bytes_each():10.0f}")
+    print(f"{'bytes of the file for each finished workflow':60} {workflow_bytes():10.0f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Flow: what a step of a long flow costs, warm and cold, beside a resumable that does the same."""
+"""Flow: the cost of a step of a long flow, cached and replayed, next to an equal resumable."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from arvo import (
     ask,
     flow,
 )
-from arvo.engine.step.step import take
+from arvo.engine.step.step import step_plain
 from benchmarks.shop import (
     NOW,
     CardCharged,
@@ -38,7 +38,7 @@ SERVICES = [charge["1.0.0"]]
 
 
 @flow(order, "1.0.0", services=SERVICES)
-def asking(event: Event[PlaceOrder]) -> Flow[OrderPaid]:
+def calling(event: Event[PlaceOrder]) -> Flow[OrderPaid]:
     for _ in range(STEPS + 1):
         yield from ask(ChargeCard(event.data.order_id, 1.0), CardCharged)
     return OrderPaid("all")
@@ -54,61 +54,61 @@ def counting(turn: Turn[Any]) -> Commands:
 resumable = Resumable(order, {"1.0.0": counting}, services=SERVICES)
 
 
-def walked(system: System, steps: int) -> tuple[list[float], Event[Any], Record]:
-    """Take *steps* steps; give what each took, and where the last one left the workflow."""
+def time_steps(system: System, steps: int) -> tuple[list[float], Event[Any], Record]:
+    """Take *steps* steps; return the microseconds of each, the next event and the record."""
     event: Event[Any] = order["1.0.0"].init(PlaceOrder("order-42", 1.0), source="com.shop.web")
     record: Record | None = None
-    took = []
+    times = []
     for _ in range(steps):
         start = time.perf_counter()
-        commit = take(system, event, record, now=NOW)
-        took.append((time.perf_counter() - start) * 1e6)
+        commit = step_plain(system, event, record, now=NOW)
+        times.append((time.perf_counter() - start) * 1e6)
         assert isinstance(commit, Commit)
         record = commit.record
-        (asked,) = commit.events
-        event = reply(charge, asked, CardCharged("r"))
+        (request,) = commit.events
+        event = reply(charge, request, CardCharged("r"))
     assert record is not None
-    return took, event, record
+    return times, event, record
 
 
-def cold(handler: FlowHandler[Any, Any], system: System, steps: int) -> float:
-    """Give the milliseconds of a step that has to replay *steps* lines."""
-    _, event, record = walked(system, steps)
+def time_replay(handler: FlowHandler[Any, Any], system: System, steps: int) -> float:
+    """Return the milliseconds of a step that has to replay *steps* journal entries."""
+    _, event, record = time_steps(system, steps)
 
     def once() -> float:
-        handler.live.clear()
+        handler.cache.clear()
         start = time.perf_counter()
-        take(system, event, record, now=NOW)
+        step_plain(system, event, record, now=NOW)
         return (time.perf_counter() - start) * 1e3
 
     return median(once() for _ in range(5))
 
 
 def main() -> None:
-    """Print what steps cost, early and late."""
-    print(f"{'µs for each step, median of 5 walks':44} {'flow':>10} {'resumable':>10}")
-    walks: dict[str, list[list[float]]] = {"flow": [], "resumable": []}
+    """Print the cost of early and late steps."""
+    print(f"{'µs for each step, median of 5 runs':44} {'flow':>10} {'resumable':>10}")
+    runs: dict[str, list[list[float]]] = {"flow": [], "resumable": []}
     for _ in range(5):
-        walks["flow"].append(walked(System([asking]), STEPS)[0])
-        walks["resumable"].append(walked(System([resumable]), STEPS)[0])
+        runs["flow"].append(time_steps(System([calling]), STEPS)[0])
+        runs["resumable"].append(time_steps(System([resumable]), STEPS)[0])
     for name, part in (
         ("steps 2 to 101", slice(1, 101)),
         (f"steps {STEPS - 99} to {STEPS}", slice(STEPS - 100, STEPS)),
         (f"all {STEPS}", slice(None)),
     ):
-        costs = _medians(walks, lambda walk, part=part: median(walk[part]))  # type: ignore[misc]
+        costs = _medians(runs, lambda run, part=part: median(run[part]))  # type: ignore[misc]
         print(f"{name:44} {costs[0]:10.1f} {costs[1]:10.1f}")
-    totals = _medians(walks, lambda walk: sum(walk) / 1e3)
+    totals = _medians(runs, lambda run: sum(run) / 1e3)
     print(f"{f'ms for all {STEPS} together':44} {totals[0]:10.1f} {totals[1]:10.1f}")
     for steps in (STEPS // 4, STEPS // 2, STEPS):
-        milliseconds = cold(asking, System([asking]), steps)
-        print(f"{f'ms for a cold resume at step {steps}':44} {milliseconds:10.1f}")
+        milliseconds = time_replay(calling, System([calling]), steps)
+        print(f"{f'ms for a replay at step {steps}':44} {milliseconds:10.1f}")
 
 
 def _medians(
-    walks: dict[str, list[list[float]]], cost: Callable[[list[float]], float]
+    runs: dict[str, list[list[float]]], cost: Callable[[list[float]], float]
 ) -> tuple[float, float]:
-    flow_cost, resumable_cost = (median(map(cost, each)) for each in walks.values())
+    flow_cost, resumable_cost = (median(map(cost, times)) for times in runs.values())
     return flow_cost, resumable_cost
 
 

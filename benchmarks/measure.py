@@ -1,4 +1,4 @@
-"""Measure: the median time of a call, over several runs."""
+"""Measure: the median time of a call over several runs."""
 
 import gc
 import time
@@ -10,7 +10,7 @@ SECONDS_PER_RUN = 0.15
 
 
 def microseconds(call: Callable[[], object]) -> float:
-    """Time *call*: the median of RUNS runs, each long enough for the clock."""
+    """Return the microseconds of *call*: the median of RUNS runs, each long enough to measure."""
     call()
     start = time.perf_counter()
     call()

@@ -1,4 +1,4 @@
-"""Peers: the charts of the statechart benchmark, in other libraries."""
+"""Peers: the charts of the statechart benchmark in other libraries."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ Makers = dict[str, Callable[[], Send]]
 
 
 def installed() -> dict[str, Makers]:
-    """Say which peers are here, and how they make each chart."""
+    """Return the installed libraries, each with functions that make the charts."""
     known = {
         "transitions": ("transitions", TRANSITIONS),
         "python-statemachine": ("statemachine", STATEMACHINE),

@@ -1,4 +1,4 @@
-"""Shop: the workflow, its service and their contracts that the benchmarks share."""
+"""Shop: the workflow, the service and the contracts that the benchmarks share."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -84,12 +84,12 @@ system = System(
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def reply(contract: Contract[Any], asked: Event[Any], payload: object) -> Event[Any]:
-    """Answer a workflow's request as its service would."""
+def reply(contract: Contract[Any], request: Event[Any], payload: object) -> Event[Any]:
+    """Make the reply of a service to a request of a workflow."""
     return contract["1.0.0"].emits(
         payload,
         source=contract.type,
-        subject=asked.subject,
-        to=asked.redirectto,
-        parentid=asked.id,
+        subject=request.subject,
+        to=request.redirectto,
+        parentid=request.id,
     )

@@ -1,10 +1,10 @@
-"""Statechart: microseconds per event, beside three other libraries.
+"""Statechart: microseconds per event, next to three other libraries.
 
     python -m benchmarks.statechart
 
-Every figure is the median of several runs, each over the same few events again and again. The
-last line says how fast this machine is: one orjson round trip of an event of about 700 bytes.
-Libraries that are not installed (dependency group ``bench``) are left out.
+Every figure is the median of several runs, each of which repeats the same few events. The last line
+shows the speed of this machine: one orjson round trip of an event of about 700 bytes. Libraries
+that are not installed (dependency group ``bench``) are left out.
 """
 
 import json
@@ -26,7 +26,7 @@ Send = Callable[[], object]
 
 
 def flat() -> Chart[None]:
-    """Two states, to and fro."""
+    """Two states that alternate."""
     return Chart(
         initial="off", states={"off": State(on={"GO": "on"}), "on": State(on={"GO": "off"})}
     )
@@ -44,7 +44,7 @@ def parallel() -> Chart[None]:
 
 
 def ring() -> Chart[None]:
-    """Two hundred states in a ring: what is not touched should cost nothing."""
+    """Two hundred states in a ring: states that are not active should cost nothing."""
     return Chart(
         initial="s0",
         states={f"s{n}": State(on={"GO": f"s{(n + 1) % RING}"}) for n in range(RING)},
@@ -52,7 +52,7 @@ def ring() -> Chart[None]:
 
 
 def guarded() -> Chart[dict[str, int]]:
-    """The parallel chart again, where each region asks a guard, assigns and raises."""
+    """The parallel chart, where each region also evaluates a guard, assigns and raises."""
     move = {
         to: Transition(
             to,
@@ -73,8 +73,8 @@ def _branch(other: str) -> State:
     return State(initial="y", states={"y": inner}, on={"GO": other})
 
 
-def ours(chart: Chart[Any]) -> Send:
-    """Send one event to *chart* at each call."""
+def sender(chart: Chart[Any]) -> Send:
+    """Return a function that sends one event to *chart*."""
     event = Event("GO")
     snapshot, _ = initial(chart)
 
@@ -86,7 +86,7 @@ def ours(chart: Chart[Any]) -> Send:
 
 
 def microseconds(send: Send) -> float:
-    """Measure one call of *send*."""
+    """Return the microseconds of one call of *send*."""
     send()
     start, calls = perf_counter(), 0
     while perf_counter() - start < SECONDS_PER_RUN:
@@ -102,7 +102,7 @@ def microseconds(send: Send) -> float:
 
 
 def round_trip() -> Send:
-    """Make the yardstick: one event of about 700 bytes, read and written."""
+    """Return the reference: a function that reads and writes one event of about 700 bytes."""
     event = {
         "id": "0b8f0d0e-6b1e-4b1b-9f0a-8c1f0e6d7a55",
         "source": "com.web.shop",
@@ -123,17 +123,17 @@ def round_trip() -> Send:
 def main() -> None:
     """Print the table."""
     charts: dict[str, Callable[[], Send]] = {
-        "flat": lambda: ours(flat()),
-        "nested": lambda: ours(nested()),
-        "parallel": lambda: ours(parallel()),
-        "ring": lambda: ours(ring()),
+        "flat": lambda: sender(flat()),
+        "nested": lambda: sender(nested()),
+        "parallel": lambda: sender(parallel()),
+        "ring": lambda: sender(ring()),
     }
     print(f"{'µs per event':24}" + "".join(f"{name:>12}" for name in charts))
     print(_row("arvo.statechart", (microseconds(make()) for make in charts.values())))
     for library, makers in peers.installed().items():
         row = (microseconds(makers[name]()) if name in makers else None for name in charts)
         print(_row(library, row))
-    print(f"\n3×3 with guard, assign and raise: {microseconds(ours(guarded())):.2f} µs")
+    print(f"\n3×3 with guard, assign and raise: {microseconds(sender(guarded())):.2f} µs")
     print(f"orjson loads+dumps of one event: {microseconds(round_trip()):.2f} µs")
 
 

@@ -1,4 +1,4 @@
-"""Laws of compatibility: where no break is named, nothing breaks."""
+"""Compatible: if `compatible` reports no breaking change, every value is accepted."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ TEXTS = st.fixed_dictionaries(
     },
 )
 CHOICES = st.one_of(
-    st.builds(lambda one: {"const": one}, st.sampled_from(["a", 1, None])),
+    st.builds(lambda value: {"const": value}, st.sampled_from(["a", 1, None])),
     st.builds(
-        lambda some: {"enum": sorted(some, key=str)},
+        lambda values: {"enum": sorted(values, key=str)},
         st.sets(st.sampled_from(["a", "aa", 1, 3, None, True]), min_size=1),
     ),
     st.just({"type": "null"}),
@@ -41,12 +41,12 @@ CHOICES = st.one_of(
 )
 
 
-def wider(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Give schemas made of other schemas."""
+def compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw schemas that contain other schemas."""
     named = st.dictionaries(st.sampled_from(["a", "b"]), inner, max_size=2)
     return st.one_of(
         st.builds(
-            lambda items, more: {"type": "array", "items": items, **more},
+            lambda items, bounds: {"type": "array", "items": items, **bounds},
             inner,
             st.fixed_dictionaries(
                 {},
@@ -58,54 +58,54 @@ def wider(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             ),
         ),
         st.builds(
-            lambda first, items: {"type": "array", "prefixItems": first, "items": items},
+            lambda prefix, items: {"type": "array", "prefixItems": prefix, "items": items},
             st.lists(inner, min_size=1, max_size=2),
             inner | st.just(False),  # noqa: FBT003
         ),
         st.builds(
-            lambda each, needed, more: {
+            lambda properties, required, more: {
                 "type": "object",
-                "properties": each,
-                "required": [name for name in sorted(each) if name in needed],
+                "properties": properties,
+                "required": [name for name in sorted(properties) if name in required],
                 **more,
             },
             named,
             st.sets(st.sampled_from(["a", "b"])),
             st.fixed_dictionaries({}, optional={"additionalProperties": st.booleans()}),
         ),
-        st.builds(lambda each: {"type": "object", "additionalProperties": each}, inner),
-        st.builds(lambda some: {"anyOf": some}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda some: {"allOf": some}, st.lists(inner, min_size=1, max_size=2)),
+        st.builds(lambda schema: {"type": "object", "additionalProperties": schema}, inner),
+        st.builds(lambda parts: {"anyOf": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda parts: {"allOf": parts}, st.lists(inner, min_size=1, max_size=2)),
     )
 
 
-SCHEMAS = st.recursive(NUMBERS | TEXTS | CHOICES, wider, max_leaves=4)
+SCHEMAS = st.recursive(NUMBERS | TEXTS | CHOICES, compound, max_leaves=4)
 
 
-def holding(schema: Any) -> dict[str, Any]:
-    """Make a payload's schema of any."""
+def object_with(schema: Any) -> dict[str, Any]:
+    """Return the schema of a payload with one property."""
     return {"type": "object", "properties": {"it": schema}, "required": ["it"]}
 
 
 @given(SCHEMAS)
-def test_a_schema_is_within_itself(schema: Any) -> None:
-    """A contract that nobody changed breaks nobody."""
-    assert list(gaps(holding(schema), holding(schema), "data")) == []
+def test_a_schema_has_no_gap_to_itself(schema: Any) -> None:
+    """An unchanged contract breaks no side."""
+    assert list(gaps(object_with(schema), object_with(schema), "data")) == []
 
 
 @given(st.data(), SCHEMAS, SCHEMAS | st.none())
-def test_where_there_is_no_gap_all_that_one_allows_the_other_takes(
-    data: st.DataObject, one: Any, other: Any
+def test_without_a_gap_every_value_that_is_sent_is_accepted(
+    data: st.DataObject, sent: Any, accepted: Any
 ) -> None:
-    """A gate that lets a break through is worse than none."""
-    wide = {"anyOf": [one, {"type": "string"}]} if other is None else other
-    if list(gaps(holding(one), holding(wide), "data")):
+    """A check that misses a breaking change is worse than no check."""
+    wide = {"anyOf": [sent, {"type": "string"}]} if accepted is None else accepted
+    if list(gaps(object_with(sent), object_with(wide), "data")):
         note("a gap")
         return
     note("no gap")
-    values = payloads(holding(one))
+    values = payloads(object_with(sent))
     assume(not values.is_empty)
 
-    found = Payload.of(holding(wide)).read(data.draw(values))
+    read = Payload.of(object_with(wide)).read(data.draw(values))
 
-    assert not isinstance(found, Issues), str(found)
+    assert not isinstance(read, Issues), str(read)

@@ -1,4 +1,4 @@
-"""Laws of families: whoever ends, nobody is forgotten, told twice, or undone twice."""
+"""Laws of families: every end reaches each relative once, and compensates once."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Cancellation, Event, Record, Trace, tree
-from arvo.engine.trace import Stepped
-from tests.family import begin, cancel, deed, lived, plan
+from arvo.engine.trace import StepTaken
+from tests.family import begin, cancel, deed, plan, run_family
 from tests.shop import TIME, WEB
 
 ROOT = begin(plan()).subject
@@ -18,35 +18,35 @@ SECONDS = 10
 
 
 def plans(children: st.SearchStrategy[list[Any]]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Plans of the siblings of one generation, each with its *children*."""
+    """Draw plans of the siblings of one generation, each with its *children*."""
     one = st.builds(
         _plan,
         does=st.sampled_from(["wait"] * 5 + ["complete", "fail", "raise"]),
         after=st.sampled_from([None, None, *range(SECONDS)]),
         last=st.sampled_from(["wait"] * 5 + ["complete", "fail", "raise"]),
-        undos=st.integers(0, 3),
+        compensations=st.integers(0, 3),
         children=children,
     )
     return st.lists(one, max_size=3)
 
 
-def _plan(does: str, after: int | None, last: str, undos: int, children: list[Any]) -> Any:
-    said = plan(does, *children, last=last, undos=[str(n) for n in range(undos)])
-    return said if after is None else {**said, "after": after}
+def _plan(does: str, after: int | None, last: str, compensations: int, children: list[Any]) -> Any:
+    data = plan(does, *children, last=last, compensations=[str(n) for n in range(compensations)])
+    return data if after is None else {**data, "after": after}
 
 
 FAMILIES = plans(plans(plans(st.just([])))).filter(bool).map(lambda siblings: siblings[0])
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> Trace:
-    """Draw a family that lives until its top is cancelled, perhaps twice."""
+def family_runs(draw: st.DrawFn) -> Trace:
+    """Draw a run of a family whose topmost workflow is cancelled, perhaps twice."""
     times = draw(st.lists(st.integers(0, SECONDS), min_size=1, max_size=2))
     ends = [
         cancel(ROOT, time=_after(seconds), by=f"cancel{number}")
         for number, seconds in enumerate(times)
     ]
-    return lived(draw(FAMILIES), *ends)
+    return run_family(draw(FAMILIES), *ends)
 
 
 def _after(seconds: int) -> str:
@@ -54,19 +54,19 @@ def _after(seconds: int) -> str:
 
 
 def cancelled(trace: Trace) -> dict[str, Event[Any]]:
-    """Give the runs whose last turn was a cancellation, with its event."""
+    """Return the runs whose last turn was a cancellation, with its event."""
     return {
-        each.commit.record.subject: each.event
-        for each in trace.happened
-        if isinstance(each, Stepped)
-        and each.commit.record is not None
-        and each.event.type.endswith(".cancel")
+        entry.commit.record.subject: entry.event
+        for entry in trace.entries
+        if isinstance(entry, StepTaken)
+        and entry.commit.record is not None
+        and entry.event.type.endswith(".cancel")
     }
 
 
-@given(lives())
+@given(family_runs())
 def test_no_child_of_a_cancelled_workflow_goes_on(trace: Trace) -> None:
-    """Each is told once, and those that had told of their end before are not told at all."""
+    """Each open child gets one cancellation; a child that has ended gets none."""
     gone = cancelled(trace)
 
     note(f"cancelled: {min(len(gone), 5)}")
@@ -76,19 +76,19 @@ def test_no_child_of_a_cancelled_workflow_goes_on(trace: Trace) -> None:
         if record.parent in gone and record.status == "active"
     ] == []
     cancels = [event for event in trace.events if event.type.endswith(".cancel")]
-    told = Counter(event.subject for event in cancels if event.source != "com.shop.desk")
-    assert set(told.values()) <= {1}
+    counts = Counter(event.subject for event in cancels if event.source != "com.shop.office")
+    assert set(counts.values()) <= {1}
     for event in cancels:
-        if event.source != "com.shop.desk":
+        if event.source != "com.shop.office":
             assert Cancellation(**event.raw).by == trace.records[event.subject].parent
     assert (trace.violations, trace.unroutable, trace.pending) == ((), (), ())
 
 
-@given(lives())
-def test_everybody_hears_of_an_end_once_and_a_parent_that_cancelled_hears_nothing(
+@given(family_runs())
+def test_each_end_is_reported_once_and_never_to_a_parent_that_cancelled(
     trace: Trace,
 ) -> None:
-    """Of its own children alone (B22), by one completion or one system error."""
+    """B22: a parent gets one completion or one system error of each of its own children."""
     gone = cancelled(trace)
     ends = [
         event
@@ -104,23 +104,21 @@ def test_everybody_hears_of_an_end_once_and_a_parent_that_cancelled_hears_nothin
         assert event.subject == (run.subject if above is None else above.subject)
         assert event.to == (WEB if above is None else above.handler)
         if event.type.endswith(".error") and run.subject in gone:
-            assert gone[run.subject].source == "com.shop.desk"
+            assert gone[run.subject].source == "com.shop.office"
     ended = [record for record in trace.records.values() if record.status != "active"]
     by_parent = {
         subject for subject, event in gone.items() if event.source.startswith("arvo.orc.family")
     }
     expected = {record.init for record in ended if record.subject not in by_parent}
-    heard = {event.parentid for event in ends}
-    assert expected <= heard
-    silent = {record.init for record in ended} - heard
+    reported = {event.parentid for event in ends}
+    assert expected <= reported
+    silent = {record.init for record in ended} - reported
     assert {by_init[init or ""].subject for init in silent} <= by_parent
 
 
-@given(lives())
-def test_what_was_done_is_undone_last_first_once_and_only_where_it_failed(trace: Trace) -> None:
-    """Undos are sent by the commit that ends the workflow as failed or cancelled, and never after
-    a completion.
-    """
+@given(family_runs())
+def test_compensations_are_sent_once_in_reverse_and_only_after_a_failure(trace: Trace) -> None:
+    """The commit that fails or cancels the workflow sends them; a completed workflow never does."""
     sent: dict[str, list[str]] = {}
     for event in trace.events:
         if event.type == deed.type:
@@ -131,13 +129,13 @@ def test_what_was_done_is_undone_last_first_once_and_only_where_it_failed(trace:
         assert names == sorted(names, reverse=True)
     for record in trace.records.values():
         if record.status == "cancelled":
-            assert len(sent.get(record.subject, [])) == len(_plan_of(record)["undos"])
+            assert len(sent.get(record.subject, [])) == len(_plan_of(record)["compensations"])
             assert record.compensations == ()
 
 
-@given(lives())
+@given(family_runs())
 def test_any_record_leads_to_the_whole_tree(trace: Trace) -> None:
-    """Each record of it once."""
+    """The tree has each record once."""
     whole = tree(trace.records, ROOT)
 
     assert {run.subject: run.record for run in whole} == trace.records
@@ -145,14 +143,14 @@ def test_any_record_leads_to_the_whole_tree(trace: Trace) -> None:
     assert all(tree(trace.records, subject) == whole for subject in trace.records)
 
 
-@given(lives())
+@given(family_runs())
 def test_records_of_a_family_survive_a_trip_through_json(trace: Trace) -> None:
-    """Children, timers and undos included."""
+    """Children, timers and compensations are included."""
     for record in trace.records.values():
         assert Record.from_dict(record.to_dict()) == record
 
 
 def _plan_of(record: Record) -> dict[str, Any]:
     state: Any = record.state
-    said: dict[str, Any] = state["plan"]
-    return said
+    data: dict[str, Any] = state["plan"]
+    return data

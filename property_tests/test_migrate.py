@@ -1,7 +1,8 @@
-"""Laws of migration: total or refused, and the new version goes on from what it finds."""
+"""Laws of migration: it succeeds or is refused, and the new version continues from the result."""
 
 from typing import Any
 
+import pytest
 from attrs import evolve
 from hypothesis import event as note
 from hypothesis import given
@@ -11,7 +12,16 @@ from returns.result import Failure, Success
 from arvo import Commit, Event, Migration, Record, System, migrate, migrate_all, step
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.testing import json_objects
-from tests.shop import NOW, SERVICES, WEB, CardCharged, answering, charge, committed, placing
+from tests.shop import (
+    NOW,
+    SERVICES,
+    WEB,
+    CardCharged,
+    charge,
+    expect_commit,
+    order_request,
+    reply_to,
+)
 from tests.versions import State, versions
 
 HANDLERS = [
@@ -20,26 +30,27 @@ HANDLERS = [
     versions(services=[charge["1.0.0"]]),
     versions(services=[]),
 ]
-BEGUN = committed(System([versions()]), placing())
+BEGUN = expect_commit(System([versions()]), order_request())
 TO = st.sampled_from(["1.0.0", "2.0.0", "9.0.0", ""])
 
 
 @st.composite
 def records(draw: st.DrawFn) -> Record:
-    """Draw what a store may hold of a workflow, sound or not."""
+    """Draw a record that a store may hold, valid or not."""
     record = BEGUN.record
     assert record is not None
-    undo: dict[str, Any] = {"type": "com.shipping.book", "data": {"order_id": "o1"}}
-    undos = st.sampled_from([undo, {**undo, "type": "com.unknown.one"}, {**undo, "data": {}}])
-    sound = st.just(record.state)
+    compensation: dict[str, Any] = {"type": "com.shipping.book", "data": {"order_id": "o1"}}
+    invalid = [{**compensation, "type": "com.unknown.one"}, {**compensation, "data": {}}]
+    compensations = st.lists(st.sampled_from([compensation, *invalid]), max_size=2)
+    valid = st.just(record.state)
     return evolve(
         record,
         version=draw(st.sampled_from(["1.0.0", "1.0.0", "2.0.0", "0.9.0"])),
         revision=draw(st.integers(1, 100)),
         status=draw(st.sampled_from(["active"] * 6 + ["done", "failed", "cancelled"])),
-        state=draw(st.one_of(sound, sound, st.none(), json_objects())),
+        state=draw(st.one_of(valid, valid, st.none(), json_objects())),
         pending_requests=draw(st.sampled_from([record.pending_requests, FrozenDict()])),
-        compensations=tuple(FrozenDict(each) for each in draw(st.lists(undos, max_size=2))),
+        compensations=tuple(map(FrozenDict, draw(compensations))),
     )
 
 
@@ -63,8 +74,10 @@ STATES = st.sampled_from(
 
 
 @given(st.sampled_from(HANDLERS), records(), TO, STATES)
-def test_a_migration_is_total_or_refused(handler: Any, record: Record, to: str, state: Any) -> None:
-    """Whatever a store holds and a function does: a record that can go on, or a reason."""
+def test_a_migration_returns_a_usable_record_or_a_reason(
+    handler: Any, record: Record, to: str, state: Any
+) -> None:
+    """It holds for every stored record and every mapping function."""
     migrated = migrate(handler, record, to=to, state=state)
 
     note(type(migrated).__name__)
@@ -73,8 +86,8 @@ def test_a_migration_is_total_or_refused(handler: Any, record: Record, to: str, 
         return
     moved = migrated.unwrap()
     assert moved.version == to
-    kept = evolve(moved, version=record.version, state=record.state, revision=record.revision)
-    assert kept == record
+    restored = evolve(moved, version=record.version, state=record.state, revision=record.revision)
+    assert restored == record
     assert moved.revision == record.revision + (moved != record)
     assert Record.from_dict(moved.to_dict()) == moved
     if moved is not record:
@@ -82,8 +95,8 @@ def test_a_migration_is_total_or_refused(handler: Any, record: Record, to: str, 
 
 
 @given(st.sampled_from(HANDLERS), records())
-def test_to_the_same_version_nothing_is_changed(handler: Any, record: Record) -> None:
-    """Identity; and to move twice is to move once."""
+def test_a_migration_to_the_same_version_changes_nothing(handler: Any, record: Record) -> None:
+    """An operator may run a migration twice."""
     same = migrate(handler, record, to=record.version)
 
     assert isinstance(same, Failure) or same.unwrap() is record
@@ -92,18 +105,19 @@ def test_to_the_same_version_nothing_is_changed(handler: Any, record: Record) ->
         assert migrate(handler, once.unwrap(), to="2.0.0") == once
 
 
+@pytest.mark.promise("I10")
 @given(st.sampled_from(HANDLERS), records(), TO, STATES)
 def test_the_same_migration_gives_the_same_record(
     handler: Any, record: Record, to: str, state: Any
 ) -> None:
-    """I10: a dry run tells the truth."""
-    said = record.to_dict()
+    """I10: a dry run shows the result of the real migration."""
+    before = record.to_dict()
 
     first = migrate(handler, record, to=to, state=state)
     counted = migrate_all(handler, [record], to=to, state=state)
 
     assert first == migrate(System([handler]), record, to=to, state=state)
-    assert record.to_dict() == said
+    assert record.to_dict() == before
     if record.status in ("done", "cancelled"):
         assert counted == Migration(ended=1)
     elif isinstance(first, Failure):
@@ -113,10 +127,10 @@ def test_the_same_migration_gives_the_same_record(
 
 
 @given(records(), STATES, st.booleans())
-def test_a_record_that_was_moved_steps_under_the_new_version(
+def test_a_migrated_record_steps_in_the_new_version(
     record: Record, state: Any, fails: bool
 ) -> None:
-    """What it waited for, what undoes it and what it remembers: all of it is known there."""
+    """Its pending requests, compensations and state all fit that version."""
     handler = versions()
     moved = migrate(handler, record, to="2.0.0", state=state)
     if isinstance(moved, Failure) or record.version == "2.0.0":
@@ -124,7 +138,7 @@ def test_a_record_that_was_moved_steps_under_the_new_version(
     answer: Event[Any] = (
         handler.contract["1.0.0"].cancel("enough", source="com.x.y", subject=record.subject)
         if fails
-        else answering(BEGUN.events[0], CardCharged("r"))
+        else reply_to(BEGUN.events[0], CardCharged("r"))
     )
 
     stepped = step(System([handler]), answer, moved.unwrap(), now=NOW)

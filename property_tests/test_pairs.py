@@ -1,71 +1,77 @@
-"""Laws of pairs: whatever a store and a broker may do, the end is the same."""
+"""Laws of pairs: faults of the store and the broker do not change the outcome."""
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, TypeAlias, get_args
 
-from hypothesis import event as note
+import pytest
+from hypothesis import event as label
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Event, Record, System
+from tests.interpreters.crashes import CallFault, FaultKind, Surroundings, send_all
 from tests.interpreters.paired.test_outbox import patient
-from tests.interpreters.runtime.crashes import Fate, Kind, World, sent
-from tests.shop import payments, placing, shipping, workflow
+from tests.shop import make_workflow, order_request, payments, shipping
 
-Chance: TypeAlias = tuple[int, int | None]
-SYSTEM = System([payments, shipping, workflow(patient)])
-# So little that no workflow is kept from its end by the timer that should never fire.
+# The minutes by which a message is delayed, and by which a duplicate of it is, None for none.
+DeliveryFault: TypeAlias = tuple[int, int | None]
+SYSTEM = System([payments, shipping, make_workflow(patient)])
+# Short delays: the workflow's own timer, which should never fire, must not end it.
 MINUTES = st.integers(0, 3)
-CHANCES: st.SearchStrategy[list[Chance]] = st.lists(
+DELIVERY_FAULTS: st.SearchStrategy[list[DeliveryFault]] = st.lists(
     st.tuples(MINUTES, st.none() | MINUTES), max_size=25
 )
-# Lives that end early, or see an outage; the last one is lived in peace.
-FATES = st.lists(
-    st.builds(Fate, st.integers(0, 40), st.sampled_from(get_args(Kind)), st.integers(1, 8)),
+# Processes that crash early, or run through an outage. A last process runs without a fault.
+CALL_FAULTS = st.lists(
+    st.builds(
+        CallFault, st.integers(0, 40), st.sampled_from(get_args(FaultKind)), st.integers(1, 8)
+    ),
     max_size=4,
 )
 
 
-def told(record: Record | None) -> tuple[Any, ...]:
-    """Say all of a record but the times of events."""
+def without_times(record: Record | None) -> tuple[Any, ...]:
+    """Return all of a record except the times of events."""
     assert record is not None
-    awaited = [
-        (id_, [reply.id for reply in replies]) for id_, replies in record.pending_requests.items()
-    ]
-    return record.status, record.revision, record.state, awaited, record.produced, record.timers
+    replies = [(id_, [reply.id for reply in got]) for id_, got in record.pending_requests.items()]
+    return record.status, record.revision, record.state, replies, record.produced, record.timers
 
 
-async def ended(
-    events: Sequence[Event[Any]], fates: Sequence[Fate], chances: Sequence[Chance]
+async def run_processes(
+    events: Sequence[Event[Any]],
+    call_faults: Sequence[CallFault],
+    delivery_faults: Sequence[DeliveryFault],
 ) -> dict[str, Any]:
-    """Live one life after the other, and say how all ended."""
-    world = World(chances=deque(chances))
-    calm = world.backend(Fate())
+    """Run one process after the other, and return what remains at the end."""
+    surroundings = Surroundings(delivery_faults=deque(delivery_faults))
+    observer = surroundings.open_backend(CallFault())
     async with asyncio.timeout(30):
-        await sent(calm, SYSTEM, events)
-        for fate in (*fates, Fate()):
-            await world.live(SYSTEM, fate)
-            note(f"crashed: {fate.crashed.is_set()}")
-    dead_letters = {dead_letter.event.id for dead_letter in await calm.dead_letters()}
-    ids = {event.id: event.subject for event in events}
+        await send_all(observer, SYSTEM, events)
+        for fault in (*call_faults, CallFault()):
+            await surroundings.run_process(SYSTEM, fault)
+            label(f"crashed: {fault.crashed.is_set()}")
+    subjects = {event.id: event.subject for event in events}
     return {
-        "records": {id_: told(await calm.load(subject)) for id_, subject in ids.items()},
-        "seen": world.seen,
-        "letters": dead_letters,
-        "depth": await calm.depth(),
+        "records": {
+            id_: without_times(await observer.load(subject)) for id_, subject in subjects.items()
+        },
+        "outbound": surroundings.outbound,
+        "dead_letters": {dead.event.id for dead in await observer.dead_letters()},
+        "depth": await observer.depth(),
     }
 
 
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), FATES, CHANCES)
-def test_duplicates_delays_outages_and_crashes_leave_no_trace(
-    numbers: list[int], fates: list[Fate], chances: list[Chance]
+@pytest.mark.promise("I1", "I2")
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), CALL_FAULTS, DELIVERY_FAULTS)
+def test_duplicates_delays_outages_and_crashes_do_not_change_the_outcome(
+    numbers: list[int], call_faults: list[CallFault], delivery_faults: list[DeliveryFault]
 ) -> None:
-    """I1, I2: nothing is lost, nothing is consumed twice, and ids seen outside are the same."""
-    events = [placing(f"i{number}") for number in numbers]
+    """No event is lost, none is consumed twice, and outbound events keep their ids."""
+    events = [order_request(f"i{number}") for number in numbers]
 
-    peace = asyncio.run(ended(events, [], []))
-    storm = asyncio.run(ended(events, fates, chances))
+    undisturbed = asyncio.run(run_processes(events, [], []))
+    disturbed = asyncio.run(run_processes(events, call_faults, delivery_faults))
 
-    assert storm == peace
+    assert disturbed == undisturbed

@@ -1,4 +1,4 @@
-"""Laws of the step: it is a function, and it changes nothing but what its commit says."""
+"""Laws of the step: it is a pure function, and all its changes are in the commit."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,19 +6,20 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import event as note
 from hypothesis import given
 from returns.result import Success
 
 from arvo import Commit, Event, Record, Stamp, System, Trace, decide, run, stamping
 from arvo.engine.step.route import ToHandler, route
-from arvo.engine.trace import Refused, Stepped
+from arvo.engine.trace import Refused, StepTaken
 from arvo.testing import systems
-from arvo.testing.strategies.systems import ask
+from arvo.testing.strategies.systems import generated_effect
 
 Drawn = tuple[System, Event[Any]]
-EFFECTS = {ask: len}
-# A drawn workflow may ask for ever, and ever more at once.
+EFFECTS = {generated_effect: len}
+# A drawn workflow may send requests forever, and more of them each time.
 STEPS = 60
 
 
@@ -30,9 +31,10 @@ def _no_stamp() -> Stamp:
     raise AssertionError("a step asks for a fresh identity")
 
 
+@pytest.mark.promise("I3")
 @given(systems())
 def test_the_same_step_makes_the_same_commit(drawn: Drawn) -> None:
-    """I3: a redelivery after a crash sends the same events, with the same ids."""
+    """I3: a redelivery after a crash sends the same events with the same ids."""
     system, root = drawn
 
     with stamping(_no_stamp):
@@ -43,39 +45,41 @@ def test_the_same_step_makes_the_same_commit(drawn: Drawn) -> None:
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.promise("I5")
 @given(systems())
 def test_a_violation_changes_nothing(drawn: Drawn) -> None:
-    """I5: the operator mends the contract and delivers the same event again."""
+    """I5: an operator fixes the contract and delivers the same event again."""
     system, root = drawn
 
     trace = _run(system, root)
 
     note(f"violations: {min(len(trace.violations), 2)}")
-    stepped = [each for each in trace.happened if isinstance(each, Stepped)]
-    refused = [each for each in trace.happened if isinstance(each, Refused)]
+    stepped = [entry for entry in trace.entries if isinstance(entry, StepTaken)]
+    refused = [entry for entry in trace.entries if isinstance(entry, Refused)]
     caused = {event.parentid for event in trace.events}
-    assert all(each.event.id not in caused for each in refused if each.event is not root)
-    records = [each.commit.record for each in stepped if each.commit.record is not None]
+    assert all(entry.event.id not in caused for entry in refused if entry.event is not root)
+    records = [entry.commit.record for entry in stepped if entry.commit.record is not None]
     assert trace.records == {record.subject: record for record in records}
 
 
+@pytest.mark.promise("I10")
 @given(systems())
-def test_a_step_leaves_its_input_as_it_was(drawn: Drawn) -> None:
-    """I10: what a handler was given may be stored, shown or stepped again."""
+def test_a_step_does_not_change_its_arguments(drawn: Drawn) -> None:
+    """I10: an interpreter may store, show or step the same event and record again."""
     system, root = drawn
     trace = _run(system, root)
-    for happened in trace.happened:
-        before = happened.before if isinstance(happened, Stepped) else None
-        said = (happened.event.to_json(), None if before is None else before.to_dict())
+    for entry in trace.entries:
+        before = entry.before if isinstance(entry, StepTaken) else None
+        arguments = (entry.event.to_json(), None if before is None else before.to_dict())
 
-        decide(system, happened.event, before, now=_time_of(root), effects=EFFECTS)
+        decide(system, entry.event, before, now=_time_of(root), effects=EFFECTS)
 
-        assert (happened.event.to_json(), None if before is None else before.to_dict()) == said
+        assert (entry.event.to_json(), None if before is None else before.to_dict()) == arguments
 
 
 @given(systems())
 def test_a_run_is_its_steps_one_by_one(drawn: Drawn) -> None:
-    """What a test sees in `run` is what a runtime would do."""
+    """A test with `run` sees the behaviour of a runtime."""
     system, root = drawn
     records: dict[str, Record] = {}
     commits: list[Commit] = []
@@ -93,7 +97,7 @@ def test_a_run_is_its_steps_one_by_one(drawn: Drawn) -> None:
                 commits.append(commit)
                 if commit.record is not None:
                     records[commit.record.subject] = commit.record
-                queue += [(each, route(system, each, event)) for each in commit.events]
+                queue += [(sent, route(system, sent, event)) for sent in commit.events]
             case _:
                 pass
 
@@ -105,25 +109,26 @@ def test_a_run_is_its_steps_one_by_one(drawn: Drawn) -> None:
 
 @given(systems())
 def test_a_step_is_the_same_after_a_trip_through_json(drawn: Drawn) -> None:
-    """A store and a broker must not change what a handler decides."""
+    """A store and a broker must not change the decision of a handler."""
     system, root = drawn
     trace = _run(system, root)
-    for happened in trace.happened:
-        if not isinstance(happened, Stepped):
+    for entry in trace.entries:
+        if not isinstance(entry, StepTaken):
             continue
-        before = happened.before
+        before = entry.before
         stored = None if before is None else _stored(before)
-        sent = Event.parse(happened.event.to_json())
+        sent = Event.parse(entry.event.to_json())
 
         again = decide(system, sent, stored, now=_time_of(root), effects=EFFECTS)
 
         assert stored == before
-        assert again == Success(happened.commit)
+        assert again == Success(entry.commit)
 
 
+@pytest.mark.promise("I2")
 @given(systems())
 def test_an_event_that_comes_twice_changes_a_workflow_once(drawn: Drawn) -> None:
-    """I2, B05: what is delivered again is noticed."""
+    """I2, B05: a redelivery that is handled again would act twice."""
     system, root = drawn
     trace = _run(system, root)
 

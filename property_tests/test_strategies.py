@@ -1,12 +1,11 @@
-"""Laws of the strategies: everything that a contract permits can come, nothing else does."""
+"""Strategies: they draw every value that a contract permits, and no other."""
 
 from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Interval, Len, MultipleOf
 from attrs import field, frozen
-from hypothesis import find, given
-from hypothesis import settings as budget
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
@@ -26,8 +25,8 @@ from property_tests.test_payloads import payloads as classes
 from tests.family import top
 from tests.shop import CardCharged, ChargeCard, PlaceOrder, charge, order
 
-# Enough to meet each of a dozen values.
-MANY = budget(max_examples=2_000, deadline=None, database=None, derandomize=True)
+# Enough to draw each of a dozen values.
+MANY = settings(max_examples=2_000, deadline=None, database=None, derandomize=True)
 
 
 @frozen
@@ -51,10 +50,10 @@ class Basket:
 
 
 @given(st.data(), classes())
-def test_every_drawn_value_is_valid_whatever_the_class(
+def test_every_drawn_value_of_a_class_is_valid(
     data: st.DataObject, drawn: tuple[type, Any]
 ) -> None:
-    """A failing law must be the handler's fault, never the kit's."""
+    """When a law fails, the handler must be the reason, not the strategy."""
     cls, _ = drawn
 
     value = data.draw(payloads(cls))
@@ -64,10 +63,10 @@ def test_every_drawn_value_is_valid_whatever_the_class(
 
 
 @given(st.data(), classes())
-def test_every_drawn_value_is_valid_whatever_the_schema(
+def test_every_drawn_value_of_a_schema_is_valid(
     data: st.DataObject, drawn: tuple[type, Any]
 ) -> None:
-    """Contracts that come from elsewhere are schemas alone."""
+    """Contracts of other services are schemas without classes."""
     payload = Payload.of(Payload.of(drawn[0]).schema)
 
     value = data.draw(payloads(payload))
@@ -76,8 +75,8 @@ def test_every_drawn_value_is_valid_whatever_the_schema(
 
 
 @given(payloads(Basket))
-def test_constraints_of_fields_and_of_the_class_itself_hold(basket: Basket) -> None:
-    """Bounds, patterns and formats are aimed at; what only Python knows is filtered."""
+def test_constraints_of_fields_and_validators_of_the_class_hold(basket: Basket) -> None:
+    """Bounds, patterns and formats are drawn by construction; Python validators filter."""
     assert 1 <= len(basket.lines) <= 3
     assert all(set(line.sku) <= set("abc") for line in basket.lines)
     assert all(line.quantity in range(3, 100, 3) for line in basket.lines)
@@ -100,14 +99,14 @@ WORDS = {
 @pytest.mark.parametrize("word", ["a", "b", 1, None])
 @pytest.mark.parametrize("on", [False, True])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_every_value_of_a_small_schema_can_come(word: object, on: object, number: object) -> None:
-    """A law that never sees a value says nothing of it."""
-    wanted = {"word": word, "on": on, "number": number}
+def test_every_value_of_a_small_schema_is_drawn(word: object, on: object, number: object) -> None:
+    """A law proves nothing about values that are never drawn."""
+    expected = {"word": word, "on": on, "number": number}
 
-    assert find(payloads(WORDS), lambda value: dict(value) == wanted, settings=MANY) == wanted
+    assert find(payloads(WORDS), lambda value: dict(value) == expected, settings=MANY) == expected
 
 
-def _holding(schema: dict[str, Any]) -> dict[str, Any]:
+def _object_with(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {"it": schema}, "required": ["it"], "$defs": DEFS}
 
 
@@ -145,28 +144,28 @@ SCHEMAS: list[dict[str, Any]] = [
 def test_every_keyword_that_contracts_use_is_respected(
     data: st.DataObject, schema: dict[str, Any]
 ) -> None:
-    """Schemas of other services use words that our classes do not."""
-    payload = Payload.of(_holding(schema))
+    """Schemas of other services use keywords that attrs classes do not need."""
+    payload = Payload.of(_object_with(schema))
 
     assert isinstance(payload.read(data.draw(payloads(payload))), dict)
 
 
 @given(st.data(), st.sampled_from(sorted(FORMATS)))
 def test_every_format_is_drawn_as_it_is_checked(data: st.DataObject, name: str) -> None:
-    """A format that draws nothing valid would hang whoever uses it."""
-    payload = Payload.of(_holding({"type": "string", "format": name}))
+    """A strategy without valid values would make every test of the format fail."""
+    payload = Payload.of(_object_with({"type": "string", "format": name}))
 
     assert isinstance(payload.read(data.draw(payloads(payload))), dict)
 
 
 @given(payloads(ChargeCard, order_id=st.sampled_from(["o1", "o2"])))
-def test_a_field_may_be_given_a_strategy_of_its_own(card: ChargeCard) -> None:
-    """Some values exist only in a database."""
+def test_a_field_can_have_its_own_strategy(card: ChargeCard) -> None:
+    """For values that exist only in a database."""
     assert card.order_id in ("o1", "o2")
 
 
 def test_a_field_that_the_payload_lacks_is_refused() -> None:
-    """A slip would otherwise draw what nobody wanted."""
+    """A misspelled name would otherwise draw the default values."""
     with pytest.raises(TypeError, match="expected one of order_id, amount, got 'orderid'"):
         payloads(ChargeCard, orderid=st.none())
 
@@ -187,23 +186,23 @@ two = Contract(
 
 
 @given(events(charge["1.0.0"]))
-def test_an_event_of_a_contract_is_one_that_its_handler_takes(event: Any) -> None:
-    """Its data, and where it says to come from."""
+def test_a_drawn_event_is_accepted_by_the_contract(event: Any) -> None:
+    """Its type, its dataschema and its data."""
     assert (event.type, event.dataschema) == (charge.type, charge["1.0.0"].dataschema)
     assert isinstance(charge["1.0.0"].accepted.read(event.raw), ChargeCard)
 
 
 @pytest.mark.parametrize("kind", [ChargeCard, Newer])
-def test_events_of_a_contract_come_in_all_its_versions(kind: type) -> None:
-    """A handler answers each."""
-    found = find(events(two), lambda event: isinstance(event.data, kind), settings=MANY)
+def test_events_of_all_versions_of_a_contract_are_drawn(kind: type) -> None:
+    """A handler answers all versions."""
+    drawn = find(events(two), lambda event: isinstance(event.data, kind), settings=MANY)
 
-    assert isinstance(found.data, kind)
+    assert isinstance(drawn.data, kind)
 
 
 @pytest.mark.parametrize("contract", [order["1.0.0"], top["1.0.0"]])
-def test_events_that_begin_a_workflow_have_a_subject_of_their_own(contract: Any) -> None:
-    """Whether its payload is a class or a schema."""
+def test_events_that_start_a_workflow_have_no_parent(contract: Any) -> None:
+    """For payloads of a class and of a schema."""
 
     @given(events(contract))
     def law(event: Any) -> None:
@@ -214,18 +213,18 @@ def test_events_that_begin_a_workflow_have_a_subject_of_their_own(contract: Any)
 
 
 @pytest.mark.parametrize("kind", ["CardCharged", "CardDeclined", "SystemFault"])
-def test_every_answer_that_a_contract_permits_can_come(kind: str) -> None:
-    """System errors included: they are part of every contract."""
-    found = find(
+def test_every_reply_that_a_contract_permits_is_drawn(kind: str) -> None:
+    """Including system errors, which are part of every contract."""
+    reply = find(
         replies(charge["1.0.0"]), lambda event: type(event.data).__name__ == kind, settings=MANY
     )
 
-    assert found.parentid is not None
+    assert reply.parentid is not None
 
 
 @given(st.data())
-def test_a_reply_answers_its_request(data: st.DataObject) -> None:
-    """A workflow knows it by the request's id."""
+def test_a_reply_refers_to_its_request(data: st.DataObject) -> None:
+    """A workflow matches it by the request's id."""
     request = data.draw(events(charge["1.0.0"]))
 
     reply = data.draw(replies(charge["1.0.0"], request))
@@ -236,42 +235,42 @@ def test_a_reply_answers_its_request(data: st.DataObject) -> None:
 
 
 @given(st.data(), behaviours(charge["1.0.0"]))
-def test_a_behaviour_gives_the_same_answer_to_the_same_request(
+def test_a_behaviour_gives_the_same_reply_to_the_same_request(
     data: st.DataObject, behave: Any
 ) -> None:
-    """A request that is delivered twice is answered once, in effect."""
+    """Delivering a request twice has the effect of one reply."""
     request = data.draw(events(charge["1.0.0"]))
 
     assert behave(request) == behave(request)
     assert behave(request).parentid == request.id
 
 
-def test_a_behaviour_shrinks_to_one_answer_that_is_the_first_of_the_contract() -> None:
-    """What is left in a counterexample is what it takes."""
-    found = find(behaviours(charge["1.0.0"]), lambda _: True)
+def test_a_behaviour_shrinks_to_the_first_answer_of_the_contract() -> None:
+    """A shrunk counterexample contains only the answers that it needs."""
+    smallest = find(behaviours(charge["1.0.0"]), lambda _: True)
 
-    assert [each.payload for each in found.answers] == [CardCharged("")]
+    assert [answer.payload for answer in smallest.answers] == [CardCharged("")]
 
 
-def test_a_behaviour_may_change_its_mind() -> None:
-    """A service that fails the first time may succeed the second."""
+def test_a_behaviour_can_have_different_answers() -> None:
+    """A service that fails the first time may succeed the second time."""
 
     def mixed(behave: Any) -> bool:
-        return {type(each.payload) for each in behave.answers} >= {CardCharged, SystemFault}
+        return {type(answer.payload) for answer in behave.answers} >= {CardCharged, SystemFault}
 
     assert mixed(find(behaviours(charge["1.0.0"]), mixed, settings=MANY))
 
 
-def test_what_no_value_satisfies_is_said_not_to_exist() -> None:
-    """A contradiction is the contract's fault, and Hypothesis says so."""
-    impossible = _holding({"type": "integer", "minimum": 2, "maximum": 1})
+def test_a_schema_without_valid_values_is_unsatisfiable() -> None:
+    """The contract contradicts itself, and Hypothesis reports it."""
+    impossible = _object_with({"type": "integer", "minimum": 2, "maximum": 1})
 
     with pytest.raises(Unsatisfiable):
         find(payloads(impossible), lambda _: True)
 
 
-def test_a_child_answers_its_parent_on_the_parents_subject() -> None:
-    """As a real child workflow does."""
+def test_a_child_replies_on_the_subject_of_its_parent() -> None:
+    """As a child workflow does in production."""
     child = OrchestratorContract(
         uri="#/child", name="a.child", versions={"1.0.0": Workflow(init=Newer, complete=Newer)}
     )

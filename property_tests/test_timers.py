@@ -1,8 +1,9 @@
-"""Laws of timers: never early, never twice, never after they were cancelled or set anew."""
+"""Laws of timers: never early, never twice, never after a cancellation or a reschedule."""
 
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+import pytest
 from attrs import define, field
 from hypothesis import event as note
 from hypothesis import given
@@ -36,17 +37,17 @@ from tests.shop import (
     CardCharged,
     ChargeCard,
     OrderFulfilled,
-    answering,
+    make_workflow,
     order,
-    placing,
-    workflow,
+    order_request,
+    reply_to,
 )
 
 NAMES = ("a", "b")
-Wish: TypeAlias = tuple[str, str, int]
-Script: TypeAlias = list[list[Wish]]
-# What a turn wants: to set a timer (again), to clear one, to ask a service, to end.
-WISHES: st.SearchStrategy[Wish] = st.one_of(
+Action: TypeAlias = tuple[str, str, int]
+Script: TypeAlias = list[list[Action]]
+# The commands of a turn: set a timer (again), clear one, send a request, end.
+ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.tuples(st.just("set"), st.sampled_from(NAMES), st.integers(0, 9)),
     st.tuples(st.just("set"), st.sampled_from(NAMES), st.integers(0, 9)),
     st.tuples(st.just("clear"), st.sampled_from(NAMES), st.just(0)),
@@ -54,12 +55,12 @@ WISHES: st.SearchStrategy[Wish] = st.one_of(
     st.tuples(st.sampled_from(["ask", "ask", "ask", "complete", "fail"]), st.just(""), st.just(0)),
 )
 SCRIPTS: st.SearchStrategy[Script] = st.lists(
-    st.lists(WISHES, max_size=4, unique_by=lambda wish: wish[:2]), min_size=1, max_size=8
+    st.lists(ACTIONS, max_size=4, unique_by=lambda action: action[:2]), min_size=1, max_size=8
 )
 
 
 def scripted(script: Script) -> System:
-    """Make a workflow whose turns are a script, and which remembers the timers that fired."""
+    """Make a workflow that follows a script and stores the ids of the timers that fired."""
 
     def function(turn: Turn[Any]) -> Commands:
         if isinstance(turn.event.data, Cancellation):
@@ -68,14 +69,14 @@ def scripted(script: Script) -> System:
         fired = list(turn.state or ())
         if isinstance(turn.event.data, TimerFired):
             fired.append(turn.event.id)
-        wishes = script[number % len(script)] if number < 50 else []
-        return Persist(fired), *(_wanted(each) for each in wishes)
+        actions = script[number % len(script)] if number < 50 else []
+        return Persist(fired), *(_command(action) for action in actions)
 
-    return System([workflow(function)])
+    return System([make_workflow(function)])
 
 
-def _wanted(wish: Wish) -> Command:
-    match wish:
+def _command(action: Action) -> Command:
+    match action:
         case "set", name, seconds:
             return Schedule(name, after=seconds)
         case "clear", name, _:
@@ -90,28 +91,28 @@ def _wanted(wish: Wish) -> Command:
 
 @define
 class Store:
-    """A store that hands out whatever it has ever held, at any time, on a clock that jumps.
+    """A store that delivers any event it has ever held, at any time, by a clock that jumps.
 
-    Answers come once, by the inbox of every backend; a timer's event must do without.
+    The inbox lets each reply through once, as every backend does. Timer events have no inbox.
     """
 
     system: System
     record: Record | None = None
     now: datetime = NOW
-    alarms: list[PendingTimer] = field(factory=list)
+    timers: list[PendingTimer] = field(factory=list)
     requests: list[Event[Any]] = field(factory=list)
     inbox: set[str] = field(factory=set)
 
-    def hand_out(self, event: Event[Any]) -> Commit | Violation:
-        """Take a step at the present time, and hold what follows."""
+    def deliver(self, event: Event[Any]) -> Commit | Violation:
+        """Take a step at the present time and store its results."""
         stepped = step(self.system, event, self.record, now=self.now)
         if isinstance(stepped, Failure):
             violation: Violation = stepped.failure()
             return violation
         commit = stepped.unwrap()
         assert isinstance(commit, Commit)
-        self.alarms += commit.timers
-        self.requests += (each for each in commit.events if each.type == "com.payment.charge")
+        self.timers += commit.timers
+        self.requests += (sent for sent in commit.events if sent.type == "com.payment.charge")
         if commit.record is not None:
             self.record = commit.record
             self.inbox.add(event.id)
@@ -120,50 +121,51 @@ class Store:
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> list[tuple[str, int, int]]:
-    """Draw what is handed out: what, which of what is held, and by how much the clock jumps."""
+    """Draw deliveries: the kind, the position among the stored events, and a clock jump."""
     jumps = st.integers(-5, 10)
-    kinds = st.sampled_from(["alarm", "alarm", "alarm", "answer", "answer", "init", "cancel"])
-    # Most workflows shall live long enough to see something.
+    kinds = st.sampled_from(["timer", "timer", "timer", "answer", "answer", "init", "cancel"])
+    # Few cancellations, so that most workflows run long enough.
     listed = draw(st.lists(st.tuples(kinds, st.integers(0, 50), jumps), max_size=25))
-    return [each for each in listed if each[0] != "cancel" or each[1] < 10]
+    return [drawn for drawn in listed if drawn[0] != "cancel" or drawn[1] < 10]
 
 
-def _event(store: Store, kind: str, which: int) -> Event[Any] | None:
+def _event(store: Store, kind: str, position: int) -> Event[Any] | None:
     match kind:
-        case "alarm" if store.alarms:
-            return store.alarms[which % len(store.alarms)].event
+        case "timer" if store.timers:
+            return store.timers[position % len(store.timers)].event
         case "answer" if store.requests:
-            asked = store.requests[which % len(store.requests)]
-            answer = answering(asked, CardCharged("r"), key=f"answer to {asked.id}")
+            request = store.requests[position % len(store.requests)]
+            answer = reply_to(request, CardCharged("r"), key=f"answer to {request.id}")
             return None if answer.id in store.inbox else answer
         case "init":
-            return placing()
+            return order_request()
         case "cancel":
             return order["1.0.0"].cancel(
-                "enough", source="com.x.y", subject=placing().subject, id=f"cancel {which}"
+                "enough", source="com.x.y", subject=order_request().subject, id=f"cancel {position}"
             )
         case _:
             return None
 
 
+@pytest.mark.promise("I7")
 @given(SCRIPTS, deliveries())
 def test_a_timer_fires_only_while_it_is_pending_and_due_and_once(
     script: Script, schedule: list[tuple[str, int, int]]
 ) -> None:
-    """I7: whatever order things are handed out in, stale, twice, early, or after the end."""
+    """I7: it holds for deliveries in any order, stale, repeated, early, or after the end."""
     store = Store(scripted(script))
-    store.hand_out(placing())
+    store.deliver(order_request())
     due: dict[str, datetime] = {}
-    for kind, which, jump in schedule:
+    for kind, position, jump in schedule:
         store.now = max(NOW, store.now + timedelta(seconds=jump))
-        due |= {alarm.event.id: alarm.due for alarm in store.alarms}
-        event = _event(store, kind, which)
+        due |= {timer.event.id: timer.due for timer in store.timers}
+        event = _event(store, kind, position)
         before = store.record
         if event is None or before is None:
             continue
         pending = {timer.id for timer in before.timers.values()}
 
-        outcome = store.hand_out(event)
+        outcome = store.deliver(event)
 
         if event.id not in due:
             continue
@@ -187,25 +189,25 @@ def test_a_timer_fires_only_while_it_is_pending_and_due_and_once(
 
 
 @given(SCRIPTS, deliveries())
-def test_what_is_pending_is_what_was_set_and_neither_fired_nor_cleared(
+def test_the_pending_timers_were_set_and_neither_fired_nor_cleared(
     script: Script, schedule: list[tuple[str, int, int]]
 ) -> None:
-    """The commits alone tell a store which timers to hold: no more than the record waits for."""
+    """A store that follows the commits holds exactly the timers of the record."""
     store = Store(scripted(script))
     held: dict[str, datetime] = {}
-    for kind, which, jump in [("init", 0, 0), *schedule]:
+    for kind, position, jump in [("init", 0, 0), *schedule]:
         store.now = max(NOW, store.now + timedelta(seconds=jump))
-        event = _event(store, kind, which)
+        event = _event(store, kind, position)
         if event is None:
             continue
-        outcome = store.hand_out(event)
+        outcome = store.deliver(event)
         if not isinstance(outcome, Commit):
             continue
         if outcome.record is not None:
             held.pop(event.id, None)
         for cleared in outcome.cleared_timers:
             held.pop(cleared, None)
-        held |= {alarm.event.id: alarm.due for alarm in outcome.timers}
+        held |= {timer.event.id: timer.due for timer in outcome.timers}
         if store.record is not None and store.record.status == "active":
             timers = store.record.timers.values()
             assert held == {timer.id: datetime.fromisoformat(timer.at) for timer in timers}
@@ -215,15 +217,15 @@ def test_what_is_pending_is_what_was_set_and_neither_fired_nor_cleared(
 
 @given(SCRIPTS, st.integers(0, 30))
 def test_virtual_time_moves_to_each_timer_and_never_back(script: Script, until: int) -> None:
-    """A run that is stopped at a time is the beginning of the whole, and none of it is stale."""
+    """A run that stops at a time is the first part of the whole run, without stale events."""
     system = scripted(script)
     limit = NOW + timedelta(seconds=until)
 
-    whole = run(system, placing(), steps_max=100)
-    part = run(system, placing(), until=limit, steps_max=100)
+    whole = run(system, order_request(), steps_max=100)
+    part = run(system, order_request(), until=limit, steps_max=100)
 
     assert part.now <= max(limit, NOW)
-    assert part.happened == whole.happened[: len(part.happened)]
+    assert part.entries == whole.entries[: len(part.entries)]
     assert [commit.event for commit in whole.commits if commit.outcome == "late"] == []
     times = [
         datetime.fromisoformat(event.time) for event in whole.events if event.type.endswith(".due")

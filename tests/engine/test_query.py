@@ -1,4 +1,4 @@
-"""Query: a running workflow is looked at, and does not notice."""
+"""Query: read the state of a workflow without changing it."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from arvo import Persist, Record, System, Violated, query
 from tests.shop import (
     CardCharged,
     OrderState,
-    answering,
-    committed,
+    expect_commit,
     fulfilment,
+    make_workflow,
+    order_request,
     payments,
-    placing,
+    reply_to,
     shop,
-    workflow,
 )
 
-BEGUN = committed(shop, placing())
+BEGUN = expect_commit(shop, order_request())
 
 
 def record_of(commit: Any) -> Record:
@@ -27,30 +27,32 @@ def record_of(commit: Any) -> Record:
     return record
 
 
-def test_a_query_gives_the_state_as_its_class() -> None:
-    """What a page shows of an order while it is under way."""
-    paid = committed(shop, answering(BEGUN.events[0], CardCharged("r")), BEGUN.record)
+def test_a_query_returns_the_state_as_its_class() -> None:
+    """A web page shows an order that is in progress."""
+    paid = expect_commit(shop, reply_to(BEGUN.events[0], CardCharged("r")), BEGUN.record)
 
     assert query(fulfilment, record_of(BEGUN)) == OrderState("o1")
     assert query(shop, record_of(paid)) == OrderState("o1", "r")
 
 
 def test_a_state_without_a_class_is_json() -> None:
-    """The author said no more of it."""
-    begun = committed(System([workflow(lambda _: Persist({"n": [1]}))]), placing())
+    """The author has declared no class."""
+    begun = expect_commit(System([make_workflow(lambda _: Persist({"n": [1]}))]), order_request())
 
-    assert query(workflow(lambda _: None), record_of(begun)) == {"n": [1]}
+    assert query(make_workflow(lambda _: None), record_of(begun)) == {"n": [1]}
 
 
-def test_before_anything_is_persisted_there_is_nothing() -> None:
-    """No state is no error."""
-    begun = committed(System([workflow(lambda _: None, state=OrderState)]), placing())
+def test_before_the_first_persist_the_state_is_none() -> None:
+    """A workflow without state is not an error."""
+    begun = expect_commit(
+        System([make_workflow(lambda _: None, state=OrderState)]), order_request()
+    )
 
     assert query(fulfilment, record_of(begun)) is None
 
 
-def test_a_state_that_does_not_fit_any_more_names_its_fields() -> None:
-    """A class that changed under a running workflow is found, not guessed at."""
+def test_a_state_that_no_longer_fits_names_its_fields() -> None:
+    """A class may have changed since the workflow started; a wrong state must not be guessed."""
     stale = attrs.evolve(record_of(BEGUN), state={"receipt": 5})
 
     with pytest.raises(Violated) as refused:
@@ -61,18 +63,18 @@ def test_a_state_that_does_not_fit_any_more_names_its_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owners", "known"),
+    ("owner", "known"),
     [
-        (System([payments]), "one of none"),
+        (System([payments]), "nothing, because there is no workflow"),
         (System([payments, fulfilment]), "one of arvo.orc.order.fulfil"),
         (fulfilment, "one of arvo.orc.order.fulfil"),
     ],
 )
-def test_a_record_of_another_workflow_is_refused(owners: Any, known: str) -> None:
-    """Its state would be read by the wrong class."""
-    foreign = attrs.evolve(record_of(BEGUN), handler="com.payment.charge")
+def test_a_record_of_another_workflow_is_refused(owner: Any, known: str) -> None:
+    """Otherwise the wrong class would read its state."""
+    other = attrs.evolve(record_of(BEGUN), handler="com.payment.charge")
 
     with pytest.raises(Violated) as refused:
-        query(owners, foreign)
+        query(owner, other)
 
     assert f"record.handler: expected {known}, got 'com.payment.charge'" in str(refused.value)

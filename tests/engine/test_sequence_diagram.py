@@ -1,4 +1,4 @@
-"""Sequence diagrams in plain text."""
+"""Sequence diagram: draw arrows between lifelines in plain text."""
 
 import pytest
 from attrs import evolve
@@ -24,14 +24,15 @@ com.shop.web             arvo.orc.order                charge
       │◀─ arvo.orc.order.done ──┤                         │"""
 
 
-def test_arrows_go_from_lane_to_lane() -> None:
-    """An operator reads from top to bottom what happened, and what went wrong."""
-    begun, asked, answered, done = PAID
+def test_arrows_go_from_lifeline_to_lifeline() -> None:
+    """An operator reads a run and its failures from top to bottom."""
+    order, request, reply, completion = PAID
+    failed = evolve(reply, note="no such order")
 
-    assert draw_sequence((begun, asked, evolve(answered, note="no such order"), done)) == DRAWN
+    assert draw_sequence((order, request, failed, completion)) == DRAWN
 
 
-def test_an_event_to_its_own_lane_comes_back_to_it() -> None:
+def test_an_event_to_its_own_source_is_drawn_as_a_loop() -> None:
     """A timer of a workflow is such an event."""
     drawn = draw_sequence([Arrow("arvo.orc.order", "arvo.orc.order", "evt.timer.rang")])
 
@@ -39,16 +40,16 @@ def test_an_event_to_its_own_lane_comes_back_to_it() -> None:
 
 
 @pytest.mark.parametrize("width", range(40, 141, 10))
-def test_it_fits_into_the_terminal(width: int) -> None:
-    """A line that the terminal breaks makes a drawing unreadable."""
+def test_a_drawing_fits_into_the_terminal(width: int) -> None:
+    """A line that the terminal wraps makes a drawing unreadable."""
     note = "nothing changed: " + "a reason of many words " * 10
     arrows = (*PAID, Arrow("com.payment.charge", "com.payment.charge", "again", note))
 
     assert max(map(len, draw_sequence(arrows, width=width).splitlines())) <= max(width, 44)
 
 
-def test_a_note_on_the_last_lane_may_reach_beyond_it() -> None:
-    """There is nothing to stand in its way."""
+def test_a_note_on_the_last_lifeline_may_reach_beyond_it() -> None:
+    """The space there is free."""
     drawn = draw_sequence([Arrow("a", "b", "x", note="no such order")])
 
     assert drawn.splitlines()[2:] == ["├── x ─▶│", "│       │ ✗ no such order"]
@@ -59,28 +60,28 @@ def widest(drawn: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "arrows", [[Arrow("a", "a", "again")], [Arrow("a", "b", "x")], [Arrow("a.web", "a.desk", "x")]]
+    "arrows", [[Arrow("a", "a", "again")], [Arrow("a", "b", "x")], [Arrow("a.web", "a.till", "x")]]
 )
-def test_nothing_is_shortened_that_fits(arrows: list[Arrow]) -> None:
-    """To the last column."""
+def test_a_drawing_that_fits_is_not_shortened(arrows: list[Arrow]) -> None:
+    """It may use every column."""
     drawn = draw_sequence(arrows)
 
     assert draw_sequence(arrows, width=widest(drawn)) == drawn
 
 
-LETTERS = "abcdefghijklmnopqrst"
+ALPHABET = "abcdefghijklmnopqrst"
 
 
 @pytest.mark.parametrize("less", range(1, 13))
-def test_a_label_loses_no_more_than_it_must(less: int) -> None:
-    """The end of an event's type tells it from others."""
-    arrow = Arrow("a", "b", LETTERS)
+def test_a_label_loses_as_few_characters_as_possible(less: int) -> None:
+    """The end of an event type distinguishes it from others."""
+    arrow = Arrow("a", "b", ALPHABET)
     narrow = widest(draw_sequence([arrow])) - less
 
     drawn = draw_sequence([arrow], width=narrow)
 
     assert widest(drawn) == narrow
-    assert f"├── …{LETTERS[less + 1 :]} ─▶│" in drawn
+    assert f"├── …{ALPHABET[less + 1 :]} ─▶│" in drawn
     assert draw_sequence([arrow], width=1).endswith("├── …nopqrst ─▶│")
 
 
@@ -88,8 +89,8 @@ def test_a_label_loses_no_more_than_it_must(less: int) -> None:
     ("less", "label"),
     [(1, "…bbbb.cccc"), (3, "…bbbb.cccc"), (4, "…bbbb.cccc"), (5, "…cccc"), (6, "…cccc")],
 )
-def test_a_label_is_cut_at_a_dot_where_there_is_one(less: int, label: str) -> None:
-    """Half a word says less than none."""
+def test_a_label_is_shortened_at_a_dot_where_possible(less: int, label: str) -> None:
+    """Half a word is confusing."""
     arrow = Arrow("a", "b", "aaaa.bbbb.cccc")
 
     drawn = draw_sequence([arrow], width=widest(draw_sequence([arrow])) - less)
@@ -97,8 +98,8 @@ def test_a_label_is_cut_at_a_dot_where_there_is_one(less: int, label: str) -> No
     assert f"── {label} ─" in drawn
 
 
-def heads(name: str) -> list[str]:
-    """Give the rows that the name of a lane is broken into."""
+def header_rows(name: str) -> list[str]:
+    """Return the rows that the name of a lifeline is broken into."""
     drawn = draw_sequence([Arrow(name, name, "x")])
     return [row.strip() for row in drawn.partition("│")[0].splitlines() if row.strip()]
 
@@ -120,9 +121,9 @@ def heads(name: str) -> list[str]:
         ),
     ],
 )
-def test_the_name_of_a_lane_is_broken_at_dots(name: str, rows: list[str]) -> None:
-    """Nothing of it is lost, unless it is longer than anybody reads."""
-    assert heads(name) == rows
+def test_the_name_of_a_lifeline_is_broken_at_dots(name: str, rows: list[str]) -> None:
+    """It is complete unless it is too long to read."""
+    assert header_rows(name) == rows
 
 
 CROWDED = (
@@ -130,9 +131,9 @@ CROWDED = (
     evolve(PAID[2], note="nothing changed: " + "a reason of many words " * 20),
     Arrow(
         "arvo.orc.order",
-        "com.a.long.name.of.a.lane.that.has.many.parts.and.averyveryverylongpart",
+        "com.a.long.name.of.a.line.that.has.many.parts.and.averyveryverylongpart",
         "evt.warehouse.shipment.picked.and.packed",
-        "noted on the last lane",
+        "noted on the last line",
     ),
     Arrow("com.shop.web", "com.payment.charge", "x.crossing.two"),
     PAID[3],
@@ -140,15 +141,15 @@ CROWDED = (
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])
-def test_a_crowded_drawing(width: int) -> None:
-    """Names are broken first, then labels are cut; notes are wrapped, and end somewhere."""
+def test_a_crowded_drawing_breaks_names_and_shortens_labels(width: int) -> None:
+    """Names are broken first, then labels are shortened; notes are wrapped and bounded."""
     assert draw_sequence(CROWDED, width=width) == CROWDED_DRAWN[width]
 
 
 CROWDED_DRAWN = {
     40: """\
                                          com.a.…
-                                       of.a.lane.
+                                       of.a.line.
                                         that.has.
                                           many.
                                        parts.and.
@@ -166,12 +167,12 @@ com.shop.    arvo.orc.      payment.   erylongpar
     words a reason of many words a reason   │
     of many words a reason of many words …  │
     │            ├── …packed ───┼──────────▶│
-  ✗ noted on the last lane      │           │
+  ✗ noted on the last line      │           │
     ├── …two ────┼─────────────▶│           │
     │◀─ …done ───┤              │           │""",
     60: """\
                                                  com.a.…
-                                               of.a.lane.
+                                               of.a.line.
                                                 that.has.
                                                   many.
                                                parts.and.
@@ -189,12 +190,12 @@ com.shop.            arvo.orc.      payment.   erylongpar
     │                 words a reason of many words a reason
     │                 of many words a reason of many words …
     │                    ├── …and.packed ──────────▶│
-    │               ✗ noted on the last lane        │
+    │               ✗ noted on the last line        │
     ├── x.crossing.two ──┼─────────────▶│           │
     │◀─ …order.done ─────┤              │           │""",
     100: """\
                                                                        com.a.long.name.
-                                                                        of.a.lane.that.
+                                                                        of.a.line.that.
                                                                         has.many.parts.
                                                                              and.
                                                     com.payment.       averyveryverylon
@@ -210,14 +211,14 @@ com.shop.web             arvo.orc.order                charge                gpa
       │                         │   reason of many words a reason of many words a reason of many
       │                         │   words a reason of many words a reason of many words a reason …
       │                         ├── evt.warehouse.shipment.picked.and.packed ─▶│
-      │                         │                         │ ✗ noted on the last lane
+      │                         │                         │ ✗ noted on the last line
       ├── x.crossing.two ───────┼────────────────────────▶│                    │
       │◀─ arvo.orc.order.done ──┤                         │                    │""",
 }
 
 
 def test_long_names_and_many_arrows_are_bounded() -> None:
-    """What comes from outside may be of any length."""
+    """Event types from outside may have any length."""
     long = Arrow("a" * 5000, "b." * 2000, "c" * 5000, "d" * 5000)
 
     lines = draw_sequence([long] * (ARROWS_DRAWN_MAX + 7), width=80).splitlines()
@@ -226,6 +227,6 @@ def test_long_names_and_many_arrows_are_bounded() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_nothing_is_drawn_of_nothing() -> None:
-    """An empty trace is no error."""
+def test_an_empty_trace_is_an_empty_drawing() -> None:
+    """It is not an error."""
     assert draw_sequence(()) == ""

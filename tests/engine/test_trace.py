@@ -1,4 +1,4 @@
-"""Trace: what happened, drawn."""
+"""Trace: everything that happened in a run, drawn as a sequence diagram."""
 
 from arvo import (
     ContractViolation,
@@ -15,16 +15,16 @@ from tests.shop import (
     BookShipment,
     CardCharged,
     ChargeCard,
-    charging,
-    paying,
-    placing,
+    charge_request,
+    make_workflow,
+    order_request,
+    payment_handler,
     shop,
-    workflow,
 )
 
 
-def asks(turn: Turn[object]) -> list[Emit]:
-    """Ask somebody outside, nobody, and two that cannot answer."""
+def calls(turn: Turn[object]) -> list[Emit]:
+    """Send to a domain, to an unknown address, and to a service that fails and one that refuses."""
     if turn.input is None:
         return []
     return [
@@ -42,36 +42,37 @@ def pays(event: Event[ChargeCard]) -> Fail | Violate:
 
 
 DRAWN = """\
-                           arvo.orc.order.                                  com.payment.
-com.shop.web                   fulfil                   (human)  (nobody)      charge
-      │                           │                        │         │            │
-      ├── arvo.orc.order.fulfil ─▶│                        │         │            │
-      │                           ├── com.payment.charge ─▶│         │            │
-      │                           ├── com.shipping.book ───┼────────▶│            │
-      │                           │               ✗ nobody is at 'com.shipping.book';
-      │                           │                 there are arvo.orc.order.fulfil,
-      │                           │                 com.payment.charge            │
-      │                           ├── com.payment.charge ──┼─────────┼───────────▶│
-      │                           ├── com.payment.charge ──┼─────────┼───────────▶│
+                           arvo.orc.order.                                com.payment.
+com.shop.web                   fulfil                   (human)  (none)      charge
+      │                           │                        │        │           │
+      ├── arvo.orc.order.fulfil ─▶│                        │        │           │
+      │                           ├── com.payment.charge ─▶│        │           │
+      │                           ├── com.shipping.book ───┼───────▶│           │
+      │                           │               ✗ no handler is at 'com.shipping.book'
+      │                           │                 (known addresses:           │
+      │                           │                 arvo.orc.order.fulfil,      │
+      │                           │                 com.payment.charge)         │
+      │                           ├── com.payment.charge ──┼────────┼──────────▶│
+      │                           ├── com.payment.charge ──┼────────┼──────────▶│
       │                           │               ✗ ContractViolation: not now: data:
-      │                           │                 expected more, got less       │
-      │                           │◀─ sys.com.payment.charge.error ──┼────────────┤
-      │                           │ ✗ no money             │         │            │"""
+      │                           │                 expected more, got less     │
+      │                           │◀─ sys.com.payment.charge.error ─┼───────────┤
+      │                           │ ✗ no money             │        │           │"""
 
 
-def test_a_drawing_says_where_each_event_went_and_what_went_wrong() -> None:
-    """Left the system, found nobody, came to a failure, was refused."""
-    system = System([workflow(asks), paying(pays)])
+def test_a_drawing_shows_destinations_and_failures() -> None:
+    """An event left the system, was unroutable, failed or was refused."""
+    system = System([make_workflow(calls), payment_handler(pays)])
 
-    assert run(system, placing()).draw(width=90) == DRAWN
+    assert run(system, order_request()).draw(width=90) == DRAWN
 
 
-def test_what_changed_nothing_says_why() -> None:
-    """A request that is answered twice is taken once."""
-    begun = run(shop, placing())
+def test_an_event_that_changed_nothing_has_a_note() -> None:
+    """A second answer to one request is ignored."""
+    begun = run(shop, order_request())
     answer = next(event for event in begun.events if isinstance(event.data, CardCharged))
 
     drawn = run(shop, answer, records=begun.records).draw(width=90)
 
     assert "✗ the workflow is done" in drawn
-    assert "✗" not in run(shop, charging()).draw()
+    assert "✗" not in run(shop, charge_request()).draw()

@@ -1,4 +1,4 @@
-"""Tree: a whole family of workflows, read from any record of it."""
+"""Workflow tree: a workflow with its ancestors and descendants."""
 
 from typing import Any
 
@@ -7,28 +7,28 @@ import pytest
 
 from arvo import Record, Tree, tree
 from arvo.core.record import ChildRun
-from tests.family import begin, cancel, lived, middle, plan, runs_of
+from tests.family import begin, cancel, middle, plan, run_family, runs_of
 
 ROOT = begin(plan()).subject
 
 
 def test_any_record_leads_to_the_whole_tree() -> None:
-    """Whoever holds a grandchild finds out what it is for."""
-    trace = lived(plan("wait", plan("wait", plan("wait"), plan("complete")), plan("wait")))
+    """An operator with a grandchild finds the workflow that needs it."""
+    trace = run_family(plan("wait", plan("wait", plan("wait"), plan("complete")), plan("wait")))
 
     trees = [tree(trace.records, subject) for subject in trace.records]
 
     whole = trees[0]
-    assert all(each == whole for each in trees)
+    assert all(other == whole for other in trees)
     assert next(run.subject for run in whole) == ROOT
     assert {run.subject: run.record for run in whole} == trace.records
     first, second = whole.children
     assert [len(first.children), len(second.children)] == [2, 0]
 
 
-def test_a_tree_is_drawn_as_lines_of_text() -> None:
-    """What each is doing, and why it failed."""
-    trace = lived(
+def test_a_tree_is_drawn_with_a_line_for_each_run() -> None:
+    """A line has the status of the run, and the reason of a failure."""
+    trace = run_family(
         plan("wait", plan("wait", plan("complete"), plan("fail")), plan("wait", plan("wait"))),
         cancel(ROOT),
     )
@@ -49,30 +49,30 @@ def test_a_tree_is_drawn_as_lines_of_text() -> None:
 
 
 def test_a_tree_names_the_version_that_each_run_has_now() -> None:
-    """It may have been moved since it began."""
-    record = lived(plan()).records[ROOT]
+    """It may have been migrated since it started."""
+    record = run_family(plan()).records[ROOT]
     moved = attrs.evolve(record, version="2.0.0")
 
     assert tree({ROOT: moved}, ROOT).draw().startswith("arvo.orc.family.top 2.0.0 ")
 
 
-def test_what_is_not_remembered_here_is_a_leaf() -> None:
-    """It runs elsewhere, has not begun yet, or was forgotten."""
-    trace = lived(plan("wait", plan("wait", domain="far")))
+def test_a_run_without_a_record_is_a_leaf() -> None:
+    """It runs elsewhere, has not started yet, or retention has removed it."""
+    trace = run_family(plan("wait", plan("wait", domain="far")))
 
     drawn = tree(trace.records, ROOT).draw()
 
     first, second = drawn.split("\n")
-    assert first.endswith(": active, open requests: 1, timers: 0")
-    assert second.endswith(": nothing is remembered here")
+    assert first.endswith(": active, pending requests: 1, timers: 0")
+    assert second.endswith(": no record here")
     assert tree({}, ROOT) == Tree(ROOT, None)
     assert tree({}, "junk").draw() == "junk"
 
 
-def test_a_run_that_its_parent_does_not_list_is_in_the_tree_it_leads_to() -> None:
-    """Somebody else may begin a run on behalf of a workflow; and old children are forgotten."""
-    begun = lived(plan())
-    other = lived(plan())
+def test_a_run_that_its_parent_does_not_list_is_in_its_own_tree() -> None:
+    """A third party may start a child of a workflow, and old children are dropped."""
+    begun = run_family(plan())
+    other = run_family(plan())
     records = {**begun.records, **other.records}
     child = attrs.evolve(begun.records[ROOT], subject=begin(plan(), middle).subject, parent=ROOT)
     records[child.subject] = child
@@ -82,17 +82,17 @@ def test_a_run_that_its_parent_does_not_list_is_in_the_tree_it_leads_to() -> Non
     assert [run.subject for run in tree(records, ROOT)] == [ROOT]
 
 
-def test_records_that_make_no_tree_come_to_an_end() -> None:
-    """Whatever a store holds: nothing here goes round for ever."""
-    record = lived(plan()).records[ROOT]
+def test_records_with_a_cycle_give_a_finite_tree() -> None:
+    """A store may hold corrupt records; reading them must end."""
+    record = run_family(plan()).records[ROOT]
     child = ChildRun(ROOT, "#/family/top/1.0.0")
-    round_and_round = attrs.evolve(record, parent=ROOT, children={"x": child})
+    cyclic = attrs.evolve(record, parent=ROOT, children={"x": child})
 
-    assert [run.subject for run in tree({ROOT: round_and_round}, ROOT)] == [ROOT]
+    assert [run.subject for run in tree({ROOT: cyclic}, ROOT)] == [ROOT]
 
 
 def chain(length: int) -> dict[str, Record]:
-    record = lived(plan()).records[ROOT]
+    record = run_family(plan()).records[ROOT]
     return {
         f"{n}": attrs.evolve(
             record,
@@ -104,10 +104,12 @@ def chain(length: int) -> dict[str, Record]:
     }
 
 
-def test_a_tree_is_bounded_and_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each run is a look into the store, and a line to be read."""
+def test_a_tree_is_bounded_and_counts_the_runs_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each run costs one read of the store and one line of text."""
     monkeypatch.setattr("arvo.engine.workflow_tree.RUNS_MAX", 3)
-    trace = lived(plan("wait", *[plan("wait")] * 5))
+    trace = run_family(plan("wait", *[plan("wait")] * 5))
     last = runs_of(trace, "middle")[-1]
 
     wide = tree(trace.records, ROOT)
@@ -122,8 +124,8 @@ def test_a_tree_is_bounded_and_says_what_it_leaves_out(monkeypatch: pytest.Monke
 
 
 def test_a_drawn_tree_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal scrolls only so far."""
+    """A person reads only so many lines."""
     monkeypatch.setattr("arvo.engine.workflow_tree.LINES_MAX", 2)
-    trace = lived(plan("wait", *[plan("wait")] * 2))
+    trace = run_family(plan("wait", *[plan("wait")] * 2))
 
     assert tree(trace.records, ROOT).draw().split("\n")[2:] == ["… and more"]

@@ -1,4 +1,4 @@
-"""Run: a whole system as one function."""
+"""Run: execute a whole system as one pure function, in virtual time."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +12,13 @@ from attrs import define, field, frozen
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.step.decide import settle
-from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.step.decide import decide_plain
+from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.step.route import Route, ToHandler, route
-from arvo.engine.system.system import System
-from arvo.engine.trace import Happened, Refused, Stepped, Trace
+from arvo.engine.system.system import System, require_system
+from arvo.engine.trace import Refused, StepTaken, Trace, TraceEntry
 
-# Far more than a workflow takes, and soon reached by two handlers that answer each other for ever.
+# Far more steps than a workflow takes; two handlers that answer each other forever reach it soon.
 STEPS_MAX: Final = 10_000
 
 
@@ -32,30 +32,31 @@ def run(
     until: datetime | None = None,
     steps_max: int = STEPS_MAX,
 ) -> Trace:
-    """Deliver *event* and all that follows from it, first in, first out, until the system rests.
+    """Deliver *event* and all events that follow from it, in order, until the system is idle.
 
-    Time is virtual: it stands still while there is anything to deliver, and then moves on to the
-    next timer, as far as *until*. It begins at *now*, by default the time of *event*. *more* are
-    events from outside (signals, cancellations) that come at their own time. Pure, where the
-    functions in *effects* are: they map what a handler names in `call` to what is to be called
-    instead. *records* is what workflows remember beforehand, by subject; their timers run on. After
-    *steps_max* steps the rest is `pending`.
+    Time is virtual. It starts at *now*, by default the time of *event*, and does not move while
+    there are events to deliver; then it moves to the next timer, up to *until*. *more*: events from
+    outside (signals, cancellations), each delivered at its own time. *effects* maps each function
+    that a handler names in `call` to the function to call instead; the run is pure if those
+    functions are. *records*: the workflows that exist beforehand, by subject; their timers run too.
+    After *steps_max* steps, all other events are left in `Trace.pending`.
     """
-    walk = _Walk(system, dict(records or {}), effects or {}, now or _time_of(event))
-    for record in walk.records.values():
-        walk.expect(record)
-    walk.send(event, None)
+    require_system(system, "run")
+    state = _Run(system, dict(records or {}), effects or {}, now or _time_of(event))
+    for record in state.records.values():
+        state.schedule_timers(record)
+    state.send(event, None)
     for other in more:
-        walk.arrive(other)
-    while len(walk.happened) < steps_max and walk.proceed(until):
+        state.schedule_event(other)
+    while len(state.entries) < steps_max and state.advance(until):
         pass
     return Trace(
         root=event,
-        happened=tuple(walk.happened),
-        sent=tuple(walk.sent),
-        records=walk.records,
-        pending=walk.pending(until),
-        now=walk.now,
+        entries=tuple(state.entries),
+        sent=tuple(state.sent),
+        records=state.records,
+        pending=state.pending(until),
+        now=state.now,
     )
 
 
@@ -64,8 +65,8 @@ def _time_of(event: Event[Any]) -> datetime:
 
 
 @frozen(order=True)
-class _Appointment:
-    """An event to be delivered at a time; of one time, in the order they were made."""
+class _ScheduledEvent:
+    """An event with its time of delivery; events of one time are ordered by *number*."""
 
     at: datetime
     number: int
@@ -74,71 +75,71 @@ class _Appointment:
 
 
 @define
-class _Walk:
-    """A run under way: what is remembered, what waits now, and what waits for its time."""
+class _Run:
+    """A run in progress: records, events to deliver now, and events scheduled for later."""
 
     system: System
     records: dict[str, Record]
     effects: Mapping[Callable[..., Any], Callable[..., Any]]
     now: datetime
     queue: deque[tuple[Event[Any], Route]] = field(factory=deque)
-    agenda: list[_Appointment] = field(factory=list)
+    schedule: list[_ScheduledEvent] = field(factory=list)
     sent: list[tuple[Event[Any], Route]] = field(factory=list)
-    happened: list[Happened] = field(factory=list)
+    entries: list[TraceEntry] = field(factory=list)
     _seen: set[tuple[str, str, str, str]] = field(factory=set)
     _numbers: Iterator[int] = field(factory=count)
 
-    def proceed(self, until: datetime | None) -> bool:
-        """Deliver the next event, or let time pass; False when there is nothing left to do."""
+    def advance(self, until: datetime | None) -> bool:
+        """Deliver the next event, or move time forward; return False when the run is complete."""
         if self.queue:
             self._deliver(*self.queue.popleft())
             return True
-        while self.agenda:
-            if until is not None and self.agenda[0].at > until:
+        while self.schedule:
+            if until is not None and self.schedule[0].at > until:
                 return False
-            following = heappop(self.agenda)
-            if self._stands(following):
+            following = heappop(self.schedule)
+            if self._is_current(following):
                 self.now = max(self.now, following.at)
                 self.send(following.event, None)
                 return True
         return False
 
     def pending(self, until: datetime | None) -> tuple[Event[Any], ...]:
-        """Give what is still to be delivered, by *until* where that is given."""
-        waiting = [event for event, where in self.queue if isinstance(where, ToHandler)]
-        waiting += (
-            each.event
-            for each in sorted(self.agenda)
-            if self._stands(each) and (until is None or each.at <= until)
+        """Return the events that are still to deliver, up to *until* where it is given."""
+        pending = [event for event, destination in self.queue if isinstance(destination, ToHandler)]
+        pending += (
+            scheduled.event
+            for scheduled in sorted(self.schedule)
+            if self._is_current(scheduled) and (until is None or scheduled.at <= until)
         )
-        return tuple(waiting)
+        return tuple(pending)
 
     def send(self, event: Event[Any], cause: Event[Any] | None) -> None:
-        """Put an event on its way."""
+        """Route an event and queue it."""
         self.sent.append((event, route(self.system, event, cause)))
         self.queue.append(self.sent[-1])
 
-    def arrive(self, event: Event[Any]) -> None:
-        """Put down an event that comes from outside at its own time."""
-        appointment = _Appointment(_time_of(event), next(self._numbers), event, outside=True)
-        heappush(self.agenda, appointment)
+    def schedule_event(self, event: Event[Any]) -> None:
+        """Schedule an event from outside for its own time."""
+        scheduled = _ScheduledEvent(_time_of(event), next(self._numbers), event, outside=True)
+        heappush(self.schedule, scheduled)
 
-    def expect(self, record: Record) -> None:
-        """Put down the timers that a record from before waits for."""
+    def schedule_timers(self, record: Record) -> None:
+        """Schedule the pending timers of a record that existed before the run."""
         if record.status == "active":
-            for timer in alarms_of(self.system, record):
-                self._appoint(timer)
+            for timer in pending_timers(self.system, record):
+                self._schedule(timer)
 
-    def _appoint(self, timer: PendingTimer) -> None:
-        heappush(self.agenda, _Appointment(timer.due, next(self._numbers), timer.event))
+    def _schedule(self, timer: PendingTimer) -> None:
+        heappush(self.schedule, _ScheduledEvent(timer.due, next(self._numbers), timer.event))
 
-    def _stands(self, appointment: _Appointment) -> bool:
-        """Tell whether it still matters: a timer may have been cancelled or set anew."""
-        record = self.records.get(appointment.event.subject)
-        return appointment.outside or (
+    def _is_current(self, scheduled: _ScheduledEvent) -> bool:
+        """Return False for a timer that was cancelled or rescheduled meanwhile."""
+        record = self.records.get(scheduled.event.subject)
+        return scheduled.outside or (
             record is not None
             and record.status == "active"
-            and any(timer.id == appointment.event.id for timer in record.timers.values())
+            and any(timer.id == scheduled.event.id for timer in record.timers.values())
         )
 
     def _deliver(self, event: Event[Any], destination: Route) -> None:
@@ -148,15 +149,15 @@ class _Walk:
         if identity in self._seen:
             return
         before = self.records.get(event.subject)
-        outcome = settle(self.system, event, before, now=self.now, effects=self.effects)
+        outcome = decide_plain(self.system, event, before, now=self.now, effects=self.effects)
         if not isinstance(outcome, Commit):
-            self.happened.append(Refused(event, outcome))
+            self.entries.append(Refused(event, outcome))
             return
         self._seen.add(identity)
-        self.happened.append(Stepped(event, before, outcome))
+        self.entries.append(StepTaken(event, before, outcome))
         if outcome.record is not None:
             self.records[outcome.record.subject] = outcome.record
-        for each in outcome.events:
-            self.send(each, event)
+        for sent in outcome.events:
+            self.send(sent, event)
         for timer in outcome.timers:
-            self._appoint(timer)
+            self._schedule(timer)

@@ -1,4 +1,4 @@
-"""Trace: everything that happened while a system came to rest."""
+"""Trace: everything that happened in a run."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from attrs import frozen
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
-from arvo.core.events.fault import SystemFault
+from arvo.core.events.protocol import SystemFault
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
 from arvo.engine.sequence_diagram import WIDTH, Arrow, draw_sequence
@@ -17,11 +17,8 @@ from arvo.engine.step.route import Route, ToCaller, ToDomain, ToHandler, Unrouta
 
 @final
 @frozen
-class Stepped:
-    """One step that was taken: what *event* met, and what came of it.
-
-    *before* is the record it was decided on.
-    """
+class StepTaken:
+    """One step of a run: the *event*, the record *before* the step, and the commit."""
 
     event: Event[Any]
     before: Record | None
@@ -31,28 +28,28 @@ class Stepped:
 @final
 @frozen
 class Refused:
-    """An event that broke a promise: nothing changed."""
+    """An event that was a violation; it changed nothing."""
 
     event: Event[Any]
     violation: Violation
 
 
-Happened: TypeAlias = Stepped | Refused
+TraceEntry: TypeAlias = StepTaken | Refused
 
 
 @final
 @frozen(kw_only=True)
 class Trace:
-    """What `run` saw, in order (all collections are).
+    """The result of `run`. All collections are in the order of the run.
 
-    *root*: the event it began with. *happened*: steps and refusals. *sent*: every event with where
-    it went, the root first. *records*: what each workflow remembers, by subject. *pending*: events
-    that were still to be delivered when the bound was reached; empty when the system came to rest.
-    *now*: the virtual time at the end.
+    *root*: the first event. *entries*: the steps and the refused events. *sent*: every event with
+    its destination, the root first. *records*: the final record of each workflow, by subject.
+    *pending*: the events that were still to deliver when the run reached its limit; empty if the
+    system became idle. *now*: the virtual time at the end.
     """
 
     root: Event[Any]
-    happened: tuple[Happened, ...]
+    entries: tuple[TraceEntry, ...]
     sent: tuple[tuple[Event[Any], Route], ...]
     records: Mapping[str, Record]
     pending: tuple[Event[Any], ...] = ()
@@ -65,51 +62,51 @@ class Trace:
 
     @property
     def answers(self) -> tuple[Event[Any], ...]:
-        """The events that went back to whoever asked."""
-        return tuple(event for event, where in self.sent if isinstance(where, ToCaller))
+        """The events that went back to the caller."""
+        return tuple(event for event, to in self.sent if isinstance(to, ToCaller))
 
     @property
     def answer(self) -> Event[Any] | None:
-        """The first event that went back to whoever asked: what `Runtime.request` returns."""
+        """The first event that went back to the caller; `Runtime.request` returns it."""
         return next(iter(self.answers), None)
 
     @property
     def outside(self) -> tuple[Event[Any], ...]:
-        """The events that left by a domain."""
-        return tuple(event for event, where in self.sent if isinstance(where, ToDomain))
+        """The events that left the system by a domain."""
+        return tuple(event for event, to in self.sent if isinstance(to, ToDomain))
 
     @property
     def unroutable(self) -> tuple[tuple[Event[Any], str], ...]:
-        """The events that nobody has the address of, and why."""
+        """The events without a destination, each with the reason."""
         return tuple((event, to.reason) for event, to in self.sent if isinstance(to, Unroutable))
 
     @property
     def commits(self) -> tuple[Commit, ...]:
-        """What each step changed."""
-        return tuple(each.commit for each in self.happened if isinstance(each, Stepped))
+        """The commit of each step."""
+        return tuple(entry.commit for entry in self.entries if isinstance(entry, StepTaken))
 
     @property
     def violations(self) -> tuple[Violation, ...]:
-        """The promises that were broken."""
-        return tuple(each.violation for each in self.happened if isinstance(each, Refused))
+        """The violation of each refused event."""
+        return tuple(entry.violation for entry in self.entries if isinstance(entry, Refused))
 
     @property
     def at_rest(self) -> bool:
-        """Whether everything was delivered."""
+        """Whether every event was delivered."""
         return not self.pending
 
     def draw(self, *, width: int = WIDTH) -> str:
-        """Draw it as a sequence diagram in plain text that fits into *width* columns.
+        """Return a sequence diagram in plain text, at most *width* columns wide where possible.
 
-        Below an event stands what went wrong, where something did.
+        Under an event that failed or was refused it has a line with the reason.
         """
-        refused = {_identity(each.event): _note(each) for each in self.happened}
+        notes = {_identity(entry.event): _entry_note(entry) for entry in self.entries}
         arrows = (
             Arrow(
                 event.source,
-                _lane(to),
+                _lifeline(to),
                 event.type,
-                _why(event, to) or refused.get(_identity(event)),
+                _event_note(event, to) or notes.get(_identity(event)),
             )
             for event, to in self.sent
         )
@@ -120,25 +117,25 @@ def _identity(event: Event[Any]) -> tuple[str, str, str]:
     return event.source, event.id, event.subject
 
 
-def _lane(where: Route) -> str:
-    match where:
+def _lifeline(to: Route) -> str:
+    match to:
         case ToHandler(address=address) | ToCaller(address=address):
             return address
         case ToDomain(domain=domain):
             return f"({domain})"
         case Unroutable():
-            return "(nobody)"
+            return "(none)"
 
 
-def _why(event: Event[Any], where: Route) -> str | None:
-    if isinstance(where, Unroutable):
-        return where.reason
+def _event_note(event: Event[Any], to: Route) -> str | None:
+    if isinstance(to, Unroutable):
+        return to.reason
     return event.data.message if isinstance(event.data, SystemFault) else None
 
 
-def _note(happened: Happened) -> str | None:
-    match happened:
-        case Stepped(commit=commit):
+def _entry_note(entry: TraceEntry) -> str | None:
+    match entry:
+        case StepTaken(commit=commit):
             return commit.note
         case Refused(violation=violation):
             return f"{type(violation).__name__}: {violation}"

@@ -1,4 +1,4 @@
-"""Tree: a workflow, the one that began it, and all that they began."""
+"""Workflow tree: a workflow with its ancestors and descendants."""
 
 from collections.abc import Generator, Iterator, Mapping
 from typing import Final, TypeAlias, final
@@ -10,9 +10,10 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import one_line
 from arvo.core.violations.violation import Violated
 
-# More than a person reads, and each is a look into the store.
+# More than a person reads, and each run costs one read of the store.
 RUNS_MAX: Final = 10_000
-# How far up and how far down: a workflow that begins itself for ever has no root and no leaves.
+# Generations up, and generations down: a workflow that starts itself forever has no root and no
+# leaves.
 DEPTH_MAX: Final = 100
 LINES_MAX: Final = 1_000
 
@@ -20,11 +21,12 @@ LINES_MAX: Final = 1_000
 @final
 @frozen
 class Tree:
-    """A run of a workflow and the runs that it began, as their records tell.
+    """A run of a workflow and the runs that it started, by their records.
 
-    *record* is None where nothing is remembered here: it runs elsewhere, has not begun yet, or was
-    forgotten. *children* are in the order they were begun; *left_out* counts those that are not
-    among them because the tree is too large. Iterating gives this run and all below, parents first.
+    *record* is None where the store has none: the workflow runs elsewhere, has not started yet, or
+    retention has removed it. *children* are in the order in which they were started; *left_out*
+    counts the children that the tree has no room for. Iterating yields this run and all runs below
+    it, parents first.
     """
 
     subject: str
@@ -38,9 +40,9 @@ class Tree:
             yield from child
 
     def draw(self) -> str:
-        """Draw it in plain text, a line for each run: workflow, version, run, and how it is."""
+        """Return the tree in plain text: one line for each run, with version, id and status."""
         lines: list[str] = []
-        for line in _drawn(self, "", ""):
+        for line in _lines(self, "", ""):
             if len(lines) == LINES_MAX:
                 lines.append("… and more")
                 break
@@ -49,87 +51,90 @@ class Tree:
 
 
 def tree(records: Mapping[str, Record], subject: str) -> Tree:
-    """Give the whole tree that a run belongs to, from the highest parent that is known.
+    """Return the whole tree that a run belongs to, from its topmost known ancestor.
 
-    *records* are by subject; any run of a tree leads to the same one. At most RUNS_MAX runs, and
-    DEPTH_MAX generations.
+    *records*: by subject. Every run of a tree leads to the same tree. It has at most RUNS_MAX runs
+    and DEPTH_MAX generations.
     """
-    growth = growing(subject)
-    wanted = next(growth)
+    loader = tree_loader(subject)
+    requested = next(loader)
     while True:
         try:
-            wanted = growth.send(records.get(wanted))
+            requested = loader.send(records.get(requested))
         except StopIteration as stop:
-            grown: Tree = stop.value
-            return grown
+            loaded: Tree = stop.value
+            return loaded
 
 
-# Asks for records by their subject, one after the other, so that a store of any kind can answer.
-Growing: TypeAlias = Generator[str, Record | None, Tree]
+# Yields the subject of each record that it needs and receives the record. The caller reads it, so
+# that the loader works with synchronous and asynchronous stores.
+TreeLoader: TypeAlias = Generator[str, Record | None, Tree]
 
 
-def growing(subject: str) -> Growing:
-    """Grow a tree out of records that it asks for; ends with the tree."""
+def tree_loader(subject: str) -> TreeLoader:
+    """Build a tree from the records that the caller sends; return the tree at the end."""
     known: dict[str, Record | None] = {}
-    # The way up: it is in the tree, whether or not the parent's record has kept it.
-    way: dict[str, str] = {}
+    # The child on the path up, by parent. It is in the tree even if the parent's record has
+    # dropped it.
+    path: dict[str, str] = {}
     top = subject
     known[top] = record = yield top
-    while record is not None and record.parent is not None and len(way) < DEPTH_MAX:
+    while record is not None and record.parent is not None and len(path) < DEPTH_MAX:
         parent = record.parent
         record = None if parent in known else (yield parent)
         if record is not None:
-            known[parent], way[parent], top = record, top, parent
+            known[parent], path[parent], top = record, top, parent
     below: dict[str, tuple[str, ...]] = {}
     placed, generation = {top}, [top]
     for _ in range(DEPTH_MAX):
         following: list[str] = []
-        for each in generation:
-            fresh = [child for child in _listed(known[each], way.get(each)) if child not in placed]
+        for run in generation:
+            subjects = _child_subjects(known[run], path.get(run))
+            fresh = [child for child in subjects if child not in placed]
             room = RUNS_MAX - len(placed)
-            below[each] = tuple(
-                child for n, child in enumerate(fresh) if n < room or child == way.get(each)
+            below[run] = tuple(
+                child for n, child in enumerate(fresh) if n < room or child == path.get(run)
             )
-            for child in below[each]:
+            for child in below[run]:
                 placed.add(child)
                 if child not in known:
                     known[child] = yield child
-            following += below[each]
+            following += below[run]
         generation = following
-    return _grown(top, known, way, below)
+    return _build(top, known, path, below)
 
 
-def _listed(record: Record | None, climbed: str | None) -> dict[str, None]:
-    """Name the children of a record in order, and the one that was climbed up from."""
+def _child_subjects(record: Record | None, on_path: str | None) -> dict[str, None]:
+    """Return the children of a record in order, as keys, and the one on the path up."""
     children = () if record is None else record.children.values()
     listed = dict.fromkeys(child.subject for child in children)
-    return listed if climbed is None else {**listed, climbed: None}
+    return listed if on_path is None else {**listed, on_path: None}
 
 
-def _grown(
+def _build(
     subject: str,
     known: Mapping[str, Record | None],
-    way: Mapping[str, str],
+    path: Mapping[str, str],
     below: Mapping[str, tuple[str, ...]],
 ) -> Tree:
-    children = tuple(_grown(child, known, way, below) for child in below.get(subject, ()))
-    listed = _listed(known[subject], way.get(subject))
+    children = tuple(_build(child, known, path, below) for child in below.get(subject, ()))
+    listed = _child_subjects(known[subject], path.get(subject))
     return Tree(subject, known[subject], children, len(listed) - len(children))
 
 
-def _drawn(node: Tree, first: str, rest: str) -> Iterator[str]:
-    yield f"{first}{_told(node)}"
+def _lines(node: Tree, first: str, rest: str) -> Iterator[str]:
+    yield f"{first}{_describe(node)}"
     last = len(node.children) - 1
     for number, child in enumerate(node.children):
         ends = number == last and not node.left_out
-        yield from _drawn(
+        yield from _lines(
             child, f"{rest}{'└─ ' if ends else '├─ '}", f"{rest}{'   ' if ends else '│  '}"
         )
     if node.left_out:
         yield f"{rest}└─ … {node.left_out} more"
 
 
-def _told(node: Tree) -> str:
+def _describe(node: Tree) -> str:
     try:
         subject = Subject.parse(node.subject)
     except Violated:
@@ -138,10 +143,10 @@ def _told(node: Tree) -> str:
     version = process.version if record is None else record.version
     name = f"{one_line(process.name)} {version} {one_line(subject.execution.id)}"
     if record is None:
-        return f"{name}: nothing is remembered here"
+        return f"{name}: no record here"
     if record.failure is not None:
         return f"{name}: {record.status}: {one_line(record.failure.message)}"
     if record.status != "active":
         return f"{name}: {record.status}"
-    waits = f"open requests: {len(record.unanswered)}, timers: {len(record.timers)}"
-    return f"{name}: {record.status}, {waits}"
+    pending = f"pending requests: {len(record.unanswered)}, timers: {len(record.timers)}"
+    return f"{name}: {record.status}, {pending}"

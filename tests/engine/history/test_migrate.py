@@ -1,4 +1,4 @@
-"""Migrate: a workflow that is under way goes on in another version, or says why it cannot."""
+"""Migrate: move an active workflow to another version of its contract."""
 
 from typing import Any
 
@@ -29,18 +29,18 @@ from tests.shop import (
     CardCharged,
     OrderFulfilled,
     PlaceOrder,
-    answering,
     charge,
-    committed,
+    expect_commit,
+    order_request,
     payments,
-    placing,
+    reply_to,
     ship,
     shipping,
 )
-from tests.versions import Paid, State, moved, two, versions
+from tests.versions import Paid, State, migrated_record, two, versions
 
 both = versions()
-BEGUN = committed(System([both]), placing())
+BEGUN = expect_commit(System([both]), order_request())
 
 
 def begun() -> Record:
@@ -48,15 +48,15 @@ def begun() -> Record:
     return BEGUN.record
 
 
-def refusal(owners: Any, record: Record, **said: Any) -> Any:
-    return migrate(owners, record, **{"to": "2.0.0", **said}).failure()
+def refusal(owner: Any, record: Record, **arguments: Any) -> Any:
+    return migrate(owner, record, **{"to": "2.0.0", **arguments}).failure()
 
 
-def test_a_workflow_goes_on_in_the_version_it_was_moved_to() -> None:
-    """It began in the first, and completes as the second does."""
-    record = moved(migrate(both, begun(), to="2.0.0"))
+def test_a_migrated_workflow_continues_in_its_new_version() -> None:
+    """It starts in the first version and completes as the second does."""
+    record = migrated_record(migrate(both, begun(), to="2.0.0"))
     system = System([both, payments, shipping])
-    answer = answering(BEGUN.events[0], CardCharged("r"))
+    answer = reply_to(BEGUN.events[0], CardCharged("r"))
 
     before = run(system, answer, records={record.subject: begun()}, now=NOW)
     after = run(system, answer, records={record.subject: record}, now=NOW)
@@ -80,42 +80,44 @@ def test_a_workflow_goes_on_in_the_version_it_was_moved_to() -> None:
     ],
     ids=["JSON", "an instance"],
 )
-def test_what_is_remembered_is_mapped(state: Any) -> None:
-    """As JSON, because the old class may be gone; to JSON, or to the new class."""
-    record = moved(migrate(both, begun(), to="2.0.0", state=state))
+def test_the_state_is_mapped(state: Any) -> None:
+    """From JSON, because the old class may be gone; to JSON or to the new class."""
+    record = migrated_record(migrate(both, begun(), to="2.0.0", state=state))
 
     assert record.state == {"order_id": "o1", "receipt": None, "priority": 7}
     assert Record.from_dict(record.to_dict()) == record
 
 
 def test_to_its_own_version_a_record_stays_as_it_is() -> None:
-    """Whoever moves a whole shop may do it twice."""
+    """An operator may run a migration twice."""
     assert migrate(both, begun(), to="1.0.0") == Success(begun())
     assert migrate(both, begun(), to="1.0.0", state=lambda old: old) == Success(begun())
-    once = moved(migrate(both, begun(), to="2.0.0"))
+    once = migrated_record(migrate(both, begun(), to="2.0.0"))
     assert migrate(both, once, to="2.0.0") == Success(once)
 
 
-def test_what_is_not_mapped_is_not_touched() -> None:
-    """The new class may have defaults: they are its own, and are not written down by a move."""
+def test_a_state_without_a_mapping_is_not_touched() -> None:
+    """A migration must not write the defaults of the new class into the state."""
     brief = evolve(begun(), state=FrozenDict({"order_id": "o1"}))
 
-    assert moved(migrate(both, brief, to="2.0.0")).state == {"order_id": "o1"}
+    assert migrated_record(migrate(both, brief, to="2.0.0")).state == {"order_id": "o1"}
 
 
-def test_a_state_may_be_mended_within_a_version() -> None:
-    """A wrong value is no reason for a new version."""
-    record = moved(migrate(both, begun(), to="1.0.0", state=lambda _: State("o2")))
+def test_a_state_may_be_corrected_within_a_version() -> None:
+    """A wrong value needs no new version."""
+    record = migrated_record(migrate(both, begun(), to="1.0.0", state=lambda _: State("o2")))
 
     assert (record.version, record.revision) == ("1.0.0", 2)
     assert record.state == {"order_id": "o2", "receipt": None, "priority": 0}
 
 
-def test_where_nothing_is_remembered_nothing_is_mapped() -> None:
-    """A workflow may have persisted nothing yet."""
+def test_a_workflow_without_state_is_not_mapped() -> None:
+    """It may have persisted nothing yet."""
     blank = evolve(begun(), state=None)
 
-    assert moved(migrate(both, blank, to="2.0.0", state=lambda old: old["x"])).state is None
+    assert (
+        migrated_record(migrate(both, blank, to="2.0.0", state=lambda old: old["x"])).state is None
+    )
 
 
 def raises(_: Any) -> None:
@@ -127,7 +129,7 @@ def violates(_: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "said", "kind", "told"),
+    ("record", "arguments", "kind", "message"),
     [
         (evolve(begun(), status="done"), {}, ExecutionViolation, "expected active, got done"),
         (evolve(begun(), status="failed"), {}, ExecutionViolation, "expected active, got failed"),
@@ -138,81 +140,91 @@ def violates(_: Any) -> None:
         (begun(), {"state": lambda _: {}}, ExecutionViolation, "state.order_id: expected a value"),
         (begun(), {"state": lambda _: 5}, ExecutionViolation, "state: expected an instance of"),
         (evolve(begun(), state={"x": 1}), {}, ExecutionViolation, "state.order_id: expected"),
-        (evolve(begun(), version="0.9.0"), {}, ConfigViolation, "1.0.0, 2.0.0, while answers"),
+        (
+            evolve(begun(), version="0.9.0"),
+            {},
+            ConfigViolation,
+            "1.0.0, 2.0.0, while requests are pending",
+        ),
     ],
 )
-def test_what_cannot_move_says_why(record: Record, said: Any, kind: type, told: str) -> None:
-    """Refused, with what was expected and what is there; nothing is changed."""
-    violation = refusal(both, record, **said)
+def test_a_refusal_names_the_reason(
+    record: Record, arguments: Any, kind: type, message: str
+) -> None:
+    """The violation has the expected value and the actual one; nothing changes."""
+    violation = refusal(both, record, **arguments)
 
     assert type(violation) is kind
-    assert told in str(violation)
+    assert message in str(violation)
 
 
-def test_a_version_that_is_gone_can_be_left_once_nothing_is_awaited() -> None:
-    """What it might still be told by services that nobody lists any more, nobody knows."""
+def test_a_workflow_leaves_a_removed_version_once_no_request_is_pending() -> None:
+    """The services of a removed version are unknown, and so are their replies."""
     gone = evolve(begun(), version="0.9.0", pending_requests={})
 
-    assert moved(migrate(both, gone, to="2.0.0")).version == "2.0.0"
+    assert migrated_record(migrate(both, gone, to="2.0.0")).version == "2.0.0"
 
 
-def test_a_workflow_without_a_state_class_takes_any_json() -> None:
-    """And nothing that is none."""
+def test_a_workflow_without_a_state_class_accepts_any_json() -> None:
+    """It refuses everything else."""
     untyped = versions(state=None)
 
-    assert moved(migrate(untyped, begun(), to="2.0.0", state=lambda _: [1])).state == [1]
+    assert migrated_record(migrate(untyped, begun(), to="2.0.0", state=lambda _: [1])).state == [1]
     assert "state: expected JSON data" in str(refusal(untyped, begun(), state=lambda _: object()))
 
 
-def test_an_undo_that_the_new_version_could_not_send_is_an_obstacle() -> None:
-    """It would be found out when it is too late."""
+def test_a_compensation_that_the_new_version_cannot_send_is_an_obstacle() -> None:
+    """The error would appear only when the workflow fails."""
     fewer = versions(services=[charge["1.0.0"]])
-    (undo,) = begun().compensations
-    spoilt = evolve(begun(), compensations=(FrozenDict({**undo, "data": {"order_id": 5}}),))
+    (compensation,) = begun().compensations
+    spoilt = evolve(begun(), compensations=(FrozenDict({**compensation, "data": {"order_id": 5}}),))
 
     unknown = FrozenDict({"type": "com.no.one", "data": {}})
     two_of_them = evolve(spoilt, compensations=(unknown, *spoilt.compensations))
 
-    assert "record.undos[0].type: expected one of com.payment.charge" in str(
+    assert "record.compensations[0].type: expected one of com.payment.charge" in str(
         refusal(fewer, begun())
     )
-    assert "record.undos[0].data.order_id: expected a string, got 5" in str(refusal(both, spoilt))
+    assert "record.compensations[0].data.order_id: expected a string, got 5" in str(
+        refusal(both, spoilt)
+    )
     assert [issue.path for issue in refusal(both, two_of_them).issues] == [
-        "record.undos[0].type",
-        "record.undos[1].data.order_id",
+        "record.compensations[0].type",
+        "record.compensations[1].data.order_id",
     ]
 
 
-def test_a_parent_that_would_not_know_the_completion_is_an_obstacle() -> None:
-    """It would wait for ever, and its child's answer would be a dead letter."""
+def test_a_parent_that_does_not_accept_the_completion_is_an_obstacle() -> None:
+    """It would wait forever, and the completion would become a dead letter."""
     above = OrchestratorContract(
         uri="#/orchestrators/above",
         name="order.above",
         versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderFulfilled)},
     )
 
-    def begins(turn: Any) -> Any:
+    def starts(turn: Any) -> Any:
         return Emit(PlaceOrder("o1"), type=two.type) if turn.input else Cancel("x")
 
     def family(version: str) -> System:
-        parent = Resumable(above, {"1.0.0": begins}, services=[two[version]])
+        parent = Resumable(above, {"1.0.0": starts}, services=[two[version]])
         return System([parent, both])
 
     trace = run(family("1.0.0"), above["1.0.0"].init(PlaceOrder("o1"), source="com.shop.web"))
-    child = next(each for each in trace.records.values() if each.parent is not None)
+    child = next(run for run in trace.records.values() if run.parent is not None)
 
     assert (
-        "services of arvo.orc.order.above: expected #/orchestrators/order/2.0.0, which would "
-        "complete, got no such service" in str(refusal(family("1.0.0"), child))
+        "services of arvo.orc.order.above: expected #/orchestrators/order/2.0.0, whose "
+        "completion it would get, got no such service" in str(refusal(family("1.0.0"), child))
     )
-    assert moved(migrate(family("2.0.0"), child, to="2.0.0")).version == "2.0.0"
-    # Without the system nobody can tell, nor where the parent runs elsewhere.
-    assert moved(migrate(both, child, to="2.0.0")).version == "2.0.0"
-    assert moved(migrate(System([both]), child, to="2.0.0")).version == "2.0.0"
+    assert migrated_record(migrate(family("2.0.0"), child, to="2.0.0")).version == "2.0.0"
+    # The check needs the parent: it is skipped without a system, and where the parent runs
+    # elsewhere.
+    assert migrated_record(migrate(both, child, to="2.0.0")).version == "2.0.0"
+    assert migrated_record(migrate(System([both]), child, to="2.0.0")).version == "2.0.0"
 
 
-def test_a_system_moves_the_records_of_any_workflow_of_its_own() -> None:
-    """And of no other."""
+def test_a_system_moves_the_records_of_all_its_workflows() -> None:
+    """Records of other workflows are refused."""
     system = System([both, payments, EventHandler(ship, {"1.0.0": lambda _: None})])
 
     assert migrate(system, begun(), to="2.0.0") == migrate(both, begun(), to="2.0.0")
@@ -221,7 +233,7 @@ def test_a_system_moves_the_records_of_any_workflow_of_its_own() -> None:
     )
 
 
-def test_services_stay_known_while_answers_are_open() -> None:
-    """Resumables ask the same services in every version, so there is none to be missed."""
+def test_the_services_of_a_resumable_are_the_same_in_every_version() -> None:
+    """A migration therefore never loses the service of a pending request."""
     assert both.services_of("1.0.0") == both.services_of("2.0.0") == SERVICES
     assert begun().unanswered

@@ -1,4 +1,4 @@
-"""Migrate: what it takes to move a flow, and an orchestrator."""
+"""Migrate: move flows and orchestrators to another version."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,9 +31,9 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     ShipmentBooked,
-    answering,
-    committed,
-    placing,
+    expect_commit,
+    order_request,
+    reply_to,
 )
 
 two = OrchestratorContract(
@@ -48,7 +48,7 @@ Script = Callable[[Event[PlaceOrder]], Flow[OrderFulfilled]]
 
 
 def script(order_id: str, tracking: str) -> Script:
-    """Make a flow that charges for one order, and completes with what it was given."""
+    """Make a flow that charges for *order_id* and completes with *tracking*."""
 
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from ask(ChargeCard(order_id, event.data.amount), CardCharged, CardDeclined)
@@ -65,18 +65,18 @@ def both(old: Script, new: Script) -> FlowHandler[PlaceOrder, OrderFulfilled]:
 
 
 def halfway(handler: Any) -> tuple[Record, Event[Any]]:
-    """Let a workflow of the first version pay, and give its record and its next request."""
+    """Run the first version until it has paid; return its record and its next request."""
     system = System([handler])
-    begun = committed(system, placing())
-    paid = committed(system, answering(begun.events[0], CardCharged("r")), begun.record)
+    begun = expect_commit(system, order_request())
+    paid = expect_commit(system, reply_to(begun.events[0], CardCharged("r")), begun.record)
     assert paid.record is not None
     return paid.record, paid.events[0]
 
 
-def test_a_flow_moves_where_its_journal_leads_to_the_same_place() -> None:
-    """What follows may differ; the record is what it was, but for its version."""
+def test_a_flow_moves_if_its_journal_leads_to_the_same_requests() -> None:
+    """The code after them may differ. Only version and revision of the record change."""
     handler = both(script("o1", "old"), script("o1", "new"))
-    record, asked = halfway(handler)
+    record, request = halfway(handler)
 
     moved = migrate(handler, record, to="2.0.0")
 
@@ -84,12 +84,12 @@ def test_a_flow_moves_where_its_journal_leads_to_the_same_place() -> None:
     now = moved.unwrap()
     assert (now.version, now.revision) == ("2.0.0", record.revision + 1)
     assert (now.state, now.journal) == (record.state, record.journal)
-    end = committed(System([handler]), answering(asked, ShipmentBooked("t"), key="a2"), now)
+    end = expect_commit(System([handler]), reply_to(request, ShipmentBooked("t"), key="a2"), now)
     assert end.events[0].data == OrderFulfilled("new")
 
 
-def test_a_flow_that_would_ask_for_other_things_stays() -> None:
-    """It says which line of the journal does not fit."""
+def test_a_flow_that_would_send_other_requests_is_refused() -> None:
+    """The issue names the journal entry that does not fit."""
     handler = both(script("o1", "old"), script("another", "new"))
 
     refused = migrate(handler, halfway(handler)[0], to="2.0.0").failure()
@@ -98,28 +98,28 @@ def test_a_flow_that_would_ask_for_other_things_stays() -> None:
     assert '"order_id":"o1"' in refused.issues[0].expected
 
 
-def test_a_flows_variables_are_no_state_to_map() -> None:
-    """They are what its journal makes them."""
+def test_the_variables_of_a_flow_cannot_be_mapped() -> None:
+    """They follow from the journal."""
     handler = both(script("o1", "old"), script("o1", "new"))
 
     refused = migrate(handler, halfway(handler)[0], to="2.0.0", state=dict).failure()
 
     assert refused.issues[0].path == "state"
-    assert "what its journal makes them" in refused.issues[0].expected
-    assert refused.issues[0].got == "one"
+    assert "the variables of a flow follow from its journal" in refused.issues[0].expected
+    assert refused.issues[0].got == "a function"
 
 
 @frozen
 class Newer:
-    """What begins the workflow in its second version."""
+    """The init payload of the second version."""
 
     order_id: str
     amount: float = 10.0
     currency: str = "EUR"
 
 
-def test_a_flow_is_begun_anew_by_what_its_new_version_reads() -> None:
-    """Its script sees the class that it was written for."""
+def test_a_flow_starts_again_with_the_init_payload_of_its_new_version() -> None:
+    """The function gets the class that it was written for."""
     newer: OrchestratorContract[Any, Any] = OrchestratorContract(
         uri="#/orchestrators/order",
         name="order.fulfil",
@@ -159,20 +159,20 @@ def machine(version: str, shipping: str) -> Machine[Any]:
     )
 
 
-def test_an_orchestrator_moves_where_the_new_chart_has_its_states() -> None:
-    """What is remembered then carries the hash of the new chart."""
+def test_an_orchestrator_moves_if_the_new_chart_has_its_states() -> None:
+    """The stored snapshot then has the hash of the new chart."""
     handler = Orchestrator([machine("1.0.0", "shipping"), machine("2.0.0", "shipping")])
-    record, asked = halfway(handler)
+    record, request = halfway(handler)
 
     moved = migrate(handler, record, to="2.0.0").unwrap()
 
     assert handler.query(moved).value == "shipping"
-    end = committed(System([handler]), answering(asked, ShipmentBooked("t"), key="a2"), moved)
+    end = expect_commit(System([handler]), reply_to(request, ShipmentBooked("t"), key="a2"), moved)
     assert end.events[0].data == OrderFulfilled("shipping")
 
 
-def test_an_orchestrator_whose_state_is_gone_is_mapped_or_stays() -> None:
-    """The function sees what is remembered as JSON."""
+def test_an_orchestrator_whose_state_is_gone_needs_a_mapping() -> None:
+    """The function gets the snapshot as JSON."""
     handler = Orchestrator([machine("1.0.0", "shipping"), machine("2.0.0", "packing")])
     record, _ = halfway(handler)
 
@@ -181,17 +181,17 @@ def test_an_orchestrator_whose_state_is_gone_is_mapped_or_stays() -> None:
         handler,
         record,
         to="2.0.0",
-        state=lambda it: {
-            **it,
+        state=lambda snapshot: {
+            **snapshot,
             "value": "packing",
-            "leaves": [leaf.replace("shipping", "packing") for leaf in it["leaves"]],
+            "leaves": [leaf.replace("shipping", "packing") for leaf in snapshot["leaves"]],
         },
     ).unwrap()
 
-    odd = migrate(handler, record, to="2.0.0", state=lambda _: object()).failure()
+    invalid = migrate(handler, record, to="2.0.0", state=lambda _: object()).failure()
 
     assert "shipping" in str(refused)
-    assert [issue.path for issue in odd.issues] == ["state"]
+    assert [issue.path for issue in invalid.issues] == ["state"]
     assert handler.query(moved).value == "packing"
     assert isinstance(moved.state, dict)
     assert isinstance(record.state, dict)

@@ -1,4 +1,4 @@
-"""Replay: a workflow's turns, taken again from its history, without side effects."""
+"""Replay: run the turns of a workflow again from its history, without side effects."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,8 +32,8 @@ from arvo import (
     run,
     sleep,
 )
-from arvo.engine.history.revive import revived
-from tests.histories import histories_of, written
+from arvo.engine.history.revive import revived_record
+from tests.histories import histories_of, write_history
 from tests.shop import (
     NOW,
     SERVICES,
@@ -44,19 +44,19 @@ from tests.shop import (
     OrderState,
     PlaceOrder,
     ShipmentBooked,
-    answering,
     fulfil,
+    make_workflow,
     order,
+    order_request,
     payments,
-    placing,
+    reply_to,
     shipping,
     shop,
-    workflow,
 )
 
 T = TypeVar("T")
 
-SUBJECT = placing().subject
+SUBJECT = order_request().subject
 
 
 def history_of(trace: Trace) -> tuple[HistoryEntry, ...]:
@@ -64,20 +64,21 @@ def history_of(trace: Trace) -> tuple[HistoryEntry, ...]:
 
 
 def with_function(function: Callable[[Turn[Any]], Any], state: Any = None) -> System:
-    """The shop, with another workflow."""
-    return System([payments, shipping, workflow(function, state=state)])
+    """Return the shop with another workflow."""
+    return System([payments, shipping, make_workflow(function, state=state)])
 
 
 def free_of_charge(turn: Turn[Any]) -> Commands:
-    """The workflow of the shop, changed: it charges nothing."""
+    """Charge nothing: a change to the workflow of the shop."""
     if isinstance(turn.event.data, PlaceOrder):
         return Persist(None), Emit(ChargeCard(turn.event.data.order_id, 0.0))
     return fulfil(turn)
 
 
+@pytest.mark.promise("I3")
 def test_a_history_replayed_by_the_same_system_agrees() -> None:
-    """I3: the same events, ids and times included, and the same record in the end."""
-    trace = run(shop, placing(), now=NOW)
+    """I3: the events are the same, with ids and times, and so is the final record."""
+    trace = run(shop, order_request(), now=NOW)
 
     replayed = replay(shop, history_of(trace), record=trace.records[SUBJECT])
 
@@ -91,9 +92,9 @@ def test_a_history_replayed_by_the_same_system_agrees() -> None:
     ]
 
 
-def test_changed_code_shows_both_sides_of_the_first_turn_that_differs() -> None:
-    """What would this change have done to the orders of last week?"""
-    history = history_of(run(shop, placing(), now=NOW))
+def test_a_replay_of_changed_code_shows_both_sides_of_the_first_difference() -> None:
+    """An author tests a change on the orders of last week."""
+    history = history_of(run(shop, order_request(), now=NOW))
 
     replayed = replay(with_function(free_of_charge), history)
 
@@ -107,9 +108,9 @@ def test_changed_code_shows_both_sides_of_the_first_turn_that_differs() -> None:
     ]
 
 
-def test_the_text_of_a_replay_shows_the_first_divergence_alone() -> None:
-    """What follows from it is noise; that it is there, is told."""
-    history = history_of(run(shop, placing(), now=NOW))
+def test_the_text_of_a_replay_details_only_the_first_divergence() -> None:
+    """Later differences may follow from the first, so the text only mentions them."""
+    history = history_of(run(shop, order_request(), now=NOW))
 
     def changed(turn: Turn[Any]) -> Commands:
         match turn.event.data:
@@ -130,16 +131,16 @@ def test_the_text_of_a_replay_shows_the_first_divergence_alone() -> None:
         "turn 2, on evt.payment.charged: agrees, sends com.shipping.book",
         "turn 3, on evt.shipping.booked: differs",
     ]
-    assert [given(turn.commit).events[0].data for turn in replayed.turns] == [
+    assert [require(turn.commit).events[0].data for turn in replayed.turns] == [
         ChargeCard("o1", 0.0),
         BookShipment("o1"),
         OrderFulfilled("another"),
     ]
 
 
-def test_code_that_has_nothing_to_do_any_more_says_so() -> None:
-    """It ended a turn earlier: what came then would be too late now."""
-    history = history_of(run(shop, placing(), now=NOW))
+def test_a_turn_that_changes_nothing_now_is_a_difference() -> None:
+    """The changed code ends a turn earlier, so the next event comes too late."""
+    history = history_of(run(shop, order_request(), now=NOW))
 
     def hasty(turn: Turn[Any]) -> Commands:
         if isinstance(turn.event.data, CardCharged):
@@ -151,15 +152,15 @@ def test_code_that_has_nothing_to_do_any_more_says_so() -> None:
     assert str(last).splitlines() == [
         "turn 3, on evt.shipping.booked: differs",
         "  turn",
-        "    then: taken",
-        "    now:  nothing is done: the workflow is done",
+        "    then: a change",
+        "    now:  no change: the workflow is done",
     ]
-    assert given(last.commit).outcome == "late"
+    assert require(last.commit).outcome == "late"
 
 
-def test_changed_code_that_sends_another_event_shows_both_events() -> None:
-    """Not each attribute of two events that have nothing in common."""
-    history = history_of(run(shop, placing(), now=NOW))
+def test_another_event_type_shows_both_events() -> None:
+    """The attributes of two unrelated events are not compared."""
+    history = history_of(run(shop, order_request(), now=NOW))
 
     def ships_at_once(turn: Turn[Any]) -> Commands:
         return Emit(BookShipment("o1")), Emit(ChargeCard("o1", 1.0))
@@ -175,9 +176,9 @@ def test_changed_code_that_sends_another_event_shows_both_events() -> None:
     ]
 
 
-def test_what_is_remembered_is_compared_where_the_record_is_given() -> None:
-    """A change may send the same events, and remember something else."""
-    trace = run(shop, placing(), now=NOW)
+def test_the_final_record_is_compared_with_the_stored_record() -> None:
+    """Changed code may send the same events and persist another state."""
+    trace = run(shop, order_request(), now=NOW)
 
     def forgets(turn: Turn[OrderState]) -> Commands:
         if isinstance(turn.event.data, CardCharged):
@@ -189,9 +190,9 @@ def test_what_is_remembered_is_compared_where_the_record_is_given() -> None:
 
     assert all(turn.agrees for turn in replayed.turns)
     assert not replayed.agrees
-    assert [issue.path for issue in replayed.remembered] == ["record.state.receipt"]
+    assert [issue.path for issue in replayed.record_differences] == ["record.state.receipt"]
     assert str(replayed).splitlines()[3:] == [
-        "in the end something else is remembered",
+        "the final record differs",
         "  record.state.receipt",
         "    then: 'r-o1'",
         "    now:  None",
@@ -199,17 +200,17 @@ def test_what_is_remembered_is_compared_where_the_record_is_given() -> None:
 
 
 @pytest.mark.parametrize("until", [2, NOW + timedelta(seconds=3)])
-def test_a_replay_goes_up_to_any_point(until: Any) -> None:
-    """How did it look, just before it went wrong?"""
+def test_a_replay_may_stop_at_any_revision_or_time(until: Any) -> None:
+    """An operator looks at the state just before a failure."""
 
     @flow(order, "1.0.0", services=SERVICES)
-    def naps(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    def sleeps(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from sleep(timedelta(seconds=3))
         yield from sleep(timedelta(seconds=5))
         return OrderFulfilled("t")
 
-    system = System([naps])
-    trace = run(system, placing(), now=NOW)
+    system = System([sleeps])
+    trace = run(system, order_request(), now=NOW)
 
     replayed = replay(system, history_of(trace), until=until)
 
@@ -218,9 +219,9 @@ def test_a_replay_goes_up_to_any_point(until: Any) -> None:
     assert replayed.record == trace.commits[1].record
 
 
-def test_code_that_refuses_what_it_took_then_says_so() -> None:
-    """The turns after it are taken on what was remembered before."""
-    trace = run(shop, placing(), now=NOW)
+def test_a_turn_that_is_refused_now_is_a_difference() -> None:
+    """The turns after it run on the record from before it."""
+    trace = run(shop, order_request(), now=NOW)
     history = history_of(trace)
 
     def refuses(turn: Turn[Any]) -> Any:
@@ -230,10 +231,13 @@ def test_code_that_refuses_what_it_took_then_says_so() -> None:
 
     replayed = replay(with_function(refuses, state=OrderState), history)
 
-    assert str(replayed.turns[1]) == (
-        "turn 2, on evt.payment.charged: differs\n  turn\n    then: taken\n    now:  refused: no"
-    )
-    assert replayed.turns[2].unknown is None
+    assert str(replayed.turns[1]).splitlines() == [
+        "turn 2, on evt.payment.charged: differs",
+        "  turn",
+        "    then: a change",
+        "    now:  a violation: no",
+    ]
+    assert replayed.turns[2].not_replayable is None
 
 
 def fetch(key: str) -> int:
@@ -245,7 +249,7 @@ def fails(key: str) -> int:
 
 
 def caller(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-    """A flow that calls before and after it waits, and goes on when a call fails."""
+    """Call a function before and after a request, and survive a failed call."""
     number = yield from call(fetch, "a")
     paid = yield from ask(ChargeCard("o1", float(number)), CardCharged)
     try:
@@ -259,9 +263,9 @@ calling = System([flow(order, "1.0.0", services=SERVICES)(caller), payments])
 TABLE: Any = {fetch: lambda key: 7, fails: fails}
 
 
-def test_the_calls_of_a_flow_are_taken_from_what_its_record_remembers() -> None:
-    """Nothing is called, and nothing is guessed."""
-    trace = run(calling, placing(), now=NOW, effects=TABLE)
+def test_the_results_of_a_flows_calls_come_from_its_record() -> None:
+    """No function is called, and no result is guessed."""
+    trace = run(calling, order_request(), now=NOW, effects=TABLE)
     record = trace.records[SUBJECT]
 
     replayed = replay(calling, history_of(trace), record=record)
@@ -270,48 +274,48 @@ def test_the_calls_of_a_flow_are_taken_from_what_its_record_remembers() -> None:
     assert replayed.record == record
 
 
-def test_a_turn_whose_calls_nobody_knows_is_not_taken_nor_what_follows() -> None:
-    """The table of effects may tell."""
-    history = history_of(run(calling, placing(), now=NOW, effects=TABLE))
+def test_a_turn_with_an_unknown_call_and_its_successors_are_not_replayable() -> None:
+    """The *effects* argument may provide the result."""
+    history = history_of(run(calling, order_request(), now=NOW, effects=TABLE))
 
     unknown = replay(calling, history)
 
-    assert [turn.unknown for turn in unknown.turns] == [
-        "nobody knows what fetch('a') came to (say it by effects)",
-        "the history does not tell what it was taken on",
+    assert [turn.not_replayable for turn in unknown.turns] == [
+        "the result of fetch('a') is not recorded (pass a function for it in effects=)",
+        "the history does not hold the record before it",
     ]
     assert not unknown.agrees
     assert unknown.record is None
     assert replay(calling, history, effects=TABLE).agrees
 
 
-def test_what_follows_a_call_that_nobody_knows_is_not_known_either() -> None:
-    """The turns before it agree; what is remembered after it cannot be told."""
-    history = history_of(run(calling, placing(), now=NOW, effects=TABLE))
+def test_the_record_after_an_unknown_call_is_unknown() -> None:
+    """The turns before it agree; a guessed record would be wrong."""
+    history = history_of(run(calling, order_request(), now=NOW, effects=TABLE))
 
     replayed = replay(calling, history, effects={fetch: TABLE[fetch]})
 
-    assert [turn.unknown for turn in replayed.turns] == [
+    assert [turn.not_replayable for turn in replayed.turns] == [
         None,
-        "nobody knows what fails('b') came to (say it by effects)",
+        "the result of fails('b') is not recorded (pass a function for it in effects=)",
     ]
     assert replayed.record is None
 
 
-def test_what_follows_lost_turns_is_not_known() -> None:
-    """A hole in the middle is no place to go on from."""
-    history = history_of(run(shop, placing(), now=NOW))
+def test_the_turns_after_a_gap_are_not_replayable() -> None:
+    """The record before them is unknown."""
+    history = history_of(run(shop, order_request(), now=NOW))
 
     replayed = replay(shop, (*history[:2], *history[4:]))
 
-    assert [turn.unknown is None for turn in replayed.turns] == [True, False]
+    assert [turn.not_replayable is None for turn in replayed.turns] == [True, False]
     assert replayed.record is None
 
 
 def lived(*tables: Any, amended: Any) -> tuple[System, tuple[HistoryEntry, ...], Record]:
-    """Let a flow call once in each of its turns, and be amended after all but the last of them.
+    """Run a flow that calls once in each turn, and amend its record after all turns but the last.
 
-    *tables*: what its calls come to in each turn.
+    *tables*: the function that each turn calls.
     """
 
     @flow(order, "1.0.0", services=SERVICES)
@@ -322,19 +326,19 @@ def lived(*tables: Any, amended: Any) -> tuple[System, tuple[HistoryEntry, ...],
         return OrderFulfilled(str(second))
 
     system = System([calls])
-    events, record, steps = [placing()], None, []
+    events, record, steps = [order_request()], None, []
     for table in tables:
         commit = decide(system, events[-1], record, now=NOW, effects={fetch: table}).unwrap()
         steps.append(commit)
-        record = given(commit.record)
+        record = require(commit.record)
         if record.status != "done":
-            record = given(amended(system, record, [commit.event, *commit.events]))
+            record = require(amended(system, record, [commit.event, *commit.events]))
             steps.append(record)
         if record.status == "active" and commit.outcome == "handled":
-            (asked,) = commit.events
-            events.append(answering(asked, CardCharged("r")))
+            (request,) = commit.events
+            events.append(reply_to(request, CardCharged("r")))
     assert record is not None
-    return system, written(*steps), record
+    return system, write_history(*steps), record
 
 
 def down(key: str) -> int:
@@ -343,42 +347,42 @@ def down(key: str) -> int:
 
 def revive(system: System, record: Record, turn: list[Event[Any]]) -> Any:
     if record.status == "failed":
-        return revived(system, record, turn)
-    return mend(system, record, turn)
+        return revived_record(system, record, turn)
+    return touch(system, record, turn)
 
 
-def mend(system: System, record: Record, turn: list[Event[Any]]) -> Any:
+def touch(system: System, record: Record, turn: list[Event[Any]]) -> Any:
     return attrs.evolve(record, revision=record.revision + 1)
 
 
 @pytest.mark.parametrize(
     ("tables", "known"),
     [
-        # Mended by hand after a turn that had not failed.
+        # Changed by hand after a turn that had not failed.
         ((lambda _: 1, lambda _: 2), [True, True]),
-        # The first turn fails, and is taken once more.
+        # The first turn fails and is taken again.
         ((down, lambda _: 1, lambda _: 2), [False, True, True]),
-        # So does the second, after the first was revived.
+        # The second turn fails too, after the first was revived.
         ((down, lambda _: 1, down, lambda _: 2), [False, True, False, True]),
         ((lambda _: 1, down, lambda _: 2), [True, False, True]),
     ],
 )
-def test_the_calls_of_a_turn_that_failed_are_not_those_of_the_turn_that_took_its_place(
+def test_a_failed_turn_does_not_use_the_calls_of_the_turn_after_its_revival(
     tables: Any, known: list[bool]
 ) -> None:
-    """The journal keeps nothing of it; the record that revived it tells that it failed."""
+    """The journal has no entry of a failed turn; the record of the revival shows the failure."""
     system, history, record = lived(*tables, amended=revive)
 
     replayed = replay(system, history, record=record)
 
-    assert [turn.unknown is None for turn in replayed.turns] == known
+    assert [turn.not_replayable is None for turn in replayed.turns] == known
     assert not any(turn.differences for turn in replayed.turns)
     assert replayed.record == record
 
 
 def test_a_flow_that_calls_something_else_now_shows_both_calls() -> None:
-    """What the other call would have come to, nobody knows."""
-    trace = run(calling, placing(), now=NOW, effects=TABLE)
+    """The result of the other call is unknown."""
+    trace = run(calling, order_request(), now=NOW, effects=TABLE)
 
     def changed(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from call(fetch, "other")
@@ -389,7 +393,9 @@ def test_a_flow_that_calls_something_else_now_shows_both_calls() -> None:
 
     divergence = replayed.divergence
     assert divergence is not None
-    assert divergence.unknown == ("it does not call fetch('a') any more, and nobody knows the rest")
+    assert divergence.not_replayable == (
+        "the code no longer runs `call fetch('a')`, so the results after it are unknown"
+    )
     assert str(divergence).splitlines()[1:] == [
         "  effects[0]",
         "    then: call fetch('a')",
@@ -397,8 +403,8 @@ def test_a_flow_that_calls_something_else_now_shows_both_calls() -> None:
     ]
 
 
-def test_a_flow_that_began_anew_has_forgotten_its_first_calls() -> None:
-    """Only those of its last beginning are in the record."""
+def test_a_flow_that_continued_as_new_has_lost_its_first_calls() -> None:
+    """Its record holds only the calls since it continued as new."""
 
     def twice(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         yield from call(fetch, "a")
@@ -408,10 +414,10 @@ def test_a_flow_that_began_anew_has_forgotten_its_first_calls() -> None:
         return OrderFulfilled("t")
 
     system = System([flow(order, "1.0.0", services=SERVICES)(twice), payments])
-    trace = run(system, placing(), now=NOW, effects=TABLE)
+    trace = run(system, order_request(), now=NOW, effects=TABLE)
     history, record = history_of(trace), trace.records[SUBJECT]
 
-    assert replay(system, history, record=record).turns[0].unknown is not None
+    assert replay(system, history, record=record).turns[0].not_replayable is not None
     assert replay(system, history, record=record, effects=TABLE).agrees
 
 
@@ -419,8 +425,8 @@ def look(key: str) -> int:
     raise AssertionError("a replay has no side effects")
 
 
-def test_the_calls_since_a_flow_began_anew_are_in_its_record() -> None:
-    """Nobody else need tell them."""
+def test_the_calls_since_a_flow_continued_as_new_are_in_its_record() -> None:
+    """The replay needs no function for them."""
 
     def twice(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         if event.data.order_id == "o1":
@@ -432,7 +438,7 @@ def test_the_calls_since_a_flow_began_anew_are_in_its_record() -> None:
         return OrderFulfilled(str(number))
 
     system = System([flow(order, "1.0.0", services=SERVICES)(twice), payments])
-    trace = run(system, placing(), now=NOW, effects={**TABLE, look: lambda _: 8})
+    trace = run(system, order_request(), now=NOW, effects={**TABLE, look: lambda _: 8})
     history, record = history_of(trace), trace.records[SUBJECT]
 
     replayed = replay(system, history, record=record, effects=TABLE)
@@ -441,40 +447,40 @@ def test_the_calls_since_a_flow_began_anew_are_in_its_record() -> None:
     assert len(replayed.turns) == 3
 
 
-def test_the_effects_of_a_resumable_come_from_the_table_alone() -> None:
-    """Its results may be any object: no store holds them."""
+def test_the_effects_of_a_resumable_come_only_from_functions() -> None:
+    """A result may be any object, so no store holds it."""
 
     def looks(turn: Turn[Any]) -> Effects[Complete]:
         number = yield from call(fetch, "a")
         return Complete(OrderFulfilled(str(number)))
 
     system = with_function(looks)
-    trace = run(system, placing(), now=NOW, effects=TABLE)
+    trace = run(system, order_request(), now=NOW, effects=TABLE)
 
     [unknown] = replay(system, history_of(trace), record=trace.records[SUBJECT]).turns
-    assert unknown.unknown is not None
+    assert unknown.not_replayable is not None
     assert replay(system, history_of(trace), effects=TABLE).agrees
 
 
-def test_a_history_that_has_lost_its_beginning_is_not_replayed() -> None:
-    """Nobody knows what the first turn that is left was taken on."""
-    history = history_of(run(shop, placing(), now=NOW))
+def test_a_history_without_its_first_turn_is_not_replayable() -> None:
+    """The record before the first remaining turn is unknown."""
+    history = history_of(run(shop, order_request(), now=NOW))
 
     replayed = replay(shop, history[2:])
     cut = replay(shop, history[3:])
 
-    assert [turn.unknown is None for turn in replayed.turns] == [False, False]
-    assert [turn.unknown is None for turn in cut.turns] == [False]
+    assert [turn.not_replayable is None for turn in replayed.turns] == [False, False]
+    assert [turn.not_replayable is None for turn in cut.turns] == [False]
 
 
-def test_a_record_that_stands_in_the_history_is_gone_on_from() -> None:
-    """`migrate` and `revive` write one: what was decided by hand is not decided again."""
-    trace = run(shop, placing(), now=NOW)
+def test_a_replay_continues_from_a_record_in_the_history() -> None:
+    """`migrate` and `revive` write one; a manual decision is not repeated."""
+    trace = run(shop, order_request(), now=NOW)
     history = history_of(trace)
     before, after = history[2:4], history[4:]
-    moved = attrs.evolve(given(trace.commits[0].record), revision=2)
-    (amended,) = written(moved)
-    later = [attrs.evolve(line, revision=line.revision + 1) for line in (*before, *after)]
+    moved = attrs.evolve(require(trace.commits[0].record), revision=2)
+    (amended,) = write_history(moved)
+    later = [attrs.evolve(entry, revision=entry.revision + 1) for entry in (*before, *after)]
 
     replayed = replay(shop, [amended, *later])
 
@@ -482,12 +488,12 @@ def test_a_record_that_stands_in_the_history_is_gone_on_from() -> None:
     assert replayed.agrees
 
 
-def given(value: T | None) -> T:
+def require(value: T | None) -> T:
     assert value is not None
     return value
 
 
-def test_an_empty_history_comes_to_nothing() -> None:
-    """A workflow of which nothing is remembered."""
+def test_an_empty_history_agrees_and_has_no_record() -> None:
+    """The workflow is unknown to the store."""
     assert replay(shop, ()).agrees
     assert replay(shop, ()).record is None

@@ -1,4 +1,4 @@
-"""Revive: a failed workflow goes on from its last good record."""
+"""Revive: let a failed workflow continue from its last good record."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from arvo import (
     Turn,
     Violation,
 )
-from arvo.engine.history.revive import revived
+from arvo.engine.history.revive import revived_record
 from tests.shop import (
     BookShipment,
     CardCharged,
@@ -27,29 +27,29 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     ShipmentBooked,
-    answering,
-    committed,
-    placing,
-    refused,
+    expect_commit,
+    expect_violation,
+    make_workflow,
+    order_request,
+    reply_to,
     shop,
-    workflow,
 )
 
 
 @attrs.define
-class Weather:
-    """Whether the workflow can do its work at the moment; and how it fails when it cannot."""
+class Outage:
+    """A workflow whose database is *down*; with *compensates*, its first turn still succeeds."""
 
-    bad: bool = True
-    undoing: bool = False
+    down: bool = True
+    compensates: bool = False
 
     def turn(self, turn: Turn[Any]) -> Commands:
-        if self.bad and (turn.input is None or not self.undoing):
+        if self.down and (turn.input is None or not self.compensates):
             raise ConnectionError("the database is down")
         match turn.event.data:
             case PlaceOrder():
-                undo = [Compensate(Emit(BookShipment("back")))] if self.undoing else []
-                return Persist("charging"), Emit(ChargeCard("o1", 1.0)), *undo
+                compensation = [Compensate(Emit(BookShipment("back")))] if self.compensates else []
+                return Persist("charging"), Emit(ChargeCard("o1", 1.0)), *compensation
             case CardCharged():
                 return Persist("shipping"), Emit(BookShipment("o1"))
             case ShipmentBooked(tracking=tracking):
@@ -58,37 +58,37 @@ class Weather:
                 return Fail("unexpected")
 
 
-def failed_on_a_reply(weather: Weather) -> tuple[System, Record, list[Event[Any]]]:
-    """Give the system, the failed record, and the events of the turn that failed."""
-    system = System([workflow(weather.turn)])
-    weather.bad = weather.undoing
-    begun = committed(system, placing())
-    weather.bad = True
-    answer = answering(begun.events[0], CardCharged("r"))
-    failed = committed(system, answer, begun.record)
-    weather.bad = False
+def failed_on_a_reply(outage: Outage) -> tuple[System, Record, list[Event[Any]]]:
+    """Return the system, the failed record, and the events of the turn that failed."""
+    system = System([make_workflow(outage.turn)])
+    outage.down = outage.compensates
+    begun = expect_commit(system, order_request())
+    outage.down = True
+    answer = reply_to(begun.events[0], CardCharged("r"))
+    failed = expect_commit(system, answer, begun.record)
+    outage.down = False
     assert failed.record is not None
     assert failed.record.status == "failed"
     return system, failed.record, [answer, *failed.events]
 
 
-def given(found: Record | Violation) -> Record:
-    assert isinstance(found, Record), found
-    return found
+def expect_record(result: Record | Violation) -> Record:
+    assert isinstance(result, Record), result
+    return result
 
 
-def begun_well(system: System) -> Record:
-    record = committed(system, placing()).record
+def first_record(system: System) -> Record:
+    record = expect_commit(system, order_request()).record
     assert record is not None
     return record
 
 
-def test_a_revived_workflow_goes_on_as_if_it_had_not_failed() -> None:
-    """B08: a database that was down for a minute ends no order for ever."""
-    weather = Weather()
-    system, record, turn = failed_on_a_reply(weather)
+def test_a_revived_workflow_continues_as_if_it_had_not_failed() -> None:
+    """B08: a database that was down for a minute must not end an order forever."""
+    outage = Outage()
+    system, record, turn = failed_on_a_reply(outage)
 
-    again = committed(system, turn[0], given(revived(system, record, turn)))
+    again = expect_commit(system, turn[0], expect_record(revived_record(system, record, turn)))
 
     assert again.record is not None
     assert (again.record.status, again.record.state) == ("active", "shipping")
@@ -96,20 +96,20 @@ def test_a_revived_workflow_goes_on_as_if_it_had_not_failed() -> None:
     assert [event.data for event in again.events] == [BookShipment("o1")]
 
 
-def test_a_workflow_that_failed_in_its_first_turn_begins_anew() -> None:
-    """Its last good record is none; the store's revision counts on all the same."""
-    weather = Weather()
-    system = System([workflow(weather.turn)])
-    failed = committed(system, placing())
-    weather.bad = False
+def test_a_workflow_that_failed_in_its_first_turn_starts_again() -> None:
+    """It has no last good record, but the revision of the store still counts."""
+    outage = Outage()
+    system = System([make_workflow(outage.turn)])
+    failed = expect_commit(system, order_request())
+    outage.down = False
     assert failed.record is not None
-    found = given(revived(system, failed.record, [placing(), *failed.events]))
+    record = expect_record(revived_record(system, failed.record, [order_request(), *failed.events]))
 
-    again = committed(system, placing(), found)
+    again = expect_commit(system, order_request(), record)
 
     assert again.expected == 2
     assert again.record == evolve(
-        begun_well(system),
+        first_record(system),
         revision=3,
         revivals=1,
         pending_requests={again.events[0].id: ()},
@@ -117,86 +117,88 @@ def test_a_workflow_that_failed_in_its_first_turn_begins_anew() -> None:
     )
 
 
-def test_what_follows_a_revival_is_not_taken_for_what_the_failure_sent() -> None:
-    """The initiator's inbox knows the system error's id: a completion of that id would be lost."""
-    weather = Weather()
-    system = System([workflow(weather.turn)])
-    failed = committed(system, placing())
-    weather.bad = False
+def test_events_after_a_revival_have_other_ids_than_those_of_the_failure() -> None:
+    """The initiator's inbox would drop a completion with the id of the system error."""
+    outage = Outage()
+    system = System([make_workflow(outage.turn)])
+    failed = expect_commit(system, order_request())
+    outage.down = False
     assert failed.record is not None
-    found = given(revived(system, failed.record, [placing(), *failed.events]))
+    record = expect_record(revived_record(system, failed.record, [order_request(), *failed.events]))
 
-    again = committed(system, placing(), found)
+    again = expect_commit(system, order_request(), record)
 
     assert {event.id for event in again.events}.isdisjoint(event.id for event in failed.events)
-    assert committed(system, placing(), found) == again
+    assert expect_commit(system, order_request(), record) == again
 
 
-def test_a_cancellation_of_what_is_about_to_begin_anew_waits_for_it() -> None:
-    """As one that overtakes the event which begins a workflow."""
-    weather = Weather()
-    system = System([workflow(weather.turn)])
-    failed = committed(system, placing())
+def test_a_cancellation_of_a_workflow_that_starts_again_waits_for_it() -> None:
+    """It is like a cancellation that overtakes the init event."""
+    outage = Outage()
+    system = System([make_workflow(outage.turn)])
+    failed = expect_commit(system, order_request())
     assert failed.record is not None
-    found = given(revived(system, failed.record, [placing(), *failed.events]))
+    record = expect_record(revived_record(system, failed.record, [order_request(), *failed.events]))
     cancellation = (
-        workflow(weather.turn)
+        make_workflow(outage.turn)
         .contract["1.0.0"]
-        .cancel("enough", source="com.shop.desk", subject=found.subject)
+        .cancel("enough", source="com.shop.web", subject=record.subject)
     )
 
-    assert refused(system, cancellation, found).cause == "early"
+    assert expect_violation(system, cancellation, record).cause == "early"
 
 
 def test_a_workflow_that_has_not_failed_is_not_revived() -> None:
-    """Its event would be handed to it twice."""
-    begun = committed(shop, placing())
+    """It would handle its event twice."""
+    begun = expect_commit(shop, order_request())
     assert begun.record is not None
 
-    assert str(revived(shop, begun.record, [placing()])) == (
+    assert str(revived_record(shop, begun.record, [order_request()])) == (
         "this run of arvo.orc.order.fulfil has not failed: "
         "record.status: expected failed, got active"
     )
 
 
-def test_without_the_event_that_it_failed_on_a_workflow_is_not_revived() -> None:
-    """It would wait for ever, and look as if it were well."""
-    system, record, _ = failed_on_a_reply(Weather())
+def test_a_workflow_is_not_revived_without_the_event_on_which_it_failed() -> None:
+    """It would wait forever and look healthy."""
+    system, record, _ = failed_on_a_reply(Outage())
 
-    assert str(revived(system, record, [])).startswith(
-        "the history does not reach back to the failure: history: expected event 'a1'"
+    assert str(revived_record(system, record, [])).startswith(
+        "the history no longer holds the turn that failed: history: expected event 'a1'"
     )
 
 
-def test_what_was_undone_is_not_gone_on_from_by_mistake() -> None:
-    """Else an order is shipped whose payment was given back."""
-    system, record, turn = failed_on_a_reply(Weather(undoing=True))
+def test_a_compensated_workflow_is_revived_only_on_request() -> None:
+    """Otherwise an order ships whose payment was refunded."""
+    system, record, turn = failed_on_a_reply(Outage(compensates=True))
 
-    said = str(revived(system, record, turn))
-    found = given(revived(system, record, turn, undone=True))
+    message = str(revived_record(system, record, turn))
+    revived = expect_record(revived_record(system, record, turn, after_compensation=True))
 
-    assert said == (
-        "the failure has undone what this run of arvo.orc.order.fulfil did "
-        "(com.shipping.book): undone: expected True, where it may go on all the same, got False"
+    assert message == (
+        "this run of arvo.orc.order.fulfil has compensated already (com.shipping.book): "
+        "after_compensation: expected True, to continue in spite of it, got False"
     )
-    assert (found.status, found.failure, found.compensations) == ("active", None, ())
+    assert (revived.status, revived.failure, revived.compensations) == ("active", None, ())
 
 
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_workflow_may_fail_and_be_revived_again(times: int) -> None:
-    """Each time with ids of its own."""
-    weather = Weather()
-    system = System([workflow(weather.turn)])
+    """The events of each failure have their own ids."""
+    outage = Outage()
+    system = System([make_workflow(outage.turn)])
     record: Record | None = None
     sent: list[str] = []
     for _ in range(times):
-        failed = committed(system, placing(), record)
+        failed = expect_commit(system, order_request(), record)
         assert failed.record is not None
         sent += (event.id for event in failed.events)
-        record = given(revived(system, failed.record, [placing(), *failed.events]))
-    weather.bad = False
+        record = expect_record(
+            revived_record(system, failed.record, [order_request(), *failed.events])
+        )
+    outage.down = False
 
-    again = committed(system, placing(), record)
+    again = expect_commit(system, order_request(), record)
 
     sent += (event.id for event in again.events)
     assert len(set(sent)) == times + 1

@@ -1,4 +1,4 @@
-"""Wanted: what the commands of a turn come to, or which of them cannot be."""
+"""Apply commands: the effects of a turn's commands, and the commands that are invalid."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -10,19 +10,20 @@ from arvo.core.payloads.json_data import DEPTH_MAX
 from tests.shop import (
     OrderState,
     PlaceOrder,
-    committed,
-    placing,
-    refused,
-    workflow,
+    expect_commit,
+    expect_violation,
+    make_workflow,
+    order_request,
 )
 
 WEST = timezone(timedelta(hours=-5))
 NAN = float("nan")
 WRONG: Any = 5
+TIME_RANGE = "a time between the years 1 and 9999 in UTC"
 
 
 @pytest.mark.parametrize(
-    ("command", "state", "told"),
+    ("command", "state", "expected"),
     [
         (Persist(OrderState(WRONG)), OrderState, "state.order_id: expected a string, got 5"),
         (Persist({"n": NAN}), None, "state.n: expected a finite number, got nan"),
@@ -44,36 +45,38 @@ WRONG: Any = 5
         (
             Schedule("t", after=timedelta.max),
             None,
-            "schedule: expected a time in UTC of the years 1 to 9999, got datetime.timedelta(",
+            f"schedule: expected {TIME_RANGE}, got datetime.timedelta(",
         ),
         (
             Schedule("t", at=datetime.max.replace(tzinfo=WEST)),
             None,
-            "schedule: expected a time in UTC of the years 1 to 9999, got datetime.datetime(9999",
+            f"schedule: expected {TIME_RANGE}, got datetime.datetime(9999",
         ),
     ],
 )
-def test_what_cannot_be_wanted_says_which_field_and_what_it_got(
-    command: Any, state: Any, told: str
+def test_an_invalid_command_names_the_field_and_the_value(
+    command: Any, state: Any, expected: str
 ) -> None:
-    """The author reads it in a dead letter, far from the line that wrote it."""
-    violation = refused(System([workflow(lambda _: command, state=state)]), placing())
+    """The author reads the message in a dead letter, far from the code."""
+    violation = expect_violation(
+        System([make_workflow(lambda _: command, state=state)]), order_request()
+    )
 
     assert isinstance(violation, ExecutionViolation)
-    assert told in str(violation)
+    assert expected in str(violation)
 
 
-def test_a_timer_takes_along_what_its_event_can_carry() -> None:
-    """The event nests it one level deeper, and would be read by nobody."""
+def test_the_payload_of_a_timer_may_be_as_deep_as_its_event_can_hold() -> None:
+    """The event nests it one level deeper; a deeper event could not be read."""
     fits: Any = {}
     for _ in range(DEPTH_MAX - 2):
         fits = {"a": fits}
 
-    commit = committed(
-        System([workflow(lambda _: Schedule("t", after=1, payload=fits))]), placing()
+    commit = expect_commit(
+        System([make_workflow(lambda _: Schedule("t", after=1, payload=fits))]), order_request()
     )
     deep = Schedule("t", after=1, payload={"a": fits})
-    violation = refused(System([workflow(lambda _: deep)]), placing())
+    violation = expect_violation(System([make_workflow(lambda _: deep)]), order_request())
 
     assert commit.timers[0].event.raw["payload"] == fits
     assert "schedule.payload.a.a" in str(violation)

@@ -1,4 +1,4 @@
-"""Decide: a step with its effects answered from a table."""
+"""Decide: a step with functions in place of its effects."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +11,11 @@ from arvo import ConfigViolation, Effects, Emit, Event, System, call, decide
 from tests.shop import (
     NOW,
     CardCharged,
-    answering,
-    charging,
-    committed,
-    paying,
-    placing,
+    charge_request,
+    expect_commit,
+    order_request,
+    payment_handler,
+    reply_to,
     shop,
 )
 
@@ -32,7 +32,7 @@ def handler(event: Event[Any]) -> Effects[Emit]:
     return Emit(CardCharged(receipt))
 
 
-SYSTEM = System([paying(handler)])
+SYSTEM = System([payment_handler(handler)])
 
 
 def down(_: str) -> str:
@@ -42,11 +42,11 @@ def down(_: str) -> str:
 @pytest.mark.parametrize(
     ("fake", "receipt"), [(lambda key: f"r-{key}", "r-o1"), (down, "none: down")]
 )
-def test_a_fake_answers_or_fails_like_the_real_one(
+def test_a_fake_returns_or_raises_like_the_real_function(
     fake: Callable[[str], str], receipt: str
 ) -> None:
-    """No mock, no patch: a function from a table."""
-    decided = decide(SYSTEM, charging(), None, now=NOW, effects={fetch: fake})
+    """A test needs no mock and no patch."""
+    decided = decide(SYSTEM, charge_request(), None, now=NOW, effects={fetch: fake})
 
     assert isinstance(decided, Success)
     assert decided.unwrap().events[0].data == CardCharged(receipt)
@@ -57,29 +57,29 @@ async def slow(key: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("effects", "told"),
+    ("effects", "expected"),
     [
         (None, "effects: expected a function for fetch, got none"),
         ({down: down}, "effects: expected a function for fetch, got down"),
         ({partial(down): down}, "effects: expected a function for fetch, got functools.partial(<"),
-        ({fetch: slow}, "effects: expected a plain function, which answers at once, got slow"),
+        ({fetch: slow}, "effects: expected a function that is not async, got slow"),
     ],
 )
-def test_an_effect_that_nobody_can_answer_is_named(effects: Any, told: str) -> None:
-    """Nothing is done for real by mistake, and no coroutine is left behind."""
-    decided = decide(SYSTEM, charging(), None, now=NOW, effects=effects)
+def test_an_effect_without_a_usable_function_is_named(effects: Any, expected: str) -> None:
+    """No real effect runs by mistake, and no coroutine is left unawaited."""
+    decided = decide(SYSTEM, charge_request(), None, now=NOW, effects=effects)
 
     assert isinstance(decided, Failure)
     violation = decided.failure()
     assert isinstance(violation, ConfigViolation)
-    assert told in str(violation)
+    assert expected in str(violation)
 
 
-def test_a_later_turn_is_decided_on_what_is_remembered() -> None:
-    """As `step` does."""
-    begun = committed(shop, placing())
-    answer = answering(begun.events[0], CardCharged("r"))
+def test_a_later_turn_is_decided_on_the_record() -> None:
+    """The result is that of `step`."""
+    begun = expect_commit(shop, order_request())
+    answer = reply_to(begun.events[0], CardCharged("r"))
 
     decided = decide(shop, answer, begun.record, now=NOW)
 
-    assert decided == Success(committed(shop, answer, begun.record))
+    assert decided == Success(expect_commit(shop, answer, begun.record))

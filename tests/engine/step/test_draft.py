@@ -1,4 +1,4 @@
-"""Draft: what a command says of its event, and where that goes."""
+"""Draft: the fields and the destination of the event that a command becomes."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ from tests.shop import (
     ChargeCard,
     OrderFulfilled,
     PlaceOrder,
-    committed,
-    refused,
+    expect_commit,
+    expect_violation,
 )
 
 theirs = Contract(
@@ -48,11 +48,11 @@ own, child = (
     )
     for name, domain in (("own", "own"), ("child", None))
 )
-ABOVE = Subject.new("arvo.orc.order.above", "1.0.0", initiator=WEB, domain="above", id="0")
-HERE = ABOVE.child(own.type, "1.0.0", domain="here", meta={}, id="1")
+PARENT = Subject.new("arvo.orc.order.above", "1.0.0", initiator=WEB, domain="above", id="0")
+HERE = PARENT.child(own.type, "1.0.0", domain="here", meta={}, id="1")
 RULES = tuple(Domain)
-SAID: dict[str, Any] = {
-    "to": "com.shop.desk",
+FIELDS: dict[str, Any] = {
+    "to": "com.shop.office",
     "redirectto": "com.shop.till",
     "accesscontrol": "user:2",
     "executionunits": 2.5,
@@ -61,8 +61,8 @@ SAID: dict[str, Any] = {
 }
 
 
-def wanting(command: Any, **domains: Any) -> System:
-    """Make a workflow and a service that want one thing each time."""
+def returning(command: Any, **domains: Any) -> System:
+    """Make a workflow and a service that return *command* each time."""
     return System(
         [
             Resumable(
@@ -76,10 +76,10 @@ def wanting(command: Any, **domains: Any) -> System:
     )
 
 
-BEGINNING = own["1.0.0"].init(
+START = own["1.0.0"].init(
     PlaceOrder("o1"),
     source=WEB,
-    parent=ABOVE,
+    parent=PARENT,
     subject=str(HERE),
     domain="came",
     accesscontrol="user:1",
@@ -94,28 +94,28 @@ REQUEST = theirs["1.0.0"].accepts(
 @pytest.mark.parametrize(
     ("cause", "command", "domains"),
     [
-        # A workflow sends one event for each rule, also where two come to the same.
+        # A workflow sends one event for each rule, even where two rules give the same domain.
         (
-            BEGINNING,
+            START,
             Emit(ChargeCard("o1", 1.0), domain=RULES),
             ["own", "theirs", "came", "here", "above", "above"],
         ),
         (
-            BEGINNING,
+            START,
             Complete(OrderFulfilled("t"), domain=RULES),
             ["own", "own", "came", "here", "above", "above"],
         ),
-        (BEGINNING, Fail("no"), ["own", "came", "here", "above"]),
+        (START, Fail("no"), ["own", "came", "here", "above"]),
         (REQUEST, Emit(CardCharged("r"), domain=RULES), ["theirs", "came", "here", None]),
         (REQUEST, Fail("no"), ["theirs", "came", "here", None]),
     ],
     ids=["request", "completion", "a workflow's error", "answer", "a service's error"],
 )
-def test_every_rule_finds_the_domain_that_it_names(
+def test_every_domain_rule_gives_the_domain_that_it_names(
     cause: Event[Any], command: Any, domains: list[str | None]
 ) -> None:
-    """F083: of the handler's contract, of the event's, of the cause, its subject, the parent's."""
-    events = committed(wanting(command, system_error=RULES), cause).events
+    """A rule names a source: the two contracts, the cause, its subject or the parent subject."""
+    events = expect_commit(returning(command, system_error=RULES), cause).events
 
     assert [event.domain for event in events] == domains
     assert len({event.id for event in events}) == len(events)
@@ -124,38 +124,38 @@ def test_every_rule_finds_the_domain_that_it_names(
 @pytest.mark.parametrize(
     ("cause", "command"),
     [
-        (REQUEST, Emit(CardCharged("r"), **SAID)),
-        (BEGINNING, Emit(ChargeCard("o1", 1.0), **SAID)),
-        (BEGINNING, Complete(OrderFulfilled("t"), **SAID)),
+        (REQUEST, Emit(CardCharged("r"), **FIELDS)),
+        (START, Emit(ChargeCard("o1", 1.0), **FIELDS)),
+        (START, Complete(OrderFulfilled("t"), **FIELDS)),
     ],
     ids=["answer", "request", "completion"],
 )
-def test_what_a_command_says_is_on_its_event(cause: Event[Any], command: Any) -> None:
-    """Each attribute may be said, whoever says it."""
-    event = committed(wanting(command), cause).events[0]
+def test_every_field_of_a_command_is_on_its_event(cause: Event[Any], command: Any) -> None:
+    """Every kind of command may set every attribute."""
+    event = expect_commit(returning(command), cause).events[0]
 
-    assert {name: getattr(event, name) for name in SAID} == SAID
+    assert {name: getattr(event, name) for name in FIELDS} == FIELDS
 
 
 @pytest.mark.parametrize("command", [Emit(ChargeCard("o1", 1.0)), Complete(OrderFulfilled("t"))])
 def test_an_answer_to_a_workflow_comes_back_to_it(command: Any) -> None:
-    """Also what is said to a completion; and its right goes on, where it names no other."""
-    event = committed(wanting(command), BEGINNING).events[0]
+    """A completion may be answered too; access control carries over unless the command sets it."""
+    event = expect_commit(returning(command), START).events[0]
 
     assert (event.redirectto, event.accesscontrol) == (own.type, "user:1")
 
 
-def begins(**said: Any) -> Subject:
-    """Let the workflow begin a child, and give its subject."""
-    command = Emit(said.pop("payload"), type=child.type, domain="far", **said)
-    first, again = (committed(wanting(command), BEGINNING).events[0] for _ in range(2))
+def child_subject(payload: Any, **options: Any) -> Subject:
+    """Let the workflow start a child, and return the child's subject."""
+    command = Emit(payload, type=child.type, domain="far", **options)
+    first, again = (expect_commit(returning(command), START).events[0] for _ in range(2))
     assert first == again
     return Subject.parse(first.subject)
 
 
 def test_a_child_runs_on_behalf_of_its_parent() -> None:
-    """F128: it carries on what its parent's subject says, and answers to it."""
-    subject = begins(payload=PlaceOrder("o1"))
+    """Its subject names the parent as its initiator, and its completion goes to the parent."""
+    subject = child_subject(payload=PlaceOrder("o1"))
 
     assert subject == HERE.child(
         child.type,
@@ -166,11 +166,11 @@ def test_a_child_runs_on_behalf_of_its_parent() -> None:
     )
 
 
-def test_a_child_may_run_on_behalf_of_another() -> None:
-    """F128: its payload names the parent, as on the wire."""
-    subject = begins(payload={"order_id": "o1", "parentSubject$$": str(ABOVE)})
+def test_a_child_may_run_on_behalf_of_another_parent() -> None:
+    """The payload names the parent, as it does on the wire."""
+    subject = child_subject(payload={"order_id": "o1", "parentSubject$$": str(PARENT)})
 
-    assert subject == ABOVE.child(
+    assert subject == PARENT.child(
         child.type,
         "1.0.0",
         domain="far",
@@ -179,30 +179,30 @@ def test_a_child_may_run_on_behalf_of_another() -> None:
     )
 
 
-def test_a_child_may_run_for_nobody() -> None:
-    """F128: then it is begun by the workflow, and answers where that says."""
+def test_a_child_may_run_without_a_parent() -> None:
+    """The workflow is then the initiator, and its command names the address for the completion."""
     payload = {"order_id": "o1", "parentSubject$$": None}
 
-    subject = begins(payload=payload, redirectto="com.shop.desk")
+    subject = child_subject(payload=payload, redirectto="com.shop.office")
 
     assert subject == Subject.new(
         child.type,
         "1.0.0",
         initiator=own.type,
         domain="far",
-        meta={"redirectto": "com.shop.desk"},
+        meta={"redirectto": "com.shop.office"},
         id=subject.execution.id,
     )
-    (event,) = committed(wanting(Emit(payload, type=child.type)), BEGINNING).events
+    (event,) = expect_commit(returning(Emit(payload, type=child.type)), START).events
     assert event.raw["parentSubject$$"] is None
 
 
 @pytest.mark.parametrize("parent", ["junk", 5])
-def test_a_child_cannot_run_for_a_parent_that_is_none(parent: object) -> None:
-    """Its completion would go nowhere."""
+def test_a_child_cannot_run_for_an_invalid_parent(parent: object) -> None:
+    """Its completion would have no destination."""
     command = Emit({"order_id": "o1", "parentSubject$$": parent}, type=child.type)
 
-    violation = refused(wanting(command), BEGINNING)
+    violation = expect_violation(returning(command), START)
 
     assert isinstance(violation, ExecutionViolation)
-    assert "for a parent that is none: subject: expected" in str(violation)
+    assert "starts a workflow for an invalid parent: subject: expected" in str(violation)

@@ -1,5 +1,6 @@
-"""Press: ids and subjects of what a step makes."""
+"""Event factory: the ids and subjects of new events."""
 
+import pytest
 from attrs import evolve
 
 from arvo import (
@@ -17,14 +18,14 @@ from tests.shop import (
     CardCharged,
     OrderFulfilled,
     PlaceOrder,
-    answering,
     charge,
-    charging,
-    committed,
+    charge_request,
+    expect_commit,
+    expect_violation,
     order,
-    paying,
-    placing,
-    refused,
+    order_request,
+    payment_handler,
+    reply_to,
 )
 
 child = OrchestratorContract(
@@ -35,11 +36,11 @@ child = OrchestratorContract(
 
 
 def test_a_child_in_several_domains_is_several_runs() -> None:
-    """Each has an id and a subject of its own, and they follow from the cause: the same again."""
-    begin = Emit(PlaceOrder("c1"), domain=["eu", "us"])
-    system = System([Resumable(order, {"1.0.0": lambda _: begin}, services=[child["1.0.0"]])])
+    """Each has its own id and subject, derived from the cause: a second step makes the same."""
+    start = Emit(PlaceOrder("c1"), domain=["eu", "us"])
+    system = System([Resumable(order, {"1.0.0": lambda _: start}, services=[child["1.0.0"]])])
 
-    first, again = (committed(system, placing()) for _ in range(2))
+    first, again = (expect_commit(system, order_request()) for _ in range(2))
 
     runs = [Subject.parse(event.subject) for event in first.events]
     assert [run.execution.domain for run in runs] == ["eu", "us"]
@@ -47,18 +48,19 @@ def test_a_child_in_several_domains_is_several_runs() -> None:
     assert len({event.id for event in first.events}) == 2
     assert first == again
     assert first.record is not None
-    assert {kept.subject for kept in first.record.children.values()} == set(map(str, runs))
+    assert {child.subject for child in first.record.children.values()} == set(map(str, runs))
 
 
-# Written down: what zlib makes of a subject may differ from one machine to another.
+# A literal, because zlib may compress a subject differently on another machine.
 SUBJECT = (
     "eJwljEEOwyAMBP+y58hKrvkNBUexBLgykFZC+Xut5rCXndmdUIsnt26hq2GfqKEwdgS7lJx5EhsdIx+S"
     "seBia6LVjY1WWnEv4C/H0f/lhCRHsrkpVbo8r4haqJ36pg+/HCUtQVyvI2c/KNyDb+/7B4xtMBA="
 )
 
 
+@pytest.mark.promise("I3")
 def test_ids_are_the_same_in_every_version_of_the_library() -> None:
-    """I3: an event that is delivered again after an upgrade must not be sent twice."""
+    """I3: a redelivery after an upgrade must not send its events under new ids."""
     commands: list[Command] = [
         Emit({"order_id": "o1", "amount": 1.0}, type=charge.type),
         Emit({"order_id": "o1", "parentSubject$$": None}, type=child.type),
@@ -68,15 +70,15 @@ def test_ids_are_the_same_in_every_version_of_the_library() -> None:
         order, {"1.0.0": lambda _: commands}, services=[charge["1.0.0"], child["1.0.0"]]
     )
     system = System([handler])
-    begun = committed(system, placing(subject=SUBJECT))
+    begun = expect_commit(system, order_request(subject=SUBJECT))
     assert begun.record is not None
-    answer = answering(begun.events[0], CardCharged("r"))
+    answer = reply_to(begun.events[0], CardCharged("r"))
 
-    revived = committed(system, answer, evolve(begun.record, revivals=1))
+    revived = expect_commit(system, answer, evolve(begun.record, revivals=1))
 
-    asked, run = begun.events
+    request, run = begun.events
     assert [
-        asked.id,
+        request.id,
         run.id,
         Subject.parse(run.subject).execution.id,
         begun.timers[0].event.id,
@@ -90,22 +92,23 @@ def test_ids_are_the_same_in_every_version_of_the_library() -> None:
     ]
 
 
-def test_an_id_that_is_given_twice_is_named() -> None:
-    """The author hears which of many it is."""
+def test_an_id_given_to_two_events_is_named() -> None:
+    """The author sees which of many ids it is."""
     ids = ("a", "b", "b")
 
-    violation = refused(
-        System([paying(lambda _: [Emit(CardCharged("r"), id=id_) for id_ in ids])]), charging()
+    violation = expect_violation(
+        System([payment_handler(lambda _: [Emit(CardCharged("r"), id=id_) for id_ in ids])]),
+        charge_request(),
     )
 
     assert isinstance(violation, ExecutionViolation)
-    assert "id: expected an id of its own for each event, got 'b'" in str(violation)
+    assert "id: expected a unique id for each event, got 'b'" in str(violation)
 
 
 def test_addresses_are_written_as_uris() -> None:
     """CloudEvents 1.0: `to` and `redirectto` are URI references."""
     emit = Emit(CardCharged("r"), to="com.shop.büro", redirectto="com.shop.a b")
 
-    (event,) = committed(System([paying(lambda _: emit)]), charging()).events
+    (event,) = expect_commit(System([payment_handler(lambda _: emit)]), charge_request()).events
 
     assert (event.to, event.redirectto) == ("com.shop.b%C3%BCro", "com.shop.a%20b")

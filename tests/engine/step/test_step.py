@@ -1,4 +1,4 @@
-"""Step: one event, and all that follows from it."""
+"""Step: decide everything that one event changes."""
 
 from typing import Any
 
@@ -32,28 +32,28 @@ from tests.shop import (
     CardCharged,
     ChargeCard,
     PlaceOrder,
-    answering,
-    charging,
-    committed,
+    charge_request,
+    expect_commit,
+    expect_violation,
+    make_workflow,
     order,
-    paying,
-    placing,
-    refused,
+    order_request,
+    payment_handler,
+    reply_to,
     shop,
-    workflow,
 )
 
 
 def test_a_step_is_a_commit_with_everything_in_it() -> None:
-    """Whoever applies it needs to know nothing else."""
-    event = charging(
-        redirectto="com.shop.desk",
+    """A backend that applies it needs nothing else."""
+    event = charge_request(
+        redirectto="com.shop.office",
         accesscontrol="user:1",
         traceparent="00-a-b-01",
         tracestate="x=1",
     )
 
-    commit = committed(shop, event)
+    commit = expect_commit(shop, event)
 
     (answer,) = commit.events
     assert commit == Commit(handler="com.payment.charge", event=event, events=(answer,))
@@ -65,7 +65,7 @@ def test_a_step_is_a_commit_with_everything_in_it() -> None:
         dataschema="#/contracts/payment/charge/1.0.0",
         data={"receipt": "r-o1"},
         time=TIME,
-        to="com.shop.desk",
+        to="com.shop.office",
         accesscontrol="user:1",
         executionunits=0,
         traceparent="00-a-b-01",
@@ -74,46 +74,50 @@ def test_a_step_is_a_commit_with_everything_in_it() -> None:
     )
 
 
-def test_it_is_a_result_that_composes() -> None:
-    """Users chain it; the library branches on the union inside."""
-    stepped = step(shop, charging(), None, now=NOW)
+def test_a_step_is_a_result_that_composes() -> None:
+    """Users chain results; the library itself branches on a plain union."""
+    stepped = step(shop, charge_request(), None, now=NOW)
 
     assert isinstance(stepped, Success)
-    assert isinstance(step(shop, charging(to="com.no.one"), None, now=NOW), Failure)
+    assert isinstance(step(shop, charge_request(to="com.no.one"), None, now=NOW), Failure)
 
 
 def ask(key: str) -> str:
     return key
 
 
-def test_an_effect_is_asked_for_and_the_step_taken_again() -> None:
-    """A step that needs the world says so, and stays a function."""
+def test_a_step_returns_an_effect_and_is_taken_again_with_its_result() -> None:
+    """A step that needs I/O asks for it and stays a pure function."""
 
     def looks_up(event: Event[Any]) -> Effects[Emit]:
         receipt = yield from call(ask, event.data.order_id)
         return Emit(CardCharged(receipt))
 
-    system = System([paying(looks_up)])
-    wanted = step(system, charging(), None, now=NOW).unwrap()
+    system = System([payment_handler(looks_up)])
+    wanted = step(system, charge_request(), None, now=NOW).unwrap()
     assert isinstance(wanted, Perform)
 
-    done = step(system, charging(), None, now=NOW, performed=[Performed(wanted, value="r9")])
+    done = step(system, charge_request(), None, now=NOW, performed=[Performed(wanted, value="r9")])
 
     commit = done.unwrap()
     assert isinstance(commit, Commit)
     assert commit.events[0].data == CardCharged("r9")
 
 
-BEGUN = committed(shop, placing())
-ANSWER = answering(BEGUN.events[0], CardCharged("r"))
+BEGUN = expect_commit(shop, order_request())
+ANSWER = reply_to(BEGUN.events[0], CardCharged("r"))
 
 
 @pytest.mark.parametrize(
-    ("event", "kind", "told"),
+    ("event", "kind", "expected"),
     [
-        (charging(to="com.no.one"), ConfigViolation, "to: expected the address of a handler (com."),
         (
-            placing(subject="junk"),
+            charge_request(to="com.no.one"),
+            ConfigViolation,
+            "to: expected the address of a handler (com.",
+        ),
+        (
+            order_request(subject="junk"),
             ExecutionViolation,
             "names no workflow: subject: expected base64",
         ),
@@ -125,7 +129,7 @@ ANSWER = answering(BEGUN.events[0], CardCharged("r"))
         (
             attrs.evolve(ANSWER, type="evt.odd.one"),
             ConfigViolation,
-            "type: expected an answer of a",
+            "type: expected a reply of a",
         ),
         (
             attrs.evolve(ANSWER, dataschema="#/contracts/payment/charge/9.0.0"),
@@ -143,7 +147,7 @@ ANSWER = answering(BEGUN.events[0], CardCharged("r"))
             "data.receipt: expected a string, got 5",
         ),
         (
-            attrs.evolve(placing(), dataschema="#/orchestrators/order/9.0.0"),
+            attrs.evolve(order_request(), dataschema="#/orchestrators/order/9.0.0"),
             ContractViolation,
             "dataschema: expected one of #/orchestrators/order/1.0.0, got",
         ),
@@ -159,172 +163,179 @@ ANSWER = answering(BEGUN.events[0], CardCharged("r"))
         "init version",
     ],
 )
-def test_an_event_that_breaks_a_promise_is_a_violation_that_says_where(
-    event: Event[Any], kind: type, told: str
+def test_an_invalid_event_is_a_violation_that_names_the_field(
+    event: Event[Any], kind: type, expected: str
 ) -> None:
-    """F111, F124, F125: unknown address, subject, type, version, payload."""
+    """Unknown address, subject, type, version or payload: the sender must change the event."""
     record = BEGUN.record if event.parentid else None
 
-    violation = refused(shop, event, record)
+    violation = expect_violation(shop, event, record)
 
     assert type(violation) is kind
-    assert told in str(violation)
+    assert expected in str(violation)
 
 
+@pytest.mark.promise("I5")
 def test_a_violation_changes_nothing() -> None:
-    """I5: an operator mends the contract and delivers the same event again."""
+    """I5: an operator fixes the contract and delivers the same event again."""
     broken = ContractViolation("no")
-    system = System([workflow(lambda _: Violate(broken))])
+    system = System([make_workflow(lambda _: Violate(broken))])
 
-    assert refused(system, placing()) == broken
-    assert committed(shop, placing()) == BEGUN
+    assert expect_violation(system, order_request()) == broken
+    assert expect_commit(shop, order_request()) == BEGUN
 
 
-def test_a_stack_is_sent_only_where_the_operator_asked_for_it() -> None:
-    """B37."""
+def test_a_stack_trace_is_sent_only_with_stacks_on() -> None:
+    """B37: a stack trace in a system error would expose internals to callers."""
 
     def fails(_: Any) -> None:
         raise ValueError("no")
 
-    quiet = committed(System([paying(fails)]), charging()).events[0]
-    loud = committed(System([paying(fails)], stacks=True), charging()).events[0]
+    quiet = expect_commit(System([payment_handler(fails)]), charge_request()).events[0]
+    loud = expect_commit(System([payment_handler(fails)], stacks=True), charge_request()).events[0]
 
-    turn = committed(System([workflow(fails)], stacks=True), placing()).events[0]
+    turn = expect_commit(System([make_workflow(fails)], stacks=True), order_request()).events[0]
 
     assert quiet.raw == {"errorName": "ValueError", "errorMessage": "no", "errorStack": None}
     assert "Traceback" in loud.raw["errorStack"]
     assert "Traceback" in turn.raw["errorStack"]
 
 
-def test_an_init_event_made_by_hand_needs_the_protocols_key() -> None:
-    """In this process or over the wire: the same event has the same outcome."""
-    said = {**placing().to_dict(), "data": PlaceOrder("o1")}
-    by_hand: Event[Any] = Event(**said)
+def test_an_init_event_made_by_hand_needs_the_key_of_the_protocol() -> None:
+    """The same event has the same outcome in this process and over a wire."""
+    fields = {**order_request().to_dict(), "data": PlaceOrder("o1")}
+    by_hand: Event[Any] = Event(**fields)
     over_the_wire = Event.parse(by_hand.to_json())
 
     assert by_hand == over_the_wire
-    assert refused(shop, by_hand) == refused(shop, over_the_wire)
-    assert "data.parentSubject$$: expected a value (required)" in str(refused(shop, by_hand))
+    assert expect_violation(shop, by_hand) == expect_violation(shop, over_the_wire)
+    assert "data.parentSubject$$: expected a value (required)" in str(
+        expect_violation(shop, by_hand)
+    )
 
 
 def test_a_workflow_stays_on_the_version_that_its_subject_names() -> None:
-    """F164: one that no handler has any more is told to the operator."""
+    """A version that its handler no longer has is a violation, so that an operator sees it."""
     gone = Subject.new("arvo.orc.order.fulfil", "9.0.0", initiator=WEB, id="1")
 
-    violation = refused(shop, placing(subject=str(gone)))
+    violation = expect_violation(shop, order_request(subject=str(gone)))
 
     assert isinstance(violation, ConfigViolation)
     assert "subject.orchestrator.version: expected 1.0.0, got 9.0.0" in str(violation)
 
 
-def test_what_changes_nothing_says_so_and_names_the_revision_it_saw() -> None:
-    """An interpreter compares and sets it like any other commit, and drops the event."""
-    begun = committed(shop, placing()).record
+def test_a_commit_that_changes_nothing_has_a_note_and_the_revision_it_saw() -> None:
+    """An interpreter applies it by compare and set like any other commit, and drops the event."""
+    begun = expect_commit(shop, order_request()).record
     assert begun is not None
 
-    again = committed(shop, placing(), begun)
+    again = expect_commit(shop, order_request(), begun)
 
     assert again == Commit(
         handler="arvo.orc.order.fulfil",
-        event=placing(),
+        event=order_request(),
         outcome="duplicate",
         expected=1,
         logs=(Log("warning", f"event i1 changes nothing: {again.note}"),),
-        note="the workflow has consumed it before",
+        note="the workflow has consumed it already",
     )
 
 
-def test_an_event_of_no_workflow_expects_that_there_is_none() -> None:
-    """Where one has begun meanwhile, the commit is a conflict, and the step is taken again."""
-    (asked,) = committed(shop, placing()).events
+def test_an_event_of_an_unknown_workflow_expects_no_record() -> None:
+    """If the workflow has started meanwhile, the commit conflicts and the step is taken again."""
+    (request,) = expect_commit(shop, order_request()).events
 
-    stray = committed(shop, answering(asked, CardCharged("r")))
+    unknown = expect_commit(shop, reply_to(request, CardCharged("r")))
 
-    assert (stray.outcome, stray.expected, stray.record) == ("unknown_workflow", 0, None)
+    assert (unknown.outcome, unknown.expected, unknown.record) == ("unknown_workflow", 0, None)
 
 
-def test_what_comes_to_a_failed_workflow_waits_for_an_operator() -> None:
-    """Who may revive it; where somebody has meanwhile, the commit is a conflict."""
+def test_an_event_for_a_failed_workflow_waits_for_an_operator() -> None:
+    """An operator may revive the workflow; if that has happened meanwhile, the commit conflicts."""
     system = System(
-        [workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.input else Fail("no money"))]
+        [make_workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.input else Fail("no money"))]
     )
-    begun = committed(system, placing())
-    answer = answering(begun.events[0], CardCharged("r"))
-    failed = committed(system, answer, begun.record)
+    begun = expect_commit(system, order_request())
+    answer = reply_to(begun.events[0], CardCharged("r"))
+    failed = expect_commit(system, answer, begun.record)
 
-    halted = committed(system, attrs.evolve(answer, id="a2"), failed.record)
+    refused_event = expect_commit(system, attrs.evolve(answer, id="a2"), failed.record)
 
-    assert (halted.outcome, halted.expected, halted.record) == ("workflow_failed", 2, None)
-    assert halted.note == "the workflow failed: no money"
+    assert (refused_event.outcome, refused_event.expected, refused_event.record) == (
+        "workflow_failed",
+        2,
+        None,
+    )
+    assert refused_event.note == "the workflow failed: no money"
 
 
-def test_two_answers_of_one_service_are_two() -> None:
-    """Only source and id together say that an event was there before (CloudEvents 1.0)."""
+def test_two_replies_of_one_service_are_two_events() -> None:
+    """CloudEvents 1.0: only source and id together identify a duplicate."""
     system = System(
-        [workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.record is None else None)]
+        [make_workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.record is None else None)]
     )
-    begun = committed(system, placing())
-    (asked,) = begun.events
-    first = committed(system, answering(asked, CardCharged("r"), "a1"), begun.record)
+    begun = expect_commit(system, order_request())
+    (request,) = begun.events
+    first = expect_commit(system, reply_to(request, CardCharged("r"), "a1"), begun.record)
 
-    second = committed(system, answering(asked, CardCharged("r"), "a2"), first.record)
-    elsewhere = committed(system, answering(asked, CardCharged("r"), "a1", WEB), first.record)
-    again = committed(system, answering(asked, CardCharged("r"), "a1"), first.record)
+    second = expect_commit(system, reply_to(request, CardCharged("r"), "a2"), first.record)
+    elsewhere = expect_commit(system, reply_to(request, CardCharged("r"), "a1", WEB), first.record)
+    again = expect_commit(system, reply_to(request, CardCharged("r"), "a1"), first.record)
 
-    assert [each.outcome for each in (first, second, elsewhere, again)] == [
+    assert [commit.outcome for commit in (first, second, elsewhere, again)] == [
         *("handled", "handled", "handled", "duplicate"),
     ]
 
 
-def test_a_timer_that_was_set_anew_comes_too_late() -> None:
-    """Its event may have been under way when the other took its place."""
-    system = System([workflow(lambda turn: Schedule("t", after=0))])
-    begun = committed(system, placing())
+def test_the_old_event_of_a_rescheduled_timer_is_late() -> None:
+    """That event may have been in delivery when the timer was rescheduled."""
+    system = System([make_workflow(lambda turn: Schedule("t", after=0))])
+    begun = expect_commit(system, order_request())
     (old,) = begun.timers
-    later = committed(system, old.event, begun.record)
+    later = expect_commit(system, old.event, begun.record)
 
-    late = committed(system, attrs.evolve(old.event, id="another"), later.record)
+    late = expect_commit(system, attrs.evolve(old.event, id="another"), later.record)
     assert later.record is not None
-    gone = committed(system, old.event, attrs.evolve(later.record, timers={}))
+    gone = expect_commit(system, old.event, attrs.evolve(later.record, timers={}))
 
     assert (late.outcome, late.expected, late.handler) == ("late", 2, "arvo.orc.order.fulfil")
     assert (gone.outcome, gone.event) == ("late", old.event)
-    assert "'t' has fired, or was cancelled or set anew" in str(late.note)
+    assert "'t' has fired, or was cancelled or rescheduled" in str(late.note)
 
 
-def test_a_timer_that_comes_before_its_time_is_to_come_again() -> None:
-    """A clock may be behind: nothing is lost, and an interpreter knows by the cause to wait."""
-    system = System([workflow(lambda turn: Schedule("t", after=5))])
-    begun = committed(system, placing())
+def test_a_timer_that_fires_too_early_is_delivered_again() -> None:
+    """A clock may be behind; the cause of the violation tells the interpreter to wait."""
+    system = System([make_workflow(lambda turn: Schedule("t", after=5))])
+    begun = expect_commit(system, order_request())
 
-    early = refused(system, begun.timers[0].event, begun.record)
+    early = expect_violation(system, begun.timers[0].event, begun.record)
 
     assert early.cause == "early"
     assert "now: expected 2026-01-02T03:04:10+00:00 or later" in str(early)
 
 
-def test_a_timer_remembers_whose_right_and_trace_it_carries_on() -> None:
-    """What it leads to belongs to the event that set it."""
-    said: dict[str, Any] = {
+def test_a_timer_event_keeps_access_control_and_trace_context() -> None:
+    """Everything that follows from the timer belongs to the event that set it."""
+    attributes: dict[str, Any] = {
         "accesscontrol": "user:1",
         "traceparent": "00-a-b-01",
         "tracestate": "x=1",
     }
-    system = System([workflow(lambda turn: Schedule("t", after=5))])
+    system = System([make_workflow(lambda turn: Schedule("t", after=5))])
 
-    (timer,) = committed(system, placing(**said)).timers
+    (timer,) = expect_commit(system, order_request(**attributes)).timers
 
-    assert {name: getattr(timer.event, name) for name in said} == said
+    assert {name: getattr(timer.event, name) for name in attributes} == attributes
     assert timer.event.parentid == "i1"
 
 
-def test_a_cancellation_that_overtakes_the_beginning_is_to_come_again() -> None:
-    """Dropped, it would let the workflow run on."""
+def test_a_cancellation_that_overtakes_the_init_event_is_delivered_again() -> None:
+    """If it were dropped, the workflow would run on."""
     cancellation = order["1.0.0"].cancel(
-        "enough", source=WEB, subject=placing().subject, id="x1", time=TIME
+        "enough", source=WEB, subject=order_request().subject, id="x1", time=TIME
     )
 
-    early = refused(shop, cancellation)
+    early = expect_violation(shop, cancellation)
 
     assert early.cause == "early"
-    assert "subject: expected a workflow that has begun" in str(early)
+    assert "subject: expected a workflow that has started" in str(early)

@@ -1,4 +1,4 @@
-"""Ending: parents and children, and what each hears of the other's end."""
+"""Termination: the events between parents and children when one of them ends."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ from arvo.engine.step.route import ToDomain
 from tests.family import (
     begin,
     cancel,
+    events_of_type,
     family,
-    heard_by,
-    lived,
     middle,
     plan,
+    replies_to,
+    run_family,
     runs_of,
-    told,
     top,
 )
-from tests.shop import WEB, committed
+from tests.shop import WEB, expect_commit
 
 ROOT = begin(plan()).subject
 CANCEL = ".cancel"
@@ -36,10 +36,10 @@ def subjects(events: list[Event[Any]]) -> list[str]:
 
 
 def test_a_completion_goes_to_the_parent_and_not_to_the_grandparent() -> None:
-    """B22: the reference sends a grandchild's completion past its parent."""
-    trace = lived(plan("wait", plan("wait", plan("complete"))))
+    """B22: the TypeScript package sends a grandchild's completion to the grandparent."""
+    trace = run_family(plan("wait", plan("wait", plan("complete"))))
 
-    (grandchild, child, own) = told(trace, ".done")
+    (grandchild, child, own) = events_of_type(trace, ".done")
     (middle_run,) = runs_of(trace, "middle")
     assert (grandchild.to, grandchild.subject) == (middle.type, middle_run.subject)
     assert (child.to, child.subject) == (top.type, ROOT)
@@ -49,25 +49,25 @@ def test_a_completion_goes_to_the_parent_and_not_to_the_grandparent() -> None:
 
 @pytest.mark.parametrize("how", ["fail", "raise"])
 def test_a_system_error_goes_to_the_parent_and_not_to_the_grandparent(how: str) -> None:
-    """The parent knows what to do; here it goes on, and completes."""
-    trace = lived(plan("wait", plan("wait", plan(how))))
+    """The parent handles the error; here it continues and completes."""
+    trace = run_family(plan("wait", plan("wait", plan(how))))
 
-    (error,) = told(trace, ERROR)
+    (error,) = events_of_type(trace, ERROR)
     (middle_run,) = runs_of(trace, "middle")
     assert (error.to, error.subject) == (middle.type, middle_run.subject)
     assert isinstance(error.data, SystemFault)
-    assert heard_by(trace, ROOT) == ["done"]
+    assert replies_to(trace, ROOT) == ["done"]
     assert trace.answer is not None
     assert trace.answer.type == "arvo.orc.family.top.done"
 
 
 def test_cancelling_the_top_reaches_every_open_descendant_once() -> None:
-    """Nobody is left waiting for a parent that is gone."""
-    brood = plan("wait", plan("wait"), plan("wait"))
-    trace = lived(plan("wait", brood, brood), cancel(ROOT))
+    """No child waits for a parent that has ended."""
+    child = plan("wait", plan("wait"), plan("wait"))
+    trace = run_family(plan("wait", child, child), cancel(ROOT))
 
     descendants = [record.subject for record in trace.records.values() if record.parent]
-    cancels = told(trace, CANCEL)
+    cancels = events_of_type(trace, CANCEL)
     assert len(descendants) == 6
     assert sorted(subjects(cancels)) == sorted([ROOT, *descendants])
     assert {record.status for record in trace.records.values()} == {"cancelled"}
@@ -75,11 +75,11 @@ def test_cancelling_the_top_reaches_every_open_descendant_once() -> None:
     assert (trace.violations, trace.unroutable) == ((), ())
 
 
-def test_only_the_initiator_of_the_top_hears_of_a_cancellation() -> None:
-    """A child that its parent cancels has nothing to tell it."""
-    trace = lived(plan("wait", plan("wait", plan("wait"))), cancel(ROOT))
+def test_only_the_initiator_of_the_top_gets_a_system_error_after_a_cancellation() -> None:
+    """A child sends no error to the parent that cancelled it."""
+    trace = run_family(plan("wait", plan("wait", plan("wait"))), cancel(ROOT))
 
-    (error,) = told(trace, ERROR)
+    (error,) = events_of_type(trace, ERROR)
     assert (error.to, error.subject, error.parentid) == (WEB, ROOT, "begin")
     assert error.data == SystemFault(errorName="Cancelled", errorMessage="enough")
     assert trace.answers == (error,)
@@ -87,31 +87,31 @@ def test_only_the_initiator_of_the_top_hears_of_a_cancellation() -> None:
 
 @pytest.mark.parametrize("how", ["complete", "fail"])
 def test_children_that_have_ended_are_not_cancelled(how: str) -> None:
-    """There is nothing left of them to cancel."""
-    trace = lived(plan("wait", plan(how), plan("wait"), plan(how)), cancel(ROOT))
+    """A cancellation would be late, and only make noise."""
+    trace = run_family(plan("wait", plan(how), plan("wait"), plan(how)), cancel(ROOT))
 
     done, waiting, other = runs_of(trace, "middle")
-    assert subjects(told(trace, CANCEL)) == [ROOT, waiting.subject]
+    assert subjects(events_of_type(trace, CANCEL)) == [ROOT, waiting.subject]
     assert done.status == other.status == {"complete": "done", "fail": "failed"}[how]
     assert waiting.status == "cancelled"
 
 
-def test_a_child_that_is_cancelled_from_outside_tells_its_parent() -> None:
-    """The parent may ask another; to it this is a service that failed."""
-    begun = lived(plan("wait", plan("wait")))
+def test_a_child_that_is_cancelled_from_outside_sends_its_parent_an_error() -> None:
+    """The parent sees a service that failed, and may call another one."""
+    begun = run_family(plan("wait", plan("wait")))
     (child,) = runs_of(begun, "middle")
 
     trace = run(family, cancel(child.subject, middle), records=begun.records)
 
-    (error,) = told(trace, ERROR)
+    (error,) = events_of_type(trace, ERROR)
     assert (error.to, error.subject, error.data.name) == (top.type, ROOT, "Cancelled")
-    assert heard_by(trace, ROOT) == ["Cancelled"]
+    assert replies_to(trace, ROOT) == ["Cancelled"]
     assert trace.records[ROOT].status == "done"
 
 
-def test_a_workflow_may_say_something_in_its_last_turn() -> None:
-    """What it wants then is carried out, and whether it completed or failed is its own to say."""
-    trace = lived(plan("wait", plan("wait"), last="complete"), cancel(ROOT))
+def test_a_cancelled_workflow_may_return_commands_in_its_last_turn() -> None:
+    """Those commands are applied, and may complete or fail the workflow."""
+    trace = run_family(plan("wait", plan("wait"), last="complete"), cancel(ROOT))
 
     (child,) = runs_of(trace, "middle")
     assert trace.records[ROOT].status == "done"
@@ -121,18 +121,18 @@ def test_a_workflow_may_say_something_in_its_last_turn() -> None:
 
 @pytest.mark.parametrize("how", ["fail", "raise"])
 def test_a_workflow_that_fails_in_its_last_turn_still_cancels_its_children(how: str) -> None:
-    """Its initiator hears of the failure; a parent that cancelled it hears nothing."""
-    trace = lived(plan("wait", plan("wait", plan("wait"), last=how)), cancel(ROOT))
+    """A parent that cancelled it gets no error; its own children are still cancelled."""
+    trace = run_family(plan("wait", plan("wait", plan("wait"), last=how)), cancel(ROOT))
 
     (child,), (grandchild,) = runs_of(trace, "middle"), runs_of(trace, "leaf")
     assert (child.status, grandchild.status) == ("failed", "cancelled")
-    assert [event.data.name for event in told(trace, ERROR)] == ["Cancelled"]
+    assert [event.data.name for event in events_of_type(trace, ERROR)] == ["Cancelled"]
     assert trace.records[ROOT].status == "cancelled"
 
 
-def test_a_child_in_a_domain_is_cancelled_by_the_way_it_was_begun() -> None:
-    """It runs elsewhere; whoever carries events to that domain carries this one as well."""
-    trace = lived(plan("wait", plan("wait", domain="far")), cancel(ROOT))
+def test_a_child_in_a_domain_is_cancelled_through_that_domain() -> None:
+    """It runs elsewhere; the listener of the domain forwards the cancellation too."""
+    trace = run_family(plan("wait", plan("wait", domain="far")), cancel(ROOT))
 
     begun, cancelled = [event for event, to in trace.sent if to == ToDomain("far")]
     assert begun.subject == cancelled.subject
@@ -141,16 +141,16 @@ def test_a_child_in_a_domain_is_cancelled_by_the_way_it_was_begun() -> None:
     assert cancelled.dataschema == "#/family/middle/0.0.0"
 
 
-def test_a_late_reply_to_a_cancelled_workflow_is_quiet() -> None:
-    """Who cancels expects that something was still under way."""
-    begun = lived(plan("wait", plan("wait")))
-    cancelled = committed(family, cancel(ROOT), begun.records[ROOT])
+def test_a_reply_to_a_cancelled_workflow_is_late_and_no_error() -> None:
+    """After a cancellation, replies to earlier requests are expected."""
+    begun = run_family(plan("wait", plan("wait")))
+    cancelled = expect_commit(family, cancel(ROOT), begun.records[ROOT])
     (child,) = runs_of(begun, "middle")
     reply = middle["1.0.0"].complete(
         {}, source=middle.type, subject=ROOT, to=top.type, parentid=begun.commits[0].events[0].id
     )
 
-    late = committed(family, reply, cancelled.record)
+    late = expect_commit(family, reply, cancelled.record)
 
     assert (late.outcome, late.record, late.note) == ("late", None, "the workflow is cancelled")
     assert cancelled.record is not None
@@ -159,34 +159,37 @@ def test_a_late_reply_to_a_cancelled_workflow_is_quiet() -> None:
 
 
 def test_a_workflow_is_cancelled_once() -> None:
-    """The second cancellation finds it ended."""
-    trace = lived(plan("wait", plan("wait")), cancel(ROOT), cancel(ROOT, by="again"))
+    """The second cancellation is late."""
+    trace = run_family(plan("wait", plan("wait")), cancel(ROOT), cancel(ROOT, by="again"))
 
     assert [commit.outcome for commit in trace.commits][-3:] == ["cancelled", "cancelled", "late"]
-    assert len(told(trace, ERROR)) == 1
+    assert len(events_of_type(trace, ERROR)) == 1
 
 
-def test_a_cancellation_that_finds_a_failed_workflow_is_no_loss() -> None:
-    """It failed while its parent was being cancelled, and has undone what it did."""
-    begun = lived(plan("fail"))
+def test_a_cancellation_of_a_failed_workflow_is_late() -> None:
+    """The workflow failed during its parent's cancellation, and has compensated already."""
+    begun = run_family(plan("fail"))
 
-    commit = committed(family, cancel(ROOT), begun.records[ROOT])
+    commit = expect_commit(family, cancel(ROOT), begun.records[ROOT])
 
     assert (commit.outcome, commit.record) == ("late", None)
 
 
-def test_a_cancellation_waits_for_what_it_cancels_to_begin() -> None:
-    """It may have overtaken the event that begins the workflow, which would then run for ever."""
+def test_a_cancellation_waits_until_its_workflow_has_started() -> None:
+    """It may have overtaken the init event; if it were dropped, the workflow would run on."""
     trace = run(family, cancel(ROOT))
 
     (violation,) = trace.violations
     assert isinstance(violation, TransactionViolation)
-    assert (violation.cause, violation.message) == ("early", "a cancellation came too early")
+    assert (violation.cause, violation.message) == (
+        "early",
+        f"the cancellation {cancel(ROOT).id!r} arrived before the workflow started",
+    )
 
 
-def test_nobody_waits_for_the_answer_to_a_cancellation() -> None:
-    """What a record waits for is what it asked."""
-    begun = lived(plan("wait", plan("wait")))
+def test_a_cancellation_is_not_a_pending_request() -> None:
+    """It has no reply."""
+    begun = run_family(plan("wait", plan("wait")))
 
     trace = run(family, cancel(ROOT), records=begun.records)
 
@@ -194,8 +197,8 @@ def test_nobody_waits_for_the_answer_to_a_cancellation() -> None:
 
 
 def test_a_cancellation_must_fit_its_payload() -> None:
-    """A workflow does not end by accident."""
-    begun = lived(plan())
+    """A malformed event must not end a workflow."""
+    begun = run_family(plan())
     wrong = Event.from_dict({**cancel(ROOT).to_dict(), "data": {"reason": 5}})
 
     trace = run(family, wrong, records=begun.records)
@@ -204,27 +207,27 @@ def test_a_cancellation_must_fit_its_payload() -> None:
     assert trace.records == begun.records
 
 
-def test_a_workflow_keeps_the_newest_of_its_children_that_are_done(
+def test_children_that_the_first_turn_starts_are_all_in_the_record(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A workflow that begins one a day for ever does not grow with each; open ones all stay."""
-    monkeypatch.setattr("arvo.engine.step.build_commit.CHILDREN_KEPT_MAX", 2)
-    begun = lived(plan("wait", *[plan("complete")] * 2, *[plan("wait")] * 2))
+    """Only finished children of earlier turns are dropped; open ones always stay."""
+    monkeypatch.setattr("arvo.engine.step.pending.CHILDREN_MAX", 2)
+    begun = run_family(plan("wait", *[plan("complete")] * 2, *[plan("wait")] * 2))
     record = begun.records[ROOT]
 
     assert len(record.children) == 4
     assert [child.subject for child in record.children.values()] == [
-        each.subject for each in runs_of(begun, "middle")
+        run.subject for run in runs_of(begun, "middle")
     ]
 
 
 def test_the_record_of_a_parent_names_its_children() -> None:
-    """Each by the event that began it."""
-    trace = lived(plan("wait", plan("wait", plan("wait"))))
+    """Each child is stored under the id of the event that started it."""
+    trace = run_family(plan("wait", plan("wait", plan("wait"))))
 
     (child,), (grandchild,) = runs_of(trace, "middle"), runs_of(trace, "leaf")
     root = trace.records[ROOT]
-    assert [each.subject for each in root.children.values()] == [child.subject]
+    assert [run.subject for run in root.children.values()] == [child.subject]
     assert list(root.children) == [child.init]
     assert (child.parent, grandchild.parent) == (ROOT, child.subject)
     assert Record.from_dict(root.to_dict()) == root

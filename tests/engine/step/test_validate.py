@@ -1,50 +1,60 @@
-"""Vet: what is wrong with an event, seen before any step takes it."""
+"""Validate: check an event before it is sent to its handler."""
 
 import pytest
 from attrs import evolve
 
 from arvo import Event
-from arvo.engine.step.validate import vet
-from tests.shop import CardCharged, answering, charging, committed, placing, refused, shop
+from arvo.engine.step.validate import validate
+from tests.shop import (
+    CardCharged,
+    charge_request,
+    expect_commit,
+    expect_violation,
+    order_request,
+    reply_to,
+    shop,
+)
 
-BEGUN = committed(shop, placing())
-REPLY = answering(BEGUN.events[0], CardCharged("r"))
+BEGUN = expect_commit(shop, order_request())
+REPLY = reply_to(BEGUN.events[0], CardCharged("r"))
 
 
-@pytest.mark.parametrize("event", [placing(), charging(), REPLY], ids=["init", "service", "reply"])
-def test_what_a_step_may_take_is_let_pass(event: Event[object]) -> None:
-    """The door is no stricter than the house."""
-    assert vet(shop, event, BEGUN.record if event is REPLY else None) is None
+@pytest.mark.parametrize(
+    "event", [order_request(), charge_request(), REPLY], ids=["init", "service", "reply"]
+)
+def test_an_event_that_a_step_accepts_is_valid(event: Event[object]) -> None:
+    """An entry point must not be stricter than the handler."""
+    assert validate(shop, event, BEGUN.record if event is REPLY else None) is None
 
 
 @pytest.mark.parametrize(
     "event",
     [
-        evolve(charging(), to="com.no.one"),
-        Event.from_dict({**charging().to_dict(), "data": {"order_id": 1}}),
-        evolve(placing(), subject="junk"),
-        evolve(placing(), dataschema=None),
-        evolve(charging(), type="com.other.type"),
+        evolve(charge_request(), to="com.no.one"),
+        Event.from_dict({**charge_request().to_dict(), "data": {"order_id": 1}}),
+        evolve(order_request(), subject="junk"),
+        evolve(order_request(), dataschema=None),
+        evolve(charge_request(), type="com.other.type"),
     ],
     ids=["address", "payload", "subject", "dataschema", "type"],
 )
-def test_what_is_refused_is_what_a_step_would_refuse(event: Event[object]) -> None:
-    """Whoever sends it reads what an operator would read."""
-    assert vet(shop, event, None) == refused(shop, event)
+def test_an_invalid_event_has_the_violation_of_a_step(event: Event[object]) -> None:
+    """The sender reads the message that an operator would read."""
+    assert validate(shop, event, None) == expect_violation(shop, event)
 
 
-def test_the_version_is_the_one_that_the_workflow_is_on() -> None:
-    """A workflow that was moved takes what its new version takes, whatever its subject says."""
+def test_a_migrated_workflow_accepts_the_events_of_its_new_version() -> None:
+    """The record names the version; the subject still names the old one."""
     assert BEGUN.record is not None
     moved = evolve(BEGUN.record, version="9.9.9")
 
-    violation = vet(shop, REPLY, moved)
+    violation = validate(shop, REPLY, moved)
 
-    assert violation == refused(shop, REPLY, moved)
+    assert violation == expect_violation(shop, REPLY, moved)
     assert "arvo.orc.order.fulfil has no such version" in str(violation)
 
 
-def test_a_workflow_that_has_not_begun_is_on_the_version_of_its_subject() -> None:
-    """One that was revived after its first turn failed waits for the event that begins it."""
+def test_a_workflow_that_has_not_started_is_on_the_version_of_its_subject() -> None:
+    """A workflow revived after its first turn failed waits for the event that starts it."""
     assert BEGUN.record is not None
-    assert vet(shop, placing(), evolve(BEGUN.record, version="9.9.9", init="")) is None
+    assert validate(shop, order_request(), evolve(BEGUN.record, version="9.9.9", init="")) is None

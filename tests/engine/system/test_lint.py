@@ -1,4 +1,4 @@
-"""Check: bad wiring is named before an event meets it."""
+"""Lint: bad wiring is reported before an event meets it."""
 
 from arvo import Event, Flow, OrchestratorContract, System, Workflow, WorkflowDomains, flow
 from tests.shop import (
@@ -12,23 +12,23 @@ from tests.shop import (
 )
 
 
-def test_a_system_that_is_wired_well_has_nothing_to_be_noted() -> None:
-    """So that a test can demand it."""
+def test_a_well_wired_system_has_no_issues() -> None:
+    """A test can assert on it."""
     assert shop.check() == ()
 
 
-def test_a_service_that_is_nowhere_is_named() -> None:
-    """Its requests would all be dead letters."""
+def test_a_service_without_a_handler_is_reported() -> None:
+    """All its requests would become dead letters."""
     (issue,) = System([payments, fulfilment]).check()
 
     assert str(issue) == (
-        "arvo.orc.order.fulfil asks com.shipping.book: expected a handler here, or requests that "
-        "leave by a domain, got nobody at that address"
+        "arvo.orc.order.fulfil calls com.shipping.book: expected a handler in this system, or a "
+        "domain for its requests to services, got neither"
     )
 
 
-def test_a_service_outside_is_reached_by_a_domain() -> None:
-    """Then it is none of this system's business."""
+def test_a_service_outside_the_system_is_reached_by_a_domain() -> None:
+    """Another process handles it."""
 
     @flow(order, "1.0.0", services=SERVICES, domains=WorkflowDomains(services="ops"))
     def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
@@ -38,8 +38,8 @@ def test_a_service_outside_is_reached_by_a_domain() -> None:
     assert System([fulfil]).check() == ()
 
 
-def test_a_version_that_nobody_carries_on_is_named() -> None:
-    """The contract promises it."""
+def test_a_version_without_an_implementation_is_reported() -> None:
+    """The contract promises it, and an event of that version would be refused."""
     two = Workflow(init=PlaceOrder, complete=OrderFulfilled)
     both = OrchestratorContract(
         uri="#/orchestrators/order", name="order.fulfil", versions={"1.0.0": two, "2.0.0": two}
@@ -52,4 +52,7 @@ def test_a_version_that_nobody_carries_on_is_named() -> None:
 
     (issue,) = System([fulfil]).check()
 
-    assert issue.path == "arvo.orc.order.fulfil 2.0.0"
+    assert str(issue) == (
+        "arvo.orc.order.fulfil 2.0.0: expected an implementation of each version of its contract, "
+        "got none"
+    )

@@ -1,1 +1,1 @@
-"""History."""
+"""History: replay, revive and migrate a workflow from its record and its history."""

@@ -1,4 +1,4 @@
-"""Migrate: moves a workflow that is under way to another version."""
+"""Migrate: move an active workflow to another version of its contract."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -8,9 +8,9 @@ from returns.result import Failure, Result, Success
 
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import Json, freeze, frozen_json
+from arvo.core.payloads.json_data import Json, freeze, freeze_unchecked
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import (
     ConfigViolation,
     ContractViolation,
@@ -19,14 +19,13 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.step.undo import unfit_undos
-from arvo.engine.system.owner import Owners, owner
-from arvo.engine.system.system import System, WorkflowHandler
-from arvo.handlers.event_handler import EventHandler
+from arvo.engine.step.compensation import unsupported_compensations
+from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.system import Owner, System, find_workflow
 from arvo.handlers.flow.handler import FlowHandler
-from arvo.handlers.flow.replay import replayed
+from arvo.handlers.flow.replay import replay_flow
 from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.machine.persistence import taken_up
+from arvo.handlers.machine.persistence import rehash_snapshot
 from arvo.handlers.resumable import Resumable
 
 _VIOLATIONS: Final = (
@@ -38,61 +37,61 @@ _VIOLATIONS: Final = (
 
 
 def migrate(
-    owners: Owners,
+    owner: Owner,
     record: Record,
     *,
     to: str,
     state: Callable[[Any], Any] | None = None,
 ) -> Result[Record, Violation]:
-    """Move the record of a workflow to another version of its contract, or say why it cannot.
+    """Return the record of a workflow, moved to another version of its contract.
 
-    *owners*: the workflow itself or the system that it lives in, which also tells whether a parent
-    knows the new version's completion. *state* maps what the old version remembered, as JSON, to
-    what the new one shall (JSON, or an instance of its class); it is not called where nothing is
-    remembered. Pure: nothing is moved but the record that is returned, and that has a revision of
-    its own. To its own version, without *state*, a record stays as it is.
+    *owner*: the workflow's handler, or the system that contains it. A system also checks whether
+    the parent workflow accepts the completion of the new version. *state* maps the state of the old
+    version, as JSON, to that of the new one (JSON, or an instance of its class); it is not called
+    where there is no state. Pure: only the returned record is new, with the next revision. A record
+    that is on the version already, without *state*, is returned unchanged.
 
-    Refused is a workflow that has ended, a version that the handler lacks, a state or an undo that
-    does not fit the new version, and one that waits for an answer which the new version would not
-    know: which request it waits for is not told by the record, so every service of the old version
-    counts while any answer is open.
+    A violation is returned for a workflow that has ended, for a version that the handler lacks, for
+    a state or a compensation that does not fit the new version, and for a workflow that waits for a
+    reply which the new version does not accept. The record does not show which service it waits
+    for, so while any request is pending the new version needs every service of the old one.
     """
-    moved = move(owners, record, to=to, state=state)
+    moved = migrate_plain(owner, record, to=to, state=state)
     return Success(moved) if isinstance(moved, Record) else Failure(moved)
 
 
-def move(
-    owners: Owners, record: Record, *, to: str, state: Callable[[Any], Any] | None = None
+def migrate_plain(
+    owner: Owner, record: Record, *, to: str, state: Callable[[Any], Any] | None = None
 ) -> Record | Violation:
-    """Move a record, as a plain union: what `migrate` is to users."""
-    handler = owner(owners, record)
+    """Move a record and return a plain union: the form of `migrate` that interpreters use."""
+    handler = find_workflow(owner, record)
     if isinstance(handler, ConfigViolation):
         return handler
     if record.status != "active":
         issue = Issue("record.status", "active", record.status)
         return ExecutionViolation(f"this run of {handler.source} has ended", issue)
     if to not in handler.versions:
-        issue = Issue("to", f"one of {', '.join(handler.versions)}", short(to))
+        issue = Issue("to", f"one of {', '.join(handler.versions)}", short_repr(to))
         return ConfigViolation(f"{handler.source} has no such version", issue)
     if to == record.version and state is None:
         return record
-    said = _mapped(record, state)
-    if isinstance(said, _VIOLATIONS):
-        return said
-    remembered = _remembered(handler, record, to, said, mapped=state is not None)
-    if isinstance(remembered, Issues):
-        message = f"{handler.source} {to} cannot read what is remembered"
-        return ExecutionViolation(message, remembered)
-    obstacles = tuple(_obstacles(owners, handler, record, to))
+    mapped = _map_state(record, state)
+    if isinstance(mapped, _VIOLATIONS):
+        return mapped
+    converted = _convert_state(handler, record, to, mapped, is_mapped=state is not None)
+    if isinstance(converted, Issues):
+        message = f"{handler.source} {to} cannot read the stored state"
+        return ExecutionViolation(message, converted)
+    obstacles = tuple(_obstacles(owner, handler, record, to))
     if obstacles:
-        return ConfigViolation(f"{handler.source} cannot go on in version {to}", obstacles)
-    moved = evolve(record, version=to, state=remembered)
-    # One more than before, or a turn that was decided on the old version could still be written.
+        return ConfigViolation(f"{handler.source} cannot continue in version {to}", obstacles)
+    moved = evolve(record, version=to, state=converted)
+    # The next revision: a turn that was decided on the old version must not be committed any more.
     return record if moved == record else evolve(moved, revision=record.revision + 1)
 
 
-def _mapped(record: Record, state: Callable[[Any], Any] | None) -> Any:
-    """Ask the author's function for the new state; a violation where it raises."""
+def _map_state(record: Record, state: Callable[[Any], Any] | None) -> Any:
+    """Call the author's function for the new state; return a violation if it raises."""
     if state is None or record.state is None:
         return record.state
     try:
@@ -100,84 +99,83 @@ def _mapped(record: Record, state: Callable[[Any], Any] | None) -> Any:
     except Violated as violated:
         return violated.violation
     except Exception as error:  # noqa: BLE001 - one bad record of many must not stop the others
-        issue = Issue("state", "a function that maps this state", short(error))
+        issue = Issue("state", "a function that maps this state", short_repr(error))
         return ExecutionViolation("the state cannot be mapped", issue)
 
 
-def _remembered(
-    handler: WorkflowHandler, record: Record, to: str, said: Any, *, mapped: bool
+def _convert_state(
+    handler: WorkflowHandler, record: Record, to: str, state: Any, *, is_mapped: bool
 ) -> Json | Issues:
-    """Write what the new version shall remember, or say why it could not read it.
-
-    Each kind of workflow knows what it reads: this is the place to ask it.
-    """
+    """Return the state as the new version stores it, or why that version cannot read it."""
     match handler:
         case Resumable():
-            return _of_resumable(handler, said, mapped=mapped)
+            return _convert_resumable(handler, state, is_mapped=is_mapped)
         case Orchestrator():
-            return _of_orchestrator(handler, record, to, said)
+            return _convert_orchestrator(handler, record, to, state)
         case FlowHandler():
-            return _of_flow(handler, record, to, mapped=mapped)
+            return _convert_flow(handler, record, to, is_mapped=is_mapped)
 
 
-def _of_resumable(handler: Resumable[Any], said: Any, *, mapped: bool) -> Json | Issues:
+def _convert_resumable(handler: Resumable[Any], state: Any, *, is_mapped: bool) -> Json | Issues:
     payload = handler.state
-    if said is None or payload is None:
-        return freeze(said, "state")
-    json = payload.write(said, path="state") if mapped else said
+    if state is None or payload is None:
+        return freeze(state, "state")
+    json = payload.write(state, path="state") if is_mapped else state
     if isinstance(json, Issues):
         return json
-    read = payload.read(json, "state")
-    return read if isinstance(read, Issues) else frozen_json(json)
+    instance = payload.read(json, "state")
+    return instance if isinstance(instance, Issues) else freeze_unchecked(json)
 
 
-def _of_orchestrator(
-    handler: Orchestrator[Any], record: Record, to: str, said: Any
+def _convert_orchestrator(
+    handler: Orchestrator[Any], record: Record, to: str, state: Any
 ) -> Json | Issues:
-    """Take up the snapshot in the new version's chart, which must have all its states."""
-    json = freeze(said, "state")
+    """Load the snapshot into the chart of the new version, which must have all its states."""
+    json = freeze(state, "state")
     if isinstance(json, Issues):
         return json
-    taken = taken_up(handler.machines[to], evolve(record, state=json))
-    return taken if isinstance(taken, FrozenDict) else Issues(taken.issues)
+    snapshot = rehash_snapshot(handler.machines[to], evolve(record, state=json))
+    return snapshot if isinstance(snapshot, FrozenDict) else Issues(snapshot.issues)
 
 
-def _of_flow(
-    handler: FlowHandler[Any, Any], record: Record, to: str, *, mapped: bool
+def _convert_flow(
+    handler: FlowHandler[Any, Any], record: Record, to: str, *, is_mapped: bool
 ) -> Json | Issues:
-    """Rehearse the journal in the new version: it must come to wait where the old one does."""
-    if mapped:
-        expected = "no function: a flow's variables are what its journal makes them"
-        return Issues.one("state", expected, "one")
+    """Replay the journal in the new version, which must reach the same pending operations."""
+    if is_mapped:
+        expected = "no function: the variables of a flow follow from its journal"
+        return Issues.one("state", expected, "a function")
     try:
-        replayed(handler.contract, handler.parts[to], evolve(record, version=to)).track.close()
+        replay_flow(
+            handler.contract, handler.flow_versions[to], evolve(record, version=to)
+        ).scheduler.close()
     except Violated as violated:
         return Issues(violated.violation.issues)
     return record.state
 
 
-def _obstacles(
-    owners: Owners, handler: WorkflowHandler, record: Record, to: str
-) -> Iterator[Issue]:
-    """Say what would come to, or be sent by, the new version and that it does not know."""
+def _obstacles(owner: Owner, handler: WorkflowHandler, record: Record, to: str) -> Iterator[Issue]:
+    """Yield an issue for each message that the workflow may get or send and the version lacks."""
     if to == record.version:
         return
-    known = {(each.uri, each.version) for each in handler.services_of(to)}
+    known = {(service.uri, service.version) for service in handler.services_of(to)}
     if record.unanswered and record.version not in handler.versions:
-        expected = f"one of {', '.join(handler.versions)}, while answers are open"
-        yield Issue("record.version", expected, short(record.version))
+        expected = f"one of {', '.join(handler.versions)}, while requests are pending"
+        yield Issue("record.version", expected, short_repr(record.version))
     elif record.unanswered:
         for service in handler.services_of(record.version):
             if (service.uri, service.version) not in known:
-                expected = f"{service.dataschema}, whose answer may be awaited"
+                expected = f"{service.dataschema}, whose reply may be pending"
                 yield Issue(f"services of {to}", expected, "no such service")
-    yield from unfit_undos(handler, to, record)
-    if isinstance(owners, System):
-        yield from _unheard(owners, handler, record, to)
+    yield from unsupported_compensations(handler, to, record)
+    if isinstance(owner, System):
+        yield from _unknown_completion(owner, handler, record, to)
 
 
-def _unheard(system: System, handler: WorkflowHandler, record: Record, to: str) -> Iterator[Issue]:
-    """Say where the parent, as its subject names it, would not know the completion."""
+def _unknown_completion(
+    system: System, handler: WorkflowHandler, record: Record, to: str
+) -> Iterator[Issue]:
+    """Yield an issue if the parent, in the version of its subject, lacks the completion."""
     if record.parent is None:
         return
     try:
@@ -185,9 +183,9 @@ def _unheard(system: System, handler: WorkflowHandler, record: Record, to: str) 
     except Violated:
         return
     parent = system.handler_at(process.name)
-    if parent is None or isinstance(parent, EventHandler) or process.version not in parent.versions:
+    if not is_workflow(parent) or process.version not in parent.versions:
         return
-    asked = {(each.uri, each.version) for each in parent.services_of(process.version)}
-    if (handler.contract.uri, to) not in asked:
-        expected = f"{handler.contract.uri}/{to}, which would complete"
+    services = {(service.uri, service.version) for service in parent.services_of(process.version)}
+    if (handler.contract.uri, to) not in services:
+        expected = f"{handler.contract.uri}/{to}, whose completion it would get"
         yield Issue(f"services of {parent.source}", expected, "no such service")

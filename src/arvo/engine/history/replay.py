@@ -1,4 +1,4 @@
-"""Replay: a workflow's turns, taken again from its history, without side effects."""
+"""Replay: run the turns of a workflow again from its history, without side effects."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,80 +14,84 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import Violation
 from arvo.engine.history.diff import differences, event_differences
-from arvo.engine.history.replay_turn import Functions, Unknown, calls_between, retake
+from arvo.engine.history.replay_turn import Functions, NotReplayable, calls_between, replay_turn
 from arvo.engine.system.system import System
 
 
 @final
 @frozen(kw_only=True)
 class ReplayedTurn:
-    """One turn of a workflow, then and now.
+    """One turn of a workflow, as the history has it and as the code runs it now.
 
-    *revision*: that of the record which the turn left. *event* was consumed *at* that time, and
-    *then* produced. *commit* is what the turn comes to now, None where it is refused or cannot be
-    taken. *differences*: what was then is expected, what is now is got. *unknown*: why the turn
-    cannot be taken again, where it cannot; nothing is guessed.
+    *revision*: the revision of the record after the turn. *event*: the event that the turn consumed
+    *at* that time. *produced*: the events that it sent. *commit*: the result of the replay, None if
+    the turn is refused now or cannot be replayed. *differences*: issues with the recorded value as
+    expected and the replayed value as got. *not_replayable*: the reason why the turn cannot be
+    replayed, else None.
     """
 
     revision: int
     at: datetime
     event: Event[Any]
-    then: tuple[Event[Any], ...]
+    produced: tuple[Event[Any], ...]
     commit: Commit | None = None
     differences: tuple[Issue, ...] = ()
-    unknown: str | None = None
+    not_replayable: str | None = None
 
     @property
     def agrees(self) -> bool:
-        """Whether it was taken again, and came to the same events."""
-        return self.unknown is None and not self.differences
+        """Whether the turn was replayed and sent the same events."""
+        return self.not_replayable is None and not self.differences
 
     def __str__(self) -> str:
-        return "\n".join((self.summary, *map(_both, self.differences)))
+        return "\n".join((self.summary, *map(_show_difference, self.differences)))
 
     @property
     def summary(self) -> str:
-        """What became of it, in one line."""
+        """The result of the replay, in one line."""
         head = f"turn {self.revision}, on {self.event.type}"
-        if self.unknown is not None:
-            return f"{head}: cannot be taken again, {self.unknown}"
-        sent = ", ".join(event.type for event in self.then) or "nothing"
+        if self.not_replayable is not None:
+            return f"{head}: cannot be replayed because {self.not_replayable}"
+        sent = ", ".join(event.type for event in self.produced) or "nothing"
         return f"{head}: agrees, sends {sent}" if self.agrees else f"{head}: differs"
 
 
 @final
 @frozen(kw_only=True)
 class Replay:
-    """A workflow's turns, taken again. Its text has a line for each, and the first divergence with
-    both sides.
+    """The replayed turns of a workflow.
 
-    *record*: what the workflow remembers after the last turn; None where that is nothing, or cannot
-    be known. *remembered*: where it differs from the record that was given to `replay`.
+    Its text has a line for each turn, and both sides of the first divergence. *record*: the record
+    after the last turn, None where there is none or it cannot be derived. *record_differences*:
+    where it differs from the record that was passed to `replay`.
     """
 
     turns: tuple[ReplayedTurn, ...]
     record: Record | None = None
-    remembered: tuple[Issue, ...] = ()
+    record_differences: tuple[Issue, ...] = ()
 
     @property
     def agrees(self) -> bool:
-        """Whether every turn was taken again, and came to the same."""
-        return not self.remembered and all(turn.agrees for turn in self.turns)
+        """Whether every turn was replayed and agrees, and the record as well."""
+        return not self.record_differences and all(turn.agrees for turn in self.turns)
 
     @property
     def divergence(self) -> ReplayedTurn | None:
-        """The first turn that comes to something else now."""
+        """The first turn with a different result."""
         return next((turn for turn in self.turns if turn.differences), None)
 
     def __str__(self) -> str:
         first = self.divergence
         lines = [str(turn) if turn is first else turn.summary for turn in self.turns]
-        if self.remembered:
-            lines += ("in the end something else is remembered", *map(_both, self.remembered))
+        if self.record_differences:
+            lines += (
+                "the final record differs",
+                *map(_show_difference, self.record_differences),
+            )
         return "\n".join(lines)
 
 
-def _both(issue: Issue) -> str:
+def _show_difference(issue: Issue) -> str:
     return f"  {issue.path}\n    then: {issue.expected}\n    now:  {issue.got}"
 
 
@@ -99,104 +103,105 @@ def replay(
     record: Record | None = None,
     effects: Functions | None = None,
 ) -> Replay:
-    """Take a workflow's turns again, each on what the one before left, and compare what they send.
+    """Run the turns of a workflow again, each on the record of the one before, and compare events.
 
-    *system* may be of changed code: the differences are what it would have done. *until*: the last
-    revision, or the last time, to go to. *record*: what is remembered now; it tells what the calls
-    of a flow came to, and what the whole replay should come to. *effects* map a function that a
-    handler calls to the one to call instead, where the record does not tell. Pure, where those
-    functions are.
+    *system* may contain changed code: the differences then show what it would have done. *until*:
+    the last revision, or the last time, to replay. *record*: the stored record; it holds the
+    results of a flow's calls, and the final record of the replay is compared with it. *effects*
+    maps a function that a handler calls to the function to call instead, for results that the
+    record does not hold. The replay is pure if those functions are.
 
-    What a call came to, and nobody knows, is not guessed: that turn cannot be taken again, nor what
-    follows it, as far as the next record that stands in the history (`migrate` and `revive` write
-    one).
+    Results are never guessed. A turn whose effect has no known result cannot be replayed, and no
+    turn after it until the next record in the history (`migrate` and `revive` write one).
     """
-    walk = _Walk(system, record, effects or {})
-    groups = list(_groups(history))
+    run = _Run(system, record, effects or {})
+    groups = list(_group_by_turn(history))
     turns: list[ReplayedTurn] = []
     for group, following in zip_longest(groups, groups[1:]):
         first = group[0]
-        if not _within(first, until):
+        if not _is_within(first, until):
             break
         if first.record is not None:
-            walk.known, walk.record = True, first.record
+            run.is_known, run.record = True, first.record
         elif first.kind == "consumed" and first.event is not None:
-            turns.append(walk.turn(first, first.event, group[1:], following))
-        # Else the oldest lines of this turn were forgotten.
-    found = walk.record if walk.known else None
-    remembered: tuple[Issue, ...] = ()
-    if until is None and record is not None and found is not None:
-        remembered = differences("record", record.to_dict(), found.to_dict())
-    return Replay(turns=tuple(turns), record=found, remembered=remembered)
+            turns.append(run.replay(first, first.event, group[1:], following))
+        # Otherwise retention has removed the oldest entries of this turn.
+    replayed = run.record if run.is_known else None
+    record_differences: tuple[Issue, ...] = ()
+    if until is None and record is not None and replayed is not None:
+        record_differences = differences("record", record.to_dict(), replayed.to_dict())
+    return Replay(turns=tuple(turns), record=replayed, record_differences=record_differences)
 
 
 Group: TypeAlias = Sequence[HistoryEntry]
 
 
 @define
-class _Walk:
-    """A replay under way. *record*: what is remembered so far, if it is *known*."""
+class _Run:
+    """A replay in progress. *record*: the record so far, valid only if *is_known*."""
 
     system: System
-    kept: Record | None
+    stored: Record | None
     effects: Functions
     record: Record | None = None
-    known: bool = True
+    is_known: bool = True
 
-    def turn(
-        self, line: HistoryEntry, event: Event[Any], sent: Group, following: Group | None
+    def replay(
+        self, entry: HistoryEntry, event: Event[Any], sent: Group, following: Group | None
     ) -> ReplayedTurn:
-        """Take one turn again."""
-        then = tuple(each.event for each in sent if each.event is not None)
-        turn = ReplayedTurn(revision=line.revision, at=line.at, event=event, then=then)
-        if not self.known or line.revision != self._revision() + 1:
-            self.known = False
-            return evolve(turn, unknown=_UNKNOWN)
-        # The journal keeps nothing of a turn that failed: its next lines are of the turn after.
-        calls = () if self._failed(following) else calls_between(self.record, self.kept)
-        retaken = retake(
-            self.system, event, self.record, now=line.at, calls=calls, effects=self.effects
+        """Replay one turn."""
+        produced = tuple(line.event for line in sent if line.event is not None)
+        turn = ReplayedTurn(revision=entry.revision, at=entry.at, event=event, produced=produced)
+        if not self.is_known or entry.revision != self._revision() + 1:
+            self.is_known = False
+            return evolve(turn, not_replayable=_UNKNOWN)
+        # A failed turn adds nothing to the journal: the next entries belong to the turn after it.
+        calls = () if self._was_revived(following) else calls_between(self.record, self.stored)
+        result = replay_turn(
+            self.system, event, self.record, now=entry.at, calls=calls, effects=self.effects
         )
-        return self._compared(turn, retaken)
+        return self._compare(turn, result)
 
-    def _compared(self, turn: ReplayedTurn, retaken: Commit | Violation | Unknown) -> ReplayedTurn:
-        if isinstance(retaken, Unknown):
-            self.known = False
-            asked = () if retaken.difference is None else (retaken.difference,)
-            return evolve(turn, unknown=retaken.why, differences=asked)
-        if isinstance(retaken, Commit) and retaken.record is not None:
-            self.record = retaken.record
-            found = event_differences(turn.then, retaken.events)
-            return evolve(turn, commit=retaken, differences=found)
-        # Nothing changes now: what follows is taken on what was remembered before.
-        self.known = self.record is not None
+    def _compare(
+        self, turn: ReplayedTurn, result: Commit | Violation | NotReplayable
+    ) -> ReplayedTurn:
+        if isinstance(result, NotReplayable):
+            self.is_known = False
+            call = () if result.difference is None else (result.difference,)
+            return evolve(turn, not_replayable=result.reason, differences=call)
+        if isinstance(result, Commit) and result.record is not None:
+            self.record = result.record
+            issues = event_differences(turn.produced, result.events)
+            return evolve(turn, commit=result, differences=issues)
+        # Nothing changes now, so the next turn runs on the record from before.
+        self.is_known = self.record is not None
         if self.record is not None:
             self.record = evolve(self.record, revision=turn.revision)
-        if isinstance(retaken, Commit):
-            issue = Issue("turn", "taken", f"nothing is done: {retaken.note}")
-            return evolve(turn, commit=retaken, differences=(issue,))
-        return evolve(turn, differences=(Issue("turn", "taken", f"refused: {retaken}"),))
+        if isinstance(result, Commit):
+            issue = Issue("turn", "a change", f"no change: {result.note}")
+            return evolve(turn, commit=result, differences=(issue,))
+        return evolve(turn, differences=(Issue("turn", "a change", f"a violation: {result}"),))
 
     def _revision(self) -> int:
         return 0 if self.record is None else self.record.revision
 
-    def _failed(self, following: Group | None) -> bool:
-        """Tell whether a turn failed, and was gone on from: by the record that was written next."""
+    def _was_revived(self, following: Group | None) -> bool:
+        """Return True if a turn failed and the workflow was revived: the next record shows it."""
         revived = None if following is None else following[0].record
         before = 0 if self.record is None else self.record.revivals
         return revived is not None and revived.revivals > before
 
 
-_UNKNOWN: Final = "the history does not tell what it was taken on"
+_UNKNOWN: Final = "the history does not hold the record before it"
 
 
-def _groups(history: Group) -> Iterator[Group]:
-    """Give the lines of each turn together, the consumed event first."""
-    for _, lines in groupby(history, key=lambda line: line.revision):
-        yield tuple(lines)
+def _group_by_turn(history: Group) -> Iterator[Group]:
+    """Yield the entries of each turn together, the consumed event first."""
+    for _, entries in groupby(history, key=lambda entry: entry.revision):
+        yield tuple(entries)
 
 
-def _within(line: HistoryEntry, until: int | datetime | None) -> bool:
+def _is_within(entry: HistoryEntry, until: int | datetime | None) -> bool:
     if until is None:
         return True
-    return line.revision <= until if isinstance(until, int) else line.at <= until
+    return entry.revision <= until if isinstance(until, int) else entry.at <= until

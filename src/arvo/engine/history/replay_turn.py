@@ -1,4 +1,4 @@
-"""Retake: one turn of a workflow once more, with the effects that are known of it."""
+"""Replay turn: run one turn of a workflow again, with the recorded results of its effects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,25 +12,25 @@ from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import Violated, Violation
-from arvo.engine.step.decide import substituted
-from arvo.engine.step.step import take
+from arvo.engine.step.decide import substitute
+from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
-from arvo.handlers.flow.journal import performed_then, said
+from arvo.handlers.flow.journal import describe, recorded_effect
 
 Functions: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
 
 @final
 @frozen
-class Unknown:
-    """A turn that cannot be taken again: *why*, and the call in which it differs, if it does."""
+class NotReplayable:
+    """A turn that cannot be replayed: *reason*, and the call that *difference* shows to differ."""
 
-    why: str
+    reason: str
     difference: Issue | None = None
 
 
-def retake(
+def replay_turn(
     system: System,
     event: Event[Any],
     record: Record | None,
@@ -38,55 +38,61 @@ def retake(
     now: datetime,
     calls: Sequence[FrozenDict],
     effects: Functions,
-) -> Commit | Violation | Unknown:
-    """Take a turn again. *calls*: lines of a flow's journal that tell what its calls came to.
+) -> Commit | Violation | NotReplayable:
+    """Run one turn again.
 
-    What they do not tell is asked of *effects*; what neither knows ends it as `Unknown`.
+    *calls*: the entries of a flow's journal that hold the results of its calls, in order. A call
+    without an entry uses the function in *effects*; without that the turn is `NotReplayable`.
     """
     performed: list[Performed] = []
     while True:
-        stepped = take(system, event, record, now=now, performed=performed)
-        if not isinstance(stepped, Perform):
-            return stepped
+        result = step_plain(system, event, record, now=now, performed=performed)
+        if not isinstance(result, Perform):
+            return result
         try:
-            done = _done(stepped, len(performed), calls, effects)
+            outcome = _find_outcome(result, len(performed), calls, effects)
         except Violated as violated:
             return violated.violation
-        if not isinstance(done, Performed):
-            return done
-        performed.append(done)
+        if not isinstance(outcome, Performed):
+            return outcome
+        performed.append(outcome)
 
 
 def calls_between(before: Record | None, after: Record | None) -> tuple[FrozenDict, ...]:
-    """Give the lines of a flow's journal that tell of calls, of those that *after* has and *before*
-    has not; () where the one does not follow from the other, or began anew since.
+    """Return the journal entries of calls that a flow added between two records.
+
+    Empty where *after* is not a later record of the same journal: the flow may have continued as
+    new.
     """
     if after is None:
         return ()
     known = () if before is None else before.journal
     if _generation(before) != _generation(after) or after.journal[: len(known)] != known:
         return ()
-    return tuple(line for line in after.journal[len(known) :] if "call" in line.get("got", ()))
+    return tuple(entry for entry in after.journal[len(known) :] if "call" in entry.get("got", ()))
 
 
 def _generation(record: Record | None) -> Any:
-    # What was revived after its first turn failed has not begun.
+    # A workflow that was revived after its first turn failed has not started.
     if record is None or not record.init:
         return 0
     return record.state.get("generation") if isinstance(record.state, Mapping) else None
 
 
-def _done(
-    wanted: Perform[Any], position: int, calls: Sequence[FrozenDict], effects: Functions
-) -> Performed | Violation | Unknown:
-    """Find what a call came to."""
-    line = calls[position] if position < len(calls) else None
-    done = None if line is None else performed_then(wanted, line)
-    if done is not None:
-        return done
-    if wanted.function in effects:
-        return substituted(effects, wanted)
-    if line is None:
-        return Unknown(f"nobody knows what {wanted} came to (say it by effects)")
-    difference = Issue(f"effects[{position}]", line["asked"], said(wanted))
-    return Unknown(f"it does not {line['asked']} any more, and nobody knows the rest", difference)
+def _find_outcome(
+    effect: Perform[Any], position: int, calls: Sequence[FrozenDict], effects: Functions
+) -> Performed | Violation | NotReplayable:
+    """Find the outcome of an effect: in the journal, else by *effects*."""
+    entry = calls[position] if position < len(calls) else None
+    recorded = None if entry is None else recorded_effect(effect, entry)
+    if recorded is not None:
+        return recorded
+    if effect.function in effects:
+        return substitute(effects, effect)
+    if entry is None:
+        return NotReplayable(
+            f"the result of {effect} is not recorded (pass a function for it in effects=)"
+        )
+    difference = Issue(f"effects[{position}]", entry["asked"], describe(effect))
+    reason = f"the code no longer runs `{entry['asked']}`, so the results after it are unknown"
+    return NotReplayable(reason, difference)

@@ -1,63 +1,63 @@
-"""Revive: a failed workflow goes on from its last good record."""
+"""Revive: let a failed workflow continue from its last good record."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
 
-from arvo.core.events.cancellation import cancel_type
 from arvo.core.events.event import Event
-from arvo.core.events.fault import is_system_error
+from arvo.core.events.protocol import cancel_type, is_system_error
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, one_line
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
-from arvo.engine.system.owner import owner
-from arvo.engine.system.system import System
+from arvo.engine.system.system import System, find_workflow
 
 
-def revived(
+def revived_record(
     system: System,
     record: Record,
     turn: Sequence[Event[Any]],
     *,
-    undone: bool = False,
+    after_compensation: bool = False,
 ) -> Record | Violation:
-    """Give the record that a failed workflow goes on from, or say why it cannot.
+    """Return the record from which a failed workflow continues, or why it cannot.
 
-    *turn*: the events of the turn that failed, the consumed one first. What was remembered is as
-    the last good turn left it; the consumed event is to be handed to it once more. Where the failed
-    turn has sent undos, what they undid stays undone, and the record knows nothing of it: that is
-    refused unless *undone* says that it may go on all the same.
+    *turn*: the events of the turn that failed, the consumed one first. State, journal, requests and
+    timers are those of the last good turn; the consumed event must be delivered again. If the
+    failed turn sent compensations, their effect stays, and the record does not show it: that is a
+    violation unless *after_compensation* allows it.
     """
-    handler = owner(system, record)
+    handler = find_workflow(system, record)
     if isinstance(handler, ConfigViolation):
         return handler
     if record.status != "failed":
         issue = Issue("record.status", "failed", record.status)
         return ExecutionViolation(f"this run of {handler.source} has not failed", issue)
     if not turn or turn[0].id != record.consumed:
-        issue = Issue("history", f"event {record.consumed!r}, on which it failed", "no such event")
-        return ExecutionViolation("the history does not reach back to the failure", issue)
-    sent = [event for event in turn[1:] if not _tells(event)]
-    if sent and not undone:
+        issue = Issue(
+            "history", f"event {record.consumed!r}, on which the workflow failed", "no such event"
+        )
+        return ExecutionViolation("the history no longer holds the turn that failed", issue)
+    sent = [event for event in turn[1:] if not _reports_end(event)]
+    if sent and not after_compensation:
         names = ", ".join(one_line(event.type) for event in sent)
-        issue = Issue("undone", "True, where it may go on all the same", "False")
-        said = f"the failure has undone what this run of {handler.source} did ({names})"
-        return ExecutionViolation(said, issue)
-    # It never had a good turn where it failed on the very event that began it.
-    began = turn[0].type != handler.source
+        issue = Issue("after_compensation", "True, to continue in spite of it", "False")
+        message = f"this run of {handler.source} has compensated already ({names})"
+        return ExecutionViolation(message, issue)
+    # A workflow that failed on the event that starts it has never had a good turn.
+    started = turn[0].type != handler.source
     return evolve(
         record,
         status="active",
         failure=None,
         revision=record.revision + 1,
         revivals=record.revivals + 1,
-        init=record.init if began else "",
+        init=record.init if started else "",
     )
 
 
-def _tells(event: Event[Any]) -> bool:
-    """Tell what only says that the workflow failed, or that nobody waits for a child any more."""
+def _reports_end(event: Event[Any]) -> bool:
+    """Return True for a system error or a child's cancellation: they report the end, no more."""
     return is_system_error(event.type) or (
         event.to is not None and event.type == cancel_type(event.to)
     )

@@ -1,1 +1,1 @@
-"""Step."""
+"""Step: decide everything that one event changes, as one pure function."""

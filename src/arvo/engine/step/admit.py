@@ -1,4 +1,4 @@
-"""Admit: find the contract that an event was made by, and read its payload."""
+"""Admit: find the handler and the contract of an event, and read its payload."""
 
 from collections.abc import Iterator
 from typing import Any, final
@@ -7,13 +7,17 @@ from attrs import frozen
 
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.events.cancellation import CANCELLATION, cancel_type
 from arvo.core.events.dataschema import WILDCARD, Dataschema
 from arvo.core.events.event import Event
-from arvo.core.events.fault import FAULT
-from arvo.core.events.protocol import TIMER_FIRED, timer_event_type
+from arvo.core.events.protocol import (
+    CANCELLATION,
+    FAULT,
+    TIMER_FIRED,
+    cancel_type,
+    timer_event_type,
+)
 from arvo.core.events.subject import Subject
-from arvo.core.payloads.json import frozen_json
+from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import (
@@ -23,60 +27,65 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.system.system import Handler, System, WorkflowHandler
+from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
+from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.services import answering
+from arvo.handlers.services import find_emitting
 
 
 @final
 @frozen
 class Admitted:
-    """An event that its contract has read: *event* carries the payload of its class."""
+    """An event with its contract: the data of *event* is an instance of the payload class."""
 
     event: Event[Any]
     contract: VersionedContract[Any]
 
 
 def admit(system: System, event: Event[Any]) -> Handler | Violation:
-    """Find who answers *event*, or say that nobody has its address."""
+    """Find the handler at the address of *event*; a violation if there is none."""
     handler = system.handler_at(event.to)
     if handler is not None:
         return handler
     known = ", ".join(system.addresses) or "none"
     issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
-    return ConfigViolation(f"nobody answers {_named(event)}", issue)
+    return ConfigViolation(f"no handler answers {_describe(event)}", issue)
 
 
 def admit_event(handler: EventHandler[Any], event: Event[Any]) -> Admitted | Violation:
-    """Read an event for a handler of single events (reference F089, in its order)."""
+    """Read an event for an event handler.
+
+    The checks are those of the TypeScript package, in its order: event type, contract, version,
+    payload.
+    """
     contract = handler.contract
     if event.type != contract.type:
         issue = Issue("type", contract.type, repr(event.type))
-        return ConfigViolation(f"{_named(event)} is not for {contract.uri}", issue)
+        return ConfigViolation(f"{_describe(event)} is not for {contract.uri}", issue)
     schema = Dataschema.parse(event.dataschema)
     if schema is not None and schema.uri != contract.uri:
         issue = Issue("dataschema", contract.uri, repr(event.dataschema))
-        return ContractViolation(f"{_named(event)} was made by another contract", issue)
-    # An event that names no version is taken for one of the latest (F089).
+        return ContractViolation(f"{_describe(event)} belongs to another contract", issue)
+    # An event that names no version is read as the latest version.
     version = contract.version("latest").version if schema is None else schema.version
     if version not in contract.versions:
-        return _no_version(event, contract, version)
+        return _unknown_version(event, contract, version)
     versioned = contract.versions[version]
     return _read(event, versioned, versioned.accepted)
 
 
 def admit_subject(event: Event[Any]) -> Subject | Violation:
-    """Read which run of which workflow an event belongs to (F111)."""
+    """Read the subject of a workflow's event: the workflow, and the run of it."""
     try:
         return Subject.parse(event.subject)
     except Violated as violated:
         return ExecutionViolation(
-            f"the subject of {_named(event)} names no workflow", violated.violation.issues
+            f"the subject of {_describe(event)} names no workflow", violated.violation.issues
         )
 
 
 def admit_version(handler: WorkflowHandler, version: str) -> ConfigViolation | None:
-    """Let a version of a workflow pass that its handler has."""
+    """Return a violation if the handler does not implement *version*."""
     if version in handler.versions:
         return None
     issue = Issue("subject.orchestrator.version", ", ".join(handler.versions), version)
@@ -84,13 +93,14 @@ def admit_version(handler: WorkflowHandler, version: str) -> ConfigViolation | N
 
 
 def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Admitted | Violation:
-    """Read an event for a workflow: the one that begins it, a reply, a signal, or one that the
-    system itself sends (F124, F125).
+    """Read an event for a workflow.
+
+    It is the event that starts the workflow, a reply, a signal, a timer or a cancellation.
     """
     schema = Dataschema.parse(event.dataschema)
     if schema is None:
         issue = Issue("dataschema", "{contract uri}/{version}", repr(event.dataschema))
-        return ContractViolation(f"{_named(event)} names no contract", issue)
+        return ContractViolation(f"{_describe(event)} names no contract", issue)
     if event.type == handler.source:
         return _admit_init(handler.contract, event, schema)
     if event.type == timer_event_type(handler.source):
@@ -103,25 +113,25 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
     return _admit_reply(handler, version, event, schema)
 
 
-def admit_made(system: System, event: Event[Any]) -> Event[Any]:
-    """Read the payload of an event that a handler here has made, by the contract it was made by.
+def admit_emitted(system: System, event: Event[Any]) -> Event[Any]:
+    """Read the payload of an event that a handler of this system emitted.
 
-    For those who are handed what leaves or goes home. What no contract here knows stays as it came:
-    JSON.
+    For listeners and callers, who get the events that leave the system. An event of an unknown
+    contract is returned unchanged, with JSON as its data.
     """
     handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
     if handler is None or schema is None:
         return event
-    for contract, payload in _made(handler, event, schema):
-        read = _read(event, contract, payload)
-        return read.event if isinstance(read, Admitted) else event
+    for contract, payload in _emitted_contracts(handler, event, schema):
+        admitted = _read(event, contract, payload)
+        return admitted.event if isinstance(admitted, Admitted) else event
     return event
 
 
-def _made(
+def _emitted_contracts(
     handler: Handler, event: Event[Any], schema: Dataschema
 ) -> Iterator[tuple[VersionedContract[Any], Payload[Any]]]:
-    """Give the contract by which a handler made an event, and what it says of its payload."""
+    """Yield the contracts by which a handler may have emitted an event, each with the payload."""
     own = handler.contract
     if schema.uri == own.uri:
         contract = own.versions.get(schema.version) or own.version("latest")
@@ -129,7 +139,7 @@ def _made(
             yield contract, FAULT
         elif event.type in contract.emitted:
             yield contract, contract.emitted[event.type]
-    elif not isinstance(handler, EventHandler):
+    elif is_workflow(handler):
         for version in handler.versions:
             for service in handler.services_of(version):
                 if service.type == event.type and service.dataschema == event.dataschema:
@@ -142,7 +152,7 @@ def _admit_init(
     if schema.uri != contract.uri or schema.version not in contract.versions:
         known = ", ".join(f"{contract.uri}/{version}" for version in contract.sorted_versions)
         issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
-        return ContractViolation(f"{_named(event)} does not begin this workflow", issue)
+        return ContractViolation(f"{_describe(event)} does not start this workflow", issue)
     versioned = contract.versions[schema.version]
     return _read(event, versioned, versioned.accepted)
 
@@ -153,7 +163,7 @@ def _admit_own(
     contract = handler.contract
     if schema != Dataschema(contract.uri, WILDCARD):
         issue = Issue("dataschema", f"{contract.uri}/{WILDCARD}", repr(event.dataschema))
-        return ContractViolation(f"{_named(event)} is not of this workflow", issue)
+        return ContractViolation(f"{_describe(event)} belongs to another workflow", issue)
     return _read(event, contract.version("latest"), payload)
 
 
@@ -162,7 +172,7 @@ def _admit_signal(
 ) -> Admitted | Violation:
     if schema != Dataschema(signal.uri, signal.version):
         issue = Issue("dataschema", signal.dataschema, repr(event.dataschema))
-        return ContractViolation(f"{_named(event)} was made by another contract", issue)
+        return ContractViolation(f"{_describe(event)} belongs to another contract", issue)
     return _read(event, signal, signal.accepted)
 
 
@@ -170,16 +180,16 @@ def _admit_reply(
     handler: WorkflowHandler, version: str, event: Event[Any], schema: Dataschema
 ) -> Admitted | Violation:
     services = handler.services_of(version)
-    candidates = answering(services, event.type)
+    candidates = find_emitting(services, event.type)
     if not candidates:
         known = ", ".join(service.type for service in services) or "none"
-        issue = Issue("type", f"an answer of a service ({known})", repr(event.type))
-        return ConfigViolation(f"{handler.source} does not know {_named(event)}", issue)
-    service = next((each for each in candidates if each.uri == schema.uri), None)
+        issue = Issue("type", f"a reply of a service ({known})", repr(event.type))
+        return ConfigViolation(f"{handler.source} does not expect {_describe(event)}", issue)
+    service = next((service for service in candidates if service.uri == schema.uri), None)
     if service is None or schema.version not in (service.version, WILDCARD):
-        known = ", ".join(each.dataschema for each in candidates)
+        known = ", ".join(service.dataschema for service in candidates)
         issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
-        return ContractViolation(f"{_named(event)} was made by another contract", issue)
+        return ContractViolation(f"{_describe(event)} belongs to another contract", issue)
     if event.type == service.system_error_type:
         return _read(event, service, FAULT)
     return _read(event, service, service.emitted[event.type])
@@ -188,22 +198,23 @@ def _admit_reply(
 def _read(
     event: Event[Any], contract: VersionedContract[Any], payload: Payload[Any]
 ) -> Admitted | Violation:
-    # Read anew even where the event was made here and carries its payload: that object is the
-    # sender's, and a list in it could change behind the receiver's back (B30).
+    # Read again even where the event already carries an instance: that object belongs to the
+    # sender, which could still change a list in it.
     data = payload.read(event.raw)
     if isinstance(data, Issues):
-        message = f"{_named(event)} does not fit {contract.dataschema}"
+        message = f"{_describe(event)} does not fit {contract.dataschema}"
         return ContractViolation(message, data)
     if payload.type is None:
-        data = frozen_json(data)
-    return Admitted(event.carrying(data, event.raw), contract)
+        data = freeze_unchecked(data)
+    return Admitted(event.with_payload(data, event.raw), contract)
 
 
-def _no_version(event: Event[Any], contract: Contract[Any], version: str) -> Violation:
+def _unknown_version(event: Event[Any], contract: Contract[Any], version: str) -> Violation:
     known = ", ".join(contract.sorted_versions)
-    issue = Issue("dataschema", f"a version that is handled ({known})", repr(version))
-    return ConfigViolation(f"{_named(event)} is of a version nobody handles", issue)
+    issue = Issue("dataschema", f"a version that its handler implements ({known})", repr(version))
+    message = f"{_describe(event)} has a version that its handler does not implement"
+    return ConfigViolation(message, issue)
 
 
-def _named(event: Event[Any]) -> str:
+def _describe(event: Event[Any]) -> str:
     return f"event {event.id!r} ({event.type})"[:200]

@@ -1,67 +1,70 @@
-"""Advance: let a workflow take one turn, whatever its kind."""
+"""Advance: run one turn of a workflow of any kind."""
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.step.admit import Admitted, admit_turn
-from arvo.engine.system.system import WorkflowHandler
+from arvo.engine.step.pending import PendingRequests
+from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow.advance import follow
+from arvo.handlers.flow.advance import advance_flow
 from arvo.handlers.flow.handler import FlowHandler
-from arvo.handlers.invoke import reply, settled
-from arvo.handlers.machine.advance import move
+from arvo.handlers.invoke import invoke, normalise
+from arvo.handlers.machine.advance import advance_machine
 from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.resumable import Resumable, Turn, collected
-from arvo.handlers.services import answering
+from arvo.handlers.resumable import Resumable, Turn, group_by_type
+from arvo.handlers.services import find_emitting
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
-
-Awaited: TypeAlias = Mapping[str, tuple[Event[Any], ...]]
 
 
 def advance(
-    handler: WorkflowHandler, moment: TurnInput, awaited: Awaited
+    handler: WorkflowHandler, turn: TurnInput, filed: PendingRequests
 ) -> TurnOutcome | Perform[Any] | Violation:
-    """Take a turn of a workflow that has *moment*'s version; *awaited*: with its event filed."""
+    """Run one turn of a workflow, in the version that *turn* names.
+
+    *filed*: the pending requests of the record, with the event of this turn filed as a reply.
+    """
     match handler:
         case Resumable():
-            return _resume(handler, moment, awaited)
+            return _advance_resumable(handler, turn, filed)
         case FlowHandler():
-            return follow(handler, moment)
+            return advance_flow(handler, turn)
         case Orchestrator():
-            return move(handler.machines[moment.version], moment)
+            return advance_machine(handler.machines[turn.version], turn)
 
 
-def _resume(
-    handler: Resumable[Any], moment: TurnInput, awaited: Awaited
+def _advance_resumable(
+    handler: Resumable[Any], turn: TurnInput, filed: PendingRequests
 ) -> TurnOutcome | Perform[Any] | Violation:
-    turn = _turn(handler, moment, awaited)
-    if not isinstance(turn, Turn):
-        return turn
-    function = handler.functions[moment.version]
-    replied = reply(function, turn, moment.performed, stack=moment.stack)
-    return TurnOutcome(commands=settled(replied)) if isinstance(replied, tuple) else replied
+    argument = _make_argument(handler, turn, filed)
+    if not isinstance(argument, Turn):
+        return argument
+    function = handler.functions[turn.version]
+    result = invoke(function, argument, turn.performed, stack=turn.stack)
+    return TurnOutcome(commands=normalise(result)) if isinstance(result, tuple) else result
 
 
-def _turn(handler: Resumable[Any], moment: TurnInput, awaited: Awaited) -> Turn[Any] | Violation:
-    event, record = moment.event, moment.record
+def _make_argument(
+    handler: Resumable[Any], turn: TurnInput, filed: PendingRequests
+) -> Turn[Any] | Violation:
+    event, record = turn.event, turn.record
     try:
         state = None if record is None else handler.query(record)
     except Violated as violated:
         return violated.violation
-    begins = event.type == handler.source
-    answers = bool(answering(handler.services, event.type))
-    replies = []
-    for reply_ in (each for replied in awaited.values() for each in replied):
-        admitted = admit_turn(handler, moment.version, reply_)
-        # A reply was admitted when it came; it may have gone stale under a changed contract.
-        replies.append(admitted.event if isinstance(admitted, Admitted) else reply_)
+    starts = event.type == handler.source
+    is_reply = bool(find_emitting(handler.services, event.type))
+    collected = []
+    for reply in (reply for replies in filed.values() for reply in replies):
+        admitted = admit_turn(handler, turn.version, reply)
+        # The reply was admitted when it came. A contract that changed since may refuse it now; then
+        # the function gets it as it is stored.
+        collected.append(admitted.event if isinstance(admitted, Admitted) else reply)
     return Turn(
         event=event,
         state=state,
-        collected=collected(replies),
+        collected=group_by_type(collected),
         record=record,
-        input=event if begins else None,
-        service=event if answers else None,
+        input=event if starts else None,
+        service=event if is_reply else None,
     )

@@ -1,4 +1,4 @@
-"""Wanted: what the commands of one turn come to, before anything is made of it."""
+"""Apply commands: gather the effects of a turn's commands before the commit is built."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,28 +19,28 @@ from arvo.core.command import (
     Schedule,
     Violate,
 )
-from arvo.core.events.fault import SystemFault
+from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json import Json, freeze, freeze_object
+from arvo.core.payloads.json_data import Json, freeze, freeze_object
 from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record, Status
-from arvo.core.violations.issue import Issue, Issues, short
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violation
-from arvo.engine.step.draft import Draft, completion_draft, request_draft, told
-from arvo.engine.step.undo import undo_of
-from arvo.engine.system.system import WorkflowHandler
+from arvo.engine.step.compensation import make_compensation
+from arvo.engine.step.draft import Draft, completion_draft, make_fault, request_draft
+from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.resumable import Resumable
 from arvo.handlers.turn_input import TurnInput
 
-# A workflow that waits for more timers, or would undo more steps, has lost track of them.
+# A workflow with more pending timers or compensations than this has lost track of them.
 TIMERS_MAX: Final = 1_000
-UNDOS_MAX: Final = 10_000
+COMPENSATIONS_MAX: Final = 10_000
 
 
 @final
 @frozen
 class Scheduled:
-    """A timer that is to be set: when it is due, and what it hands back."""
+    """A timer to set: the time at which it fires, and the payload of its event."""
 
     at: datetime
     payload: FrozenDict | None
@@ -48,124 +48,138 @@ class Scheduled:
 
 @final
 @define
-class Wanted:
-    """What a turn wants, gathered command by command.
+class TurnEffects:
+    """The effects of one turn's commands, gathered command by command.
 
-    *timers*: by name what is to be set, None for what is to be cleared. *failed*: the command that
-    ended the workflow as failed. What is said last of a state or a timer counts.
+    *timers*: by name, the timer to set, or None for one to clear. *fail*: the command that failed
+    the workflow. Where several commands set the state or the same timer, the last one counts.
     """
 
     state: Json
     status: Status
-    undos: tuple[FrozenDict, ...]
+    compensations: tuple[FrozenDict, ...]
     drafts: list[Draft] = field(factory=list)
     logs: list[Log] = field(factory=list)
     timers: dict[str, Scheduled | None] = field(factory=dict)
-    failed: Fail | None = None
+    fail: Fail | None = None
 
     @property
     def failure(self) -> SystemFault | None:
-        """Why the workflow failed, where it did."""
-        return None if self.failed is None else told(self.failed)
+        """The system fault of a failed workflow, else None."""
+        return None if self.fail is None else make_fault(self.fail)
 
 
-def wanted(
-    handler: WorkflowHandler, moment: TurnInput, current: Record, commands: tuple[Command, ...]
-) -> Wanted | Violation:
-    """Gather what the commands of a turn come to, or say which of them cannot be."""
-    found = Wanted(current.state, current.status, current.compensations)
+def apply_commands(
+    handler: WorkflowHandler, turn: TurnInput, current: Record, commands: tuple[Command, ...]
+) -> TurnEffects | Violation:
+    """Gather the effects of a turn's commands, or return a violation for an invalid command."""
+    effects = TurnEffects(current.state, current.status, current.compensations)
     for command in commands:
-        violation = _take(found, handler, moment, current, command)
+        violation = _apply(effects, handler, turn, current, command)
         if violation is not None:
             return violation
-    waiting = {name for name in current.timers if name not in found.timers}
-    waiting |= {name for name, scheduled in found.timers.items() if scheduled is not None}
-    if len(waiting) > TIMERS_MAX:
-        issue = Issue("schedule", f"at most {TIMERS_MAX} timers", f"{len(waiting)}")
+    pending = {name for name in current.timers if name not in effects.timers}
+    pending |= {name for name, scheduled in effects.timers.items() if scheduled is not None}
+    if len(pending) > TIMERS_MAX:
+        issue = Issue("schedule", f"at most {TIMERS_MAX} timers", f"{len(pending)}")
         return ExecutionViolation(f"{handler.source} waits for too many timers", issue)
-    if len(found.undos) > UNDOS_MAX:
-        issue = Issue("undo", f"at most {UNDOS_MAX} undos", f"{len(found.undos)}")
-        return ExecutionViolation(f"{handler.source} would undo too much", issue)
-    return found
+    if len(effects.compensations) > COMPENSATIONS_MAX:
+        issue = Issue(
+            "compensate",
+            f"at most {COMPENSATIONS_MAX} compensations",
+            f"{len(effects.compensations)}",
+        )
+        return ExecutionViolation(f"{handler.source} registers too many compensations", issue)
+    return effects
 
 
-def _take(  # noqa: C901 - one branch for each command
-    found: Wanted, handler: WorkflowHandler, moment: TurnInput, current: Record, command: Command
+def _apply(  # noqa: C901 - one branch for each command
+    effects: TurnEffects,
+    handler: WorkflowHandler,
+    turn: TurnInput,
+    current: Record,
+    command: Command,
 ) -> Violation | None:
     match command:
         case Emit():
-            drafted = request_draft(handler, moment, command)
-            if not isinstance(drafted, Draft):
-                return drafted
-            found.drafts.append(drafted)
+            draft = request_draft(handler, turn, command)
+            if not isinstance(draft, Draft):
+                return draft
+            effects.drafts.append(draft)
         case Complete():
-            if found.status == "done":
+            if effects.status == "done":
                 issue = Issue("return", "one Complete", "two")
                 return ExecutionViolation(f"{handler.source} completes twice", issue)
-            found.status = "done"
-            found.drafts.append(completion_draft(handler, moment, current, command))
+            effects.status = "done"
+            effects.drafts.append(completion_draft(handler, turn, current, command))
         case Persist():
-            remembered = _remembered(handler, command.state)
-            if isinstance(remembered, Issues):
-                return ExecutionViolation(f"{handler.source} cannot remember this", remembered)
-            found.state = remembered
+            return _persist(effects, handler, command)
         case Fail():
-            found.status, found.failed = "failed", command
+            effects.status, effects.fail = "failed", command
         case Violate(violation=violation):
             return violation
         case Schedule(name=name):
-            return _schedule(found, handler, moment, name, command)
+            return _schedule(effects, handler, turn, name, command)
         case Cancel(name=name):
-            # Told last, as the order of a mapping is.
-            found.timers.pop(name, None)
-            found.timers[name] = None
+            # Removed first, so that the name goes to the end: the mapping keeps the order of the
+            # commands.
+            effects.timers.pop(name, None)
+            effects.timers[name] = None
         case Compensate(emit=emit):
-            undo = undo_of(handler, moment, current, emit)
-            if not isinstance(undo, FrozenDict):
-                return undo
-            found.undos = (*found.undos, undo)
+            compensation = make_compensation(handler, turn, current, emit)
+            if not isinstance(compensation, FrozenDict):
+                return compensation
+            effects.compensations = (*effects.compensations, compensation)
         case Log():
-            found.logs.append(command)
+            effects.logs.append(command)
+    return None
+
+
+def _persist(effects: TurnEffects, handler: WorkflowHandler, command: Persist) -> Violation | None:
+    state = _freeze_state(handler, command.state)
+    if isinstance(state, Issues):
+        return ExecutionViolation(f"{handler.source} persists an invalid state", state)
+    effects.state = state
     return None
 
 
 def _schedule(
-    found: Wanted, handler: WorkflowHandler, moment: TurnInput, name: str, command: Schedule
+    effects: TurnEffects, handler: WorkflowHandler, turn: TurnInput, name: str, command: Schedule
 ) -> Violation | None:
-    if found.timers.get(name) is not None:
-        issue = Issue("schedule.name", "a name of its own for each timer of a turn", repr(name))
-        return ExecutionViolation(f"{handler.source} sets one timer twice", issue)
-    payload = _payload(command.payload)
+    if effects.timers.get(name) is not None:
+        issue = Issue("schedule.name", "a unique name for each timer of a turn", repr(name))
+        return ExecutionViolation(f"{handler.source} sets a timer twice", issue)
+    payload = _freeze_payload(command.payload)
     if isinstance(payload, Issues):
-        return ExecutionViolation(f"{handler.source} sets a timer with no payload", payload)
+        return ExecutionViolation(f"{handler.source} sets a timer with an invalid payload", payload)
     try:
-        at = command.due(moment.now)
+        at = command.due(turn.now)
     except OverflowError:
-        got = short(command.at if command.after is None else command.after)
-        issue = Issue("schedule", "a time in UTC of the years 1 to 9999", got)
-        return ExecutionViolation(f"{handler.source} sets a timer for no time", issue)
-    found.timers[name] = Scheduled(at, payload)
+        got = short_repr(command.at if command.after is None else command.after)
+        issue = Issue("schedule", "a time between the years 1 and 9999 in UTC", got)
+        return ExecutionViolation(f"{handler.source} sets a timer for an invalid time", issue)
+    effects.timers[name] = Scheduled(at, payload)
     return None
 
 
-def _payload(given: Any) -> FrozenDict | Issues | None:
-    if given is None:
+def _freeze_payload(value: Any) -> FrozenDict | Issues | None:
+    if value is None:
         return None
-    kind: type[Any] = type(given)
-    json = Payload.of(kind).write(given, path="schedule.payload") if attrs.has(kind) else given
+    kind: type[Any] = type(value)
+    json = Payload.of(kind).write(value, path="schedule.payload") if attrs.has(kind) else value
     if isinstance(json, Issues):
         return json
     if not isinstance(json, Mapping):
-        return Issues.one("schedule.payload", "an object", short(json))
-    # In its place: the event of the timer nests it one level deeper.
-    found = freeze_object({"payload": json}, "schedule")
-    if isinstance(found, Issues):
-        return found
-    payload: FrozenDict = found["payload"]
+        return Issues.one("schedule.payload", "an object", short_repr(json))
+    # Frozen where the timer event holds it, one level deeper, for the limit on nesting.
+    wrapped = freeze_object({"payload": json}, "schedule")
+    if isinstance(wrapped, Issues):
+        return wrapped
+    payload: FrozenDict = wrapped["payload"]
     return payload
 
 
-def _remembered(handler: WorkflowHandler, state: object) -> Json | Issues:
+def _freeze_state(handler: WorkflowHandler, state: object) -> Json | Issues:
     if state is None:
         return None
     typed = handler.state if isinstance(handler, Resumable) else None

@@ -1,4 +1,4 @@
-"""Decide: one step with its effects answered from a table, so that it stays a function."""
+"""Decide: take one step purely, with a table of functions in place of its effects."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violation
-from arvo.engine.step.step import take
+from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
 
@@ -24,17 +24,17 @@ def decide(
     now: datetime,
     effects: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
 ) -> Result[Commit, Violation]:
-    """Take one step to its end, calling the functions in *effects* instead of what is asked for.
+    """Take one step to its commit, with the functions in *effects* in place of real effects.
 
-    An effect that the table lacks is a `ConfigViolation`; an exception of a function is the
-    handler's to catch, as it would be for real. Effects are asked once: retries are an
-    interpreter's matter.
+    *effects* maps each function that the handler names in `call` to the function to call instead.
+    An effect that is missing there is a `ConfigViolation`. An exception is raised in the handler,
+    as it would be in a runtime. Each effect is called once, without retries.
     """
-    settled = settle(system, event, record, now=now, effects=effects or {})
-    return Success(settled) if isinstance(settled, Commit) else Failure(settled)
+    decided = decide_plain(system, event, record, now=now, effects=effects or {})
+    return Success(decided) if isinstance(decided, Commit) else Failure(decided)
 
 
-def settle(
+def decide_plain(
     system: System,
     event: Event[Any],
     record: Record | None,
@@ -42,36 +42,36 @@ def settle(
     now: datetime,
     effects: Mapping[Callable[..., Any], Callable[..., Any]],
 ) -> Commit | Violation:
-    """Take one step to its end, as a plain union."""
+    """Take one step to its commit and return a plain union, as interpreters need it."""
     performed: list[Performed] = []
     while True:
-        stepped = take(system, event, record, now=now, performed=performed)
-        if not isinstance(stepped, Perform):
-            return stepped
-        done = substituted(effects, stepped)
-        if not isinstance(done, Performed):
-            return done
-        performed.append(done)
+        result = step_plain(system, event, record, now=now, performed=performed)
+        if not isinstance(result, Perform):
+            return result
+        outcome = substitute(effects, result)
+        if not isinstance(outcome, Performed):
+            return outcome
+        performed.append(outcome)
 
 
-def substituted(
-    effects: Mapping[Callable[..., Any], Callable[..., Any]], wanted: Perform[Any]
+def substitute(
+    effects: Mapping[Callable[..., Any], Callable[..., Any]], effect: Perform[Any]
 ) -> Performed | Violation:
-    """Call the function that the table has in place of the one that is wanted."""
-    substitute = effects.get(wanted.function)
-    if substitute is None:
+    """Call the function that *effects* holds in place of the effect's own."""
+    function = effects.get(effect.function)
+    if function is None:
         known = ", ".join(map(_name, effects)) or "none"
-        issue = Issue("effects", f"a function for {_name(wanted.function)}", known)
-        return ConfigViolation("an effect is asked for that the table lacks", issue)
+        issue = Issue("effects", f"a function for {_name(effect.function)}", known)
+        return ConfigViolation("no function replaces this effect", issue)
     try:
-        value = substitute(*wanted.args)
+        value = function(*effect.args)
     except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
-        return Performed(wanted, error=error)
+        return Performed(effect, error=error)
     if isinstance(value, Coroutine):
         value.close()
-        issue = Issue("effects", "a plain function, which answers at once", _name(substitute))
-        return ConfigViolation("nobody here can wait for an effect", issue)
-    return Performed(wanted, value=value)
+        issue = Issue("effects", "a function that is not async", _name(function))
+        return ConfigViolation("`decide` and `run` cannot await", issue)
+    return Performed(effect, value=value)
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -1,4 +1,4 @@
-"""Route: where an event goes once it is made."""
+"""Route: find the destination of an event."""
 
 from typing import Any, TypeAlias, final
 
@@ -17,7 +17,7 @@ from arvo.handlers.resumable import Resumable
 @final
 @frozen
 class ToHandler:
-    """To the handler at *address*. Events of one *key* are taken one at a time, in order."""
+    """To the handler at *address*, which handles events of one *key* one at a time, in order."""
 
     address: str
     key: str | None
@@ -26,7 +26,7 @@ class ToHandler:
 @final
 @frozen
 class ToDomain:
-    """Out of the system, to whoever listens to *domain*."""
+    """Out of the system, to the listener of *domain*."""
 
     domain: str
 
@@ -34,7 +34,7 @@ class ToDomain:
 @final
 @frozen
 class ToCaller:
-    """Back to *address*, outside, from where this run was asked for."""
+    """Back to the caller of this run, at *address* outside the system."""
 
     address: str
 
@@ -42,7 +42,7 @@ class ToCaller:
 @final
 @frozen
 class Unroutable:
-    """To nobody: *reason* says why, in words."""
+    """No destination; *reason* is for operators."""
 
     reason: str
 
@@ -51,11 +51,11 @@ Route: TypeAlias = ToHandler | ToDomain | ToCaller | Unroutable
 
 
 def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Route:
-    """Say where *event* goes; *cause* is the event it follows from, None where it comes from
-    outside.
+    """Return the destination of *event*.
 
-    What a handler emits with a domain leaves the system (reference F175). What comes from outside
-    is delivered, whatever its domain: it has just been sent on purpose.
+    *cause*: the event that led to it, None for an event from outside the system. An event that a
+    handler emits with a domain leaves the system. An event from outside goes to its handler even if
+    it has a domain, because the sender has addressed this system.
     """
     if event.domain is not None and cause is not None:
         return ToDomain(event.domain)
@@ -63,24 +63,24 @@ def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Route:
         case EventHandler(source=source):
             return ToHandler(source, None)
         case Resumable(source=source) | Orchestrator(source=source) | FlowHandler(source=source):
-            # A workflow takes one turn at a time; a handler without memory has no such need.
+            # A workflow handles one event at a time; an event handler has no state to protect.
             return ToHandler(source, event.subject)
         case None:
             pass
     if cause is not None and event.to in (*reply_addresses(cause), *_initiators(event.subject)):
         return ToCaller(event.to)
     known = ", ".join(system.addresses) or "none"
-    return Unroutable(f"nobody is at {event.to!r}; there are {known}")
+    return Unroutable(f"no handler is at {event.to!r} (known addresses: {known})")
 
 
 def reply_addresses(event: Event[Any]) -> tuple[str, ...]:
-    """Name the addresses that asked by an event: they know what to do with its answer."""
-    named = () if event.redirectto is None else (event.redirectto,)
-    return (event.source, *named, *_initiators(event.subject))
+    """Return the addresses that may get the answer to *event*: sender, redirectto, initiator."""
+    redirect = () if event.redirectto is None else (event.redirectto,)
+    return (event.source, *redirect, *_initiators(event.subject))
 
 
 def _initiators(subject: str) -> tuple[str, ...]:
-    """Name the addresses that began a run, or that it answers to."""
+    """Return the address that started a run, and the one that gets its completion."""
     try:
         run = Subject.parse(subject)
     except Violated:

@@ -1,4 +1,4 @@
-"""Vet: what is wrong with an event, seen before any step takes it."""
+"""Validate: check an event before it is sent to its handler."""
 
 from typing import Any
 
@@ -6,10 +6,6 @@ from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
 from arvo.core.violations.violation import (
-    ConfigViolation,
-    ContractViolation,
-    ExecutionViolation,
-    TransactionViolation,
     Violation,
 )
 from arvo.engine.step.admit import (
@@ -20,29 +16,25 @@ from arvo.engine.step.admit import (
     admit_turn,
     admit_version,
 )
-from arvo.engine.system.system import System, WorkflowHandler
+from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow.handler import FlowHandler
-from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.resumable import Resumable
 
 
-def vet(system: System, event: Event[Any], record: Record | None) -> Violation | None:
-    """Say which promise *event* breaks by itself; None where a step may take it.
+def validate(system: System, event: Event[Any], record: Record | None) -> Violation | None:
+    """Return the violation that a step on *event* would return, or None.
 
-    For the door, where whoever sends it still listens: a step would find the same, and the event
-    would become a dead letter. *record* is what is remembered of its subject. Whether the workflow
-    still waits for it only the step can tell.
+    For entry points such as HTTP, where the sender still waits for a response: a step would find
+    the same violation later, and the event would become a dead letter. *record* is the stored
+    record of its subject. Only a step can find out whether the workflow still waits for the event.
     """
-    match admit(system, event):
-        case EventHandler() as handler:
-            admitted = admit_event(handler, event)
-        case (Resumable() | Orchestrator() | FlowHandler()) as handler:
-            admitted = _turn(handler, event, record)
-        case (
-            ContractViolation() | ConfigViolation() | ExecutionViolation() | TransactionViolation()
-        ) as violation:
-            return violation
+    handler = admit(system, event)
+    if is_workflow(handler):
+        admitted = _turn(handler, event, record)
+    elif isinstance(handler, EventHandler):
+        admitted = admit_event(handler, event)
+    else:
+        return handler
     return None if isinstance(admitted, Admitted) else admitted
 
 
@@ -52,6 +44,6 @@ def _turn(
     subject = admit_subject(event)
     if not isinstance(subject, Subject):
         return subject
-    begun = record is not None and record.init
-    version = record.version if record is not None and begun else subject.orchestrator.version
+    started = record is not None and record.init
+    version = record.version if record is not None and started else subject.orchestrator.version
     return admit_version(handler, version) or admit_turn(handler, version, event)

@@ -1,1 +1,1 @@
-"""System."""
+"""System: the handlers of one application, and the lint of their wiring."""

@@ -1,21 +1,18 @@
-"""Check: what is wired so that an event would be lost or refused, before one is."""
+"""Lint: find wiring that is legal but loses or refuses an event once it arrives."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from arvo.core.violations.issue import Issue
+from arvo.engine.system.handler import Handler, WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow.dry_run import rehearse
+from arvo.handlers.flow.dry_run import dry_run
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
-AnyWorkflow = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]
-AnyHandler = EventHandler[Any] | AnyWorkflow
 
-
-def findings(by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
-    """Name what is legal, and yet goes wrong once an event comes that way."""
+def lint(by_address: Mapping[str, Handler]) -> Iterator[Issue]:
+    """Yield an issue for each fault that construction allows and a later event would meet."""
     for handler in by_address.values():
         match handler:
             case EventHandler():
@@ -24,31 +21,33 @@ def findings(by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
                 pass
             case Orchestrator(machines=machines):
                 for version, machine in machines.items():
-                    for doubt in machine.problems():
-                        path = f"{handler.source} {version} {doubt.path}"
-                        yield Issue(path, doubt.expected, doubt.got)
-            case FlowHandler(contract=contract, parts=parts):
-                for version, part in parts.items():
-                    yield from rehearse(contract, version, part)
-        yield from _versions(handler)
-        yield from _services(handler, by_address)
+                    for problem in machine.problems():
+                        path = f"{handler.source} {version} {problem.path}"
+                        yield Issue(path, problem.expected, problem.got)
+            case FlowHandler(contract=contract, flow_versions=flow_versions):
+                for version, flow_version in flow_versions.items():
+                    yield from dry_run(contract, version, flow_version)
+        yield from _missing_versions(handler)
+        yield from _missing_services(handler, by_address)
 
 
-def _versions(handler: AnyWorkflow) -> Iterator[Issue]:
+def _missing_versions(handler: WorkflowHandler) -> Iterator[Issue]:
     for version in handler.contract.sorted_versions:
         if version not in handler.versions:
-            expected = "somebody who carries on workflows of each version of its contract"
-            yield Issue(f"{handler.source} {version}", expected, "nobody")
+            expected = "an implementation of each version of its contract"
+            yield Issue(f"{handler.source} {version}", expected, "none")
 
 
-def _services(handler: AnyWorkflow, by_address: Mapping[str, AnyHandler]) -> Iterator[Issue]:
-    asked = {
+def _missing_services(
+    handler: WorkflowHandler, by_address: Mapping[str, Handler]
+) -> Iterator[Issue]:
+    services = {
         service.type: service
         for version in handler.versions
         for service in handler.services_of(version)
     }
-    leaves = any(domain is not None for domain in handler.domains.services)
-    for name in asked:
-        if name not in by_address and not leaves:
-            expected = "a handler here, or requests that leave by a domain"
-            yield Issue(f"{handler.source} asks {name}", expected, "nobody at that address")
+    leaves_system = any(domain is not None for domain in handler.domains.services)
+    for address in services:
+        if address not in by_address and not leaves_system:
+            expected = "a handler in this system, or a domain for its requests to services"
+            yield Issue(f"{handler.source} calls {address}", expected, "neither")

@@ -1,34 +1,34 @@
-"""System: the handlers that live together, as a value."""
+"""System: the handlers of one application, as a value."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from attrs import field, frozen
 
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.violations.issue import Issue
+from arvo.core.record import Record
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.system.lint import findings
+from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
+from arvo.engine.system.lint import lint
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow.handler import FlowHandler
-from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.resumable import Resumable
 
-WorkflowHandler: TypeAlias = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]
-Handler: TypeAlias = EventHandler[Any] | WorkflowHandler
+_HANDLER: Final = "an EventHandler, a Resumable, an Orchestrator or a function decorated with @flow"
 
 
 @final
 @frozen(init=False)
 class System:
-    """Handlers, each at its own address, that fit each other.
+    """The handlers of one application, each at its own address.
 
-    A value: it can be checked, run as a function (`run`) or for real (`Runtime`). *stacks*: whether
-    system errors carry the stack trace; it tells strangers too much, so the default is no (B37).
+    A value: it can be compared, checked, run as a function (`run`) or for real (`Runtime`).
+    *stacks*: whether system errors carry the stack trace. The default is False because a system
+    error may reach callers outside the application, and a stack trace exposes its internals.
 
-    Two handlers at one address, and a workflow that asks a service by another contract than the
-    service's own, are refused with `Violated`, which names both sides.
+    Raises `Violated`, which lists every conflict, for an item that is not a handler, for two
+    handlers at one address, and for a workflow that calls a service by a contract other than the
+    service's own.
     """
 
     handlers: tuple[Handler, ...]
@@ -36,61 +36,112 @@ class System:
     _by_address: Mapping[str, Handler] = field(repr=False, eq=False)
 
     def __init__(self, handlers: Iterable[Handler], *, stacks: bool = False) -> None:
-        listed = tuple(handlers)
+        listed = _list_handlers(handlers)
         by_address: dict[str, Handler] = {}
         issues: list[Issue] = []
         for position, handler in enumerate(listed):
             if handler.source in by_address:
                 other = by_address[handler.source].contract.uri
-                got = f"{handler.source} of {handler.contract.uri}, taken by {other}"
-                issues.append(Issue(f"handlers[{position}]", "an address of its own", got))
+                got = f"{handler.source} of {handler.contract.uri}, which {other} uses already"
+                issues.append(Issue(f"handlers[{position}]", "a unique address", got))
             by_address.setdefault(handler.source, handler)
-        issues += (issue for handler in listed for issue in _misfits(handler, by_address))
+        issues += (issue for handler in listed for issue in _mismatches(handler, by_address))
         if issues:
-            raise Violated(ConfigViolation("these handlers do not make a system", tuple(issues)))
+            raise Violated(ConfigViolation("these handlers cannot form a system", tuple(issues)))
         self.__attrs_init__(listed, stacks, by_address)
 
     def check(self) -> tuple[Issue, ...]:
-        """Name what is legal, and yet goes wrong once an event comes that way; () if all is well.
+        """Return an issue for each legal piece of wiring that would lose or refuse an event.
 
-        A version of a workflow that nobody carries on, a service that nobody here is; in a machine,
-        an answer that no state hears, and the like (`Machine.problems`); in a flow, which is run on
-        sample answers, a request that no service takes, a reply that no service gives or that is
-        not named, a signal that no contract has.
+        The result is empty when there is none. It names: a version of a contract that its workflow
+        does not implement; a service that has no handler here and no domain to leave by; in a
+        machine, a reply that no state handles and the other findings of `Machine.problems`; in a
+        flow, which is run on sample replies, a request that no service accepts, a reply type that
+        the service does not emit or that the flow does not list, and a signal that no contract
+        declares.
         """
-        return tuple(findings(self._by_address))
+        return tuple(lint(self._by_address))
 
     def handler_at(self, address: str | None) -> Handler | None:
-        """Find the handler that answers at an address."""
+        """Return the handler that answers at *address*, or None."""
         return None if address is None else self._by_address.get(address)
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where its handlers answer."""
+        """The addresses of its handlers, in the order of *handlers*."""
         return tuple(self._by_address)
 
 
-def _misfits(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Issue]:
-    match handler:
-        case EventHandler():
-            return
-        case Resumable() | Orchestrator() | FlowHandler():
-            asked = (handler.services_of(version) for version in handler.versions)
-            for service in {each.dataschema: each for some in asked for each in some}.values():
-                other = by_address.get(service.type)
-                if other is not None:
-                    yield from _misfit(handler, service, other.contract)
+def require_system(value: object, caller: str) -> None:
+    """Raise `Violated` if *value* is not a `System`, in the name of the function *caller*."""
+    if not isinstance(value, System):
+        expected = f"a System: write `{caller}(System([handler, ...]), ...)`"
+        issue = Issue("system", expected, f"an object of type {type(value).__name__}")
+        raise Violated(ConfigViolation(f"{caller} runs a system, not handlers", issue))
 
 
-def _misfit(
-    handler: Handler, service: VersionedContract[Any], real: Contract[Any]
+# The argument of `query` and `migrate`: a workflow handles its own records, a system those of all
+# its workflows.
+Owner: TypeAlias = System | WorkflowHandler
+
+
+def find_workflow(owner: Owner, record: Record) -> WorkflowHandler | ConfigViolation:
+    """Return the workflow handler that *record* belongs to; a violation if it is not in *owner*."""
+    if isinstance(owner, System):
+        handler = owner.handler_at(record.handler)
+        known = [workflow.source for workflow in filter(is_workflow, owner.handlers)]
+    else:
+        handler = owner if owner.source == record.handler else None
+        known = [owner.source]
+    if not is_workflow(handler):
+        expected = (
+            f"one of {', '.join(known)}" if known else "nothing, because there is no workflow"
+        )
+        issue = Issue("record.handler", expected, short_repr(record.handler))
+        return ConfigViolation("the record belongs to another workflow", issue)
+    return handler
+
+
+def _list_handlers(handlers: Iterable[Handler]) -> tuple[Handler, ...]:
+    given: object = handlers
+    if not isinstance(given, Iterable):
+        issue = Issue("handlers", "a list of handlers: System([handler])", short_repr(given))
+        raise Violated(ConfigViolation("a system is made of a list of handlers", issue))
+    listed = tuple(handlers)
+    items: tuple[object, ...] = listed
+    issues = tuple(
+        Issue(f"handlers[{position}]", _HANDLER, f"{type(item).__name__}: {short_repr(item)}")
+        for position, item in enumerate(items)
+        if not (isinstance(item, EventHandler) or is_workflow(item))
+    )
+    if issues:
+        raise Violated(ConfigViolation("a system is made of handlers", issues))
+    return listed
+
+
+def _mismatches(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Issue]:
+    if not is_workflow(handler):
+        return
+    services = {
+        service.dataschema: service
+        for version in handler.versions
+        for service in handler.services_of(version)
+    }
+    for service in services.values():
+        other = by_address.get(service.type)
+        if other is not None:
+            yield from _mismatch(handler, service, other.contract)
+
+
+def _mismatch(
+    handler: Handler, service: VersionedContract[Any], actual: Contract[Any]
 ) -> Iterator[Issue]:
-    path = f"{handler.contract.uri} asks {service.type}"
-    if service.uri != real.uri:
-        yield Issue(path, f"its handler's contract {real.uri}", service.uri)
-    elif service.version not in real.versions:
-        known = ", ".join(real.sorted_versions)
+    path = f"{handler.contract.uri} calls {service.type}"
+    if service.uri != actual.uri:
+        yield Issue(path, f"the contract of its handler, {actual.uri}", service.uri)
+    elif service.version not in actual.versions:
+        known = ", ".join(actual.sorted_versions)
         yield Issue(path, f"a version that its handler has ({known})", service.version)
-    elif service != real.versions[service.version]:
-        expected = f"{service.dataschema} as its handler has it"
-        yield Issue(path, expected, "a contract of that name and version that differs")
+    elif service != actual.versions[service.version]:
+        expected = f"{service.dataschema} as its handler declares it"
+        yield Issue(path, expected, "a different contract of that name and version")

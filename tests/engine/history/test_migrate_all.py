@@ -1,21 +1,21 @@
-"""Migration: a dry run over many records."""
+"""Migrate all: a dry run that moves many workflows to another version."""
 
 from collections.abc import Iterator
 
 from attrs import evolve
 
 from arvo import ExecutionViolation, Issue, Migration, Record, migrate_all
-from arvo.engine.history.migration import REFUSALS_KEPT_MAX
+from arvo.engine.history.migrate_all import REFUSALS_MAX
 from tests.engine.history.test_migrate import begun, both
 
 BAD = ExecutionViolation(
-    "arvo.orc.order.fulfil 2.0.0 cannot read what is remembered",
+    "arvo.orc.order.fulfil 2.0.0 cannot read the stored state",
     Issue("state.order_id", "a string", "5"),
 )
 
 
-def test_a_dry_run_says_how_many_would_move_and_which_cannot_and_why() -> None:
-    """Read before the real thing."""
+def test_a_dry_run_counts_the_records_and_lists_the_refusals() -> None:
+    """An operator reads it before the real migration."""
     records = [
         begun(),
         evolve(begun(), subject="s2", version="2.0.0"),
@@ -38,15 +38,15 @@ def test_a_dry_run_says_how_many_would_move_and_which_cannot_and_why() -> None:
     assert (twice.moved, twice.unchanged, twice.ended, twice.refused) == (2, 2, 4, 4)
     assert (mapped.moved, mapped.refused) == (1, 1)
     assert str(migration).split("\n") == [
-        "1 would move, 1 need not, 2 have ended, 2 cannot",
+        "to migrate: 1, up to date: 1, ended: 2, refused: 2",
         f"s5: {BAD}",
         f"s6: {ended}",
     ]
 
 
-def test_a_dry_run_takes_any_number_of_records() -> None:
-    """One after the other, from whatever gives them; of what is wrong the first are kept."""
-    many = 2 * REFUSALS_KEPT_MAX
+def test_a_dry_run_reads_any_number_of_records() -> None:
+    """It reads them one after the other and stores only the first refusals."""
+    many = 2 * REFUSALS_MAX
 
     def records() -> Iterator[Record]:
         for number in range(many):
@@ -54,6 +54,6 @@ def test_a_dry_run_takes_any_number_of_records() -> None:
 
     migration = migrate_all(both, records(), to="2.0.0")
 
-    assert (migration.refused, len(migration.refusals)) == (many, REFUSALS_KEPT_MAX)
+    assert (migration.refused, len(migration.refusals)) == (many, REFUSALS_MAX)
     assert str(migration).split("\n")[-1] == "… 1980 more"
-    assert str(Migration()) == "0 would move, 0 need not, 0 have ended, 0 cannot"
+    assert str(Migration()) == "to migrate: 0, up to date: 0, ended: 0, refused: 0"

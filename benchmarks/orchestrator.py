@@ -1,4 +1,4 @@
-"""Led: what a workflow costs that a statechart leads, step by step (design section 12)."""
+"""Orchestrator: the cost of a workflow with a statechart, step by step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from arvo import (
     Version,
     Workflow,
 )
-from arvo.engine.step.step import take
+from arvo.engine.step.step import step_plain
 from arvo.statechart import State, emit
 from benchmarks.measure import microseconds
 from benchmarks.shop import NOW, CardCharged, ChargeCard, PlaceOrder, charge, reply
@@ -47,7 +47,7 @@ ship = Contract(
 )
 order = OrchestratorContract(
     uri="#/orchestrators/order",
-    name="order.led",
+    name="order.chart",
     versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderDone)},
 )
 
@@ -55,13 +55,13 @@ _charging = emit(lambda context, event: ChargeCard(context.order_id, context.amo
 _booking = emit(lambda context, event: BookShipment(context.order_id))
 
 
-def _led(**shape: Any) -> System:
+def _system(**chart: Any) -> System:
     machine = Machine(
         contract=order["1.0.0"],
         services=[charge["1.0.0"], ship["1.0.0"]],
         context=PlaceOrder,
         output=lambda context, event: OrderDone(context.order_id),
-        **shape,
+        **chart,
     )
     return System([Orchestrator([machine])])
 
@@ -73,14 +73,14 @@ def _region(entry: Any, answer: type) -> State:
     )
 
 
-line = _led(
+sequential = _system(
     initial="charging",
     states={
         "charging": State(entry=_charging, on={CardCharged: "done"}),
         "done": State(type="final"),
     },
 )
-both = _led(
+parallel = _system(
     initial="both",
     states={
         "both": State(
@@ -97,35 +97,35 @@ both = _led(
 
 
 def costs() -> Iterator[tuple[str, float, str]]:
-    """Give each piece of work, its microseconds, and the aim where there is one."""
-    yield "orchestrator: two turns", _turns(line, CardCharged("r")), "120"
-    turns = _turns(both, CardCharged("r"), ShipmentBooked("t"))
+    """Yield the name of each operation, its microseconds, and the aim or an empty text."""
+    yield "orchestrator: two turns", _time_turns(sequential, CardCharged("r")), "120"
+    turns = _time_turns(parallel, CardCharged("r"), ShipmentBooked("t"))
     yield "orchestrator: parallel, three turns", turns, "160"
 
 
-def _turns(system: System, *answers: Any) -> float:
-    """Time a workflow from its first event through *answers*, without their services."""
+def _time_turns(system: System, *answers: Any) -> float:
+    """Time a workflow from its first event through *answers*, without the services."""
     events: list[Event[Any]] = [
         order["1.0.0"].init(PlaceOrder("order-42", 12.5), source="com.shop.web")
     ]
-    asked = _commit(system, events[0], None).events
+    requests = _commit(system, events[0], None).events
     services: tuple[Contract[Any], ...] = (charge, ship)
-    for contract, question, answer in zip(services, asked, answers, strict=False):
-        events.append(reply(contract, question, answer))
+    for contract, request, answer in zip(services, requests, answers, strict=False):
+        events.append(reply(contract, request, answer))
 
-    def through() -> Record | None:
+    def run_turns() -> Record | None:
         record: Record | None = None
         for event in events:
             record = _commit(system, event, record).record
         return record
 
-    ended = through()
-    assert ended is not None
-    assert ended.status == "done"
-    return microseconds(through)
+    finished = run_turns()
+    assert finished is not None
+    assert finished.status == "done"
+    return microseconds(run_turns)
 
 
 def _commit(system: System, event: Event[Any], record: Record | None) -> Commit:
-    commit = take(system, event, record, now=NOW)
+    commit = step_plain(system, event, record, now=NOW)
     assert isinstance(commit, Commit), commit
     return commit

@@ -1,8 +1,9 @@
-"""Walk: what an event costs from the wire to its commit, beside orjson (design section 12)."""
+"""Latency: the time of an event from the wire to its commit, next to orjson."""
 
 import asyncio
 import time
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 
 import orjson
@@ -19,8 +20,8 @@ from arvo import (
     System,
     run,
 )
-from arvo.engine.step.step import take
-from benchmarks import led
+from arvo.engine.step.step import step_plain
+from benchmarks import orchestrator
 from benchmarks.measure import microseconds
 from benchmarks.shop import (
     NOW,
@@ -39,7 +40,7 @@ def _event() -> Event[PlaceOrder]:
 
 
 def costs() -> Iterator[tuple[str, float, str]]:
-    """Give each piece of work, its microseconds, and the aim where there is one."""
+    """Yield the name of each operation, its microseconds, and the aim or an empty text."""
     init = _event()
     wire = init.to_json()
     fields = {**init.to_dict()}
@@ -73,33 +74,41 @@ def costs() -> Iterator[tuple[str, float, str]]:
     subject = str(Subject.new("arvo.orc.order", "1.0.0", initiator="com.shop.web", id="run"))
     yield "subject: parse, cached", microseconds(lambda: Subject.parse(subject)), ""
     yield "contract: an init event", microseconds(_event), ""
-    asked = charge["1.0.0"].accepts(ChargeCard("order-42", 12.5), source="com.shop.web")
-    yield "event handler: one step", microseconds(lambda: take(system, asked, None, now=NOW)), "25"
-    cold = Event.parse(asked.to_json())
+    yield from _step_costs(init)
+
+
+def _step_costs(init: Event[PlaceOrder]) -> Iterator[tuple[str, float, str]]:
+    request = charge["1.0.0"].accepts(ChargeCard("order-42", 12.5), source="com.shop.web")
+    yield (
+        "event handler: one step",
+        microseconds(lambda: step_plain(system, request, None, now=NOW)),
+        "25",
+    )
+    parsed = Event.parse(request.to_json())
     yield (
         "event handler: one step, event off the wire",
-        microseconds(lambda: take(system, cold, None, now=NOW)),
+        microseconds(lambda: step_plain(system, parsed, None, now=NOW)),
         "",
     )
     yield "run: a workflow and its service (3 steps)", microseconds(lambda: run(system, init)), ""
-    yield "resumable: two turns, memory backend, with their service", _through_runtime(1), "200"
-    yield "the same, 64 at a time", _through_runtime(64), ""
+    yield "resumable: two turns, memory backend, with their service", _time_runtime(1), "200"
+    yield "the same, 64 at a time", _time_runtime(64), ""
 
 
-def _through_runtime(at_once: int, number: int = 600) -> float:
-    async def once() -> float:
+def _time_runtime(in_flight: int, number: int = 600) -> float:
+    async def measure() -> float:
         async with Runtime(system, MemoryBackend()) as runtime:
             start = time.perf_counter()
-            for _ in range(number // at_once):
-                await asyncio.gather(*(runtime.request(_event()) for _ in range(at_once)))
-            return (time.perf_counter() - start) / (number // at_once * at_once) * 1e6
+            for _ in range(number // in_flight):
+                await asyncio.gather(*(runtime.request(_event()) for _ in range(in_flight)))
+            return (time.perf_counter() - start) / (number // in_flight * in_flight) * 1e6
 
-    return median(asyncio.run(once()) for _ in range(5))
+    return median(asyncio.run(measure()) for _ in range(5))
 
 
-def growth() -> tuple[float, float]:
-    """Give the microseconds of turn 2 and of turn 2,000 of one workflow."""
-    ever = System(
+def time_turns() -> tuple[float, float]:
+    """Return the microseconds of turn 2 and of turn 2,000 of one workflow."""
+    endless = System(
         [
             Resumable(
                 order,
@@ -113,22 +122,21 @@ def growth() -> tuple[float, float]:
     timed = {}
     for turn in range(1, 2001):
         if turn in (2, 2000):
-            at, before = event, record
-            timed[turn] = microseconds(lambda at=at, before=before: take(ever, at, before, now=NOW))  # type: ignore[misc]
-        commit = take(ever, event, record, now=NOW)
+            timed[turn] = microseconds(partial(step_plain, endless, event, record, now=NOW))
+        commit = step_plain(endless, event, record, now=NOW)
         assert isinstance(commit, Commit)
         record = commit.record
-        (asked,) = commit.events
-        event = reply(charge, asked, CardCharged("r"))
+        (request,) = commit.events
+        event = reply(charge, request, CardCharged("r"))
     return timed[2], timed[2000]
 
 
 def main() -> None:
-    """Print what the walk costs."""
-    print(f"{'the walk':60} {'µs':>10} {'aim':>12}")
-    for name, cost, aim in (*costs(), *led.costs()):
+    """Print the times."""
+    print(f"{'from the wire to the commit':60} {'µs':>10} {'aim':>12}")
+    for name, cost, aim in (*costs(), *orchestrator.costs()):
         print(f"{name:60} {cost:10.1f} {aim:>12}")
-    second, last = growth()
+    second, last = time_turns()
     print(f"{'a turn, the 2nd':60} {second:10.1f}")
     print(f"{'a turn, the 2,000th':60} {last:10.1f} {'1.2 times':>12}")
 
