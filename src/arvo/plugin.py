@@ -1,4 +1,4 @@
-"""Plugin: what pytest gets from Arvo, without being asked for it."""
+"""Plugin: the pytest fixture `published` and the option `--update-contracts`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that writes contracts down."""
+    """Add the option `--update-contracts`."""
     group = parser.getgroup("arvo")
     group.addoption(
         "--update-contracts",
         action="store_true",
         default=False,
-        help="write the JSON that the fixture `published` compares contracts with",
+        help="write the JSON files that the fixture `published` compares contracts with",
     )
 
 
@@ -25,12 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def published(request: pytest.FixtureRequest) -> "Callable[[Contract[Any], str], None]":
     """Compare a contract with its exported JSON: `published(contract, "contracts/charge.json")`.
 
-    The path is that of a file beside the test. What has changed is named, and whom it breaks;
-    `pytest --update-contracts` writes the file.
+    The path is relative to the directory of the test file. The comparison fails with the breaking
+    changes if the contract has changed. `pytest --update-contracts` writes the file.
     """
-    # Not at the top: pytest loads this file in every project that has Arvo installed.
+    # Not at the top: pytest imports this module in every project that has Arvo installed.
     from arvo.testing.compatibility.published import check_published
 
-    beside: Path = request.path.parent
+    folder: Path = request.path.parent
     update = bool(request.config.getoption("--update-contracts"))
-    return lambda contract, path: check_published(contract, beside / path, update=update)
+    return lambda contract, path: check_published(contract, folder / path, update=update)

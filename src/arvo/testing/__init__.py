@@ -1,4 +1,4 @@
-"""testing: how to prove it."""
+"""Testing: strategies, laws, given-when-then tests, simulation and conformance tests."""
 
 from arvo.testing.compatibility.compatible import BreakingChange, Compatibility, compatible
 from arvo.testing.compatibility.published import check_published
@@ -9,9 +9,9 @@ from arvo.testing.conformance import (
 )
 from arvo.testing.given.steps import Case, Repeat, Step, steps
 from arvo.testing.given.turn import Given, TurnResult, given
+from arvo.testing.laws.check_handler import check_handler
 from arvo.testing.laws.check_workflow import check_workflow
-from arvo.testing.laws.handler_laws import check_handler
-from arvo.testing.laws.laws import LawViolated, LawViolation
+from arvo.testing.laws.violation import LawViolated, LawViolation
 from arvo.testing.simulation import (
     FAULT_KINDS,
     Check,

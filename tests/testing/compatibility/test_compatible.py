@@ -1,4 +1,4 @@
-"""Compatible: each breaking change of a contract, named with its path."""
+"""Compatible: every breaking change of a contract is reported with its path."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def schema(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def paying(accepts: Any, charged: Any = None, **more: Any) -> Contract[Any]:
+def make_contract(accepts: Any, charged: Any = None, **more: Any) -> Contract[Any]:
     emits = {"evt.payment.charged": charged or schema(), **more}
     return Contract(
         uri="#/contracts/charge",
@@ -30,19 +30,19 @@ def paying(accepts: Any, charged: Any = None, **more: Any) -> Contract[Any]:
 
 TEXT, NUMBER = {"type": "string"}, {"type": "number"}
 
-# What it was, what it is now, and where a consumer breaks (nothing: it does not).
+# Before, after, and the path at which consumers break; an empty path where they do not.
 ACCEPTED: dict[str, tuple[Any, Any, str]] = {
     "nothing has changed": (schema(("a",), a=TEXT), schema(("a",), a=TEXT), ""),
-    "a field is demanded": (schema(a=TEXT), schema(("a",), a=TEXT), ".a"),
-    "a field is no longer demanded": (schema(("a",), a=TEXT), schema(a=TEXT), ""),
-    "a new field is demanded": (schema(), schema(("b",), b=TEXT), ".b"),
+    "a field becomes required": (schema(a=TEXT), schema(("a",), a=TEXT), ".a"),
+    "a field becomes optional": (schema(("a",), a=TEXT), schema(a=TEXT), ""),
+    "a new field is required": (schema(), schema(("b",), b=TEXT), ".b"),
     "a new field has a default": (schema(), schema(("b",), b={**TEXT, "default": "x"}), ""),
     "a field is dropped": (schema(a=TEXT), schema(), ""),
     "a type changes": (schema(a=TEXT), schema(a=NUMBER), ".a"),
     "a type gets wider": (schema(a={"type": "integer"}), schema(a=NUMBER), ""),
     "a type gets narrower": (schema(a=NUMBER), schema(a={"type": "integer"}), ".a"),
-    "null is no longer taken": (schema(a={"type": ["string", "null"]}), schema(a=TEXT), ".a"),
-    "null is taken as well": (schema(a=TEXT), schema(a={"anyOf": [TEXT, {"type": "null"}]}), ""),
+    "null is no longer accepted": (schema(a={"type": ["string", "null"]}), schema(a=TEXT), ".a"),
+    "null is accepted as well": (schema(a=TEXT), schema(a={"anyOf": [TEXT, {"type": "null"}]}), ""),
     "a bound gets tighter": (
         schema(a={**NUMBER, "minimum": 0}),
         schema(a={**NUMBER, "minimum": 1}),
@@ -71,13 +71,17 @@ ACCEPTED: dict[str, tuple[Any, Any, str]] = {
         schema(a={"type": "array", "items": NUMBER}),
         ".a[]",
     ),
-    "a nested field is demanded": (schema(a=schema()), schema(a=schema(("b",), b=TEXT)), ".a.b"),
+    "a nested field becomes required": (
+        schema(a=schema()),
+        schema(a=schema(("b",), b=TEXT)),
+        ".a.b",
+    ),
     "other keys are refused": (
         {"type": "object", "additionalProperties": TEXT},
         {"type": "object", "additionalProperties": False},
         ".*",
     ),
-    "what cannot be compared is new": (
+    "a keyword that cannot be compared is new": (
         schema(a=TEXT),
         schema(a={**TEXT, "not": {"const": "x"}}),
         ".a",
@@ -86,58 +90,58 @@ ACCEPTED: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_what_is_accepted_may_get_wider_and_not_narrower(name: str) -> None:
-    """Whoever asks sends what it always sent."""
-    was, now, path = ACCEPTED[name]
+def test_a_narrower_accepted_schema_breaks_consumers(name: str) -> None:
+    """Consumers send the same events as before."""
+    before, after, path = ACCEPTED[name]
 
-    found = compatible(paying(was), paying(now))
+    result = compatible(make_contract(before), make_contract(after))
 
     expected = [f"versions.1.0.0.accepts{path}"] if path else []
-    assert [each.path for each in found.breaks] == expected
-    assert bool(found) is (not path)
+    assert [change.path for change in result.breaking_changes] == expected
+    assert bool(result) is (not path)
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_what_is_emitted_may_get_narrower_and_not_wider(name: str) -> None:
-    """It is the other way round: what is turned breaks whom it did not break, and no one else."""
-    was, now, path = ACCEPTED[name]
+def test_a_wider_emitted_schema_breaks_consumers(name: str) -> None:
+    """The opposite of an accepted schema: the reverse change breaks, and no other."""
+    before, after, path = ACCEPTED[name]
 
-    found = compatible(paying(schema(), now), paying(schema(), was))
+    result = compatible(make_contract(schema(), after), make_contract(schema(), before))
 
     expected = [f"versions.1.0.0.emits.evt.payment.charged{path}"] if path else []
-    assert [each.path for each in found.breaks] == expected
+    assert [change.path for change in result.breaking_changes] == expected
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_a_producer_breaks_where_a_consumer_of_the_opposite_change_does(name: str) -> None:
-    """Whoever answers by the old contract faces events of the new one."""
-    was, now, path = ACCEPTED[name]
+def test_a_change_breaks_producers_where_its_reverse_breaks_consumers(name: str) -> None:
+    """A producer of the old contract receives events of the new one."""
+    before, after, path = ACCEPTED[name]
 
-    found = compatible(paying(now), paying(was), side="producer")
+    result = compatible(make_contract(after), make_contract(before), side="producer")
 
-    assert [each.path.removeprefix("versions.1.0.0.accepts") for each in found.breaks] == (
-        [path] if path else []
-    )
+    assert [
+        change.path.removeprefix("versions.1.0.0.accepts") for change in result.breaking_changes
+    ] == ([path] if path else [])
 
 
-def test_an_answer_that_is_new_breaks_consumers_and_one_that_goes_breaks_producers() -> None:
-    """Nobody waits for what it does not know."""
-    less = paying(schema())
-    more = paying(schema(), **{"evt.payment.declined": schema()})
+def test_a_new_event_breaks_consumers_and_a_removed_one_breaks_producers() -> None:
+    """A consumer does not know the new event, and a producer still emits the removed one."""
+    less = make_contract(schema())
+    more = make_contract(schema(), **{"evt.payment.declined": schema()})
 
-    [new] = compatible(less, more).breaks
-    [gone] = compatible(more, less, side="producer").breaks
+    [added] = compatible(less, more).breaking_changes
+    [removed] = compatible(more, less, side="producer").breaking_changes
 
-    assert str(new) == (
+    assert str(added) == (
         "versions.1.0.0.emits.evt.payment.declined: was nothing, now an event: "
-        "whoever asks does not know this answer"
+        "consumers do not know this event"
     )
-    assert (gone.path, gone.was, gone.now) == (new.path, "an event", "nothing")
+    assert (removed.path, removed.before, removed.after) == (added.path, "an event", "nothing")
     assert compatible(more, less)
     assert compatible(less, more, side="producer")
 
 
-def test_a_version_that_goes_breaks_consumers_and_one_that_comes_does_not() -> None:
+def test_a_removed_version_breaks_consumers_and_an_added_one_does_not() -> None:
     """So a breaking change gets a version of its own."""
     two = Contract(
         uri="#/contracts/payment/charge",
@@ -152,43 +156,48 @@ def test_a_version_that_goes_breaks_consumers_and_one_that_comes_does_not() -> N
     )
 
     assert compatible(charge, two)
-    [gone] = compatible(two, charge).breaks
-    assert (gone.path, gone.now) == ("versions.2.0.0", "nothing")
-    [lacking] = compatible(charge, two, side="producer").breaks
-    assert (lacking.path, lacking.was) == ("versions.2.0.0", "nothing")
+    [removed] = compatible(two, charge).breaking_changes
+    assert (removed.path, removed.after) == ("versions.2.0.0", "nothing")
+    [added] = compatible(charge, two, side="producer").breaking_changes
+    assert (added.path, added.before) == ("versions.2.0.0", "nothing")
 
 
-def test_two_versions_alone_are_compared_with_each_other() -> None:
-    """To choose the next number."""
-    one, other = paying(schema(a=TEXT))["1.0.0"], paying(schema(("a",), a=TEXT))["1.0.0"]
+def test_two_single_versions_are_compared_with_each_other() -> None:
+    """The result helps to choose the next version number."""
+    one, other = (
+        make_contract(schema(a=TEXT))["1.0.0"],
+        make_contract(schema(("a",), a=TEXT))["1.0.0"],
+    )
 
     assert not compatible(one, other)
     assert compatible(other, one)
 
 
-def test_what_was_exported_is_compared_as_well() -> None:
-    """Of another service there is only the JSON."""
-    was, now = paying(schema(a=TEXT)), paying(schema(a=NUMBER))
+def test_exported_json_is_compared_as_well() -> None:
+    """For a contract of another service, whose code is not there."""
+    before, after = make_contract(schema(a=TEXT)), make_contract(schema(a=NUMBER))
 
-    found = compatible(was.json_schema(), now)
+    result = compatible(before.json_schema(), after)
 
-    assert str(found) == (
-        "this breaks consumers:\n"
-        "  versions.1.0.0.accepts.a: was string, now number: what is sent is refused"
+    assert str(result) == (
+        "these changes break consumers:\n"
+        "  versions.1.0.0.accepts.a: was string, now number: the handler refuses such a value"
     )
-    assert repr(found) == str(found)
-    assert str(compatible(was, was)) == "no consumer breaks"
+    assert repr(result) == str(result)
+    assert str(compatible(before, before)) == "no change breaks consumers"
 
 
 @pytest.mark.parametrize(("term", "value"), [("domain", "far"), ("type", "com.payment.other")])
-def test_an_address_that_changes_breaks_whoever_asks(term: str, value: str) -> None:
-    """Events would go elsewhere."""
+def test_a_changed_address_breaks_consumers(term: str, value: str) -> None:
+    """Their events would be sent to another address."""
     terms: dict[str, Any] = {"uri": "#/c", "type": "com.payment.charge"}
     versions = {"1.0.0": Version(accepts=schema(), emits={})}
     one = Contract(**terms, versions=versions)
     other = Contract(**{**terms, term: value}, versions=versions)
 
-    assert [each.path for each in compatible(one, other).breaks] == [f"versions.1.0.0.{term}"]
+    assert [change.path for change in compatible(one, other).breaking_changes] == [
+        f"versions.1.0.0.{term}"
+    ]
 
 
 @frozen
@@ -199,18 +208,18 @@ class Tree:
 
 
 @frozen
-class Bigger:
+class StricterTree:
     name: Annotated[str, Len(2, 9), Pattern("x")]
-    below: "tuple[Bigger, ...]" = ()
+    below: "tuple[StricterTree, ...]" = ()
     kind: Literal["leaf", "branch"] = "leaf"
 
 
-def test_a_schema_that_holds_itself_is_compared_once() -> None:
-    """And not for ever; each place is named."""
-    found = compatible(paying(Tree), paying(Bigger))
+def test_a_recursive_schema_is_compared_once() -> None:
+    """The comparison ends, and reports each path."""
+    result = compatible(make_contract(Tree), make_contract(StricterTree))
 
-    assert compatible(paying(Tree), paying(Tree))
-    assert {each.path for each in found.breaks} == {
+    assert compatible(make_contract(Tree), make_contract(Tree))
+    assert {change.path for change in result.breaking_changes} == {
         "versions.1.0.0.accepts.name",
         "versions.1.0.0.accepts.below[].name",
     }
@@ -222,12 +231,12 @@ class Priced:
 
 
 @frozen
-class Cheaper:
+class PricedOrFree:
     price: Annotated[float, Ge(0)]
 
 
-def test_a_contract_that_is_as_published_passes(tmp_path: Path) -> None:
-    """Written once, and held against from then on."""
+def test_a_contract_that_equals_its_published_file_passes(tmp_path: Path) -> None:
+    """The file is written once and compared from then on."""
     file = tmp_path / "contracts" / "charge.json"
     check_published(charge, file, update=True)
 
@@ -236,34 +245,35 @@ def test_a_contract_that_is_as_published_passes(tmp_path: Path) -> None:
     assert compatible(Contract.from_json_schema(charge.json_schema()), charge)
 
 
-def _told(check: Callable[[], None]) -> str:
+def failure_of(check: Callable[[], None]) -> str:
     with pytest.raises(AssertionError) as failed:
         check()
     return str(failed.value)
 
 
-def test_a_contract_that_has_changed_says_whom_it_breaks_and_how_to_publish(tmp_path: Path) -> None:
-    """The author decides, and knows what follows."""
+def test_a_changed_contract_is_reported_with_its_breaking_changes(tmp_path: Path) -> None:
+    """The author decides, and knows which side breaks and how to publish the change."""
     file = tmp_path / "charge.json"
-    check_published(paying(Priced), file, update=True)
+    check_published(make_contract(Priced), file, update=True)
 
-    told = _told(lambda: check_published(paying(Cheaper), file))
+    text = failure_of(lambda: check_published(make_contract(PricedOrFree), file))
 
-    assert told == (
-        f"#/contracts/charge is not what {file} says: pytest --update-contracts writes it\n"
-        "no consumer breaks\n"
-        "this breaks producers:\n"
+    assert text == (
+        f"#/contracts/charge differs from the published file {file}: "
+        "run pytest --update-contracts to write it\n"
+        "no change breaks consumers\n"
+        "these changes break producers:\n"
         "  versions.1.0.0.accepts.price: was exclusiveMinimum 0, now minimum 0: "
-        "what is sent is refused\n"
-        "to break nobody, leave the version as it is and add another one"
+        "the handler refuses such a value\n"
+        "to break neither side, leave this version unchanged and add a new version"
     )
 
 
-def test_a_contract_that_is_not_published_says_how(tmp_path: Path) -> None:
-    """The first run of a new test."""
-    told = _told(lambda: check_published(charge, tmp_path / "none.json"))
+def test_a_contract_without_a_published_file_is_reported_with_the_remedy(tmp_path: Path) -> None:
+    """It is the first run of a new test."""
+    text = failure_of(lambda: check_published(charge, tmp_path / "none.json"))
 
-    assert told.endswith("none.json: pytest --update-contracts writes it")
+    assert text.endswith("none.json: run pytest --update-contracts to write it")
 
 
 PROJECT = """
@@ -276,20 +286,20 @@ def test_the_contract_is_published(published):
 """
 
 
-def test_the_fixture_compares_with_a_file_beside_the_test(tmp_path: Path) -> None:
-    """In a project that has Arvo installed, without any configuration."""
+def test_the_fixture_compares_with_a_file_next_to_the_test(tmp_path: Path) -> None:
+    """In every project that has Arvo installed, without configuration."""
     (tmp_path / "test_contracts.py").write_text(PROJECT)
 
     def passes(*options: str) -> bool:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
-        return done.returncode == 0
+        process = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        return process.returncode == 0
 
     assert not passes()
     assert passes("--update-contracts")
     assert passes()
 
 
-def test_a_result_is_true_where_nobody_breaks() -> None:
-    """So that a test may assert it."""
+def test_a_compatibility_without_breaking_changes_is_true() -> None:
+    """So that a test can assert it."""
     assert Compatibility("consumer", ())

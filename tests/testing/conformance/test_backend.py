@@ -1,4 +1,4 @@
-"""Conformance: backends, memories and brokers that are wrong on purpose are found."""
+"""Backend: the conformance tests find every wrong backend, memory and broker."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,17 +7,17 @@ import pytest
 
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
-from arvo.testing.conformance.kit import CALLS_TOLD_MAX
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, linear_order
+from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
+from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
 from arvo.testing.conformance.samples import subject
 from tests.testing.conformance import wrong
 
-# For things that never come: a right backend in memory needs no time at all.
-PATIENCE_SECONDS = 0.4
+# A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
+TIMEOUT_SECONDS = 0.4
 
 
 class OfBackend(BackendConformance):
-    patience = PATIENCE_SECONDS
+    timeout = TIMEOUT_SECONDS
     queue_max = 200
     make: Callable[[int], Any]
 
@@ -26,7 +26,7 @@ class OfBackend(BackendConformance):
 
 
 class OfMemory(MachineMemoryConformance):
-    patience = PATIENCE_SECONDS
+    timeout = TIMEOUT_SECONDS
     make: Callable[[], Any]
 
     async def memory(self) -> Any:
@@ -34,7 +34,7 @@ class OfMemory(MachineMemoryConformance):
 
 
 class OfBroker(BrokerConformance):
-    patience = PATIENCE_SECONDS
+    timeout = TIMEOUT_SECONDS
     make: Callable[[], Any]
 
     async def broker(self) -> Any:
@@ -42,9 +42,9 @@ class OfBroker(BrokerConformance):
 
 
 def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
-    """Run the tests of a kit, all or *only* some, and give those that fail."""
+    """Run the tests of a kit, all or *only* some, and return the errors by test name."""
     failed: dict[str, Exception] = {}
-    for name in only or [each for each in dir(kit) if each.startswith("test_")]:
+    for name in only or [name for name in dir(kit) if name.startswith("test_")]:
         try:
             getattr(kit(), name)()
         except Exception as error:  # noqa: BLE001 - a wrong backend may raise anything
@@ -55,95 +55,104 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
 @pytest.mark.parametrize(
     ("make", "test"),
     [
-        (wrong.LosesUpdates, "test_a_commit_on_an_old_record_changes_nothing"),
-        (wrong.PublishesFirst, "test_a_commit_on_an_old_record_changes_nothing"),
-        (wrong.ChecksAndSetsApart, "test_of_many_who_commit_at_once_each_finds_its_turn"),
-        (wrong.ForgetsWhatWasConsumed, "test_an_event_is_consumed_once"),
-        (wrong.KnowsEventsByIdAlone, "test_whose_event_it_is_tells_it_from_others_of_its_id"),
-        (wrong.AppliesHalf, "test_a_commit_is_applied_whole"),
-        (wrong.CallsConflictsCommitted, "test_a_commit_on_an_old_record_changes_nothing"),
-        (wrong.NeverSettles, "test_what_leaves_has_lanes_of_its_own"),
-        (wrong.AmendsBlindly, "test_a_step_that_was_decided_before_an_amendment_is_refused"),
-        (wrong.AmendsByHalf, "test_an_amendment_sets_a_workflow_going_again"),
-        (wrong.IgnoresKeys, "test_events_of_a_key_come_one_at_a_time_in_order"),
-        (wrong.LastInFirstOut, "test_events_of_a_key_come_one_at_a_time_in_order"),
-        (wrong.ComesAgainAtOnce, "test_a_delivery_comes_again_after_its_delay"),
-        (wrong.DoesNotCountAttempts, "test_a_delivery_comes_again_after_its_delay"),
-        (wrong.SwallowsWhoWaited, "test_whoever_waits_and_goes_takes_nothing_along"),
-        (wrong.TakesWithoutEnd, "test_a_full_queue_makes_senders_wait"),
-        (wrong.RestsTooSoon, "test_depth_says_what_is_under_way"),
-        (wrong.CountsWrong, "test_depth_says_what_is_under_way"),
-        (wrong.FiresEarly, "test_a_timer_comes_when_it_is_due_and_once"),
-        (wrong.FiresTwice, "test_a_timer_comes_when_it_is_due_and_once"),
-        (wrong.LosesLetters, "test_a_dead_letter_keeps_everything"),
-        (wrong.BuriesWithoutSettling, "test_a_dead_letter_keeps_everything"),
-        (wrong.UnburiesAgainAndAgain, "test_a_dead_letter_is_sent_again_or_dropped"),
-        (wrong.MangledText, "test_odd_values_come_back_as_they_were"),
+        (wrong.LosesUpdates, "test_a_commit_on_an_outdated_record_changes_nothing"),
+        (wrong.PublishesFirst, "test_a_commit_on_an_outdated_record_changes_nothing"),
+        (wrong.ComparesBeforeItSets, "test_concurrent_commits_are_linearizable"),
+        (wrong.ForgetsConsumedEvents, "test_an_event_is_consumed_once"),
+        (
+            wrong.ComparesEventsByIdOnly,
+            "test_events_with_the_same_id_are_distinguished_by_source_and_subject",
+        ),
+        (wrong.DropsDeadLettersOfCommits, "test_a_commit_is_applied_completely"),
+        (wrong.ReportsConflictsAsCommitted, "test_a_commit_on_an_outdated_record_changes_nothing"),
+        (wrong.NeverAcknowledges, "test_outbound_events_and_replies_have_their_own_queues"),
+        (
+            wrong.ReplacesWithoutComparing,
+            "test_a_commit_decided_before_a_record_was_replaced_conflicts",
+        ),
+        (
+            wrong.ReplacesWithoutRedelivering,
+            "test_replacing_a_record_redelivers_events_and_sets_timers",
+        ),
+        (wrong.IgnoresKeys, "test_events_of_one_key_are_delivered_one_at_a_time_in_order"),
+        (wrong.LastInFirstOut, "test_events_of_one_key_are_delivered_one_at_a_time_in_order"),
+        (wrong.RedeliversAtOnce, "test_a_nacked_delivery_is_redelivered_after_its_delay"),
+        (wrong.DoesNotCountAttempts, "test_a_nacked_delivery_is_redelivered_after_its_delay"),
+        (wrong.LosesCancelledDeliveries, "test_a_cancelled_receive_takes_no_delivery"),
+        (wrong.AcceptsWithoutLimit, "test_a_full_queue_blocks_senders"),
+        (wrong.IdlesTooEarly, "test_depth_counts_events_until_they_are_settled"),
+        (wrong.ReportsNoDepth, "test_depth_counts_events_until_they_are_settled"),
+        (wrong.FiresEarly, "test_a_timer_fires_once_and_not_early"),
+        (wrong.FiresTwice, "test_a_timer_fires_once_and_not_early"),
+        (wrong.LosesDeadLetters, "test_a_dead_letter_preserves_all_its_fields"),
+        (wrong.DeadLettersWithoutSettling, "test_a_dead_letter_preserves_all_its_fields"),
+        (wrong.RedrivesRepeatedly, "test_a_dead_letter_is_redriven_or_deleted_once"),
+        (wrong.ReplacesUnicode, "test_unusual_values_round_trip"),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_wrong_backend_is_found(make: Any, test: str) -> None:
-    """By the test that is named for its fault, in a story of a few calls."""
+    """By the test that is named after its fault, with a report of a few calls."""
     failed = failures(type("Kit", (OfBackend,), {"make": make}), test)
 
     assert list(failed) == [test]
-    told = failed[test].__notes__[-1].splitlines()
-    assert told[0] == "calls until then:"
-    assert 1 <= len(told[1:]) <= CALLS_TOLD_MAX
+    report = failed[test].__notes__[-1].splitlines()
+    assert report[0] == "calls before the failure:"
+    assert 1 <= len(report[1:]) <= CALLS_REPORTED_MAX
 
 
 @pytest.mark.parametrize(
     ("make", "test"),
     [
-        (wrong.WritesBlindly, "test_who_expects_another_version_changes_nothing"),
-        (wrong.WritesLate, "test_of_many_who_write_at_once_one_wins"),
-        (wrong.CutsNames, "test_subjects_do_not_meet"),
+        (wrong.WritesWithoutComparing, "test_a_write_on_another_revision_conflicts"),
+        (wrong.ComparesBeforeItWrites, "test_concurrent_writes_are_linearizable"),
+        (wrong.TruncatesSubjects, "test_unusual_subjects_are_distinct"),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_wrong_memory_is_found(make: Any, test: str) -> None:
-    """Compare and set is all that it must have, and it must have it."""
+    """An atomic compare-and-set is the only promise of a machine memory."""
     assert test in failures(type("Kit", (OfMemory,), {"make": make}), test)
 
 
 @pytest.mark.parametrize(
     ("make", "test"),
     [
-        (wrong.SettlesForAnybody, "test_who_lost_a_message_settles_nothing"),
-        (wrong.SettlesAtOnce, "test_what_is_left_comes_again"),
-        (wrong.Unordered, "test_what_was_published_is_handed_out"),
-        (wrong.SharesWhatIsTaken, "test_of_two_who_take_each_has_its_own"),
+        (wrong.AcknowledgesStaleDeliveries, "test_a_stale_delivery_settles_nothing"),
+        (wrong.NeverRedelivers, "test_an_unsettled_message_is_redelivered"),
+        (wrong.ReversesMessages, "test_published_messages_are_delivered_in_order"),
+        (wrong.DeliversTwice, "test_two_consumers_share_messages_without_duplicates"),
     ],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_wrong_broker_is_found(make: Any, test: str) -> None:
-    """At least once, and to one at a time."""
+    """A broker delivers at least once, and to one consumer at a time."""
     assert test in failures(type("Kit", (OfBroker,), {"make": make}), test)
 
 
-def test_the_right_backend_passes_as_impatiently() -> None:
-    """Or what was found above would be the haste."""
+def test_a_correct_backend_passes_with_the_same_timeout() -> None:
+    """Otherwise the short timeout would be the reason for the failures above."""
     kit = type("Kit", (OfBackend,), {"make": lambda queue_max: MemoryBackend(queue_max=queue_max)})
 
     assert failures(kit) == {}
 
 
-def test_a_failure_tells_the_calls_that_led_there() -> None:
-    """An author reads what was called and what came back, by the ids of events."""
-    kit = type("Kit", (OfBackend,), {"make": wrong.AppliesHalf})
+def test_a_failure_reports_the_calls_before_it() -> None:
+    """With the results of the calls; events are shown by their ids."""
+    kit = type("Kit", (OfBackend,), {"make": wrong.DropsDeadLettersOfCommits})
 
     with pytest.raises(AssertionError) as failed:
-        kit().test_a_commit_is_applied_whole()
+        kit().test_a_commit_is_applied_completely()
 
-    said = repr(subject())
-    subject_said = f"{said[:60]} … {said[-18:]}"
+    encoded = repr(subject())
+    shown = f"{encoded[:60]} … {encoded[-18:]}"
     assert failed.value.__notes__ == [
-        "calls until then:\n"
-        "  send(event 'begin' to Inside) → None\n"
+        "calls before the failure:\n"
+        "  send(event 'begin' to ToHandler) → None\n"
         "  receive('arvo.orc.kit.workflow') → delivery 1 of event 'begin'\n"
         "  commit(delivery 1 of event 'begin', commit on revision 0 of record at revision 1,"
-        " [event 'ask' to Inside], [letter 'lost']) → Committed()\n"
-        "  load(" + subject_said + ") → record at revision 1\n"
+        " [event 'ask' to ToHandler], [dead letter 'lost']) → Committed()\n"
+        "  load(" + shown + ") → record at revision 1\n"
         "  receive('com.kit.service') → delivery 1 of event 'ask'\n"
         "  dead_letters() → []"
     ]
@@ -154,21 +163,21 @@ def test_a_failure_tells_the_calls_that_led_there() -> None:
     [
         ([], True),
         ([Span(Read(0), 1, 2), Span(Swap(0, 1), 3, 4), Span(Read(1), 5, 6)], True),
-        # Reads what was overwritten before it was asked.
+        # Reads a revision that was overwritten before the read was invoked.
         ([Span(Swap(0, 1), 1, 2), Span(Read(0), 3, 4)], False),
-        # The same, but at once: it may have come first.
+        # The same, but concurrent: the read may have come first.
         ([Span(Swap(0, 1), 1, 4), Span(Read(0), 2, 3)], True),
-        # Two who both won.
+        # Two compare-and-sets from the same revision both succeed.
         ([Span(Swap(0, 1), 1, 4), Span(Swap(0, 1), 2, 3)], False),
         ([Span(Swap(0, 1), 1, 4), Span(Refusal(0, 1), 2, 3)], True),
-        # Refused by a write that came after.
+        # Refused because of a write that was invoked later.
         ([Span(Refusal(0, 1), 1, 2), Span(Swap(0, 1), 3, 4)], False),
-        # Refused although it expected what was held.
+        # Refused although the expected revision is the current one.
         ([Span(Refusal(0, 0), 1, 2)], False),
     ],
 )
-def test_a_history_is_linear_if_one_register_could_have_answered_it(
+def test_a_history_is_linearizable_if_one_register_allows_it(
     history: list[Span], possible: bool
 ) -> None:
-    """What "in some serial order" means."""
-    assert (linear_order(history) is not None) is possible
+    """This is the meaning of "in some serial order"."""
+    assert (find_linearization(history) is not None) is possible

@@ -1,6 +1,6 @@
-"""Wrong backends: each is the memory backend, but for one promise that it breaks."""
+"""Wrong: the memory backend, memory and broker, each with one promise broken."""
 
-# ruff: noqa: ARG002 - that they ignore what they are told is what is wrong with them
+# ruff: noqa: ARG002 - ignoring an argument is the fault of some of these backends
 
 import asyncio
 from collections.abc import Sequence
@@ -11,22 +11,15 @@ from attrs import evolve
 from arvo import Commit, Event, MemoryBackend, Record
 from arvo.core.commit import PendingTimer
 from arvo.interpreters.memory.broker import MemoryBroker
-from arvo.interpreters.ports.backend import (
-    CommitResult,
-    Committed,
-    Conflict,
-    DeadLetter,
-    Delivery,
-    Depth,
-    Duplicate,
-    Message,
-)
+from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
-from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, Stored
+from arvo.interpreters.ports.machine_memory import Stored
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, Duplicate
 
 
-class Honest:
-    """The memory backend, to be spoilt."""
+class Correct:
+    """The memory backend; subclasses override one operation."""
 
     def __init__(self, queue_max: int) -> None:
         self.inner = MemoryBackend(queue_max=queue_max)
@@ -35,16 +28,16 @@ class Honest:
         return getattr(self.inner, name)
 
 
-class LosesUpdates(Honest):
+class LosesUpdates(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
-        held = None if commit.record is None else await self.inner.load(commit.record.subject)
-        forced = evolve(commit, expected=0 if held is None else held.revision)
+        current = None if commit.record is None else await self.inner.load(commit.record.subject)
+        forced = evolve(commit, expected=0 if current is None else current.revision)
         return await self.inner.commit(delivery, forced, messages, dead_letters)
 
 
-class PublishesFirst(Honest):
+class PublishesFirst(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
@@ -53,31 +46,31 @@ class PublishesFirst(Honest):
         return await self.inner.commit(delivery, commit, [], dead_letters)
 
 
-class ChecksAndSetsApart(Honest):
+class ComparesBeforeItSets(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
         if commit.record is not None:
-            held = await self.inner.load(commit.record.subject)
-            revision = 0 if held is None else held.revision
+            current = await self.inner.load(commit.record.subject)
+            revision = 0 if current is None else current.revision
             if revision != commit.expected:
                 return Conflict(revision)
-            # Whoever comes in between is overwritten.
+            # A commit that is applied here is overwritten.
             await asyncio.sleep(0)
-            held = await self.inner.load(commit.record.subject)
-            commit = evolve(commit, expected=0 if held is None else held.revision)
+            current = await self.inner.load(commit.record.subject)
+            commit = evolve(commit, expected=0 if current is None else current.revision)
         return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
-class ForgetsWhatWasConsumed(Honest):
+class ForgetsConsumedEvents(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
-        self.inner._seen.clear()
+        self.inner._consumed.clear()
         return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
-class KnowsEventsByIdAlone(Honest):
+class ComparesEventsByIdOnly(Correct):
     ids: set[str]
 
     async def commit(
@@ -85,171 +78,166 @@ class KnowsEventsByIdAlone(Honest):
     ) -> CommitResult:
         ids = self.__dict__.setdefault("ids", set())
         if commit.event.id in ids:
-            self.inner._settle(delivery)
+            await self.inner.ack(delivery)
             return Duplicate()
         ids.add(commit.event.id)
         return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
-class AppliesHalf(Honest):
+class DropsDeadLettersOfCommits(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
         return await self.inner.commit(delivery, commit, messages, [])
 
 
-class CallsConflictsCommitted(Honest):
+class ReportsConflictsAsCommitted(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
-        applied = await self.inner.commit(delivery, commit, messages, dead_letters)
-        if isinstance(applied, Conflict):
-            self.inner._settle(delivery)
+        result = await self.inner.commit(delivery, commit, messages, dead_letters)
+        if isinstance(result, Conflict):
+            await self.inner.ack(delivery)
             return Committed()
-        return applied
+        return result
 
 
-class NeverSettles(Honest):
+class NeverAcknowledges(Correct):
     async def ack(self, delivery: Delivery) -> None:
         pass
 
 
-class AmendsBlindly(Honest):
+class ReplacesWithoutComparing(Correct):
     async def replace_record(self, record: Record, expected: int, **options: Any) -> CommitResult:
-        held = await self.inner.load(record.subject)
+        current = await self.inner.load(record.subject)
         return await self.inner.replace_record(
-            record, 0 if held is None else held.revision, **options
+            record, 0 if current is None else current.revision, **options
         )
 
 
-class AmendsByHalf(Honest):
+class ReplacesWithoutRedelivering(Correct):
     async def replace_record(
         self,
         record: Record,
         expected: int,
         *,
         timers: Sequence[PendingTimer] = (),
-        again: Sequence[Event[Any]] = (),
+        redeliver: Sequence[Event[Any]] = (),
     ) -> CommitResult:
         return await self.inner.replace_record(record, expected, timers=timers)
 
 
-class IgnoresKeys(Honest):
+class IgnoresKeys(Correct):
     async def receive(self, queue: str) -> Delivery:
-        self.inner._lanes._busy.clear()
+        self.inner._queues._blocked.clear()
         return await self.inner.receive(queue)
 
 
-class LastInFirstOut(Honest):
+class LastInFirstOut(Correct):
     async def send(self, message: Message) -> None:
         self.inner._under_way += 1
-        self.inner._lanes.put(Delivery(message, 1), first=True)
+        self.inner._queues.put(Delivery(message, 1), first=True)
 
 
-class ComesAgainAtOnce(Honest):
+class RedeliversAtOnce(Correct):
     async def nack(self, delivery: Delivery, delay: float) -> None:
         await self.inner.nack(delivery, 0.0)
 
 
-class DoesNotCountAttempts(Honest):
+class DoesNotCountAttempts(Correct):
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        await self.inner.nack(evolve_attempt(delivery), delay)
+        # In place, because the backend identifies a delivery by its identity.
+        object.__setattr__(delivery, "attempt", delivery.attempt - 1)
+        await self.inner.nack(delivery, delay)
 
 
-def evolve_attempt(delivery: Delivery) -> Delivery:
-    object.__setattr__(delivery, "attempt", delivery.attempt - 1)
-    return delivery
-
-
-class SwallowsWhoWaited(Honest):
+class LosesCancelledDeliveries(Correct):
     async def receive(self, queue: str) -> Delivery:
-        # The task goes on after whoever asked has gone.
+        # The task continues after its caller was cancelled.
         return await asyncio.shield(asyncio.ensure_future(self.inner.receive(queue)))
 
 
-class TakesWithoutEnd(Honest):
+class AcceptsWithoutLimit(Correct):
     def __init__(self, queue_max: int) -> None:
         super().__init__(queue_max * 1_000)
 
 
-class RestsTooSoon(Honest):
+class IdlesTooEarly(Correct):
     async def wait_until_idle(self) -> None:
         pass
 
 
-class CountsWrong(Honest):
+class ReportsNoDepth(Correct):
     async def depth(self) -> Depth:
         return Depth()
 
 
-class FiresEarly(Honest):
+class FiresEarly(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
-        early = tuple(evolve(each, due=self.inner.now()) for each in commit.timers)
+        early = tuple(evolve(timer, due=self.inner.now()) for timer in commit.timers)
         return await self.inner.commit(
             delivery, evolve(commit, timers=early), messages, dead_letters
         )
 
 
-class FiresTwice(Honest):
+class FiresTwice(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
-        twins = [evolve(each, event=evolve(each.event, source="twin")) for each in commit.timers]
-        both = (
-            *commit.timers,
-            *(evolve(t, event=evolve(t.event, id=t.event.id + "'")) for t in twins),
+        twins = (
+            evolve(timer, event=evolve(timer.event, source="twin", id=timer.event.id + "'"))
+            for timer in commit.timers
         )
-        return await self.inner.commit(
-            delivery, evolve(commit, timers=both), messages, dead_letters
-        )
+        both = evolve(commit, timers=(*commit.timers, *twins))
+        return await self.inner.commit(delivery, both, messages, dead_letters)
 
 
-class LosesLetters(Honest):
+class LosesDeadLetters(Correct):
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         if delivery is not None:
             await self.inner.ack(delivery)
 
 
-class BuriesWithoutSettling(Honest):
+class DeadLettersWithoutSettling(Correct):
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         await self.inner.dead_letter(None, dead_letter)
 
 
-class UnburiesAgainAndAgain(Honest):
+class RedrivesRepeatedly(Correct):
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002
-        dead_letter = self.inner._letters.get(id)
-        done = await self.inner.redrive(id, messages)
-        if dead_letter is not None:
-            self.inner._letters[id] = dead_letter
-        return done
+        stored = {failed.id: failed for failed in await self.inner.dead_letters()}
+        redriven = await self.inner.redrive(id, messages)
+        if id in stored:
+            await self.inner.dead_letter(None, stored[id])
+        return redriven
 
 
-class MangledText(Honest):
+class ReplacesUnicode(Correct):
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         ascii_only = dead_letter.reason.encode("ascii", "replace").decode()
         await self.inner.dead_letter(delivery, evolve(dead_letter, reason=ascii_only))
 
 
-class WritesBlindly(InMemoryMachineMemory):  # type: ignore[misc]
+class WritesWithoutComparing(InMemoryMachineMemory):  # type: ignore[misc]
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
-        held = await self.read(subject)
-        return await super().write(subject, record, 0 if held is None else held.revision)
+        current = await self.read(subject)
+        return await super().write(subject, record, 0 if current is None else current.revision)
 
 
-class WritesLate(InMemoryMachineMemory):  # type: ignore[misc]
+class ComparesBeforeItWrites(InMemoryMachineMemory):  # type: ignore[misc]
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
-        held = await self.read(subject)
-        revision = 0 if held is None else held.revision
+        current = await self.read(subject)
+        revision = 0 if current is None else current.revision
         if revision != expected:
             return Conflict(revision)
         await asyncio.sleep(0)
-        held = await self.read(subject)
-        return await super().write(subject, record, 0 if held is None else held.revision)
+        current = await self.read(subject)
+        return await super().write(subject, record, 0 if current is None else current.revision)
 
 
-class CutsNames(InMemoryMachineMemory):  # type: ignore[misc]
+class TruncatesSubjects(InMemoryMachineMemory):  # type: ignore[misc]
     async def read(self, subject: str) -> Stored | None:
         return await super().read(subject[:1])
 
@@ -257,26 +245,26 @@ class CutsNames(InMemoryMachineMemory):  # type: ignore[misc]
         return await super().write(subject[:1], record, expected)
 
 
-class SettlesForAnybody(MemoryBroker):  # type: ignore[misc]
+class AcknowledgesStaleDeliveries(MemoryBroker):  # type: ignore[misc]
     async def ack(self, delivery: EncodedDelivery) -> None:
-        for token, (each, _) in list(self._taken.items()):
-            if each.message == delivery.message:
-                del self._taken[token]
+        for token, (current, _) in list(self._in_flight.items()):
+            if current.message == delivery.message:
+                del self._in_flight[token]
 
 
-class SettlesAtOnce(MemoryBroker):  # type: ignore[misc]
-    def _give_back(self, taker: object) -> None:
+class NeverRedelivers(MemoryBroker):  # type: ignore[misc]
+    def _return_all(self, consumer: object) -> None:
         pass
 
 
-class Unordered(MemoryBroker):  # type: ignore[misc]
+class ReversesMessages(MemoryBroker):  # type: ignore[misc]
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         await super().publish(list(reversed(messages)))
 
 
-class SharesWhatIsTaken(MemoryBroker):  # type: ignore[misc]
-    def _next(self, addresses: Sequence[str], taker: object) -> EncodedDelivery | None:
-        found = super()._next(addresses, taker)
-        if found is not None and found.attempt == 1:
-            self._put(evolve(found, attempt=2))
-        return found
+class DeliversTwice(MemoryBroker):  # type: ignore[misc]
+    def _next(self, queues: Sequence[str], consumer: object) -> EncodedDelivery | None:
+        delivery = super()._next(queues, consumer)
+        if delivery is not None and delivery.attempt == 1:
+            self._put(evolve(delivery, attempt=2))
+        return delivery

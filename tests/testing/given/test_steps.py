@@ -1,4 +1,4 @@
-"""Steps: tables of chained steps, run as pytest parameters."""
+"""Steps: tables of cases, run as pytest parameters."""
 
 import itertools
 from typing import Any
@@ -16,77 +16,87 @@ from tests.shop import (
     ChargeCard,
     OrderFulfilled,
     ShipmentBooked,
-    answering,
-    charging,
+    charge_request,
     fulfilment,
-    paying,
+    order_request,
+    payment_handler,
     payments,
-    placing,
+    reply_to,
     shop,
 )
 
-BOTH_WAYS = [
+ORDER_CASES = [
     Case(
         "an order goes through",
         [
-            Step(placing(), [ChargeCard("o1", 10.0)]),
-            Step(lambda before: answering(before[0], CardCharged("r")), [BookShipment("o1")]),
+            Step(order_request(), [ChargeCard("o1", 10.0)]),
+            Step(lambda before: reply_to(before[0], CardCharged("r")), [BookShipment("o1")]),
             Step(
-                lambda before: answering(before[0], ShipmentBooked("t"), "a2"),
+                lambda before: reply_to(before[0], ShipmentBooked("t"), "a2"),
                 [OrderFulfilled("t")],
             ),
         ],
     ),
     Case(
-        "a declined card ends it",
+        "a declined card ends the order",
         [
-            Step(placing()),
+            Step(order_request()),
             Step(
-                lambda before: answering(before[0], CardDeclined("limit")),
+                lambda before: reply_to(before[0], CardDeclined("limit")),
                 lambda events: events[0].type == "sys.arvo.orc.order.fulfil.error",
             ),
         ],
     ),
 ]
 
-test_an_order = steps({"resumable": fulfilment, "orchestrator": orders}, BOTH_WAYS)
+test_an_order = steps({"resumable": fulfilment, "orchestrator": orders}, ORDER_CASES)
 
 test_payments = steps(
     payments,
     [
-        Case("a small sum is charged", [Step(charging(), [CardCharged("r-o1")])]),
-        Case("a large sum is declined", [Step(charging(amount=1e4), [CardDeclined("limit")])]),
-        Case("another event is refused", [Step(charging(to="nobody"), error=ConfigViolation)]),
+        Case("a small sum is charged", [Step(charge_request(), [CardCharged("r-o1")])]),
         Case(
-            "by a predicate as well",
-            [Step(charging(to="nobody"), error=lambda violation: "nobody" in str(violation))],
+            "a large sum is declined", [Step(charge_request(amount=1e4), [CardDeclined("limit")])]
+        ),
+        Case(
+            "another event is refused",
+            [Step(charge_request(to="elsewhere"), error=ConfigViolation)],
+        ),
+        Case(
+            "a predicate checks the violation",
+            [
+                Step(
+                    charge_request(to="elsewhere"),
+                    error=lambda violation: "elsewhere" in str(violation),
+                )
+            ],
         ),
     ],
 )
 
 test_a_whole_system_as_a_function = steps(
     lambda event: run(shop, event).answers,
-    [Case("an order is fulfilled", [Step(placing(), [OrderFulfilled("t-o1")])])],
+    [Case("an order is fulfilled", [Step(order_request(), [OrderFulfilled("t-o1")])])],
 )
 
 
-def failing(runs: Any, case: Case, **options: Any) -> str:
+def failure_of(target: Any, case: Case, **options: Any) -> str:
     with pytest.raises(AssertionError) as failed:
-        check_case(runs, case, **options)
+        check_case(target, case, **options)
     return str(failed.value)
 
 
-def test_a_step_that_fails_is_told_by_its_number() -> None:
-    """Counted from one; what was expected and what came stand side by side."""
-    case = Case("two", [Step(charging()), Step(charging("c2"), [CardCharged("other")])])
+def test_a_failed_step_is_reported_with_its_number_and_a_diff() -> None:
+    """Steps are counted from one."""
+    case = Case("two", [Step(charge_request()), Step(charge_request("c2"), [CardCharged("other")])])
 
-    assert failing(payments, case) == (
+    assert failure_of(payments, case) == (
         "case 'two'\n"
         "\n"
-        "    step 2 of 2, ChargeCard('o1', 10.0): not as expected:\n"
-        "    - CardCharged('other')   (wanted)\n"
+        "    step 2 of 2, ChargeCard('o1', 10.0): the events differ:\n"
+        "    - CardCharged('other')   (expected)\n"
         "    ?               ^^^^\n"
-        "    + CardCharged('r-o1')   (came)\n"
+        "    + CardCharged('r-o1')   (actual)\n"
         "    ?              ++ ^"
     )
 
@@ -94,22 +104,28 @@ def test_a_step_that_fails_is_told_by_its_number() -> None:
 @pytest.mark.parametrize(
     ("step", "problem"),
     [
-        (Step(charging(), lambda events: False), r"not as expected: [CardCharged('r-o1')]"),
-        (Step(charging(), error=ContractViolation), "an error was expected, and it emits"),
-        (Step(charging(to="x"), error=ContractViolation), "another error was expected: Config"),
-        (Step(charging(to="x")), "ConfigViolation: nobody answers"),
+        (
+            Step(charge_request(), lambda events: False),
+            r"the predicate rejects [CardCharged('r-o1')]",
+        ),
+        (Step(charge_request(), error=ContractViolation), "expected an error, got [CardCharged"),
+        (
+            Step(charge_request(to="x"), error=ContractViolation),
+            "expected another error, got Config",
+        ),
+        (Step(charge_request(to="x")), "ConfigViolation: no handler answers"),
     ],
 )
-def test_what_is_wrong_with_a_step_is_said(step: Step, problem: str) -> None:
-    """Events where an error was expected, and the other way round."""
-    assert problem in failing(payments, Case("one", [step]))
+def test_a_failed_step_is_reported_with_its_problem(step: Step, problem: str) -> None:
+    """Events instead of an error, an error instead of events, or another error."""
+    assert problem in failure_of(payments, Case("one", [step]))
 
 
 def test_the_first_step_that_fails_ends_the_case() -> None:
-    """What follows would only repeat it."""
-    steps_ = [Step(charging(to="x")), Step(lambda before: 1 / 0)]  # type: ignore[arg-type, return-value]
+    """The later steps depend on it, so their failures would add nothing."""
+    steps_ = [Step(charge_request(to="x")), Step(lambda before: 1 / 0)]  # type: ignore[arg-type, return-value]
 
-    assert "step 1 of 2" in failing(payments, Case("stops", steps_))
+    assert "step 1 of 2" in failure_of(payments, Case("stops", steps_))
 
 
 def toss() -> bool:
@@ -126,45 +142,46 @@ def tosses(sides: str) -> Any:
     return {toss: lambda: next(coin) == "h"}
 
 
-HEADS = [Step(charging(), [CardCharged("heads")])]
+HEADS = [Step(charge_request(), [CardCharged("heads")])]
 
 
-def test_a_case_may_be_repeated_until_enough_of_them_succeed() -> None:
-    """A language model is right most of the time."""
+def test_a_repeated_case_passes_if_enough_iterations_succeed() -> None:
+    """The output of a language model is right most of the time."""
     case = Case("mostly heads", HEADS, repeat=Repeat(times=4, threshold=75))
 
-    check_case(paying(sometimes), case, effects=tosses("hhht"))
+    check_case(payment_handler(sometimes), case, effects=tosses("hhht"))
 
 
-def test_too_few_successes_are_told_with_the_number_of_each_iteration() -> None:
-    """B36: iterations and steps have their numbers, from one."""
+def test_too_few_successes_are_reported_with_the_number_of_each_iteration() -> None:
+    """B36: a failure message has the numbers of iteration and step, counted from one."""
     case = Case("mostly heads", HEADS, repeat=Repeat(times=4, threshold=75))
 
-    told = failing(paying(sometimes), case, effects=tosses("ht"))
+    text = failure_of(payment_handler(sometimes), case, effects=tosses("ht"))
 
-    assert told.startswith("case 'mostly heads': 2 of 4 succeeded, and 75 % must\n")
-    assert "iteration 2, step 1 of 1" in told
-    assert "iteration 4, step 1 of 1" in told
-    assert "iteration 1" not in told
+    heading = "case 'mostly heads': 2 of 4 iterations succeeded, expected at least 75 %\n"
+    assert text.startswith(heading)
+    assert "iteration 2, step 1 of 1" in text
+    assert "iteration 4, step 1 of 1" in text
+    assert "iteration 1" not in text
 
 
-def test_ten_failures_are_told_and_the_rest_counted() -> None:
-    """Of a hundred the first say what is wrong."""
+def test_ten_failures_are_reported_and_the_rest_counted() -> None:
+    """The first ten of a hundred failures show the problem."""
     case = Case("heads", HEADS, repeat=Repeat(times=30))
 
-    told = failing(paying(sometimes), case, effects=tosses("t"))
+    text = failure_of(payment_handler(sometimes), case, effects=tosses("t"))
 
-    assert told.count("iteration ") == 10
-    assert told.endswith("… 20 more")
+    assert text.count("iteration ") == 10
+    assert text.endswith("… 20 more")
 
 
 def test_an_input_may_depend_on_the_iteration() -> None:
-    """Another question each time, say."""
+    """A test can send another question in each iteration."""
     asked: list[str] = []
 
     def question(before: tuple[Event[Any], ...], iteration: int) -> Event[Any]:
         asked.append(f"{len(before)} {iteration}")
-        return charging(f"c{iteration}")
+        return charge_request(f"c{iteration}")
 
     check_case(payments, Case("three", [Step(question)], repeat=Repeat(3)))
 

@@ -1,4 +1,4 @@
-"""Workflows: deliberately wrong workflows, each caught, and right ones, left alone."""
+"""Check workflow: every wrong workflow fails its law, and correct workflows pass."""
 
 import time
 from collections.abc import Callable
@@ -47,21 +47,21 @@ from tests.shop import (
     PlaceOrder,
     ShipmentBooked,
     fulfilment,
+    make_workflow,
     order,
-    workflow,
 )
 from tests.versions import versions
 
-SEEN: dict[str, int] = {}
+CALLS: dict[str, int] = {}
 
 
 def loses_its_state(turn: Turn[Any]) -> Commands:
-    """It keeps count in the process, not in the record."""
+    """Counts in the process instead of the record."""
     subject = turn.event.subject
-    SEEN[subject] = SEEN.get(subject, 0) + 1
+    CALLS[subject] = CALLS.get(subject, 0) + 1
     if turn.input is not None:
         return Emit(ChargeCard("o1", 1.0))
-    return Complete(OrderFulfilled(f"{SEEN[subject]}"))
+    return Complete(OrderFulfilled(f"{CALLS[subject]}"))
 
 
 @flow(order, "1.0.0", services=SERVICES)
@@ -71,21 +71,21 @@ def reads_the_clock(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
 
 
 def assumes_an_order(turn: Turn[Any]) -> Commands:
-    """It asks twice at once, and takes the first answer for the first request's."""
+    """Sends two requests at once, and takes the first reply for that of the first request."""
     match turn.event.data:
         case PlaceOrder():
             return Persist([]), Emit(ChargeCard("o1", 1.0)), Emit(BookShipment("o1"))
         case SystemFault() | Cancellation():
             return Fail("no")
         case data:
-            heard = [*turn.state, type(data).__name__]
-            if len(heard) < 2:
-                return Persist(heard)
-            return Complete(OrderFulfilled(heard[0]))
+            replies = [*turn.state, type(data).__name__]
+            if len(replies) < 2:
+                return Persist(replies)
+            return Complete(OrderFulfilled(replies[0]))
 
 
 def completes_with_the_first(turn: Turn[Any]) -> Commands:
-    """The second answer comes late."""
+    """Ignores that the second reply comes later."""
     match turn.event.data:
         case PlaceOrder():
             return Emit(ChargeCard("o1", 1.0)), Emit(BookShipment("o1"))
@@ -95,13 +95,13 @@ def completes_with_the_first(turn: Turn[Any]) -> Commands:
             return Fail("not paid")
 
 
-def asks_what_is_no_service(turn: Turn[Any]) -> Commands:
+def requests_an_undeclared_service(turn: Turn[Any]) -> Commands:
     if turn.input is not None:
         return Emit(ChargeCard("o1", 1.0))
     return Emit(PlaceOrder("o2"))
 
 
-def crashes_on_an_answer(turn: Turn[Any]) -> Commands:
+def crashes_on_a_reply(turn: Turn[Any]) -> Commands:
     match turn.event.data:
         case PlaceOrder(order_id=key, amount=amount):
             return Emit(ChargeCard(key, amount))
@@ -114,14 +114,14 @@ def crashes_on_an_answer(turn: Turn[Any]) -> Commands:
 
 
 @flow(order, "1.0.0", services=SERVICES)
-def forgets_an_answer(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-    """A declined card is not among the replies that it names."""
+def forgets_a_reply(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """Does not name the reply for a declined card."""
     paid = yield from ask(ChargeCard("o1", 1.0), CardCharged)
     return OrderFulfilled(paid.receipt)
 
 
 def completes_twice_in_a_race(turn: Turn[Any]) -> Commands:
-    """A timer that fires after the reply was noted completes once more."""
+    """Completes again when the timer fires after the reply."""
     match turn.event.data:
         case PlaceOrder():
             return Schedule("late", after=60), Emit(ChargeCard("o1", 1.0))
@@ -141,7 +141,7 @@ def completes_twice_in_a_race(turn: Turn[Any]) -> Commands:
 
 
 def books_twice_in_a_race(turn: Turn[Any]) -> Commands:
-    """The timer books, and so does the reply that comes after it."""
+    """Books when the timer fires, and again when the reply comes."""
     match turn.event.data:
         case PlaceOrder():
             return Schedule("late", after=60), Emit(ChargeCard("o1", 1.0))
@@ -153,8 +153,8 @@ def books_twice_in_a_race(turn: Turn[Any]) -> Commands:
             return Fail("no")
 
 
-def asks_for_ever(turn: Turn[Any]) -> Commands:
-    """What is declined is asked for again, without end."""
+def retries_forever(turn: Turn[Any]) -> Commands:
+    """Requests a declined payment again, without limit."""
     match turn.event.data:
         case CardCharged():
             return Complete(OrderFulfilled("t"))
@@ -164,8 +164,8 @@ def asks_for_ever(turn: Turn[Any]) -> Commands:
             return Emit(ChargeCard("o1", 1.0))
 
 
-def waits_for_nothing(turn: Turn[Any]) -> Commands:
-    """A system error is not handled."""
+def ignores_a_system_error(turn: Turn[Any]) -> Commands:
+    """Does not handle a system error."""
     match turn.event.data:
         case PlaceOrder():
             return Emit(ChargeCard("o1", 1.0))
@@ -185,7 +185,7 @@ def refuses_to_be_cancelled(turn: Turn[Any]) -> Commands:
             return Complete(OrderFulfilled("t"))
 
 
-deaf = Machine(
+ignoring_errors = Machine(
     contract=order["1.0.0"],
     services=SERVICES,
     context=PlaceOrder,
@@ -217,14 +217,14 @@ part = OrchestratorContract(
 
 
 @flow(part, "1.0.0")
-def rests_a_day(event: Event[Part]) -> Flow[PartDone]:
+def sleeps_a_day(event: Event[Part]) -> Flow[PartDone]:
     yield from sleep(timedelta(days=1))
     return PartDone(event.data.number)
 
 
-def whole(function: Callable[[Turn[Any]], Any]) -> System:
+def with_child(function: Callable[[Turn[Any]], Any]) -> System:
     services: list[Any] = [*SERVICES, part["1.0.0"]]
-    return System([Resumable(order, {"1.0.0": function}, services=services), rests_a_day])
+    return System([Resumable(order, {"1.0.0": function}, services=services), sleeps_a_day])
 
 
 def begins_a_child_when_cancelled(turn: Turn[Any]) -> Commands:
@@ -232,17 +232,17 @@ def begins_a_child_when_cancelled(turn: Turn[Any]) -> Commands:
         case PlaceOrder():
             return Emit(ChargeCard("o1", 1.0))
         case Cancellation():
-            return Emit(Part(1), to="com.nobody.here") if turn.collected else Emit(Part(1))
+            return Emit(Part(1), to="com.elsewhere") if turn.collected else Emit(Part(1))
         case _:
             return Complete(OrderFulfilled("t"))
 
 
-def remember_receipt(state: dict[str, Any]) -> Any:
-    """It expects what only later turns remember."""
+def require_receipt(state: dict[str, Any]) -> Any:
+    """Requires a state that only later turns persist."""
     return {**state, "receipt": state["receipt"].upper()}
 
 
-def moving(state: Callable[[Any], Any] | None) -> Callable[[], None]:
+def migrating(state: Callable[[Any], Any] | None) -> Callable[[], None]:
     return lambda: check_workflow(
         versions(),
         versions().contract["1.0.0"],
@@ -252,75 +252,87 @@ def moving(state: Callable[[Any], Any] | None) -> Callable[[], None]:
     )
 
 
-def checking(what: Any, **options: Any) -> Callable[[], None]:
-    system = workflow(what) if callable(what) else what
+def checking(target: Any, **options: Any) -> Callable[[], None]:
+    system = make_workflow(target) if callable(target) else target
     return lambda: check_workflow(system, order["1.0.0"], **options)
 
 
 WRONG: dict[str, tuple[Callable[[], None], str, str]] = {
     "state lost on redelivery": (checking(loses_its_state), "redelivery", "delivered again"),
     "a flow that reads the clock": (checking(reads_the_clock), "redelivery", "delivered again"),
-    "reply order assumption": (checking(assumes_an_order), "order", "which comes first"),
-    "the first answer ends it": (checking(completes_with_the_first), "order", "in the other order"),
-    "asks what is no service": (checking(asks_what_is_no_service), "total", "PlaceOrder"),
-    "crashes on an allowed answer": (checking(crashes_on_an_answer), "total", "AttributeError"),
-    "an answer that a flow forgets": (checking(forgets_an_answer), "total", "UnexpectedReply"),
+    "assumes an order of replies": (checking(assumes_an_order), "order", "which reply comes first"),
+    "the first reply ends it": (checking(completes_with_the_first), "order", "in the other order"),
+    "requests an undeclared service": (
+        checking(requests_an_undeclared_service),
+        "total",
+        "PlaceOrder",
+    ),
+    "crashes on a permitted reply": (checking(crashes_on_a_reply), "total", "AttributeError"),
+    "a flow forgets a reply": (checking(forgets_a_reply), "total", "UnexpectedReply"),
     "completes twice in a race": (checking(completes_twice_in_a_race), "race", "completes twice"),
     "books twice in a race": (
         checking(books_twice_in_a_race, once=[BookShipment]),
         "race",
-        "asks for BookShipment 2 times",
+        "requests BookShipment 2 times",
     ),
-    "never rests": (checking(asks_for_ever), "rest", "still going on after 60 steps"),
-    "waits for nothing": (checking(waits_for_nothing), "rest", "nothing that can come moves it"),
-    "a chart that hears no error": (checking(Orchestrator([deaf])), "rest", "still active"),
+    "never ends": (checking(retries_forever), "rest", "still running after 60 steps"),
+    "waits for nothing": (
+        checking(ignores_a_system_error),
+        "rest",
+        "no event can come that ends it",
+    ),
+    "a chart ignores a system error": (
+        checking(Orchestrator([ignoring_errors])),
+        "rest",
+        "still active",
+    ),
     "refuses its cancellation": (
         checking(refuses_to_be_cancelled),
         "cancellation",
-        "it violates: ContractViolation",
+        "a turn violates: ContractViolation",
     ),
     "cancellation leaves a child": (
-        checking(whole(begins_a_child_when_cancelled)),
+        checking(with_child(begins_a_child_when_cancelled)),
         "cancellation",
         "arvo.orc.some.part",
     ),
-    "a migration that is partial": (moving(remember_receipt), "migration", "cannot move"),
+    "a partial migration": (migrating(require_receipt), "migration", "cannot be migrated"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_workflow_is_caught(name: str) -> None:
-    """A kit that catches nothing proves nothing."""
+def test_a_wrong_workflow_is_found(name: str) -> None:
+    """A check that finds nothing proves nothing."""
     check, law, problem = WRONG[name]
 
     with pytest.raises(LawViolated) as caught:
         check()
 
-    broken = caught.value.broken
-    assert f"({law})" in broken.law
-    assert problem in str(broken)
-    assert len(broken.story) <= 12
+    violation = caught.value.violation
+    assert f"({law})" in violation.law
+    assert problem in str(violation)
+    assert len(violation.trace) <= 12
 
 
-def test_a_history_that_breaks_a_law_is_told_step_by_step() -> None:
-    """In the order in which things came, with what was sent."""
+def test_a_history_that_breaks_a_law_is_reported_step_by_step() -> None:
+    """With the received events in order, and the events that the workflow sent."""
     with pytest.raises(LawViolated) as caught:
-        checking(waits_for_nothing)()
+        checking(ignores_a_system_error)()
 
     assert str(caught.value) == (
         "the workflow of #/orchestrators/order/1.0.0 breaks a law\n"
         "\n"
-        "a workflow always comes to rest (rest): arvo.orc.order.fulfil is still active, and nothing"
-        " that can come moves it\n"
+        "a workflow ends or waits for an event that can come (rest): arvo.orc.order.fulfil is"
+        " still active, and no event can come that ends it\n"
         "\n"
-        "    1. PlaceOrder('') comes to arvo.orc.order.fulfil -> ChargeCard('o1', 1.0)\n"
-        "    2. SystemFault('Fail', 'no') answers (com.payment.charge)\n"
+        "    1. arvo.orc.order.fulfil receives PlaceOrder('') -> ChargeCard('o1', 1.0)\n"
+        "    2. com.payment.charge replies SystemFault('Fail', 'no')\n"
         "\n"
-        "remedy: handle this answer (Complete, Fail, or ask for something else), or set a timer"
+        "remedy: handle this reply (Complete, Fail, or send another request), or set a timer"
     )
 
 
-RIGHT: dict[str, Any] = {
+CORRECT: dict[str, Any] = {
     "the shop's resumable": fulfilment,
     "the shop's orchestrator": orders,
     "the example's resumable": as_resumable.fulfilment,
@@ -329,7 +341,7 @@ RIGHT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", RIGHT)
-def test_a_right_workflow_is_left_alone(name: str) -> None:
-    """A kit that cries wolf is switched off."""
-    check_workflow(RIGHT[name], may_violate=[ContractViolation])
+@pytest.mark.parametrize("name", CORRECT)
+def test_a_correct_workflow_passes(name: str) -> None:
+    """A check with false alarms would be switched off."""
+    check_workflow(CORRECT[name], may_violate=[ContractViolation])

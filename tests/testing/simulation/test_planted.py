@@ -1,4 +1,4 @@
-"""Planted: stores and workers that are wrong on purpose are found, and soon."""
+"""Planted: the simulation finds every wrong store and every wrong worker."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ from tests.shop import (
     ShipmentBooked,
     charge,
     order,
+    order_request,
     payments,
-    placing,
     shipping,
 )
 from tests.testing.simulation import wrong
 
-BAD = FrozenDict({"order_id": 1})
+INVALID = FrozenDict({"order_id": 1})
 STEPS_MAX = 12
 
 
 @flow(order, "1.0.0", services=SERVICES)
 def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-    """Two services at once, then another one, and a timer."""
+    """Race two services, request another one, and wait for a timer."""
     yield from race(
         ask(ChargeCard(event.data.order_id, 1.0), CardCharged),
         ask(BookShipment(event.data.order_id), ShipmentBooked),
@@ -43,10 +43,10 @@ def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
 system = System([payments, shipping, fulfil])
 
 
-def given() -> list[Event[Any]]:
-    """Two orders, and one event that no handler can take: it must end as a dead letter."""
+def events() -> list[Event[Any]]:
+    """Return two orders, and an event with an invalid payload, which becomes a dead letter."""
     unreadable = charge["1.0.0"].accepts(ChargeCard("o9", 1.0), source="com.shop.web", id="bad")
-    return [placing("i1"), placing("i2"), unreadable.carrying(BAD, BAD)]
+    return [order_request("i1"), order_request("i2"), unreadable.with_payload(INVALID, INVALID)]
 
 
 @pytest.mark.parametrize(
@@ -54,27 +54,27 @@ def given() -> list[Event[Any]]:
     [
         (wrong.LosesUpdates, "I4"),
         (wrong.PublishesFirst, "I5"),
-        (wrong.RemembersNothingConsumed, "I2"),
-        (wrong.LetsAnybodySettle, "I6"),
+        (wrong.ForgetsConsumedEvents, "I2"),
+        (wrong.IgnoresHolders, "I6"),
         (wrong.FiresEarly, "I7"),
         (wrong.ForgetsTimers, "I1"),
-        (wrong.AppliesHalf, "I1"),
-        (wrong.ForgetsRecord, "I4"),
-        (wrong.LosesLetters, "I8"),
-        (wrong.CallsConflictsCommitted, "I4"),
-        (wrong.LosesWithItsWorker, "I1"),
-        (wrong.ReadsOldRecords, "I4"),
-        (wrong.CallsFencedSeen, "I1"),
+        (wrong.DropsEvents, "I1"),
+        (wrong.SkipsRecords, "I4"),
+        (wrong.LosesDeadLetters, "I8"),
+        (wrong.ReportsConflictsAsCommitted, "I4"),
+        (wrong.NeverReleases, "I1"),
+        (wrong.ReadsStaleRecords, "I4"),
+        (wrong.ReportsFencedAsDuplicate, "I1"),
     ],
-    ids=lambda each: getattr(each, "__name__", each),
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_wrong_store_is_found(store: type[Store], law: str) -> None:
-    """Within the default budget, and in a story that fits on a page."""
+    """With the default number of runs, and in a run that fits on a page."""
     with pytest.raises(SimulationFailed) as failed:
-        simulate(system, given(), store=store)
+        simulate(system, events(), store=store)
 
     simulation = failed.value.simulation
-    assert [each.law for each in simulation.broken] == [law]
+    assert [violation.law for violation in simulation.violations] == [law]
     assert len(simulation.steps) <= STEPS_MAX
 
 
@@ -82,22 +82,22 @@ def test_a_wrong_store_is_found(store: type[Store], law: str) -> None:
     ("worker", "law"),
     [
         (wrong.AcknowledgesFirst, "I1"),
-        (wrong.TakesConflictsForDone, "I1"),
-        (wrong.DropsWhatIsRefused, "I1"),
-        (wrong.TrustsItsMemory, "I3"),
+        (wrong.IgnoresConflicts, "I1"),
+        (wrong.DropsViolations, "I1"),
+        (wrong.ForcesCommits, "I3"),
     ],
-    ids=lambda each: getattr(each, "__name__", each),
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_wrong_worker_is_found(worker: type[Worker], law: str) -> None:
-    """The code that a runtime runs is what is simulated."""
+    """The simulated workers run the code of a runtime."""
     with pytest.raises(SimulationFailed) as failed:
-        simulate(system, given(), worker=worker)
+        simulate(system, events(), worker=worker)
 
     simulation = failed.value.simulation
-    assert [each.law for each in simulation.broken] == [law]
+    assert [violation.law for violation in simulation.violations] == [law]
     assert len(simulation.steps) <= STEPS_MAX
 
 
-def test_the_right_store_and_the_right_worker_pass() -> None:
-    """With every kind of fault, or the others prove nothing."""
-    assert simulate(system, given()).broken == ()
+def test_the_correct_store_and_worker_pass() -> None:
+    """Under every kind of fault; otherwise the other tests would prove nothing."""
+    assert simulate(system, events()).violations == ()

@@ -1,4 +1,4 @@
-"""Simulate: a whole system, many workers, and whatever may go wrong."""
+"""Simulate: a whole system with many workers, under every kind of fault."""
 
 import subprocess
 import sys
@@ -55,26 +55,27 @@ from tests.shop import (
     PlaceOrder,
     ShipmentBooked,
     charge,
-    charging,
-    paying,
-    placing,
+    charge_request,
+    make_workflow,
+    order_request,
+    payment_handler,
     ship,
     shipping,
     shop,
-    workflow,
 )
 
 
 def test_a_quiet_run_does_what_the_system_does() -> None:
-    """Without faults it is `run`, with workers in between."""
-    simulation = simulate(shop, [placing()], faults=[])
+    """Without faults the result equals that of `run`."""
+    simulation = simulate(shop, [order_request()], faults=[])
 
-    assert [event.data for event in simulation.world.home] == [OrderFulfilled("t-o1")]
+    assert [event.data for event in simulation.world.replies] == [OrderFulfilled("t-o1")]
     assert [record.status for record in simulation.world.records.values()] == ["done"]
     assert len(simulation.steps) == 6
-    assert simulation.world.at_rest
+    assert simulation.world.is_idle
 
 
+@pytest.mark.promise("I1", "I2")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -95,41 +96,43 @@ def test_a_quiet_run_does_what_the_system_does() -> None:
     ids=repr,
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_a_fault_changes_nothing_in_the_end(fault: Any, seed: int) -> None:
-    """I1, I2: nothing is lost and nothing is doubled, whatever hits."""
-    quiet = simulate(shop, [placing()], faults=[])
-    simulation = simulate(shop, [placing()], faults=[fault], seed=seed)
+def test_a_fault_does_not_change_the_result(fault: Any, seed: int) -> None:
+    """I1, I2: no event is lost and none is applied twice, whichever fault hits."""
+    quiet = simulate(shop, [order_request()], faults=[])
+    simulation = simulate(shop, [order_request()], faults=[fault], seed=seed)
 
-    assert _told(simulation.world) == _told(quiet.world)
+    assert _final_state(simulation.world) == _final_state(quiet.world)
 
 
-def _told(world: World) -> tuple[Any, ...]:
-    """Say what is left, without what may come more than once, and without times."""
-    states = [(each.status, each.state, each.revision) for each in world.records.values()]
-    return states, {(event.id, event.type) for event in world.home}, world.letters
+def _final_state(world: World) -> tuple[Any, ...]:
+    """Return the final state, without times and without repeated deliveries."""
+    states = [(record.status, record.state, record.revision) for record in world.records.values()]
+    return states, {(event.id, event.type) for event in world.replies}, world.dead_letters
 
 
 def test_every_kind_of_fault_is_drawn_and_survived() -> None:
-    """The search would be a narrow one otherwise; each kind alone, and all together."""
+    """Each kind alone, and all kinds together."""
     for kind in FAULT_KINDS:
-        simulation = simulate(shop, [placing("i1"), placing("i2")], kinds=[kind], runs=10)
+        simulation = simulate(
+            shop, [order_request("i1"), order_request("i2")], kinds=[kind], runs=10
+        )
         assert {type(fault) for fault in simulation.faults} <= {kind}
-    simulate(shop, [placing("i1"), placing("i2")], runs=50)
+    simulate(shop, [order_request("i1"), order_request("i2")], runs=50)
 
 
 SCRIPT = """
 from arvo.testing import simulate
-from tests.shop import placing, shop
-simulation = simulate(shop, [placing("i1"), placing("i2")], seed=3, runs=4)
+from tests.shop import order_request, shop
+simulation = simulate(shop, [order_request("i1"), order_request("i2")], seed=3, runs=4)
 for step in simulation.steps:
-    print(step.event, step.lane, step.worker, step.notes)
+    print(step.event, step.queue, step.worker, step.notes)
 print(simulation)
 """
 
 
 def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
-    """Not by chance, the order of a set, or the clock on the wall."""
-    told = {
+    """It does not depend on randomness, the order of sets, or the system clock."""
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", SCRIPT],
             capture_output=True,
@@ -140,13 +143,13 @@ def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
         for seed in ("1", "2")
     }
 
-    assert len(told) == 1
-    assert told != {""}
+    assert len(outputs) == 1
+    assert outputs != {""}
 
 
 def test_another_seed_gives_another_schedule() -> None:
-    """Or there would be nothing to search."""
-    orders = [placing(f"i{number}") for number in range(4)]
+    """Otherwise many runs would find no more than one."""
+    orders = [order_request(f"i{number}") for number in range(4)]
     schedules = {
         tuple((step.event.id, step.worker) for step in simulation.steps)
         for simulation in (simulate(shop, orders, faults=[], seed=seed) for seed in range(10))
@@ -155,8 +158,8 @@ def test_another_seed_gives_another_schedule() -> None:
     assert len(schedules) == 10
 
 
-def greedy(turn: Turn[Any]) -> Commands:
-    """Charge twice at once, and count the receipts as they come: right, if they come in turn."""
+def completes_with_the_first_receipt(turn: Turn[Any]) -> Commands:
+    """Send two requests at once, and complete with the receipt that comes first."""
     match turn.event.data:
         case PlaceOrder():
             asks = (Emit(ChargeCard("first", 1.0)), Emit(ChargeCard("second", 1.0)))
@@ -169,47 +172,52 @@ def greedy(turn: Turn[Any]) -> Commands:
             return Fail(f"unexpected: {other}")
 
 
-def test_an_invariant_that_breaks_is_shown_in_its_shortest_story() -> None:
-    """Who assumed an order of replies reads which order breaks it, and how to see it again."""
+def test_a_broken_invariant_is_reported_in_its_shortest_run() -> None:
+    """The report has the order of replies that breaks it, and the line that repeats the run."""
 
     def completes_with_the_first(world: World) -> bool:
-        return all(each.tracking == "r-first" for each in world.payloads(OrderFulfilled))
+        return all(order.tracking == "r-first" for order in world.payloads(OrderFulfilled))
 
-    events = [placing("i1"), placing("i2"), placing("i3")]
-    system = System([paying(lambda e: Emit(CardCharged(f"r-{e.data.order_id}"))), workflow(greedy)])
+    events = [order_request("i1"), order_request("i2"), order_request("i3")]
+    system = System(
+        [
+            payment_handler(lambda e: Emit(CardCharged(f"r-{e.data.order_id}"))),
+            make_workflow(completes_with_the_first_receipt),
+        ]
+    )
     with pytest.raises(SimulationFailed) as failed:
         simulate(system, events, checks=[always(completes_with_the_first)])
 
     simulation = failed.value.simulation
     assert (len(simulation.events), simulation.faults, len(simulation.steps)) == (1, (), 5)
-    said = str(failed.value)
-    assert "completes_with_the_first: does not hold any more" in said
-    assert "✗ completes_with_the_first is broken" in said
-    assert said.endswith(simulation.line)
-    again = eval(  # noqa: S307 - the line is meant to be pasted
-        simulation.line.replace(
+    report = str(failed.value)
+    assert "completes_with_the_first: no longer holds" in report
+    assert "✗ completes_with_the_first: no longer holds" in report
+    assert report.endswith(simulation.reproduction)
+    again = eval(  # noqa: S307 - the line is meant to be run
+        simulation.reproduction.replace(
             "workers=", "checks=[always(completes_with_the_first)], workers="
-        ).replace("simulate", "_broken"),
+        ).replace("simulate", "_failed_simulation"),
         {**globals(), **locals()},
     )
     assert again.steps[-1].notes == simulation.steps[-1].notes
 
 
-def _broken(*args: Any, **options: Any) -> Any:
+def _failed_simulation(*args: Any, **options: Any) -> Any:
     with pytest.raises(SimulationFailed) as failed:
         simulate(*args, **options)
     return failed.value.simulation
 
 
-def test_eventually_is_asked_when_all_is_over() -> None:
-    """Not before: an order takes its time."""
+def test_eventually_is_checked_at_the_end_of_a_run() -> None:
+    """Not before: an order takes several steps."""
 
     def delivered(world: World) -> bool:
         return len(world.payloads(OrderFulfilled)) == 1
 
-    simulate(shop, [placing()], checks=[eventually(delivered)], runs=20)
-    with pytest.raises(SimulationFailed, match="delivered: does not hold in the end"):
-        simulate(shop, [placing(amount=2_000.0)], checks=[eventually(delivered)], runs=5)
+    simulate(shop, [order_request()], checks=[eventually(delivered)], runs=20)
+    with pytest.raises(SimulationFailed, match="delivered: does not hold at the end"):
+        simulate(shop, [order_request(amount=2_000.0)], checks=[eventually(delivered)], runs=5)
 
 
 async def charge_card(order_id: str) -> None:
@@ -221,8 +229,8 @@ def charges(event: Event[ChargeCard]) -> Effects[Emit]:
     return Emit(CardCharged("r"))
 
 
-def test_an_effect_that_a_crash_has_repeated_is_found() -> None:
-    """At least once: whoever charges a card must hand on a key that makes it once."""
+def test_an_effect_that_is_repeated_after_a_crash_is_found() -> None:
+    """Effects run at least once, so a payment needs an idempotency key."""
 
     def charged_once(world: World) -> bool:
         return len(world.performed) <= len(world.payloads(ChargeCard))
@@ -230,26 +238,29 @@ def test_an_effect_that_a_crash_has_repeated_is_found() -> None:
     table = {charge_card: lambda _: None}
     with pytest.raises(SimulationFailed) as failed:
         simulate(
-            System([paying(charges)]), [charging()], effects=table, checks=[always(charged_once)]
+            System([payment_handler(charges)]),
+            [charge_request()],
+            effects=table,
+            checks=[always(charged_once)],
         )
 
     simulation = failed.value.simulation
-    assert simulation.broken[0].law == "charged_once"
+    assert simulation.violations[0].law == "charged_once"
     assert len(simulation.faults) == 1
     assert len(simulation.steps) <= 2
 
 
-def test_events_that_an_invariant_speaks_of_are_kept() -> None:
-    """The shortest story must be one of what went wrong, not of what was left out."""
+def test_shrinking_keeps_the_events_that_an_invariant_depends_on() -> None:
+    """The shortest run must show the bug, not the effect of a missing event."""
 
     def all_three_are_delivered_for_three_charges(world: World) -> bool:
         return len(world.payloads(OrderFulfilled)) == len(world.performed) == 3
 
-    others = [each for each in shop.handlers if each.source != "com.payment.charge"]
+    others = [handler for handler in shop.handlers if handler.source != "com.payment.charge"]
     with pytest.raises(SimulationFailed) as failed:
         simulate(
-            System([*others, paying(charges)]),
-            [placing(f"i{number}") for number in range(3)],
+            System([*others, payment_handler(charges)]),
+            [order_request(f"i{number}") for number in range(3)],
             effects={charge_card: lambda _: None},
             checks=[eventually(all_three_are_delivered_for_three_charges)],
             kinds=[Crash],
@@ -259,20 +270,20 @@ def test_events_that_an_invariant_speaks_of_are_kept() -> None:
     assert len(failed.value.simulation.faults) == 1
 
 
-def test_sometimes_must_be_seen_once_in_all_runs() -> None:
-    """An invariant that is never put to the test holds for the wrong reason."""
+def test_sometimes_must_hold_once_in_all_runs() -> None:
+    """Otherwise the runs never reach the situation that an invariant is about."""
 
     def declined(world: World) -> bool:
         return bool(world.payloads(CardDeclined))
 
-    events = [placing("i1"), placing("i2", amount=2_000.0)]
+    events = [order_request("i1"), order_request("i2", amount=2_000.0)]
     simulate(shop, events, checks=[sometimes(declined)], runs=3)
-    with pytest.raises(SimulationFailed, match="declined: holds at no moment of 3 runs"):
+    with pytest.raises(SimulationFailed, match="declined: never holds in 3 runs"):
         simulate(shop, events[:1], checks=[sometimes(declined)], runs=3)
 
 
-def test_effects_come_from_a_table_with_their_retries() -> None:
-    """In virtual time: a minute of waiting costs nothing."""
+def test_effects_run_functions_of_a_table_with_their_retries() -> None:
+    """In virtual time, so a delay of a minute takes no time."""
     tries: list[str] = []
 
     async def fetch(order_id: str) -> str:
@@ -288,17 +299,17 @@ def test_effects_come_from_a_table_with_their_retries() -> None:
         retry = Retry(attempts=3, delay=60.0)
         return Emit(CardCharged((yield from call(fetch, event.data.order_id, retry=retry))))
 
-    system = System([paying(handler)])
-    simulation = simulate(system, [charging()], effects={fetch: shaky}, faults=[])
+    system = System([payment_handler(handler)])
+    simulation = simulate(system, [charge_request()], effects={fetch: shaky}, faults=[])
 
     assert simulation.world.payloads(CardCharged) == [CardCharged("receipt")]
     assert tries == ["o1"] * 3
-    with pytest.raises(Violated, match="effect is asked for that the table lacks"):
-        simulate(system, [charging()], faults=[])
+    with pytest.raises(Violated, match="no function replaces this effect"):
+        simulate(system, [charge_request()], faults=[])
 
 
-def test_people_answer_what_leaves_by_their_domain() -> None:
-    """A person in the loop, played by a function."""
+def test_a_domain_listener_answers_the_events_of_its_domain() -> None:
+    """A function takes the part of a human reviewer."""
     domains = HandlerDomains(emits=("desk",))
     review = EventHandler(
         Contract(
@@ -311,58 +322,59 @@ def test_people_answer_what_leaves_by_their_domain() -> None:
     )
     begins = review.contract["1.0.0"].accepts(ChargeCard("o1", 1.0), source="com.shop.web", id="r1")
 
-    def person(event: Event[Any]) -> Iterator[Event[Any]]:
-        yield charging("from the desk")
+    def reviewer(event: Event[Any]) -> Iterator[Event[Any]]:
+        yield charge_request("from the desk")
 
-    system = System([review, paying(lambda _: Emit(CardCharged("r")))])
-    simulation = simulate(system, [begins], domain_listeners={"desk": person}, faults=[])
+    system = System([review, payment_handler(lambda _: Emit(CardCharged("r")))])
+    simulation = simulate(system, [begins], domain_listeners={"desk": reviewer}, faults=[])
 
-    assert [event.type for event in simulation.world.outside] == ["evt.desk.open"]
+    assert [event.type for event in simulation.world.domain_events] == ["evt.desk.open"]
     assert simulation.world.payloads(CardCharged) == [CardCharged("r")]
 
 
-def test_services_that_are_not_there_are_played() -> None:
-    """The workflow alone is under test; what its services may say is up to the test."""
-    alone = System([each for each in shop.handlers if isinstance(each, Resumable)])
-    behaviours = [paying(lambda _: Emit(CardDeclined("no"))), shipping]
+def test_missing_services_are_replaced_by_handlers() -> None:
+    """The test examines the workflow alone, and decides how its services reply."""
+    alone = System([handler for handler in shop.handlers if isinstance(handler, Resumable)])
+    behaviours = [payment_handler(lambda _: Emit(CardDeclined("no"))), shipping]
 
-    simulation = simulate(alone, [placing()], behaviours=behaviours, faults=[])
+    simulation = simulate(alone, [order_request()], behaviours=behaviours, faults=[])
 
     [record] = simulation.world.records.values()
     assert record.status == "failed"
     assert simulation.world.payloads(ShipmentBooked) == []
 
 
-def test_services_are_played_by_behaviours_too() -> None:
-    """Those that `behaviours` draws: whatever a contract permits."""
-    alone = System([each for each in shop.handlers if isinstance(each, Resumable)])
+def test_missing_services_are_replaced_by_behaviours() -> None:
+    """`behaviours` draws them: they reply with anything that a contract permits."""
+    alone = System([handler for handler in shop.handlers if isinstance(handler, Resumable)])
     declines = Behaviour(charge["1.0.0"], (Answer("evt.payment.declined", CardDeclined("no")),))
     books = Behaviour(ship["1.0.0"], (Answer("evt.shipping.booked", ShipmentBooked("t")),))
 
-    simulation = simulate(alone, [placing()], behaviours=[declines, books], faults=[])
+    simulation = simulate(alone, [order_request()], behaviours=[declines, books], faults=[])
 
     assert simulation.world.payloads(CardDeclined) == [CardDeclined("no")]
 
 
-def test_a_handler_that_counts_is_found() -> None:
-    """I3: what a handler remembers by itself differs from worker to worker."""
+@pytest.mark.promise("I3")
+def test_a_handler_with_state_of_its_own_is_found() -> None:
+    """I3: this state differs between workers, so the same step gives another commit."""
     calls: list[str] = []
 
     def handler(event: Event[ChargeCard]) -> Emit:
         calls.append(event.id)
         return Emit(CardCharged(f"r-{len(calls)}"))
 
-    with pytest.raises(SimulationFailed, match="I3: the same step, taken once more"):
-        simulate(System([paying(handler)]), [charging()])
+    with pytest.raises(SimulationFailed, match="I3: the same step gives another commit"):
+        simulate(System([payment_handler(handler)]), [charge_request()])
 
 
-def test_two_who_answer_each_other_for_ever_are_found() -> None:
-    """Nothing comes to rest; the search should not either say so by hanging."""
+def test_two_handlers_that_reply_to_each_other_forever_are_found() -> None:
+    """The system is never idle, and the simulation must not hang."""
 
-    def again(turn: Turn[Any]) -> Commands:
+    def repeats(turn: Turn[Any]) -> Commands:
         return Emit(ChargeCard("o1", 1.0))
 
-    system = System([paying(lambda _: Emit(CardCharged("r"))), workflow(again)])
+    system = System([payment_handler(lambda _: Emit(CardCharged("r"))), make_workflow(repeats)])
 
-    with pytest.raises(SimulationFailed, match="rest: nothing has come to rest"):
-        simulate(system, [placing()], faults=[], workers=1)
+    with pytest.raises(SimulationFailed, match="idle: the system is not idle"):
+        simulate(system, [order_request()], faults=[], workers=1)

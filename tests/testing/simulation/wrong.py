@@ -1,7 +1,7 @@
-"""Wrong: stores and workers that break a promise each; a kit that misses one proves nothing."""
+"""Wrong: stores and workers that each break one promise; the simulation must find all of them."""
 
 # mypy: disable-error-code="misc"
-# Workers are final: nobody should make another one, except to see it found out.
+# Worker is final; only these tests subclass it.
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,29 +9,21 @@ from datetime import datetime
 from attrs import evolve
 
 from arvo import Commit, Record, Violation
-from arvo.interpreters.ports.backend import (
-    CommitResult,
-    Committed,
-    Conflict,
-    DeadLetter,
-    Delivery,
-    Duplicate,
-    Fenced,
-    Message,
-)
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import Store
 
 
 class LosesUpdates(Store):
-    """Compares nothing before it sets."""
+    """Writes without comparing the revision."""
 
     def revision(self, commit: Commit) -> int:
         return commit.expected
 
 
 class PublishesFirst(Store):
-    """Sends what follows before it knows whether the commit is refused."""
+    """Enqueues the events of a commit before it knows whether the commit is refused."""
 
     def commit(
         self,
@@ -42,19 +34,19 @@ class PublishesFirst(Store):
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         for message in messages:
-            self.put(message)
+            self.enqueue(message)
         return super().commit(worker, delivery, commit, (), dead_letters)
 
 
-class RemembersNothingConsumed(Store):
-    """Has no inbox: what is delivered again is applied again."""
+class ForgetsConsumedEvents(Store):
+    """Has no inbox: an event that is delivered twice is applied twice."""
 
-    def consume(self, commit: Commit) -> None:
+    def mark_consumed(self, commit: Commit) -> None:
         pass
 
 
-class LetsAnybodySettle(Store):
-    """Unlocks without asking whose the lock is: a stale worker is accepted."""
+class IgnoresHolders(Store):
+    """Does not check which worker holds a delivery, so it accepts a stale worker."""
 
     def holds(self, worker: str, delivery: Delivery) -> bool:
         assert isinstance(delivery.token, tuple)
@@ -63,22 +55,22 @@ class LetsAnybodySettle(Store):
 
 
 class FiresEarly(Store):
-    """Sends timers as soon as they are set."""
+    """Fires timers as soon as they are set."""
 
-    def wait(self, message: Message, due: datetime) -> None:
+    def schedule_timer(self, message: Message, due: datetime) -> None:
         del due
-        super().wait(message, self.now())
+        super().schedule_timer(message, self.now())
 
 
 class ForgetsTimers(Store):
-    """Writes everything of a commit but its timers."""
+    """Applies a commit without its timers."""
 
     def set_timers(self, commit: Commit) -> None:
         pass
 
 
-class AppliesHalf(Store):
-    """Writes record and inbox, and only the first of the events that follow."""
+class DropsEvents(Store):
+    """Applies a commit with only the first of its events."""
 
     def commit(
         self,
@@ -91,23 +83,23 @@ class AppliesHalf(Store):
         return super().commit(worker, delivery, commit, messages[:1], dead_letters)
 
 
-class ForgetsRecord(Store):
-    """Settles and sends, and does not write every record."""
+class SkipsRecords(Store):
+    """Applies a commit, but does not write every record."""
 
-    def remember(self, commit: Commit) -> None:
+    def write_record(self, commit: Commit) -> None:
         if commit.expected != 1:
-            super().remember(commit)
+            super().write_record(commit)
 
 
-class LosesLetters(Store):
-    """Says that it has buried, and has thrown away."""
+class LosesDeadLetters(Store):
+    """Settles a dead letter without storing it."""
 
-    def keep(self, dead_letter: DeadLetter) -> None:
+    def add_dead_letter(self, dead_letter: DeadLetter) -> None:
         pass
 
 
-class CallsConflictsCommitted(Store):
-    """Answers what the worker would like to hear."""
+class ReportsConflictsAsCommitted(Store):
+    """Reports a conflict as a success."""
 
     def commit(
         self,
@@ -117,38 +109,38 @@ class CallsConflictsCommitted(Store):
         messages: Sequence[Message],
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
-        applied = super().commit(worker, delivery, commit, messages, dead_letters)
-        if isinstance(applied, Conflict):
-            self.settle(worker, delivery)
+        result = super().commit(worker, delivery, commit, messages, dead_letters)
+        if isinstance(result, Conflict):
+            self.remove(worker, delivery)
             return Committed()
-        return applied
+        return result
 
 
-class LosesWithItsWorker(Store):
-    """Takes off the queue what it hands out; whoever dies takes it along."""
+class NeverReleases(Store):
+    """Never redelivers: the deliveries of a crashed worker are lost."""
 
-    def give_back(self, worker: str, delivery: Delivery | None = None) -> None:
+    def release(self, worker: str, delivery: Delivery | None = None) -> None:
         pass
 
 
-class ReadsOldRecords(Store):
-    """Reads from a replica that lags behind by a commit."""
+class ReadsStaleRecords(Store):
+    """Reads from a replica that lags one commit behind."""
 
-    old: dict[str, Record]
+    previous: dict[str, Record]
 
-    def remember(self, commit: Commit) -> None:
+    def write_record(self, commit: Commit) -> None:
         if commit.record is not None:
             subject = commit.record.subject
-            self.__dict__.setdefault("old", {})[subject] = self.records.get(subject)
-        super().remember(commit)
+            self.__dict__.setdefault("previous", {})[subject] = self.records.get(subject)
+        super().write_record(commit)
 
     def load(self, subject: str) -> Record | None:
-        lagging: dict[str, Record | None] = self.__dict__.get("old", {})
+        lagging: dict[str, Record | None] = self.__dict__.get("previous", {})
         return lagging.get(subject, self.records.get(subject))
 
 
-class CallsFencedSeen(Store):
-    """Tells a worker that what it could not settle was consumed: it is not, yet."""
+class ReportsFencedAsDuplicate(Store):
+    """Reports a delivery that another worker holds as consumed."""
 
     def commit(
         self,
@@ -158,52 +150,52 @@ class CallsFencedSeen(Store):
         messages: Sequence[Message],
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
-        applied = super().commit(worker, delivery, commit, messages, dead_letters)
-        return Duplicate() if isinstance(applied, Fenced) else applied
+        result = super().commit(worker, delivery, commit, messages, dead_letters)
+        return Duplicate() if isinstance(result, Fenced) else result
 
 
 class AcknowledgesFirst(Worker):
-    """Settles a delivery before it is carried through."""
+    """Acknowledges a delivery before the step."""
 
     async def _step(self, delivery: Delivery) -> None:
         await self.backend.ack(delivery)
         await super()._step(delivery)
 
 
-class TakesConflictsForDone(Worker):
-    """Does not step again where a race was lost."""
+class IgnoresConflicts(Worker):
+    """Does not take the step again after a conflict."""
 
     async def _step(self, delivery: Delivery) -> None:
-        decided = await self._decided(delivery)
-        if isinstance(decided, Commit):
-            messages, dead_letters = self._routed(decided)
-            await self.backend.commit(delivery, decided, messages, dead_letters)
-            if decided.record is not None:
-                self.recent.keep(decided.record)
+        decision = await self._decide(delivery)
+        if isinstance(decision, Commit):
+            messages, dead_letters = self._route(decision)
+            await self.backend.commit(delivery, decision, messages, dead_letters)
+            if decision.record is not None:
+                self.records.put(decision.record)
         else:
-            await self._refuse(delivery, decided)
+            await self._refuse(delivery, decision)
 
 
-class DropsWhatIsRefused(Worker):
-    """Takes a violation for the end of it, and tells nobody."""
+class DropsViolations(Worker):
+    """Acknowledges an event that violates, without a dead letter."""
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         del violation
         await self.backend.ack(delivery)
 
 
-class TrustsItsMemory(Worker):
-    """Commits on whatever revision the store says that it has."""
+class ForcesCommits(Worker):
+    """Repeats a conflicting commit with the revision of the conflict."""
 
     async def _step(self, delivery: Delivery) -> None:
-        decided = await self._decided(delivery)
-        if not isinstance(decided, Commit):
-            await self._refuse(delivery, decided)
+        decision = await self._decide(delivery)
+        if not isinstance(decision, Commit):
+            await self._refuse(delivery, decision)
             return
-        messages, dead_letters = self._routed(decided)
-        if decided.record is not None:
-            self.recent.keep(decided.record)
-        answer = await self.backend.commit(delivery, decided, messages, dead_letters)
-        if isinstance(answer, Conflict):
-            forced = evolve(decided, expected=answer.revision)
-            answer = await self.backend.commit(delivery, forced, messages, dead_letters)
+        messages, dead_letters = self._route(decision)
+        if decision.record is not None:
+            self.records.put(decision.record)
+        result = await self.backend.commit(delivery, decision, messages, dead_letters)
+        if isinstance(result, Conflict):
+            forced = evolve(decision, expected=result.revision)
+            result = await self.backend.commit(delivery, forced, messages, dead_letters)

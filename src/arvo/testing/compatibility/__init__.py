@@ -1,1 +1,1 @@
-"""Compatibility."""
+"""Compatibility: which changes of a contract break its consumers or its producers."""

@@ -1,4 +1,4 @@
-"""Compatible: whether a contract may replace another without breaking those who rely on it."""
+"""Compatible: decide whether a contract may replace another without breaking one of its sides."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias, final
@@ -7,66 +7,71 @@ from attrs import frozen
 
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
-from arvo.testing.compatibility.subschema import Gap, gaps
+from arvo.testing.compatibility.subschema import gaps
 
-# A contract, one version of it, or what `json_schema` exported of either.
-Promise: TypeAlias = Contract[Any] | VersionedContract[Any] | Mapping[str, Any]
+# A contract, one version of it, or the JSON that `json_schema` exports of either.
+ContractLike: TypeAlias = Contract[Any] | VersionedContract[Any] | Mapping[str, Any]
 Side: TypeAlias = Literal["consumer", "producer"]
 
 
 @final
 @frozen
 class BreakingChange:
-    """One change that breaks somebody: where in the contract, what it was, and what it is now."""
+    """One breaking change: its path in the contract, both versions of the value, and the reason."""
 
     path: str
-    was: str
-    now: str
-    why: str
+    before: str
+    after: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: was {self.was}, now {self.now}: {self.why}"
+        return f"{self.path}: was {self.before}, now {self.after}: {self.reason}"
 
 
 @final
 @frozen(repr=False)
 class Compatibility:
-    """Whether a change breaks anybody: true where it does not. *breaks* names each that does."""
+    """The changes that break one side of a contract; true if there are none."""
 
     side: Side
-    breaks: tuple[BreakingChange, ...]
+    breaking_changes: tuple[BreakingChange, ...]
 
     def __bool__(self) -> bool:
-        return not self.breaks
+        return not self.breaking_changes
 
     def __str__(self) -> str:
-        if not self.breaks:
-            return f"no {self.side} breaks"
-        return "\n".join([f"this breaks {self.side}s:", *(f"  {each}" for each in self.breaks)])
+        if not self.breaking_changes:
+            return f"no change breaks {self.side}s"
+        changes = [f"  {change}" for change in self.breaking_changes]
+        return "\n".join([f"these changes break {self.side}s:", *changes])
 
-    # What pytest shows of `assert compatible(old, new)`.
+    # pytest shows it for `assert compatible(old, new)`.
     __repr__ = __str__
 
 
-def compatible(old: Promise, new: Promise, *, side: Side = "consumer") -> Compatibility:
-    """Say whether *new* may replace *old* for one side of the contract.
+def compatible(old: ContractLike, new: ContractLike, *, side: Side = "consumer") -> Compatibility:
+    """Return the changes from *old* to *new* that break one side of the contract.
 
-    A *consumer* asks by it: it sends what the contract accepts and takes what it emits. All that it
-    sends must still be accepted, and it must know all that can come back. A *producer* answers by
-    it, and must take all that may come by the new contract, and answer only what that allows.
-    Versions of two contracts are compared each with its own; two single versions with each other.
+    A *consumer* sends what the contract accepts and receives what it emits. *new* must accept every
+    event that a consumer of *old* sends, and may emit only events that this consumer knows.
+    A *producer* handles what the contract accepts and emits its replies. A producer of *old* must
+    be able to handle every event that *new* accepts, and may emit only events that *new* names.
+
+    Contracts are compared version by version; a single version is compared with a single version.
     """
     if side == "consumer":
-        return Compatibility(side, tuple(_breaks(_versions(old), _versions(new))))
-    # For whoever answers by the old contract, the new one is what it used to be, and all is turned.
-    found = _breaks(_versions(new), _versions(old), turned=True)
-    return Compatibility(side, tuple(found))
+        changes = _find_breaking_changes(_read_versions(old), _read_versions(new))
+    else:
+        # A producer of the old contract must serve consumers of the new one, so the comparison is
+        # the same with the contracts swapped.
+        changes = _find_breaking_changes(_read_versions(new), _read_versions(old), swapped=True)
+    return Compatibility(side, tuple(changes))
 
 
 @final
 @frozen
 class _Version:
-    """One version, as plain data."""
+    """One version of a contract as JSON data."""
 
     number: str
     uri: str | None
@@ -76,66 +81,80 @@ class _Version:
     emits: Mapping[str, Mapping[str, Any]]
 
 
-def _versions(promise: Promise) -> dict[str, _Version]:
-    said: Mapping[str, Any] = promise if isinstance(promise, Mapping) else promise.json_schema()
-    uri = said.get("uri") if isinstance(promise, Mapping) else promise.uri
-    listed = said.get("versions")
-    made = [_version(each, uri) for each in ([said] if listed is None else listed)]
-    # A version alone is compared with another one alone, whatever their numbers.
-    return {each.number if listed is not None else "": each for each in made}
+def _read_versions(contract: ContractLike) -> dict[str, _Version]:
+    exported: Mapping[str, Any] = (
+        contract if isinstance(contract, Mapping) else contract.json_schema()
+    )
+    uri = exported.get("uri") if isinstance(contract, Mapping) else contract.uri
+    listed = exported.get("versions")
+    if listed is None:
+        # Under an empty number, so that two single versions are compared under any numbers.
+        return {"": _read_version(exported, uri)}
+    return {entry["version"]: _read_version(entry, uri) for entry in listed}
 
 
-def _version(said: Mapping[str, Any], uri: str | None) -> _Version:
+def _read_version(exported: Mapping[str, Any], uri: str | None) -> _Version:
     return _Version(
-        number=said["version"],
+        number=exported["version"],
         uri=uri,
-        type=said["accepts"]["type"],
-        domain=said.get("domain"),
-        accepts=said["accepts"]["schema"],
-        emits={each["type"]: each["schema"] for each in said["emits"]},
+        type=exported["accepts"]["type"],
+        domain=exported.get("domain"),
+        accepts=exported["accepts"]["schema"],
+        emits={emitted["type"]: emitted["schema"] for emitted in exported["emits"]},
     )
 
 
-def _breaks(
-    sent: Mapping[str, _Version], taken: Mapping[str, _Version], *, turned: bool = False
+def _find_breaking_changes(
+    consumed: Mapping[str, _Version], produced: Mapping[str, _Version], *, swapped: bool = False
 ) -> Iterator[BreakingChange]:
-    """Compare what is *sent* by one promise with what is *taken* by the other."""
-    for number, one in sent.items():
-        other = taken.get(number)
-        path = f"versions.{number}" if number else f"version {one.number}"
-        if other is None:
-            why = "nobody answers it any more" if not turned else "the handler has no such version"
-            yield _change(path, "a version", "nothing", why, turned=turned)
+    """Yield the changes that break consumers of *consumed* when the producer follows *produced*.
+
+    *swapped* means that *produced* is the older contract.
+    """
+    for number, consumer in consumed.items():
+        producer = produced.get(number)
+        path = f"versions.{number}" if number else f"version {consumer.number}"
+        if producer is None:
+            reason = "the handler has no such version" if swapped else "no handler answers it"
+            yield _make_change(path, "a version", "nothing", reason, swapped=swapped)
             continue
-        yield from _terms(path, one, other, turned=turned)
-        for gap in gaps(one.accepts, other.accepts, f"{path}.accepts"):
-            yield _gap(gap, "what is sent is refused", turned=turned)
-        for name, schema in other.emits.items():
-            if name not in one.emits:
-                why = "whoever asks does not know this answer"
-                yield _change(f"{path}.emits.{name}", "nothing", "an event", why, turned=turned)
-                continue
-            for gap in gaps(schema, one.emits[name], f"{path}.emits.{name}"):
-                # What may come now was not promised then.
-                yield _change(
-                    gap.path, gap.taken, gap.allowed, "this answer is not expected", turned=turned
-                )
+        yield from _compare_terms(path, consumer, producer, swapped=swapped)
+        for gap in gaps(consumer.accepts, producer.accepts, f"{path}.accepts"):
+            reason = "the handler refuses such a value"
+            yield _make_change(gap.path, gap.sent, gap.accepted, reason, swapped=swapped)
+        yield from _compare_emitted(path, consumer, producer, swapped=swapped)
 
 
-def _terms(path: str, one: _Version, other: _Version, *, turned: bool) -> Iterator[BreakingChange]:
-    for term, why in (
-        ("uri", "its events are not known by their dataschema"),
-        ("type", "events go to another address"),
-        ("domain", "events leave by another domain"),
+def _compare_terms(
+    path: str, consumer: _Version, producer: _Version, *, swapped: bool
+) -> Iterator[BreakingChange]:
+    for term, reason in (
+        ("uri", "events have another dataschema"),
+        ("type", "events are sent to another address"),
+        ("domain", "events are sent to another domain"),
     ):
-        was, now = getattr(one, term), getattr(other, term)
-        if was != now and (term != "uri" or (was and now)):
-            yield _change(f"{path}.{term}", repr(was), repr(now), why, turned=turned)
+        before, after = getattr(consumer, term), getattr(producer, term)
+        if before != after and (term != "uri" or (before and after)):
+            yield _make_change(f"{path}.{term}", repr(before), repr(after), reason, swapped=swapped)
 
 
-def _gap(gap: Gap, why: str, *, turned: bool) -> BreakingChange:
-    return _change(gap.path, gap.allowed, gap.taken, why, turned=turned)
+def _compare_emitted(
+    path: str, consumer: _Version, producer: _Version, *, swapped: bool
+) -> Iterator[BreakingChange]:
+    for name, schema in producer.emits.items():
+        emitted_path = f"{path}.emits.{name}"
+        if name not in consumer.emits:
+            reason = "consumers do not know this event"
+            yield _make_change(emitted_path, "nothing", "an event", reason, swapped=swapped)
+            continue
+        for gap in gaps(schema, consumer.emits[name], emitted_path):
+            reason = "consumers do not expect such a value"
+            yield _make_change(gap.path, gap.accepted, gap.sent, reason, swapped=swapped)
 
 
-def _change(path: str, was: str, now: str, why: str, *, turned: bool) -> BreakingChange:
-    return BreakingChange(path, now, was, why) if turned else BreakingChange(path, was, now, why)
+def _make_change(
+    path: str, before: str, after: str, reason: str, *, swapped: bool
+) -> BreakingChange:
+    if swapped:
+        before, after = after, before
+    return BreakingChange(path, before, after, reason)

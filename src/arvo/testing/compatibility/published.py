@@ -1,4 +1,4 @@
-"""Published: a contract is held against the JSON that others have of it."""
+"""Published: compare a contract with the JSON file that was published for it."""
 
 import json
 from pathlib import Path
@@ -7,30 +7,30 @@ from typing import Any
 from arvo.core.contracts.contract import Contract
 from arvo.testing.compatibility.compatible import Side, compatible
 
-HOW = "pytest --update-contracts writes it"
+UPDATE_HINT = "run pytest --update-contracts to write it"
 
 
 def check_published(contract: Contract[Any], path: str | Path, *, update: bool = False) -> None:
-    """Hold *contract* against the JSON at *path*; an AssertionError names what has changed.
+    """Compare *contract* with the JSON file at *path*, or write the file if *update* is true.
 
-    With *update* the file is written instead.
+    Raises AssertionError with the breaking changes if they differ, or if the file does not exist.
     """
     __tracebackhide__ = True
     file = Path(path)
-    said = json.loads(json.dumps(contract.json_schema()))
+    current = json.loads(json.dumps(contract.json_schema()))
     if update:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(current, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return
     if not file.exists():
-        raise AssertionError(f"{contract.uri} is not published at {file}: {HOW}")
+        raise AssertionError(f"{contract.uri} has no published file {file}: {UPDATE_HINT}")
     published = json.loads(file.read_text(encoding="utf-8"))
-    if published == said:
+    if published == current:
         return
     sides: tuple[Side, ...] = ("consumer", "producer")
-    found = [compatible(published, said, side=side) for side in sides]
-    lines = [f"{contract.uri} is not what {file} says: {HOW}"]
-    lines += [str(each) for each in found]
-    if not all(found):
-        lines.append("to break nobody, leave the version as it is and add another one")
+    results = [compatible(published, current, side=side) for side in sides]
+    lines = [f"{contract.uri} differs from the published file {file}: {UPDATE_HINT}"]
+    lines += [str(result) for result in results]
+    if not all(results):
+        lines.append("to break neither side, leave this version unchanged and add a new version")
     raise AssertionError("\n".join(lines))

@@ -1,271 +1,179 @@
-"""Within: whether all that one JSON Schema allows, another allows too."""
+"""Subschema: decide whether one JSON Schema accepts every value that another one allows."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from arvo.core.payloads.validator import validator
-from arvo.core.violations.issue import below, short
-from arvo.testing.strategies.json_values import NOTES, kinds, merged, pointed
+from arvo.core.payloads.validation import compile_validator
+from arvo.core.violations.issue import join_path
+from arvo.testing.compatibility.bounds import compare_bounds
+from arvo.testing.compatibility.gap import Gap, describe, keyword_gap
+from arvo.testing.compatibility.normalise import (
+    Schema,
+    allowed_values,
+    branches_of,
+    definitions,
+    flatten,
+    reference,
+    without_annotations,
+)
+from arvo.testing.strategies.json_schema import ANNOTATIONS, json_types, resolve_reference
 
-Schema: TypeAlias = Any
-
-# Keywords that are compared by being the same, or not being there.
-_SAME: Final = (
+# Keywords that are too complex to compare: both schemas must have the same value.
+_INCOMPARABLE: Final = (
     *("pattern", "format", "propertyNames", "patternProperties", "not", "if", "then", "else"),
     *("contains", "dependentRequired", "dependentSchemas", "unevaluatedProperties"),
     *("unevaluatedItems", "$dynamicRef"),
 )
-_NUMBERS: Final = frozenset({"integer", "number"})
 
 
-@final
-@frozen
-class Gap:
-    """Something that one schema allows and the other does not: where, and in words."""
+def gaps(sent: Schema, accepted: Schema, path: str) -> Iterator[Gap]:
+    """Yield the values that *sent* allows and *accepted* refuses; nothing if there are none.
 
-    path: str
-    allowed: str
-    taken: str
-
-
-def gaps(one: Schema, other: Schema, path: str) -> Iterator[Gap]:
-    """Say what *one* allows that *other* does not take; nothing where all is taken.
-
-    A receiver drops what it does not know and fills in defaults, so a property that only one of
-    them names is no gap. Keywords that cannot be compared must be the same.
+    A receiver drops unknown properties and fills in defaults, so a property that only one schema
+    declares is no gap. Keywords that cannot be compared must be equal.
     """
-    yield from _Walk(one, other).walk(one, other, path)
+    yield from _Comparison(sent, accepted).compare(sent, accepted, path)
 
 
 @define
-class _Walk:
-    """Two documents, and the pairs of references that are being compared already."""
+class _Comparison:
+    """Compares schemas of two documents; *seen* holds the pairs of references compared so far."""
 
-    one: Schema
-    other: Schema
+    sent_root: Schema
+    accepted_root: Schema
     seen: set[tuple[str, str]] = field(factory=set)
 
-    def walk(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
+    def compare(self, sent: Schema, accepted: Schema, path: str) -> Iterator[Gap]:
         """Compare two schemas for the value at *path*."""
-        if one == other and _defs(self.one) == _defs(self.other):
+        if sent == accepted and definitions(self.sent_root) == definitions(self.accepted_root):
             return
-        refs = (_ref(one), _ref(other))
+        refs = (reference(sent), reference(accepted))
         if all(refs):
             if refs in self.seen:
                 return
             self.seen.add(refs)
-        parts = self._parts(other)
+        parts = self._split(accepted)
         if len(parts) > 1:
-            # Not put into one: where a keyword stands in two of them, both must hold.
+            # Compared one by one: merging them would lose a keyword that two of them have.
             for part in parts:
-                yield from self.walk(one, part, path)
+                yield from self.compare(sent, part, path)
             return
-        whole, one, other = one, _flat(one, self.one), parts[0]
-        if other is True or one is False or _bare(one) == _bare(other) == {}:
+        whole, sent, accepted = sent, flatten(sent, self.sent_root), parts[0]
+        if accepted is True or sent is False:
             return
-        if other is False:
+        if without_annotations(sent) == without_annotations(accepted) == {}:
+            return
+        if accepted is False:
             yield Gap(path, "a value", "nothing")
             return
-        one = {} if one is True else one
-        if _values(one) is not None:
-            yield from self._values(whole, one, other, path)
+        sent = {} if sent is True else sent
+        if allowed_values(sent) is not None:
+            yield from self._compare_values(whole, sent, accepted, path)
             return
-        branches = _branches(one)
-        if branches:
-            for branch in branches:
-                yield from self.walk(branch, other, path)
+        sent_branches = branches_of(sent)
+        if sent_branches:
+            for branch in sent_branches:
+                yield from self.compare(branch, accepted, path)
             return
-        yield from self._into(one, other, path)
+        yield from self._compare_single(sent, accepted, path)
 
-    def _values(self, whole: Schema, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
-        allows = validator({**whole, **_defs(self.one)}).is_valid
-        takes = validator({**other, **_defs(self.other)}).is_valid
-        for value in _values(one) or ():
-            if allows(value) and not takes(value):
-                yield Gap(path, repr(value), _said(other))
+    def _compare_values(
+        self, whole: Schema, sent: Schema, accepted: Schema, path: str
+    ) -> Iterator[Gap]:
+        is_sent = compile_validator({**whole, **definitions(self.sent_root)}).is_valid
+        is_accepted = compile_validator({**accepted, **definitions(self.accepted_root)}).is_valid
+        for value in allowed_values(sent) or ():
+            if is_sent(value) and not is_accepted(value):
+                yield Gap(path, repr(value), describe(accepted))
 
-    def _parts(self, schema: Schema) -> list[Schema]:
-        """List what must hold together for *schema* to hold."""
+    def _split(self, schema: Schema) -> list[Schema]:
+        """Return the schemas that must all accept a value for *schema* to accept it."""
         if not isinstance(schema, Mapping):
             return [schema]
         if "$ref" in schema:
-            rest = {key: value for key, value in schema.items() if key not in NOTES}
-            target = self._parts(pointed(self.other, schema["$ref"]))
-            return [*target, *(self._parts(rest) if rest else ())]
-        parts = [part for each in schema.get("allOf", ()) for part in self._parts(each)]
+            rest = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+            target = self._split(resolve_reference(self.accepted_root, schema["$ref"]))
+            return [*target, *(self._split(rest) if rest else ())]
+        parts = [part for schema_ in schema.get("allOf", ()) for part in self._split(schema_)]
         rest = {key: value for key, value in schema.items() if key != "allOf"}
-        words = [word for word in ("anyOf", "oneOf") if word in rest]
-        if rest.keys() - {*words, *NOTES, "$defs"}:
-            parts += [{word: rest.pop(word)} for word in words]
-        return [*parts, rest] if not parts or rest.keys() - NOTES else parts
+        choices = [keyword for keyword in ("anyOf", "oneOf") if keyword in rest]
+        if rest.keys() - {*choices, *ANNOTATIONS, "$defs"}:
+            parts += [{keyword: rest.pop(keyword)} for keyword in choices]
+        return [*parts, rest] if not parts or rest.keys() - ANNOTATIONS else parts
 
-    def _into(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
-        branches = _branches(other)
-        if branches:
-            tried = [list(_Walk(self.one, self.other).walk(one, each, path)) for each in branches]
-            if all(tried):
-                # The branch that is nearest: what it lacks is most likely meant.
-                yield from min(tried, key=lambda each: (_foreign(each, path), len(each)))
+    def _compare_single(self, sent: Schema, accepted: Schema, path: str) -> Iterator[Gap]:
+        """Compare two schemas of which *sent* has no branches."""
+        accepted_branches = branches_of(accepted)
+        if accepted_branches:
+            yield from self._compare_branches(sent, accepted_branches, path)
             return
-        if _values(other) is not None:
-            yield Gap(path, _said(one), _said(other))
+        if allowed_values(accepted) is not None:
+            yield Gap(path, describe(sent), describe(accepted))
             return
-        foreign = [kind for kind in kinds(one) if not _takes(kind, kinds(other))]
-        if foreign:
-            yield Gap(path, " or ".join(foreign), _said(other))
+        types = json_types(accepted)
+        refused = [name for name in json_types(sent) if not _accepts_type(name, types)]
+        if refused:
+            yield Gap(path, " or ".join(refused), describe(accepted))
             return
-        yield from _bounds(one, other, path)
-        for word in _SAME:
-            if word in other and one.get(word) != other[word]:
-                yield _differing(word, one, other, path)
-        if "object" in kinds(one):
-            yield from self._objects(one, other, path)
-        if "array" in kinds(one):
-            yield from self._arrays(one, other, path)
+        yield from compare_bounds(sent, accepted, path)
+        for keyword in _INCOMPARABLE:
+            if keyword in accepted and sent.get(keyword) != accepted[keyword]:
+                yield keyword_gap(keyword, sent, accepted, path)
+        if "object" in json_types(sent):
+            yield from self._compare_objects(sent, accepted, path)
+        if "array" in json_types(sent):
+            yield from self._compare_arrays(sent, accepted, path)
 
-    def _objects(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
-        ours, theirs = one.get("properties", {}), other.get("properties", {})
-        # Where properties are named and nothing is said of others, nobody means to send others.
-        more = one.get("additionalProperties", None if "properties" in one else True)
-        others = other.get("additionalProperties", True)
-        for name in other.get("required", ()):
-            filled = isinstance(theirs.get(name), Mapping) and "default" in theirs[name]
-            if name not in one.get("required", ()) and not filled:
-                yield Gap(below(path, name), "nothing", "a value (required)")
+    def _compare_branches(self, sent: Schema, branches: list[Any], path: str) -> Iterator[Gap]:
+        """Yield the gaps to the closest branch, unless one branch accepts everything."""
+        roots = self.sent_root, self.accepted_root
+        results = [list(_Comparison(*roots).compare(sent, branch, path)) for branch in branches]
+        if all(results):
+            # The closest branch is the one that the author most likely means.
+            yield from min(
+                results, key=lambda result: (_is_type_mismatch(result, path), len(result))
+            )
+
+    def _compare_objects(self, sent: Schema, accepted: Schema, path: str) -> Iterator[Gap]:
+        ours, theirs = sent.get("properties", {}), accepted.get("properties", {})
+        # A schema that declares properties and does not mention others means to send no others.
+        more = sent.get("additionalProperties", None if "properties" in sent else True)
+        others = accepted.get("additionalProperties", True)
+        for name in accepted.get("required", ()):
+            has_default = isinstance(theirs.get(name), Mapping) and "default" in theirs[name]
+            if name not in sent.get("required", ()) and not has_default:
+                yield Gap(join_path(path, name), "nothing", "a value (required)")
         for name, schema in ours.items():
             if name in theirs:
-                yield from self.walk(schema, theirs[name], below(path, name))
+                yield from self.compare(schema, theirs[name], join_path(path, name))
             elif others is not True:
-                yield from self.walk(schema, others, below(path, name))
+                yield from self.compare(schema, others, join_path(path, name))
         if more is True or isinstance(more, Mapping):
             for name, schema in theirs.items():
                 if name not in ours:
-                    yield from self.walk(more, schema, below(path, name))
+                    yield from self.compare(more, schema, join_path(path, name))
             if others is not True:
-                yield from self.walk(more, others, f"{path}.*")
+                yield from self.compare(more, others, f"{path}.*")
 
-    def _arrays(self, one: Schema, other: Schema, path: str) -> Iterator[Gap]:
-        ours, theirs = one.get("prefixItems", []), other.get("prefixItems", [])
-        rest, others = one.get("items", True), other.get("items", True)
+    def _compare_arrays(self, sent: Schema, accepted: Schema, path: str) -> Iterator[Gap]:
+        ours, theirs = sent.get("prefixItems", []), accepted.get("prefixItems", [])
+        rest, others = sent.get("items", True), accepted.get("items", True)
         for index in range(max(len(ours), len(theirs))):
             mine = ours[index] if index < len(ours) else rest
             yours = theirs[index] if index < len(theirs) else others
-            yield from self.walk(mine, yours, below(path, index))
-        closed = one.get("maxItems", len(ours) + 1) <= len(ours)
-        if not closed and rest is not False:
-            yield from self.walk(rest, others, f"{path}[]")
-        if other.get("uniqueItems") and not one.get("uniqueItems"):
+            yield from self.compare(mine, yours, join_path(path, index))
+        is_closed = sent.get("maxItems", len(ours) + 1) <= len(ours)
+        if not is_closed and rest is not False:
+            yield from self.compare(rest, others, f"{path}[]")
+        if accepted.get("uniqueItems") and not sent.get("uniqueItems"):
             yield Gap(path, "an item twice", "each item once")
 
 
-def _ref(schema: Schema) -> str:
-    return schema.get("$ref", "") if isinstance(schema, Mapping) else ""
+def _accepts_type(name: str, types: tuple[str, ...]) -> bool:
+    return name in types or (name == "integer" and "number" in types)
 
 
-def _flat(schema: Schema, root: Schema) -> Schema:
-    """Put what a reference and `allOf` say into one schema."""
-    if not isinstance(schema, Mapping):
-        return schema
-    if "$ref" in schema:
-        rest = {key: value for key, value in schema.items() if key != "$ref"}
-        target = _flat(pointed(root, schema["$ref"]), root)
-        return _flat(merged(target, rest), root) if isinstance(target, Mapping) else target
-    flat = {key: value for key, value in schema.items() if key != "allOf"}
-    for each in schema.get("allOf", ()):
-        part = _flat(each, root)
-        if part is False:
-            return False
-        flat = {**merged(flat, part)} if isinstance(part, Mapping) else flat
-    return False if flat.get("type") == [] else flat
-
-
-def _bare(schema: Schema) -> Any:
-    if not isinstance(schema, Mapping):
-        return {} if schema else schema
-    return {key: value for key, value in schema.items() if key not in NOTES and key != "$defs"}
-
-
-def _values(schema: Mapping[str, Any]) -> list[Any] | None:
-    if "const" in schema:
-        return [schema["const"]]
-    return list(schema["enum"]) if "enum" in schema else None
-
-
-def _branches(schema: Mapping[str, Any]) -> list[Any]:
-    for word in ("anyOf", "oneOf"):
-        if word in schema:
-            rest = {key: value for key, value in schema.items() if key not in (word, *NOTES)}
-            return [_beside(each, rest) for each in schema[word]]
-    if isinstance(schema.get("type"), list) and len(schema["type"]) > 1:
-        return [{**schema, "type": kind} for kind in schema["type"]]
-    return []
-
-
-def _beside(branch: Any, rest: Mapping[str, Any]) -> Any:
-    if not isinstance(branch, Mapping) or not rest:
-        return branch
-    return {"allOf": [branch, rest]}
-
-
-def _defs(root: Schema) -> Mapping[str, Any]:
-    return {key: root[key] for key in ("$defs", "definitions") if key in root}
-
-
-def _takes(kind: str, known: tuple[str, ...]) -> bool:
-    return kind in known or (kind == "integer" and "number" in known)
-
-
-def _foreign(found: list[Gap], path: str) -> bool:
+def _is_type_mismatch(found: list[Gap], path: str) -> bool:
     return any(gap.path == path for gap in found)
-
-
-def _bounds(one: Schema, other: Schema, path: str) -> Iterator[Gap]:
-    for what in ("Length", "Items", "Properties"):
-        least, most = f"min{what}", f"max{what}"
-        if other.get(least, 0) > one.get(least, 0):
-            yield _differing(least, one, other, path)
-        if most in other and other[most] < one.get(most, other[most] + 1):
-            yield _differing(most, one, other, path)
-    if not _NUMBERS & set(kinds(one)):
-        return
-    for words, sign in _SIDES:
-        mine, yours = _bound(one, words, sign), _bound(other, words, sign)
-        if yours is not None and (mine is None or mine < yours):
-            said = f"no {words[0]}" if mine is None else _word(words[mine[1]], one[words[mine[1]]])
-            yield Gap(path, said, _word(words[yours[1]], other[words[yours[1]]]))
-    step, ours = other.get("multipleOf"), one.get("multipleOf")
-    if step is not None and (ours is None or ours % step):
-        yield _differing("multipleOf", one, other, path)
-
-
-_SIDES: Final = ((("minimum", "exclusiveMinimum"), 1), (("maximum", "exclusiveMaximum"), -1))
-
-
-def _differing(word: str, one: Schema, other: Schema, path: str) -> Gap:
-    return Gap(path, _word(word, one.get(word)), _word(word, other.get(word)))
-
-
-def _bound(schema: Schema, words: tuple[str, str], sign: int) -> tuple[float, int] | None:
-    """Give the tightest bound, turned so that more is tighter, and whether it is exclusive."""
-    found = [(sign * schema[word], at) for at, word in enumerate(words) if word in schema]
-    return max(found, default=None)
-
-
-def _word(word: str, value: object) -> str:
-    return f"no {word}" if value is None else f"{word} {short(value)}"
-
-
-def _said(schema: Schema) -> str:
-    if not isinstance(schema, Mapping):
-        return "anything" if schema else "nothing"
-    values = _values(schema)
-    if values is not None:
-        return " or ".join(map(repr, values))
-    branches = _branches(schema)
-    if branches:
-        return " or ".join(map(_said, branches))
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    return " or ".join(kinds(schema))

@@ -1,4 +1,4 @@
-"""conformance: what a backend, a memory or a broker must do, as classes to subclass."""
+"""Conformance: test classes that every backend, machine memory and broker must pass."""
 
 from arvo.testing.conformance.backend import BackendConformance
 from arvo.testing.conformance.broker import BrokerConformance

@@ -1,10 +1,10 @@
-"""Backend: everything that a backend must do, in one class to subclass."""
+"""Backend: the tests that every backend must pass, in one class to subclass."""
 
 from typing import Any
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.testing.conformance.commits import Commits
-from arvo.testing.conformance.dead_letters import Letters
+from arvo.testing.conformance.dead_letters import DeadLetters
 from arvo.testing.conformance.operators import Operators
 from arvo.testing.conformance.queue import Queue
 from arvo.testing.conformance.restarts import Restarts
@@ -12,25 +12,27 @@ from arvo.testing.conformance.timers import Timers
 from arvo.testing.conformance.values import Values
 
 
-class BackendConformance(Commits, Queue, Timers, Letters, Restarts, Values, Operators):
-    """Proves that a `Backend` keeps its promises: subclass it, and say how to open yours.
+class BackendConformance(Commits, Queue, Timers, DeadLetters, Restarts, Values, Operators):
+    """Tests that a `Backend` keeps its promises.
 
-    pytest collects it, once its name begins with `Test`. `backend` opens a backend at `self.place`,
-    a directory for each test, with room for `self.queue_max` events. Say `survives = True` where
-    two that are opened at one place share what they hold, at once or one after the other; and
-    override `expire_lease` where deliveries have leases; `lists = False` where the store cannot
-    list, `counts = False` where nobody knows how many events are under way. A failure tells the
-    calls that led there.
+    Subclass it under a name that begins with `Test`, so that pytest collects it, and override
+    `backend`. It opens a backend at `self.tmp_path`, a directory for each test, with a capacity of
+    `self.queue_max` events. Two backends at the same path must share their store.
+
+    Set `is_durable = True` if two backends at one path share their data, at once or one after the
+    other; `supports_listing = False` if the store cannot list workflows; `reports_depth = False` if
+    the backend cannot count its events. Override `expire_lease` if deliveries have leases. A failed
+    test reports the backend calls that led to it.
     """
 
     async def backend(self) -> Backend:
-        """Open a backend at `self.place`: the same place is the same store."""
+        """Open a backend at `self.tmp_path`; the same path means the same store."""
         raise NotImplementedError
 
-    async def opened(self) -> Any:
+    async def open_subject(self) -> Any:
         """Open a backend for a test."""
         return await self.backend()
 
-    async def closed(self, subject: Any) -> None:
-        """Close a backend; some were closed in the test itself."""
+    async def close_subject(self, subject: Any) -> None:
+        """Close a backend; a test may already have closed it."""
         await subject.close()

@@ -1,180 +1,188 @@
-"""Broker: everything that a broker must do, in one class to subclass."""
+"""Broker: the tests that every broker must pass, in one class to subclass."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
-from arvo.testing.conformance.kit import Kit, conforms
+from arvo.interpreters.ports.messages import Message
+from arvo.testing.conformance.kit import Kit, conformance_test
 from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event
-from arvo.testing.conformance.values import LARGE_EVENT_BYTES, ODD
+from arvo.testing.conformance.values import LARGE_EVENT_BYTES, UNUSUAL
 
-MANY = 100
+MESSAGES = 100
+DELAY_SECONDS = 0.2
+# A clock in milliseconds may round the delay down.
+DELAY_SECONDS_MIN = 0.19
 
 
 def message(key: str, address: str = SERVICE, **attributes: Any) -> EncodedMessage:
-    """Make a message; the same arguments make the same one."""
-    return EncodedMessage(address, event(key, **attributes))
+    """Make an encoded message; equal arguments make equal messages."""
+    return encode_message(Message(event(key, **attributes), ToHandler(address, None)))
 
 
 class BrokerConformance(Kit):
-    """Proves that a `Broker` delivers at least once: subclass it, and say how to open yours.
+    """Tests that a `Broker` delivers at least once.
 
-    pytest collects it, once its name begins with `Test`. `broker` opens one at `self.place`, a
-    directory for each test; override `close` where there is something to close. Say `survives =
-    True` where two that are opened at one place share what they hold.
+    Subclass it under a name that begins with `Test`, so that pytest collects it, and override
+    `broker`. It opens a broker at `self.tmp_path`, a directory for each test. Override `close` if
+    there is something to close. Set `is_durable = True` if two brokers at one path share their
+    data.
     """
 
     async def broker(self) -> Broker:
-        """Open a broker at `self.place`: the same place is the same broker."""
+        """Open a broker at `self.tmp_path`; the same path means the same broker."""
         raise NotImplementedError
 
     async def close(self, broker: Broker) -> None:
-        """Let go of a broker."""
+        """Close a broker."""
 
-    async def opened(self) -> Any:
+    async def open_subject(self) -> Any:
         """Open a broker for a test."""
         return await self.broker()
 
-    async def closed(self, subject: Any) -> None:
-        """Let go of it."""
+    async def close_subject(self, subject: Any) -> None:
+        """Close the broker of a test."""
         await self.close(subject)
 
-    @conforms
-    async def test_what_was_published_is_handed_out(self, broker: Broker) -> None:
-        """As it was, for the first time, in the order it came."""
+    @conformance_test
+    async def test_published_messages_are_delivered_in_order(self, broker: Broker) -> None:
+        """Unchanged, and as the first attempt."""
         sent = [message("one"), message("two"), message("three")]
         await broker.publish(sent)
 
-        async with self._taking(broker) as taking:
-            found = [await self._next(taking) for _ in sent]
+        async with self._consume(broker) as deliveries:
+            received = [await self._next(deliveries) for _ in sent]
 
-            assert [each.message for each in found] == sent
-            assert [each.attempt for each in found] == [1, 1, 1]
+            assert [delivery.message for delivery in received] == sent
+            assert [delivery.attempt for delivery in received] == [1, 1, 1]
 
-    @conforms
-    async def test_queues_are_apart(self, broker: Broker) -> None:
-        """Whoever asks for some is handed no others."""
+    @conformance_test
+    async def test_queues_are_separate(self, broker: Broker) -> None:
+        """A consumer receives only messages of its own queues."""
         await broker.publish([message("w", WORKFLOW), message("s", SERVICE)])
 
-        async with self._taking(broker, SERVICE) as taking:
-            assert (await self._next(taking)).message == message("s", SERVICE)
-            await self.never(self._next(taking), "a message of another queue")
+        async with self._consume(broker, SERVICE) as deliveries:
+            assert (await self._next(deliveries)).message == message("s", SERVICE)
+            await self.never(self._next(deliveries), "a message of another queue")
 
-    @conforms
-    async def test_what_comes_later_is_handed_out_too(self, broker: Broker) -> None:
-        """Whoever waits is woken."""
-        async with self._taking(broker) as taking:
-            waiting = asyncio.ensure_future(self._next(taking))
+    @conformance_test
+    async def test_a_waiting_consumer_receives_a_new_message(self, broker: Broker) -> None:
+        """Publishing wakes a consumer that waits."""
+        async with self._consume(broker) as deliveries:
+            waiting = asyncio.ensure_future(self._next(deliveries))
             await asyncio.sleep(self.quiet_period)
 
             await broker.publish([message("late")])
 
             assert (await waiting).message == message("late")
 
-    @conforms
-    async def test_what_is_done_does_not_come_again(self, broker: Broker) -> None:
-        """Neither does what is dead."""
+    @conformance_test
+    async def test_a_settled_message_is_not_redelivered(self, broker: Broker) -> None:
+        """Whether it was acknowledged or dead-lettered."""
         await broker.publish([message("one"), message("two")])
-        async with self._taking(broker) as taking:
-            await broker.ack(await self._next(taking))
-            await broker.dead_letter(await self._next(taking), "nobody could take it")
+        async with self._consume(broker) as deliveries:
+            await broker.ack(await self._next(deliveries))
+            await broker.dead_letter(await self._next(deliveries), "no handler accepts it")
 
-        async with self._taking(broker) as taking:
-            await self.never(self._next(taking), "what was settled")
+        async with self._consume(broker) as deliveries:
+            await self.never(self._next(deliveries), "a settled message")
 
-    @conforms
-    async def test_what_is_left_comes_again(self, broker: Broker) -> None:
-        """Whoever ends without settling has not carried it through."""
+    @conformance_test
+    async def test_an_unsettled_message_is_redelivered(self, broker: Broker) -> None:
+        """A consumer that ends without settling a message has not handled it."""
         await broker.publish([message("one")])
-        async with self._taking(broker) as taking:
-            await self._next(taking)
+        async with self._consume(broker) as deliveries:
+            await self._next(deliveries)
 
-        async with self._taking(broker) as taking:
-            found = await self._next(taking)
+        async with self._consume(broker) as deliveries:
+            assert (await self._next(deliveries)).message == message("one")
 
-            assert found.message == message("one")
-
-    @conforms
-    async def test_what_is_put_off_comes_again_later(self, broker: Broker) -> None:
-        """Not before its time, and counted."""
+    @conformance_test
+    async def test_a_nacked_message_is_redelivered_after_its_delay(self, broker: Broker) -> None:
+        """Not earlier, and as the second attempt."""
         await broker.publish([message("one")])
         loop = asyncio.get_running_loop()
-        async with self._taking(broker) as taking:
-            first = await self._next(taking)
-            began = loop.time()
-            await broker.nack(first, 0.2)
-            second = await self._next(taking)
+        async with self._consume(broker) as deliveries:
+            first = await self._next(deliveries)
+            nacked_at = loop.time()
+            await broker.nack(first, DELAY_SECONDS)
+            second = await self._next(deliveries)
 
             assert second.message == message("one")
             assert second.attempt == 2
-            assert loop.time() - began >= 0.19
+            assert loop.time() - nacked_at >= DELAY_SECONDS_MIN
 
-    @conforms
-    async def test_who_lost_a_message_settles_nothing(self, broker: Broker) -> None:
-        """It is another's by now."""
+    @conformance_test
+    async def test_a_stale_delivery_settles_nothing(self, broker: Broker) -> None:
+        """The message has been redelivered to another consumer."""
         await broker.publish([message("one")])
-        async with self._taking(broker) as taking:
-            stale = await self._next(taking)
-        async with self._taking(broker) as taking:
-            mine = await self._next(taking)
+        async with self._consume(broker) as deliveries:
+            stale = await self._next(deliveries)
+        async with self._consume(broker) as deliveries:
+            current = await self._next(deliveries)
             await broker.ack(stale)
             await broker.nack(stale, 0.0)
-            await self.never(self._next(taking), "a message that is in hand")
-        async with self._taking(broker) as taking:
-            assert (await self._next(taking)).message == mine.message
+            await self.never(self._next(deliveries), "a message that is in flight")
+        async with self._consume(broker) as deliveries:
+            assert (await self._next(deliveries)).message == current.message
 
-    @conforms
-    async def test_of_two_who_take_each_has_its_own(self, broker: Broker) -> None:
-        """A message that was handed out belongs to one."""
-        await broker.publish([message(f"m{number}") for number in range(MANY)])
-        taken: list[str] = []
-        all_taken = asyncio.Event()
+    @conformance_test
+    async def test_two_consumers_share_messages_without_duplicates(self, broker: Broker) -> None:
+        """A delivered message belongs to one consumer."""
+        await broker.publish([message(f"m{number}") for number in range(MESSAGES)])
+        received: list[str] = []
+        all_received = asyncio.Event()
 
-        async def taker() -> None:
-            async with self._taking(broker) as taking:
-                async for delivery in taking:
-                    taken.append(delivery.message.event.id)
-                    if len(taken) >= MANY:
-                        all_taken.set()
+        async def consume() -> None:
+            async with self._consume(broker) as deliveries:
+                async for delivery in deliveries:
+                    received.append(decode_message(delivery.message).event.id)
+                    if len(received) >= MESSAGES:
+                        all_received.set()
                     await broker.ack(delivery)
                     await asyncio.sleep(0)
 
-        takers = [asyncio.ensure_future(taker()) for _ in range(2)]
-        await self.soon(all_taken.wait(), "all of them")
-        for task in takers:
+        consumers = [asyncio.ensure_future(consume()) for _ in range(2)]
+        await self.eventually(all_received.wait(), "all messages")
+        for task in consumers:
             task.cancel()
-        await asyncio.gather(*takers, return_exceptions=True)
+        await asyncio.gather(*consumers, return_exceptions=True)
 
-        assert sorted(taken) == sorted(f"m{number}" for number in range(MANY))
+        assert sorted(received) == sorted(f"m{number}" for number in range(MESSAGES))
 
-    @conforms
-    async def test_odd_and_large_messages_come_back_as_they_were(self, broker: Broker) -> None:
-        """Key, event and address."""
-        odd = EncodedMessage("com.kit.odd", event("漢字 ' 🧵", data=ODD), key="'; drop -- 🧵")
+    @conformance_test
+    async def test_unusual_and_large_messages_round_trip(self, broker: Broker) -> None:
+        """Body, headers and queue are unchanged."""
+        unusual_event = event(
+            "漢字 ' 🧵", data=UNUSUAL, traceparent="00-1-2-01", tracestate="a=b c,é"
+        )
+        unusual = encode_message(Message(unusual_event, ToHandler("com.kit.odd", "'; drop -- 🧵")))
         large = message("large", "com.kit.odd", data={"text": "x" * LARGE_EVENT_BYTES})
-        await broker.publish([odd, large])
+        await broker.publish([unusual, large])
 
-        async with self._taking(broker, "com.kit.odd") as taking:
-            found = [(await self._next(taking)).message for _ in range(2)]
+        async with self._consume(broker, "com.kit.odd") as deliveries:
+            received = [(await self._next(deliveries)).message for _ in range(2)]
 
-            assert found == [odd, large]
-            assert found[0].event.to_dict() == odd.event.to_dict()
+            assert received == [unusual, large]
+            assert decode_message(received[0]).event.to_dict() == unusual_event.to_dict()
 
-    @conforms
-    async def test_what_was_published_outlives_the_publisher(self, broker: Broker) -> None:
-        """For a broker that survives."""
+    @conformance_test
+    async def test_a_published_message_survives_a_restart(self, broker: Broker) -> None:
+        """For a durable broker."""
         if not self.is_durable:
             return
         await broker.publish([message("one")])
         await self.close(broker)
 
-        async with self.using() as after, self._taking(after) as taking:
-            assert (await self._next(taking)).message == message("one")
+        async with self.session() as restarted, self._consume(restarted) as deliveries:
+            assert (await self._next(deliveries)).message == message("one")
 
-    def _taking(self, broker: Broker, address: str = SERVICE) -> Any:
+    def _consume(self, broker: Broker, address: str = SERVICE) -> Any:
         return aclosing(broker.deliveries([address]))
 
-    async def _next(self, taking: AsyncIterator[EncodedDelivery]) -> EncodedDelivery:
-        return await self.soon(anext(taking), "a message")
+    async def _next(self, deliveries: AsyncIterator[EncodedDelivery]) -> EncodedDelivery:
+        return await self.eventually(anext(deliveries), "a message")

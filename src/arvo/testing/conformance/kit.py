@@ -1,6 +1,7 @@
-"""Kit: how a conformance test runs, and what it says when it fails."""
+"""Kit: runs conformance tests, and reports the calls that led to a failure."""
 
 import asyncio
+import inspect
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,80 +11,81 @@ from typing import Any, Final, TypeVar
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.interpreters.ports.backend import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 
 T = TypeVar("T")
 K = TypeVar("K", bound="Kit")
 
-# Calls that are listed when a test fails: the last ones say most.
-CALLS_TOLD_MAX: Final = 12
-# A test waits for a few things, one after the other.
-TEST_PATIENCES: Final = 10
+# The last calls before a failure: they explain most.
+CALLS_REPORTED_MAX: Final = 12
+# A test waits for several conditions, one after the other.
+TEST_TIMEOUTS: Final = 10
+VALUE_CHARACTERS_MAX: Final = 80
 
 
 class Kit:
-    """What the conformance classes share.
+    """The base of the conformance classes.
 
-    *place*: a directory for each test, empty at first: whoever opens a store in it twice opens the
-    same store. *survives*: whether what was taken outlives whoever took it, and a second one,
-    opened at the same *place*, sees it. *patience*: seconds after which what has not happened does
-    not happen any more; *moment*: seconds in which what must not happen would have happened.
+    *tmp_path*: an empty directory for each test. Two subjects opened at the same path must share
+    their store. *is_durable*: whether data survives a restart, and a second subject at the same
+    path sees it. *timeout*: seconds to wait for something that must happen. *quiet_period*: seconds
+    to wait for something that must not happen.
     """
 
     is_durable: bool = False
     timeout: float = 5.0
     quiet_period: float = 0.05
-    place: Path
+    tmp_path: Path
 
-    async def opened(self) -> Any:
-        """Open what is tested, at *place*."""
+    async def open_subject(self) -> Any:
+        """Open the subject of the test at `tmp_path`."""
         raise NotImplementedError
 
-    async def closed(self, subject: Any) -> None:
-        """Let go of it."""
+    async def close_subject(self, subject: Any) -> None:
+        """Close the subject of the test."""
         raise NotImplementedError
 
     @classmethod
-    def prove(cls) -> None:
-        """Run every test here and now, without pytest; the first that fails raises."""
+    def run_all(cls) -> None:
+        """Run every test without pytest; raises the error of the first one that fails."""
         for name in dir(cls):
             if name.startswith("test_"):
                 getattr(cls(), name)()
 
     @asynccontextmanager
-    async def using(self) -> AsyncIterator[Any]:
-        """Open what is tested, and let go of it afterwards."""
-        subject = await self.opened()
+    async def session(self) -> AsyncIterator[Any]:
+        """Open a subject, and close it at the end."""
+        subject = await self.open_subject()
         try:
             yield subject
         finally:
-            await self.closed(subject)
+            await self.close_subject(subject)
 
-    async def soon(self, work: Awaitable[T], what: str) -> T:
-        """Wait for what must happen; *what* says what it is."""
+    async def eventually(self, work: Awaitable[T], description: str) -> T:
+        """Return the result of *work*; fails with *description* after `timeout` seconds."""
         try:
             async with asyncio.timeout(self.timeout):
                 return await work
         except TimeoutError:
-            raise AssertionError(f"{what}: not within {self.timeout} s") from None
+            raise AssertionError(f"{description}: not within {self.timeout} s") from None
 
-    async def never(self, work: Coroutine[Any, Any, T], what: str) -> None:
-        """Make sure that something does not happen for a moment."""
+    async def never(self, work: Coroutine[Any, Any, T], description: str) -> None:
+        """Fail with *description* if *work* ends within `quiet_period` seconds."""
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait({task}, timeout=self.quiet_period)
         if done:
-            raise AssertionError(f"{what}: got {task.result()!r}")
+            raise AssertionError(f"{description}: expected nothing, got {task.result()!r}")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 class BackendKit(Kit):
-    """What the conformance classes of backends share.
+    """The base of the conformance classes of backends.
 
-    *queue_max*: how many events may be under way before `send` waits; open your backend with it.
-    *counts*: whether the backend knows how many are, and holds senders back; a pair does only if
-    its broker counts. *lists*: whether it can list workflows and tell their history; not every
-    store can.
+    *queue_max*: the capacity to open a backend with; `send` waits while so many events are queued
+    or delivered. *reports_depth*: whether the backend counts its events and blocks senders when it
+    is full; a paired backend does so only if its broker counts. *supports_listing*: whether it can
+    list workflows and their history; not every store can.
     """
 
     queue_max: int = 300
@@ -91,83 +93,84 @@ class BackendKit(Kit):
     supports_listing: bool = True
 
 
-class Recorded:
-    """Passes every call on, and keeps what was called and what came back."""
+class CallRecorder:
+    """A proxy that records each call and its result in *calls*."""
 
     def __init__(self, subject: Any, calls: list[str]) -> None:
         self._subject = subject
         self._calls = calls
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._subject, name)
-        if not asyncio.iscoroutinefunction(found):
-            return found
+        attribute = getattr(self._subject, name)
+        if not inspect.iscoroutinefunction(attribute):
+            return attribute
 
-        async def called(*args: Any, **options: Any) -> Any:
-            said = ", ".join(
-                [*map(_short, args), *(f"{k}={_short(v)}" for k, v in options.items())]
-            )
+        async def call(*args: Any, **options: Any) -> Any:
+            named = (f"{key}={_summarise(value)}" for key, value in options.items())
+            arguments = ", ".join([*map(_summarise, args), *named])
             number = len(self._calls)
-            self._calls.append(f"{name}({said}) …")
-            value = await found(*args, **options)
-            self._calls[number] = f"{name}({said}) → {_short(value)}"
-            return value
+            self._calls.append(f"{name}({arguments}) …")
+            result = await attribute(*args, **options)
+            self._calls[number] = f"{name}({arguments}) → {_summarise(result)}"
+            return result
 
-        return called
+        return call
 
 
-def conforms(test: Callable[[K, Any], Coroutine[Any, Any, None]]) -> Callable[[K], None]:
-    """Make a test out of a coroutine function that is handed what is tested.
+def conformance_test(
+    test: Callable[[K, Any], Coroutine[Any, Any, None]],
+) -> Callable[[K], None]:
+    """Make a test out of a coroutine function that takes the subject of the test.
 
-    It runs in a loop and at a place of its own; when it fails, the calls that led there are told.
+    Each test has its own event loop and directory. A failure has a note with the recorded calls.
     """
 
     def run(self: K) -> None:
         calls: list[str] = []
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-            self.place = Path(place)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as path:
+            self.tmp_path = Path(path)
             try:
-                asyncio.run(_within(self, test, calls))
+                asyncio.run(_run_test(self, test, calls))
             except BaseException as error:
-                told = calls[-CALLS_TOLD_MAX:]
-                error.add_note("\n".join(["calls until then:", *(f"  {call}" for call in told)]))
+                lines = [f"  {call}" for call in calls[-CALLS_REPORTED_MAX:]]
+                error.add_note("\n".join(["calls before the failure:", *lines]))
                 raise
 
-    # Not `functools.wraps`: pytest would take the second argument for a fixture.
+    # Not `functools.wraps`: pytest would take the second parameter for a fixture.
     run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
     run.__module__ = test.__module__
     return run
 
 
-async def _within(
+async def _run_test(
     kit: K, test: Callable[[K, Any], Coroutine[Any, Any, None]], calls: list[str]
 ) -> None:
     async with AsyncExitStack() as stack:
-        subject = await stack.enter_async_context(kit.using())
+        subject = await stack.enter_async_context(kit.session())
         try:
-            async with asyncio.timeout(TEST_PATIENCES * kit.timeout):
-                await test(kit, Recorded(subject, calls))
+            async with asyncio.timeout(TEST_TIMEOUTS * kit.timeout):
+                await test(kit, CallRecorder(subject, calls))
         except TimeoutError:
-            raise AssertionError("a call did not come back") from None
+            raise AssertionError("a call did not return in time") from None
 
 
-def _short(value: object) -> str:
-    """Say a value in a few words: what tells one event from another is its id."""
+def _summarise(value: object) -> str:
+    """Return a short text for a value; events are identified by their id."""
     match value:
         case Event(id=id_):
-            return f"event {id_!r}"[:80]
+            return f"event {id_!r}"[:VALUE_CHARACTERS_MAX]
         case Message(event=event, to=to):
-            return f"{_short(event)} to {type(to).__name__}"
+            return f"{_summarise(event)} to {type(to).__name__}"
         case Delivery(message=message, attempt=attempt):
-            return f"delivery {attempt} of {_short(message.event)}"
+            return f"delivery {attempt} of {_summarise(message.event)}"
         case Commit(expected=expected, record=record):
-            return f"commit on revision {expected} of {_short(record)}"
+            return f"commit on revision {expected} of {_summarise(record)}"
         case Record(revision=revision):
             return f"record at revision {revision}"
         case DeadLetter(id=id_):
-            return f"letter {id_!r}"[:80]
+            return f"dead letter {id_!r}"[:VALUE_CHARACTERS_MAX]
         case list() | tuple():
-            return f"[{', '.join(map(_short, value))}]"
+            return f"[{', '.join(map(_summarise, value))}]"
         case _:
-            said = repr(value)
-            return said if len(said) <= 80 else f"{said[:60]} … {said[-18:]}"
+            text = repr(value)
+            return text if len(text) <= VALUE_CHARACTERS_MAX else f"{text[:60]} … {text[-18:]}"

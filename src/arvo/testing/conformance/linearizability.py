@@ -1,18 +1,18 @@
-"""Linear: is there an order of overlapping operations that one register would have answered?"""
+"""Linearizability: decide whether one register could have produced a history of operations."""
 
 from collections.abc import Sequence
 from typing import Final, TypeAlias, final
 
 from attrs import frozen
 
-# What a search may look at: the histories of the kit are short, and overlap little.
+# States that a search may visit. The histories of the kit are short and overlap little.
 STATES_MAX: Final = 200_000
 
 
 @final
 @frozen
 class Read:
-    """Somebody read the register and found *revision*."""
+    """A read of the register that returned *revision*."""
 
     revision: int
 
@@ -20,7 +20,7 @@ class Read:
 @final
 @frozen
 class Swap:
-    """Somebody set the register from *expected* to *revision*, and was told so."""
+    """A successful compare-and-set of the register from *expected* to *revision*."""
 
     expected: int
     revision: int
@@ -29,7 +29,7 @@ class Swap:
 @final
 @frozen
 class Refusal:
-    """Somebody expected *expected* and was told that the register held *found*."""
+    """A compare-and-set that expected *expected* and failed, because the register held *found*."""
 
     expected: int
     found: int
@@ -41,52 +41,53 @@ Operation: TypeAlias = Read | Swap | Refusal
 @final
 @frozen
 class Span:
-    """An operation with the moments at which it was called and answered."""
+    """An operation, with the times at which it was invoked and at which it returned."""
 
     operation: Operation
-    called: int
-    answered: int
+    invoked: int
+    returned: int
 
 
-def linear_order(history: Sequence[Span], initial: int = 0) -> tuple[Operation, ...] | None:
-    """Find an order in which each operation takes place between its call and its answer, and that
-    a register which begins with *initial* would have answered so; None if there is none.
+def find_linearization(history: Sequence[Span], initial: int = 0) -> tuple[Operation, ...] | None:
+    """Return an order of the operations that a register with the value *initial* allows, or None.
 
-    The search of Wing and Gong (1993), which never looks at the same remainder twice (Lowe 2017).
+    In this order each operation takes effect between its invocation and its return. The search is
+    that of Wing and Gong (1993), with the memoisation of Lowe (2017).
 
     >>> both = [Span(Swap(0, 1), 1, 4), Span(Swap(0, 1), 2, 3)]
-    >>> linear_order(both) is None
+    >>> find_linearization(both) is None
     True
     """
-    spans = tuple(sorted(history, key=lambda span: span.called))
-    seen: set[tuple[int, int]] = set()
-    # Which are done (a bit each), what the register holds, and in which order they were done.
+    spans = tuple(sorted(history, key=lambda span: span.invoked))
+    visited: set[tuple[int, int]] = set()
+    # The operations done (one bit each), the value of the register, and the order so far.
     stack: list[tuple[int, int, tuple[int, ...]]] = [(0, initial, ())]
     everything = (1 << len(spans)) - 1
     while stack:
-        done, held, order = stack.pop()
+        done, value, order = stack.pop()
         if done == everything:
             return tuple(spans[position].operation for position in order)
-        if (done, held) in seen:
+        if (done, value) in visited:
             continue
-        seen.add((done, held))
-        assert len(seen) <= STATES_MAX, "too long a history to judge"
-        open_ = [at for at in range(len(spans)) if not done >> at & 1]
-        first_answer = min(spans[at].answered for at in open_)
-        for at in reversed(open_):
-            # Whoever was called after another had been answered cannot come before it.
-            after = _after(spans[at].operation, held) if spans[at].called <= first_answer else None
+        visited.add((done, value))
+        assert len(visited) <= STATES_MAX, "the history is too long to check"
+        pending = [position for position in range(len(spans)) if not done >> position & 1]
+        first_return = min(spans[position].returned for position in pending)
+        for position in reversed(pending):
+            # An operation that was invoked after another one returned cannot come before it.
+            may_be_next = spans[position].invoked <= first_return
+            after = _apply(spans[position].operation, value) if may_be_next else None
             if after is not None:
-                stack.append((done | 1 << at, after, (*order, at)))
+                stack.append((done | 1 << position, after, (*order, position)))
     return None
 
 
-def _after(operation: Operation, held: int) -> int | None:
-    """Say what the register holds afterwards, None where it would have answered otherwise."""
+def _apply(operation: Operation, value: int) -> int | None:
+    """Return the register's value after *operation*, or None if its result is impossible."""
     match operation:
         case Read(revision=revision):
-            return held if revision == held else None
+            return value if revision == value else None
         case Swap(expected=expected, revision=revision):
-            return revision if expected == held else None
+            return revision if expected == value else None
         case Refusal(expected=expected, found=found):
-            return held if found == held and expected != held else None
+            return value if found == value and expected != value else None

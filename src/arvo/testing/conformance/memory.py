@@ -1,53 +1,63 @@
-"""Memory: everything that a machine memory must do, in one class to subclass."""
+"""Memory: the tests that every machine memory must pass, in one class to subclass."""
 
 import asyncio
 from itertools import count
 from typing import Any
 
-from arvo.interpreters.ports.backend import Conflict
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
-from arvo.testing.conformance.kit import Kit, conforms
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, linear_order
+from arvo.interpreters.ports.results import Conflict
+from arvo.testing.conformance.kit import Kit, conformance_test
+from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
 
-RIVALS = 4
-WRITES_EACH = 3
+WRITERS = 4
+WRITES_PER_WRITER = 3
 LARGE_BYTES = 5 * 1024 * 1024
-ODD = ("", "a/b c", "漢字 🧵", "'; drop table x; --", "\x00", "x" * 2_000, "*", "a.b.>")
+UNUSUAL_SUBJECTS = (
+    "",
+    "a/b c",
+    "漢字 🧵",
+    "'; drop table x; --",
+    "\x00",
+    "x" * 2_000,
+    "*",
+    "a.b.>",
+)
 
 
 class MachineMemoryConformance(Kit):
-    """Proves that a `MachineMemory` compares and sets: subclass it, and say how to open yours.
+    """Tests that a `MachineMemory` compares and sets atomically.
 
-    pytest collects it, once its name begins with `Test`. `memory` opens one at `self.place`, a
-    directory for each test; override `close` where there is something to close. Say `survives =
-    True` where two that are opened at one place share what they hold.
+    Subclass it under a name that begins with `Test`, so that pytest collects it, and override
+    `memory`. It opens a memory at `self.tmp_path`, a directory for each test. Override `close` if
+    there is something to close. Set `is_durable = True` if two memories at one path share their
+    data.
     """
 
     async def memory(self) -> MachineMemory:
-        """Open a memory at `self.place`: the same place is the same store."""
+        """Open a memory at `self.tmp_path`; the same path means the same store."""
         raise NotImplementedError
 
     async def close(self, memory: MachineMemory) -> None:
-        """Let go of a memory."""
+        """Close a memory."""
 
-    async def opened(self) -> Any:
+    async def open_subject(self) -> Any:
         """Open a memory for a test."""
         return await self.memory()
 
-    async def closed(self, subject: Any) -> None:
-        """Let go of it."""
+    async def close_subject(self, subject: Any) -> None:
+        """Close the memory of a test."""
         await self.close(subject)
 
-    @conforms
-    async def test_nothing_is_held_at_first(self, memory: MachineMemory) -> None:
-        """And 0 is its name for nothing."""
+    @conformance_test
+    async def test_an_unknown_subject_has_no_record(self, memory: MachineMemory) -> None:
+        """Its revision is 0."""
         assert await memory.read("one") is None
         assert await memory.write("one", b"x", 1) == Conflict(0)
         assert await memory.read("one") is None
 
-    @conforms
-    async def test_what_was_written_is_read(self, memory: MachineMemory) -> None:
-        """Each version has a name of its own, greater than those before."""
+    @conformance_test
+    async def test_a_written_record_is_read(self, memory: MachineMemory) -> None:
+        """Each write has a greater revision than the one before."""
         first = await memory.write("one", b"first", 0)
         assert isinstance(first, Stored)
         assert (first.record, first.revision >= 1) == (b"first", True)
@@ -59,9 +69,9 @@ class MachineMemoryConformance(Kit):
         assert second.revision > first.revision
         assert await memory.read("one") == second
 
-    @conforms
-    async def test_who_expects_another_version_changes_nothing(self, memory: MachineMemory) -> None:
-        """And is told which version is held."""
+    @conformance_test
+    async def test_a_write_on_another_revision_conflicts(self, memory: MachineMemory) -> None:
+        """The conflict names the current revision, and nothing changes."""
         first = await memory.write("one", b"first", 0)
         assert isinstance(first, Stored)
 
@@ -70,61 +80,62 @@ class MachineMemoryConformance(Kit):
 
         assert await memory.read("one") == first
 
-    @conforms
-    async def test_subjects_do_not_meet(self, memory: MachineMemory) -> None:
-        """However odd: a text of any length and any characters."""
-        for number, subject in enumerate(ODD):
+    @conformance_test
+    async def test_unusual_subjects_are_distinct(self, memory: MachineMemory) -> None:
+        """A subject is a text of any length and any characters."""
+        for number, subject in enumerate(UNUSUAL_SUBJECTS):
             assert isinstance(await memory.write(subject, str(number).encode(), 0), Stored)
 
-        for number, subject in enumerate(ODD):
-            found = await memory.read(subject)
-            assert found is not None
-            assert found.record == str(number).encode()
+        for number, subject in enumerate(UNUSUAL_SUBJECTS):
+            stored = await memory.read(subject)
+            assert stored is not None
+            assert stored.record == str(number).encode()
 
-    @conforms
-    async def test_bytes_come_back_as_they_were(self, memory: MachineMemory) -> None:
-        """None, every byte there is, and five megabytes."""
+    @conformance_test
+    async def test_any_bytes_round_trip(self, memory: MachineMemory) -> None:
+        """An empty record, every byte value, and five megabytes."""
         for number, record in enumerate((b"", bytes(range(256)), b"\xff" * LARGE_BYTES)):
             written = await memory.write(f"s{number}", record, 0)
-            found = await memory.read(f"s{number}")
-            assert found == written
-            assert found is not None
-            assert found.record == record
+            stored = await memory.read(f"s{number}")
+            assert stored == written
+            assert stored is not None
+            assert stored.record == record
 
-    @conforms
-    async def test_of_many_who_write_at_once_one_wins(self, memory: MachineMemory) -> None:
-        """Some serial order explains every answer: comparing and setting are one."""
+    @conformance_test
+    async def test_concurrent_writes_are_linearizable(self, memory: MachineMemory) -> None:
+        """Some serial order explains every result: comparing and setting are one operation."""
         history: list[Span] = []
         clock = count()
 
-        async def rival(name: str) -> None:
+        async def write(name: str) -> None:
             wins = 0
-            while wins < WRITES_EACH:
-                called = next(clock)
-                found = await memory.read("one")
-                held = 0 if found is None else found.revision
-                history.append(Span(Read(held), called, next(clock)))
+            while wins < WRITES_PER_WRITER:
+                invoked = next(clock)
+                stored = await memory.read("one")
+                current = 0 if stored is None else stored.revision
+                history.append(Span(Read(current), invoked, next(clock)))
                 await asyncio.sleep(0)
-                called = next(clock)
-                match await memory.write("one", name.encode(), held):
+                invoked = next(clock)
+                match await memory.write("one", name.encode(), current):
                     case Stored(revision=revision):
-                        history.append(Span(Swap(held, revision), called, next(clock)))
+                        history.append(Span(Swap(current, revision), invoked, next(clock)))
                         wins += 1
                     case Conflict(revision=revision):
-                        history.append(Span(Refusal(held, revision), called, next(clock)))
+                        history.append(Span(Refusal(current, revision), invoked, next(clock)))
 
-        await asyncio.gather(*(rival(f"r{number}") for number in range(RIVALS)))
+        await asyncio.gather(*(write(f"w{number}") for number in range(WRITERS)))
 
-        assert linear_order(history) is not None, history
-        assert sum(isinstance(span.operation, Swap) for span in history) == RIVALS * WRITES_EACH
+        assert find_linearization(history) is not None, history
+        writes = sum(isinstance(span.operation, Swap) for span in history)
+        assert writes == WRITERS * WRITES_PER_WRITER
 
-    @conforms
-    async def test_what_was_written_outlives_the_writer(self, memory: MachineMemory) -> None:
-        """For a store that survives."""
+    @conformance_test
+    async def test_a_written_record_survives_a_restart(self, memory: MachineMemory) -> None:
+        """For a durable store."""
         if not self.is_durable:
             return
-        written = await memory.write("one", b"kept", 0)
+        written = await memory.write("one", b"durable", 0)
         await self.close(memory)
 
-        async with self.using() as after:
-            assert await after.read("one") == written
+        async with self.session() as restarted:
+            assert await restarted.read("one") == written

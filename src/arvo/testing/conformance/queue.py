@@ -1,97 +1,108 @@
-"""Queue: in order, one at a time for a key, as often as it takes, and never too much."""
+"""Queue: delivery in order, one at a time for each key, at least once, and with backpressure."""
 
 import asyncio
 
-from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Backend, Committed
-from arvo.testing.conformance.kit import BackendKit, conforms
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
+from arvo.interpreters.ports.results import Committed
+from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
-    answer,
-    to_home,
-    to_outside,
+    service_commit,
+    to_caller,
+    to_domain,
     to_service,
     to_workflow,
-    turn,
+    turn_commit,
 )
 
 EVENTS = 200
-TAKERS = 8
+RECEIVERS = 8
+DELAY_SECONDS = 0.2
+# A clock in milliseconds may round the delay down.
+DELAY_SECONDS_MIN = 0.19
 
 
 class Queue(BackendKit):
-    """What `send`, `receive`, `done`, `again`, `depth` and `rest` owe."""
+    """Tests of `send`, `receive`, `ack`, `nack`, `depth` and `wait_until_idle`."""
 
-    @conforms
-    async def test_events_of_a_key_come_one_at_a_time_in_order(self, backend: Backend) -> None:
-        """A workflow takes one turn after the other."""
+    @conformance_test
+    async def test_events_of_one_key_are_delivered_one_at_a_time_in_order(
+        self, backend: Backend
+    ) -> None:
+        """A workflow takes its turns one after the other."""
         for number in range(4):
             await backend.send(to_workflow(f"e{number}"))
 
         for number in range(4):
-            delivery = await self.soon(backend.receive(WORKFLOW), f"event {number}")
+            delivery = await self.eventually(backend.receive(WORKFLOW), f"event {number}")
             assert delivery.message == to_workflow(f"e{number}")
-            await self.never(backend.receive(WORKFLOW), "another one of that key meanwhile")
-            assert await backend.commit(delivery, turn(delivery, number + 1), [], []) == Committed()
+            await self.never(backend.receive(WORKFLOW), "another event of the same key meanwhile")
+            commit = turn_commit(delivery, number + 1)
+            assert await backend.commit(delivery, commit, [], []) == Committed()
 
-    @conforms
-    async def test_another_key_need_not_wait(self, backend: Backend) -> None:
-        """A slow workflow stops no other."""
+    @conformance_test
+    async def test_events_of_another_key_are_delivered_meanwhile(self, backend: Backend) -> None:
+        """A slow workflow does not block the others."""
         await backend.send(to_workflow("first", run="one"))
         await backend.send(to_workflow("second", run="one"))
         await backend.send(to_workflow("third", run="two"))
-        await self.soon(backend.receive(WORKFLOW), "the first")
+        await self.eventually(backend.receive(WORKFLOW), "the first event")
 
-        delivery = await self.soon(backend.receive(WORKFLOW), "that of another key")
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the event of another key")
 
         assert delivery.message.event.id == "third"
 
-    @conforms
-    async def test_what_a_commit_sends_comes_in_its_order(self, backend: Backend) -> None:
+    @conformance_test
+    async def test_events_of_a_commit_are_delivered_in_order(self, backend: Backend) -> None:
         """The outbox is a queue."""
         await backend.send(to_service("ask"))
-        delivery = await self.soon(backend.receive(SERVICE), "the request")
+        delivery = await self.eventually(backend.receive(SERVICE), "the request")
         replies = [to_workflow(f"reply-{number}") for number in range(3)]
-        assert await backend.commit(delivery, answer(delivery, replies), replies, []) == Committed()
+        commit = service_commit(delivery, replies)
+        assert await backend.commit(delivery, commit, replies, []) == Committed()
 
         for number, reply in enumerate(replies, start=1):
-            found = await self.soon(backend.receive(WORKFLOW), f"reply {number}")
-            assert found.message == reply
-            assert await backend.commit(found, turn(found, number), [], []) == Committed()
+            received = await self.eventually(backend.receive(WORKFLOW), f"reply {number}")
+            assert received.message == reply
+            turn = turn_commit(received, number)
+            assert await backend.commit(received, turn, [], []) == Committed()
 
-    @conforms
-    async def test_what_leaves_has_lanes_of_its_own(self, backend: Backend) -> None:
-        """Outside and home; `done` settles both."""
-        for queue, message in ((OUTBOUND_QUEUE, to_outside("o")), (REPLY_QUEUE, to_home("h"))):
+    @conformance_test
+    async def test_outbound_events_and_replies_have_their_own_queues(
+        self, backend: Backend
+    ) -> None:
+        """`ack` settles deliveries of both queues."""
+        for queue, message in ((OUTBOUND_QUEUE, to_domain("o")), (REPLY_QUEUE, to_caller("h"))):
             await backend.send(message)
-            delivery = await self.soon(backend.receive(queue), f"what waits in {queue}")
+            delivery = await self.eventually(backend.receive(queue), f"the message in {queue}")
             assert delivery.message == message
             await backend.ack(delivery)
-        await self.soon(backend.wait_until_idle(), "rest")
+        await self.eventually(backend.wait_until_idle(), "the backend is idle")
 
-    @conforms
-    async def test_a_delivery_comes_again_after_its_delay(self, backend: Backend) -> None:
-        """Waiting helps, and others of its key need not wait as well."""
+    @conformance_test
+    async def test_a_nacked_delivery_is_redelivered_after_its_delay(self, backend: Backend) -> None:
+        """Meanwhile other events of its key are delivered."""
         await backend.send(to_workflow("first"))
         await backend.send(to_workflow("second"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the first")
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
         assert delivery.attempt == 1
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        nacked_at = loop.time()
 
-        await backend.nack(delivery, 0.2)
+        await backend.nack(delivery, DELAY_SECONDS)
 
-        other = await self.soon(backend.receive(WORKFLOW), "the second")
+        other = await self.eventually(backend.receive(WORKFLOW), "the second event")
         assert other.message.event.id == "second"
-        assert await backend.commit(other, turn(other, 1), [], []) == Committed()
-        retried = await self.soon(backend.receive(WORKFLOW), "the first again")
+        assert await backend.commit(other, turn_commit(other, 1), [], []) == Committed()
+        retried = await self.eventually(backend.receive(WORKFLOW), "the first event again")
         assert (retried.message, retried.attempt) == (delivery.message, 2)
-        # A clock in milliseconds may round.
-        assert loop.time() - began >= 0.19
+        assert loop.time() - nacked_at >= DELAY_SECONDS_MIN
 
-    @conforms
-    async def test_whoever_waits_and_goes_takes_nothing_along(self, backend: Backend) -> None:
-        """A worker that stops while it waits must not swallow what comes next."""
+    @conformance_test
+    async def test_a_cancelled_receive_takes_no_delivery(self, backend: Backend) -> None:
+        """A worker that stops while it waits must not lose the next event."""
         waiting = asyncio.ensure_future(backend.receive(SERVICE))
         await asyncio.sleep(self.quiet_period)
         waiting.cancel()
@@ -99,32 +110,35 @@ class Queue(BackendKit):
 
         await backend.send(to_service("ask"))
 
-        delivery = await self.soon(backend.receive(SERVICE), "what came after")
+        delivery = await self.eventually(backend.receive(SERVICE), "the event sent afterwards")
         assert delivery.message == to_service("ask")
 
-    @conforms
-    async def test_each_of_many_is_handed_to_one(self, backend: Backend) -> None:
-        """Nothing twice, nothing forgotten, however many take."""
-        taken: list[str] = []
+    @conformance_test
+    async def test_concurrent_receivers_share_events_without_duplicates(
+        self, backend: Backend
+    ) -> None:
+        """No event is delivered twice and none is lost."""
+        received: list[str] = []
 
-        async def taker() -> None:
+        async def receive() -> None:
             while True:
                 delivery = await backend.receive(SERVICE)
-                taken.append(delivery.message.event.id)
-                assert await backend.commit(delivery, answer(delivery), [], []) == Committed()
+                received.append(delivery.message.event.id)
+                commit = service_commit(delivery)
+                assert await backend.commit(delivery, commit, [], []) == Committed()
 
-        takers = [asyncio.ensure_future(taker()) for _ in range(TAKERS)]
+        receivers = [asyncio.ensure_future(receive()) for _ in range(RECEIVERS)]
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(EVENTS)))
-        await self.soon(backend.wait_until_idle(), "rest")
-        for task in takers:
+        await self.eventually(backend.wait_until_idle(), "the backend is idle")
+        for task in receivers:
             task.cancel()
-        await asyncio.gather(*takers, return_exceptions=True)
+        await asyncio.gather(*receivers, return_exceptions=True)
 
-        assert sorted(taken) == sorted(f"e{n}" for n in range(EVENTS))
+        assert sorted(received) == sorted(f"e{n}" for n in range(EVENTS))
 
-    @conforms
-    async def test_a_full_queue_makes_senders_wait(self, backend: Backend) -> None:
-        """Backpressure, not loss; and those who make room are never made to wait."""
+    @conformance_test
+    async def test_a_full_queue_blocks_senders(self, backend: Backend) -> None:
+        """`send` waits for capacity, and a commit never does, because it frees capacity."""
         if not self.reports_depth:
             return
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
@@ -132,32 +146,34 @@ class Queue(BackendKit):
         await asyncio.sleep(self.quiet_period)
         assert not sending.done()
 
-        delivery = await self.soon(backend.receive(SERVICE), "one of them")
+        delivery = await self.eventually(backend.receive(SERVICE), "one of the events")
         more = [to_workflow(f"more-{number}", run=f"r{number}") for number in range(3)]
-        commit = backend.commit(delivery, answer(delivery, more), more, [])
-        assert await self.soon(commit, "a commit while the queue is full") == Committed()
+        committing = backend.commit(delivery, service_commit(delivery, more), more, [])
+        result = await self.eventually(committing, "a commit while the queue is full")
+        assert result == Committed()
         for _ in range(3):
-            found = await self.soon(backend.receive(SERVICE), "another one")
-            assert await backend.commit(found, answer(found), [], []) == Committed()
-        await self.soon(sending, "room for whoever waited")
+            received = await self.eventually(backend.receive(SERVICE), "another event")
+            commit = service_commit(received)
+            assert await backend.commit(received, commit, [], []) == Committed()
+        await self.eventually(sending, "the blocked send")
 
-    @conforms
-    async def test_depth_says_what_is_under_way(self, backend: Backend) -> None:
-        """An operator reads it, and a drain waits for it."""
+    @conformance_test
+    async def test_depth_counts_events_until_they_are_settled(self, backend: Backend) -> None:
+        """Operators read the depth, and a drain waits until it is 0."""
         if not self.reports_depth:
             return
         assert (await backend.depth()).total == 0
         await backend.send(to_service("first"))
         await backend.send(to_service("second"))
-        delivery = await self.soon(backend.receive(SERVICE), "the first")
-        resting = asyncio.ensure_future(backend.wait_until_idle())
+        delivery = await self.eventually(backend.receive(SERVICE), "the first event")
+        idling = asyncio.ensure_future(backend.wait_until_idle())
         await asyncio.sleep(self.quiet_period)
-        assert not resting.done()
+        assert not idling.done()
         assert (await backend.depth()).total == 2
 
-        assert await backend.commit(delivery, answer(delivery), [], []) == Committed()
-        other = await self.soon(backend.receive(SERVICE), "the second")
-        assert await backend.commit(other, answer(other), [], []) == Committed()
+        assert await backend.commit(delivery, service_commit(delivery), [], []) == Committed()
+        other = await self.eventually(backend.receive(SERVICE), "the second event")
+        assert await backend.commit(other, service_commit(other), [], []) == Committed()
 
-        await self.soon(resting, "rest")
+        await self.eventually(idling, "the backend is idle")
         assert (await backend.depth()).total == 0

@@ -1,83 +1,89 @@
-"""Restarts: what was taken outlives whoever took it, and a stale one changes nothing."""
+"""Restarts: data survives a restart, and a stale worker changes nothing."""
 
 import asyncio
 
-from arvo.interpreters.ports.backend import Backend, Committed, Duplicate, Fenced
-from arvo.testing.conformance.kit import BackendKit, conforms
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.results import Committed, Duplicate, Fenced
+from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
-    answer,
+    dead_letter,
     event,
-    letter,
     record,
+    service_commit,
     subject,
     to_service,
     to_workflow,
-    turn,
+    turn_commit,
 )
 
 
 class Restarts(BackendKit):
-    """What a backend whose store *survives* owes; others owe none of it."""
+    """Tests of durable backends; the others skip them."""
 
     async def expire_lease(self, backend: Backend) -> None:
-        """Let others have what *backend* has in hand, as when its lease runs out.
+        """Expire the lease of *backend*, so that another backend receives its deliveries.
 
-        Override it where deliveries have leases: then a stale worker is tested too.
+        Override it if deliveries have leases; the kit then also tests a stale worker.
         """
 
-    @conforms
-    async def test_what_was_sent_outlives_the_sender(self, backend: Backend) -> None:
-        """I1: when `send` returns, the event is the backend's."""
+    @conformance_test
+    async def test_a_sent_event_survives_a_restart(self, backend: Backend) -> None:
+        """I1: once `send` returns, the event is stored."""
         if not self.is_durable:
             return
         await backend.send(to_service("ask"))
         await backend.close()
 
-        async with self.using() as after:
-            found = await self.soon(after.receive(SERVICE), "what was sent before")
+        async with self.session() as restarted:
+            delivery = await self.eventually(restarted.receive(SERVICE), "the event sent before")
 
-            assert found.post == to_service("ask")
+            assert delivery.message == to_service("ask")
 
-    @conforms
-    async def test_what_was_in_hand_is_handed_out_again(self, backend: Backend) -> None:
-        """I1: received is not carried through."""
+    @conformance_test
+    async def test_an_unsettled_delivery_is_redelivered_after_a_restart(
+        self, backend: Backend
+    ) -> None:
+        """I1: a delivery is settled by its commit, not by receiving it."""
         if not self.is_durable:
             return
         await backend.send(to_workflow("first"))
         await backend.send(to_workflow("second"))
-        await self.soon(backend.receive(WORKFLOW), "the first")
+        await self.eventually(backend.receive(WORKFLOW), "the first event")
         await backend.close()
 
-        async with self.using() as after:
-            found = await self.soon(after.receive(WORKFLOW), "the first, again")
+        async with self.session() as restarted:
+            delivery = await self.eventually(restarted.receive(WORKFLOW), "the first event again")
 
-            assert found.post == to_workflow("first")
+            assert delivery.message == to_workflow("first")
 
-    @conforms
-    async def test_what_was_committed_is_all_there(self, backend: Backend) -> None:
-        """Records, events, dead letters, and what was consumed."""
+    @conformance_test
+    async def test_a_commit_survives_a_restart(self, backend: Backend) -> None:
+        """Record, events, dead letters, and the mark that the event was consumed."""
         if not self.is_durable:
             return
         await backend.send(to_workflow("begin"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the event")
-        asked, lost = to_service("ask"), letter("lost", event("lost"))
-        commit = turn(delivery, 1, posts=[asked])
-        assert await backend.commit(delivery, commit, [asked], [lost]) == Committed()
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
+        request, lost = to_service("ask"), dead_letter("lost", event("lost"))
+        commit = turn_commit(delivery, 1, messages=[request])
+        assert await backend.commit(delivery, commit, [request], [lost]) == Committed()
         await backend.close()
 
-        async with self.using() as after:
-            assert await after.load(subject()) == record(1)
-            assert await after.dead_letters() == (lost,)
-            assert (await self.soon(after.receive(SERVICE), "the request")).post == asked
-            await after.send(to_workflow("begin"))
-            again = await self.soon(after.receive(WORKFLOW), "the event once more")
-            assert await after.commit(again, turn(again, 2), [], []) == Duplicate()
+        async with self.session() as restarted:
+            assert await restarted.load(subject()) == record(1)
+            assert await restarted.dead_letters() == (lost,)
+            received = await self.eventually(restarted.receive(SERVICE), "the request")
+            assert received.message == request
+            await restarted.send(to_workflow("begin"))
+            again = await self.eventually(restarted.receive(WORKFLOW), "the event once more")
+            assert await restarted.commit(again, turn_commit(again, 2), [], []) == Duplicate()
 
-    @conforms
-    async def test_room_that_another_one_makes_is_room(self, backend: Backend) -> None:
-        """A process that only sends must not wait for ever once the queue was full."""
+    @conformance_test
+    async def test_capacity_freed_by_another_backend_unblocks_senders(
+        self, backend: Backend
+    ) -> None:
+        """A process that only sends must not wait forever once the queue was full."""
         if not self.is_durable or not self.reports_depth:
             return
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
@@ -85,25 +91,31 @@ class Restarts(BackendKit):
         await asyncio.sleep(self.quiet_period)
         assert not sending.done()
 
-        async with self.using() as other:
+        async with self.session() as other:
             for _ in range(2):
-                found = await self.soon(other.receive(SERVICE), "what another one sent")
-                assert await other.commit(found, answer(found), [], []) == Committed()
+                delivery = await self.eventually(
+                    other.receive(SERVICE), "an event that the first backend sent"
+                )
+                commit = service_commit(delivery)
+                assert await other.commit(delivery, commit, [], []) == Committed()
 
-            await self.soon(sending, "room for whoever waited")
+            await self.eventually(sending, "the blocked send")
 
-    @conforms
-    async def test_a_stale_worker_settles_nothing(self, backend: Backend) -> None:
-        """I6: what it decided is refused, and the one who has the delivery now carries it on."""
+    @conformance_test
+    async def test_a_commit_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
+        """I6: its commit is refused, and the worker that has the delivery now can commit."""
         if type(self).expire_lease is Restarts.expire_lease:
             return
         await backend.send(to_service("ask"))
-        stale = await self.soon(backend.receive(SERVICE), "the request")
+        stale = await self.eventually(backend.receive(SERVICE), "the request")
         await self.expire_lease(backend)
 
-        async with self.using() as other:
-            found = await self.soon(other.receive(SERVICE), "the request, to another worker")
-            assert found.post == stale.message
-            assert await backend.commit(stale, answer(stale), [to_service("x")], []) == Fenced()
-            assert await other.commit(found, answer(found), [], []) == Committed()
-            await self.soon(other.rest(), "rest")
+        async with self.session() as other:
+            current = await self.eventually(
+                other.receive(SERVICE), "the request, redelivered to another worker"
+            )
+            assert current.message == stale.message
+            refused = service_commit(stale)
+            assert await backend.commit(stale, refused, [to_service("x")], []) == Fenced()
+            assert await other.commit(current, service_commit(current), [], []) == Committed()
+            await self.eventually(other.wait_until_idle(), "the backend is idle")

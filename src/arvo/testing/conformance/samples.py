@@ -1,4 +1,4 @@
-"""Samples: events, records and commits for conformance tests, as plain as can be."""
+"""Samples: simple events, records and commits for conformance tests."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.ports.backend import (
+from arvo.interpreters.ports.messages import (
     OUTBOUND_QUEUE,
     REPLY_QUEUE,
     DeadLetter,
@@ -22,34 +22,45 @@ WORKFLOW: Final = "arvo.orc.kit.workflow"
 SERVICE: Final = "com.kit.service"
 CLIENT: Final = "com.kit.client"
 TIME: Final = "2026-01-02T03:04:05.000+00:00"
+QUEUES: Final = (WORKFLOW, SERVICE, OUTBOUND_QUEUE, REPLY_QUEUE)
 
 
-def subject(name: str = "one") -> str:
-    """Name a run of the kit's workflow."""
-    return str(Subject.new(WORKFLOW, "1.0.0", initiator=CLIENT, id=name))
+def subject(run: str = "one") -> str:
+    """Return the subject of a run of the kit's workflow."""
+    return str(Subject.new(WORKFLOW, "1.0.0", initiator=CLIENT, id=run))
 
 
 def event(key: str, run: str = "one", data: Any = None, **attributes: Any) -> Event[Any]:
-    """Make an event of a run; the same arguments make the same event."""
-    given = {"source": CLIENT, "type": "com.kit.said", "subject": subject(run), **attributes}
+    """Make an event of a run; equal arguments make equal events."""
+    options = {"source": CLIENT, "type": "com.kit.event", "subject": subject(run), **attributes}
     return Event(
-        id=key, time=TIME, to=WORKFLOW, data={"key": key} if data is None else data, **given
+        id=key, time=TIME, to=WORKFLOW, data={"key": key} if data is None else data, **options
     )
 
 
 def to_workflow(key: str, run: str = "one", **attributes: Any) -> Message:
-    """Post an event to a run of the workflow: one at a time, in order."""
-    said = event(key, run, **attributes)
-    return Message(said, ToHandler(WORKFLOW, said.subject))
+    """Make a message to a run of the workflow, which handles one event at a time, in order."""
+    sent = event(key, run, **attributes)
+    return Message(sent, ToHandler(WORKFLOW, sent.subject))
 
 
 def to_service(key: str, **attributes: Any) -> Message:
-    """Post an event to the service, which takes several at a time."""
+    """Make a message to the service, which handles several events at a time."""
     return Message(event(key, **attributes), ToHandler(SERVICE, None))
 
 
+def to_domain(key: str) -> Message:
+    """Make a message that leaves the system by a domain."""
+    return Message(event(key, domain="desk"), ToDomain("desk"))
+
+
+def to_caller(key: str) -> Message:
+    """Make a message that returns to the caller of a request."""
+    return Message(event(key), ToCaller(CLIENT))
+
+
 def record(revision: int, run: str = "one", state: Any = None, **changes: Any) -> Record:
-    """Make the record that the *revision*-th turn of a run leaves."""
+    """Make the record of a run after its *revision*-th turn."""
     fields = {
         "subject": subject(run),
         "handler": WORKFLOW,
@@ -75,7 +86,7 @@ _EMPTY: Final[dict[str, Any]] = {
 }
 
 
-def turn(
+def turn_commit(
     delivery: Delivery,
     revision: int,
     *,
@@ -84,11 +95,10 @@ def turn(
     timers: Sequence[PendingTimer] = (),
     **changes: Any,
 ) -> Commit:
-    """Make the commit of a turn that leaves that revision, decided on the one before."""
-    said = delivery.message.event
+    """Make the commit of a turn that writes *revision*, decided on the revision before it."""
     return Commit(
         handler=WORKFLOW,
-        event=said,
+        event=delivery.message.event,
         expected=revision - 1,
         record=record(revision, run, **changes),
         events=tuple(message.event for message in messages),
@@ -96,31 +106,23 @@ def turn(
     )
 
 
-def answer(delivery: Delivery, messages: Sequence[Message] = ()) -> Commit:
-    """Make the commit of a service, which remembers nothing."""
-    said = delivery.message.event
-    return Commit(handler=SERVICE, event=said, events=tuple(message.event for message in messages))
+def service_commit(delivery: Delivery, messages: Sequence[Message] = ()) -> Commit:
+    """Make the commit of a service, which has no record."""
+    return Commit(
+        handler=SERVICE,
+        event=delivery.message.event,
+        events=tuple(message.event for message in messages),
+    )
 
 
-def alarm(key: str, seconds: float, run: str = "one") -> PendingTimer:
-    """Make an alarm that is due in some seconds."""
+def timer(key: str, seconds: float, run: str = "one") -> PendingTimer:
+    """Make a timer that is due in *seconds*."""
     due = datetime.now(UTC) + timedelta(seconds=seconds)
     return PendingTimer(event(key, run, type=f"sys.{WORKFLOW}.due"), due)
 
 
-def letter(key: str, said: Event[Any], to: Destination | None = None, at: str = TIME) -> DeadLetter:
-    """Make a dead letter."""
-    return DeadLetter(id=key, event=said, reason=f"because of {key}", attempts=3, at=at, to=to)
-
-
-def to_outside(key: str) -> Message:
-    """Post an event that leaves by a domain."""
-    return Message(event(key, domain="desk"), ToDomain("desk"))
-
-
-def to_home(key: str) -> Message:
-    """Post an event that goes back to whoever asked."""
-    return Message(event(key), ToCaller(CLIENT))
-
-
-LANES: Final = (WORKFLOW, SERVICE, OUTBOUND_QUEUE, REPLY_QUEUE)
+def dead_letter(
+    key: str, failed: Event[Any], to: Destination | None = None, at: str = TIME
+) -> DeadLetter:
+    """Make a dead letter of the event *failed*."""
+    return DeadLetter(id=key, event=failed, reason=f"because of {key}", attempts=3, at=at, to=to)

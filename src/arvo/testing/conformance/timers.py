@@ -1,104 +1,98 @@
-"""Timers: not before their time, once, and after a restart as well."""
+"""Timers: they fire once, not before their time, and after a restart too."""
 
 from datetime import UTC, datetime
 
-from arvo.core.commit import Commit
-from arvo.engine.step.route import ToHandler
-from arvo.interpreters.ports.backend import Backend, Committed
-from arvo.testing.conformance.kit import BackendKit, conforms
-from arvo.testing.conformance.samples import WORKFLOW, alarm, subject, to_workflow, turn
+from attrs import evolve
 
-# Long enough that a backend which ignores it is found, short enough to wait for.
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.results import Committed
+from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.samples import WORKFLOW, subject, timer, to_workflow, turn_commit
+
+# Long enough to detect a backend that ignores it, short enough to wait for.
 DUE_SECONDS = 0.3
 
 
 class Timers(BackendKit):
-    """What the alarms of a commit owe."""
+    """Tests of the timers of a commit."""
 
-    @conforms
-    async def test_a_timer_comes_when_it_is_due_and_once(self, backend: Backend) -> None:
-        """I7: not early; to the workflow that set it."""
-        due = await self._set(backend)
+    @conformance_test
+    async def test_a_timer_fires_once_and_not_early(self, backend: Backend) -> None:
+        """I7: its event goes to the workflow that set it."""
+        due = await self._set_timer(backend)
         assert (await backend.depth()).timers == (1 if self.reports_depth else 0)
 
-        delivery = await self.soon(backend.receive(WORKFLOW), "the timer")
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the timer")
 
         assert datetime.now(UTC) >= due
         assert delivery.message.event.id == "timer"
         assert delivery.message.to == ToHandler(WORKFLOW, subject())
-        assert await backend.commit(delivery, turn(delivery, 2), [], []) == Committed()
+        assert await backend.commit(delivery, turn_commit(delivery, 2), [], []) == Committed()
         await self.never(backend.receive(WORKFLOW), "the timer a second time")
         assert (await backend.depth()).timers == 0
 
-    @conforms
-    async def test_timers_come_in_the_order_that_they_are_due(self, backend: Backend) -> None:
-        """Not in the order that they were set."""
+    @conformance_test
+    async def test_timers_fire_in_order_of_their_due_time(self, backend: Backend) -> None:
+        """The order in which they were set does not matter."""
         await backend.send(to_workflow("begin"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the event that begins")
-        timers = [alarm("late", 2 * DUE_SECONDS), alarm("soon", DUE_SECONDS)]
-        commit = turn(delivery, 1, alarms=timers)
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+        timers = [timer("late", 2 * DUE_SECONDS), timer("soon", DUE_SECONDS)]
+        commit = turn_commit(delivery, 1, timers=timers)
         assert await backend.commit(delivery, commit, [], []) == Committed()
 
         for number, key in enumerate(("soon", "late"), start=2):
-            found = await self.soon(backend.receive(WORKFLOW), f"the timer {key}")
-            assert found.message.event.id == key
-            assert await backend.commit(found, turn(found, number), [], []) == Committed()
+            fired = await self.eventually(backend.receive(WORKFLOW), f"the timer {key}")
+            assert fired.message.event.id == key
+            assert await backend.commit(fired, turn_commit(fired, number), [], []) == Committed()
 
-    @conforms
-    async def test_a_timer_that_was_due_before_it_was_set_comes_at_once(
-        self, backend: Backend
-    ) -> None:
-        """A worker whose clock is behind sets such timers."""
+    @conformance_test
+    async def test_a_timer_due_in_the_past_fires_at_once(self, backend: Backend) -> None:
+        """A worker whose clock is slow sets such timers."""
         await backend.send(to_workflow("begin"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the event that begins")
-        commit = turn(delivery, 1, alarms=[alarm("past", -60.0)])
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+        commit = turn_commit(delivery, 1, timers=[timer("past", -60.0)])
         assert await backend.commit(delivery, commit, [], []) == Committed()
 
-        found = await self.soon(backend.receive(WORKFLOW), "the timer")
+        fired = await self.eventually(backend.receive(WORKFLOW), "the timer")
 
-        assert found.message.event.id == "past"
+        assert fired.message.event.id == "past"
 
-    @conforms
-    async def test_a_timer_that_was_cleared_changes_nothing(self, backend: Backend) -> None:
-        """It may come all the same; whoever waits for it need not."""
-        await self._set(backend)
+    @conformance_test
+    async def test_a_cleared_timer_does_not_block_idling(self, backend: Backend) -> None:
+        """Its event may still be delivered, but `wait_until_idle` does not wait for it."""
+        await self._set_timer(backend)
         await backend.send(to_workflow("next"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the next event")
-        clearing: Commit = turn(delivery, 2)
-        clearing = Commit(
-            handler=clearing.handler,
-            event=clearing.event,
-            expected=clearing.expected,
-            record=clearing.record,
-            cleared_timers=("timer",),
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the next event")
+        commit = evolve(turn_commit(delivery, 2), cleared_timers=("timer",))
+
+        assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        await self.eventually(
+            backend.wait_until_idle(), "the backend is idle: it ignores a cleared timer"
         )
 
-        assert await backend.commit(delivery, clearing, [], []) == Committed()
-
-        await self.soon(
-            backend.wait_until_idle(), "rest: nobody waits for a timer that was cleared"
-        )
-
-    @conforms
-    async def test_a_timer_outlives_whoever_set_it(self, backend: Backend) -> None:
-        """I7: also after a restart."""
+    @conformance_test
+    async def test_a_timer_survives_a_restart(self, backend: Backend) -> None:
+        """I7: a durable backend stores its timers."""
         if not self.is_durable:
             return
-        due = await self._set(backend)
+        due = await self._set_timer(backend)
         await backend.close()
 
-        async with self.using() as after:
-            delivery = await self.soon(after.receive(WORKFLOW), "the timer, after a restart")
+        async with self.session() as restarted:
+            delivery = await self.eventually(
+                restarted.receive(WORKFLOW), "the timer, after a restart"
+            )
 
-            assert delivery.post.event.id == "timer"
+            assert delivery.message.event.id == "timer"
             assert datetime.now(UTC) >= due
 
-    async def _set(self, backend: Backend) -> datetime:
-        """Begin a workflow that waits for a timer, and say when that is due."""
+    async def _set_timer(self, backend: Backend) -> datetime:
+        """Start a workflow that sets a timer, and return the time at which it is due."""
         await backend.send(to_workflow("begin"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the event that begins")
-        wanted = alarm("timer", DUE_SECONDS)
-        assert await backend.commit(delivery, turn(delivery, 1, alarms=[wanted]), [], []) == (
-            Committed()
-        )
-        return wanted.due
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+        pending = timer("timer", DUE_SECONDS)
+        commit = turn_commit(delivery, 1, timers=[pending])
+        assert await backend.commit(delivery, commit, [], []) == Committed()
+        return pending.due

@@ -1,32 +1,33 @@
-"""Values: what comes out is what went in, however odd or large."""
+"""Values: unusual and large values are stored and delivered unchanged."""
 
 from typing import Any, Final
 
-from arvo.interpreters.ports.backend import Backend, Committed
-from arvo.testing.conformance.kit import BackendKit, conforms
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.results import Committed
+from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
+    dead_letter,
     event,
-    letter,
     record,
     subject,
     to_service,
     to_workflow,
-    turn,
+    turn_commit,
 )
 
 LARGE_BYTES: Final = 5 * 1024 * 1024
-# An event may not be larger: see EVENT_BYTES_MAX.
+# Below EVENT_BYTES_MAX, the limit of an event.
 LARGE_EVENT_BYTES: Final = 900 * 1024
 DEPTH: Final = 40
 
 
-def _deep(depth: int) -> Any:
-    return {"in": _deep(depth - 1)} if depth else "deep"
+def _nested(depth: int) -> Any:
+    return {"in": _nested(depth - 1)} if depth else "deep"
 
 
-ODD: Final[dict[str, Any]] = {
+UNUSUAL: Final[dict[str, Any]] = {
     "": "empty name",
     "text": "\x00 ' \" \\ \u2028 é 漢字 🧵 \ufeff مرحبا",
     "numbers": [0, -1, 2**53, -(2**53), 0.1, 1e-300, 1e300],
@@ -34,53 +35,53 @@ ODD: Final[dict[str, Any]] = {
     "truth": [True, False],
     "empty": [{}, [], ""],
     "'; drop table record; --": "$1 %s {0} :name",
-    "deep": _deep(DEPTH),
+    "deep": _nested(DEPTH),
 }
 
 
 class Values(BackendKit):
-    """What every operation owes to whatever it is given."""
+    """Tests that no operation changes a value."""
 
-    @conforms
-    async def test_odd_values_come_back_as_they_were(self, backend: Backend) -> None:
-        """In events, records, dead letters, subjects and ids."""
+    @conformance_test
+    async def test_unusual_values_round_trip(self, backend: Backend) -> None:
+        """In events, dead letters, subjects and ids."""
         key = "id ' \" \\ 漢字 🧵"
         extensions = {"kitnote": "ünï", "kitcount": 7, "kitflag": True}
-        message = to_service(key, data=ODD, extensions=extensions, traceparent="00-1-2-01")
+        message = to_service(key, data=UNUSUAL, extensions=extensions, traceparent="00-1-2-01")
         await backend.send(message)
-        delivery = await self.soon(backend.receive(SERVICE), "the odd event")
+        delivery = await self.eventually(backend.receive(SERVICE), "the unusual event")
         assert delivery.message == message
         assert delivery.message.event.to_dict() == message.event.to_dict()
-        buried = letter(key, delivery.message.event)
+        failed = dead_letter(key, delivery.message.event)
 
-        await backend.dead_letter(delivery, buried)
+        await backend.dead_letter(delivery, failed)
 
-        assert await backend.dead_letters() == (buried,)
+        assert await backend.dead_letters() == (failed,)
         assert await backend.redrive(key, []) is True
 
-    @conforms
-    async def test_an_odd_record_comes_back_as_it_was(self, backend: Backend) -> None:
-        """Under a subject of odd characters."""
+    @conformance_test
+    async def test_an_unusual_record_round_trips(self, backend: Backend) -> None:
+        """Under a subject with unusual characters."""
         run = "漢字 ' 🧵"
         await backend.send(to_workflow("begin", run=run))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the event")
-        commit = turn(delivery, 1, run=run, state=ODD)
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
+        commit = turn_commit(delivery, 1, run=run, state=UNUSUAL)
 
         assert await backend.commit(delivery, commit, [], []) == Committed()
 
-        assert await backend.load(subject(run)) == record(1, run, state=ODD)
+        assert await backend.load(subject(run)) == record(1, run, state=UNUSUAL)
 
-    @conforms
-    async def test_a_large_record_and_a_large_event_come_back(self, backend: Backend) -> None:
-        """Five megabytes of state, and as much as an event may hold."""
+    @conformance_test
+    async def test_a_large_record_and_a_large_event_round_trip(self, backend: Backend) -> None:
+        """Five megabytes of state, and an event near the size limit."""
         state = {"text": "é" * (LARGE_BYTES // 2)}
         large = to_service("large", data={"text": "x" * LARGE_EVENT_BYTES})
         await backend.send(to_workflow("begin"))
-        delivery = await self.soon(backend.receive(WORKFLOW), "the event")
-        commit = turn(delivery, 1, state=state, posts=[large])
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
+        commit = turn_commit(delivery, 1, state=state, messages=[large])
 
         assert await backend.commit(delivery, commit, [large], []) == Committed()
 
         assert await backend.load(subject()) == record(1, state=state)
-        found = await self.soon(backend.receive(SERVICE), "the large event")
-        assert found.message.event.data == event("large", data=large.event.data).data
+        received = await self.eventually(backend.receive(SERVICE), "the large event")
+        assert received.message.event.data == event("large", data=large.event.data).data

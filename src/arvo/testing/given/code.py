@@ -1,4 +1,4 @@
-"""Code: values as the Python that makes them, and two lists of them side by side."""
+"""Code: render values as the Python that makes them, and two lists of values as a diff."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import ndiff
@@ -7,25 +7,25 @@ from typing import Any, Final
 
 import attrs
 
-# A counterexample is shrunk, so what is longer than this is not to be read anyway.
+# Counterexamples are shrunk, so a value longer than this is not useful to read.
 CODE_CHARACTERS_MAX: Final = 2_000
-_FACTORY: Final[Any] = attrs.Factory  # a class, which its stubs call a function
+_FACTORY: Final[Any] = attrs.Factory  # a class, but its stubs declare a function
 
 
-def code(value: Any) -> str:
-    """Say *value* as Python that makes it, without the fields that have their defaults.
+def to_code(value: Any) -> str:
+    """Return the Python expression that makes *value*, without fields that have their default.
 
     >>> from arvo import Emit
-    >>> code(Emit({"n": 1}, type="com.count.up", domain="ops"))
+    >>> to_code(Emit({"n": 1}, type="com.count.up", domain="ops"))
     "Emit({'n': 1}, type='com.count.up', domain=('ops',))"
     """
     if attrs.has(type(value)):
         return f"{type(value).__name__}({', '.join(_arguments(value))})"
     if isinstance(value, Mapping):
-        items = (f"{key!r}: {code(each)}" for key, each in value.items())
+        items = (f"{key!r}: {to_code(item)}" for key, item in value.items())
         return f"{{{', '.join(items)}}}"
     if type(value) in (list, tuple):
-        inner = ", ".join(map(code, value))
+        inner = ", ".join(map(to_code, value))
         if isinstance(value, list):
             return f"[{inner}]"
         return f"({inner},)" if len(value) == 1 else f"({inner})"
@@ -33,32 +33,35 @@ def code(value: Any) -> str:
 
 
 def _arguments(value: Any) -> Iterator[str]:
-    for each in attrs.fields(type(value)):
-        given = getattr(value, each.name)
-        default: Any = each.default
+    for field in attrs.fields(type(value)):
+        current = getattr(value, field.name)
+        default: Any = field.default
         if isinstance(default, _FACTORY):
             default = attrs.NOTHING if default.takes_self else default.factory()
-        if not each.init or (default is not attrs.NOTHING and given == default):
+        if not field.init or (default is not attrs.NOTHING and current == default):
             continue
-        if each.kw_only or default is not attrs.NOTHING:
-            yield f"{each.alias}={code(given)}"
+        if field.kw_only or default is not attrs.NOTHING:
+            yield f"{field.alias}={to_code(current)}"
         else:
-            yield code(given)
+            yield to_code(current)
 
 
-def aligned(wanted: Iterable[object], came: Iterable[object]) -> str:
-    """Put two lists of values side by side: `-` was wanted, `+` came, `?` marks where they differ.
+def align(expected: Iterable[object], actual: Iterable[object]) -> str:
+    """Return a diff of two lists of values, one line each.
 
-    >>> print(aligned([1, 2], [1, 3]))
+    Lines with `-` are expected, lines with `+` are actual, and `?` marks the characters that
+    differ.
+
+    >>> print(align([1, 2], [1, 3]))
       1
-    - 2   (wanted)
-    + 3   (came)
+    - 2   (expected)
+    + 3   (actual)
     """
-    notes = {"- ": "   (wanted)", "+ ": "   (came)"}
-    lines = ndiff([code(each) for each in wanted], [code(each) for each in came])
+    notes = {"- ": "   (expected)", "+ ": "   (actual)"}
+    lines = ndiff([to_code(value) for value in expected], [to_code(value) for value in actual])
     return "\n".join(f"{line.rstrip()}{notes.get(line[:2], '')}" for line in lines)
 
 
-def told(heading: str, body: str) -> str:
-    """Put *body* below its heading."""
+def format_block(heading: str, body: str) -> str:
+    """Return *heading*, and *body* indented below it."""
     return f"{heading}\n\n{indent(body, '    ')}"

@@ -1,4 +1,4 @@
-"""Wanted: what a handler wants of one event, before anything is sealed."""
+"""Commands of: the commands that a handler returns for one event, before a commit is built."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -9,79 +9,88 @@ from arvo.core.command import Command, Violate
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violation
 from arvo.engine.step.admit import Admitted, admit_event, admit_subject, admit_turn
 from arvo.engine.step.advance import advance
-from arvo.engine.step.step import awaited_with
-from arvo.engine.system.system import Handler, WorkflowHandler
+from arvo.engine.step.pending import file_reply
+from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
 from arvo.handlers.effect import Perform, Performed
-from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow.handler import FlowHandler
-from arvo.handlers.invoke import Replied, reply
-from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.resumable import Resumable
+from arvo.handlers.invoke import InvocationResult, invoke
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
-Effects: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
+# Functions that handlers call as effects, and the functions that run instead.
+EffectTable: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
 
-def wanted(
-    handler: Handler, event: Event[Any], record: Record | None, *, now: datetime, effects: Effects
+def commands_of(
+    handler: Handler,
+    event: Event[Any],
+    record: Record | None,
+    *,
+    now: datetime,
+    effects: EffectTable,
 ) -> tuple[Command, ...] | Violation:
-    """Give the commands of one turn as the handler says them; exceptions carry their stack."""
-    return answered(partial(_replied, handler, event, record, now), effects)
+    """Return the commands of one turn as the handler returns them.
+
+    A `Fail` of an exception that the handler raised has its stack.
+    """
+    return run_turn(partial(_invoke, handler, event, record, now), effects)
 
 
-def answered(
-    turn: Callable[[list[Performed]], Replied], effects: Effects
+def run_turn(
+    turn: Callable[[list[Performed]], InvocationResult], effects: EffectTable
 ) -> tuple[Command, ...] | Violation:
-    """Take a turn to its end: its effects so far are told, until it asks for no more."""
+    """Run a turn until it calls no more effects.
+
+    *turn* takes the results of the effects so far. An effect that the table lacks is a
+    `ConfigViolation`.
+    """
     performed: list[Performed] = []
     while True:
-        replied = turn(performed)
-        if not isinstance(replied, Perform):
-            return replied
-        substitute = effects.get(replied.function)
+        result = turn(performed)
+        if not isinstance(result, Perform):
+            return result
+        substitute = effects.get(result.function)
         if substitute is None:
-            issue = Issue("effects", f"a function for {short(replied.function)}", "none")
-            return ConfigViolation("an effect is asked for that the table lacks", issue)
+            issue = Issue("effects", f"a function for {short_repr(result.function)}", "none")
+            return ConfigViolation("no function replaces this effect", issue)
         try:
-            performed.append(Performed(replied, value=substitute(*replied.args)))
+            performed.append(Performed(result, value=substitute(*result.args)))
         except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
-            performed.append(Performed(replied, error=error))
+            performed.append(Performed(result, error=error))
 
 
-def is_own(found: tuple[Command, ...] | Violation) -> bool:
-    """Tell whether a turn violates by itself, and not only by what it wants."""
-    return not isinstance(found, tuple) or any(isinstance(each, Violate) for each in found)
+def is_explicit_violation(result: tuple[Command, ...] | Violation) -> bool:
+    """Return True if the turn itself violates; its commands may still be invalid otherwise."""
+    if not isinstance(result, tuple):
+        return True
+    return any(isinstance(command, Violate) for command in result)
 
 
-def _replied(
+def _invoke(
     handler: Handler,
     event: Event[Any],
     record: Record | None,
     now: datetime,
     performed: list[Performed],
-) -> Replied:
-    match handler:
-        case EventHandler():
-            admitted = admit_event(handler, event)
-            if not isinstance(admitted, Admitted):
-                return admitted
-            function = handler.functions[admitted.contract.version]
-            return reply(function, admitted.event, performed, stack=True)
-        case Resumable() | Orchestrator() | FlowHandler():
-            return _turned(handler, event, record, now, performed)
+) -> InvocationResult:
+    if is_workflow(handler):
+        return _invoke_workflow(handler, event, record, now, performed)
+    admitted = admit_event(handler, event)
+    if not isinstance(admitted, Admitted):
+        return admitted
+    function = handler.functions[admitted.contract.version]
+    return invoke(function, admitted.event, performed, stack=True)
 
 
-def _turned(
+def _invoke_workflow(
     handler: WorkflowHandler,
     event: Event[Any],
     record: Record | None,
     now: datetime,
     performed: list[Performed],
-) -> Replied:
+) -> InvocationResult:
     subject = admit_subject(event)
     if not isinstance(subject, Subject):
         return subject
@@ -89,7 +98,7 @@ def _turned(
     admitted = admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted
-    moment = TurnInput(
+    turn_input = TurnInput(
         event=admitted.event,
         subject=subject,
         version=version,
@@ -98,5 +107,5 @@ def _turned(
         performed=performed,
         stack=True,
     )
-    advanced = advance(handler, moment, awaited_with(record, admitted.event))
-    return advanced.commands if isinstance(advanced, TurnOutcome) else advanced
+    outcome = advance(handler, turn_input, file_reply(record, admitted.event))
+    return outcome.commands if isinstance(outcome, TurnOutcome) else outcome

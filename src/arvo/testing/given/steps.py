@@ -1,4 +1,4 @@
-"""Steps: tables of chained steps as a pytest parametrisation (reference F176-F178)."""
+"""Steps: a table of cases, each a sequence of steps, as one parametrised pytest test."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
@@ -10,29 +10,31 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violated, Violation
-from arvo.engine.step.decide import settle
-from arvo.engine.system.system import Handler, System
-from arvo.testing.given.code import aligned, code, told
-from arvo.testing.given.commands_of import Effects
+from arvo.engine.step.decide import decide_plain
+from arvo.engine.system.handler import Handler
+from arvo.engine.system.system import System
+from arvo.testing.given.code import align, format_block, to_code
+from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.given.turn import NOW
 
-# Of more iterations that failed, the first say what is wrong (reference F178).
-FAILURES_TOLD_MAX: Final = 10
+# A repeated case reports its first failures in full and counts the others.
+FAILURES_REPORTED_MAX: Final = 10
 
 Events: TypeAlias = tuple[Event[Any], ...]
-# What the table is run on: handlers, or any function that answers an event with events.
-Runs: TypeAlias = System | Handler | Callable[[Event[Any]], Sequence[Event[Any]]]
+# A table runs on a handler, on a system, or on any function from an event to events.
+Target: TypeAlias = System | Handler | Callable[[Event[Any]], Sequence[Event[Any]]]
 
 
 @final
 @frozen
 class Step:
-    """One event, and what is expected of it.
+    """One event, and the expected result.
 
-    *input*: an event, or a function of the events that the step before led to (and of the number
-    of the iteration, from 1, where it takes two arguments). *events*: payloads that are expected in
-    this order, or a predicate on the events. *error*: a kind of violation, or a predicate on what
-    was violated or raised. With neither, anything but an error will do.
+    *input*: an event, or a function that returns one. The function takes the events of the step
+    before, and the number of the iteration (from 1) if it has a second parameter.
+    *events*: the expected payloads in order, or a predicate on the events.
+    *error*: the expected class of violation, or a predicate on the violation or exception.
+    Without *events* and *error*, every result but an error passes.
     """
 
     input: Event[Any] | Callable[..., Event[Any]]
@@ -43,7 +45,7 @@ class Step:
 @final
 @frozen
 class Repeat:
-    """Run a case so many *times*; at least *threshold* percent of them must succeed."""
+    """Run a case this many *times*; at least *threshold* percent of the runs must succeed."""
 
     times: int
     threshold: float = 100
@@ -52,9 +54,9 @@ class Repeat:
 @final
 @frozen
 class Case:
-    """Steps that follow from each other; the first that fails fails the case.
+    """Steps that depend on each other; the first one that fails ends the case.
 
-    *repeat*: for handlers that are not deterministic, such as those that ask a language model.
+    *repeat* is for handlers that are not deterministic, such as those that call a language model.
     """
 
     name: str
@@ -63,43 +65,44 @@ class Case:
 
 
 def steps(
-    runs: Runs | Mapping[str, Runs],
+    target: Target | Mapping[str, Target],
     cases: Sequence[Case],
     *,
-    effects: Effects | None = None,
+    effects: EffectTable | None = None,
 ) -> Callable[..., None]:
-    """Make a pytest test of a table: one parameter for each case.
+    """Return a pytest test with one parameter for each case.
 
-    *runs*: a handler, a system, a function from an event to events, or several of these by name;
-    each case is then run on each. A workflow remembers from step to step, and nothing from one case
-    to the next. *effects* answer what handlers ask for by `call`.
+    *target*: a handler, a system, a function from an event to events, or a mapping of names to
+    several of these; then each case runs on each. Workflows keep their records between the steps of
+    a case, not between cases. *effects* maps the functions that handlers pass to `call` to
+    functions that run instead.
 
     ``test_payments = steps(payments, [Case("small sums are charged", [Step(...)])])``
     """
-    # Not at the top: the rest of this room needs no pytest.
+    # Not at the top: the rest of this package does not need pytest.
     import pytest
 
-    named = runs if isinstance(runs, Mapping) else {"": runs}
+    named = target if isinstance(target, Mapping) else {"": target}
     table = [
-        pytest.param(each, case, id=f"{name}: {case.name}" if name else case.name)
-        for name, each in named.items()
+        pytest.param(one, case, id=f"{name}: {case.name}" if name else case.name)
+        for name, one in named.items()
         for case in cases
     ]
 
-    @pytest.mark.parametrize(("runs", "case"), table)
-    def test(runs: Runs, case: Case) -> None:
+    @pytest.mark.parametrize(("target", "case"), table)
+    def test(target: Target, case: Case) -> None:
         __tracebackhide__ = True
-        check_case(runs, case, effects=effects)
+        check_case(target, case, effects=effects)
 
     return test
 
 
-def check_case(runs: Runs, case: Case, *, effects: Effects | None = None) -> None:
-    """Run one case, as often as it says; an AssertionError tells which steps failed, and how."""
+def check_case(target: Target, case: Case, *, effects: EffectTable | None = None) -> None:
+    """Run one case with its repetitions; raises AssertionError with the steps that failed."""
     __tracebackhide__ = True
     failures: list[str] = []
     for iteration in range(1, case.repeat.times + 1):
-        problem = next(_problems(_Runner.of(runs, effects or {}), case, iteration), None)
+        problem = next(_problems(_Runner.of(target, effects or {}), case, iteration), None)
         if problem is not None:
             failures.append(
                 problem if case.repeat.times == 1 else f"iteration {iteration}, {problem}"
@@ -109,83 +112,86 @@ def check_case(runs: Runs, case: Case, *, effects: Effects | None = None) -> Non
         return
     heading = f"case {case.name!r}"
     if case.repeat.times > 1:
-        rate = f"{succeeded} of {case.repeat.times} succeeded"
-        heading = f"{heading}: {rate}, and {case.repeat.threshold:g} % must"
-    lines = failures[:FAILURES_TOLD_MAX]
+        rate = f"{succeeded} of {case.repeat.times} iterations succeeded"
+        heading = f"{heading}: {rate}, expected at least {case.repeat.threshold:g} %"
+    lines = failures[:FAILURES_REPORTED_MAX]
     if len(failures) > len(lines):
         lines.append(f"… {len(failures) - len(lines)} more")
-    raise AssertionError(told(heading, "\n".join(lines)))
+    raise AssertionError(format_block(heading, "\n".join(lines)))
 
 
 def _problems(runner: "_Runner", case: Case, iteration: int) -> Iterator[str]:
-    """Run the steps in turn, and say of each what is wrong with it."""
+    """Run the steps in order, and yield the problem of each step that fails."""
     before: Events = ()
     for number, step in enumerate(case.steps, 1):
-        event = _input(step, before, iteration)
-        where = f"step {number} of {len(case.steps)}, {code(event.data)}"
+        event = _make_input(step, before, iteration)
+        place = f"step {number} of {len(case.steps)}, {to_code(event.data)}"
         try:
             before = tuple(runner(event))
-        except Exception as error:  # noqa: BLE001 - what a table expects may be any error
-            problem = _of_error(step, error)
+        except Exception as error:  # noqa: BLE001 - a step may expect any exception
+            problem = _check_error(step, error)
             before = ()
         else:
-            problem = _of_events(step, before)
+            problem = _check_events(step, before)
         if problem is not None:
-            yield f"{where}: {problem}"
+            yield f"{place}: {problem}"
 
 
-def _input(step: Step, before: Events, iteration: int) -> Event[Any]:
+def _make_input(step: Step, before: Events, iteration: int) -> Event[Any]:
     if isinstance(step.input, Event):
         return step.input
-    takes = len(signature(step.input).parameters)
-    return step.input(before, iteration) if takes > 1 else step.input(before)
+    parameters = len(signature(step.input).parameters)
+    return step.input(before, iteration) if parameters > 1 else step.input(before)
 
 
-def _of_error(step: Step, error: Exception) -> str | None:
-    found: Any = error.violation if isinstance(error, Violated) else error
+def _check_error(step: Step, error: Exception) -> str | None:
+    actual: Any = error.violation if isinstance(error, Violated) else error
+    shown = f"{type(actual).__name__}: {actual}"
     if step.error is None:
-        return f"{type(found).__name__}: {found}"
-    fits = isinstance(found, step.error) if isinstance(step.error, type) else step.error(found)
-    return None if fits else f"another error was expected: {type(found).__name__}: {found}"
+        return shown
+    matches = isinstance(actual, step.error) if isinstance(step.error, type) else step.error(actual)
+    return None if matches else f"expected another error, got {shown}"
 
 
-def _of_events(step: Step, events: Events) -> str | None:
-    payloads = [each.data for each in events]
+def _check_events(step: Step, events: Events) -> str | None:
+    payloads = [event.data for event in events]
     if step.error is not None:
-        return f"an error was expected, and it emits {code(payloads)}"
+        return f"expected an error, got {to_code(payloads)}"
     if step.events is None:
         return None
     if callable(step.events):
-        return None if step.events(events) else f"not as expected: {code(payloads)}"
+        return None if step.events(events) else f"the predicate rejects {to_code(payloads)}"
     if list(step.events) == payloads:
         return None
-    return f"not as expected:\n{aligned(step.events, payloads)}"
+    return f"the events differ:\n{align(step.events, payloads)}"
 
 
 @final
 @define
 class _Runner:
-    """Takes the steps of one case: it remembers what workflows remember."""
+    """Runs the steps of one case, and keeps the workflow records between them."""
 
     system: System | Callable[[Event[Any]], Sequence[Event[Any]]]
-    effects: Effects
+    effects: EffectTable
     records: dict[str, Record] = field(factory=dict)
 
     @classmethod
-    def of(cls, runs: Runs, effects: Effects) -> "_Runner":
-        """Take handlers as a system of their own."""
-        return cls(runs if isinstance(runs, System) or callable(runs) else System([runs]), effects)
+    def of(cls, target: Target, effects: EffectTable) -> "_Runner":
+        """Return a runner of *target*; a handler becomes a system of its own."""
+        if isinstance(target, System) or callable(target):
+            return cls(target, effects)
+        return cls(System([target]), effects)
 
     def __call__(self, event: Event[Any]) -> Sequence[Event[Any]]:
-        """Take one step; raises `Violated`."""
+        """Return the events that *event* leads to; raises `Violated`."""
         if not isinstance(self.system, System):
             return self.system(event)
         before = self.records.get(event.subject)
-        settled: Commit | Violation = settle(
+        result: Commit | Violation = decide_plain(
             self.system, event, before, now=NOW, effects=self.effects
         )
-        if not isinstance(settled, Commit):
-            raise Violated(settled)
-        if settled.record is not None:
-            self.records[settled.record.subject] = settled.record
-        return settled.events
+        if not isinstance(result, Commit):
+            raise Violated(result)
+        if result.record is not None:
+            self.records[result.record.subject] = result.record
+        return result.events

@@ -1,4 +1,4 @@
-"""Turn: given what happened before, when an event comes, then these commands are wanted."""
+"""Turn: given a history, when an event comes, then the handler returns these commands."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,20 +6,30 @@ from typing import Any, Final, final
 
 from attrs import evolve, frozen
 
-from arvo.core.command import Cancel, Command, Emit, Fail, Log, Schedule
+from arvo.core.command import (
+    Cancel,
+    Command,
+    Compensate,
+    Complete,
+    Emit,
+    Fail,
+    Log,
+    Persist,
+    Schedule,
+    Violate,
+)
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.engine.step.decide import settle
-from arvo.engine.system.system import Handler, System
-from arvo.handlers.event_handler import EventHandler
+from arvo.engine.step.decide import decide_plain
+from arvo.engine.system.handler import Handler, is_workflow
+from arvo.engine.system.system import System
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.resumable import Resumable
-from arvo.testing.given.code import aligned, code, told
-from arvo.testing.given.commands_of import Effects, wanted
-from arvo.testing.given.given_history import Past, Said
+from arvo.testing.given.code import align, format_block, to_code
+from arvo.testing.given.commands_of import EffectTable, commands_of
+from arvo.testing.given.given_history import GivenHistory, Stimulus
 from arvo.testing.strategies.strategies import TIME
 
 NOW: Final = datetime.fromisoformat(TIME)
@@ -28,181 +38,189 @@ NOW: Final = datetime.fromisoformat(TIME)
 def given(
     handler: Handler,
     *,
-    after: Sequence[Said] = (),
+    after: Sequence[Stimulus] = (),
     state: object = None,
     record: Record | None = None,
-    effects: Effects | None = None,
+    effects: EffectTable | None = None,
     version: str = "latest",
 ) -> "Given":
-    """Say where a handler stands: at its beginning, or *after* some events.
+    """Return the starting point of a test: *handler* with no history, or *after* some events.
 
-    *after* holds events, or just what they say: payloads (which the workflow's open requests and
-    its contracts make events of), and a `timedelta` for "that much time passes". Instead of a
-    history a resumable may be given the *state* that it remembers, or any workflow its *record*.
-    *effects* answer what it asks for by `call`.
+    *after* holds events, payloads, and `timedelta` values for time that passes. A payload becomes
+    an event by the handler's contracts; a reply goes to the oldest open request of its service.
+    Instead of a history, pass the *state* of a resumable or the *record* of any workflow.
+    *effects* maps the functions that the handler passes to `call` to functions that run instead.
+
+    Raises TypeError for a payload that the handler does not wait for, and AssertionError if an
+    event of *after* is refused.
     """
-    past = Past(handler, effects or {}, version, NOW)
+    history = GivenHistory(handler, effects or {}, version, NOW)
     if record is not None or state is not None:
-        past.stand(record, state)
-    for said in after:
-        past.live(said)
-    return Given(past)
+        history.start_from(record, state)
+    for stimulus in after:
+        history.apply(stimulus)
+    return Given(history)
 
 
 @final
 @frozen
 class Given:
-    """A handler, and what happened before."""
+    """A handler and its history so far."""
 
-    past: Past
+    history: GivenHistory
 
-    def when(self, said: Said) -> "TurnResult":
-        """Let one more event come: an event, a payload, or a span of time (see `given`)."""
-        past = self.past
-        event = past.event_of(said)
-        before = past.record
-        # First: what a flow keeps warm must be of the turn that counts.
-        found = wanted(past.handler, event, before, now=past.now, effects=past.effects)
-        system = System([past.handler])
-        settled = settle(system, event, before, now=past.now, effects=past.effects)
-        return TurnResult(past.handler, event, before, found, settled)
+    def when(self, stimulus: Stimulus) -> "TurnResult":
+        """Deliver one more event: an event, a payload, or a span of time (see `given`)."""
+        history = self.history
+        event = history.make_event(stimulus)
+        before = history.record
+        # Before the step: the flow cache must hold the turn of the step, not of this call.
+        handler_result = commands_of(
+            history.handler, event, before, now=history.now, effects=history.effects
+        )
+        system = System([history.handler])
+        result = decide_plain(system, event, before, now=history.now, effects=history.effects)
+        return TurnResult(history.handler, event, before, handler_result, result)
 
 
 @final
 @frozen
 class TurnResult:
-    """One turn: the event, the commands that the handler wants, and what they come to.
+    """One turn: its event, the commands that the handler returned, and the commit.
 
-    *settled* is the commit, or the violation that is there instead. The checks may be chained.
+    *handler_result* holds the commands, or the violation of the handler. *result* is the commit, or
+    the violation that prevented one. The checks return the turn itself, so that they can be
+    chained.
     """
 
     handler: Handler
     event: Event[Any]
     before: Record | None
-    wanted: tuple[Command, ...] | Violation
-    settled: Commit | Violation
+    handler_result: tuple[Command, ...] | Violation
+    result: Commit | Violation
 
     def then(self, *commands: Command) -> "TurnResult":
-        """Demand that exactly these commands are wanted; none for "nothing happens".
+        """Assert that the handler returned exactly these commands; no arguments mean none.
 
-        Commands of one kind come in order; the order of different kinds says nothing. `Log` is
-        compared only where one is demanded, and so are the timers of flows and charts, which have
-        names of their own.
+        Commands of one kind are compared in order; the order between kinds does not matter. `Log`
+        is compared only if *commands* has one. The same is true of `Schedule` and `Cancel` for
+        flows and charts, which name their timers themselves.
         """
         __tracebackhide__ = True
-        if not isinstance(self.settled, Commit):
-            raise self._miss("wanted commands, and a violation came", commands)
-        ours, theirs = self._shown(commands), self._shown(self.commands, commands)
-        if ours != theirs:
-            raise AssertionError(told(f"{self._heading()}:", aligned(ours, theirs)))
+        if not isinstance(self.result, Commit):
+            raise self._failure("expected commands, got a violation", commands)
+        expected, actual = self._comparable(commands), self._comparable(self.commands, commands)
+        if expected != actual:
+            raise AssertionError(format_block(f"{self._heading()}:", align(expected, actual)))
         return self
 
     def fails(self, reason: str | None = None, *, name: str | None = None) -> "TurnResult":
-        """Demand that it fails (tier 2), by a reason that holds *reason*."""
+        """Assert that the turn fails (tier 2), with a reason that contains *reason*."""
         __tracebackhide__ = True
-        fails = [each for each in self.commands if isinstance(each, Fail)]
-        if not fails:
-            raise self._miss(f"wanted a Fail({reason!r}), and it does not fail")
-        for fail in fails:
-            if reason is not None and reason not in fail.reason:
-                said = aligned([Fail(reason)], [Fail(fail.reason)])
-                raise AssertionError(told(f"{self._heading()}:", said))
-            if name is not None and name != fail.name:
-                raise self._miss(f"wanted an error named {name}, got {fail.name}")
+        failures = [command for command in self.commands if isinstance(command, Fail)]
+        if not failures:
+            expected = "a Fail" if reason is None else to_code(Fail(reason))
+            raise self._failure(f"expected {expected}, but the turn does not fail")
+        for failure in failures:
+            if reason is not None and reason not in failure.reason:
+                diff = align([Fail(reason)], [Fail(failure.reason)])
+                raise AssertionError(format_block(f"{self._heading()}:", diff))
+            if name is not None and name != failure.name:
+                raise self._failure(f"expected an error named {name}, got {failure.name}")
         return self
 
     def violates(self, kind: type[Violation], *, path: str | None = None) -> "TurnResult":
-        """Demand a violation (tier 3) of that kind, with an issue at that *path*."""
+        """Assert that the turn ends in a violation (tier 3) of *kind*, with an issue at *path*."""
         __tracebackhide__ = True
-        if isinstance(self.settled, Commit) or not isinstance(self.settled, kind):
-            raise self._miss(f"wanted a {kind.__name__}, and none came")
-        paths = [issue.path for issue in self.settled.issues]
+        if isinstance(self.result, Commit) or not isinstance(self.result, kind):
+            raise self._failure(f"expected a {kind.__name__}, but there is none")
+        paths = [issue.path for issue in self.result.issues]
         if path is not None and path not in paths:
             known = ", ".join(paths) or "none"
-            raise self._miss(f"wanted an issue at {path}, got issues at {known}")
+            raise self._failure(f"expected an issue at {path}, got issues at {known}")
         return self
 
     @property
     def commands(self) -> tuple[Command, ...]:
-        """What the handler wants, as it says it; nothing where the event did not come to it."""
-        unheard = isinstance(self.settled, Commit) and self.settled.note is not None
-        return () if unheard or not isinstance(self.wanted, tuple) else self.wanted
+        """The commands as the handler returned them; empty if the event was not for it."""
+        ignored = isinstance(self.result, Commit) and self.result.note is not None
+        return () if ignored or not isinstance(self.handler_result, tuple) else self.handler_result
 
     @property
     def commit(self) -> Commit:
-        """What the turn changes; an AssertionError that tells the violation where it is one."""
-        if not isinstance(self.settled, Commit):
-            raise self._miss("there is no commit")
-        return self.settled
+        """The commit of the turn; raises AssertionError with the violation if there is none."""
+        if not isinstance(self.result, Commit):
+            raise self._failure("there is no commit")
+        return self.result
 
     @property
     def events(self) -> tuple[Event[Any], ...]:
-        """The events that are sent."""
+        """The events that the turn sends."""
         return self.commit.events
 
     @property
     def record(self) -> Record | None:
-        """What is remembered afterwards."""
+        """The workflow's record after the turn."""
         return self.commit.record or self.before
 
     @property
     def view(self) -> Any:
-        """What `query` says of the workflow afterwards: state, snapshot, or where a flow waits."""
-        match self.handler:
-            case EventHandler():
-                return None
-            case Resumable() | Orchestrator() | FlowHandler():
-                assert self.record is not None
-                return self.handler.query(self.record)
+        """The result of `query` after the turn: a state, a snapshot, or where a flow waits."""
+        if not is_workflow(self.handler):
+            return None
+        assert self.record is not None
+        return self.handler.query(self.record)
 
-    def _shown(
-        self, commands: tuple[Command, ...], beside: tuple[Command, ...] | None = None
+    def _comparable(
+        self, commands: tuple[Command, ...], expected: tuple[Command, ...] | None = None
     ) -> list[Command]:
-        """Order commands by kind, each as it reads best; drop kinds that *beside* does not name."""
-        own = isinstance(self.handler, FlowHandler | Orchestrator)
-        optional = (Log, Schedule, Cancel) if own else (Log,)
-        named = {type(each) for each in (commands if beside is None else beside)}
-        kept = [each for each in commands if type(each) in named or not isinstance(each, optional)]
-        return sorted(map(self._plain, kept), key=lambda each: type(each).__name__)
+        """Sort commands by kind, normalised; leave out optional kinds that *expected* lacks."""
+        names_timers = isinstance(self.handler, FlowHandler | Orchestrator)
+        optional = (Log, Schedule, Cancel) if names_timers else (Log,)
+        kinds = {type(command) for command in (commands if expected is None else expected)}
+        compared = [
+            command
+            for command in commands
+            if type(command) in kinds or not isinstance(command, optional)
+        ]
+        return sorted(map(self._normalise, compared), key=lambda command: type(command).__name__)
 
-    def _plain(self, command: Command) -> Command:
+    def _normalise(self, command: Command) -> Command:
         match command:
             case Emit():
-                # A flow names its requests, so that a replay finds their answers.
-                flow = isinstance(self.handler, FlowHandler)
-                types = _types_of(self.handler, command.payload)
-                named = types[0] if command.type is None and len(types) == 1 else command.type
-                return evolve(command, id=None if flow else command.id, type=named)
+                # A flow gives its requests ids, so that a replay finds their replies.
+                sets_ids = isinstance(self.handler, FlowHandler)
+                types = _event_types(self.handler, command.payload)
+                type_ = types[0] if command.type is None and len(types) == 1 else command.type
+                return evolve(command, id=None if sets_ids else command.id, type=type_)
             case Fail():
                 return evolve(command, stack=None)
-            case _:
+            case Persist() | Complete() | Violate() | Schedule() | Cancel() | Compensate() | Log():
                 return command
 
     def _heading(self) -> str:
-        when = f"{self.handler.source}, when {code(self.event.data)} comes"
+        heading = f"{self.handler.source}, when it receives {to_code(self.event.data)}"
         if self.before is None:
-            return when
-        return f"{when} to a run in revision {self.before.revision} ({self.before.status})"
+            return heading
+        return f"{heading} at revision {self.before.revision} ({self.before.status})"
 
-    def _miss(self, problem: str, demanded: tuple[Command, ...] = ()) -> AssertionError:
+    def _failure(self, problem: str, expected: tuple[Command, ...] = ()) -> AssertionError:
         lines = [problem]
-        if isinstance(self.settled, Commit):
-            if self.settled.note is not None:
-                lines.append(f"the event changes nothing: {self.settled.note}")
-            lines += [f"it wants {code(each)}" for each in self.commands] or ["it wants nothing"]
+        if isinstance(self.result, Commit):
+            if self.result.note is not None:
+                lines.append(f"the event changes nothing: {self.result.note}")
+            commands = [f"actual: {to_code(command)}" for command in self.commands]
+            lines += commands or ["actual: no commands"]
         else:
-            lines.append(f"it violates: {type(self.settled).__name__}: {self.settled}")
-        lines += [f"wanted {code(each)}" for each in demanded]
-        return AssertionError(told(f"{self._heading()}:", "\n".join(lines)))
+            lines.append(f"violation: {type(self.result).__name__}: {self.result}")
+        lines += [f"expected: {to_code(command)}" for command in expected]
+        return AssertionError(format_block(f"{self._heading()}:", "\n".join(lines)))
 
 
-def _types_of(handler: Handler, payload: object) -> tuple[str, ...]:
-    """Name the event types that a payload of this class can mean to *handler*."""
-    match handler:
-        case EventHandler():
-            versions = handler.contract.versions.values()
-            return tuple({name for each in versions for name in each.types_of(payload)})
-        case Resumable() | Orchestrator() | FlowHandler():
-            asked = (handler.services_of(version) for version in handler.versions)
-            kind = type(payload)
-            return tuple({s.type for some in asked for s in some if s.accepted.type is kind})
+def _event_types(handler: Handler, payload: object) -> tuple[str, ...]:
+    """Return the event types that *handler* may emit a payload of this class as."""
+    if not is_workflow(handler):
+        versions = handler.contract.versions.values()
+        return tuple({name for version in versions for name in version.types_of(payload)})
+    services = (service for version in handler.versions for service in handler.services_of(version))
+    return tuple({s.type for s in services if s.accepted.type is type(payload)})

@@ -1,1 +1,1 @@
-"""Laws."""
+"""Laws: properties of every handler and workflow, and the search for a counterexample."""

@@ -1,33 +1,39 @@
-"""Workflows: the laws that every workflow should keep."""
+"""Check workflow: search the histories of a workflow for one that breaks a law."""
 
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from hypothesis import settings as budgets
+import hypothesis
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.contracts.versioned import VersionedWorkflow
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violation
-from arvo.engine.system.system import Handler, System
-from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.flow.primitives import CallFailed, ServiceFailed
-from arvo.testing.given.commands_of import Effects
-from arvo.testing.laws.effect_stubs import EffectFailed, Substitutes, searched
-from arvo.testing.laws.environment import Scenario, services, workflows
-from arvo.testing.laws.laws import BUDGET, LawViolated, LawViolation, search
-from arvo.testing.laws.workflow_laws import Judge
+from arvo.engine.system.handler import Handler, is_workflow
+from arvo.engine.system.system import System
+from arvo.handlers.flow.errors import CallFailed, ServiceFailed
+from arvo.testing.given.commands_of import EffectTable
+from arvo.testing.laws.effect_stubs import EffectFailed, EffectSubstitutes, search_effects
+from arvo.testing.laws.environment import service_contracts, workflow_handlers
+from arvo.testing.laws.run_checks import RunChecks
+from arvo.testing.laws.scenario import Scenario
+from arvo.testing.laws.search import BUDGET, search
+from arvo.testing.laws.violation import LawViolated, LawViolation
+from arvo.testing.laws.workflow_laws import WorkflowLaws
 from arvo.testing.strategies.payloads import payloads
 from arvo.testing.strategies.replies import behaviours
-from arvo.testing.strategies.strategies import accepted
+from arvo.testing.strategies.strategies import accepted_events
 
-# Choices of what comes next, and signals, in one scenario.
+# Moves and signals in one scenario.
 MOVES_MAX: Final = 8
 SIGNALS_MAX: Final = 2
 
 LAWS: Final = ("redelivery", "total", "rest", "race", "order", "cancellation", "migration")
-"""The laws of `check_workflow`, in the order in which they are tried."""
+"""The laws of `check_workflow`, in the order in which it checks them."""
+
+# Exceptions that a workflow need not handle: a service or an effect has failed, not the workflow.
+_EXPECTED_EXCEPTIONS: Final = (EffectFailed, CallFailed, ServiceFailed)
 
 
 def check_workflow(
@@ -35,7 +41,7 @@ def check_workflow(
     contract: VersionedWorkflow[Any, Any] | None = None,
     *,
     events: SearchStrategy[Event[Any]] | None = None,
-    effects: Substitutes | None = None,
+    effects: EffectSubstitutes | None = None,
     migrate_to: str | None = None,
     migrate_state: Callable[[Any], Any] | None = None,
     once: Collection[type[Any] | str] = (),
@@ -43,88 +49,97 @@ def check_workflow(
     may_raise: Collection[type[Exception]] = (),
     may_violate: Collection[type[Violation]] = (),
     laws: Collection[str] = LAWS,
-    settings: budgets = BUDGET,
+    settings: hypothesis.settings = BUDGET,
 ) -> None:
-    """Search for a history that makes a workflow break a law; raises `LawViolated` that tells it.
+    """Search for a history in which a workflow breaks a law.
 
-    *system*: the workflow and its children; services answer by their contracts, whatever these
-    permit, and their handlers are not asked. *contract*: the version that is begun; by default the
-    latest of the only workflow.
+    Raises `LawViolated` with the shortest history found.
 
-    The laws, by name: `redelivery` changes nothing, also to a worker that has just started. It is
-    `total`: no answer that a contract permits makes it raise or violate. It always comes to `rest`.
-    In a `race` of timers, replies and signals nothing breaks, and what is listed in *once* (payload
-    classes or event types) is asked for at most once. The `order` of two open replies does not
-    change the end, but for pairs of event types in *ordered*. A `cancellation` at any point leaves
-    nothing running. A `migration` of any run to *migrate_to*, by *migrate_state* (see `migrate`),
-    succeeds, and the run goes on.
+    *system*: the workflow and its children. Services reply with anything that their contracts
+    permit, so their handlers do not run. *contract*: the version to start; by default the latest
+    version of the only workflow.
 
-    *events*: what begins it, by default all that the contract accepts. *effects*, *may_raise*,
-    *may_violate*: as in `check_handler`. *laws*: those to try.
+    The laws, by name:
+
+    - `redelivery`: a redelivered event has the same result, also on a worker that has just started.
+    - `total`: no reply that a contract permits makes the workflow raise or violate.
+    - `rest`: the workflow ends, or waits for an event that can come.
+    - `race`: timers, replies and signals may come in any order, and a request that *once* lists
+      (payload classes or event types) is sent at most once.
+    - `order`: the order of two pending replies does not change the end, except for the pairs of
+      event types in *ordered*.
+    - `cancellation`: cancelling at any point leaves nothing running.
+    - `migration`: any active run can be migrated to *migrate_to* with *migrate_state* (see
+      `migrate`), and it continues there.
+
+    *events*: events that start the workflow, by default all that the contract accepts. *effects*,
+    *may_raise* and *may_violate* are as in `check_handler`. *laws*: the names of the laws to check.
+    *settings*: settings of Hypothesis.
     """
     __tracebackhide__ = True
     whole = System(
         system.handlers if isinstance(system, System) else [system],
         stacks=True,
     )
-    begun = _only_version(whole) if contract is None else contract
-    judge = Judge(
+    started = _only_version(whole) if contract is None else contract
+    exceptions = (*_EXPECTED_EXCEPTIONS, *may_raise)
+    workflow_laws = WorkflowLaws(
         system=whole,
-        contract=begun,
-        escapes=frozenset(each.__name__ for each in (*_FORESEEN, *may_raise)),
-        may_violate=tuple(may_violate),
-        once=frozenset(once),
+        contract=started,
+        checks=RunChecks(
+            system=whole,
+            allowed_exceptions=frozenset(exception.__name__ for exception in exceptions),
+            may_violate=tuple(may_violate),
+            once=frozenset(once),
+        ),
         ordered=frozenset(map(frozenset, ordered)),
         migrate_to=migrate_to,
         migrate_state=migrate_state,
     )
-    named = {name: getattr(judge, name) for name in LAWS}
-    unknown = set(laws) - named.keys()
+    unknown = set(laws) - set(LAWS)
     if unknown:
         raise TypeError(f"laws: expected some of {', '.join(LAWS)}, got {', '.join(unknown)}")
-    chosen = [named[name] for name in LAWS if name in laws]
+    chosen = [getattr(workflow_laws, name) for name in LAWS if name in laws]
 
-    def find(tables: SearchStrategy[Effects]) -> LawViolation | None:
-        return search(_scenarios(whole, begun, events, tables), chosen, settings)
+    def find(tables: SearchStrategy[EffectTable]) -> LawViolation | None:
+        return search(_scenarios(whole, started, events, tables), chosen, settings)
 
-    broken = searched(effects, find)
-    if broken is not None:
-        raise LawViolated(f"the workflow of {begun.dataschema}", broken)
-
-
-# What may escape any workflow: a service or an effect that fails is not the workflow's fault.
-_FORESEEN: Final = (EffectFailed, CallFailed, ServiceFailed)
+    violation = search_effects(effects, find)
+    if violation is not None:
+        raise LawViolated(f"the workflow of {started.dataschema}", violation)
 
 
 def _only_version(system: System) -> VersionedWorkflow[Any, Any]:
-    found = workflows(system)
-    if len(found) != 1:
-        names = ", ".join(each.source for each in found) or "none"
-        raise TypeError(f'contract: say which workflow is begun (order["1.0.0"]), of {names}')
-    return found[0].contract.version("latest")
+    handlers = workflow_handlers(system)
+    if len(handlers) != 1:
+        names = ", ".join(handler.source for handler in handlers) or "none"
+        raise TypeError(f'contract: pass the version to start (order["1.0.0"]), of one of {names}')
+    return handlers[0].contract.version("latest")
 
 
 def _scenarios(
     system: System,
     contract: VersionedWorkflow[Any, Any],
     events: SearchStrategy[Event[Any]] | None,
-    tables: SearchStrategy[Effects],
+    tables: SearchStrategy[EffectTable],
 ) -> SearchStrategy[Scenario]:
     handler = system.handler_at(contract.type)
-    if handler is None or isinstance(handler, EventHandler):
-        raise TypeError(f"contract: expected that of a workflow of the system, got {contract.type}")
-    ways = {name: behaviours(service) for name, service in services(system).items()}
+    if not is_workflow(handler):
+        raise TypeError(
+            f"contract: expected the contract of a workflow of the system, got {contract.type}"
+        )
+    services = {name: behaviours(service) for name, service in service_contracts(system).items()}
     signals = [
         st.tuples(st.just(signal), payloads(signal.accepted))
         for signal in handler.signals_of(contract.version)
     ]
-    some = st.lists(st.one_of(signals), max_size=SIGNALS_MAX) if signals else st.just([])
+    sent = st.lists(st.one_of(signals), max_size=SIGNALS_MAX) if signals else st.just([])
     return st.builds(
         Scenario,
-        event=accepted(contract) if events is None else events,
-        behaviours=st.fixed_dictionaries(ways),
+        event=accepted_events(contract) if events is None else events,
+        behaviours=st.fixed_dictionaries(services),
         effects=tables,
-        signals=some.map(tuple),
-        # Bytes: one choice to Hypothesis, which shrinks faster than a list, to fewer and lower.
+        signals=sent.map(tuple),
+        # Bytes, because Hypothesis shrinks them faster than a list of integers.
         moves=st.binary(max_size=MOVES_MAX).map(tuple),
     )

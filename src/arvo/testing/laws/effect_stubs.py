@@ -1,4 +1,4 @@
-"""Answered: effects that are answered by drawn values, where no function is given for them."""
+"""Effect stubs: functions that return drawn values, in place of the effects that handlers call."""
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -10,19 +10,20 @@ from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.handlers.flow.journal import returned
+from arvo.handlers.flow.journal import return_type
 from arvo.testing.strategies.payloads import payloads
 
 T = TypeVar("T")
 
-# What answers an effect: a function as in `run`, or a strategy of what it may return.
-Substitutes: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any] | SearchStrategy[Any]]
+# For each effect a function that runs instead, as in `run`, or a strategy for its result.
+EffectSubstitutes: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any] | SearchStrategy[Any]]
 
+# Different outcomes of one effect in one example.
 OUTCOMES_MAX: Final = 3
 
 
-class Asked(Exception):
-    """An effect is asked for that no table answers yet."""
+class UnknownEffect(Exception):
+    """A handler calls an effect for which the table has no stub yet."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(_name(function))
@@ -30,73 +31,80 @@ class Asked(Exception):
 
 
 class EffectFailed(Exception):
-    """An effect could not be performed, as may happen to each; it may escape a handler."""
+    """A stub failed, as any effect may; a handler need not catch this exception."""
 
 
 @final
 @frozen
-class Outcomes:
-    """A function that returns (or raises) one of *values*, the same for the same arguments."""
+class EffectStub:
+    """A function that returns or raises one of *outcomes*, always the same for equal arguments."""
 
     name: str
-    values: tuple[Any, ...]
+    outcomes: tuple[Any, ...]
 
     def __call__(self, *arguments: Any) -> Any:
-        """Give the outcome for *arguments*."""
-        drawn = blake2b(repr(arguments).encode(), digest_size=4).digest()[0]
-        outcome = self.values[drawn % len(self.values)]
+        """Return the outcome for *arguments*, or raise it if it is an `EffectFailed`."""
+        digest = blake2b(repr(arguments).encode(), digest_size=4).digest()[0]
+        outcome = self.outcomes[digest % len(self.outcomes)]
         if isinstance(outcome, EffectFailed):
-            # A new one: an exception that is raised twice carries both tracebacks.
+            # A new instance: an exception that is raised twice collects both tracebacks.
             raise EffectFailed(*outcome.args)
         return outcome
 
 
-def tables(effects: Substitutes) -> SearchStrategy[Mapping[Any, Callable[..., Any]]]:
-    """Draw tables that answer effects: what is a strategy becomes a function of its values."""
-    each = {
-        function: _outcomes(function, given)
-        if isinstance(given, SearchStrategy)
-        else st.just(given)
-        for function, given in effects.items()
+def effect_tables(effects: EffectSubstitutes) -> SearchStrategy[Mapping[Any, Callable[..., Any]]]:
+    """Draw effect tables: a strategy becomes a stub that returns its values."""
+    functions = {
+        function: _effect_stubs(function, substitute)
+        if isinstance(substitute, SearchStrategy)
+        else st.just(substitute)
+        for function, substitute in effects.items()
     }
-    drawn: SearchStrategy[Any] = st.fixed_dictionaries(each)
-    return drawn.map(_Table)
+    tables: SearchStrategy[Any] = st.fixed_dictionaries(functions)
+    return tables.map(_Table)
 
 
 class _Table(dict[Any, Callable[..., Any]]):
-    """Functions by what they stand for; who asks for another is told that it was asked for."""
+    """An effect table that raises `UnknownEffect` for a function that it lacks."""
 
-    def get(self, key: Any, default: Any = None) -> Any:  # noqa: ARG002 - of a mapping
+    def get(self, key: Any, default: Any = None) -> Any:  # noqa: ARG002 - the signature of Mapping
         if key not in self:
-            raise Asked(key)
+            raise UnknownEffect(key)
         return self[key]
 
 
-def searched(known: Substitutes | None, find: Callable[[SearchStrategy[Any]], T]) -> T:
-    """Let *find* search with tables; where an effect is missing, again with one more."""
+def search_effects(known: EffectSubstitutes | None, find: Callable[[SearchStrategy[Any]], T]) -> T:
+    """Return the result of *find* on effect tables.
+
+    When a handler calls an effect that the tables lack, *find* runs again with a stub for it, drawn
+    from its return annotation.
+    """
     effects = dict(known or {})
     while True:
         try:
-            return find(tables(effects))
-        except Asked as asked:
-            effects[asked.function] = outcomes_of(asked.function)
+            return find(effect_tables(effects))
+        except UnknownEffect as unknown:
+            effects[unknown.function] = return_values(unknown.function)
 
 
-def outcomes_of(function: Callable[..., Any]) -> SearchStrategy[Any]:
-    """Draw what *function* may return, by its annotation; a TypeError where it says nothing."""
-    kind = returned(function)
+def return_values(function: Callable[..., Any]) -> SearchStrategy[Any]:
+    """Draw the values that *function* may return, by its annotation.
+
+    Raises TypeError if it has no return annotation.
+    """
+    kind = return_type(function)
     if kind is Any:
         remedy = "pass effects={function: a function, or a strategy}"
-        raise TypeError(f"{_name(function)} does not say what it returns: {remedy}")
+        raise TypeError(f"{_name(function)} has no return annotation: {remedy}")
     return payloads(kind) if isclass(kind) and attrs.has(kind) else st.from_type(kind)
 
 
-def _outcomes(
-    function: Callable[..., Any], strategy: SearchStrategy[Any]
-) -> SearchStrategy[Outcomes]:
-    each = strategy | st.builds(EffectFailed, st.just(f"{_name(function)} cannot be reached"))
-    some = st.lists(each, min_size=1, max_size=OUTCOMES_MAX).map(tuple)
-    return st.builds(Outcomes, st.just(_name(function)), some)
+def _effect_stubs(
+    function: Callable[..., Any], results: SearchStrategy[Any]
+) -> SearchStrategy[EffectStub]:
+    failures = st.builds(EffectFailed, st.just(f"{_name(function)} cannot be reached"))
+    outcomes = st.lists(results | failures, min_size=1, max_size=OUTCOMES_MAX).map(tuple)
+    return st.builds(EffectStub, st.just(_name(function)), outcomes)
 
 
 def _name(function: Callable[..., Any]) -> str:

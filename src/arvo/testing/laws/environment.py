@@ -1,164 +1,128 @@
-"""World: one run of a workflow, in which everything that its contracts permit may happen."""
+"""Environment: one run of a workflow, with any order of events that its contracts permit."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, final
 
 import orjson
-from attrs import define, field, frozen
+from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.engine.step.decide import settle
-from arvo.engine.system.system import System, WorkflowHandler
-from arvo.handlers.event_handler import EventHandler
+from arvo.engine.step.decide import decide_plain
+from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.system import System
 from arvo.handlers.flow.handler import FlowHandler
-from arvo.testing.given.code import code
-from arvo.testing.given.commands_of import Effects
-from arvo.testing.strategies.replies import Behaviour, reply_to
+from arvo.testing.laws.scenario import Scenario
+from arvo.testing.laws.trace import PendingEvent, TraceEntry, format_entry
+from arvo.testing.strategies.replies import Behaviour, make_reply
 from arvo.testing.strategies.strategies import CLIENT, TIME
 
-# Far more than a shrunk story has, and soon reached by a workflow that never rests.
+# Far more than a shrunk trace has. A workflow that does not end reaches it soon.
 STEPS_MAX: Final = 60
 
 NOW: Final = datetime.fromisoformat(TIME)
 
-Source: TypeAlias = Literal["event", "reply", "signal", "timer", "cancellation"]
-
-
-@final
-@frozen
-class Scenario:
-    """What happens around a workflow, as data, so that it can be shrunk and played again.
-
-    *event* begins it. *behaviours* say by dataschema how each service answers. *effects* answer its
-    calls. *signals* may come to it. *moves* say which of all that may come next does, by position;
-    after them, what came first, and timers last.
-    """
-
-    event: Event[Any]
-    behaviours: Mapping[str, Behaviour]
-    effects: Effects
-    signals: tuple[tuple[VersionedContract[Any], Any], ...] = ()
-    moves: tuple[int, ...] = ()
-
-
-@final
-@frozen
-class Coming:
-    """An event that may come next, and where from."""
-
-    source: Source
-    event: Event[Any]
-
-
-@final
-@frozen
-class Happened:
-    """One step: what came, the record that it met, at what time, and what that came to."""
-
-    coming: Coming
-    before: Record | None
-    now: datetime
-    settled: Commit | Violation
-
 
 @final
 @define
-class World:
-    """A system of workflows under way; its services are drawn, and answer at once.
+class Environment:
+    """A system of workflows in one scenario; services reply as their behaviours define.
 
-    *pending* is what may come next, in the order in which it was made; *heard* is what went to
-    whoever began the workflow.
+    *pending* holds the events that may come next, the oldest first. *outbound* holds the events
+    that left the system, such as the completion. *requests* holds the requests that workflows sent,
+    and *attempts* counts equal ones.
     """
 
     system: System
     scenario: Scenario
     now: datetime = NOW
     records: dict[str, Record] = field(factory=dict)
-    pending: list[Coming] = field(factory=list)
-    alarms: list[PendingTimer] = field(factory=list)
-    signals: list[Coming] = field(factory=list)
-    story: list[Happened] = field(factory=list)
-    heard: list[Event[Any]] = field(factory=list)
+    pending: list[PendingEvent] = field(factory=list)
+    timers: list[PendingTimer] = field(factory=list)
+    signals: list[PendingEvent] = field(factory=list)
+    trace: list[TraceEntry] = field(factory=list)
+    outbound: list[Event[Any]] = field(factory=list)
     requests: list[Event[Any]] = field(factory=list)
     attempts: dict[bytes, int] = field(factory=dict)
 
     @classmethod
-    def begin(cls, system: System, scenario: Scenario) -> "World":
-        """Begin with the event of a scenario still to come."""
-        forget(system)
-        world = cls(system, scenario)
-        world.pending = [Coming("event", scenario.event)]
-        world.signals = list(world._signals())
-        return world
+    def start(cls, system: System, scenario: Scenario) -> "Environment":
+        """Return an environment in which the event of *scenario* is pending."""
+        clear_flow_caches(system)
+        environment = cls(system, scenario)
+        environment.pending = [PendingEvent("event", scenario.event)]
+        environment.signals = list(environment._make_signals())
+        return environment
 
     @property
     def root(self) -> Record | None:
-        """What is remembered of the workflow itself."""
+        """The record of the workflow that the scenario starts."""
         return self.records.get(self.scenario.event.subject)
 
-    def options(self) -> list[Coming]:
-        """List what may come next: first what was made first, then signals, then a timer."""
+    def options(self) -> list[PendingEvent]:
+        """Return the events that may come next: pending events, then a signal, then a timer."""
         options = list(self.pending)
         if self.root is not None and self.root.status == "active":
             options += self.signals[:1]
-        due = [each for each in self.alarms if self._stands(each)]
-        if due:
-            first = min(due, key=lambda each: each.due)
-            options.append(Coming("timer", first.event))
+        current = [timer for timer in self.timers if self._is_current(timer)]
+        if current:
+            first = min(current, key=lambda timer: timer.due)
+            options.append(PendingEvent("timer", first.event))
         return options
 
-    def play(self, moves: tuple[int, ...] = (), *, steps: int = STEPS_MAX) -> None:
-        """Let things come, as *moves* choose, until the world rests or *steps* are taken."""
-        chosen = iter(moves)
-        while len(self.story) < steps and (options := self.options()):
-            # Where there is no choice, none is used up.
-            self.take(options[next(chosen, 0) % len(options) if options[1:] else 0])
+    def deliver_all(self, moves: tuple[int, ...] = (), *, steps: int = STEPS_MAX) -> None:
+        """Deliver events, chosen by *moves*, until none may come or *steps* are taken."""
+        remaining = iter(moves)
+        while len(self.trace) < steps and (options := self.options()):
+            # A step with a single option uses no move.
+            chosen = next(remaining, 0) % len(options) if options[1:] else 0
+            self.deliver(options[chosen])
 
-    def calm(self) -> None:
-        """Deliver what workflows sent each other; services are silent, and time stands still."""
-        while (own := [each for each in self.pending if each.source == "event"]) and (
-            len(self.story) < STEPS_MAX
+    def deliver_internal_events(self) -> None:
+        """Deliver the events that workflows sent each other; no replies come, no timers fire."""
+        while (own := [pending for pending in self.pending if pending.source == "event"]) and (
+            len(self.trace) < STEPS_MAX
         ):
-            self.take(own[0])
+            self.deliver(own[0])
 
-    def take(self, coming: Coming) -> Happened:
-        """Let one event come."""
-        if coming in self.pending:
-            self.pending.remove(coming)
-        if coming in self.signals:
-            self.signals.remove(coming)
-        if coming.source == "timer":
-            # What a timer's event says of its time is rounded to milliseconds.
-            at = datetime.fromisoformat(coming.event.raw["at"])
+    def deliver(self, pending: PendingEvent) -> TraceEntry:
+        """Deliver one event and apply its commit."""
+        if pending in self.pending:
+            self.pending.remove(pending)
+        if pending in self.signals:
+            self.signals.remove(pending)
+        if pending.source == "timer":
+            # The event of a timer rounds its time to milliseconds.
+            at = datetime.fromisoformat(pending.event.raw["at"])
             self.now = max(self.now, at)
-            self.alarms = [each for each in self.alarms if each.event.id != coming.event.id]
-        before = self.records.get(coming.event.subject)
-        settled = self.settle(coming.event, before, self.now)
-        happened = Happened(coming, before, self.now, settled)
-        self.story.append(happened)
-        if isinstance(settled, Commit):
-            self._apply(settled)
-        return happened
+            self.timers = [timer for timer in self.timers if timer.event.id != pending.event.id]
+        before = self.records.get(pending.event.subject)
+        result = self.step(pending.event, before, self.now)
+        entry = TraceEntry(pending, before, self.now, result)
+        self.trace.append(entry)
+        if isinstance(result, Commit):
+            self._apply(result)
+        return entry
 
-    def settle(self, event: Event[Any], before: Record | None, now: datetime) -> Commit | Violation:
-        """Take a step, and change nothing."""
-        return settle(self.system, event, before, now=now, effects=self.scenario.effects)
+    def step(self, event: Event[Any], before: Record | None, now: datetime) -> Commit | Violation:
+        """Return the result of a step without applying it."""
+        return decide_plain(self.system, event, before, now=now, effects=self.scenario.effects)
 
-    def told(self, *more: str, steps: int = STEPS_MAX) -> tuple[str, ...]:
-        """Tell what happened, step by step."""
-        return (*map(_line, self.story[:steps]), *more)
+    def format_trace(self, *more: str, steps: int = STEPS_MAX) -> tuple[str, ...]:
+        """Return one line for each step, followed by the lines *more*."""
+        return (*map(format_entry, self.trace[:steps]), *more)
 
     def _apply(self, commit: Commit) -> None:
         if commit.record is not None:
             self.records[commit.record.subject] = commit.record
-        self.alarms = [each for each in self.alarms if each.event.id not in commit.cleared_timers]
-        self.alarms += commit.timers
+        cleared = commit.cleared_timers
+        self.timers = [timer for timer in self.timers if timer.event.id not in cleared]
+        self.timers += commit.timers
         for event in commit.events:
             self._send(event)
 
@@ -167,84 +131,61 @@ class World:
         handler = self.system.handler_at(event.to)
         if behaviour is not None and event.type == behaviour.contract.type:
             self.requests.append(event)
-            self.pending.append(Coming("reply", self._reply(behaviour, event)))
-        elif handler is not None and not isinstance(handler, EventHandler):
+            self.pending.append(PendingEvent("reply", self._make_reply(behaviour, event)))
+        elif is_workflow(handler):
             if event.type == handler.source:
                 self.requests.append(event)
-            self.pending.append(Coming("event", event))
+            self.pending.append(PendingEvent("event", event))
         else:
-            self.heard.append(event)
+            self.outbound.append(event)
 
-    def _reply(self, behaviour: Behaviour, request: Event[Any]) -> Event[Any]:
-        # By what is asked and how often, not by the id: a request keeps its answer when things
-        # come in another order, and one that is made again may get another.
+    def _make_reply(self, behaviour: Behaviour, request: Event[Any]) -> Event[Any]:
+        # Chosen by the request's data and the number of equal requests, not by its id. So a request
+        # has the same reply in every order of events, and a retry may have another one.
         key = orjson.dumps([request.type, request.subject, request.raw], default=dict)
         attempt = self.attempts[key] = self.attempts.get(key, -1) + 1
         first = blake2b(key, digest_size=4).digest()[0]
         answers = behaviour.answers
-        return reply_to(request, behaviour.contract, answers[(first + attempt) % len(answers)])
+        return make_reply(request, behaviour.contract, answers[(first + attempt) % len(answers)])
 
-    def _stands(self, alarm: PendingTimer) -> bool:
-        record = self.records.get(alarm.event.subject)
-        return (
-            record is not None
-            and record.status == "active"
-            and any(timer.id == alarm.event.id for timer in record.timers.values())
-        )
+    def _is_current(self, timer: PendingTimer) -> bool:
+        record = self.records.get(timer.event.subject)
+        if record is None or record.status != "active":
+            return False
+        return any(current.id == timer.event.id for current in record.timers.values())
 
-    def _signals(self) -> Iterator[Coming]:
+    def _make_signals(self) -> Iterator[PendingEvent]:
         event = self.scenario.event
         for number, (contract, payload) in enumerate(self.scenario.signals):
             key = f"signal-{number}"
-            made = contract.accepts(
+            signal = contract.accepts(
                 payload, source=CLIENT, id=key, subject=event.subject, to=event.to, time=TIME
             )
-            yield Coming("signal", made)
+            yield PendingEvent("signal", signal)
 
 
-def forget(system: System) -> None:
-    """Let flows start cold: what is kept warm may hide that a replay goes another way."""
+def clear_flow_caches(system: System) -> None:
+    """Clear the caches of all flows, because a cached flow hides a replay that differs."""
     for handler in system.handlers:
         if isinstance(handler, FlowHandler):
-            handler.live.clear()
+            handler.cache.clear()
 
 
-def workflows(system: System) -> tuple[WorkflowHandler, ...]:
-    """Give the workflows of a system."""
-    return tuple(each for each in system.handlers if not isinstance(each, EventHandler))
+def workflow_handlers(system: System) -> tuple[WorkflowHandler, ...]:
+    """Return the workflow handlers of *system*."""
+    return tuple(filter(is_workflow, system.handlers))
 
 
-def services(system: System) -> Mapping[str, VersionedContract[Any]]:
-    """Give the contracts that its workflows ask and that none of them is, by dataschema."""
-    inside = {each.source for each in workflows(system)}
-    asked = (
+def service_contracts(system: System) -> Mapping[str, VersionedContract[Any]]:
+    """Return the contracts of services that workflows of *system* call, by dataschema.
+
+    Workflows of *system* itself are not included.
+    """
+    sources = {handler.source for handler in workflow_handlers(system)}
+    services = (
         service
-        for handler in workflows(system)
+        for handler in workflow_handlers(system)
         for version in handler.versions
         for service in handler.services_of(version)
     )
-    return {each.dataschema: each for each in asked if each.type not in inside}
-
-
-def _line(happened: Happened) -> str:
-    event = happened.coming.event
-    said = code(event.data)
-    settled = happened.settled
-    match happened.coming.source:
-        case "event":
-            line = f"{said} comes to {event.to}"
-        case "reply":
-            line = f"{said} answers ({event.source})"
-        case "signal":
-            line = f"{said} comes as a signal"
-        case "timer":
-            line = f"the timer {event.raw['name']!r} fires"
-        case "cancellation":
-            line = f"{said} comes"
-    if not isinstance(settled, Commit):
-        return f"{line}: {type(settled).__name__}"
-    if settled.outcome == "handled" and settled.record is not None:
-        sent = ", ".join(code(each.data) for each in settled.events)
-        done = " and it is done" if settled.record.status == "done" else ""
-        return f"{line}{f' -> {sent}' if sent else ''}{done}"
-    return f"{line}: {settled.outcome}"
+    return {service.dataschema: service for service in services if service.type not in sources}

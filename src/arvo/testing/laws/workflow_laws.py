@@ -1,266 +1,213 @@
-"""Judge: holds one scenario of a workflow against each law."""
+"""Workflow laws: each law as a function from a scenario to its violation, or None."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
 from attrs import frozen
 
-from arvo.core.commit import Commit
-from arvo.core.contracts.versioned import VersionedWorkflow
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.record import Record
-from arvo.core.violations.violation import Violation
-from arvo.engine.history.migrate import move
+from arvo.engine.history.migrate import migrate_plain
 from arvo.engine.system.system import System
-from arvo.testing.laws.environment import (
-    STEPS_MAX,
-    Coming,
-    Happened,
-    Scenario,
-    World,
-    forget,
-    workflows,
-)
-from arvo.testing.laws.laws import LawViolation
-from arvo.testing.laws.outcome import plain, summary
+from arvo.testing.laws.environment import STEPS_MAX, Environment, clear_flow_caches
+from arvo.testing.laws.outcome import comparable, summarise
+from arvo.testing.laws.run_checks import RunChecks
+from arvo.testing.laws.scenario import Scenario
+from arvo.testing.laws.trace import PendingEvent
+from arvo.testing.laws.violation import LawViolation
 from arvo.testing.strategies.strategies import CLIENT, TIME
 
-# Points of a run at which a law interferes: a shrunk story has no more.
+# Points of a run at which a law interferes. A shrunk trace has no more steps.
 POINTS_MAX: Final = 12
-# Of a run that does not end, so much is told.
-TOLD_STEPS: Final = 6
+# Steps that are reported of a run that does not end.
+REPORTED_STEPS: Final = 6
 
 
 @final
 @frozen(kw_only=True)
-class Judge:
-    """The workflow that is searched, and what it is allowed (see `check_workflow`)."""
+class WorkflowLaws:
+    """The laws of one workflow: see `check_workflow` for each law and for the options."""
 
     system: System
     contract: VersionedWorkflow[Any, Any]
-    escapes: frozenset[str]
-    may_violate: tuple[type[Violation], ...]
-    once: frozenset[type[Any] | str]
+    checks: RunChecks
     ordered: frozenset[frozenset[str]]
     migrate_to: str | None
     migrate_state: Callable[[Any], Any] | None
 
     def redelivery(self, scenario: Scenario) -> LawViolation | None:
-        """An event that is delivered again, to a worker just started, comes to the same."""
-        world = self._played(scenario, scenario.moves)
-        for number, happened in enumerate(world.story):
-            forget(self.system)
-            again = world.settle(happened.coming.event, happened.before, happened.now)
-            if plain(again) != plain(happened.settled):
-                story = world.told()[: number + 1]
+        """A redelivered event has the same result, also on a worker without caches."""
+        run = self._run(scenario, scenario.moves)
+        for number, entry in enumerate(run.trace):
+            clear_flow_caches(self.system)
+            again = run.step(entry.delivered.event, entry.before, entry.now)
+            if comparable(again) != comparable(entry.result):
+                trace = run.format_trace()[: number + 1]
                 return LawViolation(
-                    law="redelivery changes nothing (redelivery)",
-                    problem="the same event on the same record comes to something else when it is "
+                    law="a redelivered event changes nothing (redelivery)",
+                    problem="the same event on the same record has another result when it is "
                     "delivered again",
-                    story=(*story, f"delivered again: {summary(again)}"),
-                    remedy="keep nothing outside the record (Persist it), and take clock, chance "
-                    "and I/O out: event.time says when, `call(...)` asks for the rest",
+                    trace=(*trace, f"delivered again: {summarise(again)}"),
+                    remedy="keep all state in the record (Persist), and use no clock, randomness "
+                    "or I/O: read event.time, and use `call(...)` for everything else",
                 )
         return None
 
     def total(self, scenario: Scenario) -> LawViolation | None:
-        """Whatever its services answer, nothing breaks."""
-        world = self._played(scenario)
-        return self._fault(world, "a workflow takes all that its contracts permit (total)")
+        """A workflow handles every reply of its services."""
+        run = self._run(scenario)
+        law = "a workflow handles every event that its contracts permit (total)"
+        return self.checks.find_failure(run, law)
 
     def rest(self, scenario: Scenario) -> LawViolation | None:
-        """It comes to an end, or waits for something that can come."""
-        world = self._played(scenario, scenario.moves)
-        law = "a workflow always comes to rest (rest)"
-        if world.options():
+        """A workflow ends, or waits for an event that can come."""
+        run = self._run(scenario, scenario.moves)
+        law = "a workflow ends or waits for an event that can come (rest)"
+        if run.options():
             return LawViolation(
                 law=law,
-                problem=f"it is still going on after {STEPS_MAX} steps",
-                story=world.told("and so on", steps=TOLD_STEPS),
-                remedy="bound what it repeats: count the tries in its state, and Fail at last",
+                problem=f"it is still running after {STEPS_MAX} steps",
+                trace=run.format_trace("and so on", steps=REPORTED_STEPS),
+                remedy="limit what it repeats: count the attempts in its state, and Fail at a "
+                "maximum",
             )
-        return self._stuck(world, law)
+        return self.checks.find_stuck_workflow(run, law)
 
     def race(self, scenario: Scenario) -> LawViolation | None:
-        """Whatever comes first, timers, replies or signals: nothing breaks, nothing is doubled."""
-        law = "timers and replies race safely (race)"
-        for world in self._races(scenario):
-            broken = self._fault(world, law) or self._doubled(world, law)
-            if broken is not None:
-                return broken
+        """Timers, replies and signals may come in any order."""
+        law = "timers, replies and signals may come in any order (race)"
+        for run in self._run_races(scenario):
+            violation = self.checks.find_failure(run, law)
+            violation = violation or self.checks.find_duplicate_request(run, law)
+            if violation is not None:
+                return violation
         return None
 
-    def _races(self, scenario: Scenario) -> Iterator[World]:
-        """Play it as drawn, and with each single event out of turn: most races take but one."""
-        yield self._played(scenario, scenario.moves)
-        for at in range(1, POINTS_MAX):
-            options = self._played(scenario, steps=at).options()
-            for number in range(1, len(options)):
-                world = self._played(scenario, steps=at)
-                world.take(world.options()[number])
-                world.play()
-                yield world
+    def _run_races(self, scenario: Scenario) -> Iterator[Environment]:
+        """Yield the run of *scenario*, and runs with one event out of order, enough for most."""
+        yield self._run(scenario, scenario.moves)
+        for point in range(1, POINTS_MAX):
+            options = self._run(scenario, steps=point).options()
+            for position in range(1, len(options)):
+                run = self._run(scenario, steps=point)
+                run.deliver(run.options()[position])
+                run.deliver_all()
+                yield run
             if not options:
                 return
 
-    def _doubled(self, world: World, law: str) -> LawViolation | None:
-        asked = Counter(key for each in world.requests for key in (each.type, type(each.data)))
-        for key in self.once:
-            if asked[key] > 1:
-                name = key if isinstance(key, str) else key.__name__
-                return LawViolation(
-                    law=law,
-                    problem=f"it asks for {name} {asked[key]} times, which may be asked for once",
-                    story=world.told(),
-                    remedy="note in the state that it was asked for, or Cancel the timer when the "
-                    "reply comes",
-                )
-        return None
-
     def order(self, scenario: Scenario) -> LawViolation | None:
-        """Of two replies that may come in either order, neither order comes to another end."""
-        for at in range(1, POINTS_MAX):
-            first = self._played(scenario, steps=at)
-            pair = next(_pairs(first), None)
-            if pair is None or frozenset(each.event.type for each in pair) in self.ordered:
+        """Two replies that are pending at once lead to the same end in either order."""
+        for point in range(1, POINTS_MAX):
+            first = self._run(scenario, steps=point)
+            pair = next(_reply_pairs(first), None)
+            if pair is None or frozenset(reply.event.type for reply in pair) in self.ordered:
                 continue
-            second = self._played(scenario, steps=at)
-            for world, order in ((first, pair), (second, pair[::-1])):
-                for coming in order:
-                    world.take(coming)
-                world.play()
-            if self._end(first) != self._end(second):
-                types = sorted({each.event.type for each in pair})
+            second = self._run(scenario, steps=point)
+            for run, replies in ((first, pair), (second, pair[::-1])):
+                for reply in replies:
+                    run.deliver(reply)
+                run.deliver_all()
+            ends = self._final_state(first), self._final_state(second)
+            if ends[0] != ends[1]:
+                types = sorted({reply.event.type for reply in pair})
                 return LawViolation(
                     law="the order of independent replies does not matter (order)",
-                    problem=f"it ends as {_said(self._end(first))} or {_said(self._end(second))}, "
-                    f"by which comes first",
-                    story=(
-                        *first.told()[: at + 2],
-                        "and in the other order:",
-                        *second.told()[at : at + 2],
+                    problem=f"it ends as {_describe(ends[0])} or as {_describe(ends[1])}, "
+                    f"depending on which reply comes first",
+                    trace=(
+                        *first.format_trace()[: point + 2],
+                        "in the other order:",
+                        *second.format_trace()[point : point + 2],
                     ),
-                    remedy="decide when all replies are there (turn.collected, gather), or say "
+                    remedy="wait for all replies (turn.collected, gather), or pass "
                     f"ordered=[{tuple(types * 2)[:2]!r}] if the order is meant to matter",
                 )
         return None
 
     def cancellation(self, scenario: Scenario) -> LawViolation | None:
-        """Cancelled at any point, it ends, and so does all that it began."""
-        law = "cancellation leaves nothing running (cancellation)"
-        for at in range(1, POINTS_MAX):
-            world = self._played(scenario, scenario.moves, steps=at)
-            if len(world.story) < at or world.root is None or world.root.status != "active":
+        """A workflow that is cancelled at any point ends, and so do its children."""
+        for point in range(1, POINTS_MAX):
+            run = self._run_until(point, scenario)
+            if run is None:
                 return None
             with stamping(lambda: Stamp("cancellation", TIME)):
-                event = self.contract.cancel("enough", source=CLIENT, subject=world.root.subject)
-            happened = world.take(Coming("cancellation", event))
-            problem = self._problem(happened)
-            world.calm()
-            running = [each.handler for each in world.records.values() if each.status == "active"]
-            if problem is None and running:
-                problem = f"afterwards these still run: {', '.join(sorted(running))}"
+                event = self.contract.cancel(
+                    "enough", source=CLIENT, subject=scenario.event.subject
+                )
+            entry = run.deliver(PendingEvent("cancellation", event))
+            problem = self.checks.problem_of(entry)
+            run.deliver_internal_events()
+            active = sorted(r.handler for r in run.records.values() if r.status == "active")
+            if problem is None and active:
+                problem = f"these workflows are still running afterwards: {', '.join(active)}"
             if problem is not None:
                 return LawViolation(
-                    law=law,
+                    law="cancellation leaves nothing running (cancellation)",
                     problem=problem,
-                    story=world.told(),
-                    remedy="let it take a Cancellation as its last turn: clean up by events that "
-                    "no one waits for, begin nothing, and begin children on its own behalf",
+                    trace=run.format_trace(),
+                    remedy="handle the Cancellation as the last turn: send only clean-up events "
+                    "that need no reply, and start children with this workflow as their parent",
                 )
         return None
 
     def migration(self, scenario: Scenario) -> LawViolation | None:
-        """Wherever it is under way, it can be moved to the new version, and goes on there."""
+        """An active run can be migrated at any point, and continues in the new version."""
         if self.migrate_to is None:
             return None
-        law = "a migration is total (migration)"
-        for at in range(1, POINTS_MAX):
-            world = self._played(scenario, scenario.moves, steps=at)
-            if len(world.story) < at or world.root is None or world.root.status != "active":
+        law = "every active run can be migrated (migration)"
+        for point in range(1, POINTS_MAX):
+            run = self._run_until(point, scenario)
+            if run is None or run.root is None:
                 return None
-            moved = move(self.system, world.root, to=self.migrate_to, state=self.migrate_state)
-            if not isinstance(moved, Record):
+            migrated = migrate_plain(
+                self.system, run.root, to=self.migrate_to, state=self.migrate_state
+            )
+            if not isinstance(migrated, Record):
                 return LawViolation(
                     law=law,
-                    problem=f"a run that is under way cannot move: {moved}",
-                    story=world.told(f"and moves to {self.migrate_to}"),
-                    remedy="let migrate_state map all that the old version can have remembered",
+                    problem=f"an active run cannot be migrated: {migrated}",
+                    trace=run.format_trace(f"migration to {self.migrate_to}"),
+                    remedy="let migrate_state map every state that the old version can persist",
                 )
-            world.records[moved.subject] = moved
-            world.play()
-            broken = self._fault(world, law) or self._stuck(world, law)
-            if broken is not None:
-                return broken
+            run.records[migrated.subject] = migrated
+            run.deliver_all()
+            violation = self.checks.find_failure(run, law)
+            violation = violation or self.checks.find_stuck_workflow(run, law)
+            if violation is not None:
+                return violation
         return None
 
-    def _played(
+    def _run(
         self, scenario: Scenario, moves: tuple[int, ...] = (), steps: int = STEPS_MAX
-    ) -> World:
-        world = World.begin(self.system, scenario)
-        world.play(moves, steps=steps)
-        return world
+    ) -> Environment:
+        run = Environment.start(self.system, scenario)
+        run.deliver_all(moves, steps=steps)
+        return run
 
-    def _fault(self, world: World, law: str) -> LawViolation | None:
-        for number, happened in enumerate(world.story, 1):
-            problem = self._problem(happened)
-            if problem is not None:
-                return LawViolation(
-                    law=law,
-                    problem=problem,
-                    story=world.told()[:number],
-                    remedy="answer it by commands or a Fail, narrow the contract that permits it, "
-                    "or say may_raise=[...] or may_violate=[...] if it is meant",
-                )
-        return None
+    def _run_until(self, point: int, scenario: Scenario) -> Environment | None:
+        """Return the run after *point* steps, or None if the workflow is not active there."""
+        run = self._run(scenario, scenario.moves, steps=point)
+        is_active = run.root is not None and run.root.status == "active"
+        return run if len(run.trace) == point and is_active else None
 
-    def _problem(self, happened: Happened) -> str | None:
-        settled = happened.settled
-        if not isinstance(settled, Commit):
-            if isinstance(settled, self.may_violate):
-                return None
-            return f"it violates: {type(settled).__name__}: {settled}"
-        failure = None if settled.record is None else settled.record.failure
-        # Only what escaped has a stack.
-        if failure is None or failure.stack is None or failure.name in self.escapes:
-            return None
-        return f"an exception escapes: {failure.name}: {failure.message}"
-
-    def _stuck(self, world: World, law: str) -> LawViolation | None:
-        refused = any(not isinstance(each.settled, Commit) for each in world.story)
-        running = [each for each in world.records.values() if each.status == "active"]
-        if refused or not running or any(map(self._listens, running)):
-            return None
-        return LawViolation(
-            law=law,
-            problem=f"{running[-1].handler} is still active, and nothing that can come moves it",
-            story=world.told(),
-            remedy="handle this answer (Complete, Fail, or ask for something else), or set a timer",
-        )
-
-    def _listens(self, record: Record) -> bool:
-        for handler in workflows(self.system):
-            if handler.source == record.handler and record.version in handler.versions:
-                return bool(handler.signals_of(record.version))
-        return False
-
-    def _end(self, world: World) -> tuple[str, Any]:
-        root = world.root
-        done = [each for each in world.heard if each.type == self.contract.complete_type]
+    def _final_state(self, run: Environment) -> tuple[str, Any]:
+        root = run.root
+        completions = [event for event in run.outbound if event.type == self.contract.complete_type]
         status = "nothing" if root is None else root.status
-        return status, done[0].raw if done else None
+        return status, completions[0].raw if completions else None
 
 
-def _pairs(world: World) -> Iterator[tuple[Coming, Coming]]:
-    """Give two replies to one workflow that are both on their way."""
-    coming = [each for each in world.pending if each.source == "reply"]
-    for position, one in enumerate(coming):
-        for other in coming[position + 1 :]:
+def _reply_pairs(run: Environment) -> Iterator[tuple[PendingEvent, PendingEvent]]:
+    """Yield pairs of pending replies to the same workflow."""
+    replies = [pending for pending in run.pending if pending.source == "reply"]
+    for position, one in enumerate(replies):
+        for other in replies[position + 1 :]:
             if one.event.subject == other.event.subject:
                 yield one, other
 
 
-def _said(end: tuple[str, Any]) -> str:
+def _describe(end: tuple[str, Any]) -> str:
     status, raw = end
     return status if raw is None else f"{status} with {dict(raw)}"

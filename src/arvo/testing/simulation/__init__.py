@@ -1,6 +1,15 @@
-"""simulation: a whole system with its workers, in one process, with whatever may go wrong."""
+"""Simulation: a whole system with its workers in one process, with faults and virtual time."""
 
-from arvo.testing.simulation.faults import (
+from arvo.testing.simulation.checks.invariant import (
+    Check,
+    InvariantViolated,
+    always,
+    eventually,
+    sometimes,
+)
+from arvo.testing.simulation.checks.world import World
+from arvo.testing.simulation.cluster.store import Store
+from arvo.testing.simulation.faults.fault import (
     FAULT_KINDS,
     ClockJump,
     Crash,
@@ -16,9 +25,6 @@ from arvo.testing.simulation.faults import (
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.simulate import simulate
 from arvo.testing.simulation.stateful import SimulationMachine, state_machine
-from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.trace import InvariantViolated
-from arvo.testing.simulation.world import Check, World, always, eventually, sometimes
 
 __all__ = [
     "FAULT_KINDS",

@@ -1,11 +1,11 @@
-"""Shrink: the shortest run that still breaks the same promise."""
+"""Shrink: find the shortest run that breaks the same promise."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field, frozen
 
-from arvo.testing.simulation.faults import (
+from arvo.testing.simulation.faults.fault import (
     ClockJump,
     Crash,
     Delay,
@@ -19,90 +19,101 @@ from arvo.testing.simulation.faults import (
 )
 from arvo.testing.simulation.outcome import Simulation
 
-# Deliveries that shrinking may take in all: some seconds, and few stories gain from more.
+# Deliveries in all runs of a shrink: some seconds. Few runs become shorter with more.
 DELIVERIES_MAX: Final = 20_000
-# Schedules that are tried for the story that they make of the same faults and events.
+# Seeds to try for the same faults and events: each gives another schedule.
 SEEDS_TRIED: Final = 10
 
 
 @final
 @frozen
-class Choice:
-    """What a run is made of: a seed, faults, positions of events, and how many workers."""
+class RunPlan:
+    """The inputs of a run: a seed, faults, positions of events, and the number of workers."""
 
     seed: int
     faults: tuple[Fault, ...]
-    kept: tuple[int, ...]
+    event_positions: tuple[int, ...]
     workers: int
 
 
-Play: TypeAlias = Callable[[Choice], Simulation]
+RunFunction: TypeAlias = Callable[[RunPlan], Simulation]
 
 
-def shrink(play: Play, failed: Simulation) -> Simulation:
-    """Leave out and lower whatever may be, as long as the same promise is broken.
+def shrink(run: RunFunction, failed: Simulation) -> Simulation:
+    """Return the smallest run that breaks the same promise as *failed*.
 
-    What counts is fewest faults, then fewest events, workers and deliveries: delta debugging, one
-    change at a time until none helps, or DELIVERIES_MAX are used up.
+    Fewest faults count first, then fewest events, workers and deliveries. The search is delta
+    debugging: it makes one change at a time until none helps, or DELIVERIES_MAX is reached.
     """
-    law = failed.broken[0].law
-    if law == "rest":
-        # What never ends is as long without its faults, and each try would take as long.
+    law = failed.violations[0].law
+    if law == "idle":
+        # A run that does not end is as long without its faults, and so is every attempt.
         return failed
     best, budget = failed, DELIVERIES_MAX
-    sound = _Sound(play, law, _choice(failed))
-    tried: set[Choice] = set()
-    helped = True
-    while helped:
-        helped = False
-        for choice in _smaller(_choice(best), len(best.steps)):
-            if choice in tried or not sound.takes(choice):
+    selection = _EventSelection(run, law, _run_plan(failed))
+    tried: set[RunPlan] = set()
+    improved = True
+    while improved:
+        improved = False
+        for plan in _smaller_plans(_run_plan(best), len(best.steps)):
+            if plan in tried or not selection.is_relevant(plan):
                 continue
             if budget <= 0:
                 return best
-            tried.add(choice)
-            found = play(choice)
-            budget -= len(found.steps)
-            if any(each.law == law for each in found.broken) and _size(found) < _size(best):
-                best, helped = evolve(found, runs=failed.runs), True
+            tried.add(plan)
+            result = run(plan)
+            budget -= len(result.steps)
+            breaks_same_law = any(violation.law == law for violation in result.violations)
+            if breaks_same_law and _size(result) < _size(best):
+                best, improved = evolve(result, runs=failed.runs), True
                 break
     return best
 
 
 @final
 @define(eq=False)
-class _Sound:
-    """Knows which events may be left out: an invariant may speak of all of them ("each of the three
-    orders is answered"), and then breaks without two of them for another reason.
+class _EventSelection:
+    """Decides which events a run may leave out.
+
+    An invariant may depend on all events ("each of the three orders is answered"). Without two of
+    them it breaks for another reason than in the original run.
     """
 
-    play: Play
+    run: RunFunction
     law: str
-    whole: Choice
+    original: RunPlan
     _known: dict[tuple[int, ...], bool] = field(factory=dict, init=False)
 
-    def takes(self, choice: Choice) -> bool:
-        """Tell whether these events can be without breaking it, if all of them can."""
-        return not self._can(self.whole.kept) or self._can(choice.kept)
+    def is_relevant(self, plan: RunPlan) -> bool:
+        """Return False if *plan* breaks the law without faults, and the original does not."""
+        return not self._holds_without_faults(
+            self.original.event_positions
+        ) or self._holds_without_faults(plan.event_positions)
 
-    def _can(self, kept: tuple[int, ...]) -> bool:
-        if kept not in self._known:
-            quiet = evolve(self.whole, kept=kept, faults=())
-            self._known[kept] = any(
-                all(each.law != self.law for each in self.play(evolve(quiet, seed=seed)).broken)
+    def _holds_without_faults(self, positions: tuple[int, ...]) -> bool:
+        """Return True if some schedule of these events without faults keeps the law."""
+        if positions not in self._known:
+            quiet = evolve(self.original, event_positions=positions, faults=())
+            self._known[positions] = any(
+                all(
+                    violation.law != self.law
+                    for violation in self.run(evolve(quiet, seed=seed)).violations
+                )
                 for seed in range(SEEDS_TRIED)
             )
-        return self._known[kept]
+        return self._known[positions]
 
 
-def _choice(simulation: Simulation) -> Choice:
-    return Choice(simulation.seed, simulation.faults, simulation.kept, simulation.workers)
+def _run_plan(simulation: Simulation) -> RunPlan:
+    return RunPlan(
+        simulation.seed, simulation.faults, simulation.event_positions, simulation.workers
+    )
 
 
 def _size(simulation: Simulation) -> tuple[float, ...]:
     return (
         len(simulation.faults),
-        len(simulation.kept),
+        len(simulation.event_positions),
         simulation.workers,
         len(simulation.steps),
         sum(fault.at for fault in simulation.faults),
@@ -110,38 +121,38 @@ def _size(simulation: Simulation) -> tuple[float, ...]:
     )
 
 
-def _smaller(choice: Choice, steps: int) -> Iterator[Choice]:
-    """Give choices that may tell the same story in fewer words, the boldest first."""
-    faults, kept = choice.faults, choice.kept
-    # Whatever is left out moves the rest in time: the same race may need another schedule.
-    seeds = tuple(dict.fromkeys((choice.seed, *range(SEEDS_TRIED))))
-    shorter = [evolve(choice, faults=fewer) for fewer in _fewer(faults)]
+def _smaller_plans(plan: RunPlan, steps: int) -> Iterator[RunPlan]:
+    """Yield plans that may break the same law with less, the largest changes first."""
+    faults, positions = plan.faults, plan.event_positions
+    # A change moves everything after it in time, so the same race may need another schedule.
+    seeds = tuple(dict.fromkeys((plan.seed, *range(SEEDS_TRIED))))
+    shorter = [evolve(plan, faults=fewer) for fewer in _subsets(faults)]
     if len(faults) > 1:
-        # What took several by chance may take a single one of another kind.
-        yield from (evolve(choice, faults=(alone,)) for alone in _singles(steps))
-    shorter += (evolve(choice, kept=fewer) for fewer in _fewer(kept) if fewer)
-    # With fewer events there is less before the moment that a fault must hit.
+        # A single fault of another kind may have the same effect as several faults.
+        yield from (evolve(plan, faults=(single,)) for single in _single_faults(steps))
+    shorter += (evolve(plan, event_positions=fewer) for fewer in _subsets(positions) if fewer)
+    # With fewer events, the point at which a fault must hit comes earlier.
     shorter += (
-        evolve(choice, kept=fewer, faults=lower)
-        for fewer in _fewer(kept)
+        evolve(plan, event_positions=fewer, faults=earlier)
+        for fewer in _subsets(positions)
         if fewer
-        for lower in _lowered(faults)
+        for earlier in _earlier_faults(faults)
     )
-    shorter += (evolve(choice, workers=workers) for workers in range(1, choice.workers))
+    shorter += (evolve(plan, workers=workers) for workers in range(1, plan.workers))
     for seed in seeds:
-        yield from (evolve(each, seed=seed) for each in shorter)
-    yield from (evolve(choice, seed=seed) for seed in seeds)
-    yield from (evolve(choice, faults=lower) for lower in _lowered(faults))
+        yield from (evolve(candidate, seed=seed) for candidate in shorter)
+    yield from (evolve(plan, seed=seed) for seed in seeds)
+    yield from (evolve(plan, faults=earlier) for earlier in _earlier_faults(faults))
 
 
-def _singles(steps: int) -> Iterator[Fault]:
+def _single_faults(steps: int) -> Iterator[Fault]:
     for at in range(1, steps + 1):
         yield from (Crash(at, "before"), Crash(at, "after"), LostAnswer(at), Drop(at))
         yield from (Duplicate(at), Reorder(at), Delay(at, 60.0), Delay(at, 3600.0), Pause(at))
 
 
-def _lowered(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
-    """Let one of the faults hit earlier."""
+def _earlier_faults(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
+    """Yield the faults with one of them hitting earlier."""
     for position, fault in enumerate(faults):
         if isinstance(fault, Partition | ClockJump):
             continue
@@ -149,8 +160,8 @@ def _lowered(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
             yield (*faults[:position], evolve(fault, at=at), *faults[position + 1 :])
 
 
-def _fewer(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Leave out all, halves, and single items."""
+def _subsets(items: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Yield *items* without all, without a half, and without a single item."""
     if not items:
         return
     half = len(items) // 2

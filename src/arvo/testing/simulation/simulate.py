@@ -1,4 +1,4 @@
-"""Simulate: a whole system with many workers, in one process, with whatever may go wrong."""
+"""Simulate: search many simulated runs of a system for one that breaks a promise."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,18 +10,18 @@ from attrs import define, evolve, field
 from arvo.core.events.event import Event
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
-from arvo.testing.simulation.actors import Actor, with_actors
-from arvo.testing.simulation.faults import FAULT_KINDS, Fault
-from arvo.testing.simulation.network import Effects
+from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
+from arvo.testing.simulation.cluster.network import EffectTable
+from arvo.testing.simulation.cluster.store import Store
+from arvo.testing.simulation.faults.fault import FAULT_KINDS, Fault
+from arvo.testing.simulation.faults.plan import RunSize, draw_faults
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
-from arvo.testing.simulation.plan import Extent, drawn
-from arvo.testing.simulation.running import People, Run, Setup
-from arvo.testing.simulation.shrink import Choice, shrink
-from arvo.testing.simulation.store import Store
-from arvo.testing.simulation.trace import InvariantViolated
-from arvo.testing.simulation.world import Check
+from arvo.testing.simulation.run import Run
+from arvo.testing.simulation.services import ServiceModel, with_services
+from arvo.testing.simulation.setup import DomainListeners, Setup
+from arvo.testing.simulation.shrink import RunPlan, shrink
 
-# What finds all that was planted in the kit's own tests, several times over; some seconds.
+# Enough to find every bug planted in the kit's own tests several times; takes some seconds.
 RUNS: Final = 200
 
 
@@ -30,9 +30,9 @@ def simulate(
     events: Iterable[Event[Any]],
     *,
     checks: Sequence[Check] = (),
-    behaviours: Iterable[Actor] = (),
-    effects: Effects | None = None,
-    domain_listeners: People | None = None,
+    behaviours: Iterable[ServiceModel] = (),
+    effects: EffectTable | None = None,
+    domain_listeners: DomainListeners | None = None,
     faults: Sequence[Fault] | None = None,
     kinds: Sequence[type[Fault]] = FAULT_KINDS,
     seed: int = 0,
@@ -44,30 +44,33 @@ def simulate(
     store: type[Store] = Store,
     worker: type[Worker] = Worker,
 ) -> Simulation:
-    """Run a system on simulated workers, store, queue and clock, and see that all promises hold.
+    """Run a system with simulated workers, store, queue and clock, and check all promises.
 
-    The workers run the code that a `Runtime` runs. *events* come from outside, each as long after
-    the first as its `time` says. What a handler asks for by `call` is looked up in *effects*,
-    services that the system lacks are played by *behaviours* (handlers, or each a `Behaviour` of a
-    service), and events that leave by a domain are answered by *people*: functions, by domain, that
-    return the events to send back.
+    The workers run the same code as in a `Runtime`. After each change the simulation checks the
+    delivery promises I1 to I9 and *checks* (`always`, `eventually`, `sometimes`). It returns the
+    last run. It raises `SimulationFailed` for the first run that breaks a promise, with the
+    shortest such run, its diagram, and the line of Python that repeats it.
 
-    *faults* hit the run; where they are None, each run draws some of *kinds* from its seed. *runs*
-    are made with the seeds *seed*, *seed* + 1 and so on, by default 200, or one where *faults* are
-    given; the same seed gives the same run, on any machine. *workers* processes take up to
-    *prefetch* deliveries of each handler at a time; one that is not heard of for *lease* seconds is
-    taken for dead. A run ends when all is at rest, or after *until* seconds of its time. *store*
-    and *worker*: a wrong one should be found out.
+    *events* come from outside; their `time` attributes decide how long after the first each comes.
+    *effects* maps the functions that handlers pass to `call` to functions that run instead.
+    *behaviours* are services that the system lacks: handlers, or a `Behaviour` for each.
+    *domain_listeners* maps domains to functions that receive the events that leave by this domain
+    and return the events to send back.
 
-    After each change the delivery promises I1 to I9 are checked, and *checks* (`always`,
-    `eventually`, `sometimes`). Raises `SimulationFailed` for the first run that breaks one, shrunk
-    to its shortest, drawn, with the line that gives it again. Else gives the last run.
+    *faults* are the faults of each run. Without them each run draws faults of *kinds* from its
+    seed. *runs* is the number of runs, with the seeds *seed*, *seed* + 1 and so on; by default 200,
+    or one if *faults* are given. The same seed gives the same run on every machine.
+
+    *workers* is the number of processes. Each handles up to *prefetch* deliveries of a handler at a
+    time. After *lease* seconds the deliveries of a silent process are reassigned. A run ends when
+    the system is idle, or after *until* seconds of virtual time. Pass a wrong *store* or *worker*
+    to see which promises it breaks.
     """
     setup = Setup(
-        system=with_actors(system, behaviours),
+        system=with_services(system, behaviours),
         checks=tuple(checks),
         effects=effects or {},
-        people=domain_listeners or {},
+        domain_listeners=domain_listeners or {},
         workers=workers,
         prefetch=prefetch,
         lease=lease,
@@ -76,74 +79,74 @@ def simulate(
         worker=worker,
     )
     search = _Search(setup, tuple(events), None if faults is None else tuple(faults), tuple(kinds))
-    wanted = runs or (1 if faults is not None else RUNS)
-    return search.through(range(seed, seed + wanted))
+    number = runs or (1 if faults is not None else RUNS)
+    return search.run_all(range(seed, seed + number))
 
 
 @final
 @define(eq=False)
 class _Search:
-    """Runs of one setup with many seeds."""
+    """Runs one setup with many seeds."""
 
     setup: Setup
     events: tuple[Event[Any], ...]
     faults: tuple[Fault, ...] | None
     kinds: tuple[type[Fault], ...]
-    _found: set[int] = field(factory=set, init=False)
-    _extent: Extent | None = field(default=None, init=False)
+    _observed: set[int] = field(factory=set, init=False)
+    _size: RunSize | None = field(default=None, init=False)
 
-    def through(self, seeds: Sequence[int]) -> Simulation:
-        """Make a run for each seed; raise for the first that breaks a promise."""
+    def run_all(self, seeds: Sequence[int]) -> Simulation:
+        """Run each seed, and return the last run; raises for the first that breaks a promise."""
         everything = tuple(range(len(self.events)))
         for number, seed in enumerate(seeds, start=1):
-            choice = Choice(seed, self._faults(seed), everything, self.setup.workers)
-            simulation = evolve(self.play(choice), runs=number)
-            if simulation.broken:
-                raise SimulationFailed(shrink(self.play, simulation))
+            plan = RunPlan(seed, self._choose_faults(seed), everything, self.setup.workers)
+            simulation = evolve(self.run(plan), runs=number)
+            if simulation.violations:
+                raise SimulationFailed(shrink(self.run, simulation))
         never = [
-            InvariantViolated(check.name, f"holds at no moment of {len(seeds)} runs")
+            InvariantViolated(check.name, f"never holds in {len(seeds)} runs")
             for number, check in enumerate(self.setup.checks)
-            if check.when == "sometimes" and number not in self._found
+            if check.when == "sometimes" and number not in self._observed
         ]
         if never:
-            raise SimulationFailed(evolve(simulation, broken=tuple(never)))
+            raise SimulationFailed(evolve(simulation, violations=tuple(never)))
         return simulation
 
-    def play(self, choice: Choice) -> Simulation:
-        """Make one run."""
-        return self._played(choice)[0]
+    def run(self, plan: RunPlan) -> Simulation:
+        """Return the result of one run."""
+        return self._run(plan)[0]
 
-    def _played(self, choice: Choice) -> tuple[Simulation, Extent]:
-        setup = evolve(self.setup, workers=choice.workers)
-        events = tuple(self.events[position] for position in choice.kept)
-        start = datetime.fromisoformat(min((each.time for each in events), key=_time))
-        run = Run(setup, start, choice.seed, choice.faults)
+    def _run(self, plan: RunPlan) -> tuple[Simulation, RunSize]:
+        setup = evolve(self.setup, workers=plan.workers)
+        events = tuple(self.events[position] for position in plan.event_positions)
+        start = min(_time(event) for event in events)
+        run = Run(setup, start, plan.seed, plan.faults)
         for event in events:
-            run.send(event, (_time(event.time) - start).total_seconds())
+            run.send(event, (_time(event) - start).total_seconds())
         run.finish()
-        self._found |= run.watch.found
+        self._observed |= run.checker.observed
         simulation = Simulation(
-            seed=choice.seed,
-            faults=choice.faults,
+            seed=plan.seed,
+            faults=plan.faults,
             events=events,
-            kept=choice.kept,
-            steps=tuple(run.watch.steps),
-            world=run.watch.world,
-            broken=tuple(run.watch.broken),
-            workers=choice.workers,
+            event_positions=plan.event_positions,
+            steps=tuple(run.checker.steps),
+            world=run.checker.world,
+            violations=tuple(run.checker.violations),
+            workers=plan.workers,
         )
-        return simulation, run.extent()
+        return simulation, run.size()
 
-    def _faults(self, seed: int) -> tuple[Fault, ...]:
-        """Draw the faults of a seed, to hit somewhere within what a quiet run does."""
+    def _choose_faults(self, seed: int) -> tuple[Fault, ...]:
+        """Return the faults of a run; drawn faults hit within the size of a run without faults."""
         if self.faults is not None:
             return self.faults
-        if self._extent is None:
-            quiet = Choice(0, (), tuple(range(len(self.events))), self.setup.workers)
-            _, self._extent = self._played(quiet)
+        if self._size is None:
+            quiet = RunPlan(0, (), tuple(range(len(self.events))), self.setup.workers)
+            _, self._size = self._run(quiet)
         workers, lease = self.setup.workers, self.setup.lease
-        return drawn(seed, self._extent, workers=workers, lease=lease, kinds=self.kinds)
+        return draw_faults(seed, self._size, workers=workers, lease=lease, kinds=self.kinds)
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _time(event: Event[Any]) -> datetime:
+    return datetime.fromisoformat(event.time)

@@ -1,4 +1,4 @@
-"""Stateful: a simulation that Hypothesis steers, one move after the other."""
+"""Stateful: a simulation whose moves Hypothesis chooses."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,25 +10,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from arvo.core.events.event import Event
 from arvo.engine.system.system import System
-from arvo.testing.simulation.actors import Actor, with_actors
-from arvo.testing.simulation.faults import ClockJump, Partition
-from arvo.testing.simulation.network import Effects
+from arvo.testing.simulation.checks.invariant import Check
+from arvo.testing.simulation.cluster.network import EffectTable
+from arvo.testing.simulation.cluster.process import Process
+from arvo.testing.simulation.faults.fault import ClockJump, Partition
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
-from arvo.testing.simulation.process import Process
-from arvo.testing.simulation.running import People, Run, Setup
-from arvo.testing.simulation.world import Check
+from arvo.testing.simulation.run import Run
+from arvo.testing.simulation.services import ServiceModel, with_services
+from arvo.testing.simulation.setup import DomainListeners, Setup
 
-_MOMENTS = st.sampled_from([0.0, 0.005, 0.02, 0.1, 1.0, 10.0])
-_SPANS = st.sampled_from([0.1, 1.0, 10.0])
+_ADVANCES = st.sampled_from([0.0, 0.005, 0.02, 0.1, 1.0, 10.0])
+_DURATIONS = st.sampled_from([0.1, 1.0, 10.0])
 _JUMPS = st.sampled_from([-3600.0, -1.0, 1.0, 3600.0])
-# Of workers and events, whatever there are of them.
+# Taken modulo the number of workers or events.
 _NUMBERS = st.integers(0, 2**16)
 
 
 class SimulationMachine(RuleBasedStateMachine):
-    """A simulated system in which Hypothesis makes the moves: see `state_machine`.
+    """A Hypothesis state machine that simulates a system: see `state_machine`.
 
-    Rules of your own find the run in `self.run`.
+    Rules of a subclass use the current run in `self.run`.
     """
 
     setup: ClassVar[Setup]
@@ -36,61 +37,63 @@ class SimulationMachine(RuleBasedStateMachine):
     run: Run | None = None
 
     @initialize(seed=_NUMBERS)
-    def begin(self, seed: int) -> None:
-        """Begin with nothing but workers that wait."""
+    def start(self, seed: int) -> None:
+        """Start the workers, without any event."""
         start = min(datetime.fromisoformat(event.time) for event in self.events)
         self.run = Run(self.setup, start, seed)
 
     @rule(number=_NUMBERS)
     def send(self, number: int) -> None:
-        """Let one of the events come, perhaps once more."""
-        self._running.send(self.events[number % len(self.events)])
+        """Send one of the events; the same event may be sent again."""
+        self._current_run.send(self.events[number % len(self.events)])
 
-    @rule(seconds=_MOMENTS)
-    def let_time_pass(self, seconds: float) -> None:
-        """Go on for a while."""
-        self._running.proceed(seconds)
+    @rule(seconds=_ADVANCES)
+    def advance_time(self, seconds: float) -> None:
+        """Run for some virtual seconds."""
+        self._current_run.advance(seconds)
 
-    @rule(worker=_NUMBERS, seconds=_SPANS)
-    def kill(self, worker: int, seconds: float) -> None:
-        """Let a worker die; another one follows."""
-        process = self._process(worker, "dies")
-        if not process.dead:
-            self._running.loop.call_soon(process.die, seconds)
+    @rule(worker=_NUMBERS, seconds=_DURATIONS)
+    def crash_worker(self, worker: int, seconds: float) -> None:
+        """Crash a worker; it restarts after some seconds."""
+        process = self._process(worker, "crashed")
+        if not process.is_dead:
+            self._current_run.loop.call_soon(process.crash, seconds)
 
-    @rule(worker=_NUMBERS, seconds=_SPANS)
-    def halt(self, worker: int, seconds: float) -> None:
-        """Let a worker stand still, perhaps beyond its lease."""
-        process = self._process(worker, f"stands still for {seconds} s")
-        self._running.loop.call_soon(process.stand_still, seconds)
+    @rule(worker=_NUMBERS, seconds=_DURATIONS)
+    def pause_worker(self, worker: int, seconds: float) -> None:
+        """Pause a worker, for less or more than its lease."""
+        process = self._process(worker, f"was paused for {seconds} s")
+        self._current_run.loop.call_soon(process.pause, seconds)
 
-    @rule(worker=_NUMBERS, seconds=_SPANS)
-    def cut_off(self, worker: int, seconds: float) -> None:
-        """Let a worker lose the store."""
-        self._running.loop.call_soon(self._running.hit, Partition(worker, 0.0, seconds))
+    @rule(worker=_NUMBERS, seconds=_DURATIONS)
+    def disconnect_worker(self, worker: int, seconds: float) -> None:
+        """Disconnect a worker from the store."""
+        fault = Partition(worker, 0.0, seconds)
+        self._current_run.loop.call_soon(self._current_run.inject, fault)
 
     @rule(worker=_NUMBERS, seconds=_JUMPS)
     def move_clock(self, worker: int, seconds: float) -> None:
         """Let the clock of a worker jump."""
-        self._running.loop.call_soon(self._running.hit, ClockJump(worker, 0.0, seconds))
+        fault = ClockJump(worker, 0.0, seconds)
+        self._current_run.loop.call_soon(self._current_run.inject, fault)
 
     def teardown(self) -> None:
-        """Come to rest, and see that all promises were kept."""
+        """Run until the system is idle, and check that all promises were kept."""
         if self.run is None:
             return
-        # Here alone: raised in two places, one fault would be two to Hypothesis.
+        # Only here: Hypothesis would take the same bug raised in two places for two bugs.
         self.run.finish()
-        if self.run.watch.broken:
-            raise SimulationFailed(_told(self.run))
+        if self.run.checker.violations:
+            raise SimulationFailed(_make_simulation(self.run))
 
     @property
-    def _running(self) -> Run:
+    def _current_run(self) -> Run:
         assert self.run is not None
         return self.run
 
-    def _process(self, worker: int, said: str) -> Process:
-        process = self._running.processes[worker % self.setup.workers]
-        self._running.watch.note(None, f"{process.name} {said}")
+    def _process(self, worker: int, note: str) -> Process:
+        process = self._current_run.processes[worker % self.setup.workers]
+        self._current_run.checker.add_note(None, f"{process.name} {note}")
         return process
 
 
@@ -99,43 +102,43 @@ def state_machine(
     events: Sequence[Event[Any]],
     *,
     checks: Sequence[Check] = (),
-    behaviours: Iterable[Actor] = (),
-    effects: Effects | None = None,
-    people: People | None = None,
+    behaviours: Iterable[ServiceModel] = (),
+    effects: EffectTable | None = None,
+    domain_listeners: DomainListeners | None = None,
     workers: int = 3,
     prefetch: int = 2,
     lease: float = 5.0,
     until: float = inf,
 ) -> type[SimulationMachine]:
-    """Make a state machine of a simulated system, for Hypothesis to run and shrink.
+    """Make a state machine of a simulated system, for Hypothesis to run and to shrink.
 
-    Its rules let one of *events* come, time pass, a worker die, stand still or lose the store, a
-    clock jump; subclass it to add rules of your own. When the moves are made, everything comes to
-    rest, and all is checked that `simulate` checks; the other arguments are as there. Use its
-    `TestCase`, or `run_state_machine_as_test`.
+    Its rules send one of *events*, let time pass, crash, pause or disconnect a worker, and move a
+    clock; a subclass may add rules. After the last move the system runs until it is idle, and the
+    machine checks the same promises as `simulate`. The other arguments are those of `simulate`. Use
+    its `TestCase`, or `run_state_machine_as_test`.
     """
     setup = Setup(
-        system=with_actors(system, behaviours),
+        system=with_services(system, behaviours),
         checks=tuple(checks),
         effects=effects or {},
-        people=people or {},
+        domain_listeners=domain_listeners or {},
         workers=workers,
         prefetch=prefetch,
         lease=lease,
         until=until,
     )
-    named = {"setup": setup, "events": tuple(events)}
-    return type("Simulated", (SimulationMachine,), named)
+    attributes = {"setup": setup, "events": tuple(events)}
+    return type("Simulated", (SimulationMachine,), attributes)
 
 
-def _told(run: Run) -> Simulation:
+def _make_simulation(run: Run) -> Simulation:
     return Simulation(
         seed=run.seed,
         faults=(),
         events=(),
-        kept=(),
-        steps=tuple(run.watch.steps),
-        world=run.watch.world,
-        broken=tuple(run.watch.broken),
+        event_positions=(),
+        steps=tuple(run.checker.steps),
+        world=run.checker.world,
+        violations=tuple(run.checker.violations),
         workers=run.setup.workers,
     )

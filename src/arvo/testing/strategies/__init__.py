@@ -1,1 +1,1 @@
-"""Strategies."""
+"""Strategies: Hypothesis strategies for payloads, events, replies and whole systems."""

@@ -1,25 +1,31 @@
-"""Values: JSON data that a JSON Schema allows, as a Hypothesis strategy.
+"""JSON values: a Hypothesis strategy for the JSON data that a JSON Schema allows.
 
 Not hypothesis-jsonschema: it reads drafts up to 7, and contracts are written in 2020-12.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote
 
 import orjson
 from attrs import define, field
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.payloads.validator import validator
+from arvo.core.payloads.validation import compile_validator
+from arvo.testing.strategies.json_schema import (
+    ANNOTATIONS,
+    Schema,
+    json_types,
+    merge,
+    resolve_reference,
+)
 from arvo.testing.strategies.numbers import INTEGER_MAX, INTEGER_MIN, floats, integers
-from arvo.testing.strategies.strings import CHARACTERS, texts
+from arvo.testing.strategies.strings import CHARACTERS, strings
 
-Schema: TypeAlias = Mapping[str, Any]
-Values: TypeAlias = SearchStrategy[Any]
+JsonValues: TypeAlias = SearchStrategy[Any]
 
-# Beyond what the schema demands: longer lists say no more, and shrink slower.
+# Items and properties beyond those that the schema requires. Longer lists test nothing more, and
+# they shrink more slowly.
 ITEMS_MAX: Final = 4
 
 _SCALARS: Final = (
@@ -29,7 +35,7 @@ _SCALARS: Final = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(CHARACTERS, max_size=8)
 )
-ANYTHING: Final[Values] = st.recursive(
+ANY_JSON: Final[JsonValues] = st.recursive(
     _SCALARS,
     lambda inner: (
         st.lists(inner, max_size=3)
@@ -37,87 +43,82 @@ ANYTHING: Final[Values] = st.recursive(
     ),
     max_leaves=5,
 )
-# Keywords that no draw aims at: what is drawn is checked against them.
-_CHECKED: Final = frozenset(
+# Keywords that no strategy satisfies by construction. The values are validated and filtered.
+_FILTERED_KEYWORDS: Final = frozenset(
     {"allOf", "oneOf", "not", "if", "contains", "dependentRequired", "dependentSchemas", "pattern"}
     | {"unevaluatedProperties", "unevaluatedItems", "minProperties", "maxProperties", "format"}
     | {"multipleOf", "propertyNames", "dependencies", "patternProperties", "anyOf", "enum"}
 )
-_TYPES: Final[Mapping[str, frozenset[str]]] = {
-    "object": frozenset({"properties", "required", "additionalProperties", "patternProperties"}),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}),
-    "string": frozenset({"pattern", "format", "minLength", "maxLength"}),
-    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),
-}
 
 
-def values(schema: Schema) -> Values:
+def json_values(schema: Schema) -> JsonValues:
     """Draw any JSON data that *schema* allows, the simplest first.
 
-    Draft 2020-12, as far as contracts use it; keywords that nothing aims at are kept by filtering.
-    References to other documents are not followed.
+    Supports the keywords of draft 2020-12 that contracts use. References to other documents are not
+    resolved.
     """
-    return _Draw(schema).of(schema)
+    return _SchemaStrategies(schema).for_schema(schema)
 
 
 @define
-class _Draw:
-    """The strategies of one document, one for each schema that is pointed to."""
+class _SchemaStrategies:
+    """Builds the strategies of one schema document, and caches one for each reference."""
 
     root: Schema
-    pointed: dict[str, Values] = field(factory=dict)
+    references: dict[str, JsonValues] = field(factory=dict)
 
-    def of(self, schema: Any) -> Values:
+    def for_schema(self, schema: Any) -> JsonValues:
         if schema is True or schema == {}:
-            return ANYTHING
+            return ANY_JSON
         if schema is False or schema.get("type") == []:
             return st.nothing()
         if "$ref" in schema:
-            return self._pointed(schema)
-        drawn = self._drawn(schema)
-        if not schema.keys() & _CHECKED:
-            return drawn
-        return drawn.filter(self._validator(schema).is_valid)
+            return self._for_reference(schema)
+        unfiltered = self._unfiltered(schema)
+        if not schema.keys() & _FILTERED_KEYWORDS:
+            return unfiltered
+        return unfiltered.filter(self._validator(schema).is_valid)
 
-    def _pointed(self, schema: Schema) -> Values:
+    def _for_reference(self, schema: Schema) -> JsonValues:
         ref = schema["$ref"]
-        if ref not in self.pointed:
-            # Deferred, for a schema may point to itself.
-            self.pointed[ref] = st.deferred(lambda: self.of(self._target(ref)))
-        beside = {key: value for key, value in schema.items() if key not in NOTES}
-        if not beside:
-            return self.pointed[ref]
-        whole = merged(self._target(ref), {k: v for k, v in schema.items() if k != "$ref"})
-        return self.of(whole).filter(self._validator(schema).is_valid)
+        if ref not in self.references:
+            # Deferred, because a schema may refer to itself.
+            self.references[ref] = st.deferred(lambda: self.for_schema(self._resolve(ref)))
+        siblings = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+        if not siblings:
+            return self.references[ref]
+        merged = merge(self._resolve(ref), {k: v for k, v in schema.items() if k != "$ref"})
+        return self.for_schema(merged).filter(self._validator(schema).is_valid)
 
-    def _drawn(self, schema: Schema) -> Values:
+    def _unfiltered(self, schema: Schema) -> JsonValues:
         if "const" in schema:
             return st.just(schema["const"])
         if "enum" in schema:
             return st.sampled_from(schema["enum"])
-        for word in ("anyOf", "oneOf"):
-            if word in schema:
-                rest = {key: value for key, value in schema.items() if key != word}
-                return st.one_of([self.of(self._with(rest, each)) for each in schema[word]])
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                rest = {key: value for key, value in schema.items() if key != keyword}
+                branches = [self._combine(rest, branch) for branch in schema[keyword]]
+                return st.one_of([self.for_schema(branch) for branch in branches])
         if "allOf" in schema:
-            whole: Schema = {key: value for key, value in schema.items() if key != "allOf"}
-            for each in schema["allOf"]:
-                whole = self._with(whole, each)
-            return self.of(whole)
-        return st.one_of([self._of_type(kind, schema) for kind in kinds(schema)])
+            combined: Schema = {key: value for key, value in schema.items() if key != "allOf"}
+            for part in schema["allOf"]:
+                combined = self._combine(combined, part)
+            return self.for_schema(combined)
+        return st.one_of([self._for_type(name, schema) for name in json_types(schema)])
 
-    def _with(self, schema: Schema, other: Any) -> Any:
-        """Put two schemas that both hold into one, as far as drawing needs it."""
+    def _combine(self, schema: Schema, other: Any) -> Any:
+        """Combine two schemas that both apply, as far as drawing values needs it."""
         if not isinstance(other, Mapping):
             return schema if other else False
-        bare = {key: value for key, value in schema.items() if key not in NOTES}
-        if "$ref" in other and bare:
-            target = self._target(other["$ref"])
-            other = merged(target, {k: v for k, v in other.items() if k != "$ref"})
-        return merged(bare, other)
+        constraints = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+        if "$ref" in other and constraints:
+            target = self._resolve(other["$ref"])
+            other = merge(target, {k: v for k, v in other.items() if k != "$ref"})
+        return merge(constraints, other)
 
-    def _of_type(self, kind: str, schema: Schema) -> Values:
-        match kind:
+    def _for_type(self, name: str, schema: Schema) -> JsonValues:
+        match name:
             case "null":
                 return st.none()
             case "boolean":
@@ -127,131 +128,85 @@ class _Draw:
             case "number":
                 return integers(schema) | floats(schema)
             case "string":
-                return texts(schema)
+                return strings(schema)
             case "array":
                 return self._arrays(schema)
             case _:
                 return self._objects(schema)
 
-    def _arrays(self, schema: Schema) -> Values:
-        first = [self.of(each) for each in schema.get("prefixItems", ())]
-        items = self.of(schema.get("items", True))
+    def _arrays(self, schema: Schema) -> JsonValues:
+        prefix = [self.for_schema(item) for item in schema.get("prefixItems", ())]
+        items = self.for_schema(schema.get("items", True))
         least, most = schema.get("minItems", 0), schema.get("maxItems")
-        if not first and _is_empty(schema.get("items", True), items):
+        if not prefix and _is_empty(schema.get("items", True), items):
             return st.nothing() if least else st.just([])
-        if not first:
+        if not prefix:
             most = least + ITEMS_MAX if most is None else min(most, least + ITEMS_MAX)
-            drawn = st.lists(items, min_size=least, max_size=most)
+            lists = st.lists(items, min_size=least, max_size=most)
             if not schema.get("uniqueItems"):
-                return drawn
-            # Not unique=True, which refuses where there are fewer values than items.
-            return drawn.map(_distinct).filter(lambda found: len(found) >= least)
-        head = st.tuples(*first).map(list)
-        if _is_empty(schema.get("items", True), items) or (most is not None and most <= len(first)):
+                return lists
+            # Not unique=True, which rejects the strategy if it has fewer values than the list.
+            return lists.map(_remove_duplicates).filter(lambda unique: len(unique) >= least)
+        head = st.tuples(*prefix).map(list)
+        is_full = most is not None and most <= len(prefix)
+        if _is_empty(schema.get("items", True), items) or is_full:
             return head
-        tail = st.lists(items, min_size=max(0, least - len(first)), max_size=ITEMS_MAX)
+        tail = st.lists(items, min_size=max(0, least - len(prefix)), max_size=ITEMS_MAX)
         return st.builds(list.__add__, head, tail)
 
-    def _objects(self, schema: Schema) -> Values:
+    def _objects(self, schema: Schema) -> JsonValues:
         properties = schema.get("properties", {})
-        demanded = tuple(schema.get("required", ()))
-        needed = {name: self.of(properties.get(name, True)) for name in demanded}
-        may = {
-            name: drawn
-            for name, each in properties.items()
-            if name not in needed and not _is_empty(each, drawn := self.of(each))
+        names = tuple(schema.get("required", ()))
+        required = {name: self.for_schema(properties.get(name, True)) for name in names}
+        optional = {
+            name: values
+            for name, property_ in properties.items()
+            if name not in required
+            and not _is_empty(property_, values := self.for_schema(property_))
         }
-        named = st.fixed_dictionaries(needed, optional=may)
-        others = [
-            st.tuples(keys, drawn)
-            for keys, each in dict(self._others(schema)).values()
-            if not _is_empty(each, drawn := self.of(each))
+        declared = st.fixed_dictionaries(required, optional=optional)
+        additional = [
+            st.tuples(keys, values)
+            for keys, property_ in dict(self._additional_properties(schema)).values()
+            if not _is_empty(property_, values := self.for_schema(property_))
         ]
-        if not others:
-            return named
-        extra = st.one_of(others)
-        least = max(0, schema.get("minProperties", 0) - len(needed))
-        more = st.lists(extra, min_size=least, max_size=least + ITEMS_MAX)
-        return st.builds(lambda known, found: {**dict(found), **known}, named, more)
+        if not additional:
+            return declared
+        least = max(0, schema.get("minProperties", 0) - len(required))
+        pairs = st.lists(st.one_of(additional), min_size=least, max_size=least + ITEMS_MAX)
+        return st.builds(lambda known, extra: {**dict(extra), **known}, declared, pairs)
 
-    def _others(self, schema: Schema) -> Iterator[tuple[str, tuple[SearchStrategy[str], Any]]]:
-        """Give what stands beside the named properties: their keys, and the schema of each."""
-        for pattern, each in schema.get("patternProperties", {}).items():
-            yield pattern, (texts({"pattern": pattern}), each)
-        # Where properties are named, others are unknown and dropped, unless they are spoken of.
-        each = schema.get("additionalProperties", "properties" not in schema)
-        if each is not False and "patternProperties" not in schema:
+    def _additional_properties(
+        self, schema: Schema
+    ) -> Iterator[tuple[str, tuple[SearchStrategy[str], Any]]]:
+        """Yield the properties without a declared name: a pattern, their keys, their schema."""
+        for pattern, property_ in schema.get("patternProperties", {}).items():
+            yield pattern, (strings({"pattern": pattern}), property_)
+        # A receiver drops properties that the schema does not declare, so where it declares some,
+        # others are drawn only if `additionalProperties` describes them.
+        property_ = schema.get("additionalProperties", "properties" not in schema)
+        if property_ is not False and "patternProperties" not in schema:
             keys = {"type": "string", **schema.get("propertyNames", {})}
-            yield "", (self.of(keys), each)
+            yield "", (self.for_schema(keys), property_)
 
-    def _target(self, ref: str) -> Any:
-        return pointed(self.root, ref)
+    def _resolve(self, ref: str) -> Any:
+        return resolve_reference(self.root, ref)
 
     def _validator(self, schema: Schema) -> Any:
-        beside = {
+        definitions = {
             key: self.root[key] for key in ("$defs", "definitions", "$schema") if key in self.root
         }
-        return validator({**schema, **beside})
+        return compile_validator({**schema, **definitions})
 
 
-def _distinct(items: list[Any]) -> list[Any]:
-    # By its text, for 1 and True are one to Python.
+def _remove_duplicates(items: list[Any]) -> list[Any]:
+    # Compared as JSON text, because 1 == True in Python.
     return list({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items}.values())
 
 
-def _is_empty(schema: Any, drawn: Values) -> bool:
-    """Tell whether nothing can be drawn; what points elsewhere is not looked into, or for ever."""
-    return drawn.is_empty if "$ref" not in str(schema) else False
+def _is_empty(schema: Any, values: JsonValues) -> bool:
+    """Return True if *values* cannot draw anything; a schema with a reference counts as not empty.
 
-
-def pointed(root: Schema, ref: str) -> Any:
-    """Follow a reference inside the document *root*."""
-    found: Any = root
-    for step in unquote(ref.removeprefix("#")).split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        found = found[int(key)] if isinstance(found, list) else found[key]
-    return found
-
-
-# What says nothing of a value.
-NOTES: Final = frozenset({"$ref", "title", "description", "default", "examples", "$comment"})
-_LEAST: Final = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
-_MOST: Final = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
-
-
-def merged(one: Schema, other: Schema) -> Schema:
-    """Say both schemas in one; where a keyword stands in both and cannot be, the second is kept."""
-    both = {**one, **other}
-    for word in one.keys() & other.keys():
-        if word in _LEAST:
-            both[word] = min(one[word], other[word])
-        elif word in _MOST:
-            both[word] = max(one[word], other[word])
-        elif word == "properties":
-            both[word] = {**one[word], **other[word]}
-        elif word == "type":
-            both[word] = _shared(kinds(one), kinds(other))
-        elif word == "required":
-            both[word] = list(dict.fromkeys([*one[word], *other[word]]))
-    return both
-
-
-def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> list[str]:
-    # A whole number is a number: where one side says the one and the other the other, both do.
-    return [
-        kind
-        for kind in dict.fromkeys((*one, *other))
-        if all(kind in side or (kind == "integer" and "number" in side) for side in (one, other))
-    ]
-
-
-def kinds(schema: Schema) -> tuple[str, ...]:
-    """Name the JSON types that *schema* speaks of."""
-    said = schema.get("type")
-    if isinstance(said, str):
-        return (said,)
-    if said is not None:
-        return tuple(said)
-    found = tuple(kind for kind, words in _TYPES.items() if schema.keys() & words)
-    # A bound speaks of its own type only, so any other fits; those are what nobody means.
-    return found or ("null", "boolean", "number", "string", "array", "object")
+    Following references could recurse without end.
+    """
+    return values.is_empty if "$ref" not in str(schema) else False

@@ -1,4 +1,4 @@
-"""Numbers: those that the bounds of a schema allow."""
+"""Numbers: Hypothesis strategies for the numeric bounds of a JSON Schema."""
 
 from collections.abc import Mapping
 from math import ceil, floor
@@ -7,13 +7,13 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-# What an event may carry as a whole number (see `core.plain`).
+# The integers that an event can carry: see `arvo.core.payloads.json_data`.
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**64 - 1
 
 
 def integers(schema: Mapping[str, Any]) -> SearchStrategy[int]:
-    """Draw whole numbers between the bounds of *schema*."""
+    """Draw integers within the bounds of *schema*."""
     low, high = _bounds(schema)
     least = INTEGER_MIN if low is None else max(INTEGER_MIN, ceil(low))
     most = INTEGER_MAX if high is None else min(INTEGER_MAX, floor(high))
@@ -35,7 +35,7 @@ def integers(schema: Mapping[str, Any]) -> SearchStrategy[int]:
 
 
 def floats(schema: Mapping[str, Any]) -> SearchStrategy[float]:
-    """Draw numbers between the bounds of *schema*, whole or not."""
+    """Draw floats within the bounds of *schema*, integral values included."""
     low, high = _bounds(schema)
     step = schema.get("multipleOf")
     if step is not None:
@@ -46,16 +46,16 @@ def floats(schema: Mapping[str, Any]) -> SearchStrategy[float]:
         return st.integers(first, last).map(lambda number: number * float(step))
     least = None if low is None else float(low)
     most = None if high is None else float(high)
-    above = least is not None and least == schema.get("exclusiveMinimum")
-    under = most is not None and most == schema.get("exclusiveMaximum")
-    empty = least is not None and most is not None and least >= most
-    if empty and (least != most or above or under):
+    exclude_min = least is not None and least == schema.get("exclusiveMinimum")
+    exclude_max = most is not None and most == schema.get("exclusiveMaximum")
+    is_crossed = least is not None and most is not None and least >= most
+    if is_crossed and (least != most or exclude_min or exclude_max):
         return st.nothing()
     return st.floats(
         min_value=least,
         max_value=most,
-        exclude_min=above,
-        exclude_max=under,
+        exclude_min=exclude_min,
+        exclude_max=exclude_max,
         allow_nan=False,
         allow_infinity=False,
     )

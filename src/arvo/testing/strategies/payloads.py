@@ -1,4 +1,4 @@
-"""Payloads: whatever the data of an event may be."""
+"""Payloads: Hypothesis strategies for the data of an event."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast, overload
@@ -7,28 +7,30 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.events.fault import SystemFault
+from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.fields import fields_of
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
-from arvo.testing.strategies.json_values import values
+from arvo.testing.strategies.json_values import json_values
 
 T = TypeVar("T")
 
 
 @overload
-def payloads(kind: type[T], **known: SearchStrategy[Any]) -> SearchStrategy[T]: ...
+def payloads(kind: type[T], **fields: SearchStrategy[Any]) -> SearchStrategy[T]: ...
 @overload
-def payloads(kind: Payload[T], **known: SearchStrategy[Any]) -> SearchStrategy[T]: ...
+def payloads(kind: Payload[T], **fields: SearchStrategy[Any]) -> SearchStrategy[T]: ...
 @overload
 def payloads(
-    kind: Mapping[str, Any], **known: SearchStrategy[Any]
+    kind: Mapping[str, Any], **fields: SearchStrategy[Any]
 ) -> SearchStrategy[Mapping[str, Any]]: ...
-def payloads(kind: Any, **known: SearchStrategy[Any]) -> SearchStrategy[Any]:
-    """Draw whatever an attrs class, a `Payload` or a JSON Schema allows, and nothing else.
+def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Draw every value that an attrs class, a `Payload` or a JSON Schema allows, and no other.
 
-    Constraints on the fields hold, and so do the class's own validators, by filtering. *known*
-    gives strategies for single fields, by the names that the constructor takes.
+    The constraints of the fields hold. Validators that the class defines itself hold too, by
+    filtering. *fields* maps field names to strategies that replace the default ones.
+
+    Raises TypeError for a field that the payload does not have.
 
     >>> from attrs import frozen
     >>> from hypothesis import find
@@ -39,41 +41,43 @@ def payloads(kind: Any, **known: SearchStrategy[Any]) -> SearchStrategy[Any]:
     Ping(count=9)
     """
     payload = Payload.of(kind)
-    drawn = values(payload.schema).map(payload.read).filter(_fits)
-    if known:
-        _check_names(payload, known)
-        drawn = st.builds(_changed, st.just(payload), drawn, st.fixed_dictionaries({**known}))
-        drawn = drawn.filter(_fits)
-    return drawn
+    values = json_values(payload.schema).map(payload.read).filter(_is_valid)
+    if fields:
+        _check_field_names(payload, fields)
+        values = st.builds(
+            _replace_fields, st.just(payload), values, st.fixed_dictionaries({**fields})
+        )
+        values = values.filter(_is_valid)
+    return values
 
 
 def faults() -> SearchStrategy[SystemFault]:
-    """Draw what a service says when it cannot: any name and message."""
+    """Draw the payloads of system errors: error names and messages of a failed service."""
     names = st.sampled_from(["Fail", "ValueError", "Cancelled"])
     return st.builds(
         SystemFault, errorName=names, errorMessage=st.sampled_from(["no", "not now", ""])
     )
 
 
-def _fits(found: object) -> bool:
-    return not isinstance(found, Issues)
+def _is_valid(value: object) -> bool:
+    return not isinstance(value, Issues)
 
 
-def _changed(payload: Payload[Any], value: Any, known: Mapping[str, Any]) -> Any:
+def _replace_fields(payload: Payload[Any], value: Any, fields: Mapping[str, Any]) -> Any:
     if payload.type is None:
-        return payload.read({**value, **known})
-    changed = attrs.evolve(value, **known)
+        return payload.read({**value, **fields})
+    changed = attrs.evolve(value, **fields)
     written = payload.write(changed)
     return written if isinstance(written, Issues) else cast("Any", changed)
 
 
-def _check_names(payload: Payload[Any], known: Mapping[str, object]) -> None:
+def _check_field_names(payload: Payload[Any], fields: Mapping[str, object]) -> None:
     kind: Any = payload.type
-    fields = (
+    known = (
         payload.schema.get("properties", {})
         if kind is None
-        else [each.wire for each in fields_of(kind)]
+        else [declared.wire for declared in fields_of(kind)]
     )
-    for name in known:
-        if name not in fields:
-            raise TypeError(f"{payload.name}: expected one of {', '.join(fields)}, got {name!r}")
+    for name in fields:
+        if name not in known:
+            raise TypeError(f"{payload.name}: expected one of {', '.join(known)}, got {name!r}")

@@ -1,4 +1,4 @@
-"""Replies: whatever a service may answer, and whole ways for it to behave."""
+"""Replies: Hypothesis strategies for the replies of a service, and for its whole behaviour."""
 
 from hashlib import blake2b
 from typing import Any, Final, final
@@ -7,20 +7,21 @@ from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from arvo.core.contracts.versioned import PARENT_SUBJECT, VersionedContract
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
-from arvo.core.events.fault import SystemFault
 from arvo.core.events.identity import derived_id
+from arvo.core.events.protocol import SystemFault
 from arvo.testing.strategies.payloads import faults, payloads
 
-# How many different answers one service gives: enough for it to change its mind twice.
+# Different answers of one service: enough that its answer can change twice.
 ANSWERS_MAX: Final = 3
 
 
 @final
 @frozen
 class Answer:
-    """What a service says: an event *type* of its contract, and the payload."""
+    """One answer of a service: an event *type* that its contract emits, and the *payload*."""
 
     type: str
     payload: Any
@@ -29,45 +30,46 @@ class Answer:
 @final
 @frozen
 class Behaviour:
-    """One way for a service to behave: a function from a request to its reply.
+    """A service as a deterministic function from a request to its reply.
 
-    The same request gets the same reply, with the same id. *answers* are those that it gives; which
-    one follows from the request's id.
+    The same request always gets the same reply, with the same id. The request's id decides which of
+    the *answers* it gets.
     """
 
     contract: VersionedContract[Any]
     answers: tuple[Answer, ...]
 
     def __call__(self, request: Event[Any]) -> Event[Any]:
-        """Answer *request*."""
-        drawn = blake2b(request.id.encode(), digest_size=4).digest()[0]
-        return reply_to(request, self.contract, self.answers[drawn % len(self.answers)])
+        """Return the reply to *request*."""
+        digest = blake2b(request.id.encode(), digest_size=4).digest()[0]
+        return make_reply(request, self.contract, self.answers[digest % len(self.answers)])
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{each.payload!r}" for each in self.answers)
-        return f"Behaviour of {self.contract.dataschema}: {said}"
+        shown = ", ".join(repr(answer.payload) for answer in self.answers)
+        return f"Behaviour of {self.contract.dataschema}: {shown}"
 
 
 def answers(contract: VersionedContract[Any]) -> SearchStrategy[Answer]:
-    """Draw what the contract permits as an answer, system errors included; these come last."""
-    ways = [
+    """Draw the answers that *contract* allows; system errors come last."""
+    emitted = [
         st.builds(Answer, st.just(name), payloads(payload))
         for name, payload in contract.emitted.items()
     ]
-    return st.one_of(*ways, faults().map(lambda value: Answer(contract.system_error_type, value)))
+    errors = faults().map(lambda fault: Answer(contract.system_error_type, fault))
+    return st.one_of(*emitted, errors)
 
 
 def behaviours(contract: VersionedContract[Any]) -> SearchStrategy[Behaviour]:
-    """Draw whole ways for a service to behave, the simplest first: always the same answer."""
-    some = st.lists(answers(contract), min_size=1, max_size=ANSWERS_MAX).map(tuple)
-    return some.map(lambda given: Behaviour(contract, given))
+    """Draw behaviours of the service of *contract*; the simplest always gives the same answer."""
+    lists = st.lists(answers(contract), min_size=1, max_size=ANSWERS_MAX)
+    return lists.map(tuple).map(lambda drawn: Behaviour(contract, drawn))
 
 
-def reply_to(request: Event[Any], contract: VersionedContract[Any], answer: Answer) -> Event[Any]:
-    """Make the event that answers *request*, as the service itself would."""
-    # A child workflow answers its parent, on the parent's subject.
+def make_reply(request: Event[Any], contract: VersionedContract[Any], answer: Answer) -> Event[Any]:
+    """Make the event with which the service of *contract* replies to *request*."""
+    # A child workflow replies to its parent, on the parent's subject.
     parent = request.raw.get(PARENT_SUBJECT)
-    envelope: Any = {
+    options: Any = {
         "source": contract.type,
         "id": derived_id(contract.type, request.source, request.id, request.subject, answer.type),
         "time": request.time,
@@ -78,5 +80,5 @@ def reply_to(request: Event[Any], contract: VersionedContract[Any], answer: Answ
         "tracestate": None,
     }
     if isinstance(answer.payload, SystemFault):
-        return contract.system_error(answer.payload, **envelope)
-    return contract.emits(answer.payload, type=answer.type, **envelope)
+        return contract.system_error(answer.payload, **options)
+    return contract.emits(answer.payload, type=answer.type, **options)

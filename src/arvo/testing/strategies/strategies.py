@@ -1,4 +1,4 @@
-"""Strategies: Hypothesis strategies for everything that travels."""
+"""Strategies: Hypothesis strategies for events and for the parts of their envelope."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, overload
@@ -7,45 +7,46 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.contracts.contract import Contract
-from arvo.core.contracts.versioned import PARENT_SUBJECT, VersionedContract, VersionedWorkflow
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
 from arvo.core.events.envelope import RESERVED
 from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
 from arvo.testing.strategies.payloads import payloads
-from arvo.testing.strategies.replies import answers, reply_to
+from arvo.testing.strategies.replies import answers, make_reply
 
 A = TypeVar("A")
 
-# Who asks in generated events, and when.
+# The source of generated events, and their time.
 CLIENT: Final = "com.testing.client"
 TIME: Final = "2026-01-02T03:04:05.000+00:00"
 
 _SEGMENT: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
-# Half of a surrogate pair is no Unicode text and does not travel.
+# Lone surrogates are not valid Unicode text and cannot be encoded as UTF-8.
 _TEXT: Final = st.text(st.characters(codec="utf-8"), max_size=20)
 _KEY: Final = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=12)
 _NUMBER: Final = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 
 
 def event_types(segments_min: int = 2) -> SearchStrategy[str]:
-    """Types and addresses of handlers: lower-case segments and dots."""
+    """Draw event types, which are also the addresses of handlers: lower-case segments and dots."""
     return st.lists(_SEGMENT, min_size=segments_min, max_size=5).map(".".join)
 
 
 def domains() -> SearchStrategy[str]:
-    """Names of domains."""
+    """Draw the names of domains."""
     return st.lists(_SEGMENT, min_size=1, max_size=3).map(".".join)
 
 
 def addresses() -> SearchStrategy[str]:
-    """Encoded URIs, of any characters."""
+    """Draw percent-encoded URIs of any characters."""
     return _TEXT.filter(bool).map(encode_uri)
 
 
 def json_objects() -> SearchStrategy[Mapping[str, Any]]:
-    """Objects of whatever JSON can say."""
+    """Draw JSON objects of any shape."""
     scalars = st.none() | st.booleans() | _NUMBER | _TEXT
     values = st.recursive(
         scalars,
@@ -66,10 +67,13 @@ def _times() -> SearchStrategy[str]:
 
 @st.composite
 def subjects(draw: st.DrawFn) -> Subject:
-    """Subjects of any workflow, run and meta."""
+    """Draw subjects of any workflow, execution and meta."""
     return Subject.new(
         draw(event_types(3)),
-        draw(st.none() | st.tuples(*[st.integers(0, 99)] * 3).map(lambda v: ".".join(map(str, v)))),
+        draw(
+            st.none()
+            | st.tuples(*[st.integers(0, 99)] * 3).map(lambda parts: ".".join(map(str, parts)))
+        ),
         initiator=draw(event_types(3)),
         domain=draw(st.none() | domains()),
         meta=draw(st.dictionaries(_TEXT, _TEXT, max_size=3)),
@@ -81,40 +85,40 @@ def subjects(draw: st.DrawFn) -> Subject:
 def events() -> SearchStrategy[Event[Any]]: ...
 @overload
 def events(
-    contract: Contract[A] | VersionedContract[A], **known: SearchStrategy[Any]
+    contract: Contract[A] | VersionedContract[A], **fields: SearchStrategy[Any]
 ) -> SearchStrategy[Event[A]]: ...
 def events(
-    contract: Contract[Any] | VersionedContract[Any] | None = None, **known: SearchStrategy[Any]
+    contract: Contract[Any] | VersionedContract[Any] | None = None, **fields: SearchStrategy[Any]
 ) -> SearchStrategy[Event[Any]]:
-    """Draw events that a contract accepts; without one, any event that may travel.
+    """Draw the events that a contract accepts; without a contract, any valid event.
 
-    Of a `Contract`, those of all its versions. *known* gives strategies for single fields of the
-    payload, as in `payloads`.
+    For a `Contract`, draws events of all its versions. *fields* maps names of payload fields to
+    strategies that replace the default ones, as in `payloads`.
     """
     match contract:
         case None:
             return _any_events()
         case Contract():
-            return st.one_of([accepted(each, **known) for each in contract.versions.values()])
+            versions = contract.versions.values()
+            return st.one_of([accepted_events(version, **fields) for version in versions])
         case VersionedContract():
-            return accepted(contract, **known)
+            return accepted_events(contract, **fields)
 
 
-def accepted(
-    contract: VersionedContract[Any], **known: SearchStrategy[Any]
+def accepted_events(
+    contract: VersionedContract[Any], **fields: SearchStrategy[Any]
 ) -> SearchStrategy[Event[Any]]:
-    """Draw events that one version of a contract accepts; the same draw has the same ids."""
+    """Draw events that one version of a contract accepts; equal draws have equal ids."""
     if isinstance(contract, VersionedWorkflow) and contract.accepted.type is None:
-        # A parent is named by a real subject, or not at all.
-        known = {**known, PARENT_SUBJECT: st.none()}
-    drawn = payloads(contract.accepted, **known)
-    return st.builds(
-        _made, st.just(contract), drawn, st.integers(1, 99), st.sampled_from(_ENVELOPES)
-    )
+        # Only a real subject can name a parent, and there is none here.
+        fields = {**fields, PARENT_SUBJECT: st.none()}
+    data = payloads(contract.accepted, **fields)
+    options = st.sampled_from(_EVENT_OPTIONS)
+    return st.builds(_make_event, st.just(contract), data, st.integers(1, 99), options)
 
 
-# One choice among few, for each choice more makes shrinking slower.
-_ENVELOPES: Final[tuple[Mapping[str, str], ...]] = (
+# One draw from a short list: each further draw makes shrinking slower.
+_EVENT_OPTIONS: Final[tuple[Mapping[str, str], ...]] = (
     {},
     {"redirectto": "com.testing.desk"},
     {"accesscontrol": "user:1"},
@@ -123,23 +127,23 @@ _ENVELOPES: Final[tuple[Mapping[str, str], ...]] = (
 )
 
 
-def _made(
-    contract: VersionedContract[Any], payload: object, number: int, envelope: Any
+def _make_event(
+    contract: VersionedContract[Any], payload: object, number: int, options: Any
 ) -> Event[Any]:
     key = f"event-{number}"
     with stamping(lambda: Stamp(key, TIME)):
-        return contract.accepts(payload, source=CLIENT, id=key, **envelope)
+        return contract.accepts(payload, source=CLIENT, id=key, **options)
 
 
 def replies(
     contract: VersionedContract[Any], request: Event[Any] | None = None
 ) -> SearchStrategy[Event[Any]]:
-    """Draw events that a service may answer with, its system errors included.
+    """Draw the replies that the service of *contract* may send, system errors included.
 
-    They answer *request*, or, without one, any request that the contract accepts.
+    They reply to *request*, or without one to any request that the contract accepts.
     """
-    requests = accepted(contract) if request is None else st.just(request)
-    return st.builds(reply_to, requests, st.just(contract), answers(contract))
+    requests = accepted_events(contract) if request is None else st.just(request)
+    return st.builds(make_reply, requests, st.just(contract), answers(contract))
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Loop: an event loop whose time is virtual, and which does the same each time."""
+"""Loop: a deterministic event loop with virtual time."""
 
 import asyncio
 from collections import deque
@@ -14,11 +14,11 @@ Ts = TypeVarTuple("Ts")
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """Runs what is ready in the order it came, and then moves its clock to the next timer.
+    """Runs ready callbacks in order, then moves its clock to the next timer.
 
-    Nothing outside decides anything: no selector, no thread (what would go to one is called at
-    once), no clock; timers of one time go off in the order they were set. *errors* is what was told
-    to the exception handler.
+    It depends on nothing outside: it has no selector and no clock, and it calls a function at once
+    instead of in a thread. Timers of the same time fire in the order in which they were set.
+    *errors* holds the contexts that were passed to the exception handler.
     """
 
     def __init__(self) -> None:
@@ -30,30 +30,33 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._running = False
         self._closed = False
 
-    def proceed(self, until: float = inf, *, enough: Callable[[], bool] = lambda: False) -> bool:
-        """Run until nothing is left to do (True), the clock would pass *until*, or *enough*."""
-        # Not `asyncio.run`: a simulation is over when all wait for each other, not when one ends.
-        asyncio._set_running_loop(self)  # noqa: SLF001 - made for whoever writes a loop
+    def run(self, until: float = inf, *, should_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Run until no callback and no timer is left, and return True.
+
+        Return False when the next timer is later than *until*, or when *should_stop* returns True.
+        """
+        # Not `asyncio.run`: a simulation ends when all tasks wait, not when one of them is done.
+        asyncio._set_running_loop(self)  # noqa: SLF001 - an event loop must set it
         self._running = True
         try:
-            while not enough():
+            while not should_stop():
                 if self._ready:
-                    self._moment()
-                elif not self._next(until):
+                    self._run_ready()
+                elif not self._advance_clock(until):
                     return not self._timers
             return False
         finally:
             self._running = False
             asyncio._set_running_loop(None)  # noqa: SLF001
 
-    def _moment(self) -> None:
+    def _run_ready(self) -> None:
         for _ in range(len(self._ready)):
             handle = self._ready.popleft()
             if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - a loop is who runs handles
+                handle._run()  # noqa: SLF001 - an event loop runs handles
 
-    def _next(self, until: float) -> bool:
-        """Move on to the next timers, if there are any by *until*."""
+    def _advance_clock(self, until: float) -> bool:
+        """Move the clock to the next timer; return False if there is none up to *until*."""
         while self._timers and self._timers[0][2].cancelled():
             heappop(self._timers)
         if not self._timers or self._timers[0][0] > until:
@@ -99,7 +102,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Asked for by `TimerHandle`; a cancelled one is passed over when its time comes."""
+        """Required by `TimerHandle`; `_advance_clock` skips cancelled timers."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -116,12 +119,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run_in_executor(
         self, executor: object, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Call it here and now, whatever the *executor*: a thread would bring chance in."""
+        """Call *func* at once: a thread would make the run depend on scheduling."""
         del executor
         future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for it
+        except Exception as error:  # noqa: BLE001 - the future has it
             future.set_exception(error)
         return future
 

@@ -1,0 +1,239 @@
+"""Checker: observes every call that reaches the store, and reports broken promises."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias, final
+
+from attrs import define, field
+
+from arvo.core.commit import Commit
+from arvo.core.record import Record
+from arvo.engine.step.route import ToHandler
+from arvo.engine.step.step import step_plain
+from arvo.engine.system.system import System
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
+from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
+from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
+from arvo.testing.simulation.checks.trace import Decision, Step
+from arvo.testing.simulation.checks.world import World
+
+# Queue, source, id and subject of an event: it may be consumed at most once under this key.
+DeliveryKey: TypeAlias = tuple[str, str, str, str]
+
+
+@final
+@define(eq=False)
+class Checker:
+    """Tracks accepted and settled events independently of the store and the workers.
+
+    It compares every answer of the store with its own state. *violations* holds the promises that
+    the run broke, *observed* the positions of the `sometimes` checks that held.
+    """
+
+    system: System
+    world: World
+    checks: tuple[Check, ...]
+    clock: Callable[[], datetime]
+    steps: list[Step] = field(factory=list, init=False)
+    violations: list[InvariantViolated] = field(factory=list, init=False)
+    observed: set[int] = field(factory=set, init=False)
+    _accepted: dict[DeliveryKey, Message] = field(factory=dict, init=False)
+    _settled: set[DeliveryKey] = field(factory=set, init=False)
+    _timers: dict[DeliveryKey, datetime] = field(factory=dict, init=False)
+    _consumed: set[DeliveryKey] = field(factory=set, init=False)
+    _revisions: dict[str, dict[int, Record]] = field(factory=dict, init=False)
+    _holders: dict[int, object] = field(factory=dict, init=False)
+    _by_token: dict[object, Step] = field(factory=dict, init=False)
+    _dead_letters: list[DeadLetter] = field(factory=list, init=False)
+
+    def on_send(self, message: Message) -> None:
+        """Record an event that came from outside."""
+        self._accept(message)
+        self._check_invariants()
+
+    def on_deliver(
+        self, delivery: Delivery, worker: str, notes: Sequence[str], *, arrived: bool = True
+    ) -> None:
+        """Record a delivery, and check that its event was sent (I5) and is not early (I7)."""
+        event, queue = delivery.message.event, queue_of(delivery.message.to)
+        step = Step(event, queue, worker, [*notes])
+        self.steps.append(step)
+        assert isinstance(delivery.token, tuple)
+        self._by_token[delivery.token] = step
+        self._holders[delivery.token[0]] = delivery.token
+        key = _delivery_key(delivery.message)
+        if arrived and key not in self._accepted:
+            problem = f"{event.type} was delivered, but no applied commit sent it"
+            self._report("I5", problem, delivery)
+        due = self._timers.get(key)
+        if arrived and due is not None and self.clock() < due:
+            problem = f"timer {event.id!r} fired {due - self.clock()} early"
+            self._report("I7", problem, delivery)
+
+    def on_load(self, subject: str, record: Record | None) -> None:
+        """Compare the record that a worker loads with the last committed one (I4, I5)."""
+        current = self.world.records.get(subject)
+        if record != current:
+            problem = f"a load returned {_describe(record)} instead of {_describe(current)}"
+            self._report("I4", problem, None)
+
+    def on_commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+        result: CommitResult,
+        decision: Decision,
+    ) -> None:
+        """Record a commit, and check its result."""
+        key = _delivery_key(delivery.message)
+        if isinstance(result, Duplicate):
+            if key not in self._consumed:
+                problem = "reported as a duplicate, but it was not consumed before"
+                self._report("I1", problem, delivery)
+            self._settled.add(key)
+        if not isinstance(result, Committed):
+            if isinstance(result, Fenced):
+                self.add_note(delivery, "the commit of a stale worker is refused")
+            return
+        self._check_commit(delivery, commit, decision)
+        self._settled.add(key)
+        self._consumed.add(key)
+        if commit.record is not None:
+            self.world.records[commit.record.subject] = commit.record
+            revisions = self._revisions.setdefault(commit.record.subject, {})
+            revisions[commit.record.revision] = commit.record
+        for message in messages:
+            self._accept(message)
+        for timer in commit.timers:
+            message = timer_message(commit, timer)
+            self._timers[_delivery_key(message)] = timer.due
+            self._accept(message)
+        self._clear_timers(commit)
+        self._add_dead_letters(dead_letters)
+        self._check_invariants()
+
+    def on_ack(self, delivery: Delivery) -> None:
+        """Record an event that left the system and was acknowledged."""
+        if isinstance(delivery.message.to, ToHandler):
+            self._report("I1", "acknowledged without a commit", delivery)
+        self._settled.add(_delivery_key(delivery.message))
+        self._check_invariants()
+
+    def on_dead_letter(self, delivery: Delivery, dead_letter: DeadLetter) -> None:
+        """Record a dead letter, and check that it has a reason (I8)."""
+        self._settled.add(_delivery_key(delivery.message))
+        self.add_note(delivery, f"dead letter: {dead_letter.reason}")
+        if not dead_letter.reason:
+            self._report("I8", "a dead letter without a reason", delivery)
+        self._add_dead_letters([dead_letter])
+        self._check_invariants()
+
+    def add_note(self, delivery: Delivery | None, text: str) -> None:
+        """Add a note to a delivery in the diagram; without a delivery, to the last one."""
+        step = None if delivery is None else self._by_token.get(delivery.token)
+        if step is None and self.steps:
+            step = self.steps[-1]
+        if step is not None:
+            step.notes.append(text)
+
+    def finish(
+        self,
+        records: Mapping[str, Record | None],
+        dead_letters: Mapping[str, DeadLetter],
+        *,
+        idle: bool,
+    ) -> None:
+        """Check the final state: events (I1), dead letters (I8), records (I4) and checks."""
+        self.world.is_idle = idle
+        if idle:
+            for key, message in self._accepted.items():
+                if key not in self._settled:
+                    problem = f"{message.event.type} to {key[0]} was accepted and never settled"
+                    self._report("I1", problem, None)
+        stored = {_event_key(dead_letter) for dead_letter in dead_letters.values()}
+        for dead_letter in self._dead_letters:
+            if _event_key(dead_letter) not in stored:
+                problem = f"the dead letter of {dead_letter.event.type} is lost"
+                self._report("I8", problem, None)
+        for subject, record in self.world.records.items():
+            if records.get(subject) != record:
+                problem = (
+                    f"the store has {_describe(records.get(subject))} "
+                    f"instead of {_describe(record)}"
+                )
+                self._report("I4", problem, None)
+        self._check_invariants()
+        for check in self.checks:
+            if idle and check.when == "eventually" and not check.holds(self.world):
+                self._report(check.name, "does not hold at the end", None)
+
+    def _check_commit(self, delivery: Delivery, commit: Commit, decision: Decision) -> None:
+        """Check an applied commit: I2, I3, I4, I6, I9."""
+        if _delivery_key(delivery.message) in self._consumed:
+            self._report("I2", f"{commit.event.type} was applied twice", delivery)
+        assert isinstance(delivery.token, tuple)
+        if self._holders.get(delivery.token[0]) != delivery.token:
+            self._report("I6", "the commit of a stale worker was applied", delivery)
+        before = self._revisions.get(commit.event.subject, {}).get(commit.expected)
+        if commit.record is not None or commit.expected:
+            current = self.world.records.get(commit.event.subject)
+            if before != current:
+                problem = f"decided on {_describe(before)} and applied to {_describe(current)}"
+                self._report("I4", problem, delivery)
+        event = delivery.message.event
+        repeated = step_plain(
+            self.system, event, before, now=decision.now, performed=decision.performed
+        )
+        if repeated != commit:
+            self._report("I3", "the same step gives another commit when repeated", delivery)
+        after = commit.record
+        if before is None or after is None or after.status != "failed":
+            return
+        # A failed turn must not change the state that earlier turns persisted.
+        if (after.state, after.journal) != (before.state, before.journal):
+            self._report("I9", "a failed turn changed the persisted state", delivery)
+
+    def _accept(self, message: Message) -> None:
+        key = _delivery_key(message)
+        if key not in self._accepted:
+            self._accepted[key] = message
+            self.world.sent.append(message.event)
+
+    def _clear_timers(self, commit: Commit) -> None:
+        """Mark cleared timers as settled: their events need not come."""
+        for key in list(self._timers):
+            if key[2] in commit.cleared_timers and key[0] == commit.handler:
+                self._settled.add(key)
+
+    def _add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        self._dead_letters += dead_letters
+        self.world.dead_letters += dead_letters
+
+    def _check_invariants(self) -> None:
+        """Evaluate the checks after a change."""
+        self.world.now = self.clock()
+        for number, check in enumerate(self.checks):
+            if check.when == "always" and not check.holds(self.world):
+                self._report(check.name, "no longer holds", None)
+            elif check.when == "sometimes" and check.holds(self.world):
+                self.observed.add(number)
+
+    def _report(self, law: str, problem: str, delivery: Delivery | None) -> None:
+        if all(violation.law != law for violation in self.violations):
+            violation = InvariantViolated(law, problem)
+            self.add_note(delivery, str(violation))
+            self.violations.append(violation)
+
+
+def _delivery_key(message: Message) -> DeliveryKey:
+    return queue_of(message.to), message.event.source, message.event.id, message.event.subject
+
+
+def _event_key(dead_letter: DeadLetter) -> tuple[str, str, str]:
+    return dead_letter.event.source, dead_letter.event.id, dead_letter.event.type
+
+
+def _describe(record: Record | None) -> str:
+    return "no record" if record is None else f"revision {record.revision}"

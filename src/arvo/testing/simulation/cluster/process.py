@@ -1,0 +1,247 @@
+"""Process: a simulated worker process, and its connection to the store."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, TypeVar, final
+
+from attrs import define, evolve, field
+
+from arvo.core.commit import Commit
+from arvo.core.record import Record
+from arvo.handlers.effect import Perform, Performed
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import CommitResult
+from arvo.interpreters.runtime.effects import perform
+from arvo.testing.simulation.checks.trace import Decision
+from arvo.testing.simulation.cluster.network import Network
+from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, Pause
+from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
+
+T = TypeVar("T")
+
+
+@final
+@define(eq=False)
+class Process:
+    """A process that may crash, be paused, be disconnected from the store, and have a wrong clock.
+
+    It has the backend operations that a worker calls. Each takes some time to reach the store, acts
+    there atomically, and takes some time to return the result.
+    """
+
+    name: str
+    network: Network
+    true_now: Callable[[], datetime]
+    offset: timedelta = timedelta(0)
+    on_crash: Callable[["Process", float], None] = field(default=lambda _process, _seconds: None)
+    tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
+    is_dead: bool = field(default=False, init=False)
+    _random: Random = field(init=False)
+    _paused_until: float = field(default=0.0, init=False)
+    _disconnected_until: float = field(default=0.0, init=False)
+    _decisions: dict[asyncio.Task[Any] | None, Decision] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = self.network.plan.random(self.name)
+
+    def now(self) -> datetime:
+        """Return the time by this process's clock; it becomes the time of the task's decision."""
+        now = self.true_now() + self.offset
+        task = asyncio.current_task()
+        self._decisions[task] = evolve(self._decisions.get(task, Decision(now)), now=now)
+        return now
+
+    async def perform(self, effect: Perform[Any]) -> Performed:
+        """Run an effect's substitute, with its retries and its timeout, in virtual time."""
+        substitute = self.network.effects.get(effect.function)
+        if substitute is None:
+            # The run sees it and stops.
+            self.network.missing_effect = effect
+            await _wait_forever()
+            raise AssertionError("unreachable")
+        function = substitute
+
+        def call(*args: Any) -> Any:
+            self.network.checker.world.performed.append(effect)
+            return function(*args)
+
+        await asyncio.sleep(self._latency())
+        performed = evolve(await perform(evolve(effect, function=call)), effect=effect)
+        task = asyncio.current_task()
+        decision = self._decisions[task]
+        self._decisions[task] = evolve(decision, performed=(*decision.performed, performed))
+        return performed
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for *seconds*; after the lease, other workers get the deliveries."""
+        self._paused_until = max(self._paused_until, _time() + seconds)
+        self._schedule_lease_expiry(seconds)
+
+    def disconnect(self, seconds: float) -> None:
+        """Make the store unreachable for *seconds*."""
+        self._disconnected_until = max(self._disconnected_until, _time() + seconds)
+        self._schedule_lease_expiry(seconds)
+
+    def crash(self, seconds: float) -> None:
+        """End at once without releasing deliveries; another process follows after *seconds*."""
+        self.is_dead = True
+        for task in self.tasks:
+            task.cancel()
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.network.lease, self.network.store.release, self.name)
+        self.on_crash(self, seconds)
+
+    async def receive(self, queue: str) -> Delivery:
+        """Return the next delivery of a queue."""
+        store, checker = self.network.store, self.network.checker
+        while True:
+            await self._send_request()
+            delivery = store.claim(queue, self.name)
+            if delivery is None:
+                await self.network.wait(queue)
+                continue
+            faults = self.network.plan.next("delivery")
+            drops = [fault for fault in faults if isinstance(fault, Drop)]
+            notes = store.entry(delivery).notes
+            checker.on_deliver(delivery, self.name, notes, arrived=not drops)
+            notes.clear()
+            if not drops:
+                self._decisions.pop(asyncio.current_task(), None)
+                return delivery
+            checker.add_note(delivery, str(drops[0]))
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.network.lease, store.release, self.name, delivery)
+
+    async def load(self, subject: str) -> Record | None:
+        """Return the record of a workflow."""
+        await self._send_request()
+        record = self.network.store.load(subject)
+        self.network.checker.on_load(subject, record)
+        await self._receive_response()
+        # The worker decides again on this record.
+        self._decisions.pop(asyncio.current_task(), None)
+        return record
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        """Apply a commit, or return why it was refused."""
+        numbered = [self._with_sequential_id(dead_letter) for dead_letter in dead_letters]
+        decision = self._decisions[asyncio.current_task()]
+        store, checker = self.network.store, self.network.checker
+
+        def work() -> CommitResult:
+            result = store.commit(self.name, delivery, commit, messages, numbered)
+            checker.on_commit(delivery, commit, messages, numbered, result, decision)
+            return result
+
+        return await self._settle(delivery, work)
+
+    async def ack(self, delivery: Delivery) -> None:
+        """Acknowledge a delivery that needs no commit."""
+
+        def work() -> None:
+            if self.network.store.holds(self.name, delivery):
+                self.network.checker.on_ack(delivery)
+            self.network.store.ack(self.name, delivery)
+
+        await self._settle(delivery, work)
+
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds.
+
+        If the store is unreachable, it does so once the process is connected again.
+        """
+        store = self.network.store
+        try:
+            await self._send_request()
+        except Unavailable:
+            after = max(delay, self._disconnected_until - _time())
+            asyncio.get_running_loop().call_later(after, store.nack, self.name, delivery, 0.0)
+            raise
+        store.nack(self.name, delivery, delay)
+        self.network.checker.add_note(delivery, "will be redelivered")
+        await self._receive_response()
+
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+        """Store a dead letter and settle its delivery."""
+        assert delivery is not None
+        numbered = self._with_sequential_id(dead_letter)
+
+        def work() -> None:
+            if self.network.store.holds(self.name, delivery):
+                self.network.checker.on_dead_letter(delivery, numbered)
+            self.network.store.dead_letter(self.name, delivery, numbered)
+
+        await self._settle(delivery, work)
+
+    async def _settle(self, delivery: Delivery, work: Callable[[], T]) -> T:
+        """Run an operation that settles a delivery, with the faults that hit it."""
+        faults, add_note = self.network.plan.next("commit"), self.network.checker.add_note
+        for fault in faults:
+            add_note(delivery, str(fault))
+            if isinstance(fault, Pause):
+                self.pause(fault.seconds)
+        await self._send_request()
+        for fault in faults:
+            if isinstance(fault, Crash) and fault.when == "before":
+                self.crash(fault.seconds)
+                await _wait_forever()
+        result = work()
+        for fault in faults:
+            if isinstance(fault, Crash):
+                self.crash(fault.seconds)
+                await _wait_forever()
+            if isinstance(fault, LostAnswer):
+                raise Unavailable("the answer was lost")
+        await self._receive_response()
+        return result
+
+    async def _send_request(self) -> None:
+        """Wait until a request reaches the store; raises `Unavailable` if it cannot."""
+        await asyncio.sleep(self._latency())
+        await self._check_connection()
+
+    async def _receive_response(self) -> None:
+        """Wait until a response arrives; raises `Unavailable` if it cannot."""
+        await asyncio.sleep(self._latency())
+        await self._check_connection()
+
+    async def _check_connection(self) -> None:
+        if self._paused_until > _time():
+            await asyncio.sleep(self._paused_until - _time())
+            # The process may have been paused again meanwhile.
+            await self._check_connection()
+            return
+        if self.is_dead:
+            await _wait_forever()
+        if self._disconnected_until > _time():
+            raise Unavailable("the store cannot be reached")
+
+    def _latency(self) -> float:
+        return self._random.random() * LATENCY_SECONDS_MAX
+
+    def _schedule_lease_expiry(self, seconds: float) -> None:
+        if seconds > self.network.lease:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.network.lease, self.network.store.release, self.name)
+
+    def _with_sequential_id(self, dead_letter: DeadLetter) -> DeadLetter:
+        # A worker gives dead letters random ids, and the same seed must give the same run.
+        self.network.dead_letter_count += 1
+        return evolve(dead_letter, id=f"dead-letter-{self.network.dead_letter_count}")
+
+
+async def _wait_forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""Faults: the faults that a simulation injects, as data, and the plan of where each hits."""

@@ -1,0 +1,37 @@
+"""Setup: the system to simulate, its environment and its workers."""
+
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
+from typing import Any, TypeAlias, final
+
+from attrs import field, frozen
+
+from arvo.core.events.event import Event
+from arvo.engine.system.system import System
+from arvo.interpreters.runtime.worker import Worker
+from arvo.testing.simulation.checks.invariant import Check
+from arvo.testing.simulation.cluster.network import EffectTable
+from arvo.testing.simulation.cluster.store import Store
+
+# By domain, a function that receives an event and returns the events to send back; None is for all
+# other domains.
+DomainListeners: TypeAlias = Mapping[
+    str | None, Callable[[Event[Any]], Iterable[Event[Any]] | None]
+]
+
+
+@final
+@frozen(kw_only=True)
+class Setup:
+    """The parts that all runs of a simulation share: see the arguments of `simulate`."""
+
+    system: System
+    checks: tuple[Check, ...] = ()
+    effects: EffectTable = field(factory=dict)
+    domain_listeners: DomainListeners = field(factory=dict)
+    workers: int = 3
+    prefetch: int = 2
+    lease: float = 5.0
+    until: float = inf
+    store: type[Store] = Store
+    worker: type[Worker] = Worker
