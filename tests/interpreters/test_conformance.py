@@ -1,48 +1,56 @@
-"""Conformance: our own backends, memories and brokers pass the kit that we ship."""
+"""Conformance: our backends, stores and brokers pass the published conformance kit."""
 
 import sqlite3
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.paired.backend import paired
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
-from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, MachineMemory
+from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.sqlite.statements.workers import leave
+from arvo.interpreters.sqlite.statements.workers import deregister
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestMemory(BackendConformance):
     async def backend(self) -> Backend:
         return MemoryBackend(queue_max=self.queue_max)
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestSqlite(BackendConformance):
-    survives = True
+    is_durable = True
 
     async def backend(self) -> Backend:
-        return SqliteBackend(str(self.place / "arvo.db"), queue_max=self.queue_max)
+        return SqliteBackend(str(self.tmp_path / "arvo.db"), queue_max=self.queue_max)
 
     async def expire_lease(self, backend: Any) -> None:
-        with closing(sqlite3.connect(self.place / "arvo.db")) as file, file:
-            leave(file, backend.me)
+        with closing(sqlite3.connect(self.tmp_path / "arvo.db")) as file, file:
+            deregister(file, backend.worker_id)
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestPaired(BackendConformance):
-    lists = False
+    supports_listing = False
 
     async def backend(self) -> Backend:
         return paired(InMemoryMachineMemory(), MemoryBroker(), queue_max=self.queue_max)
 
 
+@pytest.mark.promise("I4", "I6")
 class TestMemoryMachineMemory(MachineMemoryConformance):
     async def memory(self) -> MachineMemory:
         return InMemoryMachineMemory()
 
 
+@pytest.mark.promise("I1")
 class TestMemoryBroker(BrokerConformance):
     async def broker(self) -> Broker:
         return MemoryBroker()

@@ -1,4 +1,4 @@
-"""Within: runs what a test does with servers, and fails rather than hang."""
+"""Within: run the coroutine of a test with a time limit, so that it fails instead of hanging."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def within(work: Coroutine[Any, Any, T], seconds: float = 60.0) -> T:
-    """Run *work* in a loop of its own, so many *seconds* at the longest."""
+    """Run *work* in a new event loop, for at most *seconds*."""
 
     async def go() -> T:
         async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""Feed: a process takes out of a store that others share what somebody here waits for."""
+"""Claims: a process claims rows from a shared store for the workers that wait in it."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
@@ -10,10 +10,10 @@ from attrs import define, field
 
 from arvo import Corrupt, Depth, Unavailable
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery import claims as feeds
-from arvo.interpreters.delivery.claims import Feed
-from arvo.interpreters.ports.backend import Delivery, Message
-from tests.shop import charging
+from arvo.interpreters.delivery import tasks
+from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.ports.messages import Delivery, Message
+from tests.shop import charge_request
 
 ORDER, PAY = "arvo.orc.order.fulfil", "com.payment.charge"
 
@@ -26,100 +26,100 @@ def within(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(go())
 
 
-def post(name: str, key: str | None = None, queue: str = PAY) -> Message:
-    return Message(charging(name), ToHandler(queue, key))
+def message(name: str, key: str | None = None, queue: str = PAY) -> Message:
+    return Message(charge_request(name), ToHandler(queue, key))
 
 
 def delivery(name: str, key: str | None = None, queue: str = PAY) -> Delivery:
-    return Delivery(post(name, key, queue), 1)
+    return Delivery(message(name, key, queue), 1)
 
 
-def name_of(found: Delivery) -> str:
-    return found.message.event.id
+def id_of(received: Delivery) -> str:
+    return received.message.event.id
 
 
 @define
 class Store:
-    """Answers claims with *answers*, in order, and then with nothing; keeps what it was asked."""
+    """Answers claims with *answers*, in order, and then with no rows. Records all *claims*."""
 
     answers: list[Any] = field(factory=list)
-    asked: list[tuple[dict[str, int], list[str]]] = field(factory=list)
+    claims: list[tuple[dict[str, int], list[str]]] = field(factory=list)
 
     async def claim(
-        self, queues: Mapping[str, int], but: Sequence[str]
+        self, limits: Mapping[str, int], excluded_keys: Sequence[str]
     ) -> tuple[Sequence[Delivery], bool]:
-        self.asked.append((dict(queues), list(but)))
+        self.claims.append((dict(limits), list(excluded_keys)))
         answer = self.answers.pop(0) if self.answers else ([], False)
         if isinstance(answer, Exception):
             raise answer
-        found: tuple[Sequence[Delivery], bool] = answer
-        return found
+        rows: tuple[Sequence[Delivery], bool] = answer
+        return rows
 
 
-def fed(store: Store, own_max: int = 10, key_max: float = inf) -> Feed:
-    return Feed(store.claim, ahead=3, own_max=own_max, key_max=key_max)
+def claim_loop(store: Store, keep_max: int = 10, key_max: float = inf) -> ClaimLoop:
+    return ClaimLoop(store.claim, prefetch=3, keep_max=keep_max, key_max=key_max)
 
 
-async def settled() -> None:
-    """Let all go on that can."""
+async def let_tasks_run() -> None:
+    """Run every task until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def cancelled(*tasks: "asyncio.Task[Any]") -> None:
+async def cancel(*tasks: "asyncio.Task[Any]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_as_much_is_asked_for_as_somebody_waits_for() -> None:
-    """Some ahead for each, of those lanes alone; until nothing has come."""
+def test_rows_are_claimed_for_each_waiting_worker() -> None:
+    """A prefetch for each, in its queue alone, until a claim returns no row."""
 
     async def go() -> None:
         store = Store([([delivery("c1"), delivery("c2")], False)])
-        feed = fed(store)
-        one, two = (asyncio.create_task(feed.receive(PAY)) for _ in range(2))
-        assert [name_of(await each) for each in (one, two)] == ["c1", "c2"]
-        await settled()
-        assert store.asked == [({PAY: 6}, [])]
-        waiting = asyncio.create_task(feed.receive(PAY))
-        await settled()
-        assert store.asked[1:] == [({PAY: 3}, [])]
-        another = asyncio.create_task(feed.receive(PAY))
-        await settled()
-        assert len(store.asked) == 2, "nothing was there, and nobody has told of more"
-        await cancelled(waiting, another)
+        loop = claim_loop(store)
+        one, two = (asyncio.create_task(loop.receive(PAY)) for _ in range(2))
+        assert [id_of(await task) for task in (one, two)] == ["c1", "c2"]
+        await let_tasks_run()
+        assert store.claims == [({PAY: 6}, [])]
+        waiting = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        assert store.claims[1:] == [({PAY: 3}, [])]
+        another = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        assert len(store.claims) == 2, "the store was empty, and no notification has come"
+        await cancel(waiting, another)
 
     within(go())
 
 
-def test_news_are_for_all_lanes_and_asked_for_when_somebody_waits() -> None:
-    """Also where nobody waited when they came."""
+def test_a_notification_leads_to_a_claim_as_soon_as_a_worker_waits() -> None:
+    """Even if no worker waited when the notification came."""
 
     async def go() -> None:
         store = Store()
-        feed = fed(store)
-        await cancelled(asyncio.create_task(feed.receive(PAY)))
-        first = asyncio.create_task(feed.receive(PAY))
-        await settled()
-        await cancelled(first)
-        store.asked.clear()
-        feed.news()
-        await settled()
-        assert store.asked == []
+        loop = claim_loop(store)
+        await cancel(asyncio.create_task(loop.receive(PAY)))
+        first = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        await cancel(first)
+        store.claims.clear()
+        loop.notify()
+        await let_tasks_run()
+        assert store.claims == []
         store.answers.append(([delivery("c1")], False))
-        assert name_of(await feed.receive(PAY)) == "c1"
-        waiting = asyncio.create_task(feed.receive(PAY))
-        await settled()
+        assert id_of(await loop.receive(PAY)) == "c1"
+        waiting = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
         store.answers.append(([delivery("c2")], False))
-        feed.news()
-        assert name_of(await waiting) == "c2"
+        loop.notify()
+        assert id_of(await waiting) == "c2"
 
     within(go())
 
 
-def test_news_that_come_while_it_asks_are_asked_for_afterwards() -> None:
-    """What was sent then may not have been seen."""
+def test_a_notification_during_a_claim_leads_to_another_claim() -> None:
+    """The claim may not have seen the new rows."""
 
     async def go() -> None:
         asked: list[int] = []
@@ -127,235 +127,254 @@ def test_news_that_come_while_it_asks_are_asked_for_afterwards() -> None:
         async def claim(*_: object) -> tuple[Sequence[Delivery], bool]:
             asked.append(len(asked))
             if asked == [0]:
-                feed.news()
+                loop.notify()
                 return [], False
             return [delivery("c1")], False
 
-        feed = Feed(claim, ahead=1, own_max=1, key_max=inf)
-        assert name_of(await feed.receive(PAY)) == "c1"
+        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf)
+        assert id_of(await loop.receive(PAY)) == "c1"
         assert asked == [0, 1]
 
     within(go())
 
 
-def test_a_contested_claim_is_asked_again_a_little_later() -> None:
-    """Others were about to take the same, and may have let it go."""
+def test_a_contested_claim_is_repeated_after_a_pause() -> None:
+    """Another process competed for the rows, and may have left them."""
 
     async def go() -> None:
         store = Store([([], True), ([], True), ([delivery("c1")], False)])
-        feed = fed(store)
-        waiting = asyncio.create_task(feed.receive(PAY))
-        await settled()
-        assert store.asked == [({PAY: 3}, [])]
-        assert name_of(await waiting) == "c1"
-        assert store.asked == [({PAY: 3}, [])] * 3
+        loop = claim_loop(store)
+        waiting = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        assert store.claims == [({PAY: 3}, [])]
+        assert id_of(await waiting) == "c1"
+        assert store.claims == [({PAY: 3}, [])] * 3
 
     within(go())
 
 
-def test_a_key_that_many_wait_for_is_left_out_until_it_is_their_turn() -> None:
-    """One at a time is worked on, so no more than a few need to be here."""
+def test_a_crowded_key_is_excluded_until_its_deliveries_are_processed() -> None:
+    """They are processed one at a time, so a process needs only a few of them."""
 
     async def go() -> None:
         store = Store([([delivery(f"w{n}", "k", ORDER) for n in range(3)], False)])
-        feed = fed(store, key_max=2)
-        first = await feed.receive(ORDER)
-        waiting = asyncio.create_task(feed.receive(ORDER))
-        await settled()
-        assert feed.lanes.parked("k") == 2
-        assert store.asked == [({ORDER: 3}, []), ({ORDER: 3}, ["k"])]
-        feed.settle(first)
+        loop = claim_loop(store, key_max=2)
+        first = await loop.receive(ORDER)
+        waiting = asyncio.create_task(loop.receive(ORDER))
+        await let_tasks_run()
+        assert loop.queues.blocked_count("k") == 2
+        assert store.claims == [({ORDER: 3}, []), ({ORDER: 3}, ["k"])]
+        loop.release(first)
         second = await waiting
-        assert (name_of(second), feed.lanes.parked("k")) == ("w1", 1)
-        feed.settle(second)
-        third = await feed.receive(ORDER)
-        await settled()
-        assert store.asked == [({ORDER: 3}, []), ({ORDER: 3}, ["k"])]
-        waiting = asyncio.create_task(feed.receive(ORDER))
-        await settled()
-        asked = len(store.asked)
-        feed.settle(third)
-        await settled()
-        assert store.asked[asked:] == [({ORDER: 3}, [])]
-        await cancelled(waiting)
+        assert (id_of(second), loop.queues.blocked_count("k")) == ("w1", 1)
+        loop.release(second)
+        third = await loop.receive(ORDER)
+        await let_tasks_run()
+        assert store.claims == [({ORDER: 3}, []), ({ORDER: 3}, ["k"])]
+        waiting = asyncio.create_task(loop.receive(ORDER))
+        await let_tasks_run()
+        asked = len(store.claims)
+        loop.release(third)
+        await let_tasks_run()
+        assert store.claims[asked:] == [({ORDER: 3}, [])]
+        await cancel(waiting)
 
     within(go())
 
 
-def test_nothing_is_asked_for_because_of_a_key_that_nothing_was_left_of() -> None:
-    """Each delivery that is settled would cost a question, while somebody waits."""
+def test_a_key_without_excluded_rows_leads_to_no_claim() -> None:
+    """Otherwise each released delivery would cost a claim while a worker waits."""
 
     async def go() -> None:
         store = Store([([delivery("w1", "k", ORDER), delivery("w2", "k", ORDER)], False)])
-        feed = fed(store, key_max=1)
-        first = await feed.receive(ORDER)
-        waiting = [asyncio.create_task(feed.receive(ORDER)) for _ in range(2)]
-        await settled()
-        assert "k" in store.asked[-1][1]
-        feed.settle(first)
+        loop = claim_loop(store, key_max=1)
+        first = await loop.receive(ORDER)
+        waiting = [asyncio.create_task(loop.receive(ORDER)) for _ in range(2)]
+        await let_tasks_run()
+        assert "k" in store.claims[-1][1]
+        loop.release(first)
         second = await waiting[0]
-        await settled()
-        feed.settle(second)
-        await settled()
-        asked = len(store.asked)
-        feed.hand_out([delivery("w3", "k", ORDER)])
+        await let_tasks_run()
+        loop.release(second)
+        await let_tasks_run()
+        asked = len(store.claims)
+        loop.deliver([delivery("w3", "k", ORDER)])
         third = await waiting[1]
-        more = asyncio.create_task(feed.receive(ORDER))
-        await settled()
-        assert len(store.asked) == asked
-        feed.settle(third)
-        await settled()
-        assert len(store.asked) == asked, "the key had its turn before"
-        await cancelled(more)
+        more = asyncio.create_task(loop.receive(ORDER))
+        await let_tasks_run()
+        assert len(store.claims) == asked
+        loop.release(third)
+        await let_tasks_run()
+        assert len(store.claims) == asked, "the key was claimed again before"
+        await cancel(more)
 
     within(go())
 
 
 @pytest.mark.parametrize(
-    ("messages", "wanted"),
+    ("messages", "accepted"),
     [
         ([], True),
-        ([post("c1"), post("w", "free", ORDER)], True),
-        ([post("c1"), post("x", None, "com.elsewhere")], False),
-        ([post("w", "busy", ORDER)], False),
+        ([message("c1"), message("w", "free", ORDER)], True),
+        ([message("c1"), message("x", None, "com.elsewhere")], False),
+        ([message("w", "busy", ORDER)], False),
     ],
 )
-def test_what_it_sends_is_its_own_where_it_serves_it_and_has_room(
-    messages: list[Message], wanted: bool
+def test_a_process_accepts_its_own_messages_if_it_serves_their_queues_and_has_room(
+    messages: list[Message], accepted: bool
 ) -> None:
-    """Else whoever claims it has it, and that may be us."""
+    """Otherwise any process may claim them, this one too."""
 
     async def go() -> None:
         store = Store()
-        feed = fed(store, own_max=2, key_max=1)
-        feed.served.update((PAY, ORDER))
-        feed.hand_out([delivery("w1", "busy", ORDER), delivery("w2", "busy", ORDER)])
-        await feed.receive(ORDER)
-        waiting = asyncio.create_task(feed.receive(ORDER))
-        await settled()
-        assert feed.lanes.parked("busy") == 1
-        assert feed.wants(messages) is wanted
-        feed.feed()
-        await settled()
-        assert bool(store.asked) is not wanted
-        await cancelled(waiting)
+        loop = claim_loop(store, keep_max=2, key_max=1)
+        loop.served.update((PAY, ORDER))
+        loop.deliver([delivery("w1", "busy", ORDER), delivery("w2", "busy", ORDER)])
+        await loop.receive(ORDER)
+        waiting = asyncio.create_task(loop.receive(ORDER))
+        await let_tasks_run()
+        assert loop.queues.blocked_count("busy") == 1
+        assert loop.accepts(messages) is accepted
+        loop.fill()
+        await let_tasks_run()
+        assert bool(store.claims) is not accepted
+        await cancel(waiting)
 
     within(go())
 
 
-def test_no_more_is_its_own_than_it_has_room_for() -> None:
-    """Others have nothing to do, perhaps."""
+def test_a_process_accepts_no_more_than_keep_max() -> None:
+    """Other processes may be idle."""
 
     async def go() -> None:
-        feed = fed(Store(), own_max=2)
-        feed.served.add(PAY)
-        feed.hand_out([delivery("c1")])
-        assert feed.wants([post("c3")])
-        feed.hand_out([delivery("c2")])
-        assert not feed.wants([post("c3")])
+        loop = claim_loop(Store(), keep_max=2)
+        loop.served.add(PAY)
+        loop.deliver([delivery("c1")])
+        assert loop.accepts([message("c3")])
+        loop.deliver([delivery("c2")])
+        assert not loop.accepts([message("c3")])
 
     within(go())
 
 
-def test_a_store_that_is_away_is_asked_again_with_the_next_news() -> None:
-    """Nothing was lost; and one that is broken is told to whoever waits."""
+def test_an_unavailable_store_is_claimed_from_again_and_a_corrupt_one_fails_the_worker() -> None:
+    """An outage passes and loses nothing; damage needs an operator."""
 
     async def go() -> None:
         store = Store([Unavailable("away")])
-        feed = fed(store)
-        waiting = asyncio.create_task(feed.receive(PAY))
-        await settled()
-        assert (len(store.asked), waiting.done()) == (1, False)
+        loop = claim_loop(store)
+        waiting = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        assert (len(store.claims), waiting.done()) == (1, False)
         store.answers.append(([delivery("c1")], False))
-        feed.feed()
-        assert name_of(await waiting) == "c1"
+        loop.fill()
+        assert id_of(await waiting) == "c1"
         store.answers.append(Corrupt("broken"))
-        feed.news()
+        loop.notify()
         with pytest.raises(Corrupt, match="broken"):
-            await feed.receive(PAY)
+            await loop.receive(PAY)
 
     within(go())
 
 
-def test_what_is_not_in_hand_can_be_let_go_of() -> None:
-    """It is nobody's any more, so it is asked for anew; what is in hand keeps its key."""
+def test_deliveries_that_are_not_taken_can_be_dropped() -> None:
+    """Another process may own them, so they are claimed anew. A taken one keeps its key."""
 
     async def go() -> None:
         store = Store([([delivery(f"w{n}", "k", ORDER) for n in range(3)], False)])
-        feed = fed(store, key_max=1)
-        first = await feed.receive(ORDER)
-        waiting = asyncio.create_task(feed.receive(ORDER))
-        await settled()
-        feed.lanes.put_later(delivery("w9", "k", ORDER), 0.0)
-        feed.forget()
+        loop = claim_loop(store, key_max=1)
+        first = await loop.receive(ORDER)
+        waiting = asyncio.create_task(loop.receive(ORDER))
+        await let_tasks_run()
+        loop.queues.put_delayed(delivery("w9", "k", ORDER), 0.0)
+        loop.drop_ready()
         await asyncio.sleep(0.01)
-        assert (feed.lanes.ready, feed.lanes.parked("k"), feed.lanes.delayed) == (0, 0, 0)
-        store.asked.clear()
+        assert (loop.queues.ready, loop.queues.blocked_count("k"), loop.queues.delayed) == (0, 0, 0)
+        store.claims.clear()
         store.answers.append(([delivery("w1", "k", ORDER)], False))
-        feed.feed()
-        await settled()
-        assert (store.asked[0], waiting.done()) == (({ORDER: 3}, []), False)
-        feed.settle(first)
-        assert name_of(await waiting) == "w1"
+        loop.fill()
+        await let_tasks_run()
+        assert (store.claims[0], waiting.done()) == (({ORDER: 3}, []), False)
+        loop.release(first)
+        assert id_of(await waiting) == "w1"
 
     within(go())
 
 
-def test_after_a_stop_nothing_is_taken_and_nothing_is_known() -> None:
-    """A worker that ends late settles what is nobody's here any more."""
+def test_after_a_stop_no_rows_are_claimed_and_no_delivery_is_known() -> None:
+    """A worker that ends late releases a delivery that this process no longer owns."""
 
     async def go() -> None:
         store = Store([([delivery("c1")], False)])
-        feed = fed(store)
-        first = await feed.receive(PAY)
-        feed.lanes.put_later(delivery("c2"), 0.0)
-        await feed.stop()
-        feed.settle(first)
-        store.asked.clear()
-        feed.news()
+        loop = claim_loop(store)
+        first = await loop.receive(PAY)
+        loop.queues.put_delayed(delivery("c2"), 0.0)
+        await loop.stop()
+        loop.release(first)
+        store.claims.clear()
+        loop.notify()
         await asyncio.sleep(0.01)
-        assert (store.asked, feed.served, feed.lanes.ready) == ([], set(), 0)
+        assert (store.claims, loop.served, loop.queues.ready) == ([], set(), 0)
 
     within(go())
 
 
-def test_a_stop_waits_for_what_is_on_its_way_but_not_for_ever(
+def test_a_stop_waits_for_a_claim_in_progress_but_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A connection that is being opened when its task is cancelled would stay open."""
+    """A connection that a cancelled task was opening would stay open."""
 
     async def go(seconds: float) -> list[str]:
-        said: list[str] = []
+        outcomes: list[str] = []
 
         async def claim(*_: object) -> tuple[Sequence[Delivery], bool]:
             try:
                 await asyncio.sleep(seconds)
             except asyncio.CancelledError:
-                said.append("cut off")
+                outcomes.append("cancelled")
                 raise
-            said.append("done")
+            outcomes.append("done")
             return [], False
 
-        feed = Feed(claim, ahead=1, own_max=1, key_max=inf)
-        waiting = asyncio.create_task(feed.receive(PAY))
-        await settled()
-        await feed.stop()
-        found = list(said)
-        await cancelled(waiting)
-        return found
+        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf)
+        waiting = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        await loop.stop()
+        at_stop = list(outcomes)
+        await cancel(waiting)
+        return at_stop
 
     assert asyncio.run(go(0.05)) == ["done"]
-    monkeypatch.setattr(feeds, "END_SECONDS", 0.05)
-    assert asyncio.run(go(3_600.0)) == ["cut off"]
+    monkeypatch.setattr(tasks, "END_SECONDS", 0.05)
+    assert asyncio.run(go(3_600.0)) == ["cancelled"]
 
 
-def test_depth_is_what_the_store_holds_and_what_is_in_hand() -> None:
-    """The two were not counted at one moment, so nothing is less than none."""
+def test_depth_is_computed_from_the_store_and_the_taken_deliveries() -> None:
+    """The two are not counted at the same moment, so no number may become negative."""
 
     async def go() -> None:
-        feed = fed(Store([([delivery("c1")], False)]))
-        await feed.receive(PAY)
-        assert feed.depth(5, 1, 2) == Depth(ready=3, taken=1, delayed=1, timers=2)
-        assert feed.depth(0, 0, 0) == Depth(ready=0, taken=1)
+        loop = claim_loop(Store([([delivery("c1")], False)]))
+        await loop.receive(PAY)
+        assert loop.depth(5, 1, 2) == Depth(ready=3, taken=1, delayed=1, timers=2)
+        assert loop.depth(0, 0, 0) == Depth(ready=0, taken=1)
 
     within(go())
+
+
+def test_an_unexpected_error_of_a_claim_fails_every_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A worker that waited for ever would look idle. The next one to wait fails as well."""
+
+    async def go() -> None:
+        store = Store([ZeroDivisionError("a bug"), ZeroDivisionError("a bug")])
+        loop = claim_loop(store)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError, match="a bug"):
+                await loop.receive(PAY)
+
+    within(go())
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "the task 'arvo claim loop' failed"
+    ] * 2

@@ -1,4 +1,4 @@
-"""Clock: the present time, wherever the host stands."""
+"""Clock: the present time in any time zone, and the trace context of new events."""
 
 import os
 import subprocess
@@ -20,9 +20,9 @@ print(stamp.time, abs(datetime.fromisoformat(stamp.time).timestamp() - time.time
 
 
 @pytest.mark.parametrize("zone", ["UTC", "XYZ-11", "XYZ+5:30"])
-def test_time_is_right_on_a_host_of_any_zone(zone: str) -> None:
-    """B01: in Sydney the reference's events are eleven hours in the future."""
-    told = subprocess.run(
+def test_the_time_is_right_on_a_host_in_any_time_zone(zone: str) -> None:
+    """B01: local time must not be written as UTC, eleven hours in the future in Sydney."""
+    printed = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env={**os.environ, "TZ": zone},
         capture_output=True,
@@ -30,13 +30,13 @@ def test_time_is_right_on_a_host_of_any_zone(zone: str) -> None:
         check=True,
     ).stdout.split()
 
-    assert told[1] == "True"
-    assert datetime.fromisoformat(told[0]).utcoffset() is not None
-    assert told[0].endswith("+00:00")
+    assert printed[1] == "True"
+    assert datetime.fromisoformat(printed[0]).utcoffset() is not None
+    assert printed[0].endswith("+00:00")
 
 
-def test_an_event_belongs_to_the_trace_that_is_under_way() -> None:
-    """F027, B27: a trace goes on through the system, sampled or not as it was."""
+def test_a_new_event_has_the_trace_context_of_the_current_span() -> None:
+    """B27: a trace continues through the system, and its sampled flag must not change."""
     context = trace.SpanContext(
         trace_id=0x0AF7651916CD43DD8448EB211C80319C,
         span_id=0xB7AD6B7169203331,

@@ -1,4 +1,4 @@
-"""Rows: what a database holds reads back as it was, or says that it is spoilt."""
+"""Codec: decoded values equal the encoded ones, and damaged bytes raise `Corrupt`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,20 +19,21 @@ from arvo import (
 )
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.delivery.codec import (
-    destination_bytes,
-    destination_of,
-    digest_of,
-    event_of,
-    letter_bytes,
-    letter_of,
-    milliseconds,
-    record_bytes,
-    record_of,
-    time_of,
-    whole_record_bytes,
+    consumption_digest,
+    decode_dead_letter,
+    decode_destination,
+    decode_event,
+    decode_record,
+    encode_dead_letter,
+    encode_destination,
+    encode_record,
+    encode_record_body,
+    from_milliseconds,
+    to_milliseconds,
 )
-from arvo.interpreters.ports.backend import Corrupt, Destination
-from tests.shop import NOW, charging, committed, placing, shop
+from arvo.interpreters.ports.errors import Corrupt
+from arvo.interpreters.ports.messages import Destination
+from tests.shop import NOW, charge_request, expect_commit, order_request, shop
 
 ISSUES = (Issue("data.a", "more", "less"), Issue("data.b", "1", "2"))
 
@@ -46,15 +47,15 @@ ISSUES = (Issue("data.a", "more", "less"), Issue("data.b", "1", "2"))
         ToCaller("com.a.b"),
     ],
 )
-def test_where_a_post_goes_reads_back(to: Destination) -> None:
-    """All that a post can be sent to."""
-    assert destination_of(destination_bytes(to)) == to
+def test_a_destination_is_decoded_as_it_was_encoded(to: Destination) -> None:
+    """Every kind of destination."""
+    assert decode_destination(encode_destination(to)) == to
 
 
-def letter(to: Destination | None, violation: Violation | None) -> DeadLetter:
+def dead_letter(to: Destination | None, violation: Violation | None) -> DeadLetter:
     return DeadLetter(
-        id="l1",
-        event=Event.from_dict(charging().to_dict()),
+        id="dead-1",
+        event=Event.from_dict(charge_request().to_dict()),
         reason="no bank",
         attempts=3,
         at="2026-01-02T03:04:05Z",
@@ -73,64 +74,76 @@ def letter(to: Destination | None, violation: Violation | None) -> DeadLetter:
         TransactionViolation("no", "early", ISSUES),
     ],
 )
-def test_a_dead_letter_reads_back_with_its_reason(violation: Violation | None) -> None:
-    """An operator decides by it; each kind has another remedy."""
+def test_a_dead_letter_is_decoded_with_its_violation(violation: Violation | None) -> None:
+    """An operator decides by it; each kind has a different remedy."""
     for to in (None, ToDomain("human")):
-        assert letter_of(letter_bytes(letter(to, violation))) == letter(to, violation)
+        original = dead_letter(to, violation)
+        assert decode_dead_letter(encode_dead_letter(original)) == original
 
 
-def test_a_record_reads_back_from_its_lines() -> None:
-    """Its journal has lines of its own, or stands in it."""
-    record = committed(shop, placing()).record
+def test_a_record_is_decoded_with_and_without_its_journal() -> None:
+    """A store may keep the journal entries in rows of their own."""
+    record = expect_commit(shop, order_request()).record
     assert record is not None
 
-    assert "journal" not in orjson.loads(record_bytes(record))
-    assert record_of(record_bytes(record), []) == record
-    assert record_of(whole_record_bytes(record), None) == record
+    assert "journal" not in orjson.loads(encode_record_body(record))
+    assert decode_record(encode_record_body(record), []) == record
+    assert decode_record(encode_record(record), None) == record
 
 
 @pytest.mark.parametrize(
-    ("read", "said"),
+    ("decode", "message"),
     [
-        (lambda: event_of(b"{"), "holds an event that cannot be read (unexpected end of data"),
-        (lambda: event_of(b"{}"), "holds an event that cannot be read (ContractViolation:"),
-        (lambda: record_of(b"[", []), "holds a record that cannot be read (unexpected end"),
-        (lambda: record_of(b"{}", [b"{"]), "holds a record that cannot be read (unexpected end"),
-        (lambda: record_of(b"5", []), "holds a record that cannot be read ('int' object"),
-        (lambda: destination_of(b'{"up": 1}'), "a destination that cannot be read ({'up': 1})"),
-        (lambda: letter_of(b"{}"), "holds a dead letter that cannot be read ('to')"),
-        (lambda: letter_of(b"["), "holds a dead letter that cannot be read (unexpected end"),
+        (lambda: decode_event(b"{"), "holds an event that cannot be read (unexpected end of data"),
+        (lambda: decode_event(b"{}"), "holds an event that cannot be read (ContractViolation:"),
+        (lambda: decode_record(b"[", []), "holds a record that cannot be read (unexpected end"),
+        (
+            lambda: decode_record(b"{}", [b"{"]),
+            "holds a record that cannot be read (unexpected end",
+        ),
+        (lambda: decode_record(b"5", []), "holds a record that cannot be read ('int' object"),
+        (lambda: decode_destination(b'{"up": 1}'), "a destination that cannot be read ({'up': 1})"),
+        (lambda: decode_dead_letter(b"{}"), "holds a dead letter that cannot be read ('to')"),
+        (
+            lambda: decode_dead_letter(b"["),
+            "holds a dead letter that cannot be read (unexpected end",
+        ),
     ],
 )
-def test_what_is_spoilt_says_what_it_is_and_why(read: Callable[[], Any], said: str) -> None:
-    """Nobody but a person can mend it: with a backup, or with this message."""
+def test_damaged_bytes_raise_an_error_that_names_them_and_the_reason(
+    decode: Callable[[], Any], message: str
+) -> None:
+    """Only a person can repair the store, with a backup or with this message."""
     with pytest.raises(Corrupt) as corrupt:
-        read()
+        decode()
 
-    assert said in str(corrupt.value)
+    assert message in str(corrupt.value)
     assert "backup" in str(corrupt.value)
 
 
-def test_a_consumption_has_the_same_name_in_every_version_of_the_library() -> None:
-    """After an upgrade an event that comes again must be found in the inbox."""
-    event = charging(subject="s")
+def test_a_consumption_has_the_same_digest_in_every_version_of_the_library() -> None:
+    """After an upgrade a redelivered event must be found in the inbox."""
+    event = charge_request(subject="s")
 
-    assert digest_of("com.payment.charge", event).hex() == ("b5af8a91057e2195df18a0824df07bce")
-
-
-def test_no_two_consumptions_have_one_name() -> None:
-    """Though their parts, run together, read the same."""
-    one, other = charging("1", subject="2a"), charging("12", subject="a")
-
-    assert digest_of("h", one) != digest_of("h", other)
+    assert consumption_digest("com.payment.charge", event).hex() == (
+        "b5af8a91057e2195df18a0824df07bce"
+    )
 
 
+def test_two_consumptions_have_different_digests() -> None:
+    """Even if their parts concatenate to the same text."""
+    one, other = charge_request("1", subject="2a"), charge_request("12", subject="a")
+
+    assert consumption_digest("h", one) != consumption_digest("h", other)
+
+
+@pytest.mark.promise("I7")
 @pytest.mark.parametrize("microseconds", [0, 1, 999, 1_000, -1, -1_000])
-def test_a_time_is_kept_in_milliseconds_rounded_up(microseconds: int) -> None:
-    """I7: nothing is due too early."""
+def test_a_time_is_stored_in_milliseconds_rounded_up(microseconds: int) -> None:
+    """I7: no timer is early."""
     time = NOW + timedelta(microseconds=microseconds)
 
-    kept = time_of(milliseconds(time))
+    stored = from_milliseconds(to_milliseconds(time))
 
-    assert time <= kept < time + timedelta(milliseconds=1)
-    assert milliseconds(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)) == 1_000
+    assert time <= stored < time + timedelta(milliseconds=1)
+    assert to_milliseconds(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)) == 1_000

@@ -1,40 +1,40 @@
-"""Past: the histories of workflows, as far as a process can remember them."""
+"""History buffer: the newest history entries of all workflows, in the memory of a process."""
 
 import attrs
 
-from arvo.interpreters.delivery.history_buffer import Past
-from tests.shop import NOW, CardCharged, answering, committed, placing, shop
+from arvo.interpreters.delivery.history_buffer import HistoryBuffer
+from tests.shop import NOW, CardCharged, expect_commit, order_request, reply_to, shop
 
 
-def test_the_oldest_turns_make_way_and_positions_count_on() -> None:
-    """Memory is bounded, and a reader sees that something is missing."""
-    past = Past(turns_max=2)
-    first = committed(shop, placing("a"))
+def test_the_oldest_turns_are_dropped_and_positions_count_on() -> None:
+    """Memory is bounded, and a reader sees that entries are missing."""
+    buffer = HistoryBuffer(turns_max=2)
+    first = expect_commit(shop, order_request("a"))
     assert first.record is not None
-    second = committed(shop, answering(first.events[0], CardCharged("r")), first.record)
-    other = committed(shop, placing("b"))
+    second = expect_commit(shop, reply_to(first.events[0], CardCharged("r")), first.record)
+    other = expect_commit(shop, order_request("b"))
     assert second.record is not None
     assert other.record is not None
 
-    past.add(first, first.record, NOW)
-    past.add(second, second.record, NOW)
-    whole = past.of(first.record.subject, None, 10)
-    past.add(other, other.record, NOW)
-    past.replace_record(attrs.evolve(second.record, revision=3), NOW)
+    buffer.add(first, first.record, NOW)
+    buffer.add(second, second.record, NOW)
+    whole = buffer.entries(first.record.subject, None, 10)
+    buffer.add(other, other.record, NOW)
+    buffer.replace_record(attrs.evolve(second.record, revision=3), NOW)
 
-    positions = [line.position for line in past.of(first.record.subject, None, 10)]
-    assert [line.position for line in whole] == [0, 1, 2, 3]
+    positions = [entry.position for entry in buffer.entries(first.record.subject, None, 10)]
+    assert [entry.position for entry in whole] == [0, 1, 2, 3]
     assert positions == [4]
-    assert len(past.of(other.record.subject, None, 10)) == 2
+    assert len(buffer.entries(other.record.subject, None, 10)) == 2
 
 
-def test_what_is_forgotten_is_passed_over() -> None:
-    """A workflow that is forgotten takes its history with it."""
-    past = Past(turns_max=1)
+def test_a_removed_workflow_has_no_entries() -> None:
+    """Its turns still count towards the limit, until they would be dropped."""
+    buffer = HistoryBuffer(turns_max=1)
     for key in ("a", "b", "c"):
-        commit = committed(shop, placing(key))
+        commit = expect_commit(shop, order_request(key))
         assert commit.record is not None
-        past.add(commit, commit.record, NOW)
-        past.forget(commit.record.subject)
+        buffer.add(commit, commit.record, NOW)
+        buffer.remove(commit.record.subject)
 
-        assert past.of(commit.record.subject, None, 10) == ()
+        assert buffer.entries(commit.record.subject, None, 10) == ()

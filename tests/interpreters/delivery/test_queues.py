@@ -1,4 +1,4 @@
-"""Lanes: each delivery to one taker, those of one key one at a time and in order."""
+"""Queues: each delivery goes to one caller, and those of one key go one at a time and in order."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 import pytest
 
 from arvo.engine.step.route import ToDomain, ToHandler
-from arvo.interpreters.delivery.queues import Lanes
-from arvo.interpreters.ports.backend import Delivery, Message, Unavailable
-from tests.shop import charging
+from arvo.interpreters.delivery.queues import InProcessQueues
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import Delivery, Message
+from tests.shop import charge_request
 
 T = TypeVar("T")
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
@@ -24,73 +25,74 @@ def within(work: Coroutine[Any, Any, T]) -> T:
 
 
 def delivery(name: str, key: str | None = None, queue: str = PAY) -> Delivery:
-    return Delivery(Message(charging(name), ToHandler(queue, key)), 1, name)
+    return Delivery(Message(charge_request(name), ToHandler(queue, key)), 1, name)
 
 
 def names(deliveries: list[Delivery]) -> list[object]:
-    return [each.token for each in deliveries]
+    return [received.token for received in deliveries]
 
 
-async def taken(queues: Lanes, count: int = 1, queue: str = PAY) -> list[Delivery]:
+async def receive(queues: InProcessQueues, count: int = 1, queue: str = PAY) -> list[Delivery]:
     return [await queues.receive(queue) for _ in range(count)]
 
 
-async def resting() -> None:
-    """Let all that can go on go on."""
+async def let_tasks_run() -> None:
+    """Run every task until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-def test_a_key_is_handed_on_in_the_order_that_its_deliveries_came() -> None:
-    """I4; and whoever has waited longest for a key comes before what is ready behind it."""
+@pytest.mark.promise("I4")
+def test_the_deliveries_of_a_key_are_received_in_the_order_in_which_they_were_added() -> None:
+    """I4. A delivery that was blocked comes before those that became ready behind it."""
 
     async def go() -> list[object]:
-        queues = Lanes()
-        for each in (delivery("a1", "a"), delivery("a2", "a"), delivery("a3", "a"), delivery("x")):
-            queues.put(each)
-        first, other = await taken(queues, 2)
+        queues = InProcessQueues()
+        for name, key in (("a1", "a"), ("a2", "a"), ("a3", "a"), ("x", None)):
+            queues.put(delivery(name, key))
+        first, other = await receive(queues, 2)
         queues.put(delivery("y"))
-        found, turn = [first, other], first
+        received, current = [first, other], first
         for _ in range(3):
-            queues.settle(turn)
-            (turn,) = await taken(queues)
-            found.append(turn)
-        return names(found)
+            queues.release(current)
+            (current,) = await receive(queues)
+            received.append(current)
+        return names(received)
 
     assert within(go()) == ["a1", "x", "a2", "a3", "y"]
 
 
-def test_each_lane_has_its_own_queue() -> None:
-    """A slow handler keeps nobody else from work."""
+def test_each_destination_has_its_own_queue() -> None:
+    """A slow handler does not delay the others."""
 
     async def go() -> tuple[object, ...]:
-        queues = Lanes()
+        queues = InProcessQueues()
         queues.put(delivery("p"))
         queues.put(delivery("o", queue=ORDER))
-        queues.put(Delivery(Message(charging("h"), ToDomain("human")), 1, "h"))
+        queues.put(Delivery(Message(charge_request("h"), ToDomain("human")), 1, "h"))
         ready = queues.ready
-        (found,) = await taken(queues, queue=ORDER)
-        return ready, found.token, queues.ready, names(list(queues.taken.values()))
+        (received,) = await receive(queues, queue=ORDER)
+        return ready, received.token, queues.ready, names(list(queues.taken.values()))
 
     assert within(go()) == (3, "o", 2, ["o"])
 
 
-def test_a_lane_is_hungry_while_somebody_waits_and_nothing_is_ready() -> None:
-    """So much is fetched for it, and no more."""
+def test_a_queue_starves_while_a_caller_waits_and_no_delivery_is_ready() -> None:
+    """The claim loop fetches as many deliveries as callers wait for, and no more."""
 
     async def go() -> list[object]:
-        queues = Lanes()
-        seen: list[object] = [queues.hungry(), queues.is_hungry(PAY)]
-        takers = [asyncio.create_task(queues.receive(PAY)) for _ in range(2)]
-        await resting()
-        seen += [queues.hungry(), queues.is_hungry(PAY), queues.is_hungry(ORDER)]
+        queues = InProcessQueues()
+        seen: list[object] = [queues.starving_queues(), queues.is_starving(PAY)]
+        callers = [asyncio.create_task(queues.receive(PAY)) for _ in range(2)]
+        await let_tasks_run()
+        seen += [queues.starving_queues(), queues.is_starving(PAY), queues.is_starving(ORDER)]
         queues.put(delivery("p"))
-        seen += [queues.hungry(), queues.is_hungry(PAY)]
-        await resting()
-        seen += [queues.hungry()]
-        takers[1].cancel()
-        await resting()
-        seen += [queues.hungry(), queues.is_hungry(PAY), takers[0].done()]
+        seen += [queues.starving_queues(), queues.is_starving(PAY)]
+        await let_tasks_run()
+        seen += [queues.starving_queues()]
+        callers[1].cancel()
+        await let_tasks_run()
+        seen += [queues.starving_queues(), queues.is_starving(PAY), callers[0].done()]
         return seen
 
     assert within(go()) == [
@@ -102,139 +104,141 @@ def test_a_lane_is_hungry_while_somebody_waits_and_nothing_is_ready() -> None:
     ]
 
 
-def test_a_taker_that_is_cancelled_as_it_is_woken_wakes_the_next() -> None:
-    """Else a delivery would lie there while somebody waits for it."""
+def test_a_caller_that_is_cancelled_as_it_is_woken_wakes_the_next() -> None:
+    """Otherwise a delivery would stay in the queue while a caller waits for it."""
 
     async def go() -> tuple[object, ...]:
-        queues = Lanes()
+        queues = InProcessQueues()
         first, second, third = (asyncio.create_task(queues.receive(PAY)) for _ in range(3))
-        await resting()
+        await let_tasks_run()
         queues.put(delivery("p"))
         first.cancel()
-        found = await second
-        # One that is cancelled while it only waits wakes nobody.
+        received = await second
+        # A caller that is cancelled before it is woken wakes no other one.
         third.cancel()
-        await resting()
-        return found.token, first.cancelled(), third.cancelled(), queues.ready
+        await let_tasks_run()
+        return received.token, first.cancelled(), third.cancelled(), queues.ready
 
     assert within(go()) == ("p", True, True, 0)
 
 
-def test_a_taker_that_gives_up_wakes_nobody() -> None:
-    """There is nothing for them, and they would lose their place."""
+def test_a_caller_that_is_cancelled_while_it_waits_wakes_no_other() -> None:
+    """There is no delivery for the others, and they would lose their places."""
 
     async def go() -> tuple[object, ...]:
-        queues = Lanes()
+        queues = InProcessQueues()
         first, second, third = (asyncio.create_task(queues.receive(PAY)) for _ in range(3))
-        await resting()
+        await let_tasks_run()
         first.cancel()
-        await resting()
-        waiting = queues.hungry()
+        await let_tasks_run()
+        waiting = queues.starving_queues()
         queues.put(delivery("p"))
-        found = await second
+        received = await second
         third.cancel()
-        await resting()
-        return waiting, found.token, third.cancelled()
+        await let_tasks_run()
+        return waiting, received.token, third.cancelled()
 
     assert within(go()) == ({PAY: 2}, "p", True)
 
 
-def test_all_who_wait_hear_of_an_error() -> None:
-    """In every lane; who has given up is left alone."""
+def test_an_error_is_raised_in_every_waiting_caller() -> None:
+    """In every queue, except in callers that were cancelled."""
 
     async def go() -> list[object]:
-        queues = Lanes()
-        takers = [asyncio.create_task(queues.receive(queue)) for queue in (PAY, ORDER, PAY)]
-        await resting()
-        takers[0].cancel()
+        queues = InProcessQueues()
+        callers = [asyncio.create_task(queues.receive(queue)) for queue in (PAY, ORDER, PAY)]
+        await let_tasks_run()
+        callers[0].cancel()
         queues.fail(Unavailable("down"))
-        return [type(each) for each in await asyncio.gather(*takers, return_exceptions=True)]
+        return [type(result) for result in await asyncio.gather(*callers, return_exceptions=True)]
 
     assert within(go()) == [asyncio.CancelledError, Unavailable, Unavailable]
 
 
-def test_what_is_put_off_comes_after_its_time_or_is_given_back() -> None:
-    """Each by itself."""
+def test_a_delayed_delivery_is_added_after_its_delay_or_returned_when_delays_are_cancelled() -> (
+    None
+):
+    """Each delivery has its own delay."""
 
     async def go() -> tuple[object, ...]:
-        queues = Lanes()
+        queues = InProcessQueues()
         for name, delay in (("soon", 0.0), ("later", 60.0), ("too", 0.0)):
-            queues.put_later(delivery(name), delay)
-        delayed = queues.delayed
-        found = await taken(queues, 2)
-        rest = queues.delayed
-        stopped = queues.stop_clocks()
-        return delayed, sorted(map(str, names(found))), rest, names(stopped), queues.delayed
+            queues.put_delayed(delivery(name), delay)
+        before = queues.delayed
+        received = await receive(queues, 2)
+        after = queues.delayed
+        cancelled = queues.cancel_delays()
+        return before, sorted(map(str, names(received))), after, names(cancelled), queues.delayed
 
     assert within(go()) == (3, ["soon", "too"], 1, ["later"], 0)
 
 
-def test_what_was_never_settled_comes_again_first_in_order() -> None:
-    """As in a process that begins anew; those that waited for its key come behind it."""
+def test_requeued_deliveries_come_first_and_in_order() -> None:
+    """As in a process that starts again. The deliveries that they blocked follow them."""
 
     async def go() -> list[object]:
-        queues = Lanes()
+        queues = InProcessQueues()
         names_ = (("a1", "a"), ("a2", "a"), ("x", None), ("b1", "b"))
         for name, key in names_:
             queues.put(delivery(name, key))
-        await taken(queues, 3)
+        await receive(queues, 3)
         queues.put(delivery("last"))
-        queues.return_taken()
-        found = []
+        queues.requeue_taken()
+        received = []
         while queues.ready:
-            found += await taken(queues)
-            queues.settle(found[-1])
-        return names(found)
+            received += await receive(queues)
+            queues.release(received[-1])
+        return names(received)
 
     assert within(go()) == ["a1", "a2", "x", "b1", "last"]
 
 
-def test_what_is_ready_is_let_go_of_and_what_is_under_way_keeps_its_key() -> None:
-    """Others have it now; what comes again waits until ours is over."""
+def test_ready_deliveries_are_cleared_and_taken_ones_keep_their_keys() -> None:
+    """Another process owns the cleared ones. New deliveries of a key wait for the taken one."""
 
     async def go() -> tuple[object, ...]:
-        queues = Lanes()
+        queues = InProcessQueues()
         for name, key in (("a1", "a"), ("x", None), ("a2", "a"), ("b1", "b")):
             queues.put(delivery(name, key))
-        first, _ = await taken(queues, 2)
-        queues.forget_ready()
-        left = queues.ready
+        first, _ = await receive(queues, 2)
+        queues.clear_ready()
+        ready = queues.ready
         queues.put(delivery("a3", "a"))
         queues.put(delivery("y"))
-        (between,) = await taken(queues)
-        queues.settle(first)
-        (after,) = await taken(queues)
-        return left, between.token, after.token
+        (between,) = await receive(queues)
+        queues.release(first)
+        (after,) = await receive(queues)
+        return ready, between.token, after.token
 
     assert within(go()) == (0, "y", "a3")
 
 
-def test_it_tells_how_many_wait_for_their_turn_with_a_key() -> None:
-    """More of a crowded key need not be fetched yet."""
+def test_the_deliveries_that_a_key_blocks_are_counted() -> None:
+    """The claim loop does not fetch more of a crowded key."""
 
     async def go() -> list[object]:
-        queues = Lanes()
+        queues = InProcessQueues()
         for name, key in (("a1", "a"), ("b1", "b"), ("a2", "a"), ("b2", "b"), ("a3", "a")):
             queues.put(delivery(name, key))
         queues.put(delivery("x"))
-        await taken(queues, 3)
-        parked = [queues.parked(key) for key in ("a", "b", "c", None)]
-        return [parked, queues.crowded(1), queues.crowded(2), queues.crowded(3)]
+        await receive(queues, 3)
+        blocked = [queues.blocked_count(key) for key in ("a", "b", "c", None)]
+        return [blocked, queues.crowded_keys(1), queues.crowded_keys(2), queues.crowded_keys(3)]
 
     assert within(go()) == [[2, 1, 0, 0], ["a", "b"], ["a"], []]
 
 
 @pytest.mark.parametrize("key", ["a", None])
-def test_a_delivery_is_settled_once(key: str | None) -> None:
-    """Twice would hand its key to two."""
+def test_a_delivery_is_released_once(key: str | None) -> None:
+    """A second release would give its key to two callers."""
 
-    async def go() -> Lanes:
-        queues = Lanes()
+    async def go() -> InProcessQueues:
+        queues = InProcessQueues()
         queues.put(delivery("a1", key))
-        (first,) = await taken(queues)
-        queues.settle(first)
+        (first,) = await receive(queues)
+        queues.release(first)
         with pytest.raises(KeyError):
-            queues.settle(first)
+            queues.release(first)
         return queues
 
     assert within(go()).taken == {}

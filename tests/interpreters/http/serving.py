@@ -1,4 +1,4 @@
-"""Serving: an edge to talk to, in this process or on a port of its own."""
+"""Serving: an app with a client, in this process or on a port of its own."""
 
 import asyncio
 import socket
@@ -12,29 +12,29 @@ from starlette.types import ASGIApp
 
 from arvo import Event, Runtime, System
 from arvo.http import asgi_app
-from arvo.interpreters.http.binding import Mode, write
+from arvo.interpreters.http.binding import Mode, write_event
 from tests.interpreters.within import within
 
 T = TypeVar("T")
 
 
-def asking(
+def with_client(
     system: System,
-    talk: Callable[[httpx.AsyncClient, Runtime], Awaitable[T]],
+    use: Callable[[httpx.AsyncClient, Runtime], Awaitable[T]],
     backend: str = "memory:",
 ) -> T:
-    """Talk to the edge of a system that runs."""
+    """Use a client of a running system."""
 
     async def go() -> T:
         async with Runtime(system, backend) as runtime, client_of(asgi_app(runtime)) as client:
-            return await talk(client, runtime)
+            return await use(client, runtime)
 
     return within(go())
 
 
 def client_of(app: ASGIApp) -> httpx.AsyncClient:
-    """Make a client of an app in this process."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://edge")
+    """Make a client for an app in this process."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app")
 
 
 async def post(
@@ -44,13 +44,13 @@ async def post(
     **headers: str,
 ) -> httpx.Response:
     """Post an event."""
-    message = write(event, mode)
+    message = write_event(event, mode)
     return await client.post("/", content=message.body, headers={**message.headers, **headers})
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an app by uvicorn on a free port; gives its URL."""
+async def serve(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an app with uvicorn on a free port; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, log_level="critical")
         server = uvicorn.Server(config)

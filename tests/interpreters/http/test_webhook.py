@@ -1,4 +1,4 @@
-"""Webhook: a listener that posts events to a URL."""
+"""Webhook: a domain listener that posts events to a URL."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -26,31 +26,31 @@ from arvo import (
 )
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.http import Webhook, asgi_app
-from arvo.interpreters.http.binding import Mode, read, write
-from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, retry_after
-from arvo.interpreters.ports.backend import Delivery
+from arvo.interpreters.http.binding import Mode, read_events, write_event
+from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, parse_retry_after
+from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.runtime.stats import Stats
-from tests.interpreters.http.serving import client_of, served
+from tests.interpreters.http.serving import client_of, serve
 from tests.interpreters.within import within
 from tests.shop import (
     CardCharged,
     ChargeCard,
     OrderState,
     PlaceOrder,
-    answering,
     fulfil,
+    make_workflow,
+    order_request,
     payments,
-    placing,
+    reply_to,
     shipping,
     shop,
-    workflow,
 )
 
 Partner = Callable[[Request], Awaitable[Response]]
 
 
-def outside(turn: Turn[OrderState]) -> Commands:
-    """Let payments be made by a partner outside."""
+def fulfil_with_partner(turn: Turn[OrderState]) -> Commands:
+    """Send payments to a domain."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id, amount=amount):
             return Persist(OrderState(order_id)), Emit(ChargeCard(order_id, amount), domain="bank")
@@ -58,20 +58,20 @@ def outside(turn: Turn[OrderState]) -> Commands:
             return fulfil(turn)
 
 
-# A payment leaves by the domain `bank`, and its answer comes back.
-ordering = System([workflow(outside, state=OrderState), shipping])
+# A payment goes to the domain `bank`, and its reply comes back.
+order_system = System([make_workflow(fulfil_with_partner, state=OrderState), shipping])
 QUICK = Retry(attempts=3, delay=0.01)
 
 
-class Watched:
-    """A backend that remembers how long deliveries were put off."""
+class RecordsDelays:
+    """A backend that records the delays of nacked deliveries."""
 
     def __init__(self) -> None:
         self.inner = MemoryBackend()
         self.delays: list[float] = []
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Put off, but not that long: no test waits for an hour."""
+        """Redeliver after a shorter delay, because no test waits for an hour."""
         self.delays.append(delay)
         await self.inner.nack(delivery, min(delay, 0.01))
 
@@ -79,77 +79,77 @@ class Watched:
         return getattr(self.inner, name)
 
 
-async def carried(
-    partner: Partner, mode: Mode = "structured", url: str = "http://edge/"
+async def order_from(
+    partner: Partner, mode: Mode = "structured", url: str = "http://partner/"
 ) -> tuple[Stats, tuple[DeadLetter, ...], list[float]]:
-    """Place an order whose payment is asked of a partner."""
-    watched = Watched()
-    backend = cast("Backend", watched)
+    """Place an order with a partner for payments."""
+    recorder = RecordsDelays()
+    backend = cast("Backend", recorder)
     app = Starlette(routes=[Route("/", partner, methods=["POST", "GET"])])
     async with (
         client_of(app) as client,
-        Runtime(ordering, backend, retry=QUICK) as runtime,
+        Runtime(order_system, backend, retry=QUICK) as runtime,
     ):
         runtime.on_domain("bank")(Webhook(runtime, client, url, mode))
-        await runtime.send(placing())
+        await runtime.send(order_request())
         stats = await runtime.drain(timeout=10)
-        return stats, await runtime.dead_letters(), watched.delays
+        return stats, await runtime.dead_letters(), recorder.delays
 
 
 @pytest.mark.parametrize("mode", ["structured", "binary"])
-def test_what_comes_back_goes_on_in_the_workflow(mode: Mode) -> None:
-    """A partner answers in its response, and need not know where we are."""
+def test_an_event_in_the_response_is_sent_to_the_workflow(mode: Mode) -> None:
+    """A partner replies in its response, and needs no URL of this system."""
 
     async def partner(request: Request) -> Response:
-        [event] = read(request.headers.raw, await request.body())
-        message = write(answering(event, CardCharged("r-1")), mode)
+        [event] = read_events(request.headers.raw, await request.body())
+        message = write_event(reply_to(event, CardCharged("r-1")), mode)
         return Response(message.body, 200, dict(message.headers))
 
-    stats, dead_letters, _ = within(carried(partner, mode))
+    stats, dead_letters, _ = within(order_from(partner, mode))
 
     assert dead_letters == ()
     assert (stats.sent_out, stats.answered) == (1, 1)
 
 
-def test_two_systems_talk_through_an_edge() -> None:
-    """The other side is a runtime of its own: the answer to our event is waited for there."""
+def test_two_systems_exchange_events_over_http() -> None:
+    """The partner is another runtime, whose app waits for the answer to the event."""
 
     async def go() -> tuple[Any, int]:
         bank = Runtime(System([payments]))
         async with (
-            served(asgi_app(bank)) as url,
+            serve(asgi_app(bank)) as url,
             httpx.AsyncClient(headers={"prefer": "wait=10"}) as client,
-            Runtime(ordering) as runtime,
+            Runtime(order_system) as runtime,
         ):
             runtime.on_domain("bank")(Webhook(runtime, client, url, "binary"))
-            answer = await runtime.request(placing(), timeout=10)
+            answer = await runtime.request(order_request(), timeout=10)
             return answer.raw, bank.stats().handled
 
     assert within(go()) == ({"tracking": "t-o1"}, 1)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
-def test_what_may_pass_is_tried_again(status: int) -> None:
-    """By the runtime's retry policy, and not before the other side says."""
+def test_a_transient_error_is_retried(status: int) -> None:
+    """By the retry policy of the runtime, and not earlier than the partner asks for."""
 
     async def partner(_: Request) -> Response:
         return Response("busy", status, {"retry-after": "120"})
 
-    _, [dead_letter], delays = within(carried(partner))
+    _, [dead_letter], delays = within(order_from(partner))
 
-    assert f"edge answered {status}" in dead_letter.reason
+    assert f"partner answered {status}" in dead_letter.reason
     assert dead_letter.attempts == 3
     assert delays == [120.0, 120.0]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 415, 422])
-def test_what_will_not_pass_is_a_dead_letter_at_once(status: int) -> None:
-    """Asking again would only be answered again."""
+def test_a_permanent_error_is_dead_lettered_at_once(status: int) -> None:
+    """A retry would get the same response."""
 
     async def partner(_: Request) -> Response:
         return Response('{"detail": "no such account"}', status)
 
-    _, [dead_letter], delays = within(carried(partner))
+    _, [dead_letter], delays = within(order_from(partner))
 
     assert "status: expected 2xx, got" in dead_letter.reason
     assert f"{status} " in dead_letter.reason
@@ -157,29 +157,29 @@ def test_what_will_not_pass_is_a_dead_letter_at_once(status: int) -> None:
     assert (dead_letter.attempts, delays) == (1, [])
 
 
-def test_nobody_is_sent_elsewhere() -> None:
-    """An event may hold what is for the one at that URL alone."""
-    asked: list[str] = []
+def test_redirects_are_not_followed() -> None:
+    """An event may hold data that only the partner at that URL may see."""
+    paths: list[str] = []
 
     async def partner(request: Request) -> Response:
-        asked.append(request.url.path)
+        paths.append(request.url.path)
         return RedirectResponse("http://other/", 307)
 
-    _, [dead_letter], _ = within(carried(partner))
+    _, [dead_letter], _ = within(order_from(partner))
 
     assert "307 Temporary Redirect" in dead_letter.reason
-    assert asked == ["/"]
+    assert paths == ["/"]
 
 
-def test_a_partner_that_cannot_be_reached_is_tried_again() -> None:
-    """And its URL, which may hold a password, stands nowhere."""
+def test_an_unreachable_partner_is_retried() -> None:
+    """The error does not contain its URL, which may hold a password."""
 
     async def go() -> tuple[DeadLetter, ...]:
-        async with httpx.AsyncClient() as client, Runtime(ordering, retry=QUICK) as runtime:
-            # Nobody listens on port 1.
+        async with httpx.AsyncClient() as client, Runtime(order_system, retry=QUICK) as runtime:
+            # No server listens on port 1.
             url = "http://user:secret@127.0.0.1:1/"
             runtime.on_domain("bank")(Webhook(runtime, client, url))
-            await runtime.send(placing())
+            await runtime.send(order_request())
             await runtime.drain(timeout=20)
             return await runtime.dead_letters()
 
@@ -190,43 +190,44 @@ def test_a_partner_that_cannot_be_reached_is_tried_again() -> None:
     assert "secret" not in dead_letter.reason
 
 
-def test_an_answer_that_cannot_be_read_is_not_dropped() -> None:
-    """I8: an operator sees what came in place of an event."""
+@pytest.mark.promise("I8")
+def test_an_unreadable_response_is_dead_lettered() -> None:
+    """I8: an operator sees what was received instead of an event."""
 
     async def partner(_: Request) -> Response:
         return Response("{}", 200, media_type="application/cloudevents+json")
 
-    _, [dead_letter], _ = within(carried(partner))
+    _, [dead_letter], _ = within(order_from(partner))
 
     assert "id: expected a value (required), got nothing" in dead_letter.reason
 
 
-def test_an_answer_that_is_too_large_is_not_read() -> None:
-    """Memory is bounded, whatever the other side sends."""
+def test_a_response_that_is_too_large_is_not_read() -> None:
+    """No response may fill the memory."""
 
     async def partner(_: Request) -> Response:
         large = b" " * (EVENT_BYTES_MAX + 1)
         return Response(large, 200, media_type="application/cloudevents+json")
 
-    _, [dead_letter], _ = within(carried(partner))
+    _, [dead_letter], _ = within(order_from(partner))
 
     assert "response: expected at most 1048576 bytes, got more" in dead_letter.reason
 
 
-def test_an_answer_that_holds_no_event_is_just_a_receipt() -> None:
-    """Most receivers say 200 and something of their own."""
+def test_a_response_without_an_event_settles_the_event() -> None:
+    """Most receivers respond 200 with a body of their own."""
 
     async def partner(_: Request) -> Response:
         return Response('{"ok": true}', 200, media_type="application/json")
 
-    stats, dead_letters, _ = within(carried(partner))
+    stats, dead_letters, _ = within(order_from(partner))
 
     assert (stats.sent_out, dead_letters) == (1, ())
 
 
-@pytest.mark.parametrize("url", ["", "ftp://edge/", "edge/", "http://", "https:///x"])
-def test_a_url_that_nothing_can_be_posted_to_is_refused_when_it_is_named(url: str) -> None:
-    """Not by the first event that leaves, at night."""
+@pytest.mark.parametrize("url", ["", "ftp://partner/", "partner/", "http://", "https:///x"])
+def test_a_bad_url_is_refused_when_the_webhook_is_made(url: str) -> None:
+    """Not when the first event is posted, perhaps at night."""
 
     async def go() -> None:
         async with httpx.AsyncClient() as client:
@@ -236,13 +237,13 @@ def test_a_url_that_nothing_can_be_posted_to_is_refused_when_it_is_named(url: st
         within(go())
 
 
-def test_when_to_come_back_is_said_in_seconds_or_as_a_date() -> None:
-    """RFC 9110 §10.2.3; no longer than an hour, whatever is asked."""
+def test_retry_after_is_a_number_of_seconds_or_a_date() -> None:
+    """RFC 9110 §10.2.3; longer delays are cut to an hour."""
 
     def now() -> datetime:
         return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-    assert retry_after("Fri, 02 Jan 2026 03:04:35 GMT", now) == 30.0
-    assert retry_after("Fri, 02 Jan 2026 03:00:00 GMT", now) == 0.0
-    assert retry_after("Fri, 02 Jan 2099 03:00:00 GMT", now) == RETRY_AFTER_SECONDS_MAX
-    assert retry_after("²", now) == 0.0
+    assert parse_retry_after("Fri, 02 Jan 2026 03:04:35 GMT", now) == 30.0
+    assert parse_retry_after("Fri, 02 Jan 2026 03:00:00 GMT", now) == 0.0
+    assert parse_retry_after("Fri, 02 Jan 2099 03:00:00 GMT", now) == RETRY_AFTER_SECONDS_MAX
+    assert parse_retry_after("²", now) == 0.0

@@ -1,4 +1,4 @@
-"""Memory: the shortest true backend."""
+"""Memory backend: the shortest complete backend."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,27 +9,20 @@ import pytest
 
 from arvo import Commit, Event, MemoryBackend
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.ports.backend import (
-    Committed,
-    Conflict,
-    DeadLetter,
-    Delivery,
-    Depth,
-    Duplicate,
-    Message,
-    Unavailable,
-)
-from tests.shop import charging, committed, placing, shop
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import Committed, Conflict, Depth, Duplicate
+from tests.shop import charge_request, expect_commit, order_request, shop
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
 
 
-def post(n: int) -> Message:
-    return Message(charging(f"c{n}"), ToHandler(PAY, None))
+def payment_message(n: int) -> Message:
+    return Message(charge_request(f"c{n}"), ToHandler(PAY, None))
 
 
-def turn(n: int, key: str = "s") -> Message:
-    return Message(placing(f"i{n}"), ToHandler(ORDER, key))
+def workflow_message(n: int, key: str = "s") -> Message:
+    return Message(order_request(f"i{n}"), ToHandler(ORDER, key))
 
 
 def within(work: Coroutine[Any, Any, Any]) -> Any:
@@ -40,7 +33,7 @@ def within(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(go())
 
 
-async def nothing_comes(backend: MemoryBackend, queue: str) -> bool:
+async def is_empty(backend: MemoryBackend, queue: str) -> bool:
     try:
         async with asyncio.timeout(0.01):
             await backend.receive(queue)
@@ -50,62 +43,65 @@ async def nothing_comes(backend: MemoryBackend, queue: str) -> bool:
 
 
 def test_first_in_is_first_out() -> None:
-    """B02: the reference's queue is a stack."""
+    """B02: a queue, not a stack."""
 
     async def go() -> list[str]:
         backend = MemoryBackend()
         for n in range(4):
-            await backend.send(post(n))
+            await backend.send(payment_message(n))
         return [(await backend.receive(PAY)).message.event.id for _ in range(4)]
 
     assert within(go()) == ["c0", "c1", "c2", "c3"]
 
 
-def test_events_of_one_key_are_handed_out_one_at_a_time_and_in_order() -> None:
-    """B12, B13: no lock that could be left behind, and no update that is lost."""
+def test_events_of_one_key_are_delivered_one_at_a_time_and_in_order() -> None:
+    """B12, B13: there is no lock that a crash could leave behind, and no update is lost."""
 
     async def go() -> list[str]:
         backend = MemoryBackend()
         for n in range(3):
-            await backend.send(turn(n))
-        await backend.send(turn(9, key="another"))
+            await backend.send(workflow_message(n))
+        await backend.send(workflow_message(9, key="another"))
         first = await backend.receive(ORDER)
         other = await backend.receive(ORDER)
-        assert await nothing_comes(backend, ORDER)
+        assert await is_empty(backend, ORDER)
         await backend.ack(first)
         second = await backend.receive(ORDER)
-        assert await nothing_comes(backend, ORDER)
+        assert await is_empty(backend, ORDER)
         await backend.ack(second)
         third = await backend.receive(ORDER)
-        return [each.message.event.id for each in (first, other, second, third)]
+        return [delivery.message.event.id for delivery in (first, other, second, third)]
 
     assert within(go()) == ["i0", "i9", "i1", "i2"]
 
 
-def a_commit() -> tuple[Delivery, Commit]:
-    event: Event[Any] = placing()
-    return Delivery(Message(event, ToHandler(ORDER, event.subject)), 1), committed(shop, event)
+def delivery_and_commit() -> tuple[Delivery, Commit]:
+    event: Event[Any] = order_request()
+    return Delivery(Message(event, ToHandler(ORDER, event.subject)), 1), expect_commit(shop, event)
 
 
+@pytest.mark.promise("I6")
 def test_a_commit_is_applied_whole_or_not_at_all() -> None:
-    """B10, B11: record, events and letters together; a stale one changes nothing (I6)."""
+    """B10, B11: record, messages and dead letters together. A stale commit changes nothing."""
 
     async def go() -> None:
         backend = MemoryBackend()
-        delivery, commit = a_commit()
+        delivery, commit = delivery_and_commit()
         stale = attrs.evolve(commit, expected=7)
-        dead_letter = DeadLetter(id="l1", event=charging(), reason="r", attempts=0, at="now")
+        dead_letter = DeadLetter(
+            id="dead-1", event=charge_request(), reason="r", attempts=0, at="now"
+        )
         await backend.send(delivery.message)
         taken = await backend.receive(ORDER)
 
-        refused = await backend.commit(taken, stale, [post(1)], [dead_letter])
+        refused = await backend.commit(taken, stale, [payment_message(1)], [dead_letter])
 
         assert refused == Conflict(0)
         assert await backend.load(commit.event.subject) is None
         assert await backend.dead_letters() == ()
         assert await backend.depth() == Depth(taken=1)
 
-        applied = await backend.commit(taken, commit, [post(1)], [dead_letter])
+        applied = await backend.commit(taken, commit, [payment_message(1)], [dead_letter])
 
         assert applied == Committed()
         assert await backend.load(commit.event.subject) == commit.record
@@ -115,19 +111,22 @@ def test_a_commit_is_applied_whole_or_not_at_all() -> None:
     within(go())
 
 
+@pytest.mark.promise("I2")
 def test_an_event_that_was_consumed_is_not_consumed_again() -> None:
-    """B05, I2: nothing of the second commit is applied, and its delivery is settled."""
+    """B05: nothing of the second commit is applied, and its delivery is acknowledged."""
 
     async def go() -> None:
         backend = MemoryBackend()
-        delivery, commit = a_commit()
+        delivery, commit = delivery_and_commit()
         for _ in range(2):
             await backend.send(delivery.message)
         await backend.commit(await backend.receive(ORDER), commit, [], [])
 
-        again = await backend.commit(await backend.receive(ORDER), commit, [post(1)], [])
+        result = await backend.commit(
+            await backend.receive(ORDER), commit, [payment_message(1)], []
+        )
 
-        assert again == Duplicate()
+        assert result == Duplicate()
         assert await backend.depth() == Depth()
         record = await backend.load(commit.event.subject)
         assert record is not None
@@ -137,16 +136,16 @@ def test_an_event_that_was_consumed_is_not_consumed_again() -> None:
 
 
 def test_one_id_of_two_senders_is_two_events() -> None:
-    """CloudEvents: source and id together."""
+    """An event is identified by source and id together (CloudEvents 1.0 §id)."""
 
     async def go() -> list[Any]:
         backend = MemoryBackend()
         applied = []
         for source in ("com.shop.web", "com.shop.app"):
-            event: Event[Any] = charging(source=source, subject="s")
+            event: Event[Any] = charge_request(source=source, subject="s")
             await backend.send(Message(event, ToHandler(PAY, None)))
             applied.append(
-                await backend.commit(await backend.receive(PAY), committed(shop, event), [], [])
+                await backend.commit(await backend.receive(PAY), expect_commit(shop, event), [], [])
             )
         return applied
 
@@ -158,7 +157,7 @@ def test_a_sender_waits_while_the_queue_is_full() -> None:
 
     async def go() -> None:
         backend = MemoryBackend(queue_max=2)
-        sending = [asyncio.create_task(backend.send(post(n))) for n in range(5)]
+        sending = [asyncio.create_task(backend.send(payment_message(n))) for n in range(5)]
         await asyncio.sleep(0.01)
         assert [task.done() for task in sending] == [True, True, False, False, False]
         received = []
@@ -172,29 +171,29 @@ def test_a_sender_waits_while_the_queue_is_full() -> None:
     within(go())
 
 
-def test_a_sender_that_gives_up_does_not_take_anothers_place() -> None:
-    """A cancelled waiter passes the wake-up on."""
+def test_a_sender_that_is_cancelled_lets_the_next_one_in() -> None:
+    """It passes its wake-up on."""
 
     async def go() -> str:
         backend = MemoryBackend(queue_max=1)
-        await backend.send(post(0))
-        impatient, patient = (asyncio.create_task(backend.send(post(n))) for n in (1, 2))
+        await backend.send(payment_message(0))
+        cancelled, waiting = (asyncio.create_task(backend.send(payment_message(n))) for n in (1, 2))
         await asyncio.sleep(0)
         await backend.ack(await backend.receive(PAY))
-        impatient.cancel()
-        await patient
+        cancelled.cancel()
+        await waiting
         return (await backend.receive(PAY)).message.event.id
 
     assert within(go()) == "c2"
 
 
-def test_a_delivery_comes_again_with_its_attempts_counted() -> None:
-    """Its key may go on meanwhile; nothing rests while it is delayed."""
+def test_a_returned_delivery_is_delivered_again_with_one_more_attempt() -> None:
+    """Its key is free in the meantime, and the backend is not idle."""
 
     async def go() -> None:
         backend = MemoryBackend()
-        await backend.send(turn(0))
-        await backend.send(turn(1))
+        await backend.send(workflow_message(0))
+        await backend.send(workflow_message(1))
         await backend.nack(await backend.receive(ORDER), 0.02)
         assert await backend.depth() == Depth(ready=1, delayed=1)
         other = await backend.receive(ORDER)
@@ -211,14 +210,14 @@ def test_a_delivery_comes_again_with_its_attempts_counted() -> None:
     within(go())
 
 
-def test_closing_loses_nothing_and_leaves_nobody_waiting() -> None:
-    """Who opens it again in this process finds what was delayed; a sender is told."""
+def test_closing_loses_no_event_and_fails_waiting_senders() -> None:
+    """A later receive in the same process finds the delayed deliveries."""
 
     async def go() -> None:
         backend = MemoryBackend(queue_max=1)
-        await backend.send(post(0))
+        await backend.send(payment_message(0))
         await backend.nack(await backend.receive(PAY), 60)
-        waiting = asyncio.create_task(backend.send(post(1)))
+        waiting = asyncio.create_task(backend.send(payment_message(1)))
         await asyncio.sleep(0)
 
         await backend.close()
@@ -231,33 +230,36 @@ def test_closing_loses_nothing_and_leaves_nobody_waiting() -> None:
     within(go())
 
 
-def test_a_dead_letter_is_taken_out_once() -> None:
-    """Two operators who retry it at once send it once."""
+def test_a_dead_letter_is_redriven_once() -> None:
+    """Two operators who redrive it at the same time send its event once."""
 
     async def go() -> list[bool]:
         backend = MemoryBackend()
         await backend.dead_letter(
-            None, DeadLetter(id="l", event=charging(), reason="r", attempts=1, at="t")
+            None, DeadLetter(id="dead-1", event=charge_request(), reason="r", attempts=1, at="t")
         )
-        return [await backend.redrive("l", [post(0)]), await backend.redrive("l", [post(0)])]
+        return [
+            await backend.redrive("dead-1", [payment_message(0)]),
+            await backend.redrive("dead-1", [payment_message(0)]),
+        ]
 
     assert within(go()) == [True, False]
 
 
-def test_a_record_is_amended_only_as_it_was_read() -> None:
-    """A turn that was decided on the record before is refused, and so is a second amendment."""
+def test_a_record_is_replaced_only_if_its_revision_is_unchanged() -> None:
+    """A turn that was decided on the old record conflicts, and so does a second replacement."""
 
     async def go() -> list[object]:
         backend = MemoryBackend()
-        begun = committed(shop, placing())
-        assert begun.record is not None
-        await backend.send(turn(1))
-        await backend.commit(await backend.receive(ORDER), begun, [], [])
-        amended = attrs.evolve(begun.record, version="2.0.0", revision=2)
-        applied: list[object] = [await backend.replace_record(amended, 1) for _ in range(2)]
-        await backend.send(turn(2))
-        late = attrs.evolve(begun, event=placing("i2"), expected=1)
+        first = expect_commit(shop, order_request())
+        assert first.record is not None
+        await backend.send(workflow_message(1))
+        await backend.commit(await backend.receive(ORDER), first, [], [])
+        replaced = attrs.evolve(first.record, version="2.0.0", revision=2)
+        applied: list[object] = [await backend.replace_record(replaced, 1) for _ in range(2)]
+        await backend.send(workflow_message(2))
+        late = attrs.evolve(first, event=order_request("i2"), expected=1)
         applied.append(await backend.commit(await backend.receive(ORDER), late, [], []))
-        return [*applied, await backend.load(begun.record.subject) == amended]
+        return [*applied, await backend.load(first.record.subject) == replaced]
 
     assert within(go()) == [Committed(), Conflict(2), Conflict(2), True]

@@ -1,8 +1,10 @@
-"""Conformance: NATS as memory, as broker and as both passes the kit, on a real server."""
+"""Conformance: NATS as memory, as broker and as both, on a real server."""
 
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from arvo.interpreters.nats import NatsBroker, NatsMemory
 from arvo.interpreters.paired.backend import Pair
@@ -14,36 +16,39 @@ from tests.servers import nats_url
 
 
 def prefix_of(place: Path) -> str:
-    """A bucket and a queue of its own for each test: each has a place of its own."""
+    """Return a prefix of its own for each test, which has a directory of its own."""
     return f"t{blake2b(str(place).encode(), digest_size=8).hexdigest()}"
 
 
+@pytest.mark.promise("I4", "I6")
 class TestNatsMemory(MachineMemoryConformance):
-    survives = True
+    is_durable = True
 
     async def memory(self) -> MachineMemory:
-        return NatsMemory(nats_url(), prefix=prefix_of(self.place))
+        return NatsMemory(nats_url(), prefix=prefix_of(self.tmp_path))
 
     async def close(self, memory: Any) -> None:
         await memory.close()
 
 
+@pytest.mark.promise("I1")
 class TestNatsBroker(BrokerConformance):
-    survives = True
+    is_durable = True
 
     async def broker(self) -> Broker:
-        return NatsBroker(nats_url(), prefix=prefix_of(self.place))
+        return NatsBroker(nats_url(), prefix=prefix_of(self.tmp_path))
 
     async def close(self, broker: Any) -> None:
         await broker.close()
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestNats(BackendConformance):
-    survives = True
-    lists = False
+    is_durable = True
+    supports_listing = False
 
     async def backend(self) -> Backend:
-        prefix = prefix_of(self.place)
+        prefix = prefix_of(self.tmp_path)
         memory = NatsMemory(nats_url(), prefix=prefix)
         broker = NatsBroker(nats_url(), prefix=prefix)
         return Pair(memory, broker, self.queue_max, owned=True)

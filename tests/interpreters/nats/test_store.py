@@ -1,4 +1,4 @@
-"""The memory on a real server: large values, what a crash leaves behind, and what others see."""
+"""Store: large records, crashes and other programs, on a real NATS server."""
 
 import asyncio
 import random
@@ -12,14 +12,14 @@ import pytest
 from arvo import Conflict, Corrupt, Stored, Unavailable
 from arvo.interpreters.nats import NatsMemory
 from arvo.interpreters.nats.store import _key
-from tests.interpreters.nats.outsider import connected, stream
+from tests.interpreters.nats.plain_client import connected, stream
 from tests.servers import nats, nats_url
 
 LARGE_BYTES = 5 * 1024 * 1024
 
 
 def noise(seed: int, size: int = LARGE_BYTES) -> bytes:
-    """Bytes that no packing makes smaller."""
+    """Return bytes that no compression makes smaller."""
     return random.Random(seed).randbytes(size)  # noqa: S311 - no secret
 
 
@@ -32,98 +32,98 @@ async def opened(**settings: Any) -> AsyncIterator[NatsMemory]:
         await opened.close()
 
 
-async def written(memory: NatsMemory, record: bytes, expected: int) -> int:
+async def write(memory: NatsMemory, record: bytes, expected: int) -> int:
     stored = await memory.write("one", record, expected)
     assert isinstance(stored, Stored)
     return stored.revision
 
 
-async def held(memory: NatsMemory) -> int:
-    """How many messages the bucket's stream holds: a head, and its parts."""
+async def stored_messages(memory: NatsMemory) -> int:
+    """Count the messages in the stream of the bucket: a head, and its chunks."""
     messages: int = (await stream(memory.bucket))["state"]["messages"]
     return messages
 
 
-def test_a_value_larger_than_a_message_is_held_in_parts() -> None:
-    """Servers take 1 MiB at once by default; of older values nothing stays."""
+def test_a_record_larger_than_a_message_is_stored_in_chunks() -> None:
+    """Servers accept 1 MiB in a message by default; older values leave no chunks behind."""
 
     async def go() -> None:
         async with opened() as memory:
             revision = 0
             for seed in range(3):
-                revision = await written(memory, noise(seed), revision)
+                revision = await write(memory, noise(seed), revision)
                 assert await memory.read("one") == Stored(noise(seed), revision)
-                assert await held(memory) == 1 + 11
-            await written(memory, b"small", revision)
+                assert await stored_messages(memory) == 1 + 11
+            await write(memory, b"small", revision)
 
-            assert await held(memory) == 1
+            assert await stored_messages(memory) == 1
 
     asyncio.run(go())
 
 
-def test_who_writes_a_large_value_on_an_old_revision_leaves_nothing() -> None:
-    """The parts lie where nobody looks, until the head says so."""
+def test_a_refused_write_leaves_no_chunks() -> None:
+    """No head names its chunks, so no reader sees them."""
 
     async def go() -> None:
         async with opened() as memory:
-            revision = await written(memory, noise(1), 0)
+            revision = await write(memory, noise(1), 0)
             assert await memory.write("one", noise(2), 0) == Conflict(revision)
 
-            assert await held(memory) == 1 + 11
+            assert await stored_messages(memory) == 1 + 11
             assert await memory.read("one") == Stored(noise(1), revision)
 
     asyncio.run(go())
 
 
-def test_what_a_crash_left_goes_with_the_next_large_value() -> None:
-    """A process that died between parts and head: garbage is bounded, and harms nobody."""
+def test_chunks_that_a_crash_left_are_purged_by_the_next_large_write() -> None:
+    """A process may die between chunks and head: the garbage is bounded and harmless."""
 
     async def go() -> None:
         async with opened() as memory:
-            revision = await written(memory, noise(1), 0)
+            revision = await write(memory, noise(1), 0)
             async with connected() as client:
                 lost = f"$KV.{memory.prefix}.parts.{_key('one')}.dead.0"
                 await client.jetstream().publish(lost, b"of a crash")
             assert await memory.read("one") == Stored(noise(1), revision)
 
-            await written(memory, noise(2), revision)
+            await write(memory, noise(2), revision)
 
-            assert await held(memory) == 1 + 11
+            assert await stored_messages(memory) == 1 + 11
 
     asyncio.run(go())
 
 
-def test_of_rivals_with_large_values_one_wins_and_readers_see_whole_ones() -> None:
-    """Parts of one are never taken for parts of another."""
+def test_of_concurrent_large_writes_one_wins_and_readers_see_whole_records() -> None:
+    """Chunks of one record are never read as chunks of another."""
 
     async def go() -> None:
         async with opened() as memory:
             values = [noise(seed, 1024 * 1024) for seed in range(4)]
 
-            async def rival(value: bytes) -> None:
+            async def write_once(value: bytes) -> None:
                 while True:
-                    found = await memory.read("one")
-                    assert found is None or found.record in values
-                    expected = 0 if found is None else found.revision
+                    stored = await memory.read("one")
+                    assert stored is None or stored.record in values
+                    expected = 0 if stored is None else stored.revision
                     if isinstance(await memory.write("one", value, expected), Stored):
                         return
 
-            await asyncio.gather(*map(rival, values))
+            await asyncio.gather(*map(write_once, values))
 
-            found = await memory.read("one")
-            assert found is not None
-            assert found.record in values
-            assert await held(memory) == 1 + 3
+            stored = await memory.read("one")
+            assert stored is not None
+            assert stored.record in values
+            assert await stored_messages(memory) == 1 + 3
 
     asyncio.run(go())
 
 
-def test_a_missing_part_is_told_and_not_papered_over() -> None:
-    """Half a record is none: stop, and call a person."""
+def test_a_missing_chunk_raises() -> None:
+    """Half a record is no record: an operator has to restore it."""
 
     async def go() -> None:
         async with opened() as memory:
-            await written(memory, noise(1), 0)
+            await write(memory, noise(1), 0)
             async with connected() as client:
                 lost = f"$KV.{memory.prefix}.parts.{_key('one')}.*.3"
                 await client.jetstream().purge_stream(memory.bucket, subject=lost)
@@ -134,12 +134,12 @@ def test_a_missing_part_is_told_and_not_papered_over() -> None:
     asyncio.run(go())
 
 
-def test_others_read_a_small_value_and_may_delete_it() -> None:
-    """A bucket like any other; what was deleted is nothing, and can be written again."""
+def test_other_programs_can_read_and_delete_a_small_record() -> None:
+    """It is an ordinary bucket; a deleted key has no value and can be written again."""
 
     async def go() -> None:
         async with opened() as memory:
-            revision = await written(memory, b'{"a": 1}', 0)
+            revision = await write(memory, b'{"a": 1}', 0)
             async with connected() as client:
                 bucket = await client.jetstream().key_value(memory.prefix)
                 assert (await bucket.get(_key("one"))).value == b'{"a": 1}'
@@ -147,27 +147,27 @@ def test_others_read_a_small_value_and_may_delete_it() -> None:
 
             assert await memory.read("one") is None
             assert await memory.write("one", b"x", revision) == Conflict(0)
-            again = await written(memory, b"again", 0)
+            again = await write(memory, b"again", 0)
             assert again > revision
             assert await memory.read("one") == Stored(b"again", again)
 
     asyncio.run(go())
 
 
-def test_what_was_written_outlives_the_server() -> None:
-    """While it is gone the memory is unavailable; then it is there again, with all it held."""
+def test_records_survive_a_restart_of_the_server() -> None:
+    """While it is stopped the memory is unavailable; after that it has all records."""
     server = nats()
     server.start()
 
     async def go() -> None:
         async with opened(servers=server.url) as memory:
-            revision = await written(memory, b"kept", 0)
+            revision = await write(memory, b"stored", 0)
             await asyncio.to_thread(server.stop)
             with pytest.raises(Unavailable):
                 await memory.read("one")
             await asyncio.to_thread(server.start)
 
-            assert await memory.read("one") == Stored(b"kept", revision)
+            assert await memory.read("one") == Stored(b"stored", revision)
 
     try:
         asyncio.run(go())
@@ -176,11 +176,11 @@ def test_what_was_written_outlives_the_server() -> None:
 
 
 def test_a_full_bucket_is_unavailable() -> None:
-    """An operator can make room; nothing older makes way by itself."""
+    """An operator can make room; no older record is dropped for a new one."""
 
     async def go() -> None:
         async with opened(bytes_max=8 * 1024) as memory:
-            revision = await written(memory, b"x" * 4_000, 0)
+            revision = await write(memory, b"x" * 4_000, 0)
             with pytest.raises(Unavailable, match="maximum bytes"):
                 await memory.write("two", noise(1, 6_000), 0)
 

@@ -1,54 +1,48 @@
-"""The wire: what a message without our headers is taken for."""
+"""Wire: subjects, and bodies that are compressed where they would not fit."""
 
 import pytest
 
-from arvo import TooLarge
-from arvo.interpreters.delivery.headers import KEY
-from arvo.interpreters.nats.wire import body_of, headers_of, message_of, subject_of
-from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE
-from arvo.interpreters.ports.broker import EncodedMessage
-from arvo.testing.conformance.samples import CLIENT, SERVICE, WORKFLOW, event
+from arvo import EncodedMessage, TooLarge
+from arvo.interpreters.delivery.headers import ENCODING
+from arvo.interpreters.nats.wire import decode, encode_body, encode_headers, subject_name
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE
+from arvo.testing.conformance.samples import SERVICE, event
+from tests.interpreters.brokers import encode
 
-
-@pytest.mark.parametrize(
-    ("address", "key"),
-    [(WORKFLOW, event("one").subject), (OUTBOUND_QUEUE, "human.desk"), (REPLY_QUEUE, CLIENT)],
-)
-def test_a_key_that_follows_from_the_event_is_not_written(address: str, key: str) -> None:
-    """Whoever publishes by hand need not know of keys; a workflow's events are one at a time."""
-    said = event("one", domain="human.desk")
-    if address == REPLY_QUEUE:
-        said = event("one").from_dict({**said.to_dict(), "to": CLIENT})
-    message = EncodedMessage(address, said, key)
-
-    headers = headers_of(message)
-
-    assert KEY not in headers
-    assert message_of(address, None, said.to_json().encode()) == message
-
-
-@pytest.mark.parametrize("key", [None, "", "*", "a\r\nNats-Msg-Id: b", "é 🧵"])
-def test_any_other_key_travels_in_a_header(key: str | None) -> None:
-    """And no key is taken for another, nor for a header."""
-    message = EncodedMessage(SERVICE, event("one"), key)
-
-    headers = headers_of(message)
-
-    assert headers[KEY].isascii()
-    assert "\n" not in headers[KEY]
-    assert message_of(SERVICE, headers, event("one").to_json().encode()) == message
+PAYLOAD_MAX = 1_000
 
 
 def test_an_address_is_a_subject_of_its_own() -> None:
-    """Wildcards and blanks in it would have the server hand out what is another's."""
-    odd = [subject_of("arvo", address) for address in ("a b", "a*b", ">", "a.b", OUTBOUND_QUEUE)]
+    """With wildcards or spaces in a subject, a consumer would receive messages of other ones."""
+    names = [
+        subject_name("arvo", address) for address in ("a b", "a*b", ">", "a.b", OUTBOUND_QUEUE)
+    ]
 
-    assert odd == ["arvo.a%20b", "arvo.a%2Ab", "arvo.%3E", "arvo.a.b", "arvo.(outside)"]
+    assert names == ["arvo.a%20b", "arvo.a%2Ab", "arvo.%3E", "arvo.a.b", "arvo.(outside)"]
+
+
+def test_a_compressed_message_comes_back_as_it_was() -> None:
+    """The server's own headers, and those of the encoding, are not part of a message."""
+    message = encode(event("large", data={"text": "x" * 10_000}), SERVICE)
+    headers = encode_headers(message)
+
+    body = encode_body(message, headers, PAYLOAD_MAX)
+
+    assert headers[ENCODING] == "deflate"
+    assert len(body) < PAYLOAD_MAX
+    assert decode(SERVICE, {**headers, "Nats-Msg-Id": "1"}, body) == message
+
+
+def test_a_body_that_cannot_be_decompressed_stays_as_it_is() -> None:
+    """The codec refuses it, and the dead letter shows what arrived."""
+    headers = {ENCODING: "deflate"}
+
+    assert decode(SERVICE, headers, b"{}") == EncodedMessage(SERVICE, b"{}", headers)
 
 
 def test_an_event_that_cannot_fit_names_the_servers_setting() -> None:
-    """Waiting would not help, and trying would cost the connection."""
-    message = EncodedMessage(SERVICE, event("large", data={"text": "x" * 10_000}))
+    """Waiting would not help, and sending it would close the connection."""
+    message = encode(event("large", data={"text": "x" * 10_000}), SERVICE)
 
     with pytest.raises(TooLarge, match="max_payload"):
-        body_of(message, headers_of(message), 200)
+        encode_body(message, encode_headers(message), 200)

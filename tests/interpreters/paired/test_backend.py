@@ -1,4 +1,4 @@
-"""Pair: a backend made of any machine memory and any broker."""
+"""Backend: a pair of a machine memory and a broker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -10,12 +10,15 @@ from attrs import define, evolve, field
 
 from arvo import (
     Backend,
+    Broker,
     Cancel,
+    Client,
     Commands,
     Complete,
     ConfigViolation,
     Corrupt,
     DeadLetter,
+    Depth,
     Emit,
     EncodedDelivery,
     EncodedMessage,
@@ -38,8 +41,9 @@ from arvo import (
 )
 from arvo.core.record import Status
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.paired.document import AMENDED, Held, Line, Output
-from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Message
+from arvo.interpreters.paired.codec import encode_message
+from arvo.interpreters.paired.document import REPLACED, Consumption, Output, WorkflowDocument
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from tests.shop import (
     NOW,
     WEB,
@@ -47,14 +51,14 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     charge,
-    charging,
-    committed,
+    charge_request,
+    expect_commit,
+    make_workflow,
     order,
-    paying,
+    order_request,
+    payment_handler,
     payments,
-    placing,
     shop,
-    workflow,
 )
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
@@ -78,13 +82,13 @@ def turn(event: Event[Any]) -> Message:
 
 
 def test_the_shop_runs_on_a_pair() -> None:
-    """Requests, answers, and nothing left over."""
+    """Requests are answered, and no message is left over."""
 
     async def go() -> tuple[list[object], Stats]:
         async with Runtime(shop, a_pair()) as runtime:
-            events = [placing(f"i{n}") for n in range(20)]
-            answers = await asyncio.gather(*(runtime.request(each, timeout=3) for each in events))
-            return [each.data for each in answers], await runtime.drain(timeout=3)
+            events = [order_request(f"i{n}") for n in range(20)]
+            answers = await asyncio.gather(*(runtime.request(event, timeout=3) for event in events))
+            return [answer.data for answer in answers], await runtime.drain(timeout=3)
 
     answers, stats = within(go())
 
@@ -92,13 +96,14 @@ def test_the_shop_runs_on_a_pair() -> None:
     assert stats == Stats(handled=100, answered=20)
 
 
+@pytest.mark.promise("I4", "I6")
 def test_several_workers_share_a_memory_and_a_broker() -> None:
-    """I4, I6: no lock, and whoever comes second is refused; everything sent twice, once done."""
+    """I4, I6: without a lock, the second writer is refused; events sent twice are done once."""
 
     async def go() -> tuple[set[tuple[Status, int]], int, int]:
         memory, broker = InMemoryMachineMemory(), MemoryBroker()
         runtimes = [Runtime(shop, paired(memory, broker)) for _ in range(3)]
-        events = [placing(f"i{n}") for n in range(30)]
+        events = [order_request(f"i{n}") for n in range(30)]
         async with AsyncExitStack() as stack:
             for runtime in runtimes:
                 await stack.enter_async_context(runtime)
@@ -108,13 +113,14 @@ def test_several_workers_share_a_memory_and_a_broker() -> None:
         backend = paired(memory, broker)
         records = [await backend.load(event.subject) for event in events]
         done = {(record.status, record.revision) for record in records if record is not None}
-        return done, len(records), sum(each.dead_lettered + each.failed for each in stats)
+        return done, len(records), sum(one.dead_lettered + one.failed for one in stats)
 
     assert within(go()) == ({("done", 3)}, 30, 0)
 
 
-def test_a_timer_fires_on_a_pair_and_one_that_was_cleared_changes_nothing() -> None:
-    """I7: the broker keeps both, and the workflow turns the second away."""
+@pytest.mark.promise("I7")
+def test_a_timer_fires_and_a_cleared_timer_changes_nothing() -> None:
+    """I7: the broker delivers both, and the step ignores the second."""
 
     def function(turn: Turn[Any]) -> Commands:
         match turn.event.data:
@@ -126,8 +132,8 @@ def test_a_timer_fires_on_a_pair_and_one_that_was_cleared_changes_nothing() -> N
                 return Fail(f"unexpected: {other}")
 
     async def go() -> tuple[object, Stats]:
-        async with Runtime(System([workflow(function)]), a_pair()) as runtime:
-            answer = await runtime.request(placing(), timeout=3)
+        async with Runtime(System([make_workflow(function)]), a_pair()) as runtime:
+            answer = await runtime.request(order_request(), timeout=3)
             await asyncio.sleep(0.05)
             return answer.data, await runtime.drain(timeout=3)
 
@@ -137,15 +143,16 @@ def test_a_timer_fires_on_a_pair_and_one_that_was_cleared_changes_nothing() -> N
     assert (stats.handled, stats.late, stats.failed) == (2, 1, 0)
 
 
-def test_dead_letters_are_listed_retried_and_dropped() -> None:
-    """I8: by any process, of any broker; the letters are in the memory."""
+@pytest.mark.promise("I8")
+def test_dead_letters_are_listed_redriven_and_deleted() -> None:
+    """I8: by any process, with any broker, because they are in the memory."""
 
     async def go() -> tuple[list[str], int, int]:
         memory, broker = InMemoryMachineMemory(), MemoryBroker()
-        refusing = System([paying(lambda event: Violate(ConfigViolation("no bank")))])
+        refusing = System([payment_handler(lambda event: Violate(ConfigViolation("no bank")))])
         async with Runtime(refusing, paired(memory, broker)) as runtime:
             for n in range(3):
-                await runtime.send(charging(f"c{n}"))
+                await runtime.send(charge_request(f"c{n}"))
             await runtime.drain(timeout=3)
         async with Runtime(shop, paired(memory, broker)) as runtime:
             dead_letters = await runtime.dead_letters()
@@ -154,18 +161,18 @@ def test_dead_letters_are_listed_retried_and_dropped() -> None:
             stats = await runtime.drain(timeout=3)
             with pytest.raises(Violated, match="there is no such dead letter"):
                 await runtime.delete_dead_letter(dead_letters[1].id)
-            left = await runtime.dead_letters()
-            return sorted(each.event.id for each in dead_letters), stats.handled, len(left)
+            rest = await runtime.dead_letters()
+            return sorted(d.event.id for d in dead_letters), stats.handled, len(rest)
 
     assert within(go()) == (["c0", "c1", "c2"], 1, 1)
 
 
-def test_what_waits_for_its_key_does_not_hold_up_the_others() -> None:
-    """One at a time for each workflow, and no more than that."""
+def test_a_delivery_that_waits_for_its_key_does_not_block_others() -> None:
+    """Events are serial for each workflow, and only for each workflow."""
 
     async def go() -> list[str]:
         pair = a_pair()
-        one, other = placing("one"), placing("other")
+        one, other = order_request("one"), order_request("other")
         for event in (one, one, one, other):
             await pair.send(turn(event))
         first, second = await pair.receive(ORDER), await pair.receive(ORDER)
@@ -176,17 +183,17 @@ def test_what_waits_for_its_key_does_not_hold_up_the_others() -> None:
         await pair.ack(first)
         third = await pair.receive(ORDER)
         await pair.close()
-        return [each.message.event.id for each in (first, second, third)]
+        return [delivery.message.event.id for delivery in (first, second, third)]
 
     assert within(go()) == ["one", "other", "one"]
 
 
-def test_a_sender_waits_while_the_broker_is_full_and_is_told_when_it_closes() -> None:
-    """Backpressure, not loss; first come, first served."""
+def test_a_sender_waits_while_the_broker_is_full_and_fails_when_it_closes() -> None:
+    """Backpressure instead of loss; senders are served in order."""
 
     async def go() -> list[str]:
         pair = a_pair(queue_max=2)
-        messages = [Message(charging(f"c{n}"), ToHandler(PAY, None)) for n in range(5)]
+        messages = [Message(charge_request(f"c{n}"), ToHandler(PAY, None)) for n in range(5)]
         sending = [asyncio.create_task(pair.send(message)) for message in messages]
         await asyncio.sleep(0.01)
         assert [task.done() for task in sending] == [True, True, False, False, False]
@@ -206,15 +213,15 @@ def test_a_sender_waits_while_the_broker_is_full_and_is_told_when_it_closes() ->
 
 @define(eq=False)
 class Plain:
-    """A broker that does no more than it must: it cannot count, and hands out early."""
+    """A broker that does no more than it must: it cannot count, and delivers timers early."""
 
     inner: MemoryBroker = field(factory=MemoryBroker)
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        await self.inner.publish([evolve(each, due=None) for each in messages])
+        await self.inner.publish([evolve(message, due=None) for message in messages])
 
-    def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
-        return self.inner.deliveries(addresses)
+    def deliveries(self, queues: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
+        return self.inner.deliveries(queues)
 
     async def ack(self, delivery: EncodedDelivery) -> None:
         await self.inner.ack(delivery)
@@ -226,8 +233,8 @@ class Plain:
         await self.inner.dead_letter(delivery, reason)
 
 
-def test_a_broker_that_can_neither_count_nor_wait_will_do() -> None:
-    """Timers that come early are turned away, and come back; rest is when nothing comes."""
+def test_a_broker_that_can_neither_count_nor_delay_is_enough() -> None:
+    """Early timers are nacked until they are due; without deliveries the broker counts as empty."""
 
     def function(turn: Turn[Any]) -> Commands:
         if isinstance(turn.event.data, PlaceOrder):
@@ -236,33 +243,34 @@ def test_a_broker_that_can_neither_count_nor_wait_will_do() -> None:
 
     async def go() -> tuple[float, Stats]:
         pair = paired(InMemoryMachineMemory(), Plain())
-        async with Runtime(System([workflow(function)]), pair) as runtime:
-            began = asyncio.get_running_loop().time()
-            await runtime.request(placing(), timeout=3)
-            return asyncio.get_running_loop().time() - began, await runtime.drain(timeout=3)
+        async with Runtime(System([make_workflow(function)]), pair) as runtime:
+            begun_at = asyncio.get_running_loop().time()
+            await runtime.request(order_request(), timeout=3)
+            return asyncio.get_running_loop().time() - begun_at, await runtime.drain(timeout=3)
 
-    took, stats = within(go())
+    seconds, stats = within(go())
 
-    assert took >= 0.05
+    assert seconds >= 0.05
     assert (stats.handled, stats.answered, stats.dead_lettered) == (2, 1, 0)
 
 
 @define(eq=False)
 class Small(Plain):
-    """A broker that takes no message of more than so many characters."""
+    """A broker with a limit on the bytes of a message."""
 
     limit: int = 2_000
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        for each in messages:
-            if len(each.to_json()) > self.limit:
+        for message in messages:
+            if len(message.body) > self.limit:
                 raise TooLarge(f"raise the limit ({self.limit})")
-            await super().publish([each])
+            await super().publish([message])
 
 
-def test_what_is_too_large_for_the_broker_is_a_dead_letter_and_stops_nobody() -> None:
-    """The turn is written: it would fail over the event again and again, and so would the next.
-    When the broker takes more, the letter is retried and the workflow goes on.
+def test_an_event_that_is_too_large_for_the_broker_is_dead_lettered() -> None:
+    """The turn is written, so raising would fail each redelivery and block the next turn.
+
+    When the limit is raised, an operator redrives the event and the workflow goes on.
     """
 
     def function(turn: Turn[Any]) -> Commands:
@@ -274,9 +282,9 @@ def test_what_is_too_large_for_the_broker_is_a_dead_letter_and_stops_nobody() ->
 
     async def go() -> tuple[list[DeadLetter], Stats, Any]:
         broker = Small()
-        system = System([payments, workflow(function)])
+        system = System([payments, make_workflow(function)])
         async with Runtime(system, paired(InMemoryMachineMemory(), broker)) as runtime:
-            asking = asyncio.create_task(runtime.request(placing(), timeout=4))
+            request = asyncio.create_task(runtime.request(order_request(), timeout=4))
             await asyncio.sleep(0)
             stats = await runtime.drain(timeout=3)
             dead_letters = list(await runtime.dead_letters())
@@ -285,19 +293,19 @@ def test_what_is_too_large_for_the_broker_is_a_dead_letter_and_stops_nobody() ->
             assert len(await runtime.dead_letters()) == 1
             broker.limit = 20_000
             await runtime.redrive_dead_letter(dead_letters[0].id)
-            return dead_letters, stats, (await asking).data
+            return dead_letters, stats, (await request).data
 
     dead_letters, stats, answer = within(go())
 
-    assert [(each.reason, each.to) for each in dead_letters] == [
+    assert [(dead_letter.reason, dead_letter.to) for dead_letter in dead_letters] == [
         ("raise the limit (2000)", ToHandler(PAY, None))
     ]
     assert (stats.handled, stats.failed) == (3, 0)
     assert answer == OrderFulfilled("both")
 
 
-def test_a_sender_is_told_that_an_event_is_too_large() -> None:
-    """And nothing was taken."""
+def test_sending_an_event_that_is_too_large_raises() -> None:
+    """The broker stores nothing."""
 
     async def go() -> Stats:
         async with Runtime(shop, paired(InMemoryMachineMemory(), Small())) as runtime:
@@ -310,14 +318,14 @@ def test_a_sender_is_told_that_an_event_is_too_large() -> None:
     assert within(go()).handled == 0
 
 
-def test_where_a_message_goes_survives_the_broker() -> None:
-    """Destinations come back as they were."""
+def test_a_destination_survives_the_broker() -> None:
+    """It comes back as it was sent."""
 
     async def go() -> list[object]:
-        pair, event = a_pair(), charging()
+        pair, event = a_pair(), charge_request()
         to = (ToHandler(PAY, None), ToHandler(ORDER, "s"), ToDomain("a.person"), ToCaller(WEB))
-        for each in to:
-            await pair.send(Message(event, each))
+        for destination in to:
+            await pair.send(Message(event, destination))
         received = [
             (await pair.receive(queue)).message
             for queue in (PAY, ORDER, OUTBOUND_QUEUE, REPLY_QUEUE)
@@ -333,35 +341,35 @@ def test_where_a_message_goes_survives_the_broker() -> None:
     ]
 
 
-def test_a_memory_that_holds_something_else_stops_everything() -> None:
-    """Corrupt: a person must look at it, and nothing is written over."""
+def test_a_value_of_another_program_stops_the_runtime() -> None:
+    """Corrupt: an operator must look at it, and it is not overwritten."""
 
     async def go() -> None:
         memory = InMemoryMachineMemory()
-        await memory.write(placing().subject, b'{"somebody": "else\'s"}', 0)
+        await memory.write(order_request().subject, b'{"other": "program"}', 0)
         async with Runtime(shop, paired(memory, MemoryBroker())) as runtime:
-            await runtime.send(placing())
+            await runtime.send(order_request())
             with pytest.raises(Corrupt, match="cannot be read"):
                 await runtime.drain(timeout=3)
-        stored = await memory.read(placing().subject)
+        stored = await memory.read(order_request().subject)
         assert stored is not None
         assert stored.revision == 1
 
     within(go())
 
 
-def test_a_broker_that_breaks_stops_everything() -> None:
-    """An error that waiting does not mend is heard of, by those who wait and those who come."""
+def test_a_corrupt_broker_stops_the_runtime() -> None:
+    """All workers get an error that waiting does not help: those that wait, and later ones."""
 
     @define(eq=False)
     class Broken:
         inner: MemoryBroker = field(factory=MemoryBroker)
 
-        async def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
-            if addresses:
+        async def deliveries(self, queues: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
+            if queues:
                 await asyncio.sleep(0)
-                raise Corrupt("the broker speaks in tongues")
-            yield EncodedDelivery(EncodedMessage("nowhere", charging()))
+                raise Corrupt("the broker sends garbage")
+            yield EncodedDelivery(EncodedMessage("nowhere", b""))
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.inner, name)
@@ -369,53 +377,104 @@ def test_a_broker_that_breaks_stops_everything() -> None:
     async def go() -> None:
         pair = paired(InMemoryMachineMemory(), Broken())
         for _ in range(2):
-            with pytest.raises(Corrupt, match="in tongues"):
+            with pytest.raises(Corrupt, match="sends garbage"):
                 await pair.receive(PAY)
         await pair.close()
 
     within(go())
 
 
-def test_a_pair_cannot_list_and_says_so() -> None:
-    """A store that can only compare and set knows its values by name."""
+def test_listing_raises() -> None:
+    """A store that only compares and sets cannot list its values."""
 
     async def go() -> StoredWorkflow | None:
         backend = paired(InMemoryMachineMemory(), MemoryBroker())
         with pytest.raises(Violated, match="ask for one workflow, by its subject"):
             await backend.workflows(status="failed")
-        assert await backend.history(placing().subject) == ()
+        assert await backend.history(order_request().subject) == ()
         async with Runtime(shop, backend) as runtime:
-            await runtime.send(placing())
+            await runtime.send(order_request())
             await runtime.drain(timeout=5)
-            return await backend.workflow(placing().subject)
+            return await backend.workflow(order_request().subject)
 
-    kept = asyncio.run(go())
+    workflow = asyncio.run(go())
 
-    assert kept is not None
-    assert kept.record.status == "done"
-    assert kept.began <= kept.changed
+    assert workflow is not None
+    assert workflow.record.status == "done"
+    assert workflow.began <= workflow.changed
 
 
-def test_an_operators_change_is_sent_even_where_a_process_died_over_it() -> None:
-    """No delivery reminds anybody of it, so whoever reads the workflow next sends it."""
-    event = placing()
-    record = committed(shop, event).record
+def test_the_output_of_an_operators_change_is_sent_after_a_crash() -> None:
+    """No delivery leads back to it, so the next process that reads the workflow sends it."""
+    event = order_request()
+    record = expect_commit(shop, event).record
     assert record is not None
-    amended = evolve(record, revision=2)
+    replaced = evolve(record, revision=2)
 
     async def go() -> str:
         memory, broker = InMemoryMachineMemory(), MemoryBroker()
         first = paired(memory, broker)
         await first.send(Message(event, ToHandler(order.type, event.subject)))
         delivery = await first.receive(order.type)
-        await first.commit(delivery, committed(shop, event), [], [])
-        held = Held.of(await memory.read(event.subject))
-        output = Output((EncodedMessage(order.type, event, event.subject),))
-        line = Line(f"{AMENDED}2", 2, output)
-        after = held.after(amended, line, (), NOW)
-        await memory.write(event.subject, after.to_bytes(), held.revision)
+        await first.commit(delivery, expect_commit(shop, event), [], [])
+        document = WorkflowDocument.from_stored(await memory.read(event.subject))
+        output = Output((encode_message(turn(event)),))
+        entry = Consumption(f"{REPLACED}2", 2, output)
+        after = document.after_turn(replaced, entry, (), NOW)
+        await memory.write(event.subject, after.to_bytes(), document.revision)
         other = paired(memory, broker)
         await other.load(event.subject)
         return (await other.receive(order.type)).message.event.id
 
     assert asyncio.run(asyncio.wait_for(go(), 5)) == event.id
+
+
+@define(eq=False)
+class UnavailableBroker(Plain):
+    """A broker that counts its messages, and cannot be reached."""
+
+    async def depth(self) -> Depth:
+        raise Unavailable("the broker is gone")
+
+
+def test_a_client_is_unreachable_without_its_broker() -> None:
+    """An answer of the memory proves nothing about the broker, which is another server."""
+
+    async def is_reachable(broker: Broker) -> bool:
+        return await Client(shop, paired(InMemoryMachineMemory(), broker)).is_reachable()
+
+    assert within(is_reachable(MemoryBroker()))
+    assert within(is_reachable(Plain()))
+    assert not within(is_reachable(UnavailableBroker()))
+
+
+@pytest.mark.promise("I8")
+def test_unreadable_messages_are_dead_lettered_at_the_broker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """I8: only the broker has a copy, for the pair has no event to store as a dead letter."""
+
+    @define(eq=False)
+    class Recorder(Plain):
+        reasons: list[str] = field(factory=list)
+
+        async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
+            self.reasons.append(reason)
+            await super().dead_letter(delivery, reason)
+
+    async def go() -> tuple[str, list[str], int]:
+        broker = Recorder()
+        await broker.publish([EncodedMessage(PAY, b"no JSON")])
+        pair = paired(InMemoryMachineMemory(), broker)
+        await pair.send(Message(charge_request("good"), ToHandler(PAY, None)))
+        delivery = await pair.receive(PAY)
+        dead_letters = await pair.dead_letters()
+        await pair.close()
+        return delivery.message.event.id, broker.reasons, len(dead_letters)
+
+    received, [reason], dead_letters = within(go())
+
+    assert (received, dead_letters) == ("good", 0)
+    assert "event: expected JSON" in reason
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert f"a message in the queue {PAY} is dead-lettered: {reason}" in caplog.messages

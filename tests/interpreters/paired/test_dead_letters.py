@@ -1,4 +1,4 @@
-"""Letters: dead letters in a store that cannot list."""
+"""Dead letters: a store of them in a memory that cannot list."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from arvo import ConfigViolation, DeadLetter, InMemoryMachineMemory
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired.dead_letters import (
     PAGE_BYTES_MAX,
-    PAGE_LETTERS_MAX,
+    PAGE_DEAD_LETTERS_MAX,
     PAGES,
-    Letters,
+    DeadLetterStore,
     page_of,
 )
-from tests.shop import charging
+from tests.shop import charge_request
 
 PAY = ToHandler("com.payment.charge", None)
 
 
-def letter(n: int) -> DeadLetter:
+def dead_letter(n: int) -> DeadLetter:
     return DeadLetter(
-        id=f"l{n}",
-        event=charging(f"c{n}"),
+        id=f"d{n}",
+        event=charge_request(f"c{n}"),
         reason="no bank",
         attempts=2,
         at=f"2026-01-02T03:04:{n % 60:02}Z",
@@ -32,51 +32,56 @@ def letter(n: int) -> DeadLetter:
     )
 
 
-def kept(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
+def store(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
+    """Store dead letters concurrently, and list them."""
+
     async def go() -> tuple[DeadLetter, ...]:
         memory = InMemoryMachineMemory()
-        await asyncio.gather(*(Letters(memory).keep(each) for each in dead_letters))
-        return await Letters(memory).all()
+        await asyncio.gather(*(DeadLetterStore(memory).add(one) for one in dead_letters))
+        return await DeadLetterStore(memory).list()
 
     return asyncio.run(go())
 
 
-def test_letters_are_listed_oldest_first() -> None:
-    """By any process, whoever wrote them, at once or not."""
-    dead_letters = tuple(map(letter, range(50)))
+def test_dead_letters_are_listed_oldest_first() -> None:
+    """By any process, whichever wrote them, and in whichever order."""
+    dead_letters = tuple(map(dead_letter, range(50)))
 
-    assert kept(dead_letters[::-1]) == dead_letters
-
-
-def test_an_event_that_is_buried_again_has_one_letter() -> None:
-    """A crash after the first burial must not look like a second failure."""
-    assert kept([letter(1), evolve(letter(1), id="l2")]) == (evolve(letter(1), id="l2"),)
+    assert store(dead_letters[::-1]) == dead_letters
 
 
-def test_one_event_for_two_places_has_two_letters() -> None:
-    """Each is its own failure."""
-    assert len(kept([letter(1), evolve(letter(1), id="l2", to=None)])) == 2
+def test_an_event_that_fails_again_has_one_dead_letter() -> None:
+    """A crash after the first write must not look like a second failure."""
+    newer = evolve(dead_letter(1), id="d2")
+
+    assert store([dead_letter(1), newer]) == (newer,)
 
 
-def test_large_letters_are_bounded_by_what_they_weigh() -> None:
-    """A page is read and written whole, and so has its bound; one letter always stays."""
-    one_page = [each for each in map(letter, range(PAGES * 10)) if page_of(each) == 0][:5]
+def test_one_event_for_two_destinations_has_two_dead_letters() -> None:
+    """Each is a failure of its own."""
+    assert len(store([dead_letter(1), evolve(dead_letter(1), id="d2", to=None)])) == 2
+
+
+def test_large_dead_letters_are_bounded_by_their_size() -> None:
+    """A page is read and written whole, so it has a limit; one dead letter always remains."""
+    one_page = [one for one in map(dead_letter, range(PAGES * 10)) if page_of(one) == 0][:5]
     large = PAGE_BYTES_MAX // 2 - 10_000
 
-    half = kept([evolve(each, reason="x" * large) for each in one_page])
-    whole = kept([evolve(each, reason="x" * 2 * PAGE_BYTES_MAX) for each in one_page])
+    half = store([evolve(one, reason="x" * large) for one in one_page])
+    whole = store([evolve(one, reason="x" * 2 * PAGE_BYTES_MAX) for one in one_page])
 
-    assert {each.id for each in half} == {each.id for each in one_page[-2:]}
-    assert [each.id for each in whole] == [each.id for each in one_page[-1:]]
+    assert {one.id for one in half} == {one.id for one in one_page[-2:]}
+    assert [one.id for one in whole] == [one.id for one in one_page[-1:]]
 
 
-def test_letters_are_bounded_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
-    """I8: the oldest of a full page makes way, in the log and not in silence."""
-    one_page = [each for each in map(letter, range(PAGES * 90)) if page_of(each) == 0]
-    dead_letters = one_page[: PAGE_LETTERS_MAX + 2]
+@pytest.mark.promise("I8")
+def test_dropped_dead_letters_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """I8: a full page drops its oldest dead letter, and the log names it."""
+    one_page = [one for one in map(dead_letter, range(PAGES * 90)) if page_of(one) == 0]
+    dead_letters = one_page[: PAGE_DEAD_LETTERS_MAX + 2]
 
-    found = kept(dead_letters)
+    stored = store(dead_letters)
 
-    told = [each.split()[2] for each in caplog.messages if "made way" in each]
-    assert {each.id for each in found} | set(told) == {each.id for each in dead_letters}
-    assert (len(found), len(told)) == (PAGE_LETTERS_MAX, 2)
+    logged = [text.split()[2] for text in caplog.messages if "was dropped for newer ones" in text]
+    assert {one.id for one in stored} | set(logged) == {one.id for one in dead_letters}
+    assert (len(stored), len(logged)) == (PAGE_DEAD_LETTERS_MAX, 2)

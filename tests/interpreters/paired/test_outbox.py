@@ -1,4 +1,4 @@
-"""Outbox: what follows from an event, written beside the record, sent, and known again."""
+"""Outbox: the output of a turn is written with the record, sent, and found again."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -29,10 +29,11 @@ from arvo import (
     sleep,
 )
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.paired.document import JOURNAL_MAX, UNSENT_MAX, Held
-from arvo.interpreters.ports.backend import Committed, Duplicate, Message
+from arvo.interpreters.paired.document import JOURNAL_MAX, UNSENT_MAX, WorkflowDocument
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import Committed, Duplicate
 from tests.handlers.test_signals import approve, signal
-from tests.interpreters.runtime.crashes import Fate, Kind, outcome
+from tests.interpreters.crashes import CallFault, FaultKind, run_with_fault
 from tests.shop import (
     SERVICES,
     BookShipment,
@@ -41,25 +42,25 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     ShipmentBooked,
-    committed,
+    expect_commit,
+    make_workflow,
     order,
+    order_request,
     payments,
-    placing,
     shipping,
     shop,
-    workflow,
 )
 
 
 def patient(turn: Turn[Any]) -> Commands:
-    """Charge, wait, ship; and tell a person, and somebody who is not there."""
+    """Charge, wait and ship; also send to a domain, and to an address without a handler."""
     match turn.event.data:
         case PlaceOrder(order_id=order_id, amount=amount):
             return (
                 Persist(order_id),
                 Emit(ChargeCard(order_id, amount)),
                 Emit(ChargeCard(order_id, amount), domain="a.person"),
-                Emit(ChargeCard(order_id, amount), to="com.nobody.here"),
+                Emit(ChargeCard(order_id, amount), to="com.no.handler"),
                 Schedule("never", after=3600),
             )
         case CardCharged():
@@ -73,13 +74,13 @@ def patient(turn: Turn[Any]) -> Commands:
 
 
 def vetoed(turn: Turn[Any]) -> Commands:
-    """Fail as soon as anybody says anything."""
+    """Fail at the first signal."""
     return Persist("waiting") if isinstance(turn.event.data, PlaceOrder) else Fail("a veto")
 
 
 @flow(order, "1.0.0", services=SERVICES)
 def slow(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
-    """Charge, wait, ship, written straight down."""
+    """Charge, wait and ship, as a flow."""
     yield from ask(ChargeCard(event.data.order_id, 1.0), CardCharged)
     yield from sleep(timedelta(minutes=2))
     booked = yield from ask(BookShipment(event.data.order_id), ShipmentBooked)
@@ -88,38 +89,41 @@ def slow(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
 
 veto = Resumable(order, {"1.0.0": vetoed}, services=SERVICES, signals=[approve["1.0.0"]])
 SCENES: dict[str, tuple[System, list[Event[Any]], list[Event[Any]]]] = {
-    "a workflow": (System([payments, shipping, workflow(patient)]), [], [placing()]),
-    "a flow": (System([payments, shipping, slow]), [], [placing()]),
-    # The workflow's record alone would not know the signal again.
-    "a signal that ends all": (System([veto]), [placing()], [signal("veto")]),
+    "a workflow": (System([payments, shipping, make_workflow(patient)]), [], [order_request()]),
+    "a flow": (System([payments, shipping, slow]), [], [order_request()]),
+    # The record alone does not recognise the signal when it is redelivered.
+    "a signal that fails the workflow": (System([veto]), [order_request()], [signal("veto")]),
 }
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.promise("I1", "I2")
+@pytest.mark.parametrize("kind", get_args(FaultKind))
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_crash_or_an_outage_at_any_call_changes_nothing_in_the_end(
-    scene: str, kind: Kind
+    scene: str, kind: FaultKind
 ) -> None:
-    """B10, B34, I1, I2: before and after each call to memory and broker."""
+    """B10, B34 (a crash loses or duplicates an event), I1, I2: around each call to memory and
+    broker.
+    """
     asyncio.run(everywhere(scene, kind, 1))
 
 
 @pytest.mark.parametrize("kind", ["fail before", "fail after"])
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_longer_outage_changes_nothing_either(scene: str, kind: Kind) -> None:
-    """What cannot even be handed back or buried stays under way."""
+def test_a_longer_outage_changes_nothing_either(scene: str, kind: FaultKind) -> None:
+    """A delivery that can neither be nacked nor dead-lettered stays under way."""
     asyncio.run(everywhere(scene, kind, 12))
 
 
-async def everywhere(scene: str, kind: Kind, length: int) -> None:
-    """Let fate strike at each call in turn, and compare with a run in peace."""
+async def everywhere(scene: str, kind: FaultKind, length: int) -> None:
+    """Inject the fault at each call in turn, and compare with a run without faults."""
     system, before, events = SCENES[scene]
-    peace = Fate(-length)
-    expected = await outcome(system, events, peace, before)
-    for at in range(len(peace.calls)):
-        fate = Fate(at, kind, length)
-        told = await outcome(system, events, fate, before)
-        assert told == expected, f"{kind} call {at}, {fate.calls[: at + 1]}"
+    undisturbed = CallFault(-length)
+    expected = await run_with_fault(system, events, undisturbed, before)
+    for at in range(len(undisturbed.calls)):
+        fault = CallFault(at, kind, length)
+        result = await run_with_fault(system, events, fault, before)
+        assert result == expected, f"{kind} call {at}, {fault.calls[: at + 1]}"
 
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
@@ -138,54 +142,55 @@ def turn(event: Event[Any]) -> Message:
     return Message(event, ToHandler(ORDER, event.subject))
 
 
+@pytest.mark.promise("I2", "I6")
 def test_the_slower_of_two_workers_on_one_event_finds_it_consumed() -> None:
-    """I2, I6: a delivery that was given up for lost is worked on twice at once."""
+    """I2, I6: a delivery that was redelivered too early is processed twice at once."""
 
     async def go() -> tuple[list[object], list[str]]:
         memory, broker = InMemoryMachineMemory(), MemoryBroker()
         pairs = [paired(memory, broker) for _ in range(2)]
         for _ in pairs:
-            await pairs[0].send(turn(placing()))
-        taken = [await pair.receive(ORDER) for pair in pairs]
-        assert [await pair.load(placing().subject) for pair in pairs] == [None, None]
-        commit = committed(shop, placing())
-        asked = Message(commit.events[0], ToHandler(PAY, None))
-        applied: list[object] = [
-            await pair.commit(delivery, commit, [asked], [])
-            for pair, delivery in zip(pairs, taken, strict=True)
+            await pairs[0].send(turn(order_request()))
+        deliveries = [await pair.receive(ORDER) for pair in pairs]
+        assert [await pair.load(order_request().subject) for pair in pairs] == [None, None]
+        commit = expect_commit(shop, order_request())
+        request = Message(commit.events[0], ToHandler(PAY, None))
+        results: list[object] = [
+            await pair.commit(delivery, commit, [request], [])
+            for pair, delivery in zip(pairs, deliveries, strict=True)
         ]
         first, again = await pairs[0].receive(PAY), await pairs[1].receive(PAY)
         for pair in pairs:
             await pair.close()
-        return applied, [first.message.event.id, again.message.event.id, commit.events[0].id]
+        return results, [first.message.event.id, again.message.event.id, commit.events[0].id]
 
-    applied, ids = within(go())
+    results, ids = within(go())
 
-    assert applied == [Committed(), Duplicate()]
-    # The second cannot know that the first has sent: it sends the same once more.
+    assert results == [Committed(), Duplicate()]
+    # The second process cannot know that the first has sent its output: it sends it once more.
     assert len(set(ids)) == 1
 
 
-def test_a_workflow_remembers_its_newest_events_and_all_that_may_be_unsent() -> None:
-    """The journal is bounded, and what another process may not have sent is sent before it goes."""
+def test_a_journal_holds_its_newest_entries_and_all_unsent_output() -> None:
+    """It is bounded, and output that another process may not have sent is sent before it goes."""
 
     async def go() -> tuple[int, int]:
         memory, broker = InMemoryMachineMemory(), MemoryBroker()
-        begun = committed(shop, placing())
+        begun = expect_commit(shop, order_request())
         assert begun.record is not None
-        record, asked = begun.record, Message(begun.events[0], ToHandler(PAY, None))
+        record, request = begun.record, Message(begun.events[0], ToHandler(PAY, None))
         for number in range(1, JOURNAL_MAX + 20):
-            # Each turn by a process of its own, which dies before it has told that it has sent.
+            # Each turn in a process of its own, which dies before it can write that it has sent.
             pair = paired(memory, broker)
-            event = placing(f"i{number}", subject=record.subject)
+            event = order_request(f"i{number}", subject=record.subject)
             await pair.send(turn(event))
             delivery = await pair.receive(ORDER)
             moved = evolve(record, revision=number)
             commit = evolve(begun, event=event, record=moved, expected=number - 1)
-            assert await pair.commit(delivery, commit, [asked], []) == Committed()
+            assert await pair.commit(delivery, commit, [request], []) == Committed()
             await pair.close()
-        held = Held.of(await memory.read(record.subject))
-        unsent = [line for line in held.journal if line.output is not None]
-        return len(held.journal), len(unsent)
+        document = WorkflowDocument.from_stored(await memory.read(record.subject))
+        unsent = [entry for entry in document.journal if entry.output is not None]
+        return len(document.journal), len(unsent)
 
     assert within(go()) == (JOURNAL_MAX, UNSENT_MAX)

@@ -1,4 +1,4 @@
-"""Ports: what every backend owes an operator, on each that we have."""
+"""Backend: the operations for operators, on each backend that needs no server."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,18 +11,20 @@ import pytest
 
 from arvo import Backend, MemoryBackend, Record
 from arvo.core.commit import Commit, PendingTimer
+from arvo.core.events.protocol import Timer
 from arvo.core.history import HistoryEntry
-from arvo.engine.step.event_factory import alarms_of
+from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.ports.backend import Committed, Conflict, Duplicate, Message, StoredWorkflow
-from arvo.interpreters.runtime.operations import lines as every_line
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, StoredWorkflow
+from arvo.interpreters.runtime.operations import history_entries
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
     NOW,
     CardCharged,
-    answering,
-    committed,
-    placing,
+    expect_commit,
+    order_request,
+    reply_to,
     shop,
 )
 
@@ -31,14 +33,14 @@ ORDER = "arvo.orc.order.fulfil"
 
 @attrs.define
 class Clock:
-    """A clock that a test moves."""
+    """A clock that the test moves."""
 
     time: datetime = NOW
 
     def __call__(self) -> datetime:
         return self.time
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
 
@@ -48,7 +50,7 @@ Within: TypeAlias = Callable[[Work], None]
 
 @pytest.fixture(params=["memory", "sqlite"])
 def on(request: pytest.FixtureRequest, tmp_path: Path) -> Within:
-    """Do something with a backend that goes by a clock of ours."""
+    """Run a test on a backend that uses the clock of the test."""
 
     def within(work: Work) -> None:
         async def go() -> None:
@@ -69,8 +71,8 @@ def on(request: pytest.FixtureRequest, tmp_path: Path) -> Within:
     return within
 
 
-async def keep(backend: Backend, commit: Commit) -> Record:
-    """Have a commit applied as a worker would."""
+async def commit_as_worker(backend: Backend, commit: Commit) -> Record:
+    """Apply a commit as a worker would."""
     assert commit.record is not None
     await backend.send(Message(commit.event, ToHandler(ORDER, commit.event.subject)))
     delivery = await backend.receive(ORDER)
@@ -78,47 +80,47 @@ async def keep(backend: Backend, commit: Commit) -> Record:
     return commit.record
 
 
-def begun(key: str, **changes: Any) -> Commit:
-    """Begin a workflow of a subject of its own."""
-    commit = committed(shop, placing(key))
+def begin(key: str, **changes: Any) -> Commit:
+    """Make the commit that begins a workflow with a subject of its own."""
+    commit = expect_commit(shop, order_request(key))
     assert commit.record is not None
     return attrs.evolve(commit, now=None, record=attrs.evolve(commit.record, **changes))
 
 
-def ids(kept: tuple[StoredWorkflow, ...]) -> list[str]:
-    return [each.record.init for each in kept]
+def ids(workflows: tuple[StoredWorkflow, ...]) -> list[str]:
+    return [workflow.record.init for workflow in workflows]
 
 
-def test_workflows_are_listed_the_one_that_changed_last_first(on: Within) -> None:
-    """What just went wrong is what an operator looks for."""
+def test_workflows_are_listed_the_most_recently_changed_first(on: Within) -> None:
+    """An operator looks for the workflow that has just failed."""
 
     async def work(backend: Backend, clock: Clock) -> None:
         for key in ("a", "b", "c"):
-            await keep(backend, begun(key))
-            clock.pass_by(1)
+            await commit_as_worker(backend, begin(key))
+            clock.advance(1)
         [*_, oldest] = await backend.workflows()
-        amended = attrs.evolve(oldest.record, revision=2)
-        assert await backend.replace_record(amended, 1) == Committed()
+        replaced = attrs.evolve(oldest.record, revision=2)
+        assert await backend.replace_record(replaced, 1) == Committed()
 
         listed = await backend.workflows()
 
         assert ids(listed) == ["a", "c", "b"]
-        assert listed[0] == StoredWorkflow(record=amended, began=NOW, changed=clock())
+        assert listed[0] == StoredWorkflow(record=replaced, began=NOW, changed=clock())
 
     on(work)
 
 
-def test_workflows_are_listed_by_status_by_handler_and_by_how_long_they_have_been_quiet(
+def test_workflows_are_listed_by_status_by_handler_and_by_the_time_of_their_last_change(
     on: Within,
 ) -> None:
-    """The ones that do not progress are few among many."""
+    """The workflows that make no progress are few among many."""
 
     async def work(backend: Backend, clock: Clock) -> None:
-        await keep(backend, begun("a"))
-        await keep(backend, begun("b", status="failed"))
-        clock.pass_by(60)
-        await keep(backend, begun("c", status="failed"))
-        await keep(backend, begun("d", handler="arvo.orc.other"))
+        await commit_as_worker(backend, begin("a"))
+        await commit_as_worker(backend, begin("b", status="failed"))
+        clock.advance(60)
+        await commit_as_worker(backend, begin("c", status="failed"))
+        await commit_as_worker(backend, begin("d", handler="arvo.orc.other"))
 
         assert ids(await backend.workflows(status="failed")) == ["c", "b"]
         assert ids(await backend.workflows(status="done")) == []
@@ -131,13 +133,15 @@ def test_workflows_are_listed_by_status_by_handler_and_by_how_long_they_have_bee
     on(work)
 
 
-def test_a_list_comes_in_pages_that_miss_nobody(on: Within) -> None:
-    """A hundred thousand workflows do not fit on a screen; many change in one instant."""
+def test_the_pages_of_a_list_contain_every_workflow(on: Within) -> None:
+    """A hundred thousand workflows do not fit on a screen, and many change in one instant."""
 
     async def work(backend: Backend, clock: Clock) -> None:
         for number in range(7):
-            await keep(backend, begun(f"{number}", status=("active", "failed")[number % 2]))
-            clock.pass_by(number // 3)
+            await commit_as_worker(
+                backend, begin(f"{number}", status=("active", "failed")[number % 2])
+            )
+            clock.advance(number // 3)
         whole = await backend.workflows()
         pages: list[StoredWorkflow] = []
         while page := await backend.workflows(limit=2, after=pages[-1] if pages else None):
@@ -151,44 +155,46 @@ def test_a_list_comes_in_pages_that_miss_nobody(on: Within) -> None:
 
 
 def test_a_history_has_every_event_consumed_and_produced_in_order(on: Within) -> None:
-    """B38: how did we get here? The times are those that the turns were taken at."""
+    """B38: an operator sees how a workflow got to its state. The times are those of the turns."""
 
     async def work(backend: Backend, clock: Clock) -> None:
-        first = committed(shop, placing())
-        record = await keep(backend, first)
-        clock.pass_by(5)
-        answer = answering(first.events[0], CardCharged("r"))
-        second = committed(shop, answer, record)
-        await keep(backend, second)
+        first = expect_commit(shop, order_request())
+        record = await commit_as_worker(backend, first)
+        clock.advance(5)
+        answer = reply_to(first.events[0], CardCharged("r"))
+        second = expect_commit(shop, answer, record)
+        await commit_as_worker(backend, second)
 
-        lines = await backend.history(record.subject)
+        entries = await backend.history(record.subject)
 
-        events = [(line.kind, line.event and line.event.to_dict()) for line in lines]
+        events = [(entry.kind, entry.event and entry.event.to_dict()) for entry in entries]
         assert events == [
             ("consumed", first.event.to_dict()),
             ("produced", first.events[0].to_dict()),
             ("consumed", answer.to_dict()),
             ("produced", second.events[0].to_dict()),
         ]
-        assert [line.position for line in lines] == [0, 1, 2, 3]
-        assert [line.revision for line in lines] == [1, 1, 2, 2]
-        assert {line.at for line in lines} == {NOW}
-        assert await backend.history(record.subject, limit=2) == lines[2:]
-        assert await backend.history(record.subject, before=3, limit=2) == lines[1:3]
-        assert await backend.history("nobody") == ()
-        newest_first = [line async for line in every_line(backend, record.subject, page_max=3)]
-        assert newest_first == list(reversed(lines))
+        assert [entry.position for entry in entries] == [0, 1, 2, 3]
+        assert [entry.revision for entry in entries] == [1, 1, 2, 2]
+        assert {entry.at for entry in entries} == {NOW}
+        assert await backend.history(record.subject, limit=2) == entries[2:]
+        assert await backend.history(record.subject, before=3, limit=2) == entries[1:3]
+        assert await backend.history("unknown") == ()
+        newest_first = [
+            entry async for entry in history_entries(backend, record.subject, page_max=3)
+        ]
+        assert newest_first == list(reversed(entries))
 
     on(work)
 
 
-def test_a_record_that_is_replaced_by_hand_is_in_the_history_too(on: Within) -> None:
-    """Else nobody could say how the next turn came to what it did."""
+def test_a_record_that_an_operator_replaces_is_in_the_history(on: Within) -> None:
+    """Otherwise the next turn could not be explained."""
 
     async def work(backend: Backend, clock: Clock) -> None:
-        record = await keep(backend, begun("a"))
+        record = await commit_as_worker(backend, begin("a"))
         moved = attrs.evolve(record, revision=2, version="2.0.0")
-        clock.pass_by(1)
+        clock.advance(1)
         await backend.replace_record(moved, 1)
 
         assert (await backend.history(record.subject))[-1] == HistoryEntry(
@@ -198,54 +204,50 @@ def test_a_record_that_is_replaced_by_hand_is_in_the_history_too(on: Within) -> 
     on(work)
 
 
-def timer(record: Record) -> PendingTimer:
-    said = attrs.evolve(record, timers={"end": committed_timer()})
-    [alarm] = alarms_of(shop, said)
-    return alarm
+def make_timer(record: Record) -> PendingTimer:
+    with_timer = attrs.evolve(record, timers={"end": Timer("t1", NOW.isoformat())})
+    [timer] = pending_timers(shop, with_timer)
+    return timer
 
 
-def committed_timer() -> Any:
-    from arvo.core.events.protocol import Timer
-
-    return Timer("t1", NOW.isoformat())
-
-
-def test_amending_hands_out_again_what_was_consumed_and_arms_timers(on: Within) -> None:
-    """A workflow that is revived needs what made it fail, and the timers that it waited for."""
+def test_replacing_a_record_redelivers_events_and_sets_timers(on: Within) -> None:
+    """A revived workflow needs the event on which it failed, and its timers."""
 
     async def work(backend: Backend, clock: Clock) -> None:
-        first = committed(shop, placing())
-        record = await keep(backend, first)
-        alarm = timer(record)
-        fired = Commit(handler=ORDER, event=alarm.event, outcome="late")
-        await backend.send(Message(alarm.event, ToHandler(ORDER, record.subject)))
+        first = expect_commit(shop, order_request())
+        record = await commit_as_worker(backend, first)
+        timer = make_timer(record)
+        fired = Commit(handler=ORDER, event=timer.event, outcome="late")
+        await backend.send(Message(timer.event, ToHandler(ORDER, record.subject)))
         await backend.commit(await backend.receive(ORDER), fired, [], [])
         revived = attrs.evolve(record, revision=2)
 
-        stale = await backend.replace_record(revived, 7, timers=[alarm], redeliver=[first.event])
+        stale = await backend.replace_record(revived, 7, timers=[timer], redeliver=[first.event])
         assert stale == Conflict(1)
         assert (await backend.depth()).total == 0
 
-        done = await backend.replace_record(revived, 1, timers=[alarm], redeliver=[first.event])
-        assert done == Committed()
-        handed = [await backend.receive(ORDER)]
-        again = attrs.evolve(first, expected=2, record=attrs.evolve(record, revision=3))
-        assert await backend.commit(handed[0], again, [], []) == Committed()
-        handed.append(await backend.receive(ORDER))
-        assert await backend.commit(handed[1], fired, [], []) == Committed()
+        replaced = await backend.replace_record(revived, 1, timers=[timer], redeliver=[first.event])
+        assert replaced == Committed()
+        deliveries = [await backend.receive(ORDER)]
+        repeated = attrs.evolve(first, expected=2, record=attrs.evolve(record, revision=3))
+        assert await backend.commit(deliveries[0], repeated, [], []) == Committed()
+        deliveries.append(await backend.receive(ORDER))
+        assert await backend.commit(deliveries[1], fired, [], []) == Committed()
 
-        assert {each.message.event.id for each in handed} == {first.event.id, alarm.event.id}
-        assert await backend.load(record.subject) == again.record
+        delivered = {delivery.message.event.id for delivery in deliveries}
+        assert delivered == {first.event.id, timer.event.id}
+        assert await backend.load(record.subject) == repeated.record
 
     on(work)
 
 
-def test_what_was_not_handed_out_again_stays_consumed(on: Within) -> None:
-    """I2: replacing a record by hand opens no door to duplicates."""
+@pytest.mark.promise("I2")
+def test_an_event_that_is_not_redelivered_stays_consumed(on: Within) -> None:
+    """Replacing a record must not allow duplicates (promise I2)."""
 
     async def work(backend: Backend, clock: Clock) -> None:
-        first = committed(shop, placing())
-        record = await keep(backend, first)
+        first = expect_commit(shop, order_request())
+        record = await commit_as_worker(backend, first)
         await backend.replace_record(attrs.evolve(record, revision=2), 1)
         await backend.send(Message(first.event, ToHandler(ORDER, record.subject)))
 

@@ -1,18 +1,18 @@
-"""Machine memory: a store that can compare and set."""
+"""Machine memory: a store with compare-and-set."""
 
 import asyncio
 
 from arvo import Conflict, InMemoryMachineMemory, Stored
 
 
-def test_a_write_names_what_it_was_decided_on() -> None:
-    """B11: the reference writes over, or does not write at all, and says nothing."""
+def test_a_write_succeeds_only_on_the_expected_revision() -> None:
+    """B11: a store must not overwrite a newer value, nor drop a write without an error."""
 
     async def go() -> list[object]:
         memory = InMemoryMachineMemory()
         return [
             await memory.read("s"),
-            await memory.write("s", b"late", 1),
+            await memory.write("s", b"stale", 1),
             await memory.write("s", b"one", 0),
             await memory.write("s", b"another", 0),
             await memory.write("s", b"two", 1),

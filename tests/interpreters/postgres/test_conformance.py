@@ -1,36 +1,32 @@
-"""Conformance: Postgres passes the kit that we ship, on a real server."""
+"""Conformance: Postgres passes the conformance kit, on a real server."""
 
 from typing import Any
 
-import asyncpg
+import pytest
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.testing import BackendConformance, MachineMemoryConformance
-from tests import servers
-from tests.interpreters.postgres.schemas import schema_of
+from tests.interpreters.postgres.schemas import execute, schema_url
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestPostgres(BackendConformance):
-    survives = True
+    is_durable = True
 
     async def backend(self) -> Backend:
-        return PostgresBackend(schema_of(self.place), queue_max=self.queue_max)
+        return PostgresBackend(schema_url(self.tmp_path), queue_max=self.queue_max)
 
     async def expire_lease(self, backend: Any) -> None:
-        connection = await asyncpg.connect(servers.postgres_url())
-        await connection.execute(
-            backend.address.sql("update arvo.delivery set owner = null; delete from arvo.worker")
-        )
-        await connection.close()
+        await execute(backend.url, "update arvo.delivery set owner = null; delete from arvo.worker")
 
 
 class TestPostgresMemory(MachineMemoryConformance):
-    survives = True
+    is_durable = True
 
     async def memory(self) -> MachineMemory:
-        return PostgresMemory(schema_of(self.place))
+        return PostgresMemory(schema_url(self.tmp_path))
 
     async def close(self, memory: Any) -> None:
         await memory.close()

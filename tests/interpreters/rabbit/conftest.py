@@ -1,4 +1,4 @@
-"""Conftest: no wheel brings a RabbitMQ, so this is the only engine whose tests may be skipped."""
+"""Conftest: no wheel contains RabbitMQ, so its tests are the only ones that may be skipped."""
 
 import pytest
 
@@ -8,4 +8,4 @@ from tests.servers import has_rabbit
 @pytest.fixture(autouse=True)
 def _rabbit() -> None:
     if not has_rabbit():
-        pytest.skip("no ARVO_TEST_RABBIT is set, and no rabbitmq-server is installed")
+        pytest.skip("neither ARVO_TEST_RABBIT nor rabbitmq-server is available")

@@ -1,4 +1,4 @@
-"""Broker: delays, garbage, a full queue and a server that goes, against a real RabbitMQ."""
+"""Broker: delays, unreadable messages, a full queue and a restart, on a real RabbitMQ server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,19 +9,27 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
-from attrs import evolve
 
-from arvo import Corrupt, EncodedMessage, RabbitBroker, Runtime, Stats, Unavailable
+from arvo import Corrupt, RabbitBroker, Runtime, Stats, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.rabbit.delays import DELAY_MAX
-from tests.interpreters.brokers import PAY, ended, message, names, surely_sent, take
-from tests.interpreters.holder import held
+from tests.interpreters.brokers import (
+    PAY,
+    encode,
+    event_ids,
+    final_states,
+    message,
+    receive,
+    receive_through_pair,
+    send_when_available,
+)
+from tests.interpreters.killed_consumer import receive_and_die
 from tests.interpreters.within import within
 from tests.servers import rabbit, rabbit_url, redis
-from tests.shop import charging, placing, shop
+from tests.shop import charge_request, order_request, shop
 
-QUEUES_KEPT_SECONDS = 2.0
+QUEUES_STORED_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -35,40 +43,42 @@ async def a_broker(prefix: str = "", url: str = "", **settings: Any) -> AsyncIte
 
 @asynccontextmanager
 async def another_program() -> AsyncIterator[Any]:
-    """Give a channel of a program that knows nothing of us."""
+    """Open a channel of a program that does not know Arvo."""
     connection = await aio_pika.connect(rabbit_url())
     async with connection, connection.channel() as channel:
         yield channel
 
 
-def test_what_a_process_had_that_was_killed_is_handed_out_again() -> None:
-    """I1: the server notices that the connection has ended, and puts it where it was."""
+@pytest.mark.promise("I1")
+def test_deliveries_of_a_killed_process_are_redelivered() -> None:
+    """I1: the server detects the lost connection, and returns them to their place."""
 
     async def go() -> tuple[bytes, list[str]]:
         async with a_broker() as broker:
             await broker.publish([message("c1"), message("c2")])
-            said = await held(rabbit_url(), broker.prefix, PAY)
-            return said, names(await take(broker, 2))
+            output = await receive_and_die(rabbit_url(), broker.prefix, PAY)
+            return output, event_ids(await receive(broker, 2))
 
     assert within(go()) == (b"c1\n", ["c1", "c2"])
 
 
-def test_only_so_many_are_here_at_a_time() -> None:
-    """The rest is for others, and what is slow fills no memory."""
+def test_a_process_holds_no_more_than_its_prefetch() -> None:
+    """Other processes get the rest, and a slow handler does not fill the memory."""
 
     async def go() -> tuple[list[str], list[str]]:
         async with a_broker(prefetch=2) as mine, a_broker(mine.prefix) as other:
             await mine.publish([message(f"c{n}") for n in range(4)])
             async with aclosing(mine.deliveries([PAY])) as incoming:
-                held = [await anext(incoming), await anext(incoming)]
-                found = await take(other, 2)
-            return names(held), names(found)
+                prefetched = [await anext(incoming), await anext(incoming)]
+                others = await receive(other, 2)
+            return event_ids(prefetched), event_ids(others)
 
     assert within(go()) == (["c0", "c1"], ["c2", "c3"])
 
 
-def test_what_was_done_on_a_channel_that_is_closed_is_not_done() -> None:
-    """I6: it is another's by now, and `again` must not make a second of it."""
+@pytest.mark.promise("I6")
+def test_settling_after_the_channel_is_closed_changes_nothing() -> None:
+    """I6: another consumer may have the message, and a nack must not make a copy of it."""
 
     async def go() -> list[str]:
         async with a_broker() as broker:
@@ -79,115 +89,118 @@ def test_what_was_done_on_a_channel_that_is_closed_is_not_done() -> None:
             await broker.nack(stale, 0)
             await broker.dead_letter(stale, "late")
             await broker.publish([message("c2")])
-            return names(await take(broker, 2))
+            return event_ids(await receive(broker, 2))
 
     assert within(go()) == ["c1", "c2"]
 
 
-def test_nothing_is_handed_out_before_it_is_due() -> None:
-    """I7: a short wait overtakes a long one."""
+@pytest.mark.promise("I7")
+def test_no_message_is_delivered_before_it_is_due() -> None:
+    """I7: a message with a short delay overtakes one with a long delay."""
 
     async def go() -> tuple[list[str], bool]:
         async with a_broker() as broker:
-            # The first that waits at a server has the queues made that it waits in.
-            await broker.publish([evolve(message("past"), due=utc_now())])
+            # The first delayed message on a server creates the queues for delays.
+            await broker.publish([message("past", due=utc_now())])
             due = utc_now() + timedelta(seconds=1)
-            await broker.publish([evolve(message("second"), due=due)])
-            first = evolve(message("first"), due=due - timedelta(seconds=0.8))
+            await broker.publish([message("second", due=due)])
+            first = message("first", due=due - timedelta(seconds=0.8))
             await broker.publish([first, message("now")])
-            found = await take(broker, 4)
-            return names(found), utc_now() >= due
+            deliveries = await receive(broker, 4)
+            return event_ids(deliveries), utc_now() >= due
 
     assert within(go()) == (["past", "now", "first", "second"], True)
 
 
-def test_the_longest_wait_is_the_sum_of_all_levels() -> None:
-    """What is due after it comes early, which the port allows; it is never refused."""
+def test_the_longest_delay_is_the_sum_of_all_levels() -> None:
+    """A message with a longer delay is delivered early, which the port allows, not refused."""
 
     async def go() -> None:
         async with a_broker() as broker:
-            await broker.publish([evolve(message("c1"), due=utc_now() + 2 * DELAY_MAX)])
+            await broker.publish([message("c1", due=utc_now() + 2 * DELAY_MAX)])
 
     within(go())
     assert timedelta(days=31) < DELAY_MAX
 
 
 def test_other_programs_read_and_write_plain_cloudevents() -> None:
-    """The body is the event, its content type says so, and no header of ours is needed."""
+    """The body is the event, the content type names it, and headers of Arvo are optional."""
 
     async def go() -> tuple[bytes, str, list[str], int]:
         async with a_broker() as broker, another_program() as channel:
             await broker.publish([message("ours")])
             queue = await channel.get_queue(f"{broker.prefix}:{PAY}")
             ours = await queue.get(no_ack=True)
-            said = aio_pika.Message(charging("theirs").to_json().encode())
-            await channel.default_exchange.publish(said, queue.name)
-            found = await take(broker)
-            return ours.body, ours.content_type, names(found), found[0].attempt
+            theirs = aio_pika.Message(charge_request("theirs").to_json().encode())
+            await channel.default_exchange.publish(theirs, queue.name)
+            [delivery] = await receive(broker)
+            return ours.body, ours.content_type, event_ids([delivery]), delivery.attempt
 
-    body, content_type, found, attempt = within(go())
+    body, content_type, ids, attempt = within(go())
 
-    assert body.decode() == charging("ours").to_json()
+    assert body.decode() == charge_request("ours").to_json()
     assert content_type == "application/cloudevents+json; charset=UTF-8"
-    assert (found, attempt) == (["theirs"], 1)
+    assert (ids, attempt) == (["theirs"], 1)
 
 
-def test_what_is_no_message_is_put_aside_with_its_reason(
+@pytest.mark.promise("I8")
+def test_unreadable_messages_are_dead_lettered_with_a_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """I8: it would never be one, and must stop nobody."""
+    """I8: they would never become readable, and must not stop the others."""
 
     async def go() -> tuple[list[str], list[Any]]:
         async with a_broker() as broker, another_program() as channel:
             await broker.publish([message("first")])
-            event = charging("odd").to_json().encode()
-            garbage: list[tuple[bytes, dict[str, Any]]] = [
+            event = charge_request("odd").to_json().encode()
+            unreadable: list[tuple[bytes, dict[str, Any]]] = [
                 (b"no JSON", {}),
                 (b"\xff{}", {"odd": [1, {"deep": True}]}),
                 (event, {"arvo-attempt": "many"}),
                 (event, {"arvo-due": "tomorrow"}),
             ]
-            for body, headers in garbage:
-                said = aio_pika.Message(body, headers=headers)
-                await channel.default_exchange.publish(said, f"{broker.prefix}:{PAY}")
+            for body, headers in unreadable:
+                theirs = aio_pika.Message(body, headers=headers)
+                await channel.default_exchange.publish(theirs, f"{broker.prefix}:{PAY}")
             await broker.publish([message("good")])
-            found = names(await take(broker, 2))
-            dead = await channel.get_queue(f"{broker.prefix}:{PAY}:dead")
-            return found, [await dead.get(no_ack=True) for _ in range(4)]
+            ids = await receive_through_pair(broker, 2)
+            dead_letters = await channel.get_queue(f"{broker.prefix}:{PAY}:dead")
+            return ids, [await dead_letters.get(no_ack=True) for _ in range(4)]
 
-    found, dead = within(go())
+    ids, dead_letters = within(go())
 
-    assert found == ["first", "good"]
-    assert [each.body for each in dead][:2] == [b"no JSON", b"\xff{}"]
-    assert all(each.headers["arvo-reason"] for each in dead)
-    assert len([each for each in caplog.messages if "put aside" in each]) == 4
+    assert ids == ["first", "good"]
+    assert [dead_letter.body for dead_letter in dead_letters][:2] == [b"no JSON", b"\xff{}"]
+    assert dead_letters[1].headers["odd"] == [1, {"deep": True}]
+    assert all(dead_letter.headers["arvo-reason"] for dead_letter in dead_letters)
+    assert len([text for text in caplog.messages if "is dead-lettered" in text]) == 4
 
 
 def test_a_full_queue_refuses() -> None:
-    """Whoever makes room may be waiting here, so nobody waits."""
+    """It must not wait, because the consumer that makes room may be the caller."""
 
     async def go() -> list[str]:
         async with a_broker(queue_max=2) as broker:
-            taken = 0
+            published = 0
 
             async def fill() -> None:
-                nonlocal taken
-                # The server counts a moment later, and lets some more in.
-                while taken < 100:
-                    await broker.publish([message(f"c{taken}")])
-                    taken += 1
+                nonlocal published
+                # The server counts with a delay, and accepts a few more.
+                while published < 100:
+                    await broker.publish([message(f"c{published}")])
+                    published += 1
 
             with pytest.raises(Unavailable, match="full"):
                 await fill()
-            found = await take(broker, taken)
+            deliveries = await receive(broker, published)
             await broker.publish([message("more")])
-            return names(found)[:2] + names(await take(broker))
+            return event_ids(deliveries)[:2] + event_ids(await receive(broker))
 
     assert within(go()) == ["c0", "c1", "more"]
 
 
-def test_a_queue_that_was_deleted_is_made_anew() -> None:
-    """What was in it is lost, and whoever waits there is told to ask again."""
+def test_a_deleted_queue_is_created_again() -> None:
+    """Its messages are lost, and a waiting consumer gets `Unavailable`."""
 
     async def go() -> list[str]:
         async with a_broker() as broker, another_program() as channel:
@@ -200,38 +213,36 @@ def test_a_queue_that_was_deleted_is_made_anew() -> None:
             with pytest.raises(Unavailable):
                 await broker.publish([message("next")])
             await broker.publish([message("next")])
-            return names(await take(broker))
+            return event_ids(await receive(broker))
 
     assert within(go()) == ["next"]
 
 
-def test_the_longest_addresses_have_queues_of_their_own() -> None:
-    """A name of RabbitMQ's has 255 bytes, an address has no bound."""
+def test_long_addresses_have_queues_of_their_own() -> None:
+    """A name in RabbitMQ has at most 255 bytes, an address has no limit."""
 
     async def go() -> list[str]:
         async with a_broker() as broker:
             long = ["com." + "x" * 500 + end for end in ("a", "b~%é")]
             later = utc_now() + timedelta(seconds=0.05)
-            await broker.publish(
-                [EncodedMessage(each, charging(each[-1]), due=later) for each in long]
-            )
-            found = []
-            for each in long:
-                async with aclosing(broker.deliveries([each])) as incoming:
-                    found.append(await anext(incoming))
-            return names(found)
+            await broker.publish([encode(charge_request(name[-1]), name, later) for name in long])
+            deliveries = []
+            for name in long:
+                async with aclosing(broker.deliveries([name])) as incoming:
+                    deliveries.append(await anext(incoming))
+            return event_ids(deliveries)
 
     assert within(go()) == ["a", "é"]
 
 
-def test_errors_say_whether_waiting_helps() -> None:
-    """The driver's own never leave, and no password does."""
+def test_errors_tell_whether_waiting_helps() -> None:
+    """No exception of the driver leaves the adapter, and no password does."""
 
     async def go() -> None:
         async with a_broker(url=rabbit_url().replace("guest:guest", "guest:secret")) as broker:
-            with pytest.raises(Corrupt, match="password") as caught:
+            with pytest.raises(Corrupt, match="password") as raised:
                 await broker.publish([message("c1")])
-            assert "secret" not in f"{broker!r} {caught.value}"
+            assert "secret" not in f"{broker!r} {raised.value}"
         async with a_broker() as broker, a_broker(broker.prefix, queue_max=7) as other:
             await broker.publish([message("c1")])
             with pytest.raises(Corrupt, match="other settings"):
@@ -244,29 +255,29 @@ def test_errors_say_whether_waiting_helps() -> None:
 
 
 def test_the_shop_runs_on_redis_and_rabbit_while_rabbit_restarts() -> None:
-    """Two URLs are a pair; nothing is lost or doubled by the restart, and none of ours ends."""
+    """Two URLs make a pair; the restart loses and duplicates nothing, and no workflow fails."""
     memory, server = redis(), rabbit()
     memory.start()
     server.start()
 
     async def go() -> tuple[list[tuple[Status, int]], Stats]:
         async with Runtime(shop, f"{memory.url} {server.url}") as runtime:
-            events = [placing(f"i{n}") for n in range(60)]
-            await surely_sent(runtime, events[0])
-            # RabbitMQ 3.10 may not find a queue again that it made in the moment before it died.
-            await asyncio.sleep(QUEUES_KEPT_SECONDS)
-            sending = asyncio.gather(*(surely_sent(runtime, each) for each in events))
+            events = [order_request(f"i{n}") for n in range(60)]
+            await send_when_available(runtime, events[0])
+            # RabbitMQ 3.10 may lose a queue that it created just before it was killed.
+            await asyncio.sleep(QUEUES_STORED_SECONDS)
+            sending = asyncio.gather(*(send_when_available(runtime, event) for event in events))
             await asyncio.sleep(0.1)
             await asyncio.to_thread(server.restart)
             await sending
             stats = await runtime.drain(timeout=30)
-            return await ended(runtime, events), stats
+            return await final_states(runtime, events), stats
 
     try:
-        found, stats = within(go(), 120)
+        states, stats = within(go(), 120)
     finally:
         server.stop()
         memory.stop()
 
-    assert found == [("done", 3)] * 60
+    assert states == [("done", 3)] * 60
     assert (stats.dead_lettered, stats.failed) == (0, 0)

@@ -1,6 +1,8 @@
-"""Conformance: RabbitMQ as broker, against a real server where one can be found."""
+"""Conformance: RabbitMQ as broker, on a real server if one is available."""
 
 from typing import Any
+
+import pytest
 
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
@@ -11,19 +13,23 @@ from arvo.testing import BackendConformance, BrokerConformance
 from tests.servers import rabbit_url, redis_url
 
 
+@pytest.mark.promise("I1")
 class TestRabbitBroker(BrokerConformance):
-    survives, patience = True, 15.0
+    is_durable, timeout = True, 15.0
 
     async def broker(self) -> Broker:
-        return RabbitBroker(rabbit_url(), self.place.name)
+        return RabbitBroker(rabbit_url(), self.tmp_path.name)
 
     async def close(self, broker: Any) -> None:
         await broker.close()
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestRabbit(BackendConformance):
-    survives, lists, counts, patience = True, False, False, 15.0
+    is_durable, supports_listing, reports_depth, timeout = True, False, False, 15.0
 
     async def backend(self) -> Backend:
-        memory = RedisMemory(redis_url(), self.place.name)
-        return Pair(memory, RabbitBroker(rabbit_url(), self.place.name), self.queue_max, owned=True)
+        memory = RedisMemory(redis_url(), self.tmp_path.name)
+        return Pair(
+            memory, RabbitBroker(rabbit_url(), self.tmp_path.name), self.queue_max, owned=True
+        )

@@ -1,6 +1,8 @@
-"""Conformance: Redis as memory, as broker, and as both, against a real server."""
+"""Conformance: Redis as memory, as broker and as both, on a real server."""
 
 from typing import Any
+
+import pytest
 
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
@@ -11,30 +13,33 @@ from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryCon
 from tests.servers import redis_url
 
 
+@pytest.mark.promise("I4", "I6")
 class TestRedisMemory(MachineMemoryConformance):
-    survives = True
+    is_durable = True
 
     async def memory(self) -> MachineMemory:
-        return RedisMemory(redis_url(), self.place.name)
+        return RedisMemory(redis_url(), self.tmp_path.name)
 
     async def close(self, memory: Any) -> None:
         await memory.close()
 
 
+@pytest.mark.promise("I1")
 class TestRedisBroker(BrokerConformance):
-    survives = True
+    is_durable = True
 
     async def broker(self) -> Broker:
-        return RedisBroker(redis_url(), self.place.name)
+        return RedisBroker(redis_url(), self.tmp_path.name)
 
     async def close(self, broker: Any) -> None:
         await broker.close()
 
 
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestRedis(BackendConformance):
-    survives, lists = True, False
+    is_durable, supports_listing = True, False
 
     async def backend(self) -> Backend:
-        memory = RedisMemory(redis_url(), self.place.name)
-        broker = RedisBroker(redis_url(), self.place.name)
+        memory = RedisMemory(redis_url(), self.tmp_path.name)
+        broker = RedisBroker(redis_url(), self.tmp_path.name)
         return Pair(memory, broker, self.queue_max, owned=True)

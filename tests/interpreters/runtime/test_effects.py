@@ -1,4 +1,4 @@
-"""Effects: performed for real, with timeout and retries."""
+"""Effects: the functions that handlers ask for are called, with timeout and retries."""
 
 import asyncio
 import functools
@@ -30,18 +30,20 @@ def performed(effect: Perform[Any], within: float = 5.0) -> Performed:
     [twice, lambda n: 2 * n, functools.partial(twice), functools.partial(lambda n: 2 * n)],
 )
 def test_plain_and_async_functions_are_called_alike(function: Any) -> None:
-    """Whoever writes the handler need not say which it is."""
+    """The author of a handler need not say which it is."""
     assert performed(Perform(function, (4,))).value == 8
 
 
-def test_a_plain_function_does_not_hold_up_the_others() -> None:
+def test_a_plain_function_does_not_block_the_event_loop() -> None:
     """It runs in a thread."""
     assert performed(Perform(threading.current_thread)).value is not threading.main_thread()
 
 
 @pytest.mark.parametrize(("failures", "value"), [(0, "ok"), (2, "ok"), (3, None)])
-def test_it_is_tried_as_often_as_asked(failures: int, value: str | None) -> None:
-    """B35: attempts counts tries, not retries; the last exception is the result."""
+def test_a_function_is_called_as_often_as_the_policy_allows(
+    failures: int, value: str | None
+) -> None:
+    """B35: `attempts` counts all calls, and the last exception is the result."""
     tries: list[int] = []
 
     def flaky() -> str:
@@ -58,7 +60,7 @@ def test_it_is_tried_as_often_as_asked(failures: int, value: str | None) -> None
 
 
 def test_each_attempt_has_its_own_timeout() -> None:
-    """A slow first try does not use up the time of the second."""
+    """A slow first call does not use up the time of the second."""
     tries: list[int] = []
 
     async def slow_at_first() -> str:
@@ -78,8 +80,8 @@ async def times_out() -> None:
     raise TimeoutError
 
 
-def test_a_timeout_says_what_did_not_answer_and_blames_no_limit_that_was_not_set() -> None:
-    """The message ends in a system error, far from here."""
+def test_the_error_of_a_timeout_names_the_function_and_the_limit() -> None:
+    """The message ends up in a system error, far from here."""
     limited = performed(Perform(too_slow, (), timeout=0.01))
     unlimited = performed(Perform(times_out))
 
@@ -88,8 +90,8 @@ def test_a_timeout_says_what_did_not_answer_and_blames_no_limit_that_was_not_set
     assert "within None" not in str(unlimited.error)
 
 
-def test_an_iterator_that_is_exhausted_does_not_hang() -> None:
-    """StopIteration cannot be held by a future: whoever waits would wait for ever."""
+def test_a_function_that_raises_stop_iteration_does_not_hang() -> None:
+    """A future cannot hold `StopIteration`, so the caller would wait for ever."""
     empty: list[int] = []
 
     done = performed(Perform(next, (iter(empty),)))

@@ -1,4 +1,4 @@
-"""Interrupts: what a process does that is told to stop."""
+"""Signals: SIGTERM and SIGINT stop a process that serves, at once when they come twice."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-# A worker whose handler takes a while, and says when it has begun.
+# A worker whose handler takes some time, and prints a line when it begins.
 PROGRAM = """
     import asyncio, sys
-    from arvo import Desk, Effects, Emit, Runtime, System, call
-    from tests.shop import CardCharged, charging, paying
+    from arvo import Client, Effects, Emit, Runtime, System, call
+    from tests.shop import CardCharged, charge_request, payment_handler
 
     async def slow() -> None:
         print("begun", flush=True)
@@ -26,8 +26,8 @@ PROGRAM = """
         return Emit(CardCharged("r"))
 
     async def main() -> None:
-        runtime = Runtime(System([paying(pay)]), sys.argv[1])
-        await Desk.send(runtime, charging())
+        runtime = Runtime(System([payment_handler(pay)]), sys.argv[1])
+        await Client.send(runtime, charge_request())
         await runtime.serve()
         print(runtime.stats().handled, flush=True)
 
@@ -36,8 +36,8 @@ PROGRAM = """
 
 
 @contextmanager
-def worker(folder: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """Run the program until its handler has begun."""
+def start_worker(folder: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Start the program, and wait until its handler has begun."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -61,9 +61,9 @@ def worker(folder: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_worker_that_is_told_to_stop_finishes_what_is_in_hand(tmp_path: Path) -> None:
+def test_a_stop_signal_lets_the_handlers_finish(tmp_path: Path) -> None:
     """A deployment interrupts no payment."""
-    with worker(tmp_path, 0.5) as process:
+    with start_worker(tmp_path, 0.5) as process:
         process.send_signal(signal.SIGTERM)
 
         out, err = process.communicate(timeout=20)
@@ -71,9 +71,9 @@ def test_a_worker_that_is_told_to_stop_finishes_what_is_in_hand(tmp_path: Path) 
     assert (process.returncode, out, err) == (0, "1\n", "")
 
 
-def test_a_worker_that_is_told_twice_stops_at_once(tmp_path: Path) -> None:
-    """What it has in hand is not committed, and is handed out again."""
-    with worker(tmp_path, 60) as process:
+def test_a_second_stop_signal_cancels_the_handlers(tmp_path: Path) -> None:
+    """Their deliveries were not committed, and are delivered again."""
+    with start_worker(tmp_path, 60) as process:
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
@@ -83,6 +83,6 @@ def test_a_worker_that_is_told_twice_stops_at_once(tmp_path: Path) -> None:
 
     assert (process.returncode, out, err) == (0, "0\n", "")
     assert time.monotonic() - began < 15
-    with worker(tmp_path, 0) as process:
+    with start_worker(tmp_path, 0) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"

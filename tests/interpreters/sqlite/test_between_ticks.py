@@ -1,44 +1,40 @@
-"""Backend between ticks: what a process does by itself, before it looks into the file again."""
+"""Backend between ticks: what a process does without polling the file."""
 
 import asyncio
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from attrs import evolve
 
-from arvo import Commit, Record
+from arvo import Commit, Record, Runtime
 from arvo.core.commit import PendingTimer
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.ports.backend import (
-    Corrupt,
-    DeadLetter,
-    Delivery,
-    Depth,
-    Message,
-    Unavailable,
-)
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import Depth
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.sqlite.backend import AHEAD
-from arvo.interpreters.sqlite.statements import deliveries
-from tests.shop import charging, committed, placing, shop
+from arvo.interpreters.sqlite.session import session
+from arvo.interpreters.sqlite.session.session import PREFETCH
+from arvo.interpreters.sqlite.statements import deliveries, workers
+from tests.interpreters.until import until
+from tests.interpreters.within import within
+from tests.shop import charge_request, expect_commit, order_request, shop
 
-T = TypeVar("T")
 ORDER, PAY = "arvo.orc.order.fulfil", "com.payment.charge"
 START = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is looked for: whoever waits for a tick here waits for ever."""
-    monkeypatch.setattr(sys.modules[SqliteBackend.__module__], "TICK_SECONDS", 3600.0)
+    """A test that depends on a tick hangs, and fails."""
+    monkeypatch.setattr(session, "TICK_SECONDS", 3600.0)
 
 
 @pytest.fixture
@@ -46,24 +42,16 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "a.db")
 
 
-def within(work: Coroutine[Any, Any, T]) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(3):
-            return await work
-
-    return asyncio.run(go())
-
-
 def rows(path: str, sql: str) -> list[Any]:
     with closing(sqlite3.connect(path)) as connection:
         return [row[0] for row in connection.execute(sql)]
 
 
-def post(name: str, key: str | None = None, queue: str = PAY) -> Message:
-    return Message(charging(name), ToHandler(queue, key))
+def message(name: str, key: str | None = None, queue: str = PAY) -> Message:
+    return Message(charge_request(name), ToHandler(queue, key))
 
 
-def letter(delivery: Delivery) -> DeadLetter:
+def dead_letter(delivery: Delivery) -> DeadLetter:
     return DeadLetter(
         id=delivery.message.event.id,
         event=delivery.message.event,
@@ -74,82 +62,84 @@ def letter(delivery: Delivery) -> DeadLetter:
     )
 
 
-def given(record: Record | None) -> Record:
-    assert record is not None
-    return record
+def record_of(commit: Commit) -> Record:
+    assert commit.record is not None
+    return commit.record
 
 
-async def serving(backend: SqliteBackend, *queues: str) -> None:
-    """Let it serve lanes, and have found nothing there."""
-    await backend._opened()
-    backend._feed.served.update(queues)
-    backend._feed._more.clear()
+async def serve(backend: SqliteBackend, *queues: str) -> None:
+    """Let the backend serve queues that it has found empty."""
+    await backend._session.open()
+    backend._session.claims.served.update(queues)
+    backend._session.claims._more.clear()
 
 
-async def a_commit(backend: SqliteBackend) -> tuple[Delivery, Commit]:
-    """Take an event that begins a workflow, and decide on it."""
-    event = placing()
+async def receive_begin(backend: SqliteBackend) -> tuple[Delivery, Commit]:
+    """Receive an event that begins a workflow, and decide on it."""
+    event = order_request()
     await backend.send(Message(event, ToHandler(ORDER, event.subject)))
-    return await backend.receive(ORDER), committed(shop, event)
+    return await backend.receive(ORDER), expect_commit(shop, event)
 
 
-async def sends(backend: SqliteBackend) -> None:
-    await backend.send(post("c1"))
+async def send(backend: SqliteBackend) -> None:
+    await backend.send(message("c1"))
 
 
-async def commits(backend: SqliteBackend) -> None:
-    delivery, commit = await a_commit(backend)
-    await backend.commit(delivery, commit, [post("c1")], [])
+async def commit(backend: SqliteBackend) -> None:
+    delivery, decided = await receive_begin(backend)
+    await backend.commit(delivery, decided, [message("c1")], [])
 
 
-async def amends(backend: SqliteBackend) -> None:
-    delivery, commit = await a_commit(backend)
-    await backend.commit(delivery, commit, [], [])
-    again = charging("c1", subject=given(commit.record).subject)
-    record = evolve(given(commit.record), revision=2, handler=PAY)
-    await backend.replace_record(record, 1, redeliver=[again])
+async def replace_record(backend: SqliteBackend) -> None:
+    delivery, decided = await receive_begin(backend)
+    await backend.commit(delivery, decided, [], [])
+    event = charge_request("c1", subject=record_of(decided).subject)
+    record = evolve(record_of(decided), revision=2, handler=PAY)
+    await backend.replace_record(record, 1, redeliver=[event])
 
 
-async def unburies(backend: SqliteBackend) -> None:
-    await backend.send(post("c1"))
+async def redrive(backend: SqliteBackend) -> None:
+    await backend.send(message("c1"))
     delivery = await backend.receive(PAY)
-    await backend.dead_letter(delivery, letter(delivery))
-    assert await backend.redrive("c1", [post("c1")])
+    await backend.dead_letter(delivery, dead_letter(delivery))
+    assert await backend.redrive("c1", [message("c1")])
 
 
-@pytest.mark.parametrize("does", [sends, commits, amends, unburies])
-def test_what_a_process_sends_to_itself_it_has_at_once(
-    path: str, does: Callable[[SqliteBackend], Coroutine[Any, Any, None]]
+@pytest.mark.parametrize("operation", [send, commit, replace_record, redrive])
+def test_a_process_delivers_at_once_what_it_sends_to_itself(
+    path: str, operation: Callable[[SqliteBackend], Coroutine[Any, Any, None]]
 ) -> None:
-    """Where it serves the lane: no other process need look for it, nor this one."""
+    """If it serves the queue: neither another process nor this one needs to poll."""
 
     async def go() -> tuple[list[Any], str, Delivery, int]:
         backend = SqliteBackend(path)
-        await serving(backend, PAY, ORDER)
-        await does(backend)
-        owners, ready = rows(path, "select owner from delivery"), backend._feed.lanes.ready
+        await serve(backend, PAY, ORDER)
+        await operation(backend)
+        owners = rows(path, "select owner from delivery")
+        ready = backend._session.claims.queues.ready
         delivery = await backend.receive(PAY)
-        me = backend.me
+        worker_id = backend.worker_id
         await backend.close()
-        return owners, me, delivery, ready
+        return owners, worker_id, delivery, ready
 
-    owners, me, delivery, ready = within(go())
-    assert owners == [me]
+    owners, worker_id, delivery, ready = within(go())
+    assert owners == [worker_id]
     assert (delivery.message.event.id, delivery.attempt, ready) == ("c1", 1, 1)
 
 
-def test_what_a_process_amends_waits_for_the_key_of_its_workflow(path: str) -> None:
-    """I4: its event comes after the one of that workflow that is under way."""
+@pytest.mark.promise("I4")
+def test_a_redelivered_event_waits_for_the_key_of_its_workflow(path: str) -> None:
+    """I4: it comes after the event of that workflow that is under way."""
 
     async def go() -> list[object]:
         backend = SqliteBackend(path)
-        await serving(backend, PAY, ORDER)
-        delivery, commit = await a_commit(backend)
-        await backend.commit(delivery, commit, [], [])
-        record = given(commit.record)
-        await backend.send(Message(placing("i2"), ToHandler(ORDER, record.subject)))
+        await serve(backend, PAY, ORDER)
+        delivery, decided = await receive_begin(backend)
+        await backend.commit(delivery, decided, [], [])
+        record = record_of(decided)
+        await backend.send(Message(order_request("i2"), ToHandler(ORDER, record.subject)))
         busy = await backend.receive(ORDER)
-        await backend.replace_record(evolve(record, revision=2), 1, redeliver=[placing("i3")])
+        await backend.replace_record(evolve(record, revision=2), 1, redeliver=[order_request("i3")])
         waiting = asyncio.create_task(backend.receive(ORDER))
         await asyncio.sleep(0.01)
         early = waiting.done()
@@ -161,161 +151,228 @@ def test_what_a_process_amends_waits_for_the_key_of_its_workflow(path: str) -> N
     assert within(go()) == [False, "i3", True]
 
 
-def test_a_process_knows_how_much_the_file_holds_without_counting(path: str) -> None:
-    """As far as it wrote that itself: so `send` waits neither too long nor too late."""
+def test_a_process_knows_the_depth_of_the_queues_without_a_count(path: str) -> None:
+    """As far as it wrote them itself: so `send` waits neither too long nor too late."""
 
     async def go() -> list[tuple[int | None, int]]:
         backend = SqliteBackend(path)
-        await serving(backend, PAY, ORDER)
-        seen: list[tuple[int | None, int]] = []
+        await serve(backend, PAY, ORDER)
+        depths: list[tuple[int | None, int]] = []
 
-        def look() -> None:
-            seen.append((backend._room.depth, rows(path, "select count(*) from delivery")[0]))
+        def compare() -> None:
+            counted = rows(path, "select count(*) from delivery")[0]
+            depths.append((backend._session.backpressure.depth, counted))
 
         for name in ("c1", "c2", "c3"):
-            await backend.send(post(name))
-        look()
-        delivery, commit = await a_commit(backend)
-        look()
-        await backend.commit(delivery, commit, [post("c4"), post("c5")], [])
-        look()
-        again = [placing(name) for name in ("i2", "i3")]
-        await backend.replace_record(evolve(given(commit.record), revision=2), 1, redeliver=again)
-        look()
+            await backend.send(message(name))
+        compare()
+        delivery, decided = await receive_begin(backend)
+        compare()
+        await backend.commit(delivery, decided, [message("c4"), message("c5")], [])
+        compare()
+        events = [order_request(name) for name in ("i2", "i3")]
+        record = evolve(record_of(decided), revision=2)
+        await backend.replace_record(record, 1, redeliver=events)
+        compare()
         first, second, third = [await backend.receive(PAY) for _ in range(3)]
         await backend.ack(first)
-        look()
-        await backend.dead_letter(second, letter(second))
-        look()
-        await backend.redrive("c2", [post("c6"), post("c7")])
-        await backend.redrive("c2", [post("c8")])
-        look()
+        compare()
+        await backend.dead_letter(second, dead_letter(second))
+        compare()
+        await backend.redrive("c2", [message("c6"), message("c7")])
+        await backend.redrive("c2", [message("c8")])
+        compare()
         await backend.nack(third, 0.0)
-        look()
-        taken = len(backend._feed.lanes.taken)
+        compare()
+        taken = len(backend._session.claims.queues.taken)
         await backend.close()
-        return [*seen, (taken, 0)]
+        return [*depths, (taken, 0)]
 
-    *seen, taken = within(go())
-    assert [held for _, held in seen] == [3, 4, 5, 7, 6, 5, 7, 7]
-    assert all(known == held for known, held in seen)
+    *depths, taken = within(go())
+    assert [counted for _, counted in depths] == [3, 4, 5, 7, 6, 5, 7, 7]
+    assert all(known == counted for known, counted in depths)
     assert taken == (0, 0)
 
 
-def test_send_waits_for_room_and_goes_on_with_the_first_that_is_made(path: str) -> None:
-    """One in, one out; what is on its way into the file takes room too."""
+def test_an_ack_of_a_lost_delivery_does_not_lower_the_depth(path: str) -> None:
+    """Its row is still in the file, and belongs to another worker."""
+
+    async def go() -> tuple[int | None, int]:
+        backend = SqliteBackend(path)
+        await backend.send(message("c1"))
+        delivery = await backend.receive(PAY)
+        with closing(sqlite3.connect(path)) as other, other:
+            workers.deregister(other, backend.worker_id)
+        await backend.ack(delivery)
+        depth = backend._session.backpressure.depth
+        await backend.close()
+        return depth, rows(path, "select count(*) from delivery")[0]
+
+    assert within(go()) == (1, 1)
+
+
+def test_send_waits_for_room_and_each_ack_lets_one_message_in(path: str) -> None:
+    """Messages that are being written take room too."""
 
     async def go() -> list[object]:
         backend = SqliteBackend(path, queue_max=2)
-        await serving(backend, PAY)
-        senders = [asyncio.create_task(backend.send(post(f"c{n}"))) for n in range(4)]
+        await serve(backend, PAY)
+        senders = [asyncio.create_task(backend.send(message(f"c{n}"))) for n in range(4)]
         seen: list[object] = []
-        for _ in range(2):
+        for expected in (2, 3):
+            await until(lambda: sum(sender.done() for sender in senders) >= expected)  # noqa: B023
+            # One that does not wait would come in meanwhile.
             await asyncio.sleep(0.05)
-            seen.append((sum(each.done() for each in senders), backend._room.depth))
+            done = sum(sender.done() for sender in senders)
+            seen.append((done, backend._session.backpressure.depth))
             await backend.ack(await backend.receive(PAY))
         await asyncio.gather(*senders)
-        seen.append(backend._room.depth)
+        seen.append(backend._session.backpressure.depth)
         await backend.close()
         return seen
 
     assert within(go()) == [(2, 2), (3, 2), 2]
 
 
-def test_more_is_fetched_until_nothing_is_left(path: str) -> None:
-    """A few at a time for each that waits, and the rest can be had by others."""
+def test_claims_go_on_until_the_queue_is_empty(path: str) -> None:
+    """A few at a time for each waiting call; the rest is left to others."""
 
     async def go() -> tuple[list[str], int]:
         sender, backend = SqliteBackend(path), SqliteBackend(path)
-        for number in range(2 * AHEAD + 1):
-            await sender.send(post(f"c{number}"))
-        found = [await backend.receive(PAY)]
-        had = rows(path, "select count(*) from delivery where owner is not null")[0]
-        found += [await backend.receive(PAY) for _ in range(2 * AHEAD)]
-        names = [each.message.event.id for each in found]
+        for number in range(2 * PREFETCH + 1):
+            await sender.send(message(f"c{number}"))
+        received = [await backend.receive(PAY)]
+        claimed = rows(path, "select count(*) from delivery where owner is not null")[0]
+        received += [await backend.receive(PAY) for _ in range(2 * PREFETCH)]
+        names = [delivery.message.event.id for delivery in received]
         await sender.close()
         await backend.close()
-        return names, had
+        return names, claimed
 
-    names, had = within(go())
-    assert names == [f"c{number}" for number in range(2 * AHEAD + 1)]
-    assert had == AHEAD
+    names, claimed = within(go())
+    assert names == [f"c{number}" for number in range(2 * PREFETCH + 1)]
+    assert claimed == PREFETCH
 
 
-def test_a_lane_is_not_taken_for_empty_because_another_one_is(path: str) -> None:
-    """Else what lies there waits for a look: a second is long."""
+def test_a_claim_of_an_empty_queue_does_not_stop_those_of_another(path: str) -> None:
+    """Otherwise its deliveries would wait for a poll: a second is long."""
 
     async def go() -> list[str]:
         sender, backend = SqliteBackend(path), SqliteBackend(path)
-        for number in range(2 * AHEAD):
-            await sender.send(post(f"w{number}", key=f"k{number}", queue=ORDER))
+        for number in range(2 * PREFETCH):
+            await sender.send(message(f"w{number}", key=f"k{number}", queue=ORDER))
         await sender.close()
-        found = [await backend.receive(ORDER)]
-        # While nobody waits in that lane, somebody asks for what is not there.
+        received = [await backend.receive(ORDER)]
+        # While no call waits for that queue, one waits for an empty queue.
         waiting = asyncio.create_task(backend.receive(PAY))
         await asyncio.sleep(0.05)
-        found += [await backend.receive(ORDER) for _ in range(2 * AHEAD - 1)]
+        received += [await backend.receive(ORDER) for _ in range(2 * PREFETCH - 1)]
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await backend.close()
-        return [each.message.event.id for each in found]
+        return [delivery.message.event.id for delivery in received]
 
-    assert within(go()) == [f"w{number}" for number in range(2 * AHEAD)]
+    assert within(go()) == [f"w{number}" for number in range(2 * PREFETCH)]
 
 
-def test_what_could_not_be_fetched_is_fetched_later(
+def test_a_claim_that_finds_the_file_busy_is_repeated(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file was held by another for too long, say: nothing is forgotten for it."""
+    """Another process may hold the file for too long: no queue is forgotten for it."""
+    is_refused = threading.Event()
 
-    def held(*_: object) -> list[Any]:
+    def refuse(*_: object) -> list[Any]:
+        is_refused.set()
         raise sqlite3.OperationalError("database is locked")
 
     async def go() -> tuple[bool, str]:
         backend, other = SqliteBackend(path), SqliteBackend(path)
-        await serving(backend, PAY, ORDER)
-        await other.send(post("c1"))
+        await serve(backend, PAY, ORDER)
+        await other.send(message("c1"))
         with monkeypatch.context() as patch:
-            patch.setattr(deliveries, "claim", held)
-            backend._feed._more.add(PAY)
+            patch.setattr(deliveries, "claim", refuse)
+            backend._session.claims._more.add(PAY)
             waiting = asyncio.create_task(backend.receive(PAY))
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(is_refused.wait)
+            await until(lambda: backend._session.claims._filling is None)
             early = waiting.done()
-        backend._feed.feed()
-        found = await waiting
+        backend._session.claims.fill()
+        delivery = await waiting
         await backend.close()
         await other.close()
-        return early, str(found.message.event.id)
+        return early, str(delivery.message.event.id)
 
     assert within(go()) == (False, "c1")
 
 
-async def others_offer(backend: SqliteBackend, other: SqliteBackend) -> None:
+def test_a_claim_that_fails_for_good_fails_the_calls_that_wait(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that died in silence would leave them waiting for ever."""
+
+    def break_down(*_: object) -> list[Any]:
+        raise DeprecationWarning("a warning that a test suite turns into an error")
+
+    monkeypatch.setattr(deliveries, "claim", break_down)
+
+    async def go() -> list[object]:
+        backend = SqliteBackend(path)
+        received = await asyncio.gather(
+            backend.receive(PAY), backend.receive(ORDER), return_exceptions=True
+        )
+        await backend.close()
+        return list(received)
+
+    assert [repr(error) for error in within(go())] == [
+        "DeprecationWarning('a warning that a test suite turns into an error')"
+    ] * 2
+
+
+def test_a_claim_that_fails_for_good_fails_a_request(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller of `request` sees the error before its timeout."""
+
+    def break_down(*_: object) -> list[Any]:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(deliveries, "claim", break_down)
+
+    async def go() -> None:
+        async with Runtime(shop, SqliteBackend(path)) as runtime:
+            await runtime.request(order_request(), timeout=60)
+
+    with pytest.raises(BaseException, match="a bug") as failed:
+        within(go())
+    assert not isinstance(failed.value, TimeoutError)
+
+
+async def other_process_sends(backend: SqliteBackend, other: SqliteBackend) -> None:
     """Let another process send what a tick would find."""
-    await other.send(post("c1"))
-    backend._offered()
+    await other.send(message("c1"))
+    backend._session.on_claimable()
 
 
-async def all_is_lost(backend: SqliteBackend, other: SqliteBackend) -> None:
+async def lease_expires(backend: SqliteBackend, other: SqliteBackend) -> None:
     """Let this process be taken for dead, which a tick would find."""
-    await other.send(post("c1"))
-    backend._lost()
+    await other.send(message("c1"))
+    backend._session.on_lost()
 
 
-async def it_sends_elsewhere(backend: SqliteBackend, other: SqliteBackend) -> None:
-    """Send to a lane that nobody serves yet."""
-    await backend.send(post("c1"))
+async def backend_sends(backend: SqliteBackend, other: SqliteBackend) -> None:
+    """Send to a queue that no process serves yet."""
+    await backend.send(message("c1"))
 
 
-@pytest.mark.parametrize("happens", [others_offer, all_is_lost, it_sends_elsewhere])
-def test_whoever_comes_for_a_delivery_finds_what_lay_there_before(
+@pytest.mark.parametrize("happens", [other_process_sends, lease_expires, backend_sends])
+def test_the_first_receive_on_a_queue_finds_what_was_sent_before(
     path: str, happens: Callable[[SqliteBackend, SqliteBackend], Coroutine[Any, Any, None]]
 ) -> None:
-    """Nobody waited for it when it came."""
+    """No call waited for it when it came."""
 
     async def go() -> str:
         backend, other = SqliteBackend(path), SqliteBackend(path)
-        await serving(backend, ORDER)
+        await serve(backend, ORDER)
         await happens(backend, other)
         await asyncio.sleep(0.01)
         name = (await backend.receive(PAY)).message.event.id
@@ -326,29 +383,30 @@ def test_whoever_comes_for_a_delivery_finds_what_lay_there_before(
     assert within(go()) == "c1"
 
 
-def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -> None:
-    """Two at once would take twice as much as there is room for."""
+def test_one_claim_runs_at_a_time_and_only_while_a_call_waits(path: str) -> None:
+    """Two at once would claim twice as much as there is room for."""
 
     async def go() -> list[bool]:
         backend = SqliteBackend(path)
-        await serving(backend, PAY)
-        backend._feed._more.add(PAY)
-        backend._feed.feed()
-        idle = backend._feed._feeding is None
+        await serve(backend, PAY)
+        claims = backend._session.claims
+        claims._more.add(PAY)
+        claims.fill()
+        idle = claims._filling is None
         waiting = asyncio.create_task(backend.receive(PAY))
         await asyncio.sleep(0.01)
-        backend._feed._more.add(PAY)
-        backend._feed.feed()
-        first = backend._feed._feeding
-        backend._feed.feed()
-        once = isinstance(first, asyncio.Task) and backend._feed._feeding is first
-        # A tick may still be heard when all is over.
+        claims._more.add(PAY)
+        claims.fill()
+        first = claims._filling
+        claims.fill()
+        once = isinstance(first, asyncio.Task) and claims._filling is first
+        # A tick may still notify the claims while the backend is closed.
         closing_ = asyncio.create_task(backend.close())
         await asyncio.sleep(0)
-        backend._feed._feeding = None
-        backend._feed.feed()
+        claims._filling = None
+        claims.fill()
         await closing_
-        closed = (backend._feed._feeding, backend._opening) == (None, None)
+        closed = (claims._filling, backend._session._opening) == (None, None)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         return [idle, once, closed]
@@ -356,13 +414,13 @@ def test_it_fetches_once_at_a_time_and_only_what_somebody_waits_for(path: str) -
     assert within(go()) == [True, True, True]
 
 
-def test_what_is_put_off_is_due_for_others_at_the_same_time(path: str) -> None:
-    """They may have it when this process has died meanwhile, and not before."""
+def test_a_delayed_delivery_is_due_for_others_at_the_same_time(path: str) -> None:
+    """They may claim it if this process has died meanwhile, and not before it is due."""
     now = [START]
 
     async def go() -> list[object]:
         backend = SqliteBackend(path, now=lambda: now[0])
-        await backend.send(post("c1"))
+        await backend.send(message("c1"))
         await backend.nack(await backend.receive(PAY), 90.0)
         (due,) = rows(path, "select due from delivery")
         await backend.close()
@@ -372,18 +430,18 @@ def test_what_is_put_off_is_due_for_others_at_the_same_time(path: str) -> None:
     assert within(go()) == [int(due.timestamp() * 1000), 2]
 
 
-def test_depth_tells_what_is_ready_taken_put_off_and_timed(path: str) -> None:
+def test_depth_counts_ready_taken_delayed_and_timers(path: str) -> None:
     """An operator sees what waits, and for what."""
 
     async def go() -> Depth:
         backend = SqliteBackend(path, now=lambda: START)
         for name in ("c1", "c2", "c3", "c4"):
-            await backend.send(post(name))
+            await backend.send(message(name))
         await backend.receive(PAY)
         await backend.nack(await backend.receive(PAY), 90.0)
-        delivery, commit = await a_commit(backend)
-        timer = PendingTimer(placing("rings"), START + timedelta(days=1))
-        await backend.commit(delivery, evolve(commit, timers=(timer,)), [], [])
+        delivery, decided = await receive_begin(backend)
+        timer = PendingTimer(order_request("rings"), START + timedelta(days=1))
+        await backend.commit(delivery, evolve(decided, timers=(timer,)), [], [])
         depth = await backend.depth()
         await backend.close()
         return depth
@@ -391,38 +449,38 @@ def test_depth_tells_what_is_ready_taken_put_off_and_timed(path: str) -> None:
     assert within(go()) == Depth(ready=2, taken=1, delayed=1, timers=1)
 
 
-def test_workflows_are_listed_as_they_are_asked_for(path: str) -> None:
-    """Those that nobody has heard of since, say."""
+def test_workflows_are_listed_by_the_time_of_their_last_change(path: str) -> None:
+    """For example those that have not changed for an hour."""
     now = [START]
 
     async def go() -> list[list[datetime]]:
         backend = SqliteBackend(path, now=lambda: now[0])
         for name in ("i1", "i2"):
-            event = placing(name)
+            event = order_request(name)
             await backend.send(Message(event, ToHandler(ORDER, event.subject)))
-            await backend.commit(await backend.receive(ORDER), committed(shop, event), [], [])
+            await backend.commit(await backend.receive(ORDER), expect_commit(shop, event), [], [])
             now[0] += timedelta(days=1)
-        asked = [START, START + timedelta(hours=1), now[0]]
-        pages = [await backend.workflows(unchanged_since=since) for since in asked]
+        times = [START, START + timedelta(hours=1), now[0]]
+        pages = [await backend.workflows(unchanged_since=since) for since in times]
         await backend.close()
-        return [[each.changed for each in page] for page in pages]
+        return [[stored.changed for stored in page] for page in pages]
 
     later = START + timedelta(days=1)
     assert within(go()) == [[], [START], [later, START]]
 
 
-def test_reads_come_one_after_the_other_in_a_thread_of_their_own(path: str) -> None:
-    """A connection is for one at a time; and effects that fill the common threads block none."""
+def test_reads_run_one_after_the_other_in_a_thread_of_their_own(path: str) -> None:
+    """A connection serves one call at a time; effects that fill the shared threads block none."""
 
     def read(_: sqlite3.Connection) -> tuple[int, str]:
-        time.sleep(0.01)  # for another thread, if there were one, to take the next
+        time.sleep(0.01)  # another thread, if there were one, would run the next read
         return threading.get_ident(), threading.current_thread().name
 
     async def go() -> set[tuple[int, str]]:
         backend = SqliteBackend(path)
-        found = await asyncio.gather(*(backend._read(read) for _ in range(5)))
+        threads = await asyncio.gather(*(backend._session.read(read) for _ in range(5)))
         await backend.close()
-        return set(found)
+        return set(threads)
 
     ((_, name),) = within(go())
     assert name.startswith("arvo sqlite reader")
@@ -430,10 +488,10 @@ def test_reads_come_one_after_the_other_in_a_thread_of_their_own(path: str) -> N
 
 @pytest.mark.parametrize("kind", [Unavailable, Corrupt])
 def test_a_file_that_cannot_be_opened_can_be_closed(tmp_path: Path, kind: type) -> None:
-    """While it is being opened, too: whoever gives up early hears no more of it."""
-    spoilt = tmp_path / "a.db"
-    spoilt.write_text("no database")
-    path = spoilt if kind is Corrupt else tmp_path / "nowhere" / "a.db"
+    """Also while it is being opened."""
+    damaged = tmp_path / "a.db"
+    damaged.write_text("no database")
+    path = damaged if kind is Corrupt else tmp_path / "nowhere" / "a.db"
 
     async def go() -> list[object]:
         backend = SqliteBackend(str(path))
@@ -441,18 +499,40 @@ def test_a_file_that_cannot_be_opened_can_be_closed(tmp_path: Path, kind: type) 
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await backend.close()
-        return [type(each) for each in await asyncio.gather(waiting, return_exceptions=True)]
+        return [type(error) for error in await asyncio.gather(waiting, return_exceptions=True)]
 
     assert within(go()) == [kind]
 
 
-def test_who_waits_for_room_when_it_is_closed_hears_of_it(path: str) -> None:
-    """The event was not taken: its sender must know."""
+def test_a_worker_that_cannot_deregister_closes_the_file_all_the_same(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may hold the file: the lease expires later, but no connection stays open."""
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(session, "deregister", refuse)
+
+    async def go() -> tuple[bool, int]:
+        backend = SqliteBackend(path)
+        await backend.send(message("c1"))
+        writer = await backend._session.open()
+        thread = writer._thread
+        assert thread is not None
+        await backend.close()
+        return thread.is_alive(), len(rows(path, "select id from worker"))
+
+    assert within(go()) == (False, 1)
+
+
+def test_a_send_that_waits_for_room_fails_when_the_backend_is_closed(path: str) -> None:
+    """The event was not accepted, and its sender must know."""
 
     async def go() -> str:
         backend = SqliteBackend(path, queue_max=1)
-        await backend.send(post("c1"))
-        waiting = asyncio.create_task(backend.send(post("c2")))
+        await backend.send(message("c1"))
+        waiting = asyncio.create_task(backend.send(message("c2")))
         await asyncio.sleep(0.01)
         await backend.close()
         (refused,) = await asyncio.gather(waiting, return_exceptions=True)
@@ -462,26 +542,27 @@ def test_who_waits_for_room_when_it_is_closed_hears_of_it(path: str) -> None:
     assert "closed before it took the event" in within(go())
 
 
-def test_whoever_waits_looks_once_and_not_all_the_time(
+def test_a_call_that_waits_claims_once_and_does_not_poll(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody else is in the way of one file: its writers take turns."""
-    looked: list[object] = []
+    """Transactions of one file take turns, so a claim is never contested."""
+    claims: list[object] = []
 
     def claim(connection: sqlite3.Connection, *arguments: Any) -> Any:
-        looked.append(arguments)
-        return real(connection, *arguments)
+        claims.append(arguments)
+        return real_claim(connection, *arguments)
 
-    real = deliveries.claim
+    real_claim = deliveries.claim
     monkeypatch.setattr(deliveries, "claim", claim)
 
     async def go() -> None:
         backend = SqliteBackend(path)
         waiting = asyncio.create_task(backend.receive(PAY))
-        await asyncio.sleep(0.1)
+        await until(lambda: bool(claims))
+        await asyncio.sleep(0.05)
         waiting.cancel()
         await backend.close()
 
     within(go())
 
-    assert len(looked) == 1
+    assert len(claims) == 1

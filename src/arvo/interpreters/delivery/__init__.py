@@ -1,1 +1,1 @@
-"""Delivery."""
+"""Delivery: parts that backends share: queues, claims, backpressure, codecs, clock, tasks."""

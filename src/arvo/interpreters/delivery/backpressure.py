@@ -1,4 +1,4 @@
-"""Room: how many events may be under way before whoever sends has to wait."""
+"""Backpressure: makes senders wait while too many events are under way."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.queues import fail_all, wait_in, wake_one
+from arvo.interpreters.delivery.queues import fail_all, wait_for_wake, wake_one
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -15,44 +15,48 @@ if TYPE_CHECKING:
 
 @final
 @define(eq=False)
-class Room:
-    """Counts events under way, as far as this process has heard, up to *most*."""
+class Backpressure:
+    """Admits events while fewer than *limit* are under way, as far as this process knows.
 
-    most: int
-    # None until they were counted for the first time.
+    *depth* is the last known number of events under way in all processes, None before the first
+    count. Between two counts the process adds its own changes to it.
+    """
+
+    limit: int
     depth: int | None = field(default=None, init=False)
-    _entering: int = field(default=0, init=False)
+    # Events that a sender has been admitted for and has not stored yet.
+    _reserved: int = field(default=0, init=False)
     _senders: "deque[Future[None]]" = field(factory=deque, init=False)
 
-    async def enough(self) -> None:
-        """Wait until there is room for one more."""
-        while self._left() < 1:
-            await wait_in(self._senders)
+    async def wait(self) -> None:
+        """Wait until there is room for one more event."""
+        while self._free() < 1:
+            await wait_for_wake(self._senders)
 
     @contextmanager
-    def entering(self) -> Iterator[None]:
-        """Keep a place for one that is on its way in."""
-        self._entering += 1
+    def reserve(self) -> Iterator[None]:
+        """Count one event as under way while the caller stores it."""
+        self._reserved += 1
         try:
             yield
         finally:
-            self._entering -= 1
+            self._reserved -= 1
 
-    def add(self, many: int) -> None:
-        """Hear that so many came, or went where it is below 0."""
+    def add(self, change: int) -> None:
+        """Change the depth by the events that this process stored, or acknowledged (negative)."""
         if self.depth is not None:
-            self.counted(max(0, self.depth + many))
+            self.update(max(0, self.depth + change))
 
-    def counted(self, depth: int) -> None:
-        """Hear how many there are, and let in as many as there is room for."""
+    def update(self, depth: int) -> None:
+        """Set the depth to a new count, and wake as many senders as there is room for."""
         self.depth = depth
-        for _ in range(min(self._left(), len(self._senders))):
+        for _ in range(min(self._free(), len(self._senders))):
             wake_one(self._senders)
 
     def close(self, error: Exception) -> None:
-        """Let nobody wait any more."""
+        """Raise *error* in every waiting sender, and forget the depth."""
         self.depth = None
         fail_all(self._senders, error)
 
-    def _left(self) -> int:
-        return self.most - (self.depth or 0) - self._entering
+    def _free(self) -> int:
+        return self.limit - (self.depth or 0) - self._reserved

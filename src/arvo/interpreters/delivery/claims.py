@@ -1,4 +1,4 @@
-"""Feed: keeps the lanes of one process filled with deliveries out of a store that others share."""
+"""Claims: fills the queues of one process with deliveries from a store that processes share."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -6,23 +6,17 @@ from typing import Final, TypeAlias, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.queues import Lanes
-from arvo.interpreters.ports.backend import (
-    Corrupt,
-    Delivery,
-    Depth,
-    Message,
-    Unavailable,
-    key_of,
-    queue_of,
-)
+from arvo.interpreters.delivery.queues import InProcessQueues
+from arvo.interpreters.delivery.tasks import end_task, supervise
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import Delivery, Message, key_of, queue_of
+from arvo.interpreters.ports.results import Depth
 
-# How long it waits where another one was about to take the same.
+# The pause before the next claim when another process competed for the same rows.
 CONTEST_SECONDS: Final = 0.005
-# How long a stop waits for a question that is on its way to the server.
-END_SECONDS: Final = 5.0
 
-
+# `claim(limits, excluded_keys)`: the limits map each queue to the most rows to claim from it. It
+# returns the claimed deliveries, and whether another process competed for them.
 Claim: TypeAlias = Callable[
     [Mapping[str, int], Sequence[str]], Awaitable[tuple[Sequence[Delivery], bool]]
 ]
@@ -30,132 +24,136 @@ Claim: TypeAlias = Callable[
 
 @final
 @define(eq=False)
-class Feed:
-    """Hands out what *claim* has taken: it is given how many for each lane and the keys of which
-    there are enough, and answers what is ours now, and whether others were in its way.
+class ClaimLoop:
+    """Delivers the rows that *claim* returns.
 
-    *ahead*: how many are taken for each task that waits for one. *own_max*: how many this process
-    keeps of what it sends itself, before it leaves more to others. *key_max*: how many of one key
-    it takes before they are its turn: one that many wait for fills no memory.
+    `claim(limits, excluded_keys)` takes a row limit per queue and the ordering keys to skip; it
+    returns the rows that this process now owns, and whether another process competed for them.
+
+    *prefetch*: rows to claim for each waiting worker. *keep_max*: how many of the messages that
+    this process sends itself it may own without a claim; above that it leaves them to other
+    processes. *key_max*: how many rows of one key it claims before their turn, so that one busy
+    workflow does not fill the memory of the process.
     """
 
     claim: Claim
-    ahead: int
-    own_max: int
+    prefetch: int
+    keep_max: int
     key_max: float
-    lanes: Lanes = field(factory=Lanes, init=False)
+    queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     served: set[str] = field(factory=set, init=False)
-    # Lanes in which there may be deliveries that nobody has.
+    # Queues that may hold unclaimed rows in the store.
     _more: set[str] = field(factory=set, init=False)
-    # Keys of which the last claims took none.
-    _left: set[str] = field(factory=set, init=False)
-    _feeding: "asyncio.Task[None] | None" = field(default=None, init=False)
+    # Keys that the last claims skipped.
+    _excluded_keys: set[str] = field(factory=set, init=False)
+    _filling: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def receive(self, queue: str) -> Delivery:
-        """Hand out the next delivery of a lane whose key nobody works on."""
+        """Wait for the next delivery of a queue whose key is free, and take it."""
         if queue not in self.served:
             self.served.add(queue)
             self._more.add(queue)
         if queue in self._more:
-            # Asked once whoever calls waits in the lane.
-            asyncio.get_running_loop().call_soon(self.feed)
-        return await self.lanes.receive(queue)
+            # Scheduled, not called: the caller has to wait in the queue before it counts.
+            asyncio.get_running_loop().call_soon(self.fill)
+        return await self.queues.receive(queue)
 
-    def hand_out(self, deliveries: Iterable[Delivery]) -> None:
-        """Let these, which are ours in the store, be received."""
+    def deliver(self, deliveries: Iterable[Delivery]) -> None:
+        """Make deliveries ready that this process already owns in the store."""
         for delivery in deliveries:
-            self.lanes.put(delivery)
+            self.queues.put(delivery)
 
-    def settle(self, delivery: Delivery) -> None:
-        """Take a delivery off. One that was handed out before a stop is not known any more."""
-        if id(delivery) not in self.lanes.taken:
+    def release(self, delivery: Delivery) -> None:
+        """Remove a delivery. One that was received before a `stop` is ignored."""
+        if id(delivery) not in self.queues.taken:
             return
-        self.lanes.settle(delivery)
+        self.queues.release(delivery)
         key = key_of(delivery.message.to)
-        if key in self._left and not self.lanes.parked(key):
-            self._left.discard(key)
+        if key in self._excluded_keys and not self.queues.blocked_count(key):
+            self._excluded_keys.discard(key)
             self._more.add(queue_of(delivery.message.to))
-            self.feed()
+            self.fill()
 
-    def wants(self, messages: Sequence[Message]) -> bool:
-        """Tell whether this process would have posts itself: it serves them, and has room."""
-        if self.lanes.ready < self.own_max and all(
+    def accepts(self, messages: Sequence[Message]) -> bool:
+        """Return whether this process should own new messages at once, without a claim.
+
+        True if it serves all of their queues and has room. If False, it will claim them, or leave
+        them to another process.
+        """
+        if self.queues.ready < self.keep_max and all(
             queue_of(message.to) in self.served
-            and self.lanes.parked(key_of(message.to)) < self.key_max
+            and self.queues.blocked_count(key_of(message.to)) < self.key_max
             for message in messages
         ):
             return True
         self._more.update(self.served)
         return False
 
-    def news(self) -> None:
-        """Look whether what others have sent is for us."""
+    def notify(self) -> None:
+        """Check all served queues: another process may have stored messages."""
         self._more.update(self.served)
-        self.feed()
+        self.fill()
 
-    def feed(self) -> None:
-        """Take more, where somebody waits."""
-        if self._feeding is None and self._wanted():
-            self._feeding = asyncio.create_task(self._fill(), name="arvo feed")
+    def fill(self) -> None:
+        """Start to claim rows if a worker waits for one."""
+        if self._filling is None and self._claim_limits():
+            self._filling = supervise(
+                self._claim_loop(), name="arvo claim loop", on_failure=self.queues.fail
+            )
 
-    def _wanted(self) -> dict[str, int]:
-        """Give the lanes that may have more for somebody who waits, and how many to ask for."""
-        hungry = self.lanes.hungry()
-        return {queue: many * self.ahead for queue, many in hungry.items() if queue in self._more}
+    def _claim_limits(self) -> dict[str, int]:
+        """Return the row limit for each queue that has waiting workers and may have rows."""
+        starving = self.queues.starving_queues()
+        return {
+            queue: workers * self.prefetch
+            for queue, workers in starving.items()
+            if queue in self._more
+        }
 
-    async def _fill(self) -> None:
-        wanted: dict[str, int] = {}
+    async def _claim_loop(self) -> None:
+        limits: dict[str, int] = {}
         try:
-            while wanted := self._wanted():
-                # What is sent from now on is news, and not what this looks at.
-                self._more -= wanted.keys()
-                left = self.lanes.crowded(self.key_max)
-                self._left.update(left)
-                taken, is_contested = await self.claim(wanted, left)
-                self.hand_out(taken)
-                # Where some have come there may be more.
-                self._more.update(queue_of(each.message.to) for each in taken)
+            while limits := self._claim_limits():
+                # Before the claim: a notification that arrives during it asks for another one.
+                self._more -= limits.keys()
+                excluded_keys = self.queues.crowded_keys(self.key_max)
+                self._excluded_keys.update(excluded_keys)
+                claimed, is_contested = await self.claim(limits, excluded_keys)
+                self.deliver(claimed)
+                # A queue that had rows may have more.
+                self._more.update(queue_of(delivery.message.to) for delivery in claimed)
                 if is_contested:
-                    self._more |= wanted.keys()
-                # Those who were waiting take what has come first.
+                    self._more |= limits.keys()
+                # Let the waiting workers take the first rows.
                 await asyncio.sleep(CONTEST_SECONDS if is_contested else 0)
-        except Unavailable:
-            self._more |= wanted.keys()  # the next look tries again
-        except Corrupt as error:
-            self.lanes.fail(error)
+        except Exception as error:
+            # The next `notify` or `receive` claims again; after a fault it fails again, visibly.
+            self._more |= limits.keys()
+            if not isinstance(error, Unavailable):
+                raise
         finally:
-            self._feeding = None
+            self._filling = None
 
     def depth(self, total: int, delayed: int, timers: int) -> Depth:
-        """Say how much is under way, of which the store holds *total* and we have some in hand."""
-        taken = len(self.lanes.taken)
+        """Return the depth, given the counts in the store and the deliveries taken here."""
+        taken = len(self.queues.taken)
         ready = max(0, total - taken - delayed)
         return Depth(ready=ready, taken=taken, delayed=delayed, timers=timers)
 
-    def forget(self) -> None:
-        """Let go of all that is not in hand: it is nobody's any more."""
-        self.lanes.stop_clocks()
-        self.lanes.forget_ready()
-        self._left.clear()
+    def drop_ready(self) -> None:
+        """Remove every delivery that is not taken: this process does not own them any more."""
+        self.queues.cancel_delays()
+        self.queues.clear_ready()
+        self._excluded_keys.clear()
         self._more.update(self.served)
 
     async def stop(self) -> None:
-        """Take nothing any more."""
+        """Stop claiming, and forget all deliveries."""
         self._more.clear()
-        if self._feeding is not None:
-            await ended(self._feeding)
-        self.lanes.stop_clocks()
-        self.lanes = Lanes()
+        if self._filling is not None:
+            await end_task(self._filling)
+        self.queues.cancel_delays()
+        self.queues = InProcessQueues()
         self.served.clear()
         self._more.clear()
-        self._left.clear()
-
-
-async def ended(task: "asyncio.Task[None]") -> None:
-    """Wait until a task has ended by itself; it is cancelled where it takes too long for that.
-
-    A connection that is being opened when its task is cancelled would stay open.
-    """
-    await asyncio.wait({task}, timeout=END_SECONDS)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        self._excluded_keys.clear()

@@ -1,4 +1,4 @@
-"""Clock: the present time, and identity for events that begin something."""
+"""Clock: the present time, and the id, time and trace context of an event that enters a system."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -13,25 +13,26 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 def utc_now() -> datetime:
-    """Give the present time, in UTC (the reference takes the host's for UTC, B01)."""
+    """Return the present time in UTC, for any time zone of the host."""
     return datetime.now(UTC)
 
 
 def whole_millisecond(time: datetime) -> datetime:
-    """Cut a time to what the wire and any store keep of it, so that a step can be taken again at
-    the time that it was taken at.
+    """Truncate a time to milliseconds, the precision of the wire and of every store.
+
+    A step that is replayed later with the stored time then gets exactly the same argument.
     """
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def fresh_stamp() -> Stamp:
-    """Make an identity nobody else has; tell the time and the trace under way (F027)."""
+    """Make a unique id, with the present time and the W3C trace context of the current span."""
     time = utc_now().isoformat(timespec="milliseconds")
     if not trace.get_current_span().get_span_context().is_valid:
         return Stamp(str(uuid4()), time)
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
-    # The propagator's words, not our own: it keeps the sampled flag as it is (B27).
+    # The text comes from the propagator: it keeps the sampled flag as it is.
     return Stamp(str(uuid4()), time, carrier.get("traceparent"), carrier.get("tracestate"))
 
 

@@ -1,4 +1,4 @@
-"""Rows: what is kept in a database, as bytes, and back."""
+"""Codec: events, records, destinations and dead letters as the bytes that a database stores."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,8 @@ from arvo.core.violations.violation import (
     Violation,
 )
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.ports.backend import Corrupt, DeadLetter, Destination, Message
+from arvo.interpreters.ports.errors import Corrupt
+from arvo.interpreters.ports.messages import DeadLetter, Destination, Message
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -28,79 +29,80 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 @final
 @frozen
-class Row:
-    """A delivery as it stands in a database: its number, the post, and how often it was tried."""
+class StoredMessage:
+    """A message in a database: its row id, the message, and the number of its delivery attempt."""
 
     id: int
-    post: Message
+    message: Message
     attempt: int
 
 
-def event_bytes(event: Event[Any]) -> bytes:
-    """Write an event."""
+def encode_event(event: Event[Any]) -> bytes:
+    """Encode an event."""
     return orjson.dumps(event.to_dict())
 
 
-def event_of(content: bytes) -> Event[Any]:
-    """Read an event; raises `Corrupt` where it is none."""
+def decode_event(content: bytes) -> Event[Any]:
+    """Decode an event; raises `Corrupt` if the bytes are not one."""
     try:
         return Event.from_dict(orjson.loads(content))
     except (Violated, ValueError) as error:
         raise _corrupt("an event", error) from error
 
 
-def record_bytes(record: Record) -> bytes:
-    """Write a record without its journal, which has lines of its own."""
-    said = record.to_dict()
-    del said["journal"]
-    return orjson.dumps(said)
+def encode_record_body(record: Record) -> bytes:
+    """Encode a record without its journal, for stores with a row per journal entry."""
+    body = record.to_dict()
+    del body["journal"]
+    return orjson.dumps(body)
 
 
-def whole_record_bytes(record: Record) -> bytes:
-    """Write a record with its journal."""
+def encode_record(record: Record) -> bytes:
+    """Encode a record with its journal."""
     return orjson.dumps(record.to_dict())
 
 
-def record_of(content: bytes, journal: list[bytes] | None) -> Record:
-    """Read a record and the lines of its journal, None where they are in it; raises `Corrupt` where
-    they are none.
+def decode_record(content: bytes, journal: list[bytes] | None) -> Record:
+    """Decode a record; raises `Corrupt` if the bytes are not one.
+
+    *journal*: the encoded journal entries after `encode_record_body`, None after `encode_record`.
     """
     try:
-        said = orjson.loads(content)
+        body = orjson.loads(content)
         if journal is not None:
-            said["journal"] = [orjson.loads(line) for line in journal]
-        return Record.from_dict(said)
+            body["journal"] = [orjson.loads(entry) for entry in journal]
+        return Record.from_dict(body)
     except (Violated, ValueError, TypeError) as error:
         raise _corrupt("a record", error) from error
 
 
-def destination_bytes(to: Destination) -> bytes:
-    """Write where a post goes."""
+def encode_destination(to: Destination) -> bytes:
+    """Encode a destination."""
     match to:
         case ToHandler(address=address, key=key):
-            return orjson.dumps({"inside": address, "key": key})
+            return orjson.dumps({"handler": address, "key": key})
         case ToDomain(domain=domain):
-            return orjson.dumps({"outside": domain})
+            return orjson.dumps({"domain": domain})
         case ToCaller(address=address):
-            return orjson.dumps({"home": address})
+            return orjson.dumps({"caller": address})
 
 
-def destination_of(content: bytes) -> Destination:
-    """Read where a post goes; raises `Corrupt` where it is nowhere."""
+def decode_destination(content: bytes) -> Destination:
+    """Decode a destination; raises `Corrupt` if the bytes are not one."""
     match orjson.loads(content):
-        case {"inside": str(address), "key": None | str() as key}:
+        case {"handler": str(address), "key": None | str() as key}:
             return ToHandler(address, key)
-        case {"outside": str(domain)}:
+        case {"domain": str(domain)}:
             return ToDomain(domain)
-        case {"home": str(address)}:
+        case {"caller": str(address)}:
             return ToCaller(address)
         case other:
             raise _corrupt("a destination", other)
 
 
-def letter_bytes(dead_letter: DeadLetter) -> bytes:
-    """Write a dead letter."""
-    to = None if dead_letter.to is None else orjson.loads(destination_bytes(dead_letter.to))
+def encode_dead_letter(dead_letter: DeadLetter) -> bytes:
+    """Encode a dead letter."""
+    to, violation = dead_letter.to, dead_letter.violation
     return orjson.dumps(
         {
             "id": dead_letter.id,
@@ -108,73 +110,71 @@ def letter_bytes(dead_letter: DeadLetter) -> bytes:
             "reason": dead_letter.reason,
             "attempts": dead_letter.attempts,
             "at": dead_letter.at,
-            "to": to,
-            "violation": None
-            if dead_letter.violation is None
-            else _violation_said(dead_letter.violation),
+            "to": None if to is None else orjson.loads(encode_destination(to)),
+            "violation": None if violation is None else _violation_to_dict(violation),
         }
     )
 
 
-def letter_of(content: bytes) -> DeadLetter:
-    """Read a dead letter; raises `Corrupt` where it is none."""
+def decode_dead_letter(content: bytes) -> DeadLetter:
+    """Decode a dead letter; raises `Corrupt` if the bytes are not one."""
     try:
-        said = orjson.loads(content)
-        to, violation = said["to"], said["violation"]
+        body = orjson.loads(content)
+        to, violation = body["to"], body["violation"]
         return DeadLetter(
-            id=said["id"],
-            event=Event.from_dict(said["event"]),
-            reason=said["reason"],
-            attempts=said["attempts"],
-            at=said["at"],
-            to=None if to is None else destination_of(orjson.dumps(to)),
-            violation=None if violation is None else _violation_of(violation),
+            id=body["id"],
+            event=Event.from_dict(body["event"]),
+            reason=body["reason"],
+            attempts=body["attempts"],
+            at=body["at"],
+            to=None if to is None else decode_destination(orjson.dumps(to)),
+            violation=None if violation is None else _parse_violation(violation),
         )
     except (Violated, ValueError, TypeError, KeyError) as error:
         raise _corrupt("a dead letter", error) from error
 
 
-def digest_of(handler: str, event: Event[Any]) -> bytes:
-    """Name a consumption: this handler, this event (by source and id), this subject."""
-    # Lengths first, so that no two consumptions run together to one text.
+def consumption_digest(handler: str, event: Event[Any]) -> bytes:
+    """Return 16 bytes that identify one consumption: handler, subject, and event source and id."""
+    # Each part with its length: two consumptions must not concatenate to the same text.
     parts = (handler, event.source, event.id, event.subject)
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-def milliseconds(time: datetime) -> int:
-    """Give a time as whole milliseconds since 1970, rounded up: nothing is due too early."""
-    # Not by `timestamp()`: a float of today is right to a fraction of a microsecond only, and what
-    # is a whole millisecond would be rounded up to the next.
+def to_milliseconds(time: datetime) -> int:
+    """Convert a time to whole milliseconds since 1970, rounded up so that no timer is early."""
+    # Not with `timestamp()`: a float of the present time is only exact to a fraction of a
+    # microsecond, so a whole millisecond could be rounded up to the next one.
     return -((_EPOCH - time) // _MILLISECOND)
 
 
-def time_of(since: int) -> datetime:
-    """Read a time that `milliseconds` wrote."""
-    return _EPOCH + since * _MILLISECOND
+def from_milliseconds(since_epoch: int) -> datetime:
+    """Convert milliseconds since 1970 to a time in UTC."""
+    return _EPOCH + since_epoch * _MILLISECOND
 
 
-def _violation_said(violation: Violation) -> dict[str, Any]:
+def _violation_to_dict(violation: Violation) -> dict[str, Any]:
     issues = [[issue.path, issue.expected, issue.got] for issue in violation.issues]
-    said = {"kind": violation.kind, "message": violation.message, "issues": issues}
+    body = {"kind": violation.kind, "message": violation.message, "issues": issues}
     if isinstance(violation, TransactionViolation):
-        said["cause"] = violation.cause
-    return said
+        body["cause"] = violation.cause
+    return body
 
 
-def _violation_of(said: Mapping[str, Any]) -> Violation:
-    issues = tuple(Issue(*issue) for issue in said["issues"])
-    match said["kind"]:
+def _parse_violation(body: Mapping[str, Any]) -> Violation:
+    issues = tuple(Issue(*issue) for issue in body["issues"])
+    match body["kind"]:
         case "Contract":
-            return ContractViolation(said["message"], issues)
+            return ContractViolation(body["message"], issues)
         case "Config":
-            return ConfigViolation(said["message"], issues)
+            return ConfigViolation(body["message"], issues)
         case "Transaction":
-            return TransactionViolation(said["message"], said["cause"], issues)
+            return TransactionViolation(body["message"], body["cause"], issues)
         case _:
-            return ExecutionViolation(said["message"], issues)
+            return ExecutionViolation(body["message"], issues)
 
 
-def _corrupt(what: str, why: object) -> Corrupt:
+def _corrupt(content: str, reason: object) -> Corrupt:
     remedy = "restore the file from a backup, or ask for help with this message"
-    return Corrupt(f"the store holds {what} that cannot be read ({why}): {remedy}")
+    return Corrupt(f"the store holds {content} that cannot be read ({reason}): {remedy}")

@@ -1,68 +1,73 @@
-"""Parcel: a message as brokers with headers carry it, so that others read a plain CloudEvent."""
+"""Headers: the message headers that all brokers carry, and their form on the wire."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, final
+from typing import Final
 
-from attrs import frozen
+from arvo.interpreters.ports.broker import EncodedMessage
 
-from arvo.core.events.event import Event
-from arvo.core.violations.violation import Violated
-from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
-
-# CloudEvents 1.0, structured mode: the whole event is the body, in JSON.
+# CloudEvents 1.0, structured mode: the body is the whole event in JSON.
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 
-ADDRESS: Final = "arvo-address"
+# Written by the codec of the pair.
 KEY: Final = "arvo-key"
 DUE: Final = "arvo-due"
+# Written by the adapters.
+ADDRESS: Final = "arvo-address"
 ATTEMPT: Final = "arvo-attempt"
+UNTIL: Final = "arvo-until"
+ENCODING: Final = "content-encoding"
 REASON: Final = "arvo-reason"
-# Of a reason that goes along as a header; the whole of it is in the dead letter.
+
+# An adapter removes these headers when it reads them. One that is still there could not be read, so
+# the codec refuses the message.
+ADAPTER_HEADERS: Final = (ATTEMPT, UNTIL, ENCODING)
+
+# The length of a reason in a header; the dead letter, or the log, has all of it.
 REASON_CHARACTERS_MAX: Final = 500
 
 
-@final
-@frozen
-class Parcel:
-    """The event as JSON, and beside it what is ours: address, key, due, attempt."""
+def wire_headers(message: EncodedMessage, attempt: int = 1) -> dict[str, str]:
+    """Return the headers of a message on the wire, to be delivered for the *attempt*-th time.
 
-    body: bytes
-    headers: dict[str, str]
-
-
-class Unreadable(ValueError):
-    """What came is no message: the text says why. It is put aside, for it would never be one."""
-
-
-def packed(message: EncodedMessage, attempt: int = 1) -> Parcel:
-    """Pack a message that is to be handed out for the *attempt*-th time."""
-    headers = {ADDRESS: message.address, ATTEMPT: str(attempt)}
-    if message.key is not None:
-        headers[KEY] = message.key
-    if message.due is not None:
-        headers[DUE] = message.due.isoformat()
-    return Parcel(message.event.to_json().encode(), headers)
-
-
-def unpacked(address: str, body: bytes, headers: Mapping[str, str], token: Any) -> EncodedDelivery:
-    """Read a message that waited in the queue of *address*; raises `Unreadable`.
-
-    Headers may be missing, for other programs publish plain events. The event is bounded before it
-    is parsed.
+    The address is among them because some brokers shorten the name of a queue.
     """
-    try:
-        due = headers.get(DUE)
-        message = EncodedMessage(
-            address=address,
-            event=Event.parse(body),
-            key=headers.get(KEY),
-            due=None if due is None else datetime.fromisoformat(due),
-        )
-        attempt = int(headers.get(ATTEMPT, "1"))
-    except (Violated, ValueError) as error:
-        raise Unreadable(f"this is no message of ours and no CloudEvent: {error}") from error
-    if attempt < 1 or (message.due is not None and message.due.tzinfo is None):
-        said = f"{ATTEMPT} {attempt}, {DUE} {due}"
-        raise Unreadable(f"an attempt from 1 and a time with an offset were expected, got {said}")
-    return EncodedDelivery(message, attempt, token)
+    return {**message.headers, ADDRESS: message.queue, ATTEMPT: str(attempt)}
+
+
+def take_attempt(headers: dict[str, str]) -> int:
+    """Remove the headers that `wire_headers` added, and return the attempt: 1 if there is none.
+
+    An attempt that is no number from 1 stays among the headers.
+
+    >>> headers = {"arvo-attempt": "3", "traceparent": "00-1-2-01"}
+    >>> take_attempt(headers), headers
+    (3, {'traceparent': '00-1-2-01'})
+    """
+    headers.pop(ADDRESS, None)
+    text = headers.pop(ATTEMPT, "1")
+    if text.isascii() and text.isdigit() and int(text[:_DIGITS_MAX]) > 0:
+        return int(text[:_DIGITS_MAX])
+    headers[ATTEMPT] = text
+    return 1
+
+
+# More deliveries than any broker makes; `int` refuses texts that are far longer.
+_DIGITS_MAX: Final = 18
+
+
+def decode_headers(headers: Mapping[str, bytes]) -> dict[str, str]:
+    """Decode headers that a broker carries as bytes.
+
+    Other programs may write bytes that are no text. They become U+FFFD, which the codec refuses in
+    each header that it reads.
+    """
+    return {name: value.decode(errors="replace") for name, value in headers.items()}
+
+
+def reason_text(reason: str) -> str:
+    """Return the reason of a dead letter as a header has it: one line of bounded length.
+
+    >>> reason_text("no such card\\n at all")
+    'no such card at all'
+    """
+    return " ".join(reason.split())[:REASON_CHARACTERS_MAX]

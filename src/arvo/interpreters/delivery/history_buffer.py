@@ -1,4 +1,4 @@
-"""Past: the histories of workflows, as far as a process can remember them."""
+"""History buffer: the newest history entries of all workflows, in the memory of one process."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,48 +12,51 @@ from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry, Kind
 from arvo.core.record import Record
 
-# Turns of all workflows together; the oldest make way. Two kilobytes each, where a workflow that
-# waits takes four in all.
+# Turns of all workflows together; the oldest are dropped first. A turn takes about two kilobytes,
+# and a waiting workflow about four in all.
 TURNS_MAX: Final = 10_000
 
-# The position of its first line, revision, time; the events, the consumed one first, or a record.
-# A turn is written far more often than it is read, so its lines are made when they are read.
+# The position of the turn's first entry, the revision, the time; then the events, the consumed one
+# first, or the record that an operator wrote. A turn is written far more often than it is read, so
+# its entries are made when they are read.
 _Turn: TypeAlias = tuple[int, int, datetime, tuple[Event[Any], ...] | Record]
 
 
 @final
 @define
-class Past:
-    """What was told and said, turn by turn, for each workflow; *turns_max* in all."""
+class HistoryBuffer:
+    """The consumed and produced events of each workflow, turn by turn; *turns_max* turns in all."""
 
     turns_max: int = TURNS_MAX
     _turns: dict[str, deque[_Turn]] = field(factory=dict)
-    # The position of the next line of each workflow.
+    # The position of the next entry of each workflow.
     _ends: dict[str, int] = field(factory=dict)
-    # The subject of each turn, in the order they were written.
+    # The subject of each turn, oldest first.
     _order: deque[str] = field(factory=deque)
 
     def add(self, commit: Commit, record: Record, at: datetime) -> None:
-        """Write down the events of a turn."""
-        self._write(record, at, (commit.event, *commit.events))
+        """Append the events of a turn."""
+        self._append(record, at, (commit.event, *commit.events))
 
     def replace_record(self, record: Record, at: datetime) -> None:
-        """Write down that a record was changed by an operator."""
-        self._write(record, at, record)
+        """Append the entry of a record that an operator has replaced."""
+        self._append(record, at, record)
 
-    def of(self, subject: str, before: int | None, limit: int) -> tuple[HistoryEntry, ...]:
-        """Give the newest *limit* lines of a workflow below *before*, in order."""
-        lines = (line for turn in self._turns.get(subject, ()) for line in _lines(turn))
-        known = deque((line for line in lines if before is None or line.position < before), limit)
-        return tuple(known)
+    def entries(self, subject: str, before: int | None, limit: int) -> tuple[HistoryEntry, ...]:
+        """Return the newest *limit* entries at a position below *before*, oldest first."""
+        all_ = (entry for turn in self._turns.get(subject, ()) for entry in _entries(turn))
+        newest = deque(
+            (entry for entry in all_ if before is None or entry.position < before), limit
+        )
+        return tuple(newest)
 
-    def forget(self, subject: str) -> None:
-        """Forget all of a workflow."""
-        # Its places in the order stay, and are passed over when they come up.
+    def remove(self, subject: str) -> None:
+        """Remove all entries of a workflow."""
+        # Its subjects stay in `_order`; `_drop_oldest` skips them.
         self._turns.pop(subject, None)
         self._ends.pop(subject, None)
 
-    def _write(
+    def _append(
         self, record: Record, at: datetime, content: tuple[Event[Any], ...] | Record
     ) -> None:
         subject, position = record.subject, self._ends.get(record.subject, 0)
@@ -62,9 +65,9 @@ class Past:
         self._ends[subject] = position + (1 if isinstance(content, Record) else len(content))
         self._order.append(subject)
         if len(self._order) > self.turns_max:
-            self._drop(self._order.popleft())
+            self._drop_oldest(self._order.popleft())
 
-    def _drop(self, subject: str) -> None:
+    def _drop_oldest(self, subject: str) -> None:
         turns = self._turns.get(subject)
         if turns is not None:
             turns.popleft()
@@ -72,7 +75,7 @@ class Past:
                 del self._turns[subject]
 
 
-def _lines(turn: _Turn) -> Iterator[HistoryEntry]:
+def _entries(turn: _Turn) -> Iterator[HistoryEntry]:
     position, revision, at, content = turn
     if isinstance(content, Record):
         yield HistoryEntry(

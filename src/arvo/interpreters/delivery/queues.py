@@ -1,4 +1,4 @@
-"""Lanes: deliveries of one process, handed out one lane each, those of one key one at a time."""
+"""Queues: the deliveries of one process, one queue per destination, one at a time per key."""
 
 import asyncio
 from collections import deque
@@ -6,180 +6,189 @@ from typing import final
 
 from attrs import define, field
 
-from arvo.interpreters.ports.backend import Delivery, key_of, queue_of
+from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
 
 
 @define
-class _Lane:
-    """What waits for one destination, and who waits for it."""
+class _Queue:
+    """The deliveries that are ready in one queue, and the futures of the callers that wait."""
 
     ready: deque[Delivery] = field(factory=deque)
-    takers: deque["asyncio.Future[None]"] = field(factory=deque)
+    waiters: deque["asyncio.Future[None]"] = field(factory=deque)
 
 
 @final
 @define(eq=False)
-class Lanes:
-    """Hands deliveries out in the order they came, to whoever waits in their lane.
+class InProcessQueues:
+    """Delivers messages in the order in which they were added, each to one caller of `receive`.
 
-    *taken* are those handed out and not settled, in the order they were taken. No operation but
-    `receive` waits, so each is whole.
+    Deliveries of one key are taken one at a time: while one is taken, the others are blocked.
+    *taken* maps `id(delivery)` to each delivery that was received and not released, oldest first.
+    Every operation except `receive` is synchronous, and so atomic in an event loop.
     """
 
     taken: dict[int, Delivery] = field(factory=dict)
-    _lanes: dict[str, _Lane] = field(factory=dict)
-    # Keys that somebody works on, each with the deliveries that wait for their turn.
-    _busy: dict[str, deque[Delivery]] = field(factory=dict)
-    # What is to be handed out again after a while, with the clock that it waits for.
-    _later: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict)
+    _queues: dict[str, _Queue] = field(factory=dict)
+    # For each key that a worker is busy with, the deliveries that are blocked until it is free.
+    _blocked: dict[str, deque[Delivery]] = field(factory=dict)
+    # By id: the timer that adds a delayed delivery, and the delivery.
+    _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict)
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
-        """Add a delivery, behind the others of its lane or before them."""
-        queue = self._lanes.setdefault(queue_of(delivery.message.to), _Lane())
+        """Add a delivery at the end of its queue, or at the front with *first*."""
+        queue = self._queues.setdefault(queue_of(delivery.message.to), _Queue())
         if first:
             queue.ready.appendleft(delivery)
         else:
             queue.ready.append(delivery)
-        wake_one(queue.takers)
+        wake_one(queue.waiters)
 
-    def put_later(self, delivery: Delivery, delay: float) -> None:
+    def put_delayed(self, delivery: Delivery, delay: float) -> None:
         """Add a delivery after *delay* seconds."""
         number = id(delivery)
 
-        def due() -> None:
-            del self._later[number]
+        def on_due() -> None:
+            del self._delayed[number]
             self.put(delivery)
 
-        timer = asyncio.get_running_loop().call_later(delay, due)
-        self._later[number] = timer, delivery
+        timer = asyncio.get_running_loop().call_later(delay, on_due)
+        self._delayed[number] = timer, delivery
 
     async def receive(self, queue: str) -> Delivery:
-        """Hand out the next delivery of a lane whose key nobody works on; waits for one."""
-        waiting = self._lanes.setdefault(queue, _Lane())
+        """Wait for the next delivery of a queue whose key is free, and take it."""
+        waiting = self._queues.setdefault(queue, _Queue())
         while True:
             while waiting.ready:
                 delivery = waiting.ready.popleft()
-                if self._claim(delivery):
+                if self._acquire_key(delivery):
                     self.taken[id(delivery)] = delivery
                     return delivery
-            await wait_in(waiting.takers)
+            await wait_for_wake(waiting.waiters)
 
-    def settle(self, delivery: Delivery) -> None:
-        """Take a delivery off, and give its key to the one that has waited longest."""
+    def release(self, delivery: Delivery) -> None:
+        """Remove a taken delivery, and make the next delivery of its key ready.
+
+        Raises `KeyError` for a delivery that is not taken: to release twice would give the key to
+        two workers.
+        """
         del self.taken[id(delivery)]
         key = key_of(delivery.message.to)
         if key is None:
             return
-        queue = self._busy[key]
-        if queue:
-            self.put(queue[0], first=True)
+        blocked = self._blocked[key]
+        if blocked:
+            self.put(blocked[0], first=True)
         else:
-            del self._busy[key]
+            del self._blocked[key]
 
     @property
     def ready(self) -> int:
-        """How many deliveries wait to be handed out."""
-        return sum(len(queue.ready) for queue in self._lanes.values())
+        """The number of deliveries that wait to be received."""
+        return sum(len(queue.ready) for queue in self._queues.values())
 
     @property
     def delayed(self) -> int:
-        """How many deliveries wait for their time."""
-        return len(self._later)
+        """The number of deliveries that wait for their delay."""
+        return len(self._delayed)
 
-    def parked(self, key: str | None) -> int:
-        """Say how many deliveries wait for their turn with a key."""
-        return len(self._busy.get(key, ())) if key is not None else 0
+    def blocked_count(self, key: str | None) -> int:
+        """Return how many deliveries wait until *key* is free."""
+        return len(self._blocked.get(key, ())) if key is not None else 0
 
-    def crowded(self, many: float) -> list[str]:
-        """Give the keys with which *many* deliveries or more wait for their turn."""
-        return [key for key, queue in self._busy.items() if len(queue) >= many]
+    def crowded_keys(self, limit: float) -> list[str]:
+        """Return the keys that block *limit* deliveries or more."""
+        return [key for key, blocked in self._blocked.items() if len(blocked) >= limit]
 
     def fail(self, error: Exception) -> None:
-        """Raise an error wherever somebody waits for a delivery."""
-        for queue in self._lanes.values():
-            fail_all(queue.takers, error)
+        """Raise *error* in every waiting `receive`."""
+        for queue in self._queues.values():
+            fail_all(queue.waiters, error)
 
-    def hungry(self) -> dict[str, int]:
-        """Give the lanes in which somebody waits and nothing is ready, and how many wait."""
+    def starving_queues(self) -> dict[str, int]:
+        """Map each queue with waiting callers and no ready delivery to the number of callers."""
         return {
-            name: sum(not taker.done() for taker in queue.takers)
-            for name, queue in self._lanes.items()
-            if self.is_hungry(name)
+            name: sum(not waiter.done() for waiter in queue.waiters)
+            for name, queue in self._queues.items()
+            if self.is_starving(name)
         }
 
-    def is_hungry(self, queue: str) -> bool:
-        """Tell whether somebody waits in a lane, and nothing is ready for them."""
-        waiting = self._lanes.get(queue)
+    def is_starving(self, queue: str) -> bool:
+        """Return whether a caller waits in a queue that has no ready delivery."""
+        waiting = self._queues.get(queue)
         if waiting is None or waiting.ready:
             return False
-        return any(not taker.done() for taker in waiting.takers)
+        return any(not waiter.done() for waiter in waiting.waiters)
 
-    def stop_clocks(self) -> list[Delivery]:
-        """Wait for no time any more, and give what did."""
-        stopped = [delivery for _, delivery in self._later.values()]
-        for timer, _ in self._later.values():
+    def cancel_delays(self) -> list[Delivery]:
+        """Cancel all delays, and return the deliveries that were delayed."""
+        delayed = [delivery for _, delivery in self._delayed.values()]
+        for timer, _ in self._delayed.values():
             timer.cancel()
-        self._later.clear()
-        return stopped
+        self._delayed.clear()
+        return delayed
 
-    def return_taken(self) -> None:
-        """Make ready again what was handed out and never settled, first of all."""
+    def requeue_taken(self) -> None:
+        """Put every taken delivery back at the front of its queue, in the order of taking."""
         for delivery in reversed(self.taken.values()):
             key = key_of(delivery.message.to)
-            # Those that waited for its key come after it again.
-            parked = self._busy.pop(key) if key is not None else deque()
-            queue = self._lanes.setdefault(queue_of(delivery.message.to), _Lane())
-            queue.ready.extendleft(reversed((delivery, *parked)))
+            # The deliveries that it blocked follow it again.
+            blocked = self._blocked.pop(key) if key is not None else deque()
+            queue = self._queues.setdefault(queue_of(delivery.message.to), _Queue())
+            queue.ready.extendleft(reversed((delivery, *blocked)))
         self.taken.clear()
 
-    def forget_ready(self) -> None:
-        """Let go of all that is not handed out."""
-        for queue in self._lanes.values():
+    def clear_ready(self) -> None:
+        """Remove every delivery that is not taken. Taken deliveries keep their keys."""
+        for queue in self._queues.values():
             queue.ready.clear()
-        held = {key_of(delivery.message.to) for delivery in self.taken.values()}
-        self._busy = {key: deque() for key in held if key is not None}
+        keys = {key_of(delivery.message.to) for delivery in self.taken.values()}
+        self._blocked = {key: deque() for key in keys if key is not None}
 
-    def _claim(self, delivery: Delivery) -> bool:
-        """Take the delivery's key; where somebody has it, the delivery waits for its turn."""
+    def _acquire_key(self, delivery: Delivery) -> bool:
+        """Return whether the delivery's key is free now; if not, block the delivery behind it."""
         key = key_of(delivery.message.to)
         if key is None:
             return True
-        queue = self._busy.get(key)
-        if queue is None:
-            self._busy[key] = deque()
+        blocked = self._blocked.get(key)
+        if blocked is None:
+            self._blocked[key] = deque()
             return True
-        # The first of the queue has been promised the key by `settle`.
-        if queue and queue[0] is delivery:
-            queue.popleft()
+        # `release` has reserved the key for the first blocked delivery.
+        if blocked and blocked[0] is delivery:
+            blocked.popleft()
             return True
-        queue.append(delivery)
+        blocked.append(delivery)
         return False
 
 
-async def wait_in(queue: deque["asyncio.Future[None]"]) -> None:
-    """Wait to be woken; one that is cancelled just then wakes the next in its place."""
+async def wait_for_wake(waiters: deque["asyncio.Future[None]"]) -> None:
+    """Wait until `wake_one` picks this caller.
+
+    If the caller is cancelled after it was picked, it wakes the next one instead: otherwise the
+    wake-up would be lost.
+    """
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    queue.append(waiter)
+    waiters.append(waiter)
     try:
         await waiter
     except asyncio.CancelledError:
         if waiter.done() and not waiter.cancelled():
-            wake_one(queue)
+            wake_one(waiters)
         raise
 
 
-def wake_one(queue: deque["asyncio.Future[None]"]) -> None:
-    """Wake whoever has waited longest."""
-    while queue:
-        waiter = queue.popleft()
+def wake_one(waiters: deque["asyncio.Future[None]"]) -> None:
+    """Wake the caller that has waited longest."""
+    while waiters:
+        waiter = waiters.popleft()
         if not waiter.done():
             waiter.set_result(None)
             return
 
 
-def fail_all(queue: deque["asyncio.Future[None]"], error: Exception) -> None:
-    """Raise an error in all who wait."""
-    while queue:
-        waiter = queue.popleft()
+def fail_all(waiters: deque["asyncio.Future[None]"], error: Exception) -> None:
+    """Raise *error* in all waiting callers."""
+    while waiters:
+        waiter = waiters.popleft()
         if not waiter.done():
             waiter.set_exception(error)

@@ -1,23 +1,23 @@
-"""Retention: how long a store remembers what is over."""
+"""Retention: how long a store keeps data that it no longer needs for its promises."""
 
 from datetime import timedelta
 from typing import Final, final
 
 from attrs import frozen
 
-# Rows that one bite takes away: some milliseconds, in which others wait.
-BITE_ROWS: Final = 500
+# Rows deleted in one transaction: some milliseconds, during which other writes wait.
+PURGE_BATCH_ROWS: Final = 500
 
 
 @final
 @frozen(kw_only=True)
 class Retention:
-    """How long a store remembers what is over; None: for ever.
+    """How long a store keeps what is over; None keeps it for ever.
 
-    *inbox*: which events were consumed; one that is delivered again after that would be consumed
-    again by a handler without memory. *finished*: workflows that are done or were cancelled, with
-    their history; failed ones stay, for somebody to look at. *history*: the events of workflows
-    that go on, beyond which they cannot be replayed.
+    *inbox*: the marks of consumed events. If a message is redelivered later than that, a handler
+    that is not a workflow consumes its event again. *finished*: workflows that are done or
+    cancelled, with their history; failed workflows stay for an operator. *history*: the history
+    entries of workflows that are still active; a workflow cannot be replayed without them.
     """
 
     inbox: timedelta | None = timedelta(days=7)

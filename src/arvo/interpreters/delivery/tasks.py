@@ -1,16 +1,79 @@
-"""Every: several pieces of work at once, of which none goes on behind the caller's back."""
+"""Tasks: asyncio tasks that end with their caller, and never fail in silence."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+logger: Final = logging.getLogger("arvo")
+
+# The first and the longest pause between two checks of `poll_until_idle`.
+POLL_SECONDS_MIN: Final = 0.002
+POLL_SECONDS_MAX: Final = 0.05
+# How long `end_task` lets a task finish the request that it has sent to a server.
+END_SECONDS: Final = 5.0
+
+_LOGGED: Final = "_arvo_is_logged"
 
 
-async def every(works: Iterable[Awaitable[object]]) -> None:
-    """Do all of it, then raise what the first that failed has raised."""
+def supervise(
+    work: Coroutine[Any, Any, T], *, name: str, on_failure: Callable[[Exception], None]
+) -> "asyncio.Task[T]":
+    """Start *work* as a task. If it raises, log the exception and call *on_failure* with it.
+
+    *on_failure* passes the exception on to the coroutines that depend on the task, for example by
+    failing the futures that they await. A cancelled task has not failed. *work* handles the
+    exceptions that it expects; any other is a bug, or a fault that this process cannot mend.
+
+    Use this for every background task: asyncio reports an exception of a task that no coroutine
+    awaits only when the task is garbage collected, so the work would stop without a trace.
+    """
+    task = asyncio.create_task(work, name=name)
+
+    def on_done(done: "asyncio.Task[T]") -> None:
+        error = None if done.cancelled() else done.exception()
+        if not isinstance(error, Exception):
+            return
+        # An exception that many tasks raise, such as the waiting workers', is logged once.
+        if not vars(error).setdefault(_LOGGED, False):
+            vars(error)[_LOGGED] = True
+            logger.error("the task %r failed", name, exc_info=error)
+        on_failure(error)
+
+    task.add_done_callback(on_done)
+    return task
+
+
+async def end_task(task: "asyncio.Task[Any]") -> None:
+    """Wait until *task* ends by itself, and cancel it after `END_SECONDS`. Never raises its error.
+
+    Not cancelled at once: a connection that is being opened by a cancelled task would stay open.
+    """
+    await asyncio.wait({task}, timeout=END_SECONDS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def gather_all(works: Iterable[Awaitable[object]]) -> None:
+    """Await all of *works* together. When all have ended, raise the first exception, if any.
+
+    Unlike a plain `asyncio.gather`, it leaves no work running when it raises.
+    """
     all_ = list(works)
     if len(all_) == 1:
-        # As most often, where one message is published: it needs no task of its own.
+        # The usual case, a single message to publish, needs no task of its own.
         await all_[0]
         return
-    for found in await asyncio.gather(*all_, return_exceptions=True):
-        if isinstance(found, BaseException):
-            raise found
+    for result in await asyncio.gather(*all_, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def poll_until_idle(is_busy: Callable[[], Awaitable[bool]]) -> None:
+    """Call *is_busy* until it returns False, with pauses that double up to `POLL_SECONDS_MAX`."""
+    pause = POLL_SECONDS_MIN
+    while await is_busy():
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, POLL_SECONDS_MAX)

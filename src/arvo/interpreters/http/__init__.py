@@ -1,1 +1,1 @@
-"""Http: events over HTTP, in and out; importing arvo loads none of it."""
+"""HTTP: an ASGI app that accepts events, and a webhook that sends them. Loaded on demand only."""

@@ -1,52 +1,36 @@
-"""Edge: a runtime as an ASGI app that takes events over HTTP."""
+"""App: a runtime as an ASGI app that accepts events over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal
+from typing import Final
 
-import orjson
 from attrs import define, field
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from arvo.core.events.event import EVENT_BYTES_MAX, Event
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import short_repr
 from arvo.core.violations.violation import Violated
-from arvo.engine.step.validate import vet
-from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.http.binding import (
-    MEDIA_TYPES,
-    Mode,
-    content_type,
-    mode_of,
-    read,
-    write,
-)
-from arvo.interpreters.http.prefer import wait_of
+from arvo.interpreters.http.events import EventsEndpoint, json_response
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
-from arvo.interpreters.http.problem import broken, problem, unavailable
-from arvo.interpreters.http.workflow_json import as_json, in_path, out_of_path
-from arvo.interpreters.ports.backend import Corrupt, NoReply, TooLarge, Unavailable
+from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
+from arvo.interpreters.http.workflow_json import from_path, to_json
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
-# How long a client waits for room in a full queue, or for a store that is slow.
-TAKE_SECONDS_MAX: Final = 10.0
-# Clients that wait for answers at a time; to others the subject is told at once, as RFC 7240 lets.
-WAITING_MAX: Final = 1_000
-# A probe that anybody may ask shall not keep the backend busy.
-REACHED_SECONDS: Final = 1.0
+# The age up to which a probe repeats the last result, so that probes do not load the backend.
+PING_SECONDS: Final = 1.0
 
 
 def asgi_app(runtime: Runtime) -> Starlette:
-    """Make an ASGI app that takes events for a runtime (CloudEvents HTTP binding 1.0.2).
+    """Make an ASGI app that accepts events for a runtime (CloudEvents HTTP binding 1.0.2).
 
-    As the root app its lifespan starts the runtime and stops it. Mounted in another app, whose
-    lifespan alone is run, it serves a runtime that you have started there; until you have, it
-    answers 503. It asks nobody who they are: that is for middleware around it.
+    As the root app its lifespan starts and stops the runtime. Mounted in another app, whose
+    lifespan alone runs, it serves a runtime that you start there; before that it responds 503. It
+    does not authenticate clients: use a middleware around it.
     """
 
     @asynccontextmanager
@@ -57,193 +41,66 @@ def asgi_app(runtime: Runtime) -> Starlette:
         async with runtime:
             yield
 
-    made = _Edge(runtime)
+    events, views = EventsEndpoint(runtime), _Views(runtime)
     return Starlette(
         routes=[
-            Route("/", made.take, methods=["POST"]),
-            # A path, for a subject may be written with the slashes of base64.
-            Route("/workflows/{subject:path}", made.show, methods=["GET"]),
-            *probes(made.live, made.ready),
+            Route("/", events.post_events, methods=["POST"]),
+            # A path, because a subject in base64 may have slashes.
+            Route("/workflows/{subject:path}", views.get_workflow, methods=["GET"]),
+            *probes(views.live, views.ready),
         ],
-        exception_handlers={HTTPException: _no_such_thing, Exception: _bug},
+        exception_handlers={HTTPException: _on_http_error, Exception: _on_bug},
         lifespan=lifespan,
     )
 
 
 @define(eq=False)
-class _Edge:
+class _Views:
+    """The endpoints that only read."""
+
     runtime: Runtime
-    _waiting: int = field(default=0, init=False)
-    _reached: "asyncio.Task[bool] | None" = field(default=None, init=False)
-    _reached_at: float = field(default=0.0, init=False)
+    _ping: "asyncio.Task[bool] | None" = field(default=None, init=False)
+    _ping_at: float = field(default=0.0, init=False)
 
-    async def take(self, request: Request) -> Response:
-        """Take the events of a request: 202 with their subjects, or 200 with the answer."""
-        headers = request.headers.raw
-        mode = mode_of(headers)
-        if mode is None:
-            return _unknown(content_type(headers))
-        try:
-            body = await _body(request)
-        except ClientDisconnect:
-            return problem(400, "the request ended before its body")
-        if body is None:
-            size = Issue("body", f"at most {EVENT_BYTES_MAX} bytes", "more")
-            return problem(413, "this is too large", (size,))
-        try:
-            events = read(headers, body)
-        except Violated as violated:
-            return broken(violated.violation, 400)
-        try:
-            return await self._taken(request, mode, events)
-        except Violated as violated:
-            # It may have been told to stop while this was looked at.
-            return broken(violated.violation) if self.runtime.is_working else _resting()
-        except TooLarge as error:
-            size = Issue("body", "an event that the backend takes", str(error))
-            return problem(413, "this is too large", (size,))
-        except Unavailable as error:
-            return unavailable(error)
-        except Corrupt:
-            # What it holds is nothing for strangers.
-            return problem(500, "the backend is damaged: a person must look at it")
-
-    async def _taken(
-        self, request: Request, mode: Mode | Literal["batch"], events: list[Event[Any]]
-    ) -> Response:
-        if not self.runtime.is_working:
-            return _resting()
-        # All are looked at before any is sent.
-        for event in events:
-            refusal = await self._refusal(event)
-            if refusal is not None:
-                return refusal
-        if mode == "batch":
-            for event in events:
-                await self._send(event)
-            return _json(202, [_name(event) for event in events])
-        [event] = events
-        wait = wait_of(request.headers.getlist("prefer"))
-        if wait and self._waiting < WAITING_MAX:
-            return await self._answered(request, mode, event, wait)
-        await self._send(event)
-        return self._accepted(request, event)
-
-    async def _refusal(self, event: Event[Any]) -> Response | None:
-        """Refuse what nobody here takes, or what breaks its contract."""
-        system = self.runtime.system
-        self.runtime.check(event)
-        handler = system.handler_at(event.to)
-        begins = isinstance(handler, EventHandler) or event.type == event.to
-        record = None if begins else await self.runtime.record(event.subject)
-        violation = vet(system, event, record)
-        return None if violation is None else broken(violation, 400)
-
-    async def _send(self, event: Event[Any]) -> None:
-        try:
-            async with asyncio.timeout(TAKE_SECONDS_MAX):
-                await self.runtime.send(event)
-        except TimeoutError:
-            said = f"event {event.id!r} was not taken within {TAKE_SECONDS_MAX:g} s"
-            raise Unavailable(said) from None
-
-    async def _answered(
-        self, request: Request, mode: Mode, event: Event[Any], wait: int
-    ) -> Response:
-        """Wait for the answer; when that takes too long, the work goes on."""
-        applied = {"preference-applied": f"wait={wait}"}
-        self._waiting += 1
-        try:
-            answer = await self.runtime.request(event, timeout=wait)
-        except (TimeoutError, NoReply):
-            return self._accepted(request, event, applied)
-        finally:
-            self._waiting -= 1
-        # A system error as well: it was carried to whoever asked. Any other status would have
-        # intermediaries send the event again, and readers not look into the body.
-        message = write(answer, mode)
-        return Response(message.body, 200, {**message.headers, **applied})
-
-    def _accepted(
-        self, request: Request, event: Event[Any], headers: dict[str, str] | None = None
-    ) -> Response:
-        headers = dict(headers or {})
-        if not isinstance(self.runtime.system.handler_at(event.to), EventHandler):
-            root = request.scope.get("root_path", "")
-            headers["location"] = f"{root}/workflows/{in_path(event.subject)}"
-        return _json(202, _name(event), headers)
-
-    async def show(self, request: Request) -> Response:
-        """Say how a workflow stands."""
-        subject = out_of_path(request.path_params["subject"])
+    async def get_workflow(self, request: Request) -> Response:
+        """Respond with the description of a workflow."""
+        subject = from_path(request.path_params["subject"])
         try:
             if subject is None or await self.runtime.record(subject) is None:
-                return problem(404, "nothing is remembered of this subject")
-            return _json(200, as_json(await self.runtime.describe(subject)), NO_STORE)
+                return problem(404, "no workflow has this subject")
+            workflow = await self.runtime.describe(subject)
+            return json_response(200, to_json(workflow), NO_STORE)
         except Violated as violated:
-            return broken(violated.violation, 404)
+            return violation_problem(violated.violation, 404)
         except Unavailable as error:
-            return unavailable(error)
+            return unavailable_problem(error)
 
     async def live(self) -> Health:
-        """Say that the event loop turns: that this is answered is the answer."""
-        return Health(well=True, said={})
+        """Report that the event loop runs: the response itself is the proof."""
+        return Health(is_ok=True, details={})
 
     async def ready(self) -> Health:
-        """Say whether events are taken: the runtime works and reaches its backend."""
-        working = self.runtime.is_working
-        reached = working and await self._reach()
-        return Health(well=reached, said={"runtime": working, "backend": reached})
+        """Report whether events are accepted: the runtime runs and the backend is reachable."""
+        is_running = self.runtime.is_working
+        is_reachable = is_running and await self._is_reachable()
+        details = {"runtime": is_running, "backend": is_reachable}
+        return Health(is_ok=is_reachable, details=details)
 
-    async def _reach(self) -> bool:
+    async def _is_reachable(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if self._reached is None or now - self._reached_at > REACHED_SECONDS:
-            self._reached_at = now
-            self._reached = asyncio.create_task(self.runtime.is_reachable())
-        # One question for all who ask meanwhile, and one who goes away does not end it.
-        return await asyncio.shield(self._reached)
+        if self._ping is None or now - self._ping_at > PING_SECONDS:
+            self._ping_at = now
+            self._ping = asyncio.create_task(self.runtime.is_reachable())
+        # Concurrent probes share one task, which a client that disconnects does not cancel.
+        return await asyncio.shield(self._ping)
 
 
-async def _body(request: Request) -> bytes | None:
-    """Read a body; None for one that is too large, of which no more is read than says so.
-
-    Not by Starlette's own limit, which answers in plain text.
-    """
-    said = request.headers.get("content-length", "")
-    if said.isascii() and said.isdigit() and int(said[:20]) > EVENT_BYTES_MAX:
-        return None
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > EVENT_BYTES_MAX:
-            return None
-    return bytes(body)
-
-
-def _name(event: Event[Any]) -> dict[str, str]:
-    return {"id": event.id, "subject": event.subject}
-
-
-def _json(status: int, content: object, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, "application/json")
-
-
-def _resting() -> Response:
-    return problem(503, "the runtime is not running (yet, or any more)")
-
-
-def _unknown(said: str) -> Response:
-    known = ", ".join(MEDIA_TYPES)
-    issue = Issue("Content-Type", f"one of {known}", short(said))
-    return problem(415, "this is no event that can be read", (issue,), {"accept": known})
-
-
-async def _no_such_thing(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    said = f"{request.method} {request.url.path}: {error.detail}"
-    return problem(error.status_code, short(said), headers=error.headers or {})
+    detail = f"{request.method} {request.url.path}: {error.detail}"
+    return problem(error.status_code, short_repr(detail), headers=error.headers or {})
 
 
-async def _bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - its signature
-    # The server logs it; strangers are told nothing of it (B37).
-    return problem(500, "this was not foreseen")
+async def _on_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    # The server logs the error. The client must not see it: a stack trace is no client's business.
+    return problem(500, "internal error, see the log of the server")

@@ -1,65 +1,61 @@
 """Binding: events as HTTP messages (CloudEvents HTTP Protocol Binding 1.0.2).
 
-Not by the `cloudevents` package: it keeps a time as an instant and not as it was written, takes
-bytes that are no text, and knows nothing of two headers of one name. It reads what is written here,
-and the other way round; tests say so.
+Not with the `cloudevents` package: it stores a time as an instant and not as it was written,
+accepts bytes that are no text, and does not detect two headers of one name. Tests prove that each
+implementation reads what the other writes.
 """
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, final
 
 import orjson
 from attrs import evolve, frozen
-from opentelemetry.trace import get_current_span
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from arvo.core.events.envelope import ARVO_CONTENT_TYPE
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violated
-from arvo.interpreters.http.header import decode, encode, number_of
+from arvo.interpreters.http.header import Headers, decode, encode, parse_number
+from arvo.interpreters.http.trace import trace_headers, with_trace
 
 Mode: TypeAlias = Literal["structured", "binary"]
-# As they came, names and values: a mapping would hide the second of two.
-Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 JSON: Final = "application/json"
 MEDIA_TYPES: Final = (STRUCTURED, BATCH, JSON)
-# Each may be waited for by a queue that is full; their bytes together are bounded as one event's.
+# Each may wait for a full queue. The size of all together is limited like that of one event.
 BATCH_EVENTS_MAX: Final = 100
 
-# The standard wants `datacontenttype` in Content-Type, where the one of Arvo's events would be
-# taken for structured mode. So binary mode says what the body is, and the profile tells the rest.
+# The standard puts `datacontenttype` into Content-Type, where that of Arvo's events would look like
+# structured mode. So binary mode has JSON as its content type, with the profile as a parameter.
 _ARVO_JSON: Final = ARVO_CONTENT_TYPE.replace(STRUCTURED, JSON)
 _PROFILE: Final = re.compile(r';\s*profile="?arvo"?\s*(;|$)', re.IGNORECASE)
 _JSON_TYPE: Final = re.compile(r"application/json(;[\x20-\x7e]*[\x21-\x7e])?")
-_STATE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,510}[\x21-\x7e])?")
-# They travel elsewhere: in the body, and in Content-Type (§3.1.1).
+# These are in the body and in Content-Type (§3.1.1), and never in headers of their own.
 _NO_HEADERS: Final = frozenset({"data", "data_base64", "datacontenttype"})
-_PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 @final
 @frozen
 class HttpMessage:
-    """The headers and the body of a request or a response."""
+    """The headers and the body of a request or response."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
-def mode_of(headers: Headers) -> Mode | Literal["batch"] | None:
-    """Say in which mode a message carries events; None: in none that can be read (§3)."""
-    said = content_type(headers)
-    match said.partition(";")[0].strip().lower():
+def parse_mode(headers: Headers) -> Mode | Literal["batch"] | None:
+    """Return the mode in which a message carries events; None if none of the modes (§3)."""
+    text = content_type(headers)
+    match text.partition(";")[0].strip().lower():
         case "application/cloudevents+json":
-            # An Arvo event in binary mode, by the letter of the standard: see _ARVO_JSON.
-            by_letter = _PROFILE.search(said) and names_event(headers)
-            return "binary" if by_letter else "structured"
+            # By the letter of the standard, an Arvo event in binary mode has this type: see
+            # _ARVO_JSON.
+            is_binary = _PROFILE.search(text) and has_attributes(headers)
+            return "binary" if is_binary else "structured"
         case "application/cloudevents-batch+json":
             return "batch"
         case "application/json" | "":
@@ -68,67 +64,67 @@ def mode_of(headers: Headers) -> Mode | Literal["batch"] | None:
             return None
 
 
-def names_event(headers: Headers) -> bool:
-    """Tell whether there are attributes among the headers."""
+def has_attributes(headers: Headers) -> bool:
+    """Return True if the headers contain the attributes of an event."""
     return any(name.lower() == b"ce-id" for name, _ in headers)
 
 
-def carries_event(headers: Headers) -> bool:
-    """Tell whether a message says that it holds events, as a response need not."""
-    mode = mode_of(headers)
-    return mode is not None and (mode != "binary" or names_event(headers))
+def has_events(headers: Headers) -> bool:
+    """Return True if the headers announce events, which a response need not have."""
+    mode = parse_mode(headers)
+    return mode is not None and (mode != "binary" or has_attributes(headers))
 
 
 def content_type(headers: Headers) -> str:
-    """Give the value of the first Content-Type, an empty text where there is none."""
-    found = (value for name, value in headers if name.lower() == b"content-type")
-    return next(found, b"").decode("latin-1").strip()
+    """Return the value of the first Content-Type, an empty text without one."""
+    values = (value for name, value in headers if name.lower() == b"content-type")
+    return next(values, b"").decode("latin-1").strip()
 
 
-def read(headers: Headers, body: bytes) -> list[Event[Any]]:
+def read_events(headers: Headers, body: bytes) -> list[Event[Any]]:
     """Read the events of a message; raises `Violated` that names each field that is wrong.
 
-    One event, or those of a batch. An event without a trace takes over that of the request.
+    The list has one event, or those of a batch. An event without a trace gets that of the request.
     """
-    match mode_of(headers):
+    match parse_mode(headers):
         case "structured":
-            events = [_structured(_json(body))]
+            events = [_read_structured(_parse_json(body))]
         case "batch":
-            events = _batch(_json(body))
+            events = _read_batch(_parse_json(body))
         case "binary":
-            events = [_binary(headers, body)]
+            events = [_read_binary(headers, body)]
         case None:
-            raise _unread(Issue("Content-Type", _LISTED, short(content_type(headers))))
-    return [_traced(event, headers) for event in events]
+            raise _unreadable(Issue("Content-Type", _LISTED, short_repr(content_type(headers))))
+    return [with_trace(event, headers) for event in events]
 
 
 _LISTED: Final = f"one of {', '.join(MEDIA_TYPES)}"
 
 
-def write(event: Event[Any], mode: Mode) -> HttpMessage:
-    """Write an event; what has no value is left out.
+def write_event(event: Event[Any], mode: Mode) -> HttpMessage:
+    """Write an event, without the attributes that have no value.
 
-    Binary mode carries texts: a number or a boolean among the extensions arrives as one.
+    Binary mode has text only: numbers and booleans among the extensions arrive as text.
     """
     if mode == "binary":
-        return _as_binary(event)
+        return _write_binary(event)
     content = event.to_dict()
     for name in [name for name, value in content.items() if value is None]:
-        # The standard takes null for nothing (JSON format §2.1); some readers do not.
+        # Null means no value (JSON format §2.1), but some implementations refuse it.
         if name not in event.extensions:
             del content[name]
-    headers = {"content-type": f"{STRUCTURED}; charset=UTF-8", **_trace_headers(event)}
+    headers = {"content-type": f"{STRUCTURED}; charset=UTF-8", **trace_headers(event)}
     return HttpMessage(headers, orjson.dumps(content))
 
 
-def _as_binary(event: Event[Any]) -> HttpMessage:
+def _write_binary(event: Event[Any]) -> HttpMessage:
     content = event.to_dict()
-    said = content.pop("datacontenttype")
-    if said == ARVO_CONTENT_TYPE:
-        said = _ARVO_JSON
-    elif not _JSON_TYPE.fullmatch(said):
-        said = JSON
-    headers = {"content-type": said, **_trace_headers(event)}
+    type_ = content.pop("datacontenttype")
+    if type_ == ARVO_CONTENT_TYPE:
+        type_ = _ARVO_JSON
+    elif not _JSON_TYPE.fullmatch(type_):
+        type_ = JSON
+    headers = {"content-type": type_, **trace_headers(event)}
     data = content.pop("data")
     for name, value in content.items():
         if value is not None:
@@ -136,57 +132,59 @@ def _as_binary(event: Event[Any]) -> HttpMessage:
     return HttpMessage(headers, orjson.dumps(data))
 
 
-def _structured(content: object) -> Event[Any]:
+def _read_structured(content: object) -> Event[Any]:
     if isinstance(content, dict) and "data" not in content and "data_base64" in content:
-        packed = content.pop("data_base64")
+        encoded = content.pop("data_base64")
         try:
-            # JSON format §3.1.1: bytes, whatever they are; of ours they must be JSON.
-            content["data"] = orjson.loads(base64.b64decode(packed, validate=True))
+            # JSON format §3.1.1 allows any bytes; the data of an Arvo event must be JSON.
+            content["data"] = orjson.loads(base64.b64decode(encoded, validate=True))
         except (ValueError, TypeError):
-            raise _unread(Issue("data_base64", "JSON in base64", short(packed))) from None
+            raise _unreadable(Issue("data_base64", "JSON in base64", short_repr(encoded))) from None
     return Event.from_dict(content)
 
 
-def _batch(content: object) -> list[Event[Any]]:
+def _read_batch(content: object) -> list[Event[Any]]:
     if not isinstance(content, list):
-        raise _unread(Issue("batch", "a list of events", type(content).__name__))
+        raise _unreadable(Issue("batch", "a list of events", type(content).__name__))
     if len(content) > BATCH_EVENTS_MAX:
-        raise _unread(Issue("batch", f"at most {BATCH_EVENTS_MAX} events", f"{len(content)}"))
+        raise _unreadable(Issue("batch", f"at most {BATCH_EVENTS_MAX} events", f"{len(content)}"))
     events: list[Event[Any]] = []
     issues: list[Issue] = []
-    for position, each in enumerate(content):
+    for position, item in enumerate(content):
         try:
-            events.append(_structured(each))
+            events.append(_read_structured(item))
         except Violated as violated:
             issues += [
                 evolve(issue, path=f"[{position}].{issue.path}")
                 for issue in violated.violation.issues
             ]
     if issues:
-        raise _unread(*issues)
+        raise _unreadable(*issues)
     return events
 
 
-def _binary(headers: Headers, body: bytes) -> Event[Any]:
-    if not names_event(headers):
+def _read_binary(headers: Headers, body: bytes) -> Event[Any]:
+    if not has_attributes(headers):
         modes = f"{STRUCTURED}, or attributes as ce-* headers"
-        raise _unread(Issue("Content-Type", modes, f"{short(content_type(headers))} and no ce-id"))
-    attributes, issues = _attributes(headers)
-    if said := content_type(headers):
-        attributes["datacontenttype"] = ARVO_CONTENT_TYPE if _PROFILE.search(said) else said
+        raise _unreadable(
+            Issue("Content-Type", modes, f"{short_repr(content_type(headers))} and no ce-id")
+        )
+    attributes, issues = _read_attributes(headers)
+    if type_ := content_type(headers):
+        attributes["datacontenttype"] = ARVO_CONTENT_TYPE if _PROFILE.search(type_) else type_
     if isinstance(units := attributes.get("executionunits"), str):
-        attributes["executionunits"] = number_of(units)
+        attributes["executionunits"] = parse_number(units)
     if body:
         try:
             attributes["data"] = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             issues.append(Issue("data", "JSON", f"{error.msg} at character {error.pos}"))
     if issues:
-        raise _unread(*issues)
+        raise _unreadable(*issues)
     return Event.from_dict(attributes)
 
 
-def _attributes(headers: Headers) -> tuple[dict[str, Any], list[Issue]]:
+def _read_attributes(headers: Headers) -> tuple[dict[str, Any], list[Issue]]:
     attributes: dict[str, Any] = {}
     issues: list[Issue] = []
     for raw, value in headers:
@@ -195,50 +193,26 @@ def _attributes(headers: Headers) -> tuple[dict[str, Any], list[Issue]]:
             continue
         name = header[3:]
         if name in _NO_HEADERS:
-            issues.append(Issue(header, "no such header (body and Content-Type say it)", "one"))
+            issues.append(
+                Issue(header, "no such header (it is in the body or in Content-Type)", "one")
+            )
         elif name in attributes:
             issues.append(Issue(header, "one value", "a second one"))
         else:
             try:
                 attributes[name] = decode(value)
             except ValueError:
-                issues.append(Issue(header, "percent-encoded UTF-8", short(value)))
+                issues.append(Issue(header, "percent-encoded UTF-8", short_repr(value)))
     return attributes, issues
 
 
-def _traced(event: Event[Any], headers: Headers) -> Event[Any]:
-    """Let an event without a trace belong to that of the request (W3C Trace Context)."""
-    if event.traceparent is not None:
-        return event
-    values = {name.lower(): value.decode("latin-1") for name, value in headers}
-    parent = values.get(b"traceparent", "")
-    if not _is_trace(parent):
-        return event
-    state = values.get(b"tracestate", "")
-    return evolve(event, traceparent=parent, tracestate=state if _STATE.fullmatch(state) else None)
-
-
-def _trace_headers(event: Event[Any]) -> dict[str, str]:
-    """Say an event's trace where HTTP has it, too (§3.1.3), so that proxies can see it."""
-    parent, state = event.traceparent, event.tracestate
-    if parent is None or not _is_trace(parent):
-        return {}
-    beside = {} if state is None or not _STATE.fullmatch(state) else {"tracestate": state}
-    return {"traceparent": parent, **beside}
-
-
-def _is_trace(text: str) -> bool:
-    context = _PROPAGATOR.extract({"traceparent": text})
-    return text.isascii() and get_current_span(context).get_span_context().is_valid
-
-
-def _json(body: bytes) -> object:
+def _parse_json(body: bytes) -> object:
     try:
         content: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _unread(Issue("event", "JSON", f"{error.msg} at character {error.pos}")) from None
+        raise _unreadable(Issue("event", "JSON", f"{error.msg} at character {error.pos}")) from None
     return content
 
 
-def _unread(*issues: Issue) -> Violated:
+def _unreadable(*issues: Issue) -> Violated:
     return Violated(ContractViolation("this event cannot be read", issues))

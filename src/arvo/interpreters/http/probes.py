@@ -1,4 +1,4 @@
-"""Probes: the two questions that whoever runs a process asks it, `/live` and `/ready`."""
+"""Probes: the endpoints `/live` and `/ready` for orchestrators such as Kubernetes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, final
@@ -15,24 +15,24 @@ NO_STORE: Final = {"cache-control": "no-store"}
 @final
 @frozen
 class Health:
-    """Whether all is *well*, and what there is to *say* of it, as JSON."""
+    """The result of a probe, and its *details* as JSON."""
 
-    well: bool
-    said: Mapping[str, Any]
-
-
-Asking: TypeAlias = Callable[[], Awaitable[Health]]
+    is_ok: bool
+    details: Mapping[str, Any]
 
 
-def probes(live: Asking, ready: Asking) -> list[Route]:
-    """Answer `/live` and `/ready`: 200 where all is well, 503 where it is not."""
-    return [Route("/live", _answering("live", live)), Route("/ready", _answering("ready", ready))]
+Probe: TypeAlias = Callable[[], Awaitable[Health]]
 
 
-def _answering(word: str, ask: Asking) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-        health = await ask()
-        content = orjson.dumps({word: health.well, **health.said})
-        return Response(content, 200 if health.well else 503, NO_STORE, "application/json")
+def probes(live: Probe, ready: Probe) -> list[Route]:
+    """Make the routes `/live` and `/ready`: they respond 200 if the probe is ok, otherwise 503."""
+    return [Route("/live", _endpoint("live", live)), Route("/ready", _endpoint("ready", ready))]
 
-    return answer
+
+def _endpoint(name: str, probe: Probe) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+        health = await probe()
+        content = orjson.dumps({name: health.is_ok, **health.details})
+        return Response(content, 200 if health.is_ok else 503, NO_STORE, "application/json")
+
+    return respond

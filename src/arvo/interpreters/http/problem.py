@@ -1,4 +1,4 @@
-"""Problem: what went wrong, as `application/problem+json` (RFC 9457)."""
+"""Problem: error responses as `application/problem+json` (RFC 9457)."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from arvo.core.violations.violation import TransactionViolation, Violation
 
 logger: Final = logging.getLogger("arvo")
 MEDIA_TYPE: Final = "application/problem+json"
-# Whoever is told to come back does so then; longer than most outages of a store that restarts.
+# Longer than most outages of a store that restarts.
 RETRY_AFTER_SECONDS: Final = 5
 _BY_KIND: Final[Mapping[str, int]] = {
     "Contract": 400,  # the sender must act
-    "Config": 404,  # nobody is there
-    "Execution": 409,  # not with this workflow as it stands
+    "Config": 404,  # there is no such handler
+    "Execution": 409,  # not in the current state of the workflow
 }
 
 
@@ -29,7 +29,7 @@ def problem(
     issues: Sequence[Issue] = (),
     headers: Mapping[str, str] = EMPTY,
 ) -> Response:
-    """Answer that it cannot be: *detail* in words, *issues* for each field that is wrong."""
+    """Make an error response. *detail* is a text, *issues* name the fields that are wrong."""
     content: dict[str, Any] = {
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -45,16 +45,17 @@ def problem(
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)
 
 
-def broken(violation: Violation, status: int | None = None) -> Response:
-    """Answer that a promise is broken; without a *status*, the one of its kind."""
+def violation_problem(violation: Violation, status: int | None = None) -> Response:
+    """Make the response for a violation; without a *status*, with the status of its kind."""
     if isinstance(violation, TransactionViolation):
-        return unavailable(violation)
+        return unavailable_problem(violation)
     return problem(status or _BY_KIND[violation.kind], violation.message, violation.issues)
 
 
-def unavailable(error: object) -> Response:
-    """Answer that it is to be tried again; why is told to the log, for it may name hosts and files
-    that are nothing for strangers.
+def unavailable_problem(error: object) -> Response:
+    """Log an error, and make the response that asks the client to try again.
+
+    Only the log has the reason, because it may name hosts and files that a client must not see.
     """
-    logger.warning("an event could not be taken over HTTP: %s", error)
-    return problem(503, "the backend cannot be reached now, or has no room")
+    logger.warning("a request over HTTP failed: %s", error)
+    return problem(503, "the backend is unavailable or full, try again later")

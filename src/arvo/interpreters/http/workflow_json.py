@@ -1,4 +1,4 @@
-"""Workflow: how one stands, as JSON, and its name in a URL."""
+"""Workflow JSON: the description of a workflow as JSON, and its subject in a URL."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from arvo.core.violations.violation import Violated
 from arvo.interpreters.runtime.description import WorkflowDescription
 
 
-def in_path(subject: str) -> str:
-    """Write a workflow's subject so that it may stand in a path: as base64url (RFC 4648 §5).
+def to_path(subject: str) -> str:
+    """Encode a subject for the path of a URL, as base64url (RFC 4648 §5).
 
-    Base64 has slashes, which servers and proxies take apart or swallow, escaped or not.
+    Base64 has slashes, and servers and proxies split or drop them, escaped or not.
     """
     return subject.translate(_TO_URL).rstrip("=")
 
 
-def out_of_path(text: str) -> str | None:
-    """Read a subject from a path, as `in_path` writes it or as it stands; None: it is none."""
-    plain = text.translate(_FROM_URL).rstrip("=")
-    padded = plain + "=" * (-len(plain) % 4)
+def from_path(text: str) -> str | None:
+    """Decode a subject from a path, encoded by `to_path` or not; None if it is no subject."""
+    base64 = text.translate(_FROM_URL).rstrip("=")
+    padded = base64 + "=" * (-len(base64) % 4)
     if _is_workflow(padded):
         return padded
     return text if is_uri(text) else None
@@ -37,9 +37,9 @@ def _is_workflow(text: str) -> bool:
     return True
 
 
-def as_json(standing: WorkflowDescription) -> dict[str, Any]:
-    """Say how a workflow stands; not what it remembers, which is its own."""
-    record = standing.record
+def to_json(workflow: WorkflowDescription) -> dict[str, Any]:
+    """Return the description of a workflow as JSON data, without its state, which is private."""
+    record = workflow.record
     failure = record.failure
     return {
         "subject": record.subject,
@@ -47,17 +47,23 @@ def as_json(standing: WorkflowDescription) -> dict[str, Any]:
         "version": record.version,
         "status": record.status,
         "revision": record.revision,
-        "began": standing.began,
-        "changed": standing.changed,
+        "began": workflow.began,
+        "changed": workflow.changed,
         "failure": None if failure is None else {"name": failure.name, "message": failure.message},
         "requests": [
-            {"id": each.id, "type": each.type, "since": each.since} for each in standing.requests
+            {"id": request.id, "type": request.type, "since": request.since}
+            for request in workflow.requests
         ],
         "timers": [{"name": name, "due": timer.at} for name, timer in record.timers.items()],
-        "waits": list(standing.wishes),
-        "unread": list(standing.unread),
-        "letters": [
-            {"id": each.id, "type": each.event.type, "reason": each.reason, "at": each.at}
-            for each in standing.letters
+        "waiting_for": list(workflow.waiting_for),
+        "unread_signals": list(workflow.unread_signals),
+        "dead_letters": [
+            {
+                "id": dead_letter.id,
+                "type": dead_letter.event.type,
+                "reason": dead_letter.reason,
+                "at": dead_letter.at,
+            }
+            for dead_letter in workflow.dead_letters
         ],
     }

@@ -1,4 +1,4 @@
-"""kafka: Kafka as broker."""
+"""Kafka: Kafka as broker."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -8,8 +8,9 @@ __all__ = ["KafkaBroker", "broker"]
 
 
 def broker(url: str) -> KafkaBroker:
-    """Give the broker of `kafka://host:9092,host:9092?security.protocol=SSL`, with settings of
-    librdkafka behind the question mark.
+    """Return the broker of `kafka://host:9092,host:9092?security.protocol=SSL`.
+
+    The query of the URL holds properties of librdkafka.
     """
     parts = urlsplit(url)
     return KafkaBroker(parts.netloc, settings=dict(parse_qsl(parts.query)))

@@ -1,215 +1,202 @@
-"""Broker: topics of Kafka, one for each address, and a group of consumers for each."""
+"""Broker: topics of Kafka, with one topic and one consumer group for each address."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from math import ceil
 from typing import Any, Final, final
 
 from attrs import define, evolve, field
-from confluent_kafka import Message as Record
 
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.headers import REASON, REASON_CHARACTERS_MAX, packed
-from arvo.interpreters.delivery.tasks import every
-from arvo.interpreters.kafka.consumer import Reader
-from arvo.interpreters.kafka.producer import Writer
-from arvo.interpreters.kafka.queue import UNTIL, Queue, headers_of
-from arvo.interpreters.ports.backend import TooLarge
+from arvo.interpreters.delivery.headers import (
+    CONTENT_TYPE,
+    REASON,
+    UNTIL,
+    reason_text,
+    wire_headers,
+)
+from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.tasks import gather_all
+from arvo.interpreters.kafka.consumer import Consumer
+from arvo.interpreters.kafka.producer import Producer
+from arvo.interpreters.kafka.queue import Queue
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.errors import TooLarge
 
 logger: Final = logging.getLogger("arvo.kafka")
 
 PREFIX: Final = "arvo"
-# A delay up to this is waited for where it was asked for; a longer one is written down.
+# A delay up to this is held in memory by the process that asked for it; a longer one is written to
+# a topic.
 DELAY_SECONDS_MAX: Final = 30.0
-# A group waits for 3 seconds for others, before it hands out anything to its first member.
+# A group waits 3 seconds for more members, before it delivers to the first one.
 QUIET_SECONDS: Final = 5.0
-# A topic's name has 249 characters, of which some say what kind of topic it is.
+# The name of a topic has at most 249 characters; some of them tell the kinds of topics apart.
 NAME_CHARACTERS_MAX: Final = 240
-_PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
+# The characters of a topic's name, without the escape character.
+_PLAIN: Final = ALPHANUMERIC + ".-"
 
 
 @final
 @define(eq=False)
 class KafkaBroker:
-    """Messages in Kafka, opened at first use.
+    """Messages in Kafka, connected at first use.
 
-    *servers*: `host:9092,host:9092`. *prefix*: what the names of its topics begin with; two that
-    share it share what they hold. *settings*: further properties of librdkafka, for producer and
-    consumers. *quiet_seconds*: when nothing has come for so long, a pair takes it to be at rest.
+    *servers*: `host:9092,host:9092`. *prefix*: of the names of its topics; two brokers
+    with the same prefix share their messages. *settings*: more properties of librdkafka, for
+    producer and consumers. *quiet_seconds*: after so long without a delivery, a pair assumes that
+    the broker is empty.
 
-    The value of a message is the CloudEvent, and other programs may write such to the topic
-    `{prefix}.{address}`; what comes later waits in `…_later`, what nobody could take is in
-    `…_dead`. Events of one workflow share a partition. Kafka has a topic's messages for as long as
-    its retention says, settled or not: set `retention.ms` to longer than anybody may be away.
+    The value of a message is the CloudEvent; other programs may write such messages to the topic
+    `{prefix}.{address}`. Delayed messages are in `…_later`, dead letters in `…_dead`. Events of one
+    workflow share a partition. Kafka stores the messages of a topic until their retention ends,
+    settled or not: set `retention.ms` to longer than any time without workers.
     """
 
     servers: str
     prefix: str = PREFIX
     settings: Mapping[str, Any] = field(factory=dict, repr=False)
     quiet_seconds: float = QUIET_SECONDS
-    _writer: Writer = field(init=False)
+    _producer: Producer = field(init=False)
     _queues: dict[str, Queue] = field(factory=dict, init=False)
     _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        # What is said of groups is for consumers.
-        said = {key: each for key, each in self._all_settings().items() if key[:6] != "group."}
-        self._writer = Writer(said)
+        # A producer refuses the properties of consumer groups.
+        settings = self._all_settings().items()
+        self._producer = Producer({k: v for k, v in settings if not k.startswith("group.")})
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        """Take messages; some may have been taken when this raises."""
-        await every(self._put(EncodedDelivery(each), each.due) for each in messages)
+        """Store messages; when this raises, some may be stored."""
+        await gather_all(
+            [self._write(EncodedDelivery(message), message.due) for message in messages]
+        )
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
-        """Hand out the messages of these topics, those of one partition in the order they came."""
-        queues: list[Queue] = []
-        me = object()
+    async def deliveries(self, queues: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
+        """Deliver the messages of these topics, those of one partition in their order."""
+        entered: list[Queue] = []
+        iteration = object()
         try:
-            for address in addresses:
-                queues.append(await self._enter(address))  # noqa: PERF401 - left again if one fails
+            for name in queues:
+                entered.append(await self._enter(name))  # noqa: PERF401 - left below if one fails
             while True:
-                for queue in queues:
-                    queue.reader.news.clear()
-                delivery = next(filter(None, (queue.next(me) for queue in queues)), None)
+                for queue in entered:
+                    queue.consumer.wakeup.clear()
+                delivery = next(filter(None, (queue.next(iteration) for queue in entered)), None)
                 if delivery is None:
-                    await _news(queues)
+                    await _wait_for_delivery(entered)
                     continue
                 yield delivery
         finally:
-            for queue in queues:
-                queue.give_back(me)
-            for queue in queues:
+            for queue in entered:
+                queue.return_all(iteration)
+            for queue in entered:
                 await self._leave(queue)
 
     async def ack(self, delivery: EncodedDelivery) -> None:
-        """Forget a message."""
+        """Settle a message."""
         queue: Queue = delivery.token.queue
-        if queue.is_ours(delivery):
+        if queue.owns(delivery):
             queue.ack(delivery)
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Hand a message out again after *delay* seconds."""
+        """Redeliver a message after *delay* seconds."""
         queue: Queue = delivery.token.queue
-        if not queue.is_ours(delivery):
+        if not queue.owns(delivery):
             return
         if delay <= DELAY_SECONDS_MAX:
             queue.nack(delivery, delay)
             return
-        later = utc_now() + timedelta(seconds=delay)
+        until = utc_now() + timedelta(seconds=delay)
         try:
-            await self._put(evolve(delivery, attempt=delivery.attempt + 1), later)
+            await self._write(evolve(delivery, attempt=delivery.attempt + 1), until)
         except TooLarge:
-            # With its headers it has outgrown the topic: it waits where it is.
+            # With more headers it is too large for the topic, so it is held in memory.
             queue.nack(delivery, delay)
         else:
             await self.ack(delivery)
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
-        """Write a message to the topic of the dead, with its reason."""
+        """Write a message, with the reason, to the dead-letter topic of its queue."""
         queue: Queue = delivery.token.queue
-        if queue.is_ours(delivery):
+        if queue.owns(delivery):
             message = delivery.message
-            parcel = packed(message, delivery.attempt)
-            topic = f"{self._topic(message.address)}_dead"
-            headers = {**parcel.headers, REASON: reason[:REASON_CHARACTERS_MAX]}
-            # With its reason it may be larger than what came; the pair has kept both.
-            with suppress(TooLarge):
-                await self._writer.send(topic, _key(message), parcel.body, headers)
+            headers = {**_headers(message, delivery.attempt), REASON: reason_text(reason)}
+            # With more headers it may be too large, so then it is written without them.
+            if not await self._write_dead_letter(message, headers) and not (
+                await self._write_dead_letter(message, message.headers)
+            ):
+                logger.error("kafka: a dead letter of %s is too large for its topic", queue.name)
             await self.ack(delivery)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         for queue in list(self._queues.values()):
             await self._stop(queue)
-        await self._writer.close()
+        await self._producer.close()
 
-    async def _put(self, delivery: EncodedDelivery, until: datetime | None) -> None:
-        message = delivery.message
-        parcel, topic = packed(message, delivery.attempt), self._topic(message.address)
-        headers = parcel.headers
+    async def _write(self, delivery: EncodedDelivery, until: datetime | None) -> None:
+        """Write a message to its topic, or to the topic of delayed messages."""
+        message, topic = delivery.message, self._topic(delivery.message.queue)
+        headers = _headers(message, delivery.attempt)
         if until is not None and until > utc_now():
-            topic, headers = f"{topic}_later", {**headers, UNTIL: str(ceil(_milliseconds(until)))}
-        await self._writer.send(topic, _key(message), parcel.body, headers)
+            topic, headers[UNTIL] = f"{topic}_later", str(ceil(until.timestamp() * 1000))
+        await self._producer.send(topic, message.key, message.body, headers)
 
-    async def _put_aside(self, address: str, record: Record, reason: str) -> None:
-        """Write what came and is no message to the topic of the dead, as it is."""
-        headers = {
-            name: value.decode(errors="replace") for name, value in headers_of(record).items()
-        }
-        key: Any = record.key() or b""
-        topic, body = f"{self._topic(address)}_dead", record.value() or b""
-        said = key.decode(errors="replace")
+    async def _write_dead_letter(self, message: EncodedMessage, headers: Mapping[str, str]) -> bool:
+        topic = f"{self._topic(message.queue)}_dead"
         try:
-            told = {**headers, REASON: reason[:REASON_CHARACTERS_MAX]}
-            await self._writer.send(topic, said, body, told)
+            await self._producer.send(topic, message.key, message.body, headers)
         except TooLarge:
-            # It came as large as may be, so without the reason, which is logged.
-            await self._writer.send(topic, said, body, headers)
+            return False
+        return True
 
-    async def _enter(self, address: str) -> Queue:
-        """Read a topic, if nobody here does."""
-        topic = self._topic(address)
+    async def _enter(self, name: str) -> Queue:
+        """Add an iteration to a queue, and consume its topics if no other one does."""
+        topic = self._topic(name)
         topics = [topic, f"{topic}_later"]
-        if address not in self._queues:
-            await self._writer.reach(topics)
+        if name not in self._queues:
+            await self._producer.ensure_topics(topics)
         async with self._opening:
-            queue = self._queues.get(address)
-            if queue is not None and queue.reader.error is not None:
+            queue = self._queues.get(name)
+            if queue is not None and queue.consumer.error is not None:
                 await self._stop(queue)
                 queue = None
             if queue is None:
-                reader = Reader(topics, {**self._all_settings(), "group.id": topic})
-                queue = self._queues[address] = Queue(
-                    address,
-                    reader,
-                    self._put,
-                    lambda record, reason: self._put_aside(address, record, reason),
-                )
-            queue.takers += 1
+                consumer = Consumer(topics, {**self._all_settings(), "group.id": topic})
+                queue = self._queues[name] = Queue(name, consumer, self._write)
+            queue.iterations += 1
             return queue
 
     async def _leave(self, queue: Queue) -> None:
-        """Stop reading when nobody does any more, for the partitions are better with others."""
+        """Remove an iteration. After the last one, other processes get the partitions."""
         async with self._opening:
-            queue.takers -= 1
-            if not queue.takers:
+            queue.iterations -= 1
+            if not queue.iterations:
                 await self._stop(queue)
 
     async def _stop(self, queue: Queue) -> None:
-        if self._queues.get(queue.address) is queue:
-            del self._queues[queue.address]
+        if self._queues.get(queue.name) is queue:
+            del self._queues[queue.name]
         await queue.stop()
 
     def _all_settings(self) -> dict[str, Any]:
         return {"bootstrap.servers": self.servers, "logger": logger, **self.settings}
 
-    def _topic(self, address: str) -> str:
-        """Say an address in the characters that a topic's name may have."""
-        said = "".join(chr(c) if c in _PLAIN else f"_{c:02x}" for c in address.encode())
-        name = f"{self.prefix}.{said}"
-        if len(name) <= NAME_CHARACTERS_MAX:
-            return name
-        digest = blake2b(name.encode(), digest_size=16).hexdigest()
-        return f"{name[: NAME_CHARACTERS_MAX // 2]}.{digest}"
+    def _topic(self, queue: str) -> str:
+        name = f"{self.prefix}.{escape_name(queue, plain=_PLAIN, escape='_')}"
+        return shorten_name(name, NAME_CHARACTERS_MAX, separator=".")
 
 
-def _key(message: EncodedMessage) -> str:
-    """Say what decides about the partition: events of one workflow keep their order."""
-    return message.event.subject
+def _headers(message: EncodedMessage, attempt: int) -> dict[str, str]:
+    return {"content-type": CONTENT_TYPE, **wire_headers(message, attempt)}
 
 
-def _milliseconds(time: datetime) -> float:
-    return time.timestamp() * 1000
-
-
-async def _news(queues: Sequence[Queue]) -> None:
-    """Wait until something came in one of the queues."""
-    waits = [asyncio.ensure_future(queue.reader.news.wait()) for queue in queues]
+async def _wait_for_delivery(queues: Sequence[Queue]) -> None:
+    """Wait until a message arrives in one of the queues."""
+    waits = [asyncio.ensure_future(queue.consumer.wakeup.wait()) for queue in queues]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -1,4 +1,4 @@
-"""Part: a partition while it is ours, and up to where all of it is settled."""
+"""Partition: a partition while it is assigned to this process, and the offset to commit."""
 
 from typing import final
 
@@ -7,54 +7,54 @@ from attrs import define, field
 
 @final
 @define(eq=False)
-class Part:
-    """One partition from when it was assigned to when it was revoked.
+class AssignedPartition:
+    """One partition, from its assignment until it is revoked.
 
-    What is *open* came and is not settled; so many of it as *hands* says are being worked on. Kafka
-    remembers one number for a partition, so only what lies before the first that is open may be
-    committed. Changed by the loop, but for *fetched*, which counts what the thread that polls has
-    brought, whether the loop has looked at it or not.
+    The *open* offsets are received and not settled; *in_flight* counts those that a worker has.
+    Kafka stores one offset for a partition, so it may commit only up to the first open offset. The
+    event loop changes it, except for *fetched*: the number of messages that the polling thread has
+    received, including those that the loop has not seen yet.
 
-    >>> part = Part("orders", 0)
-    >>> part.came(7), part.came(8), part.came(9)
+    >>> partition = AssignedPartition("orders", 0)
+    >>> partition.receive(7), partition.receive(8), partition.receive(9)
     (None, None, None)
-    >>> part.finish(8), part.settled
+    >>> partition.settle(8), partition.next_offset
     (None, 7)
-    >>> part.finish(7), part.settled
+    >>> partition.settle(7), partition.next_offset
     (None, 9)
     """
 
     topic: str
     number: int
     open: dict[int, None] = field(factory=dict, init=False)
-    hands: int = field(default=0, init=False)
+    in_flight: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
-    _finished: int = field(default=0, init=False)
-    # The first offset that is not settled; None before anything came.
-    settled: int | None = field(default=None, init=False)
+    # The offset to commit: the first that is not settled; None before the first message.
+    next_offset: int | None = field(default=None, init=False)
     committed: int | None = field(default=None, init=False)
-    # Nothing more of it is handed out.
-    is_leaving: bool = field(default=False, init=False)
-    # It is another's: to settle something of it changes nothing.
-    is_gone: bool = field(default=False, init=False)
-    _next: int = field(default=0, init=False)
+    # Nothing more of it is delivered.
+    is_revoking: bool = field(default=False, init=False)
+    # It belongs to another process: settling changes nothing.
+    is_revoked: bool = field(default=False, init=False)
+    _settled: int = field(default=0, init=False)
+    _end: int = field(default=0, init=False)
 
-    def came(self, offset: int) -> None:
-        """Take note of what came; offsets grow."""
+    def receive(self, offset: int) -> None:
+        """Add a message; offsets grow."""
         self.open[offset] = None
-        self._next = offset + 1
-        self._settle()
+        self._end = offset + 1
+        self._update()
 
-    def finish(self, offset: int) -> None:
-        """Take note that something is settled."""
+    def settle(self, offset: int) -> None:
+        """Settle a message."""
         self.open.pop(offset, None)
-        self._finished += 1
-        self._settle()
+        self._settled += 1
+        self._update()
 
     @property
     def size(self) -> int:
-        """How much of it is here and not settled."""
-        return self.fetched - self._finished
+        """The number of fetched messages that are not settled."""
+        return self.fetched - self._settled
 
-    def _settle(self) -> None:
-        self.settled = next(iter(self.open), self._next)
+    def _update(self) -> None:
+        self.next_offset = next(iter(self.open), self._end)

@@ -1,4 +1,4 @@
-"""Queue: the messages of one address that came from Kafka: ready, in hand, or waiting."""
+"""Queue: the messages of one address that Kafka has delivered: ready, in flight or delayed."""
 
 import asyncio
 import logging
@@ -11,175 +11,176 @@ from attrs import define, evolve, field, frozen
 from confluent_kafka import Message as Record
 
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.headers import Unreadable, unpacked
-from arvo.interpreters.kafka.consumer import Reader
-from arvo.interpreters.kafka.partition import Part
-from arvo.interpreters.ports.broker import EncodedDelivery
+from arvo.interpreters.delivery.headers import UNTIL, decode_headers, take_attempt
+from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.kafka.consumer import Consumer
+from arvo.interpreters.kafka.partition import AssignedPartition
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 
 logger: Final = logging.getLogger("arvo")
 
-# The header that says until when a message of a topic for what comes later waits.
-UNTIL: Final = "arvo-until"
-# What waits is not settled, and nothing that came after it is committed: so after this it is
-# written again, at the end of its topic.
+# A delayed message is not settled, so no later offset can be committed. After so long it is written
+# again, at the end of its topic.
 WAIT_SECONDS_MAX: Final = 600.0
-# Writing again and putting aside is tried until it succeeds.
+# The pause between two attempts to write it.
 PAUSE_SECONDS: Final = 0.5
 
 
 @final
 @frozen(eq=False)
 class Token:
-    """One handing out of a message."""
+    """Identifies one delivery of a message."""
 
     queue: "Queue"
-    part: Part
+    partition: AssignedPartition
     offset: int
-    taker: object = None
+    iteration: object = None
 
 
 @final
 @define(eq=False)
 class Queue:
-    """What a reader has brought of one address, shared by the iterations of this process.
+    """The messages that a consumer has read for one address, shared by the iterations here.
 
-    *put_off* writes a message anew, to be handed out at a time; *put_aside* writes what is none to
-    the topic of the dead.
+    *republish* writes a message again, to be delivered at a later time.
     """
 
-    address: str
-    reader: Reader
-    put_off: Callable[[EncodedDelivery, datetime], Awaitable[None]]
-    put_aside: Callable[[Record, str], Awaitable[None]]
-    takers: int = field(default=0, init=False)
+    name: str
+    consumer: Consumer
+    republish: Callable[[EncodedDelivery, datetime], Awaitable[None]]
+    iterations: int = field(default=0, init=False)
     _ready: deque[EncodedDelivery] = field(factory=deque, init=False)
-    _hand: dict[Token, EncodedDelivery] = field(factory=dict, init=False)
-    _waiting: dict[Token, asyncio.TimerHandle] = field(factory=dict, init=False)
-    _works: set["asyncio.Task[None]"] = field(factory=set, init=False)
+    _in_flight: dict[Token, EncodedDelivery] = field(factory=dict, init=False)
+    _delayed: dict[Token, asyncio.TimerHandle] = field(factory=dict, init=False)
+    _writes: set["asyncio.Task[None]"] = field(factory=set, init=False)
 
-    def next(self, taker: object) -> EncodedDelivery | None:
-        """Hand out the next message, if there is one; raises what has ended the reader."""
-        if self.reader.error is not None:
-            raise self.reader.error
-        while self.reader.came:
-            self._sort(*self.reader.came.popleft())
+    def next(self, iteration: object) -> EncodedDelivery | None:
+        """Return the next delivery, if there is one; raises the error that ended the consumer."""
+        if self.consumer.error is not None:
+            raise self.consumer.error
+        while self.consumer.received:
+            self._add(*self.consumer.received.popleft())
         while self._ready:
             delivery = self._ready.popleft()
-            if not delivery.token.part.is_leaving:
-                # A token of its own each time: who had it before settles nothing.
-                token = evolve(delivery.token, taker=taker)
-                token.part.hands += 1
-                self._hand[token] = delivery = evolve(delivery, token=token)
+            if not delivery.token.partition.is_revoking:
+                # A new token for each delivery: a worker that lost the message settles nothing.
+                token = evolve(delivery.token, iteration=iteration)
+                token.partition.in_flight += 1
+                self._in_flight[token] = delivery = evolve(delivery, token=token)
                 return delivery
         return None
 
-    def is_ours(self, delivery: EncodedDelivery) -> bool:
-        """Tell whether a message is still in the hand that it was given to."""
-        return delivery.token in self._hand and not delivery.token.part.is_gone
+    def owns(self, delivery: EncodedDelivery) -> bool:
+        """Return True if a delivery is still in flight here."""
+        return delivery.token in self._in_flight and not delivery.token.partition.is_revoked
 
     def ack(self, delivery: EncodedDelivery) -> None:
-        """Forget a message."""
-        self._let_go(delivery.token)
-        delivery.token.part.finish(delivery.token.offset)
+        """Settle a message."""
+        self._release(delivery.token)
+        delivery.token.partition.settle(delivery.token.offset)
 
     def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Hand a message out again, after a delay that is short enough to be waited for here."""
-        self._let_go(delivery.token)
-        self._wait(evolve(delivery, attempt=delivery.attempt + 1), delay)
+        """Redeliver a message after a delay that is short enough to hold it in memory."""
+        self._release(delivery.token)
+        self._delay(evolve(delivery, attempt=delivery.attempt + 1), delay)
 
-    def give_back(self, taker: object) -> None:
-        """Make ready again what was handed out and not settled, first of all."""
-        for delivery in list(reversed(self._hand.values())):
-            if delivery.token.taker is taker:
-                self._let_go(delivery.token)
+    def return_all(self, iteration: object) -> None:
+        """Put the unsettled deliveries of an iteration back to the front."""
+        for delivery in list(reversed(self._in_flight.values())):
+            if delivery.token.iteration is iteration:
+                self._release(delivery.token)
                 self._ready.appendleft(delivery)
-        self.reader.news.set()
+        self.consumer.wakeup.set()
 
-    def _let_go(self, token: Token) -> None:
-        del self._hand[token]
-        token.part.hands -= 1
+    def _release(self, token: Token) -> None:
+        del self._in_flight[token]
+        token.partition.in_flight -= 1
 
     async def stop(self) -> None:
-        """Leave all of it to others."""
-        for timer in self._waiting.values():
+        """Stop consuming; other processes receive the rest."""
+        for timer in self._delayed.values():
             timer.cancel()
-        self._waiting.clear()
-        for work in self._works:
-            work.cancel()
-        await asyncio.gather(*self._works, return_exceptions=True)
-        await self.reader.stop()
+        self._delayed.clear()
+        for write in self._writes:
+            write.cancel()
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self.consumer.stop()
 
-    def _sort(self, part: Part, record: Record) -> None:
-        """Say of what came whether it is ready, waits, or is no message."""
-        offset = record.offset() or 0
-        token = Token(self, part, offset)
-        try:
-            headers = {
-                name: value.decode()
-                for name, value in headers_of(record).items()
-                if name.startswith("arvo-")
-            }
-            delivery = unpacked(self.address, record.value() or b"", headers, token)
-            until = _time(headers.get(UNTIL))
-        except ValueError as error:
-            reason = str(error) if isinstance(error, Unreadable) else f"headers: {error}"
-            place = f"{part.topic} {part.number} {offset}"
-            logger.error("kafka: %s is put aside: %s", place, reason)  # noqa: TRY400 - what came is at fault
-            self._surely(part, offset, lambda: self.put_aside(record, reason))
-            return
-        if until is None:
-            self._ready.append(delivery)
-        else:
-            self._wait_until(delivery, until)
-
-    def _wait_until(self, delivery: EncodedDelivery, until: datetime) -> None:
-        seconds = (until - utc_now()).total_seconds()
+    def _add(self, partition: AssignedPartition, record: Record) -> None:
+        """Make a delivery of a record; other programs may have written any headers."""
+        headers = decode_headers(_raw_headers(record))
+        headers.pop("content-type", None)
+        attempt, until = take_attempt(headers), _take_until(headers)
+        key: Any = record.key()
+        message = EncodedMessage(
+            queue=self.name,
+            body=_bytes(record.value()),
+            headers=headers,
+            key=None if key is None else _bytes(key).decode(errors="replace"),
+        )
+        token = Token(self, partition, record.offset() or 0)
+        delivery = EncodedDelivery(message, attempt, token)
+        seconds = 0.0 if until is None else (until - utc_now()).total_seconds()
         if seconds <= 0:
             self._ready.append(delivery)
         elif seconds <= WAIT_SECONDS_MAX:
-            self._wait(delivery, seconds)
+            self._delay(delivery, seconds)
         else:
-            self._wait(delivery, WAIT_SECONDS_MAX, until)
+            self._delay(delivery, WAIT_SECONDS_MAX, until)
 
-    def _wait(
+    def _delay(
         self, delivery: EncodedDelivery, seconds: float, until: datetime | None = None
     ) -> None:
-        def over() -> None:
-            token: Token = delivery.token
-            del self._waiting[token]
+        """Make a delivery ready after some *seconds*; with *until*, write it again instead."""
+
+        def on_time() -> None:
+            del self._delayed[delivery.token]
             if until is None:
                 self._ready.append(delivery)
-                self.reader.news.set()
+                self.consumer.wakeup.set()
             else:
-                self._surely(token.part, token.offset, lambda: self.put_off(delivery, until))
+                self._start_republish(delivery, until)
 
         loop = asyncio.get_running_loop()
-        self._waiting[delivery.token] = loop.call_later(seconds, over)
+        self._delayed[delivery.token] = loop.call_later(seconds, on_time)
 
-    def _surely(self, part: Part, offset: int, write: Callable[[], Awaitable[None]]) -> None:
-        """Write a message elsewhere until that succeeds, then forget it here."""
+    def _start_republish(self, delivery: EncodedDelivery, until: datetime) -> None:
+        """Write a message again, and again until that succeeds, then settle it here."""
+        partition, offset = delivery.token.partition, delivery.token.offset
 
-        async def work() -> None:
-            while not part.is_leaving:
+        async def write() -> None:
+            while not partition.is_revoking:
                 try:
-                    await write()
-                except Exception as error:  # noqa: BLE001 - whatever it is, the message must not be lost
-                    logger.warning("kafka: %s, trying again: %s", part.topic, error)
+                    await self.republish(delivery, until)
+                except Exception as error:  # noqa: BLE001 - the message must not be lost for any of them
+                    logger.warning("kafka: %s, trying again: %s", partition.topic, error)
                     await asyncio.sleep(PAUSE_SECONDS)
                 else:
-                    part.finish(offset)
+                    partition.settle(offset)
                     return
 
-        task = asyncio.get_running_loop().create_task(work(), name="arvo kafka write")
-        self._works.add(task)
-        task.add_done_callback(self._works.discard)
+        task = supervise(write(), name="arvo kafka write", on_failure=self.consumer.fail)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
 
 
-def headers_of(record: Record) -> dict[str, bytes]:
-    """Give the headers of a message of Kafka; of those with one name, the last."""
-    found: dict[str, Any] = dict(record.headers() or ())
-    return {name: value or b"" for name, value in found.items()}
+def _raw_headers(record: Record) -> dict[str, bytes]:
+    """Return the headers of a record; of several with one name, the last."""
+    headers: dict[str, Any] = dict(record.headers() or ())
+    return {name: _bytes(value) for name, value in headers.items()}
 
 
-def _time(milliseconds: str | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+def _take_until(headers: dict[str, str]) -> datetime | None:
+    """Remove the time until which a message is delayed; text that is no time stays."""
+    text = headers.pop(UNTIL, None)
+    if text is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        headers[UNTIL] = text
+        return None

@@ -1,4 +1,4 @@
-"""Memory broker: the shortest true broker; what it holds ends with the process."""
+"""Broker: an in-memory broker, the shortest correct one; its messages end with the process."""
 
 import asyncio
 from collections import deque
@@ -12,28 +12,29 @@ from typing import Final, final
 from attrs import define, evolve, field
 
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.ports.backend import Depth
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.results import Depth
 
-# A clock that was set back is asked again, rather than trusted.
-ASK_SECONDS_MIN: Final = 0.001
+# The shortest wait for a delayed message. After it the clock is read again, for it may have been
+# set back meanwhile.
+WAIT_SECONDS_MIN: Final = 0.001
 
 
 @final
 @define(eq=False)
 class MemoryBroker:
-    """Queues in dicts, for one process. *now*: the clock that delays go by."""
+    """A broker for one process, with its queues in dicts. *now*: the clock that delays go by."""
 
     now: Callable[[], datetime] = utc_now
     _queues: dict[str, deque[EncodedDelivery]] = field(factory=dict, init=False)
-    # Those that were handed out, by token, each with the iteration that it belongs to.
-    _taken: dict[object, tuple[EncodedDelivery, object]] = field(factory=dict, init=False)
+    # The deliveries that are not settled, by token, each with the iteration that it belongs to.
+    _in_flight: dict[object, tuple[EncodedDelivery, object]] = field(factory=dict, init=False)
     _delayed: list[tuple[datetime, int, EncodedDelivery]] = field(factory=list, init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
     _waiters: set["asyncio.Future[None]"] = field(factory=set, init=False)
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        """Take messages."""
+        """Store messages."""
         for message in messages:
             if message.due is None:
                 self._put(EncodedDelivery(message))
@@ -41,47 +42,47 @@ class MemoryBroker:
                 self._delay(EncodedDelivery(message), message.due)
         self._wake()
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
-        """Hand out the messages of these queues, in the order they came."""
-        me = object()
+    async def deliveries(self, queues: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
+        """Deliver the messages of these queues, in the order in which they were published."""
+        consumer = object()
         try:
             while True:
-                delivery = self._next(addresses, me)
+                delivery = self._next(queues, consumer)
                 if delivery is None:
-                    await self._news()
+                    await self._wait()
                 else:
                     yield delivery
         finally:
-            self._give_back(me)
+            self._return_all(consumer)
 
     async def ack(self, delivery: EncodedDelivery) -> None:
-        """Forget a message."""
-        self._taken.pop(delivery.token, None)
+        """Delete a message."""
+        self._in_flight.pop(delivery.token, None)
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Hand a message out again after *delay* seconds."""
-        if self._taken.pop(delivery.token, None) is not None:
+        """Redeliver a message after *delay* seconds."""
+        if self._in_flight.pop(delivery.token, None) is not None:
             retried = evolve(delivery, attempt=delivery.attempt + 1)
             self._delay(retried, self.now() + timedelta(seconds=delay))
             self._wake()
 
-    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:  # noqa: ARG002 - kept by the pair
-        """Forget a message that nobody could take."""
-        self._taken.pop(delivery.token, None)
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:  # noqa: ARG002 - the pair stores it
+        """Delete a message that cannot be processed."""
+        self._in_flight.pop(delivery.token, None)
 
     async def depth(self) -> Depth:
-        """Say how much is under way."""
-        self._ripen()
-        timers = sum(each.attempt == 1 for _, _, each in self._delayed)
+        """Count the messages."""
+        self._put_due()
+        timers = sum(delivery.attempt == 1 for _, _, delivery in self._delayed)
         return Depth(
             ready=sum(map(len, self._queues.values())),
-            taken=len(self._taken),
+            taken=len(self._in_flight),
             delayed=len(self._delayed) - timers,
             timers=timers,
         )
 
     def _put(self, delivery: EncodedDelivery, *, first: bool = False) -> None:
-        queue = self._queues.setdefault(delivery.message.address, deque())
+        queue = self._queues.setdefault(delivery.message.queue, deque())
         if first:
             queue.appendleft(delivery)
         else:
@@ -90,42 +91,42 @@ class MemoryBroker:
     def _delay(self, delivery: EncodedDelivery, until: datetime) -> None:
         heappush(self._delayed, (until, next(self._numbers), delivery))
 
-    def _ripen(self) -> None:
-        """Make ready what was delayed until now."""
+    def _put_due(self) -> None:
+        """Move the delayed messages whose time has come to their queues."""
         now = self.now()
         while self._delayed and self._delayed[0][0] <= now:
             self._put(heappop(self._delayed)[2])
             self._wake()
 
-    def _next(self, addresses: Sequence[str], taker: object) -> EncodedDelivery | None:
-        self._ripen()
-        for address in addresses:
-            if queue := self._queues.get(address):
-                # A token of its own each time: who was given up for dead settles nothing.
+    def _next(self, queues: Sequence[str], consumer: object) -> EncodedDelivery | None:
+        self._put_due()
+        for name in queues:
+            if queue := self._queues.get(name):
+                # A new token for each delivery: a consumer that lost the message settles nothing.
                 delivery = evolve(queue.popleft(), token=next(self._numbers))
-                self._taken[delivery.token] = delivery, taker
+                self._in_flight[delivery.token] = delivery, consumer
                 return delivery
         return None
 
-    def _give_back(self, taker: object) -> None:
-        """Make ready again what an iteration has left behind, first of all."""
-        left = [each for each, owner in self._taken.values() if owner is taker]
-        for delivery in reversed(left):
-            del self._taken[delivery.token]
+    def _return_all(self, consumer: object) -> None:
+        """Put the unsettled deliveries of an iteration back to the front of their queues."""
+        unsettled = [delivery for delivery, owner in self._in_flight.values() if owner is consumer]
+        for delivery in reversed(unsettled):
+            del self._in_flight[delivery.token]
             self._put(delivery, first=True)
         self._wake()
 
-    async def _news(self) -> None:
-        """Wait until something may have become ready."""
-        wait = None
+    async def _wait(self) -> None:
+        """Wait until a message may be ready."""
+        timeout = None
         if self._delayed:
-            left = (self._delayed[0][0] - self.now()).total_seconds()
-            wait = max(ASK_SECONDS_MIN, left)
+            seconds = (self._delayed[0][0] - self.now()).total_seconds()
+            timeout = max(WAIT_SECONDS_MIN, seconds)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(timeout):
                     await waiter
         finally:
             self._waiters.discard(waiter)

@@ -1,7 +1,7 @@
-"""nats: JetStream as a broker, its key-value store as a memory, and the two paired."""
+"""NATS: JetStream as a broker, and its key-value store as a machine memory."""
 
 from arvo.interpreters.nats.broker import NatsBroker
-from arvo.interpreters.nats.settings import read
+from arvo.interpreters.nats.settings import parse_url
 from arvo.interpreters.nats.store import NatsMemory
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
@@ -10,13 +10,16 @@ __all__ = ["NatsBroker", "NatsMemory", "broker", "memory"]
 
 
 def memory(url: str) -> MachineMemory:
-    """Give the memory of `nats://host`, with settings in its query; others are the broker's."""
-    servers, given = read(url)
+    """Return the memory of `nats://host`; settings in the query that only a broker has are ignored.
+
+    See `NatsMemory` for the settings.
+    """
+    servers, settings = parse_url(url)
     known = ("prefix", "replicas", "storage", "bytes_max")
-    return NatsMemory(servers, **{name: given[name] for name in known if name in given})
+    return NatsMemory(servers, **{name: settings[name] for name in known if name in settings})
 
 
 def broker(url: str) -> Broker:
-    """Give the broker of `nats://host`, with settings in its query (see `NatsBroker`)."""
-    servers, given = read(url)
-    return NatsBroker(servers, **given)
+    """Return the broker of `nats://host`, with settings in its query (see `NatsBroker`)."""
+    servers, settings = parse_url(url)
+    return NatsBroker(servers, **settings)

@@ -1,4 +1,4 @@
-"""Value: a record as it lies in a bucket: as it is, packed, or in parts beside a head."""
+"""Chunks: a record as the bucket stores it: plain, compressed, or in chunks next to a head."""
 
 import secrets
 import zlib
@@ -7,71 +7,73 @@ from typing import Final, final
 
 from attrs import frozen
 
-from arvo.interpreters.nats.compression import DEFLATE, ENCODING, inflate
-from arvo.interpreters.ports.backend import Corrupt
+from arvo.interpreters.delivery.headers import ENCODING
+from arvo.interpreters.nats.compression import DEFLATE, inflate
+from arvo.interpreters.ports.errors import Corrupt
 
-# Shorter ones are written as they are, to be read by `nats kv get`, and because packing costs more.
+# Smaller records are stored plain: `nats kv get` shows them, and compression would cost more.
 PLAIN_BYTES_MAX: Final = 32 * 1024
-# A part, where the server takes so much at once: many small ones keep others from waiting.
-PART_BYTES_MAX: Final = 512 * 1024
-# What headers may need of a message.
+# A chunk, if the server accepts so much in a message; small chunks let other requests pass between.
+CHUNK_BYTES_MAX: Final = 512 * 1024
+# Space for the headers of a message.
 HEADER_BYTES: Final = 1024
-# What a value may unpack to: more is not ours.
-VALUE_BYTES_MAX: Final = 256 * 1024 * 1024
+# The bound on a decompressed record.
+RECORD_BYTES_MAX: Final = 256 * 1024 * 1024
 
-PARTS: Final = "arvo-parts"
+# The header of a head in chunks: their number and their token.
+CHUNKS: Final = "arvo-parts"
 
 
 @final
 @frozen
-class Value:
-    """What is written: *data* with *headers* at the key, and *parts* under a *token*."""
+class EncodedRecord:
+    """A record to write: *data* with *headers* at the key, and *chunks* under a *token*."""
 
     data: bytes
     headers: Mapping[str, str]
     token: str = ""
-    parts: tuple[bytes, ...] = ()
+    chunks: tuple[bytes, ...] = ()
 
 
 @final
 @frozen
 class Head:
-    """What was read at the key: its *data*, or how many *parts* there are under which *token*."""
+    """The message at a key: its *data*, or the number of *chunks* and their *token*."""
 
     data: bytes
-    is_packed: bool
+    is_compressed: bool
     token: str = ""
-    parts: int = 0
+    chunks: int = 0
 
 
-def packed(record: bytes, payload_max: int) -> Value:
-    """Say how a record is written to a server that takes *payload_max* bytes at once."""
-    room = min(PART_BYTES_MAX, payload_max - HEADER_BYTES)
-    if len(record) <= min(PLAIN_BYTES_MAX, room):
-        return Value(record, {})
+def encode_record(record: bytes, payload_max: int) -> EncodedRecord:
+    """Encode a record for a server that accepts *payload_max* bytes in a message."""
+    bytes_max = min(CHUNK_BYTES_MAX, payload_max - HEADER_BYTES)
+    if len(record) <= min(PLAIN_BYTES_MAX, bytes_max):
+        return EncodedRecord(record, {})
     data = zlib.compress(record, 1)
     headers = {ENCODING: DEFLATE}
-    if len(data) <= room:
-        return Value(data, headers)
-    parts = tuple(data[start : start + room] for start in range(0, len(data), room))
+    if len(data) <= bytes_max:
+        return EncodedRecord(data, headers)
+    chunks = tuple(data[start : start + bytes_max] for start in range(0, len(data), bytes_max))
     token = secrets.token_hex(8)
-    return Value(b"", {**headers, PARTS: f"{len(parts)} {token}"}, token, parts)
+    return EncodedRecord(b"", {**headers, CHUNKS: f"{len(chunks)} {token}"}, token, chunks)
 
 
-def head_of(headers: Mapping[str, str], data: bytes) -> Head:
-    """Read what stands at a key."""
-    is_packed = headers.get(ENCODING) == DEFLATE
-    number, _, token = headers.get(PARTS, "0").partition(" ")
+def parse_head(headers: Mapping[str, str], data: bytes) -> Head:
+    """Parse the message at a key; raises `Corrupt`."""
+    is_compressed = headers.get(ENCODING) == DEFLATE
+    number, _, token = headers.get(CHUNKS, "0").partition(" ")
     if not number.isdecimal():
-        raise Corrupt(f"nats: a head with {PARTS} {number!r} is none of ours")
-    return Head(data, is_packed, token, int(number))
+        raise Corrupt(f"nats: no version of Arvo wrote the header {CHUNKS} {number!r}")
+    return Head(data, is_compressed, token, int(number))
 
 
-def unpacked(head: Head, data: bytes) -> bytes:
-    """Give the record that *data*, the parts put together, is."""
-    if not head.is_packed:
+def decode_record(head: Head, data: bytes) -> bytes:
+    """Return the record in *data*, the concatenated chunks; raises `Corrupt`."""
+    if not head.is_compressed:
         return data
     try:
-        return inflate(data, VALUE_BYTES_MAX)
+        return inflate(data, RECORD_BYTES_MAX)
     except ValueError as error:
-        raise Corrupt(f"nats: a value is none of ours, restore it: {error}") from error
+        raise Corrupt(f"nats: a record is damaged, restore it from a backup: {error}") from error

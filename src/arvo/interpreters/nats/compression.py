@@ -1,24 +1,23 @@
-"""Deflate: what is packed for the wire, unpacked within a bound."""
+"""Compression: the deflate encoding of message bodies and records, with a bound on the output."""
 
 import zlib
 from typing import Final
 
-# The header that says that a body is packed, and how.
-ENCODING: Final = "content-encoding"
+# The value of the content-encoding header for a compressed body.
 DEFLATE: Final = "deflate"
 
 
-def inflate(packed: bytes, bytes_max: int) -> bytes:
-    """Unpack to *bytes_max* bytes at most; raises `ValueError` where there is more, or less.
+def inflate(compressed: bytes, bytes_max: int) -> bytes:
+    """Decompress to *bytes_max* bytes at most; raises `ValueError` for more, or for bad data.
 
     >>> inflate(zlib.compress(b"x" * 1_000), 2_000) == b"x" * 1_000
     True
     """
-    unpacker = zlib.decompressobj()
+    decompressor = zlib.decompressobj()
     try:
-        found = unpacker.decompress(packed, bytes_max)
+        content = decompressor.decompress(compressed, bytes_max)
     except zlib.error as error:
-        raise ValueError(f"what is packed cannot be unpacked: {error}") from error
-    if not unpacker.eof:
-        raise ValueError(f"what is packed is cut off, or holds more than {bytes_max} bytes")
-    return found
+        raise ValueError(f"the data cannot be decompressed: {error}") from error
+    if not decompressor.eof:
+        raise ValueError(f"the compressed data is cut off, or holds more than {bytes_max} bytes")
+    return content

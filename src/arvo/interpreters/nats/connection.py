@@ -1,9 +1,9 @@
-"""Link: one connection to NATS, opened when it is needed, and opened again when it was lost."""
+"""Connection: one connection to NATS, opened at first use, and again after it was lost."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any, Final, TypeAlias, final
 
@@ -15,25 +15,19 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from arvo.interpreters.ports.backend import Corrupt, Unavailable
+from arvo.interpreters.delivery.errors import error_text
+from arvo.interpreters.nats.errors import translate_error, translate_errors
+from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = logging.getLogger("arvo")
 
-# How long a server is waited for: to connect, and to answer.
+# The longest wait for a server: to connect, and to reply.
 CONNECT_SECONDS: Final = 5
-ASK_SECONDS: Final = 5.0
-# How often it is looked whether an answer is overdue: one clock for all is a tenth of the work.
-LOOK_SECONDS: Final = 0.5
-# A server that has gone without a word is noticed after two of these.
+REPLY_SECONDS: Final = 5.0
+# The pause between two checks for overdue replies. One timer for all costs a tenth of one for each.
+CHECK_SECONDS: Final = 0.5
+# A server that stopped without closing the connection is noticed after two of these.
 PING_SECONDS: Final = 5
-
-# Error numbers of JetStream's API that are no trouble where they are expected.
-NO_MESSAGE: Final = 10037
-NAME_IN_USE: Final = 10058
-NO_STREAM: Final = 10059
-TOO_LARGE: Final = 10054
-NO_CONSUMER: Final = 10014
-WRONG_SEQUENCE: Final = frozenset({10071, 10164})
 
 Headers: TypeAlias = dict[str, str]
 Content: TypeAlias = dict[str, Any]
@@ -41,205 +35,202 @@ Content: TypeAlias = dict[str, Any]
 
 @final
 @define(eq=False)
-class Link:
-    """A connection, and what waits for an answer on it.
+class Connection:
+    """A connection, and the requests on it that have no reply yet.
 
-    The driver's own reconnecting is not used: it keeps what was asked while the server is gone, and
-    sends it when nobody waits for the answer any more. Here all that is under way hears at once
-    that the connection is lost, and whoever comes next opens another.
+    The driver's reconnecting is not used: it holds requests while the server is gone, and sends
+    them when no caller waits for the reply any more. Here all requests fail at once when the
+    connection is lost, and the next call opens another connection.
     """
 
     servers: str = field(repr=False)
-    # What was found or made on the server; looked for again on each new connection.
-    made: set[str] = field(factory=set, init=False)
-    making: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    lost: set[Callable[[], None]] = field(factory=set, init=False)
+    # Streams and consumers that exist on the server; a new connection checks them again.
+    declared: set[str] = field(factory=set, init=False)
+    declaring: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    # Called when the connection is lost.
+    on_lost: set[Callable[[], None]] = field(factory=set, init=False)
     _client: Client | None = field(default=None, init=False)
     _opening: "asyncio.Task[Client] | None" = field(default=None, init=False)
     _inbox: str = field(default="", init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
-    # What waits for an answer, and since when, oldest first.
-    _asked: dict[str, tuple[float, "asyncio.Future[Msg]"]] = field(factory=dict, init=False)
-    _looking: asyncio.TimerHandle | None = field(default=None, init=False)
+    # Requests without a reply, with the times at which they were sent, oldest first.
+    _pending: dict[str, tuple[float, "asyncio.Future[Msg]"]] = field(factory=dict, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def client(self) -> Client:
-        """Give the connection, opened now where there is none."""
+        """Return the driver's client; connects first where there is none."""
         if self._client is not None:
             return self._client
         if self._opening is None:
-            # A task of its own: whoever asked first may go, others wait for the same, and a driver
-            # that is stopped half way leaves its socket open.
+            # A task of its own: the first caller may be cancelled while others wait for the same
+            # connection, and a driver that is cancelled half way leaves its socket open.
             self._opening = asyncio.create_task(self._open(), name="arvo nats connection")
-            self._opening.add_done_callback(self._opened)
+            self._opening.add_done_callback(self._on_opened)
         return await asyncio.shield(self._opening)
 
-    async def ask(self, subject: str, payload: bytes = b"", headers: Headers | None = None) -> Msg:
-        """Send a message and wait for its answer; what is sent first arrives first."""
-        # No await that waits before the message is written, or two who ask could change places.
+    async def request(
+        self, subject: str, payload: bytes = b"", headers: Headers | None = None
+    ) -> Msg:
+        """Send a message and wait for its reply; requests arrive in the order of the calls."""
+        # Nothing is awaited before the write, or two requests could change places.
         client = self._client or await self.client()
         loop, token = asyncio.get_running_loop(), str(next(self._numbers))
-        answer: asyncio.Future[Msg] = loop.create_future()
-        self._asked[token] = loop.time(), answer
-        if self._looking is None:
-            self._looking = loop.call_later(LOOK_SECONDS, self._look)
+        reply: asyncio.Future[Msg] = loop.create_future()
+        self._pending[token] = loop.time(), reply
+        if self._timer is None:
+            self._timer = loop.call_later(CHECK_SECONDS, self._fail_overdue)
         try:
-            await client.publish(subject, payload, f"{self._inbox}.{token}", headers or None)
-            message = await answer
-        except (nats.errors.Error, OSError) as error:
-            answer.cancel()
-            raise self._trouble(client, error) from error
+            with self._using(client):
+                await client.publish(subject, payload, f"{self._inbox}.{token}", headers or None)
+                message = await reply
         finally:
-            self._asked.pop(token, None)
+            reply.cancel()
+            self._pending.pop(token, None)
         if status_of(message) == "503":
-            self.made.clear()
-            raise Unavailable(f"nats: nobody answers at {subject.partition('.')[0]}")
+            self.declared.clear()
+            raise Unavailable(f"nats: no responder for {subject.partition('.')[0]}")
         return message
 
-    async def tell(self, subject: str, payload: bytes, reply: str = "") -> None:
-        """Send a message, and wait for nothing."""
+    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """Send a message, and wait for no reply."""
         client = self._client or await self.client()
-        try:
+        with self._using(client):
             await client.publish(subject, payload, reply)
-        except (nats.errors.Error, OSError) as error:
-            raise self._trouble(client, error) from error
 
-    async def api(
+    async def call_api(
         self, call: str, request: Mapping[str, Any] | None = None, expected: Collection[int] = ()
     ) -> Content:
-        """Call JetStream's API and give what it says; of errors, only those that are *expected*."""
+        """Call JetStream's API and return its reply, which may be one of the *expected* errors."""
         payload = b"" if request is None else orjson.dumps(request)
-        return self.content(await self.ask(f"$JS.API.{call}", payload), expected)
+        return self.read_reply(await self.request(f"$JS.API.{call}", payload), expected)
 
-    def content(self, answer: Msg, expected: Collection[int] = ()) -> Content:
-        """Read what JetStream answers; raises what its error means, unless that is *expected*."""
-        content: Content = orjson.loads(answer.data)
+    def read_reply(self, reply: Msg, expected: Collection[int] = ()) -> Content:
+        """Decode a reply of JetStream; raises for an error, unless it is *expected*."""
+        content: Content = orjson.loads(reply.data)
         error = content.get("error")
         if error is None or error.get("err_code") in expected:
             return content
-        said = f"nats: {error.get('description')} ({error.get('err_code')})"
-        # 5xx: not now. A stream or a consumer that is gone is made again.
-        if error["code"] >= 500 or error.get("err_code") in (NO_STREAM, NO_CONSUMER):
-            self.made.clear()
-            raise Unavailable(said)
-        raise Corrupt(f"{said}: mend the server's settings or ours")
+        translated = translate_error(error)
+        if isinstance(translated, Unavailable):
+            self.declared.clear()
+        raise translated
 
-    async def subscribe(self, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Have *heard* called with each message that comes to an inbox of its own."""
+    async def subscribe(self, on_message: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Call *on_message* with each message to a new inbox."""
         client = await self.client()
-        try:
-            return await client.subscribe(client.new_inbox(), cb=heard)
-        except (nats.errors.Error, OSError) as error:
-            raise self._trouble(client, error) from error
+        with self._using(client):
+            return await client.subscribe(client.new_inbox(), cb=on_message)
 
     async def payload_max(self) -> int:
-        """Give how many bytes the server takes in one message, headers included."""
+        """Return the number of bytes that the server accepts in a message, headers included."""
         return (await self.client()).max_payload
 
     async def close(self) -> None:
-        """Let go of the connection; what waits for an answer hears that it is lost."""
+        """Close the connection; pending requests fail."""
         if self._opening is not None:
             with suppress(Unavailable):
                 await self._opening
         client, self._client = self._client, None
-        self._drop()
-        # A lock belongs to the loop that it was waited for in; the next use may be in another.
-        self.making = asyncio.Lock()
+        self._fail_all()
+        # A lock belongs to the loop in which it was awaited; the next use may be in another one.
+        self.declaring = asyncio.Lock()
         if client is not None:
-            await _closed(client)
+            await _close_client(client)
+
+    @contextmanager
+    def _using(self, client: Client) -> Iterator[None]:
+        """Translate the driver's exceptions. Not all closed connections reach `closed_cb`."""
+        try:
+            with translate_errors():
+                yield
+        except Unavailable:
+            if client.is_closed:
+                self._lose(client)
+            raise
 
     async def _open(self) -> Client:
         client = Client()
 
-        async def closed() -> None:
+        async def on_closed() -> None:
             self._lose(client)
 
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client.connect(
                     [server.strip() for server in self.servers.split(",")],
-                    error_cb=_said,
-                    closed_cb=closed,
+                    error_cb=_log_error,
+                    closed_cb=on_closed,
                     name="arvo",
                     allow_reconnect=False,
                     connect_timeout=CONNECT_SECONDS,
                     reconnect_time_wait=0,
                     max_reconnect_attempts=1,
                     ping_interval=PING_SECONDS,
-                    flush_timeout=ASK_SECONDS,
+                    flush_timeout=REPLY_SECONDS,
                 )
                 inbox = client.new_inbox()
-                await client.subscribe(f"{inbox}.*", cb=self._answered)
+                await client.subscribe(f"{inbox}.*", cb=self._on_reply)
         except (nats.errors.Error, OSError, TimeoutError) as error:
-            await _closed(client)
-            raise Unavailable(f"nats: no connection ({_words(error)})") from error
+            await _close_client(client)
+            raise Unavailable(f"nats: no connection ({error_text(error)})") from error
         except BaseException:
-            await _closed(client)
+            await _close_client(client)
             raise
         if client.is_closed:
             raise Unavailable("nats: the connection was lost")
         self._inbox, self._client = inbox, client
         return client
 
-    def _opened(self, opening: "asyncio.Task[Client]") -> None:
+    def _on_opened(self, opening: "asyncio.Task[Client]") -> None:
         self._opening = None
         if not opening.cancelled():
-            # Nobody may be left to hear it, and an exception that is never heard is printed.
+            # All callers may be cancelled, and asyncio prints an exception that is never retrieved.
             opening.exception()
 
-    async def _answered(self, message: Msg) -> None:
-        found = self._asked.get(message.subject.rpartition(".")[2])
-        if found is not None and not found[1].done():
-            found[1].set_result(message)
+    async def _on_reply(self, message: Msg) -> None:
+        pending = self._pending.get(message.subject.rpartition(".")[2])
+        if pending is not None and not pending[1].done():
+            pending[1].set_result(message)
 
-    def _look(self) -> None:
-        """Tell those whose answer is overdue."""
-        self._looking, loop = None, asyncio.get_running_loop()
-        for since, answer in list(self._asked.values()):
-            if since > loop.time() - ASK_SECONDS:
+    def _fail_overdue(self) -> None:
+        """Fail the requests whose reply is overdue."""
+        self._timer, loop = None, asyncio.get_running_loop()
+        for sent_at, reply in list(self._pending.values()):
+            if sent_at > loop.time() - REPLY_SECONDS:
                 break
-            if not answer.done():
-                answer.set_exception(Unavailable(f"nats: no answer within {ASK_SECONDS} s"))
-        if self._asked:
-            self._looking = loop.call_later(LOOK_SECONDS, self._look)
-
-    def _trouble(self, client: Client, error: Exception) -> Unavailable:
-        """Say what the driver ran into; it does not always tell that a connection is closed."""
-        if client.is_closed:
-            self._lose(client)
-        return Unavailable(f"nats: {_words(error)}")
+            if not reply.done():
+                reply.set_exception(Unavailable(f"nats: no reply within {REPLY_SECONDS} s"))
+        if self._pending:
+            self._timer = loop.call_later(CHECK_SECONDS, self._fail_overdue)
 
     def _lose(self, client: Client) -> None:
         if self._client is client:
             self._client = None
-            self._drop()
+            self._fail_all()
 
-    def _drop(self) -> None:
-        """Tell all who wait that nothing comes any more."""
-        self.made.clear()
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
-        for _, answer in self._asked.values():
-            if not answer.done():
-                answer.set_exception(Unavailable("nats: the connection was lost"))
-        for tell in list(self.lost):
-            tell()
+    def _fail_all(self) -> None:
+        """Fail all requests, and report the loss."""
+        self.declared.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for _, reply in self._pending.values():
+            if not reply.done():
+                reply.set_exception(Unavailable("nats: the connection was lost"))
+        for callback in list(self.on_lost):
+            callback()
 
 
 def status_of(message: Msg) -> str | None:
-    """Give the status of a message that is the server's own word, None for any other."""
+    """Return the status of a message from the server itself, None for any other message."""
     return None if message.headers is None else message.headers.get("Status")
 
 
-async def _closed(client: Client) -> None:
-    """Close a connection, whatever state it is in."""
+async def _close_client(client: Client) -> None:
+    """Close a connection in any state."""
     with suppress(nats.errors.Error, OSError):
         await client.close()
 
 
-async def _said(error: Exception) -> None:
-    logger.debug("nats: %s", _words(error))
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+async def _log_error(error: Exception) -> None:
+    logger.debug("nats: %s", error_text(error))

@@ -1,182 +1,191 @@
-"""Hand: what one iteration has taken and not settled, and keeps alive."""
+"""In flight: the messages that one iteration has pulled and not settled, with their heartbeats."""
 
 import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 from attrs import define, field
 from nats.aio.msg import Msg
 
-from arvo.core.violations.violation import Violated
-from arvo.interpreters.nats.connection import Link, status_of
+from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.nats.connection import Connection, status_of
 from arvo.interpreters.nats.pull import Pull
 from arvo.interpreters.nats.streams import Streams
-from arvo.interpreters.nats.wire import message_of
-from arvo.interpreters.ports.backend import Unavailable
+from arvo.interpreters.nats.wire import decode
 from arvo.interpreters.ports.broker import EncodedDelivery
+from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = logging.getLogger("arvo")
 
 ACK: Final = b"+ACK"
-# Signs of life in the time that the server waits for one.
-BEATS: Final = 3
+NAK: Final = b"-NAK"
+TERM: Final = b"+TERM"
+IN_PROGRESS: Final = b"+WPI"
+# Heartbeats in the time that the server waits for one.
+HEARTBEATS: Final = 3
 
 
 @final
 @define(eq=False)
-class Taken:
-    """A message that the server has handed to us; it is ours until *until*, by the loop's clock."""
+class PulledMessage:
+    """A message that the server has delivered to this process, which owns it *until* then.
 
-    address: str
-    # Its stream and the consumer's name.
+    Times are by the clock of the event loop.
+    """
+
+    queue: str
+    # The name of its stream and the name of the consumer.
     consumer: tuple[str, str]
     headers: Mapping[str, str]
     body: bytes
     reply: str
     sequence: int
-    wait: float
-    came_at: float
+    attempt: int
+    ack_wait: float
+    arrived_at: float
     until: float
-    settled: bool = False
+    is_settled: bool = False
 
     @property
-    def is_mine(self) -> bool:
-        """Tell whether nobody else can have it by now."""
-        return not self.settled and asyncio.get_running_loop().time() < self.until
+    def is_owned(self) -> bool:
+        """True while no other process can have it."""
+        return not self.is_settled and asyncio.get_running_loop().time() < self.until
 
-    async def settle(self, link: Link, how: bytes) -> None:
-        """Tell the server what becomes of it, and wait until it knows."""
-        await link.ask(self.reply, how)
-        self.settled = True
+    async def settle(self, connection: Connection, reply: bytes) -> None:
+        """Settle it, and wait until the server has confirmed that."""
+        await connection.request(self.reply, reply)
+        self.is_settled = True
 
-    async def forget(self, link: Link) -> None:
-        """Tell the server that it is done; were that lost, the message would come once more."""
-        await link.tell(self.reply, ACK)
-        self.settled = True
-
-
-Bury: TypeAlias = Callable[[Taken, str], Awaitable[None]]
+    async def ack(self, connection: Connection) -> None:
+        """Ack it, without a confirmation: a lost ack only causes a second delivery."""
+        await connection.publish(self.reply, ACK)
+        self.is_settled = True
 
 
 @final
 @define(eq=False)
-class Hand:
-    """What was asked for by one iteration: *ready* to be handed out, or in somebody's hands."""
+class InFlight:
+    """The messages of one iteration: *ready* to be delivered, or delivered and not settled."""
 
-    link: Link
+    connection: Connection
     streams: Streams
-    bury: Bury
-    ready: deque[tuple[Taken, int]] = field(factory=deque, init=False)
-    _taken: dict[int, Taken] = field(factory=dict, init=False)
+    ready: deque[PulledMessage] = field(factory=deque, init=False)
+    _delivered: dict[int, PulledMessage] = field(factory=dict, init=False)
     _pulls: dict[Pull, str] = field(factory=dict, init=False)
-    _news: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
     _is_lost: bool = field(default=False, init=False)
-    _beating: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _failure: Exception | None = field(default=None, init=False)
+    _heartbeats: "asyncio.Task[None] | None" = field(default=None, init=False)
 
-    async def open(self, addresses: Sequence[str]) -> None:
-        """Begin to ask for the messages of these addresses."""
-        self.link.lost.add(self._lost)
-        for address in addresses:
+    async def open(self, queues: Sequence[str]) -> None:
+        """Begin to request the messages of these queues."""
+        self.connection.on_lost.add(self._on_lost)
+        for queue in queues:
             for stream in (self.streams.queue, self.streams.timers):
-                name = await self.streams.consumer(stream, address)
-                pull = Pull(self.link, stream, name, self._came, self.streams.waits[name])
-                self._pulls[pull] = address
-                await pull.begin()
+                name = await self.streams.declare_consumer(stream, queue)
+                ack_wait = self.streams.ack_waits[name]
+                pull = Pull(self.connection, stream, name, self._on_message, ack_wait)
+                self._pulls[pull] = queue
+                await pull.open()
         if self._pulls:
-            self._beating = asyncio.create_task(self._beat(), name="arvo nats signs of life")
+            self._heartbeats = supervise(
+                self._send_heartbeats(), name="arvo nats heartbeats", on_failure=self._fail
+            )
 
     async def next(self) -> EncodedDelivery:
-        """Give the next message; waits for one."""
+        """Return the next delivery; waits for one."""
         loop = asyncio.get_running_loop()
         while True:
             if self._is_lost:
                 raise Unavailable("nats: the connection was lost")
+            if self._failure is not None:
+                # Without heartbeats the server redelivers the messages while they are processed.
+                raise self._failure
             while self.ready:
-                taken, attempt = self.ready.popleft()
-                delivery = await self._read(taken, attempt)
-                if delivery is not None:
-                    return delivery
-            self._news.clear()
+                pulled = self.ready.popleft()
+                # A message that waited here for too long belongs to another process.
+                if pulled.is_owned:
+                    self._delivered[id(pulled)] = pulled
+                    message = decode(pulled.queue, pulled.headers, pulled.body)
+                    return EncodedDelivery(message, pulled.attempt, pulled)
+            self._wakeup.clear()
             for pull in self._pulls:
-                await pull.more()
-            wait = min((pull.ends_at for pull in self._pulls), default=math.inf) - loop.time()
+                await pull.request_more()
+            deadline = min((pull.deadline for pull in self._pulls), default=math.inf)
+            seconds = None if deadline == math.inf else max(0.0, deadline - loop.time())
             with suppress(TimeoutError):
-                async with asyncio.timeout(None if wait == math.inf else max(0.0, wait)):
-                    await self._news.wait()
+                async with asyncio.timeout(seconds):
+                    await self._wakeup.wait()
 
     async def close(self) -> None:
-        """Give back what was not settled, in order; where the connection is lost, only let it be.
+        """Return the unsettled messages in their order; after a lost connection, do nothing.
 
-        Then the server hands it out again by itself, in time; until then who has it may settle it.
+        The server then redelivers them by itself after a while; until then their workers may settle
+        them on the next connection.
         """
-        self.link.lost.discard(self._lost)
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
+        self.connection.on_lost.discard(self._on_lost)
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
+            await asyncio.gather(self._heartbeats, return_exceptions=True)
         if not self._is_lost:
-            await asyncio.gather(*(pull.end() for pull in self._pulls))
-            left = [*self._taken.values(), *(taken for taken, _ in self.ready)]
-            left = sorted((each for each in left if each.is_mine), key=lambda each: each.sequence)
-            giving = [each.settle(self.link, b"-NAK") for each in left]
-            outcomes = await asyncio.gather(*giving, return_exceptions=True)
-            for each, outcome in zip(left, outcomes, strict=True):
-                each.settled = True
-                if isinstance(outcome, BaseException):
-                    logger.debug("nats: %s was not given back: %s", each.sequence, outcome)
-        self._taken.clear()
+            await asyncio.gather(*(pull.close() for pull in self._pulls))
+            await self._return_all()
+        self._delivered.clear()
         self.ready.clear()
 
-    def _came(self, pull: Pull, message: Msg) -> None:
+    async def _return_all(self) -> None:
+        pulled_here = (*self._delivered.values(), *self.ready)
+        unsettled = [pulled for pulled in pulled_here if pulled.is_owned]
+        unsettled.sort(key=lambda pulled: pulled.sequence)
+        returns = [pulled.settle(self.connection, NAK) for pulled in unsettled]
+        results = await asyncio.gather(*returns, return_exceptions=True)
+        for pulled, result in zip(unsettled, results, strict=True):
+            pulled.is_settled = True
+            if isinstance(result, BaseException):
+                logger.debug("nats: message %s was not returned: %s", pulled.sequence, result)
+
+    def _on_message(self, pull: Pull, message: Msg) -> None:
         if status_of(message) is None:
-            now, meta = asyncio.get_running_loop().time(), message.metadata
-            taken = Taken(
-                self._pulls[pull],
-                (pull.stream, pull.consumer),
-                message.headers or {},
-                message.data,
-                message.reply,
-                meta.sequence.stream,
-                pull.wait,
-                now,
-                now + pull.wait,
+            now, metadata = asyncio.get_running_loop().time(), message.metadata
+            pulled = PulledMessage(
+                queue=self._pulls[pull],
+                consumer=(pull.stream, pull.consumer),
+                headers=message.headers or {},
+                body=message.data,
+                reply=message.reply,
+                sequence=metadata.sequence.stream,
+                attempt=metadata.num_delivered,
+                ack_wait=pull.ack_wait,
+                arrived_at=now,
+                until=now + pull.ack_wait,
             )
-            self.ready.append((taken, meta.num_delivered))
-        self._news.set()
+            self.ready.append(pulled)
+        self._wakeup.set()
 
-    async def _read(self, taken: Taken, attempt: int) -> EncodedDelivery | None:
-        """Read what came; what is no event is buried, or it would come for ever."""
-        if not taken.is_mine:
-            # It lay here for so long that another has it.
-            return None
-        try:
-            message = message_of(taken.address, taken.headers, taken.body)
-        except (Violated, ValueError) as error:
-            # Told in a line, without the stack: it is the sender who must act.
-            reason = " ".join(f"this is no event: {error}".split())
-            logger.warning("nats: message %s to %s: %s", taken.sequence, taken.address, reason)
-            await self.bury(taken, reason)
-            return None
-        self._taken[id(taken)] = taken
-        return EncodedDelivery(message, attempt, taken)
-
-    async def _beat(self) -> None:
-        """Give signs of life for what is in hand; give back what nobody here has taken so long."""
-        beat = min(pull.wait for pull in self._pulls) / BEATS
+    async def _send_heartbeats(self) -> None:
+        """Keep the delivered messages; return those that no worker here has taken for so long."""
+        interval = min(pull.ack_wait for pull in self._pulls) / HEARTBEATS
         while True:
-            await asyncio.sleep(beat)
+            await asyncio.sleep(interval)
             now = asyncio.get_running_loop().time()
-            self._taken = {key: each for key, each in self._taken.items() if each.is_mine}
+            self._delivered = {
+                key: pulled for key, pulled in self._delivered.items() if pulled.is_owned
+            }
             with suppress(Unavailable):
-                for each in list(self._taken.values()):
-                    await self.link.tell(each.reply, b"+WPI")
-                    each.until = now + each.wait
-                while self.ready and self.ready[0][0].came_at < now - beat:
-                    await self.ready.popleft()[0].settle(self.link, b"-NAK")
+                for pulled in list(self._delivered.values()):
+                    await self.connection.publish(pulled.reply, IN_PROGRESS)
+                    pulled.until = now + pulled.ack_wait
+                while self.ready and self.ready[0].arrived_at < now - interval:
+                    await self.ready.popleft().settle(self.connection, NAK)
 
-    def _lost(self) -> None:
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._wakeup.set()
+
+    def _on_lost(self) -> None:
         self._is_lost = True
-        self._news.set()
+        self._wakeup.set()

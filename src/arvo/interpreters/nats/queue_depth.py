@@ -1,4 +1,4 @@
-"""Depth: how much is under way, and what a crash of the server has left in its streams."""
+"""Queue depth: counts messages, and purges settled ones that a crash of the server left behind."""
 
 import asyncio
 import logging
@@ -8,75 +8,79 @@ from attrs import define, field
 
 from arvo.interpreters.nats.connection import Content
 from arvo.interpreters.nats.streams import WAITING, Streams
-from arvo.interpreters.ports.backend import Depth
+from arvo.interpreters.ports.results import Depth
 
 logger: Final = logging.getLogger("arvo")
 
-# How often it is looked for what a crash has left, where somebody asks again and again.
-SWEEP_SECONDS: Final = 1.0
+# The pause between two searches for settled messages, however often the depth is requested.
+PURGE_SECONDS: Final = 1.0
 
 
 @final
 @define(eq=False)
-class Census:
-    """Counts what the streams of one prefix hold."""
+class DepthCounter:
+    """Counts the messages in the streams of one prefix."""
 
     streams: Streams
-    _swept_at: float = field(default=0.0, init=False)
+    _purged_at: float = field(default=0.0, init=False)
 
-    async def take(self) -> Depth:
-        """Say how much is under way; what is put off counts as taken."""
-        # In this order, as a timer that is due moves on: counted twice is no harm, not at all is.
-        timed, held, waiting = await self._held(self.streams.timers)
-        queued, more, _ = await self._held(self.streams.queue)
-        total = max(0, timed - waiting) + queued
-        taken = min(held + more, total)
+    async def count(self) -> Depth:
+        """Count the messages; delayed ones count as taken."""
+        # In this order, because a timer that becomes due moves to the second stream: it may be
+        # counted twice, but must not be missed.
+        in_timers, timers_taken, waiting = await self._count_stream(self.streams.timers)
+        in_queue, queue_taken, _ = await self._count_stream(self.streams.queue)
+        total = max(0, in_timers - waiting) + in_queue
+        taken = min(timers_taken + queue_taken, total)
         return Depth(ready=total - taken, taken=taken, timers=waiting)
 
-    async def _held(self, stream: str) -> tuple[int, int, int]:
-        """Give how many messages a stream holds, how many of them are out, and how many timers
-        are not due.
-        """
-        messages = await self._messages(stream)
+    async def _count_stream(self, stream: str) -> tuple[int, int, int]:
+        """Return the numbers of a stream's messages, of those delivered, and of timers not due."""
+        messages = await self._count_messages(stream)
         if not messages:
             return 0, 0, 0
         consumers = await self._consumers(stream)
-        waiting = sum(each["num_pending"] for each in consumers if each["name"] == WAITING)
-        consumers = [each for each in consumers if each["name"] != WAITING]
-        out = sum(each["num_ack_pending"] for each in consumers)
-        ready = sum(each["num_pending"] for each in consumers)
-        if messages > waiting and not out + ready and await self._sweep(stream, consumers):
-            return await self._held(stream)
-        return messages, out, waiting
+        waiting = sum(info["num_pending"] for info in consumers if info["name"] == WAITING)
+        consumers = [info for info in consumers if info["name"] != WAITING]
+        taken = sum(info["num_ack_pending"] for info in consumers)
+        ready = sum(info["num_pending"] for info in consumers)
+        if (
+            messages > waiting
+            and not taken + ready
+            and await self._purge_settled(stream, consumers)
+        ):
+            return await self._count_stream(stream)
+        return messages, taken, waiting
 
-    async def _sweep(self, stream: str, consumers: list[Content]) -> int:
-        """Remove what was settled and is there all the same; give how much that was.
+    async def _purge_settled(self, stream: str, consumers: list[Content]) -> int:
+        """Delete settled messages that are still stored, and return their number.
 
-        A server that is killed may know that a message was acknowledged, and not that it therefore
-        removed it: nobody would be handed it, and it would count as under way for ever.
+        A server that is killed may remember an ack and forget the deletion that followed from it.
+        No consumer would receive such a message, and it would count as under way for ever.
         """
         now = asyncio.get_running_loop().time()
-        if now < self._swept_at + SWEEP_SECONDS:
+        if now < self._purged_at + PURGE_SECONDS:
             return 0
-        self._swept_at, removed = now, 0
-        for each in consumers:
-            subject, floor = each["config"]["filter_subject"], each["ack_floor"]["stream_seq"]
-            # Up to the floor all has been settled, and a consumer never goes back.
+        self._purged_at, purged = now, 0
+        for info in consumers:
+            subject, floor = info["config"]["filter_subject"], info["ack_floor"]["stream_seq"]
+            # All messages up to the floor are settled, and a consumer never goes back.
             request = {"filter": subject, "seq": floor + 1}
-            said = await self.streams.link.api(f"STREAM.PURGE.{stream}", request)
-            if said["purged"]:
-                logger.info("nats: %s settled messages were left at %s", said["purged"], subject)
-            removed += said["purged"]
-        return removed
+            reply = await self.streams.connection.call_api(f"STREAM.PURGE.{stream}", request)
+            if reply["purged"]:
+                logger.info("nats: purged %s settled messages of %s", reply["purged"], subject)
+            purged += reply["purged"]
+        return purged
 
-    async def _messages(self, stream: str) -> int:
-        info = await self.streams.link.api(f"STREAM.INFO.{stream}")
+    async def _count_messages(self, stream: str) -> int:
+        info = await self.streams.connection.call_api(f"STREAM.INFO.{stream}")
         return int(info["state"]["messages"])
 
     async def _consumers(self, stream: str) -> list[Content]:
-        found: list[Content] = []
+        consumers: list[Content] = []
         while True:
-            page = await self.streams.link.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
-            found += page["consumers"]
-            if len(found) >= page["total"] or not page["consumers"]:
-                return found
+            request = {"offset": len(consumers)}
+            page = await self.streams.connection.call_api(f"CONSUMER.LIST.{stream}", request)
+            consumers += page["consumers"]
+            if len(consumers) >= page["total"] or not page["consumers"]:
+                return consumers

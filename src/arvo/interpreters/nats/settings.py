@@ -1,55 +1,54 @@
-"""Settings: what a NATS URL may ask for, and what is refused before a server is."""
+"""Settings: the settings of a NATS backend, from a URL and checked before a server is reached."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.url_options import (
+    COUNT,
+    SECONDS,
+    TEXT,
+    UrlOption,
+    one_of,
+    parse_options,
+)
 
 Storage: TypeAlias = Literal["file", "memory"]
 
-# The first token of our subjects, and a part of the names of streams, which are folders' names too.
+# A part of subjects and of the names of streams, and so of the names of folders.
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 REPLICAS_MAX: Final = 5
-# Shorter, and a garbage collection or a slow disk would have a message handed out twice.
+# With less, a garbage collection or a slow disk would cause a second delivery.
 ACK_WAIT_SECONDS_MIN: Final = 0.5
 
-_READ: Final[Mapping[str, Callable[[str], Any]]] = {
-    "prefix": str,
-    "replicas": int,
-    "storage": str,
-    "ack_wait": float,
-    "messages_max": int,
-    "bytes_max": int,
+_OPTIONS: Final[Mapping[str, UrlOption]] = {
+    "prefix": TEXT,
+    "replicas": COUNT,
+    "storage": one_of("file", "memory"),
+    "ack_wait": SECONDS,
+    "messages_max": COUNT,
+    "bytes_max": COUNT,
 }
 
 
-def read(url: str) -> tuple[str, dict[str, Any]]:
-    """Take a URL apart into its servers and the settings in its query, by name.
+def parse_url(url: str) -> tuple[str, dict[str, Any]]:
+    """Split a URL into its servers and the settings in its query, by name.
 
-    Several servers of one cluster stand with commas between them: `nats://a:4222,nats://b:4222`.
+    Several servers of one cluster are separated by commas: `nats://a:4222,nats://b:4222`.
     """
     servers, _, query = url.partition("?")
-    given: dict[str, Any] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name not in _READ:
-            # Not the value, which may be a secret under a name that is misspelt.
-            raise _refused(name, f"one of {', '.join(_READ)}", "another name")
-        try:
-            given[name] = _READ[name](text)
-        except ValueError:
-            raise _refused(name, "a number", repr(text)) from None
-    return servers, given
+    return servers, parse_options(query, _OPTIONS)
 
 
-def check(**given: Any) -> None:
-    """Refuse settings that no server could carry out; raises `Violated` that names the first."""
-    for name, value in given.items():
+def check_settings(**settings: Any) -> None:
+    """Raise `Violated` for the first setting that no server can satisfy."""
+    for name, value in settings.items():
         match name:
             case "servers" if not all(map(_is_server, value.split(","))):
-                # Not the value itself, which may hold a password.
+                # Without the value, which may hold a password.
                 raise _refused(name, "nats://host:4222 or tls://host:4222", "something else")
             case "prefix" if not _PREFIX.fullmatch(value):
                 raise _refused(name, "1 to 64 letters, digits, - or _", repr(value))
@@ -75,4 +74,4 @@ def _is_server(text: str) -> bool:
 
 def _refused(name: str, expected: str, got: str) -> Violated:
     issue = Issue(name, expected, got)
-    return Violated(ConfigViolation("nats: this setting cannot be", issue))
+    return Violated(ConfigViolation("nats: this setting cannot be used", issue))

@@ -1,71 +1,74 @@
-"""Streams: what lies on the server, each made where it is not there yet."""
+"""Streams: the streams and consumers on the server, each created where it does not exist."""
 
-import re
-from hashlib import blake2b
 from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.nats.connection import NAME_IN_USE, NO_CONSUMER, NO_STREAM, Content, Link
+from arvo.interpreters.delivery.names import unique_name
+from arvo.interpreters.nats.connection import Connection, Content
+from arvo.interpreters.nats.errors import NAME_IN_USE, NO_CONSUMER, NO_STREAM
 from arvo.interpreters.nats.settings import Storage
-from arvo.interpreters.nats.wire import subject_of
-from arvo.interpreters.ports.backend import Corrupt
+from arvo.interpreters.nats.wire import subject_name
+from arvo.interpreters.ports.errors import Corrupt
 
-# How long the server knows the id of a message: longer than we go on sending one.
+# How long the server remembers the id of a message: longer than a publish is retried.
 DEDUPE_SECONDS: Final = 60
-# Messages of one address that may be handed out or put off, and not be settled.
+# Messages of one address that are delivered or delayed, and not settled.
 PENDING_MAX: Final = 20_000
-# Dead messages that are kept for others' tools, and for how long; ours are letters in the memory.
-DEAD_MAX: Final = 10_000
-DEAD_SECONDS: Final = 30 * 24 * 3600
-# Of the name of a consumer, what may be the address itself.
+# Dead letters in their stream, and for how long, for other tools; the memory has those of the pair.
+DEAD_LETTERS_MAX: Final = 10_000
+DEAD_LETTER_SECONDS: Final = 30 * 24 * 3600
+# The readable part of a consumer's name.
 NAME_CHARACTERS_MAX: Final = 100
 NANOSECONDS: Final = 1_000_000_000
-# The consumer that nobody asks: it counts the timers that are not due yet.
+# A consumer that delivers nothing; it counts the timers that are not due yet.
 WAITING: Final = "waiting"
 
 
 @final
 @define(eq=False)
 class Streams:
-    """The queue, the timers and the dead of one prefix. What an operator has made is used as it is.
+    """The queue, the timers and the dead letters of one prefix. Streams that an operator has
+    created are used as they are.
 
-    The timers lie apart: the server hands messages out later only from a stream that drops its
-    oldest when it is full, and a queue must refuse the newest.
+    Timers have a stream of their own: the server delays messages only in a stream that drops its
+    oldest message when it is full, and a queue must refuse the newest.
     """
 
-    link: Link
+    connection: Connection
     prefix: str
     replicas: int
     storage: Storage
     ack_wait: float
     messages_max: int
     bytes_max: int | None
-    # By consumer, how long the server waits for a sign of life, in seconds.
-    waits: dict[str, float] = field(factory=dict, init=False)
+    # By consumer, the seconds that the server waits for an ack or a heartbeat.
+    ack_waits: dict[str, float] = field(factory=dict, init=False)
 
     @property
     def queue(self) -> str:
-        """The stream and the first token of what waits to be handed out."""
+        """The stream of the messages that are ready, and the first token of its subjects."""
         return self.prefix
 
     @property
     def timers(self) -> str:
-        """The stream of what is due later; `<prefix>-timer.…` until then, `<prefix>-due.…` then."""
+        """The stream of delayed messages: `<prefix>-timer.…` until they are due, then
+        `<prefix>-due.…`.
+        """
         return f"{self.prefix}-timers"
 
     @property
-    def dead(self) -> str:
-        """The stream and the first token of what nobody could take."""
+    def dead_letters(self) -> str:
+        """The stream of the dead letters, and the first token of its subjects."""
         return f"{self.prefix}-dead"
 
-    async def make(self) -> None:
-        """Make the streams."""
-        if self.queue in self.link.made:
+    async def declare(self) -> None:
+        """Create the streams."""
+        if self.queue in self.connection.declared:
             return
-        await self.link.client()
-        async with self.link.making:
-            await self._make_stream(
+        await self.connection.client()
+        async with self.connection.declaring:
+            await self._declare_stream(
                 self.queue,
                 retention="workqueue",
                 discard="new",
@@ -74,54 +77,58 @@ class Streams:
                 subjects=[f"{self.queue}.>"],
                 duplicate_window=DEDUPE_SECONDS * NANOSECONDS,
             )
-            timers = await self._make_stream(
-                self.timers,
-                retention="workqueue",
-                subjects=[f"{self.prefix}-timer.>", f"{self.prefix}-due.>"],
-                duplicate_window=DEDUPE_SECONDS * NANOSECONDS,
-                allow_msg_schedules=True,
-            )
-            if not timers["config"].get("allow_msg_schedules"):
-                said = f"nats: stream {self.timers} holds no timers"
-                raise Corrupt(f"{said}: run nats-server 2.12 or later")
-            await self._make_consumer(self.timers, WAITING, f"{self.prefix}-timer.>")
-            await self._make_stream(
-                self.dead,
+            await self._declare_timers()
+            await self._declare_stream(
+                self.dead_letters,
                 retention="limits",
                 discard="old",
-                max_msgs=DEAD_MAX,
-                max_age=DEAD_SECONDS * NANOSECONDS,
-                subjects=[f"{self.dead}.>"],
+                max_msgs=DEAD_LETTERS_MAX,
+                max_age=DEAD_LETTER_SECONDS * NANOSECONDS,
+                subjects=[f"{self.dead_letters}.>"],
             )
-            self.link.made.add(self.queue)
+            self.connection.declared.add(self.queue)
 
-    async def consumer(self, stream: str, address: str) -> str:
-        """Make the consumer of an address, the same for all processes, and give its name."""
-        await self.make()
-        name = _name(address)
-        if f"{stream} {name}" not in self.link.made:
-            first = self.queue if stream == self.queue else f"{self.prefix}-due"
-            config = await self._make_consumer(stream, name, subject_of(first, address))
-            self.waits[name] = config["ack_wait"] / NANOSECONDS
-            self.link.made.add(f"{stream} {name}")
+    async def declare_consumer(self, stream: str, queue: str) -> str:
+        """Create the consumer of a queue, which all processes share, and return its name."""
+        await self.declare()
+        name = unique_name(queue, NAME_CHARACTERS_MAX)
+        if f"{stream} {name}" not in self.connection.declared:
+            first_token = self.queue if stream == self.queue else f"{self.prefix}-due"
+            config = await self._declare_consumer(stream, name, subject_name(first_token, queue))
+            self.ack_waits[name] = config["ack_wait"] / NANOSECONDS
+            self.connection.declared.add(f"{stream} {name}")
         return name
 
-    async def _make_stream(self, name: str, **config: Any) -> Content:
-        info = await self.link.api(f"STREAM.INFO.{name}", expected={NO_STREAM})
+    async def _declare_timers(self) -> None:
+        info = await self._declare_stream(
+            self.timers,
+            retention="workqueue",
+            subjects=[f"{self.prefix}-timer.>", f"{self.prefix}-due.>"],
+            duplicate_window=DEDUPE_SECONDS * NANOSECONDS,
+            allow_msg_schedules=True,
+        )
+        if not info["config"].get("allow_msg_schedules"):
+            text = f"nats: stream {self.timers} does not allow timers"
+            raise Corrupt(f"{text}: run nats-server 2.12 or later")
+        await self._declare_consumer(self.timers, WAITING, f"{self.prefix}-timer.>")
+
+    async def _declare_stream(self, name: str, **config: Any) -> Content:
+        call_api = self.connection.call_api
+        info = await call_api(f"STREAM.INFO.{name}", expected={NO_STREAM})
         if "error" in info:
-            wanted = {"storage": self.storage, "num_replicas": self.replicas, **config}
-            wanted["name"] = name
-            call = f"STREAM.CREATE.{name}"
-            info = await self.link.api(call, wanted, expected={NAME_IN_USE})
+            settings = {"storage": self.storage, "num_replicas": self.replicas, "name": name}
+            request = {**settings, **config}
+            info = await call_api(f"STREAM.CREATE.{name}", request, expected={NAME_IN_USE})
         if "error" in info:
             # Another process was first, with other settings.
-            info = await self.link.api(f"STREAM.INFO.{name}")
+            info = await call_api(f"STREAM.INFO.{name}")
         return info
 
-    async def _make_consumer(self, stream: str, name: str, subject: str) -> Content:
-        info = await self.link.api(f"CONSUMER.INFO.{stream}.{name}", expected={NO_CONSUMER})
+    async def _declare_consumer(self, stream: str, name: str, subject: str) -> Content:
+        call_api = self.connection.call_api
+        info = await call_api(f"CONSUMER.INFO.{stream}.{name}", expected={NO_CONSUMER})
         if "error" in info:
-            config = {
+            settings = {
                 "durable_name": name,
                 "name": name,
                 "ack_policy": "explicit",
@@ -131,13 +138,7 @@ class Streams:
                 "max_ack_pending": PENDING_MAX,
                 "max_deliver": -1,
             }
-            request = {"stream_name": stream, "config": config}
-            info = await self.link.api(f"CONSUMER.CREATE.{stream}.{name}.{subject}", request)
-        found: Content = info["config"]
-        return found
-
-
-def _name(address: str) -> str:
-    """Name the consumer of an address: to be read, and different for each address."""
-    readable = re.sub(r"[^A-Za-z0-9_-]", "_", address)[:NAME_CHARACTERS_MAX]
-    return f"{readable}-{blake2b(address.encode(), digest_size=6).hexdigest()}"
+            request = {"stream_name": stream, "config": settings}
+            info = await call_api(f"CONSUMER.CREATE.{stream}.{name}.{subject}", request)
+        config: Content = info["config"]
+        return config

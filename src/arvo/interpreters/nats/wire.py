@@ -1,92 +1,72 @@
-"""Wire: how a message looks on NATS, which is a plain CloudEvent that anybody can read or write."""
+"""Wire: the form of a message on NATS, a plain CloudEvent that any program can read."""
 
 import zlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
-from urllib.parse import quote, unquote
 
-from arvo.core.events.event import EVENT_BYTES_MAX, Event
-from arvo.interpreters.delivery.headers import DUE, KEY
-from arvo.interpreters.nats.compression import DEFLATE, ENCODING, inflate
+from arvo.core.events.event import EVENT_BYTES_MAX
+from arvo.interpreters.delivery.headers import ENCODING
+from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name
+from arvo.interpreters.nats.compression import DEFLATE, inflate
 from arvo.interpreters.nats.connection import Headers
-from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, TooLarge
 from arvo.interpreters.ports.broker import EncodedMessage
+from arvo.interpreters.ports.errors import TooLarge
 
 # CloudEvents NATS protocol binding 1.0.2 §3.2: structured mode.
 CONTENT_TYPE: Final = "application/cloudevents+json"
-# No quoted key is this.
-NO_KEY: Final = "*"
-# What the driver writes around headers, and around each.
+# Dots are the separators of NATS, so that one can subscribe to `arvo.com.payment.>`.
+_PLAIN: Final = ALPHANUMERIC + "_.-~()"
+# The bytes that the driver writes around all headers, and around each of them.
 _FRAME_BYTES: Final = 16
 _LINE_BYTES: Final = 4
 
 
-def subject_of(prefix: str, address: str) -> str:
-    """Name the subject that an address has: itself, behind a prefix."""
-    # Dots stay: they are NATS' own separators, so that one can subscribe to `arvo.com.payment.>`.
-    return f"{prefix}.{quote(address, safe='()')}"
+def subject_name(prefix: str, queue: str) -> str:
+    """Return the subject of a queue: its address after a prefix."""
+    return f"{prefix}.{escape_name(queue, plain=_PLAIN, escape='%')}"
 
 
-def body_of(message: EncodedMessage, headers: Headers, payload_max: int) -> bytes:
-    """Say the event as the reference writes it; deflated, with a header that says so, if it would
-    not fit otherwise. Raises `TooLarge` where even that does not fit.
+def encode_headers(message: EncodedMessage) -> Headers:
+    """Return the headers of a message."""
+    return {"content-type": CONTENT_TYPE, **message.headers}
+
+
+def encode_body(message: EncodedMessage, headers: Headers, payload_max: int) -> bytes:
+    """Return the body of a message, compressed if it would not fit otherwise.
+
+    Compression adds a header to *headers*. Raises `TooLarge` if the body does not fit even so.
     """
-    body = message.event.to_json().encode()
-    if len(body) <= room_beside(headers, payload_max):
+    body = message.body
+    if len(body) <= body_bytes_max(headers, payload_max):
         return body
-    packed = zlib.compress(body)
-    if len(packed) > room_beside({**headers, ENCODING: DEFLATE}, payload_max):
-        said = f"nats: event {message.event.id!r} of {len(body)} bytes does not fit"
-        raise TooLarge(f"{said} into a message: raise the server's max_payload ({payload_max})")
+    compressed = zlib.compress(body)
+    if len(compressed) > body_bytes_max({**headers, ENCODING: DEFLATE}, payload_max):
+        text = f"nats: a message of {len(body)} bytes for {message.queue} does not fit"
+        raise TooLarge(f"{text}: raise the server's max_payload ({payload_max})")
     headers[ENCODING] = DEFLATE
-    return packed
+    return compressed
 
 
-def room_beside(headers: Headers, payload_max: int) -> int:
-    """Say how many bytes a body may have beside its headers."""
+def body_bytes_max(headers: Mapping[str, str], payload_max: int) -> int:
+    """Return how many bytes a body may have besides its headers."""
     lines = sum(len(name) + len(value) + _LINE_BYTES for name, value in headers.items())
     return payload_max - _FRAME_BYTES - lines
 
 
-def headers_of(message: EncodedMessage) -> Headers:
-    """Say what the event itself does not: where the key is not its own, and when it is due."""
-    event = message.event
-    headers = {"content-type": CONTENT_TYPE}
-    for name, value in (("traceparent", event.traceparent), ("tracestate", event.tracestate)):
-        if value is not None:
-            headers[name] = quote(value, safe=" !#$&'()*+,/:;<=>?@[]^`{|}~\"\\")
-    if message.key != _own_key(message.address, event):
-        headers[KEY] = NO_KEY if message.key is None else quote(message.key, safe="")
-    if message.due is not None:
-        headers[DUE] = message.due.isoformat()
-    return headers
+def decode(queue: str, headers: Mapping[str, str] | None, body: bytes) -> EncodedMessage:
+    """Decode a message.
 
-
-def message_of(address: str, headers: Mapping[str, str] | None, body: bytes) -> EncodedMessage:
-    """Read a message; one without headers has the key that follows from its event.
-
-    Raises `Violated` or `ValueError` where it is no event.
+    A body that cannot be decompressed stays as it is, with its header, for the codec to refuse.
     """
-    headers = headers or {}
-    if headers.get(ENCODING) == DEFLATE:
-        body = inflate(body, EVENT_BYTES_MAX)
-    event = Event.parse(body)
-    key, due = headers.get(KEY), headers.get(DUE)
-    if key is None:
-        key = _own_key(address, event)
-    elif key == NO_KEY:
-        key = None
-    else:
-        key = unquote(key)
-    return EncodedMessage(address, event, key, None if due is None else datetime.fromisoformat(due))
-
-
-def _own_key(address: str, event: Event[object]) -> str | None:
-    """Give the key of an event that comes without one: whoever sends it need not know of keys."""
-    if address == OUTBOUND_QUEUE:
-        return event.domain
-    if address == REPLY_QUEUE:
-        return event.to
-    # A workflow takes one turn at a time; to a handler without memory it does no harm.
-    return event.subject
+    rest = {
+        name: value
+        for name, value in (headers or {}).items()
+        if not name.startswith("Nats-") and name.lower() != "content-type"
+    }
+    if rest.get(ENCODING) == DEFLATE:
+        try:
+            body = inflate(body, EVENT_BYTES_MAX)
+        except ValueError:
+            return EncodedMessage(queue, body, rest)
+        del rest[ENCODING]
+    return EncodedMessage(queue, body, rest)

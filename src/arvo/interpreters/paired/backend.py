@@ -1,6 +1,5 @@
-"""Pair: a backend made of any machine memory and any broker."""
+"""Backend: a pair of any machine memory and any broker, as one backend."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, final, runtime_checkable
 
@@ -13,62 +12,57 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery.rest import until_rest
-from arvo.interpreters.paired.consumer import Intake, message_of
-from arvo.interpreters.paired.dead_letters import Letters
+from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.paired.backpressure import DepthLimiter
+from arvo.interpreters.paired.codec import encode_message
+from arvo.interpreters.paired.consumer import BrokerConsumer
+from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
-from arvo.interpreters.ports.backend import (
-    Backend,
-    CommitResult,
-    Committed,
-    Conflict,
-    DeadLetter,
-    Delivery,
-    Depth,
-    Message,
-    StoredWorkflow,
-    Unavailable,
-    timer_message,
-)
+from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
+from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, StoredWorkflow
 
-# Events under way before `send` waits, where the broker can count.
+# Messages under way before `send` waits, if the broker reports its depth.
 QUEUE_MAX: Final = 10_000
-# How often a broker is asked whether it has room.
-ASK_SECONDS: Final = 0.001
+# A subject that no workflow has: reading it shows whether the memory answers.
+_PING_SUBJECT: Final = "arvo.ping"
 
 
 @runtime_checkable
-class Closing(Protocol):
-    """A memory or a broker that holds something open; used again, it opens it again."""
+class Closeable(Protocol):
+    """A memory or a broker with open connections; when it is used again, it opens new ones."""
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Close the connections."""
         ...
 
 
 def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX) -> Backend:
-    """Make a backend of a memory and a broker that know nothing of each other.
+    """Make a backend of a memory and a broker that do not know each other.
 
-    *queue_max*: events under way before `send` waits, where the broker can count. Memory and broker
-    stay yours: closing the backend ends its iterations and leaves them open.
+    *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`. You own
+    memory and broker: closing the backend ends its iterations and leaves both open.
 
-    A turn of a workflow is committed in four moves, each of which may be the last:
+    A turn of a workflow is committed in four moves, and a crash may follow each of them:
 
-    1. write: record and journal in one value, by compare and set. The journal says which events
-       were consumed, and what followed from the last of them: events, timers, dead letters.
-    2. send: publish the events (timers as events that are due later), keep the dead letters.
-    3. settle the delivery.
-    4. forget what followed, with the next write.
+    1. write: record and journal as one value, by compare and set. The journal holds which events
+       were consumed, and the output of the newest ones: events, timers, dead letters.
+    2. send: publish the events (timers as messages that are due later), store the dead letters.
+    3. ack the delivery.
+    4. drop the output from the journal, with the next write.
 
-    After a crash before the first move nothing has happened. After any later one the delivery comes
-    again, is found in the journal, and exactly the same is sent again; consumers drop by their own
-    journals what they had before. Of two who work on one event the slower one's write is refused.
+    A crash before the first move has no effect. After any later one the broker redelivers the
+    event; the pair finds it in the journal and sends the same output again, and the consumers of
+    that output drop duplicates by journals of their own. When two workers process one event, the
+    write of the slower one is refused.
 
-    A handler without memory has no journal: delivered again, it sends again, with the same ids.
-    What leaves the system or goes home comes at least once, with the same id each time.
+    A handler without memory has no journal: when its event is redelivered, it sends its output
+    again, with the same ids. Events to a domain and replies to a caller are delivered at least
+    once, with the same id each time.
     """
     return Pair(memory, broker, queue_max)
 
@@ -76,43 +70,41 @@ def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX)
 @final
 @define(eq=False)
 class Pair:
-    """See `paired`. Operations do what `Backend` says.
+    """The backend that `paired` makes; its operations are those of `Backend`.
 
-    *owned*: whether memory and broker are closed with it.
+    *owned*: close memory and broker with the backend.
     """
 
     memory: MachineMemory
     broker: Broker
     queue_max: int = QUEUE_MAX
     owned: bool = False
-    _intake: Intake = field(init=False)
-    _letters: Letters = field(init=False)
+    _consumer: BrokerConsumer = field(init=False)
+    _dead_letters: DeadLetterStore = field(init=False)
     _outbox: Outbox = field(init=False)
-    _room: int = field(default=0, init=False)
-    _closings: int = field(default=0, init=False)
-    _sending: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _limiter: DepthLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._intake = Intake(self.broker)
-        self._letters = Letters(self.memory)
-        self._outbox = Outbox(self.memory, self.broker, self._letters)
+        self._consumer = BrokerConsumer(self.broker)
+        self._dead_letters = DeadLetterStore(self.memory)
+        self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
+        self._limiter = DepthLimiter(self.broker, self.queue_max)
 
     async def send(self, message: Message) -> None:
-        """Publish an event from outside."""
-        if isinstance(self.broker, ReportsDepth):
-            # First come, first served; and asked once for as many as there is room for.
-            async with self._sending:
-                await self._make_room(self.broker)
-        # A copy: a request must not take its own event, sent again after a crash, for an old one.
-        event = message.event.carrying(message.event.data, message.event.raw)
-        await self.broker.publish([message_of(evolve(message, event=event))])
+        """Publish an event from outside; waits while the queue is full."""
+        await self._limiter.admit()
+        await self.broker.publish([encode_message(message)])
+
+    async def wait_for_room(self) -> None:
+        """Wait while the queue is full."""
+        await self._limiter.wait_for_room()
 
     async def receive(self, queue: str) -> Delivery:
-        """Hand out the next delivery of a lane whose key nobody here works on."""
-        return await self._intake.receive(queue)
+        """Return the next delivery of a queue whose key is free in this process."""
+        return await self._consumer.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
-        """Read what is remembered of a workflow."""
+        """Return the record of a workflow."""
         return (await self._outbox.read(subject)).record
 
     async def commit(
@@ -122,37 +114,37 @@ class Pair:
         messages: Sequence[Message],
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
-        """Write, send, settle: see `paired`."""
-        output = Output(_messages(commit, messages), tuple(dead_letters))
+        """Write, send and ack: see `paired`."""
+        output = Output(_encode_output(commit, messages), tuple(dead_letters))
         if commit.record is None and not commit.expected:
-            applied = await self._outbox.answer(commit, output)
+            result = await self._outbox.send_answer(commit, output)
         else:
-            applied = await self._outbox.turn(commit, output)
-        if not isinstance(applied, Conflict):
+            result = await self._outbox.commit_turn(commit, output)
+        if not isinstance(result, Conflict):
             await self.ack(delivery)
-        return applied
+        return result
 
     async def workflows(self, **_: object) -> tuple[StoredWorkflow, ...]:
-        """Refuse: a store that can only compare and set knows its values by name."""
+        """Raise `Violated`: a store that only compares and sets cannot list its values."""
         issue = Issue("workflows", "a backend that can list, such as sqlite:///file.db", "a pair")
         raise Violated(ConfigViolation("ask for one workflow, by its subject", issue))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
-        """Give a workflow, with its times."""
-        held = await self._outbox.read(subject)
-        if held.record is None or held.began is None or held.changed is None:
+        """Return a workflow and its times."""
+        document = await self._outbox.read(subject)
+        if document.record is None or document.began is None or document.changed is None:
             return None
-        return StoredWorkflow(record=held.record, began=held.began, changed=held.changed)
+        return StoredWorkflow(
+            record=document.record, began=document.began, changed=document.changed
+        )
 
     async def history(self, subject: str, **_: object) -> tuple[HistoryEntry, ...]:  # noqa: ARG002
-        """Give nothing: a pair forgets the past, but for what it must not do twice."""
+        """Return nothing: a pair stores no history, only a journal of consumed events."""
         return ()
 
     async def produced(self, subject: str) -> tuple[Event[Any], ...]:
-        """Give what might have to be sent again: of a workflow that has ended, its last turn's."""
-        held = await self._outbox.read(subject)
-        outputs = [line.output for line in held.journal if line.output is not None]
-        return tuple(message.event for output in outputs for message in output.messages)
+        """Return the output that may be unsent; for an ended workflow, that of its last turn."""
+        return await self._outbox.unsent_events(subject)
 
     async def replace_record(
         self,
@@ -162,101 +154,91 @@ class Pair:
         timers: Sequence[PendingTimer] = (),
         redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
-        """Write a record that nobody has changed since it was read, and send what follows."""
+        """Replace a record by compare and set, and send *timers* and the events in *redeliver*."""
         to = ToHandler(record.handler, record.subject)
-        messages = [message_of(Message(event, to)) for event in redeliver]
-        messages += (
-            evolve(message_of(Message(timer.event, to)), due=timer.due) for timer in timers
-        )
+        messages = [encode_message(Message(event, to)) for event in redeliver]
+        messages += (encode_message(Message(timer.event, to), timer.due) for timer in timers)
         events = (*redeliver, *(timer.event for timer in timers))
         return await self._outbox.replace_record(record, expected, Output(tuple(messages)), events)
 
     async def ack(self, delivery: Delivery) -> None:
-        """Settle a delivery."""
+        """Ack a delivery."""
         await self.broker.ack(_token(delivery))
-        self._intake.settle(delivery)
+        self._consumer.release(delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Hand a delivery out again; while the broker is gone, without its help."""
+        """Redeliver after *delay* seconds; from this process if the broker is unavailable."""
         try:
             await self.broker.nack(_token(delivery), delay)
         except Unavailable:
-            self._intake.keep(delivery, delay)
+            self._consumer.requeue(delivery, delay)
             raise
-        self._intake.settle(delivery, delay=delay)
+        self._consumer.release(delivery, delay=delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        """Keep a dead letter, then settle; what was consumed after all is carried through."""
+        """Store a dead letter, then settle. If the event was consumed after all, ack it instead."""
         if delivery is not None and await self._outbox.was_consumed(delivery.message):
             await self.ack(delivery)
             return
-        await self._letters.keep(dead_letter)
+        await self._dead_letters.add(dead_letter)
         if delivery is not None:
             await self.broker.dead_letter(_token(delivery), dead_letter.reason)
-            self._intake.settle(delivery)
+            self._consumer.release(delivery)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """List the dead letters, oldest first."""
-        return await self._letters.all()
+        """Return the dead letters, oldest first."""
+        return await self._dead_letters.list()
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
-        """Send *posts*, then take a dead letter out; two who do so at once may both send."""
-        dead_letter = await self._letters.find(id)
+        """Send *messages*, then delete the dead letter; two concurrent calls may both send."""
+        dead_letter = await self._dead_letters.get(id)
         if dead_letter is None:
             return False
         if messages:
-            await self.broker.publish([message_of(message) for message in messages])
-        await self._letters.remove(dead_letter)
+            await self.broker.publish([encode_message(message) for message in messages])
+        await self._dead_letters.remove(dead_letter)
         return True
 
     async def depth(self) -> Depth:
-        """Say how much is under way; of a broker that cannot count, only what is here."""
-        here = self._intake.waiting
+        """Count the messages; for a broker that cannot count, only those in this process."""
+        waiting = self._consumer.waiting
         if isinstance(self.broker, ReportsDepth):
             depth = await self.broker.depth()
-            return evolve(depth, ready=depth.ready + here, taken=max(0, depth.taken - here))
-        return Depth(ready=here, taken=len(self._intake.lanes.taken))
+            return evolve(depth, ready=depth.ready + waiting, taken=max(0, depth.taken - waiting))
+        return Depth(ready=waiting, taken=len(self._consumer.queues.taken))
+
+    async def ping(self) -> None:
+        """Ask the memory and, if it can count, the broker; raises if one does not answer."""
+        await self.load(_PING_SUBJECT)
+        await self.depth()
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is under way; of a broker that cannot count, until little comes."""
-        # What was sent just now may be on its way to us.
-        self._intake.stirred()
-        await until_rest(self._is_busy)
+        """Wait until no message is under way; for a broker that cannot count, until it is quiet."""
+        # A message that was just sent may be on its way to this process.
+        self._consumer.expect_activity()
+        await poll_until_idle(self._is_busy)
 
     async def close(self) -> None:
-        """End the iterations; the broker hands out again what is not settled."""
-        self._closings += 1
-        await self._intake.close()
-        self._outbox.forget()
-        for each in (self.memory, self.broker) if self.owned else ():
-            if isinstance(each, Closing):
-                await each.close()
-
-    async def _make_room(self, broker: ReportsDepth) -> None:
-        """Take a place in the queue, when there is one."""
-        closings = self._closings
-        while self._room <= 0:
-            self._room = self.queue_max - (await broker.depth()).total
-            if self._room <= 0:
-                await asyncio.sleep(ASK_SECONDS)
-            if closings != self._closings:
-                raise Unavailable("the backend was closed before it took the event")
-        self._room -= 1
+        """End the iterations; the broker redelivers the unsettled messages."""
+        self._limiter.close()
+        await self._consumer.close()
+        self._outbox.clear_cache()
+        for half in (self.memory, self.broker) if self.owned else ():
+            if isinstance(half, Closeable):
+                await half.close()
 
     async def _is_busy(self) -> bool:
         if isinstance(self.broker, ReportsDepth):
             return bool((await self.broker.depth()).total)
-        return not self._intake.is_quiet
+        return not self._consumer.is_idle
 
 
-def _messages(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedMessage, ...]:
-    """Say what a commit sends; a timer is a message that is due later, and one that was cleared is
-    turned away when it comes.
+def _encode_output(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedMessage, ...]:
+    """Encode the messages of a commit. A timer is a message that is due later. The broker delivers
+    a cleared timer too, and the step ignores it.
     """
-    timers = (
-        evolve(message_of(timer_message(commit, timer)), due=timer.due) for timer in commit.timers
-    )
-    return *map(message_of, messages), *timers
+    timers = (encode_message(timer_message(commit, timer), timer.due) for timer in commit.timers)
+    return *map(encode_message, messages), *timers
 
 
 def _token(delivery: Delivery) -> EncodedDelivery:

@@ -1,4 +1,4 @@
-"""Intake: pulls deliveries out of a broker, into the lanes of this process."""
+"""Consumer: pulls deliveries from a broker into the queues of this process, and decodes them."""
 
 import asyncio
 import logging
@@ -7,153 +7,138 @@ from typing import Final, final
 
 from attrs import define, field
 
-from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.delivery.queues import Lanes
-from arvo.interpreters.ports.backend import (
-    OUTBOUND_QUEUE,
-    REPLY_QUEUE,
-    Delivery,
-    Destination,
-    Message,
-    Unavailable,
-    queue_of,
-)
-from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
+from arvo.interpreters.delivery.queues import InProcessQueues
+from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.paired.codec import Unreadable, decode_delivery
+from arvo.interpreters.ports.broker import Broker, EncodedDelivery
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import Delivery, queue_of
 
 logger: Final = logging.getLogger("arvo")
 
-# Deliveries of one lane that may be here and not settled, most of which wait for their key: past
-# that, one busy workflow would fill the memory of every process.
-HERE_MAX: Final = 1_000
-# How long a broker that is gone is left alone.
+# Unsettled deliveries of one queue in this process, most of which wait for their key: beyond that,
+# one busy workflow would fill the memory of every process.
+UNSETTLED_MAX: Final = 1_000
+# The pause before a broker that was unavailable is tried again.
 PAUSE_SECONDS: Final = 0.1
-# A broker that cannot count is at rest when nothing has come for so long, if it says nothing else.
+# A broker that cannot count its messages, and states no time of its own, is assumed to be empty
+# after so long without a delivery.
 QUIET_SECONDS: Final = 0.1
 
 
 @final
 @define(eq=False)
-class Intake:
-    """One task for each lane that is served: it asks the broker for the next delivery when somebody
-    waits for one.
+class BrokerConsumer:
+    """One task for each queue that is served. It asks the broker for the next delivery only when a
+    worker waits for one.
     """
 
     broker: Broker
-    pause: float = PAUSE_SECONDS
-    lanes: Lanes = field(factory=Lanes, init=False)
-    _pumps: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
-    _wanted: dict[str, asyncio.Event] = field(factory=dict, init=False)
-    _here: Counter[str] = field(factory=Counter, init=False)
-    # When it becomes likely that nothing more will come.
-    _quiet: float = field(default=0.0, init=False)
+    pause_seconds: float = PAUSE_SECONDS
+    queues: InProcessQueues = field(factory=InProcessQueues, init=False)
+    _loops: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
+    _capacity: dict[str, asyncio.Event] = field(factory=dict, init=False)
+    _unsettled: Counter[str] = field(factory=Counter, init=False)
+    # The time of the loop's clock at which the broker is assumed to be empty.
+    _quiet_at: float = field(default=0.0, init=False)
 
     async def receive(self, queue: str) -> Delivery:
-        """Hand out the next delivery of a lane whose key nobody works on."""
-        pump = self._pumps.get(queue)
-        if pump is None:
-            self._wanted[queue] = asyncio.Event()
-            task = asyncio.create_task(self._pump(queue), name=f"arvo intake {queue}")
-            self._pumps[queue] = task
-        elif pump.done() and not pump.cancelled() and (error := pump.exception()) is not None:
+        """Return the next delivery of a queue whose key is free."""
+        loop = self._loops.get(queue)
+        if loop is None:
+            self._capacity[queue] = asyncio.Event()
+            # Workers that wait now get a failure from the queues, later ones here.
+            self._loops[queue] = supervise(
+                self._consume_loop(queue),
+                name=f"arvo consumer {queue}",
+                on_failure=self.queues.fail,
+            )
+        elif loop.done() and not loop.cancelled() and (error := loop.exception()) is not None:
             raise error
-        self._wanted[queue].set()
-        return await self.lanes.receive(queue)
+        self._capacity[queue].set()
+        return await self.queues.receive(queue)
 
-    def settle(self, delivery: Delivery, *, delay: float = 0.0) -> None:
-        """Let go of a delivery; it may come again after *delay* seconds."""
-        self.lanes.settle(delivery)
+    def release(self, delivery: Delivery, *, delay: float = 0.0) -> None:
+        """Forget a settled delivery, which the broker may redeliver after *delay* seconds."""
+        self.queues.release(delivery)
         queue = queue_of(delivery.message.to)
-        self._here[queue] -= 1
-        self.stirred(delay)
-        if queue in self._wanted:
-            self._wanted[queue].set()
+        self._unsettled[queue] -= 1
+        self.expect_activity(delay)
+        if queue in self._capacity:
+            self._capacity[queue].set()
 
-    def keep(self, delivery: Delivery, delay: float) -> None:
-        """Hand a delivery out again that could not be settled; to the broker it is ours still."""
-        self.lanes.settle(delivery)
-        self.stirred(delay)
-        self.lanes.put_later(delivery, delay)
+    def requeue(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver from here a delivery that the broker could not settle; it stays ours there."""
+        self.queues.release(delivery)
+        self.expect_activity(delay)
+        self.queues.put_delayed(delivery, delay)
 
-    def stirred(self, delay: float = 0.0) -> None:
-        """Expect something to come, in the next moment or *delay* seconds later."""
+    def expect_activity(self, delay: float = 0.0) -> None:
+        """Expect another delivery, now or *delay* seconds later."""
         seconds = getattr(self.broker, "quiet_seconds", QUIET_SECONDS)
-        quiet = asyncio.get_running_loop().time() + delay + seconds
-        self._quiet = max(self._quiet, quiet)
+        quiet_at = asyncio.get_running_loop().time() + delay + seconds
+        self._quiet_at = max(self._quiet_at, quiet_at)
 
     @property
     def waiting(self) -> int:
-        """How many deliveries are here and in nobody's hands."""
-        return self._here.total() - len(self.lanes.taken)
+        """The number of deliveries in this process that no worker has received yet."""
+        return self._unsettled.total() - len(self.queues.taken)
 
     @property
-    def is_quiet(self) -> bool:
-        """Tell whether nothing is here, and nothing has come for a while."""
-        return not self._here.total() and asyncio.get_running_loop().time() >= self._quiet
+    def is_idle(self) -> bool:
+        """True if this process has no delivery, and has received none for a while."""
+        return not self._unsettled.total() and asyncio.get_running_loop().time() >= self._quiet_at
 
     async def close(self) -> None:
-        """Stop asking; the broker hands out again what is not settled."""
-        pumps = list(self._pumps.values())
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        self.lanes.stop_clocks()
-        self._pumps.clear()
-        self._wanted.clear()
-        self._here.clear()
-        self.lanes = Lanes()
+        """End the iterations; the broker redelivers the unsettled messages."""
+        loops = list(self._loops.values())
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        self.queues.cancel_delays()
+        self._loops.clear()
+        self._capacity.clear()
+        self._unsettled.clear()
+        self.queues = InProcessQueues()
 
-    async def _pump(self, queue: str) -> None:
-        """Bring deliveries until the end, whatever becomes of the connection."""
-        try:
-            while True:
-                try:
-                    await self._bring(queue)
-                except Unavailable as error:
-                    logger.warning("the broker is unavailable, trying again: %s", error)
-                await asyncio.sleep(self.pause)
-        except Exception as error:
-            # Those who wait now hear of it here, those who come later in `receive`.
-            self.lanes.fail(error)
-            raise
+    async def _consume_loop(self, queue: str) -> None:
+        """Consume a queue until `close`, through lost connections."""
+        while True:
+            try:
+                await self._consume(queue)
+            except Unavailable as error:
+                logger.warning("the broker is unavailable, trying again: %s", error)
+            await asyncio.sleep(self.pause_seconds)
 
-    async def _bring(self, queue: str) -> None:
-        incoming, wanted = self.broker.deliveries([queue]), self._wanted[queue]
+    async def _consume(self, queue: str) -> None:
+        incoming, capacity = self.broker.deliveries([queue]), self._capacity[queue]
         try:
-            async for delivery in incoming:
-                self._here[queue] += 1
-                self.stirred()
-                self.lanes.put(_delivery(delivery))
-                # Let whoever was woken look at it first: if its key is busy, they go on waiting.
+            async for encoded in incoming:
+                self.expect_activity()
+                delivery = await self._decode(encoded)
+                if delivery is None:
+                    continue
+                self._unsettled[queue] += 1
+                self.queues.put(delivery)
+                # The worker that was woken must look first: if the key is busy, it waits on.
                 await asyncio.sleep(0)
-                while not self.lanes.is_hungry(queue) or self._here[queue] >= HERE_MAX:
-                    wanted.clear()
-                    await wanted.wait()
+                while not self.queues.is_starving(queue) or self._unsettled[queue] >= UNSETTLED_MAX:
+                    capacity.clear()
+                    await capacity.wait()
         finally:
-            # Now and not when it is collected: others wait for what this iteration leaves behind.
+            # Now, not at garbage collection: other consumers wait for the messages of this one.
             if (close := getattr(incoming, "aclose", None)) is not None:
                 await close()
 
-
-def message_of(message: Message) -> EncodedMessage:
-    """Say a post as a message."""
-    match message.to:
-        case ToHandler(key=key):
-            return EncodedMessage(queue_of(message.to), message.event, key)
-        case ToDomain(domain=name) | ToCaller(address=name):
-            return EncodedMessage(queue_of(message.to), message.event, name)
-
-
-def _delivery(delivery: EncodedDelivery) -> Delivery:
-    message = Message(delivery.message.event, reachable(delivery.message))
-    return Delivery(message, delivery.attempt, delivery)
-
-
-def reachable(message: EncodedMessage) -> Destination:
-    """Say where a message goes."""
-    match message.address:
-        case str(address) if address == OUTBOUND_QUEUE:
-            return ToDomain(message.key or "")
-        case str(address) if address == REPLY_QUEUE:
-            return ToCaller(message.key or "")
-        case address:
-            return ToHandler(address, message.key)
+    async def _decode(self, encoded: EncodedDelivery) -> Delivery | None:
+        """Decode a delivery. One that is unreadable would be redelivered for ever, so it is
+        dead-lettered at the broker; the pair has no event to store as a dead letter.
+        """
+        try:
+            return decode_delivery(encoded)
+        except Unreadable as error:
+            # A warning without a traceback: the program that published it is at fault.
+            queue = encoded.message.queue
+            logger.warning("a message in the queue %s is dead-lettered: %s", queue, error)
+            await self.broker.dead_letter(encoded, str(error))
+            return None

@@ -1,56 +1,61 @@
-"""Letters: dead letters in a store that can compare and set, and cannot list."""
+"""Dead letters: a store of dead letters in a machine memory, which cannot list its values."""
 
 import logging
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import orjson
 from attrs import define
 
-from arvo.interpreters.delivery.codec import letter_bytes, letter_of
-from arvo.interpreters.paired.document import FORMAT, content_of
-from arvo.interpreters.ports.backend import DeadLetter, queue_of
+from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter
+from arvo.interpreters.paired.document import FORMAT, decode_value
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
+from arvo.interpreters.ports.messages import DeadLetter, queue_of
 
 logger: Final = logging.getLogger("arvo")
 
-# Letters lie on a fixed number of pages, so that all can be found without a list; so many that
-# those who write at once seldom meet, and so few that reading all is quick.
+# A fixed number of pages, so that all dead letters are found without a list: enough pages that
+# concurrent writers seldom meet, and few enough that reading all of them is quick.
 PAGES: Final = 64
-# Letters on one page, for a value must not grow without end: the oldest makes way.
-PAGE_LETTERS_MAX: Final = 64
-# Bytes of them, as long as there is more than one: each is read and written with all of its page.
+# Dead letters on one page, for a value must not grow without bound: the oldest are dropped.
+PAGE_DEAD_LETTERS_MAX: Final = 64
+# Their bytes, unless there is only one: each is read and written with all of its page.
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+DeadLetters: TypeAlias = list[DeadLetter]
 
 
 @final
 @define(eq=False)
-class Letters:
-    """Dead letters, kept in a memory under subjects that no workflow has.
+class DeadLetterStore:
+    """Dead letters, stored in a memory under subjects that no workflow has.
 
-    Each event has one letter for each place it was going to: buried again, the newer one stays.
+    An event has one dead letter for each destination: when it fails again, the newer one replaces
+    the older.
     """
 
     memory: MachineMemory
 
-    async def keep(self, dead_letter: DeadLetter) -> None:
-        """Add a letter."""
-        mine = _identity(dead_letter)
+    async def add(self, dead_letter: DeadLetter) -> None:
+        """Store a dead letter."""
+        identity = _identity(dead_letter)
 
-        def added(dead_letters: list[DeadLetter]) -> list[DeadLetter]:
-            others = [each for each in dead_letters if _identity(each) != mine]
+        def add_to(page: DeadLetters) -> DeadLetters:
+            others = [other for other in page if _identity(other) != identity]
             return [*others, dead_letter]
 
-        await self._change(page_of(dead_letter), added)
+        await self._change(page_of(dead_letter), add_to)
 
-    async def all(self) -> tuple[DeadLetter, ...]:
-        """List the letters, oldest first."""
-        found = [each for page in range(PAGES) for each in (await self._read(page))[0]]
-        return tuple(sorted(found, key=lambda each: each.at))
+    async def list(self) -> tuple[DeadLetter, ...]:
+        """Return all dead letters, oldest first."""
+        dead_letters: DeadLetters = []
+        for page in range(PAGES):
+            dead_letters += (await self._read(page))[0]
+        return tuple(sorted(dead_letters, key=lambda dead_letter: dead_letter.at))
 
-    async def find(self, id_: str) -> DeadLetter | None:
-        """Find a letter by its id."""
+    async def get(self, id_: str) -> DeadLetter | None:
+        """Return the dead letter with this id."""
         for page in range(PAGES):
             for dead_letter in (await self._read(page))[0]:
                 if dead_letter.id == id_:
@@ -58,38 +63,38 @@ class Letters:
         return None
 
     async def remove(self, dead_letter: DeadLetter) -> None:
-        """Take a letter out; a newer one for the same event stays."""
+        """Delete a dead letter, but not a newer one of the same event."""
         await self._change(
             page_of(dead_letter),
-            lambda dead_letters: [each for each in dead_letters if each.id != dead_letter.id],
+            lambda page: [other for other in page if other.id != dead_letter.id],
         )
 
-    async def _change(
-        self, page: int, change: Callable[[list[DeadLetter]], list[DeadLetter]]
-    ) -> None:
+    async def _change(self, page: int, change: Callable[[DeadLetters], DeadLetters]) -> None:
         while True:
             dead_letters, revision = await self._read(page)
             changed = change(dead_letters)
             if changed == dead_letters:
                 return
-            said = _newest([letter_bytes(each) for each in changed])
-            for lost in changed[: len(changed) - len(said)]:
-                logger.error("dead letter %s made way for newer ones: %s", lost.id, lost.event.id)
-            letters_said = [orjson.Fragment(each) for each in said]
-            content = orjson.dumps({"arvo": FORMAT, "letters": letters_said})
+            encoded = _newest([encode_dead_letter(dead_letter) for dead_letter in changed])
+            for dropped in changed[: len(changed) - len(encoded)]:
+                event_id = dropped.event.id
+                logger.error("dead letter %s was dropped for newer ones: %s", dropped.id, event_id)
+            fragments = [orjson.Fragment(each) for each in encoded]
+            content = orjson.dumps({"arvo": FORMAT, "dead_letters": fragments})
             if isinstance(await self.memory.write(_subject(page), content, revision), Stored):
                 return
 
-    async def _read(self, page: int) -> tuple[list[DeadLetter], int]:
+    async def _read(self, page: int) -> tuple[DeadLetters, int]:
+        """Return the dead letters of a page, and its revision."""
         stored = await self.memory.read(_subject(page))
         if stored is None:
             return [], 0
-        content = content_of(stored, "letters")["letters"]
-        return [letter_of(orjson.dumps(each)) for each in content], stored.revision
+        content = decode_value(stored, "dead_letters")["dead_letters"]
+        return [decode_dead_letter(orjson.dumps(fields)) for fields in content], stored.revision
 
 
 def _subject(page: int) -> str:
-    # Subjects are base64, which has no parentheses.
+    # The subject of a workflow is base64, which has no parentheses.
     return f"(dead letters) {page}"
 
 
@@ -100,18 +105,18 @@ def _identity(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
 
 
 def page_of(dead_letter: DeadLetter) -> int:
-    """Say on which page a letter lies."""
+    """Return the page of a dead letter."""
     # Not hash(), which differs from process to process.
     text = repr(_identity(dead_letter)).encode(errors="surrogatepass")
     return blake2b(text, digest_size=1).digest()[0] % PAGES
 
 
-def _newest(dead_letters: Sequence[bytes]) -> Sequence[bytes]:
-    """Give the newest letters, as many as a page has room for, and at least one."""
-    room, number = PAGE_BYTES_MAX, 0
-    for dead_letter in reversed(dead_letters[-PAGE_LETTERS_MAX:]):
-        room -= len(dead_letter)
-        if room < 0 and number:
+def _newest(encoded: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the newest dead letters that fit on a page, at least one."""
+    bytes_left, number = PAGE_BYTES_MAX, 0
+    for dead_letter in reversed(encoded[-PAGE_DEAD_LETTERS_MAX:]):
+        bytes_left -= len(dead_letter)
+        if bytes_left < 0 and number:
             break
         number += 1
-    return dead_letters[len(dead_letters) - number :]
+    return encoded[len(encoded) - number :]

@@ -1,4 +1,4 @@
-"""Held: what a pair keeps of one workflow, in one value of a store that can compare and set."""
+"""Document: the record and the journal of one workflow, as one value in a machine memory."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Container, Iterator
@@ -11,40 +11,45 @@ from attrs import evolve, field, frozen
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violated
-from arvo.interpreters.delivery.codec import digest_of, letter_bytes, letter_of
-from arvo.interpreters.ports.backend import Corrupt, DeadLetter
+from arvo.interpreters.delivery.codec import (
+    consumption_digest,
+    decode_dead_letter,
+    encode_dead_letter,
+)
 from arvo.interpreters.ports.broker import EncodedMessage
+from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.machine_memory import Stored
+from arvo.interpreters.ports.messages import DeadLetter
 
-# Consumptions that are remembered with a workflow: some 3 KB, written at each turn. A redelivery
-# comes soon or never; what is older is still known by the record itself, but for signals.
+# Consumptions that a document remembers: some 3 KB, written at each turn. A redelivery comes soon
+# or never, and the record itself recognises older events, except for signals.
 JOURNAL_MAX: Final = 128
-# Outputs of other processes that are kept without knowing whether they were sent.
+# Outputs of other processes that a document holds without knowing whether they were sent.
 UNSENT_MAX: Final = 8
 FORMAT: Final = 1
-# What an operator's change is named in the journal; no digest has a colon.
-AMENDED: Final = "amended:"
+# The digest of an operator's change begins with this; no digest of an event has a colon.
+REPLACED: Final = "replaced:"
 
-# Names one turn: what was consumed, and the revision that the record had after it. A workflow that
-# is revived may consume an event once more, and that is another turn.
-Mark: TypeAlias = tuple[str, int]
+# Identifies one turn: the digest of the consumed event, and the revision of the record after it. A
+# workflow that is revived may consume the same event once more, in another turn.
+TurnKey: TypeAlias = tuple[str, int]
 
 
 @final
 @frozen
 class Output:
-    """What followed from one consumed event, in order."""
+    """The messages, timers included, and the dead letters of one consumption, in order."""
 
     messages: tuple[EncodedMessage, ...] = ()
-    letters: tuple[DeadLetter, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
 
 
 @final
 @frozen
-class Line:
-    """One consumption: its *digest*, and its *output*, as long as that may have to be sent again.
+class Consumption:
+    """A journal entry: the *digest* of a consumed event, and its *output* while that may be unsent.
 
-    *turn*: the revision that the record had after it; 0 where that no longer matters.
+    *turn*: the revision of the record after it; 0 where that no longer matters.
     """
 
     digest: str
@@ -52,138 +57,171 @@ class Line:
     output: Output | None = None
 
     @property
-    def mark(self) -> Mark:
-        """Name the turn."""
+    def key(self) -> TurnKey:
+        """The key of its turn."""
         return self.digest, self.turn
 
 
 @final
 @frozen
-class Held:
-    """A workflow's record and journal, and when it began and last changed; *revision* is the
-    store's own, 0 for nothing.
+class WorkflowDocument:
+    """A workflow's record and journal, and the times it began and last changed.
+
+    *revision* is the revision of the value in the store, 0 where there is none.
     """
 
     record: Record | None = None
-    journal: tuple[Line, ...] = ()
+    journal: tuple[Consumption, ...] = ()
     revision: int = 0
     began: datetime | None = None
     changed: datetime | None = None
     _digests: frozenset[str] = field(init=False, eq=False, repr=False)
 
     @_digests.default
-    def _of_journal(self) -> frozenset[str]:
-        return frozenset(line.digest for line in self.journal)
+    def _collect_digests(self) -> frozenset[str]:
+        return frozenset(entry.digest for entry in self.journal)
 
     @property
     def turn(self) -> int:
         """The revision of the record, 0 where there is none."""
         return 0 if self.record is None else self.record.revision
 
-    def line(self, digest: str) -> Line | None:
-        """Find a consumption."""
+    def find(self, digest: str) -> Consumption | None:
+        """Return the newest consumption with this digest."""
         if digest not in self._digests:
             return None
-        return next(line for line in reversed(self.journal) if line.digest == digest)
+        return next(entry for entry in reversed(self.journal) if entry.digest == digest)
 
-    def overdue(self, sent: Container[Mark]) -> list[Line]:
-        """Give the oldest lines whose output must be sent before they can be followed by more."""
-        unsent = [each for each in self.journal if each.output and each.mark not in sent]
+    def excess_unsent(self, sent: Container[TurnKey]) -> list[Consumption]:
+        """Return the oldest consumptions whose output must be sent before the next turn is written,
+        so that no more than `UNSENT_MAX` may be unsent after it.
+        """
+        unsent = [entry for entry in self.journal if entry.output and entry.key not in sent]
         return unsent[: max(0, len(unsent) - UNSENT_MAX + 1)]
 
-    def after(self, record: Record, line: Line, sent: Container[Mark], now: datetime) -> "Held":
-        """Say what is held after a turn: outputs that were *sent* are no longer needed."""
-        lines = [
-            Line(each.digest) if each.output and each.mark in sent else each
-            for each in self.journal
+    def after_turn(
+        self, record: Record, entry: Consumption, sent: Container[TurnKey], now: datetime
+    ) -> "WorkflowDocument":
+        """Return the document after a turn, without the outputs that were *sent*."""
+        entries = [
+            Consumption(past.digest) if past.output and past.key in sent else past
+            for past in self.journal
         ]
-        journal = tuple(_newest([*lines, line]))
+        journal = tuple(_newest([*entries, entry]))
         began = now if self.began is None else self.began
         return evolve(self, record=record, journal=journal, began=began, changed=now)
 
-    def without(self, digests: Container[str]) -> "Held":
-        """Forget that some events were consumed."""
-        journal = tuple(line for line in self.journal if line.digest not in digests)
+    def without(self, digests: Container[str]) -> "WorkflowDocument":
+        """Return the document as if these events had not been consumed."""
+        journal = tuple(entry for entry in self.journal if entry.digest not in digests)
         return evolve(self, journal=journal)
 
     @property
-    def amendments(self) -> list[Line]:
-        """Give the lines that no delivery reminds anybody of."""
-        return [line for line in self.journal if line.digest.startswith(AMENDED) and line.output]
+    def operator_changes(self) -> list[Consumption]:
+        """The changes by operators whose output may be unsent; no delivery leads back to them."""
+        return [
+            entry for entry in self.journal if entry.digest.startswith(REPLACED) and entry.output
+        ]
 
     def to_bytes(self) -> bytes:
-        """Write it; the revision is the store's to say."""
+        """Encode it, without the revision, which belongs to the store."""
         record = None if self.record is None else self.record.to_dict()
-        journal = [_said(line) for line in self.journal]
+        journal = [_encode_entry(entry) for entry in self.journal]
         times = {"began": self.began, "changed": self.changed}
         return orjson.dumps({"arvo": FORMAT, "record": record, "journal": journal, **times})
 
     @staticmethod
-    def of(stored: Stored | None) -> "Held":
-        """Read what `to_bytes` wrote; raises `Corrupt` where it did not."""
+    def from_stored(stored: Stored | None) -> "WorkflowDocument":
+        """Decode the value that `to_bytes` encoded; raises `Corrupt` for any other."""
         if stored is None:
-            return Held()
-        said = content_of(stored, "record", "journal", "began", "changed")
+            return WorkflowDocument()
+        content = decode_value(stored, "record", "journal", "began", "changed")
         try:
-            record = None if said["record"] is None else Record.from_dict(said["record"])
-            journal = tuple(map(_line, said["journal"]))
-            began, changed = map(_time, (said["began"], said["changed"]))
-            return Held(record, journal, stored.revision, began, changed)
+            fields = content["record"]
+            record = None if fields is None else Record.from_dict(fields)
+            journal = tuple(map(_decode_entry, content["journal"]))
+            began, changed = map(_parse_time, (content["began"], content["changed"]))
+            return WorkflowDocument(record, journal, stored.revision, began, changed)
         except (Violated, ValueError, TypeError, KeyError) as error:
-            raise unreadable(error) from error
+            raise _unreadable(error) from error
 
 
-def digest(handler: str, event: Event[Any]) -> str:
-    """Name a consumption in 22 characters: this handler, this event, this subject."""
-    found = digest_of(handler, event)
-    return urlsafe_b64encode(found).decode().rstrip("=")
+def digest_of(handler: str, event: Event[Any]) -> str:
+    """Return the digest of a consumption in 22 characters: of handler, event and subject."""
+    return urlsafe_b64encode(consumption_digest(handler, event)).decode().rstrip("=")
 
 
-def content_of(stored: Stored, *keys: str) -> dict[str, Any]:
-    """Read a value of ours as JSON; raises `Corrupt` where it is none, or of a later format."""
+def decode_value(stored: Stored, *keys: str) -> dict[str, Any]:
+    """Decode a value of a pair as a JSON object with these *keys*.
+
+    Raises `Corrupt` where it is no such object, or has another format.
+    """
     try:
         content = orjson.loads(stored.record)
     except ValueError as error:
-        raise unreadable(error) from error
+        raise _unreadable(error) from error
     if not isinstance(content, dict) or content.get("arvo") != FORMAT:
-        raise unreadable(f"not of format {FORMAT}")
+        raise _unreadable(f"not of format {FORMAT}")
     if missing := [key for key in keys if key not in content]:
-        raise unreadable(f"without {', '.join(missing)}")
+        raise _unreadable(f"without {', '.join(missing)}")
     return content
 
 
-def unreadable(why: object) -> Corrupt:
-    """Say that a store holds what we did not write."""
+def _unreadable(reason: object) -> Corrupt:
     remedy = "restore it from a backup, or run the version that wrote it"
-    return Corrupt(f"the memory holds a value that cannot be read ({why}): {remedy}")
+    return Corrupt(f"the memory holds a value that cannot be read ({reason}): {remedy}")
 
 
-def _time(said: str | None) -> datetime | None:
-    return None if said is None else datetime.fromisoformat(said)
+def _parse_time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
-def _newest(lines: list[Line]) -> Iterator[Line]:
-    """Keep the newest lines, and any whose output is still needed."""
-    extra = len(lines) - JOURNAL_MAX
-    for position, line in enumerate(lines):
-        if position >= extra or line.output is not None:
-            yield line
+def _newest(entries: list[Consumption]) -> Iterator[Consumption]:
+    """Keep the newest entries, and every one whose output is still needed."""
+    excess = len(entries) - JOURNAL_MAX
+    for position, entry in enumerate(entries):
+        if position >= excess or entry.output is not None:
+            yield entry
 
 
-def _said(line: Line) -> object:
-    if line.output is None:
-        return line.digest
-    messages = [each.to_dict() for each in line.output.messages]
-    dead_letters = [orjson.Fragment(letter_bytes(each)) for each in line.output.letters]
-    return [line.digest, line.turn, messages, dead_letters]
+def _encode_entry(entry: Consumption) -> object:
+    if entry.output is None:
+        return entry.digest
+    messages = [_encode_message(message) for message in entry.output.messages]
+    dead_letters = [
+        orjson.Fragment(encode_dead_letter(dead_letter))
+        for dead_letter in entry.output.dead_letters
+    ]
+    return [entry.digest, entry.turn, messages, dead_letters]
 
 
-def _line(said: Any) -> Line:
-    if isinstance(said, str):
-        return Line(said)
-    found, turn, messages, dead_letters = said
+def _decode_entry(content: Any) -> Consumption:
+    if isinstance(content, str):
+        return Consumption(content)
+    digest, turn, messages, dead_letters = content
     output = Output(
-        tuple(map(EncodedMessage.from_dict, messages)),
-        tuple(letter_of(orjson.dumps(each)) for each in dead_letters),
+        tuple(map(_decode_message, messages)),
+        tuple(decode_dead_letter(orjson.dumps(fields)) for fields in dead_letters),
     )
-    return Line(found, turn, output)
+    return Consumption(digest, turn, output)
+
+
+def _encode_message(message: EncodedMessage) -> dict[str, Any]:
+    return {
+        "queue": message.queue,
+        # JSON in JSON, so that people and tools can read the whole value.
+        "event": orjson.Fragment(message.body),
+        "headers": message.headers,
+        "key": message.key,
+        "due": message.due,
+    }
+
+
+def _decode_message(fields: dict[str, Any]) -> EncodedMessage:
+    return EncodedMessage(
+        queue=fields["queue"],
+        body=orjson.dumps(fields["event"]),
+        headers=fields["headers"],
+        key=fields["key"],
+        due=_parse_time(fields["due"]),
+    )

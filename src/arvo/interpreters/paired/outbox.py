@@ -1,4 +1,4 @@
-"""Outbox: writes what follows from an event beside the record, sends it, and knows it again."""
+"""Outbox: writes the output of a turn into the workflow's document, sends it, and resends it."""
 
 import logging
 from collections import OrderedDict
@@ -13,166 +13,184 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
-from arvo.interpreters.paired.consumer import reachable
-from arvo.interpreters.paired.dead_letters import Letters
-from arvo.interpreters.paired.document import AMENDED, Held, Line, Mark, Output, digest
-from arvo.interpreters.ports.backend import (
-    Committed,
-    Conflict,
-    DeadLetter,
-    Duplicate,
-    Message,
-    TooLarge,
+from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.dead_letters import DeadLetterStore
+from arvo.interpreters.paired.document import (
+    REPLACED,
+    Consumption,
+    Output,
+    TurnKey,
+    WorkflowDocument,
+    digest_of,
 )
 from arvo.interpreters.ports.broker import Broker, EncodedMessage
+from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.machine_memory import MachineMemory
+from arvo.interpreters.ports.messages import DeadLetter, Message
+from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
 
 logger: Final = logging.getLogger("arvo")
 
-# Turns that this process knows to be sent, and workflows as it left them: what it forgets is sent
-# or read once more.
+# Turns that this process knows to be sent, and documents as it last wrote or read them. A turn or a
+# document that drops out of its cache is sent, or read, once more.
 SENT_MAX: Final = 100_000
-RECENT_MAX: Final = 10_000
+DOCUMENTS_MAX: Final = 10_000
 
 
 @final
 @define(eq=False)
 class Outbox:
-    """The first two moves of a pair (see `paired`), and what is needed to find them again."""
+    """The first two moves of a commit (see `paired`), and their repetition after a crash."""
 
     memory: MachineMemory
     broker: Broker
-    letters: Letters
-    _recent: "OrderedDict[str, Held]" = field(factory=OrderedDict, init=False)
-    # What this process has sent; the memory need not hear of it before the next write.
-    _sent: "OrderedDict[Mark, None]" = field(factory=OrderedDict, init=False)
+    dead_letters: DeadLetterStore
+    _documents: "OrderedDict[str, WorkflowDocument]" = field(factory=OrderedDict, init=False)
+    # Turns that this process has sent; the memory learns of it with the next write.
+    _sent: "OrderedDict[TurnKey, None]" = field(factory=OrderedDict, init=False)
 
-    async def answer(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
-        """Send what a handler without memory answers, unless it was sent from here before."""
-        mark = digest(commit.handler, commit.event), 0
-        if mark in self._sent:
+    async def send_answer(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
+        """Send the output of a handler without memory, unless this process has sent it before."""
+        key = digest_of(commit.handler, commit.event), 0
+        if key in self._sent:
             return Duplicate()
-        await self._send(mark, output)
+        await self._send(key, output)
         return Committed()
 
-    async def turn(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
-        """Write a workflow's turn and send what follows, or find that it was written before."""
+    async def commit_turn(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
+        """Write the turn of a workflow and send its output, or find that it was written before."""
         subject = commit.event.subject if commit.record is None else commit.record.subject
-        consumed = digest(commit.handler, commit.event)
-        # Where nothing is written, nothing would notice that what is known here is old.
-        held = self._recent.get(subject) if commit.record is not None else None
-        fresh = held is None
+        digest = digest_of(commit.handler, commit.event)
+        # Without a write, no compare-and-set would detect that the cached document is stale.
+        document = self._documents.get(subject) if commit.record is not None else None
+        is_fresh = document is None
         while True:
-            held = held or await self.read(subject)
-            if (line := held.line(consumed)) is not None:
-                await self._forward(line)
+            document = document or await self.read(subject)
+            if (entry := document.find(digest)) is not None:
+                await self._send_unsent(entry)
                 return Duplicate()
-            if held.turn == commit.expected:
+            if document.turn == commit.expected:
                 if commit.record is None:
-                    await self._send((consumed, 0), output)
+                    await self._send((digest, 0), output)
                     return Committed()
-                line = Line(consumed, commit.record.revision, output)
-                if await self._write(held, commit.record, line, commit.now or utc_now()):
-                    await self._forward(line)
+                entry = Consumption(digest, commit.record.revision, output)
+                if await self._write(document, commit.record, entry, commit.now or utc_now()):
+                    await self._send_unsent(entry)
                     return Committed()
-            elif fresh:
-                return Conflict(held.turn)
-            held, fresh = None, True
+            elif is_fresh:
+                return Conflict(document.turn)
+            document, is_fresh = None, True
 
-    async def read(self, subject: str) -> Held:
-        """Read what is held of a workflow, and send what no delivery will remind anybody of."""
-        held = Held.of(await self.memory.read(subject))
-        self._keep(subject, held)
-        for line in held.amendments:
-            await self._forward(line)
-        return held
+    async def read(self, subject: str) -> WorkflowDocument:
+        """Read a document, and send the output of operators' changes.
+
+        No delivery leads back to those, so a crash of the operator's process would leave it unsent.
+        """
+        document = WorkflowDocument.from_stored(await self.memory.read(subject))
+        self._cache(subject, document)
+        for entry in document.operator_changes:
+            await self._send_unsent(entry)
+        return document
+
+    async def unsent_events(self, subject: str) -> tuple[Event[Any], ...]:
+        """Return the events of the outputs that a document still holds, in order."""
+        document = await self.read(subject)
+        outputs = [entry.output for entry in document.journal if entry.output is not None]
+        return tuple(
+            decode_message(message).event for output in outputs for message in output.messages
+        )
 
     async def replace_record(
         self, record: Record, expected: int, output: Output, redeliver: Sequence[Event[Any]]
     ) -> Committed | Conflict:
-        """Write a record that nobody has changed since it was read, forget that events were
-        consumed, and send what follows.
+        """Replace a record that is still at revision *expected*, and send the output.
+
+        The document forgets that the events in *redeliver* were consumed.
         """
-        forgotten = {digest(record.handler, event) for event in redeliver}
-        line = Line(f"{AMENDED}{record.revision}", record.revision, output)
+        forgotten = {digest_of(record.handler, event) for event in redeliver}
+        entry = Consumption(f"{REPLACED}{record.revision}", record.revision, output)
         while True:
-            held = await self.read(record.subject)
-            if held.turn != expected:
-                return Conflict(held.turn)
-            if await self._write(held.without(forgotten), record, line, utc_now()):
-                await self._forward(line)
+            document = await self.read(record.subject)
+            if document.turn != expected:
+                return Conflict(document.turn)
+            if await self._write(document.without(forgotten), record, entry, utc_now()):
+                await self._send_unsent(entry)
                 return Committed()
 
     async def was_consumed(self, message: Message) -> bool:
-        """Tell whether an event was consumed before, and send again what may be missing."""
+        """Return True if an event was consumed before; output that may be missing is sent again."""
         match message.to:
             case ToHandler(address=address, key=None):
-                return (digest(address, message.event), 0) in self._sent
+                return (digest_of(address, message.event), 0) in self._sent
             case ToHandler(address=address):
-                held = await self.read(message.event.subject)
-                line = held.line(digest(address, message.event))
-                if line is not None:
-                    await self._forward(line)
-                return line is not None
+                document = await self.read(message.event.subject)
+                entry = document.find(digest_of(address, message.event))
+                if entry is not None:
+                    await self._send_unsent(entry)
+                return entry is not None
             case _:
                 return False
 
-    def forget(self) -> None:
-        """Let go of what was read; what was sent stays sent."""
-        self._recent.clear()
+    def clear_cache(self) -> None:
+        """Forget the cached documents, but not which turns were sent."""
+        self._documents.clear()
 
-    async def _write(self, held: Held, record: Record, line: Line, now: datetime) -> bool:
-        """Write a turn on what is held; False where that has changed."""
-        for overdue in held.overdue(self._sent):
-            await self._forward(overdue)
-        after = held.after(record, line, self._sent, now)
-        written = await self.memory.write(record.subject, after.to_bytes(), held.revision)
+    async def _write(
+        self, document: WorkflowDocument, record: Record, entry: Consumption, now: datetime
+    ) -> bool:
+        """Write a turn on top of a document; False if the store has another one by now."""
+        for unsent in document.excess_unsent(self._sent):
+            await self._send_unsent(unsent)
+        after = document.after_turn(record, entry, self._sent, now)
+        written = await self.memory.write(record.subject, after.to_bytes(), document.revision)
         if isinstance(written, Conflict):
             return False
-        self._keep(record.subject, evolve(after, revision=written.revision))
+        self._cache(record.subject, evolve(after, revision=written.revision))
         return True
 
-    async def _forward(self, line: Line) -> None:
-        """Send what a turn led to, if that is not sure."""
-        if line.output is not None and line.mark not in self._sent:
-            await self._send(line.mark, line.output)
+    async def _send_unsent(self, entry: Consumption) -> None:
+        """Send the output of a turn, unless this process knows that it was sent."""
+        if entry.output is not None and entry.key not in self._sent:
+            await self._send(entry.key, entry.output)
 
-    async def _send(self, mark: Mark, output: Output) -> None:
+    async def _send(self, key: TurnKey, output: Output) -> None:
         if output.messages:
             try:
                 await self.broker.publish(output.messages)
             except TooLarge:
-                await self._send_each(output.messages)
-        for dead_letter in output.letters:
-            await self.letters.keep(dead_letter)
-        self._sent[mark] = None
+                await self._send_one_by_one(output.messages)
+        for dead_letter in output.dead_letters:
+            await self.dead_letters.add(dead_letter)
+        self._sent[key] = None
         if len(self._sent) > SENT_MAX:
             self._sent.popitem(last=False)
 
-    async def _send_each(self, messages: Sequence[EncodedMessage]) -> None:
-        """Send what the broker takes, and keep what is too large for it as dead letters: the turn
-        is written, and would fail over it for ever.
+    async def _send_one_by_one(self, messages: Sequence[EncodedMessage]) -> None:
+        """Publish the messages that the broker accepts, and store the others as dead letters.
+
+        The turn is written already, so raising would fail each redelivery in the same way.
         """
-        for message in messages:
+        for encoded in messages:
             try:
-                await self.broker.publish([message])
+                await self.broker.publish([encoded])
             except TooLarge as error:
-                event, reason = message.event, str(error)
-                logger.warning("event %s (%s) is a dead letter: %s", event.id, event.type, reason)
+                message, reason = decode_message(encoded), str(error)
+                event = message.event
+                logger.warning("event %s (%s) is dead-lettered: %s", event.id, event.type, reason)
                 dead_letter = DeadLetter(
                     id=fresh_stamp().id,
                     event=event,
                     reason=reason,
                     attempts=1,
                     at=utc_now().isoformat(timespec="milliseconds"),
-                    to=reachable(message),
+                    to=message.to,
                 )
-                await self.letters.keep(dead_letter)
+                await self.dead_letters.add(dead_letter)
 
-    def _keep(self, subject: str, held: Held) -> None:
-        """Remember a workflow as it is now; one that has ended is not met again."""
-        self._recent.pop(subject, None)
-        if held.record is None or held.record.status == "active":
-            self._recent[subject] = held
-            if len(self._recent) > RECENT_MAX:
-                self._recent.popitem(last=False)
+    def _cache(self, subject: str, document: WorkflowDocument) -> None:
+        """Cache a document; one that has ended seldom receives another event."""
+        self._documents.pop(subject, None)
+        if document.record is None or document.record.status == "active":
+            self._documents[subject] = document
+            if len(self._documents) > DOCUMENTS_MAX:
+                self._documents.popitem(last=False)

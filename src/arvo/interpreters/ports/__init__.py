@@ -1,1 +1,1 @@
-"""Ports."""
+"""Ports: the protocols that a storage backend, a store or a broker implements, and their values."""

@@ -1,75 +1,46 @@
-"""Broker: what carries events from one step to the next, each at least once."""
+"""Broker: the port for a message broker, which delivers encoded messages at least once."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, final, runtime_checkable
 
-import orjson
-from attrs import frozen
+from attrs import field, frozen
 
-from arvo.core.events.event import EVENT_BYTES_MAX, Event
-from arvo.interpreters.ports.backend import Depth
+from arvo.core.events.event import EVENT_BYTES_MAX
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.interpreters.ports.results import Depth
 
-# The largest event, and room for where it goes.
+# The largest body, and room for the headers.
 MESSAGE_BYTES_MAX: Final = EVENT_BYTES_MAX + 16_384
 
 
 @final
 @frozen
 class EncodedMessage:
-    """An event on its way.
+    """A message as a broker carries it: an event in bytes, and the queue it waits in.
 
-    *address*: the queue that it waits in, a handler's address or one of `(outside)`, `(home)`.
-    *key*: carried along untouched. *due*: when it may be handed out at the earliest, with an
-    offset; None for at once.
+    *queue*: the address of a handler, or one of `(outside)` and `(home)`. *body*: the event in
+    JSON (CloudEvents 1.0, structured mode). *headers*: what a consumer needs besides the event;
+    names are lower case, values printable ASCII, and all of them must arrive as they were sent.
+
+    *key* and *due* are for `publish` alone. *key*: messages of one key should stay in their order,
+    so partition by it; None for any order. *due*: deliver no earlier, a time with an offset; None
+    for at once. A delivered message may come without them, and comparisons ignore them.
     """
 
-    address: str
-    event: Event[Any]
-    key: str | None = None
-    due: datetime | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Say the message as JSON data."""
-        return {
-            "address": self.address,
-            "event": self.event.to_dict(),
-            "key": self.key,
-            "due": None if self.due is None else self.due.isoformat(),
-        }
-
-    def to_json(self) -> str:
-        """Say the message as JSON text, for brokers that carry no more than a body."""
-        return orjson.dumps(self.to_dict()).decode()
-
-    @staticmethod
-    def from_dict(content: Mapping[str, Any]) -> "EncodedMessage":
-        """Read what `to_dict` said; raises `Violated`, `KeyError` or `ValueError` if it did not."""
-        due = content["due"]
-        return EncodedMessage(
-            address=content["address"],
-            event=Event.from_dict(content["event"]),
-            key=content["key"],
-            due=None if due is None else datetime.fromisoformat(due),
-        )
-
-    @staticmethod
-    def parse(text: str | bytes) -> "EncodedMessage":
-        """Read what `to_json` said; raises `Violated`, `KeyError` or `ValueError` if it did not.
-
-        What is longer than any message is refused before it is parsed.
-        """
-        if len(text) > MESSAGE_BYTES_MAX:
-            raise ValueError(f"a message of more than {MESSAGE_BYTES_MAX} bytes: {len(text)}")
-        return EncodedMessage.from_dict(orjson.loads(text))
+    queue: str
+    body: bytes
+    headers: Mapping[str, str] = field(default=EMPTY, converter=FrozenDict)
+    key: str | None = field(default=None, eq=False)
+    due: datetime | None = field(default=None, eq=False)
 
 
 @final
 @frozen
 class EncodedDelivery:
-    """A message that was handed out, for the *attempt*-th time (1 is the first).
+    """An encoded message that a broker has delivered, for the *attempt*-th time (from 1).
 
-    *token* is the broker's own way to know it when it is settled.
+    *token* is the broker's own reference to it: a delivery tag, an offset, a lease.
     """
 
     message: EncodedMessage
@@ -78,64 +49,68 @@ class EncodedDelivery:
 
 
 class Broker(Protocol):
-    """Carries messages: the small port for a broker of your own.
+    """Delivers messages: the small port for a broker of your own.
 
-    What `publish` has taken is handed out at least once, and again until it is settled: by `done`,
-    `again` or `dead`. More than once is no harm, and neither is another order, though few will be
-    glad of it: events that were published first should come first. A message that was handed out
-    belongs to who iterates, until it is settled or the iteration has ended (by closing, or because
-    the process died: by a lease, or a lost connection); then it is handed out again.
+    A broker delivers each published message at least once, and again until `ack`, `nack` or
+    `dead_letter` settles it. Duplicates and reordering do no harm, but messages that were published
+    first should be delivered first. A delivery belongs to the iteration that received it until it
+    is settled or the iteration ends: by closing, or with its process (detected by a lease or a lost
+    connection). After that the message is delivered again, and settling the old delivery changes
+    nothing.
 
-    To settle what is no longer one's own changes nothing. Operations, the iteration included, raise
-    `Unavailable` where waiting helps, `Corrupt` where it does not, and nothing else; after one of
-    them, the operation may have been carried out or not. `paired` makes a backend of a
-    `MachineMemory` and a broker. One that can count should be a `ReportsDepth` as well; one that
-    cannot may have `quiet_seconds`: when nothing has come for so long, nothing is there (0.1 is
-    assumed).
+    Operations, the iteration included, raise `Unavailable` where waiting helps and `Corrupt` where
+    it does not, and no exception of a driver; `publish` also raises `TooLarge`. An operation that
+    raised may have been carried out all the same.
+
+    `paired` makes a backend of a `MachineMemory` and a broker. A broker that can count its messages
+    should be a `ReportsDepth` too. One that cannot may have an attribute `quiet_seconds`: after so
+    long without a delivery the pair assumes that the broker is empty (default: 0.1).
     """
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        """Take messages; when this returns, they are the broker's.
+        """Store messages. When this returns, the broker has all of them.
 
-        They need not be taken all or nothing. It must not wait for room, for those who make room
-        may be waiting here: a broker that is full raises `Unavailable`. For a message larger than
-        it takes it raises `TooLarge`, and may have taken any of the others. A broker that cannot
-        keep what is not *due* yet hands it out early: it is turned away, and comes back by `again`.
+        It need not be atomic: when it raises, some may be stored. It must not wait for free space,
+        because the consumers that free it may wait in this call: a full broker raises
+        `Unavailable`. For a message above its size limit it raises `TooLarge`. A broker that cannot
+        delay a message until it is *due* delivers it early; the worker returns it with `nack`.
         """
         ...
 
-    def deliveries(self, addresses: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
-        """Hand out the messages of these queues as they come, for ever: an async generator.
+    def deliveries(self, queues: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
+        """Deliver the messages of these queues as they arrive, without end: an async generator.
 
-        The next is only asked for when somebody has time for it. Closing the generator gives back
-        what it handed out and was not settled.
+        The caller asks for the next delivery when it has capacity for one. Closing the generator
+        returns the deliveries that were not settled.
         """
         ...
 
     async def ack(self, delivery: EncodedDelivery) -> None:
-        """Settle: it was carried through, and is forgotten."""
+        """Settle a delivery that was processed: the broker deletes the message."""
         ...
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Settle: hand it out again after *delay* seconds, with one more *attempt*."""
+        """Settle a delivery to have it redelivered after *delay* seconds, as the next *attempt*."""
         ...
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
-        """Settle: nobody could take it, and it is not handed out any more.
+        """Settle a delivery that cannot be processed: it is not delivered again.
 
-        The pair has kept it as a dead letter for operators. A broker that has a queue for the dead
-        may put it there, with the reason, for tools of its own; any other does as for `done`.
+        The pair has stored the event as a dead letter for operators before this call, except for a
+        message that cannot be decoded: of that one only the broker has a copy. A broker with a
+        dead-letter queue should move the message there, with the reason; any other acks it.
         """
         ...
 
 
 @runtime_checkable
 class ReportsDepth(Protocol):
-    """A broker that knows how much it holds, so that senders wait while that is too much."""
+    """A broker that counts its messages, so that the pair can apply backpressure to senders."""
 
     async def depth(self) -> Depth:
-        """Say how much is under way, for everybody: nothing only where that is true.
+        """Count the messages of all queues, for all processes.
 
-        *timers* are those that are not *due* yet and were never handed out.
+        It must not report zero while a message is stored or delivered. *timers* are messages that
+        are not yet *due* and have never been delivered.
         """
         ...

@@ -1,19 +1,19 @@
-"""Machine memory: a store that can compare and set, which is all that a pair asks of one."""
+"""Machine memory: the protocol of a store with compare-and-set, one half of a paired backend."""
 
 from typing import Protocol, final
 
-from attrs import define, field, frozen
+from attrs import frozen
 
-from arvo.interpreters.ports.backend import Conflict
+from arvo.interpreters.ports.results import Conflict
 
 
 @final
 @frozen
 class Stored:
-    """A value as a store holds it.
+    """A value in a store.
 
-    *record*: the bytes, as they were written; what they mean is none of the store's business.
-    *revision*: names this version of them, 1 or more, and greater than that of any version before.
+    *record*: the bytes as they were written; a store does not interpret them. *revision*: the
+    version of the value, 1 or more, and greater than the revision of every earlier version.
     """
 
     record: bytes
@@ -21,51 +21,30 @@ class Stored:
 
 
 class MachineMemory(Protocol):
-    """Keeps one value for each subject: the small port for a store of your own.
+    """Stores one value per subject: the small port for a store of your own.
 
-    A subject is a text of any length and any characters; hash it where your keys are shorter.
-    `paired` makes a backend of a memory and a `Broker`, and never asks for a list or a lock. What a
-    write has answered survives what your store promises to survive.
+    A subject is a text of any length with any characters; hash it if your keys must be shorter.
+    `paired` makes a backend of a `MachineMemory` and a `Broker`. It needs no list and no lock.
+    When a write has returned, its effect survives every failure that the store promises to survive.
 
-    Both operations raise `Unavailable` where waiting helps, `Corrupt` where it does not, and
-    nothing else. A write that raised `Unavailable` may have been applied all the same, for its
-    answer can be lost: the pair looks before it writes again. A store may forget workflows that
-    have ended, later than its broker may deliver anything again.
+    Both operations raise `Unavailable` when a retry can succeed, `Corrupt` when an operator must
+    act, and nothing else. A write that raised `Unavailable` may have been applied, because the
+    answer can be lost: `paired` reads before it writes again. A store may delete workflows that
+    have ended, once its broker can no longer redeliver any of their messages.
     """
 
     async def read(self, subject: str) -> Stored | None:
-        """Give what is held for a subject, None for nothing.
+        """Return the value of a subject, or None if there is none.
 
-        Sees every write that has answered before: no replica that lags behind.
+        Linearizable: it sees every write that has returned before. A replica that lags is not
+        enough.
         """
         ...
 
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
-        """Hold *record* if the revision that is held is *expected*; 0 expects nothing.
+        """Store *record* if the stored revision is *expected* (0: no value), and return it.
 
-        Comparing and setting are one: of two writers that expect the same, one is answered
-        `Conflict`, with the revision that is held (0 for nothing), and has changed nothing.
+        Compare and set are one atomic operation: of two writers that expect the same revision, one
+        gets a `Conflict` with the stored revision (0: no value), and has changed nothing.
         """
         ...
-
-
-@final
-@define(eq=False)
-class InMemoryMachineMemory:
-    """The shortest true memory: a dict that ends with the process."""
-
-    _held: dict[str, Stored] = field(factory=dict, init=False)
-
-    async def read(self, subject: str) -> Stored | None:
-        """Give what is held for a subject."""
-        return self._held.get(subject)
-
-    async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
-        """Hold *record* if the revision that is held is *expected*."""
-        held = self._held.get(subject)
-        revision = 0 if held is None else held.revision
-        if revision != expected:
-            return Conflict(revision)
-        # No await between looking and setting: that is what makes them one.
-        self._held[subject] = stored = Stored(record, revision + 1)
-        return stored

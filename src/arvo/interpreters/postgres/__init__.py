@@ -1,43 +1,41 @@
-"""postgres: a whole backend for any number of processes, and a memory for pairs."""
+"""postgres: a backend for any number of processes, and a store of records for pairs."""
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.postgres.backend import PostgresBackend
-from arvo.interpreters.postgres.connection.connection import open_link
-from arvo.interpreters.postgres.connection.dsn import Address
-from arvo.interpreters.postgres.connection.errors import RAISED, told
-from arvo.interpreters.postgres.connection.migrations import scripts, upgrade
+from arvo.interpreters.postgres.connection import migrations
+from arvo.interpreters.postgres.connection.connection import open_connection
+from arvo.interpreters.postgres.connection.dsn import Dsn
+from arvo.interpreters.postgres.connection.errors import DRIVER_ERRORS, translate_error
 from arvo.interpreters.postgres.store import PostgresMemory
 
-__all__ = ["PostgresBackend", "PostgresMemory", "backend", "script", "upgraded"]
+__all__ = ["PostgresBackend", "PostgresMemory", "backend", "migration_script", "upgrade"]
 
 
 def backend(url: str) -> Backend:
-    """Give the backend of `postgresql://user@host/database`."""
+    """Make the backend of `postgresql://user@host/database`."""
     return PostgresBackend(url)
 
 
 memory = PostgresMemory
 
 
-def script(url: str) -> str:
-    """Give the SQL that makes everything in an empty database, for a tool of your own."""
-    address = Address.parse(url)
-    return "\n".join([f"create schema if not exists {address.schema};", *scripts(address)])
+def migration_script(url: str) -> str:
+    """Return the SQL that creates everything in an empty database, for a migration tool."""
+    dsn = Dsn.parse(url)
+    return "\n".join([f"create schema if not exists {dsn.schema};", *migrations.scripts(dsn)])
 
 
-async def upgraded(url: str) -> int:
-    """Make or upgrade the tables; gives how many versions were made.
+async def upgrade(url: str) -> int:
+    """Create or upgrade the tables; return how many versions were applied.
 
     Raises `Unavailable` or `Corrupt`.
     """
-    address = Address.parse(url)
+    dsn = Dsn.parse(url)
     try:
-        link = await open_link(address)
-    except RAISED as error:
-        raise told(error) from error
-    try:
-        return await upgrade(link, address)
-    except RAISED as error:
-        raise told(error) from error
-    finally:
-        await link.close()
+        connection = await open_connection(dsn)
+        try:
+            return await migrations.upgrade(connection, dsn)
+        finally:
+            await connection.close()
+    except DRIVER_ERRORS as error:
+        raise translate_error(error) from error

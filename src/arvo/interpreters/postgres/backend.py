@@ -4,59 +4,52 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
-from arvo.interpreters.delivery.backpressure import Room
-from arvo.interpreters.delivery.claims import Feed
+from arvo.interpreters.delivery.backpressure import Backpressure
+from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.codec import Row, letter_bytes
-from arvo.interpreters.delivery.rest import until_rest
+from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.ports.backend import (
+from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
     CommitResult,
     Committed,
     Conflict,
-    DeadLetter,
-    Delivery,
     Depth,
-    Fenced,
-    Message,
     StoredWorkflow,
-    Unavailable,
 )
-from arvo.interpreters.postgres.connection.dsn import Address, Link
-from arvo.interpreters.postgres.session.reconnect import Keeper
-from arvo.interpreters.postgres.statements import deliveries
-from arvo.interpreters.postgres.statements import operations as operate
-from arvo.interpreters.postgres.statements import queries as pages
-from arvo.interpreters.postgres.statements.write_batch import Unit, Written, commit_unit, sending
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliveries, token_of
+from arvo.interpreters.postgres.session.reconnect import SessionManager
+from arvo.interpreters.postgres.statements import deliveries, operations, queries
+from arvo.interpreters.postgres.statements.dead_letters import dead_letters
+from arvo.interpreters.postgres.statements.write_batch import (
+    WriteBatch,
+    dead_letter_rows,
+    delivery_row,
+    turn_rows,
+)
 
 T = TypeVar("T")
 
-# Events that may be under way before `send` waits.
+# Messages that may be under way before `send` waits.
 QUEUE_MAX: Final = 100_000
-# A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
+# How long a worker keeps its deliveries without renewing its lease. After that they are released.
 LEASE_SECONDS: Final = 30.0
-# See `Feed`.
-AHEAD: Final = 4
-OWN_MAX: Final = 500
+# The limits of `ClaimLoop`.
+PREFETCH: Final = 4
+KEEP_MAX: Final = 500
 KEY_MAX: Final = 100
-KEEP: Final = Retention()
-
-
-@final
-@frozen
-class Token:
-    """Whose a delivery was when it was handed out, and its number."""
-
-    owner: int
-    number: int
+DEFAULT_RETENTION: Final = Retention()
 
 
 @final
@@ -64,50 +57,63 @@ class Token:
 class PostgresBackend:
     """A backend in one schema of a Postgres database.
 
-    *url*: as libpq reads it; its query may also say `schema=...` (`arvo` where it does not),
-    `migrate=no` (the tables are there, and stay as they are) and `pooler=yes` (a proxy such as
-    PgBouncer hands out connections for a transaction each). *queue_max*: how many events may be
-    under way before `send` waits. *now*: the clock that timers go by; leases go by the server's.
-    *lease*: seconds after which a process that shows no sign of life is taken for dead; one that
-    the server knows to be gone is noticed at once. *keep*: how long what is over is remembered.
+    *url*: in the form of libpq. Its query may also hold `schema=...` (`arvo` by default),
+    `migrate=no` (the tables exist and are not changed), `pooler=yes` (a proxy such as PgBouncer
+    gives each transaction another connection), `lease` and `queue_max` (instead of the parameters).
+    *queue_max*: the number of messages under way from which `send` waits. *now*: the clock of
+    timers; leases go by the server's clock. *lease*: how many seconds a worker keeps its deliveries
+    without renewing its lease; those of a process whose connection has ended are released at once.
+    *retention*: how long finished work is stored.
 
-    What is committed at once shares one transaction. Each delivery belongs to one process; what a
-    process commits after it lost one is refused.
+    Concurrent writes share a transaction. A delivery belongs to one worker; a commit for a delivery
+    that the worker has lost is refused.
     """
 
     url: str = field(repr=False)
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
-    keep: Retention = KEEP
-    address: Address = field(init=False)
-    _feed: Feed = field(init=False)
-    _room: Room = field(init=False)
-    _keeper: Keeper = field(init=False)
+    retention: Retention = DEFAULT_RETENTION
+    dsn: Dsn = field(init=False)
+    _claims: ClaimLoop = field(init=False)
+    _backpressure: Backpressure = field(init=False)
+    _sessions: SessionManager = field(init=False)
+    _batches: BatchWriter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.address = Address.parse(self.url)
-        self._feed = Feed(self._claim, ahead=AHEAD, own_max=OWN_MAX, key_max=KEY_MAX)
-        self._room = Room(self.queue_max)
-        self._keeper = Keeper(self.address, self._feed, self._room, self.now, self.lease, self.keep)
+        self.dsn = Dsn.parse(self.url)
+        self.lease = self.dsn.lease or self.lease
+        self.queue_max = self.dsn.queue_max or self.queue_max
+        self._claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=KEY_MAX)
+        self._backpressure = Backpressure(self.queue_max)
+        self._sessions = SessionManager(
+            self.dsn, self._claims, self._backpressure, self.now, self.lease, self.retention
+        )
+        self._batches = BatchWriter(self._sessions, self._claims, self._backpressure)
 
     async def send(self, message: Message) -> None:
-        """Take an event from outside; waits while `queue_max` events are under way."""
-        if self._room.depth is None:
-            self._room.counted(await self._read(lambda c: deliveries.count(c, self.address)))
-        await self._room.enough()
-        with self._room.entering():
-            row = sending(message, self.address.hash)
-            await self._write(Unit(sendings=(row,), owns=self._feed.wants([message])))
+        """Accept a message from outside; waits while `queue_max` messages are under way."""
+        await self.wait_for_room()
+        with self._backpressure.reserve():
+            row = delivery_row(message, self.dsn.hash)
+            await self._batches.write(
+                WriteBatch(deliveries=(row,), claim_own=self._claims.accepts([message]))
+            )
+
+    async def wait_for_room(self) -> None:
+        """Wait while `queue_max` messages are under way."""
+        if self._backpressure.depth is None:
+            self._backpressure.update(await self._read(lambda c: deliveries.count(c, self.dsn)))
+        await self._backpressure.wait()
 
     async def receive(self, queue: str) -> Delivery:
-        """Hand out the next delivery of a lane whose key nobody works on."""
-        await self._keeper.opened()
-        return await self._feed.receive(queue)
+        """Return the next delivery of a queue whose ordering key is free; waits for one."""
+        await self._sessions.open()
+        return await self._claims.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
-        """Give what is remembered of a workflow."""
-        return await self._read(lambda c: pages.load(c, self.address, subject))
+        """Read the record of a workflow, None if there is none."""
+        return await self._read(lambda c: queries.load(c, self.dsn, subject))
 
     async def commit(
         self,
@@ -116,21 +122,20 @@ class PostgresBackend:
         messages: Sequence[Message],
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
-        """Apply a commit, send what follows and settle the delivery."""
-        unit = commit_unit(
-            _token(delivery).number,
-            commit,
-            messages,
-            dead_letters,
-            owns=self._feed.wants(messages),
-            now=self.now(),
-            hashed=self.address.hash,
+        """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
+        rows = tuple(delivery_row(message, self.dsn.hash) for message in messages)
+        batch = WriteBatch(
+            delivery_id=token_of(delivery).delivery_id,
+            turn=turn_rows(commit, rows, self.now(), self.dsn.hash),
+            deliveries=rows,
+            dead_letters=dead_letter_rows(dead_letters),
+            claim_own=self._claims.accepts(messages),
         )
-        applied = await self._write(unit, delivery)
-        if isinstance(applied, Committed):
-            # Not before: a look that comes too soon finds nothing, and the next one is late.
-            self._keeper.due(commit.timers)
-        return applied
+        result = await self._batches.write(batch, delivery)
+        if isinstance(result, Committed):
+            # Not before: a poll that runs too early finds no timer, and the next one is late.
+            self._sessions.schedule(commit.timers)
+        return result
 
     async def workflows(
         self,
@@ -141,28 +146,19 @@ class PostgresBackend:
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
     ) -> tuple[StoredWorkflow, ...]:
-        """List workflows, the one that changed last first."""
-        return await self._read(
-            lambda c: pages.workflows(
-                c,
-                self.address,
-                status=status,
-                handler=handler,
-                unchanged_since=unchanged_since,
-                after=after,
-                limit=limit,
-            )
-        )
+        """List workflows, the most recently changed first."""
+        query = WorkflowQuery(status, handler, unchanged_since, after, limit)
+        return await self._read(lambda c: queries.workflows(c, self.dsn, query))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
-        """Give a workflow as it would be listed."""
-        return await self._read(lambda c: pages.workflow(c, self.address, subject))
+        """Read one workflow as `workflows` would list it, None if there is none."""
+        return await self._read(lambda c: queries.workflow(c, self.dsn, subject))
 
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
     ) -> tuple[HistoryEntry, ...]:
-        """Give the newest lines of a workflow's history, in order."""
-        return await self._read(lambda c: pages.history(c, self.address, subject, before, limit))
+        """Read the newest entries of a workflow's history, in order."""
+        return await self._read(lambda c: queries.history(c, self.dsn, subject, before, limit))
 
     async def replace_record(
         self,
@@ -172,116 +168,87 @@ class PostgresBackend:
         timers: Sequence[PendingTimer] = (),
         redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
-        """Replace a record that nobody has changed since it was read."""
-        session, now = await self._keeper.session(), self.now()
-        amendment = operate.Amendment(record, expected, timers, redeliver)
-        amended = await session.write(
-            lambda c: operate.replace_record(c, self.address, amendment, now)
+        """Replace a record if its revision is *expected*."""
+        session, now = await self._sessions.session(), self.now()
+        replacement = Replacement(record, expected, timers, redeliver)
+        result = await session.write(
+            lambda c: operations.replace_record(c, self.dsn, replacement, now)
         )
-        self._keeper.due(timers)
-        if isinstance(amended, Committed):
-            self._room.add(len(redeliver))
-        return amended
+        self._sessions.schedule(timers)
+        if isinstance(result, Committed):
+            self._backpressure.add(len(redeliver))
+        return result
 
     async def ack(self, delivery: Delivery) -> None:
-        """Settle a delivery that changed nothing of ours."""
-        await self._write(Unit(number=_token(delivery).number), delivery)
+        """Remove a delivery that needs no commit."""
+        await self._batches.write(WriteBatch(delivery_id=token_of(delivery).delivery_id), delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Hand a delivery out again after *delay* seconds."""
+        """Deliver a delivery again after *delay* seconds."""
         retried = evolve(delivery, attempt=delivery.attempt + 1)
-        token, due = _token(delivery), self.now() + timedelta(seconds=delay)
-        session, queues = None, self._feed.lanes
+        token, due = token_of(delivery), self.now() + timedelta(seconds=delay)
+        session, queues = None, self._claims.queues
         try:
-            session = await self._keeper.session()
-            me = session.me
-            is_mine = me == token.owner and await session.write(
-                lambda c: deliveries.nack(c, self.address, me, token.number, retried.attempt, due)
+            session = await self._sessions.session()
+            is_owned = session.worker_id == token.worker_id and await session.write(
+                lambda c: deliveries.nack(
+                    c, self.dsn, token.delivery_id, token.worker_id, retried.attempt, due
+                )
             )
         except Unavailable:
-            self._feed.settle(delivery)
+            self._claims.release(delivery)
             if session is not None and not session.is_lost:
-                # Still ours in the database: it must not be forgotten here.
-                queues.put_later(delivery, delay)
-            # Else it is let go of together with the session, and handed out again by the next one.
+                # This worker still owns it in the database, so no other process would deliver it.
+                queues.put_delayed(delivery, delay)
+            # Otherwise it is released with the session, and the next one claims it.
             raise
-        self._feed.settle(delivery)
-        if is_mine:
-            queues.put_later(retried, delay)
+        self._claims.release(delivery)
+        if is_owned:
+            queues.put_delayed(retried, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        """Settle a delivery as a dead letter."""
-        dead_letters = ((dead_letter.id, letter_bytes(dead_letter)),)
-        if delivery is None:
-            await self._write(Unit(letters=dead_letters))
-        else:
-            await self._write(Unit(number=_token(delivery).number, letters=dead_letters), delivery)
+        """Store a dead letter, and remove its delivery if there is one."""
+        delivery_id = None if delivery is None else token_of(delivery).delivery_id
+        batch = WriteBatch(delivery_id=delivery_id, dead_letters=dead_letter_rows([dead_letter]))
+        await self._batches.write(batch, delivery)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return await self._read(lambda c: pages.letters(c, self.address))
+        return await self._read(lambda c: dead_letters(c, self.dsn))
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
-        """Take a dead letter out and send *posts* instead."""
-        session = await self._keeper.session()
-        found = await session.write(lambda c: operate.redrive(c, self.address, id, messages))
-        if found:
-            self._room.add(len(messages))
-        return found
+        """Remove a dead letter and send *messages*; False if there is none of this id."""
+        session = await self._sessions.session()
+        exists = await session.write(lambda c: operations.redrive(c, self.dsn, id, messages))
+        if exists:
+            self._backpressure.add(len(messages))
+        return exists
 
     async def depth(self) -> Depth:
-        """Say how much is under way, in all processes."""
+        """Count the messages under way, in all processes."""
         total, delayed, timers = await self._read(
-            lambda c: deliveries.depth(c, self.address, self.now())
+            lambda c: deliveries.depth(c, self.dsn, self.now())
         )
-        return self._feed.depth(total, delayed, timers)
+        return self._claims.depth(total, delayed, timers)
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is under way, in any process."""
-        await until_rest(lambda: self._read(lambda c: deliveries.is_busy(c, self.address)))
+        """Wait until no message is under way, in any process."""
+        await poll_until_idle(lambda: self._read(lambda c: deliveries.is_busy(c, self.dsn)))
 
     async def close(self) -> None:
-        """Give back what is not settled, and let nobody wait any more."""
-        await self._keeper.close()
-        self._room.close(Unavailable("the backend was closed before it took the event"))
-
-    async def _write(self, unit: Unit, delivery: Delivery | None = None) -> CommitResult:
-        """Write a unit, which settles *delivery* where there is one."""
-        session, writer = await self._keeper.opened()
-        if delivery is not None and _token(delivery).owner != session.me:
-            # It was let go of together with the connections by which it came.
-            self._feed.settle(delivery)
-            return Fenced()
-
-        def then(written: Written) -> None:
-            if delivery is not None and not isinstance(written.applied, Conflict):
-                self._feed.settle(delivery)
-                if not isinstance(written.applied, Fenced):
-                    self._room.add(-1)
-            if isinstance(written.applied, Committed):
-                self._room.add(len(unit.sendings))
-            self._feed.hand_out(_handed(session.me, written.rows))
-
-        return (await writer.do(unit, then)).applied
+        """Release the deliveries of this process, close the connections, and end waiting calls."""
+        await self._sessions.close()
+        self._backpressure.close(Unavailable("the backend was closed before it took the event"))
 
     async def _claim(
-        self, queues: Mapping[str, int], but: Sequence[str]
+        self, limits: Mapping[str, int], excluded_keys: Sequence[str]
     ) -> tuple[list[Delivery], bool]:
-        session, now = await self._keeper.session(), self.now()
-        keys = [self.address.hash(key) for key in but]
+        session, now = await self._sessions.session(), self.now()
+        keys = [self.dsn.hash(key) for key in excluded_keys]
         rows, is_contested = await session.write(
-            lambda c: deliveries.claim(c, self.address, session.me, queues, keys, now)
+            lambda c: deliveries.claim(c, self.dsn, session.worker_id, limits, keys, now)
         )
-        return _handed(session.me, rows), is_contested
+        return to_deliveries(session.worker_id, rows), is_contested
 
-    async def _read(self, work: Callable[[Link], Awaitable[T]]) -> T:
-        return await (await self._keeper.session()).read(work)
-
-
-def _handed(owner: int, rows: Sequence[Row]) -> list[Delivery]:
-    return [Delivery(row.post, row.attempt, Token(owner, row.id)) for row in rows]
-
-
-def _token(delivery: Delivery) -> Token:
-    assert isinstance(delivery.token, Token)
-    return delivery.token
+    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        return await (await self._sessions.session()).read(work)

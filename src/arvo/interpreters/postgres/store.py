@@ -1,4 +1,4 @@
-"""Memory: records in Postgres, where a broker of another kind carries the events."""
+"""Store: records in Postgres, for a pair whose broker is another system."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,11 +8,13 @@ from typing import Final, TypeVar, final
 import asyncpg
 from attrs import define, field
 
-from arvo.interpreters.ports.backend import Conflict, Corrupt
+from arvo.interpreters.delivery.url_options import refuse_option
+from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.machine_memory import Stored
+from arvo.interpreters.ports.results import Conflict
 from arvo.interpreters.postgres.connection.connection import has_failed, open_pool
-from arvo.interpreters.postgres.connection.dsn import Address, Link
-from arvo.interpreters.postgres.connection.errors import RAISED, told
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.connection.errors import DRIVER_ERRORS, translate_error
 from arvo.interpreters.postgres.connection.migrations import prepare
 
 T = TypeVar("T")
@@ -23,68 +25,71 @@ POOL_MAX: Final = 10
 @final
 @define(eq=False)
 class PostgresMemory:
-    """One row for each subject. *url*: see `Address.parse`.
+    """One row for each subject. *url*: see `Dsn.parse`, without `lease` and `queue_max`.
 
-    What a write has answered survives what the server's own commit survives.
+    A write that has returned is as durable as a commit of the server.
     """
 
     url: str = field(repr=False)
-    _address: Address = field(init=False)
+    _dsn: Dsn = field(init=False)
     _opening: "asyncio.Task[asyncpg.Pool[asyncpg.Record]] | None" = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._address = Address.parse(self.url)
+        self._dsn = Dsn.parse(self.url)
+        for name in ("lease", "queue_max"):
+            if getattr(self._dsn, name) is not None:
+                raise refuse_option(name, "migrate, pooler or schema", "an option of a backend")
 
     async def read(self, subject: str) -> Stored | None:
-        """Give what is held for a subject."""
+        """Read the record of a subject, None if there is none."""
 
-        async def work(connection: Link) -> Stored | None:
-            row = await connection.fetchrow(self._address.sql(_READ), _digest(subject))
+        async def work(connection: Connection) -> Stored | None:
+            row = await connection.fetchrow(self._dsn.sql(_READ), _digest(subject))
             return None if row is None else Stored(row["record"], row["revision"])
 
-        return await self._do(work)
+        return await self._run(work)
 
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
-        """Hold *record* if the revision that is held is *expected*."""
+        """Write a record if the revision in the store is *expected*, 0 for none."""
 
-        async def work(connection: Link) -> Stored | Conflict:
+        async def work(connection: Connection) -> Stored | Conflict:
             statement = _UPDATE if expected else _INSERT
             revision = await connection.fetchval(
-                self._address.sql(statement), _digest(subject), record, expected
+                self._dsn.sql(statement), _digest(subject), record, expected
             )
             if revision is not None:
                 return Stored(record, revision)
-            held = await connection.fetchrow(self._address.sql(_READ), _digest(subject))
-            return Conflict(0 if held is None else held["revision"])
+            stored = await connection.fetchrow(self._dsn.sql(_READ), _digest(subject))
+            return Conflict(0 if stored is None else stored["revision"])
 
-        return await self._do(work)
+        return await self._run(work)
 
     async def close(self) -> None:
-        """Close the connections; used again, it opens new ones."""
+        """Close the connections; the next call opens new ones."""
         opening, self._opening = self._opening, None
         if opening is not None:
             try:
                 pool = await opening
-            except (*RAISED, Corrupt):
-                return  # there is nothing to close
+            except (*DRIVER_ERRORS, Corrupt):
+                return  # nothing was opened
             await pool.close()
 
-    async def _do(self, work: Callable[[Link], Awaitable[T]]) -> T:
+    async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         try:
             if self._opening is None or has_failed(self._opening):
-                self._opening = asyncio.create_task(self._open())
-            # Not to be cancelled by one of those who wait for it.
+                self._opening = asyncio.create_task(self._open(), name="arvo postgres opening")
+            # Shielded: other callers wait for the same task.
             pool = await asyncio.shield(self._opening)
             async with pool.acquire() as connection:
                 return await work(connection)
-        except RAISED as error:
-            raise told(error) from error
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
 
     async def _open(self) -> "asyncpg.Pool[asyncpg.Record]":
-        pool = await open_pool(self._address, POOL_MAX)
+        pool = await open_pool(self._dsn, POOL_MAX)
         try:
             async with pool.acquire() as connection:
-                await prepare(connection, self._address)
+                await prepare(connection, self._dsn)
         except BaseException:
             pool.terminate()
             raise

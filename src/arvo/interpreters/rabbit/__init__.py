@@ -1,4 +1,4 @@
-"""rabbit: RabbitMQ as broker."""
+"""Rabbit: RabbitMQ as broker."""
 
 from arvo.interpreters.rabbit.broker import RabbitBroker
 
@@ -6,5 +6,5 @@ __all__ = ["RabbitBroker", "broker"]
 
 
 def broker(url: str) -> RabbitBroker:
-    """Give the broker of `amqp://user:password@host:5672/virtualhost` or `amqps://…`."""
+    """Return the broker of `amqp://user:password@host:5672/virtualhost` or `amqps://…`."""
     return RabbitBroker(url)

@@ -1,12 +1,9 @@
 """Broker: quorum queues of RabbitMQ, one for each address."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from hashlib import blake2b
-from typing import Any, Final, final
-from urllib.parse import quote
+from typing import Any, Final, TypeAlias, final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -17,51 +14,56 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.headers import (
     CONTENT_TYPE,
     REASON,
-    Parcel,
-    Unreadable,
-    packed,
-    unpacked,
+    reason_text,
+    take_attempt,
+    wire_headers,
 )
-from arvo.interpreters.delivery.tasks import every
-from arvo.interpreters.ports.backend import Unavailable
+from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
-from arvo.interpreters.rabbit.connection import Link, reached
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.rabbit.connection import CALL_SECONDS_MAX, Connection
 from arvo.interpreters.rabbit.delays import Delays
-
-logger: Final = logging.getLogger("arvo")
+from arvo.interpreters.rabbit.errors import translate_errors
 
 PREFIX: Final = "arvo"
-# Messages of one queue that are here and not settled: enough that the next is here when the last is
-# done, and few enough that no process sits on the work of another.
+# Unsettled messages of one queue in this process: enough that the next one is here when the last
+# one is done, and few enough that no process holds work that another could do.
 PREFETCH: Final = 32
-# Messages that wait in one queue before it is full.
+# Messages in one queue above which it is full.
 QUEUE_MAX: Final = 1_000_000
-# Messages that are kept for the dead of one queue; the oldest make way.
-DEAD_MAX: Final = 100_000
-# Given back so often, a message is taken for one that kills who takes it, and put aside.
+# Messages in the dead-letter queue of one queue; the oldest are dropped.
+DEAD_LETTERS_MAX: Final = 100_000
+# After so many deliveries without a settlement, the server moves a message to the dead letters: it
+# probably kills each process that receives it.
 RETURNS_MAX: Final = 1_000
-# Messages whose arrival is waited for at the same time.
+# Messages that are published at the same time, before their confirmations are awaited.
 PUBLISHING_MAX: Final = 200
-# Bytes of a queue's name, for a routing key has room for 255, and says a delay as well.
+# The length of a queue's name. A routing key has at most 255 bytes, and also holds a delay.
 NAME_BYTES_MAX: Final = 180
-# A server that is asked for the first time has queues to make.
+# A new server first has queues to create.
 QUIET_SECONDS: Final = 1.0
+# The characters of a queue's name that the driver accepts, without the escape character.
+_PLAIN: Final = ALPHANUMERIC + "_.-"
+
+# A message with the name of its queue; None once the channel or the queue is gone.
+_Incoming: TypeAlias = "asyncio.Queue[tuple[str, AbstractIncomingMessage] | None]"
 
 
 @final
 @frozen(eq=False)
 class _Token:
-    """A delivery on its channel; when that is closed, the server has it back."""
+    """A delivery on its channel; when that closes, the server takes the delivery back."""
 
     channel: AbstractChannel
     incoming: AbstractIncomingMessage
 
     @property
-    def is_ours(self) -> bool:
+    def is_owned(self) -> bool:
         return not (self.channel.is_closed or self.incoming.processed)
 
-    async def settle(self) -> None:
-        # Written, not answered; where the connection ends meanwhile, it comes again.
+    async def ack(self) -> None:
+        # The server does not confirm it. If the connection is lost, the message is redelivered.
         with suppress(*CONNECTION_EXCEPTIONS):
             await self.incoming.ack()
 
@@ -69,16 +71,16 @@ class _Token:
 @final
 @define(eq=False)
 class RabbitBroker:
-    """Messages in RabbitMQ 3.10 or later, opened at first use.
+    """Messages in RabbitMQ 3.10 or later, connected at first use.
 
-    *url*: `amqp://user:password@host:5672/virtualhost`, `amqps://…` with TLS. *prefix*: what the
-    names of its queues begin with; two that share it share what they hold. *prefetch*: messages of
-    one address that are here and not settled. *queue_max*: messages that wait in one queue before
-    `publish` raises `Unavailable`; a queue keeps the one that it was made with.
+    *url*: `amqp://user:password@host:5672/virtualhost`, `amqps://…` with TLS. *prefix*: of the
+    names of its queues; two brokers with the same prefix share their messages. *prefetch*:
+    unsettled messages of one queue in this process. *queue_max*: messages in one queue above which
+    `publish` raises `Unavailable`; a queue keeps the maximum that it was created with.
 
-    Queues are of quorum type: what `publish` has taken is on the disks of more than half of the
-    queue's replicas. The body of a message is the CloudEvent, and other programs may publish such
-    to `{prefix}:{address}`. What nobody could take is in `{prefix}:{address}:dead`.
+    Queues are quorum queues: a published message is on the disks of more than half of the queue's
+    replicas. The body of a message is the CloudEvent; other programs may publish such messages to
+    the queue `{prefix}:{address}`. The queue `{prefix}:{address}:dead` has the dead letters.
     """
 
     url: str = field(repr=False)
@@ -86,94 +88,96 @@ class RabbitBroker:
     prefetch: int = PREFETCH
     queue_max: int = QUEUE_MAX
     quiet_seconds: float = field(default=QUIET_SECONDS, init=False)
-    _link: Link = field(init=False)
+    _connection: Connection = field(init=False)
     _delays: Delays = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._link = Link(self.url)
-        self._delays = Delays(self._link)
+        self._connection = Connection(self.url)
+        self._delays = Delays(self._connection)
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        """Take messages; some may have been taken when this raises."""
+        """Store messages; when this raises, some may be stored."""
         for at in range(0, len(messages), PUBLISHING_MAX):
-            some = messages[at : at + PUBLISHING_MAX]
-            for address, waits in {(each.address, each.due is not None) for each in some}:
-                await self._make(address, waits=waits)
-            await every([self._put(each, packed(each)) for each in some])
+            batch = messages[at : at + PUBLISHING_MAX]
+            queues = {(message.queue, message.due is not None) for message in batch}
+            for queue, is_delayed in queues:
+                await self._declare(queue, is_delayed=is_delayed)
+            await gather_all([self._publish(message) for message in batch])
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
-        """Hand out the messages of these queues, in the order they came."""
-        for address in addresses:
-            await self._make(address)
-        channel = await self._link.consumer(self.prefetch)
-        # Never longer than what may be here and not settled.
-        incoming: asyncio.Queue[tuple[str, AbstractIncomingMessage] | None] = asyncio.Queue()
+    async def deliveries(self, queues: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
+        """Deliver the messages of these queues, in the order in which they were published."""
+        for queue in queues:
+            await self._declare(queue)
+        channel = await self._connection.consumer(self.prefetch)
+        # Bounded by the prefetch of the channel.
+        incoming: _Incoming = asyncio.Queue()
         try:
-            async with reached():
-                await _listen_for_its_end(channel, incoming)
-                for address in addresses:
-                    queue = await channel.get_queue(self._queue(address), ensure=False)
-                    await queue.consume(_into(incoming, address))
-            while (found := await incoming.get()) is not None:
-                delivery = await self._read(channel, *found)
-                if delivery is not None:
-                    yield delivery
-            raise Unavailable("rabbit: the connection is gone, or a queue is")
+            with translate_errors():
+                async with asyncio.timeout(CALL_SECONDS_MAX):
+                    await _watch(channel, incoming)
+                    for queue in queues:
+                        source = await channel.get_queue(self._queue_name(queue), ensure=False)
+                        await source.consume(_put_into(incoming, queue))
+            while (item := await incoming.get()) is not None:
+                yield _delivery(channel, *item)
+            raise Unavailable("rabbit: the connection or a queue is gone")
         finally:
             with suppress(*CONNECTION_EXCEPTIONS):
                 await channel.close()
 
     async def ack(self, delivery: EncodedDelivery) -> None:
-        """Forget a message."""
-        if delivery.token.is_ours:
-            await delivery.token.settle()
+        """Delete a message."""
+        if delivery.token.is_owned:
+            await delivery.token.ack()
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Hand a message out again after *delay* seconds."""
-        if delivery.token.is_ours:
-            message = delivery.message
-            await self._make(message.address, waits=True)
-            await self._put(message, packed(message, delivery.attempt + 1), delay)
-            await delivery.token.settle()
+        """Redeliver a message after *delay* seconds, by publishing it again."""
+        if delivery.token.is_owned:
+            await self._declare(delivery.message.queue, is_delayed=True)
+            await self._publish(delivery.message, delivery.attempt + 1, delay)
+            await delivery.token.ack()
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
-        """Move a message to the queue of the dead, with its reason."""
-        if delivery.token.is_ours:
-            await self._bury(delivery.message.address, delivery.token.incoming, reason)
-            await delivery.token.settle()
+        """Move a message, with the reason, to the dead-letter queue of its queue."""
+        if delivery.token.is_owned:
+            queue, incoming = delivery.message.queue, delivery.token.incoming
+            await self._declare(queue)
+            headers = {**incoming.headers, REASON: reason_text(reason)}
+            await self._send("", self._dead_letter_name(queue), incoming.body, headers)
+            await delivery.token.ack()
 
     async def close(self) -> None:
-        """Let go of the connection."""
-        await self._link.close()
+        """Close the connection."""
+        await self._connection.close()
 
-    async def _make(self, address: str, *, waits: bool = False) -> None:
-        """Make sure that a queue is there, that of its dead, and the way to it after a delay."""
-        name, dead = self._queue(address), self._dead(address)
+    async def _declare(self, queue: str, *, is_delayed: bool = False) -> None:
+        """Create a queue, its dead-letter queue, and its delays, where they do not exist."""
+        name, dead_letters = self._queue_name(queue), self._dead_letter_name(queue)
         quorum: dict[str, Any] = {"x-queue-type": "quorum"}
-        await self._link.declare(dead, quorum | {"x-max-length": DEAD_MAX})
+        await self._connection.declare(dead_letters, quorum | {"x-max-length": DEAD_LETTERS_MAX})
         arguments: dict[str, Any] = {
             "x-max-length": self.queue_max,
             "x-overflow": "reject-publish",
-            # Also what keeps the order: without it, what is given back goes to the end.
+            # It also keeps the order: without a limit, a returned message goes to the end.
             "x-delivery-limit": RETURNS_MAX,
             "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": dead,
+            "x-dead-letter-routing-key": dead_letters,
             "x-dead-letter-strategy": "at-least-once",
         }
-        await self._link.declare(name, quorum | arguments)
-        if waits:
-            await self._delays.reach(name)
+        await self._connection.declare(name, quorum | arguments)
+        if is_delayed:
+            await self._delays.bind(name)
 
-    async def _put(
-        self, message: EncodedMessage, parcel: Parcel, delay: float | None = None
+    async def _publish(
+        self, message: EncodedMessage, attempt: int = 1, delay: float | None = None
     ) -> None:
-        """Send a message on its way, which leads through a delay or not."""
-        exchange, name = "", self._queue(message.address)
+        """Publish a message to its queue, or to the delay before it."""
+        exchange, key = "", self._queue_name(message.queue)
         if delay is None and message.due is not None:
             delay = (message.due - utc_now()).total_seconds()
         if delay is not None and delay > 0:
-            exchange, name = self._delays.way(name, delay)
-        await self._send(exchange, name, parcel.body, parcel.headers)
+            exchange, key = self._delays.route(key, delay)
+        await self._send(exchange, key, message.body, wire_headers(message, attempt))
 
     async def _send(self, exchange: str, key: str, body: bytes, headers: Mapping[str, Any]) -> None:
         message = aio_pika.Message(
@@ -182,59 +186,45 @@ class RabbitBroker:
             content_type=CONTENT_TYPE,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        async with self._link.publishing() as channel:
-            to = await channel.get_exchange(exchange, ensure=False)
-            await to.publish(message, key, mandatory=True)
+        async with self._connection.publishing() as channel:
+            target = await channel.get_exchange(exchange, ensure=False)
+            await target.publish(message, key, mandatory=True)
 
-    async def _read(
-        self, channel: AbstractChannel, address: str, incoming: AbstractIncomingMessage
-    ) -> EncodedDelivery | None:
-        """Read what came; what is no message is put aside."""
-        token = _Token(channel, incoming)
-        headers = {key: value for key, value in incoming.headers.items() if isinstance(value, str)}
-        try:
-            return unpacked(address, incoming.body, headers, token)
-        except Unreadable as error:
-            logger.error("rabbit: a message of %s is put aside: %s", address, error)  # noqa: TRY400 - what came is at fault
-            await self._bury(address, incoming, str(error))
-            await token.settle()
-            return None
+    def _queue_name(self, queue: str) -> str:
+        parts = (escape_name(text, plain=_PLAIN, escape=",") for text in (self.prefix, queue))
+        return shorten_name(":".join(parts), NAME_BYTES_MAX, separator=":")
 
-    async def _bury(self, address: str, incoming: AbstractIncomingMessage, reason: str) -> None:
-        await self._make(address)
-        headers = {**incoming.headers, REASON: reason}
-        await self._send("", self._dead(address), incoming.body, headers)
-
-    def _queue(self, address: str) -> str:
-        name = f"{_quoted(self.prefix)}:{_quoted(address)}"
-        if len(name) <= NAME_BYTES_MAX:
-            return name
-        return f"{name[: NAME_BYTES_MAX // 2]}:{blake2b(name.encode(), digest_size=16).hexdigest()}"
-
-    def _dead(self, address: str) -> str:
-        return f"{self._queue(address)}:dead"
+    def _dead_letter_name(self, queue: str) -> str:
+        return f"{self._queue_name(queue)}:dead"
 
 
-def _quoted(text: str) -> str:
-    """Say a text in those characters that the driver lets into a queue's name."""
-    return quote(text, safe="").replace("%", ",").replace("~", ",7E")
+def _delivery(
+    channel: AbstractChannel, queue: str, incoming: AbstractIncomingMessage
+) -> EncodedDelivery:
+    """Make a delivery; other programs, and the server, may have added headers of any type."""
+    headers = {
+        name: value
+        for name, value in incoming.headers.items()
+        if isinstance(value, str) and not name.startswith("x-")
+    }
+    attempt = take_attempt(headers)
+    message = EncodedMessage(queue, incoming.body, headers)
+    return EncodedDelivery(message, attempt, _Token(channel, incoming))
 
 
-def _into(
-    incoming: "asyncio.Queue[tuple[str, AbstractIncomingMessage] | None]", address: str
-) -> Any:
+def _put_into(incoming: _Incoming, queue: str) -> Any:
     async def put(message: AbstractIncomingMessage) -> None:
-        incoming.put_nowait((address, message))
+        incoming.put_nowait((queue, message))
 
     return put
 
 
-async def _listen_for_its_end(channel: AbstractChannel, incoming: "asyncio.Queue[Any]") -> None:
-    """Have who waits told when the channel is closed, or a queue of it deleted."""
+async def _watch(channel: AbstractChannel, incoming: _Incoming) -> None:
+    """Put None into *incoming* when the channel is closed, or one of its queues deleted."""
 
-    def ended(*_: object) -> None:
+    def on_end(*_: object) -> None:
         incoming.put_nowait(None)
 
-    channel.close_callbacks.add(ended)
-    below = await channel.get_underlay_channel()
-    below.on_consumer_cancel_callbacks.add(ended)
+    channel.close_callbacks.add(on_end)
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(on_end)

@@ -1,4 +1,4 @@
-"""redis: Redis and Valkey, as memory and as broker."""
+"""Redis: Redis and Valkey as machine memory and as broker."""
 
 from arvo.interpreters.redis.broker import RedisBroker
 from arvo.interpreters.redis.store import RedisMemory
@@ -7,10 +7,10 @@ __all__ = ["RedisBroker", "RedisMemory", "broker", "memory"]
 
 
 def memory(url: str) -> RedisMemory:
-    """Give the memory of `redis://host:6379/0` or `rediss://…`."""
+    """Return the memory of `redis://host:6379/0` or `rediss://…`."""
     return RedisMemory(url)
 
 
 def broker(url: str) -> RedisBroker:
-    """Give the broker of `redis://host:6379/0` or `rediss://…`."""
+    """Return the broker of `redis://host:6379/0` or `rediss://…`."""
     return RedisBroker(url)

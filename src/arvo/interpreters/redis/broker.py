@@ -1,8 +1,8 @@
-"""Broker: Redis Streams as queues, one for each address, with a group of consumers."""
+"""Broker: Redis Streams as queues, one stream and one consumer group for each."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from math import ceil
 from typing import Any, Final, TypeAlias, final
@@ -10,36 +10,45 @@ from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.delivery.headers import Parcel, Unreadable, packed, unpacked
-from arvo.interpreters.ports.backend import Corrupt, Depth, Unavailable
+from arvo.interpreters.delivery.headers import (
+    decode_headers,
+    reason_text,
+    take_attempt,
+    wire_headers,
+)
+from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
-from arvo.interpreters.redis.client import Client
-from arvo.interpreters.redis.notifications import News
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.ports.results import Depth
+from arvo.interpreters.redis.connection import Connection
+from arvo.interpreters.redis.notifications import Notifications
 from arvo.interpreters.redis.store import PREFIX
 
 logger: Final = logging.getLogger("arvo")
 
 GROUP: Final = "arvo"
-# After this, who says nothing is dead: longer than any pause of a process that lives.
+# A consumer that has not renewed its lease for so long counts as dead. It is longer than any pause
+# of a live process.
 LEASE_SECONDS: Final = 30.0
-# Messages of one queue, those that wait for their time included, before it is full.
+# Messages of one queue, delayed ones included, above which it is full.
 QUEUE_MAX: Final = 1_000_000
-# Messages of one queue that are kept for the dead; the oldest make way, in the log.
-DEAD_MAX: Final = 10_000
-# How often who waits looks by itself, should news not have come.
-LOOK_SECONDS: Final = 1.0
-# Delayed messages that are made ready in one step, during which the server does nothing else.
-RIPE_MAX: Final = 100
-# The consumer that keeps what was given back; no consumer of ours has parentheses.
-BACK: Final = "(back)"
-# The field of a stream's entry that holds the event.
+# Messages in the dead-letter stream of one queue; the oldest are dropped, and the log counts them.
+DEAD_LETTERS_MAX: Final = 10_000
+# How often a waiting consumer polls, in case a notification was lost.
+POLL_SECONDS: Final = 1.0
+# Delayed messages that one script call makes ready; the server runs no other command meanwhile.
+DUE_BATCH_MAX: Final = 100
+# The consumer that holds returned entries until another consumer takes them. The names of other
+# consumers have no parentheses.
+RETURNED: Final = "(returned)"
+# The field of a stream entry that holds the event; the other fields are headers.
 EVENT: Final = "event"
 
 
 @final
 @frozen
 class _Token:
-    """What names one handing out: the *times*-th of an entry, to a consumer."""
+    """Identifies one delivery: of an entry, to a consumer, for the *times*-th time."""
 
     consumer: str
     id: bytes
@@ -52,188 +61,190 @@ _Entry: TypeAlias = tuple[bytes, list[bytes], int]
 @final
 @define(eq=False)
 class RedisBroker:
-    """Messages in Redis Streams, opened at first use.
+    """Messages in Redis Streams, connected at first use.
 
-    *url*: `redis://host:6379/0`, `rediss://…` with TLS. *prefix*: what its keys begin with; two
-    that share it share what they hold. *lease*: seconds after which a process that says nothing
-    counts as dead, and others are handed what it had. *queue_max*: messages of one address, delayed
-    ones included, before `publish` raises `Unavailable`.
+    *url*: `redis://host:6379/0`, `rediss://…` with TLS. *prefix*: of its keys; two brokers with the
+    same prefix share their messages. *lease*: seconds without a renewal after which a process
+    counts as dead, and its deliveries are redelivered. *queue_max*: messages of one queue, delayed
+    ones included, above which `publish` raises `Unavailable`.
 
-    An entry of the stream `{prefix}:queue:{address}` has the CloudEvent in the field `event`, and
-    other programs may add such. What nobody could take is in `{prefix}:dead:{address}`. What
-    survives is said at `RedisMemory`.
+    An entry of the stream `{prefix}:queue:{address}` has the CloudEvent in its field `event`; other
+    programs may add such entries. The stream `{prefix}:dead:{address}` has the dead letters.
+    `RedisMemory` states which failures a message survives.
     """
 
     url: str = field(repr=False)
     prefix: str = PREFIX
     lease: float = LEASE_SECONDS
     queue_max: int = QUEUE_MAX
-    _client: Client = field(init=False)
-    _news: News = field(init=False)
-    # What each consumer of ours has in hand, by address.
-    _hands: dict[str, dict[bytes, str]] = field(factory=dict, init=False)
-    # Consumers that went while the server was gone: one for each iteration that was under way then,
-    # for the next must see them off first.
-    _unleft: list[tuple[Sequence[str], str]] = field(factory=list, init=False)
+    _connection: Connection = field(init=False)
+    _notifications: Notifications = field(init=False)
+    # By consumer of this process, the queue of each entry in flight.
+    _in_flight: dict[str, dict[bytes, str]] = field(factory=dict, init=False)
+    # Consumers that ended while the server was unavailable. The next iteration deregisters them.
+    _unregistered: list[tuple[Sequence[str], str]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._client = Client(self.url)
-        self._news = News(self._client, f"{self.prefix}:news")
+        self._connection = Connection(self.url)
+        self._notifications = Notifications(self._connection, f"{self.prefix}:notifications")
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        """Take messages, those of one address all or nothing."""
-        by_address: dict[str, list[Any]] = {}
+        """Store messages; those of one queue all or none."""
+        by_queue: dict[str, list[Any]] = {}
         for message in messages:
-            fields = _fields(packed(message))
+            fields = _fields(message)
             due = "" if message.due is None else ceil(message.due.timestamp() * 1000)
-            said = by_address.setdefault(message.address, [])
-            said += (due, len(fields), *fields)
-        for address, said in by_address.items():
-            keys = [*self._keys(address, "queue", "delayed", "timers"), *self._shared("queues")]
+            by_queue.setdefault(message.queue, []).extend((due, len(fields), *fields))
+        for queue, encoded in by_queue.items():
+            keys = [*self._keys(queue, "queue", "delayed", "timers"), *self._shared("queues")]
             keys += self._shared("sequence")
-            arguments = [address, self.queue_max, self._news.channel, *said]
-            if not await self._client.run("publish", keys, arguments):
-                raise Unavailable(f"redis: {address} holds {self.queue_max} messages, try later")
+            arguments = [queue, self.queue_max, self._notifications.channel, *encoded]
+            if not await self._connection.run("publish", keys, arguments):
+                limit = self.queue_max
+                raise Unavailable(f"redis: the queue {queue} holds {limit} messages, try later")
 
-    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
-        """Hand out the messages of these queues, in the order they came."""
-        while self._unleft:
-            # What they had would wait for the end of their lease.
-            await self._leave(*self._unleft.pop())
+    async def deliveries(self, queues: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
+        """Deliver the messages of these queues, in the order in which they were published."""
+        while self._unregistered:
+            # Otherwise their deliveries would wait until the lease expires.
+            await self._deregister(*self._unregistered.pop())
         consumer, woken = uuid4().hex, asyncio.Event()
-        hand = self._hands.setdefault(consumer, {})
-        for address in addresses:
-            self._news.listen(address, woken)
-        keeper = asyncio.create_task(self._keep(addresses, consumer), name="arvo redis lease")
+        self._in_flight[consumer] = {}
+        for queue in queues:
+            self._notifications.subscribe(queue, woken)
+        failures: list[Exception] = []
+
+        def on_failure(error: Exception) -> None:
+            failures.append(error)
+            woken.set()
+
+        self._notifications.on_failure.add(on_failure)
+        renew = self._renew(queues, consumer)
+        renewing = supervise(renew, name="arvo redis lease", on_failure=on_failure)
         taking: asyncio.Future[tuple[EncodedDelivery | None, float]] | None = None
         try:
             while True:
                 woken.clear()
-                # A call that is given up may have been carried out: it is waited for, below.
-                taking = asyncio.ensure_future(self._next(addresses, consumer))
-                delivery, wait = await asyncio.shield(taking)
+                if failures:
+                    # Without renewals or notifications this iteration would lose its messages.
+                    raise failures[0]
+                # A call that is cancelled may have been applied, so the `finally` waits for it.
+                taking = asyncio.ensure_future(self._take(queues, consumer))
+                delivery, seconds = await asyncio.shield(taking)
                 if delivery is not None:
                     yield delivery
                     continue
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
+                    async with asyncio.timeout(seconds):
                         await woken.wait()
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, *([taking] if taking else []), return_exceptions=True)
-            hand.clear()
-            del self._hands[consumer]
-            for address in addresses:
-                self._news.leave(address, woken)
+            self._notifications.on_failure.discard(on_failure)
+            renewing.cancel()
+            await asyncio.gather(renewing, *([taking] if taking else []), return_exceptions=True)
+            del self._in_flight[consumer]
+            for queue in queues:
+                self._notifications.unsubscribe(queue, woken)
             with suppress(Unavailable):
-                await self._leave(addresses, consumer)
+                await self._deregister(queues, consumer)
 
     async def ack(self, delivery: EncodedDelivery) -> None:
-        """Forget a message."""
-        await self._settle(delivery.message.address, delivery.token, "done")
+        """Delete a message."""
+        await self._settle(delivery, "ack")
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Hand a message out again after *delay* seconds."""
-        milliseconds = ceil(delay * 1000)
-        await self._settle(delivery.message.address, delivery.token, "again", milliseconds)
+        """Redeliver a message after *delay* seconds."""
+        await self._settle(delivery, "nack", ceil(delay * 1000))
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
-        """Move a message to the stream of the dead, with its reason."""
-        await self._settle(delivery.message.address, delivery.token, "dead", reason, DEAD_MAX)
+        """Move a message, with the reason, to the dead-letter stream of its queue."""
+        await self._settle(delivery, "dead_letter", reason_text(reason), DEAD_LETTERS_MAX)
 
     async def depth(self) -> Depth:
-        """Say how much is under way."""
-        found = await self._client.run("depth", self._shared("queues"), [self.prefix, GROUP, BACK])
-        ready, taken, delayed, timers = found
+        """Count the messages."""
+        arguments = [self.prefix, GROUP, RETURNED]
+        counts = await self._connection.run("depth", self._shared("queues"), arguments)
+        ready, taken, delayed, timers = counts
         return Depth(ready=ready, taken=taken, delayed=delayed, timers=timers)
 
     async def close(self) -> None:
-        """Let go of the connections; iterations are the caller's to close first."""
-        await self._news.close()
-        await self._client.close()
+        """Close the connections; the caller closes its iterations first."""
+        await self._notifications.close()
+        await self._connection.close()
 
-    async def _next(
-        self, addresses: Sequence[str], consumer: str
+    async def _take(
+        self, queues: Sequence[str], consumer: str
     ) -> tuple[EncodedDelivery | None, float]:
-        """Take the next message, or say how long there is none."""
-        wait = LOOK_SECONDS
-        for address in addresses:
-            keys = [*self._keys(address, "queue", "delayed", "timers"), *self._shared("queues")]
-            while True:
-                found = await self._client.run(
-                    "take", keys, [address, GROUP, consumer, BACK, RIPE_MAX]
-                )
-                if len(found) == 1:
-                    wait = min(wait, found[0] / 1000) if found[0] >= 0 else wait
-                    break
-                delivery = await self._read(address, consumer, tuple(found))
-                if delivery is not None:
-                    self._hands[consumer][delivery.token.id] = address
-                    return delivery, 0.0
+        """Take the next message; without one, return the seconds to wait."""
+        wait = POLL_SECONDS
+        for queue in queues:
+            keys = [*self._keys(queue, "queue", "delayed", "timers"), *self._shared("queues")]
+            arguments = [queue, GROUP, consumer, RETURNED, DUE_BATCH_MAX]
+            answer = await self._connection.run("take", keys, arguments)
+            if len(answer) > 1:
+                delivery = _delivery(queue, consumer, tuple(answer))
+                self._in_flight[consumer][delivery.token.id] = queue
+                return delivery, 0.0
+            if answer[0] >= 0:
+                wait = min(wait, answer[0] / 1000)
         return None, wait
 
-    async def _read(self, address: str, consumer: str, entry: _Entry) -> EncodedDelivery | None:
-        """Read an entry; one that is no message is put aside."""
-        id_, fields, times = entry
-        token = _Token(consumer, id_, times)
-        try:
-            said = dict(zip(fields[::2], fields[1::2], strict=True))
-            headers = {
-                name.decode(): value.decode()
-                for name, value in said.items()
-                if name.startswith(b"arvo-")
-            }
-            return unpacked(address, said.get(EVENT.encode(), b""), headers, token)
-        except ValueError as error:
-            reason = str(error) if isinstance(error, Unreadable) else f"fields: {error}"
-            logger.error("redis: %r of %s is put aside: %s", id_.decode(), address, reason)  # noqa: TRY400 - what came is at fault
-            await self._settle(address, token, "dead", reason, DEAD_MAX)
-            return None
-
-    async def _settle(self, address: str, token: Any, *how: Any) -> None:
+    async def _settle(self, delivery: EncodedDelivery, *how: Any) -> None:
+        queue, token = delivery.message.queue, delivery.token
         assert isinstance(token, _Token)
-        keys = [*self._keys(address, "queue", "delayed"), *self._shared("sequence")]
-        keys += self._keys(address, "dead")
-        arguments = [address, GROUP, token.consumer, token.id, token.times, self._news.channel]
-        lost = await self._client.run("settle", keys, [*arguments, *how])
-        if lost > 0:
-            logger.error("redis: %d of the dead of %s made way for newer ones", lost, address)
-        self._hands.get(token.consumer, {}).pop(token.id, None)
+        keys = [*self._keys(queue, "queue", "delayed"), *self._shared("sequence")]
+        keys += self._keys(queue, "dead")
+        channel = self._notifications.channel
+        arguments = [queue, GROUP, token.consumer, token.id, token.times, channel, *how]
+        dropped = await self._connection.run("settle", keys, arguments)
+        if dropped > 0:
+            logger.error("redis: %d dead letters of %s were dropped for newer ones", dropped, queue)
+        self._in_flight.get(token.consumer, {}).pop(token.id, None)
 
-    async def _keep(self, addresses: Sequence[str], consumer: str) -> None:
-        """Say again and again that a consumer lives, and look for those that do not."""
+    async def _renew(self, queues: Sequence[str], consumer: str) -> None:
+        """Renew the lease of a consumer, and return the entries of expired consumers."""
         while True:
-            for address in addresses:
-                mine = [id_ for id_, at in self._hands[consumer].items() if at == address]
-                arguments = [address, GROUP, consumer, BACK, ceil(self.lease * 1000)]
+            for queue in queues:
+                in_flight = self._in_flight[consumer].items()
+                ids = [id_ for id_, its_queue in in_flight if its_queue == queue]
+                arguments = [queue, GROUP, consumer, RETURNED, ceil(self.lease * 1000)]
+                arguments += [self._notifications.channel, *ids]
                 try:
-                    await self._client.run(
-                        "renew",
-                        self._keys(address, "queue"),
-                        [*arguments, self._news.channel, *mine],
-                    )
+                    await self._connection.run("renew", self._keys(queue, "queue"), arguments)
                 except (Unavailable, Corrupt) as error:
                     logger.warning("redis: a lease could not be renewed: %s", error)
             await asyncio.sleep(self.lease / 3)
 
-    async def _leave(self, addresses: Sequence[str], consumer: str) -> None:
-        """Give back what a consumer has in hand."""
+    async def _deregister(self, queues: Sequence[str], consumer: str) -> None:
+        """Return the entries that a consumer has in flight, and delete the consumer."""
         try:
-            for address in addresses:
-                arguments = [address, GROUP, consumer, BACK, self._news.channel]
-                await self._client.run("leave", self._keys(address, "queue"), arguments)
+            for queue in queues:
+                arguments = [queue, GROUP, consumer, RETURNED, self._notifications.channel]
+                await self._connection.run("leave", self._keys(queue, "queue"), arguments)
         except Unavailable:
-            self._unleft.append((addresses, consumer))
+            self._unregistered.append((queues, consumer))
             raise
 
-    def _keys(self, address: str, *kinds: str) -> list[str]:
-        return [f"{self.prefix}:{kind}:{address}" for kind in kinds]
+    def _keys(self, queue: str, *kinds: str) -> list[str]:
+        return [f"{self.prefix}:{kind}:{queue}" for kind in kinds]
 
     def _shared(self, *kinds: str) -> list[str]:
         return [f"{self.prefix}:{kind}" for kind in kinds]
 
 
-def _fields(parcel: Parcel) -> list[str | bytes]:
-    """Say a parcel as fields and values of a stream's entry."""
-    pairs: Iterable[tuple[str, str | bytes]] = [(EVENT, parcel.body), *parcel.headers.items()]
-    return [each for pair in pairs for each in pair]
+def _fields(message: EncodedMessage) -> list[str | bytes]:
+    """Return a message as the fields and values of a stream entry."""
+    fields: list[str | bytes] = [EVENT, message.body]
+    for name, value in wire_headers(message).items():
+        fields += (name, value)
+    return fields
+
+
+def _delivery(queue: str, consumer: str, entry: _Entry) -> EncodedDelivery:
+    """Make a delivery of a stream entry; other programs may have written any fields."""
+    id_, fields, times = entry
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
+    body = values.pop(EVENT.encode(), b"")
+    headers = decode_headers({name.decode(errors="replace"): v for name, v in values.items()})
+    attempt = take_attempt(headers)
+    token = _Token(consumer, id_, times)
+    return EncodedDelivery(EncodedMessage(queue, body, headers), attempt, token)

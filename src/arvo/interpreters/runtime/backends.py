@@ -1,123 +1,164 @@
-"""Connect: from a backend's URL to the backend."""
+"""Backends: makes a backend from its URL, with the factories that packages register.
 
-from collections.abc import Mapping
-from importlib import import_module
+A package registers a URL scheme as an entry point, in its `pyproject.toml`:
+
+    [project.entry-points."arvo.backends"]
+    mydb = "mypackage:make_backend"
+
+The name is the scheme; the object is a function that takes the whole URL. There is a group for
+whole backends, `arvo.backends`, and one for each half of a pair, `arvo.memories` and
+`arvo.brokers`. The function of a group returns a `Backend`, a `MachineMemory` or a `Broker`.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.memory.backend import MemoryBackend
-from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.extras import extra_of, install_command
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
-from arvo.interpreters.ports.machine_memory import InMemoryMachineMemory, MachineMemory
+from arvo.interpreters.ports.machine_memory import MachineMemory
 
-# By scheme, a module and its function from the URL to what is wanted, loaded only where it is:
-# importing arvo loads no driver.
-_WHOLE: Final[Mapping[str, str]] = {
-    "postgres": "arvo.interpreters.postgres:backend",
-    "postgresql": "arvo.interpreters.postgres:backend",
-    "sqlite": "arvo.interpreters.sqlite:backend",
-}
-_MEMORIES: Final[Mapping[str, str]] = {
-    "nats": "arvo.interpreters.nats:memory",
-    "postgres": "arvo.interpreters.postgres:memory",
-    "postgresql": "arvo.interpreters.postgres:memory",
-    "redis": "arvo.interpreters.redis:memory",
-    "rediss": "arvo.interpreters.redis:memory",
-    "tls": "arvo.interpreters.nats:memory",
-}
-_BROKERS: Final[Mapping[str, str]] = {
-    "amqp": "arvo.interpreters.rabbit:broker",
-    "amqps": "arvo.interpreters.rabbit:broker",
-    "kafka": "arvo.interpreters.kafka:broker",
-    "nats": "arvo.interpreters.nats:broker",
-    "redis": "arvo.interpreters.redis:broker",
-    "rediss": "arvo.interpreters.redis:broker",
-    "tls": "arvo.interpreters.nats:broker",
-}
-# What a scheme's driver is installed by.
-_EXTRAS: Final[Mapping[str, str]] = {
-    "amqp": "rabbit",
-    "amqps": "rabbit",
-    "kafka": "kafka",
-    "nats": "nats",
-    "postgres": "postgres",
-    "postgresql": "postgres",
-    "redis": "redis",
-    "rediss": "redis",
-    "tls": "nats",
+BACKENDS: Final = "arvo.backends"
+MEMORIES: Final = "arvo.memories"
+BROKERS: Final = "arvo.brokers"
+
+# A right URL of each scheme of ours, for error messages.
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "amqp": "amqp://user:password@host:5672/vhost",
+    "kafka": "kafka://host:9092",
+    "memory": "memory:",
+    "nats": "nats://host:4222",
+    "postgresql": "postgresql://user:password@host/database",
+    "redis": "redis://host:6379/0",
+    "sqlite": "sqlite:///orders.db",
 }
 
 
-def connect(backend: str | Backend) -> Backend:
-    """Give the backend that a URL names; a backend is given back as it is.
+def backend_from_url(backend: str | Backend) -> Backend:
+    """Return the backend that a URL names. A `Backend` is returned as it is.
 
-    `memory:` holds everything in this process, `sqlite:///orders.db` in a file (a relative path;
-    `sqlite:////var/lib/orders.db` an absolute one). Two URLs with a space between them are a pair
-    (see `paired`): first the memory, then the broker. One URL whose engine is both, such as
-    `nats://host`, is the pair of its own two. Nothing is reached before it is used. Any other URL
-    is refused with `Violated`, and so is one whose driver is not installed.
+    `memory:` keeps all data in this process. `sqlite:///orders.db` keeps it in a file, here with a
+    relative path; `sqlite:////var/lib/orders.db` has an absolute one. Two URLs with a space between
+    them are a pair (see `paired`): first the memory, then the broker. One URL whose server is both,
+    such as `nats://host`, is a pair of the two.
+
+    No connection is opened before the backend is used. Raises `Violated` for a URL that names no
+    backend, and for one whose driver is not installed.
     """
     if not isinstance(backend, str):
         return backend
     scheme, urls = _scheme(backend), backend.split()
-    # A path may hold spaces.
-    if scheme in _WHOLE and (len(urls) == 1 or scheme not in _MEMORIES):
-        whole: Backend = _made(_WHOLE, backend)
+    memories, brokers = _registered(MEMORIES), _registered(BROKERS)
+    # One URL of a whole backend may contain spaces, in the path of a file.
+    is_pair = len(urls) > 1 and (scheme in memories or _scheme(urls[1]) in brokers)
+    if scheme in _registered(BACKENDS) and not is_pair:
+        whole: Backend = _factory(BACKENDS, backend)(backend)
         return whole
-    if len(urls) == 1:
-        if scheme == "memory":
-            return MemoryBackend()
+    if len(urls) == 1 and scheme in memories and scheme in brokers:
         urls *= 2
     if len(urls) != 2:
-        raise _unknown(backend)
-    return Pair(connect_memory(urls[0]), connect_broker(urls[1]), owned=True)
+        raise _refusal(backend)
+    return Pair(memory_from_url(urls[0]), broker_from_url(urls[1]), owned=True)
 
 
-def connect_memory(url: str) -> MachineMemory:
-    """Give the machine memory that a URL names; refuses as `connect` does."""
-    if _scheme(url) == "memory":
-        return InMemoryMachineMemory()
-    memory: MachineMemory = _made(_MEMORIES, url)
+def memory_from_url(url: str) -> MachineMemory:
+    """Return the machine memory that a URL names. Raises as `backend_from_url` does."""
+    memory: MachineMemory = _factory(MEMORIES, url)(url)
     return memory
 
 
-def connect_broker(url: str) -> Broker:
-    """Give the broker that a URL names; refuses as `connect` does."""
-    if _scheme(url) == "memory":
-        return MemoryBroker()
-    broker: Broker = _made(_BROKERS, url)
+def broker_from_url(url: str) -> Broker:
+    """Return the broker that a URL names. Raises as `backend_from_url` does."""
+    broker: Broker = _factory(BROKERS, url)(url)
     return broker
+
+
+def _registered(group: str) -> Mapping[str, EntryPoint]:
+    """Return the entry points of a group, by scheme."""
+    return _read_entry_points(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=16)
+def _read_entry_points(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:  # noqa: ARG001 - the path is where packages are looked for, so it is part of the key
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            issue = Issue(f"{group}: {entry.name}", "one function", f"{other.value}, {entry.value}")
+            raise Violated(ConfigViolation("two packages register the same URL scheme", issue))
+    return found
+
+
+def _factory(group: str, url: str) -> Callable[[str], Any]:
+    """Import the function that a package has registered for the scheme of a URL."""
+    scheme, known = _scheme(url), _registered(group)
+    if scheme not in known:
+        raise _unknown_scheme(group, url)
+    try:
+        factory: Callable[[str], Any] = known[scheme].load()
+    except ModuleNotFoundError as error:
+        extra = extra_of(error)
+        if extra is None:
+            raise
+        expected = f"the extra {extra!r}: {install_command(extra)}"
+        issue = Issue("backend", expected, f"no module {error.name!r}")
+        raise Violated(ConfigViolation(f"{scheme}: needs a driver", issue)) from error
+    return factory
+
+
+def _refusal(backend: str) -> Violated:
+    """Explain why a text names no backend."""
+    scheme, urls = _scheme(backend), backend.split()
+    halves = _registered(MEMORIES), _registered(BROKERS)
+    if len(urls) == 1 and any(scheme in half for half in halves):
+        expected = f"two URLs, a memory and a broker, such as `{_pair_example(scheme)}`"
+        issue = Issue("backend", expected, f"only {_redact(backend)}")
+        return Violated(ConfigViolation(f"{scheme}: is one half of a pair", issue))
+    return _unknown_scheme(BACKENDS, backend)
+
+
+def _unknown_scheme(group: str, text: str) -> Violated:
+    known = set(_registered(group))
+    if group == BACKENDS:
+        # A server that is both a memory and a broker is a backend by itself.
+        known |= _registered(MEMORIES).keys() & _registered(BROKERS).keys()
+    kind = {BACKENDS: "a backend", MEMORIES: "a memory", BROKERS: "a broker"}[group]
+    schemes = ", ".join(f"{scheme}:" for scheme in sorted(known)) or "none"
+    expected = (
+        f"the URL of {kind}, such as `{_example(text, known)}` (known schemes: {schemes}; "
+        f"a package adds one with an entry point in the group {group!r})"
+    )
+    issue = Issue("backend", expected, _redact(text))
+    return Violated(ConfigViolation(f"this URL names no known {kind.split()[1]}", issue))
+
+
+def _example(text: str, known: set[str]) -> str:
+    if text in known and text in _EXAMPLES:
+        return _EXAMPLES[text]
+    if "sqlite" in known and not _scheme(text) and len(text.split()) == 1:
+        return f"sqlite:///{text}"
+    return next((_EXAMPLES[scheme] for scheme in sorted(known) if scheme in _EXAMPLES), "memory:")
+
+
+def _pair_example(scheme: str) -> str:
+    if scheme in _registered(BROKERS):
+        return f"{_EXAMPLES['postgresql']} {_EXAMPLES.get(scheme, f'{scheme}://host')}"
+    return f"{_EXAMPLES.get(scheme, f'{scheme}://host')} {_EXAMPLES['kafka']}"
+
+
+def _redact(text: str) -> str:
+    """Show the schemes of a text, and no more of its URLs: they may hold a password."""
+    if not _scheme(text):
+        return repr(text)
+    return " ".join(f"{_scheme(url)}:…" for url in text.split())
 
 
 def _scheme(url: str) -> str:
     scheme, colon, _ = url.partition(":")
     return scheme if colon else ""
-
-
-def _made(known: Mapping[str, str], url: str) -> Any:
-    scheme = _scheme(url)
-    if scheme not in known:
-        raise _unknown(url)
-    module, _, function = known[scheme].partition(":")
-    try:
-        found = getattr(import_module(module), function)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("arvo"):
-            raise
-        extra = _EXTRAS[scheme]
-        issue = Issue("backend", f"`pip install 'arvo[{extra}]'`", f"no module {error.name!r}")
-        raise Violated(ConfigViolation(f"{scheme}: needs a driver", issue)) from error
-    return found(url)
-
-
-def _unknown(backend: str) -> Violated:
-    memories, brokers = {"memory", *_MEMORIES}, {"memory", *_BROKERS}
-    one = ", ".join(f"{each}:" for each in sorted({*_WHOLE, *(memories & brokers)}))
-    two = f"two of them ({', '.join(sorted(memories))}, then {', '.join(sorted(brokers))})"
-    # Not the URL itself, which may hold a password.
-    got = " ".join(f"{_scheme(url)}:…" for url in backend.split()) or repr(backend)
-    issue = Issue("backend", f"{one} {two}, or a Backend of your own", got)
-    return Violated(ConfigViolation("no backend is known by this URL", issue))

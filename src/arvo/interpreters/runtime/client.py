@@ -1,4 +1,4 @@
-"""Desk: what an operator sees of the workflows in a backend, and does with them."""
+"""Client: sends events to the workflows on a backend, and inspects and operates them."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,49 +14,43 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.query import query
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
-from arvo.engine.system.system import System
+from arvo.engine.system.system import System, require_system
 from arvo.engine.workflow_tree import Tree
-from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.ports.backend import (
-    PAGE_MAX,
-    Backend,
-    Corrupt,
-    DeadLetter,
-    Depth,
-    Destination,
-    Message,
-    StoredWorkflow,
-    Unavailable,
-)
-from arvo.interpreters.runtime.backends import connect
+from arvo.interpreters.ports.backend import Backend, SupportsPing
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Destination, Message
+from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
+from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
 from arvo.interpreters.runtime.operations import (
-    cancellation,
-    grown,
-    lines,
-    migrated,
-    nothing_remembered,
-    remembered,
-    revive,
+    history_entries,
+    load_record,
+    load_tree,
+    make_cancellation,
+    migrate_workflow,
+    revive_workflow,
+    workflow_not_found,
 )
 
-# Whoever asks whether it answers shall not wait for an outage to end.
-REACH_SECONDS_MAX: Final = 5.0
+# How long a probe waits for the backend before it reports it as unreachable.
+PROBE_SECONDS_MAX: Final = 5.0
 # A subject that no workflow has.
-_ANYTHING: Final = "arvo.reach"
+_PROBE_SUBJECT: Final = "arvo.reach"
 
 
 class Client:
-    """A system and a backend, to look into and to act on; whoever runs the system there does the
-    work.
+    """A client for a system on a backend: it sends events and inspects, cancels, migrates, revives
+    and replays workflows. It processes nothing; a `Runtime` does.
 
-    *backend*: a URL or a `Backend`. Use it as `async with Client(system, url) as desk`. A `Runtime`
-    is a desk that also does the work. To look only, the system may be one of no handlers.
+    *backend*: a URL or a `Backend`. Use it as `async with Client(system, url) as client`. A client
+    that only inspects needs no handlers: `Client(System([]), url)`. Its operations raise
+    `Unavailable` and `Corrupt` as the backend does.
     """
 
     def __init__(self, system: System, backend: str | Backend) -> None:
+        require_system(system, type(self).__name__)
         self.system = system
-        self._backend = connect(backend)
+        self._backend = backend_from_url(backend)
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,31 +64,31 @@ class Client:
         await self._backend.close()
 
     async def send(self, event: Event[Any]) -> None:
-        """Take an event from outside; when this returns, it is the backend's.
+        """Send an event into the system. When this returns, the backend has accepted it.
 
-        Waits while the queue is full. Raises `Violated` where nobody has its address, `TooLarge`
-        where the broker takes no event of that size.
+        Waits while the queue is full. Raises `Violated` if no handler has its address, and
+        `TooLarge` if the broker does not accept an event of that size.
         """
-        await self._backend.send(Message(event, self._reachable(event)))
+        await self._backend.send(Message(event, self._destination(event)))
 
     def check(self, event: Event[Any]) -> None:
-        """Raise `Violated` where nobody has an event's address, as `send` would."""
-        self._reachable(event)
+        """Raise `Violated` if no handler has the event's address, as `send` does."""
+        self._destination(event)
 
     async def workflows(
         self,
         *,
         status: Status | None = None,
-        type: str | None = None,  # noqa: A002 - the wire's word
+        type: str | None = None,  # noqa: A002 - the name of the event attribute
         unchanged_since: datetime | None = None,
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
     ) -> tuple[StoredWorkflow, ...]:
-        """List workflows, at most *limit*, the one that changed last first.
+        """List at most *limit* workflows, the most recently changed first.
 
-        *type*: those of one workflow only (`arvo.orc.order.fulfil`). *unchanged_since*: those that
-        have not changed since then only, which finds what does not progress. *after*: the last one
-        of the page before.
+        *status*, *type* (`arvo.orc.order.fulfil`): only those. *unchanged_since*: only those that
+        have not changed since; this finds workflows that make no progress. *after*: the last
+        workflow of the previous page.
         """
         return await self._backend.workflows(
             status=status,
@@ -105,67 +99,69 @@ class Client:
         )
 
     async def describe(self, subject: str) -> WorkflowDescription:
-        """Say how a workflow stands: what it waits for and since when, and what went wrong.
+        """Describe the state of a workflow: what it waits for, since when, and why it failed.
 
-        Raises `Violated` where nothing is remembered of it.
+        Raises `Violated` if there is no such workflow.
         """
-        kept = await self._backend.workflow(subject)
-        if kept is None:
-            raise nothing_remembered(subject)
+        stored = await self._backend.workflow(subject)
+        if stored is None:
+            raise workflow_not_found(subject)
         history = await self._backend.history(subject)
-        return describe(kept, history, await self.dead_letters())
+        return describe(stored, history, await self.dead_letters())
 
     async def history(self, subject: str) -> tuple[HistoryEntry, ...]:
-        """Give every event that a workflow has consumed and produced, in order."""
-        told = [line async for line in lines(self._backend, subject)]
-        return tuple(reversed(told))
+        """Return every event that a workflow has consumed and produced, oldest first."""
+        entries = [entry async for entry in history_entries(self._backend, subject)]
+        return tuple(reversed(entries))
 
     async def record(self, subject: str) -> Record | None:
-        """Give what is remembered of a workflow."""
+        """Return the stored record of a workflow, or None."""
         return await self._backend.load(subject)
 
     async def query(self, subject: str) -> Any:
-        """Say what a workflow remembers, in the form that its handler gives it (see `arvo.query`).
+        """Return the state of a workflow, in the form that its handler defines (see `arvo.query`).
 
-        Raises `Violated` where nothing is remembered of it, or what is does not fit any more.
+        Raises `Violated` if there is no such workflow, or if its state does not fit the handler.
         """
-        return query(self.system, await remembered(self._backend, subject))
+        return query(self.system, await load_record(self._backend, subject))
 
     async def tree(self, subject: str) -> Tree:
-        """Give the whole tree of workflows that one belongs to (see `arvo.tree`)."""
-        return await grown(self._backend, subject)
+        """Return the whole tree of workflows that a workflow belongs to (see `arvo.tree`)."""
+        return await load_tree(self._backend, subject)
 
     async def cancel(self, subject: str, reason: str) -> None:
-        """Cancel a workflow: its last turn, in which it undoes what it did, and cancels its
-        children. Whoever began it is told by a system error named `Cancelled`.
+        """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
+        children, and sends its initiator a system error with the name `Cancelled`.
 
-        Raises `Violated` where *subject* names no workflow of this system; one that has ended stays
-        as it is.
+        Raises `Violated` if *subject* names no workflow of this system. A workflow that has ended
+        is not changed.
         """
-        await self.send(cancellation(self.system, subject, reason))
+        await self.send(make_cancellation(self.system, subject, reason))
 
     async def migrate(
         self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None
     ) -> Record:
-        """Move a workflow that is under way to another version (see `arvo.migrate`).
+        """Move an active workflow to another version, and return its record (see `arvo.migrate`).
 
-        It acts between two turns: one that is in hand meanwhile is taken again on what it then
-        finds. Gives the record as it is now; raises `Violated` where it cannot move.
+        It acts between two turns: a turn that is in progress meanwhile is taken again, on the new
+        record. Raises `Violated` if the workflow cannot be moved.
         """
-        return await migrated(self.system, self._backend, subject, to=to, state=state)
+        return await migrate_workflow(self.system, self._backend, subject, to=to, state=state)
 
-    async def revive(self, subject: str, *, undone: bool = False) -> Record:
-        """Let a failed workflow go on from its last good record; gives that.
+    async def revive(self, subject: str, *, after_compensation: bool = False) -> Record:
+        """Let a failed workflow continue from its last good record, and return that.
 
-        The event on which it failed is handed to it once more, and its timers are armed again; one
-        that was due meanwhile comes at once. What came to it while it had failed is among the dead
-        letters, to be retried. Whoever began it was told of the failure and may hear of a
-        completion now. Where the failure has sent undos, what they undid stays undone and the
-        workflow knows nothing of it: that is refused, unless *undone* says to go on all the same.
+        The event on which it failed is delivered once more, and its timers are set again; a timer
+        that was due in the meantime is delivered at once. Events that arrived after the failure are
+        dead letters; redrive them. The initiator was sent the failure and may receive a completion
+        now. If the failure sent compensations, their effect stays, and the state does not show it:
+        that raises `Violated` unless *after_compensation* allows it.
 
-        Raises `Violated` where it has not failed, or its history has lost the event.
+        Raises `Violated` if the workflow has not failed, or if its history has lost the event.
         """
-        return await revive(self.system, self._backend, subject, undone=undone)
+        return await revive_workflow(
+            self.system, self._backend, subject, after_compensation=after_compensation
+        )
 
     async def replay(
         self,
@@ -174,57 +170,59 @@ class Client:
         until: int | datetime | None = None,
         effects: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
     ) -> Replay:
-        """Take a workflow's turns again with this system, without side effects (see
-        `arvo.replay`).
-        """
-        record = await remembered(self._backend, subject)
+        """Replay a workflow's turns with this system, without side effects (see `arvo.replay`)."""
+        record = await load_record(self._backend, subject)
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
 
     async def is_reachable(self) -> bool:
-        """Tell whether the backend answers now, by asking it something small."""
+        """Return whether the backend answers a small request within `PROBE_SECONDS_MAX`."""
         try:
-            async with asyncio.timeout(REACH_SECONDS_MAX):
-                await self._backend.load(_ANYTHING)
-                if isinstance(self._backend, Pair):
-                    # Its broker is another server. Not of a whole one: that may count for long.
-                    await self._backend.depth()
+            async with asyncio.timeout(PROBE_SECONDS_MAX):
+                if isinstance(self._backend, SupportsPing):
+                    await self._backend.ping()
+                else:
+                    await self._backend.load(_PROBE_SUBJECT)
         except (Unavailable, Corrupt, TimeoutError):
             return False
         return True
 
     async def depth(self) -> Depth:
-        """Say how much is under way, in all processes."""
+        """Return how many messages are under way, in all processes."""
         return await self._backend.depth()
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """List the events that nobody could take, oldest first."""
+        """List the events that could not be processed, oldest first."""
         return await self._backend.dead_letters()
 
-    async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - the letter's name
-        """Send a dead letter's event again; raises `Violated` where there is no such letter."""
-        dead_letter = next((each for each in await self.dead_letters() if each.id == id), None)
+    async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
+        """Send the event of a dead letter again, and delete the dead letter.
+
+        Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
+        """
+        dead_letters = await self.dead_letters()
+        dead_letter = next((entry for entry in dead_letters if entry.id == id), None)
         if dead_letter is None:
-            raise _no_letter(id)
-        to = dead_letter.to or self._reachable(dead_letter.event)
+            raise _dead_letter_not_found(id)
+        to = dead_letter.to or self._destination(dead_letter.event)
         if not await self._backend.redrive(id, [Message(dead_letter.event, to)]):
-            raise _no_letter(id)
+            raise _dead_letter_not_found(id)
 
-    async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - the letter's name
-        """Forget a dead letter; raises `Violated` where there is no such letter."""
+    async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
+        """Delete a dead letter; raises `Violated` if there is none with that *id*."""
         if not await self._backend.redrive(id, []):
-            raise _no_letter(id)
+            raise _dead_letter_not_found(id)
 
-    def _reachable(self, event: Event[Any]) -> Destination:
+    def _destination(self, event: Event[Any]) -> Destination:
         match route(self.system, event, None):
             case ToHandler() | ToDomain() | ToCaller() as to:
                 return to
             case Unroutable():
                 known = ", ".join(self.system.addresses) or "none"
                 issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
-                raise Violated(ConfigViolation(f"nobody can take event {event.id!r}", issue))
+                raise Violated(ConfigViolation(f"no handler answers event {event.id!r}", issue))
 
 
-def _no_letter(id_: str) -> Violated:
+def _dead_letter_not_found(id_: str) -> Violated:
     issue = Issue("id", "the id of a dead letter (see dead_letters)", repr(id_))
     return Violated(ConfigViolation("there is no such dead letter", issue))

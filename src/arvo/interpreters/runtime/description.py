@@ -1,4 +1,4 @@
-"""Standing: how a workflow stands, for people: what it waits for, and since when."""
+"""Description: the state of one workflow for an operator: what it waits for, and since when."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -8,17 +8,18 @@ from attrs import frozen
 
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.core.violations.issue import one_line, short
-from arvo.handlers.flow.replay import told_by_flow
-from arvo.interpreters.ports.backend import DeadLetter, StoredWorkflow
+from arvo.core.violations.issue import one_line, short_repr
+from arvo.handlers.flow.replay import read_waiting
+from arvo.interpreters.ports.messages import DeadLetter
+from arvo.interpreters.ports.results import StoredWorkflow
 
 
 @final
 @frozen
 class PendingRequest:
-    """An event of a workflow that nobody has answered: its *id*, *type*, and when it was sent.
+    """A request of a workflow without a reply: the *id* and *type* of its event, and its time.
 
-    The last two are None where the history does not reach back so far.
+    *type* and *since* are None if the history does not reach back that far.
     """
 
     id: str
@@ -29,21 +30,21 @@ class PendingRequest:
 @final
 @frozen(kw_only=True)
 class WorkflowDescription:
-    """How a workflow stands: what it waits for, and since when. Its text is for people.
+    """The state of one workflow. `str` formats it as lines for an operator.
 
-    *record* is all that is remembered, *began* and *changed* are when that was first and last
-    written. *requests*: what it sent and nobody has answered. *wishes*: what a flow waits for, in
-    its own words. *unread*: types of the signals that have come to a flow and that it has not read.
-    *letters*: the dead letters of its subject. Its timers are in the record.
+    *record*: the stored record, with its pending timers. *began*, *changed*: the times of its first
+    and last write. *requests*: the pending requests. *waiting_for*: the operations that a flow
+    waits for, as text. *unread_signals*: the types of the signals that a flow has not read yet.
+    *dead_letters*: the dead letters of its subject.
     """
 
     record: Record
     began: datetime
     changed: datetime
     requests: tuple[PendingRequest, ...] = ()
-    wishes: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
-    letters: tuple[DeadLetter, ...] = ()
+    waiting_for: tuple[str, ...] = ()
+    unread_signals: tuple[str, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -52,66 +53,74 @@ class WorkflowDescription:
         record = self.record
         yield f"{record.handler} {record.version}: {record.status}"
         yield f"  subject    {record.subject}"
-        yield f"  began      {_said(self.began)}"
-        yield f"  changed    {_said(self.changed)}, revision {record.revision}"
+        yield f"  began      {_format_time(self.began)}"
+        yield f"  changed    {_format_time(self.changed)}, revision {record.revision}"
         if record.failure is not None:
             failure = record.failure
             yield f"  failed     {one_line(failure.name)}: {one_line(failure.message)}"
         if record.state is not None and not record.journal:
-            yield f"  remembers  {short(record.state)}"
-        yield from self._waits()
-        for dead_letter in self.letters:
+            yield f"  state      {short_repr(record.state)}"
+        yield from self._waiting_lines()
+        for dead_letter in self.dead_letters:
             reason = one_line(dead_letter.reason)
-            where = f"{dead_letter.event.type} at {dead_letter.at}"
-            yield f"  buried     {where}: {reason} (letter {dead_letter.id})"
+            event = f"{dead_letter.event.type} at {dead_letter.at}"
+            yield f"  dead letter  {event}: {reason} (id {dead_letter.id})"
 
-    def _waits(self) -> Iterator[str]:
+    def _waiting_lines(self) -> Iterator[str]:
         record = self.record
-        before = "waits for" if record.status == "active" else "waited for"
+        label = "waits for" if record.status == "active" else "waited for"
         for request in self.requests:
-            what = "an answer" if request.type is None else f"an answer to {request.type}"
-            since = "" if request.since is None else f" since {_said(request.since)}"
-            yield f"  {before}  {what}{since} (event {request.id})"
+            reply = "a reply" if request.type is None else f"a reply to {request.type}"
+            since = "" if request.since is None else f" since {_format_time(request.since)}"
+            yield f"  {label}  {reply}{since} (event {request.id})"
         for name, timer in record.timers.items():
-            due = _said(datetime.fromisoformat(timer.at))
-            yield f"  {before}  its timer {one_line(name)}, due {due}"
-        for wish in self.wishes:
-            yield f"  {before}  {one_line(wish)}"
-        for kind in self.unread:
-            yield f"  unread     signal {kind}"
-        if record.status != "active" or self.requests or record.timers or self.wishes:
+            due = _format_time(datetime.fromisoformat(timer.at))
+            yield f"  {label}  the timer {one_line(name)}, due {due}"
+        for operation in self.waiting_for:
+            yield f"  {label}  {one_line(operation)}"
+        for type_ in self.unread_signals:
+            yield f"  unread     signal {type_}"
+        if record.status != "active" or self.requests or record.timers or self.waiting_for:
             return
         if not record.init:
-            yield "  waits for  the event that begins it, which is on its way again"
+            yield "  waits for  its first event, which will be delivered again"
         else:
-            yield "  waits for  nothing that it asked for: a signal, or nothing at all"
+            yield "  waits for  a signal at most: no request and no timer is pending"
 
 
 def describe(
-    kept: StoredWorkflow, past: Sequence[HistoryEntry], dead_letters: Sequence[DeadLetter]
+    stored: StoredWorkflow, history: Sequence[HistoryEntry], dead_letters: Sequence[DeadLetter]
 ) -> WorkflowDescription:
-    """Say how a workflow stands. *past*: the newest lines of its history; *letters*: of anybody."""
-    record = kept.record
-    sent = {line.event.id: line for line in past if line.kind == "produced" and line.event}
-    wishes, unread = told_by_flow(record)
+    """Describe a workflow.
+
+    *history*: the newest entries of its history. *dead_letters*: of any workflow; those of its
+    subject are selected.
+    """
+    record = stored.record
+    sent = {entry.event.id: entry for entry in history if entry.kind == "produced" and entry.event}
+    waiting_for, unread_signals = read_waiting(record)
     return WorkflowDescription(
         record=record,
-        began=kept.began,
-        changed=kept.changed,
-        requests=tuple(_open(id_, sent.get(id_)) for id_ in record.unanswered),
-        wishes=wishes,
-        unread=unread,
-        letters=tuple(each for each in dead_letters if each.event.subject == record.subject),
+        began=stored.began,
+        changed=stored.changed,
+        requests=tuple(_pending_request(id_, sent.get(id_)) for id_ in record.unanswered),
+        waiting_for=waiting_for,
+        unread_signals=unread_signals,
+        dead_letters=tuple(
+            dead_letter
+            for dead_letter in dead_letters
+            if dead_letter.event.subject == record.subject
+        ),
     )
 
 
-def _open(id_: str, line: HistoryEntry | None) -> PendingRequest:
-    if line is None or line.event is None:
+def _pending_request(id_: str, entry: HistoryEntry | None) -> PendingRequest:
+    if entry is None or entry.event is None:
         return PendingRequest(id_, None, None)
-    return PendingRequest(id_, line.event.type, line.at)
+    return PendingRequest(id_, entry.event.type, entry.at)
 
 
-def _said(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return f"{time:{_TIME}}"
 
 

@@ -1,4 +1,4 @@
-"""Effects: performs what handlers ask for, with its timeout and its retries."""
+"""Effects: performs the calls that handlers ask for, with their timeouts and retries."""
 
 import asyncio
 import inspect
@@ -9,55 +9,55 @@ from arvo.handlers.effect import Perform, Performed
 
 
 async def perform(effect: Perform[Any]) -> Performed:
-    """Call the function until it answers, its timeout passes, or its attempts are used up.
+    """Call the effect's function until it returns, or until its attempts are used up.
 
-    A coroutine function is awaited here; a plain one runs in a thread, which a timeout leaves
-    behind running (Python cannot stop a thread). The last exception is the result where no attempt
-    succeeds.
+    The timeout applies to each attempt. A coroutine function is awaited in the event loop. A plain
+    function runs in a thread; after a timeout the thread keeps running, because Python cannot stop
+    a thread. If no attempt succeeds, the result holds the last exception.
     """
     attempt = 1
     while True:
         try:
             async with asyncio.timeout(effect.timeout):
-                return Performed(effect, value=await _called(effect))
+                return Performed(effect, value=await _invoke(effect))
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
-            # Something that the effect waited for was cancelled, and not this task.
+            # A future that the effect awaited was cancelled; this task was not.
             cancelled = RuntimeError(f"{effect} was cancelled")
             if attempt >= effect.retry.attempts:
                 return Performed(effect, error=cancelled)
         except Exception as error:  # noqa: BLE001 - the handler decides what an exception means
             if attempt >= effect.retry.attempts:
-                return Performed(effect, error=_explained(error, effect))
-        chance = random.random()  # noqa: S311 - spreads retries; no secret
+                return Performed(effect, error=_with_text(error, effect))
+        chance = random.random()  # noqa: S311 - jitter of retries, not a secret
         await asyncio.sleep(effect.retry.wait_after(attempt, chance))
         attempt += 1
 
 
 def is_cancelled() -> bool:
-    """Tell whether somebody has asked the present task to end."""
+    """Return whether the current task itself has been asked to cancel."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-async def _called(effect: Perform[Any]) -> Any:
+async def _invoke(effect: Perform[Any]) -> Any:
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.args)
-    value = await asyncio.to_thread(_in_thread, effect)
-    # A callable object or a partial may hide a coroutine function.
+    value = await asyncio.to_thread(_invoke_plain, effect)
+    # A callable object or a partial may wrap a coroutine function.
     return await value if inspect.isawaitable(value) else value
 
 
-def _in_thread(effect: Perform[Any]) -> Any:
+def _invoke_plain(effect: Perform[Any]) -> Any:
     try:
         return effect.function(*effect.args)
     except StopIteration as error:
-        # No future can hold it: whoever waits would wait for ever.
+        # A future cannot hold StopIteration: the caller would wait for ever.
         raise RuntimeError(f"{effect} raised StopIteration") from error
 
 
-def _explained(error: Exception, effect: Perform[Any]) -> Exception:
+def _with_text(error: Exception, effect: Perform[Any]) -> Exception:
     if effect.timeout is not None and isinstance(error, TimeoutError) and not str(error):
         return TimeoutError(f"{effect} did not answer within {effect.timeout} s")
     return error

@@ -1,4 +1,4 @@
-"""Control: what an operator does with a running workflow."""
+"""Operations: what an operator does with one workflow: cancel, migrate, revive, inspect."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -7,54 +7,58 @@ from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, short
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
-from arvo.engine.history.migrate import move
-from arvo.engine.history.revive import revived
-from arvo.engine.step.event_factory import alarms_of
-from arvo.engine.system.system import System, WorkflowHandler
-from arvo.engine.workflow_tree import Tree, growing
-from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.ports.backend import HISTORY_PAGE_MAX, Backend, Committed, Conflict
+from arvo.engine.history.migrate import migrate_plain
+from arvo.engine.history.revive import revived_record
+from arvo.engine.step.event_factory import pending_timers
+from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.system import System
+from arvo.engine.workflow_tree import Tree, tree_loader
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, Committed, Conflict
 
-# Where what an operator sends says that it is from; nothing is answered to it.
+# The source of the events that an operator sends. Nothing is sent back to it.
 OPERATOR: Final = "arvo.runtime.operator"
-# Lost races in a row before an operator hears that a workflow is too busy to be moved.
-RACES_MAX: Final = 10
+# Conflicts in a row before an operation gives up on a busy workflow.
+CONFLICTS_MAX: Final = 10
 
 
-def workflow_at(system: System, subject: str) -> WorkflowHandler:
-    """Find the workflow that a subject names; raises `Violated` where the system has none."""
-    name = Subject.parse(subject).orchestrator.name
-    handler = system.handler_at(name)
-    if handler is None or isinstance(handler, EventHandler):
-        known = ", ".join(_workflows(system)) or "none"
-        issue = Issue("subject.orchestrator.name", f"a workflow of this system ({known})", name)
-        raise Violated(ConfigViolation("the subject names no workflow here", issue))
-    return handler
+def make_cancellation(system: System, subject: str, reason: str) -> Event[Any]:
+    """Make the event that cancels a workflow.
 
-
-def cancellation(system: System, subject: str, reason: str) -> Event[Any]:
-    """Make the event that cancels a workflow; raises `Violated` where there is no such workflow."""
-    contract = workflow_at(system, subject).contract.version("latest")
+    Raises `Violated` if the subject names no workflow of the system.
+    """
+    contract = _workflow_handler(system, subject).contract.version("latest")
     return contract.cancel(reason, source=OPERATOR, subject=subject)
 
 
-async def remembered(backend: Backend, subject: str) -> Record:
-    """Load the record of a workflow; raises `Violated` where there is none."""
+def _workflow_handler(system: System, subject: str) -> WorkflowHandler:
+    name = Subject.parse(subject).orchestrator.name
+    handler = system.handler_at(name)
+    if not is_workflow(handler):
+        workflows = filter(is_workflow, system.handlers)
+        known = ", ".join(workflow.source for workflow in workflows) or "none"
+        issue = Issue("subject.orchestrator.name", f"a workflow of this system ({known})", name)
+        raise Violated(ConfigViolation("the subject names no workflow of this system", issue))
+    return handler
+
+
+async def load_record(backend: Backend, subject: str) -> Record:
+    """Load the record of a workflow; raises `Violated` if there is none."""
     record = await backend.load(subject)
     if record is None:
-        raise nothing_remembered(subject)
+        raise workflow_not_found(subject)
     return record
 
 
-def nothing_remembered(subject: str) -> Violated:
-    """Say that there is no such workflow."""
-    issue = Issue("subject", "a workflow that has begun here", short(subject))
-    return Violated(ConfigViolation("nothing is remembered of this workflow", issue))
+def workflow_not_found(subject: str) -> Violated:
+    """Make the exception for a subject that has no record."""
+    issue = Issue("subject", "the subject of a workflow that has begun here", short_repr(subject))
+    return Violated(ConfigViolation("there is no such workflow", issue))
 
 
-async def migrated(
+async def migrate_workflow(
     system: System,
     backend: Backend,
     subject: str,
@@ -62,13 +66,14 @@ async def migrated(
     to: str,
     state: Callable[[Any], Any] | None,
 ) -> Record:
-    """Move a workflow to another version, and give its new record; `Violated` where it cannot.
+    """Move a workflow to another version, and return its new record.
 
-    A turn that is committed in between wins, and the record that it left is moved.
+    If a turn is committed in between, the record that it left is moved instead. Raises `Violated`
+    if the workflow cannot be moved.
     """
-    for _ in range(RACES_MAX):
-        record = await remembered(backend, subject)
-        moved = move(system, record, to=to, state=state)
+    for _ in range(CONFLICTS_MAX):
+        record = await load_record(backend, subject)
+        moved = migrate_plain(system, record, to=to, state=state)
         if not isinstance(moved, Record):
             raise Violated(moved)
         if moved is record:
@@ -78,62 +83,65 @@ async def migrated(
                 return moved
             case Conflict():
                 continue
-    lost = f"the workflow took a turn {RACES_MAX} times while it should have been moved"
-    raise Violated(TransactionViolation(lost, cause="conflict"))
+    text = f"the workflow took a turn {CONFLICTS_MAX} times while it was to be migrated"
+    raise Violated(TransactionViolation(text, cause="conflict"))
 
 
-async def revive(system: System, backend: Backend, subject: str, *, undone: bool) -> Record:
-    """Let a failed workflow go on, and give its new record; `Violated` where it cannot."""
-    for _ in range(RACES_MAX):
-        record = await remembered(backend, subject)
-        lines = [line async for line in last_turn(backend, record)]
-        turn = [line.event for line in reversed(lines) if line.event is not None]
-        found = revived(system, record, turn, undone=undone)
-        if not isinstance(found, Record):
-            raise Violated(found)
-        # A timer on which it failed is handed to it at once, as any event would be.
-        timers = [each for each in alarms_of(system, found) if each.event.id != turn[0].id]
-        amended = await backend.replace_record(
-            found, record.revision, timers=timers, redeliver=[turn[0]]
+async def revive_workflow(
+    system: System, backend: Backend, subject: str, *, after_compensation: bool
+) -> Record:
+    """Let a failed workflow continue, and return its new record.
+
+    Raises `Violated` if it cannot continue.
+    """
+    for _ in range(CONFLICTS_MAX):
+        record = await load_record(backend, subject)
+        entries = [entry async for entry in last_turn_entries(backend, record)]
+        turn = [entry.event for entry in reversed(entries) if entry.event is not None]
+        revived = revived_record(system, record, turn, after_compensation=after_compensation)
+        if not isinstance(revived, Record):
+            raise Violated(revived)
+        # If it failed on a timer, the timer's event is redelivered, and not set once more.
+        timers = [
+            timer for timer in pending_timers(system, revived) if timer.event.id != turn[0].id
+        ]
+        result = await backend.replace_record(
+            revived, record.revision, timers=timers, redeliver=[turn[0]]
         )
-        if isinstance(amended, Committed):
-            return found
-    lost = f"the workflow changed {RACES_MAX} times while it should have been revived"
-    raise Violated(TransactionViolation(lost, cause="conflict"))
+        if isinstance(result, Committed):
+            return revived
+    text = f"the workflow changed {CONFLICTS_MAX} times while it was to be revived"
+    raise Violated(TransactionViolation(text, cause="conflict"))
 
 
-async def lines(
+async def history_entries(
     backend: Backend, subject: str, page_max: int = HISTORY_PAGE_MAX
 ) -> AsyncIterator[HistoryEntry]:
-    """Give a workflow's history line by line, the newest first."""
+    """Yield the entries of a workflow's history, newest first, page by page."""
     before: int | None = None
     while page := await backend.history(subject, before=before, limit=page_max):
-        for line in reversed(page):
-            yield line
+        for entry in reversed(page):
+            yield entry
         before = page[0].position
 
 
-async def last_turn(backend: Backend, record: Record) -> AsyncIterator[HistoryEntry]:
-    """Give the lines of the turn that left a record, the newest first."""
-    async for line in lines(backend, record.subject):
-        if line.revision < record.revision:
+async def last_turn_entries(backend: Backend, record: Record) -> AsyncIterator[HistoryEntry]:
+    """Yield the history entries of the turn that wrote *record*, newest first."""
+    async for entry in history_entries(backend, record.subject):
+        if entry.revision < record.revision:
             return
-        if line.revision == record.revision:
-            yield line
+        if entry.revision == record.revision:
+            yield entry
 
 
-async def grown(backend: Backend, subject: str) -> Tree:
-    """Grow the tree that a run belongs to out of what a backend remembers."""
-    growth = growing(subject)
-    wanted = next(growth)
+async def load_tree(backend: Backend, subject: str) -> Tree:
+    """Load the tree of workflows that a workflow belongs to."""
+    loader = tree_loader(subject)
+    requested = next(loader)
     while True:
-        record = await backend.load(wanted)
+        record = await backend.load(requested)
         try:
-            wanted = growth.send(record)
+            requested = loader.send(record)
         except StopIteration as stop:
             tree: Tree = stop.value
             return tree
-
-
-def _workflows(system: System) -> list[str]:
-    return [each.source for each in system.handlers if not isinstance(each, EventHandler)]

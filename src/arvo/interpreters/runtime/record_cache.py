@@ -1,4 +1,4 @@
-"""Recent: the records that this process wrote last."""
+"""Record cache: the records that this process wrote last."""
 
 from collections import OrderedDict
 from typing import Final, final
@@ -7,35 +7,35 @@ from attrs import define, field
 
 from arvo.core.record import Record
 
-# Workflows that a process is likely to meet again soon; a record takes some kilobytes.
-RECENT_MAX: Final = 10_000
+# Workflows that the process will probably see again soon. A record takes some kilobytes.
+RECORDS_MAX: Final = 10_000
 
 
 @final
 @define
-class Recent:
-    """Records as this process left them, newest last; another process may have moved them on.
+class RecordCache:
+    """Records as this process committed them, the least recently written dropped first.
 
-    It saves reading what was just written. What is decided on one of them is only trusted where the
-    store checks its revision.
+    It saves a read after each write. Another process may have changed a record since, so a step
+    that was decided on a cached record only counts if its commit compares the revision.
     """
 
     _records: "OrderedDict[str, Record]" = field(factory=OrderedDict)
 
     def get(self, subject: str) -> Record | None:
-        """Give the record of a workflow, if it was written here lately."""
+        """Return the cached record of a workflow."""
         return self._records.get(subject)
 
-    def keep(self, record: Record) -> None:
-        """Remember a record that was committed; one that has ended is not met again."""
+    def put(self, record: Record) -> None:
+        """Cache a committed record, unless its workflow has ended: no more events will come."""
         if record.status != "active":
-            self.forget(record.subject)
+            self.discard(record.subject)
             return
         self._records[record.subject] = record
         self._records.move_to_end(record.subject)
-        if len(self._records) > RECENT_MAX:
+        if len(self._records) > RECORDS_MAX:
             self._records.popitem(last=False)
 
-    def forget(self, subject: str) -> None:
-        """Let go of a record that is no longer the newest, or that nobody needs."""
+    def discard(self, subject: str) -> None:
+        """Remove the record of a workflow, if it is cached."""
         self._records.pop(subject, None)

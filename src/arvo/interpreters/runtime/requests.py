@@ -1,126 +1,234 @@
-"""Requests: the events of this process that somebody waits for the answer to."""
+"""Requests: the events of this process whose answers a caller awaits (request-reply)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, final
+from contextlib import suppress
+from typing import Any, Final, Literal, final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from arvo.core.contracts.versioned import PARENT_SUBJECT
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
-from arvo.engine.step.admit import admit_made
+from arvo.engine.step.admit import admit_emitted
 from arvo.engine.step.route import reply_addresses
+from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
-from arvo.handlers.event_handler import EventHandler
-from arvo.interpreters.ports.backend import Backend, NoReply, Unavailable
-from arvo.interpreters.runtime.answer import look
-from arvo.interpreters.runtime.request import Request
+from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, RetainsOutputs
+from arvo.interpreters.ports.errors import Corrupt, NoReply, Unavailable
+from arvo.interpreters.runtime.operations import history_entries
+
+# The first and the longest pause between two reads of a workflow whose answer a caller awaits.
+POLL_SECONDS_MIN: Final = 0.05
+POLL_SECONDS_MAX: Final = 1.0
+# How long a request that has timed out waits for the store, to report how far its event has come.
+PROGRESS_SECONDS_MAX: Final = 1.0
+
+
+@final
+@frozen
+class PendingReply:
+    """An event whose answer a caller awaits.
+
+    *consumed* is set when the event turns out to be a duplicate: no new answer will come.
+    """
+
+    event: Event[Any]
+    answer: "asyncio.Future[Event[Any]]"
+    consumed: asyncio.Event = field(factory=asyncio.Event, init=False)
+
+    def resolve(self, outcome: Event[Any] | Exception) -> None:
+        """Set the answer, or the exception that explains its absence. The first one counts."""
+        if self.answer.done():
+            return
+        if isinstance(outcome, Exception):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
 
 
 @final
 @define(eq=False)
 class Requests:
-    """What is open, by the id of the event and the subject that its answer will have.
+    """The pending replies, by the id of the event and the subject that its answer will have.
 
-    `answered`, `refused` and `seen` are told what becomes of events, whether requested or not.
+    A worker calls `on_answered`, `on_refused` and `on_duplicate` for every event, requested or not.
     """
 
     system: System
     backend: Backend
-    _open: dict[tuple[str, str], Request] = field(factory=dict, init=False)
+    _pending: dict[tuple[str, str], PendingReply] = field(factory=dict, init=False)
+    # Checked once: `isinstance` with a protocol is slow.
+    _bounded: AppliesBackpressure | None = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        backend = self.backend
+        self._bounded = backend if isinstance(backend, AppliesBackpressure) else None
 
     async def ask(
         self, event: Event[Any], timeout: float, send: Callable[[Event[Any]], Awaitable[None]]
     ) -> Event[Any]:
         """Send an event and wait for its answer (see `Runtime.request`)."""
         key = event.id, _answer_subject(event)
-        if key in self._open:
-            issue = Issue("id", "an id that nobody waits for yet", repr(event.id))
+        if key in self._pending:
+            issue = Issue("id", "an id that no pending request has", repr(event.id))
             raise Violated(ExecutionViolation("this event is being requested already", issue))
-        request = Request(event, asyncio.get_running_loop().create_future())
-        self._open[key] = request
-        taken = False
+        pending = PendingReply(event, asyncio.get_running_loop().create_future())
+        self._pending[key] = pending
+        stage: Literal["waiting for room", "sending", "sent"] = "waiting for room"
         try:
             async with asyncio.timeout(timeout):
+                if self._bounded is not None:
+                    await self._bounded.wait_for_room()
+                stage = "sending"
                 await send(event)
-                taken = True
-                # It may come over a wire or out of a store, where a payload is JSON.
-                return admit_made(self.system, await self._answer(request))
+                stage = "sent"
+                # An answer that came over a wire or from a store has a payload of plain JSON.
+                return admit_emitted(self.system, await self._answer(pending))
         except TimeoutError:
-            if not taken:
-                said = f"event {event.id!r} was not taken within {timeout} s: the queue is full"
-                raise Unavailable(said) from None
-            said = f"event {event.id!r} was not answered within {timeout} s"
-            raise TimeoutError(f"{said}; {await self._how_far(event)}") from None
+            if pending.answer.done() and not pending.answer.cancelled():
+                # The event was handled while its sending still waited for a slow store.
+                return admit_emitted(self.system, pending.answer.result())
+            raise await self._timeout_error(event, timeout, stage) from None
         finally:
-            del self._open[key]
+            del self._pending[key]
 
-    def answered(self, event: Event[Any]) -> None:
-        """Hear of an event that went home."""
-        request = self._open.get((event.parentid or "", event.subject))
+    def on_answered(self, event: Event[Any]) -> None:
+        """Resolve the request that *event* answers, if it is pending."""
+        pending = self._pending.get((event.parentid or "", event.subject))
         # Another sender may have given its own event the same id.
-        if request is not None and event.to in reply_addresses(request.event):
-            request.settle(event)
+        if pending is not None and event.to in reply_addresses(pending.event):
+            pending.resolve(event)
 
-    def refused(self, event: Event[Any], why: Exception) -> None:
-        """Hear of an event to which no answer will come, and why."""
-        request = self._open.get((event.id, _answer_subject(event)))
-        if request is not None and request.event.source == event.source:
-            request.settle(why)
+    def on_refused(self, event: Event[Any], error: Exception) -> None:
+        """Fail the request for *event*: no answer will come."""
+        pending = self._pending.get((event.id, _answer_subject(event)))
+        if pending is not None and pending.event.source == event.source:
+            pending.resolve(error)
 
-    def seen(self, event: Event[Any]) -> None:
-        """Hear of an event that was consumed before; a mere redelivery is no news."""
-        request = self._open.get((event.id, _answer_subject(event)))
-        if request is not None and request.event is event:
-            request.consumed.set()
-            if not self._begins(event):
-                request.settle(NoReply(f"event {event.id!r} was consumed before"))
+    def on_duplicate(self, event: Event[Any]) -> None:
+        """Note that *event* was consumed before. A mere redelivery changes nothing."""
+        pending = self._pending.get((event.id, _answer_subject(event)))
+        if pending is not None and pending.event is event:
+            pending.consumed.set()
+            if not self._begins_workflow(event):
+                pending.resolve(NoReply(f"event {event.id!r} was consumed before"))
+
+    def fail(self, error: Exception) -> None:
+        """Fail every pending request."""
+        for pending in self._pending.values():
+            pending.resolve(error)
 
     def stop(self) -> None:
-        """Let nobody wait any more."""
-        for request in self._open.values():
-            if not request.answer.done():
-                said = f"the runtime stopped before event {request.event.id!r} was answered"
-                request.settle(NoReply(said))
-                # Nobody may be left to hear it, and an exception that is never heard is printed.
-                request.answer.exception()
+        """Fail every pending request, because the runtime stops."""
+        for pending in self._pending.values():
+            if not pending.answer.done():
+                text = f"the runtime stopped before event {pending.event.id!r} was answered"
+                pending.resolve(NoReply(text))
+                # The caller may be gone, and asyncio logs an exception that is never retrieved.
+                pending.answer.exception()
 
-    async def _answer(self, request: Request) -> Event[Any]:
-        if not self._begins(request.event):
-            return await request.answer
-        looking = asyncio.create_task(look(self.backend, request), name="arvo look")
+    async def _answer(self, pending: PendingReply) -> Event[Any]:
+        if not self._begins_workflow(pending.event):
+            return await pending.answer
+        polling = supervise(
+            poll_for_answer(self.backend, pending),
+            name="arvo poll for answer",
+            on_failure=pending.resolve,
+        )
         try:
-            return await request.answer
+            return await pending.answer
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
 
-    def _begins(self, event: Event[Any]) -> bool:
-        """Tell whether an event begins a workflow."""
+    def _begins_workflow(self, event: Event[Any]) -> bool:
         handler = self.system.handler_at(event.to)
-        return event.type == event.to and not isinstance(handler, EventHandler)
+        return event.type == event.to and (handler is None or is_workflow(handler))
 
-    async def _how_far(self, event: Event[Any]) -> str:
-        record = await self.backend.load(event.subject)
-        dead_letters = [
-            each
-            for each in await self.backend.dead_letters()
-            if each.event.subject == event.subject
-        ]
-        said = ""
+    async def _timeout_error(self, event: Event[Any], timeout: float, stage: str) -> Exception:
+        if stage == "waiting for room":
+            text = f"event {event.id!r} was not taken: it waited {timeout} s for room in the queue"
+            return Unavailable(text)
+        if stage == "sending":
+            text = (
+                f"event {event.id!r} was still being sent after {timeout} s and may have been "
+                "taken: send the same event again, it will be handled once"
+            )
+        else:
+            text = f"event {event.id!r} was not answered within {timeout} s"
+        return TimeoutError(f"{text}; {await self._progress(event)}")
+
+    async def _progress(self, event: Event[Any]) -> str:
+        """Describe how far an event has come."""
+        try:
+            async with asyncio.timeout(PROGRESS_SECONDS_MAX):
+                record = await self.backend.load(event.subject)
+                dead_letters = [
+                    dead_letter
+                    for dead_letter in await self.backend.dead_letters()
+                    if dead_letter.event.subject == event.subject
+                ]
+        except (Unavailable, Corrupt, TimeoutError):
+            return "the store does not answer"
+        text = ""
         if dead_letters:
-            # What broke is more to the point than what is still waited for.
+            # First, because a dead letter explains more than a pending request.
             reason = dead_letters[-1].reason
-            said = f"{len(dead_letters)} of its events are dead letters, the last: {reason}; "
+            text = f"{len(dead_letters)} of its events are dead letters, the last: {reason}; "
         if record is None:
-            return f"{said}nothing is remembered of its subject"
-        open_ = [id_ for id_, replies in record.pending_requests.items() if not replies]
-        return f"{said}its workflow is {record.status} and waits for answers to {open_}"
+            return f"{text}no record is stored for its subject"
+        pending = [id_ for id_, replies in record.pending_requests.items() if not replies]
+        return f"{text}its workflow is {record.status} and waits for answers to {pending}"
+
+
+async def poll_for_answer(backend: Backend, pending: PendingReply) -> None:
+    """Read the workflow that an event begins until it has ended, and resolve the request.
+
+    Any process may have delivered the answer, and long ago if the event was sent before. If the
+    store no longer has the workflow, the answer may still be delivered to this process.
+    """
+    event, pause, was_consumed = pending.event, POLL_SECONDS_MIN, False
+    while not pending.answer.done():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                # A duplicate wakes it at once, the first time; after that it only pauses.
+                await (asyncio.sleep(pause) if was_consumed else pending.consumed.wait())
+        was_consumed, pause = pending.consumed.is_set(), min(2 * pause, POLL_SECONDS_MAX)
+        try:
+            record = await backend.load(event.subject)
+            is_its = record is not None and record.init == event.id
+            if was_consumed and not is_its:
+                pending.resolve(NoReply(f"event {event.id!r} was consumed before"))
+            elif record is not None and is_its and record.status != "active":
+                answer = await _find_answer(backend, event)
+                if answer is not None:
+                    pending.resolve(answer)
+                elif was_consumed:
+                    text = "was answered before, but the answer is no longer stored"
+                    pending.resolve(NoReply(f"event {event.id!r} {text}"))
+                return
+        except Unavailable:
+            continue
+        except Corrupt as error:
+            pending.resolve(error)
+
+
+async def _find_answer(backend: Backend, init: Event[Any]) -> Event[Any] | None:
+    """Return the last event that a workflow has produced for the sender of its *init* event."""
+    addresses = reply_addresses(init)
+    if isinstance(backend, RetainsOutputs):
+        outputs = await backend.produced(init.subject)
+        return next((event for event in reversed(outputs) if event.to in addresses), None)
+    async for entry in history_entries(backend, init.subject):
+        if entry.kind == "produced" and entry.event is not None and entry.event.to in addresses:
+            return entry.event
+    return None
 
 
 def _answer_subject(event: Event[Any]) -> str:
-    """Name the subject of an event's answer: its parent's, where it begins a child (F127)."""
+    """Return the subject of an event's answer: that of its parent workflow if it begins a child."""
     parent = event.raw.get(PARENT_SUBJECT)
     return parent if isinstance(parent, str) else event.subject

@@ -1,4 +1,4 @@
-"""Runtime: a system on a backend, for real."""
+"""Runtime: a client that also processes events: it runs the workers of a system on a backend."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -14,29 +14,33 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.ports.backend import OUTBOUND_QUEUE, REPLY_QUEUE, Backend
+from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
-from arvo.interpreters.runtime.signals import interrupts
+from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.runtime.worker import Listener, Worker
 
-# Deliveries that one handler works on at a time, where nothing else is said.
+# Deliveries that one handler processes at the same time, by default.
 PREFETCH: Final = 16
-# Tries before an event for which waiting may help is buried.
-PATIENCE: Final = Retry(attempts=5, delay=0.05, factor=2.0, jitter=0.5, longest=30.0)
-# How long `request` waits and a stop lets handlers finish, where nothing else is said.
+# Attempts before an event that could not be processed becomes a dead letter, by default.
+DEFAULT_RETRY: Final = Retry(attempts=5, delay=0.05, factor=2.0, jitter=0.5, longest=30.0)
+# How long `request` waits for an answer, and `stop` for handlers to finish, by default.
 TIMEOUT_SECONDS: Final = 30.0
 
 
 @final
 class Runtime(Client):
-    """Delivers events to the handlers of a system, and what they emit to where it goes.
+    """Delivers events to the handlers of a system, and the events that they emit to their
+    destinations.
 
-    *backend*: a URL (`memory:`) or a `Backend`. *prefetch*: how many deliveries each handler works
-    on at a time, one number or one for each address. *retry*: what happens where waiting may help,
-    before an event is buried. *now*: the clock. Use it as `async with Runtime(system) as runtime`;
-    leaving finishes what is in hand and takes nothing new.
+    *backend*: a URL (`memory:`) or a `Backend`. *prefetch*: how many deliveries each handler
+    processes at the same time, one number or one per address. *retry*: the retry policy for events
+    that fail for a temporary reason, before they become dead letters. *now*: the clock. Use it as
+    `async with Runtime(system) as runtime`; leaving the block finishes the deliveries in progress
+    and receives no new ones.
     """
 
     def __init__(
@@ -45,11 +49,11 @@ class Runtime(Client):
         backend: str | Backend = "memory:",
         *,
         prefetch: int | Mapping[str, int] = PREFETCH,
-        retry: Retry = PATIENCE,
+        retry: Retry = DEFAULT_RETRY,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__(system, backend)
-        self._lanes = {
+        self._queues = {
             queue: _prefetch_of(queue, prefetch)
             for queue in (*system.addresses, OUTBOUND_QUEUE, REPLY_QUEUE)
         }
@@ -63,17 +67,18 @@ class Runtime(Client):
             now=now,
             stats=self._stats,
             listeners={},
-            answered=self._requests.answered,
-            refused=self._requests.refused,
-            seen=self._requests.seen,
+            on_answered=self._requests.on_answered,
+            on_refused=self._requests.on_refused,
+            on_duplicate=self._requests.on_duplicate,
         )
 
     async def __aenter__(self) -> Self:
         self._worker.stopped.clear()
-        for queue, prefetch in self._lanes.items():
+        for queue, prefetch in self._queues.items():
             for number in range(prefetch):
-                task = asyncio.create_task(self._worker.work(queue), name=f"arvo {queue} {number}")
-                self._tasks[task] = queue
+                work, name = self._worker.work(queue), f"arvo {queue} {number}"
+                # After a failure no request can count on an answer.
+                self._tasks[supervise(work, name=name, on_failure=self._requests.fail)] = queue
         return self
 
     async def __aexit__(
@@ -85,25 +90,27 @@ class Runtime(Client):
         await self.stop()
 
     async def serve(self, timeout: float = TIMEOUT_SECONDS) -> None:
-        """Work until the process is told to stop (SIGTERM or SIGINT), then stop as `stop` does.
+        """Run until the process receives SIGTERM or SIGINT, then stop as `stop` does.
 
-        Told a second time, it waits for no handler any more. For the main thread, in place of
-        `async with`: `asyncio.run(Runtime(system, url).serve())`. Raises what breaks a worker.
+        A second signal cancels the handlers that still run. For the main thread, in place of
+        `async with`: `asyncio.run(Runtime(system, url).serve())`. Raises the exception of a worker
+        that broke, such as `Corrupt`.
         """
-        asked, hurried = asyncio.Event(), asyncio.Event()
-        with interrupts(lambda: (hurried if asked.is_set() else asked).set()):
+        first, second = asyncio.Event(), asyncio.Event()
+        with on_interrupt(lambda: (second if first.is_set() else first).set()):
             async with self:
-                await self._until(asked)
+                await self._wait_for(first)
                 stopping = asyncio.create_task(self.stop(timeout))
-                hurry = asyncio.create_task(hurried.wait())
-                await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-                for task in self._tasks if hurry.done() else ():
+                hurrying = asyncio.create_task(second.wait())
+                await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+                for task in self._tasks if hurrying.done() else ():
                     task.cancel()
-                hurry.cancel()
+                hurrying.cancel()
                 await stopping
 
-    async def _until(self, asked: asyncio.Event) -> None:
-        waiting = asyncio.create_task(asked.wait())
+    async def _wait_for(self, signal: asyncio.Event) -> None:
+        """Wait for a signal, or raise the exception of a worker that breaks first."""
+        waiting = asyncio.create_task(signal.wait())
         try:
             await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
             self._check_running()
@@ -111,22 +118,22 @@ class Runtime(Client):
             waiting.cancel()
 
     async def stop(self, timeout: float = TIMEOUT_SECONDS) -> None:
-        """Take nothing new, finish what is in hand, and close the backend.
+        """Receive no more events, finish the deliveries in progress, and close the backend.
 
-        What is not finished after *timeout* seconds is cancelled: it was not committed, so a
-        backend that survives delivers it again.
+        Deliveries that are not finished after *timeout* seconds are cancelled. They were not
+        committed, so a durable backend delivers them again.
         """
         deadline = asyncio.get_running_loop().time() + timeout
-        # Handlers first: what they finish now still has to go home.
-        await self._end(self.system.addresses, deadline)
+        # Handlers first: the answers that they still emit have to be delivered.
+        await self._end_workers(self.system.addresses, deadline)
         await asyncio.sleep(0)
-        await self._end((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
+        await self._end_workers((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
         self._tasks.clear()
         self._requests.stop()
         await self._backend.close()
 
-    async def _end(self, queues: Sequence[str], deadline: float) -> None:
-        """Let the tasks of these lanes finish what is in hand, and end."""
+    async def _end_workers(self, queues: Sequence[str], deadline: float) -> None:
+        """Let the workers of these queues finish their deliveries, and end."""
         self._worker.stopped.update(queues)
         ending = {task for task, queue in self._tasks.items() if queue in queues}
         for task in ending & self._worker.idle:
@@ -139,88 +146,104 @@ class Runtime(Client):
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def send(self, event: Event[Any]) -> None:
-        """Take an event from outside; when this returns, it is the backend's.
+        """Send an event into the system. When this returns, the backend has accepted it.
 
-        Waits while the queue is full. Raises `Violated` where nobody has its address, `TooLarge`
-        where the broker takes no event of that size.
+        Waits while the queue is full. Raises `Violated` if no handler has its address, and
+        `TooLarge` if the broker does not accept an event of that size.
         """
         self._check_running()
         await super().send(event)
 
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
-        """Send an event and wait for its answer: the first event that goes back to whoever asked.
+        """Send an event, wait for its answer, and return it: the first event back to its sender.
 
-        The answer of a workflow is found also where another process has carried it home, and where
-        the event that begins it was sent before. That of a handler without memory comes back only
-        to the process that has taken it home.
+        The answer of a workflow is found even if another process delivered it, or if the event that
+        begins it was sent before. The answer of an event handler returns only to the process that
+        delivers it.
 
-        Raises `Violated` where the event is refused, `NoReply` where it was taken and nothing
-        comes back (the handler answers nothing, the runtime stops), and `TimeoutError`, which tells
-        how far it came, after *timeout* seconds; the work goes on all the same. `Unavailable` where
-        it was not even taken in that time, for the queue is full.
+        Raises `Violated` if the event is refused, and `NoReply` if it was accepted but no answer
+        will come: the handler answers nothing, or the runtime stops. After *timeout* seconds it
+        raises
+
+        - `Unavailable` if the event was certainly not accepted, because the queue is full;
+        - `TimeoutError` otherwise. The text says whether the event was accepted and how far it has
+          come; if the send was still in progress, the event may have been accepted. The work
+          continues. To send the same event again is safe: it is handled once.
         """
+        self._check_running()
+        self.check(event)
         return await self._requests.ask(event, timeout, self.send)
 
     def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
-        """Hand the events that leave by *domain* to a function; None takes those of all others.
+        """Register a listener for the events that leave the system by *domain*; None registers it
+        for all domains without a listener of their own.
 
-        Used as a decorator, which leaves the function as it was. It may be `async`. An event counts
-        as gone when the function returns; when it raises, the event is handed out again by the
-        retry policy, and buried in the end: at once where it raises `Violated`, for waiting does
-        not help; not before `after` seconds where it raises `Unavailable`. What comes back goes in
-        by `send`.
+        Use it as a decorator, with parentheses: `@runtime.on_domain()`. The listener may be
+        `async`. When it returns, the event is acknowledged. When it raises, the event is delivered
+        again by the retry policy, and then becomes a dead letter: at once for `Violated`, because a
+        retry cannot help, and no earlier than `after` seconds for `Unavailable`. An answer to the
+        event enters by `send`.
+
+        Raises `Violated` if the domain has a listener already.
         """
+        given: object = domain
+        if callable(given):
+            # Used as `@runtime.on_domain`: the function would become the name of a domain.
+            expected = "a domain or None: write `@runtime.on_domain()` with parentheses"
+            issue = Issue("domain", expected, f"an object of type {type(given).__name__}")
+            raise Violated(ConfigViolation("a listener needs a domain", issue))
 
-        def listen(listener: Listener) -> Listener:
+        def register(listener: Listener) -> Listener:
             if domain in self._worker.listeners:
                 issue = Issue("domain", "one listener for each domain", repr(domain))
-                raise Violated(ConfigViolation("somebody listens to this domain already", issue))
+                raise Violated(ConfigViolation("this domain already has a listener", issue))
             self._worker.listeners[domain] = listener
             return listener
 
-        return listen
+        return register
 
     async def drain(self, timeout: float | None = None) -> Stats:
-        """Wait until nothing is under way, and say what became of everything.
+        """Wait until no message is under way, and return the counts of all outcomes.
 
         Raises `TimeoutError` with the depth of the queues after *timeout* seconds.
         """
         self._check_running()
-        resting = asyncio.create_task(self._backend.wait_until_idle())
+        idle = asyncio.create_task(self._backend.wait_until_idle())
         try:
             await asyncio.wait(
-                {resting, *self._tasks}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+                {idle, *self._tasks}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
             )
             self._check_running()
-            if not resting.done():
-                raise TimeoutError(f"not at rest after {timeout} s: {await self._backend.depth()}")
+            if not idle.done():
+                raise TimeoutError(f"not idle after {timeout} s: {await self._backend.depth()}")
+            await idle
         finally:
-            resting.cancel()
+            idle.cancel()
         return self.stats()
 
     def stats(self) -> Stats:
-        """Say what became of the events so far."""
+        """Return the counts of all outcomes so far."""
         return evolve(self._stats)
 
     @property
     def is_working(self) -> bool:
-        """Whether it takes events: it was entered, is not told to stop, and nothing broke it."""
+        """Whether it processes events: it was entered, is not stopping, and no worker broke."""
         broken = any(task.done() for task in self._tasks)
         return bool(self._tasks) and not self._worker.stopped and not broken
 
     def _check_running(self) -> None:
-        """Raise what broke a worker (a corrupt store): going on would hide it."""
+        """Raise `Violated` if it is not running, or the exception of a worker that broke."""
         if not self._tasks:
             issue = Issue("runtime", "`async with Runtime(...)`", "one that is not running")
-            raise Violated(ConfigViolation("the runtime takes nothing now", issue))
+            raise Violated(ConfigViolation("the runtime is not running", issue))
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
 
-def _prefetch_of(queue: str, wanted: int | Mapping[str, int]) -> int:
-    number = wanted if isinstance(wanted, int) else wanted.get(queue, PREFETCH)
+def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:
+    number = prefetch if isinstance(prefetch, int) else prefetch.get(queue, PREFETCH)
     if number < 1:
         issue = Issue("prefetch", "1 or more", repr(number))
-        raise Violated(ConfigViolation(f"{queue} would never be worked on", issue))
+        raise Violated(ConfigViolation(f"no worker would serve {queue}", issue))
     return number

@@ -1,4 +1,4 @@
-"""Interrupts: what the operating system says to a process that shall stop."""
+"""Signals: the operating system's requests to stop the process."""
 
 import asyncio
 import signal
@@ -7,24 +7,23 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-# What a service manager sends, and what Ctrl-C does.
-INTERRUPTS: Final = (signal.SIGTERM, signal.SIGINT)
+# A service manager sends SIGTERM; Ctrl-C sends SIGINT.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def interrupts(hear: Callable[[], None]) -> Iterator[None]:
-    """Call *hear* in the running event loop for each interrupt, in place of what would happen.
+def on_interrupt(callback: Callable[[], None]) -> Iterator[None]:
+    """Call *callback* in the running event loop for each SIGTERM and SIGINT, inside the block.
 
-    Only the main thread may do so.
+    The default action of the signals is suppressed meanwhile. Only the main thread may use this.
     """
     loop = asyncio.get_running_loop()
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - Python's signature
-        loop.call_soon_threadsafe(hear)
+        loop.call_soon_threadsafe(callback)
 
-    # Not `loop.add_signal_handler`, which Windows lacks, and which would not give back the
-    # handlers that were there.
-    before = {number: signal.signal(number, handle) for number in INTERRUPTS}
+    # Not `loop.add_signal_handler`: Windows lacks it, and it does not restore earlier handlers.
+    before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
     finally:

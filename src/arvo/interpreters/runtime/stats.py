@@ -1,20 +1,33 @@
-"""Stats: what became of the events that a runtime has seen since it started."""
+"""Stats: counts the outcomes of events, logs them, and reports them to pending requests."""
 
-from typing import final
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
 
-from attrs import define
+from attrs import define, frozen
+
+from arvo.core.command import Log
+from arvo.core.commit import Commit
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.interpreters.ports.errors import NoReply
+from arvo.interpreters.ports.messages import DeadLetter, Message
+
+logger: Final = logging.getLogger("arvo")
 
 
 @final
 @define
 class Stats:
-    """Counts of deliveries by what became of them; none is dropped without a count.
+    """The number of deliveries since the runtime started, by outcome. Every delivery is counted.
 
-    *handled*, *failed*, *cancelled*: a handler answered, failed with a system error, or took the
-    last turn of a workflow that was cancelled. *seen*: consumed before. *late*: for a workflow that
-    has ended, or a timer that is not pending. *dead*: buried with a reason. *left*: taken by a
-    listener of its domain. *answered*: went back to whoever asked. *retried*: handed out again.
-    *fenced*: lost to another worker, which took this one for dead.
+    *handled*: the handler returned. *failed*: it failed with a system error. *cancelled*: the last
+    turn of a cancelled workflow. *duplicates*: consumed before. *late*: for a workflow that has
+    ended, or a timer that is no longer pending. *dead_lettered*: stored as a dead letter with a
+    reason. *sent_out*: processed by the listener of its domain. *answered*: returned to the
+    caller. *retried*: returned to the backend for another attempt. *fenced*: reassigned to another
+    worker, after the lease of this one expired.
     """
 
     handled: int = 0
@@ -27,3 +40,87 @@ class Stats:
     answered: int = 0
     retried: int = 0
     fenced: int = 0
+
+
+@final
+@frozen
+class OutcomeRecorder:
+    """Records each commit: in *stats*, in the log, and for the requests that wait for it.
+
+    *on_refused* and *on_duplicate*: see `Worker`.
+    """
+
+    stats: Stats
+    on_refused: Callable[[Event[Any], Exception], None]
+    on_duplicate: Callable[[Event[Any]], None]
+
+    def record_commit(
+        self, commit: Commit, messages: Sequence[Message], dead_letters: Sequence[DeadLetter]
+    ) -> None:
+        """Record a commit. Never raises, because the commit is applied already."""
+        try:
+            self._count(commit, dead_letters)
+            for log in commit.logs:
+                _log(log, commit)
+            self._notify(commit, messages, dead_letters)
+        except Exception as error:  # noqa: BLE001
+            # A log filter of the user may raise. Then our logger would raise again, so the error
+            # goes to the event loop's exception handler.
+            text = f"event {commit.event.id} was handled, but its outcome could not be reported"
+            asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
+
+    def _count(self, commit: Commit, dead_letters: Sequence[DeadLetter]) -> None:
+        match commit.outcome:
+            case "handled":
+                self.stats.handled += 1
+            case "failed":
+                self.stats.failed += 1
+            case "cancelled":
+                self.stats.cancelled += 1
+            case "duplicate":
+                self.stats.duplicates += 1
+            case "late":
+                self.stats.late += 1
+            case "workflow_failed" | "unknown_workflow" | "wrong_handler":
+                raise AssertionError(f"{commit.outcome} is dead-lettered, not committed")
+        self.stats.dead_lettered += len(dead_letters)
+
+    def _notify(
+        self, commit: Commit, messages: Sequence[Message], dead_letters: Sequence[DeadLetter]
+    ) -> None:
+        """Fail the request of this event, if the commit means that no answer will come."""
+        event = commit.event
+        if dead_letters and not messages:
+            reason = f"the answer to {event.id!r} is a dead letter: {dead_letters[0].reason}"
+            self.on_refused(event, Violated(ConfigViolation(reason)))
+        elif commit.outcome == "duplicate":
+            self.on_duplicate(event)
+        elif commit.outcome == "late":
+            late = f"event {event.id!r} came too late: {commit.note}"
+            self.on_refused(event, Violated(ExecutionViolation(late)))
+        elif commit.record is None and not commit.events and commit.outcome == "handled":
+            text = f"event {event.id!r} was handled by {commit.handler}, which answers nothing"
+            self.on_refused(event, NoReply(text))
+
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+def _log(log: Log, commit: Commit) -> None:
+    logger.log(
+        _LEVELS.get(log.level, logging.INFO),
+        "%s",
+        log.message,
+        # In one attribute: logging refuses names of its own, such as `name` and `message`.
+        extra={
+            "arvo_handler": commit.handler,
+            "arvo_event": commit.event.id,
+            "arvo_attributes": log.attributes,
+        },
+    )

@@ -1,17 +1,16 @@
-"""sqlite: the default backend, one file."""
+"""sqlite: the default backend, which stores everything in one file."""
 
-from arvo.core.violations.issue import Issue
-from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.sqlite.backend import SqliteBackend
+from arvo.interpreters.sqlite.connection.dsn import parse_dsn
 
 __all__ = ["SqliteBackend", "backend"]
 
 
 def backend(url: str) -> Backend:
-    """Give the backend of `sqlite:///orders.db` (a relative path) or `sqlite:////var/orders.db`."""
-    path = url.removeprefix("sqlite:///")
-    if path in {"", url}:
-        issue = Issue("backend", "sqlite:///orders.db, or sqlite:////var/lib/orders.db", repr(url))
-        raise Violated(ConfigViolation("the URL names no file", issue))
-    return SqliteBackend(path)
+    """Make the backend of `sqlite:///orders.db` (a relative path) or `sqlite:////var/orders.db`.
+
+    The query may hold `full_sync`, `lease` and `queue_max`: see `SqliteBackend`.
+    """
+    path, options = parse_dsn(url)
+    return SqliteBackend(path, **options)

@@ -1,14 +1,8 @@
-"""Backend: the default one, a SQLite file that survives the process that writes it."""
+"""Backend: the default one, which stores everything in one SQLite file."""
 
-import asyncio
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
-from math import inf
-from typing import Any, Final, TypeVar, final
-from uuid import uuid4
+from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
@@ -17,41 +11,30 @@ from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery.backpressure import Room
-from arvo.interpreters.delivery.claims import Feed
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.codec import Row, letter_of, milliseconds
-from arvo.interpreters.delivery.rest import until_rest
+from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
+from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.ports.backend import (
+from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
     CommitResult,
     Committed,
     Conflict,
-    Corrupt,
-    DeadLetter,
-    Delivery,
     Depth,
-    Message,
     StoredWorkflow,
-    Unavailable,
 )
-from arvo.interpreters.sqlite.connection.connection import open_file
-from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS, TICK_SECONDS, Lease
-from arvo.interpreters.sqlite.session.reader import Reader
-from arvo.interpreters.sqlite.session.writer import Writer, told
-from arvo.interpreters.sqlite.statements import deliveries, tables, workers
-from arvo.interpreters.sqlite.statements import queries as pages
+from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
+from arvo.interpreters.sqlite.session.session import Session, delivery_id
+from arvo.interpreters.sqlite.statements import deliveries, operations, queries
+from arvo.interpreters.sqlite.statements.dead_letters import dead_letters
 
-T = TypeVar("T")
-
-# Events that may be under way before `send` waits.
+# Messages that may be under way before `send` waits.
 QUEUE_MAX: Final = 100_000
-# See `Feed`.
-AHEAD: Final = 8
-OWN_MAX: Final = 10_000
-KEEP: Final = Retention()
+DEFAULT_RETENTION: Final = Retention()
 
 
 @final
@@ -59,15 +42,15 @@ KEEP: Final = Retention()
 class SqliteBackend:
     """Records, queues, timers and dead letters in one SQLite file, for one or more processes.
 
-    *path*: the file; it is made where there is none. *full_sync*: whether a commit survives the
-    loss of power (else that of the process only, and some time is saved). *queue_max*: how many
-    events may be under way before `send` waits. *now*: the clock that timers and leases go by.
-    *lease*: seconds after which a process that shows no sign of life is taken for dead. *keep*: how
-    long what is over is remembered.
+    *path*: the file; it is created if it does not exist. *full_sync*: True if a commit shall
+    survive a power failure; False if it need only survive the end of the process, which is faster.
+    *queue_max*: the number of messages under way from which `send` waits. *now*: the clock of
+    timers and leases. *lease*: how many seconds a worker keeps its deliveries without renewing its
+    lease; after that they are released to other workers. *retention*: how long finished work is
+    stored.
 
-    One thread writes; what is committed at once shares one transaction. Each delivery belongs to
-    one process, as long as its lease runs: what a process commits after it lost a delivery is
-    refused.
+    One thread writes, and concurrent writes share a transaction. A delivery belongs to one worker;
+    a commit for a delivery that the worker has lost is refused.
     """
 
     path: str
@@ -75,41 +58,35 @@ class SqliteBackend:
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
-    keep: Retention = KEEP
-    me: str = field(factory=lambda: str(uuid4()), init=False)
-    _feed: Feed = field(init=False)
-    _room: Room = field(init=False)
-    _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
-    _reader: Reader | None = field(default=None, init=False)
-    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    retention: Retention = DEFAULT_RETENTION
+    _session: Session = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._feed = Feed(self._claim, ahead=AHEAD, own_max=OWN_MAX, key_max=inf)
-        self._room = Room(self.queue_max)
+        self._session = Session(
+            self.path, self.full_sync, self.queue_max, self._now, self.lease, self.retention
+        )
+
+    @property
+    def worker_id(self) -> str:
+        """The id under which this process owns deliveries; another one after `close`."""
+        return self._session.worker_id
 
     async def send(self, message: Message) -> None:
-        """Take an event from outside; waits while `queue_max` events are under way."""
-        writer = await self._opened()
-        await self._room.enough()
-        owner = self._owner_of([message])
+        """Accept a message from outside; waits while `queue_max` messages are under way."""
+        await self._session.send(message)
 
-        def then(rows: list[Row]) -> None:
-            self._room.add(1)
-            self._feed.hand_out(map(_handed, rows))
-
-        with self._room.entering():
-            await writer.do(
-                lambda connection: deliveries.put(connection, [message], self._now(), owner), then
-            )
+    async def wait_for_room(self) -> None:
+        """Wait while `queue_max` messages are under way."""
+        await self._session.backpressure.wait()
 
     async def receive(self, queue: str) -> Delivery:
-        """Hand out the next delivery of a lane whose key nobody works on."""
-        await self._opened()
-        return await self._feed.receive(queue)
+        """Return the next delivery of a queue whose ordering key is free; waits for one."""
+        await self._session.open()
+        return await self._session.claims.receive(queue)
 
     async def load(self, subject: str) -> Record | None:
-        """Give what is remembered of a workflow."""
-        return await self._read(lambda connection: tables.load(connection, subject))
+        """Read the record of a workflow, None if there is none."""
+        return await self._session.read(lambda c: queries.load(c, subject))
 
     async def commit(
         self,
@@ -118,25 +95,8 @@ class SqliteBackend:
         messages: Sequence[Message],
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
-        """Apply a commit, send what follows and settle the delivery."""
-        writer, number = await self._opened(), _number(delivery)
-        owner = self._owner_of(messages)
-
-        def work(connection: sqlite3.Connection) -> tuple[CommitResult, list[Row]]:
-            return tables.apply(
-                connection, number, commit, messages, dead_letters, self.me, owner, self._now()
-            )
-
-        def then(done: tuple[CommitResult, list[Row]]) -> None:
-            applied, rows = done
-            if not isinstance(applied, Conflict):
-                self._settled(delivery)
-            if isinstance(applied, Committed):
-                self._room.add(len(messages))
-            self._feed.hand_out(map(_handed, rows))
-
-        applied, _ = await writer.do(work, then)
-        return applied
+        """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
+        return await self._session.write(delivery, commit, messages, dead_letters)
 
     async def workflows(
         self,
@@ -147,29 +107,19 @@ class SqliteBackend:
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
     ) -> tuple[StoredWorkflow, ...]:
-        """List workflows, the one that changed last first."""
-        return await self._read(
-            lambda connection: pages.workflows(
-                connection,
-                status=status,
-                handler=handler,
-                unchanged_since=unchanged_since,
-                after=after,
-                limit=limit,
-            )
-        )
+        """List workflows, the most recently changed first."""
+        query = WorkflowQuery(status, handler, unchanged_since, after, limit)
+        return await self._session.read(lambda c: queries.workflows(c, query))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
-        """Give a workflow as it would be listed."""
-        return await self._read(lambda connection: pages.workflow(connection, subject))
+        """Read one workflow as `workflows` would list it, None if there is none."""
+        return await self._session.read(lambda c: queries.workflow(c, subject))
 
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
     ) -> tuple[HistoryEntry, ...]:
-        """Give the newest lines of a workflow's history, in order."""
-        return await self._read(
-            lambda connection: pages.history(connection, subject, before, limit)
-        )
+        """Read the newest entries of a workflow's history, in order."""
+        return await self._session.read(lambda c: queries.history(c, subject, before, limit))
 
     async def replace_record(
         self,
@@ -179,201 +129,81 @@ class SqliteBackend:
         timers: Sequence[PendingTimer] = (),
         redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
-        """Replace a record that nobody has changed since it was read."""
-        writer, to = await self._opened(), ToHandler(record.handler, record.subject)
-        owner = self._owner_of([Message(event, to) for event in redeliver])
+        """Replace a record if its revision is *expected*."""
+        writer = await self._session.open()
+        replacement = Replacement(record, expected, timers, redeliver)
+        to = ToHandler(record.handler, record.subject)
+        owner = self._session.owner_of([Message(event, to) for event in redeliver])
 
-        def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Row]]:
-            return tables.replace_record(
-                connection, record, expected, timers, redeliver, owner, self._now()
+        def on_done(written: tuple[Committed | Conflict, list[StoredMessage]]) -> None:
+            result, rows = written
+            self._session.deliver(
+                rows, added=len(redeliver) if isinstance(result, Committed) else 0
             )
 
-        def then(done: tuple[Committed | Conflict, list[Row]]) -> None:
-            amended, rows = done
-            if isinstance(amended, Committed):
-                self._room.add(len(redeliver))
-            self._feed.hand_out(map(_handed, rows))
-
-        amended, _ = await writer.do(work, then)
-        return amended
+        result, _ = await writer.write(
+            lambda c: operations.replace_record(c, replacement, owner, self._now()), on_done
+        )
+        return result
 
     async def ack(self, delivery: Delivery) -> None:
-        """Settle a delivery that changed nothing of ours."""
-        writer, number = await self._opened(), _number(delivery)
-        await writer.do(
-            lambda connection: deliveries.settle(connection, number, self.me),
-            lambda _: self._settled(delivery),
-        )
+        """Remove a delivery that needs no commit."""
+        await self._session.write(delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Hand a delivery out again after *delay* seconds."""
-        writer, number = await self._opened(), _number(delivery)
+        """Deliver a delivery again after *delay* seconds."""
+        writer, worker_id = await self._session.open(), self.worker_id
+        id_ = delivery_id(delivery)
         retried = evolve(delivery, attempt=delivery.attempt + 1)
         due = self._now() + int(delay * 1000)
         try:
-            mine = await writer.do(
-                lambda c: deliveries.nack(c, number, self.me, retried.attempt, due)
+            is_owned = await writer.write(
+                lambda c: deliveries.nack(c, id_, worker_id, retried.attempt, due)
             )
         except Unavailable:
-            # Still ours in the file: it must not be forgotten here.
-            self._feed.settle(delivery)
-            self._feed.lanes.put_later(delivery, delay)
+            # This worker still owns it in the file, so no other process would deliver it.
+            self._session.claims.release(delivery)
+            self._session.claims.queues.put_delayed(delivery, delay)
             raise
-        self._feed.settle(delivery)
-        if mine:
-            self._feed.lanes.put_later(retried, delay)
+        self._session.claims.release(delivery)
+        if is_owned:
+            self._session.claims.queues.put_delayed(retried, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        """Settle a delivery as a dead letter."""
-        writer = await self._opened()
-        number = None if delivery is None else _number(delivery)
-
-        def work(connection: sqlite3.Connection) -> None:
-            if number is None or deliveries.settle(connection, number, self.me):
-                tables.write_letter(connection, dead_letter)
-
-        def then(_: None) -> None:
-            if delivery is not None:
-                self._settled(delivery)
-
-        await writer.do(work, then)
+        """Store a dead letter, and remove its delivery if there is one."""
+        await self._session.write(delivery, dead_letters=[dead_letter])
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        rows = await self._read(tables.letters)
-        return tuple(map(letter_of, rows))
+        return await self._session.read(dead_letters)
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
-        """Take a dead letter out and send *posts* instead."""
-        writer, owner = await self._opened(), self._owner_of(messages)
+        """Remove a dead letter and send *messages*; False if there is none of this id."""
+        writer, owner = await self._session.open(), self._session.owner_of(messages)
 
-        def work(connection: sqlite3.Connection) -> list[Row] | None:
-            if not tables.take_letter(connection, id):
-                return None
-            return deliveries.put(connection, messages, self._now(), owner)
-
-        def then(rows: list[Row] | None) -> None:
+        def on_done(rows: list[StoredMessage] | None) -> None:
             if rows is not None:
-                self._room.add(len(messages))
-                self._feed.hand_out(map(_handed, rows))
+                self._session.deliver(rows, added=len(messages))
 
-        return await writer.do(work, then) is not None
+        rows = await writer.write(
+            lambda c: operations.redrive(c, id, messages, owner, self._now()), on_done
+        )
+        return rows is not None
 
     async def depth(self) -> Depth:
-        """Say how much is under way, in all processes."""
-        total, delayed, timers = await self._read(
-            lambda connection: deliveries.depth(connection, self._now())
+        """Count the messages under way, in all processes."""
+        total, delayed, timers = await self._session.read(
+            lambda c: deliveries.depth(c, self._now())
         )
-        return self._feed.depth(total, delayed, timers)
+        return self._session.claims.depth(total, delayed, timers)
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is under way, in any process."""
-        await until_rest(lambda: self._read(deliveries.is_busy))
+        """Wait until no message is under way, in any process."""
+        await poll_until_idle(lambda: self._session.read(deliveries.is_busy))
 
     async def close(self) -> None:
-        """Give back what is not settled, and let nobody wait any more."""
-        if self._opening is None:
-            return
-        await self._feed.stop()
-        opening, self._opening = self._opening, None
-        with suppress(Unavailable, Corrupt):  # then it was never opened, or the lease will run out
-            writer = await opening
-            await writer.do(lambda connection: workers.leave(connection, self.me))
-            await writer.stop()
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-        self._room.close(Unavailable("the backend was closed before it took the event"))
-
-    async def _opened(self) -> Writer:
-        """Give the writer; the first to ask opens the file."""
-        if self._opening is None:
-            self._opening = asyncio.get_running_loop().create_task(self._start())
-        try:
-            # Not to be cancelled by one of those who wait for it.
-            return await asyncio.shield(self._opening)
-        except (Unavailable, Corrupt):
-            self._opening = None
-            raise
-
-    async def _start(self) -> Writer:
-        self._loop = asyncio.get_running_loop()
-        self.me = str(uuid4())
-        # Until it was counted for the first time, which is soon.
-        self._room.counted(0)
-        lease = Lease(
-            me=self.me,
-            seconds=self.lease,
-            now=self._now,
-            keep=self.keep,
-            counted=self._counted,
-            offered=self._offered,
-            lost=self._lost,
-        )
-        writer = Writer(partial(self._open, lease), lease.tick, TICK_SECONDS)
-        await writer.start()
-        return writer
-
-    def _open(self, lease: Lease) -> sqlite3.Connection:
-        """Open the file, in the writer's thread, and say that we work on it."""
-        try:
-            connection = open_file(self.path, full_sync=self.full_sync)
-            lease.join(connection)
-        except sqlite3.Error as error:
-            raise told(error) from error
-        return connection
-
-    def _counted(self, depth: int) -> None:
-        # Heard in the loop, behind all that was written before it was counted: in the writer's
-        # thread it would overtake those, and be wrong by as many as are on their way.
-        self._in_loop(partial(self._room.counted, depth))
-
-    def _offered(self) -> None:
-        self._in_loop(self._feed.news)
-
-    def _lost(self) -> None:
-        self._in_loop(self._feed.lanes.forget_ready)
-        self._in_loop(self._feed.news)
-
-    def _in_loop(self, function: Callable[[], None]) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # closed: nobody works here any more
-                self._loop.call_soon_threadsafe(function)
-
-    async def _claim(
-        self,
-        queues: Mapping[str, int],
-        but: Sequence[str],  # noqa: ARG002 - none, without a key_max
-    ) -> tuple[list[Delivery], bool]:
-        writer = await self._opened()
-        rows = await writer.do(
-            lambda connection: deliveries.claim(connection, self.me, queues, self._now())
-        )
-        return list(map(_handed, rows)), False
-
-    def _settled(self, delivery: Delivery) -> None:
-        self._feed.settle(delivery)
-        self._room.add(-1)
-
-    def _owner_of(self, messages: Sequence[Message]) -> str | None:
-        """Say who has new posts: this process, where it serves their lanes and has room."""
-        return self.me if self._feed.wants(messages) else None
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Read beside the writer, once the file is made."""
-        await self._opened()
-        if self._reader is None:
-            self._reader = Reader(self.path)
-        return await self._reader.read(work)
+        """Release the deliveries of this process, close the file, and end calls that wait."""
+        await self._session.close()
 
     def _now(self) -> int:
-        return milliseconds(self.now())
-
-
-def _handed(row: Row) -> Delivery:
-    return Delivery(row.post, row.attempt, row.id)
-
-
-def _number(delivery: Delivery) -> int:
-    assert isinstance(delivery.token, int)
-    return delivery.token
+        return to_milliseconds(self.now())

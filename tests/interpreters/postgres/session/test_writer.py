@@ -1,45 +1,68 @@
-"""The writer of the Postgres backend, over transactions that end when they are told to."""
+"""Writer: which batches share a transaction, over transactions that a test controls."""
 
 import asyncio
 from collections.abc import Sequence
 
-from arvo.interpreters.ports.backend import Committed
-from arvo.interpreters.postgres.session.writer import AT_ONCE, Writer
-from arvo.interpreters.postgres.statements.write_batch import Unit, Written
+import pytest
+
+from arvo.interpreters.ports.results import Committed
+from arvo.interpreters.postgres.session.writer import CONCURRENCY, Writer
+from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
+from tests.interpreters.within import within
 
 
-def test_what_is_handed_in_as_the_last_transactions_end_is_written() -> None:
-    """A worker settles an answer at the moment its commit is done, and nothing else may follow."""
+def test_a_batch_that_is_handed_in_as_the_last_transactions_end_is_written() -> None:
+    """A worker acknowledges a reply when its commit is done, and no other batch may follow."""
 
     async def go() -> int:
         begun = asyncio.Semaphore(0)
         ends: list[asyncio.Future[None]] = []
-        written: list[Unit] = []
+        written: list[WriteBatch] = []
 
-        async def write(units: Sequence[Unit]) -> list[Written]:
-            if len(ends) < AT_ONCE:
+        async def write_group(batches: Sequence[WriteBatch]) -> list[Written]:
+            if len(ends) < CONCURRENCY:
                 ends.append(asyncio.get_running_loop().create_future())
                 begun.release()
                 await ends[-1]
-            written.extend(units)
-            return [Written(Committed()) for _ in units]
+            written.extend(batches)
+            return [Written(Committed()) for _ in batches]
 
-        writer = Writer(write, lambda: None)
+        writer = Writer(write_group, lambda: None)
 
-        async def hand_in(numbers: range) -> None:
-            for number in numbers:
-                await writer.do(Unit(number=number), lambda _: None)
+        async def hand_in(ids: range) -> None:
+            for id_ in ids:
+                await writer.write(WriteBatch(delivery_id=id_), lambda _: None)
 
         tasks = []
-        for each in range(AT_ONCE):
-            # The first commits, and then settles what came of it; the others have nothing more.
-            tasks.append(asyncio.create_task(hand_in(range(1 if each else 2))))
+        for number in range(CONCURRENCY):
+            # The first commits, and then acknowledges what followed; the others have no more.
+            tasks.append(asyncio.create_task(hand_in(range(1 if number else 2))))
             await begun.acquire()
         for end in ends:
             end.set_result(None)
-        async with asyncio.timeout(10):
-            await asyncio.gather(*tasks)
+        await asyncio.gather(*tasks)
         await writer.stop()
         return len(written)
 
-    assert asyncio.run(go()) == AT_ONCE + 1
+    assert within(go()) == CONCURRENCY + 1
+
+
+def test_a_writer_task_that_fails_leaves_no_write_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither those of its transaction, nor those that wait for the next one."""
+
+    async def go() -> list[object]:
+        async def write_group(_: Sequence[WriteBatch]) -> list[Written]:
+            raise RuntimeError("a bug")
+
+        writer = Writer(write_group, lambda: None)
+        batches = [WriteBatch(delivery_id=number) for number in range(250)]
+        results = await asyncio.gather(
+            *(writer.write(batch, lambda _: None) for batch in batches), return_exceptions=True
+        )
+        await writer.stop()
+        return list(results)
+
+    assert {repr(result) for result in within(go())} == {"RuntimeError('a bug')"}
+    assert "the task 'arvo postgres writer' failed" in caplog.messages

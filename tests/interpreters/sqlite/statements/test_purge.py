@@ -1,32 +1,22 @@
-"""Forget: what is too old goes, and nothing else."""
+"""Purge: expired rows are deleted, and no other."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.sqlite.connection.connection import open_file
-from arvo.interpreters.sqlite.statements.purge import forget
+from arvo.interpreters.sqlite.statements.purge import purge
 
 NOW = 10_000_000
-KEEP = Retention(
+RETENTION = Retention(
     inbox=timedelta(seconds=1), finished=timedelta(seconds=2), history=timedelta(seconds=3)
 )
 
 
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_file(str(tmp_path / "a.db"), full_sync=False)) as opened:
-        yield opened
-
-
 def fill(connection: sqlite3.Connection) -> None:
-    """Write what is just too old, and what is a millisecond younger."""
+    """Write rows that have just expired, and rows that are a millisecond younger."""
     for status in ("done", "cancelled", "active", "failed"):
         for changed in (NOW - 2_001, NOW - 2_000):
             connection.execute(
@@ -45,7 +35,7 @@ def fill(connection: sqlite3.Connection) -> None:
         connection.execute("insert into inbox (digest, at) values (?, ?)", (bytes([number]), at))
 
 
-def left(connection: sqlite3.Connection) -> tuple[list[Any], ...]:
+def remaining(connection: sqlite3.Connection) -> tuple[list[Any], ...]:
     return tuple(
         [value for (value,) in connection.execute(sql)]
         for sql in (
@@ -56,13 +46,13 @@ def left(connection: sqlite3.Connection) -> tuple[list[Any], ...]:
     )
 
 
-def test_what_is_over_goes_when_its_time_has_passed(connection: sqlite3.Connection) -> None:
-    """To the millisecond, each by its own age; what is under way stays, however old."""
+def test_finished_work_is_deleted_when_it_expires(connection: sqlite3.Connection) -> None:
+    """To the millisecond, each kind by its own age; unfinished work stays at any age."""
     fill(connection)
 
-    forget(connection, KEEP, NOW)
+    purge(connection, RETENTION, NOW)
 
-    assert left(connection) == (
+    assert remaining(connection) == (
         [
             "done -2000",
             "cancelled -2000",
@@ -77,38 +67,38 @@ def test_what_is_over_goes_when_its_time_has_passed(connection: sqlite3.Connecti
     assert not connection.in_transaction
 
 
-def test_what_is_kept_for_ever_stays(connection: sqlite3.Connection) -> None:
-    """No age, no end."""
+def test_rows_without_an_age_are_never_deleted(connection: sqlite3.Connection) -> None:
+    """A retention of None is unlimited."""
     fill(connection)
-    before = left(connection)
+    before = remaining(connection)
 
-    forget(connection, Retention(inbox=None, finished=None, history=None), NOW)
+    purge(connection, Retention(inbox=None, finished=None, history=None), NOW)
 
-    assert left(connection) == before
-
-
-def test_where_nothing_is_too_old_nothing_is_written(connection: sqlite3.Connection) -> None:
-    """Other processes look into the file whenever somebody has written."""
-    said: list[str] = []
-    connection.set_trace_callback(said.append)
-
-    forget(connection, KEEP, NOW)
-
-    assert all(statement.startswith("select") for statement in said)
+    assert remaining(connection) == before
 
 
-def test_many_rows_go_in_small_bites(
+def test_a_purge_that_finds_nothing_writes_nothing(connection: sqlite3.Connection) -> None:
+    """Other processes poll the file after every write."""
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+
+    purge(connection, RETENTION, NOW)
+
+    assert all(statement.startswith("select") for statement in statements)
+
+
+def test_many_rows_are_deleted_in_small_batches(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever writes meanwhile waits for one of them at most."""
-    monkeypatch.setattr("arvo.interpreters.sqlite.statements.purge.BITE_ROWS", 2)
+    """Another write waits for one batch at most."""
+    monkeypatch.setattr("arvo.interpreters.sqlite.statements.purge.PURGE_BATCH_ROWS", 2)
     connection.executemany(
         "insert into inbox (digest, at) values (?, 0)", [(bytes([n]),) for n in range(5)]
     )
 
-    rest = []
+    counts = []
     for _ in range(4):
-        forget(connection, KEEP, NOW)
-        rest += connection.execute("select count(*) from inbox").fetchone()
+        purge(connection, RETENTION, NOW)
+        counts += connection.execute("select count(*) from inbox").fetchone()
 
-    assert rest == [3, 1, 0, 0]
+    assert counts == [3, 1, 0, 0]

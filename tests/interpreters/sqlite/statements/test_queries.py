@@ -1,22 +1,19 @@
-"""Pages: what an operator reads, a page at a time."""
+"""Queries: workflows are listed one page at a time."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from arvo.interpreters.delivery.codec import record_bytes, time_of
-from arvo.interpreters.ports.backend import StoredWorkflow
-from arvo.interpreters.sqlite.connection.connection import open_file
+from arvo.interpreters.delivery.codec import encode_record_body, from_milliseconds
+from arvo.interpreters.delivery.operations import WorkflowQuery
+from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.interpreters.sqlite.statements.queries import workflow, workflows
-from tests.shop import committed, placing, shop
+from tests.shop import expect_commit, order_request, shop
 
-# Subject, handler, status, and when it changed; written in this order.
-WRITTEN = (
+# Subject, handler, status, and the time of the last change; in the order of insertion.
+ROWS = (
     ("a", "x", "active", 4),
     ("b", "x", "failed", 5),
     ("c", "y", "active", 3),
@@ -25,69 +22,63 @@ WRITTEN = (
 )
 
 
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    record = committed(shop, placing()).record
+@pytest.fixture(autouse=True)
+def rows(connection: sqlite3.Connection) -> None:
+    record = expect_commit(shop, order_request()).record
     assert record is not None
-    with closing(open_file(str(tmp_path / "a.db"), full_sync=False)) as opened:
-        opened.executemany(
-            "insert into workflow"
-            " (subject, handler, version, status, revision, record, began, changed)"
-            " values (?, ?, '1.0.0', ?, 1, ?, 0, ?)",
-            [
-                (subject, handler, status, record_bytes(evolve(record, subject=subject)), changed)
-                for subject, handler, status, changed in WRITTEN
-            ],
-        )
-        yield opened
+    connection.executemany(
+        "insert into workflow"
+        " (subject, handler, version, status, revision, record, began, changed)"
+        " values (?, ?, '1.0.0', ?, 1, ?, 0, ?)",
+        [
+            (subject, handler, status, encode_record_body(evolve(record, subject=subject)), changed)
+            for subject, handler, status, changed in ROWS
+        ],
+    )
 
 
-def names(found: tuple[StoredWorkflow, ...]) -> str:
-    return "".join(each.record.subject for each in found)
+def subjects(page: tuple[StoredWorkflow, ...]) -> str:
+    return "".join(stored.record.subject for stored in page)
 
 
-def listed(connection: sqlite3.Connection, **said: Any) -> tuple[StoredWorkflow, ...]:
-    asked: dict[str, Any] = {
-        "status": None,
-        "handler": None,
-        "unchanged_since": None,
-        "after": None,
-        "limit": 9,
-    }
-    return workflows(connection, **{**asked, **said})
+def query(connection: sqlite3.Connection, **parameters: Any) -> tuple[StoredWorkflow, ...]:
+    everything = WorkflowQuery(status=None, handler=None, unchanged_since=None, after=None, limit=9)
+    return workflows(connection, evolve(everything, **parameters))
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("parameters", "expected"),
     [
         ({}, "bdace"),
         ({"limit": 3}, "bda"),
         ({"status": "done"}, "de"),
         ({"handler": "x"}, "bda"),
-        ({"unchanged_since": time_of(4)}, "ce"),
-        ({"unchanged_since": time_of(4), "handler": "y", "status": "done"}, "e"),
+        ({"unchanged_since": from_milliseconds(4)}, "ce"),
+        ({"unchanged_since": from_milliseconds(4), "handler": "y", "status": "done"}, "e"),
     ],
 )
-def test_what_changed_last_is_listed_first(
-    connection: sqlite3.Connection, said: dict[str, Any], found: str
+def test_the_most_recently_changed_workflow_is_listed_first(
+    connection: sqlite3.Connection, parameters: dict[str, Any], expected: str
 ) -> None:
-    """Whatever its status, and only what was asked for."""
-    assert names(listed(connection, **said)) == found
+    """With any status, and only those that match."""
+    assert subjects(query(connection, **parameters)) == expected
 
 
-def test_a_page_goes_on_after_the_last_of_the_one_before(connection: sqlite3.Connection) -> None:
-    """Also where two have changed at the same time."""
+def test_a_page_continues_after_the_last_workflow_of_the_one_before(
+    connection: sqlite3.Connection,
+) -> None:
+    """Also where two workflows have changed at the same time."""
     pages, after = [], None
     for _ in range(4):
-        page = listed(connection, after=after, limit=2)
-        pages.append(names(page))
+        page = query(connection, after=after, limit=2)
+        pages.append(subjects(page))
         after = page[-1] if page else after
 
     assert pages == ["bd", "ac", "e", ""]
 
 
-def test_one_is_told_as_it_would_be_listed(connection: sqlite3.Connection) -> None:
-    """With its times; none, where nothing is remembered."""
-    assert (workflow(connection, "c"),) == listed(connection, status="active")[1:]
+def test_one_workflow_is_read_as_it_is_listed(connection: sqlite3.Connection) -> None:
+    """With its times; None for an unknown subject."""
+    assert (workflow(connection, "c"),) == query(connection, status="active")[1:]
     assert workflow(connection, "c") != workflow(connection, "a")
     assert workflow(connection, "z") is None

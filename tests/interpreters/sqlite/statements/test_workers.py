@@ -1,29 +1,19 @@
-"""Workers: who is alive, and what becomes of the work of those who are not."""
+"""Workers: which are alive, and what happens to the deliveries of those that are not."""
 
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.ports.backend import Message
-from arvo.interpreters.sqlite.connection.connection import open_file
-from arvo.interpreters.sqlite.connection.liveness import here, is_dead
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.sqlite.connection.liveness import is_process_dead, process_namespace
 from arvo.interpreters.sqlite.statements import deliveries, workers
-from tests.shop import charging
+from tests.shop import charge_request
 
-PLACE = "another machine"
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(open_file(str(tmp_path / "a.db"), full_sync=False)) as opened:
-        yield opened
+ELSEWHERE = "another machine"
 
 
 @pytest.fixture
@@ -34,43 +24,43 @@ def ended() -> int:
     return process.pid
 
 
-def test_a_process_of_this_place_is_dead_when_it_has_ended(ended: int) -> None:
-    """Nobody waits for the lease of a worker that was killed."""
-    assert is_dead(here(), ended)
-    assert not is_dead(here(), os.getpid())
-    # Of another user: it cannot be asked, and is there.
-    assert not is_dead(here(), 1)
+def test_a_process_of_this_namespace_is_dead_when_it_has_ended(ended: int) -> None:
+    """No worker waits for the lease of a process that was killed."""
+    assert is_process_dead(process_namespace(), ended)
+    assert not is_process_dead(process_namespace(), os.getpid())
+    # The process of another user cannot be signalled, but it exists.
+    assert not is_process_dead(process_namespace(), 1)
 
 
-def test_of_another_place_nobody_knows(ended: int) -> None:
-    """There the number may be that of any process."""
-    assert not is_dead(PLACE, ended)
+def test_a_process_of_another_namespace_is_never_dead(ended: int) -> None:
+    """There the id may belong to any process."""
+    assert not is_process_dead(ELSEWHERE, ended)
 
 
 def test_a_worker_lives_as_long_as_its_lease(connection: sqlite3.Connection, ended: int) -> None:
-    """To its last millisecond; and never longer than its process, where that can be told."""
-    workers.join(connection, "me", PLACE, 1, 0)
-    workers.join(connection, "other", PLACE, 1, 10)
-    workers.join(connection, "killed", here(), ended, 99)
+    """To the last millisecond; and no longer than its process, where that can be checked."""
+    workers.register(connection, "me", ELSEWHERE, 1, 0)
+    workers.register(connection, "other", ELSEWHERE, 1, 10)
+    workers.register(connection, "killed", process_namespace(), ended, 99)
 
-    assert workers.expired(connection, 10, me="me") == ["killed"]
-    assert sorted(workers.expired(connection, 11, me="me")) == ["killed", "other"]
-    assert workers.renew(connection, "other", 20)
-    assert workers.expired(connection, 20, me="me") == ["killed"]
+    assert workers.expired(connection, 10, worker_id="me") == ["killed"]
+    assert sorted(workers.expired(connection, 11, worker_id="me")) == ["killed", "other"]
+    assert workers.renew_lease(connection, "other", 20)
+    assert workers.expired(connection, 20, worker_id="me") == ["killed"]
 
 
-def test_the_work_of_the_dead_is_everybodys(connection: sqlite3.Connection) -> None:
-    """And who is taken for dead hears of it when it renews its lease."""
-    workers.join(connection, "me", PLACE, 1, 10)
-    workers.join(connection, "other", PLACE, 1, 10)
-    for name in ("me", "other"):
-        deliveries.put(
-            connection, [Message(charging(), ToHandler("com.payment.charge", None))], 0, name
+def test_the_deliveries_of_a_dead_worker_are_released(connection: sqlite3.Connection) -> None:
+    """And a worker that was wrongly taken for dead learns it when it renews its lease."""
+    workers.register(connection, "me", ELSEWHERE, 1, 10)
+    workers.register(connection, "other", ELSEWHERE, 1, 10)
+    for owner in ("me", "other"):
+        deliveries.send(
+            connection, [Message(charge_request(), ToHandler("com.payment.charge", None))], 0, owner
         )
 
     workers.release(connection, ["other"])
 
     owners = [owner for (owner,) in connection.execute("select owner from delivery order by id")]
     assert owners == ["me", None]
-    assert not workers.renew(connection, "other", 20)
-    assert workers.renew(connection, "me", 20)
+    assert not workers.renew_lease(connection, "other", 20)
+    assert workers.renew_lease(connection, "me", 20)

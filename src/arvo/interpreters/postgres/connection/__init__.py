@@ -1,1 +1,1 @@
-"""Connection."""
+"""Connection: the URL, connections and pools, migrations, and the translation of errors."""

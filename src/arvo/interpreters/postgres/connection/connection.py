@@ -1,4 +1,4 @@
-"""Pool: connections to Postgres, opened as ours have to be."""
+"""Connection: connections to Postgres and pools of them, with our limits and settings."""
 
 import asyncio
 from datetime import timedelta
@@ -6,76 +6,84 @@ from typing import Any, Final
 
 import asyncpg
 
-from arvo.interpreters.postgres.connection.dsn import Address
+from arvo.interpreters.postgres.connection.dsn import Dsn
 
-# A statement that takes longer is given up, and the connection with it: the network may be gone.
+# A statement that takes longer is abandoned with its connection: the network may be down.
 STATEMENT_SECONDS: Final = 60.0
 CONNECT_SECONDS: Final = 10.0
-# How long a transaction may take where nobody says otherwise.
+# How long a transaction may take, unless the caller sets another limit.
 TRANSACTION: Final = timedelta(seconds=STATEMENT_SECONDS)
-# The first version that ends a transaction whose client is stopped between two messages.
-_ENDS_TRANSACTIONS: Final = 17
+# The first version that has `transaction_timeout`.
+_TIMEOUT_VERSION: Final = 17
 
 
-async def open_link(
-    address: Address, transaction: timedelta = TRANSACTION
+async def open_connection(
+    dsn: Dsn, transaction: timedelta = TRANSACTION
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """Open one connection."""
-    link: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-        address.url, **_options(address, transaction)
+    """Open one connection; see `open_pool` for *transaction*."""
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+        dsn.url, **_options(dsn, transaction)
     )
-    await _limit(link, address, transaction)
-    return link
+    try:
+        await _limit_transactions(connection, dsn, transaction)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 async def open_pool(
-    address: Address, size: int, transaction: timedelta = TRANSACTION
+    dsn: Dsn, size: int, transaction: timedelta = TRANSACTION
 ) -> "asyncpg.Pool[asyncpg.Record]":
     """Open a pool of at most *size* connections.
 
-    *transaction*: how long the server lets one be open. A process that is stopped in the middle of
-    one, by a debugger or a frozen machine, would keep its locks for ever else.
+    *transaction*: how long the server lets a transaction be open. Without that limit a process that
+    is stopped in the middle of one, by a debugger or a frozen machine, would keep its locks for
+    ever.
     """
 
-    async def init(link: "asyncpg.Connection[asyncpg.Record]") -> None:
-        await _limit(link, address, transaction)
+    async def init(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        await _limit_transactions(connection, dsn, transaction)
 
     return await asyncpg.create_pool(
-        address.url,
+        dsn.url,
         min_size=1,
         max_size=size,
         init=init,
-        reset=_keep,
-        **_options(address, transaction),
+        reset=_skip_reset,
+        **_options(dsn, transaction),
     )
 
 
-def _options(address: Address, transaction: timedelta) -> dict[str, Any]:
+def _options(dsn: Dsn, transaction: timedelta) -> dict[str, Any]:
     options: dict[str, Any] = {"command_timeout": STATEMENT_SECONDS, "timeout": CONNECT_SECONDS}
-    if address.pooler:
-        # Neither statements nor settings stay with a connection that others have in between.
+    if dsn.pooler:
+        # Other clients use the connection in between, so it keeps no statements and no settings.
         return {**options, "statement_cache_size": 0}
     limit = str(_milliseconds(transaction))
     settings = {"application_name": "arvo", "idle_in_transaction_session_timeout": limit}
     return {**options, "server_settings": settings}
 
 
-async def _limit(
-    link: "asyncpg.Connection[asyncpg.Record]", address: Address, transaction: timedelta
+async def _limit_transactions(
+    connection: "asyncpg.Connection[asyncpg.Record]", dsn: Dsn, transaction: timedelta
 ) -> None:
-    if not address.pooler and link.get_server_version().major >= _ENDS_TRANSACTIONS:
+    if not dsn.pooler and connection.get_server_version().major >= _TIMEOUT_VERSION:
         limit = str(_milliseconds(transaction))
-        await link.execute("select set_config('transaction_timeout', $1, false)", limit)
+        await connection.execute("select set_config('transaction_timeout', $1, false)", limit)
 
 
-async def _keep(_: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Leave a connection as it is: we change nothing in it, and asking would cost a way there."""
+async def _skip_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Return a connection to the pool as it is.
+
+    We change no state of a connection, and a reset would cost a round trip.
+    """
 
 
 def _milliseconds(time: timedelta) -> int:
     return max(1, int(time.total_seconds() * 1000))
 
 
-def has_failed(opening: "asyncio.Task[object]") -> bool:
-    """Tell whether what opens connections has ended without any."""
+def has_failed(opening: "asyncio.Task[Any]") -> bool:
+    """Return True if a task that opens connections has ended without any."""
     return opening.done() and (opening.cancelled() or opening.exception() is not None)

@@ -1,1 +1,1 @@
-"""Session."""
+"""Session: one process at work on a database, its writer, its maintenance, its reconnects."""

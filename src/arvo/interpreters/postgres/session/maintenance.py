@@ -1,4 +1,4 @@
-"""Watch: keeps a session's lease, and looks for what nobody sends word of."""
+"""Maintenance: lease renewal, timers, dead workers, purging, and polls as a safety net."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,109 +8,120 @@ from typing import Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.backpressure import Room
-from arvo.interpreters.delivery.claims import Feed
-from arvo.interpreters.delivery.retention import BITE_ROWS, Retention
-from arvo.interpreters.ports.backend import Unavailable
+from arvo.interpreters.delivery.backpressure import Backpressure
+from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.postgres.session.session import Session
-from arvo.interpreters.postgres.statements import deliveries, workers
-from arvo.interpreters.postgres.statements.purge import forget
+from arvo.interpreters.postgres.statements import deliveries, timers, workers
+from arvo.interpreters.postgres.statements.purge import purge
 
-# How often the database is looked at: for words that were missed, timers that others set, and dead
-# workers. A process that waits asks two small questions each time.
-LOOK_SECONDS: Final = 1.0
-# How often a lease is prolonged, where a third of it is not sooner.
-BEAT_SECONDS: Final = 5.0
-# How often what is too old is looked for. As long as a bite is a full one, each look takes another.
-FORGET_SECONDS: Final = 5.0
+# How often the database is polled for lost notifications, timers of other processes, and dead
+# workers. An idle process asks two small queries each time.
+POLL_SECONDS: Final = 1.0
+# How often the lease is renewed, where a third of it is not shorter.
+RENEW_SECONDS: Final = 5.0
+# How often expired rows are purged; after a full batch the next poll purges again.
+PURGE_SECONDS: Final = 5.0
 
 
 @final
 @define(eq=False)
-class Watch:
-    """Looks after one session until it is lost.
+class MaintenanceLoop:
+    """Maintains one session until it is lost.
 
-    *lease* in seconds; *keep*: how long what is over is remembered.
+    *lease* in seconds. *claims* is notified of unclaimed deliveries, *backpressure* is updated with
+    the number of deliveries.
     """
 
     session: Session
-    feed: Feed
-    room: Room
+    claims: ClaimLoop
+    backpressure: Backpressure
     now: Callable[[], datetime]
     lease: float
-    keep: Retention
+    retention: Retention
     _next_due: datetime | None = field(default=None, init=False)
-    _woken: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _stopped: bool = field(default=False, init=False)
-    _beat: float = field(default=0.0, init=False)
-    _forgot: float = field(default=0.0, init=False)
+    _is_woken: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _is_stopped: bool = field(default=False, init=False)
+    _renewed_at: float = field(default=0.0, init=False)
+    _purged_at: float = field(default=0.0, init=False)
 
     async def run(self) -> None:
-        """Look, until the session is lost or this is stopped; raises `Corrupt`."""
-        while not self.session.is_lost and not self._stopped:
+        """Poll until the session is lost or `stop` is called; raises `Corrupt`."""
+        while not self.session.is_lost and not self._is_stopped:
             with suppress(Unavailable):
-                await self._look()
+                await self._poll()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._until_due()):
-                    await self._woken.wait()
-            self._woken.clear()
+                async with asyncio.timeout(self._pause()):
+                    await self._is_woken.wait()
+            self._is_woken.clear()
 
     def wake(self) -> None:
-        """Look at once."""
-        self._woken.set()
+        """Poll at once."""
+        self._is_woken.set()
 
     def stop(self) -> None:
-        """Look no more."""
-        self._stopped = True
+        """End `run`."""
+        self._is_stopped = True
         self.wake()
 
-    def due(self, due: datetime) -> None:
-        """Hear of a timer: look when it is due."""
+    def schedule(self, due: datetime) -> None:
+        """Poll when a timer is due that this process has set."""
         if self._next_due is None or due < self._next_due:
             self._next_due = due
             self.wake()
 
-    def _until_due(self) -> float:
+    def _pause(self) -> float:
         if self._next_due is None:
-            return LOOK_SECONDS
-        left = (self._next_due - self.now()).total_seconds()
-        return min(max(left, 0.001), LOOK_SECONDS)
+            return POLL_SECONDS
+        seconds = (self._next_due - self.now()).total_seconds()
+        return min(max(seconds, 0.001), POLL_SECONDS)
 
-    async def _look(self) -> None:
-        session, address, now = self.session, self.session.address, self.now()
+    async def _poll(self) -> None:
+        session, dsn, now = self.session, self.session.dsn, self.now()
         clock = asyncio.get_running_loop().time()
-        if clock - self._beat >= min(BEAT_SECONDS, self.lease / 3):
-            lease = timedelta(seconds=self.lease)
-            if not await session.write(lambda c: workers.renew(c, address, session.me, lease)):
-                # We were taken for dead, and what waited here is others' now.
-                session.lose()
-                return
-            self._beat = clock
-        if await session.read(lambda c: workers.expired(c, address, session.me)):
-            await session.write(lambda c: workers.release(c, address, session.me))
-        found, is_claimable = await self._news(now)
-        if found is not None and (self._next_due is None or found < self._next_due):
-            self._next_due = found
+        if not await self._renew_lease(clock):
+            # Another process took this worker for dead and released its deliveries.
+            session.invalidate()
+            return
+        if await session.read(lambda c: workers.expired(c, dsn, session.worker_id)):
+            await session.write(lambda c: workers.release(c, dsn, session.worker_id))
+        due, is_claimable = await self._poll_deliveries(now)
+        if due is not None and (self._next_due is None or due < self._next_due):
+            self._next_due = due
         if self._next_due is not None and self._next_due <= now:
-            await session.write(lambda c: deliveries.fire(c, address, now))
+            await session.write(lambda c: timers.fire(c, dsn, now))
             self._next_due = None
             self.wake()
         if is_claimable:
-            self.feed.news()
-        if self.room.depth is not None:
-            self.room.counted(await session.read(lambda c: deliveries.count(c, address)))
-        if clock - self._forgot >= FORGET_SECONDS:
-            self._forgot = clock
-            gone = await session.write(lambda c: forget(c, address, self.keep, now))
-            if gone >= BITE_ROWS:
-                # With a look in between, or timers would wait until all is gone.
-                self._forgot = clock - FORGET_SECONDS
-                self.wake()
+            self.claims.notify()
+        if self.backpressure.depth is not None:
+            self.backpressure.update(await session.read(lambda c: deliveries.count(c, dsn)))
+        await self._purge(clock, now)
 
-    async def _news(self, now: datetime) -> tuple[datetime | None, bool]:
-        # What is heard of meanwhile may not be among what is found.
+    async def _renew_lease(self, clock: float) -> bool:
+        if clock - self._renewed_at >= min(RENEW_SECONDS, self.lease / 3):
+            session, lease = self.session, timedelta(seconds=self.lease)
+            if not await session.write(
+                lambda c: workers.renew_lease(c, session.dsn, session.worker_id, lease)
+            ):
+                return False
+            self._renewed_at = clock
+        return True
+
+    async def _poll_deliveries(self, now: datetime) -> tuple[datetime | None, bool]:
+        # Before the query: it may not see a timer that is scheduled while it runs.
         self._next_due = None
-        queues = list(self.feed.served)
-        return await self.session.read(
-            lambda c: deliveries.news(c, self.session.address, queues, now)
-        )
+        queues = list(self.claims.served)
+        return await self.session.read(lambda c: deliveries.poll(c, self.session.dsn, queues, now))
+
+    async def _purge(self, clock: float, now: datetime) -> None:
+        if clock - self._purged_at >= PURGE_SECONDS:
+            self._purged_at = clock
+            deleted = await self.session.write(
+                lambda c: purge(c, self.session.dsn, self.retention, now)
+            )
+            if deleted >= PURGE_BATCH_ROWS:
+                # With a poll in between, or timers would wait until everything is purged.
+                self._purged_at = clock - PURGE_SECONDS
+                self.wake()

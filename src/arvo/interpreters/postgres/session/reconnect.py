@@ -1,4 +1,4 @@
-"""Keeper: keeps a session open for a backend, one after the other, until it is closed."""
+"""Reconnect: keeps a session open for a backend, and replaces it when it is lost."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,85 +9,91 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.core.commit import PendingTimer
-from arvo.interpreters.delivery.backpressure import Room
-from arvo.interpreters.delivery.claims import Feed, ended
+from arvo.interpreters.delivery.backpressure import Backpressure
+from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.ports.backend import Corrupt, Unavailable
+from arvo.interpreters.delivery.tasks import end_task, supervise
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.postgres.connection.connection import has_failed
-from arvo.interpreters.postgres.connection.dsn import Address
-from arvo.interpreters.postgres.session.maintenance import Watch
+from arvo.interpreters.postgres.connection.dsn import Dsn
+from arvo.interpreters.postgres.session.maintenance import MaintenanceLoop
 from arvo.interpreters.postgres.session.session import Session, open_session
 from arvo.interpreters.postgres.session.writer import Writer
 from arvo.interpreters.postgres.statements.group_commit import write
-from arvo.interpreters.postgres.statements.write_batch import Unit, Written
+from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
 
-# How long to wait before a server that is not there is asked again.
+# The pause before another attempt to connect.
 RETRY_SECONDS: Final = 0.2
 
 
 @final
 @define(eq=False)
-class Keeper:
-    """Opens a session when it is asked for one, and the next where that was lost.
+class SessionManager:
+    """Opens a session at the first call, and another one when it was lost.
 
-    *now*, *lease* and *keep* are the backend's. What *feed* has is let go of with each session.
+    *now*, *lease* and *retention* are those of the backend. With each new session *claims* drops
+    the deliveries that were not received yet.
     """
 
-    address: Address
-    feed: Feed
-    room: Room
+    dsn: Dsn
+    claims: ClaimLoop
+    backpressure: Backpressure
     now: Callable[[], datetime]
     lease: float
-    keep: Retention
+    retention: Retention
     _opening: "asyncio.Task[tuple[Session, Writer]] | None" = field(default=None, init=False)
-    _looking: "asyncio.Task[None] | None" = field(default=None, init=False)
-    _watch: Watch | None = field(default=None, init=False)
-    _closing: bool = field(default=False, init=False)
-    # The number of the session that was lost.
-    _before: int | None = field(default=None, init=False)
+    _maintaining: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _maintenance: MaintenanceLoop | None = field(default=None, init=False)
+    _is_closing: bool = field(default=False, init=False)
+    # The id of the session that was lost.
+    _previous_worker_id: int | None = field(default=None, init=False)
 
-    async def opened(self) -> tuple[Session, Writer]:
-        """Give the session; the first to ask opens it, and so does the first after it was lost."""
+    async def open(self) -> tuple[Session, Writer]:
+        """Return the session and its writer; open them if there is none or it was lost."""
         if self._opening is not None and self._is_over(self._opening):
             self._opening = None
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="arvo postgres opening")
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_after(), name="arvo postgres watch")
-        # Not to be cancelled by one of those who wait for it.
+        if self._maintaining is None or self._maintaining.done():
+            self._maintaining = supervise(
+                self._maintain(),
+                name="arvo postgres maintenance",
+                on_failure=self._fail_waiters,
+            )
+        # Shielded: other callers wait for the same task.
         return await asyncio.shield(self._opening)
 
     async def session(self) -> Session:
-        """Give the session alone."""
-        return (await self.opened())[0]
+        """Return the session."""
+        return (await self.open())[0]
 
-    def due(self, timers: Sequence[PendingTimer]) -> None:
-        """Hear of timers: look when the first is due."""
-        if timers and self._watch is not None:
-            self._watch.due(min(timer.due for timer in timers))
+    def schedule(self, timers: Sequence[PendingTimer]) -> None:
+        """Poll when the first of these timers is due."""
+        if timers and self._maintenance is not None:
+            self._maintenance.schedule(min(timer.due for timer in timers))
 
     async def close(self) -> None:
-        """Give back what is not settled, and close the connections; used again, it opens new ones.
+        """Release the deliveries of this process, and close the connections.
 
-        The feed takes nothing any more by then: it is stopped in between.
+        Writes that have begun are finished. The next call opens new connections.
         """
-        looking, self._looking = self._looking, None
-        if looking is not None:
-            self._closing = True
-            if self._watch is not None:
-                self._watch.stop()
-            await ended(looking)
-            self._closing = False
-        await self.feed.stop()
+        maintaining, self._maintaining = self._maintaining, None
+        if maintaining is not None:
+            self._is_closing = True
+            if self._maintenance is not None:
+                self._maintenance.stop()
+            await end_task(maintaining)
+            self._is_closing = False
+        await self.claims.stop()
         opening, self._opening = self._opening, None
         if opening is not None:
-            with suppress(Unavailable, Corrupt):  # then it was never opened
+            with suppress(Unavailable, Corrupt):  # it was never opened
                 session, writer = await opening
                 if session.is_lost:
                     writer.refuse(Unavailable("the connections to Postgres were lost"))
                 await writer.stop()
                 await session.close()
-        self._before = None
+        self._previous_worker_id = None
 
     def _is_over(self, opening: "asyncio.Task[tuple[Session, Writer]]") -> bool:
         if has_failed(opening):
@@ -96,55 +102,61 @@ class Keeper:
             return False
         session, writer = opening.result()
         if session.is_lost:
-            self._before = session.me
+            self._previous_worker_id = session.worker_id
             writer.refuse(Unavailable("the connections to Postgres were lost"))
         return session.is_lost
 
     async def _open(self) -> tuple[Session, Writer]:
-        self.feed.forget()
+        self.claims.drop_ready()
         try:
             session = await open_session(
-                self.address,
+                self.dsn,
                 timedelta(seconds=self.lease),
-                before=self._before,
-                news=self.feed.news,
-                lost=self._lost,
+                previous_worker_id=self._previous_worker_id,
+                on_notify=self.claims.notify,
+                on_lost=self._wake_maintenance,
             )
         except Unavailable:
             await asyncio.sleep(RETRY_SECONDS)
             raise
-        self._before = None
+        self._previous_worker_id = None
 
-        async def write_group(units: Sequence[Unit]) -> list[Written]:
+        async def write_group(batches: Sequence[WriteBatch]) -> list[Written]:
             async with session.pool.acquire() as connection:
-                return await write(connection, self.address, session.me, units, self.now())
+                return await write(connection, self.dsn, session.worker_id, batches, self.now())
 
-        return session, Writer(write_group, session.lose)
+        return session, Writer(write_group, session.invalidate)
 
-    async def _look_after(self) -> None:
-        """Look after one session after the other, until the backend is closed.
+    async def _maintain(self) -> None:
+        """Maintain one session after the other, until the backend is closed.
 
-        Whoever waits for deliveries asks for nothing else, so a session that is lost must be
-        followed by another one without being asked for.
+        A worker that waits for deliveries makes no other call, so a lost session has to be replaced
+        without one.
         """
-        while not self._closing:
+        while not self._is_closing:
             try:
-                await self._watch_over(await self.session())
+                await self._maintain_session(await self.session())
             except Unavailable:
                 continue
             except Corrupt as error:
-                self.feed.lanes.fail(error)
+                self._fail_waiters(error)
                 return
 
-    async def _watch_over(self, session: Session) -> None:
-        # It may have been opened while this was being closed.
-        if self._closing:
+    async def _maintain_session(self, session: Session) -> None:
+        # The backend may have been closed while the session was opened.
+        if self._is_closing:
             return
-        self._watch = Watch(session, self.feed, self.room, self.now, self.lease, self.keep)
-        await self._watch.run()
+        self._maintenance = MaintenanceLoop(
+            session, self.claims, self.backpressure, self.now, self.lease, self.retention
+        )
+        await self._maintenance.run()
         if session.is_lost:
-            await session.drop()
+            await session.terminate()
 
-    def _lost(self) -> None:
-        if self._watch is not None:
-            self._watch.wake()
+    def _wake_maintenance(self) -> None:
+        if self._maintenance is not None:
+            self._maintenance.wake()
+
+    def _fail_waiters(self, error: Exception) -> None:
+        """Raise an error in the calls that wait for deliveries: none would come."""
+        self.claims.queues.fail(error)

@@ -1,4 +1,4 @@
-"""Session: one process at work on a database, under one name, until its connections are lost."""
+"""Session: one process at work on a database, until its connections are lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,17 +9,21 @@ from typing import Final, TypeVar, final
 import asyncpg
 from attrs import define, field
 
-from arvo.interpreters.ports.backend import Unavailable
-from arvo.interpreters.postgres.connection.connection import open_link, open_pool
-from arvo.interpreters.postgres.connection.dsn import Address, Link
-from arvo.interpreters.postgres.connection.errors import RAISED, is_sure, told
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.postgres.connection.connection import open_connection, open_pool
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.connection.errors import (
+    DRIVER_ERRORS,
+    is_rolled_back,
+    translate_error,
+)
 from arvo.interpreters.postgres.connection.migrations import prepare
-from arvo.interpreters.postgres.statements.tables import channel
-from arvo.interpreters.postgres.statements.workers import join, leave
+from arvo.interpreters.postgres.statements.deliveries import channel
+from arvo.interpreters.postgres.statements.workers import deregister, register
 
 T = TypeVar("T")
 
-# Connections of a process beside the one that listens.
+# Connections of a process, besides the one that listens.
 POOL_MAX: Final = 6
 CLOSE_SECONDS: Final = 5.0
 
@@ -27,103 +31,103 @@ CLOSE_SECONDS: Final = 5.0
 @final
 @define(eq=False)
 class Session:
-    """Connections, and the number (*me*) under which this process has deliveries.
+    """Connections, and the worker id under which this process owns deliveries.
 
-    A write whose outcome is not known ends the session: everything that was handed to this process
-    is let go of, and it begins anew under another number. So nothing stays behind that the database
-    takes for ours and we have never heard of. *told* is called then.
+    A write whose outcome is unknown invalidates the session: all deliveries of this process are
+    released, and it begins anew under another id. Otherwise the database could hold deliveries of
+    this worker that the process does not know of. *on_lost* is called then.
     """
 
-    address: Address
+    dsn: Dsn
     pool: "asyncpg.Pool[asyncpg.Record]"
     listener: "asyncpg.Connection[asyncpg.Record]"
-    me: int
-    told: Callable[[], None]
-    _is_lost: bool = field(default=False, init=False)
+    worker_id: int
+    on_lost: Callable[[], None]
+    _is_invalid: bool = field(default=False, init=False)
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is over."""
-        return self._is_lost or self.listener.is_closed()
+        """True if the session was invalidated, or its listening connection was closed."""
+        return self._is_invalid or self.listener.is_closed()
 
-    def lose(self) -> None:
-        """Begin anew: what this process has is not known here any more."""
-        self._is_lost = True
-        self.told()
+    def invalidate(self) -> None:
+        """End the session: this process no longer knows which deliveries it owns."""
+        self._is_invalid = True
+        self.on_lost()
 
-    async def read(self, work: Callable[[Link], Awaitable[T]]) -> T:
-        """Read by a connection of the pool."""
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Call *work* with a connection; raises `Unavailable` or `Corrupt`."""
         try:
             async with self.pool.acquire() as connection:
                 return await work(connection)
-        except RAISED as error:
-            raise told(error) from error
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
 
-    async def write(self, work: Callable[[Link], Awaitable[T]]) -> T:
-        """Write by a connection of the pool; the session is lost where it is not known whether."""
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Call *work* with a connection; invalidate the session if the outcome is unknown."""
         try:
             async with self.pool.acquire() as connection:
                 return await work(connection)
-        except RAISED as error:
-            if not is_sure(error):
-                self.lose()
-            raise told(error) from error
+        except DRIVER_ERRORS as error:
+            if not is_rolled_back(error):
+                self.invalidate()
+            raise translate_error(error) from error
 
     async def close(self) -> None:
-        """Give back what this process has, and close the connections."""
+        """Release the deliveries of this process, and close the connections."""
         if not self.is_lost:
-            with suppress(*RAISED):
+            with suppress(*DRIVER_ERRORS):
                 async with asyncio.timeout(CLOSE_SECONDS):
-                    await leave(self.listener, self.address, [self.me])
-        await self.drop()
+                    await deregister(self.listener, self.dsn, self.worker_id)
+        await self.terminate()
 
-    async def drop(self) -> None:
-        """Close the connections; what this process has is let go of by whoever comes next."""
-        self._is_lost = True
+    async def terminate(self) -> None:
+        """Close the connections; another worker, or the next session, releases the deliveries."""
+        self._is_invalid = True
         self.listener.terminate()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.pool.close()
-        except RAISED:
-            pass  # they are closed without a word, then
+        except DRIVER_ERRORS:
+            pass  # they are cut below
         finally:
             self.pool.terminate()
 
 
 async def open_session(
-    address: Address,
+    dsn: Dsn,
     lease: timedelta,
     *,
-    before: int | None,
-    news: Callable[[], None],
-    lost: Callable[[], None],
+    previous_worker_id: int | None,
+    on_notify: Callable[[], None],
+    on_lost: Callable[[], None],
 ) -> Session:
-    """Connect, make or check the tables, and begin to work.
+    """Connect, create or check the tables, and register a worker.
 
-    *before*: the number under which this process worked until it lost its connections. *news* is
-    called when others have something for us, *lost* when the connection that listens is gone.
+    *previous_worker_id*: the id of this process before it lost its connections. *on_notify* is
+    called when other processes have sent messages, *on_lost* when the listening connection ends.
     Raises `Unavailable` or `Corrupt`.
     """
     listener: asyncpg.Connection[asyncpg.Record] | None = None
     pool: asyncpg.Pool[asyncpg.Record] | None = None
     try:
-        listener = await open_link(address, lease)
-        await prepare(listener, address)
-        pool = await open_pool(address, POOL_MAX, lease)
-        if not address.pooler:
-            await listener.add_listener(channel(address), lambda *_: news())
-            listener.add_termination_listener(lambda *_: lost())
-        if before is not None:
-            await leave(listener, address, [before])
-        me = await join(listener, address, lease)
+        listener = await open_connection(dsn, lease)
+        await prepare(listener, dsn)
+        pool = await open_pool(dsn, POOL_MAX, lease)
+        if not dsn.pooler:
+            await listener.add_listener(channel(dsn), lambda *_: on_notify())
+            listener.add_termination_listener(lambda *_: on_lost())
+        if previous_worker_id is not None:
+            await deregister(listener, dsn, previous_worker_id)
+        worker_id = await register(listener, dsn, lease)
     except BaseException as error:
         if listener is not None:
             listener.terminate()
         if pool is not None:
             pool.terminate()
-        if isinstance(error, RAISED):
-            raise told(error) from error
+        if isinstance(error, DRIVER_ERRORS):
+            raise translate_error(error) from error
         if isinstance(error, ValueError):
             raise Unavailable(f"Postgres: the URL is not understood: {error}") from error
         raise
-    return Session(address, pool, listener, me, lost)
+    return Session(dsn, pool, listener, worker_id, on_lost)

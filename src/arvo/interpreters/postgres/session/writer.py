@@ -1,4 +1,4 @@
-"""Writer: units of work that wait while others are written go into one transaction together."""
+"""Writer: batches that arrive while others are written share the next transaction."""
 
 import asyncio
 from collections import deque
@@ -7,147 +7,169 @@ from typing import Final, cast, final
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.ports.backend import Unavailable
-from arvo.interpreters.postgres.connection.errors import RAISED, is_in_the_way, is_sure, told
-from arvo.interpreters.postgres.statements.group_commit import Raced
-from arvo.interpreters.postgres.statements.write_batch import Unit, Written
+from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.postgres.connection.errors import (
+    DRIVER_ERRORS,
+    is_retryable,
+    is_rolled_back,
+    translate_error,
+)
+from arvo.interpreters.postgres.statements.group_commit import WriteConflict
+from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
 
-# Units in one transaction: more gain nothing, and make the first of them wait.
+# Batches in one transaction: more save nothing, and delay the first of them.
 GROUP_MAX: Final = 100
-# Bytes in one transaction, as long as there is more than one unit: a message of Postgres' protocol
-# has a gigabyte at most, and a large one keeps the others waiting.
+# Bytes in one transaction, unless it has a single batch: a message of the Postgres protocol is
+# limited to a gigabyte, and a large one delays the others.
 GROUP_BYTES_MAX: Final = 16 * 1024 * 1024
-# Transactions at once: one is written to the server's disk while the next is put together.
-AT_ONCE: Final = 2
-# How often a group is tried again that was in another one's way.
+# Transactions at once: the server syncs one to its disk while the next is prepared.
+CONCURRENCY: Final = 2
+# How often a group is tried that competes with another transaction.
 TRIES_MAX: Final = 10
 
 
 @final
 @frozen(eq=False)
-class _Waiting:
-    unit: Unit
-    then: Callable[[Written], None]
+class _PendingWrite:
+    batch: WriteBatch
+    on_done: Callable[[Written], None]
     future: "asyncio.Future[Written]"
 
 
 @final
 @define(eq=False)
 class Writer:
-    """Writes units by *write*, which takes one transaction for those it is given.
+    """Writes batches by *write_group*, which writes several in one transaction.
 
-    *failed* is told where it is not known what a transaction has changed. Order: a unit that is
-    handed in after another one was done is written after it.
+    *on_uncertain* is called when it is unknown whether a transaction was committed. A batch that is
+    handed in after another one has returned is written after it.
     """
 
-    write: Callable[[Sequence[Unit]], Awaitable[list[Written]]]
-    failed: Callable[[], None]
-    _waiting: deque[_Waiting] = field(factory=deque, init=False)
+    write_group: Callable[[Sequence[WriteBatch]], Awaitable[list[Written]]]
+    on_uncertain: Callable[[], None]
+    _pending: deque[_PendingWrite] = field(factory=deque, init=False)
     _tasks: set["asyncio.Task[None]"] = field(factory=set, init=False)
-    _ended: bool = field(default=False, init=False)
+    _is_closed: bool = field(default=False, init=False)
 
-    async def do(self, unit: Unit, then: Callable[[Written], None]) -> Written:
-        """Write a unit; returns when it is committed.
+    async def write(self, batch: WriteBatch, on_done: Callable[[Written], None]) -> Written:
+        """Write a batch, and return when it is committed.
 
-        *then* is called with what became of it, also where nobody waits any more: a task that is
-        cancelled meanwhile must not keep others from what its unit has done.
+        *on_done* is called with the result, also where the caller was cancelled: other tasks depend
+        on the changes of a cancelled one.
+
+        Raises `Unavailable` or `Corrupt`.
         """
-        if self._ended:
+        if self._is_closed:
             raise Unavailable("the connection to Postgres is closed here: it is opened again")
         future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(unit, then, future))
-        if len(self._tasks) < AT_ONCE:
-            task = asyncio.create_task(self._work(), name="arvo postgres writer")
+        self._pending.append(_PendingWrite(batch, on_done, future))
+        if len(self._tasks) < CONCURRENCY:
+            task = supervise(
+                self._write_pending(), name="arvo postgres writer", on_failure=self._fail_pending
+            )
             self._tasks.add(task)
         return await future
 
     async def stop(self) -> None:
-        """Write what waits, and take no more."""
-        self._ended = True
+        """Write the pending batches, and accept no more."""
+        self._is_closed = True
         while self._tasks:
             await asyncio.wait(self._tasks)
         self.refuse(Unavailable("the connection to Postgres was closed before this was written"))
 
     def refuse(self, error: Exception) -> None:
-        """Take no more, and raise *error* in all who wait."""
-        self._ended = True
-        while self._waiting:
-            _fail(self._waiting.popleft(), error)
+        """Raise *error* in the callers of pending writes, and accept no more."""
+        self._is_closed = True
+        self._fail_pending(error)
 
-    async def _work(self) -> None:
-        group: list[_Waiting] = []
+    def _fail_pending(self, error: Exception) -> None:
+        while self._pending:
+            _fail(self._pending.popleft(), error)
+
+    async def _write_pending(self) -> None:
+        group: list[_PendingWrite] = []
         try:
-            # Others that want something written now may say so first.
+            # Other tasks that are ready may hand in batches first.
             await asyncio.sleep(0)
-            while self._waiting:
-                group = self._group()
+            while self._pending:
+                group = self._next_group()
                 await self._write(group)
+        except Exception as error:
+            # A bug: it goes to the callers of this group, and by `supervise` to all that wait.
+            for pending in group:
+                _fail(pending, error)
+            raise
         except BaseException:
-            for each in group:
-                _fail(each, Unavailable("the writing of this was cancelled"))
+            for pending in group:
+                _fail(pending, Unavailable("the write was cancelled"))
             raise
         finally:
-            # At once, not when the loop comes to a callback: whoever hands in a unit meanwhile
-            # would take it for a task that still looks for more.
+            # Not in a callback of the task, which runs later: a batch that is handed in meanwhile
+            # would count on this task, which looks for no more.
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    def _group(self) -> list[_Waiting]:
-        """Take those that go into the next transaction; what would meet one of them waits."""
-        group: list[_Waiting] = []
-        later: list[_Waiting] = []
-        names: set[object] = set()
+    def _next_group(self) -> list[_PendingWrite]:
+        """Take the writes for the next transaction; leave those that conflict with one of them."""
+        group: list[_PendingWrite] = []
+        later: list[_PendingWrite] = []
+        keys: set[object] = set()
         size = 0
-        while self._waiting and len(group) < GROUP_MAX and len(later) < GROUP_MAX:
-            each = self._waiting.popleft()
-            if group and size + each.unit.size > GROUP_BYTES_MAX:
-                self._waiting.appendleft(each)
+        while self._pending and len(group) < GROUP_MAX and len(later) < GROUP_MAX:
+            pending = self._pending.popleft()
+            if group and size + pending.batch.size > GROUP_BYTES_MAX:
+                self._pending.appendleft(pending)
                 break
-            if names.isdisjoint(each.unit.names):
-                group.append(each)
-                size += each.unit.size
+            if keys.isdisjoint(pending.batch.exclusive_keys):
+                group.append(pending)
+                size += pending.batch.size
             else:
-                later.append(each)
-            # Those behind one that waits wait as well, or it would be overtaken.
-            names.update(each.unit.names)
-        self._waiting.extendleft(reversed(later))
+                later.append(pending)
+            # Also the keys of one that is left: a later one must not overtake it.
+            keys.update(pending.batch.exclusive_keys)
+        self._pending.extendleft(reversed(later))
         return group
 
-    async def _write(self, group: list[_Waiting]) -> None:
+    async def _write(self, group: list[_PendingWrite]) -> None:
         tries = 0
         while True:
             try:
-                written = await self.write([each.unit for each in group])
-            except Raced as error:
+                results = await self.write_group([pending.batch for pending in group])
+            except WriteConflict as error:
                 failure: Exception = error
-            except RAISED as error:
-                if not is_sure(error):
-                    # It may be committed, and what this process has of it is not known here.
-                    self.failed()
-                    for each in group:
-                        _fail(each, told(error))
+            except DRIVER_ERRORS as error:
+                if not is_rolled_back(error):
+                    # If it is committed, this process does not know all of its deliveries.
+                    self.on_uncertain()
+                    for pending in group:
+                        _fail(pending, translate_error(error))
                     return
                 failure = error
             else:
-                for each, became in zip(group, written, strict=True):
-                    each.then(became)
-                    if not each.future.done():
-                        each.future.set_result(became)
+                for pending, written in zip(group, results, strict=True):
+                    _resolve(pending, written)
                 return
             tries += 1
-            if (isinstance(failure, Raced) or is_in_the_way(failure)) and tries < TRIES_MAX:
+            if (isinstance(failure, WriteConflict) or is_retryable(failure)) and tries < TRIES_MAX:
                 await asyncio.sleep(0.001 * tries)
                 continue
             if len(group) > 1:
-                # One of them cannot be written: the others can, each by itself.
-                for each in group:
-                    await self._write([each])
+                # One of them cannot be written; the others can, each in its own transaction.
+                for pending in group:
+                    await self._write([pending])
                 return
-            _fail(group[0], told(failure))
+            _fail(group[0], translate_error(failure))
             return
 
 
-def _fail(waiting: _Waiting, error: Exception) -> None:
-    if not waiting.future.done():
-        waiting.future.set_exception(error)
-        # Nobody may be left to hear it, and an exception that is never heard is printed.
-        waiting.future.exception()
+def _resolve(pending: _PendingWrite, written: Written) -> None:
+    pending.on_done(written)
+    if not pending.future.done():
+        pending.future.set_result(written)
+
+
+def _fail(pending: _PendingWrite, error: Exception) -> None:
+    if not pending.future.done():
+        pending.future.set_exception(error)
+        # Marks it as retrieved: a caller that was cancelled never does, and asyncio would log it.
+        pending.future.exception()

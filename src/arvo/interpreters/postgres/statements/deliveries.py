@@ -1,54 +1,94 @@
-"""Deliveries: which of them are handed to this process, and when."""
+"""Deliveries: the messages under way in a Postgres schema, and the workers that own them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from arvo.interpreters.delivery.codec import Row, destination_of, event_of
-from arvo.interpreters.ports.backend import Message
-from arvo.interpreters.postgres.connection.dsn import Address, Link
-from arvo.interpreters.postgres.statements.tables import NOTIFY, channel
+from arvo.interpreters.delivery.codec import StoredMessage, decode_destination, decode_event
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.statements.columns import columns
+from arvo.interpreters.postgres.statements.write_batch import DeliveryRow
 
-# Timers that come due at once; the rest follows in the next look.
-DUE_MAX: Final = 1_000
+
+async def send(connection: Connection, dsn: Dsn, rows: Sequence[DeliveryRow]) -> None:
+    """Add unclaimed deliveries, and wake waiting workers when the transaction is committed."""
+    if rows:
+        values = delivery_columns([(row, False) for row in rows])
+        await connection.execute(dsn.sql(_SEND), *values)
+        await notify(connection, dsn)
+
+
+def delivery_columns(rows: Sequence[tuple[DeliveryRow, bool]]) -> list[list[object]]:
+    """Turn deliveries into columns, each with whether the worker that sends it shall own it."""
+    return columns(_delivery_values(rows), 5)
+
+
+def _delivery_values(rows: Sequence[tuple[DeliveryRow, bool]]) -> Iterator[tuple[object, ...]]:
+    for row, own in rows:
+        yield row.queue, row.key, row.destination, row.event, own
+
+
+_SEND: Final = """
+insert into arvo.delivery (queue, key, destination, event, attempt, due)
+select queue, key, destination, event, 1, '-infinity'
+from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::boolean[]) with ordinality
+    as new (queue, key, destination, event, own, place)
+order by place
+"""
+
+
+async def notify(connection: Connection, dsn: Dsn) -> None:
+    """Wake the workers that listen, when the transaction is committed."""
+    await connection.execute("select pg_notify($1, '')", channel(dsn))
+
+
+def channel(dsn: Dsn) -> str:
+    """Return the name of the channel that workers listen to."""
+    return f"arvo_{dsn.schema}"
 
 
 async def claim(
-    connection: Link,
-    address: Address,
-    me: int,
+    connection: Connection,
+    dsn: Dsn,
+    worker_id: int,
     queues: Mapping[str, int],
-    but: Sequence[int],
+    excluded_keys: Sequence[int],
     now: datetime,
-) -> tuple[list[Row], bool]:
-    """Take deliveries that nobody has, as many as each lane has room for, in order of each key.
+) -> tuple[list[StoredMessage], bool]:
+    """Claim unclaimed deliveries, up to the limit of each queue, and return them in order.
 
-    *but*: keys of which *me* has enough. Tells as well whether others were about to take some of
-    the same, so that it may be worth while to ask again.
+    Deliveries whose key is excluded, or has one that belongs to another worker, are left out. Also
+    returns whether other workers competed for the same rows, so that it is worth to claim again.
     """
     async with connection.transaction():
-        found = await connection.fetch(
-            address.sql(_CANDIDATES), me, list(queues), list(queues.values()), but, now
+        candidates = await connection.fetch(
+            dsn.sql(_CANDIDATES),
+            worker_id,
+            list(queues),
+            list(queues.values()),
+            excluded_keys,
+            now,
         )
-        ids = [id_ for id_, is_ours in found if is_ours]
-        # In a statement of its own: the first one saw the keys as they were before it had them.
-        taken = await connection.fetch(address.sql(_CLAIM), me, ids, now) if ids else []
-    taken.sort(key=lambda row: row["id"])
+        ids = [id_ for id_, has_key in candidates if has_key]
+        # A statement of its own: the first one saw each key as it was before it was locked.
+        claimed = await connection.fetch(dsn.sql(_CLAIM), worker_id, ids, now) if ids else []
+    claimed.sort(key=lambda row: row["id"])
     rows = [
-        Row(id_, Message(event_of(event), destination_of(to)), attempt)
-        for id_, to, event, attempt in taken
+        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt)
+        for id_, to, event, attempt in claimed
     ]
-    return rows, len(rows) < len(found)
+    return rows, len(rows) < len(candidates)
 
 
-# Two looks into an index, on both sides of our own number: it does not matter how many of a key are
-# ours. Not `not exists`, which may be planned as a hash of all that anybody has.
+# Two index lookups for each key, below and above our own id: their cost does not depend on how many
+# deliveries of the key we own. Not `not exists`, which may be planned as a hash of all owned rows.
 _CANDIDATES: Final = """
 with candidate as materialized (
-    select found.id, found.key
-    from unnest($2::text[], $3::integer[]) as wanted (lane, room) cross join lateral (
+    select claimable.id, claimable.key
+    from unnest($2::text[], $3::integer[]) as wanted (queue, room) cross join lateral (
         select id, key from arvo.delivery as this
-        where this.lane = wanted.lane and this.owner is null and this.due <= $5
+        where this.queue = wanted.queue and this.owner is null and this.due <= $5
             and (this.key is null or this.key <> all ($4::bigint[]) and (
                     select true from arvo.delivery as other
                     where other.key = this.key and other.owner < $1 limit 1
@@ -57,9 +97,9 @@ with candidate as materialized (
                     where other.key = this.key and other.owner > $1 limit 1
                 ) is null)
         order by this.id limit wanted.room for update skip locked
-    ) as found
+    ) as claimable
 )
-select id, key is null or pg_try_advisory_xact_lock(key) as is_ours from candidate
+select id, key is null or pg_try_advisory_xact_lock(key) as has_key from candidate
 """
 _CLAIM: Final = """
 update arvo.delivery as this set owner = $1
@@ -81,64 +121,42 @@ returning id, destination, event, attempt
 
 
 async def nack(
-    connection: Link,
-    address: Address,
-    me: int,
-    number: int,
+    connection: Connection,
+    dsn: Dsn,
+    delivery_id: int,
+    worker_id: int,
     attempt: int,
     due: datetime,
 ) -> bool:
-    """Note that a delivery is to be tried again; False where *me* has it no more."""
-    done = await connection.execute(address.sql(_AGAIN), number, me, attempt, due)
-    return done != "UPDATE 0"
+    """Set the next attempt of a delivery and its time; False if *worker_id* no longer owns it."""
+    status = await connection.execute(dsn.sql(_NACK), delivery_id, worker_id, attempt, due)
+    return status != "UPDATE 0"
 
 
-_AGAIN: Final = """
+_NACK: Final = """
 update arvo.delivery set attempt = $3, due = $4 where id = $1 and owner = $2
 """
 
 
-async def fire(connection: Link, address: Address, now: datetime) -> int:
-    """Make deliveries of the timers that are due; gives how many."""
-    done = await connection.execute(address.sql(_FIRE), now, DUE_MAX)
-    fired = int(done.rpartition(" ")[2])
-    if fired:
-        await connection.execute(NOTIFY, channel(address))
-    return fired
-
-
-# Not `id in (...)`: planned without knowing how few are due, that reads all timers there are.
-_FIRE: Final = """
-with fired as (
-    delete from arvo.timer where id = any (array (
-        select id from arvo.timer where due <= $1 order by due limit $2 for update skip locked
-    ))
-    returning due, lane, key, destination, event
-)
-insert into arvo.delivery (lane, key, destination, event, attempt, due)
-select lane, key, destination, event, 1, '-infinity' from fired order by due
-"""
-
-
-async def news(
-    connection: Link, address: Address, queues: list[str], now: datetime
+async def poll(
+    connection: Connection, dsn: Dsn, queues: list[str], now: datetime
 ) -> tuple[datetime | None, bool]:
-    """Say when the next timer is due, and whether any of these lanes has what nobody has."""
-    row = await connection.fetchrow(address.sql(_NEWS), queues, now)
+    """Return when the next timer is due, and whether any of the queues has unclaimed deliveries."""
+    row = await connection.fetchrow(dsn.sql(_POLL), queues, now)
     assert row is not None
     return row["due"], row["is_claimable"]
 
 
-_NEWS: Final = """
+_POLL: Final = """
 select (select min(due) from arvo.timer) as due, exists (
-    select from arvo.delivery where lane = any($1::text[]) and owner is null and due <= $2
+    select from arvo.delivery where queue = any($1::text[]) and owner is null and due <= $2
 ) as is_claimable
 """
 
 
-async def depth(connection: Link, address: Address, now: datetime) -> tuple[int, int, int]:
-    """Count deliveries, those that are not due yet, and timers."""
-    row = await connection.fetchrow(address.sql(_DEPTH), now)
+async def depth(connection: Connection, dsn: Dsn, now: datetime) -> tuple[int, int, int]:
+    """Count all deliveries, those that are not yet due, and the timers."""
+    row = await connection.fetchrow(dsn.sql(_DEPTH), now)
     assert row is not None
     return row["total"], row["delayed"], row["timers"]
 
@@ -150,11 +168,11 @@ from arvo.delivery
 """
 
 
-async def count(connection: Link, address: Address) -> int:
-    """Count deliveries."""
-    return int(await connection.fetchval(address.sql("select count(*) from arvo.delivery")) or 0)
+async def count(connection: Connection, dsn: Dsn) -> int:
+    """Count all deliveries."""
+    return int(await connection.fetchval(dsn.sql("select count(*) from arvo.delivery")) or 0)
 
 
-async def is_busy(connection: Link, address: Address) -> bool:
-    """Tell whether anything is under way."""
-    return bool(await connection.fetchval(address.sql("select exists (select from arvo.delivery)")))
+async def is_busy(connection: Connection, dsn: Dsn) -> bool:
+    """Return True if any delivery is under way."""
+    return bool(await connection.fetchval(dsn.sql("select exists (select from arvo.delivery)")))

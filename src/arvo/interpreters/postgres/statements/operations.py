@@ -1,93 +1,84 @@
-"""Operate: what operators change in a Postgres schema, outside of any delivery."""
+"""Operations: changes by an operator to a Postgres schema, outside of any delivery."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, final
+from typing import Final
 
 import orjson
-from attrs import frozen
 
-from arvo.core.commit import PendingTimer
-from arvo.core.events.event import Event
-from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery.codec import digest_of, record_bytes, whole_record_bytes
-from arvo.interpreters.ports.backend import Committed, Conflict, Message
-from arvo.interpreters.postgres.connection.dsn import Address, Link
-from arvo.interpreters.postgres.statements.tables import (
-    CLEAR_JOURNAL,
-    UPDATE_WORKFLOW,
-    arm,
-    send,
-    write_history,
-    write_journal,
+from arvo.interpreters.delivery.codec import (
+    consumption_digest,
+    encode_record,
+    encode_record_body,
 )
-from arvo.interpreters.postgres.statements.write_batch import Line, armed, sending
-
-
-@final
-@frozen
-class Amendment:
-    """A record in the place of the one of revision *expected*, and what is set or sent with it."""
-
-    record: Record
-    expected: int
-    alarms: Sequence[PendingTimer]
-    again: Sequence[Event[Any]]
+from arvo.interpreters.delivery.operations import Replacement
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import Committed, Conflict
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.statements import dead_letters, deliveries, records, timers
+from arvo.interpreters.postgres.statements.write_batch import (
+    HistoryRow,
+    delivery_row,
+    timer_rows,
+)
 
 
 async def replace_record(
-    connection: Link, address: Address, amendment: Amendment, now: datetime
+    connection: Connection, dsn: Dsn, replacement: Replacement, now: datetime
 ) -> Committed | Conflict:
-    """Apply an amendment, all or nothing."""
-    record, to = amendment.record, ToHandler(amendment.record.handler, amendment.record.subject)
+    """Replace a record if its revision is the expected one, all or nothing."""
+    record, to = (
+        replacement.record,
+        ToHandler(replacement.record.handler, replacement.record.subject),
+    )
     async with connection.transaction():
-        row = await connection.fetchrow(address.sql(_HELD), record.subject)
-        if row is None or row["revision"] != amendment.expected:
-            return Conflict(0 if row is None else row["revision"])
-        number, content = row["id"], record_bytes(record)
+        workflow = await records.find_workflow(connection, dsn, record.subject)
+        if workflow is None or workflow.revision != replacement.expected:
+            return Conflict(0 if workflow is None else workflow.revision)
         await connection.execute(
-            address.sql(UPDATE_WORKFLOW),
-            *([value] for value in (number, record.version, record.status, record.revision)),
-            [content],
-            [1],
+            dsn.sql(_UPDATE),
+            workflow.id,
+            record.version,
+            record.status,
+            record.revision,
+            encode_record_body(record),
             now,
         )
-        await connection.execute(address.sql(CLEAR_JOURNAL), [number])
-        journal = [(number, place, orjson.dumps(line)) for place, line in enumerate(record.journal)]
-        await write_journal(connection, address, journal)
-        line = Line(0, record.revision, "amended", now, whole_record_bytes(record))
-        await write_history(connection, address, [(number, row["lines"], line)])
-        events = (*(timer.event for timer in amendment.alarms), *amendment.again)
-        digests = [digest_of(record.handler, event) for event in events]
-        await connection.execute(address.sql(_FORGET), digests)
-        timers = [(timer, Message(timer.event, to)) for timer in amendment.alarms]
-        await arm(connection, address, armed(timers, address.hash))
-        await _send(connection, address, [Message(event, to) for event in amendment.again])
+        await records.clear_journals(connection, dsn, [workflow.id])
+        journal = [
+            (workflow.id, position, orjson.dumps(entry))
+            for position, entry in enumerate(record.journal)
+        ]
+        await records.extend_journals(connection, dsn, journal)
+        row = HistoryRow(0, record.revision, "amended", now, encode_record(record))
+        await records.write_history(connection, dsn, [(workflow.id, workflow.history_length, row)])
+        digests = [consumption_digest(record.handler, event) for event in replacement.events]
+        await connection.execute(dsn.sql(_FORGET_CONSUMED), digests)
+        pending = [(timer, Message(timer.event, to)) for timer in replacement.timers]
+        await timers.schedule(connection, dsn, timer_rows(pending, dsn.hash))
+        await _send(connection, dsn, [Message(event, to) for event in replacement.redeliver])
     return Committed()
 
 
-_HELD: Final = "select id, revision, lines from arvo.workflow where subject = $1 for update"
-_FORGET: Final = "delete from arvo.inbox where digest = any($1::bytea[])"
+_UPDATE: Final = """
+update arvo.workflow set
+    version = $2, status = $3, revision = $4, record = $5, changed = $6,
+    history_length = history_length + 1
+where id = $1
+"""
+_FORGET_CONSUMED: Final = "delete from arvo.inbox where digest = any($1::bytea[])"
 
 
-async def redrive(
-    connection: Link,
-    address: Address,
-    id_: str,
-    messages: Sequence[Message],
-) -> bool:
-    """Take a dead letter out and send *posts*, all or nothing; False: no such letter."""
+async def redrive(connection: Connection, dsn: Dsn, id_: str, messages: Sequence[Message]) -> bool:
+    """Remove a dead letter and send *messages*; False if there is none of this id."""
     async with connection.transaction():
-        done = await connection.execute(address.sql(_TAKE), id_)
-        if done == "DELETE 0":
+        if not await dead_letters.delete(connection, dsn, id_):
             return False
-        await _send(connection, address, messages)
+        await _send(connection, dsn, messages)
     return True
 
 
-_TAKE: Final = "delete from arvo.letter where id = $1"
-
-
-async def _send(connection: Link, address: Address, messages: Sequence[Message]) -> None:
-    await send(connection, address, [sending(message, address.hash) for message in messages])
+async def _send(connection: Connection, dsn: Dsn, messages: Sequence[Message]) -> None:
+    rows = [delivery_row(message, dsn.hash) for message in messages]
+    await deliveries.send(connection, dsn, rows)

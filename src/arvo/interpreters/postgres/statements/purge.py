@@ -1,38 +1,43 @@
-"""Forget: take what is too old out of a Postgres schema, in small bites."""
+"""Purge: delete expired rows from a Postgres schema, one batch at a time."""
 
 from datetime import datetime
 from typing import Final
 
-from arvo.interpreters.delivery.retention import BITE_ROWS, Retention
-from arvo.interpreters.postgres.connection.dsn import Address, Link
+from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
-# Lines of history that go together with their workflows in one bite, those of the last one aside:
-# a workflow may have had thousands.
-LINES_MAX: Final = 10_000
+# History entries that one batch deletes with their workflows, not counting those of the last
+# workflow: one may have thousands.
+ENTRIES_MAX: Final = 10_000
 
 
-async def forget(connection: Link, address: Address, keep: Retention, now: datetime) -> int:
-    """Take one bite of what is too old, in a transaction of its own; gives how many rows went."""
-    gone = 0
+async def purge(connection: Connection, dsn: Dsn, retention: Retention, now: datetime) -> int:
+    """Delete one batch of expired rows in a transaction; return the number of rows."""
+    deleted = 0
     async with connection.transaction():
-        lock = address.hash("(forget)")
-        # Of several processes one is enough.
+        # One process at a time is enough.
+        lock = dsn.hash("(purge)")
         if not await connection.fetchval("select pg_try_advisory_xact_lock($1)", lock):
             return 0
-        if keep.inbox is not None:
-            done = await connection.execute(address.sql(_INBOX), now - keep.inbox, BITE_ROWS)
-            gone += _rows(done)
-        if keep.history is not None:
-            done = await connection.execute(address.sql(_HISTORY), now - keep.history, BITE_ROWS)
-            gone += _rows(done)
-        if keep.finished is not None:
-            before = now - keep.finished
-            gone += await connection.fetchval(address.sql(_FINISHED), before, BITE_ROWS, LINES_MAX)
-    return gone
+        if retention.inbox is not None:
+            status = await connection.execute(
+                dsn.sql(_INBOX), now - retention.inbox, PURGE_BATCH_ROWS
+            )
+            deleted += _row_count(status)
+        if retention.history is not None:
+            status = await connection.execute(
+                dsn.sql(_HISTORY), now - retention.history, PURGE_BATCH_ROWS
+            )
+            deleted += _row_count(status)
+        if retention.finished is not None:
+            before = now - retention.finished
+            deleted += await connection.fetchval(
+                dsn.sql(_FINISHED), before, PURGE_BATCH_ROWS, ENTRIES_MAX
+            )
+    return deleted
 
 
-# Each by its key from an array: planned without knowing how few they are, `in (...)` reads whole
-# tables.
+# By keys from an array: planned without knowing how few they are, `in (...)` reads whole tables.
 _INBOX: Final = """
 delete from arvo.inbox where digest = any (array (
     select digest from arvo.inbox where at < $1 order by at limit $2 for update skip locked
@@ -43,31 +48,32 @@ delete from arvo.history where (workflow, position) in (
     select workflow, position from arvo.history where at < $1 order by at limit $2
 )
 """
-# One status at a time, oldest first, which is the order of the index: else all workflows are read
-# where none is old enough.
+# One status at a time, oldest first, in the order of the index: otherwise all workflows are read
+# when none has expired.
 _FINISHED: Final = """
-with found as materialized (
-    select this.id, this.lines, this.changed
+with candidate as materialized (
+    select this.id, this.history_length, this.changed
     from (values ('done'), ('cancelled')) as over (status) cross join lateral (
-        select id, lines, changed from arvo.workflow
+        select id, history_length, changed from arvo.workflow
         where status = over.status and status in ('done', 'cancelled') and changed < $1
         order by changed limit $2 for update skip locked
     ) as this
 ), old as materialized (
     select id from (
-        select id, sum(lines) over (order by changed, id) - lines as before from found
+        select id, sum(history_length) over (order by changed, id) - history_length as before
+        from candidate
     ) as counted
     where before < $3 order by before limit $2
-), told as (
+), deleted_journal as (
     delete from arvo.journal where workflow = any (array (select id from old))
-), past as (
+), deleted_history as (
     delete from arvo.history where workflow = any (array (select id from old)) returning 1
-), gone as (
+), deleted_workflow as (
     delete from arvo.workflow where id = any (array (select id from old)) returning 1
 )
-select (select count(*) from gone) + (select count(*) from past)
+select (select count(*) from deleted_workflow) + (select count(*) from deleted_history)
 """
 
 
-def _rows(done: str) -> int:
-    return int(done.rpartition(" ")[2])
+def _row_count(status: str) -> int:
+    return int(status.rpartition(" ")[2])

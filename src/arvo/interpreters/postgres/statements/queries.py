@@ -1,69 +1,60 @@
-"""Pages: what an operator reads in a Postgres schema, a page at a time."""
+"""Queries: records, workflows and histories, read from a Postgres schema."""
 
-from datetime import datetime
 from typing import Final
 
 import asyncpg
 
 from arvo.core.history import HistoryEntry
-from arvo.core.record import STATUSES, Record, Status
-from arvo.interpreters.delivery.codec import event_of, letter_of, record_of
-from arvo.interpreters.ports.backend import DeadLetter, StoredWorkflow
-from arvo.interpreters.postgres.connection.dsn import Address, Link
+from arvo.core.record import STATUSES, Record
+from arvo.interpreters.delivery.codec import decode_event, decode_record
+from arvo.interpreters.delivery.operations import WorkflowQuery
+from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 
-async def load(connection: Link, address: Address, subject: str) -> Record | None:
-    """Read the record of a workflow."""
-    row = await connection.fetchrow(address.sql(f"{_WORKFLOWS} where subject = $1"), subject)
-    return None if row is None else _kept(row).record
+async def load(connection: Connection, dsn: Dsn, subject: str) -> Record | None:
+    """Read the record of a workflow, None if there is none."""
+    stored = await workflow(connection, dsn, subject)
+    return None if stored is None else stored.record
 
 
-async def workflow(connection: Link, address: Address, subject: str) -> StoredWorkflow | None:
-    """Give one workflow."""
-    row = await connection.fetchrow(address.sql(f"{_WORKFLOWS} where subject = $1"), subject)
-    return None if row is None else _kept(row)
+async def workflow(connection: Connection, dsn: Dsn, subject: str) -> StoredWorkflow | None:
+    """Read one workflow as `workflows` would list it, None if there is none."""
+    row = await connection.fetchrow(dsn.sql(f"{_WORKFLOWS} where subject = $1"), subject)
+    return None if row is None else _stored_workflow(row)
 
 
 async def workflows(
-    connection: Link,
-    address: Address,
-    *,
-    status: Status | None,
-    handler: str | None,
-    unchanged_since: datetime | None,
-    after: StoredWorkflow | None,
-    limit: int,
+    connection: Connection, dsn: Dsn, query: WorkflowQuery
 ) -> tuple[StoredWorkflow, ...]:
-    """List workflows, the one that changed last first."""
-    wheres: list[str] = []
+    """List the workflows that match, the most recently changed first."""
+    conditions: list[str] = []
     values: list[object] = []
 
-    def value(given: object) -> str:
-        values.append(given)
+    def parameter(value: object) -> str:
+        values.append(value)
         return f"${len(values)}"
 
-    if handler is not None:
-        wheres.append(f"handler = {value(handler)}")
-    if unchanged_since is not None:
-        wheres.append(f"changed < {value(unchanged_since)}")
-    if after is not None:
-        earlier = f"{value(after.changed)}, {value(after.record.subject)}"
-        wheres.append(f"(changed, subject) < ({earlier})")
-    found: list[asyncpg.Record] = []
-    limited = value(limit)
-    # One status at a time, each a constant: that is what the indexes are made for.
-    for each in STATUSES if status is None else (status,):
-        assert each in STATUSES
-        where = " and ".join((f"status = '{each}'", *wheres))
-        statement = (
-            f"{_WORKFLOWS} where {where} order by changed desc, subject desc limit {limited}"
-        )
-        found += await connection.fetch(address.sql(statement), *values)
-    found.sort(key=lambda row: (row["changed"], row["subject"].encode()), reverse=True)
-    return tuple(map(_kept, found[:limit]))
+    if query.handler is not None:
+        conditions.append(f"handler = {parameter(query.handler)}")
+    if query.unchanged_since is not None:
+        conditions.append(f"changed < {parameter(query.unchanged_since)}")
+    if query.after is not None:
+        last = f"{parameter(query.after.changed)}, {parameter(query.after.record.subject)}"
+        conditions.append(f"(changed, subject) < ({last})")
+    rows: list[asyncpg.Record] = []
+    limit = parameter(query.limit)
+    # One query for each status, as a constant: only then are the partial indexes used.
+    for status in STATUSES if query.status is None else (query.status,):
+        assert status in STATUSES
+        where = " and ".join((f"status = '{status}'", *conditions))
+        statement = f"{_WORKFLOWS} where {where} order by changed desc, subject desc limit {limit}"
+        rows += await connection.fetch(dsn.sql(statement), *values)
+    rows.sort(key=lambda row: (row["changed"], row["subject"].encode()), reverse=True)
+    return tuple(map(_stored_workflow, rows[: query.limit]))
 
 
-# The record and its journal as of one moment.
+# The record and its journal in one snapshot.
 _WORKFLOWS: Final = """
 select record, began, changed, subject, (
     select array_agg(line order by position) from arvo.journal where workflow = workflow.id
@@ -72,20 +63,20 @@ from arvo.workflow
 """
 
 
-def _kept(row: asyncpg.Record) -> StoredWorkflow:
+def _stored_workflow(row: asyncpg.Record) -> StoredWorkflow:
     return StoredWorkflow(
-        record=record_of(row["record"], row["journal"] or []),
+        record=decode_record(row["record"], row["journal"] or []),
         began=row["began"],
         changed=row["changed"],
     )
 
 
 async def history(
-    connection: Link, address: Address, subject: str, before: int | None, limit: int
+    connection: Connection, dsn: Dsn, subject: str, before: int | None, limit: int
 ) -> tuple[HistoryEntry, ...]:
-    """Give the newest lines of a workflow's history, in order."""
-    rows = await connection.fetch(address.sql(_HISTORY), subject, before, limit)
-    return tuple(map(_entry, reversed(rows)))
+    """Read the newest entries of a history whose position is below *before*, in order."""
+    rows = await connection.fetch(dsn.sql(_HISTORY), subject, before, limit)
+    return tuple(map(_history_entry, reversed(rows)))
 
 
 _HISTORY: Final = """
@@ -96,19 +87,13 @@ order by position desc limit $3
 """
 
 
-def _entry(row: asyncpg.Record) -> HistoryEntry:
-    amended = row["kind"] == "amended"
+def _history_entry(row: asyncpg.Record) -> HistoryEntry:
+    is_amended = row["kind"] == "amended"
     return HistoryEntry(
         position=row["position"],
         revision=row["revision"],
         kind=row["kind"],
         at=row["at"],
-        event=None if amended else event_of(row["event"]),
-        record=record_of(row["event"], None) if amended else None,
+        event=None if is_amended else decode_event(row["event"]),
+        record=decode_record(row["event"], None) if is_amended else None,
     )
-
-
-async def letters(connection: Link, address: Address) -> tuple[DeadLetter, ...]:
-    """Give the dead letters, oldest first."""
-    rows = await connection.fetch(address.sql("select letter from arvo.letter order by number"))
-    return tuple(letter_of(row["letter"]) for row in rows)

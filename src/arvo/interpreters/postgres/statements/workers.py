@@ -1,66 +1,72 @@
-"""Workers: the processes that work on a schema, and what becomes of those that die."""
+"""Workers: the processes that work on a Postgres schema, and the release of dead ones."""
 
 from datetime import timedelta
 from typing import Final
 
-from arvo.interpreters.postgres.connection.dsn import Address, Link
+from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 
-async def join(connection: Link, address: Address, lease: timedelta) -> int:
-    """Begin to work; gives the number of this worker.
+async def register(connection: Connection, dsn: Dsn, lease: timedelta) -> int:
+    """Add a worker, and return its id.
 
-    It holds a lock of this connection, which the server lets go of when the process has died; its
-    lease tells where only the network has. A proxy gives connections to others, so there the lease
-    is all.
+    The connection takes a lock that the server releases when the process dies, so that a dead
+    process is noticed at once; the lease covers a broken network. A pooler gives the connection to
+    other clients, so there the lease is all.
     """
-    me = int(await connection.fetchval(address.sql("select nextval('arvo.worker_id_seq')")) or 0)
-    if not address.pooler:
-        await connection.execute("select pg_advisory_lock($1)", _locks(address) + me)
-    await connection.execute(address.sql(_JOIN), me, not address.pooler, lease)
-    return me
+    row = await connection.fetchval(dsn.sql("select nextval('arvo.worker_id_seq')"))
+    worker_id = int(row or 0)
+    if not dsn.pooler:
+        await connection.execute("select pg_advisory_lock($1)", _first_lock(dsn) + worker_id)
+    await connection.execute(dsn.sql(_REGISTER), worker_id, not dsn.pooler, lease)
+    return worker_id
 
 
-_JOIN: Final = """
+_REGISTER: Final = """
 insert into arvo.worker (id, session, lease) values ($1, $2, clock_timestamp() + $3)
 """
 
 
-async def renew(connection: Link, address: Address, me: int, lease: timedelta) -> bool:
-    """Prolong a lease; False where it had run out and somebody has noticed."""
-    return await connection.execute(address.sql(_RENEW), me, lease) != "UPDATE 0"
+async def renew_lease(connection: Connection, dsn: Dsn, worker_id: int, lease: timedelta) -> bool:
+    """Extend a lease; False if it had expired and another worker released it."""
+    return await connection.execute(dsn.sql(_RENEW), worker_id, lease) != "UPDATE 0"
 
 
 _RENEW: Final = "update arvo.worker set lease = clock_timestamp() + $2 where id = $1"
 
 
-async def leave(connection: Link, address: Address, ids: list[int]) -> None:
-    """Give back what these have not settled."""
+async def deregister(connection: Connection, dsn: Dsn, worker_id: int) -> None:
+    """Remove a worker, and make its deliveries available to others."""
     async with connection.transaction():
-        await connection.execute(address.sql("delete from arvo.worker where id = any($1)"), ids)
-        await connection.execute(
-            address.sql("update arvo.delivery set owner = null where owner = any($1)"), ids
-        )
+        await _remove(connection, dsn, [worker_id])
 
 
-async def expired(connection: Link, address: Address, me: int) -> list[int]:
-    """Name the workers, other than *me*, whose lease has run out, or whose lock can be had though
-    it should be held; and those who have deliveries and are no workers any more: a transaction of
-    theirs was on its way while they were buried.
+async def _remove(connection: Connection, dsn: Dsn, worker_ids: list[int]) -> None:
+    await connection.execute(dsn.sql("delete from arvo.worker where id = any($1)"), worker_ids)
+    await connection.execute(
+        dsn.sql("update arvo.delivery set owner = null where owner = any($1)"), worker_ids
+    )
+
+
+async def expired(connection: Connection, dsn: Dsn, worker_id: int) -> list[int]:
+    """Return the other workers that are dead: their lease has expired, or their lock is free.
+
+    Also returns owners of deliveries that are no longer registered: a transaction of theirs was
+    under way while they were removed.
     """
-    found = await connection.fetch(address.sql(_DEAD), me, _locks(address))
-    return [row["id"] for row in found]
+    rows = await connection.fetch(dsn.sql(_EXPIRED), worker_id, _first_lock(dsn))
+    return [row["id"] for row in rows]
 
 
-async def release(connection: Link, address: Address, me: int) -> None:
-    """Let others have what dead workers had."""
+async def release(connection: Connection, dsn: Dsn, worker_id: int) -> None:
+    """Remove the dead workers, and make their deliveries available to others."""
     async with connection.transaction():
-        # Asked in here, so that none can begin to live meanwhile: its lock is held.
-        if ids := await expired(connection, address, me):
-            await leave(connection, address, ids)
+        # Asked again in this transaction: it holds their locks, so that none can register now.
+        if worker_ids := await expired(connection, dsn, worker_id):
+            await _remove(connection, dsn, worker_ids)
 
 
-# The owners are found one after the other in the index: there are few, of many deliveries.
-_DEAD: Final = """
+# The owners are found one by one in the index: they are few, and their deliveries many.
+_EXPIRED: Final = """
 with recursive owners (id) as (
     (select owner from arvo.delivery where owner is not null order by owner limit 1)
     union all
@@ -76,6 +82,7 @@ where id is not null and id <> $1
 """
 
 
-def _locks(address: Address) -> int:
-    # The lock of worker N has the number N more than this, and no number is too large for it.
-    return address.hash("(worker)") >> 2
+def _first_lock(dsn: Dsn) -> int:
+    # The lock of worker N is N above this. The shift leaves room for every N below the largest
+    # bigint.
+    return dsn.hash("(worker)") >> 2

@@ -1,4 +1,4 @@
-"""Unit: what one call wants written, ready to be written together with others."""
+"""Write batch: the changes of one call of the backend, as rows."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -8,37 +8,32 @@ import orjson
 from attrs import field, frozen
 
 from arvo.core.commit import Commit, PendingTimer
+from arvo.core.history import Kind
 from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import (
-    Row,
-    destination_bytes,
-    digest_of,
-    event_bytes,
-    letter_bytes,
-    record_bytes,
+    StoredMessage,
+    consumption_digest,
+    encode_dead_letter,
+    encode_destination,
+    encode_event,
+    encode_record_body,
 )
-from arvo.interpreters.ports.backend import (
-    CommitResult,
-    DeadLetter,
-    Message,
-    key_of,
-    queue_of,
-    timer_message,
-)
+from arvo.interpreters.ports.messages import DeadLetter, Message, key_of, queue_of, timer_message
+from arvo.interpreters.ports.results import CommitResult
 
-# A text's hash, as `Address.hash` makes it.
-Hash: TypeAlias = Callable[[str], int]
-# What a row costs beside its content, roughly: that nothing weighs nothing.
+# The hash of a text, as `Dsn.hash` makes it.
+HashText: TypeAlias = Callable[[str], int]
+# A rough estimate of the cost of a row besides its content, so that no row counts as free.
 ROW_BYTES: Final = 200
 
 
 @final
 @frozen
-class Sending:
-    """A post as a row that is to be: *key* is a hash."""
+class DeliveryRow:
+    """A message as a new row; *key* is a hash."""
 
-    post: Message
-    lane: str
+    message: Message
+    queue: str
     key: int | None
     destination: bytes
     event: bytes
@@ -46,33 +41,33 @@ class Sending:
 
 @final
 @frozen
-class Line:
-    """A line of a history: *position* counts from the first that the turn writes."""
+class HistoryRow:
+    """A history entry as a new row; *position* counts from the first entry of the turn."""
 
     position: int
     revision: int
-    kind: str
+    kind: Kind
     at: datetime
     content: bytes
 
 
 @final
 @frozen
-class Armed:
-    """A timer as a row that is to be."""
+class TimerRow:
+    """A timer as a new row."""
 
     id: str
     due: datetime
-    sending: Sending
+    delivery: DeliveryRow
 
 
 @final
 @frozen(kw_only=True)
-class Turn:
-    """What a commit changes in tables: see `Commit`.
+class TurnRows:
+    """The changes of a `Commit`.
 
-    *subject*: whose record is compared, None where nobody's is. *content*: the record without its
-    journal, *journal*: the lines behind the first *kept*.
+    *subject*: the workflow whose revision has to be *expected*, None if no revision is compared.
+    *content*: the record without its journal. *journal*: the entries from *journal_offset* on.
     """
 
     digest: bytes
@@ -81,41 +76,42 @@ class Turn:
     record: Record | None
     content: bytes
     journal: tuple[bytes, ...]
-    kept: int
-    history: tuple[Line, ...]
-    cleared: tuple[str, ...]
-    alarms: tuple[Armed, ...]
+    journal_offset: int
+    history: tuple[HistoryRow, ...]
+    cleared_timers: tuple[str, ...]
+    timers: tuple[TimerRow, ...]
 
 
 @final
 @frozen(kw_only=True, eq=False)
-class Unit:
-    """A delivery to settle, if any, and what is written where it could be settled.
+class WriteBatch:
+    """A delivery to remove, and the changes to write if this worker still owns it.
 
-    *number*: the delivery's; None where there is none. *owns*: whether this process wants to have
-    what it sends. *size*: bytes, roughly.
+    *delivery_id*: None where there is no delivery. *dead_letters*: of each its id and content.
+    *claim_own*: True if this worker shall own the new *deliveries* at once, as far as their keys
+    are free. *size*: a rough estimate in bytes.
     """
 
-    number: int | None = None
-    turn: Turn | None = None
-    sendings: tuple[Sending, ...] = ()
-    letters: tuple[tuple[str, bytes], ...] = ()
-    owns: bool = False
+    delivery_id: int | None = None
+    turn: TurnRows | None = None
+    deliveries: tuple[DeliveryRow, ...] = ()
+    dead_letters: tuple[tuple[str, bytes], ...] = ()
+    claim_own: bool = False
     size: int = field(init=False)
 
     @size.default
-    def _weighed(self) -> int:
-        contents = [sending.event for sending in self.sendings]
-        contents += (content for _, content in self.letters)
+    def _estimate_size(self) -> int:
+        contents = [row.event for row in self.deliveries]
+        contents += (content for _, content in self.dead_letters)
         if self.turn is not None:
             turn = self.turn
-            contents += (turn.content, *turn.journal, *(line.content for line in turn.history))
-            contents += (armed.sending.event for armed in turn.alarms)
+            contents += (turn.content, *turn.journal, *(row.content for row in turn.history))
+            contents += (timer.delivery.event for timer in turn.timers)
         return sum(map(len, contents)) + ROW_BYTES * (len(contents) + 1)
 
     @property
-    def names(self) -> tuple[object, ...]:
-        """Name what no two units of one transaction may be about."""
+    def exclusive_keys(self) -> tuple[object, ...]:
+        """The consumed event and the subject: two batches that share one need two transactions."""
         if self.turn is None:
             return ()
         subject = () if self.turn.subject is None else (self.turn.subject,)
@@ -125,83 +121,79 @@ class Unit:
 @final
 @frozen
 class Written:
-    """What became of a unit, and the deliveries of it that this process has."""
+    """The result of a batch, and the new deliveries that this worker owns."""
 
-    applied: CommitResult
-    rows: tuple[Row, ...] = ()
+    result: CommitResult
+    rows: tuple[StoredMessage, ...] = ()
 
 
-def sending(message: Message, hashed: Hash) -> Sending:
-    """Write a post as a row."""
+def delivery_row(message: Message, hash_text: HashText) -> DeliveryRow:
+    """Encode a message."""
     key = key_of(message.to)
-    return Sending(
+    return DeliveryRow(
         message,
         queue_of(message.to),
-        None if key is None else hashed(key),
-        destination_bytes(message.to),
-        event_bytes(message.event),
+        None if key is None else hash_text(key),
+        encode_destination(message.to),
+        encode_event(message.event),
     )
 
 
-def commit_unit(
-    number: int,
-    commit: Commit,
-    messages: Sequence[Message],
-    dead_letters: Sequence[DeadLetter],
-    *,
-    owns: bool,
-    now: datetime,
-    hashed: Hash,
-) -> Unit:
-    """Write a commit as rows."""
+def turn_rows(
+    commit: Commit, deliveries: Sequence[DeliveryRow], now: datetime, hash_text: HashText
+) -> TurnRows:
+    """Encode a commit, whose messages have been encoded as *deliveries*."""
     record = commit.record
     subject = None
     if record is not None:
         subject = record.subject
     elif commit.expected:
         subject = commit.event.subject
-    # An event is written the same in the history and on its way.
-    sendings = tuple(sending(message, hashed) for message in messages)
-    turn = Turn(
-        digest=digest_of(commit.handler, commit.event),
+    return TurnRows(
+        digest=consumption_digest(commit.handler, commit.event),
         subject=subject,
         expected=commit.expected,
         record=record,
-        content=b"" if record is None else record_bytes(record),
+        content=b"" if record is None else encode_record_body(record),
         journal=()
         if record is None
         else tuple(map(orjson.dumps, record.journal[commit.journal_offset :])),
-        kept=commit.journal_offset,
-        history=() if record is None else _history(commit, record, now, sendings),
-        cleared=commit.cleared_timers,
-        alarms=armed([(timer, timer_message(commit, timer)) for timer in commit.timers], hashed),
-    )
-    return Unit(
-        number=number,
-        turn=turn,
-        sendings=sendings,
-        letters=tuple((dead_letter.id, letter_bytes(dead_letter)) for dead_letter in dead_letters),
-        owns=owns,
+        journal_offset=commit.journal_offset,
+        history=() if record is None else _history_rows(commit, record, now, deliveries),
+        cleared_timers=commit.cleared_timers,
+        timers=timer_rows(
+            [(timer, timer_message(commit, timer)) for timer in commit.timers], hash_text
+        ),
     )
 
 
-def armed(timers: Sequence[tuple[PendingTimer, Message]], hashed: Hash) -> tuple[Armed, ...]:
-    """Write timers as rows; of two with one id the later counts."""
+def timer_rows(
+    timers: Sequence[tuple[PendingTimer, Message]], hash_text: HashText
+) -> tuple[TimerRow, ...]:
+    """Encode timers; of two with the same id the later one counts."""
     rows = {
-        timer.event.id: Armed(timer.event.id, timer.due, sending(message, hashed))
+        timer.event.id: TimerRow(timer.event.id, timer.due, delivery_row(message, hash_text))
         for timer, message in timers
     }
     return tuple(rows.values())
 
 
-def _history(
-    commit: Commit, record: Record, now: datetime, sendings: Sequence[Sending]
-) -> tuple[Line, ...]:
-    sent = {id(each.post.event): each.event for each in sendings}
+def dead_letter_rows(dead_letters: Sequence[DeadLetter]) -> tuple[tuple[str, bytes], ...]:
+    """Encode dead letters."""
+    return tuple((entry.id, encode_dead_letter(entry)) for entry in dead_letters)
+
+
+def _history_rows(
+    commit: Commit, record: Record, now: datetime, deliveries: Sequence[DeliveryRow]
+) -> tuple[HistoryRow, ...]:
+    # The history and the delivery hold an event in the same form, so it is encoded once.
+    encoded = {id(row.message.event): row.event for row in deliveries}
     at = now if commit.now is None else commit.now
-    contents = [("consumed", event_bytes(commit.event))]
-    contents += (("produced", sent.get(id(event)) or event_bytes(event)) for event in commit.events)
+    contents: list[tuple[Kind, bytes]] = [("consumed", encode_event(commit.event))]
+    contents += (
+        ("produced", encoded.get(id(event)) or encode_event(event)) for event in commit.events
+    )
     return tuple(
-        Line(position, record.revision, kind, at, content)
+        HistoryRow(position, record.revision, kind, at, content)
         for position, (kind, content) in enumerate(contents)
     )

@@ -1,14 +1,14 @@
--- Publish: add messages to one queue, if there is room for all of them.
+-- Publish: adds messages to one queue, if it has room for all of them.
 -- KEYS: stream, delayed, timers, queues, sequence.
--- ARGV: address, most messages, channel of news; then for each message when it is due in
--- milliseconds ('' for at once), the number of its fields and values, and these.
--- Answers 1, or 0 where there is no room.
-local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3])
+-- ARGV: queue, maximum of messages, channel of notifications; then for each message the time it is
+-- due in milliseconds ('' for at once), the number of its fields and values, and these.
+-- Returns 1, or 0 if there is no room.
+local stored = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3])
 local at, count = 4, 0
 while at <= #ARGV do
   at, count = at + 2 + tonumber(ARGV[at + 1]), count + 1
 end
-if held + count > tonumber(ARGV[2]) then
+if stored + count > tonumber(ARGV[2]) then
   return 0
 end
 redis.call('SADD', KEYS[4], ARGV[1])
@@ -21,7 +21,7 @@ while at <= #ARGV do
   if due == '' then
     redis.call('XADD', KEYS[1], '*', unpack(fields))
   else
-    -- A number of its own: two that are equal are two, and the first of them comes first.
+    -- A sequence number, because two equal messages are two members, and stay in their order.
     local number = string.format('%020.0f', redis.call('INCR', KEYS[5]))
     redis.call('ZADD', KEYS[3], due, number .. cmsgpack.pack(fields))
   end

@@ -1,25 +1,26 @@
--- Settle: forget a message, put it off or put it aside, if it is still whose it was.
--- KEYS: stream, delayed, sequence, dead.
--- ARGV: address, group, consumer, id, how often it was handed out, channel of news, then one of
--- 'done', 'again' with milliseconds, 'dead' with the reason and the most that are kept.
--- Answers -1 where it is another's, else how many of the dead made way.
+-- Settle: acks, nacks or dead-letters a message, if it still belongs to the consumer.
+-- KEYS: stream, delayed, sequence, dead letters.
+-- ARGV: queue, group, consumer, id, number of the delivery, channel of notifications, then one of
+-- 'ack', 'nack' with milliseconds, 'dead_letter' with the reason and the maximum of dead letters.
+-- Returns -1 if the message belongs to another consumer, otherwise the number of dropped dead
+-- letters.
 local stream, group, consumer, id = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
-local mine = redis.pcall('XPENDING', stream, group, id, id, 1, consumer)
-if mine.err or #mine == 0 or mine[1][4] ~= tonumber(ARGV[5]) then
+local owned = redis.pcall('XPENDING', stream, group, id, id, 1, consumer)
+if owned.err or #owned == 0 or owned[1][4] ~= tonumber(ARGV[5]) then
   return -1
 end
-local lost = 0
-local found = ARGV[7] ~= 'done' and redis.call('XRANGE', stream, id, id) or {}
-if #found > 0 then
-  local fields = found[1][2]
-  if ARGV[7] == 'again' then
-    local counted = false
+local dropped = 0
+local entries = ARGV[7] ~= 'ack' and redis.call('XRANGE', stream, id, id) or {}
+if #entries > 0 then
+  local fields = entries[1][2]
+  if ARGV[7] == 'nack' then
+    local has_attempt = false
     for i = 1, #fields, 2 do
       if fields[i] == 'arvo-attempt' then
-        fields[i + 1], counted = tostring(tonumber(fields[i + 1]) + 1), true
+        fields[i + 1], has_attempt = tostring((tonumber(fields[i + 1]) or 1) + 1), true
       end
     end
-    if not counted then
+    if not has_attempt then
       fields[#fields + 1] = 'arvo-attempt'
       fields[#fields + 1] = '2'
     end
@@ -30,15 +31,15 @@ if #found > 0 then
     redis.call('PUBLISH', ARGV[6], ARGV[1])
   else
     if #fields > 1000 then
-      -- More than a call can be given, and surely none of ours.
+      -- More arguments than a call may have, so the entry was not written by Arvo.
       fields = {'packed', cmsgpack.pack(fields)}
     end
     fields[#fields + 1] = 'arvo-reason'
     fields[#fields + 1] = ARGV[8]
     redis.call('XADD', KEYS[4], '*', unpack(fields))
-    lost = redis.call('XTRIM', KEYS[4], 'MAXLEN', ARGV[9])
+    dropped = redis.call('XTRIM', KEYS[4], 'MAXLEN', ARGV[9])
   end
 end
 redis.call('XACK', stream, group, id)
 redis.call('XDEL', stream, id)
-return lost
+return dropped

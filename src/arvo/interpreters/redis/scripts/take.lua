@@ -1,8 +1,9 @@
--- Take: hand the next message of a queue to a consumer.
+-- Take: delivers the next message of a queue to a consumer.
 -- KEYS: stream, delayed, timers, queues.
--- ARGV: address, group, consumer, who keeps what was given back, most to be moved at a time.
--- Answers {id, fields, how often it was handed out}, or {milliseconds until more is due, -1: never}.
-local stream, group, consumer, back = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
+-- ARGV: queue, group, consumer, the consumer of returned entries, maximum of messages that become
+-- ready at a time.
+-- Returns {id, fields, number of the delivery}, or {milliseconds until a message is due; -1: none}.
+local stream, group, consumer, returned = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -14,22 +15,22 @@ for at = 2, 3 do
   end
 end
 
-local left = redis.pcall('XPENDING', stream, group, '-', '+', 1, back)
-if left.err then
-  -- The first time, or after somebody has flushed the database.
+local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1, returned)
+if pending.err then
+  -- There is no group: the queue is new, or an operator flushed the database.
   redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
   redis.call('SADD', KEYS[4], ARGV[1])
-  left = {}
+  pending = {}
 end
-while #left > 0 do
-  local claimed = redis.call('XCLAIM', stream, group, consumer, 0, left[1][1])
+while #pending > 0 do
+  local claimed = redis.call('XCLAIM', stream, group, consumer, 0, pending[1][1])
   if #claimed > 0 and claimed[1] then
-    local mine = redis.call('XPENDING', stream, group, claimed[1][1], claimed[1][1], 1)
-    return {claimed[1][1], claimed[1][2], mine[1][4]}
+    local owned = redis.call('XPENDING', stream, group, claimed[1][1], claimed[1][1], 1)
+    return {claimed[1][1], claimed[1][2], owned[1][4]}
   end
-  -- Somebody has deleted it from the stream.
-  redis.call('XACK', stream, group, left[1][1])
-  left = redis.call('XPENDING', stream, group, '-', '+', 1, back)
+  -- The entry was deleted from the stream.
+  redis.call('XACK', stream, group, pending[1][1])
+  pending = redis.call('XPENDING', stream, group, '-', '+', 1, returned)
 end
 
 local read = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
@@ -42,8 +43,8 @@ local wait = -1
 for at = 2, 3 do
   local first = redis.call('ZRANGE', KEYS[at], 0, 0, 'WITHSCORES')
   if #first > 0 then
-    local left_over = math.max(0, tonumber(first[2]) - now)
-    wait = wait < 0 and left_over or math.min(wait, left_over)
+    local milliseconds = math.max(0, tonumber(first[2]) - now)
+    wait = wait < 0 and milliseconds or math.min(wait, milliseconds)
   end
 end
 return {wait}

@@ -1,1 +1,1 @@
-"""Connection."""
+"""Connection: opens a SQLite file, checks and migrates it, and translates SQLite's errors."""

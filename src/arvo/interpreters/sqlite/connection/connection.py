@@ -1,4 +1,4 @@
-"""Open: a connection to a SQLite file of ours, after a look at what it is."""
+"""Connection: opens a SQLite file after checking that it is ours and complete."""
 
 import sqlite3
 import struct
@@ -6,24 +6,25 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from arvo.interpreters.ports.backend import Corrupt, Unavailable
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.sqlite.connection.migrations import check, upgrade
 
-# Seconds that another process may hold the file before a unit is told to wait.
+# How long a transaction waits for another process that holds the file.
 BUSY_SECONDS: Final = 10.0
 _MAGIC: Final = b"SQLite format 3\x00"
 _HEADER_BYTES: Final = 100
 
 
 def open_file(path: str, *, full_sync: bool) -> sqlite3.Connection:
-    """Open a file for writing, and make or upgrade its tables.
+    """Open a file for writing, and create or upgrade its tables.
 
-    Raises `Corrupt`, and leaves the file as it is, where it is damaged or somebody else's.
+    Raises `Unavailable` where the folder does not exist. Raises `Corrupt`, and does not change the
+    file, where it is damaged or belongs to another program.
     """
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise Unavailable(f"the folder {folder} does not exist: make it, or name another file")
-    _look(path)
+    _check_file(path)
     connection = _connect(path, "rwc")
     try:
         connection.execute("pragma journal_mode = wal")
@@ -37,52 +38,55 @@ def open_file(path: str, *, full_sync: bool) -> sqlite3.Connection:
 
 
 def open_reader(path: str) -> sqlite3.Connection:
-    """Open a file that is ours for reading beside its writer."""
+    """Open an existing file of ours for reading only."""
     return _connect(path, "ro")
 
 
 def _connect(path: str, mode: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(Path(path).absolute()))}?mode={mode}"
-    # Transactions are begun and ended by hand; the thread that works on it is not this one.
+    # No isolation level: transactions begin and end by explicit statements. Another thread than
+    # the one that opens a connection may use it, one at a time.
     return sqlite3.connect(
         uri,
-        uri=True,  # pragma: no mutate - some builds of SQLite read a URI unasked
+        uri=True,  # pragma: no mutate - some builds of SQLite read a URI by default
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
 
 
-def _look(path: str) -> None:
-    """Refuse a file that is no whole database of ours, without a write."""
+def _check_file(path: str) -> None:
+    """Raise `Corrupt` where a file is not a complete database of ours; write nothing."""
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
         return
-    # Whoever moves pages from the log to the file, or was killed at it, begins with the header.
-    was_logged = _is_logged(path)
+    # A checkpoint writes the header first. While one runs, or after it was killed, the header is
+    # newer than the rest of the file, and SQLite recovers the rest from the log.
+    had_log = _has_log(path)
     with file.open("rb") as opened:
         header = opened.read(_HEADER_BYTES)
     remedy = "restore it from a backup, or name another file; nothing was written to it"
     if not header.startswith(_MAGIC):
         raise Corrupt(f"{path} is no SQLite database: {remedy}")
     if len(header) == _HEADER_BYTES:
-        # SQLite file format §1.3: page size, change counter, size in pages, and what that is for.
+        # SQLite file format, section 1.3: page size, change counter, database size in pages, and
+        # the change counter for which that size is valid.
         (page,) = struct.unpack(">H", header[16:18])
         changes, pages = struct.unpack(">II", header[24:32])
         (valid_for,) = struct.unpack(">I", header[92:96])
         whole = pages * (65_536 if page == 1 else page)
         size = file.stat().st_size
-        if changes == valid_for and size < whole and not (was_logged or _is_logged(path)):
+        if changes == valid_for and size < whole and not (had_log or _has_log(path)):
             raise Corrupt(f"{path} is cut off: {size} bytes of {whole}: {remedy}")
     connection = _connect(path, "ro")
     try:
-        # All of it as it was at one moment: another process may be making the tables now.
+        # One snapshot for all queries: another process may be creating the tables now.
         connection.execute("begin")
         check(connection, path)
     finally:
         connection.close()
 
 
-def _is_logged(path: str) -> bool:
-    """Tell whether a write-ahead log lies beside a file, which may hold what the file has not."""
+def _has_log(path: str) -> bool:
+    """Return True if the file has a write-ahead log, which may hold pages that it lacks."""
     return Path(f"{path}-wal").exists()

@@ -1,4 +1,4 @@
-"""Place: which processes of this machine are alive, as far as one can tell."""
+"""Liveness: whether a process of this machine is still alive."""
 
 import os
 import socket
@@ -7,25 +7,28 @@ from pathlib import Path
 
 
 @cache
-def here() -> str:
-    """Name where a process id means something: this host, and its namespace of processes."""
+def process_namespace() -> str:
+    """Name the scope in which a process id is unique: this host and its PID namespace."""
     namespace = Path("/proc/self/ns/pid")
     try:
         return f"{socket.gethostname()} {namespace.readlink()}"
     except OSError:
-        # No Linux, or no /proc: the host is all there is.
+        # Not Linux, or /proc is not mounted: only the host is known.
         return socket.gethostname()
 
 
-def is_dead(place: str, pid: int) -> bool:
-    """Tell whether a process of this place is surely gone; of another place nobody knows."""
-    if place != here():
+def is_process_dead(namespace: str, pid: int) -> bool:
+    """Return True if a process of this namespace has certainly ended.
+
+    False for any process of another namespace: it cannot be checked from here.
+    """
+    if namespace != process_namespace():
         return False
     try:
-        os.kill(pid, 0)  # pragma: no mutate - another signal would reach somebody
+        os.kill(pid, 0)  # pragma: no mutate - any other signal would be delivered
     except ProcessLookupError:
         return True
     except OSError:
-        # It is there, and somebody else's.
+        # The process exists, and belongs to another user.
         pass
     return False

@@ -1,19 +1,19 @@
-"""Upgrade: make a SQLite file ours, or bring an older one of ours to this version."""
+"""Migrations: create the tables in a SQLite file, or bring an older file to this version."""
 
 import sqlite3
 from importlib.resources import files
 from typing import Final
 
-from arvo.interpreters.ports.backend import Corrupt
+from arvo.interpreters.ports.errors import Corrupt
 
-# "ARVO" in the file's header, so that nobody's other file is taken for one of ours.
+# "ARVO" in the file's header, so that the file of another program is never taken for ours.
 APPLICATION_ID: Final = 0x4152564F
-# The numbered files of `schema`, each from one version to the next.
+# The number of files in `schema`; each goes from one version to the next.
 SCHEMA_VERSION: Final = 2
 
 
 def scripts() -> tuple[str, ...]:
-    """Give the SQL of each version, first to last."""
+    """Return the SQL of each version, in order."""
     folder = files("arvo.interpreters.sqlite") / "schema"
     return tuple(
         (folder / f"{number:04}.sql").read_bytes().decode()
@@ -22,7 +22,10 @@ def scripts() -> tuple[str, ...]:
 
 
 def upgrade(connection: sqlite3.Connection, path: str) -> None:
-    """Create or upgrade the tables in one transaction; raises `Corrupt` for what is not ours."""
+    """Create or upgrade the tables in one transaction.
+
+    Raises `Corrupt` for a file of another program or of a later version.
+    """
     connection.execute("begin immediate")
     try:
         _upgrade(connection, path)
@@ -34,7 +37,10 @@ def upgrade(connection: sqlite3.Connection, path: str) -> None:
 
 
 def check(connection: sqlite3.Connection, path: str) -> int:
-    """Give the version of a file, 0 for an empty one; raises `Corrupt` for what is not ours."""
+    """Return the version of a file, 0 for an empty one.
+
+    Raises `Corrupt` for a file of another program or of a later version.
+    """
     (application,) = connection.execute("pragma application_id").fetchone()
     (version,) = connection.execute("pragma user_version").fetchone()
     (tables,) = connection.execute("select count(*) from sqlite_master").fetchone()
@@ -53,18 +59,18 @@ def _upgrade(connection: sqlite3.Connection, path: str) -> None:
         for statement in _statements(script):
             connection.execute(statement)
     if version < SCHEMA_VERSION:
-        # Pragmas take no parameters; both are constants of ours.
+        # Pragmas take no parameters; both values are constants of this module.
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
 
 
 def _statements(script: str) -> list[str]:
-    # Not `executescript`: it commits first, and an upgrade is whole or not at all.
-    found: list[str] = []
+    # Not `executescript`: it commits first, and an upgrade must be atomic.
+    statements: list[str] = []
     rest = ""
     for line in script.splitlines():
         rest += line + "\n"
         if sqlite3.complete_statement(rest):
-            found.append(rest)
+            statements.append(rest)
             rest = ""
-    return found
+    return statements

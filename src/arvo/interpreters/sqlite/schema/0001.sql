@@ -1,6 +1,6 @@
--- What arvo keeps in a file, version 1: records, what is under way, timers, inbox, dead letters.
+-- Version 1: workflows, deliveries, timers, consumed events (inbox), dead letters, workers.
 
--- One row for each workflow. The record without its journal, as JSON.
+-- One row for each workflow. The record is JSON, without its journal.
 create table workflow (
     id integer primary key,
     subject text not null unique,
@@ -10,13 +10,13 @@ create table workflow (
     revision integer not null,
     parent text,
     record blob not null,
-    began integer not null,   -- milliseconds since 1970, as all times here
+    began integer not null,   -- milliseconds since 1970, like every time in this file
     changed integer not null
 );
 create index workflow_by_status on workflow (status, changed);
 create index workflow_by_handler on workflow (handler, status, changed);
 
--- What a flow was told, line by line.
+-- The journal of a flow: one row for each result that it has received.
 create table journal (
     workflow integer not null references workflow (id) on delete cascade,
     position integer not null,
@@ -24,49 +24,49 @@ create table journal (
     primary key (workflow, position)
 ) without rowid;
 
--- Processes that work on this file. A delivery belongs to one as long as its lease runs.
+-- The processes that work on this file. A worker owns its deliveries until its lease expires.
 create table worker (
     id text primary key,
-    place text not null,      -- host and process namespace: where the pid means something
+    namespace text not null,  -- host and PID namespace, in which the pid is unique
     pid integer not null,
-    lease integer not null
+    lease integer not null    -- the time at which the lease expires
 ) without rowid;
 
--- Events on their way. The id is the order in which they came.
+-- Messages under way. The id is the order in which they were sent.
 create table delivery (
     id integer primary key,
-    lane text not null,
-    key text,                 -- one at a time for each, in order; null: no order
+    queue text not null,
+    key text,                 -- ordering key: one at a time, in order; null: no order
     destination blob not null,
     event blob not null,
     attempt integer not null,
     due integer not null,
-    owner text                -- the worker that has it, null: nobody
+    owner text                -- the worker that has claimed it; null: unclaimed
 );
 create index delivery_by_key on delivery (key, id) where key is not null;
-create index delivery_unowned on delivery (lane, id) where owner is null;
+create index delivery_unowned on delivery (queue, id) where owner is null;
 create index delivery_by_owner on delivery (owner) where owner is not null;
 
 create table timer (
     id text primary key,
     due integer not null,
-    lane text not null,
+    queue text not null,
     key text not null,
     destination blob not null,
     event blob not null
 ) without rowid;
 create index timer_by_due on timer (due);
 
--- Which event a handler has consumed: a digest of handler, source, id and subject.
+-- Consumed events: a digest of handler, source, id and subject.
 create table inbox (
     id integer primary key,
     digest blob not null unique,
     at integer not null
 );
 
-create table letter (
+create table dead_letter (
     id text primary key,
     at text not null,
     number integer not null unique,
-    letter blob not null
+    content blob not null
 ) without rowid;

@@ -1,4 +1,4 @@
-"""Lease: a worker's claim to be alive, and what it looks for in a SQLite file as long as it is."""
+"""Maintenance: lease renewal, timers, dead workers and purging, in the writer's thread."""
 
 import os
 import sqlite3
@@ -9,87 +9,92 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.sqlite.connection.liveness import here
+from arvo.interpreters.sqlite.connection.liveness import process_namespace
 from arvo.interpreters.sqlite.statements import deliveries, timers, workers
-from arvo.interpreters.sqlite.statements.purge import forget
+from arvo.interpreters.sqlite.statements.purge import purge
 
-# A worker whose lease has run out is taken for dead, and its deliveries are handed to others.
+# How long a worker keeps its deliveries without renewing its lease. After that they are released.
 LEASE_SECONDS: Final = 30.0
-# How often the file is looked at for what other processes did, timers, and dead workers. A tick of
-# a process that waits costs five small queries, and no write but the lease's.
+# How often the writer calls `tick`. A tick of an idle process costs five small queries, and writes
+# nothing but the lease.
 TICK_SECONDS: Final = 0.1
-BEAT_SECONDS: Final = 5.0
-# It looks further only where another process has written, a timer is due, or this time has passed.
-LOOK_SECONDS: Final = 1.0
+# How often the lease is renewed, where a third of it is not shorter.
+RENEW_SECONDS: Final = 5.0
+# A tick polls only if another process has written, a timer is due, or this time has passed.
+POLL_SECONDS: Final = 1.0
 NEVER: Final = 2**62
 
 
 @final
 @define(eq=False)
-class Lease:
-    """The lease of one worker, kept in the writer's thread: it hears of what it finds there.
+class Maintenance:
+    """Keeps one worker registered, and polls the file for work that no call of this process did.
 
-    *me*: the worker. *seconds*: how long it lives without a sign. *now*: the time in milliseconds.
-    *keep*: how long what is over is remembered. *counted* is told how many deliveries the file
-    holds, *offered* that some of them are nobody's, *lost* that ours are others' now.
+    *lease*: seconds after which the worker counts as dead without renewal. *now*: the time in
+    milliseconds. *on_count* is called with the number of deliveries in the file, *on_claimable*
+    when some of them are unclaimed, *on_lost* when this worker's deliveries have been released.
+    All three are called in the writer's thread. *clock*: seconds that only go forward; the
+    intervals between renewals and polls go by it.
     """
 
-    me: str
-    seconds: float
+    worker_id: str
+    lease: float
     now: Callable[[], int]
-    keep: Retention
-    counted: Callable[[int], None]
-    offered: Callable[[], None]
-    lost: Callable[[], None]
-    _version: int = field(default=-1, init=False)
-    _beat: float = field(default=0.0, init=False)
-    _looked: float = field(default=0.0, init=False)
+    retention: Retention
+    on_count: Callable[[int], None]
+    on_claimable: Callable[[], None]
+    on_lost: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+    _data_version: int = field(default=-1, init=False)
+    _renewed_at: float = field(default=0.0, init=False)
+    _polled_at: float = field(default=0.0, init=False)
     _next_due: int = field(default=NEVER, init=False)
 
-    def join(self, connection: sqlite3.Connection) -> None:
-        """Say that we work on the file from now on, and let others have all that stood there for
-        us or for somebody who is gone.
-        """
+    def register(self, connection: sqlite3.Connection) -> None:
+        """Register the worker, and release the deliveries of dead workers and of its own id."""
         connection.execute("begin immediate")
-        gone = workers.expired(connection, self.now(), me=self.me)
-        workers.release(connection, [*gone, self.me])
-        workers.join(connection, self.me, here(), os.getpid(), self._end())
+        dead = workers.expired(connection, self.now(), worker_id=self.worker_id)
+        workers.release(connection, [*dead, self.worker_id])
+        workers.register(
+            connection, self.worker_id, process_namespace(), os.getpid(), self._lease_end()
+        )
         connection.execute("commit")
-        self._beat = time.monotonic()
+        self._renewed_at = self.clock()
 
     def tick(self, connection: sqlite3.Connection) -> None:
-        """Keep the lease, and look for what is due: timers, dead workers, work of others."""
+        """Renew the lease if it is time, and poll if there may be something to find."""
         now = self.now()
-        if time.monotonic() - self._beat >= min(BEAT_SECONDS, self.seconds / 3):
+        if self.clock() - self._renewed_at >= min(RENEW_SECONDS, self.lease / 3):
             self._renew(connection)
+        # Changes with each transaction of another connection.
         (version,) = connection.execute("pragma data_version").fetchone()
-        rested = time.monotonic() - self._looked >= LOOK_SECONDS
-        if version != self._version or rested or now >= self._next_due:
-            self._version, self._looked = version, time.monotonic()
-            self._look(connection, now)
+        is_overdue = self.clock() - self._polled_at >= POLL_SECONDS
+        if version != self._data_version or is_overdue or now >= self._next_due:
+            self._data_version, self._polled_at = version, self.clock()
+            self._poll(connection, now)
 
-    def _look(self, connection: sqlite3.Connection, now: int) -> None:
-        gone = workers.expired(connection, now, me=self.me)
+    def _poll(self, connection: sqlite3.Connection, now: int) -> None:
+        dead = workers.expired(connection, now, worker_id=self.worker_id)
         due = timers.next_due(connection)
-        if gone or (due is not None and due <= now):
+        if dead or (due is not None and due <= now):
             connection.execute("begin immediate")
-            workers.release(connection, gone)
+            workers.release(connection, dead)
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)
         self._next_due = NEVER if due is None else due
-        forget(connection, self.keep, now)
-        self.counted(deliveries.count(connection))
+        purge(connection, self.retention, now)
+        self.on_count(deliveries.count(connection))
         if deliveries.is_claimable(connection, now):
-            self.offered()
+            self.on_claimable()
 
     def _renew(self, connection: sqlite3.Connection) -> None:
-        if not workers.renew(connection, self.me, self._end()):
-            # We were taken for dead, and what waited here is others' now; so is what was written
-            # for us since, for it is let go of here together with the rest.
-            self.join(connection)
-            self.lost()
-        self._beat = time.monotonic()
+        if not workers.renew_lease(connection, self.worker_id, self._lease_end()):
+            # Another process took this worker for dead and released its deliveries. Those
+            # that were written for this worker since then are released here.
+            self.register(connection)
+            self.on_lost()
+        self._renewed_at = self.clock()
 
-    def _end(self) -> int:
-        return self.now() + int(self.seconds * 1000)
+    def _lease_end(self) -> int:
+        return self.now() + int(self.lease * 1000)

@@ -1,4 +1,4 @@
-"""Writer: one thread that writes to a SQLite file, many units in one transaction."""
+"""Writer: one thread that writes to a SQLite file, with many writes in one transaction."""
 
 import asyncio
 import logging
@@ -9,133 +9,117 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, TypeAlias, TypeVar, final
 
 from attrs import define, field
 
-from arvo.interpreters.ports.backend import Corrupt, Unavailable
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.sqlite.session.transactions import Write, roll_back, run_group
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], Any]
+Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 
 logger: Final = logging.getLogger("arvo")
 
-# Units of work in one transaction: more gain nothing, and make the first of them wait.
+# Writes in one transaction: more save nothing, and delay the first of them.
 GROUP_MAX: Final = 256
-
-# What no waiting mends: SQLITE_CORRUPT, SQLITE_NOTADB.
-_BROKEN: Final = frozenset({11, 26})
-
-
-@final
-@define(eq=False)
-class _Unit:
-    work: Work
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
-    then: Callable[[Any], None] | None = None
-    value: Any = None
-    error: BaseException | None = None
 
 
 @final
 @define(eq=False)
 class Writer:
-    """Does units of work on a connection of its own, in the order they come.
+    """Runs writes on a connection of its own, in the order in which they arrive.
 
-    Units that wait while one transaction is written to the disk go into the next together; one that
-    raises is undone alone. A unit is done when its transaction is durable. *open* makes the
-    connection; *tick* is called every *seconds*, in the thread, whatever else happens there.
+    Writes that arrive while a transaction is being committed share the next one. A write that
+    raises is rolled back alone. *open* makes the connection. *tick* is called every *seconds* in
+    the thread, however busy the writer is.
     """
 
     open: Callable[[], sqlite3.Connection]
     tick: Work
     seconds: float
-    _units: "queue.SimpleQueue[_Unit | None]" = field(factory=queue.SimpleQueue, init=False)
+    _writes: "queue.SimpleQueue[Write | None]" = field(factory=queue.SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
-    _ended: bool = field(default=False, init=False)
+    _is_closed: bool = field(default=False, init=False)
 
     async def start(self) -> None:
-        """Open the file; raises `Unavailable` or `Corrupt` where that cannot be."""
+        """Start the thread, which opens the file; raises the error of *open*."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
-        # A daemon: a process that dies without closing loses nothing, and should not hang.
+        # A daemon: a process that ends without closing loses nothing, and must not hang.
         self._thread = threading.Thread(
             target=self._run, args=(loop, opened), name="arvo sqlite", daemon=True
         )
         self._thread.start()
-        await opened
+        try:
+            await opened
+        except BaseException:
+            # Cancelled, or not opened. A thread that still opens the file closes it at once.
+            self._writes.put(None)
+            raise
 
-    async def do(
-        self, work: Callable[[sqlite3.Connection], T], then: Callable[[T], None] | None = None
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], on_done: Callable[[T], None] | None = None
     ) -> T:
-        """Do a unit of work; returns when it is durable.
+        """Run *work* in a transaction, and return its value when the transaction is durable.
 
-        *then* is called with its value in the event loop, also where nobody waits any more: a task
-        that is cancelled meanwhile must not keep others from what its unit has done.
+        *on_done* is called with the value in the event loop, also where the caller was cancelled:
+        other tasks depend on the changes of a cancelled one.
+
+        Raises `Unavailable`, `Corrupt`, or the error of *work*.
         """
-        if self._ended:
+        if self._is_closed:
             raise Unavailable("the file is closed here: open it again")
         loop = asyncio.get_running_loop()
-        unit = _Unit(work, loop, loop.create_future(), then)
-        self._units.put(unit)
-        value: T = await unit.future
+        write = Write(work, loop, loop.create_future(), on_done)
+        self._writes.put(write)
+        value: T = await write.future
         return value
 
     async def stop(self) -> None:
-        """Finish what waits, and close the file."""
+        """Finish the writes that have arrived, and close the file."""
         if self._thread is not None:
-            self._units.put(None)
+            self._writes.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
 
     def _run(self, loop: asyncio.AbstractEventLoop, opened: "asyncio.Future[None]") -> None:
         try:
             connection = self.open()
-        except Exception as error:  # noqa: BLE001 - whoever waits for the file must hear of it
+        except Exception as error:  # noqa: BLE001 - passed on to the caller of `start`
             _call(loop, partial(_resolve, opened, error))
             return
-        _call(loop, partial(_resolve, opened, None))
         try:
-            self._work(connection)
+            _call(loop, partial(_resolve, opened, None))
+            self._run_groups(connection)
         finally:
-            # Whatever ends the thread: nobody may wait for it any more.
-            self._ended = True
+            # However the thread ends, no caller may wait for a write that will not happen.
+            self._is_closed = True
             connection.close()
             self._refuse_rest()
 
-    def _work(self, connection: sqlite3.Connection) -> None:
-        due = time.monotonic() + self.seconds
-        going = True
-        while going:
-            group, going = self._group(due - time.monotonic())
+    def _run_groups(self, connection: sqlite3.Connection) -> None:
+        next_tick = time.monotonic() + self.seconds
+        is_open = True
+        while is_open:
+            group, is_open = self._next_group(next_tick - time.monotonic())
             if group:
-                _write(connection, group)
-                _settle(group)
-            if time.monotonic() >= due:
+                run_group(connection, group)
+                _resolve_group(group)
+            if time.monotonic() >= next_tick:
                 self._tick(connection)
-                due = time.monotonic() + self.seconds
+                next_tick = time.monotonic() + self.seconds
 
-    def _refuse_rest(self) -> None:
-        left: list[_Unit] = []
-        with suppress(queue.Empty):
-            while True:
-                unit = self._units.get_nowait()
-                if unit is not None:
-                    unit.error = Unavailable("the file was closed before this was written")
-                    left.append(unit)
-        _settle(left)
-
-    def _group(self, timeout: float) -> tuple[list[_Unit], bool]:
-        """Wait for a unit, and take those that came meanwhile; False: there will be no more."""
-        group: list[_Unit] = []
+    def _next_group(self, timeout: float) -> tuple[list[Write], bool]:
+        """Wait for a write, and take those that have arrived with it; False after the last one."""
+        group: list[Write] = []
         try:
-            unit = self._units.get(timeout=max(0.0, timeout))
-            while unit is not None:
-                group.append(unit)
+            write = self._writes.get(timeout=max(0.0, timeout))
+            while write is not None:
+                group.append(write)
                 if len(group) >= GROUP_MAX:
                     break
-                unit = self._units.get_nowait()
+                write = self._writes.get_nowait()
             else:
                 return group, False
         except queue.Empty:
@@ -146,72 +130,35 @@ class Writer:
         try:
             self.tick(connection)
         except sqlite3.Error:
-            # Told to nobody: the next tick tries again, and whoever writes hears of it.
-            _undo(connection)
+            # Not logged: the next tick tries again, and a write reports the same error.
+            roll_back(connection)
         except Exception:
-            # A bug of ours; without this thread nothing would be written any more.
-            _undo(connection)
-            logger.exception("the SQLite backend could not look for what is due")
+            # A bug. The thread goes on, for without it no write would be done.
+            roll_back(connection)
+            logger.exception("the maintenance of the SQLite backend failed")
+
+    def _refuse_rest(self) -> None:
+        rest: list[Write] = []
+        with suppress(queue.Empty):
+            while True:
+                write = self._writes.get_nowait()
+                if write is not None:
+                    write.error = Unavailable("the file was closed before this was written")
+                    rest.append(write)
+        _resolve_group(rest)
 
 
-def _write(connection: sqlite3.Connection, group: list[_Unit]) -> None:
-    """Do a group in one transaction: all of it is durable, or nothing.
-
-    A unit that raises is undone alone: the others are done once more, each in a savepoint. That is
-    rare, and savepoints for all would cost a tenth of the time.
-    """
-    try:
-        try:
-            connection.execute("begin immediate")
-            for unit in group:
-                unit.value = unit.work(connection)
-            connection.execute("commit")
-        except sqlite3.Error:
-            raise
-        except Exception:  # noqa: BLE001 - whose it was shows the second time
-            connection.execute("rollback")
-            _write_each(connection, group)
-    except sqlite3.Error as error:
-        _undo(connection)
-        for unit in group:
-            unit.error = told(error)
-
-
-def _write_each(connection: sqlite3.Connection, group: list[_Unit]) -> None:
-    connection.execute("begin immediate")
-    for unit in group:
-        connection.execute("savepoint unit")
-        try:
-            unit.value = unit.work(connection)
-        except sqlite3.Error:
-            raise
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the unit
-            unit.error = error
-            connection.execute("rollback to unit")
-        connection.execute("release unit")
-    connection.execute("commit")
-
-
-def _undo(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        try:
-            connection.execute("rollback")
-        except sqlite3.Error:
-            # SQLite has rolled back by itself, as it does when the disk is full.
-            return
-
-
-def _settle(group: list[_Unit]) -> None:
-    """Wake all who wait for a group, with one call for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Unit]] = {}
-    for unit in group:
-        by_loop.setdefault(unit.loop, []).append(unit)
-    for loop, units in by_loop.items():
-        _call(loop, partial(_wake, units))
+def _resolve_group(group: list[Write]) -> None:
+    """Wake the callers of a group, with one call for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Write]] = {}
+    for write in group:
+        by_loop.setdefault(write.loop, []).append(write)
+    for loop, writes in by_loop.items():
+        _call(loop, partial(_resolve_writes, writes))
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed, and with it every caller is gone
         loop.call_soon_threadsafe(function)
 
 
@@ -224,22 +171,18 @@ def _resolve(future: "asyncio.Future[None]", error: Exception | None) -> None:
         future.set_exception(error)
 
 
-def _wake(units: list[_Unit]) -> None:
-    for unit in units:
-        if unit.error is None and unit.then is not None:
-            unit.then(unit.value)
-        if unit.future.cancelled():
+def _resolve_writes(writes: list[Write]) -> None:
+    for write in writes:
+        if write.error is None and write.on_done is not None:
+            try:
+                write.on_done(write.value)
+            except Exception as error:
+                # A bug. It goes to the caller of this write, and the others are woken as well.
+                logger.exception("a callback of the SQLite backend failed")
+                write.error = error
+        if write.future.cancelled():
             continue
-        if unit.error is not None:
-            unit.future.set_exception(unit.error)
+        if write.error is not None:
+            write.future.set_exception(write.error)
         else:
-            unit.future.set_result(unit.value)
-
-
-def told(error: sqlite3.Error) -> Unavailable | Corrupt:
-    """Say SQLite's errors in our words: wait, or call a person."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF in _BROKEN:
-        remedy = "restore it from a backup, or move it away; nothing was written to it"
-        return Corrupt(f"the file is damaged, or no file of arvo's ({error}): {remedy}")
-    return Unavailable(f"SQLite: {error}")
+            write.future.set_result(write.value)

@@ -1,103 +1,114 @@
-"""Deliveries: what is under way in a SQLite file, and whose it is."""
+"""Deliveries: the messages under way in a SQLite file, and the workers that own them."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from arvo.interpreters.delivery.codec import (
-    Row,
-    destination_bytes,
-    destination_of,
-    event_bytes,
-    event_of,
+    StoredMessage,
+    decode_destination,
+    decode_event,
+    encode_destination,
+    encode_event,
 )
-from arvo.interpreters.ports.backend import Message, key_of, queue_of
+from arvo.interpreters.ports.messages import Message, key_of, queue_of
 
 
-def put(
+def send(
     connection: sqlite3.Connection, messages: Iterable[Message], now: int, owner: str | None
-) -> list[Row]:
-    """Add posts, and give those that *owner* has at once: nobody else works on their key."""
-    owned: list[Row] = []
+) -> list[StoredMessage]:
+    """Add deliveries, and return those that *owner* owns at once.
+
+    *owner* gets a delivery unless another worker owns one of the same key, or an unclaimed one
+    comes first. With *owner* None all of them stay unclaimed.
+    """
+    owned: list[StoredMessage] = []
     for message in messages:
         key = key_of(message.to)
-        mine = owner
+        new_owner = owner
         if owner is not None and key is not None:
-            busy = connection.execute(_SOMEBODY_ELSES, (key, owner, now)).fetchone()
-            mine = None if busy else owner
+            blocking = connection.execute(_BLOCKING, (key, owner, now)).fetchone()
+            new_owner = None if blocking else owner
         cursor = connection.execute(
-            _INSERT_DELIVERY,
+            _INSERT,
             (
                 queue_of(message.to),
                 key,
-                destination_bytes(message.to),
-                event_bytes(message.event),
+                encode_destination(message.to),
+                encode_event(message.event),
                 now,
-                mine,
+                new_owner,
             ),
         )
-        if mine is not None:
+        if new_owner is not None:
             assert cursor.lastrowid is not None
-            owned.append(Row(cursor.lastrowid, message, 1))
+            owned.append(StoredMessage(cursor.lastrowid, message, 1))
     return owned
 
 
-_INSERT_DELIVERY: Final = """
-insert into delivery (lane, key, destination, event, attempt, due, owner)
+_INSERT: Final = """
+insert into delivery (queue, key, destination, event, attempt, due, owner)
 values (?, ?, ?, ?, 1, ?, ?)
 """
-_SOMEBODY_ELSES: Final = """
+_BLOCKING: Final = """
 select 1 from delivery
-where key = ?1 and (owner <> ?2 or (owner is null and due <= ?3)) limit 1
+where key = ? and (owner <> ? or (owner is null and due <= ?)) limit 1
 """
 
 
 def claim(
-    connection: sqlite3.Connection, owner: str, queues: Mapping[str, int], now: int
-) -> list[Row]:
-    """Take unowned deliveries of *lanes*, as many as each has room for, in order of each key."""
-    taken: list[tuple[int, bytes, bytes, int]] = []
-    for queue, room in queues.items():
-        taken += connection.execute(_CLAIMABLE, (queue, now, owner, room)).fetchall()
-    taken.sort()
+    connection: sqlite3.Connection, worker_id: str, queues: Mapping[str, int], now: int
+) -> list[StoredMessage]:
+    """Claim unclaimed deliveries, up to the limit of each queue, and return them in order.
+
+    Deliveries whose key has one that belongs to another worker are left out.
+    """
+    claimed: list[tuple[int, bytes, bytes, int]] = []
+    for queue, limit in queues.items():
+        claimed += connection.execute(_CLAIMABLE, (queue, now, worker_id, limit)).fetchall()
+    claimed.sort()
     connection.executemany(
-        "update delivery set owner = ? where id = ?", [(owner, row[0]) for row in taken]
+        "update delivery set owner = ? where id = ?", [(worker_id, row[0]) for row in claimed]
     )
     return [
-        Row(number, Message(event_of(event), destination_of(to)), attempt)
-        for number, to, event, attempt in taken
+        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt)
+        for id_, to, event, attempt in claimed
     ]
 
 
 _CLAIMABLE: Final = """
 select id, destination, event, attempt from delivery as this
-where lane = ?1 and owner is null and due <= ?2 and (
+where queue = ? and owner is null and due <= ? and (
     key is null or not exists (
         select 1 from delivery as other
-        where other.key = this.key and other.owner is not null and other.owner <> ?3
+        where other.key = this.key and other.owner is not null and other.owner <> ?
     )
 )
-order by id limit ?4
+order by id limit ?
 """
 
 
-def settle(connection: sqlite3.Connection, number: int, owner: str) -> bool:
-    """Take a delivery off; False where *owner* has it no more."""
-    done = connection.execute("delete from delivery where id = ? and owner = ?", (number, owner))
+def ack(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> bool:
+    """Remove a delivery; False if *worker_id* no longer owns it."""
+    done = connection.execute(
+        "delete from delivery where id = ? and owner = ?", (delivery_id, worker_id)
+    )
     return bool(done.rowcount)
 
 
-def nack(connection: sqlite3.Connection, number: int, owner: str, attempt: int, due: int) -> bool:
-    """Note that a delivery is to be tried again; False where *owner* has it no more."""
+def nack(
+    connection: sqlite3.Connection, delivery_id: int, worker_id: str, attempt: int, due: int
+) -> bool:
+    """Set the next attempt of a delivery and its time; False if *worker_id* no longer owns it."""
     done = connection.execute(
         "update delivery set attempt = ?, due = ? where id = ? and owner = ?",
-        (attempt, due, number, owner),
+        (attempt, due, delivery_id, worker_id),
     )
     return bool(done.rowcount)
 
 
 def depth(connection: sqlite3.Connection, now: int) -> tuple[int, int, int]:
-    """Count deliveries, those that are not due yet, and timers."""
+    """Count all deliveries, those that are not yet due, and the timers."""
     row: tuple[int, int, int] = connection.execute(
         "select count(*), coalesce(sum(due > ?), 0), (select count(*) from timer) from delivery",
         (now,),
@@ -106,19 +117,19 @@ def depth(connection: sqlite3.Connection, now: int) -> tuple[int, int, int]:
 
 
 def count(connection: sqlite3.Connection) -> int:
-    """Count deliveries."""
+    """Count all deliveries."""
     number: int = connection.execute("select count(*) from delivery").fetchone()[0]
     return number
 
 
 def is_busy(connection: sqlite3.Connection) -> bool:
-    """Tell whether anything is under way."""
+    """Return True if any delivery is under way."""
     return connection.execute("select 1 from delivery limit 1").fetchone() is not None
 
 
 def is_claimable(connection: sqlite3.Connection, now: int) -> bool:
-    """Tell whether there are deliveries that nobody has."""
-    found = connection.execute(
+    """Return True if any delivery is due and unclaimed."""
+    row = connection.execute(
         "select 1 from delivery where owner is null and due <= ? limit 1", (now,)
-    )
-    return found.fetchone() is not None
+    ).fetchone()
+    return row is not None

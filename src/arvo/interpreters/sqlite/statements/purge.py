@@ -1,32 +1,36 @@
-"""Forget: take what is too old out of a SQLite file, in small bites."""
+"""Purge: delete expired rows from a SQLite file, one batch at a time."""
 
 import sqlite3
 from datetime import timedelta
 from typing import Final
 
-from arvo.interpreters.delivery.retention import BITE_ROWS, Retention
+from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
 
 
-def forget(connection: sqlite3.Connection, keep: Retention, now: int) -> None:
-    """Take one bite of what is too old, in a transaction of its own."""
-    ages = ((_INBOX, keep.inbox), (_FINISHED, keep.finished), (_HISTORY, keep.history))
-    # Looked at first: a transaction that deletes nothing would still be written. What is over
-    # stays over, so another process can do no more than delete it before us.
-    due = [
+def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> None:
+    """Delete one batch of expired rows, in a transaction of its own."""
+    ages = (
+        (_INBOX, retention.inbox),
+        (_FINISHED, retention.finished),
+        (_HISTORY, retention.history),
+    )
+    # Read first: even a transaction that deletes nothing writes to the file. Finished workflows
+    # stay finished, so between read and delete another process can only delete the same rows.
+    expired = [
         (sql, rows)
         for sql, age in ages
-        if age is not None and (rows := connection.execute(sql, _bite(age, now)).fetchall())
+        if age is not None and (rows := connection.execute(sql, _batch(age, now)).fetchall())
     ]
-    if not due:
+    if not expired:
         return
     connection.execute("begin immediate")
-    for sql, rows in due:
+    for sql, rows in expired:
         connection.executemany(_DELETES[sql], rows)
     connection.execute("commit")
 
 
-def _bite(age: timedelta, now: int) -> tuple[int, int]:
-    return now - age // timedelta(milliseconds=1), BITE_ROWS
+def _batch(age: timedelta, now: int) -> tuple[int, int]:
+    return now - age // timedelta(milliseconds=1), PURGE_BATCH_ROWS
 
 
 _INBOX: Final = "select id from inbox where at < ? order by id limit ?"

@@ -1,48 +1,53 @@
-"""Pages: what an operator reads in a SQLite file, a page at a time."""
+"""Queries: records, workflows and histories, read from a SQLite file."""
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from arvo.core.history import HistoryEntry
-from arvo.core.record import STATUSES, Status
-from arvo.interpreters.delivery.codec import event_of, milliseconds, record_of, time_of
-from arvo.interpreters.ports.backend import StoredWorkflow
-from arvo.interpreters.sqlite.statements.tables import journal_of
+from arvo.core.record import STATUSES, Record
+from arvo.interpreters.delivery.codec import (
+    decode_event,
+    decode_record,
+    from_milliseconds,
+    to_milliseconds,
+)
+from arvo.interpreters.delivery.operations import WorkflowQuery
+from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.sqlite.statements.records import load_journal
 
 
-def workflows(
-    connection: sqlite3.Connection,
-    *,
-    status: Status | None,
-    handler: str | None,
-    unchanged_since: datetime | None,
-    after: StoredWorkflow | None,
-    limit: int,
-) -> tuple[StoredWorkflow, ...]:
-    """List workflows, the one that changed last first."""
-    wheres: list[str] = []
+def load(connection: sqlite3.Connection, subject: str) -> Record | None:
+    """Read the record of a workflow, None if there is none."""
+    row = connection.execute(
+        "select id, record from workflow where subject = ?", (subject,)
+    ).fetchone()
+    return None if row is None else decode_record(row[1], load_journal(connection, row[0]))
+
+
+def workflows(connection: sqlite3.Connection, query: WorkflowQuery) -> tuple[StoredWorkflow, ...]:
+    """List the workflows that match, the most recently changed first."""
+    conditions: list[str] = []
     values: list[Any] = []
-    if handler is not None:
-        wheres.append("handler = ?")
-        values.append(handler)
-    if unchanged_since is not None:
-        wheres.append("changed < ?")
-        values.append(milliseconds(unchanged_since))
-    if after is not None:
-        wheres.append("(changed, subject) < (?, ?)")
-        values += (milliseconds(after.changed), after.record.subject)
-    found = []
-    # One status at a time, or no index would give them in order.
-    for each in STATUSES if status is None else (status,):
-        where = " and ".join(("status = ?", *wheres))
-        found += connection.execute(
+    if query.handler is not None:
+        conditions.append("handler = ?")
+        values.append(query.handler)
+    if query.unchanged_since is not None:
+        conditions.append("changed < ?")
+        values.append(to_milliseconds(query.unchanged_since))
+    if query.after is not None:
+        conditions.append("(changed, subject) < (?, ?)")
+        values += (to_milliseconds(query.after.changed), query.after.record.subject)
+    rows = []
+    # One query for each status: only then does an index give the order.
+    for status in STATUSES if query.status is None else (query.status,):
+        where = " and ".join(("status = ?", *conditions))
+        rows += connection.execute(
             f"{_WORKFLOWS} where {where} {_NEWEST_FIRST}",
-            (each, *values, limit),
+            (status, *values, query.limit),
         ).fetchall()
-    found.sort(key=lambda row: (row[3], row[4]), reverse=True)
-    return tuple(_kept(connection, row) for row in found[:limit])
+    rows.sort(key=lambda row: (row[3], row[4]), reverse=True)
+    return tuple(_stored_workflow(connection, row) for row in rows[: query.limit])
 
 
 _WORKFLOWS: Final = "select id, record, began, changed, subject from workflow"
@@ -50,44 +55,44 @@ _NEWEST_FIRST: Final = "order by changed desc, subject desc limit ?"
 
 
 def workflow(connection: sqlite3.Connection, subject: str) -> StoredWorkflow | None:
-    """Give one workflow."""
+    """Read one workflow as `workflows` would list it, None if there is none."""
     row = connection.execute(f"{_WORKFLOWS} where subject = ?", (subject,)).fetchone()
-    return None if row is None else _kept(connection, row)
+    return None if row is None else _stored_workflow(connection, row)
 
 
-def _kept(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredWorkflow:
-    number, record, began, changed, _ = row
+def _stored_workflow(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredWorkflow:
+    id_, record, began, changed, _ = row
     return StoredWorkflow(
-        record=record_of(record, journal_of(connection, number)),
-        began=time_of(began),
-        changed=time_of(changed),
+        record=decode_record(record, load_journal(connection, id_)),
+        began=from_milliseconds(began),
+        changed=from_milliseconds(changed),
     )
 
 
 def history(
     connection: sqlite3.Connection, subject: str, before: int | None, limit: int
 ) -> tuple[HistoryEntry, ...]:
-    """Give the newest lines of a workflow's history, in order."""
+    """Read the newest entries of a history whose position is below *before*, in order."""
     rows = connection.execute(_HISTORY, (subject, before, limit)).fetchall()
-    return tuple(map(_entry, reversed(rows)))
+    return tuple(map(_history_entry, reversed(rows)))
 
 
 _HISTORY: Final = """
 select position, revision, kind, at, event from history
-where workflow = (select id from workflow where subject = ?1)
-    and position < coalesce(?2, 9223372036854775807)
-order by position desc limit ?3
+where workflow = (select id from workflow where subject = ?)
+    and position < coalesce(?, 9223372036854775807)
+order by position desc limit ?
 """
 
 
-def _entry(row: Sequence[Any]) -> HistoryEntry:
+def _history_entry(row: Sequence[Any]) -> HistoryEntry:
     position, revision, kind, at, content = row
-    amended = kind == "amended"
+    is_amended = kind == "amended"
     return HistoryEntry(
         position=position,
         revision=revision,
         kind=kind,
-        at=time_of(at),
-        event=None if amended else event_of(content),
-        record=record_of(content, None) if amended else None,
+        at=from_milliseconds(at),
+        event=None if is_amended else decode_event(content),
+        record=decode_record(content, None) if is_amended else None,
     )

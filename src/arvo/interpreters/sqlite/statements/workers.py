@@ -1,39 +1,43 @@
-"""Workers: the processes that work on a SQLite file, and what becomes of those that die."""
+"""Workers: the processes that work on a SQLite file, and the release of dead ones."""
 
 import sqlite3
 
-from arvo.interpreters.sqlite.connection.liveness import is_dead
+from arvo.interpreters.sqlite.connection.liveness import is_process_dead
 
 
-def join(connection: sqlite3.Connection, me: str, place: str, pid: int, until: int) -> None:
-    """Say that *me* works here, until its lease runs out."""
+def register(
+    connection: sqlite3.Connection, worker_id: str, namespace: str, pid: int, until: int
+) -> None:
+    """Add or replace a worker whose lease expires at *until*."""
     connection.execute(
-        "insert or replace into worker (id, place, pid, lease) values (?, ?, ?, ?)",
-        (me, place, pid, until),
+        "insert or replace into worker (id, namespace, pid, lease) values (?, ?, ?, ?)",
+        (worker_id, namespace, pid, until),
     )
 
 
-def renew(connection: sqlite3.Connection, me: str, until: int) -> bool:
-    """Prolong a lease; False where it had run out and somebody has noticed."""
-    done = connection.execute("update worker set lease = ? where id = ?", (until, me))
+def renew_lease(connection: sqlite3.Connection, worker_id: str, until: int) -> bool:
+    """Extend a lease; False if it had expired and another worker released it."""
+    done = connection.execute("update worker set lease = ? where id = ?", (until, worker_id))
     return bool(done.rowcount)
 
 
-def leave(connection: sqlite3.Connection, me: str) -> None:
-    """Give back what *me* has not settled."""
-    connection.execute("update delivery set owner = null where owner = ?", (me,))
-    connection.execute("delete from worker where id = ?", (me,))
+def deregister(connection: sqlite3.Connection, worker_id: str) -> None:
+    """Remove a worker, and make its deliveries available to others."""
+    connection.execute("update delivery set owner = null where owner = ?", (worker_id,))
+    connection.execute("delete from worker where id = ?", (worker_id,))
 
 
-def expired(connection: sqlite3.Connection, now: int, *, me: str) -> list[str]:
-    """Name the workers, other than *me*, whose lease has run out or whose process is gone."""
-    rows = connection.execute("select id, place, pid, lease from worker").fetchall()
+def expired(connection: sqlite3.Connection, now: int, *, worker_id: str) -> list[str]:
+    """Return the other workers whose lease has expired or whose process has ended."""
+    rows = connection.execute("select id, namespace, pid, lease from worker").fetchall()
     return [
-        id_ for id_, place, pid, lease in rows if id_ != me and (lease < now or is_dead(place, pid))
+        id_
+        for id_, namespace, pid, lease in rows
+        if id_ != worker_id and (lease < now or is_process_dead(namespace, pid))
     ]
 
 
-def release(connection: sqlite3.Connection, ids: list[str]) -> None:
-    """Let others have what dead workers had."""
-    for id_ in ids:
-        leave(connection, id_)
+def release(connection: sqlite3.Connection, worker_ids: list[str]) -> None:
+    """Remove dead workers, and make their deliveries available to others."""
+    for worker_id in worker_ids:
+        deregister(connection, worker_id)

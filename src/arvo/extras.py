@@ -1,0 +1,51 @@
+"""Extras: the optional dependencies, and the error for one that is not installed."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+# The top-level module of each optional dependency, and the extra that installs it.
+EXTRAS: Final[Mapping[str, str]] = {
+    "aio_pika": "rabbit",
+    "asyncpg": "postgres",
+    "confluent_kafka": "kafka",
+    "cyclopts": "cli",
+    "httpx": "http",
+    "hypothesis": "testing",
+    "mermaidx": "diagram",
+    "nats": "nats",
+    "redis": "redis",
+    "rich": "cli",
+    "starlette": "http",
+    "uvicorn": "http",
+}
+
+
+@contextmanager
+def needs_extra(feature: str) -> Iterator[None]:
+    """Name the extra that *feature* needs, if an import in the block finds no module of it.
+
+    Raises `ModuleNotFoundError` with the command that installs the extra. A missing module that
+    belongs to no extra keeps its own error.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        extra = extra_of(error)
+        if extra is None:
+            raise
+        text = f"{feature} needs the extra {extra!r}: {install_command(extra)}"
+        raise ModuleNotFoundError(text, name=error.name, path=error.path) from error
+
+
+def extra_of(error: ImportError) -> str | None:
+    """Return the extra that brings the module which an import did not find, or None."""
+    return EXTRAS.get((error.name or "").partition(".")[0])
+
+
+def install_command(extra: str) -> str:
+    """Return the remedy for a missing extra.
+
+    Not from the package index: the project named arvo there is another one.
+    """
+    return f"run `pip install '.[{extra}]'` in a checkout of Arvo"

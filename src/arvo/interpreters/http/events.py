@@ -1,0 +1,178 @@
+"""Events: the endpoint that accepts events, alone or in a batch."""
+
+import asyncio
+from typing import Any, Final, Literal
+
+import orjson
+from attrs import define, field
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from arvo.core.events.event import EVENT_BYTES_MAX, Event
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import Violated
+from arvo.engine.step.validate import validate
+from arvo.engine.system.handler import is_workflow
+from arvo.interpreters.http.binding import (
+    MEDIA_TYPES,
+    Mode,
+    content_type,
+    parse_mode,
+    read_events,
+    write_event,
+)
+from arvo.interpreters.http.header import parse_wait
+from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
+from arvo.interpreters.http.workflow_json import to_path
+from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
+from arvo.interpreters.runtime.runtime import Runtime
+
+# The longest time that a request waits for a full queue or a slow store.
+SEND_SECONDS_MAX: Final = 10.0
+# Requests that wait for an answer at the same time. Others get 202 at once, as RFC 7240 allows.
+WAITING_MAX: Final = 1_000
+# Enough digits for any length that is too large.
+_LENGTH_DIGITS_MAX: Final = 20
+
+
+@define(eq=False)
+class EventsEndpoint:
+    """Accepts events for a runtime."""
+
+    runtime: Runtime
+    _waiting: int = field(default=0, init=False)
+
+    async def post_events(self, request: Request) -> Response:
+        """Accept the events of a request: 202 with their subjects, or 200 with the answer."""
+        headers = request.headers.raw
+        mode = parse_mode(headers)
+        if mode is None:
+            return _unknown_content_type(content_type(headers))
+        try:
+            body = await _read_body(request)
+        except ClientDisconnect:
+            return problem(400, "the client disconnected before the end of the body")
+        if body is None:
+            return _too_large(f"at most {EVENT_BYTES_MAX} bytes", "more")
+        try:
+            events = read_events(headers, body)
+        except Violated as violated:
+            return violation_problem(violated.violation, 400)
+        try:
+            return await self._accept(request, mode, events)
+        except Violated as violated:
+            # The runtime may have been stopped meanwhile.
+            is_running = self.runtime.is_working
+            return violation_problem(violated.violation) if is_running else _not_running()
+        except TooLarge as error:
+            return _too_large("an event that the backend accepts", str(error))
+        except Unavailable as error:
+            return unavailable_problem(error)
+        except Corrupt:
+            # Without the reason, which may show stored data.
+            return problem(500, "the data in the backend is damaged, tell an operator")
+
+    async def _accept(
+        self, request: Request, mode: Mode | Literal["batch"], events: list[Event[Any]]
+    ) -> Response:
+        if not self.runtime.is_working:
+            return _not_running()
+        # All are checked before the first is sent.
+        for event in events:
+            refusal = await self._check(event)
+            if refusal is not None:
+                return refusal
+        if mode == "batch":
+            for event in events:
+                await self._send(event)
+            return json_response(202, [_identify(event) for event in events])
+        [event] = events
+        seconds = parse_wait(request.headers.getlist("prefer"))
+        if seconds and self._waiting < WAITING_MAX:
+            return await self._wait_for_answer(request, mode, event, seconds)
+        await self._send(event)
+        return self._accepted(request, event)
+
+    async def _check(self, event: Event[Any]) -> Response | None:
+        """Return the refusal of an event that has no handler or breaks its contract."""
+        system = self.runtime.system
+        self.runtime.check(event)
+        handler = system.handler_at(event.to)
+        begins = not is_workflow(handler) or event.type == event.to
+        record = None if begins else await self.runtime.record(event.subject)
+        violation = validate(system, event, record)
+        return None if violation is None else violation_problem(violation, 400)
+
+    async def _send(self, event: Event[Any]) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self.runtime.send(event)
+        except TimeoutError:
+            text = f"event {event.id!r} was not accepted within {SEND_SECONDS_MAX:g} s"
+            raise Unavailable(text) from None
+
+    async def _wait_for_answer(
+        self, request: Request, mode: Mode, event: Event[Any], seconds: int
+    ) -> Response:
+        """Send an event and respond with its answer, or 202 after a timeout; the work goes on."""
+        applied = {"preference-applied": f"wait={seconds}"}
+        self._waiting += 1
+        try:
+            answer = await self.runtime.request(event, timeout=seconds)
+        except (TimeoutError, NoReply):
+            return self._accepted(request, event, applied)
+        finally:
+            self._waiting -= 1
+        # A system error too, for it is an answer: with another status, proxies would repeat the
+        # request, and clients would not read the body.
+        message = write_event(answer, mode)
+        return Response(message.body, 200, {**message.headers, **applied})
+
+    def _accepted(
+        self, request: Request, event: Event[Any], headers: dict[str, str] | None = None
+    ) -> Response:
+        headers = dict(headers or {})
+        if is_workflow(self.runtime.system.handler_at(event.to)):
+            root = request.scope.get("root_path", "")
+            headers["location"] = f"{root}/workflows/{to_path(event.subject)}"
+        return json_response(202, _identify(event), headers)
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Read a body; None if it is too large, without reading the rest.
+
+    Starlette has a limit of its own, but responds with plain text.
+    """
+    length = request.headers.get("content-length", "")
+    is_number = length.isascii() and length.isdigit()
+    if is_number and int(length[:_LENGTH_DIGITS_MAX]) > EVENT_BYTES_MAX:
+        return None
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > EVENT_BYTES_MAX:
+            return None
+    return bytes(body)
+
+
+def json_response(status: int, content: object, headers: dict[str, str] | None = None) -> Response:
+    """Make a response with a JSON body."""
+    return Response(orjson.dumps(content), status, headers, "application/json")
+
+
+def _identify(event: Event[Any]) -> dict[str, str]:
+    return {"id": event.id, "subject": event.subject}
+
+
+def _not_running() -> Response:
+    return problem(503, "the runtime has not started yet, or is stopped")
+
+
+def _too_large(expected: str, got: str) -> Response:
+    return problem(413, "the request is too large", (Issue("body", expected, got),))
+
+
+def _unknown_content_type(text: str) -> Response:
+    known = ", ".join(MEDIA_TYPES)
+    issue = Issue("Content-Type", f"one of {known}", short_repr(text))
+    return problem(415, "this content type is not supported", (issue,), {"accept": known})

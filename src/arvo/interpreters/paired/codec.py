@@ -1,0 +1,125 @@
+"""Codec: events and their destinations as the encoded messages of a broker, and back."""
+
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from arvo.core.events.event import Event
+from arvo.core.violations.violation import Violated
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.interpreters.delivery.headers import ADAPTER_HEADERS, DUE, KEY
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.messages import (
+    OUTBOUND_QUEUE,
+    REPLY_QUEUE,
+    Delivery,
+    Destination,
+    Message,
+    queue_of,
+)
+
+# The value of the key header for a destination without a key; quoting yields it for no key.
+_NO_KEY: Final = "*"
+# The characters of a trace header that stay as they are: printable ASCII, but for the percent sign.
+_TRACE_SAFE: Final = " !#$&'()*+,/:;<=>?@[]^`{|}~\"\\"
+
+
+class Unreadable(ValueError):
+    """The message is no event, or one of its headers cannot be read; the text gives the reason.
+
+    It will never become readable, so the consumer dead-letters it.
+    """
+
+
+def encode_message(message: Message, due: datetime | None = None) -> EncodedMessage:
+    """Encode an event and its destination, to be delivered when it is *due*, or at once.
+
+    The trace goes into headers too, because tools that trace messages do not read the body. The key
+    header is left out where the key follows from the event, so that other programs need not know
+    about keys.
+    """
+    event, queue, key = message.event, queue_of(message.to), _key_of(message.to)
+    headers: dict[str, str] = {}
+    for name, value in (("traceparent", event.traceparent), ("tracestate", event.tracestate)):
+        if value is not None:
+            headers[name] = quote(value, safe=_TRACE_SAFE)
+    if key != _default_key(queue, event):
+        headers[KEY] = _NO_KEY if key is None else quote(key, safe="")
+    if due is not None:
+        headers[DUE] = due.isoformat()
+    return EncodedMessage(queue, event.to_json().encode(), headers, event.subject, due)
+
+
+def decode_message(message: EncodedMessage) -> Message:
+    """Decode a message; raises `Unreadable`. Headers may be missing: other programs publish too.
+
+    An event that is too long is refused before it is parsed.
+    """
+    _check_headers(message)
+    try:
+        event: Event[Any] = Event.parse(message.body)
+    except Violated as error:
+        raise Unreadable(f"the message is no CloudEvent: {error}") from error
+    text = message.headers.get(KEY)
+    match text:
+        case None:
+            key = _default_key(message.queue, event)
+        case str() if text == _NO_KEY:
+            key = None
+        case _:
+            key = unquote(text)
+    return Message(event, _destination(message.queue, key))
+
+
+def decode_delivery(delivery: EncodedDelivery) -> Delivery:
+    """Decode a delivery; raises `Unreadable`. The token of the result is the encoded delivery."""
+    return Delivery(decode_message(delivery.message), delivery.attempt, delivery)
+
+
+def _check_headers(message: EncodedMessage) -> None:
+    """Refuse headers that are not as the wire format defines them."""
+    for name in ADAPTER_HEADERS:
+        if name in message.headers:
+            raise _bad_header(name, message.headers[name])
+    key, due = message.headers.get(KEY, ""), message.headers.get(DUE)
+    if not key.isascii():
+        raise _bad_header(KEY, key)
+    if due is not None:
+        try:
+            time = datetime.fromisoformat(due)
+        except ValueError as error:
+            raise _bad_header(DUE, due) from error
+        if time.tzinfo is None:
+            raise Unreadable(f"header {DUE}: expected a time with an offset, got {due!r}")
+
+
+def _bad_header(name: str, value: str) -> Unreadable:
+    return Unreadable(f"header {name}: {value!r} cannot be read")
+
+
+def _key_of(to: Destination) -> str | None:
+    """Return the part of a destination that its queue does not imply."""
+    match to:
+        case ToHandler(key=key):
+            return key
+        case ToDomain(domain=name) | ToCaller(address=name):
+            return name
+
+
+def _default_key(queue: str, event: Event[Any]) -> str | None:
+    """Return the key of an event that comes without a key header."""
+    if queue == OUTBOUND_QUEUE:
+        return event.domain
+    if queue == REPLY_QUEUE:
+        return event.to
+    # A workflow handles the events of a subject one at a time. A handler without memory need not,
+    # but does no harm by it.
+    return event.subject
+
+
+def _destination(queue: str, key: str | None) -> Destination:
+    if queue == OUTBOUND_QUEUE:
+        return ToDomain(key or "")
+    if queue == REPLY_QUEUE:
+        return ToCaller(key or "")
+    return ToHandler(queue, key)

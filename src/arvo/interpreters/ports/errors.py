@@ -1,0 +1,32 @@
+"""Errors: the exceptions that backends, stores and brokers raise, each with its remedy."""
+
+
+class Unavailable(Exception):
+    """The store or broker cannot be reached, or has no room, at the moment. Nothing was lost.
+
+    Remedy: wait and try again. *after* is the shortest wait in seconds, when the server named one.
+    """
+
+    def __init__(self, *args: object, after: float = 0.0) -> None:
+        super().__init__(*args)
+        self.after = after
+
+
+class NoReply(Exception):
+    """The event was accepted, but this process will receive no answer to it. The text gives the
+    reason.
+    """
+
+
+class Corrupt(Exception):
+    """The store holds data that no version of Arvo wrote, or that was damaged.
+
+    Remedy: stop the process; an operator has to restore or repair the store.
+    """
+
+
+class TooLarge(Exception):
+    """The broker refuses an event of this size; smaller events still pass.
+
+    Remedy: raise the limit that the text names, or send less data.
+    """

@@ -1,0 +1,94 @@
+"""Results: the values that a backend returns: commit results, stored workflows, queue depth."""
+
+from datetime import datetime
+from typing import Final, TypeAlias, final
+
+from attrs import frozen
+
+from arvo.core.record import Record
+from arvo.core.violations.issue import one_line
+
+
+@final
+@frozen
+class Committed:
+    """The commit is applied, and its messages will be delivered."""
+
+
+@final
+@frozen
+class Conflict:
+    """The record has changed since it was loaded: load it and step again.
+
+    *revision* is the revision in the store, 0 if it holds no record.
+    """
+
+    revision: int
+
+
+@final
+@frozen
+class Duplicate:
+    """This handler has consumed this event of this subject before; nothing was applied again."""
+
+
+@final
+@frozen
+class Fenced:
+    """The delivery belongs to another worker, because this worker's lease expired.
+
+    Nothing was applied; the other worker processes the event.
+    """
+
+
+CommitResult: TypeAlias = Committed | Conflict | Duplicate | Fenced
+
+
+@final
+@frozen(kw_only=True)
+class StoredWorkflow:
+    """A workflow in a backend: its *record*, the time it *began*, and the time it last *changed*.
+
+    `str` formats it as two lines for an operator.
+    """
+
+    record: Record
+    began: datetime
+    changed: datetime
+
+    def __str__(self) -> str:
+        record = self.record
+        text = f"{record.handler} {record.version}  {record.status}  since {self.changed:{_TIME}}"
+        if record.failure is not None:
+            text += f": {one_line(record.failure.message)}"
+        elif record.status == "active":
+            text += f", open requests: {len(record.unanswered)}, timers: {len(record.timers)}"
+        return f"{text}\n  {record.subject}"
+
+
+@final
+@frozen(kw_only=True)
+class Depth:
+    """How many messages a backend holds, in all processes.
+
+    *ready*: a worker may receive them now. *taken*: delivered, and not yet acknowledged. *delayed*:
+    returned by `nack`, and waiting for their delay. *timers*: set by workflows and not yet due;
+    they do not count as messages under way.
+    """
+
+    ready: int = 0
+    taken: int = 0
+    delayed: int = 0
+    timers: int = 0
+
+    @property
+    def total(self) -> int:
+        """The number of messages under way: ready, taken and delayed."""
+        return self.ready + self.taken + self.delayed
+
+
+_TIME: Final = "%Y-%m-%d %H:%M:%S %Z"
+# One page of workflows, and of history entries: more than a person reads, and far less than fills
+# the memory of a process.
+PAGE_MAX: Final = 100
+HISTORY_PAGE_MAX: Final = 1_000

@@ -1,0 +1,63 @@
+"""Batches: written through the current session, with the in-process queues kept in step."""
+
+from collections.abc import Sequence
+from typing import final
+
+from attrs import define, frozen
+
+from arvo.interpreters.delivery.backpressure import Backpressure
+from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.delivery.codec import StoredMessage
+from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.postgres.session.reconnect import SessionManager
+from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
+
+
+@final
+@frozen
+class Token:
+    """The worker that owned a delivery when it was received, and the id of its row."""
+
+    worker_id: int
+    delivery_id: int
+
+
+@final
+@define(eq=False)
+class BatchWriter:
+    """Writes batches, releases the deliveries that they remove, and delivers their messages."""
+
+    sessions: SessionManager
+    claims: ClaimLoop
+    backpressure: Backpressure
+
+    async def write(self, batch: WriteBatch, delivery: Delivery | None = None) -> CommitResult:
+        """Write a batch, which removes *delivery* if there is one."""
+        session, writer = await self.sessions.open()
+        if delivery is not None and token_of(delivery).worker_id != session.worker_id:
+            # It was released with the session in which it was received.
+            self.claims.release(delivery)
+            return Fenced()
+
+        def on_done(written: Written) -> None:
+            if delivery is not None and not isinstance(written.result, Conflict):
+                self.claims.release(delivery)
+                if not isinstance(written.result, Fenced):
+                    self.backpressure.add(-1)
+            if isinstance(written.result, Committed):
+                self.backpressure.add(len(batch.deliveries))
+            self.claims.deliver(to_deliveries(session.worker_id, written.rows))
+
+        return (await writer.write(batch, on_done)).result
+
+
+def to_deliveries(worker_id: int, rows: Sequence[StoredMessage]) -> list[Delivery]:
+    """Make deliveries of rows that a worker owns."""
+    return [Delivery(row.message, row.attempt, Token(worker_id, row.id)) for row in rows]
+
+
+def token_of(delivery: Delivery) -> Token:
+    """Return the token of a delivery."""
+    assert isinstance(delivery.token, Token)
+    return delivery.token

@@ -1,0 +1,100 @@
+"""Retry: decides when a failed delivery is tried again, and when it becomes a dead letter."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, final
+
+from attrs import frozen
+
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import timer_event_type
+from arvo.core.violations.violation import TransactionViolation, Violated, Violation
+from arvo.engine.step.route import ToHandler
+from arvo.handlers.effect import Retry
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
+from arvo.interpreters.runtime.stats import Stats
+
+logger: Final = logging.getLogger("arvo")
+
+# The longest delay of a timer that was delivered too early. A clock that was set back may be set
+# forward again, so the timer is tried at least this often.
+EARLY_SECONDS_MAX: Final = 30.0
+EARLY_SECONDS_MIN: Final = 0.001
+
+
+@final
+@frozen
+class DeliveryRetry:
+    """Returns failed deliveries to the backend by a retry *policy*.
+
+    *on_refused* is called with each event that became a dead letter, and the reason.
+    """
+
+    backend: Backend
+    policy: Retry
+    now: Callable[[], datetime]
+    stats: Stats
+    dead_letters: DeadLetterWriter
+    on_refused: Callable[[Event[Any], Exception], None]
+
+    async def refuse(self, delivery: Delivery, violation: Violation) -> None:
+        """Retry a delivery that a violation stopped, if time can help; else dead-letter it."""
+        delay = self._timer_delay(delivery, violation)
+        if delay is not None:
+            # Not counted as an attempt that failed: a timer never becomes a dead letter because the
+            # clock was set back.
+            await self.backend.nack(delivery, delay)
+            self.stats.retried += 1
+            return
+        if isinstance(violation, TransactionViolation) and delivery.attempt < self.policy.attempts:
+            await self.retry_later(delivery, str(violation))
+            return
+        reason = f"{type(violation).__name__}: {violation}"
+        await self.dead_letters.write(delivery, reason, violation)
+        self.on_refused(delivery.message.event, Violated(violation))
+
+    async def retry_later(self, delivery: Delivery, reason: str, after: float = 0.0) -> None:
+        """Return a delivery to the backend by the retry policy, or dead-letter it at the end.
+
+        *after*: the shortest delay in seconds.
+        """
+        try:
+            if delivery.attempt >= self.policy.attempts:
+                await self.dead_letters.write(delivery, reason)
+                self.on_refused(delivery.message.event, Violated(TransactionViolation(reason)))
+                return
+        except Unavailable as error:
+            # No dead letter could be stored. The delivery is returned below instead: no other
+            # worker would deliver it again while this one owns it.
+            await self.pause(error)
+        try:
+            delay = max(after, self.policy.wait_after(delivery.attempt, _jitter()))
+            await self.backend.nack(delivery, delay)
+            self.stats.retried += 1
+        except Unavailable as error:
+            await self.pause(error)
+
+    async def pause(self, error: Unavailable) -> None:
+        """Wait for the first delay of the policy, because the backend is unavailable."""
+        logger.warning("the backend is unavailable, trying again: %s", error)
+        await asyncio.sleep(self.policy.wait_after(1, _jitter()))
+
+    def _timer_delay(self, delivery: Delivery, violation: Violation) -> float | None:
+        """Return the seconds until a timer that was delivered early is due; None for all others."""
+        event, to = delivery.message.event, delivery.message.to
+        if not isinstance(violation, TransactionViolation) or violation.cause != "early":
+            return None
+        if not isinstance(to, ToHandler) or event.type != timer_event_type(to.address):
+            return None
+        left = (datetime.fromisoformat(event.raw["at"]) - self.now()).total_seconds()
+        return min(max(left, EARLY_SECONDS_MIN), EARLY_SECONDS_MAX)
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - spreads retries, not a secret

@@ -1,0 +1,235 @@
+"""Session: one process at work on a SQLite file, from the first use until it is closed."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from math import inf
+from typing import Final, TypeVar, final
+from uuid import uuid4
+
+from attrs import define, field
+
+from arvo.core.commit import Commit
+from arvo.interpreters.delivery.backpressure import Backpressure
+from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.delivery.codec import StoredMessage
+from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.sqlite.connection.connection import open_file
+from arvo.interpreters.sqlite.connection.errors import translate_error
+from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
+from arvo.interpreters.sqlite.session.reader import Reader
+from arvo.interpreters.sqlite.session.writer import Writer
+from arvo.interpreters.sqlite.statements import deliveries
+from arvo.interpreters.sqlite.statements.workers import deregister
+from arvo.interpreters.sqlite.statements.write_batch import WriteBatch, Written, write
+
+T = TypeVar("T")
+
+# The limits of `ClaimLoop`.
+PREFETCH: Final = 8
+KEEP_MAX: Final = 10_000
+
+
+@final
+@define(eq=False)
+class Session:
+    """A writer and a reader of one file, opened by the first call that needs them.
+
+    *lease* in seconds, *now* in milliseconds. *claims* is notified when the file holds unclaimed
+    deliveries, *backpressure* is updated with their number. A session that is used after `close`
+    opens the file again, under another worker id.
+    """
+
+    path: str
+    full_sync: bool
+    queue_max: int
+    now: Callable[[], int]
+    lease: float
+    retention: Retention
+    claims: ClaimLoop = field(init=False)
+    backpressure: Backpressure = field(init=False)
+    worker_id: str = field(factory=lambda: str(uuid4()), init=False)
+    _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
+    _reader: Reader | None = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=inf)
+        self.backpressure = Backpressure(self.queue_max)
+
+    async def open(self) -> Writer:
+        """Return the writer; the first call opens the file. Raises `Unavailable` or `Corrupt`."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="arvo sqlite opening")
+        opening = self._opening
+        try:
+            # Shielded: other callers wait for the same task.
+            return await asyncio.shield(opening)
+        except Exception:
+            # Another caller may have begun to open it again.
+            if self._opening is opening:
+                self._opening = None
+            raise
+
+    async def send(self, message: Message) -> None:
+        """Write a message when fewer than `queue_max` are under way."""
+        writer = await self.open()
+        await self.backpressure.wait()
+        with self.backpressure.reserve():
+            await self._write(writer, self._batch(messages=[message]))
+
+    async def write(
+        self,
+        delivery: Delivery | None = None,
+        commit: Commit | None = None,
+        messages: Sequence[Message] = (),
+        dead_letters: Sequence[DeadLetter] = (),
+    ) -> CommitResult:
+        """Write a batch, which removes *delivery* if there is one."""
+        writer = await self.open()
+        batch = self._batch(delivery, commit, messages, dead_letters)
+        return await self._write(writer, batch, delivery)
+
+    def _batch(
+        self,
+        delivery: Delivery | None = None,
+        commit: Commit | None = None,
+        messages: Sequence[Message] = (),
+        dead_letters: Sequence[DeadLetter] = (),
+    ) -> WriteBatch:
+        return WriteBatch(
+            worker_id=self.worker_id,
+            delivery_id=None if delivery is None else delivery_id(delivery),
+            commit=commit,
+            messages=tuple(messages),
+            dead_letters=tuple(dead_letters),
+            owner=self.owner_of(messages),
+        )
+
+    async def _write(
+        self, writer: Writer, batch: WriteBatch, delivery: Delivery | None = None
+    ) -> CommitResult:
+        def on_done(written: Written) -> None:
+            if delivery is not None and not isinstance(written.result, Conflict):
+                self.claims.release(delivery)
+                if not isinstance(written.result, Fenced):
+                    self.backpressure.add(-1)
+            added = len(batch.messages) if isinstance(written.result, Committed) else 0
+            self.deliver(written.rows, added=added)
+
+        written = await writer.write(lambda c: write(c, batch, self.now()), on_done)
+        return written.result
+
+    def deliver(self, rows: Iterable[StoredMessage], *, added: int) -> None:
+        """Count the messages that a write has added, and deliver those that this worker owns."""
+        self.backpressure.add(added)
+        self.claims.deliver(map(_to_delivery, rows))
+
+    def owner_of(self, messages: Sequence[Message]) -> str | None:
+        """Return this worker's id if it serves the queues of new messages and has room."""
+        return self.worker_id if self.claims.accepts(messages) else None
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call *work* with a connection that only reads, concurrently with the writer."""
+        # The reader does not create the file.
+        await self.open()
+        if self._reader is None:
+            self._reader = Reader(self.path)
+        return await self._reader.read(work)
+
+    async def close(self) -> None:
+        """Release the deliveries of this worker, close the file, and end sends that wait."""
+        if self._opening is None:
+            return
+        await self.claims.stop()
+        opening, self._opening = self._opening, None
+        try:
+            with suppress(Unavailable, Corrupt):  # the file was never opened
+                await self._close_writer(await opening)
+        finally:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+            self.backpressure.close(Unavailable("the backend was closed before it took the event"))
+
+    def on_count(self, count: int) -> None:
+        """Update the backpressure with the number of deliveries in the file."""
+        # In the event loop, after the callbacks of the writes that came before the count. In the
+        # writer's thread it would overtake them, and they would be counted twice.
+        self._call_in_loop(partial(self.backpressure.update, count))
+
+    def on_claimable(self) -> None:
+        """Claim the unclaimed deliveries in the file."""
+        self._call_in_loop(self.claims.notify)
+
+    def on_lost(self) -> None:
+        """Drop the deliveries that wait in this process: they have been released in the file."""
+        self._call_in_loop(self.claims.queues.clear_ready)
+        self._call_in_loop(self.claims.notify)
+
+    async def _close_writer(self, writer: Writer) -> None:
+        try:
+            # Where this fails, the deliveries are released when the lease expires.
+            await writer.write(lambda connection: deregister(connection, self.worker_id))
+        finally:
+            await writer.stop()
+
+    async def _claim(
+        self,
+        limits: Mapping[str, int],
+        excluded_keys: Sequence[str],  # noqa: ARG002 - always empty, because key_max is infinite
+    ) -> tuple[list[Delivery], bool]:
+        writer = await self.open()
+        rows = await writer.write(lambda c: deliveries.claim(c, self.worker_id, limits, self.now()))
+        return list(map(_to_delivery, rows)), False
+
+    async def _open(self) -> Writer:
+        self._loop = asyncio.get_running_loop()
+        self.worker_id = str(uuid4())
+        # Until the first poll counts the deliveries, which is soon.
+        self.backpressure.update(0)
+        maintenance = Maintenance(
+            worker_id=self.worker_id,
+            lease=self.lease,
+            now=self.now,
+            retention=self.retention,
+            on_count=self.on_count,
+            on_claimable=self.on_claimable,
+            on_lost=self.on_lost,
+        )
+        writer = Writer(partial(self._connect, maintenance), maintenance.tick, TICK_SECONDS)
+        await writer.start()
+        return writer
+
+    def _connect(self, maintenance: Maintenance) -> sqlite3.Connection:
+        """Open the file and register this worker, in the writer's thread."""
+        try:
+            connection = open_file(self.path, full_sync=self.full_sync)
+            try:
+                maintenance.register(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise translate_error(error) from error
+        return connection
+
+    def _call_in_loop(self, function: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(function)
+
+
+def delivery_id(delivery: Delivery) -> int:
+    """Return the id of the row of a delivery."""
+    assert isinstance(delivery.token, int)
+    return delivery.token
+
+
+def _to_delivery(row: StoredMessage) -> Delivery:
+    return Delivery(row.message, row.attempt, row.id)

@@ -1,0 +1,54 @@
+"""Operations: changes by an operator to a SQLite file, outside of any delivery."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from arvo.core.history import Kind
+from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.codec import StoredMessage, consumption_digest, encode_record
+from arvo.interpreters.delivery.operations import Replacement
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import Committed, Conflict
+from arvo.interpreters.sqlite.statements import dead_letters, deliveries, records, timers
+
+
+def replace_record(
+    connection: sqlite3.Connection, replacement: Replacement, owner: str | None, now: int
+) -> tuple[Committed | Conflict, list[StoredMessage]]:
+    """Replace a record if its revision is the expected one.
+
+    Returns the result, and the redelivered events that *owner* owns at once.
+    """
+    record = replacement.record
+    workflow = records.find_workflow(connection, record.subject)
+    if workflow is None or workflow.revision != replacement.expected:
+        return Conflict(0 if workflow is None else workflow.revision), []
+    records.update_record(connection, workflow.id, record, 1, now)
+    records.replace_journal(connection, workflow.id, record)
+    entries: list[tuple[Kind, bytes]] = [("amended", encode_record(record))]
+    records.write_history(connection, workflow, record.revision, now, entries)
+    for event in replacement.events:
+        connection.execute(
+            "delete from inbox where digest = ?", (consumption_digest(record.handler, event),)
+        )
+    to = ToHandler(record.handler, record.subject)
+    for timer in replacement.timers:
+        timers.schedule(connection, timer, Message(timer.event, to))
+    messages = [Message(event, to) for event in replacement.redeliver]
+    return Committed(), deliveries.send(connection, messages, now, owner)
+
+
+def redrive(
+    connection: sqlite3.Connection,
+    id_: str,
+    messages: Sequence[Message],
+    owner: str | None,
+    now: int,
+) -> list[StoredMessage] | None:
+    """Remove a dead letter and send *messages*.
+
+    Returns the deliveries that *owner* owns at once, None if there is no dead letter of this id.
+    """
+    if not dead_letters.delete(connection, id_):
+        return None
+    return deliveries.send(connection, messages, now, owner)

@@ -1,0 +1,252 @@
+"""Crashes: a memory and a broker that stop a process, or fail, at any one of their calls."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from attrs import define, evolve, field
+
+from arvo import (
+    Backend,
+    Conflict,
+    Depth,
+    EncodedDelivery,
+    EncodedMessage,
+    Event,
+    InMemoryMachineMemory,
+    MemoryBroker,
+    Retry,
+    Runtime,
+    Stored,
+    System,
+    Unavailable,
+)
+from arvo.engine.step.route import ToHandler, route
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
+from tests.shop import NOW
+
+# The process ends before or after a call. Or the call raises before or after it was carried out (a
+# lost answer), and the process continues.
+FaultKind: TypeAlias = Literal["crash before", "crash after", "fail before", "fail after"]
+
+
+@define
+class CallFault:
+    """A fault at the *at*-th call, counted from 0. After a crash no call returns.
+
+    *length*: the number of consecutive calls that fail.
+    """
+
+    at: int = -1
+    kind: FaultKind = "crash before"
+    length: int = 1
+    calls: list[str] = field(factory=list)
+    crashed: asyncio.Event = field(factory=asyncio.Event)
+
+    async def before(self, name: str) -> int:
+        """Count a call, and inject the fault before it."""
+        if self.crashed.is_set():
+            await asyncio.Event().wait()
+        number = len(self.calls)
+        self.calls.append(name)
+        if self.at <= number < self.at + self.length:
+            await self._inject("before")
+        return number
+
+    async def after(self, number: int) -> None:
+        """Inject the fault after a call."""
+        if self.at <= number < self.at + self.length:
+            await self._inject("after")
+
+    async def _inject(self, when: str) -> None:
+        if self.kind == f"crash {when}":
+            self.crashed.set()
+            await asyncio.Event().wait()
+        if self.kind == f"fail {when}":
+            raise Unavailable(f"{when} call {self.at}")
+
+
+@define(eq=False)
+class FaultyMemory:
+    """A memory whose calls fail as *fault* says."""
+
+    inner: InMemoryMachineMemory
+    fault: CallFault
+
+    async def read(self, subject: str) -> Stored | None:
+        number = await self.fault.before("read")
+        stored = await self.inner.read(subject)
+        await self.fault.after(number)
+        return stored
+
+    async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
+        number = await self.fault.before("write")
+        written = await self.inner.write(subject, record, expected)
+        await self.fault.after(number)
+        return written
+
+
+@define(eq=False)
+class FaultyBroker:
+    """A broker whose calls fail as *fault* says. Each delivery counts as a call."""
+
+    inner: MemoryBroker
+    fault: CallFault
+    outbound: set[tuple[str, str, str]]
+    # For each message in turn: the minutes by which it is delayed, and the minutes by which a
+    # duplicate of it is delayed, None for no duplicate.
+    delivery_faults: deque[tuple[int, int | None]] = field(factory=deque)
+
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
+        # One by one: a broker need not publish all or nothing.
+        for message in messages:
+            number = await self.fault.before("publish")
+            await self.inner.publish(list(self._disturb(message)))
+            await self.fault.after(number)
+
+    def _disturb(self, message: EncodedMessage) -> Iterator[EncodedMessage]:
+        delay, duplicate = self.delivery_faults.popleft() if self.delivery_faults else (0, None)
+        yield self._delay(message, delay)
+        if duplicate is not None:
+            yield self._delay(message, duplicate)
+
+    def _delay(self, message: EncodedMessage, minutes: int) -> EncodedMessage:
+        if not minutes:
+            return message
+        return evolve(message, due=(message.due or self.inner.now()) + timedelta(minutes=minutes))
+
+    async def deliveries(self, addresses: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
+        incoming = self.inner.deliveries(addresses)
+        try:
+            async for delivery in incoming:
+                await self.fault.after(await self.fault.before("deliver"))
+                message = delivery.message
+                if message.queue in (OUTBOUND_QUEUE, REPLY_QUEUE):
+                    event = decode_message(message).event
+                    self.outbound.add((message.queue, event.id, event.type))
+                yield delivery
+        finally:
+            await incoming.aclose()
+
+    async def ack(self, delivery: EncodedDelivery) -> None:
+        number = await self.fault.before("ack")
+        await self.inner.ack(delivery)
+        await self.fault.after(number)
+
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
+        number = await self.fault.before("nack")
+        await self.inner.nack(delivery, delay)
+        await self.fault.after(number)
+
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
+        number = await self.fault.before("dead_letter")
+        await self.inner.dead_letter(delivery, reason)
+        await self.fault.after(number)
+
+    async def depth(self) -> Depth:
+        # Only the test calls it, so it never fails.
+        return await self.inner.depth()
+
+
+@define
+class Clock:
+    """A clock that the test sets."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@define
+class Surroundings:
+    """The state that survives a process.
+
+    *outbound*: the queue, id and type of each event that has left the system.
+    """
+
+    clock: Clock = field(factory=Clock)
+    memory: InMemoryMachineMemory = field(factory=InMemoryMachineMemory)
+    broker: MemoryBroker = field(init=False)
+    outbound: set[tuple[str, str, str]] = field(factory=set)
+    delivery_faults: deque[tuple[int, int | None]] = field(factory=deque)
+
+    def __attrs_post_init__(self) -> None:
+        self.broker = MemoryBroker(self.clock)
+
+    def open_backend(self, fault: CallFault) -> Backend:
+        """Make a backend on the same memory and broker, as another process would."""
+        broker = FaultyBroker(self.broker, fault, self.outbound, self.delivery_faults)
+        pair = Pair(FaultyMemory(self.memory, fault), broker)
+        # Time does not pass in these tests.
+        pair._consumer.pause_seconds = 0.0
+        return pair
+
+    async def run_process(self, system: System, fault: CallFault) -> None:
+        """Run a process until it crashes, or no message is under way and no timer is pending."""
+        runtime = Runtime(system, self.open_backend(fault), now=self.clock, retry=WITHOUT_DELAY)
+        runtime.on_domain()(lambda event: None)
+        await runtime.__aenter__()
+        crashing = asyncio.create_task(fault.crashed.wait())
+        working = asyncio.create_task(self._wait_until_idle())
+        await asyncio.wait({crashing, working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (crashing, working, *runtime._tasks):
+            task.cancel()
+        await asyncio.gather(crashing, working, *runtime._tasks, return_exceptions=True)
+        # Closing has no other effect here than to drop the connection.
+        await runtime._backend.close()
+
+    async def _wait_until_idle(self) -> None:
+        while True:
+            depth = await self.broker.depth()
+            if not depth.total and not depth.timers:
+                return
+            if not depth.total:
+                self.clock.now += timedelta(minutes=1)
+            await asyncio.sleep(0)
+
+
+# A few failures make no dead letter, and no time passes between them.
+WITHOUT_DELAY = Retry(attempts=5, delay=0.0)
+
+
+async def run_with_fault(
+    system: System,
+    events: Sequence[Event[Any]],
+    fault: CallFault,
+    before: Sequence[Event[Any]] = (),
+) -> dict[str, Any]:
+    """Run a system until it is idle, with a fault on the way, and return all that remains.
+
+    The events *before* are processed first, without a fault.
+    """
+    surroundings = Surroundings()
+    observer = surroundings.open_backend(CallFault())
+    async with asyncio.timeout(20):
+        if before:
+            await send_all(observer, system, before)
+            await surroundings.run_process(system, CallFault())
+        await send_all(observer, system, events)
+        await surroundings.run_process(system, fault)
+        await surroundings.run_process(system, CallFault())
+    dead_letters = await observer.dead_letters()
+    return {
+        "records": {event.subject: await observer.load(event.subject) for event in events},
+        "outbound": surroundings.outbound,
+        "dead_letters": sorted(
+            (dead_letter.event.id, dead_letter.reason) for dead_letter in dead_letters
+        ),
+        "depth": await observer.depth(),
+    }
+
+
+async def send_all(backend: Backend, system: System, events: Sequence[Event[Any]]) -> None:
+    """Send events to the handlers of a system."""
+    for event in events:
+        to = route(system, event, None)
+        assert isinstance(to, ToHandler)
+        await backend.send(Message(event, to))

@@ -1,0 +1,126 @@
+"""Running: runtimes for tests, on each backend that needs no server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from arvo import (
+    Backend,
+    Commands,
+    Complete,
+    Emit,
+    Event,
+    MemoryBackend,
+    Persist,
+    Retry,
+    Runtime,
+    Schedule,
+    Stats,
+    System,
+    TimerFired,
+    Turn,
+)
+from tests.shop import (
+    BookShipment,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    ShipmentBooked,
+    charge_request,
+    make_workflow,
+    order_request,
+    payment_handler,
+    payments,
+    reply_to,
+    shipping,
+)
+
+T = TypeVar("T")
+# Makes a new backend for the current test.
+MAKE_BACKEND: ContextVar[Callable[[], str | Backend]] = ContextVar("make_backend")
+FAST = Retry(attempts=2, delay=0.0)
+
+
+def within(work: Coroutine[Any, Any, T], seconds: float = 5.0) -> T:
+    async def go() -> T:
+        async with asyncio.timeout(seconds):
+            return await work
+
+    return asyncio.run(go())
+
+
+def new_backend() -> str | Backend:
+    """Make a new backend of the kind that this test runs on."""
+    return MAKE_BACKEND.get()()
+
+
+def run_runtime(
+    system: System, work: Callable[[Runtime], Awaitable[T]], **options: Any
+) -> tuple[T, Stats]:
+    """Run *work*, wait until the system is idle, and return the result and the statistics."""
+
+    async def go() -> tuple[T, Stats]:
+        options.setdefault("backend", new_backend())
+        async with Runtime(system, **options) as runtime:
+            return await work(runtime), await runtime.drain(timeout=3)
+
+    return within(go())
+
+
+def reply_to_an_unknown_workflow() -> Event[Any]:
+    """Make an answer to a workflow that has never begun here."""
+    request = charge_request(subject=order_request().subject, redirectto="arvo.orc.order.fulfil")
+    return reply_to(request, CardCharged("r"))
+
+
+class Replaced:
+    """A backend with some operations replaced."""
+
+    def __init__(self, backend: MemoryBackend, **operations: Any) -> None:
+        self._backend, self._operations = backend, operations
+
+    def __getattr__(self, name: str) -> Any:
+        return self._operations.get(name) or getattr(self._backend, name)
+
+
+def emit_to_domain(domain: str) -> System:
+    """Make a system whose only handler emits an event to a domain."""
+    return System([payment_handler(lambda _: Emit(CardCharged("r"), domain=domain))])
+
+
+Work: TypeAlias = Callable[[Runtime], Awaitable[None]]
+On: TypeAlias = Callable[[System, Work], None]
+
+
+@attrs.define
+class Outage:
+    """A workflow that fails while a service that it needs is down."""
+
+    down: str = ""
+    fired: list[str] = attrs.field(factory=list)
+
+    def turn(self, turn: Turn[Any]) -> Commands:
+        kind = type(turn.event.data).__name__
+        if kind == self.down:
+            self.down = ""
+            raise ConnectionError("the database is down")
+        match turn.event.data:
+            case PlaceOrder():
+                return Persist(1), Emit(ChargeCard("o1", 1.0)), Schedule("soon", after=0.3)
+            case CardCharged():
+                return Persist(2), Emit(BookShipment("o1"))
+            case TimerFired(name=name):
+                self.fired.append(name)
+                return None
+            case ShipmentBooked(tracking=tracking):
+                return Complete(OrderFulfilled(tracking)) if self.fired else Persist(3)
+            case _:
+                return None
+
+    @property
+    def system(self) -> System:
+        return System([make_workflow(self.turn), payments, shipping])

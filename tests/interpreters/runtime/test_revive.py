@@ -1,0 +1,105 @@
+"""Revive: a failed workflow continues after its cause is fixed."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from arvo import (
+    Runtime,
+    Violated,
+)
+from tests.interpreters.runtime.running import On, Outage
+from tests.shop import (
+    order_request,
+    shop,
+)
+
+SUBJECT = order_request().subject
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+def test_a_revived_workflow_consumes_the_event_it_failed_on_and_continues(on: On) -> None:
+    """B08: although the event was consumed before."""
+    outage = Outage(down="CardCharged")
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(order_request())
+        await runtime.drain(timeout=5)
+        failed = await runtime.record(SUBJECT)
+        assert failed is not None
+        assert (failed.status, failed.state) == ("failed", 1)
+
+        revived = await runtime.revive(SUBJECT)
+        await runtime.drain(timeout=5)
+        await asyncio.sleep(1.5)
+        await runtime.drain(timeout=5)
+
+        record = await runtime.record(SUBJECT)
+        assert revived.revision == failed.revision + 1
+        assert record is not None
+        assert (record.status, record.state, record.revivals) == ("active", 3, 1)
+        assert outage.fired == ["soon"]
+
+    on(outage.system, work)
+
+
+@pytest.mark.promise("I7")
+def test_a_timer_that_was_due_while_a_workflow_had_failed_fires_when_it_is_revived(on: On) -> None:
+    """It was cleared, or came too late, and would never fire (promise I7)."""
+    outage = Outage(down="CardCharged")
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(order_request())
+        await runtime.drain(timeout=5)
+        await asyncio.sleep(0.4)
+        await runtime.revive(SUBJECT)
+        await until(lambda: bool(outage.fired))
+        await runtime.drain(timeout=5)
+
+        assert outage.fired == ["soon"]
+
+    on(outage.system, work)
+
+
+@pytest.mark.parametrize("down", ["PlaceOrder", "TimerFired", "ShipmentBooked"])
+def test_a_workflow_can_be_revived_after_any_event(on: On, down: str) -> None:
+    """Its first event, a timer, a reply."""
+    outage = Outage(down=down)
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(order_request())
+        await until(lambda: not outage.down)
+        await runtime.drain(timeout=5)
+        await runtime.revive(SUBJECT)
+        await until(lambda: bool(outage.fired))
+        await runtime.drain(timeout=5)
+
+        record = await runtime.record(SUBJECT)
+        assert record is not None
+        assert record.failure is None
+        assert outage.fired == ["soon"]
+        assert await runtime.dead_letters() == ()
+
+    on(outage.system, work)
+
+
+def test_a_workflow_that_has_not_failed_is_not_revived() -> None:
+    """The message names its status."""
+
+    async def go() -> None:
+        async with Runtime(shop) as runtime:
+            with pytest.raises(Violated, match="there is no such workflow"):
+                await runtime.revive(SUBJECT)
+            await runtime.request(order_request(), timeout=5)
+            with pytest.raises(Violated, match=r"has not failed: .* got done"):
+                await runtime.revive(SUBJECT)
+
+    asyncio.run(go())

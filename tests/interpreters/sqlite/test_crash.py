@@ -1,0 +1,252 @@
+"""Crash: a process that dies at any call to the backend loses no event and doubles none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pytest
+from attrs import define, evolve, field, frozen
+
+from arvo import (
+    Commit,
+    Domain,
+    Event,
+    Flow,
+    Record,
+    Runtime,
+    System,
+    WorkflowDomains,
+    ask,
+    flow,
+    sleep,
+)
+from arvo.core.history import HistoryEntry
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, StoredWorkflow
+from arvo.interpreters.sqlite import SqliteBackend
+from tests.shop import (
+    SERVICES,
+    BookShipment,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    ShipmentBooked,
+    order,
+    order_request,
+    payments,
+    shipping,
+)
+
+T = TypeVar("T")
+
+# Short, so that the next process finds the lease of the dead one expired.
+LEASE_SECONDS = 0.02
+NEVER = 10**9
+
+
+@flow(order, "1.0.0", services=SERVICES, domains=WorkflowDomains(complete=(Domain.LOCAL, "ops")))
+def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """Ask a service, sleep, ask another service; complete to the initiator and to a domain."""
+    yield from ask(
+        ChargeCard(event.data.order_id, 1.0), CardCharged, compensate=BookShipment("compensation")
+    )
+    yield from sleep(0.001)
+    booked = yield from ask(BookShipment(event.data.order_id), ShipmentBooked)
+    return OrderFulfilled(booked.tracking)
+
+
+system = System([payments, shipping, fulfil])
+
+
+@define
+class Crashing:
+    """A backend whose process dies *when* (before or after) its *at*-th call is carried out.
+
+    From then on no call returns, as in a process that has ended.
+    """
+
+    inner: SqliteBackend
+    at: int
+    when: Literal["before", "after"]
+    calls: int = 0
+    died: asyncio.Event = field(factory=asyncio.Event)
+
+    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+        self.calls += 1
+        last = self.calls == self.at
+        if self.died.is_set() or (last and self.when == "before"):
+            await self._die()
+        value = await work()
+        if self.died.is_set() or last:
+            await self._die()
+        return value
+
+    async def _die(self) -> None:
+        self.died.set()
+        await asyncio.Event().wait()
+
+    async def send(self, message: Message) -> None:
+        await self._call(lambda: self.inner.send(message))
+
+    async def receive(self, queue: str) -> Delivery:
+        # Waiting changes nothing. A crash after a delivery is a crash before the next call.
+        return await self.inner.receive(queue)
+
+    async def load(self, subject: str) -> Record | None:
+        return await self.inner.load(subject)
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        return await self._call(lambda: self.inner.commit(delivery, commit, messages, dead_letters))
+
+    async def workflows(self, **filters: Any) -> tuple[StoredWorkflow, ...]:
+        return await self.inner.workflows(**filters)
+
+    async def workflow(self, subject: str) -> StoredWorkflow | None:
+        return await self.inner.workflow(subject)
+
+    async def history(self, subject: str, **filters: Any) -> tuple[HistoryEntry, ...]:
+        return await self.inner.history(subject, **filters)
+
+    async def replace_record(
+        self, record: Record, expected: int, **filters: Any
+    ) -> Committed | Conflict:
+        return await self.inner.replace_record(record, expected, **filters)
+
+    async def ack(self, delivery: Delivery) -> None:
+        await self._call(lambda: self.inner.ack(delivery))
+
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        await self._call(lambda: self.inner.nack(delivery, delay))
+
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+        await self._call(lambda: self.inner.dead_letter(delivery, dead_letter))
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        return await self.inner.dead_letters()
+
+    async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
+        return await self.inner.redrive(id, messages)
+
+    async def depth(self) -> Depth:
+        return await self.inner.depth()
+
+    async def wait_until_idle(self) -> None:
+        await self.inner.wait_until_idle()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@frozen
+class Outcome:
+    """The state at the end: records, outbound events, the number of dead letters and of calls."""
+
+    records: tuple[dict[str, Any], ...]
+    outbound: frozenset[tuple[str, str]]
+    dead_letters: int
+    calls: int
+
+
+async def run_to_the_end(path: Path, at: int, when: Literal["before", "after"]) -> Outcome:
+    """Run the system until the process dies, and let another one finish the work."""
+    outbound: set[tuple[str, str]] = set()
+    sent = asyncio.Event()
+    crashing = Crashing(SqliteBackend(str(path), lease=LEASE_SECONDS), at, when)
+    runtime = Runtime(system, crashing)
+    listen_to_domains(runtime, outbound)
+    await runtime.__aenter__()
+    working = asyncio.create_task(send_order(runtime, sent))
+    dying = asyncio.create_task(crashing.died.wait())
+    await asyncio.wait({working, dying}, return_when=asyncio.FIRST_COMPLETED)
+    if not crashing.died.is_set():
+        dying.cancel()
+        await working
+        outcome = await read_outcome(crashing.inner, outbound, crashing.calls)
+        await runtime.stop()
+        return outcome
+    # As when a process is killed: it releases nothing.
+    for task in (*runtime._tasks, working):
+        task.cancel()
+    await asyncio.gather(*runtime._tasks, working, return_exceptions=True)
+    if crashing.inner._session._opening is not None:
+        await (await crashing.inner._session._opening).stop()
+    if crashing.inner._session._reader is not None:
+        crashing.inner._session._reader.close()
+    await asyncio.sleep(2 * LEASE_SECONDS)
+    backend = SqliteBackend(str(path))
+    async with Runtime(system, backend) as after:
+        listen_to_domains(after, outbound)
+        if not sent.is_set():
+            # The sender got no answer, so it sends the event again.
+            await after.send(order_request())
+        await wait_for_the_end(after)
+        return await read_outcome(backend, outbound, crashing.calls)
+
+
+def listen_to_domains(runtime: Runtime, outbound: set[tuple[str, str]]) -> None:
+    @runtime.on_domain()
+    async def listen(event: Event[Any]) -> None:
+        outbound.add((event.id, event.type))
+
+
+async def send_order(runtime: Runtime, sent: asyncio.Event) -> None:
+    await runtime.send(order_request())
+    sent.set()
+    await wait_for_the_end(runtime)
+
+
+async def wait_for_the_end(runtime: Runtime) -> None:
+    """Wait until the workflow has ended and nothing is under way."""
+    async with asyncio.timeout(20):
+        while True:
+            record = await runtime.record(order_request().subject)
+            if record is not None and record.status != "active":
+                break
+            await asyncio.sleep(0.002)
+        await runtime.drain(timeout=10)
+
+
+async def read_outcome(
+    backend: SqliteBackend, outbound: set[tuple[str, str]], calls: int
+) -> Outcome:
+    record = await backend.load(order_request().subject)
+    assert record is not None
+    dead_letters = await backend.dead_letters()
+    return Outcome((_without_times(record),), frozenset(outbound), len(dead_letters), calls)
+
+
+def _without_times(record: Record) -> dict[str, Any]:
+    """Return a record without the times, which differ from run to run."""
+    body = record.to_dict()
+    body["journal"] = [
+        {**entry, "got": {}} if "due" in entry.get("got", {}) else entry
+        for entry in body["journal"]
+    ]
+    for replies in body["pending_requests"].values():
+        for reply in replies:
+            del reply["time"]
+    return body
+
+
+@pytest.mark.promise("I1", "I2", "I3")
+def test_a_crash_at_any_call_to_the_backend_does_not_change_the_outcome(tmp_path: Path) -> None:
+    """B10: a crash before or after any call leads to the same outcome, ids included."""
+    undisturbed = asyncio.run(run_to_the_end(tmp_path / "quiet.db", NEVER, "before"))
+    assert undisturbed.calls >= 9
+    assert len(undisturbed.outbound) == 1
+
+    for at in range(1, undisturbed.calls + 1):
+        for when in ("before", "after"):
+            path = tmp_path / f"{at}-{when}.db"
+            crashed = asyncio.run(run_to_the_end(path, at, when))
+            assert evolve(crashed, calls=0) == evolve(undisturbed, calls=0), (
+                f"a crash {when} call {at}"
+            )

@@ -1,0 +1,13 @@
+"""Until: waits for a state, so that no test depends on how fast a machine is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until *condition* holds; the caller limits the time."""
+    while True:
+        holds = condition()
+        if holds if isinstance(holds, bool) else await holds:
+            return
+        await asyncio.sleep(0.002)
