@@ -1,4 +1,4 @@
-"""`arvo upgrade`: tables by hand, for workers that may not make them."""
+"""`arvo upgrade`: create the tables for workers that lack the right to."""
 
 import asyncio
 from pathlib import Path
@@ -7,42 +7,44 @@ import pytest
 
 from arvo import Client
 from arvo.cli import main
-from tests.interpreters.postgres.schemas import schema_of
+from tests.interpreters.postgres.schemas import schema_url
 from tests.shop import shop
 
 
-def said(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
     capsys.readouterr()
     assert main(tokens) == 0
     return capsys.readouterr().out
 
 
 def test_tables_are_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A deployment runs it every time; then workers find what they need."""
-    url = schema_of(tmp_path)
+    """A deployment runs it every time; workers then find their tables."""
+    url = schema_url(tmp_path)
 
-    assert said(capsys, "upgrade", "--backend", url) == "versions made: 1\n"
-    assert said(capsys, "upgrade", "--backend", url) == "nothing to do\n"
+    assert output_of(capsys, "upgrade", "--backend", url) == "applied migrations: 1\n"
+    assert output_of(capsys, "upgrade", "--backend", url) == "nothing to do\n"
 
-    async def look() -> None:
-        async with Client(shop, f"{url}&migrate=no") as desk:
-            assert await desk.workflows() == ()
+    async def list_workflows() -> None:
+        async with Client(shop, f"{url}&migrate=no") as client:
+            assert await client.workflows() == ()
 
-    asyncio.run(look())
+    asyncio.run(list_workflows())
 
 
 def test_the_sql_is_printed_for_another_tool(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the schema's own name in it, and without a connection."""
-    printed = said(capsys, "upgrade", "--sql", "--backend", "postgresql://nowhere/db?schema=shop")
+    """With the name of the schema, and without a connection."""
+    printed = output_of(
+        capsys, "upgrade", "--sql", "--backend", "postgresql://nowhere/db?schema=shop"
+    )
 
     assert printed.startswith("create schema if not exists shop;")
     assert "create table shop.workflow (" in printed
     assert "arvo.workflow" not in printed
 
 
-def test_a_file_is_upgraded_by_whoever_opens_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """One line says so."""
+def test_only_postgres_needs_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """A SQLite file is migrated when a process opens it."""
     assert main(["upgrade", "--backend", "sqlite:///orders.db"]) == 2
-    assert "only Postgres is upgraded by hand" in capsys.readouterr().err
+    assert "only Postgres needs this command" in capsys.readouterr().err

@@ -24,14 +24,15 @@ from arvo import Runtime
 from arvo.cli.app import Url, app
 from arvo.cli.load import load_system
 from arvo.cli.supervisor import KILL_SECONDS
+from arvo.extras import EXTRAS
 from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend
-from arvo.interpreters.runtime.backends import _EXTRAS, connect
+from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.runtime import TIMEOUT_SECONDS
-from docs.examples.orders.intake import read_orders
-from docs.examples.orders.shop import place
+from docs.examples.orders.reader import read_orders
+from docs.examples.orders.shop import order_event
 from docs.examples.orders.systems import SYSTEMS
-from tests.interpreters.postgres.schemas import schema_of
+from tests.interpreters.postgres.schemas import schema_url
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -131,13 +132,13 @@ def test_the_backend_is_named_where_it_is_looked_for() -> None:
                 "valueFrom": {"secretKeyRef": {"name": "arvo", "key": "ARVO_BACKEND"}},
             }
         ]
-    assert isinstance(connect(re.sub(r"\$\{.*?\}", "secret", url)), PostgresBackend)
-    assert {_EXTRAS[url.partition(":")[0]], "cli", "http"} <= set(extras.split(","))
+    assert isinstance(backend_from_url(re.sub(r"\$\{.*?\}", "secret", url)), PostgresBackend)
+    assert {EXTRAS["asyncpg"], "cli", "http"} <= set(extras.split(","))
 
 
 def test_whoever_is_told_to_stop_is_given_the_time_for_it() -> None:
     """Killed earlier, handlers are cut off that would have finished."""
-    workers = float(option(WORKERS, "--grace")) + KILL_SECONDS
+    workers = float(option(WORKERS, "--shutdown-timeout")) + KILL_SECONDS
     web = float(option(WEB, "--timeout-graceful-shutdown")) + TIMEOUT_SECONDS
 
     for name, needed in zip(NAMES, (workers, web), strict=True):
@@ -233,12 +234,12 @@ def free_port() -> int:
 
 def test_the_commands_start_the_whole_shop(tmp_path: Path) -> None:
     """On a Postgres of the tests': an order goes in by HTTP, and comes out shipped."""
-    url = schema_of(tmp_path)
+    url = schema_url(tmp_path)
     ports = (free_port(), free_port())
     places = [f"http://127.0.0.1:{port}" for port in ports]
     workers = [re.sub(r":8080$", f":{ports[0]}", word) for word in WORKERS]
     web = [re.sub(r"^--port=.*", f"--port={ports[1]}", word) for word in WEB]
-    placed = place(next(each for each in read_orders(ORDERS) if not hasattr(each, "issues")))
+    placed = order_event(next(each for each in read_orders(ORDERS) if not hasattr(each, "issues")))
 
     with started(workers, url), started(web, url):
         crew = ready(places[0])

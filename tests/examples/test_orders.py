@@ -1,5 +1,6 @@
-"""The order example: its system as a function, its reading of lines, and the whole program."""
+"""The order example: its system as a function, its parsing of lines, and the whole program."""
 
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -11,14 +12,14 @@ from attrs import evolve
 from arvo import ContractViolation, Issue, Issues, System, SystemFault, run
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import Item, OrderClosed, PlaceOrder, order
-from docs.examples.orders.intake import BadLine, read_line, read_orders
-from docs.examples.orders.shop import place, rehearse
+from docs.examples.orders.reader import BadLine, read_line, read_orders
+from docs.examples.orders.shop import order_event, run_purely
 from docs.examples.orders.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 ORDERS = ROOT / "docs" / "examples" / "orders" / "orders.jsonl"
 
-# The order workflow in each of its forms: whatever it is written as, it does the same.
+# The order workflow in each of its forms; all of them behave alike.
 forms = pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
 
 TEA = PlaceOrder("ord-0001", "c-0001", "tok-1", "NL", (Item("kenya-250g", 2),), 2580)
@@ -27,7 +28,7 @@ TEA = PlaceOrder("ord-0001", "c-0001", "tok-1", "NL", (Item("kenya-250g", 2),), 
 @forms
 def test_an_order_is_picked_paid_and_shipped(system: System) -> None:
     """The whole system is one function of the order."""
-    trace = rehearse(system, TEA)
+    trace = run_purely(system, TEA)
 
     assert [event.type for event in trace.events] == [
         "arvo.orc.order.fulfil",
@@ -35,8 +36,8 @@ def test_an_order_is_picked_paid_and_shipped(system: System) -> None:
         "evt.warehouse.picked",
         "com.payment.charge",
         "evt.payment.charged",
-        "com.parcel.book",
-        "evt.parcel.booked",
+        "com.shipping.book",
+        "evt.shipping.booked",
         "arvo.orc.order.fulfil.done",
     ]
     assert trace.answer is not None
@@ -61,7 +62,7 @@ def test_a_business_failure_closes_the_order(
     system: System, placed: PlaceOrder, outcome: str, note: str
 ) -> None:
     """Tier 1 is an ordinary outcome."""
-    trace = rehearse(system, placed)
+    trace = run_purely(system, placed)
 
     assert trace.answer is not None
     assert trace.answer.data == OrderClosed(placed.order_id, outcome, note)  # type: ignore[arg-type]
@@ -70,20 +71,20 @@ def test_a_business_failure_closes_the_order(
 
 @forms
 def test_a_carrier_that_is_down_fails_the_order(system: System) -> None:
-    """Tier 2 tells whoever placed the order, with what an operator must know."""
-    trace = rehearse(system, evolve(TEA, country="IS"))
+    """Tier 2 reports to the sender of the order, with the reason for an operator."""
+    trace = run_purely(system, evolve(TEA, country="IS"))
 
     assert trace.answer is not None
     assert trace.answer.type == order.system_error_type
     assert trace.answer.data == SystemFault(
-        "Fail", "paid as r-ord-0001, not shipped: 503: no parcels to IS today"
+        "Fail", "paid as r-ord-0001, not shipped: 503: no shipments to IS today"
     )
 
 
 @forms
-def test_a_wrong_total_is_refused_before_anybody_pays(system: System) -> None:
+def test_a_wrong_total_is_refused_before_the_card_is_charged(system: System) -> None:
     """Tier 3 changes nothing: the order still waits for its items."""
-    trace = rehearse(system, evolve(TEA, total_cents=2500))
+    trace = run_purely(system, evolve(TEA, total_cents=2500))
 
     issue = Issue("total_cents", "2580, by the warehouse's prices", "2500")
     assert trace.violations == (
@@ -95,19 +96,19 @@ def test_a_wrong_total_is_refused_before_anybody_pays(system: System) -> None:
 
 
 @forms
-def test_a_carrier_that_breaks_its_word_is_refused(system: System) -> None:
-    """What the world answers is held against the contract, too."""
-    trace = run(system, place(TEA), effects={carrier.ask: lambda *_: ""})
+def test_a_carrier_that_answers_without_a_number_is_refused(system: System) -> None:
+    """The results of effects are checked against the contract, too."""
+    trace = run(system, order_event(TEA), effects={carrier.request_tracking: lambda *_: ""})
 
     (violation,) = trace.violations
-    assert [(each.path, each.got) for each in violation.issues] == [("data.tracking", "''")]
+    assert [(issue.path, issue.got) for issue in violation.issues] == [("data.tracking", "''")]
 
 
 def test_bad_lines_are_named_with_number_and_field() -> None:
-    """Somebody must mend the file."""
+    """An operator mends the file by this list."""
     lines = list(read_orders(ORDERS))
 
-    bad = {each.number: each.issues for each in lines if isinstance(each, BadLine)}
+    bad = {line.number: line.issues for line in lines if isinstance(line, BadLine)}
     assert {number: [issue.path for issue in issues] for number, issues in bad.items()} == {
         57: ["order"],
         148: ["order.card"],
@@ -126,17 +127,17 @@ def test_bad_lines_are_named_with_number_and_field() -> None:
 
 @pytest.mark.parametrize("line", [b"\xff", b"nul", b"1", b"{}", b"[" * 2000, b" " * 70_000])
 def test_no_line_stops_the_reading(line: bytes) -> None:
-    """The rest of the file goes through."""
+    """The rest of the file is processed."""
     assert isinstance(read_line(line), Issues)
 
 
 @forms
-def test_a_slice_of_the_file_comes_out_as_it_should(system: System) -> None:
+def test_the_outcomes_of_a_slice_follow_from_the_file(system: System) -> None:
     """The counts of the closing table follow from the file alone."""
-    orders = [each for each in read_orders(ORDERS) if isinstance(each, PlaceOrder)][:120]
+    orders = [line for line in read_orders(ORDERS) if isinstance(line, PlaceOrder)][:120]
 
-    answers = [rehearse(system, each).answer for each in orders]
-    assert Counter(None if each is None else each.data.outcome for each in answers) == {
+    answers = [run_purely(system, placed).answer for placed in orders]
+    assert Counter(None if answer is None else answer.data.outcome for answer in answers) == {
         "shipped": 110,
         "declined": 7,
         "out of stock": 2,
@@ -145,17 +146,17 @@ def test_a_slice_of_the_file_comes_out_as_it_should(system: System) -> None:
 
 
 @forms
-def test_a_form_is_wired_well(system: System) -> None:
-    """As a user would demand of a system in a test of their own."""
+def test_a_form_passes_the_check_of_its_system(system: System) -> None:
+    """As a user would test a system of their own."""
     assert system.check() == ()
 
 
-def test_the_program_ends_with_what_became_of_each_order() -> None:
+def test_the_program_ends_with_the_outcome_of_each_order() -> None:
     """It is what `make demo` shows; in a pipe, there is no terminal."""
-    done = _program()
+    process = _program()
 
-    assert (done.returncode, done.stderr) == (0, "")
-    table = done.stdout.partition("What became of them")[2].partition("One order")[0]
+    assert (process.returncode, process.stderr) == (0, "")
+    table = process.stdout.partition("Outcomes")[2].partition("One order")[0]
     rows = [line for line in table.splitlines() if any(map(str.isdigit, line))]
     end = table.index("orders") - table.index(" outcome") + len("orders")
     counts = {row[:14].strip(): int(row[:end].split()[-1].replace(",", "")) for row in rows}
@@ -168,26 +169,26 @@ def test_the_program_ends_with_what_became_of_each_order() -> None:
         "bad line": 11,
         "all": 1000,
     }
-    assert "├── com.parcel.book ─" in done.stdout
-    said = " ".join(done.stdout.split())
-    assert "killed 3 times on the way: 981 orders had exactly one outcome each, and 8" in said
-    assert done.stdout.count("ContractViolation: ") == 9
+    assert "├── com.shipping.book ─" in process.stdout
+    text = " ".join(process.stdout.split())
+    assert "killed 3 times during the run: 981 orders had exactly one outcome each, and 8" in text
+    assert process.stdout.count("ContractViolation: ") == 9
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "error"),
     [
         (("--orders", "nowhere.jsonl"), "cannot read the orders: nowhere.jsonl: No such file"),
         (("--trace", "ord-9999"), "no order ord-9999 in "),
     ],
 )
-def test_a_wrong_argument_gets_one_clear_line(arguments: tuple[str, ...], said: str) -> None:
-    """A stack trace would say less."""
-    done = _program(*arguments)
+def test_a_wrong_argument_gets_one_clear_line(arguments: tuple[str, ...], error: str) -> None:
+    """A traceback would hide the remedy."""
+    process = _program(*arguments)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(said)
-    assert done.stderr.count("\n") == 1
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith(error)
+    assert process.stderr.count("\n") == 1
 
 
 def _program(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -200,3 +201,26 @@ def _program(*arguments: str) -> "subprocess.CompletedProcess[str]":
         check=False,
         env={"COLUMNS": "100", "PYTHONUTF8": "1"},
     )
+
+
+def test_ctrl_c_in_the_first_second_prints_no_traceback() -> None:
+    """A user who starts the wrong command sees one line."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "docs.examples.orders"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PYTHONVERBOSE": "1", "PYTHONUTF8": "1"},
+    ) as process:
+        assert process.stderr is not None
+        # Python reports each import on standard error: the signal arrives in the middle of them.
+        for line in process.stderr:
+            if "import 'attr'" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+
+    assert process.returncode == 130
+    assert "stopped" in rest
+    assert "Traceback" not in rest

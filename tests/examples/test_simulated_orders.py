@@ -1,4 +1,4 @@
-"""Simulated orders: the example's system, searched for faults in each of its forms."""
+"""Simulated orders: the example's system under faults, in each of its forms."""
 
 from collections import Counter
 from itertools import count
@@ -10,16 +10,16 @@ from arvo import Event, Stamp, System, stamping
 from arvo.testing import FAULT_KINDS, World, always, eventually, simulate, sometimes
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import Item, OrderClosed, PlaceOrder
-from docs.examples.orders.shop import place
+from docs.examples.orders.shop import order_event
 from docs.examples.orders.systems import SYSTEMS
 from tests.shop import TIME
 
 TEA = PlaceOrder("ord-0001", "c-0001", "tok-1", "NL", (Item("kenya-250g", 2),), 2580)
-EFFECTS = {carrier.ask: carrier.answer}
+EFFECTS = {carrier.request_tracking: carrier.tracking_for}
 
 
 def orders() -> list[Event[PlaceOrder]]:
-    """Give one that is shipped, one that is declined, and one that no carrier takes."""
+    """Return an order that is shipped, one that is declined, and one that the carrier refuses."""
     placed = (
         TEA,
         evolve(TEA, order_id="ord-0002", card="tok-2-expired"),
@@ -27,24 +27,24 @@ def orders() -> list[Event[PlaceOrder]]:
     )
     numbers = count()
     with stamping(lambda: Stamp(f"run-{next(numbers)}", TIME)):
-        return [place(each) for each in placed]
+        return [order_event(order) for order in placed]
 
 
 def each_order_closes_once(world: World) -> bool:
-    """Nobody is told two things of one order."""
-    closed = Counter(each.order_id for each in world.payloads(OrderClosed))
+    """An order has one outcome."""
+    closed = Counter(order.order_id for order in world.payloads(OrderClosed))
     return all(times == 1 for times in closed.values())
 
 
 def all_come_to_an_end(world: World) -> bool:
     """Each order is answered: closed, or failed with a reason."""
     statuses = sorted(record.status for record in world.records.values())
-    return statuses == ["done", "done", "failed"] and len({e.id for e in world.home}) == 3
+    return statuses == ["done", "done", "failed"] and len({e.id for e in world.replies}) == 3
 
 
 def an_order_is_shipped(world: World) -> bool:
-    """What is searched can be found."""
-    return any(each.outcome == "shipped" for each in world.payloads(OrderClosed))
+    """The search reaches a successful order."""
+    return any(order.outcome == "shipped" for order in world.payloads(OrderClosed))
 
 
 CHECKS = [

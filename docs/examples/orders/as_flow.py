@@ -2,16 +2,16 @@
 
 from arvo import Event, Flow, ServiceFailed, Violated, ask, fail, flow
 from docs.examples.orders.contracts import (
-    BookParcel,
+    BookShipment,
     CardCharged,
     CardDeclined,
     ChargeCard,
     ItemsPicked,
     OrderClosed,
     OutOfStock,
-    ParcelBooked,
     PickItems,
     PlaceOrder,
+    ShipmentBooked,
     book,
     charge,
     order,
@@ -30,7 +30,7 @@ def fulfilment(event: Event[PlaceOrder]) -> Flow[OrderClosed]:
             # Tier 1: a business failure ends an order like any other outcome.
             return OrderClosed(placed.order_id, "out of stock", picked.sku)
         if picked.price_cents != placed.total_cents:
-            # Tier 3: somebody's price list is wrong, and no customer pays for that.
+            # Tier 3: one of the price lists is wrong, and no customer pays for that.
             price = picked.price_cents
             raise Violated(wrong_total(placed.order_id, placed.total_cents, price))
         charged = yield from ask(
@@ -40,9 +40,9 @@ def fulfilment(event: Event[PlaceOrder]) -> Flow[OrderClosed]:
             return OrderClosed(placed.order_id, "declined", charged.reason)
         receipt = charged.receipt
         booked = yield from ask(
-            BookParcel(placed.order_id, placed.country, picked.grams), ParcelBooked
+            BookShipment(placed.order_id, placed.country, picked.grams), ShipmentBooked
         )
     except ServiceFailed as failed:
-        # Tier 2: whoever placed the order learns that it cannot be carried through.
+        # Tier 2: the customer's shop receives a system error: the order cannot be fulfilled.
         return fail(not_shipped(receipt, failed.fault.message))
     return OrderClosed(placed.order_id, "shipped", booked.tracking)

@@ -7,7 +7,7 @@ from attrs import frozen
 from arvo import Event, Fail, Machine, Orchestrator, SystemFault, Violate
 from arvo.statechart import State, Transition, assign, emit
 from docs.examples.orders.contracts import (
-    BookParcel,
+    BookShipment,
     CardCharged,
     CardDeclined,
     ChargeCard,
@@ -15,8 +15,8 @@ from docs.examples.orders.contracts import (
     ItemsPicked,
     OrderClosed,
     OutOfStock,
-    ParcelBooked,
     PickItems,
+    ShipmentBooked,
     book,
     charge,
     order,
@@ -27,7 +27,7 @@ from docs.examples.orders.rules import not_shipped, wrong_total
 
 @frozen
 class Order:
-    """What the chart remembers: the order as it was placed, and what became of it so far."""
+    """The chart's context: the order as it was placed, and its progress."""
 
     order_id: str
     card: str
@@ -43,17 +43,17 @@ def is_dearer(context: Order, event: Event[ItemsPicked]) -> bool:
 
 
 def refuse(context: Order, event: Event[ItemsPicked]) -> Violate:
-    # Tier 3: somebody's price list is wrong, and no customer pays for that.
+    # Tier 3: one of the price lists is wrong, and no customer pays for that.
     return Violate(wrong_total(context.order_id, context.total_cents, event.data.price_cents))
 
 
 def give_up(context: Order, event: Event[SystemFault]) -> Fail:
-    # Tier 2: whoever placed the order learns that it cannot be carried through.
+    # Tier 2: the customer's shop receives a system error: the order cannot be fulfilled.
     return Fail(not_shipped(context.receipt, event.data.message))
 
 
-def closed(outcome: Any, note: str) -> State:
-    """An end of the order, with what its last event says as the note."""
+def close(outcome: Any, note: str) -> State:
+    """Return a final state; its output carries the field *note* of the last event."""
     return State(
         type="final",
         output=lambda c, e: OrderClosed(c.order_id, outcome, getattr(e.data, note)),
@@ -88,12 +88,12 @@ machine = Machine(
             },
         ),
         "shipping": State(
-            entry=emit(lambda c, _: BookParcel(c.order_id, c.country, c.grams)),
-            on={ParcelBooked: "shipped"},
+            entry=emit(lambda c, _: BookShipment(c.order_id, c.country, c.grams)),
+            on={ShipmentBooked: "shipped"},
         ),
-        "shipped": closed("shipped", "tracking"),
-        "declined": closed("declined", "reason"),
-        "out of stock": closed("out of stock", "sku"),
+        "shipped": close("shipped", "tracking"),
+        "declined": close("declined", "reason"),
+        "out of stock": close("out of stock", "sku"),
     },
 )
 

@@ -1,4 +1,4 @@
-"""The order workflow as a resumable: one answer to each thing that can happen."""
+"""The order workflow as a resumable: one reaction to each event that can arrive."""
 
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from arvo import (
     Violate,
 )
 from docs.examples.orders.contracts import (
-    BookParcel,
+    BookShipment,
     CardCharged,
     CardDeclined,
     ChargeCard,
@@ -24,9 +24,9 @@ from docs.examples.orders.contracts import (
     OrderClosed,
     Outcome,
     OutOfStock,
-    ParcelBooked,
     PickItems,
     PlaceOrder,
+    ShipmentBooked,
     book,
     charge,
     order,
@@ -34,9 +34,15 @@ from docs.examples.orders.contracts import (
 )
 from docs.examples.orders.rules import not_shipped, wrong_total
 
-# What this workflow may meet. Closed, so mypy names a reply that `fulfil` forgets.
-Happened: TypeAlias = (
-    PlaceOrder | OutOfStock | ItemsPicked | CardDeclined | CardCharged | ParcelBooked | SystemFault
+# The events of this workflow. The union is closed, so mypy names a reply that `fulfil` forgets.
+Incoming: TypeAlias = (
+    PlaceOrder
+    | OutOfStock
+    | ItemsPicked
+    | CardDeclined
+    | CardCharged
+    | ShipmentBooked
+    | SystemFault
 )
 
 
@@ -50,15 +56,15 @@ class OrderState:
 def fulfil(turn: Turn[OrderState]) -> Commands:
     """Pick, charge, ship."""
     state = turn.state
-    happened: Happened = turn.event.data
-    match happened:
+    incoming: Incoming = turn.event.data
+    match incoming:
         case PlaceOrder() as placed:
             return Persist(OrderState(placed)), Emit(PickItems(placed.order_id, placed.items))
         case OutOfStock(sku=sku):
-            return closed(state, "out of stock", sku)
+            return close(state, "out of stock", sku)
         case ItemsPicked(price_cents=price) as picked:
             if price != state.order.total_cents:
-                # Tier 3: somebody's price list is wrong, and no customer pays for that.
+                # Tier 3: one of the price lists is wrong, and no customer pays for that.
                 return Violate(wrong_total(state.order.order_id, state.order.total_cents, price))
             return (
                 Persist(evolve(state, grams=picked.grams)),
@@ -66,20 +72,20 @@ def fulfil(turn: Turn[OrderState]) -> Commands:
             )
         case CardDeclined(reason=reason):
             # Tier 1: a business failure ends an order like any other outcome.
-            return closed(state, "declined", reason)
+            return close(state, "declined", reason)
         case CardCharged(receipt=receipt):
             return (
                 Persist(evolve(state, receipt=receipt)),
-                Emit(BookParcel(state.order.order_id, state.order.country, state.grams)),
+                Emit(BookShipment(state.order.order_id, state.order.country, state.grams)),
             )
-        case ParcelBooked(tracking=tracking):
-            return closed(state, "shipped", tracking)
+        case ShipmentBooked(tracking=tracking):
+            return close(state, "shipped", tracking)
         case SystemFault(message=message):
-            # Tier 2: whoever placed the order learns that it cannot be carried through.
+            # Tier 2: the customer's shop receives a system error: the order cannot be fulfilled.
             return Fail(not_shipped(state.receipt, message))
 
 
-def closed(state: OrderState, outcome: Outcome, note: str) -> Complete:
+def close(state: OrderState, outcome: Outcome, note: str) -> Complete:
     return Complete(OrderClosed(state.order.order_id, outcome, note))
 
 

@@ -1,4 +1,4 @@
-"""Contracts: what the shop's services take and answer, and what begins and ends an order."""
+"""Contracts: what the shop's services accept and emit, and what starts and completes an order."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 from arvo import Contract, OrchestratorContract, Pattern, Version, Workflow
 
-# Said once here; messages, validation and the exported JSON Schema follow from it.
+# Declared once; error messages, validation and the exported JSON Schema follow from it.
 OrderId = Annotated[str, Pattern("^ord-[0-9]{4,}$")]
 Country = Annotated[str, Pattern("^[A-Z]{2}$")]
 Cents = Annotated[int, Gt(0)]
@@ -22,7 +22,7 @@ class Item:
 
 @frozen
 class PlaceOrder:
-    """One line of the file of orders. The total is what the customer was shown."""
+    """One line of the orders file. The total is the price that the customer saw."""
 
     order_id: OrderId
     customer: Annotated[str, Len(1, 40)]
@@ -74,14 +74,14 @@ class CardDeclined:
 
 
 @frozen
-class BookParcel:
+class BookShipment:
     order_id: OrderId
     country: Country
     grams: Annotated[int, Gt(0)]
 
 
 @frozen
-class ParcelBooked:
+class ShipmentBooked:
     tracking: Annotated[str, Pattern("^[A-Z]{2}[0-9]{8}$")]
 
 
@@ -114,9 +114,9 @@ charge = Contract(
 )
 
 book = Contract(
-    uri="#/contracts/parcel/book",
-    type="com.parcel.book",
+    uri="#/contracts/shipping/book",
+    type="com.shipping.book",
     versions={
-        "1.0.0": Version(accepts=BookParcel, emits={"evt.parcel.booked": ParcelBooked}),
+        "1.0.0": Version(accepts=BookShipment, emits={"evt.shipping.booked": ShipmentBooked}),
     },
 )

@@ -1,4 +1,4 @@
-"""Deployed: the shop as docs/deploy runs it, the work (`arvo run`) and a door to it (`uvicorn`)."""
+"""Deployed: the shop as docs/deploy runs it: workers (`arvo run`) and an HTTP app (`uvicorn`)."""
 
 import os
 from typing import Final
@@ -13,5 +13,5 @@ system: Final[System] = SYSTEMS["flow"]
 
 
 def app() -> Starlette:
-    """Make the app that takes orders; it works on the backend that the workers share."""
+    """Return the ASGI app that accepts orders, on the backend that the workers share."""
     return asgi_app(Runtime(system, os.environ["ARVO_BACKEND"]))

@@ -1,4 +1,4 @@
-"""Rules: what the three forms of the order workflow say alike."""
+"""Rules: the messages that the three forms of the order workflow share."""
 
 from arvo import ContractViolation, Issue
 

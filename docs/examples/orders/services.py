@@ -1,4 +1,4 @@
-"""Services: a warehouse, a payment service, and a parcel desk that asks a carrier outside."""
+"""Services: a warehouse, a payment service, and a shipping service that calls a carrier."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -6,14 +6,14 @@ from typing import Final, NamedTuple
 from arvo import Effects, Emit, Event, EventHandler, Retry, call
 from docs.examples.orders import carrier
 from docs.examples.orders.contracts import (
-    BookParcel,
+    BookShipment,
     CardCharged,
     CardDeclined,
     ChargeCard,
     ItemsPicked,
     OutOfStock,
-    ParcelBooked,
     PickItems,
+    ShipmentBooked,
     book,
     charge,
     pick,
@@ -42,7 +42,7 @@ CARD_LIMIT_CENTS: Final = 40_000
 
 
 def pick_items(event: Event[PickItems]) -> Emit:
-    """Weigh and price what was ordered, or say what is missing."""
+    """Return price and weight of the items, or the first one that is out of stock."""
     price = grams = 0
     for item in event.data.items:
         ware = WARES.get(item.sku)
@@ -54,7 +54,7 @@ def pick_items(event: Event[PickItems]) -> Emit:
 
 
 def take_payment(event: Event[ChargeCard]) -> Emit:
-    """Charge the card. That it is declined is no error: the contract has an event for it."""
+    """Charge the card. A declined card is no error: the contract has an event for it."""
     if event.data.card.endswith("-expired"):
         return Emit(CardDeclined("the card has expired"))
     if event.data.amount_cents > CARD_LIMIT_CENTS:
@@ -62,19 +62,19 @@ def take_payment(event: Event[ChargeCard]) -> Emit:
     return Emit(CardCharged(f"r-{event.data.order_id}"))
 
 
-def book_parcel(event: Event[BookParcel]) -> Effects[Emit]:
-    """Ask the carrier for a tracking number; what is left after the last try is a system error."""
+def book_shipment(event: Event[BookShipment]) -> Effects[Emit]:
+    """Request a tracking number; a failure of the last attempt becomes a system error."""
     tracking = yield from call(
-        carrier.ask,
+        carrier.request_tracking,
         event.data.order_id,
         event.data.country,
         event.data.grams,
         retry=Retry(attempts=4, delay=0.02),
         timeout=0.5,
     )
-    return Emit(ParcelBooked(tracking))
+    return Emit(ShipmentBooked(tracking))
 
 
 warehouse = EventHandler(pick, {"1.0.0": pick_items})
 payments = EventHandler(charge, {"1.0.0": take_payment})
-parcels = EventHandler(book, {"1.0.0": book_parcel})
+shipments = EventHandler(book, {"1.0.0": book_shipment})

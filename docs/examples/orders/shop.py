@@ -1,4 +1,4 @@
-"""Shop: places every order at once, and says what became of each."""
+"""Shop: sends all orders at once and reports the outcome of each."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -23,104 +23,110 @@ REFUSED: Final = "refused"
 
 
 @frozen
-class Fate:
-    """What became of an order: an outcome of its contract, `failed` or `refused`, and why.
+class OrderResult:
+    """The result of one order: an outcome of its contract, `failed` or `refused`, and the reason.
 
-    *letter* is the event of it that nobody could take, where there is one. *outcomes*: how many it
-    had; one, or none where it was refused.
+    *dead_letter*: its event that could not be handled, if any. *outcomes*: how many outcomes it
+    had: one, or none if it was refused.
     """
 
     order_id: str
     outcome: str
     note: str
-    letter: DeadLetter | None = None
+    dead_letter: DeadLetter | None = None
     outcomes: int = 1
 
 
 @frozen
-class Day:
-    """What became of all orders, in their order; *stray* are the dead letters of no order, *kills*
-    how often the worker process was killed on the way.
+class RunResult:
+    """The results of all orders, in input order.
+
+    *unmatched*: dead letters that belong to no order. *kills*: how often the worker was killed.
     """
 
-    fates: tuple[Fate, ...]
-    stray: tuple[DeadLetter, ...]
+    results: tuple[OrderResult, ...]
+    unmatched: tuple[DeadLetter, ...]
     kills: int
 
 
-def place(placed: PlaceOrder) -> Event[PlaceOrder]:
+def order_event(placed: PlaceOrder) -> Event[PlaceOrder]:
     return order["1.0.0"].init(placed, source=SOURCE, id=placed.order_id)
 
 
 async def fulfil_all(
-    form: str, orders: Sequence[PlaceOrder], settled: Callable[[int], None]
-) -> Day:
-    """Carry all orders through, for real; *settled* hears how many are.
+    form: str, orders: Sequence[PlaceOrder], on_progress: Callable[[int], None]
+) -> RunResult:
+    """Process all orders on a SQLite file; *on_progress* receives the number of completed ones.
 
-    The work is done by another process, on a file that both have open. It is killed now and then,
-    and a new one goes on. An order in which a promise is broken has no outcome: its event waits as
-    a dead letter for an operator, who may mend the cause and `retry` it.
+    A worker process that shares the file does the work. It is killed a few times, and a new one
+    continues. An order that breaks a contract has no outcome: its event is a dead letter, which an
+    operator can redrive once the cause is mended.
     """
-    events = [place(each) for each in orders]
+    events = [order_event(placed) for placed in orders]
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'shop.db'}"
-        async with Client(SYSTEMS[form], url) as desk:
-            await asyncio.gather(*map(desk.send, events))
-            ended: set[str] = set()
-            with Worker.for_day(form, url, len(events)) as worker:
-                while (await desk.depth()).total:
-                    through = await _ended(desk, ended)
-                    settled(through)
-                    worker.watch(through)
+        async with Client(SYSTEMS[form], url) as client:
+            await asyncio.gather(*map(client.send, events))
+            known: set[str] = set()
+            with Worker.for_orders(form, url, len(events)) as worker:
+                while (await client.depth()).total:
+                    completed = await _count_ended(client, known)
+                    on_progress(completed)
+                    worker.kill_if_due(completed)
                     await asyncio.sleep(WATCH_SECONDS)
             dead_letters = {
-                dead_letter.event.subject: dead_letter for dead_letter in await desk.dead_letters()
+                dead_letter.event.subject: dead_letter
+                for dead_letter in await client.dead_letters()
             }
-            fates = [await _fate(desk, event, dead_letters) for event in events]
-            known = {event.subject for event in events}
-            stray = tuple(
-                dead_letter for subject, dead_letter in dead_letters.items() if subject not in known
+            results = [await _result_of(client, event, dead_letters) for event in events]
+            subjects = {event.subject for event in events}
+            unmatched = tuple(
+                dead_letter
+                for subject, dead_letter in dead_letters.items()
+                if subject not in subjects
             )
-            return Day(tuple(fates), stray, worker.kills)
+            return RunResult(tuple(results), unmatched, worker.kills)
 
 
-async def _ended(desk: Client, known: set[str]) -> int:
-    """Count the orders that have ended, by looking at those that did so since the last time."""
+async def _count_ended(client: Client, known: set[str]) -> int:
+    """Count the orders that have ended; *known* holds those that earlier calls have counted."""
     ends: tuple[Status, ...] = ("done", "failed")
     for status in ends:
-        page = await desk.workflows(status=status)
+        page = await client.workflows(status=status)
         while page:
-            fresh = {kept.record.subject for kept in page} - known
+            fresh = {workflow.record.subject for workflow in page} - known
             known |= fresh
             if len(fresh) < len(page):
                 break
-            page = await desk.workflows(status=status, after=page[-1])
+            page = await client.workflows(status=status, after=page[-1])
     return len(known)
 
 
-def rehearse(system: System, placed: PlaceOrder) -> Trace:
-    """Carry one order through as a pure function, with the carrier's answers played."""
-    return run(system, place(placed), effects={carrier.ask: carrier.answer})
+def run_purely(system: System, placed: PlaceOrder) -> Trace:
+    """Process one order as a pure function, with a stub for the carrier."""
+    return run(
+        system, order_event(placed), effects={carrier.request_tracking: carrier.tracking_for}
+    )
 
 
-async def _fate(
-    desk: Client, event: Event[PlaceOrder], dead_letters: Mapping[str, DeadLetter]
-) -> Fate:
-    """Read an order's history: what it came to, and how often."""
+async def _result_of(
+    client: Client, event: Event[PlaceOrder], dead_letters: Mapping[str, DeadLetter]
+) -> OrderResult:
+    """Read the outcomes of an order from its history."""
     id_, dead_letter = event.data.order_id, dead_letters.get(event.subject)
     ends = (order["1.0.0"].complete_type, order.system_error_type)
     outcomes: list[Event[Any]] = [
         entry.event
-        for entry in await desk.history(event.subject)
+        for entry in await client.history(event.subject)
         if entry.kind == "produced" and entry.event is not None and entry.event.type in ends
     ]
     if not outcomes:
         note = "not answered" if dead_letter is None else dead_letter.reason
-        return Fate(id_, REFUSED, note, dead_letter, 0)
+        return OrderResult(id_, REFUSED, note, dead_letter, 0)
     data = order["1.0.0"].completed.read(outcomes[0].raw)
     match data:
         case OrderClosed(outcome=outcome, note=note):
-            return Fate(id_, outcome, note, dead_letter, len(outcomes))
+            return OrderResult(id_, outcome, note, dead_letter, len(outcomes))
         case _:
             message = outcomes[0].raw["errorMessage"]
-            return Fate(id_, FAILED, message, dead_letter, len(outcomes))
+            return OrderResult(id_, FAILED, message, dead_letter, len(outcomes))

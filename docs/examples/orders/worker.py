@@ -1,4 +1,4 @@
-"""Worker: the process that does the work, made to be killed."""
+"""Worker: the process that runs the system, and is killed on purpose."""
 
 import asyncio
 import random
@@ -18,23 +18,23 @@ KILLS: Final = 3
 
 @define
 class Worker:
-    """One worker process on a file, and a new one in its place whenever it is killed.
+    """One worker process on a SQLite file, replaced whenever it is killed.
 
-    *moments*: how many orders are through when the next kills come.
+    *kill_points*: the numbers of completed orders at which the next kills happen.
     """
 
     form: str
     url: str
-    moments: list[int]
+    kill_points: list[int]
     kills: int = 0
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @classmethod
-    def for_day(cls, form: str, url: str, orders: int) -> "Worker":
-        """Choose moments by chance, each in another part of the day."""
+    def for_orders(cls, form: str, url: str, orders: int) -> "Worker":
+        """Choose random kill points, one in each part of the run."""
         part = max(1, orders * 3 // 4 // KILLS)
         chance = random.SystemRandom()
-        return cls(form, url, [part * each + chance.randrange(part) for each in range(KILLS)])
+        return cls(form, url, [part * kill + chance.randrange(part) for kill in range(KILLS)])
 
     def __enter__(self) -> Self:
         self._start()
@@ -48,19 +48,20 @@ class Worker:
             self._process.kill()
             self._process.wait()
 
-    def watch(self, through: int) -> None:
-        """Kill it if its moment has come, as a power cut would, and start another."""
+    def kill_if_due(self, completed: int) -> None:
+        """Kill the worker at its next kill point, as a power cut would, and start a new one."""
         assert self._process is not None
-        if self.moments and through >= self.moments[0]:
-            self.moments.pop(0)
+        if self.kill_points and completed >= self.kill_points[0]:
+            self.kill_points.pop(0)
             self._process.kill()
             self.kills += 1
         if self._process.poll() is not None:
             self._start()
 
     def _start(self) -> None:
+        # A session of its own: Ctrl-C reaches the program, which then stops the worker.
         command = [sys.executable, "-m", "docs.examples.orders.worker", self.form, self.url]
-        self._process = subprocess.Popen(command)  # noqa: S603 - words of our own
+        self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
-"""cli: the workbench."""
+"""The command line: `arvo run`, `send`, `workflows`, `describe`, `dead-letters` and others."""
 
 import sys
 from collections.abc import Sequence
 
+from arvo.extras import extra_of, install_command
+
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run `arvo` with these words, or those of the command line; gives the exit code."""
+    """Run `arvo` with *tokens* (default: the process's arguments) and return the exit code."""
     try:
-        from arvo.cli.app import started
-    except ImportError as error:
-        if error.name not in ("cyclopts", "rich"):
+        from arvo.cli.app import run_command
+    except ModuleNotFoundError as error:
+        extra = extra_of(error)
+        if extra is None:
             raise
-        sys.stderr.write("arvo: the command line needs its extra: pip install 'arvo[cli]'\n")
+        text = f"arvo: the command line needs the extra {extra!r}: {install_command(extra)}"
+        sys.stderr.write(f"{text}\n")
         return 2
-    return started(sys.argv[1:] if tokens is None else tokens)
+    return run_command(sys.argv[1:] if tokens is None else tokens)

@@ -1,4 +1,4 @@
-"""Main: `python -m arvo.cli`."""
+"""Main: entry point of `python -m arvo.cli`."""
 
 import sys
 

@@ -7,127 +7,138 @@ from typing import Annotated, Final, TypeAlias
 
 from cyclopts import App, Parameter
 
-from arvo.cli.errors import TOLD, Mistake, line_of
-from arvo.cli.events import intake
-from arvo.cli.heartbeat import HUNG_SECONDS, HUNG_SECONDS_MIN
-from arvo.cli.load import existing, load_system
-from arvo.cli.output import say, say_json, tell
-from arvo.cli.supervisor import Crew
+from arvo.cli.errors import REPORTED_ERRORS, UsageError, format_error
+from arvo.cli.events import read_events
+from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
+from arvo.cli.load import load_system, require_existing
+from arvo.cli.output import print_json, print_line, print_status
+from arvo.cli.supervisor import Supervisor
 from arvo.core.record import Status
 from arvo.engine.system.system import System
-from arvo.interpreters.ports.backend import PAGE_MAX
-from arvo.interpreters.runtime.backends import connect
+from arvo.extras import extra_of, install_command
+from arvo.interpreters.ports.messages import DeadLetter
+from arvo.interpreters.ports.results import PAGE_MAX
+from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.client import Client
 
-# Whoever sends from a shell and does not say who they are.
-SHELL: Final = "arvo.cli.shell"
+# The source of events that are sent without --source.
+CLI_SOURCE: Final = "arvo.cli.shell"
 WORKERS_MAX: Final = 256
-NOBODY: Final = System(())
+EMPTY_SYSTEM: Final = System(())
 
 Url: TypeAlias = Annotated[str, Parameter(env_var="ARVO_BACKEND", help="Such as sqlite:///file.db")]
-Named: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
+SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
 AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
-app = App(name="arvo", help="Run a system of event handlers and workflows, and look after it.")
-letters = App(name="dead-letters", help="List, retry or drop the events that nobody could take.")
-app.command(letters)
+app = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
+dead_letters_app = App(
+    name="dead-letters",
+    help="List, redrive or delete dead letters: events that could not be handled.",
+)
+app.command(dead_letters_app)
 
 
-def started(tokens: Sequence[str]) -> int:
-    """Run a command; a mistake is told in one line, and gives exit code 2."""
+def run_command(tokens: Sequence[str]) -> int:
+    """Run a command and return its exit code: 2, with one line on standard error, if it fails."""
     try:
-        done = app(
+        result = app(
             list(tokens), exit_on_error=False, print_error=False, result_action="return_value"
         )
-    except TOLD as error:
-        tell(line_of(error))
+    except REPORTED_ERRORS as error:
+        print_status(format_error(error))
         return 2
     except KeyboardInterrupt:
         return 130
-    return done if isinstance(done, int) else 0
+    return result if isinstance(result, int) else 0
 
 
 @app.command
 async def run(
-    system: Named,
+    system: SystemName,
     /,
     *,
     backend: Url,
     workers: int = 1,
-    grace: float = 30.0,
+    shutdown_timeout: float = 30.0,
     health: str | None = None,
-    hung: float = HUNG_SECONDS,
+    hang_timeout: float = HANG_SECONDS,
 ) -> int:
-    """Run a system in one or more processes until told to stop.
+    """Run a system in one or more worker processes until a signal stops them.
 
-    SYSTEM is a System, or a function from the backend's URL to a Runtime. A process that dies is
-    started again. SIGTERM or Ctrl-C: finish what is in hand; a second time: stop at once.
+    SYSTEM names a System, or a function from the backend's URL to a Runtime. A worker that dies is
+    restarted. SIGTERM or Ctrl-C finishes the events in progress; a second signal stops at once.
 
     Parameters
     ----------
     workers
-        How many processes.
-    grace
-        Seconds that handlers may take to finish.
+        The number of worker processes.
+    shutdown_timeout
+        Seconds that handlers have to finish after a signal.
     health
-        HOST:PORT or :PORT, where /live and /ready say how the workers are.
-    hung
-        Seconds without a sign of life after which a process is killed, and started again.
+        HOST:PORT or :PORT on which /live and /ready report the state of the workers.
+    hang_timeout
+        Seconds without a heartbeat after which a worker is killed and restarted.
     """
     if not 1 <= workers <= WORKERS_MAX:
-        raise Mistake(f"--workers: expected 1 to {WORKERS_MAX}, got {workers}")
-    if hung < HUNG_SECONDS_MIN:
-        raise Mistake(f"--hung: expected {HUNG_SECONDS_MIN:g} or more, got {hung:g}")
+        raise UsageError(f"--workers: expected 1 to {WORKERS_MAX}, got {workers}")
+    if hang_timeout < HANG_SECONDS_MIN:
+        raise UsageError(
+            f"--hang-timeout: expected {HANG_SECONDS_MIN:g} or more, got {hang_timeout:g}"
+        )
     if workers > 1 and backend.startswith("memory:"):
-        raise Mistake("memory: lives in one process: expected another backend, or --workers 1")
-    # What is wrong is wrong in every process: better told once, before any is started.
-    async with Client(load_system(system, backend), backend) as desk:
-        await desk.record("arvo.run")
-        await desk.depth()
-    crew = Crew(system, backend, workers, grace, hung)
-    async with nullcontext() if health is None else _answering(crew, health):
-        return await crew.work()
+        raise UsageError(
+            "the memory: backend lives in one process: choose another backend, or --workers 1"
+        )
+    # A faulty name or URL would fail in every worker: report it once, before any starts.
+    async with Client(load_system(system, backend), backend) as client:
+        await client.record("arvo.run")
+        await client.depth()
+    supervisor = Supervisor(system, backend, workers, shutdown_timeout, hang_timeout)
+    async with nullcontext() if health is None else _serve_health(supervisor, health):
+        return await supervisor.work()
 
 
-def _answering(crew: Crew, address: str) -> AbstractAsyncContextManager[None]:
+def _serve_health(supervisor: Supervisor, address: str) -> AbstractAsyncContextManager[None]:
     try:
-        from arvo.cli.health import answering, listen
+        from arvo.cli.health import listen, serve_health
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+        extra = extra_of(error)
+        if extra is None:
             raise
-        raise Mistake("--health needs an extra: pip install 'arvo[http]'") from error
-    return answering(crew, listen(address))
+        text = f"--health needs the extra {extra!r}: {install_command(extra)}"
+        raise UsageError(text) from error
+    return serve_health(supervisor, listen(address))
 
 
 @app.command
 async def send(
-    system: Named,
+    system: SystemName,
     events: str = "-",
     /,
     *,
     backend: Url,
     type: str | None = None,  # noqa: A002 - the wire's word
-    source: str = SHELL,
+    source: str = CLI_SOURCE,
 ) -> None:
-    """Send events to a system; all are looked at before any is sent.
+    """Send events to a system; all are checked before the first is sent.
 
-    EVENTS is a file of JSON, or - for the standard input: an event, a list, or one in each line.
+    EVENTS is a JSON file, or - for standard input: one event, a list, or one event a line.
 
     Parameters
     ----------
     type
-        They are payloads, of events of this type.
+        EVENTS holds payloads; each becomes an event of this type.
     source
-        Where answers to payloads go.
+        The source of those events: the address that replies go to.
     """
     loaded = load_system(system, backend)
-    found = intake(loaded, events, type, source)
-    async with Client(loaded, backend) as desk:
-        for event in found:
-            desk.check(event)
-        for event in found:
-            await desk.send(event)
-            say(f"{event.id}  {event.type}  {event.subject}")
+    batch = read_events(loaded, events, type, source)
+    async with Client(loaded, backend) as client:
+        for event in batch:
+            client.check(event)
+        for event in batch:
+            await client.send(event)
+            print_line(f"{event.id}  {event.type}  {event.subject}")
 
 
 @app.command
@@ -140,88 +151,90 @@ async def workflows(
     limit: int = PAGE_MAX,
     json: AsJson = False,
 ) -> None:
-    """List workflows, the one that changed last first.
+    """List workflows, the most recently changed first.
 
     Parameters
     ----------
     status
-        Those that are active, done, failed or cancelled.
+        Only those that are active, done, failed or cancelled.
     type
-        Those of one workflow, such as arvo.orc.order.
+        Only runs of one workflow type, such as arvo.orc.order.
     quiet
-        Those that have not changed for so many seconds.
+        Only those that have not changed for this many seconds.
     json
-        A record in each line.
+        Print one record a line, as JSON.
     """
     since = None if quiet is None else datetime.now(UTC) - timedelta(seconds=quiet)
-    async with Client(NOBODY, existing(backend)) as desk:
-        left, last = limit, None
-        while left > 0 and (
-            page := await desk.workflows(
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        remaining, last = limit, None
+        while remaining > 0 and (
+            page := await client.workflows(
                 status=status,
                 type=type,
                 unchanged_since=since,
                 after=last,
-                limit=min(left, PAGE_MAX),
+                limit=min(remaining, PAGE_MAX),
             )
         ):
-            for kept in page:
-                say_json(kept.record.to_dict()) if json else say(str(kept))
-            left, last = left - len(page), page[-1]
+            for workflow in page:
+                print_json(workflow.record.to_dict()) if json else print_line(str(workflow))
+            remaining, last = remaining - len(page), page[-1]
 
 
 @app.command
-async def show(subject: str, /, *, backend: Url) -> None:
-    """Show how a workflow stands: what it waits for and since when, and what went wrong."""
-    async with Client(NOBODY, existing(backend)) as desk:
-        say(str(await desk.describe(subject)))
+async def describe(subject: str, /, *, backend: Url) -> None:
+    """Describe a workflow: its status, what it waits for and since when, and its failure."""
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        print_line(str(await client.describe(subject)))
 
 
 @app.command
 async def history(subject: str, /, *, backend: Url, json: AsJson = False) -> None:
-    """Show every event that a workflow has consumed and produced, in order.
+    """Print every event that a workflow has consumed and produced, in order.
 
     Parameters
     ----------
     json
-        A line of the history in each line, with the event.
+        Print one history entry a line, as JSON, with its event.
     """
-    async with Client(NOBODY, existing(backend)) as desk:
-        for line in await desk.history(subject):
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        for entry in await client.history(subject):
             if json:
-                say_json(line.to_dict())
+                print_json(entry.to_dict())
             else:
-                say(str(line))
+                print_line(str(entry))
 
 
 @app.command
-async def cancel(system: Named, subject: str, /, *, reason: str, backend: Url) -> None:
-    """Cancel a workflow and its children; it undoes what it did."""
-    async with Client(load_system(system, backend), existing(backend)) as desk:
-        await desk.cancel(subject, reason)
+async def cancel(system: SystemName, subject: str, /, *, reason: str, backend: Url) -> None:
+    """Cancel a workflow and its children; its compensations are sent."""
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        await client.cancel(subject, reason)
 
 
 @app.command
-async def revive(system: Named, subject: str, /, *, backend: Url, undone: bool = False) -> None:
-    """Let a failed workflow go on from its last good record.
+async def revive(
+    system: SystemName, subject: str, /, *, backend: Url, after_compensation: bool = False
+) -> None:
+    """Revive a failed workflow: it continues from its last good record.
 
     Parameters
     ----------
-    undone
-        Also where the failure has undone what it did.
+    after_compensation
+        Revive it even if its failure has sent compensations; they stay in effect.
     """
-    async with Client(load_system(system, backend), existing(backend)) as desk:
-        record = await desk.revive(subject, undone=undone)
-        say(f"{record.handler} {record.version} goes on, revision {record.revision}")
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        record = await client.revive(subject, after_compensation=after_compensation)
+        print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
 
 
-@letters.default
+@dead_letters_app.default
 async def dead_letters(*, backend: Url, json: AsJson = False) -> None:
     """List the dead letters, oldest first."""
-    async with Client(NOBODY, existing(backend)) as desk:
-        for dead_letter in await desk.dead_letters():
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        for dead_letter in await client.dead_letters():
             if json:
-                say_json(
+                print_json(
                     {
                         "id": dead_letter.id,
                         "event": dead_letter.event.to_dict(),
@@ -231,50 +244,54 @@ async def dead_letters(*, backend: Url, json: AsJson = False) -> None:
                     }
                 )
             else:
-                say(
-                    f"{dead_letter.id}  {dead_letter.at}  {dead_letter.event.type}, "
-                    f"attempts: {dead_letter.attempts}\n"
-                    f"  {line_of(Mistake(dead_letter.reason))}\n  {dead_letter.event.subject}"
-                )
+                print_line(_describe(dead_letter))
 
 
-@letters.command
-async def retry(id: str, /, *, backend: Url, system: Named | None = None) -> None:  # noqa: A002
-    """Send a dead letter's event again.
+def _describe(dead_letter: DeadLetter) -> str:
+    event, reason = dead_letter.event, " ".join(dead_letter.reason.split())
+    head = f"{dead_letter.id}  {dead_letter.at}  {event.type}, attempts: {dead_letter.attempts}"
+    return f"{head}\n  {reason}\n  {event.subject}"
+
+
+@dead_letters_app.command
+async def redrive(id: str, /, *, backend: Url, system: SystemName | None = None) -> None:  # noqa: A002
+    """Redrive a dead letter: send its event again.
 
     Parameters
     ----------
     system
-        Needed where nobody had the event's address.
+        The system, needed if no handler had the event's address.
     """
-    loaded = NOBODY if system is None else load_system(system, backend)
-    async with Client(loaded, existing(backend)) as desk:
-        await desk.redrive_dead_letter(id)
+    loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
+    async with Client(loaded, require_existing(backend)) as client:
+        await client.redrive_dead_letter(id)
 
 
-@letters.command
-async def drop(id: str, /, *, backend: Url) -> None:  # noqa: A002
-    """Forget a dead letter."""
-    async with Client(NOBODY, existing(backend)) as desk:
-        await desk.delete_dead_letter(id)
+@dead_letters_app.command
+async def delete(id: str, /, *, backend: Url) -> None:  # noqa: A002
+    """Delete a dead letter."""
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        await client.delete_dead_letter(id)
 
 
 @app.command
 async def upgrade(*, backend: Url, sql: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Make or upgrade a backend's tables, where the URL of its workers says migrate=no.
+    """Create or migrate the tables of a backend whose workers have migrate=no in their URL.
 
     Parameters
     ----------
     sql
-        Change nothing, and print what would be run on an empty database.
+        Change nothing; print the SQL that creates the tables in an empty database.
     """
     if backend.partition(":")[0] not in {"postgres", "postgresql"}:
-        raise Mistake("only Postgres is upgraded by hand: others are by whoever opens them")
-    connect(backend)  # says what is wrong with the URL, or which driver is missing
-    from arvo.interpreters.postgres import script, upgraded
+        raise UsageError(
+            "--backend: only Postgres needs this command; other backends migrate when they open"
+        )
+    backend_from_url(backend)  # raises for a faulty URL or a missing driver
+    from arvo.interpreters import postgres
 
     if sql:
-        say(script(backend).rstrip())
+        print_line(postgres.migration_script(backend).rstrip())
         return
-    made = await upgraded(backend)
-    say(f"versions made: {made}" if made else "nothing to do")
+    made = await postgres.upgrade(backend)
+    print_line(f"applied migrations: {made}" if made else "nothing to do")

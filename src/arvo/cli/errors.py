@@ -1,18 +1,18 @@
-"""Mistake: what the person at the keyboard can mend, told in one line."""
+"""Errors: the exceptions that the command line prints as one line instead of a traceback."""
 
 from cyclopts import CycloptsError
 
 from arvo.core.violations.violation import Violated
-from arvo.interpreters.ports.backend import Corrupt, NoReply, TooLarge, Unavailable
+from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
 
 
-class Mistake(Exception):
-    """Something was asked for that cannot be; the text says what would do."""
+class UsageError(Exception):
+    """The command's arguments cannot be used; the message names the value and the remedy."""
 
 
-# Everything that a person should be told without a stack.
-TOLD = (
-    Mistake,
+# Errors that the operator can act on; a traceback would only hide the message.
+REPORTED_ERRORS = (
+    UsageError,
     Violated,
     Corrupt,
     TooLarge,
@@ -23,6 +23,6 @@ TOLD = (
 )
 
 
-def line_of(error: BaseException) -> str:
-    """Say an error in one line."""
+def format_error(error: BaseException) -> str:
+    """Format an error as one line: its message, or the name of its class."""
     return " ".join(str(error).split()) or type(error).__name__

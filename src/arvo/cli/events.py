@@ -1,4 +1,4 @@
-"""Intake: events that come as JSON, or payloads to make events of."""
+"""Events: read events, or payloads to build events from, out of a JSON file."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from arvo.cli.errors import Mistake
+from arvo.cli.errors import UsageError
 from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
@@ -15,69 +15,71 @@ from arvo.core.violations.violation import Violated
 from arvo.engine.system.system import System
 
 
-def intake(system: System, path: str, event_type: str | None, source: str) -> list[Event[Any]]:
-    """Read the events of a file, `-` for the standard input: one JSON object, a list of them, or
-    one in each line.
+def read_events(system: System, path: str, event_type: str | None, source: str) -> list[Event[Any]]:
+    """Read the events in the file at *path* (`-` for standard input).
 
-    With *event_type* they are payloads, of events of that type from *source*. Raises `Mistake` that
-    names the entry, and what is wrong with it, before any is sent.
+    The file holds one JSON object, a list of objects, or one object a line. With *event_type* the
+    objects are payloads, and each becomes an event of that type from *source*. Raises `UsageError`
+    that names the entry and the fault before any event is sent.
     """
     events: list[Event[Any]] = []
-    for number, content in enumerate(list(_entries(_text(path))), start=1):
+    for number, content in enumerate(list(_split(_read_source(path))), start=1):
         try:
             made = (
-                _read(content) if event_type is None else _made(system, event_type, content, source)
+                _parse_event(content)
+                if event_type is None
+                else _make_event(system, event_type, content, source)
             )
-        except (Violated, Mistake) as error:
-            raise Mistake(f"event {number} of {_named(path)}: {error}") from error
+        except (Violated, UsageError) as error:
+            raise UsageError(f"event {number} of {_describe_source(path)}: {error}") from error
         events.append(made)
     return events
 
 
-def _text(path: str) -> bytes:
+def _read_source(path: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
-        raise Mistake(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _entries(text: bytes) -> Iterator[Any]:
+def _split(text: bytes) -> Iterator[Any]:
     try:
         whole = orjson.loads(text)
     except orjson.JSONDecodeError:
-        yield from _lines(text)
+        yield from _split_lines(text)
         return
     yield from whole if isinstance(whole, list) else (whole,)
 
 
-def _lines(text: bytes) -> Iterator[Any]:
+def _split_lines(text: bytes) -> Iterator[Any]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
                 yield orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                raise Mistake(f"line {number}: expected JSON, {error.msg}") from error
+                raise UsageError(f"line {number}: expected JSON, {error.msg}") from error
 
 
-def _read(content: object) -> Event[Any]:
-    # As bytes once more: that is how `parse` bounds what comes from outside.
+def _parse_event(content: object) -> Event[Any]:
+    # Encoded once more, because `parse` enforces the bounds on foreign input.
     return Event.parse(orjson.dumps(content))
 
 
-def _made(system: System, event_type: str, content: object, source: str) -> Event[Any]:
+def _make_event(system: System, event_type: str, content: object, source: str) -> Event[Any]:
     handler = system.handler_at(event_type)
     if handler is None:
         known = ", ".join(system.addresses) or "none"
-        raise Mistake(f"expected a type that a handler takes ({known}), got {event_type!r}")
+        raise UsageError(f"expected a type that a handler takes ({known}), got {event_type!r}")
     contract = handler.contract.version("latest")
     kind = contract.accepted.type
-    # Not by the contract's own reader, which wants what the protocol adds beside the payload.
+    # Not by the contract's own reader: it requires fields that the protocol adds to the payload.
     payload = content if kind is None else Payload.of(kind).read(content)
     if isinstance(payload, Issues):
-        raise Mistake(f"{contract.dataschema} does not take it: {payload}")
+        raise UsageError(f"{contract.dataschema} refuses the payload: {payload}")
     event: Event[Any] = contract.accepts(payload, source=source)
     return event
 
 
-def _named(path: str) -> str:
+def _describe_source(path: str) -> str:
     return "the standard input" if path == "-" else path

@@ -1,4 +1,4 @@
-"""Health: a port at which a crew says how its workers are. Needs the extra `arvo[http]`."""
+"""Health: the HTTP port that reports the state of the workers. Needs the `http` extra."""
 
 import asyncio
 import socket
@@ -9,46 +9,48 @@ from typing import Any, Final
 import uvicorn
 from starlette.applications import Starlette
 
-from arvo.cli.errors import Mistake, line_of
-from arvo.cli.output import tell
-from arvo.cli.supervisor import Crew
+from arvo.cli.errors import UsageError, format_error
+from arvo.cli.output import print_status
+from arvo.cli.supervisor import Supervisor
 from arvo.interpreters.http.probes import Health, probes
 
-# Probes come one at a time; whoever opens more has something else in mind.
+# Probes come one at a time; more connections than this are a fault or an attack.
 CONNECTIONS_MAX: Final = 64
 _PORT_MAX: Final = 65_535
 
 
 def listen(address: str) -> socket.socket:
-    """Open a port, HOST:PORT or :PORT for all of this machine's addresses, 0 for any that is free.
+    """Open a listening socket on HOST:PORT, or on :PORT for all addresses; port 0 picks a free one.
 
-    Raises `Mistake` where that cannot be.
+    Raises `UsageError` where the address is malformed or cannot be bound.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > _PORT_MAX:
-        raise Mistake(f"--health: expected HOST:PORT or :PORT, got {address!r}")
+        raise UsageError(f"--health: expected HOST:PORT or :PORT, got {address!r}")
     host = host.removeprefix("[").removesuffix("]")
     both = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, int(port)), family=family, dualstack_ipv6=both)
     except OSError as error:
-        raise Mistake(f"--health: {address} cannot be listened on: {line_of(error)}") from error
+        raise UsageError(
+            f"--health: {address} cannot be listened on: {format_error(error)}"
+        ) from error
 
 
 @asynccontextmanager
-async def answering(crew: Crew, listening: socket.socket) -> AsyncIterator[None]:
-    """Answer `/live` and `/ready` with the state of each worker.
+async def serve_health(supervisor: Supervisor, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve `/live` and `/ready` with the state of each worker while the context is open.
 
-    Live is a supervisor that answers, for it mends its workers by itself; ready, one whose workers
-    all are.
+    Live means that the supervisor responds: it restarts its workers itself. Ready means that every
+    worker is ready.
     """
 
     async def live() -> Health:
-        return Health(well=True, said={"workers": _workers(crew)})
+        return Health(is_ok=True, details={"workers": _workers(supervisor)})
 
     async def ready() -> Health:
-        return Health(well=crew.is_ready, said={"workers": _workers(crew)})
+        return Health(is_ok=supervisor.is_ready, details={"workers": _workers(supervisor)})
 
     config = uvicorn.Config(
         Starlette(routes=probes(live, ready)),
@@ -61,7 +63,7 @@ async def answering(crew: Crew, listening: socket.socket) -> AsyncIterator[None]
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    tell(f"health on port {listening.getsockname()[1]}")
+    print_status(f"health on port {listening.getsockname()[1]}")
     try:
         yield
     finally:
@@ -72,19 +74,19 @@ async def answering(crew: Crew, listening: socket.socket) -> AsyncIterator[None]
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # Those are the crew's, whose workers still have to finish.
+        # The supervisor handles signals: its workers have to finish first.
         yield
 
 
-def _workers(crew: Crew) -> list[dict[str, Any]]:
+def _workers(supervisor: Supervisor) -> list[dict[str, Any]]:
     now = asyncio.get_running_loop().time()
     return [
         {
             "worker": number,
-            "process": pulse.process,
-            "starts": pulse.starts,
-            "alive": pulse.is_alive(now),
-            "ready": pulse.is_ready(now),
+            "process": heartbeat.process,
+            "starts": heartbeat.starts,
+            "alive": heartbeat.is_alive(now),
+            "ready": heartbeat.is_ready(now),
         }
-        for number, pulse in crew.pulses.items()
+        for number, heartbeat in supervisor.heartbeats.items()
     ]

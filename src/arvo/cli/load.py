@@ -1,71 +1,76 @@
-"""Load: from `package.module:attribute` to a system, or to a runtime of one."""
+"""Load: import a `System` or `Runtime` by its name, `package.module:attribute`."""
 
 import importlib
 import sys
 from pathlib import Path
 
-from arvo.cli.errors import Mistake, line_of
+from arvo.cli.errors import UsageError, format_error
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.runtime import Runtime
 
 
 def load_system(name: str, backend: str) -> System:
-    """Load the system of that name."""
+    """Import the system named *name*."""
     return load_runtime(name, backend).system
 
 
 def load_runtime(name: str, backend: str) -> Runtime:
-    """Load what is to be run on a backend: a `System`, or a function from the backend's URL to a
-    `Runtime`, which may have listeners and limits of its own.
+    """Import *name* and return a runtime of it on *backend*.
+
+    The name refers to a `System`, or to a function that takes the backend's URL and returns a
+    `Runtime` with listeners and limits of its own. Raises `UsageError`.
     """
-    found = _found(name)
-    if isinstance(found, System):
-        return Runtime(found, backend)
-    if callable(found):
+    target = _import(name)
+    if isinstance(target, System):
+        return Runtime(target, backend)
+    if callable(target):
         try:
-            found = found(backend)
+            target = target(backend)
         except Exception as error:
-            raise _unlike(name, f"a function that raises {_said(error)}") from error
-    if isinstance(found, Runtime):
-        return found
-    raise _unlike(name, type(found).__name__)
+            raise _wrong_target(name, f"a function that raises {_describe_error(error)}") from error
+    if isinstance(target, Runtime):
+        return target
+    raise _wrong_target(name, type(target).__name__)
 
 
-def existing(backend: str) -> str:
-    """Give a backend's URL back; raises `Mistake` for a file that is not there, which looking into
-    it would make.
+def require_existing(backend: str) -> str:
+    """Return *backend* unchanged; raise `UsageError` for a SQLite file that does not exist.
+
+    Opening it would create an empty file, and a misspelled path would look like an empty backend.
     """
-    path = backend.removeprefix("sqlite:///")
+    path = backend.removeprefix("sqlite:///").partition("?")[0]
     if path != backend and not Path(path).is_file():
-        raise Mistake(f"there is no file {path} (nothing was made)")
+        raise UsageError(
+            f"--backend: there is no file {path}: check the path, or start `arvo run` first"
+        )
     return backend
 
 
-def _found(name: str) -> object:
+def _import(name: str) -> object:
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
-        raise Mistake(f"{name!r} names no system: write package.module:attribute")
-    # A console script does not look where it is called, as `python -m` does.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+        raise UsageError(f"{name!r} names no system: expected package.module:attribute")
+    # Unlike `python -m`, a console script does not search the current folder.
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
-        found: object = importlib.import_module(module_name)
+        target: object = importlib.import_module(module_name)
         for part in attribute.split("."):
-            found = getattr(found, part)
+            target = getattr(target, part)
     except Exception as error:
         top = module_name.partition(".")[0]
         remedy = ""
         if isinstance(error, ModuleNotFoundError) and error.name == top:
-            remedy = f": run this in the folder that holds {top} (this is {here}), or install it"
-        raise Mistake(f"{name} cannot be loaded: {_said(error)}{remedy}") from error
-    return found
+            remedy = f": run this in the folder that holds {top} (this is {folder}), or install it"
+        raise UsageError(f"{name} cannot be loaded: {_describe_error(error)}{remedy}") from error
+    return target
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {line_of(error)}"
+def _describe_error(error: Exception) -> str:
+    return f"{type(error).__name__}: {format_error(error)}"
 
 
-def _unlike(name: str, got: str) -> Mistake:
+def _wrong_target(name: str, got: str) -> UsageError:
     expected = "a System, or a function from the backend's URL to a Runtime"
-    return Mistake(f"{name}: expected {expected}, got {got}")
+    return UsageError(f"{name}: expected {expected}, got {got}")

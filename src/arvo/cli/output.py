@@ -1,4 +1,4 @@
-"""Say: what the commands print, for people or as JSON for programs."""
+"""Output: results on standard output (text or JSON), status on standard error."""
 
 import sys
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ import orjson
 from rich.console import Console
 
 
-def say(text: str) -> None:
-    """Print a line of output, as it stands and never cut: a subject is to be copied."""
+def print_line(text: str) -> None:
+    """Print one line without markup, truncation or wrapping, so that a subject can be copied."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def say_json(content: Mapping[str, Any]) -> None:
-    """Print a line of JSON."""
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print *content* as one line of JSON."""
     sys.stdout.write(orjson.dumps(content).decode() + "\n")
 
 
-def tell(text: str) -> None:
-    """Tell the person at the keyboard, beside the output."""
+def print_status(text: str) -> None:
+    """Print a status or error line to standard error."""
     sys.stderr.write(f"arvo: {text}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Crew: several worker processes on one backend, kept alive until they shall stop."""
+"""Supervisor: several worker processes on one backend, restarted when they die."""
 
 import asyncio
 import sys
@@ -8,169 +8,170 @@ from typing import Final
 
 from attrs import define, field
 
-from arvo.cli.heartbeat import HUNG_SECONDS, Pulse
-from arvo.cli.output import tell
-from arvo.cli.worker import HOPELESS
+from arvo.cli.heartbeat import HANG_SECONDS, Heartbeat
+from arvo.cli.output import print_status
+from arvo.cli.worker import EXIT_UNRECOVERABLE
 from arvo.handlers.effect import Retry
-from arvo.interpreters.runtime.signals import interrupts
+from arvo.interpreters.runtime.signals import on_interrupt
 
-# Waits before a worker that died is started again.
+# Delays before a worker that died is restarted.
 BACK_OFF: Final = Retry(attempts=100, delay=0.5, factor=2.0, jitter=0.0, longest=30.0)
-# One that has worked so long had no trouble with starting.
+# A worker that ran for this long had no trouble starting: its count of deaths begins anew.
 STEADY_SECONDS: Final = 60.0
-# What a worker that was told to stop, or to stop at once, may take beside what handlers may: to let
-# go of the backend.
+# Time that a stopping worker has, in addition to its handlers, to close its backend.
 KILL_SECONDS: Final = 5.0
-# How long one look at a worker takes at most.
-LOOK_SECONDS: Final = 1.0
+# The interval at which a worker is polled.
+POLL_SECONDS: Final = 1.0
 
 
 @define(eq=False)
-class Crew:
-    """*size* processes, each a runtime of the system that *name* names on *backend*.
+class Supervisor:
+    """Runs *size* worker processes, each with a runtime of the system *name* on *backend*.
 
-    Told to stop (SIGTERM or SIGINT), each finishes what it has in hand, for *grace* seconds at
-    most; told again, it stops at once. One whose event loop has not turned for *hung* seconds is
-    killed, and another one started.
+    On SIGTERM or SIGINT each worker finishes its events in progress, for at most *shutdown_timeout*
+    seconds; a second signal stops it at once. A worker whose event loop has not run for
+    *hang_timeout* seconds is killed and restarted.
     """
 
     name: str
     backend: str
     size: int
-    grace: float
-    hung: float = HUNG_SECONDS
-    pulses: Mapping[int, Pulse] = field(init=False)
+    shutdown_timeout: float
+    hang_timeout: float = HANG_SECONDS
+    heartbeats: Mapping[int, Heartbeat] = field(init=False)
     _running: dict[int, Process] = field(factory=dict, init=False)
-    _asked: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _hopeless: bool = field(default=False, init=False)
-    _interrupts: int = field(default=0, init=False)
+    _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _unrecoverable: bool = field(default=False, init=False)
+    _signal_count: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.pulses = {number: Pulse() for number in range(1, self.size + 1)}
+        self.heartbeats = {number: Heartbeat() for number in range(1, self.size + 1)}
 
     @property
     def is_ready(self) -> bool:
-        """Whether every worker is ready, and none is told to stop."""
+        """Whether every worker is ready and the supervisor is not stopping."""
         now = asyncio.get_running_loop().time()
-        return not self._asked.is_set() and all(
-            pulse.is_ready(now) for pulse in self.pulses.values()
+        return not self._stopping.is_set() and all(
+            heartbeat.is_ready(now) for heartbeat in self.heartbeats.values()
         )
 
     async def work(self) -> int:
-        """Work until told to stop; gives the exit code."""
-        with interrupts(self._interrupted):
-            tell(f"{self.name} on {self.backend}, workers: {self.size}")
+        """Supervise the workers until a signal stops them, and return the exit code."""
+        with on_interrupt(self._on_signal):
+            print_status(f"{self.name} on {self.backend}, workers: {self.size}")
             async with asyncio.TaskGroup() as group:
-                for number in self.pulses:
-                    group.create_task(self._keep(number))
-        tell("stopped")
-        return HOPELESS if self._hopeless else 0
+                for number in self.heartbeats:
+                    group.create_task(self._supervise(number))
+        print_status("stopped")
+        return EXIT_UNRECOVERABLE if self._unrecoverable else 0
 
-    async def _keep(self, number: int) -> None:
-        """Keep one worker alive."""
+    async def _supervise(self, number: int) -> None:
+        """Restart one worker whenever it exits, until the supervisor stops."""
         clock, deaths = asyncio.get_running_loop().time, 0
-        while not self._asked.is_set():
+        while not self._stopping.is_set():
             began = clock()
-            code = await self._once(number)
-            if self._asked.is_set():
+            code = await self._run_worker(number)
+            if self._stopping.is_set():
                 return
-            if code == HOPELESS:
-                tell(f"worker {number} cannot work, and no other would")
-                self._hopeless = True
-                self._interrupted()
+            if code == EXIT_UNRECOVERABLE:
+                print_status(f"worker {number} cannot run, and a restart would not help: stopping")
+                self._unrecoverable = True
+                self._on_signal()
                 return
             deaths = 1 if clock() - began > STEADY_SECONDS else deaths + 1
             wait = BACK_OFF.wait_after(deaths)
-            tell(f"worker {number} ended ({_said(code)}), again in {wait:g} s")
-            await self._pause(wait)
+            print_status(
+                f"worker {number} ended ({_describe_exit(code)}), restarting in {wait:g} s"
+            )
+            await self._back_off(wait)
 
-    async def _once(self, number: int) -> int:
-        # A session of its own: Ctrl-C would else reach it beside what we tell it.
+    async def _run_worker(self, number: int) -> int:
+        # A session of its own: otherwise it would receive Ctrl-C besides the supervisor's signal.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "arvo.cli.worker",
             self.name,
             self.backend,
-            str(self.grace),
+            str(self.shutdown_timeout),
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,
         )
         self._running[number] = process
-        self.pulses[number].began(process.pid)
-        tell(f"worker {number} started, process {process.pid}")
-        if self._asked.is_set():
+        self.heartbeats[number].started(process.pid)
+        print_status(f"worker {number} started, process {process.pid}")
+        if self._stopping.is_set():
             process.terminate()
-        await self._listen(number, process)
-        code = await _ended(process)
-        self.pulses[number].ended()
+        await self._watch(number, process)
+        code = await _wait_for_exit(process)
+        self.heartbeats[number].exited()
         del self._running[number]
         return code
 
-    async def _listen(self, number: int, process: Process) -> None:
-        """Hear a worker's beats until it ends; kill it where none has come for too long."""
+    async def _watch(self, number: int, process: Process) -> None:
+        """Read a worker's heartbeats until it exits; kill it after `hang_timeout` without one."""
         assert process.stdout is not None
         clock, silent = asyncio.get_running_loop().time, 0
         while process.returncode is None:
-            said = await _heard(process.stdout)
-            if said == b"":
+            beats = await _read_heartbeats(process.stdout)
+            if beats == b"":
                 return
-            if said is not None:
+            if beats is not None:
                 silent = 0
-                self.pulses[number].heard(said, clock())
+                self.heartbeats[number].received(beats, clock())
                 continue
-            # Looks are counted, and no time taken: whoever was stopped itself, and goes on, would
-            # find that all others had been silent.
+            # Polls are counted instead of time measured: a supervisor that was itself stopped
+            # (SIGSTOP) would find every worker silent when it continues.
             silent += 1
-            if silent * LOOK_SECONDS >= self.hung:
-                tell(f"worker {number} hangs: no heartbeat for {self.hung:g} s, killing it")
+            if silent * POLL_SECONDS >= self.hang_timeout:
+                silence = f"no heartbeat for {self.hang_timeout:g} s"
+                print_status(f"worker {number} hangs: {silence}, killing it")
                 process.kill()
                 return
 
-    async def _pause(self, seconds: float) -> None:
+    async def _back_off(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._asked.wait()
+                await self._stopping.wait()
         except TimeoutError:
             return
 
-    def _interrupted(self) -> None:
-        self._interrupts += 1
-        if not self._asked.is_set():
-            tell("finishing what is in hand (tell me again to stop at once)")
-            asyncio.get_running_loop().call_later(self.grace + KILL_SECONDS, self._kill)
-        elif self._interrupts == 2:
-            tell("stopping at once")
+    def _on_signal(self) -> None:
+        self._signal_count += 1
+        if not self._stopping.is_set():
+            print_status("finishing events in progress (signal again to stop at once)")
+            asyncio.get_running_loop().call_later(self.shutdown_timeout + KILL_SECONDS, self._kill)
+        elif self._signal_count == 2:
+            print_status("stopping at once")
             asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill)
-        self._asked.set()
+        self._stopping.set()
         for process in self._running.values():
             process.terminate()
 
     def _kill(self) -> None:
-        # A plain function that runs in a thread cannot be stopped in another way.
+        # A function that runs in a thread cannot be stopped in any other way.
         for process in self._running.values():
             process.kill()
 
 
-async def _heard(beats: asyncio.StreamReader) -> bytes | None:
-    """Read beats, an empty text when they have ended; None where there is none at this look."""
+async def _read_heartbeats(beats: asyncio.StreamReader) -> bytes | None:
+    """Read heartbeats; b"" at the end of the stream, None if none arrived within one poll."""
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(POLL_SECONDS):
             return await beats.read(1024)
     except TimeoutError:
         return None
 
 
-async def _ended(process: Process) -> int:
-    # Not `process.wait()`: what the worker has forked may have its pipes for long, and Python waits
-    # for those as well.
-    while process.returncode is None:  # noqa: ASYNC110 - nothing public tells of it
-        await asyncio.sleep(LOOK_SECONDS / 20)
+async def _wait_for_exit(process: Process) -> int:
+    # Not `process.wait()`: it also waits for the pipes, which a child of the worker may hold open.
+    while process.returncode is None:  # noqa: ASYNC110 - asyncio has no public event for it
+        await asyncio.sleep(POLL_SECONDS / 20)
     assert process.stdin is not None
     process.stdin.close()
     return process.returncode
 
 
-def _said(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,4 +1,4 @@
-"""Worker: one of the processes that `arvo run` starts."""
+"""Worker: the process that `arvo run` starts once for each worker."""
 
 import asyncio
 import logging
@@ -10,42 +10,46 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from arvo.cli.errors import TOLD, line_of
-from arvo.cli.heartbeat import beat, lend_stdout
+from arvo.cli.errors import REPORTED_ERRORS, format_error
+from arvo.cli.heartbeat import redirect_stdout, send_heartbeats
 from arvo.cli.load import load_runtime
-from arvo.cli.output import tell
+from arvo.cli.output import print_status
+from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.runtime.runtime import Runtime
 
-# Tells whoever started it that starting it again would not help.
-HOPELESS: Final = 2
+# Tells the supervisor that a restart would not help.
+EXIT_UNRECOVERABLE: Final = 2
 _STDIN: Final = 0
 
 
-def work(arguments: Sequence[str]) -> int:
-    """Work on a backend until told to stop; gives the exit code."""
+def run_worker(arguments: Sequence[str]) -> int:
+    """Run a worker until a signal stops it, and return the exit code."""
     name, backend, seconds = arguments
     logging.basicConfig(format=f"arvo[{os.getpid()}]: %(message)s", level=logging.WARNING)
-    threading.Thread(target=_watch, daemon=True).start()
-    beats = lend_stdout()
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    descriptor = redirect_stdout()
     try:
-        asyncio.run(_serve(load_runtime(name, backend), float(seconds), beats))
-    except TOLD as error:
-        tell(line_of(error))
-        return HOPELESS
+        asyncio.run(_serve(load_runtime(name, backend), float(seconds), descriptor))
+    except REPORTED_ERRORS as error:
+        print_status(format_error(error))
+        return EXIT_UNRECOVERABLE
     return 0
 
 
-async def _serve(runtime: Runtime, seconds: float, beats: int) -> None:
-    beating = asyncio.create_task(beat(runtime, beats))
+async def _serve(runtime: Runtime, seconds: float, descriptor: int) -> None:
+    # Without heartbeats the supervisor kills this process; the log states why they ended.
+    heartbeats = supervise(
+        send_heartbeats(runtime, descriptor), name="arvo heartbeats", on_failure=lambda _: None
+    )
     try:
         await runtime.serve(seconds)
     finally:
-        beating.cancel()
+        heartbeats.cancel()
 
 
-def _watch() -> None:
-    """Stop when whoever started this process is gone, and its end of the pipe with it."""
-    # Not `sys.stdin.read`: a thread that waits in it keeps the interpreter from ending.
+def _stop_with_parent() -> None:
+    """Stop this process when its supervisor is gone: standard input then ends."""
+    # Not `sys.stdin.read`: a thread blocked in it keeps the interpreter from exiting.
     with suppress(OSError):
         while os.read(_STDIN, 1024):
             pass
@@ -53,4 +57,4 @@ def _watch() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(work(sys.argv[1:]))
+    sys.exit(run_worker(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Intake: reads a JSON Lines file of orders, and says of each bad line what is wrong with it."""
+"""Reader: reads a JSON Lines file of orders and reports what is wrong with each bad line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +16,14 @@ ORDER: Final = Payload.of(PlaceOrder)
 
 @frozen
 class BadLine:
-    """A line that is no order: its number, and each field that is wrong."""
+    """A line that is not an order: its number, and an issue for each wrong field."""
 
     number: int
     issues: tuple[Issue, ...]
 
 
 def read_orders(path: Path) -> Iterator[PlaceOrder | BadLine]:
-    """Read a file line by line; raises `OSError` where it cannot be opened."""
+    """Read a file line by line; raises `OSError` if it cannot be opened."""
     first: dict[str, int] = {}
     with path.open("rb") as file:
         for number, line in enumerate(map(bytes.strip, file), 1):
@@ -34,14 +34,14 @@ def read_orders(path: Path) -> Iterator[PlaceOrder | BadLine]:
                     yield BadLine(number, issues)
                 case PlaceOrder(order_id=id_) if id_ in first:
                     got = f"{id_!r}, as in line {first[id_]}"
-                    yield BadLine(number, (Issue("order.order_id", "an id of its own", got),))
+                    yield BadLine(number, (Issue("order.order_id", "a unique id", got),))
                 case placed:
                     first[placed.order_id] = number
                     yield placed
 
 
 def read_line(line: bytes) -> PlaceOrder | Issues:
-    """Read one order, or say everything that is wrong with it."""
+    """Parse one order; return an issue for every fault that it has."""
     if len(line) > LINE_BYTES_MAX:
         return Issues.one("order", f"at most {LINE_BYTES_MAX} bytes", f"{len(line)}")
     try:
