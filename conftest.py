@@ -1,8 +1,10 @@
-"""Conftest: the Python in README.md, in docs/ and in docstrings, run as tests."""
+"""Conftest: runs the Python in README.md, docs/ and docstrings as tests."""
 
 import os
 import types
 from doctest import ELLIPSIS
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sybil import Example, Sybil
@@ -12,7 +14,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
-# What a page reads from the environment, and the function of tests.servers that gives it.
+# The environment variables that pages read, and the function of tests.servers for each.
 _SERVERS = {
     "KAFKA_URL": "kafka_url",
     "NATS_URL": "nats_url",
@@ -22,7 +24,7 @@ _SERVERS = {
 
 
 def _serve(example: Example) -> None:
-    """Start the servers that a block names, where no URL is given: other pages need none."""
+    """Start the servers whose variable a block names and the environment lacks."""
     for name, function in _SERVERS.items():
         if name in str(example.parsed) and name not in os.environ:
             from tests import servers
@@ -31,7 +33,7 @@ def _serve(example: Example) -> None:
 
 
 class _Evaluator(PythonEvaluator):
-    """Runs a block, and then the tests that it defines: readers see tests as they write them."""
+    """Runs a block and then the tests that it defines: pages show tests as users write them."""
 
     def __call__(self, example: Example) -> None:
         _serve(example)
@@ -49,9 +51,18 @@ def _python() -> PythonCodeBlockParser:
     return parser
 
 
-def _named(namespace: dict[str, Any]) -> None:
-    # Classes of a page say where they are from.
+def _enter(namespace: dict[str, Any]) -> None:
+    # Classes of a page are defined in a module of this name.
     namespace["__name__"] = "page"
+    # A page may write files, such as sqlite:///orders.db: they go with the page.
+    folder = TemporaryDirectory(ignore_cleanup_errors=True)
+    namespace["__folder"], namespace["__before"] = folder, Path.cwd()
+    os.chdir(folder.name)
+
+
+def _leave(namespace: dict[str, Any]) -> None:
+    os.chdir(namespace["__before"])
+    namespace["__folder"].cleanup()
 
 
 # The snippets of one page share a namespace: a page reads from top to bottom.
@@ -60,14 +71,16 @@ _readme = Sybil(
     parsers=[_python(), SkipParser()],
     filenames=["README.md"],
     excludes=["*/*"],
-    setup=_named,
+    setup=_enter,
+    teardown=_leave,
 )
 _pages = Sybil(
     name="pages",
     parsers=[_python(), SkipParser()],
     path="docs",
     pattern="*.md",
-    setup=_named,
+    setup=_enter,
+    teardown=_leave,
 )
 _docstrings = Sybil(
     name="docstrings",
