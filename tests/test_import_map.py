@@ -1,27 +1,92 @@
-"""The rooms and who may enter which, as data; and that pure rooms cannot act."""
+"""The rooms and which of them each may import, as data; and that pure rooms cannot act."""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 SRC = Path(__file__).parent.parent / "src" / "arvo"
 
-# Which rooms each room may import, beside itself (design section 9).
-MAP = {
+# Which rooms each room may import, beside itself.
+MAP: Final = {
     "core": set[str](),
     "statechart": set[str](),
     "handlers": {"core", "statechart"},
     "engine": {"core", "handlers"},
     "interpreters": {"core", "handlers", "engine"},
-    "telemetry": {"core", "engine", "interpreters"},
     "testing": {"core", "statechart", "handlers", "engine", "interpreters"},
-    "cli": {"core", "statechart", "handlers", "engine", "interpreters", "telemetry"},
+    "cli": {"core", "statechart", "handlers", "engine", "interpreters"},
 }
-PURE = ("core", "statechart", "handlers", "engine")
+# A file that every room may import, and that imports none: which optional dependency is missing.
+COMMON: Final = "extras"
+PURE: Final = ("core", "statechart", "handlers", "engine")
+
+# The folders of each room, lowest first: a folder imports those below it in its room, and none of
+# its own layer. The room's name alone is the folder of the files that lie in no sub-room.
+LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
+    "core": (
+        {"core.violations"},
+        {"core.payloads"},
+        {"core.events"},
+        {"core.contracts"},
+        {"core"},
+    ),
+    "statechart": (
+        {"statechart.definition"},
+        {"statechart.compiled"},
+        {"statechart.execution"},
+        {"statechart.xstate", "statechart.views"},
+        {"statechart"},
+    ),
+    "handlers": (
+        {"handlers"},
+        {"handlers.compose", "handlers.flow", "handlers.machine"},
+    ),
+    "engine": (
+        {"engine.system"},
+        {"engine.step"},
+        {"engine.history"},
+        {"engine"},
+    ),
+    "interpreters": (
+        {"interpreters"},
+        {"interpreters.ports"},
+        {"interpreters.delivery"},
+        {"interpreters.memory"},
+        {"interpreters.paired"},
+        {
+            "interpreters.kafka",
+            "interpreters.nats",
+            "interpreters.postgres.connection",
+            "interpreters.rabbit",
+            "interpreters.redis",
+            "interpreters.sqlite.connection",
+        },
+        {"interpreters.postgres.statements", "interpreters.sqlite.statements"},
+        {"interpreters.postgres.session", "interpreters.sqlite.session"},
+        {"interpreters.postgres", "interpreters.sqlite"},
+        {"interpreters.runtime"},
+        {"interpreters.http"},
+    ),
+    "testing": (
+        {"testing.strategies"},
+        {"testing.given"},
+        {"testing.laws", "testing.compatibility", "testing.conformance"},
+        {"testing.simulation.faults", "testing.simulation.checks"},
+        {"testing.simulation.cluster"},
+        {"testing.simulation"},
+        {"testing"},
+    ),
+    "cli": ({"cli"},),
+}
+# A reader takes in about so many files at once.
+FOLDER_FILES_MAX: Final = 15
 
 # What a pure room would need in order to act: I/O, a clock, chance, concurrency.
 ACTING = {
@@ -33,11 +98,26 @@ ACTING = {
 ASKING = {"now", "utcnow", "today", "uuid1", "uuid4"}
 
 FILES = sorted(SRC.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in FILES})
+
+
+def _name(path: Path) -> str:
+    """Return the dotted name of a file or folder below `arvo`."""
+    dotted = ".".join(path.relative_to(SRC).parts)
+    return dotted.removesuffix(".py").removesuffix("__init__").removesuffix(".")
+
+
+MODULES: Final = {_name(path): path for path in FILES}
 
 
 def _room(path: Path) -> str | None:
     parts = path.relative_to(SRC).parts
     return parts[0] if len(parts) > 1 else None
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
@@ -51,29 +131,95 @@ def _imports(tree: ast.AST) -> Iterator[str]:
                 pass
 
 
+def _modules_imported(path: Path) -> set[str]:
+    """Return the modules of ours that a file imports, also under `TYPE_CHECKING`."""
+    found: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                inner = module.removeprefix("arvo").removeprefix(".")
+                if not module.startswith("arvo"):
+                    continue
+                for alias in names:
+                    submodule = f"{inner}.{alias.name}".removeprefix(".")
+                    found.add(submodule if submodule in MODULES else inner)
+            case ast.Import(names=names):
+                found |= {
+                    alias.name.removeprefix("arvo.")
+                    for alias in names
+                    if alias.name.startswith("arvo.")
+                }
+            case _:
+                pass
+    return found & MODULES.keys()
+
+
+def _layer(folder: str) -> int:
+    for number, layer in enumerate(LAYERS[folder.split(".")[0]]):
+        if folder in layer:
+            return number
+    raise AssertionError(f"{folder} is in no layer of tests/test_import_map.py: add it there")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
 def test_a_room_imports_only_the_rooms_that_the_map_allows(path: Path) -> None:
     """A reader of one room need not know the others."""
     room = _room(path)
     if room is None:
         return
-    imported = {
-        name.split(".")[1]
-        for name in _imports(ast.parse(path.read_text()))
-        if name.startswith("arvo.")
+    imported = {name.split(".")[1] for name in _imports(_tree(path)) if name.startswith("arvo.")}
+
+    assert imported - {room, COMMON} <= MAP[room]
+
+
+def test_the_file_that_every_room_may_import_imports_none() -> None:
+    """Otherwise every room would import those as well."""
+    assert not _modules_imported(MODULES[COMMON])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
+def test_a_folder_imports_only_the_folders_below_it(path: Path) -> None:
+    """Within a room as well, a reader who starts at the bottom meets nothing unknown."""
+    room = _room(path)
+    if room is None:
+        return
+    folder = _name(path.parent)
+    upward = {
+        target
+        for name in _modules_imported(path)
+        if (target := _name(MODULES[name].parent)).split(".")[0] == room
+        and target != folder
+        and _layer(target) >= _layer(folder)
     }
 
-    assert imported - {room} <= MAP[room]
+    assert not upward
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Two modules that need each other are one module, or one of them holds two purposes."""
+    graph = {name: _modules_imported(path) - {name} for name, path in MODULES.items()}
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: _name(folder) or "arvo")
+def test_a_folder_holds_no_more_files_than_a_reader_takes_in(folder: Path) -> None:
+    """Beyond that it has sub-rooms that nobody has named yet."""
+    assert len(list(folder.glob("*.py"))) <= FOLDER_FILES_MAX
+
+
+@pytest.mark.promise("I10")
 @pytest.mark.parametrize(
     "path",
     [path for path in FILES if _room(path) in PURE],
     ids=lambda path: str(path.relative_to(SRC)),
 )
 def test_a_pure_room_cannot_act(path: Path) -> None:
-    """Promise I10: same input, same commands, on our side too."""
-    tree = ast.parse(path.read_text())
+    """Same input, same commands, on the library's side too."""
+    tree = _tree(path)
     nodes = list(ast.walk(tree))
 
     assert not {name for name in _imports(tree) if {name, name.split(".")[0]} & ACTING}
@@ -87,21 +233,21 @@ def test_no_step_asks_for_a_stamp() -> None:
     stamping = [
         path.relative_to(SRC).as_posix()
         for path in FILES
-        if "arvo.core.events.stamp" in _imports(ast.parse(path.read_text())) and _room(path) in PURE
+        if "arvo.core.events.stamp" in _imports(_tree(path)) and _room(path) in PURE
     ]
 
     assert stamping == ["core/contracts/versioned.py", "core/events/subject.py"]
 
 
-def test_a_door_whose_extra_is_missing_says_how_to_get_it() -> None:
-    """A bare name of somebody else's module tells nobody what to install."""
+def test_an_extra_that_is_missing_is_named_with_how_to_get_it() -> None:
+    """The bare name of another project's module does not say what to install."""
     script = "import sys; sys.modules['starlette'] = None; import arvo.http"
 
     failed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
 
-    assert "arvo.http needs an extra: pip install 'arvo[http]'" in failed.stderr
+    assert "arvo.http needs the extra 'http': run `pip install '.[http]'`" in failed.stderr
 
 
 def test_importing_arvo_loads_no_driver_no_cli_and_no_test_tool() -> None:
