@@ -1,4 +1,4 @@
-"""Reference page: every public name has its place in the documentation."""
+"""Reference page: it documents every public name of the package."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import arvo
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 
 
-def test_the_reference_page_tells_every_public_name_once() -> None:
-    """A name that is exported and not told is one that users must guess."""
-    told = re.findall(
+def test_the_reference_page_documents_every_public_name_once() -> None:
+    """A name that is exported and not documented is one that users must guess."""
+    documented = re.findall(
         r"^\.\. (?:autoclass|autoexception|autofunction|py:data):: (\w+)$",
         PAGE.read_text(),
         re.MULTILINE,
     )
 
-    assert sorted(told) == sorted(arvo.__all__)
+    assert sorted(documented) == sorted([*arvo.__all__, *arvo._NEED_DRIVERS])

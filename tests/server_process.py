@@ -1,0 +1,124 @@
+"""Server process: starts a server for tests, and stops it with the process that started it."""
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field
+
+# Generous: a loaded machine is slow to start a process.
+READY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 20.0
+
+
+@define(eq=False)
+class Server:
+    """A server of one test run.
+
+    *url*: its address. *command*: starts it. *is_ready*: whether it answers. *folder*: its files
+    and its log. *user*: runs it, None for the current user. *stop_signal*: stops it at once.
+
+    It stops with this process, however that ends: a guard process runs it, and stops it when the
+    pipe to this process is closed.
+    """
+
+    url: str
+    command: Sequence[str]
+    is_ready: Callable[[], bool]
+    folder: Path
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGKILL
+    _guard: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start it, on the same port and files each time; returns when it answers."""
+        guard = [sys.executable, __file__, self.user or "", str(int(self.stop_signal))]
+        with (self.folder / "log").open("ab") as log:
+            self._guard = subprocess.Popen(
+                [*guard, *self.command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # A signal to our process group must not reach the guard before it has stopped the
+                # server.
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.is_ready():
+            if self._guard.poll() is not None or time.monotonic() > deadline:
+                log_end = (self.folder / "log").read_text(errors="replace")[-2000:]
+                raise AssertionError(f"{self.command[0]} did not start: {log_end}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop it without a warning, as when its machine is switched off."""
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()
+            self._guard.wait(STOP_SECONDS)
+            self._guard = None
+
+    def restart(self) -> None:
+        """Stop it, and start it again with the files that it has written."""
+        self.stop()
+        self.start()
+
+
+def make_folder(name: str) -> Path:
+    """Make a folder that is deleted when this process ends."""
+    # Not in the folder of pytest: some systems limit the path of a socket to 104 bytes.
+    folder = Path(tempfile.mkdtemp(prefix=f"arvo-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def free_port() -> int:
+    """Return a port on which no process listens now."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
+
+
+def answers(port: int, request: bytes, first: bytes = b"") -> bool:
+    """Return True if the server answers *request* with *first*.
+
+    Redis answers with an error while it still reads its file.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            connection.sendall(request)
+            answer = connection.recv(1)
+            return bool(answer) and answer.startswith(first)
+    except OSError:
+        return False
+
+
+def _guard_server(user: str, stop_signal: int, command: Sequence[str]) -> None:
+    """Run a server until the parent process closes the pipe on our stdin, or ends."""
+    server = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        user=user or None,
+        start_new_session=True,
+        cwd=tempfile.gettempdir(),
+    )
+    os.set_blocking(0, True)
+    try:
+        while server.poll() is None and os.read(0, 1):
+            pass
+    finally:
+        server.send_signal(stop_signal)
+        server.wait()
+
+
+if __name__ == "__main__":
+    _guard_server(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
