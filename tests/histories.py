@@ -24,7 +24,7 @@ def write_history(*steps: Commit | Record) -> tuple[HistoryEntry, ...]:
                 HistoryEntry(
                     position=len(entries),
                     revision=step.revision,
-                    kind="amended",
+                    kind="replaced",
                     at=NOW,
                     record=step,
                 )

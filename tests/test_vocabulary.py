@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 FORBIDDEN: Final = {
     "alarm": "timer",
     "amend": "replace_record",
+    "amended": "replaced",
     "anybody": "any worker, any caller",
     "asker": "reply_address",
     "awaited": "pending_requests",

@@ -1,4 +1,4 @@
-"""Deploy: the files in docs/deploy say what the commands, the probes and the limits are."""
+"""Deploy: the commands, probes and limits in docs/deploy match the program."""
 
 import json
 import os
@@ -29,6 +29,7 @@ from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.runtime import TIMEOUT_SECONDS
+from docs.examples.orders.contracts import PlaceOrder
 from docs.examples.orders.reader import read_orders
 from docs.examples.orders.shop import order_event
 from docs.examples.orders.systems import SYSTEMS
@@ -38,30 +39,34 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 OBJECTS = {
-    (each["kind"], each["metadata"]["name"]): each
-    for each in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    (document["kind"], document["metadata"]["name"]): document
+    for document in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
 }
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-[[*IMAGE]] = [json.loads(found) for found in re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)]
+[[*IMAGE]] = [
+    json.loads(command) for command in re.findall(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)
+]
 NAMES = ("workers", "web")
 ORDERS = ROOT / "docs" / "examples" / "orders" / "orders.jsonl"
-PATHS = {each.path for each in asgi_app(Runtime(SYSTEMS["flow"])).routes if isinstance(each, Route)}
+PATHS = {
+    route.path for route in asgi_app(Runtime(SYSTEMS["flow"])).routes if isinstance(route, Route)
+}
 
 
 def pod(name: str) -> Any:
-    """Give what a deployment runs."""
+    """Return the pod specification of a deployment."""
     return OBJECTS["Deployment", name]["spec"]["template"]["spec"]
 
 
 def container(name: str) -> Any:
-    """Give the one container of a deployment."""
-    [found] = pod(name)["containers"]
-    return found
+    """Return the one container of a deployment."""
+    [only] = pod(name)["containers"]
+    return only
 
 
 def option(command: list[str], name: str) -> str:
-    """Find the value of an option."""
-    [value] = [each.partition("=")[2] for each in command if each.startswith(f"{name}=")]
+    """Return the value of an option."""
+    [value] = [word.partition("=")[2] for word in command if word.startswith(f"{name}=")]
     return value
 
 
@@ -69,7 +74,7 @@ WORKERS, WEB = (COMPOSE["services"][name]["command"] for name in NAMES)
 
 
 def test_both_ways_to_deploy_run_the_same() -> None:
-    """What is tried on a laptop is what runs in the cluster."""
+    """A laptop runs the same commands as the cluster."""
     assert [container(name)["command"] for name in NAMES] == [WORKERS, WEB]
     assert {container(name)["image"] for name in NAMES} == {
         COMPOSE["services"][name]["image"] for name in NAMES
@@ -77,8 +82,8 @@ def test_both_ways_to_deploy_run_the_same() -> None:
 
 
 @pytest.mark.parametrize("command", [WORKERS, IMAGE], ids=["workers", "image"])
-def test_what_the_workers_run_is_a_command_of_ours(command: list[str]) -> None:
-    """Options come and go; a manifest is read when it is too late."""
+def test_the_workers_run_a_valid_arvo_command(command: list[str]) -> None:
+    """A manifest with an outdated option fails only when it is deployed."""
     program, *words = command
     called, bound, *_ = app.parse_args(
         [*words, "--backend", "memory:"], exit_on_error=False, print_error=False
@@ -89,7 +94,7 @@ def test_what_the_workers_run_is_a_command_of_ours(command: list[str]) -> None:
     assert load_system(bound.args[0], "memory:") == SYSTEMS["flow"]
 
 
-def test_what_the_web_runs_is_a_command_of_uvicorn() -> None:
+def test_the_web_service_runs_a_valid_uvicorn_command() -> None:
     """With a factory that can be imported."""
     program, *words = WEB
     with uvicorn.main.make_context(program, list(words)) as context:
@@ -101,25 +106,25 @@ def test_what_the_web_runs_is_a_command_of_uvicorn() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_probes_ask_where_it_is_answered(name: str) -> None:
-    """A wrong path restarts what is well, for ever."""
-    each = container(name)
+def test_probes_use_the_paths_that_are_served(name: str) -> None:
+    """A wrong path restarts healthy processes for ever."""
+    spec = container(name)
     served = option(WORKERS, "--health") if name == "workers" else f":{option(WEB, '--port')}"
-    ports = {port["name"]: port["containerPort"] for port in each["ports"]}
-    asked = {kind: each[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")}
+    ports = {port["name"]: port["containerPort"] for port in spec["ports"]}
+    probes = {kind: spec[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")}
     [check] = [word for word in COMPOSE["services"][name]["healthcheck"]["test"] if "http" in word]
 
-    assert {kind: probe["path"] for kind, probe in asked.items()} == {
+    assert {kind: probe["path"] for kind, probe in probes.items()} == {
         "liveness": "/live",
         "readiness": "/ready",
     }
     assert {"/live", "/ready"} <= PATHS
-    assert {f":{ports[probe['port']]}" for probe in asked.values()} == {served}
+    assert {f":{ports[probe['port']]}" for probe in probes.values()} == {served}
     assert f"http://127.0.0.1{served}/ready" in check
 
 
-def test_the_backend_is_named_where_it_is_looked_for() -> None:
-    """In the variable that the command reads, from a secret; and its driver is installed."""
+def test_the_backend_is_in_the_variable_that_the_command_reads() -> None:
+    """The URL comes from a secret, and the image installs its driver."""
     [variable] = get_args(Url)[1].env_var
     url = COMPOSE["services"]["workers"]["environment"][variable]
     [extras] = re.findall(r"pip install .*'\.\[(.*)\]'", DOCKERFILE)
@@ -136,8 +141,8 @@ def test_the_backend_is_named_where_it_is_looked_for() -> None:
     assert {EXTRAS["asyncpg"], "cli", "http"} <= set(extras.split(","))
 
 
-def test_whoever_is_told_to_stop_is_given_the_time_for_it() -> None:
-    """Killed earlier, handlers are cut off that would have finished."""
+def test_the_stop_timeout_covers_the_shutdown() -> None:
+    """An earlier kill would cut off handlers that could have finished."""
     workers = float(option(WORKERS, "--shutdown-timeout")) + KILL_SECONDS
     web = float(option(WEB, "--timeout-graceful-shutdown")) + TIMEOUT_SECONDS
 
@@ -148,39 +153,37 @@ def test_whoever_is_told_to_stop_is_given_the_time_for_it() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_runs_as_root_or_without_bounds(name: str) -> None:
-    """What is broken into shall break nothing else."""
-    each = container(name)
+    """A compromised process must not reach beyond its container."""
+    spec = container(name)
     [user] = re.findall(r"^USER (\d+):", DOCKERFILE, re.MULTILINE)
 
     assert pod(name)["securityContext"]["runAsNonRoot"] is True
     assert pod(name)["securityContext"]["runAsUser"] == int(user) > 0
     assert COMPOSE["services"][name]["user"].partition(":")[0] == user
-    assert each["securityContext"]["allowPrivilegeEscalation"] is False
-    assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert {"cpu", "memory"} <= set(each["resources"]["requests"])
-    assert "memory" in each["resources"]["limits"]
+    assert spec["securityContext"]["allowPrivilegeEscalation"] is False
+    assert spec["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"cpu", "memory"} <= set(spec["resources"]["requests"])
+    assert "memory" in spec["resources"]["limits"]
 
 
 def test_services_find_their_pods() -> None:
-    """Names are all that ties these objects together."""
-    services = {name: each for (kind, name), each in OBJECTS.items() if kind == "Service"}
+    """Only names connect these objects."""
+    services = {name: spec for (kind, name), spec in OBJECTS.items() if kind == "Service"}
     pods = {
-        name: each["spec"]["template"]
-        for (kind, name), each in OBJECTS.items()
+        name: spec["spec"]["template"]
+        for (kind, name), spec in OBJECTS.items()
         if kind in ("Deployment", "StatefulSet")
     }
 
     assert set(services) == {"postgres", "web"}
     for name, service in services.items():
-        [found] = pods[name]["spec"]["containers"]
+        [only] = pods[name]["spec"]["containers"]
         assert service["spec"]["selector"] == pods[name]["metadata"]["labels"]
-        assert service["spec"]["ports"][0]["targetPort"] in {
-            each["name"] for each in found["ports"]
-        }
+        assert service["spec"]["ports"][0]["targetPort"] in {port["name"] for port in only["ports"]}
 
 
-def test_what_the_image_copies_is_there() -> None:
-    """And nothing that the ignore file keeps away."""
+def test_the_files_that_the_image_copies_exist() -> None:
+    """The ignore file lets them through."""
     sent = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
     copied = [
         word
@@ -188,13 +191,13 @@ def test_what_the_image_copies_is_there() -> None:
         for word in shlex.split(line)[:-1]
     ]
 
-    assert all((ROOT / each).exists() for each in copied)
-    assert {f"!{each}" for each in copied} <= set(sent)
+    assert all((ROOT / path).exists() for path in copied)
+    assert {f"!{path}" for path in copied} <= set(sent)
 
 
 @contextmanager
 def started(command: list[str], url: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run a command of the files as it stands there, but for its port and its backend."""
+    """Run a command of the files with another port and backend."""
     program = {"arvo": ["-m", "arvo.cli"], "uvicorn": ["-m", "uvicorn"]}[command[0]]
     process = subprocess.Popen(
         [sys.executable, *program, *command[1:]],
@@ -213,44 +216,44 @@ def started(command: list[str], url: str) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def ready(address: str) -> Any:
-    """Wait until a probe says so."""
+def wait_until_ready(address: str) -> Any:
+    """Wait until the readiness probe succeeds, and return its body."""
     for _ in range(400):
         try:
-            answer = httpx.get(f"{address}/ready", timeout=10)
+            response = httpx.get(f"{address}/ready", timeout=10)
         except httpx.TransportError:
-            answer = httpx.Response(503)
-        if answer.status_code == 200:
-            return answer.json()
+            response = httpx.Response(503)
+        if response.status_code == 200:
+            return response.json()
         time.sleep(0.05)
-    raise AssertionError(f"{address} did not become ready: {answer.status_code}")
+    raise AssertionError(f"{address} did not become ready: {response.status_code}")
 
 
 def free_port() -> int:
-    """Find a port that nobody has now."""
+    """Return a port that is free at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
 def test_the_commands_start_the_whole_shop(tmp_path: Path) -> None:
-    """On a Postgres of the tests': an order goes in by HTTP, and comes out shipped."""
+    """On a test Postgres, an order that is posted over HTTP is shipped."""
     url = schema_url(tmp_path)
     ports = (free_port(), free_port())
-    places = [f"http://127.0.0.1:{port}" for port in ports]
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
     workers = [re.sub(r":8080$", f":{ports[0]}", word) for word in WORKERS]
     web = [re.sub(r"^--port=.*", f"--port={ports[1]}", word) for word in WEB]
-    placed = order_event(next(each for each in read_orders(ORDERS) if not hasattr(each, "issues")))
+    placed = order_event(next(line for line in read_orders(ORDERS) if isinstance(line, PlaceOrder)))
 
     with started(workers, url), started(web, url):
-        crew = ready(places[0])
-        ready(places[1])
-        answered = httpx.post(
-            f"{places[1]}/",
+        readiness = wait_until_ready(urls[0])
+        wait_until_ready(urls[1])
+        response = httpx.post(
+            f"{urls[1]}/",
             content=placed.to_json(),
             headers={"content-type": "application/cloudevents+json", "prefer": "wait=30"},
             timeout=60,
         )
 
-    assert [each["ready"] for each in crew["workers"]] == [True, True]
-    assert answered.status_code == 200
-    assert answered.json()["data"]["outcome"] == "shipped"
+    assert [worker["ready"] for worker in readiness["workers"]] == [True, True]
+    assert response.status_code == 200
+    assert response.json()["data"]["outcome"] == "shipped"

@@ -9,7 +9,7 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line, short_repr
 
-Kind: TypeAlias = Literal["consumed", "produced", "amended"]
+Kind: TypeAlias = Literal["consumed", "produced", "replaced"]
 
 
 @final
@@ -20,7 +20,7 @@ class HistoryEntry:
     *position*: counts from 0. *revision*: that of the record after the turn; the entries of one
     turn share it, the consumed event first. *at*: the time of the turn. *event*: the event that was
     consumed or produced. When an operator changes a record (`migrate`, `revive`), the entry is of
-    kind `amended` and holds the new *record* instead of an event.
+    kind `replaced` and holds the new *record* instead of an event.
     """
 
     position: int

@@ -312,8 +312,8 @@ def test_the_turns_after_a_gap_are_not_replayable() -> None:
     assert replayed.record is None
 
 
-def lived(*tables: Any, amended: Any) -> tuple[System, tuple[HistoryEntry, ...], Record]:
-    """Run a flow that calls once in each turn, and amend its record after all turns but the last.
+def lived(*tables: Any, replaced: Any) -> tuple[System, tuple[HistoryEntry, ...], Record]:
+    """Run a flow that calls once in each turn, and replace its record after all turns but the last.
 
     *tables*: the function that each turn calls.
     """
@@ -332,7 +332,7 @@ def lived(*tables: Any, amended: Any) -> tuple[System, tuple[HistoryEntry, ...],
         steps.append(commit)
         record = require(commit.record)
         if record.status != "done":
-            record = require(amended(system, record, [commit.event, *commit.events]))
+            record = require(replaced(system, record, [commit.event, *commit.events]))
             steps.append(record)
         if record.status == "active" and commit.outcome == "handled":
             (request,) = commit.events
@@ -371,7 +371,7 @@ def test_a_failed_turn_does_not_use_the_calls_of_the_turn_after_its_revival(
     tables: Any, known: list[bool]
 ) -> None:
     """The journal has no entry of a failed turn; the record of the revival shows the failure."""
-    system, history, record = lived(*tables, amended=revive)
+    system, history, record = lived(*tables, replaced=revive)
 
     replayed = replay(system, history, record=record)
 
@@ -479,10 +479,10 @@ def test_a_replay_continues_from_a_record_in_the_history() -> None:
     history = history_of(trace)
     before, after = history[2:4], history[4:]
     moved = attrs.evolve(require(trace.commits[0].record), revision=2)
-    (amended,) = write_history(moved)
+    (replaced,) = write_history(moved)
     later = [attrs.evolve(entry, revision=entry.revision + 1) for entry in (*before, *after)]
 
-    replayed = replay(shop, [amended, *later])
+    replayed = replay(shop, [replaced, *later])
 
     assert [turn.revision for turn in replayed.turns] == [3, 4]
     assert replayed.agrees

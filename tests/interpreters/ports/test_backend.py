@@ -198,7 +198,7 @@ def test_a_record_that_an_operator_replaces_is_in_the_history(on: Within) -> Non
         await backend.replace_record(moved, 1)
 
         assert (await backend.history(record.subject))[-1] == HistoryEntry(
-            position=2, revision=2, kind="amended", at=clock(), record=moved
+            position=2, revision=2, kind="replaced", at=clock(), record=moved
         )
 
     on(work)

@@ -227,3 +227,26 @@ def test_a_worker_that_breaks_fails_the_pending_requests(caplog: pytest.LogCaptu
     assert not within(go())
     [message] = [record.getMessage() for record in caplog.records]
     assert message.startswith("the task 'arvo com.payment.charge ")
+
+
+def test_a_drain_waits_out_an_outage() -> None:
+    """A backend that does not answer is not idle."""
+    outages = 3
+
+    async def go() -> Stats:
+        backend = MemoryBackend()
+
+        async def wait_until_idle() -> None:
+            nonlocal outages
+            if outages:
+                outages -= 1
+                raise Unavailable("restarting")
+            await backend.wait_until_idle()
+
+        replaced: Any = Replaced(backend, wait_until_idle=wait_until_idle)
+        async with Runtime(shop, replaced) as runtime:
+            await runtime.send(order_request())
+            return await runtime.drain(timeout=4)
+
+    assert within(go()) == Stats(handled=5, answered=1)
+    assert outages == 0

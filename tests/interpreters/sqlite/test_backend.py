@@ -261,7 +261,7 @@ def test_a_commit_on_an_older_record_is_refused_whole(tmp_path: Path) -> None:
 
 
 def test_a_subject_may_have_any_length(tmp_path: Path) -> None:
-    """A tree of workflows makes long ones (B20: a store that indexes a short prefix lost them)."""
+    """A tree of workflows makes long ones. B20: a column of 255 characters was too short."""
     subject = Subject.parse(order_request().subject)
     long = evolve(subject, meta={"note": "".join(map(str, range(4_000)))})
 

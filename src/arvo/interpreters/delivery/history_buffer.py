@@ -79,7 +79,7 @@ def _entries(turn: _Turn) -> Iterator[HistoryEntry]:
     position, revision, at, content = turn
     if isinstance(content, Record):
         yield HistoryEntry(
-            position=position, revision=revision, kind="amended", at=at, record=content
+            position=position, revision=revision, kind="replaced", at=at, record=content
         )
         return
     for offset, event in enumerate(content):

@@ -48,7 +48,7 @@ class Consumer:
     settings: Mapping[str, Any] = field(repr=False)
     received: deque[Received] = field(factory=deque, init=False)
     wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
-    error: PortError | None = field(default=None, init=False)
+    error: Exception | None = field(default=None, init=False)
     _partitions: dict[tuple[str, int], AssignedPartition] = field(factory=dict, init=False)
     _paused: set[tuple[str, int]] = field(factory=set, init=False)
     _stopping: threading.Event = field(factory=threading.Event, init=False)

@@ -1,5 +1,6 @@
 """Operations: what an operator does with one workflow: cancel, migrate, revive, inspect."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -16,12 +17,15 @@ from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
 from arvo.engine.workflow_tree import Tree, tree_loader
 from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, Committed, Conflict
 
 # The source of the events that an operator sends. Nothing is sent back to it.
 OPERATOR: Final = "arvo.runtime.operator"
 # Conflicts in a row before an operation gives up on a busy workflow.
 CONFLICTS_MAX: Final = 10
+# The pause before an unavailable backend is asked again.
+OUTAGE_PAUSE_SECONDS: Final = 0.05
 
 
 def make_cancellation(system: System, subject: str, reason: str) -> Event[Any]:
@@ -132,6 +136,17 @@ async def last_turn_entries(backend: Backend, record: Record) -> AsyncIterator[H
             return
         if entry.revision == record.revision:
             yield entry
+
+
+async def wait_until_idle(backend: Backend) -> None:
+    """Wait until no message is under way, and wait out outages of the backend."""
+    while True:
+        try:
+            await backend.wait_until_idle()
+        except Unavailable:
+            await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+        else:
+            return
 
 
 async def load_tree(backend: Backend, subject: str) -> Tree:

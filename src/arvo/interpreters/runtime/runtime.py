@@ -18,6 +18,7 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.operations import wait_until_idle
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
@@ -205,14 +206,14 @@ class Runtime(Client):
     async def drain(self, timeout: float | None = None) -> Stats:
         """Wait until no message is under way, and return the counts of all outcomes.
 
-        Raises `TimeoutError` with the depth of the queues after *timeout* seconds.
+        It waits out outages of the backend. Raises `TimeoutError` with the depth after *timeout*
+        seconds.
         """
         self._check_running()
-        idle = asyncio.create_task(self._backend.wait_until_idle())
+        idle = asyncio.create_task(wait_until_idle(self._backend))
         try:
-            await asyncio.wait(
-                {idle, *self._tasks}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            tasks = {idle, *self._tasks}
+            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             self._check_running()
             if not idle.done():
                 raise TimeoutError(f"not idle after {timeout} s: {await self._backend.depth()}")

@@ -59,7 +59,7 @@ class Operators(BackendKit):
         assert [(entry.kind, entry.revision) for entry in entries] == [
             ("consumed", 1),
             ("produced", 1),
-            ("amended", 2),
+            ("replaced", 2),
         ]
         assert [entry.event for entry in entries[:2]] == [delivery.message.event, reply.event]
         assert entries[2].record == record(2)

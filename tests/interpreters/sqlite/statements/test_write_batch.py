@@ -61,7 +61,7 @@ def test_a_history_has_an_entry_for_each_event(connection: sqlite3.Connection) -
         (1, 1, "produced"),
         (2, 2, "consumed"),
         (3, 2, "produced"),
-        (4, 3, "amended"),
+        (4, 3, "replaced"),
         (5, 4, "consumed"),
         (6, 4, "produced"),
     ]

@@ -40,9 +40,9 @@ create table arvo.history (
     workflow bigint not null,
     position bigint not null,
     revision bigint not null,
-    kind text not null,                -- consumed, produced or amended
+    kind text not null,                -- consumed, produced or replaced
     at timestamptz not null,
-    event bytea not null,              -- the event; for an amended entry the record
+    event bytea not null,              -- the event; for a replaced entry the record
     primary key (workflow, position)
 );
 create index history_by_age on arvo.history (at);

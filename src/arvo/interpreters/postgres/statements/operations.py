@@ -51,7 +51,7 @@ async def replace_record(
             for position, entry in enumerate(record.journal)
         ]
         await records.extend_journals(connection, dsn, journal)
-        row = HistoryRow(0, record.revision, "amended", now, encode_record(record))
+        row = HistoryRow(0, record.revision, "replaced", now, encode_record(record))
         await records.write_history(connection, dsn, [(workflow.id, workflow.history_length, row)])
         digests = [consumption_digest(record.handler, event) for event in replacement.events]
         await connection.execute(dsn.sql(_FORGET_CONSUMED), digests)

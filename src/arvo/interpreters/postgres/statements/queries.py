@@ -88,12 +88,12 @@ order by position desc limit $3
 
 
 def _history_entry(row: asyncpg.Record) -> HistoryEntry:
-    is_amended = row["kind"] == "amended"
+    is_replacement = row["kind"] == "replaced"
     return HistoryEntry(
         position=row["position"],
         revision=row["revision"],
         kind=row["kind"],
         at=row["at"],
-        event=None if is_amended else decode_event(row["event"]),
-        record=decode_record(row["event"], None) if is_amended else None,
+        event=None if is_replacement else decode_event(row["event"]),
+        record=decode_record(row["event"], None) if is_replacement else None,
     )

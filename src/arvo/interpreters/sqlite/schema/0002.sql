@@ -3,9 +3,9 @@ create table history (
     workflow integer not null references workflow (id) on delete cascade,
     position integer not null,
     revision integer not null,
-    kind text not null,       -- consumed, produced or amended
+    kind text not null,       -- consumed, produced or replaced
     at integer not null,
-    event blob not null,      -- the event; for an amended entry the record
+    event blob not null,      -- the event; for a replaced entry the record
     primary key (workflow, position)
 ) without rowid;
 create index workflow_by_parent on workflow (parent) where parent is not null;

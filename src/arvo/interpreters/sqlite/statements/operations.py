@@ -25,7 +25,7 @@ def replace_record(
         return Conflict(0 if workflow is None else workflow.revision), []
     records.update_record(connection, workflow.id, record, 1, now)
     records.replace_journal(connection, workflow.id, record)
-    entries: list[tuple[Kind, bytes]] = [("amended", encode_record(record))]
+    entries: list[tuple[Kind, bytes]] = [("replaced", encode_record(record))]
     records.write_history(connection, workflow, record.revision, now, entries)
     for event in replacement.events:
         connection.execute(

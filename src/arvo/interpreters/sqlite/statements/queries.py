@@ -87,12 +87,12 @@ order by position desc limit ?
 
 def _history_entry(row: Sequence[Any]) -> HistoryEntry:
     position, revision, kind, at, content = row
-    is_amended = kind == "amended"
+    is_replacement = kind == "replaced"
     return HistoryEntry(
         position=position,
         revision=revision,
         kind=kind,
         at=from_milliseconds(at),
-        event=None if is_amended else decode_event(content),
-        record=decode_record(content, None) if is_amended else None,
+        event=None if is_replacement else decode_event(content),
+        record=decode_record(content, None) if is_replacement else None,
     )
