@@ -53,6 +53,7 @@ def patient(turn: Turn[Any]) -> Commands:
 alone = System([make_workflow(patient)])
 
 
+@pytest.mark.promise("I7")
 def test_a_timer_fires_as_an_event_when_it_is_due() -> None:
     """I7: virtual time moves to the timer only when no other event is left."""
     trace = run(alone, order_request())
@@ -83,6 +84,7 @@ def test_a_timer_is_in_the_record_and_in_the_commit() -> None:
     assert (timer.id, timer.payload) == (pending.event.id, {"order": "o1"})
 
 
+@pytest.mark.promise("I7")
 def test_a_timer_that_arrives_too_early_is_retried_later() -> None:
     """I7: no fault of a store or a clock makes a timer fire before its time."""
     commit = expect_commit(alone, order_request())
@@ -124,6 +126,7 @@ def test_a_timer_set_again_replaces_the_one_before() -> None:
     assert trace.answer.data == OrderFulfilled("t 120.0")
 
 
+@pytest.mark.promise("I5")
 @pytest.mark.parametrize(
     ("commands", "message"),
     [

@@ -160,6 +160,7 @@ def test_a_failure_preserves_the_state_and_the_reason_and_later_events_are_dead_
     assert stats == Stats(handled=3, failed=1, answered=1, dead_lettered=1)
 
 
+@pytest.mark.promise("I8")
 def test_a_late_event_is_counted() -> None:
     """B15: an answer to a workflow that is done (promise I8)."""
 
