@@ -23,7 +23,7 @@ from tests.shop import charge_request, order_request
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EVENT: Event[Any] = charge_request(
-    redirectto="com.desk.one", accesscontrol='rôle "1" 100%', executionunits=1.5, domain="ops"
+    redirectto="com.review.one", accesscontrol='rôle "1" 100%', executionunits=1.5, domain="ops"
 )
 
 

@@ -25,7 +25,7 @@ BODY = event("one").to_json().encode()
     ("to", "attributes"),
     [
         (ToHandler(WORKFLOW, event("one").subject), {}),
-        (ToDomain("human.desk"), {"domain": "human.desk"}),
+        (ToDomain("human.review"), {"domain": "human.review"}),
         (ToCaller(WORKFLOW), {}),
     ],
 )

@@ -310,12 +310,12 @@ def test_effects_run_functions_of_a_table_with_their_retries() -> None:
 
 def test_a_domain_listener_answers_the_events_of_its_domain() -> None:
     """A function takes the part of a human reviewer."""
-    domains = HandlerDomains(emits=("desk",))
+    domains = HandlerDomains(emits=("review",))
     review = EventHandler(
         Contract(
             uri="#/contracts/review",
-            type="com.desk.review",
-            versions={"1.0.0": Version(accepts=ChargeCard, emits={"evt.desk.open": BookShipment})},
+            type="com.review.order",
+            versions={"1.0.0": Version(accepts=ChargeCard, emits={"evt.review.open": BookShipment})},
         ),
         {"1.0.0": lambda event: Emit(BookShipment(event.data.order_id))},
         domains=domains,
@@ -323,12 +323,12 @@ def test_a_domain_listener_answers_the_events_of_its_domain() -> None:
     begins = review.contract["1.0.0"].accepts(ChargeCard("o1", 1.0), source="com.shop.web", id="r1")
 
     def reviewer(event: Event[Any]) -> Iterator[Event[Any]]:
-        yield charge_request("from the desk")
+        yield charge_request("from the review")
 
     system = System([review, payment_handler(lambda _: Emit(CardCharged("r")))])
-    simulation = simulate(system, [begins], domain_listeners={"desk": reviewer}, faults=[])
+    simulation = simulate(system, [begins], domain_listeners={"review": reviewer}, faults=[])
 
-    assert [event.type for event in simulation.world.domain_events] == ["evt.desk.open"]
+    assert [event.type for event in simulation.world.domain_events] == ["evt.review.open"]
     assert simulation.world.payloads(CardCharged) == [CardCharged("r")]
 
 

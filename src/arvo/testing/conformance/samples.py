@@ -51,7 +51,7 @@ def to_service(key: str, **attributes: Any) -> Message:
 
 def to_domain(key: str) -> Message:
     """Make a message that leaves the system by a domain."""
-    return Message(event(key, domain="desk"), ToDomain("desk"))
+    return Message(event(key, domain="review"), ToDomain("review"))
 
 
 def to_caller(key: str) -> Message:

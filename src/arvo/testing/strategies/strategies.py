@@ -120,10 +120,10 @@ def accepted_events(
 # One draw from a short list: each further draw makes shrinking slower.
 _EVENT_OPTIONS: Final[tuple[Mapping[str, str], ...]] = (
     {},
-    {"redirectto": "com.testing.desk"},
+    {"redirectto": "com.testing.review"},
     {"accesscontrol": "user:1"},
     {"domain": "ops"},
-    {"redirectto": "com.testing.desk", "accesscontrol": "user:1", "domain": "ops"},
+    {"redirectto": "com.testing.review", "accesscontrol": "user:1", "domain": "ops"},
 )
 
 
