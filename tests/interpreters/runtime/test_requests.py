@@ -61,7 +61,8 @@ def test_concurrent_requests_get_their_own_answers() -> None:
 
     async def work(runtime: Runtime) -> list[object]:
         events = [
-            charge_request(f"c{n}", subject=f"s{n}", redirectto=f"com.review.n{n}") for n in range(20)
+            charge_request(f"c{n}", subject=f"s{n}", redirectto=f"com.review.n{n}")
+            for n in range(20)
         ]
         answers = await asyncio.gather(*(runtime.request(event, timeout=2) for event in events))
         return [(answer.parentid, answer.to) for answer in answers]

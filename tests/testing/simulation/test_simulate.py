@@ -315,7 +315,9 @@ def test_a_domain_listener_answers_the_events_of_its_domain() -> None:
         Contract(
             uri="#/contracts/review",
             type="com.review.order",
-            versions={"1.0.0": Version(accepts=ChargeCard, emits={"evt.review.open": BookShipment})},
+            versions={
+                "1.0.0": Version(accepts=ChargeCard, emits={"evt.review.open": BookShipment})
+            },
         ),
         {"1.0.0": lambda event: Emit(BookShipment(event.data.order_id))},
         domains=domains,
