@@ -12,6 +12,8 @@ from arvo.testing.conformance.samples import WORKFLOW, subject, timer, to_workfl
 
 # Long enough to detect a backend that ignores it, short enough to wait for.
 DUE_SECONDS = 0.3
+# The difference between two timers whose order counts: brokers that delay by levels are less exact.
+GAP_SECONDS = 1.0
 
 
 class Timers(BackendKit):
@@ -21,7 +23,10 @@ class Timers(BackendKit):
     async def test_a_timer_fires_once_and_not_early(self, backend: Backend) -> None:
         """I7: its event goes to the workflow that set it."""
         due = await self._set_timer(backend)
-        assert (await backend.depth()).timers == (1 if self.reports_depth else 0)
+        depth = await backend.depth()
+        # On a stalled machine it may have fired meanwhile.
+        if datetime.now(UTC) < due:
+            assert depth.timers == (1 if self.reports_depth else 0)
 
         delivery = await self.eventually(backend.receive(WORKFLOW), "the timer")
 
@@ -37,14 +42,20 @@ class Timers(BackendKit):
         """The order in which they were set does not matter."""
         await backend.send(to_workflow("begin"))
         delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
-        timers = [timer("late", 2 * DUE_SECONDS), timer("soon", DUE_SECONDS)]
-        commit = turn_commit(delivery, 1, timers=timers)
+        late, soon = timer("late", DUE_SECONDS + GAP_SECONDS), timer("soon", DUE_SECONDS)
+        commit = turn_commit(delivery, 1, timers=[late, soon])
         assert await backend.commit(delivery, commit, [], []) == Committed()
+        were_pending = datetime.now(UTC) < soon.due
 
-        for number, key in enumerate(("soon", "late"), start=2):
-            fired = await self.eventually(backend.receive(WORKFLOW), f"the timer {key}")
-            assert fired.message.event.id == key
+        fired_ids: list[str] = []
+        for number in (2, 3):
+            fired = await self.eventually(backend.receive(WORKFLOW), "a timer")
+            fired_ids.append(fired.message.event.id)
             assert await backend.commit(fired, turn_commit(fired, number), [], []) == Committed()
+
+        # On a stalled machine both were due before they were set: then any order is right.
+        assert fired_ids == ["soon", "late"] or not were_pending
+        assert sorted(fired_ids) == ["late", "soon"]
 
     @conformance_test
     async def test_a_timer_due_in_the_past_fires_at_once(self, backend: Backend) -> None:
