@@ -222,13 +222,20 @@ def test_nothing_is_sent_where_one_of_the_events_is_wrong(
     wrong = error_of(capsys, "send", "tests.shop:shop", str(file), "--backend", url)
     file.write_bytes(orjson.dumps([good, {**good, "to": "com.nobody"}]))
     lost = error_of(capsys, "send", "tests.shop:shop", str(file), "--backend", url)
+    exact = orjson.dumps([good, {**good, "executionunits": 2**63}])
+    file.write_bytes(exact.replace(str(2**63).encode(), str(2**64 + 1).encode()))
+    wide = error_of(capsys, "send", "tests.shop:shop", str(file), "--backend", url)
+    file.write_bytes(b'{"n": 1}\n{"n": 18446744073709551617}')
+    wide_line = error_of(capsys, "send", "tests.shop:shop", str(file), "--backend", url)
     file.write_bytes(b"{}\n{")
     broken_ = error_of(capsys, "send", "tests.shop:shop", str(file), "--backend", url)
     run_orders(url, shop)
 
     assert wrong.startswith(f"event 2 of {file}: ")
     assert "expected the address of a handler" in lost
-    assert broken_.startswith("line 2: expected JSON")
+    assert "[1].executionunits: expected an integer from " in wide
+    assert wide_line.startswith("line 2: n: expected an integer from ")
+    assert broken_.startswith("line 2: event: expected JSON")
     assert output_of(capsys, "workflows", "--backend", url) == ""
 
 

@@ -9,6 +9,7 @@ import orjson
 
 from arvo.cli.errors import UsageError
 from arvo.core.events.event import Event
+from arvo.core.events.json_text import NotJson, parse_json
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import Violated
@@ -44,21 +45,22 @@ def _read_source(path: str) -> bytes:
 
 
 def _split(text: bytes) -> Iterator[Any]:
-    try:
-        whole = orjson.loads(text)
-    except orjson.JSONDecodeError:
+    whole = parse_json(text, "event")
+    if isinstance(whole, NotJson):
         yield from _split_lines(text)
-        return
-    yield from whole if isinstance(whole, list) else (whole,)
+    elif isinstance(whole, Issues):
+        raise UsageError(f"the events cannot be read: {whole}")
+    else:
+        yield from whole if isinstance(whole, list) else (whole,)
 
 
 def _split_lines(text: bytes) -> Iterator[Any]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise UsageError(f"line {number}: expected JSON, {error.msg}") from error
+            content = parse_json(line, "event")
+            if isinstance(content, Issues):
+                raise UsageError(f"line {number}: {content}")
+            yield content
 
 
 def _parse_event(content: object) -> Event[Any]:

@@ -90,12 +90,14 @@ class Fail:
     """Report to the requester that this cannot be done (tier 2), by a system error event.
 
     A workflow ends as failed, and its last good state stays readable. *name* is the error's name on
-    the wire. *stack* is sent only where it is given.
+    the wire. *stack* is sent only where it is given. *executionunits*: the cost of the system
+    error, by default that of the handler.
     """
 
     reason: str
     name: str = field(default="Fail", kw_only=True)
     stack: str | None = field(default=None, kw_only=True)
+    executionunits: float | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, error: BaseException, *, stack: bool = False) -> "Fail":

@@ -231,7 +231,7 @@ def normalise(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     `Fail` so does `Compensate`, which exists for this case.
 
     >>> normalise((Emit({}), Fail("no")))
-    (Fail(reason='no', name='Fail', stack=None),)
+    (Fail(reason='no', name='Fail', stack=None, executionunits=None),)
     """
     for kind in (Violate, Fail):
         for command in commands:

@@ -1,6 +1,7 @@
 """Contract: its rules, its versions, and its export as JSON."""
 
 import copy
+import json
 from typing import Any
 
 import attrs
@@ -260,3 +261,13 @@ def test_a_document_with_an_invalid_schema_type_is_refused(kind: Any) -> None:
 
     with pytest.raises(Violated):
         Contract.from_json_schema(document)
+
+
+def test_a_contract_is_read_from_text_without_changing_a_number() -> None:
+    """Another parser would move the bound of a field."""
+    text = json.dumps(charge.json_schema())
+    wide = text.replace('"description": null', f'"description": {2**64}', 1)
+
+    with pytest.raises(Violated, match=r"contract\.description: expected an integer from"):
+        Contract.from_json_schema(wide)
+    assert Contract.from_json_schema(text) == Contract.from_json_schema(charge.json_schema())

@@ -10,7 +10,7 @@ import pytest
 from attrs import field, frozen
 
 from arvo.core.payloads.fields import PayloadError
-from arvo.core.payloads.json_data import freeze_object
+from arvo.core.payloads.json_data import INTEGER_EXPECTED, freeze_object
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues
 from tests.core.samples import Cash, Line, Order
@@ -61,7 +61,10 @@ def test_reading_applies_defaults_and_drops_unknown_keys() -> None:
             {"order_id": "\ud800"},
             "data.order_id: expected text without lone surrogates, got '\\ud800'",
         ),
-        ({"x": 2**64}, "data.x: expected an integer of 64 bits, got 18446744073709551616"),
+        (
+            {"x": 2**64},
+            f"data.x: expected {INTEGER_EXPECTED}, got 18446744073709551616",
+        ),
         ({"x": {1: 2}}, "data.x: expected string keys, got 1"),
         ({"x": date(2026, 1, 31)}, "data.x: expected JSON data, got datetime.date(2026, 1, 31)"),
     ],

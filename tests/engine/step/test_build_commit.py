@@ -11,9 +11,11 @@ from arvo import (
     Complete,
     Domain,
     Emit,
+    Event,
     EventHandler,
     ExecutionViolation,
     Fail,
+    Flow,
     HandlerDomains,
     Issue,
     Log,
@@ -27,6 +29,8 @@ from arvo import (
     Violate,
     Workflow,
     WorkflowDomains,
+    fail,
+    flow,
     step,
 )
 from tests.shop import (
@@ -330,3 +334,24 @@ def test_the_requests_of_a_workflow_go_to_its_service_domains() -> None:
     assert expect_commit(System([outside]), order_request()).events[0].domain == "human"
     inside = System([make_workflow(lambda _: Emit(ChargeCard("o", 1.0)))])
     assert expect_commit(inside, order_request()).events[0].domain is None
+
+
+def test_a_failure_states_its_own_cost() -> None:
+    """A refused request may cost less, or more, than an answered one."""
+
+    @flow(order, "1.0.0")
+    def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        yield from ()
+        return fail("no", executionunits=3.5)
+
+    def turn(_: Turn[Any]) -> Fail:
+        return Fail("no", executionunits=3.5)
+
+    systems = System([make_workflow(turn)]), System([fulfil])
+    requests = [expect_commit(system, order_request()) for system in systems]
+    handler = EventHandler(charge, {"1.0.0": lambda _: Fail("no")}, executionunits=2)
+    dear = payment_handler(lambda _: Fail("no", executionunits=3.5))
+
+    assert [commit.events[0].executionunits for commit in requests] == [3.5, 3.5]
+    assert expect_commit(System([dear]), charge_request()).events[0].executionunits == 3.5
+    assert expect_commit(System([handler]), charge_request()).events[0].executionunits == 2

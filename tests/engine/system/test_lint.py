@@ -1,8 +1,32 @@
 """Lint: bad wiring is reported before an event meets it."""
 
-from arvo import Event, Flow, OrchestratorContract, System, Workflow, WorkflowDomains, flow
+from functools import partial
+from typing import Any
+
+import pytest
+
+from arvo import (
+    Commands,
+    Domain,
+    Emit,
+    Event,
+    Flow,
+    Machine,
+    Orchestrator,
+    OrchestratorContract,
+    Resumable,
+    System,
+    Turn,
+    Workflow,
+    WorkflowDomains,
+    ask,
+    flow,
+)
+from arvo.engine.system.handler import WorkflowHandler
+from arvo.statechart import State, emit
 from tests.shop import (
     SERVICES,
+    BookShipment,
     OrderFulfilled,
     PlaceOrder,
     fulfilment,
@@ -56,3 +80,86 @@ def test_a_version_without_an_implementation_is_reported() -> None:
         "arvo.orc.order.fulfil 2.0.0: expected an implementation of each version of its contract, "
         "got none"
     )
+
+
+def _book(order_id: str) -> Emit:
+    return Emit(BookShipment(order_id), domain="partner")
+
+
+def _by_helper(turn: Turn[Any]) -> Commands:
+    return _book("o")
+
+
+def _by_keyword(turn: Turn[Any], *, domain: str) -> Commands:
+    return Emit(BookShipment("o"), domain=domain)
+
+
+def _stays(turn: Turn[Any]) -> Commands:
+    return Emit(BookShipment("o"))
+
+
+class _Callable:
+    def __call__(self, _: Turn[Any]) -> Commands:
+        return Emit(BookShipment("o"), domain=("partner",))
+
+
+@flow(order, "1.0.0", services=SERVICES)
+def _flow(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    yield from ask(Emit(BookShipment("o"), domain="partner"))
+    return OrderFulfilled("t")
+
+
+def _resumable(function: Any) -> WorkflowHandler:
+    return Resumable(order, {"1.0.0": function}, services=SERVICES)
+
+
+def _orchestrator(action: Any) -> WorkflowHandler:
+    states = {"booking": State(entry=[emit(action)], on={"evt.shipping.booked": "done"})}
+    done = State(type="final", output=lambda _: OrderFulfilled("t"))
+    machine: Machine[Any] = Machine(
+        contract=order["1.0.0"],
+        services=SERVICES,
+        initial="booking",
+        states={**states, "done": done},
+    )
+    return Orchestrator([machine])
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        _resumable(_by_helper),
+        _resumable(partial(_by_keyword, domain="partner")),
+        _resumable(_Callable()),
+        _flow,
+        _orchestrator(Emit(BookShipment("o"), domain="partner")),
+        _orchestrator(lambda _context, _event: Emit(BookShipment("o"), domain="partner")),
+    ],
+    ids=["helper", "partial", "object", "flow", "command", "lambda"],
+)
+def test_a_request_that_leaves_by_a_domain_is_no_fault(handler: WorkflowHandler) -> None:
+    """Its service is in another system, and the domain's listener carries the request there."""
+    issues = System([payments, handler]).check()
+
+    assert not [issue for issue in issues if "calls com.shipping.book" in issue.path]
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        _resumable(_stays),
+        _orchestrator(lambda _context, _event: Emit(BookShipment("o"))),
+        Resumable(
+            order,
+            {"1.0.0": _stays},
+            services=SERVICES,
+            domains=WorkflowDomains(services=Domain.FROM_EVENT_CONTRACT),
+        ),
+    ],
+    ids=["resumable", "machine", "rule"],
+)
+def test_a_request_that_stays_without_a_handler_is_reported(handler: WorkflowHandler) -> None:
+    """A rule that resolves to no domain does not let it leave either."""
+    issues = System([payments, handler]).check()
+
+    assert [issue.got for issue in issues if "calls com.shipping.book" in issue.path] == ["neither"]

@@ -11,6 +11,7 @@ from cloudevents.core.bindings import http as other
 from cloudevents.core.v1.event import CloudEvent
 
 from arvo import Event, Violated
+from arvo.core.payloads.json_data import INTEGER_EXPECTED
 from arvo.interpreters.http.binding import (
     BATCH,
     BATCH_EVENTS_MAX,
@@ -177,6 +178,29 @@ def test_an_unreadable_header_is_named(headers: dict[str, str], text: str) -> No
 def test_a_message_without_an_event_is_refused(kind: str, body: bytes, text: str) -> None:
     """The error names the field, the expectation and the value."""
     assert text in refusal({"content-type": kind}, body)
+
+
+def test_an_integer_that_would_become_another_number_is_refused_in_every_mode() -> None:
+    """JavaScript would round it, and so does the parser of JSON."""
+    units = write_event(evolve(EVENT, executionunits=2**63), "structured").body
+    units = units.replace(str(2**63).encode(), str(2**64).encode())
+    binary = write_event(EVENT, "binary").headers
+    wide = f"expected {INTEGER_EXPECTED}, got 18446744073709551616"
+    encoded = base64.b64encode(b'{"n": 18446744073709551616}').decode()
+    envelope = {name: value for name, value in EVENT.to_dict().items() if name != "data"}
+    in_base64 = orjson.dumps(envelope | {"data_base64": encoded})
+
+    structured = refusal({"content-type": STRUCTURED}, units)
+    batch = refusal({"content-type": BATCH}, b"[" + units + b"]")
+    data = refusal(dict(binary), b'{"n": 18446744073709551616}')
+    header = refusal({**binary, "ce-executionunits": str(2**64)}, b"{}")
+    from_base64 = refusal({"content-type": STRUCTURED}, in_base64)
+
+    assert f"executionunits: {wide}" in structured
+    assert f"[0].executionunits: {wide}" in batch
+    assert f"data.n: {wide}" in data
+    assert f"executionunits: {wide}" in header
+    assert f"data.n: {wide}" in from_base64
 
 
 def test_a_batch_is_several_events() -> None:

@@ -446,35 +446,3 @@ def test_a_client_is_unreachable_without_its_broker() -> None:
     assert within(is_reachable(MemoryBroker()))
     assert within(is_reachable(Plain()))
     assert not within(is_reachable(UnavailableBroker()))
-
-
-@pytest.mark.promise("I8")
-def test_unreadable_messages_are_dead_lettered_at_the_broker(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """I8: only the broker has a copy, for the pair has no event to store as a dead letter."""
-
-    @define(eq=False)
-    class Recorder(Plain):
-        reasons: list[str] = field(factory=list)
-
-        async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
-            self.reasons.append(reason)
-            await super().dead_letter(delivery, reason)
-
-    async def go() -> tuple[str, list[str], int]:
-        broker = Recorder()
-        await broker.publish([EncodedMessage(PAY, b"no JSON")])
-        pair = paired(InMemoryMachineMemory(), broker)
-        await pair.send(Message(charge_request("good"), ToHandler(PAY, None)))
-        delivery = await pair.receive(PAY)
-        dead_letters = await pair.dead_letters()
-        await pair.close()
-        return delivery.message.event.id, broker.reasons, len(dead_letters)
-
-    received, [reason], dead_letters = within(go())
-
-    assert (received, dead_letters) == ("good", 0)
-    assert "event: expected JSON" in reason
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert f"a message in the queue {PAY} is dead-lettered: {reason}" in caplog.messages

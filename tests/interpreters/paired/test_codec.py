@@ -120,3 +120,11 @@ def test_an_unreadable_message_is_refused_with_its_reason(
     """The consumer dead-letters it: it must neither stop the others nor vanish (I8)."""
     with pytest.raises(Unreadable, match=reason):
         decode_message(EncodedMessage(SERVICE, body, headers))
+
+
+def test_a_message_with_an_integer_beyond_64_bits_is_unreadable() -> None:
+    """Another program may publish it, and a handler would read another number."""
+    body = event("one", executionunits=2**63).to_json().replace(str(2**63), str(2**64 + 1))
+
+    with pytest.raises(Unreadable, match=r"executionunits: expected an integer from .*617"):
+        decode_message(EncodedMessage(WORKFLOW, body.encode()))

@@ -11,8 +11,15 @@ from arvo import (
     Runtime,
     System,
 )
+from arvo.core.payloads.frozen_json import FrozenDict
 from tests.interpreters.runtime.running import On, Outage
 from tests.shop import (
+    BookShipment,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    ShipmentBooked,
     fulfilment,
     order_request,
     shop,
@@ -114,3 +121,33 @@ def test_a_client_inspects_while_another_process_works(tmp_path: Path) -> None:
             ]
 
     asyncio.run(go())
+
+
+def test_the_history_has_payload_classes_on_every_backend(on: On) -> None:
+    """A tool that is written against the memory backend works on a database."""
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.request(order_request(), timeout=5)
+        history = await runtime.history(SUBJECT)
+
+        assert [type(entry.event.data) for entry in history if entry.event is not None] == [
+            PlaceOrder, ChargeCard, CardCharged, BookShipment, ShipmentBooked, OrderFulfilled,
+        ]  # fmt: skip
+
+    on(shop, work)
+
+
+def test_the_history_of_an_unknown_contract_has_mappings_on_every_backend(on: On) -> None:
+    """`arvo history` runs without the handlers of the system."""
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.request(order_request(), timeout=5)
+        client = Client(System([]), runtime._backend)
+        history = await client.history(SUBJECT)
+
+        assert {type(entry.event.data) for entry in history if entry.event} == {FrozenDict}
+        assert [entry.event for entry in history] == [
+            entry.event for entry in await runtime.history(SUBJECT)
+        ]
+
+    on(shop, work)

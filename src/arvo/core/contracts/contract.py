@@ -139,6 +139,8 @@ class Contract(Generic[A]):
     def from_json_schema(document: object) -> "Contract[Any]":
         """Read a contract that `json_schema` exported, in this service or another one.
 
+        *document* is its JSON text or the parsed values. Text is safer: most JSON parsers change
+        an integer beyond 64 bits, such as the bound of a field, and this one refuses it.
         Returns the kind of contract that the document's metadata names; its payloads are JSON
         Schemas. Raises `Violated`, which names the invalid field.
         """

@@ -7,6 +7,7 @@ from annotated_types import MinLen
 from attrs import frozen
 
 from arvo.core.contracts.version_spec import JsonSchema
+from arvo.core.events.json_text import parse_json
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
@@ -71,7 +72,14 @@ _DOCUMENT = Payload.of(ContractDocument)
 
 
 def read_document(content: object) -> ContractDocument:
-    """Check and read an exported contract; raises `Violated`, which names the invalid field."""
+    """Check and read an exported contract, JSON text or its values.
+
+    Raises `Violated`, which names the invalid field.
+    """
+    if isinstance(content, str | bytes):
+        content = parse_json(content, "contract", "contract")
+        if isinstance(content, Issues):
+            raise Violated(ConfigViolation("invalid contract document", content))
     document = _DOCUMENT.read(content, "contract")
     if isinstance(document, Issues):
         raise Violated(ConfigViolation("invalid contract document", document))

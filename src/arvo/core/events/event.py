@@ -8,6 +8,7 @@ import orjson
 from attrs import field, frozen
 
 from arvo.core.events.envelope import ARVO_CONTENT_TYPE, envelope_issues
+from arvo.core.events.json_text import parse_json
 from arvo.core.events.wire import Wire, wire_of
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.violations.issue import Issue, Issues
@@ -132,11 +133,9 @@ class Event(Generic[T_co]):
         if size > bytes_max:
             issue = Issue("event", f"at most {bytes_max} bytes", f"{size}")
             raise Violated(ContractViolation("unreadable event", issue))
-        try:
-            content = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            issue = Issue("event", "JSON", f"{error.msg} at character {error.pos}")
-            raise Violated(ContractViolation("unreadable event", issue)) from None
+        content = parse_json(text, "event")
+        if isinstance(content, Issues):
+            raise Violated(ContractViolation("unreadable event", content))
         return Event.from_dict(content)
 
     @staticmethod

@@ -19,6 +19,9 @@ INTEGER_MAX = 2**64 - 1
 """The range of 64 bits, signed or unsigned. Many JSON readers silently turn larger integers into
 floats."""
 
+INTEGER_EXPECTED = f"an integer from {INTEGER_MIN} to {INTEGER_MAX}"
+"""The words for that range in an issue."""
+
 
 @frozen(eq=False)
 class InvalidValue:
@@ -177,7 +180,7 @@ def _expected(value: object) -> str | None:
         case str():
             return None if is_encodable(value) else "text without lone surrogates"
         case int():
-            return None if INTEGER_MIN <= value <= INTEGER_MAX else "an integer of 64 bits"
+            return None if INTEGER_MIN <= value <= INTEGER_MAX else INTEGER_EXPECTED
         case float():
             return None if isfinite(value) else "a finite number"
         case None:

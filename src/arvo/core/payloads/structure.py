@@ -11,7 +11,7 @@ from cattrs import Converter
 
 from arvo.core.payloads.fields import choice_members, discriminator, strip_annotations, wire_value
 from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
-from arvo.core.payloads.json_data import INTEGER_MAX, INTEGER_MIN
+from arvo.core.payloads.json_data import INTEGER_EXPECTED, INTEGER_MAX, INTEGER_MIN
 from arvo.core.payloads.scalars import ScalarType
 from arvo.core.payloads.type_schema import attrs_classes, schema_of_type, union_members
 
@@ -25,7 +25,7 @@ class UnreadableError(ValueError):
 def structure_int(value: Any, kind: Any) -> Any:
     """Read an integer of 64 bits; for JSON Schema 3.0 is one, too."""
     if type(value) is float and not INTEGER_MIN <= value <= INTEGER_MAX:
-        raise UnreadableError("an integer of 64 bits")  # JSON Schema counts 1e300 as one
+        raise UnreadableError(INTEGER_EXPECTED)  # JSON Schema counts 1e300 as one
     return kind(value)  # cattrs also calls this for bool and IntEnum, which are ints to it
 
 

@@ -208,6 +208,7 @@ def fault_draft(
         subject=subject,
         to=to,
         parentid=parentid,
+        executionunits=fail.executionunits,
         domains=domains,
         event_domain=contract.domain,
     )

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from returns.result import Failure, Result, Success
 
-from arvo.core.command import Log
+from arvo.core.command import Command, Log
 from arvo.core.commit import Commit, Outcome
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
@@ -36,6 +36,7 @@ from arvo.engine.step.admit import (
 )
 from arvo.engine.step.advance import advance
 from arvo.engine.step.build_commit import build_event_handler_commit, build_turn_commit
+from arvo.engine.step.oversize import limit_sizes
 from arvo.engine.step.pending import file_reply
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System, require_system
@@ -104,7 +105,9 @@ def _step_event_handler(
     commands = invoke(function, admitted.event, performed, stack=system.stacks)
     if not isinstance(commands, tuple):
         return commands
-    return build_event_handler_commit(handler, admitted, commands, now)
+    return limit_sizes(
+        commands, lambda limited: build_event_handler_commit(handler, admitted, limited, now)
+    )
 
 
 def _step_workflow(
@@ -146,7 +149,13 @@ def _step_workflow(
     outcome = advance(handler, turn, filed)
     if not isinstance(outcome, TurnOutcome):
         return outcome
-    return build_turn_commit(handler, turn, filed, outcome)
+
+    def build(commands: tuple[Command, ...]) -> Commit | Violation:
+        unchanged = commands is outcome.commands
+        limited = outcome if unchanged else TurnOutcome(commands=commands)
+        return build_turn_commit(handler, turn, filed, limited)
+
+    return limit_sizes(outcome.commands, build)
 
 
 def _check_before_turn(

@@ -1,12 +1,17 @@
 """Lint: find wiring that is legal but loses or refuses an event once it arrives."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.events.domain import Domain
 from arvo.core.violations.issue import Issue
 from arvo.engine.system.handler import Handler, WorkflowHandler
+from arvo.handlers.domain_use import may_choose_domain
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.dry_run import dry_run
 from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.machine.action_sites import action_sites
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
@@ -46,8 +51,30 @@ def _missing_services(
         for version in handler.versions
         for service in handler.services_of(version)
     }
-    leaves_system = any(domain is not None for domain in handler.domains.services)
-    for address in services:
-        if address not in by_address and not leaves_system:
+    missing = {name: service for name, service in services.items() if name not in by_address}
+    if not missing or may_choose_domain(_code_of(handler)):
+        return
+    for address, service in missing.items():
+        if not _leaves_system(handler, service):
             expected = "a handler in this system, or a domain for its requests to services"
             yield Issue(f"{handler.source} calls {address}", expected, "neither")
+
+
+def _leaves_system(handler: WorkflowHandler, service: VersionedContract[Any]) -> bool:
+    """Return True if the handler's rules may resolve to a domain for requests to a service."""
+    return any(
+        rule is not None and (rule != Domain.FROM_EVENT_CONTRACT or service.domain is not None)
+        for rule in handler.domains.services
+    )
+
+
+def _code_of(handler: WorkflowHandler) -> object:
+    """Return the code that makes the requests of a workflow."""
+    match handler:
+        case Resumable(functions=functions):
+            return functions
+        case FlowHandler(flow_versions=flow_versions):
+            return tuple(version.function for version in flow_versions.values())
+        case Orchestrator(machines=machines):
+            charts = [machine.chart for machine in machines.values()]
+            return tuple(site.ops for chart in charts for site in action_sites(chart))

@@ -54,11 +54,11 @@ class System:
         """Return an issue for each legal piece of wiring that would lose or refuse an event.
 
         The result is empty when there is none. It names: a version of a contract that its workflow
-        does not implement; a service that has no handler here and no domain to leave by; in a
-        machine, a reply that no state handles and the other findings of `Machine.problems`; in a
-        flow, which is run on sample replies, a request that no service accepts, a reply type that
-        the service does not emit or that the flow does not list, and a signal that no contract
-        declares.
+        does not implement; a service that has no handler here and no domain to leave by, of the
+        workflow's `domains` or named in its code; in a machine, a reply that no state handles and
+        the other findings of `Machine.problems`; in a flow, which is run on sample replies, a
+        request that no service accepts, a reply type that the service does not emit or that the
+        flow does not list, and a signal that no contract declares.
         """
         return tuple(lint(self._by_address))
 

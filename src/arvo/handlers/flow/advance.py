@@ -226,8 +226,8 @@ def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
             commands.append(value if isinstance(value, Complete) else Complete(value))
         case Raised(error=Violated() as violated):
             raise violated
-        case Raised(error=FlowFailed(reason=reason, name=name)):
-            commands.append(Fail(reason, name=name))
+        case Raised(error=FlowFailed(fail=fail)):
+            commands.append(fail)
         case Raised(error=error):
             commands.append(Fail.of(error, stack=turn.stack))
         case Stopped() if not isinstance(turn.event.data, Cancellation):

@@ -2,6 +2,7 @@
 
 from typing import final
 
+from arvo.core.command import Fail
 from arvo.core.events.protocol import SystemFault
 from arvo.core.violations.issue import short_repr
 
@@ -48,12 +49,11 @@ class CallFailed(Exception):
 
 @final
 class FlowFailed(Exception):
-    """The exception that `fail` raises."""
+    """The exception that `fail` raises; it becomes the command *fail*."""
 
-    def __init__(self, reason: str, name: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.name = name
+    def __init__(self, fail: Fail) -> None:
+        super().__init__(fail.reason)
+        self.fail = fail
 
 
 # Not an Exception: `except Exception` handles errors, and a cancellation is none.

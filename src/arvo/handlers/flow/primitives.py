@@ -5,7 +5,7 @@ from typing import Any, Never, TypedDict, TypeVar, Unpack, overload
 
 from attrs import evolve
 
-from arvo.core.command import Compensate, Emit
+from arvo.core.command import Compensate, Emit, Fail
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.domain import DomainRule
 from arvo.core.violations.issue import Issue, short_repr
@@ -137,9 +137,12 @@ def compensate_with(payload: object, /, **options: Unpack[EventOptions]) -> Flow
     yield IssueCommand(Compensate(_emit(payload, options)))
 
 
-def fail(reason: str, *, name: str = "Fail") -> Never:
-    """Fail the workflow, with a system error to the caller: `return fail("no stock")`."""
-    raise FlowFailed(reason, name)
+def fail(reason: str, *, name: str = "Fail", executionunits: float | None = None) -> Never:
+    """Fail the workflow, with a system error to the caller: `return fail("no stock")`.
+
+    *executionunits*: the cost of the system error, by default that of the workflow.
+    """
+    raise FlowFailed(Fail(reason, name=name, executionunits=executionunits))
 
 
 def continue_as_new(payload: object) -> Never:

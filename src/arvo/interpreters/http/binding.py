@@ -15,7 +15,8 @@ from attrs import evolve, frozen
 
 from arvo.core.events.envelope import ARVO_CONTENT_TYPE
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.events.json_text import NotJson, parse_json
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ContractViolation, Violated
 from arvo.interpreters.http.header import Headers, decode, encode, parse_number
 from arvo.interpreters.http.trace import trace_headers, with_trace
@@ -136,11 +137,21 @@ def _read_structured(content: object) -> Event[Any]:
     if isinstance(content, dict) and "data" not in content and "data_base64" in content:
         encoded = content.pop("data_base64")
         try:
-            # JSON format §3.1.1 allows any bytes; the data of an Arvo event must be JSON.
-            content["data"] = orjson.loads(base64.b64decode(encoded, validate=True))
+            text = base64.b64decode(encoded, validate=True)
         except (ValueError, TypeError):
-            raise _unreadable(Issue("data_base64", "JSON in base64", short_repr(encoded))) from None
+            raise _unreadable(_not_base64(encoded)) from None
+        # JSON format §3.1.1 allows any bytes; the data of an Arvo event must be JSON.
+        data = parse_json(text, "data_base64", "data")
+        if isinstance(data, NotJson):
+            raise _unreadable(_not_base64(encoded))
+        if isinstance(data, Issues):
+            raise _unreadable(*data.items)
+        content["data"] = data
     return Event.from_dict(content)
+
+
+def _not_base64(encoded: object) -> Issue:
+    return Issue("data_base64", "JSON in base64", short_repr(encoded))
 
 
 def _read_batch(content: object) -> list[Event[Any]]:
@@ -172,13 +183,16 @@ def _read_binary(headers: Headers, body: bytes) -> Event[Any]:
     attributes, issues = _read_attributes(headers)
     if type_ := content_type(headers):
         attributes["datacontenttype"] = ARVO_CONTENT_TYPE if _PROFILE.search(type_) else type_
+    parsed: dict[str, Any] = {}
     if isinstance(units := attributes.get("executionunits"), str):
-        attributes["executionunits"] = parse_number(units)
+        parsed["executionunits"] = parse_number(units, "executionunits")
     if body:
-        try:
-            attributes["data"] = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            issues.append(Issue("data", "JSON", f"{error.msg} at character {error.pos}"))
+        parsed["data"] = parse_json(body, "data", "data")
+    for name, value in parsed.items():
+        if isinstance(value, Issues):
+            issues += value.items
+        else:
+            attributes[name] = value
     if issues:
         raise _unreadable(*issues)
     return Event.from_dict(attributes)
@@ -207,10 +221,9 @@ def _read_attributes(headers: Headers) -> tuple[dict[str, Any], list[Issue]]:
 
 
 def _parse_json(body: bytes) -> object:
-    try:
-        content: object = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _unreadable(Issue("event", "JSON", f"{error.msg} at character {error.pos}")) from None
+    content: object = parse_json(body, "event")
+    if isinstance(content, Issues):
+        raise _unreadable(*content.items)
     return content
 
 

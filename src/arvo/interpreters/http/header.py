@@ -7,6 +7,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 import orjson
 
+from arvo.core.events.json_text import NotJson, parse_json
+from arvo.core.violations.issue import Issues
+
 # Names and values as they were received: a mapping would hide the second of two with one name.
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -50,14 +53,15 @@ def decode(value: bytes) -> str:
     return unquote_to_bytes(value).decode()
 
 
-def parse_number(text: str) -> Any:
-    """Return the number in a text, or the text itself, which the event then refuses."""
+def parse_number(text: str, name: str) -> Any | Issues:
+    """Return the number in a text, or the text itself, which the event then refuses.
+
+    An integer beyond 64 bits is an issue of the attribute *name*.
+    """
     if not _NUMBER.fullmatch(text):
         return text
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
+    number = parse_json(text, name, name)
+    return text if isinstance(number, NotJson) else number
 
 
 def parse_wait(prefer: Iterable[str]) -> int:

@@ -16,6 +16,7 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
+from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
 from arvo.interpreters.ports.errors import Unavailable
@@ -70,6 +71,7 @@ class MemoryBackend:
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` events are under way."""
+        check_sizes([message])
         await self.wait_for_room()
         self._add(message)
 
@@ -190,6 +192,7 @@ class MemoryBackend:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Delete a dead letter and accept *messages* in its place."""
+        check_sizes(messages)
         if self._dead_letters.pop(id, None) is None:
             return False
         for message in messages:

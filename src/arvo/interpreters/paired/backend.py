@@ -12,6 +12,7 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message
@@ -19,6 +20,7 @@ from arvo.interpreters.paired.consumer import BrokerConsumer
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
+from arvo.interpreters.paired.unreadable import is_unreadable, original_message
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
 from arvo.interpreters.ports.errors import Unavailable
@@ -85,13 +87,14 @@ class Pair:
     _limiter: DepthLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._consumer = BrokerConsumer(self.broker)
         self._dead_letters = DeadLetterStore(self.memory)
+        self._consumer = BrokerConsumer(self.broker, self._dead_letters.add_unreadable)
         self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
         self._limiter = DepthLimiter(self.broker, self.queue_max)
 
     async def send(self, message: Message) -> None:
         """Publish an event from outside; waits while the queue is full."""
+        check_sizes([message])
         await self._limiter.admit()
         await self.broker.publish([encode_message(message)])
 
@@ -191,10 +194,13 @@ class Pair:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Send *messages*, then delete the dead letter; two concurrent calls may both send."""
+        check_sizes(messages)
         dead_letter = await self._dead_letters.get(id)
         if dead_letter is None:
             return False
-        if messages:
+        if messages and is_unreadable(dead_letter):
+            await self.broker.publish([original_message(dead_letter)])
+        elif messages:
             await self.broker.publish([encode_message(message) for message in messages])
         await self._dead_letters.remove(dead_letter)
         return True

@@ -68,7 +68,7 @@ def decode_message(message: EncodedMessage) -> Message:
             key = None
         case _:
             key = unquote(text)
-    return Message(event, _destination(message.queue, key))
+    return Message(event, destination_of(message.queue, key))
 
 
 def decode_delivery(delivery: EncodedDelivery) -> Delivery:
@@ -117,7 +117,8 @@ def _default_key(queue: str, event: Event[Any]) -> str | None:
     return event.subject
 
 
-def _destination(queue: str, key: str | None) -> Destination:
+def destination_of(queue: str, key: str | None) -> Destination:
+    """Return the destination of a queue, with the part that the queue does not imply."""
     if queue == OUTBOUND_QUEUE:
         return ToDomain(key or "")
     if queue == REPLY_QUEUE:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final, final
 
 from attrs import define, field
@@ -31,9 +32,12 @@ QUIET_SECONDS: Final = 0.1
 class BrokerConsumer:
     """One task for each queue that is served. It asks the broker for the next delivery only when a
     worker waits for one.
+
+    *on_unreadable* stores a delivery that cannot be decoded, with the reason, as a dead letter.
     """
 
     broker: Broker
+    on_unreadable: Callable[[EncodedDelivery, str], Awaitable[None]]
     pause_seconds: float = PAUSE_SECONDS
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _loops: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
@@ -131,8 +135,8 @@ class BrokerConsumer:
                 await close()
 
     async def _decode(self, encoded: EncodedDelivery) -> Delivery | None:
-        """Decode a delivery. One that is unreadable would be redelivered for ever, so it is
-        dead-lettered at the broker; the pair has no event to store as a dead letter.
+        """Decode a delivery. One that is unreadable would be redelivered for ever, so it becomes a
+        dead letter, and then the broker settles it.
         """
         try:
             return decode_delivery(encoded)
@@ -140,5 +144,6 @@ class BrokerConsumer:
             # A warning without a traceback: the program that published it is at fault.
             queue = encoded.message.queue
             logger.warning("a message in the queue %s is dead-lettered: %s", queue, error)
+            await self.on_unreadable(encoded, str(error))
             await self.broker.dead_letter(encoded, str(error))
             return None

@@ -10,6 +10,8 @@ from attrs import define
 
 from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter
 from arvo.interpreters.paired.document import FORMAT, decode_value
+from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
+from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter, queue_of
 
@@ -18,6 +20,9 @@ logger: Final = logging.getLogger("arvo")
 # A fixed number of pages, so that all dead letters are found without a list: enough pages that
 # concurrent writers seldom meet, and few enough that reading all of them is quick.
 PAGES: Final = 64
+# Further pages for messages that cannot be decoded: another program may publish any number of them,
+# and they must not displace the dead letters of events.
+UNREADABLE_PAGES: Final = 8
 # Dead letters on one page, for a value must not grow without bound: the oldest are dropped.
 PAGE_DEAD_LETTERS_MAX: Final = 64
 # Their bytes, unless there is only one: each is read and written with all of its page.
@@ -47,16 +52,20 @@ class DeadLetterStore:
 
         await self._change(page_of(dead_letter), add_to)
 
+    async def add_unreadable(self, delivery: EncodedDelivery, reason: str) -> None:
+        """Store the dead letter of a message that cannot be decoded."""
+        await self.add(unreadable_dead_letter(delivery, reason))
+
     async def list(self) -> tuple[DeadLetter, ...]:
         """Return all dead letters, oldest first."""
         dead_letters: DeadLetters = []
-        for page in range(PAGES):
+        for page in range(PAGES + UNREADABLE_PAGES):
             dead_letters += (await self._read(page))[0]
         return tuple(sorted(dead_letters, key=lambda dead_letter: dead_letter.at))
 
     async def get(self, id_: str) -> DeadLetter | None:
         """Return the dead letter with this id."""
-        for page in range(PAGES):
+        for page in range(PAGES + UNREADABLE_PAGES):
             for dead_letter in (await self._read(page))[0]:
                 if dead_letter.id == id_:
                     return dead_letter
@@ -108,7 +117,8 @@ def page_of(dead_letter: DeadLetter) -> int:
     """Return the page of a dead letter."""
     # Not hash(), which differs from process to process.
     text = repr(_identity(dead_letter)).encode(errors="surrogatepass")
-    return blake2b(text, digest_size=1).digest()[0] % PAGES
+    digest = blake2b(text, digest_size=1).digest()[0]
+    return PAGES + digest % UNREADABLE_PAGES if is_unreadable(dead_letter) else digest % PAGES
 
 
 def _newest(encoded: Sequence[bytes]) -> Sequence[bytes]:

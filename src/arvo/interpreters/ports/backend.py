@@ -34,8 +34,9 @@ class Backend(Protocol):
     accepted, to any number of workers at the same time.
 
     **Errors.** Every operation raises `Unavailable` when a retry can succeed, and `Corrupt` when an
-    operator must act. `send` and `redrive` also raise `TooLarge` for an event above the backend's
-    size limit. A driver's own exceptions do not leave the backend.
+    operator must act. `send` and `redrive` also raise `TooLarge` for an event above
+    `EVENT_BYTES_MAX`, which no step emits, or above a lower limit of a broker. A driver's own
+    exceptions do not leave the backend.
 
     **Several processes.** Several processes may share one backend. Each uses its own object, in one
     event loop. Read `arvo.interpreters.memory.backend` before you write your own, and prove yours

@@ -96,8 +96,8 @@ class Broker(Protocol):
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Settle a delivery that cannot be processed: it is not delivered again.
 
-        The pair has stored the event as a dead letter for operators before this call, except for a
-        message that cannot be decoded: of that one only the broker has a copy. A broker with a
+        The pair has stored a dead letter for operators before this call. Of a message that cannot
+        be decoded and is larger than an event, that holds only the first bytes. A broker with a
         dead-letter queue should move the message there, with the reason; any other acks it.
         """
         ...

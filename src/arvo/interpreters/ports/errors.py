@@ -26,7 +26,8 @@ class Corrupt(Exception):
 
 
 class TooLarge(Exception):
-    """The broker refuses an event of this size; smaller events still pass.
+    """The backend refuses an event of this size; smaller events still pass.
 
-    Remedy: raise the limit that the text names, or send less data.
+    Remedy: send a reference to the data, or raise the limit that the text names if it is one of the
+    broker's. `EVENT_BYTES_MAX`, 1 MiB, is the same on every backend and cannot be raised.
     """

@@ -15,6 +15,7 @@ from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -93,6 +94,7 @@ class PostgresBackend:
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
+        check_sizes([message])
         await self.wait_for_room()
         with self._backpressure.reserve():
             row = delivery_row(message, self.dsn.hash)
@@ -218,6 +220,7 @@ class PostgresBackend:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""
+        check_sizes(messages)
         session = await self._sessions.session()
         exists = await session.write(lambda c: operations.redrive(c, self.dsn, id, messages))
         if exists:

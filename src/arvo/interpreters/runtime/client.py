@@ -12,6 +12,7 @@ from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
+from arvo.engine.history.typed import typed_entry
 from arvo.engine.query import query
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.system.system import System, require_system
@@ -67,7 +68,7 @@ class Client:
         """Send an event into the system. When this returns, the backend has accepted it.
 
         Waits while the queue is full. Raises `Violated` if no handler has its address, and
-        `TooLarge` if the broker does not accept an event of that size.
+        `TooLarge` for an event above 1 MiB, or one that the broker does not accept.
         """
         await self._backend.send(Message(event, self._destination(event)))
 
@@ -110,9 +111,13 @@ class Client:
         return describe(stored, history, await self.dead_letters())
 
     async def history(self, subject: str) -> tuple[HistoryEntry, ...]:
-        """Return every event that a workflow has consumed and produced, oldest first."""
+        """Return every event that a workflow has consumed and produced, oldest first.
+
+        Their data are payload classes where this system has the contract of the sender or of the
+        receiver, and frozen mappings elsewhere: the same on every backend.
+        """
         entries = [entry async for entry in history_entries(self._backend, subject)]
-        return tuple(reversed(entries))
+        return tuple(typed_entry(self.system, entry) for entry in reversed(entries))
 
     async def record(self, subject: str) -> Record | None:
         """Return the stored record of a workflow, or None."""

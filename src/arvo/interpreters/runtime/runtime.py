@@ -150,7 +150,7 @@ class Runtime(Client):
         """Send an event into the system. When this returns, the backend has accepted it.
 
         Waits while the queue is full. Raises `Violated` if no handler has its address, and
-        `TooLarge` if the broker does not accept an event of that size.
+        `TooLarge` for an event above 1 MiB, or one that the broker does not accept.
         """
         self._check_running()
         await super().send(event)

@@ -15,6 +15,7 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
 from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -73,6 +74,7 @@ class SqliteBackend:
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
+        check_sizes([message])
         await self._session.send(message)
 
     async def wait_for_room(self) -> None:
@@ -179,6 +181,7 @@ class SqliteBackend:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""
+        check_sizes(messages)
         writer, owner = await self._session.open(), self._session.owner_of(messages)
 
         def on_done(rows: list[StoredMessage] | None) -> None:

@@ -1,8 +1,12 @@
 """Values: unusual and large values are stored and delivered unchanged."""
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
+from arvo.core.events.event import EVENT_BYTES_MAX
+from arvo.core.events.size import size_in_bytes
 from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.results import Committed
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
@@ -85,3 +89,39 @@ class Values(BackendKit):
         assert await backend.load(subject()) == record(1, state=state)
         received = await self.eventually(backend.receive(SERVICE), "the large event")
         assert received.message.event.data == event("large", data=large.event.data).data
+
+    @conformance_test
+    async def test_an_event_of_the_largest_size_is_delivered(self, backend: Backend) -> None:
+        """The limit is the same on every backend, and every reader accepts what was sent."""
+        largest = to_service("largest", data={"text": _text_up_to(EVENT_BYTES_MAX, "largest")})
+        assert size_in_bytes(largest.event) == EVENT_BYTES_MAX
+
+        await backend.send(largest)
+
+        received = await self.eventually(backend.receive(SERVICE), "the largest event")
+        assert received.message == largest
+
+    @conformance_test
+    async def test_a_larger_event_is_refused(self, backend: Backend) -> None:
+        """Readers refuse it, so a backend that accepted it would lose it."""
+        larger = to_service("larger", data={"text": _text_up_to(EVENT_BYTES_MAX, "larger") + "x"})
+        await backend.dead_letter(None, dead_letter("dead-1", event("e1")))
+
+        await self._expect_too_large(backend.send(larger))
+        await self._expect_too_large(backend.redrive("dead-1", [larger]))
+
+        assert [each.id for each in await backend.dead_letters()] == ["dead-1"]
+        await self.never(backend.receive(SERVICE), "the event that is too large")
+
+    async def _expect_too_large(self, operation: Awaitable[object]) -> None:
+        try:
+            await operation
+        except TooLarge as error:
+            assert str(EVENT_BYTES_MAX) in str(error)  # noqa: PT017 - no pytest in the shipped kit
+            return
+        raise AssertionError("an event above EVENT_BYTES_MAX was accepted")
+
+
+def _text_up_to(size: int, key: str) -> str:
+    """Return a text with which the event of the test has *size* bytes."""
+    return "x" * (size - size_in_bytes(event("e" * len(key), data={"text": ""})))

@@ -1,0 +1,45 @@
+"""Oversize: turn a step that emits an event beyond the size limit into a failure of its handler."""
+
+from collections.abc import Callable
+from typing import Final
+
+from arvo.core.command import Command, Fail
+from arvo.core.commit import Commit
+from arvo.core.events.size import size_issue
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation, Violation
+
+# The name of the failure on the wire.
+TOO_LARGE: Final = "TooLarge"
+
+
+def limit_sizes(
+    commands: tuple[Command, ...],
+    build: Callable[[tuple[Command, ...]], Commit | Violation],
+) -> Commit | Violation:
+    """Build the commit of *commands*, or that of a `Fail` where one of its events is too large.
+
+    The requester learns of it like of any failure. A dead letter of the event would leave it
+    waiting, and could not be redriven: no reader accepts the event on any backend.
+    """
+    commit = build(commands)
+    issue = _find_oversize(commit)
+    if issue is None:
+        return commit
+    failed = build((Fail(f"an event is too large: {issue}", name=TOO_LARGE),))
+    issue = _find_oversize(failed)
+    if issue is None:
+        return failed
+    # Its failure repeats attributes of a large event, or sends a large compensation.
+    assert isinstance(failed, Commit)
+    return ExecutionViolation(f"an event of {failed.handler} is too large", issue)
+
+
+def _find_oversize(commit: Commit | Violation) -> Issue | None:
+    if not isinstance(commit, Commit):
+        return None
+    for event in (*commit.events, *(timer.event for timer in commit.timers)):
+        issue = size_issue(event)
+        if issue is not None:
+            return issue
+    return None
