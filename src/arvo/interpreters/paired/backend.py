@@ -20,7 +20,13 @@ from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
+from arvo.interpreters.ports.broker import (
+    Broker,
+    DefersDeliveries,
+    EncodedDelivery,
+    EncodedMessage,
+    ReportsDepth,
+)
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
@@ -170,6 +176,18 @@ class Pair:
         """Redeliver after *delay* seconds; from this process if the broker is unavailable."""
         try:
             await self.broker.nack(_token(delivery), delay)
+        except Unavailable:
+            self._consumer.requeue(delivery, delay)
+            raise
+        self._consumer.release(delivery, delay=delay)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """As `nack`, but let the messages of its key pass meanwhile."""
+        if not isinstance(self.broker, DefersDeliveries):
+            await self.nack(delivery, delay)
+            return
+        try:
+            await self.broker.defer(_token(delivery), delay)
         except Unavailable:
             self._consumer.requeue(delivery, delay)
             raise

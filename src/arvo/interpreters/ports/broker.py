@@ -104,6 +104,20 @@ class Broker(Protocol):
 
 
 @runtime_checkable
+class DefersDeliveries(Protocol):
+    """A broker that keeps the order of a key also where a delivery is returned.
+
+    After `nack` the messages behind it wait. For a delivery that came before its time, the pair
+    calls `defer` instead. Of a broker without this operation the pair assumes that `nack` holds
+    back no other message.
+    """
+
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Settle a delivery as `nack` does, but let the messages of its key pass meanwhile."""
+        ...
+
+
+@runtime_checkable
 class ReportsDepth(Protocol):
     """A broker that counts its messages, so that the pair can apply backpressure to senders."""
 
