@@ -16,16 +16,17 @@ from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import deregister
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+from arvo.testing.conformance.order import Order
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestMemory(BackendConformance):
+class TestMemory(Order, BackendConformance):
     async def backend(self) -> Backend:
         return MemoryBackend(queue_max=self.queue_max)
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestSqlite(BackendConformance):
+class TestSqlite(Order, BackendConformance):
     is_durable = True
 
     async def backend(self) -> Backend:
@@ -37,7 +38,7 @@ class TestSqlite(BackendConformance):
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestPaired(BackendConformance):
+class TestPaired(Order, BackendConformance):
     supports_listing = False
 
     async def backend(self) -> Backend:

@@ -9,6 +9,7 @@ from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
 from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.samples import subject
 from tests.testing.conformance import wrong
 
@@ -16,7 +17,7 @@ from tests.testing.conformance import wrong
 TIMEOUT_SECONDS = 0.4
 
 
-class OfBackend(BackendConformance):
+class OfBackend(Order, BackendConformance):
     timeout = TIMEOUT_SECONDS
     queue_max = 200
     make: Callable[[int], Any]
@@ -78,6 +79,14 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
         (wrong.LastInFirstOut, "test_events_of_one_key_are_delivered_one_at_a_time_in_order"),
         (wrong.RedeliversAtOnce, "test_a_nacked_delivery_is_redelivered_after_its_delay"),
         (wrong.DoesNotCountAttempts, "test_a_nacked_delivery_is_redelivered_after_its_delay"),
+        (
+            wrong.ReleasesKeysOnNack,
+            "test_an_event_behind_a_nacked_one_waits_and_a_strangers_does_not",
+        ),
+        (wrong.RedeliversLast, "test_a_nacked_event_is_delivered_again_before_those_behind_it"),
+        (wrong.HoldsKeysOfDeferredEvents, "test_a_deferred_event_lets_the_others_of_its_key_pass"),
+        (wrong.HoldsKeysOfDeferredEvents, "test_a_timer_that_is_not_due_holds_back_nothing"),
+        (wrong.HoldsKeysOfDeadLetters, "test_a_dead_letter_lets_the_next_event_pass"),
         (wrong.LosesCancelledDeliveries, "test_a_cancelled_receive_takes_no_delivery"),
         (wrong.AcceptsWithoutLimit, "test_a_full_queue_blocks_senders"),
         (wrong.IdlesTooEarly, "test_depth_counts_events_until_they_are_settled"),
