@@ -107,9 +107,9 @@ class Broker(Protocol):
 class DefersDeliveries(Protocol):
     """A broker that keeps the order of a key also where a delivery is returned.
 
-    After `nack` the messages behind it wait. For a delivery that came before its time, the pair
-    calls `defer` instead. Of a broker without this operation the pair assumes that `nack` holds
-    back no other message.
+    After `nack` the messages of its key wait behind it. For a delivery that came before its time,
+    the pair calls `defer` instead. Without this operation `nack` need not hold back a message: the
+    pair keeps a returned delivery that has a key, unsettled, and calls `nack` where it would defer.
     """
 
     async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
