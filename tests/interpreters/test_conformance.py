@@ -16,17 +16,16 @@ from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import deregister
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
-from arvo.testing.conformance.order import Order
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestMemory(Order, BackendConformance):
+class TestMemory(BackendConformance):
     async def backend(self) -> Backend:
         return MemoryBackend(queue_max=self.queue_max)
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestSqlite(Order, BackendConformance):
+class TestSqlite(BackendConformance):
     is_durable = True
 
     async def backend(self) -> Backend:
@@ -38,7 +37,7 @@ class TestSqlite(Order, BackendConformance):
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestPaired(Order, BackendConformance):
+class TestPaired(BackendConformance):
     supports_listing = False
 
     async def backend(self) -> Backend:
@@ -56,7 +55,7 @@ class BrokerWithoutOrder:
 
 
 @pytest.mark.promise("I4")
-class TestPairedWithoutOrder(Order, BackendConformance):
+class TestPairedWithoutOrder(BackendConformance):
     supports_listing = False
 
     async def backend(self) -> Backend:

@@ -8,12 +8,11 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.testing import BackendConformance, MachineMemoryConformance
-from arvo.testing.conformance.order import Order
 from tests.interpreters.postgres.schemas import execute, schema_url
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestPostgres(Order, BackendConformance):
+class TestPostgres(BackendConformance):
     is_durable = True
 
     async def backend(self) -> Backend:

@@ -9,7 +9,6 @@ from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
 from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
-from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.samples import subject
 from tests.testing.conformance import wrong
 
@@ -17,7 +16,7 @@ from tests.testing.conformance import wrong
 TIMEOUT_SECONDS = 0.4
 
 
-class OfBackend(Order, BackendConformance):
+class OfBackend(BackendConformance):
     timeout = TIMEOUT_SECONDS
     queue_max = 200
     make: Callable[[int], Any]
