@@ -84,7 +84,13 @@ from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.paired.backend import paired
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
+from arvo.interpreters.ports.broker import (
+    Broker,
+    DefersDeliveries,
+    EncodedDelivery,
+    EncodedMessage,
+    ReportsDepth,
+)
 from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter
@@ -131,6 +137,7 @@ __all__ = [
     "Corrupt",
     "Dataschema",
     "DeadLetter",
+    "DefersDeliveries",
     "Depth",
     "Domain",
     "Effects",

@@ -142,6 +142,11 @@ class FaultyBroker:
         await self.inner.nack(delivery, delay)
         await self.fault.after(number)
 
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        number = await self.fault.before("defer")
+        await self.inner.defer(delivery, delay)
+        await self.fault.after(number)
+
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         number = await self.fault.before("dead_letter")
         await self.inner.dead_letter(delivery, reason)

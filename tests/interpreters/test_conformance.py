@@ -44,6 +44,24 @@ class TestPaired(BackendConformance):
         return paired(InMemoryMachineMemory(), MemoryBroker(), queue_max=self.queue_max)
 
 
+class BrokerWithoutOrder:
+    """The memory broker, but `nack` lets the others of its key pass; so many brokers behave."""
+
+    def __init__(self) -> None:
+        self._inner = MemoryBroker()
+        self.publish, self.deliveries = self._inner.publish, self._inner.deliveries
+        self.ack, self.dead_letter = self._inner.ack, self._inner.dead_letter
+        self.nack, self.depth = self._inner.defer, self._inner.depth
+
+
+@pytest.mark.promise("I4")
+class TestPairedWithoutOrder(BackendConformance):
+    supports_listing = False
+
+    async def backend(self) -> Backend:
+        return paired(InMemoryMachineMemory(), BrokerWithoutOrder(), queue_max=self.queue_max)
+
+
 @pytest.mark.promise("I4", "I6")
 class TestMemoryMachineMemory(MachineMemoryConformance):
     async def memory(self) -> MachineMemory:

@@ -31,15 +31,16 @@ CONCURRENCY = 64
 
 @define
 class Workers:
-    """Worker processes on the backend of a URL."""
+    """Worker processes on the backend of a URL, which fails a share of the commits: *outages*."""
 
     url: str
+    outages: float = 0.0
     processes: list["subprocess.Popen[str]"] = field(factory=list)
 
     def start(self) -> "subprocess.Popen[str]":
         """Start one process, and wait until it works."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.worker", self.url],
+            [sys.executable, "-m", "tests.processes.worker", self.url, str(self.outages)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -71,8 +72,8 @@ class Workers:
 
 
 @contextmanager
-def start_workers(url: str, number: int) -> Iterator[Workers]:
-    workers = Workers(url)
+def start_workers(url: str, number: int, outages: float = 0.0) -> Iterator[Workers]:
+    workers = Workers(url, outages)
     try:
         for _ in range(number):
             workers.start()

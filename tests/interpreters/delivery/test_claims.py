@@ -301,6 +301,57 @@ def test_deliveries_that_are_not_taken_can_be_dropped() -> None:
     within(go())
 
 
+def test_a_postponed_delivery_is_ready_after_its_delay() -> None:
+    """The others of its key wait behind it."""
+
+    async def go() -> None:
+        loop = claim_loop(Store([([delivery(f"w{n}", "k", ORDER) for n in range(2)], False)]))
+        first = await loop.receive(ORDER)
+        loop.postpone(first, first.retried, 0.01)
+        second = await loop.receive(ORDER)
+        assert (id_of(second), second.attempt) == ("w0", 2)
+        loop.release(second)
+        assert id_of(await loop.receive(ORDER)) == "w1"
+
+    within(go())
+
+
+def test_a_delivery_that_was_received_before_a_stop_is_not_postponed() -> None:
+    """The store has released it, and another process may have it."""
+
+    async def go() -> None:
+        loop = claim_loop(Store([([delivery("c1")], False)]))
+        first = await loop.receive(PAY)
+        await loop.stop()
+        loop.postpone(first, first.retried, 0.0)
+        assert loop.queues.delayed == 0
+
+    within(go())
+
+
+def test_rows_that_are_due_later_are_claimed_then() -> None:
+    """No process owns them meanwhile, so no queue would deliver them. A stop cancels that."""
+
+    async def go() -> None:
+        store = Store([([], False)])
+        loop = claim_loop(store)
+        waiting = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        store.answers.append(([delivery("c1")], False))
+        loop.notify_after(0.01)
+        assert id_of(await waiting) == "c1"
+        loop.notify_after(0.01)
+        await loop.stop()
+        more = asyncio.create_task(loop.receive(PAY))
+        await let_tasks_run()
+        asked = len(store.claims)
+        await asyncio.sleep(0.05)
+        assert len(store.claims) == asked
+        await cancel(more)
+
+    within(go())
+
+
 def test_after_a_stop_no_rows_are_claimed_and_no_delivery_is_known() -> None:
     """A worker that ends late releases a delivery that this process no longer owns."""
 

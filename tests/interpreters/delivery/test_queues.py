@@ -36,6 +36,16 @@ async def receive(queues: InProcessQueues, count: int = 1, queue: str = PAY) -> 
     return [await queues.receive(queue) for _ in range(count)]
 
 
+async def settles(work: Coroutine[Any, Any, T]) -> bool:
+    """Return whether a coroutine ends while all other tasks wait; cancel it if it does not."""
+    task = asyncio.create_task(work)
+    await let_tasks_run()
+    done = task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return done
+
+
 async def let_tasks_run() -> None:
     """Run every task until it waits."""
     for _ in range(10):
@@ -171,6 +181,83 @@ def test_a_delayed_delivery_is_added_after_its_delay_or_returned_when_delays_are
         return before, sorted(map(str, names(received))), after, names(cancelled), queues.delayed
 
     assert within(go()) == (3, ["soon", "too"], 1, ["later"], 0)
+
+
+@pytest.mark.promise("I4")
+def test_a_postponed_delivery_keeps_its_key_until_it_is_released() -> None:
+    """I4. Deliveries of other keys and without a key do not wait for it."""
+
+    async def go() -> list[list[object]]:
+        queues = InProcessQueues()
+        for name, key in (("a1", "a"), ("a2", "a"), ("b1", "b"), ("x", None)):
+            queues.put(delivery(name, key))
+        (first,) = await receive(queues)
+        queues.postpone(first, delivery("a1 again", "a"), 0.01)
+        meanwhile = await receive(queues, 2)
+        queues.put(delivery("a3", "a"))
+        seen: list[list[object]] = [names(meanwhile)]
+        seen.append([queues.delayed, queues.blocked_count("a"), len(queues.taken)])
+        received = []
+        for _ in range(3):
+            received += await receive(queues)
+            assert await settles(queues.receive(PAY)) is False
+            queues.release(received[-1])
+        return [*seen, names(received), [queues.delayed, queues.blocked_count("a")]]
+
+    assert within(go()) == [["b1", "x"], [1, 2, 2], ["a1 again", "a2", "a3"], [0, 0]]
+
+
+@pytest.mark.promise("I4")
+def test_a_postponed_delivery_whose_delay_is_cancelled_is_the_first_of_its_key() -> None:
+    """I4: a process that closes delivers it at once when it opens again."""
+
+    async def go() -> list[object]:
+        queues = InProcessQueues()
+        for name in ("a1", "a2", "a3"):
+            queues.put(delivery(name, "a"))
+        (first,) = await receive(queues)
+        queues.postpone(first, first, 60.0)
+        assert await settles(queues.receive(PAY)) is False
+        for delayed in queues.cancel_delays():
+            queues.put(delayed)
+        received = []
+        for _ in range(3):
+            received += await receive(queues)
+            queues.release(received[-1])
+        return names(received)
+
+    assert within(go()) == ["a1", "a2", "a3"]
+
+
+def test_a_postponed_delivery_that_is_cleared_frees_its_key() -> None:
+    """Another process owns it by now."""
+
+    async def go() -> list[object]:
+        queues = InProcessQueues()
+        for name in ("a1", "a2"):
+            queues.put(delivery(name, "a"))
+        (first,) = await receive(queues)
+        queues.postpone(first, first, 60.0)
+        queues.cancel_delays()
+        queues.clear_ready()
+        queues.put(delivery("a3", "a"))
+        return names(await receive(queues))
+
+    assert within(go()) == ["a3"]
+
+
+def test_a_postponed_delivery_without_a_key_blocks_nothing() -> None:
+    """A handler without memory has no order to keep."""
+
+    async def go() -> list[object]:
+        queues = InProcessQueues()
+        for name in ("x", "y"):
+            queues.put(delivery(name))
+        (first,) = await receive(queues)
+        queues.postpone(first, delivery("x again"), 0.01)
+        return names(await receive(queues, 2))
+
+    assert within(go()) == ["y", "x again"]
 
 
 def test_requeued_deliveries_come_first_and_in_order() -> None:

@@ -188,7 +188,7 @@ def test_a_sender_that_is_cancelled_lets_the_next_one_in() -> None:
 
 
 def test_a_returned_delivery_is_delivered_again_with_one_more_attempt() -> None:
-    """Its key is free in the meantime, and the backend is not idle."""
+    """Before the others of its key; the backend is not idle in the meantime."""
 
     async def go() -> None:
         backend = MemoryBackend()
@@ -196,15 +196,38 @@ def test_a_returned_delivery_is_delivered_again_with_one_more_attempt() -> None:
         await backend.send(workflow_message(1))
         await backend.nack(await backend.receive(ORDER), 0.02)
         assert await backend.depth() == Depth(ready=1, delayed=1)
+        retried = await backend.receive(ORDER)
+        await backend.ack(retried)
+        other = await backend.receive(ORDER)
+        assert (retried.message.event.id, retried.attempt, other.message.event.id) == (
+            "i0",
+            2,
+            "i1",
+        )
+        await backend.ack(other)
+        await backend.wait_until_idle()
+
+    within(go())
+
+
+def test_a_deferred_delivery_lets_the_others_of_its_key_pass() -> None:
+    """The event that starts its workflow may be among them."""
+
+    async def go() -> None:
+        backend = MemoryBackend()
+        await backend.send(workflow_message(0))
+        await backend.send(workflow_message(1))
+        await backend.defer(await backend.receive(ORDER), 0.02)
+        assert await backend.depth() == Depth(ready=1, delayed=1)
         other = await backend.receive(ORDER)
         await backend.ack(other)
-        retried = await backend.receive(ORDER)
-        assert (other.message.event.id, retried.message.event.id, retried.attempt) == (
+        deferred = await backend.receive(ORDER)
+        assert (other.message.event.id, deferred.message.event.id, deferred.attempt) == (
             "i1",
             "i0",
             2,
         )
-        await backend.ack(retried)
+        await backend.ack(deferred)
         await backend.wait_until_idle()
 
     within(go())
@@ -226,6 +249,28 @@ def test_closing_loses_no_event_and_fails_waiting_senders() -> None:
             await waiting
         delivery = await backend.receive(PAY)
         assert (delivery.message.event.id, delivery.attempt) == ("c0", 2)
+
+    within(go())
+
+
+@pytest.mark.promise("I4")
+def test_after_closing_a_returned_delivery_is_still_the_first_of_its_key() -> None:
+    """I4. It does not wait for its delay any more."""
+
+    async def go() -> None:
+        backend = MemoryBackend()
+        for number in range(3):
+            await backend.send(workflow_message(number))
+        await backend.nack(await backend.receive(ORDER), 60)
+        await backend.close()
+
+        received = []
+        for _ in range(3):
+            delivery = await backend.receive(ORDER)
+            received.append(delivery.message.event.id)
+            await backend.ack(delivery)
+
+        assert received == ["i0", "i1", "i2"]
 
     within(go())
 

@@ -13,7 +13,6 @@ from arvo import (
     Complete,
     Emit,
     Event,
-    MemoryBackend,
     Persist,
     Retry,
     Runtime,
@@ -80,7 +79,7 @@ def reply_to_an_unknown_workflow() -> Event[Any]:
 class Replaced:
     """A backend with some operations replaced."""
 
-    def __init__(self, backend: MemoryBackend, **operations: Any) -> None:
+    def __init__(self, backend: Backend, **operations: Any) -> None:
         self._backend, self._operations = backend, operations
 
     def __getattr__(self, name: str) -> Any:

@@ -126,6 +126,9 @@ class Crashing:
     async def nack(self, delivery: Delivery, delay: float) -> None:
         await self._call(lambda: self.inner.nack(delivery, delay))
 
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        await self._call(lambda: self.inner.defer(delivery, delay))
+
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         await self._call(lambda: self.inner.dead_letter(delivery, dead_letter))
 

@@ -156,6 +156,30 @@ class DoesNotCountAttempts(Correct):
         await self.inner.nack(delivery, delay)
 
 
+class ReleasesKeysOnNack(Correct):
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        await self.inner.defer(delivery, delay)
+
+
+class HoldsKeysOfDeferredEvents(Correct):
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        await self.inner.nack(delivery, delay)
+
+
+class HoldsKeysOfDeadLetters(Correct):
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+        await self.inner.dead_letter(None, dead_letter)
+        if delivery is not None:
+            await self.inner.nack(delivery, 600.0)
+
+
+class RedeliversLast(Correct):
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        await self.inner.ack(delivery)
+        self.inner._under_way += 1
+        self.inner._queues.put_delayed(delivery.retried, delay)
+
+
 class LosesCancelledDeliveries(Correct):
     async def receive(self, queue: str) -> Delivery:
         # The task continues after its caller was cancelled.

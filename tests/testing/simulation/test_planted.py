@@ -63,6 +63,8 @@ def events() -> list[Event[Any]]:
         (wrong.LosesDeadLetters, "I8"),
         (wrong.ReportsConflictsAsCommitted, "I4"),
         (wrong.NeverReleases, "I1"),
+        (wrong.ReleasesKeysOnNack, "I4"),
+        (wrong.IgnoresKeys, "I4"),
         (wrong.ReadsStaleRecords, "I4"),
         (wrong.ReportsFencedAsDuplicate, "I1"),
     ],

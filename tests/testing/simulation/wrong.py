@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import evolve
 
 from arvo import Commit, Record, Violation
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import Store
@@ -121,6 +121,26 @@ class NeverReleases(Store):
 
     def release(self, worker: str, delivery: Delivery | None = None) -> None:
         pass
+
+
+class ReleasesKeysOnNack(Store):
+    """Lets the events behind a returned one overtake it."""
+
+    def nack(self, worker: str, delivery: Delivery, delay: float) -> None:
+        self.defer(worker, delivery, delay)
+
+
+class IgnoresKeys(Store):
+    """Delivers the events of one workflow to several workers at once."""
+
+    def claim(self, queue: str, worker: str) -> Delivery | None:
+        for entry in self.queue.values():
+            is_free = entry.holder is None and entry.available_at <= self.time()
+            if is_free and queue_of(entry.message.to) == queue:
+                entry.holder = worker
+                entry.delivery_count += 1
+                return Delivery(entry.message, entry.attempt, (entry.number, entry.delivery_count))
+        return None
 
 
 class ReadsStaleRecords(Store):

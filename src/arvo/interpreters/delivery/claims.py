@@ -14,6 +14,8 @@ from arvo.interpreters.ports.results import Depth
 
 # The pause before the next claim when another process competed for the same rows.
 CONTEST_SECONDS: Final = 0.005
+# The event loop's clock may be ahead of the clock by which a row is due, which counts milliseconds.
+CLOCK_SECONDS: Final = 0.002
 
 # `claim(limits, excluded_keys)`: the limits map each queue to the most rows to claim from it. It
 # returns the claimed deliveries, and whether another process competed for them.
@@ -47,6 +49,7 @@ class ClaimLoop:
     # Keys that the last claims skipped.
     _excluded_keys: set[str] = field(factory=set, init=False)
     _filling: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _wakes: set[asyncio.TimerHandle] = field(factory=set, init=False)
 
     async def receive(self, queue: str) -> Delivery:
         """Wait for the next delivery of a queue whose key is free, and take it."""
@@ -74,6 +77,14 @@ class ClaimLoop:
             self._more.add(queue_of(delivery.message.to))
             self.fill()
 
+    def postpone(self, delivery: Delivery, retried: Delivery, delay: float) -> None:
+        """Replace a delivery by *retried*, which keeps its key and is ready after *delay* seconds.
+
+        One that was received before a `stop` is ignored.
+        """
+        if id(delivery) in self.queues.taken:
+            self.queues.postpone(delivery, retried, delay)
+
     def accepts(self, messages: Sequence[Message]) -> bool:
         """Return whether this process should own new messages at once, without a claim.
 
@@ -93,6 +104,16 @@ class ClaimLoop:
         """Check all served queues: another process may have stored messages."""
         self._more.update(self.served)
         self.fill()
+
+    def notify_after(self, delay: float) -> None:
+        """Call `notify` when a row is due that no process owns until then."""
+
+        def on_due() -> None:
+            self._wakes.discard(wake)
+            self.notify()
+
+        wake = asyncio.get_running_loop().call_later(delay + CLOCK_SECONDS, on_due)
+        self._wakes.add(wake)
 
     def fill(self) -> None:
         """Start to claim rows if a worker waits for one."""
@@ -157,3 +178,6 @@ class ClaimLoop:
         self.served.clear()
         self._more.clear()
         self._excluded_keys.clear()
+        for wake in self._wakes:
+            wake.cancel()
+        self._wakes.clear()

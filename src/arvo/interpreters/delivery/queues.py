@@ -29,7 +29,8 @@ class InProcessQueues:
 
     taken: dict[int, Delivery] = field(factory=dict)
     _queues: dict[str, _Queue] = field(factory=dict)
-    # For each key that a worker is busy with, the deliveries that are blocked until it is free.
+    # For each key that is taken, or reserved by a postponed delivery: the deliveries that wait for
+    # it. The first one may have it reserved.
     _blocked: dict[str, deque[Delivery]] = field(factory=dict)
     # By id: the timer that adds a delayed delivery, and the delivery.
     _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict)
@@ -42,6 +43,18 @@ class InProcessQueues:
         else:
             queue.ready.append(delivery)
         wake_one(queue.waiters)
+
+    def postpone(self, delivery: Delivery, retried: Delivery, delay: float) -> None:
+        """Replace a taken delivery by *retried*, which is ready after *delay* seconds.
+
+        It keeps its key: the others of the key stay blocked until *retried* is released.
+        """
+        del self.taken[id(delivery)]
+        key = key_of(delivery.message.to)
+        if key is not None:
+            # As the first one it has the key reserved.
+            self._blocked[key].appendleft(retried)
+        self.put_delayed(retried, delay)
 
     def put_delayed(self, delivery: Delivery, delay: float) -> None:
         """Add a delivery after *delay* seconds."""
@@ -153,7 +166,7 @@ class InProcessQueues:
         if blocked is None:
             self._blocked[key] = deque()
             return True
-        # `release` has reserved the key for the first blocked delivery.
+        # `release` or `postpone` has reserved the key for the first blocked delivery.
         if blocked and blocked[0] is delivery:
             blocked.popleft()
             return True

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
@@ -176,9 +176,13 @@ class MemoryBackend:
         self._remove(delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Deliver a message again after *delay* seconds."""
+        """Deliver a message again after *delay* seconds, before the others of its key."""
+        self._queues.postpone(delivery, delivery.retried, delay)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Deliver a message again after *delay* seconds; the others of its key pass it."""
         self._queues.release(delivery)
-        self._queues.put_delayed(evolve(delivery, attempt=delivery.attempt + 1), delay)
+        self._queues.put_delayed(delivery.retried, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter and acknowledge its delivery."""

@@ -7,11 +7,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from attrs import define, evolve, field
 
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.ordering import ordering_key
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.results import Depth
 
@@ -20,13 +21,23 @@ from arvo.interpreters.ports.results import Depth
 WAIT_SECONDS_MIN: Final = 0.001
 
 
+Key: TypeAlias = tuple[str, str]  # queue, ordering key
+
+
 @final
 @define(eq=False)
 class MemoryBroker:
-    """A broker for one process, with its queues in dicts. *now*: the clock that delays go by."""
+    """A broker for one process, with its queues in dicts. *now*: the clock that delays go by.
+
+    The messages of one key are delivered one at a time, in the order in which they were published.
+    """
 
     now: Callable[[], datetime] = utc_now
     _queues: dict[str, deque[EncodedDelivery]] = field(factory=dict, init=False)
+    # For each key that is in flight, or reserved by a returned delivery: the deliveries behind it.
+    # The first one may have the key reserved.
+    _blocked: dict[Key, deque[EncodedDelivery]] = field(factory=dict, init=False)
+    _total: int = field(default=0, init=False)
     # The deliveries that are not settled, by token, each with the iteration that it belongs to.
     _in_flight: dict[object, tuple[EncodedDelivery, object]] = field(factory=dict, init=False)
     _delayed: list[tuple[datetime, int, EncodedDelivery]] = field(factory=list, init=False)
@@ -35,6 +46,7 @@ class MemoryBroker:
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         """Store messages."""
+        self._total += len(messages)
         for message in messages:
             if message.due is None:
                 self._put(EncodedDelivery(message))
@@ -57,29 +69,72 @@ class MemoryBroker:
 
     async def ack(self, delivery: EncodedDelivery) -> None:
         """Delete a message."""
-        self._in_flight.pop(delivery.token, None)
+        self._settle(delivery)
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds."""
+        """Redeliver a message after *delay* seconds, before the others of its key."""
         if self._in_flight.pop(delivery.token, None) is not None:
-            retried = evolve(delivery, attempt=delivery.attempt + 1)
-            self._delay(retried, self.now() + timedelta(seconds=delay))
-            self._wake()
+            retried = self._retry(delivery, delay)
+            if (key := _key_of(delivery)) is not None:
+                self._blocked[key].appendleft(retried)
+
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds; the others of its key pass it."""
+        if self._in_flight.pop(delivery.token, None) is not None:
+            self._free_key(delivery)
+            self._retry(delivery, delay)
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:  # noqa: ARG002 - the pair stores it
         """Delete a message that cannot be processed."""
-        self._in_flight.pop(delivery.token, None)
+        self._settle(delivery)
 
     async def depth(self) -> Depth:
         """Count the messages."""
         self._put_due()
         timers = sum(delivery.attempt == 1 for _, _, delivery in self._delayed)
         return Depth(
-            ready=sum(map(len, self._queues.values())),
+            ready=self._total - len(self._in_flight) - len(self._delayed),
             taken=len(self._in_flight),
             delayed=len(self._delayed) - timers,
             timers=timers,
         )
+
+    def _settle(self, delivery: EncodedDelivery) -> None:
+        if self._in_flight.pop(delivery.token, None) is not None:
+            self._total -= 1
+            self._free_key(delivery)
+
+    def _retry(self, delivery: EncodedDelivery, delay: float) -> EncodedDelivery:
+        retried = evolve(delivery, attempt=delivery.attempt + 1)
+        self._delay(retried, self.now() + timedelta(seconds=delay))
+        self._wake()
+        return retried
+
+    def _free_key(self, delivery: EncodedDelivery) -> None:
+        """Make the next delivery of a key ready."""
+        key = _key_of(delivery)
+        if key is None:
+            return
+        if blocked := self._blocked[key]:
+            self._put(blocked[0], first=True)
+            self._wake()
+        else:
+            del self._blocked[key]
+
+    def _acquire_key(self, delivery: EncodedDelivery) -> bool:
+        """Return whether the delivery's key is free now; if not, block the delivery behind it."""
+        key = _key_of(delivery)
+        if key is None:
+            return True
+        blocked = self._blocked.get(key)
+        if blocked is None:
+            self._blocked[key] = deque()
+            return True
+        if blocked and blocked[0] is delivery:
+            blocked.popleft()
+            return True
+        blocked.append(delivery)
+        return False
 
     def _put(self, delivery: EncodedDelivery, *, first: bool = False) -> None:
         queue = self._queues.setdefault(delivery.message.queue, deque())
@@ -101,9 +156,13 @@ class MemoryBroker:
     def _next(self, queues: Sequence[str], consumer: object) -> EncodedDelivery | None:
         self._put_due()
         for name in queues:
-            if queue := self._queues.get(name):
+            queue = self._queues.get(name)
+            while queue:
+                delivery = queue.popleft()
+                if not self._acquire_key(delivery):
+                    continue
                 # A new token for each delivery: a consumer that lost the message settles nothing.
-                delivery = evolve(queue.popleft(), token=next(self._numbers))
+                delivery = evolve(delivery, token=next(self._numbers))
                 self._in_flight[delivery.token] = delivery, consumer
                 return delivery
         return None
@@ -113,7 +172,11 @@ class MemoryBroker:
         unsettled = [delivery for delivery, owner in self._in_flight.values() if owner is consumer]
         for delivery in reversed(unsettled):
             del self._in_flight[delivery.token]
-            self._put(delivery, first=True)
+            key = _key_of(delivery)
+            # The deliveries that it blocked follow it again.
+            blocked = self._blocked.pop(key) if key is not None else deque()
+            for each in reversed((delivery, *blocked)):
+                self._put(each, first=True)
         self._wake()
 
     async def _wait(self) -> None:
@@ -136,3 +199,8 @@ class MemoryBroker:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+
+
+def _key_of(delivery: EncodedDelivery) -> Key | None:
+    key = ordering_key(delivery.message)
+    return None if key is None else (delivery.message.queue, key)

@@ -16,14 +16,13 @@ from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message
-from arvo.interpreters.paired.consumer import BrokerConsumer
+from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.paired.unreadable import is_unreadable, original_message
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage, ReportsDepth
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.broker import Broker, EncodedMessage, ReportsDepth
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, StoredWorkflow
@@ -166,17 +165,16 @@ class Pair:
 
     async def ack(self, delivery: Delivery) -> None:
         """Ack a delivery."""
-        await self.broker.ack(_token(delivery))
+        await self.broker.ack(token_of(delivery))
         self._consumer.release(delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Redeliver after *delay* seconds; from this process if the broker is unavailable."""
-        try:
-            await self.broker.nack(_token(delivery), delay)
-        except Unavailable:
-            self._consumer.requeue(delivery, delay)
-            raise
-        self._consumer.release(delivery, delay=delay)
+        """Redeliver after *delay* seconds, before the others of its key."""
+        await self._consumer.nack(delivery, delay)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver after *delay* seconds; the others of its key pass it."""
+        await self._consumer.defer(delivery, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, then settle. If the event was consumed after all, ack it instead."""
@@ -185,7 +183,7 @@ class Pair:
             return
         await self._dead_letters.add(dead_letter)
         if delivery is not None:
-            await self.broker.dead_letter(_token(delivery), dead_letter.reason)
+            await self.broker.dead_letter(token_of(delivery), dead_letter.reason)
             self._consumer.release(delivery)
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
@@ -245,8 +243,3 @@ def _encode_output(commit: Commit, messages: Sequence[Message]) -> tuple[Encoded
     """
     timers = (encode_message(timer_message(commit, timer), timer.due) for timer in commit.timers)
     return *map(encode_message, messages), *timers
-
-
-def _token(delivery: Delivery) -> EncodedDelivery:
-    assert isinstance(delivery.token, EncodedDelivery)
-    return delivery.token

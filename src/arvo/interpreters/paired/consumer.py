@@ -11,9 +11,9 @@ from attrs import define, field
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.codec import Unreadable, decode_delivery
-from arvo.interpreters.ports.broker import Broker, EncodedDelivery
+from arvo.interpreters.ports.broker import Broker, DefersDeliveries, EncodedDelivery
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import Delivery, queue_of
+from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
 
 logger: Final = logging.getLogger("arvo")
 
@@ -71,11 +71,22 @@ class BrokerConsumer:
         if queue in self._capacity:
             self._capacity[queue].set()
 
-    def requeue(self, delivery: Delivery, delay: float) -> None:
-        """Redeliver from here a delivery that the broker could not settle; it stays ours there."""
-        self.queues.release(delivery)
-        self.expect_activity(delay)
-        self.queues.put_delayed(delivery, delay)
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver after *delay* seconds, before the others of its key.
+
+        A broker that does not keep the order of a key would deliver those first. So the delivery
+        stays here, unsettled at the broker; its attempts begin again if the process dies.
+        """
+        if isinstance(self.broker, DefersDeliveries) or key_of(delivery.message.to) is None:
+            await self._return(delivery, delay, self.broker.nack)
+        else:
+            self._postpone(delivery, delivery.retried, delay)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver after *delay* seconds; the others of its key pass it."""
+        broker = self.broker
+        change = broker.defer if isinstance(broker, DefersDeliveries) else broker.nack
+        await self._return(delivery, delay, change)
 
     def expect_activity(self, delay: float = 0.0) -> None:
         """Expect another delivery, now or *delay* seconds later."""
@@ -104,6 +115,25 @@ class BrokerConsumer:
         self._capacity.clear()
         self._unsettled.clear()
         self.queues = InProcessQueues()
+
+    async def _return(
+        self,
+        delivery: Delivery,
+        delay: float,
+        change: Callable[[EncodedDelivery, float], Awaitable[None]],
+    ) -> None:
+        """Return a delivery to the broker; redeliver it from here if that is unavailable."""
+        try:
+            await change(token_of(delivery), delay)
+        except Unavailable:
+            self._postpone(delivery, delivery, delay)
+            raise
+        self.release(delivery, delay=delay)
+
+    def _postpone(self, delivery: Delivery, retried: Delivery, delay: float) -> None:
+        """Redeliver a delivery from here as *retried*; it stays ours, and so does its key."""
+        self.expect_activity(delay)
+        self.queues.postpone(delivery, retried, delay)
 
     async def _consume_loop(self, queue: str) -> None:
         """Consume a queue until `close`, through lost connections."""
@@ -147,3 +177,9 @@ class BrokerConsumer:
             await self.on_unreadable(encoded, str(error))
             await self.broker.dead_letter(encoded, str(error))
             return None
+
+
+def token_of(delivery: Delivery) -> EncodedDelivery:
+    """Return the delivery of the broker."""
+    assert isinstance(delivery.token, EncodedDelivery)
+    return delivery.token

@@ -26,12 +26,15 @@ class Backend(Protocol):
     **Durability.** When `send`, `commit`, `redrive`, `replace_record` or `dead_letter` has
     returned, its effect survives every failure that the backend promises to survive.
 
-    **Delivery.** Every message is delivered at least once: again after `nack`, and again when a
-    worker dies before it passes the delivery to `commit`, `ack`, `nack` or `dead_letter`. Messages
-    with the same `ToHandler.key` are delivered one at a time and in the order in which they were
-    accepted; the next one follows when the one before is acknowledged, and it may overtake one that
-    was returned by `nack`. Messages without a key are delivered in the order in which they were
-    accepted, to any number of workers at the same time.
+    **Delivery.** Every message is delivered at least once: again after `nack` or `defer`, and again
+    when a worker dies before it settles the delivery. Messages without a key are delivered in the
+    order in which they were accepted, to any number of workers at the same time.
+
+    **Order.** Messages with the same `ToHandler.key` are delivered one at a time, in the order in
+    which they were accepted, by however many processes. A message that was returned by `nack`, or
+    whose worker died, keeps its place: those behind it wait until it was delivered again and was
+    acknowledged or dead-lettered. Messages of other keys do not wait. Only two kinds of message
+    hold back none: a timer that is not due, and a message that was returned by `defer`.
 
     **Errors.** Every operation raises `Unavailable` when a retry can succeed, and `Corrupt` when an
     operator must act. `send` and `redrive` also raise `TooLarge` for an event above
@@ -154,8 +157,16 @@ class Backend(Protocol):
     async def nack(self, delivery: Delivery, delay: float) -> None:
         """Return a delivery, to be delivered again after *delay* seconds with one more attempt.
 
-        Its key is free in the meantime. If this raises `Unavailable`, the message is delivered
-        again all the same.
+        It keeps its key: the messages behind it wait. If this raises `Unavailable`, the message is
+        delivered again all the same.
+        """
+        ...
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery that came before its time; the messages of its key pass it meanwhile.
+
+        A timer that is not due, or an event for a workflow that has not started: the message that
+        starts it may be behind. Otherwise as `nack`.
         """
         ...
 

@@ -104,6 +104,20 @@ class Broker(Protocol):
 
 
 @runtime_checkable
+class DefersDeliveries(Protocol):
+    """A broker that keeps the order of a key also where a delivery is returned.
+
+    After `nack` the messages of its key wait behind it. For a delivery that came before its time,
+    the pair calls `defer` instead. Without this operation `nack` need not hold back a message: the
+    pair keeps a returned delivery that has a key, unsettled, and calls `nack` where it would defer.
+    """
+
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Settle a delivery as `nack` does, but let the messages of its key pass meanwhile."""
+        ...
+
+
+@runtime_checkable
 class ReportsDepth(Protocol):
     """A broker that counts its messages, so that the pair can apply backpressure to senders."""
 

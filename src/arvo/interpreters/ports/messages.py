@@ -2,7 +2,7 @@
 
 from typing import Any, Final, TypeAlias, final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
@@ -32,13 +32,18 @@ class Message:
 class Delivery:
     """A message that a backend has delivered to a worker, for the *attempt*-th time (from 1).
 
-    The worker owns it until it passes it to `commit`, `ack`, `nack` or `dead_letter`. *token* is
-    the backend's own reference to it: a row id, a lease, a broker's delivery tag.
+    The worker owns it until it settles it: by `commit`, `ack`, `nack`, `defer` or `dead_letter`.
+    *token* is the backend's own reference to it: a row id, a lease, a broker's delivery tag.
     """
 
     message: Message
     attempt: int
     token: object = None
+
+    @property
+    def retried(self) -> "Delivery":
+        """The same delivery as the next attempt."""
+        return evolve(self, attempt=self.attempt + 1)
 
 
 @final

@@ -1,10 +1,10 @@
 """Backend: records, queues, timers and dead letters in Postgres, for any number of processes."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar, final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
@@ -31,6 +31,7 @@ from arvo.interpreters.ports.results import (
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliveries, token_of
 from arvo.interpreters.postgres.session.reconnect import SessionManager
+from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.statements import deliveries, operations, queries
 from arvo.interpreters.postgres.statements.dead_letters import dead_letters
 from arvo.interpreters.postgres.statements.write_batch import (
@@ -80,6 +81,7 @@ class PostgresBackend:
     _backpressure: Backpressure = field(init=False)
     _sessions: SessionManager = field(init=False)
     _batches: BatchWriter = field(init=False)
+    _returns: DeliveryReturns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.dsn = Dsn.parse(self.url)
@@ -91,6 +93,7 @@ class PostgresBackend:
             self.dsn, self._claims, self._backpressure, self.now, self.lease, self.retention
         )
         self._batches = BatchWriter(self._sessions, self._claims, self._backpressure)
+        self._returns = DeliveryReturns(self._sessions, self._claims, self.now)
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
@@ -186,27 +189,12 @@ class PostgresBackend:
         await self._batches.write(WriteBatch(delivery_id=token_of(delivery).delivery_id), delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Deliver a delivery again after *delay* seconds."""
-        retried = evolve(delivery, attempt=delivery.attempt + 1)
-        token, due = token_of(delivery), self.now() + timedelta(seconds=delay)
-        session, queues = None, self._claims.queues
-        try:
-            session = await self._sessions.session()
-            is_owned = session.worker_id == token.worker_id and await session.write(
-                lambda c: deliveries.nack(
-                    c, self.dsn, token.delivery_id, token.worker_id, retried.attempt, due
-                )
-            )
-        except Unavailable:
-            self._claims.release(delivery)
-            if session is not None and not session.is_lost:
-                # This worker still owns it in the database, so no other process would deliver it.
-                queues.put_delayed(delivery, delay)
-            # Otherwise it is released with the session, and the next one claims it.
-            raise
-        self._claims.release(delivery)
-        if is_owned:
-            queues.put_delayed(retried, delay)
+        """Deliver a delivery again after *delay* seconds, before the others of its key."""
+        await self._returns.nack(delivery, delay)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Deliver a delivery again after *delay* seconds; the others of its key pass it."""
+        await self._returns.defer(delivery, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""

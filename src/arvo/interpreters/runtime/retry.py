@@ -49,15 +49,27 @@ class DeliveryRetry:
         if delay is not None:
             # Not counted as an attempt that failed: a timer never becomes a dead letter because the
             # clock was set back.
-            await self.backend.nack(delivery, delay)
+            await self.backend.defer(delivery, delay)
             self.stats.retried += 1
             return
-        if isinstance(violation, TransactionViolation) and delivery.attempt < self.policy.attempts:
-            await self.retry_later(delivery, str(violation))
+        if isinstance(violation, TransactionViolation) and self.is_retryable(delivery):
+            if violation.cause == "early":
+                await self.defer(delivery)
+            else:
+                await self.retry_later(delivery, str(violation))
             return
         reason = f"{type(violation).__name__}: {violation}"
         await self.dead_letters.write(delivery, reason, violation)
         self.on_refused(delivery.message.event, Violated(violation))
+
+    def is_retryable(self, delivery: Delivery) -> bool:
+        """Return whether the policy allows another attempt."""
+        return delivery.attempt < self.policy.attempts
+
+    async def defer(self, delivery: Delivery) -> None:
+        """Return an event that came before its workflow started; what is behind it goes first."""
+        await self.backend.defer(delivery, self.policy.wait_after(delivery.attempt, _jitter()))
+        self.stats.retried += 1
 
     async def retry_later(self, delivery: Delivery, reason: str, after: float = 0.0) -> None:
         """Return a delivery to the backend by the retry policy, or dead-letter it at the end.

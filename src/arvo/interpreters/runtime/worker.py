@@ -136,10 +136,7 @@ class Worker:
                 await self._refuse(delivery, decided)
                 return
             if decided.outcome in _UNHANDLED:
-                note = decided.note or decided.outcome
-                await self._dead_letters.write(delivery, note)
-                violation = ExecutionViolation(f"no handler consumed event {event.id!r}: {note}")
-                self.on_refused(event, Violated(violation))
+                await self._refuse_unhandled(delivery, decided)
                 return
             messages, dead_letters = self._route(decided)
             match await self.backend.commit(delivery, decided, messages, dead_letters):
@@ -219,6 +216,16 @@ class Worker:
             return
         await self.backend.ack(delivery)
         self.stats.sent_out += 1
+
+    async def _refuse_unhandled(self, delivery: Delivery, decided: Commit) -> None:
+        """Dead-letter an event that changes nothing, unless its workflow may still start."""
+        event, note = delivery.message.event, decided.note or decided.outcome
+        if decided.outcome == "unknown_workflow" and self._retry.is_retryable(delivery):
+            await self._retry.defer(delivery)
+            return
+        await self._dead_letters.write(delivery, note)
+        violation = ExecutionViolation(f"no handler consumed event {event.id!r}: {note}")
+        self.on_refused(event, Violated(violation))
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         await self._retry.refuse(delivery, violation)

@@ -1,10 +1,11 @@
 """Backend: the default one, which stores everything in one SQLite file."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
@@ -153,23 +154,31 @@ class SqliteBackend:
         await self._session.write(delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Deliver a delivery again after *delay* seconds."""
-        writer, worker_id = await self._session.open(), self.worker_id
-        id_ = delivery_id(delivery)
-        retried = evolve(delivery, attempt=delivery.attempt + 1)
-        due = self._now() + int(delay * 1000)
+        """Deliver a delivery again after *delay* seconds, before the others of its key."""
+        claims = self._session.claims
         try:
-            is_owned = await writer.write(
-                lambda c: deliveries.nack(c, id_, worker_id, retried.attempt, due)
-            )
+            is_owned = await self._return(delivery, delay, deliveries.nack)
         except Unavailable:
             # This worker still owns it in the file, so no other process would deliver it.
-            self._session.claims.release(delivery)
-            self._session.claims.queues.put_delayed(delivery, delay)
+            claims.postpone(delivery, delivery, delay)
             raise
-        self._session.claims.release(delivery)
         if is_owned:
-            self._session.claims.queues.put_delayed(retried, delay)
+            claims.postpone(delivery, delivery.retried, delay)
+        else:
+            claims.release(delivery)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Deliver a delivery again after *delay* seconds; the others of its key pass it."""
+        claims = self._session.claims
+        try:
+            await self._return(delivery, delay, deliveries.defer)
+        except Unavailable:
+            claims.release(delivery)
+            claims.queues.put_delayed(delivery, delay)
+            raise
+        claims.release(delivery)
+        # The file has it unclaimed, so that no process holds its key meanwhile.
+        claims.notify_after(delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""
@@ -207,6 +216,17 @@ class SqliteBackend:
     async def close(self) -> None:
         """Release the deliveries of this process, close the file, and end calls that wait."""
         await self._session.close()
+
+    async def _return(
+        self,
+        delivery: Delivery,
+        delay: float,
+        change: Callable[[sqlite3.Connection, int, str, int, int], bool],
+    ) -> bool:
+        """Write the next attempt of a delivery; False if this worker no longer owns it."""
+        writer, worker_id, id_ = await self._session.open(), self.worker_id, delivery_id(delivery)
+        attempt, due = delivery.retried.attempt, self._now() + int(delay * 1000)
+        return await writer.write(lambda c: change(c, id_, worker_id, attempt, due))
 
     def _now(self) -> int:
         return to_milliseconds(self.now())

@@ -6,13 +6,14 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.testing.conformance.commits import Commits
 from arvo.testing.conformance.dead_letters import DeadLetters
 from arvo.testing.conformance.operators import Operators
+from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.queue import Queue
 from arvo.testing.conformance.restarts import Restarts
 from arvo.testing.conformance.timers import Timers
 from arvo.testing.conformance.values import Values
 
 
-class BackendConformance(Commits, Queue, Timers, DeadLetters, Restarts, Values, Operators):
+class BackendConformance(Commits, Queue, Order, Timers, DeadLetters, Restarts, Values, Operators):
     """Tests that a `Backend` keeps its promises.
 
     Subclass it under a name that begins with `Test`, so that pytest collects it, and override

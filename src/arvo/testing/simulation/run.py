@@ -168,7 +168,7 @@ class Run:
             entry.notes.append(str(fault))
             match fault:
                 case Delay(seconds=seconds):
-                    entry.in_transit, entry.available_at = True, self.loop.time() + seconds
+                    entry.available_at = self.loop.time() + seconds
                     self.loop.call_later(seconds, store.notify_all)
                 case Duplicate():
                     store.enqueue(entry.message)

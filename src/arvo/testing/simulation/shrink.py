@@ -13,6 +13,7 @@ from arvo.testing.simulation.faults.fault import (
     Duplicate,
     Fault,
     LostAnswer,
+    LostRequest,
     Partition,
     Pause,
     Reorder,
@@ -148,7 +149,8 @@ def _smaller_plans(plan: RunPlan, steps: int) -> Iterator[RunPlan]:
 def _single_faults(steps: int) -> Iterator[Fault]:
     for at in range(1, steps + 1):
         yield from (Crash(at, "before"), Crash(at, "after"), LostAnswer(at), Drop(at))
-        yield from (Duplicate(at), Reorder(at), Delay(at, 60.0), Delay(at, 3600.0), Pause(at))
+        yield from (Duplicate(at), Reorder(at), Delay(at, 60.0), Delay(at, 3600.0))
+        yield from (Pause(at), LostRequest(at))
 
 
 def _earlier_faults(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:

@@ -58,8 +58,9 @@ async def claim(
 ) -> tuple[list[StoredMessage], bool]:
     """Claim unclaimed deliveries, up to the limit of each queue, and return them in order.
 
-    Deliveries whose key is excluded, or has one that belongs to another worker, are left out. Also
-    returns whether other workers competed for the same rows, so that it is worth to claim again.
+    Deliveries whose key is excluded, or has one that belongs to another worker, are left out, and
+    those behind an unclaimed one that was returned by `nack` and is not due. Also returns whether
+    other workers competed for the same rows, so that it is worth to claim again.
     """
     async with connection.transaction():
         candidates = await connection.fetch(
@@ -95,6 +96,11 @@ with candidate as materialized (
                 ) is null and (
                     select true from arvo.delivery as other
                     where other.key = this.key and other.owner > $1 limit 1
+                ) is null and (
+                    select true from arvo.delivery as earlier
+                    where earlier.key = this.key and earlier.owner is null and earlier.id < this.id
+                        and earlier.due > $5 and not earlier.deferred
+                        and earlier.queue = this.queue limit 1
                 ) is null)
         order by this.id limit wanted.room for update skip locked
     ) as claimable
@@ -102,7 +108,7 @@ with candidate as materialized (
 select id, key is null or pg_try_advisory_xact_lock(key) as has_key from candidate
 """
 _CLAIM: Final = """
-update arvo.delivery as this set owner = $1
+update arvo.delivery as this set owner = $1, deferred = false
 where this.id = any($2::bigint[]) and this.owner is null and (
     this.key is null or (
         select true from arvo.delivery as other
@@ -113,7 +119,8 @@ where this.id = any($2::bigint[]) and this.owner is null and (
     ) is null and not exists (
         select from arvo.delivery as earlier
         where earlier.key = this.key and earlier.owner is null and earlier.id < this.id
-            and earlier.due <= $3 and earlier.id <> all ($2::bigint[])
+            and (earlier.due <= $3 or not earlier.deferred) and earlier.queue = this.queue
+            and earlier.id <> all ($2::bigint[])
     )
 )
 returning id, destination, event, attempt
@@ -135,6 +142,27 @@ async def nack(
 
 _NACK: Final = """
 update arvo.delivery set attempt = $3, due = $4 where id = $1 and owner = $2
+"""
+
+
+async def defer(
+    connection: Connection,
+    dsn: Dsn,
+    delivery_id: int,
+    worker_id: int,
+    attempt: int,
+    due: datetime,
+) -> bool:
+    """As `nack`, but unclaimed: any worker may claim it when it is due, and the others of its key
+    pass it until then.
+    """
+    status = await connection.execute(dsn.sql(_DEFER), delivery_id, worker_id, attempt, due)
+    return status != "UPDATE 0"
+
+
+_DEFER: Final = """
+update arvo.delivery set attempt = $3, due = $4, owner = null, deferred = true
+where id = $1 and owner = $2
 """
 
 

@@ -235,7 +235,8 @@ with acknowledged as (
         and not exists (select from arvo.delivery as other
             where other.key = new.key and other.owner > $29)
         and not exists (select from arvo.delivery as other
-            where other.key = new.key and other.owner is null and other.due <= $28)
+            where other.key = new.key and other.owner is null
+                and (other.due <= $28 or not other.deferred))
         then $29::bigint end
     from unnest($23::text[], $24::bigint[], $25::bytea[], $26::bytea[], $27::boolean[])
         with ordinality as new (queue, key, destination, event, own, place)

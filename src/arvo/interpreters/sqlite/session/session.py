@@ -169,7 +169,7 @@ class Session:
 
     def on_lost(self) -> None:
         """Drop the deliveries that wait in this process: they have been released in the file."""
-        self._call_in_loop(self.claims.queues.clear_ready)
+        self._call_in_loop(self.claims.drop_ready)
         self._call_in_loop(self.claims.notify)
 
     async def _close_writer(self, writer: Writer) -> None:

@@ -20,7 +20,7 @@ def send(
     """Add deliveries, and return those that *owner* owns at once.
 
     *owner* gets a delivery unless another worker owns one of the same key, or an unclaimed one
-    comes first. With *owner* None all of them stay unclaimed.
+    holds it back. With *owner* None all of them stay unclaimed.
     """
     owned: list[StoredMessage] = []
     for message in messages:
@@ -52,7 +52,7 @@ values (?, ?, ?, ?, 1, ?, ?)
 """
 _BLOCKING: Final = """
 select 1 from delivery
-where key = ? and (owner <> ? or (owner is null and due <= ?)) limit 1
+where key = ? and (owner <> ? or (owner is null and (due <= ? or not deferred))) limit 1
 """
 
 
@@ -61,14 +61,17 @@ def claim(
 ) -> list[StoredMessage]:
     """Claim unclaimed deliveries, up to the limit of each queue, and return them in order.
 
-    Deliveries whose key has one that belongs to another worker are left out.
+    Deliveries whose key has one that belongs to another worker are left out, and those behind an
+    unclaimed one that was returned by `nack` and is not due.
     """
     claimed: list[tuple[int, bytes, bytes, int]] = []
     for queue, limit in queues.items():
-        claimed += connection.execute(_CLAIMABLE, (queue, now, worker_id, limit)).fetchall()
+        values = (queue, now, worker_id, now, limit)
+        claimed += connection.execute(_CLAIMABLE, values).fetchall()
     claimed.sort()
     connection.executemany(
-        "update delivery set owner = ? where id = ?", [(worker_id, row[0]) for row in claimed]
+        "update delivery set owner = ?, deferred = 0 where id = ?",
+        [(worker_id, row[0]) for row in claimed],
     )
     return [
         StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt)
@@ -81,7 +84,12 @@ select id, destination, event, attempt from delivery as this
 where queue = ? and owner is null and due <= ? and (
     key is null or not exists (
         select 1 from delivery as other
-        where other.key = this.key and other.owner is not null and other.owner <> ?
+        where other.key = this.key and (
+            other.owner <> ? or (
+                other.owner is null and other.due > ? and not other.deferred
+                and other.id < this.id and other.queue = this.queue
+            )
+        )
     )
 )
 order by id limit ?
@@ -102,6 +110,20 @@ def nack(
     """Set the next attempt of a delivery and its time; False if *worker_id* no longer owns it."""
     done = connection.execute(
         "update delivery set attempt = ?, due = ? where id = ? and owner = ?",
+        (attempt, due, delivery_id, worker_id),
+    )
+    return bool(done.rowcount)
+
+
+def defer(
+    connection: sqlite3.Connection, delivery_id: int, worker_id: str, attempt: int, due: int
+) -> bool:
+    """As `nack`, but unclaimed: any worker may claim it when it is due, and the others of its key
+    pass it until then.
+    """
+    done = connection.execute(
+        "update delivery set attempt = ?, due = ?, owner = null, deferred = 1"
+        " where id = ? and owner = ?",
         (attempt, due, delivery_id, worker_id),
     )
     return bool(done.rowcount)

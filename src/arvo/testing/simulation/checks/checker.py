@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeAlias, final
+from typing import final
 
 from attrs import define, field
 
@@ -14,11 +14,9 @@ from arvo.engine.system.system import System
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
+from arvo.testing.simulation.checks.order import DeliveryKey, DeliveryOrder, delivery_key
 from arvo.testing.simulation.checks.trace import Decision, Step
 from arvo.testing.simulation.checks.world import World
-
-# Queue, source, id and subject of an event: it may be consumed at most once under this key.
-DeliveryKey: TypeAlias = tuple[str, str, str, str]
 
 
 @final
@@ -45,6 +43,10 @@ class Checker:
     _holders: dict[int, object] = field(factory=dict, init=False)
     _by_token: dict[object, Step] = field(factory=dict, init=False)
     _dead_letters: list[DeadLetter] = field(factory=list, init=False)
+    _order: DeliveryOrder = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._order = DeliveryOrder(self._settled)
 
     def on_send(self, message: Message) -> None:
         """Record an event that came from outside."""
@@ -54,14 +56,16 @@ class Checker:
     def on_deliver(
         self, delivery: Delivery, worker: str, notes: Sequence[str], *, arrived: bool = True
     ) -> None:
-        """Record a delivery, and check that its event was sent (I5) and is not early (I7)."""
+        """Record a delivery, and check that its event was sent (I5), is not early (I7), and does
+        not overtake another one of its workflow (I4).
+        """
         event, queue = delivery.message.event, queue_of(delivery.message.to)
         step = Step(event, queue, worker, [*notes])
         self.steps.append(step)
         assert isinstance(delivery.token, tuple)
         self._by_token[delivery.token] = step
         self._holders[delivery.token[0]] = delivery.token
-        key = _delivery_key(delivery.message)
+        key = delivery_key(delivery.message)
         if arrived and key not in self._accepted:
             problem = f"{event.type} was delivered, but no applied commit sent it"
             self._report("I5", problem, delivery)
@@ -69,6 +73,13 @@ class Checker:
         if arrived and due is not None and self.clock() < due:
             problem = f"timer {event.id!r} fired {due - self.clock()} early"
             self._report("I7", problem, delivery)
+        overtaken = self._order.deliver(delivery.message) if arrived else None
+        if overtaken is not None:
+            self._report("I4", f"event {event.id!r} overtook event {overtaken!r}", delivery)
+
+    def on_defer(self, delivery: Delivery) -> None:
+        """Record that a delivery came before its time: the others of its workflow may pass it."""
+        self._order.defer(delivery.message)
 
     def on_load(self, subject: str, record: Record | None) -> None:
         """Compare the record that a worker loads with the last committed one (I4, I5)."""
@@ -87,7 +98,7 @@ class Checker:
         decision: Decision,
     ) -> None:
         """Record a commit, and check its result."""
-        key = _delivery_key(delivery.message)
+        key = delivery_key(delivery.message)
         if isinstance(result, Duplicate):
             if key not in self._consumed:
                 problem = "reported as a duplicate, but it was not consumed before"
@@ -108,7 +119,7 @@ class Checker:
             self._accept(message)
         for timer in commit.timers:
             message = timer_message(commit, timer)
-            self._timers[_delivery_key(message)] = timer.due
+            self._timers[delivery_key(message)] = timer.due
             self._accept(message)
         self._clear_timers(commit)
         self._add_dead_letters(dead_letters)
@@ -118,12 +129,12 @@ class Checker:
         """Record an event that left the system and was acknowledged."""
         if isinstance(delivery.message.to, ToHandler):
             self._report("I1", "acknowledged without a commit", delivery)
-        self._settled.add(_delivery_key(delivery.message))
+        self._settled.add(delivery_key(delivery.message))
         self._check_invariants()
 
     def on_dead_letter(self, delivery: Delivery, dead_letter: DeadLetter) -> None:
         """Record a dead letter, and check that it has a reason (I8)."""
-        self._settled.add(_delivery_key(delivery.message))
+        self._settled.add(delivery_key(delivery.message))
         self.add_note(delivery, f"dead letter: {dead_letter.reason}")
         if not dead_letter.reason:
             self._report("I8", "a dead letter without a reason", delivery)
@@ -171,7 +182,7 @@ class Checker:
 
     def _check_commit(self, delivery: Delivery, commit: Commit, decision: Decision) -> None:
         """Check an applied commit: I2, I3, I4, I6, I9."""
-        if _delivery_key(delivery.message) in self._consumed:
+        if delivery_key(delivery.message) in self._consumed:
             self._report("I2", f"{commit.event.type} was applied twice", delivery)
         assert isinstance(delivery.token, tuple)
         if self._holders.get(delivery.token[0]) != delivery.token:
@@ -196,9 +207,11 @@ class Checker:
             self._report("I9", "a failed turn changed the persisted state", delivery)
 
     def _accept(self, message: Message) -> None:
-        key = _delivery_key(message)
+        key = delivery_key(message)
         if key not in self._accepted:
             self._accepted[key] = message
+            if key not in self._timers:
+                self._order.add(message)
             self.world.sent.append(message.event)
 
     def _clear_timers(self, commit: Commit) -> None:
@@ -225,10 +238,6 @@ class Checker:
             violation = InvariantViolated(law, problem)
             self.add_note(delivery, str(violation))
             self.violations.append(violation)
-
-
-def _delivery_key(message: Message) -> DeliveryKey:
-    return queue_of(message.to), message.event.source, message.event.id, message.event.subject
 
 
 def _event_key(dead_letter: DeadLetter) -> tuple[str, str, str]:

@@ -144,3 +144,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self._ready.clear()
         self._timers.clear()
+
+
+async def wait_forever() -> None:
+    """Wait until the task is cancelled."""
+    await asyncio.get_running_loop().create_future()
+
+
+def loop_time() -> float:
+    """Return the time of the running loop, in seconds."""
+    return asyncio.get_running_loop().time()

@@ -16,8 +16,9 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import CommitResult
 from arvo.interpreters.runtime.effects import perform
 from arvo.testing.simulation.checks.trace import Decision
+from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
-from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, Pause
+from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, LostRequest, Pause
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Process:
         if substitute is None:
             # The run sees it and stops.
             self.network.missing_effect = effect
-            await _wait_forever()
+            await wait_forever()
             raise AssertionError("unreachable")
         function = substitute
 
@@ -77,12 +78,12 @@ class Process:
 
     def pause(self, seconds: float) -> None:
         """Do nothing for *seconds*; after the lease, other workers get the deliveries."""
-        self._paused_until = max(self._paused_until, _time() + seconds)
+        self._paused_until = max(self._paused_until, loop_time() + seconds)
         self._schedule_lease_expiry(seconds)
 
     def disconnect(self, seconds: float) -> None:
         """Make the store unreachable for *seconds*."""
-        self._disconnected_until = max(self._disconnected_until, _time() + seconds)
+        self._disconnected_until = max(self._disconnected_until, loop_time() + seconds)
         self._schedule_lease_expiry(seconds)
 
     def crash(self, seconds: float) -> None:
@@ -155,20 +156,13 @@ class Process:
         await self._settle(delivery, work)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds.
+        """Redeliver a message after *delay* seconds."""
+        await self._return(delivery, delay, self.network.store.nack)
 
-        If the store is unreachable, it does so once the process is connected again.
-        """
-        store = self.network.store
-        try:
-            await self._send_request()
-        except Unavailable:
-            after = max(delay, self._disconnected_until - _time())
-            asyncio.get_running_loop().call_later(after, store.nack, self.name, delivery, 0.0)
-            raise
-        store.nack(self.name, delivery, delay)
-        self.network.checker.add_note(delivery, "will be redelivered")
-        await self._receive_response()
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds; those of its key pass it meanwhile."""
+        self.network.checker.on_defer(delivery)
+        await self._return(delivery, delay, self.network.store.defer)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter and settle its delivery."""
@@ -182,6 +176,20 @@ class Process:
 
         await self._settle(delivery, work)
 
+    async def _return(
+        self, delivery: Delivery, delay: float, work: Callable[[str, Delivery, float], None]
+    ) -> None:
+        """Return a delivery; if the store is unreachable, once the process is connected again."""
+        try:
+            await self._send_request()
+        except Unavailable:
+            after = max(delay, self._disconnected_until - loop_time())
+            asyncio.get_running_loop().call_later(after, work, self.name, delivery, 0.0)
+            raise
+        work(self.name, delivery, delay)
+        self.network.checker.add_note(delivery, "will be redelivered")
+        await self._receive_response()
+
     async def _settle(self, delivery: Delivery, work: Callable[[], T]) -> T:
         """Run an operation that settles a delivery, with the faults that hit it."""
         faults, add_note = self.network.plan.next("commit"), self.network.checker.add_note
@@ -193,12 +201,14 @@ class Process:
         for fault in faults:
             if isinstance(fault, Crash) and fault.when == "before":
                 self.crash(fault.seconds)
-                await _wait_forever()
+                await wait_forever()
+            if isinstance(fault, LostRequest):
+                raise Unavailable("the request was lost")
         result = work()
         for fault in faults:
             if isinstance(fault, Crash):
                 self.crash(fault.seconds)
-                await _wait_forever()
+                await wait_forever()
             if isinstance(fault, LostAnswer):
                 raise Unavailable("the answer was lost")
         await self._receive_response()
@@ -215,14 +225,14 @@ class Process:
         await self._check_connection()
 
     async def _check_connection(self) -> None:
-        if self._paused_until > _time():
-            await asyncio.sleep(self._paused_until - _time())
+        if self._paused_until > loop_time():
+            await asyncio.sleep(self._paused_until - loop_time())
             # The process may have been paused again meanwhile.
             await self._check_connection()
             return
         if self.is_dead:
-            await _wait_forever()
-        if self._disconnected_until > _time():
+            await wait_forever()
+        if self._disconnected_until > loop_time():
             raise Unavailable("the store cannot be reached")
 
     def _latency(self) -> float:
@@ -237,11 +247,3 @@ class Process:
         # A worker gives dead letters random ids, and the same seed must give the same run.
         self.network.dead_letter_count += 1
         return evolve(dead_letter, id=f"dead-letter-{self.network.dead_letter_count}")
-
-
-async def _wait_forever() -> None:
-    await asyncio.get_running_loop().create_future()
-
-
-def _time() -> float:
-    return asyncio.get_running_loop().time()

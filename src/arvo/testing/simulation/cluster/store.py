@@ -27,9 +27,9 @@ class Entry:
     """A message in the queue.
 
     *attempt*: the attempt of its next delivery. *available_at*: the time from which it may be
-    delivered. *holder*: the worker that holds it. *delivery_count*: how often it was delivered.
-    *in_transit*: whether the network delays it, so that later messages of its key wait behind it.
-    *notes*: the faults that hit it.
+    delivered; later messages of its key wait behind it, unless it is *deferred*. *holder*: the
+    worker that holds it. *delivery_count*: how often it was delivered. *notes*: the faults that hit
+    it.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Entry:
     available_at: float = 0.0
     holder: str | None = None
     delivery_count: int = 0
-    in_transit: bool = False
+    deferred: bool = False
     notes: list[str] = field(factory=list)
 
     @property
@@ -82,10 +82,10 @@ class Store:
             if entry.holder is not None or (entry.key is not None and entry.key in blocked):
                 continue
             if entry.available_at > self.time():
-                if entry.in_transit:
+                if not entry.deferred:
                     blocked.add(entry.key)
             elif queue_of(entry.message.to) == queue:
-                entry.holder = worker
+                entry.holder, entry.deferred = worker, False
                 entry.delivery_count += 1
                 token = entry.number, entry.delivery_count
                 return Delivery(entry.message, entry.attempt, token)
@@ -156,14 +156,16 @@ class Store:
         self.remove(worker, delivery)
 
     def nack(self, worker: str, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds."""
+        """Redeliver a message after *delay* seconds; it keeps its key."""
+        if self.holds(worker, delivery):
+            self._return(self.entry(delivery), delay)
+
+    def defer(self, worker: str, delivery: Delivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds; those of its key pass it meanwhile."""
         if self.holds(worker, delivery):
             entry = self.entry(delivery)
-            entry.attempt += 1
-            entry.available_at = self.time() + delay
-            entry.holder = None
-            self.call_later(delay, lambda: self.on_ready(queue_of(entry.message.to)))
-            self.notify_all()
+            entry.deferred = True
+            self._return(entry, delay)
 
     def dead_letter(self, worker: str, delivery: Delivery, dead_letter: DeadLetter) -> None:
         """Store a dead letter and remove its delivery."""
@@ -222,6 +224,14 @@ class Store:
         """Return the key of a consumption: handler, event source, event id and subject."""
         event = commit.event
         return commit.handler, event.source, event.id, event.subject
+
+    def _return(self, entry: Entry, delay: float) -> None:
+        entry.attempt += 1
+        entry.available_at = self.time() + delay
+        entry.holder = None
+        # All queues: the messages behind it may be in another one.
+        self.call_later(delay, self.notify_all)
+        self.notify_all()
 
     def notify_all(self) -> None:
         """Wake the tasks of all queues, because a key may be free."""

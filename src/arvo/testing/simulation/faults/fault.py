@@ -101,6 +101,17 @@ class LostAnswer:
 
 @final
 @frozen
+class LostRequest:
+    """The *at*-th commit does not reach the store: its worker gets `Unavailable`."""
+
+    at: int
+
+    def __str__(self) -> str:
+        return "this commit did not reach the store"
+
+
+@final
+@frozen
 class Partition:
     """A worker cannot reach the store for *seconds*.
 
@@ -132,7 +143,16 @@ class ClockJump:
 
 
 Fault: TypeAlias = (
-    Delay | Duplicate | Reorder | Drop | Crash | Pause | LostAnswer | Partition | ClockJump
+    Delay
+    | Duplicate
+    | Reorder
+    | Drop
+    | Crash
+    | Pause
+    | LostAnswer
+    | LostRequest
+    | Partition
+    | ClockJump
 )
 
 # The kinds of faults that `simulate` draws by default.
@@ -144,6 +164,7 @@ FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Crash,
     Pause,
     LostAnswer,
+    LostRequest,
     Partition,
     ClockJump,
 )

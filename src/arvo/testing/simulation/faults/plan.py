@@ -16,6 +16,7 @@ from arvo.testing.simulation.faults.fault import (
     Duplicate,
     Fault,
     LostAnswer,
+    LostRequest,
     Partition,
     Pause,
     Reorder,
@@ -115,6 +116,8 @@ def _draw_fault(
         return Pause(commit, seconds)
     if kind is LostAnswer:
         return LostAnswer(commit)
+    if kind is LostRequest:
+        return LostRequest(commit)
     if kind is Partition:
         return Partition(worker, at, seconds)
     return ClockJump(worker, at, random.choice((-3600.0, -1.0, 1.0, 3600.0)))
@@ -126,7 +129,7 @@ def _point(fault: Fault) -> Point | None:
             return "message"
         case Drop():
             return "delivery"
-        case Crash() | Pause() | LostAnswer():
+        case Crash() | Pause() | LostAnswer() | LostRequest():
             return "commit"
         case Partition() | ClockJump():
             return None

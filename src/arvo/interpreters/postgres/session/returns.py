@@ -1,0 +1,76 @@
+"""Returns: deliveries that go back to the database, to be delivered again after a delay."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import final
+
+from attrs import define
+
+from arvo.interpreters.delivery.claims import ClaimLoop
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.postgres.session.batches import token_of
+from arvo.interpreters.postgres.session.reconnect import SessionManager
+from arvo.interpreters.postgres.session.session import Session
+from arvo.interpreters.postgres.statements import deliveries
+
+
+@final
+@define(eq=False)
+class DeliveryReturns:
+    """Returns deliveries, with the in-process queues kept in step. *now*: the clock of delays."""
+
+    sessions: SessionManager
+    claims: ClaimLoop
+    now: Callable[[], datetime]
+
+    async def nack(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery; this worker keeps it, and with it the key."""
+        session = None
+        try:
+            session = await self.sessions.session()
+            is_owned = await self._write(session, delivery, delay, deferred=False)
+        except Unavailable:
+            if _may_own(session):
+                # No other process would deliver it.
+                self.claims.postpone(delivery, delivery, delay)
+            else:
+                # It is released with the session, and the next one claims it.
+                self.claims.release(delivery)
+            raise
+        if is_owned:
+            self.claims.postpone(delivery, delivery.retried, delay)
+        else:
+            self.claims.release(delivery)
+
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery unclaimed: any worker may claim it when it is due."""
+        session = None
+        try:
+            session = await self.sessions.session()
+            await self._write(session, delivery, delay, deferred=True)
+        except Unavailable:
+            self.claims.release(delivery)
+            if _may_own(session):
+                self.claims.queues.put_delayed(delivery, delay)
+            raise
+        self.claims.release(delivery)
+        self.claims.notify_after(delay)
+
+    async def _write(
+        self, session: Session, delivery: Delivery, delay: float, *, deferred: bool
+    ) -> bool:
+        """Write the next attempt of a delivery; False if this worker no longer owns it."""
+        token, attempt = token_of(delivery), delivery.retried.attempt
+        if session.worker_id != token.worker_id:
+            return False
+        due = self.now() + timedelta(seconds=delay)
+        change = deliveries.defer if deferred else deliveries.nack
+        return await session.write(
+            lambda c: change(c, session.dsn, token.delivery_id, token.worker_id, attempt, due)
+        )
+
+
+def _may_own(session: Session | None) -> bool:
+    """Return True if the database still holds the deliveries of this session as owned."""
+    return session is not None and not session.is_lost
