@@ -31,6 +31,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
+from tests.processes import signals
 
 # Short, so that a test does not wait long until a stopped process counts as dead; and long enough
 # for a process under load to renew it.
@@ -86,7 +87,7 @@ def sum_up(event: Event[Begin]) -> Flow[Done]:
     return Done(three.number)
 
 
-system = System([EventHandler(add, {"1.0.0": add_one}), sum_up])
+system = System([EventHandler(add, {"1.0.0": add_one}), sum_up, *signals.handlers])
 
 
 def expected_total(number: int) -> int:

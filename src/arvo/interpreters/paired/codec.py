@@ -8,6 +8,7 @@ from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.delivery.headers import ADAPTER_HEADERS, DUE, KEY
+from arvo.interpreters.delivery.ordering import NO_KEY
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import (
     OUTBOUND_QUEUE,
@@ -18,8 +19,6 @@ from arvo.interpreters.ports.messages import (
     queue_of,
 )
 
-# The value of the key header for a destination without a key; quoting yields it for no key.
-_NO_KEY: Final = "*"
 # The characters of a trace header that stay as they are: printable ASCII, but for the percent sign.
 _TRACE_SAFE: Final = " !#$&'()*+,/:;<=>?@[]^`{|}~\"\\"
 
@@ -44,7 +43,7 @@ def encode_message(message: Message, due: datetime | None = None) -> EncodedMess
         if value is not None:
             headers[name] = quote(value, safe=_TRACE_SAFE)
     if key != _default_key(queue, event):
-        headers[KEY] = _NO_KEY if key is None else quote(key, safe="")
+        headers[KEY] = NO_KEY if key is None else quote(key, safe="")
     if due is not None:
         headers[DUE] = due.isoformat()
     return EncodedMessage(queue, event.to_json().encode(), headers, event.subject, due)
@@ -64,7 +63,7 @@ def decode_message(message: EncodedMessage) -> Message:
     match text:
         case None:
             key = _default_key(message.queue, event)
-        case str() if text == _NO_KEY:
+        case str() if text == NO_KEY:
             key = None
         case _:
             key = unquote(text)
