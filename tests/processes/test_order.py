@@ -10,7 +10,7 @@ import pytest
 from tests.processes.signals import Outcome, outcome, send_in_order
 from tests.processes.workers import start_workers
 from tests.server_process import Server
-from tests.servers import nats
+from tests.servers import nats, redis
 
 WORKERS = 4
 TIMEOUT_SECONDS = 240.0
@@ -23,7 +23,12 @@ def nats_server() -> tuple[Server, str]:
     return server, f"{server.url}?prefix=order&ack_wait={LEASE_SECONDS}"
 
 
-SERVERS = [pytest.param(nats_server, id="nats")]
+def redis_server() -> tuple[Server, str]:
+    server = redis()
+    return server, server.url
+
+
+SERVERS = [pytest.param(nats_server, id="nats"), pytest.param(redis_server, id="redis")]
 
 
 def run_workflows(

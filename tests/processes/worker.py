@@ -14,6 +14,7 @@ from arvo import (
     EventHandler,
     Flow,
     OrchestratorContract,
+    RedisBroker,
     Runtime,
     Stamp,
     Subject,
@@ -27,6 +28,7 @@ from arvo import (
     stamping,
 )
 from arvo.core.record import Record
+from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -111,6 +113,8 @@ def begin_event(number: int) -> Event[Any]:
 def open_backend(url: str) -> Backend:
     """Make the backend of a URL, with a short lease where it has leases."""
     backend = backend_from_url(url)
+    if isinstance(backend, Pair) and isinstance(backend.broker, RedisBroker):
+        backend.broker.lease = LEASE_SECONDS
     if isinstance(backend, SqliteBackend | PostgresBackend):
         return evolve(backend, lease=LEASE_SECONDS)
     return backend

@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import unquote
 
 import orjson
+from attrs import evolve
 
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.interpreters.delivery.headers import DUE, KEY
@@ -21,21 +22,35 @@ def ordering_key(message: EncodedMessage) -> str | None:
     """Return the key of which a broker delivers one message at a time, in order; None for none.
 
     Timers have none, because they are delivered at their time, nor has an event that leaves the
-    system. Raises `ValueError` for a message of another program in which no key can be found; it is
-    no event.
-
-    >>> ordering_key(EncodedMessage("com.payment.charge", b'{"subject": "order-1"}'))
-    'order-1'
+    system. The default is the key of the message, which its sender knows; for a message of another
+    program, see `with_subject`.
     """
     if message.queue in (OUTBOUND_QUEUE, REPLY_QUEUE):
         return None
     if message.due is not None or DUE in message.headers:
         return None
     text = message.headers.get(KEY)
-    if text is not None:
-        return None if text == NO_KEY else unquote(text)
-    # The default key, which the sender knows. Otherwise another program has published the message.
-    return _subject_of(message.body) if message.key is None else message.key
+    if text is None:
+        return message.key
+    return None if text == NO_KEY else unquote(text)
+
+
+def with_subject(message: EncodedMessage) -> EncodedMessage:
+    """Return a message of another program with the default key, which is the event's subject.
+
+    Raises `ValueError` if there is none, for then it is no event.
+
+    >>> plain = EncodedMessage("com.payment.charge", b'{"subject": "order-1"}')
+    >>> ordering_key(with_subject(plain))
+    'order-1'
+    """
+    # As the codec, which refuses a longer event before it is parsed.
+    is_too_long = len(message.body) > EVENT_BYTES_MAX
+    content = None if is_too_long else orjson.loads(message.body)
+    subject = content.get("subject") if isinstance(content, dict) else None
+    if not isinstance(subject, str):
+        raise ValueError("the message has no subject")  # noqa: TRY004 - it came over a wire
+    return evolve(message, key=subject)
 
 
 def key_token(key: str) -> str:
@@ -47,12 +62,3 @@ def key_token(key: str) -> str:
     # SHA-1, because scripts of Redis can compute it too. It protects nothing.
     digest = sha1(key.encode(errors="surrogatepass"), usedforsecurity=False)
     return digest.hexdigest()[:_TOKEN_CHARACTERS]
-
-
-def _subject_of(body: bytes) -> str:
-    # As the codec, which refuses a longer event before it is parsed.
-    content = orjson.loads(body) if len(body) <= EVENT_BYTES_MAX else None
-    subject = content.get("subject") if isinstance(content, dict) else None
-    if not isinstance(subject, str):
-        raise ValueError("the message has no subject")  # noqa: TRY004 - it came over a wire
-    return subject

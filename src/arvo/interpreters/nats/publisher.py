@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 from nats.aio.msg import Msg
 
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.ordering import ordering_key
+from arvo.interpreters.delivery.ordering import ordering_key, with_subject
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.nats.connection import Content, Headers
 from arvo.interpreters.nats.errors import TOO_LARGE, WRONG_SEQUENCE
@@ -72,7 +72,7 @@ class Publisher:
         the headers.
         """
         payload_max = await self.streams.connection.payload_max()
-        publication = self.encode(message, payload_max, f"forwarded-{sequence}")
+        publication = self.encode(with_subject(message), payload_max, f"forwarded-{sequence}")
         await self._send_in_order([publication])
 
     def encode(
