@@ -15,6 +15,7 @@ from arvo import (
     EventHandler,
     Flow,
     OrchestratorContract,
+    RedisBroker,
     Runtime,
     Stamp,
     Subject,
@@ -29,12 +30,14 @@ from arvo import (
     stamping,
 )
 from arvo.core.record import Record
+from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import CommitResult
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.ordered import ledgers
+from tests.processes import signals
 
 # Short, so that a test does not wait long until a stopped process counts as dead; and long enough
 # for a process under load to renew it.
@@ -90,7 +93,7 @@ def sum_up(event: Event[Begin]) -> Flow[Done]:
     return Done(three.number)
 
 
-system = System([EventHandler(add, {"1.0.0": add_one}), sum_up, ledgers])
+system = System([EventHandler(add, {"1.0.0": add_one}), sum_up, ledgers, *signals.handlers])
 
 
 def expected_total(number: int) -> int:
@@ -114,6 +117,8 @@ def begin_event(number: int) -> Event[Any]:
 def open_backend(url: str) -> Backend:
     """Make the backend of a URL, with a short lease where it has leases."""
     backend = backend_from_url(url)
+    if isinstance(backend, Pair) and isinstance(backend.broker, RedisBroker):
+        backend.broker.lease = LEASE_SECONDS
     if isinstance(backend, SqliteBackend | PostgresBackend):
         return evolve(backend, lease=LEASE_SECONDS)
     return backend

@@ -81,7 +81,8 @@ async def begin_workflow(url: str, prefix: str, recorded: list[dict[str, Any]]) 
 async def reply(url: str, own_prefix: str, prefix: str) -> None:
     client = await nats.connect(url)
     stream = client.jetstream()
-    requests = await stream.pull_subscribe(f"{own_prefix}.{CLERK}", "clerk", stream=own_prefix)
+    # Each request has the subject of its workflow, below that of the address.
+    requests = await stream.pull_subscribe(f"{own_prefix}.{CLERK}.>", "clerk", stream=own_prefix)
     [message] = await requests.fetch(1, timeout=30)
     event = json.loads(message.data)
     broken = broken_rules(event)

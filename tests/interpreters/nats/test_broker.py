@@ -25,6 +25,7 @@ from arvo import (
     Violated,
 )
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.ordering import key_token
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
 from arvo.interpreters.paired.backend import Pair
@@ -110,11 +111,13 @@ def test_a_message_is_on_the_wire_as_the_reference_writes_it() -> None:
                 [encode_message(Message(traced, ToHandler(SERVICE, traced.subject)))]
             )
 
-            body, headers = await last(ours.prefix, f"{ours.prefix}.{SERVICE}")
+            subject = f"{ours.prefix}.{SERVICE}.(key).{key_token(traced.subject)}"
+            body, headers = await last(ours.prefix, subject)
 
             assert body == traced.to_json().encode()
             assert headers.pop("Nats-Msg-Id")
             assert headers == {
+                "Nats-Expected-Last-Subject-Sequence": "0",
                 "content-type": "application/cloudevents+json",
                 "traceparent": "00-0af7-b7ad-01",
                 "tracestate": "vendor=a b,%C3%A9",
@@ -238,9 +241,9 @@ def test_a_message_whose_confirmation_was_lost_is_stored_once() -> None:
     async def go() -> None:
         async with opened() as ours:
             await ours.publish([])
-            subject, body, headers = ours._encode(encode(event("one"), SERVICE), 1_000_000)
+            publication = ours._publisher.encode(encode(event("one"), SERVICE), 1_000_000)
             for _ in range(2):
-                await ours._send(subject, body, headers)
+                await ours._publisher.send(publication)
 
             assert (await stream(ours.prefix))["state"]["messages"] == 1
 

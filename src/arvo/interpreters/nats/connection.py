@@ -115,11 +115,13 @@ class Connection:
             self.declared.clear()
         raise translated
 
-    async def subscribe(self, on_message: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Call *on_message* with each message to a new inbox."""
+    async def subscribe(
+        self, on_message: Callable[[Msg], Awaitable[None]], subject: str | None = None
+    ) -> Subscription:
+        """Call *on_message* with each message to a subject, or to a new inbox."""
         client = await self.client()
         with self._using(client):
-            return await client.subscribe(client.new_inbox(), cb=on_message)
+            return await client.subscribe(subject or client.new_inbox(), cb=on_message)
 
     async def payload_max(self) -> int:
         """Return the number of bytes that the server accepts in a message, headers included."""

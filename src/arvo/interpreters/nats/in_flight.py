@@ -4,92 +4,59 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, final
 
 from attrs import define, field
-from nats.aio.msg import Msg
 
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.nats.connection import Connection, status_of
-from arvo.interpreters.nats.pull import Pull
-from arvo.interpreters.nats.streams import Streams
-from arvo.interpreters.nats.wire import decode
+from arvo.interpreters.nats.connection import Connection
+from arvo.interpreters.nats.key_gate import KeyGate
+from arvo.interpreters.nats.publisher import Publisher
+from arvo.interpreters.nats.pull import ACK, NAK, WINDOW_MAX, Pull, PulledMessage
+from arvo.interpreters.nats.streams import Consumer, Streams
+from arvo.interpreters.nats.wire import EXPECT_NONE, EXPECTED_LAST, decode, has_key, notice_subject
 from arvo.interpreters.ports.broker import EncodedDelivery
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import TooLarge, Unavailable
 
 logger: Final = logging.getLogger("arvo")
 
-ACK: Final = b"+ACK"
-NAK: Final = b"-NAK"
-TERM: Final = b"+TERM"
-IN_PROGRESS: Final = b"+WPI"
 # Heartbeats in the time that the server waits for one.
 HEARTBEATS: Final = 3
 
 
 @final
 @define(eq=False)
-class PulledMessage:
-    """A message that the server has delivered to this process, which owns it *until* then.
-
-    Times are by the clock of the event loop.
+class InFlight:
+    """The messages of one iteration: *ready* to be delivered, held back by their key, or delivered
+    and not settled.
     """
 
-    queue: str
-    # The name of its stream and the name of the consumer.
-    consumer: tuple[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    reply: str
-    sequence: int
-    attempt: int
-    ack_wait: float
-    arrived_at: float
-    until: float
-    is_settled: bool = False
-
-    @property
-    def is_owned(self) -> bool:
-        """True while no other process can have it."""
-        return not self.is_settled and asyncio.get_running_loop().time() < self.until
-
-    async def settle(self, connection: Connection, reply: bytes) -> None:
-        """Settle it, and wait until the server has confirmed that."""
-        await connection.request(self.reply, reply)
-        self.is_settled = True
-
-    async def ack(self, connection: Connection) -> None:
-        """Ack it, without a confirmation: a lost ack only causes a second delivery."""
-        await connection.publish(self.reply, ACK)
-        self.is_settled = True
-
-
-@final
-@define(eq=False)
-class InFlight:
-    """The messages of one iteration: *ready* to be delivered, or delivered and not settled."""
-
-    connection: Connection
     streams: Streams
+    publisher: Publisher
     ready: deque[PulledMessage] = field(factory=deque, init=False)
     _delivered: dict[int, PulledMessage] = field(factory=dict, init=False)
-    _pulls: dict[Pull, str] = field(factory=dict, init=False)
+    _pulls: list[Pull] = field(factory=list, init=False)
+    # By the subjects of the consumers whose messages have keys.
+    _gates: dict[str, KeyGate] = field(factory=dict, init=False)
+    _forwards: "set[asyncio.Task[None]]" = field(factory=set, init=False)
     _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
     _is_lost: bool = field(default=False, init=False)
     _failure: Exception | None = field(default=None, init=False)
     _heartbeats: "asyncio.Task[None] | None" = field(default=None, init=False)
 
+    @property
+    def _connection(self) -> Connection:
+        return self.streams.connection
+
     async def open(self, queues: Sequence[str]) -> None:
         """Begin to request the messages of these queues."""
-        self.connection.on_lost.add(self._on_lost)
+        self._connection.on_lost.add(self._on_lost)
         for queue in queues:
-            for stream in (self.streams.queue, self.streams.timers):
-                name = await self.streams.declare_consumer(stream, queue)
-                ack_wait = self.streams.ack_waits[name]
-                pull = Pull(self.connection, stream, name, self._on_message, ack_wait)
-                self._pulls[pull] = queue
+            for consumer in await self.streams.declare_consumers(queue):
+                pull = Pull(queue, self._connection, consumer, self._on_message, self._on_settled)
+                self._pulls.append(pull)
                 await pull.open()
         if self._pulls:
             self._heartbeats = supervise(
@@ -127,60 +94,97 @@ class InFlight:
         The server then redelivers them by itself after a while; until then their workers may settle
         them on the next connection.
         """
-        self.connection.on_lost.discard(self._on_lost)
+        self._connection.on_lost.discard(self._on_lost)
         if self._heartbeats is not None:
             self._heartbeats.cancel()
             await asyncio.gather(self._heartbeats, return_exceptions=True)
         if not self._is_lost:
             await asyncio.gather(*(pull.close() for pull in self._pulls))
-            await self._return_all()
+        for task in self._forwards:
+            task.cancel()
+        await asyncio.gather(*self._forwards, return_exceptions=True)
+        held_back = [pulled for gate in self._gates.values() for pulled in await gate.close()]
+        if not self._is_lost:
+            await self._return([*self._delivered.values(), *self.ready, *held_back])
         self._delivered.clear()
         self.ready.clear()
 
-    async def _return_all(self) -> None:
-        pulled_here = (*self._delivered.values(), *self.ready)
-        unsettled = [pulled for pulled in pulled_here if pulled.is_owned]
+    async def _return(self, messages: Sequence[PulledMessage]) -> None:
+        unsettled = [pulled for pulled in messages if pulled.is_owned]
         unsettled.sort(key=lambda pulled: pulled.sequence)
-        returns = [pulled.settle(self.connection, NAK) for pulled in unsettled]
+        returns = [pulled.settle(self._connection, NAK) for pulled in unsettled]
         results = await asyncio.gather(*returns, return_exceptions=True)
         for pulled, result in zip(unsettled, results, strict=True):
             pulled.is_settled = True
             if isinstance(result, BaseException):
                 logger.debug("nats: message %s was not returned: %s", pulled.sequence, result)
 
-    def _on_message(self, pull: Pull, message: Msg) -> None:
-        if status_of(message) is None:
-            now, metadata = asyncio.get_running_loop().time(), message.metadata
-            pulled = PulledMessage(
-                queue=self._pulls[pull],
-                consumer=(pull.stream, pull.consumer),
-                headers=message.headers or {},
-                body=message.data,
-                reply=message.reply,
-                sequence=metadata.sequence.stream,
-                attempt=metadata.num_delivered,
-                ack_wait=pull.ack_wait,
-                arrived_at=now,
-                until=now + pull.ack_wait,
-            )
+    def _on_message(self, pulled: PulledMessage | None) -> None:
+        """Sort a message; None is the end of a request."""
+        if pulled is None:
+            pass
+        elif pulled.consumer.is_unkeyed:
+            work = self._forward(pulled)
+            task = supervise(work, name="arvo nats forward", on_failure=self._fail)
+            self._forwards.add(task)
+            task.add_done_callback(self._forwards.discard)
+        elif has_key(pulled.subject) and pulled.headers.get(EXPECTED_LAST) != EXPECT_NONE:
+            self._gate(pulled.consumer).hold(pulled)
+        else:
             self.ready.append(pulled)
         self._wakeup.set()
 
+    def _gate(self, consumer: Consumer) -> KeyGate:
+        gate = self._gates.get(consumer.subject)
+        if gate is None:
+            gate = KeyGate(self.streams, consumer, self._on_turn, self._has_room, self._fail)
+            self._gates[consumer.subject] = gate
+        return gate
+
+    def _on_turn(self, pulled: PulledMessage) -> None:
+        pulled.arrived_at = asyncio.get_running_loop().time()
+        self.ready.append(pulled)
+        self._wakeup.set()
+
+    def _has_room(self) -> bool:
+        return len(self.ready) < WINDOW_MAX
+
+    def _on_settled(self, pulled: PulledMessage) -> None:
+        self._delivered.pop(id(pulled), None)
+        if (gate := self._gates.get(pulled.consumer.subject)) is not None:
+            gate.notify(notice_subject(pulled.subject))
+
+    async def _forward(self, pulled: PulledMessage) -> None:
+        """Publish a message of another program under its key; the server then deletes it here."""
+        try:
+            message = decode(pulled.queue, pulled.headers, pulled.body)
+            await self.publisher.forward(message, pulled.sequence)
+            await pulled.settle(self._connection, ACK)
+        except (ValueError, TooLarge):
+            # It is delivered from where it is, so that it is dead-lettered as it arrived.
+            self.ready.append(pulled)
+        except Unavailable as error:
+            # The server delivers it again, after the ack wait at the latest.
+            logger.warning("nats: message %s could not be forwarded: %s", pulled.sequence, error)
+            with suppress(Unavailable):
+                await pulled.settle(self._connection, NAK)
+        self._wakeup.set()
+
     async def _send_heartbeats(self) -> None:
-        """Keep the delivered messages; return those that no worker here has taken for so long."""
-        interval = min(pull.ack_wait for pull in self._pulls) / HEARTBEATS
+        """Keep the messages that were delivered or are held back; return those that no worker here
+        has taken for so long.
+        """
+        interval = min(pull.consumer.ack_wait for pull in self._pulls) / HEARTBEATS
         while True:
             await asyncio.sleep(interval)
             now = asyncio.get_running_loop().time()
-            self._delivered = {
-                key: pulled for key, pulled in self._delivered.items() if pulled.is_owned
-            }
+            held_back = [pulled for gate in self._gates.values() for pulled in gate.waiting]
             with suppress(Unavailable):
-                for pulled in list(self._delivered.values()):
-                    await self.connection.publish(pulled.reply, IN_PROGRESS)
-                    pulled.until = now + pulled.ack_wait
+                for pulled in (*self._delivered.values(), *held_back):
+                    if pulled.is_owned:
+                        await pulled.renew(self._connection)
                 while self.ready and self.ready[0].arrived_at < now - interval:
-                    await self.ready.popleft().settle(self.connection, NAK)
+                    await self.ready.popleft().settle(self._connection, NAK)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, final
 
@@ -13,10 +13,16 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from arvo.interpreters.nats.connection import Connection, status_of
-from arvo.interpreters.nats.streams import NANOSECONDS
+from arvo.interpreters.nats.streams import NANOSECONDS, Consumer
+from arvo.interpreters.nats.wire import has_key, notice_subject
 from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = logging.getLogger("arvo")
+
+ACK: Final = b"+ACK"
+NAK: Final = b"-NAK"
+TERM: Final = b"+TERM"
+IN_PROGRESS: Final = b"+WPI"
 
 # Messages in one request. No other process can have those that are here and not yet taken.
 WINDOW_MAX: Final = 64
@@ -34,18 +40,70 @@ LOST_SECONDS: Final = 2.5
 
 @final
 @define(eq=False)
+class PulledMessage:
+    """A message that the server has delivered to this process, which owns it *until* then.
+
+    *on_settled* is called when this process has settled it. Times are by the clock of the event
+    loop.
+    """
+
+    queue: str
+    consumer: Consumer
+    subject: str
+    headers: Mapping[str, str]
+    body: bytes
+    reply: str
+    sequence: int
+    attempt: int
+    arrived_at: float
+    until: float
+    on_settled: Callable[["PulledMessage"], None]
+    is_settled: bool = False
+
+    @property
+    def is_owned(self) -> bool:
+        """True while no other process can have it."""
+        return not self.is_settled and asyncio.get_running_loop().time() < self.until
+
+    async def settle(self, connection: Connection, reply: bytes) -> None:
+        """Settle it, and wait until the server has confirmed that."""
+        await connection.request(self.reply, reply)
+        await self._finish(connection, is_deleted=not reply.startswith(NAK))
+
+    async def ack(self, connection: Connection) -> None:
+        """Ack it, without a confirmation: a lost ack only causes a second delivery."""
+        await connection.publish(self.reply, ACK)
+        await self._finish(connection, is_deleted=True)
+
+    async def renew(self, connection: Connection) -> None:
+        """Have the server wait for the ack once more as long."""
+        now = asyncio.get_running_loop().time()
+        await connection.publish(self.reply, IN_PROGRESS)
+        self.until = now + self.consumer.ack_wait
+
+    async def _finish(self, connection: Connection, *, is_deleted: bool) -> None:
+        self.is_settled = True
+        self.on_settled(self)
+        if is_deleted and has_key(self.subject):
+            # Processes with messages of the same key may wait for it. They also poll.
+            with suppress(Unavailable):
+                await connection.publish(notice_subject(self.subject), b"")
+
+
+@final
+@define(eq=False)
 class Pull:
     """The requests of this process to one consumer, one at a time.
 
-    *on_message* is called with each message and each end of a request.
+    *on_message* is called with each message, and with None at each end of a request.
     """
 
+    queue: str
+
     connection: Connection
-    stream: str
-    consumer: str
-    on_message: Callable[["Pull", Msg], None]
-    # The seconds that the server waits for an ack or a heartbeat of a message.
-    ack_wait: float
+    consumer: Consumer
+    on_message: Callable[[PulledMessage | None], None]
+    on_settled: Callable[[PulledMessage], None]
     _subscription: Subscription | None = field(default=None, init=False)
     _window: int = field(default=1, init=False)
     _requested: int = field(default=0, init=False)
@@ -75,7 +133,7 @@ class Pull:
             request["idle_heartbeat"] = round(HEARTBEAT_SECONDS * NANOSECONDS)
         assert self._subscription is not None
         await self.connection.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self.consumer}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{self.consumer.stream}.{self.consumer.name}",
             orjson.dumps(request),
             self._subscription.subject,
         )
@@ -96,7 +154,7 @@ class Pull:
         status = status_of(message)
         if status is None:
             self._requested = max(0, self._requested - 1)
-            self.on_message(self, message)
+            self.on_message(self._pulled(message))
             return
         if status == "100":
             self._deadline = asyncio.get_running_loop().time() + LOST_SECONDS
@@ -105,7 +163,23 @@ class Pull:
         self._requested = 0
         text = (message.headers or {}).get("Description", "")
         if status == "503" or "Deleted" in text:
-            self._failure = f"consumer {self.consumer} is gone"
+            self._failure = f"consumer {self.consumer.name} is gone"
         elif status not in ("404", "408"):
-            logger.debug("nats: consumer %s replied %s %s", self.consumer, status, text)
-        self.on_message(self, message)
+            logger.debug("nats: consumer %s replied %s %s", self.consumer.name, status, text)
+        self.on_message(None)
+
+    def _pulled(self, message: Msg) -> PulledMessage:
+        now, metadata = asyncio.get_running_loop().time(), message.metadata
+        return PulledMessage(
+            queue=self.queue,
+            consumer=self.consumer,
+            subject=message.subject,
+            headers=message.headers or {},
+            body=message.data,
+            reply=message.reply,
+            sequence=metadata.sequence.stream,
+            attempt=metadata.num_delivered,
+            arrived_at=now,
+            until=now + self.consumer.ack_wait,
+            on_settled=self.on_settled,
+        )

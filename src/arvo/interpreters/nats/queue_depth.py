@@ -65,11 +65,10 @@ class DepthCounter:
         for info in consumers:
             subject, floor = info["config"]["filter_subject"], info["ack_floor"]["stream_seq"]
             # All messages up to the floor are settled, and a consumer never goes back.
-            request = {"filter": subject, "seq": floor + 1}
-            reply = await self.streams.connection.call_api(f"STREAM.PURGE.{stream}", request)
-            if reply["purged"]:
-                logger.info("nats: purged %s settled messages of %s", reply["purged"], subject)
-            purged += reply["purged"]
+            number = await self.streams.purge(stream, subject, floor)
+            if number:
+                logger.info("nats: purged %s settled messages of %s", number, subject)
+            purged += number
         return purged
 
     async def _count_messages(self, stream: str) -> int:

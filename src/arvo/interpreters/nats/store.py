@@ -1,7 +1,6 @@
 """Store: a JetStream key-value bucket as a machine memory, by compare and set on revisions."""
 
 import asyncio
-from base64 import b64decode
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import Final, final
@@ -18,6 +17,7 @@ from arvo.interpreters.nats.chunks import (
 from arvo.interpreters.nats.connection import Connection, Content
 from arvo.interpreters.nats.errors import NAME_IN_USE, NO_MESSAGE, NO_STREAM, WRONG_SEQUENCE
 from arvo.interpreters.nats.settings import Storage, check_settings
+from arvo.interpreters.nats.wire import EXPECTED_LAST, stored_body, stored_headers
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.results import Conflict
@@ -78,7 +78,9 @@ class NatsMemory:
             message = await self._last(self._head_subject(key))
             if message is None or _is_deleted(message):
                 return None
-            record = await self._read_record(key, parse_head(_headers(message), _data(message)))
+            record = await self._read_record(
+                key, parse_head(stored_headers(message), stored_body(message))
+            )
             if record is not None:
                 return Stored(record, message["seq"])
             # A chunk is missing: the record was replaced meanwhile, so there is a new head.
@@ -112,7 +114,7 @@ class NatsMemory:
         self._remember_chunked(key)
         subjects = [self._chunk_subject(key, head.token, number) for number in range(head.chunks)]
         messages = await asyncio.gather(*map(self._last, subjects))
-        chunks = [_data(message) for message in messages if message is not None]
+        chunks = [stored_body(message) for message in messages if message is not None]
         return decode_record(head, b"".join(chunks)) if len(chunks) == len(subjects) else None
 
     async def _declare(self) -> None:
@@ -162,7 +164,7 @@ class NatsMemory:
 
     async def _set(self, key: str, encoded: EncodedRecord, expected: int) -> int | None:
         """Set the head if its revision is *expected*; None if it is another."""
-        headers = {**encoded.headers, "Nats-Expected-Last-Subject-Sequence": str(expected)}
+        headers = {**encoded.headers, EXPECTED_LAST: str(expected)}
         reply = await self._connection.request(self._head_subject(key), encoded.data, headers)
         content = self._connection.read_reply(reply, WRONG_SEQUENCE)
         return None if "error" in content else int(content["seq"])
@@ -223,14 +225,5 @@ def _key(subject: str) -> str:
 
 
 def _is_deleted(message: Content) -> bool:
-    headers = _headers(message)
+    headers = stored_headers(message)
     return any(marker in headers for marker in _MARKERS)
-
-
-def _headers(message: Content) -> dict[str, str]:
-    lines = b64decode(message.get("hdrs", "")).decode(errors="replace").split("\r\n")
-    return {name: text.strip() for name, colon, text in (x.partition(":") for x in lines) if colon}
-
-
-def _data(message: Content) -> bytes:
-    return b64decode(message.get("data", ""))

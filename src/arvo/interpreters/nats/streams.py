@@ -2,19 +2,22 @@
 
 from typing import Any, Final, final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.names import unique_name
 from arvo.interpreters.nats.connection import Connection, Content
-from arvo.interpreters.nats.errors import NAME_IN_USE, NO_CONSUMER, NO_STREAM
+from arvo.interpreters.nats.errors import NAME_IN_USE, NO_CONSUMER, NO_MESSAGE, NO_STREAM
 from arvo.interpreters.nats.settings import Storage
-from arvo.interpreters.nats.wire import subject_name
+from arvo.interpreters.nats.wire import all_keys_subject, subject_name
 from arvo.interpreters.ports.errors import Corrupt
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 
 # How long the server remembers the id of a message: longer than a publish is retried.
 DEDUPE_SECONDS: Final = 60
-# Messages of one address that are delivered or delayed, and not settled.
+# Messages of one address that are delivered, delayed or held back by their key, and not settled.
 PENDING_MAX: Final = 20_000
+# One at a time, so that the messages of other programs stay in order when they get their keys.
+UNKEYED_PENDING_MAX: Final = 1
 # Dead letters in their stream, and for how long, for other tools; the memory has those of the pair.
 DEAD_LETTERS_MAX: Final = 10_000
 DEAD_LETTER_SECONDS: Final = 30 * 24 * 3600
@@ -23,6 +26,22 @@ NAME_CHARACTERS_MAX: Final = 100
 NANOSECONDS: Final = 1_000_000_000
 # A consumer that delivers nothing; it counts the timers that are not due yet.
 WAITING: Final = "waiting"
+
+
+@final
+@frozen
+class Consumer:
+    """A durable consumer of the server, with the subjects whose messages it delivers.
+
+    *ack_wait*: the seconds that the server waits for an ack or a heartbeat. *is_unkeyed*: its
+    messages are to be published again under their keys.
+    """
+
+    stream: str
+    name: str
+    subject: str
+    ack_wait: float
+    is_unkeyed: bool = False
 
 
 @final
@@ -42,8 +61,7 @@ class Streams:
     ack_wait: float
     messages_max: int
     bytes_max: int | None
-    # By consumer, the seconds that the server waits for an ack or a heartbeat.
-    ack_waits: dict[str, float] = field(factory=dict, init=False)
+    _consumers: dict[str, Consumer] = field(factory=dict, init=False)
 
     @property
     def queue(self) -> str:
@@ -88,16 +106,51 @@ class Streams:
             )
             self.connection.declared.add(self.queue)
 
-    async def declare_consumer(self, stream: str, queue: str) -> str:
-        """Create the consumer of a queue, which all processes share, and return its name."""
+    async def declare_consumers(self, queue: str) -> list[Consumer]:
+        """Create the consumers of a queue, which all processes share."""
         await self.declare()
-        name = unique_name(queue, NAME_CHARACTERS_MAX)
-        if f"{stream} {name}" not in self.connection.declared:
-            first_token = self.queue if stream == self.queue else f"{self.prefix}-due"
-            config = await self._declare_consumer(stream, name, subject_name(first_token, queue))
-            self.ack_waits[name] = config["ack_wait"] / NANOSECONDS
-            self.connection.declared.add(f"{stream} {name}")
-        return name
+        name, plain = unique_name(queue, NAME_CHARACTERS_MAX), subject_name(self.queue, queue)
+        due = subject_name(f"{self.prefix}-due", queue)
+        timers = await self._consumer(self.timers, name, due)
+        if queue in (OUTBOUND_QUEUE, REPLY_QUEUE):
+            return [await self._consumer(self.queue, name, plain), timers]
+        keyed = await self._consumer(self.queue, name, all_keys_subject(self.prefix, queue))
+        unkeyed = await self._consumer(self.queue, f"{name}-unkeyed", plain, is_unkeyed=True)
+        return [keyed, unkeyed, timers]
+
+    async def first_of(self, subject: str) -> Content | None:
+        """Return the first message of a subject that is still stored in the queue.
+
+        The leader of the stream answers: a follower may not know the newest messages yet.
+        """
+        request = {"seq": 1, "next_by_subj": subject}
+        reply = await self.connection.call_api(
+            f"STREAM.MSG.GET.{self.queue}", request, expected={NO_MESSAGE}
+        )
+        message: Content | None = reply.get("message")
+        return message
+
+    async def ack_floor(self, consumer: str) -> int:
+        """Return the sequence up to which a consumer's messages in the queue are all settled."""
+        info = await self.connection.call_api(f"CONSUMER.INFO.{self.queue}.{consumer}")
+        return int(info["ack_floor"]["stream_seq"])
+
+    async def purge(self, stream: str, subject: str, last: int) -> int:
+        """Delete the messages of a subject up to the sequence *last*; return their number."""
+        request = {"filter": subject, "seq": last + 1}
+        return int((await self.connection.call_api(f"STREAM.PURGE.{stream}", request))["purged"])
+
+    async def _consumer(
+        self, stream: str, name: str, subject: str, *, is_unkeyed: bool = False
+    ) -> Consumer:
+        key = f"{stream} {name}"
+        if key not in self.connection.declared or key not in self._consumers:
+            pending_max = UNKEYED_PENDING_MAX if is_unkeyed else PENDING_MAX
+            config = await self._declare_consumer(stream, name, subject, pending_max)
+            ack_wait = config["ack_wait"] / NANOSECONDS
+            self._consumers[key] = Consumer(stream, name, subject, ack_wait, is_unkeyed)
+            self.connection.declared.add(key)
+        return self._consumers[key]
 
     async def _declare_timers(self) -> None:
         info = await self._declare_stream(
@@ -110,7 +163,7 @@ class Streams:
         if not info["config"].get("allow_msg_schedules"):
             text = f"nats: stream {self.timers} does not allow timers"
             raise Corrupt(f"{text}: run nats-server 2.12 or later")
-        await self._declare_consumer(self.timers, WAITING, f"{self.prefix}-timer.>")
+        await self._declare_consumer(self.timers, WAITING, f"{self.prefix}-timer.>", PENDING_MAX)
 
     async def _declare_stream(self, name: str, **config: Any) -> Content:
         call_api = self.connection.call_api
@@ -124,7 +177,9 @@ class Streams:
             info = await call_api(f"STREAM.INFO.{name}")
         return info
 
-    async def _declare_consumer(self, stream: str, name: str, subject: str) -> Content:
+    async def _declare_consumer(
+        self, stream: str, name: str, subject: str, pending_max: int
+    ) -> Content:
         call_api = self.connection.call_api
         info = await call_api(f"CONSUMER.INFO.{stream}.{name}", expected={NO_CONSUMER})
         if "error" in info:
@@ -135,7 +190,7 @@ class Streams:
                 "ack_wait": round(self.ack_wait * NANOSECONDS),
                 "deliver_policy": "all",
                 "filter_subject": subject,
-                "max_ack_pending": PENDING_MAX,
+                "max_ack_pending": pending_max,
                 "max_deliver": -1,
             }
             request = {"stream_name": stream, "config": settings}

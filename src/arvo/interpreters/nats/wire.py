@@ -1,12 +1,14 @@
 """Wire: the form of a message on NATS, a plain CloudEvent that any program can read."""
 
 import zlib
+from base64 import b64decode
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.interpreters.delivery.headers import ENCODING
 from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name
+from arvo.interpreters.delivery.ordering import key_token
 from arvo.interpreters.nats.compression import DEFLATE, inflate
 from arvo.interpreters.nats.connection import Headers
 from arvo.interpreters.ports.broker import EncodedMessage
@@ -16,6 +18,14 @@ from arvo.interpreters.ports.errors import TooLarge
 CONTENT_TYPE: Final = "application/cloudevents+json"
 # Dots are the separators of NATS, so that one can subscribe to `arvo.com.payment.>`.
 _PLAIN: Final = ALPHANUMERIC + "_.-~()"
+# The part of a subject between an address and a key. No address has parentheses.
+_KEYED: Final = "(key)"
+# The last part of the subject of messages without a key; no key has this token.
+_UNKEYED: Final = "_"
+# The server stores a message with this header, and the value 0, only if no other one of its subject
+# is stored. So it is the first of its key, for as long as it is stored.
+EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
+EXPECT_NONE: Final = "0"
 # The bytes that the driver writes around all headers, and around each of them.
 _FRAME_BYTES: Final = 16
 _LINE_BYTES: Final = 4
@@ -24,6 +34,31 @@ _LINE_BYTES: Final = 4
 def subject_name(prefix: str, queue: str) -> str:
     """Return the subject of a queue: its address after a prefix."""
     return f"{prefix}.{escape_name(queue, plain=_PLAIN, escape='%')}"
+
+
+def keyed_subject(prefix: str, queue: str, key: str | None) -> str:
+    """Return the subject of the messages of one key in a queue, or of those without a key."""
+    token = _UNKEYED if key is None else key_token(key)
+    return f"{subject_name(prefix, queue)}.{_KEYED}.{token}"
+
+
+def all_keys_subject(prefix: str, queue: str) -> str:
+    """Return the pattern of all keyed subjects of a queue."""
+    return f"{subject_name(prefix, queue)}.{_KEYED}.*"
+
+
+def has_key(subject: str) -> bool:
+    """Return True for the subject of a key, False for that of messages without one."""
+    return f".{_KEYED}." in subject and not subject.endswith(f".{_UNKEYED}")
+
+
+def notice_subject(subject: str) -> str:
+    """Return the subject of the notices that a message of a keyed *subject* was settled.
+
+    No stream stores them. Of the pattern of all keys it returns the pattern of all notices.
+    """
+    prefix, _, rest = subject.partition(".")
+    return f"{prefix}-settled.{rest}"
 
 
 def encode_headers(message: EncodedMessage) -> Headers:
@@ -70,3 +105,14 @@ def decode(queue: str, headers: Mapping[str, str] | None, body: bytes) -> Encode
             return EncodedMessage(queue, body, rest)
         del rest[ENCODING]
     return EncodedMessage(queue, body, rest)
+
+
+def stored_headers(message: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of a message as JetStream's API returns it."""
+    lines = b64decode(message.get("hdrs", "")).decode(errors="replace").split("\r\n")
+    return {name: text.strip() for name, colon, text in (x.partition(":") for x in lines) if colon}
+
+
+def stored_body(message: Mapping[str, Any]) -> bytes:
+    """Return the body of a message as JetStream's API returns it."""
+    return b64decode(message.get("data", ""))

@@ -67,4 +67,6 @@ class Connection:
 
 @cache
 def _source(name: str) -> str:
-    return (files("arvo.interpreters.redis") / "scripts" / f"{name}.lua").read_text()
+    """Return the text of a script, after that of the functions which all scripts share."""
+    scripts = files("arvo.interpreters.redis") / "scripts"
+    return "".join((scripts / f"{part}.lua").read_text() for part in ("order", name))

@@ -1,25 +1,30 @@
 -- Depth: counts the messages of all queues.
--- KEYS: the set of queues. ARGV: prefix, group, the consumer of returned entries.
--- Returns {ready, taken, delayed, timers}.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- KEYS: the set of queues. ARGV: prefix, group.
+-- Returns {ready, taken, delayed, timers}. An entry that waits for its turn is ready.
+local now = now_milliseconds()
 local ready, taken, delayed, timers = 0, 0, 0, 0
 for _, address in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local queue = ARGV[1] .. ':queue:' .. address
-  local delayed_key, timers_key = ARGV[1] .. ':delayed:' .. address, ARGV[1] .. ':timers:' .. address
-  local pending = redis.pcall('XPENDING', queue, ARGV[2])
+  local function key(kind)
+    return ARGV[1] .. ':' .. kind .. ':' .. address
+  end
+  local pending = redis.pcall('XPENDING', key('queue'), ARGV[2])
   local in_flight = 0
   if not pending.err and pending[1] > 0 then
-    for _, consumer in ipairs(pending[4]) do
-      in_flight = in_flight + (consumer[1] ~= ARGV[3] and tonumber(consumer[2]) or 0)
+    for _, owner in ipairs(pending[4]) do
+      if owner[1] ~= RETURNED and owner[1] ~= HELD then
+        in_flight = in_flight + tonumber(owner[2])
+      end
     end
   end
   -- A message that is due is ready, though no consumer has asked for it yet.
-  local delayed_due = redis.call('ZCOUNT', delayed_key, '-inf', now)
-  local timers_due = redis.call('ZCOUNT', timers_key, '-inf', now)
-  ready = ready + redis.call('XLEN', queue) - in_flight + delayed_due + timers_due
+  local nacked_later = redis.call('ZCOUNT', key('nacked'), '(' .. now, '+inf')
+  local delayed_later = redis.call('ZCOUNT', key('delayed'), '(' .. now, '+inf')
+  local timers_later = redis.call('ZCOUNT', key('timers'), '(' .. now, '+inf')
+  local stored = redis.call('XLEN', key('queue')) + redis.call('ZCARD', key('delayed'))
+  stored = stored + redis.call('ZCARD', key('timers'))
+  ready = ready + stored - in_flight - nacked_later - delayed_later - timers_later
   taken = taken + in_flight
-  delayed = delayed + redis.call('ZCARD', delayed_key) - delayed_due
-  timers = timers + redis.call('ZCARD', timers_key) - timers_due
+  delayed = delayed + nacked_later + delayed_later
+  timers = timers + timers_later
 end
 return {ready, taken, delayed, timers}

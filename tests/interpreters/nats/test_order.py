@@ -1,0 +1,107 @@
+"""Order: the messages of one key are delivered one at a time, on a real NATS server."""
+
+from contextlib import aclosing
+from secrets import token_hex
+from typing import Any
+
+import pytest
+
+from arvo import EncodedMessage, Event
+from arvo.interpreters.nats import NatsBroker
+from arvo.interpreters.paired.codec import encode_message
+from arvo.testing.conformance.samples import WORKFLOW, event, to_workflow
+from tests.interpreters.brokers import event_of
+from tests.interpreters.key_order import KeyOrderConformance, of_key
+from tests.interpreters.nats.plain_client import connected, publish
+from tests.interpreters.nats.test_conformance import prefix_of
+from tests.interpreters.within import within
+from tests.servers import nats_url
+
+
+@pytest.mark.promise("I4")
+class TestNatsKeyOrder(KeyOrderConformance):
+    is_durable = True
+
+    async def broker(self) -> NatsBroker:
+        return NatsBroker(nats_url(), prefix=prefix_of(self.tmp_path))
+
+    async def publish_plain(self, broker: Any, event: Event[Any]) -> None:
+        await publish(f"{broker.prefix}.{WORKFLOW}", event.to_json().encode())
+
+
+@pytest.mark.promise("I4", "I8")
+def test_a_settled_message_that_is_still_stored_does_not_hold_back_its_key() -> None:
+    """A killed server may forget the deletion of an acked message, which is never redelivered.
+
+    A stream with a retention that keeps all messages shows the same state reliably.
+    """
+
+    async def go() -> list[str]:
+        ours = NatsBroker(nats_url(), prefix=f"t{token_hex(6)}")
+        async with connected() as client:
+            await client.jetstream().add_stream(name=ours.prefix, subjects=[f"{ours.prefix}.>"])
+        await ours.publish([of_key("first"), of_key("second"), of_key("third")])
+        ids = []
+        async with aclosing(ours.deliveries([WORKFLOW])) as incoming:
+            for _ in range(3):
+                delivery = await anext(incoming)
+                ids.append(event_of(delivery).id)
+                await ours.ack(delivery)
+        await ours.close()
+        return ids
+
+    assert within(go()) == ["first", "second", "third"]
+
+
+def test_a_message_of_another_program_is_forwarded_once() -> None:
+    """The process that forwarded it may die before the server knows that it need not be again."""
+
+    async def go() -> int:
+        ours = NatsBroker(nats_url(), prefix=f"t{token_hex(6)}")
+        await ours.publish([])
+        plain = EncodedMessage(WORKFLOW, event("plain").to_json().encode())
+        for _ in range(2):
+            await ours._publisher.forward(plain, 7)
+        total = (await ours.depth()).total
+        await ours.close()
+        return total
+
+    assert within(go()) == 1
+
+
+def test_messages_of_one_key_that_are_published_together_stay_in_order() -> None:
+    """Though the server may refuse the first of them as the first, and so see it twice."""
+
+    async def go() -> list[str]:
+        ours = NatsBroker(nats_url(), prefix=f"t{token_hex(6)}")
+        await ours.publish([of_key("zero")])
+        await ours.publish([of_key(f"{n}", run) for n in range(20) for run in ("one", "two")])
+        ids: dict[str, list[str]] = {}
+        async with aclosing(ours.deliveries([WORKFLOW])) as incoming:
+            for _ in range(41):
+                delivery = await anext(incoming)
+                received = event_of(delivery)
+                ids.setdefault(received.subject, []).append(received.id)
+                await ours.ack(delivery)
+        await ours.close()
+        return sorted(" ".join(of_run) for of_run in ids.values())
+
+    in_order = " ".join(map(str, range(20)))
+    assert within(go()) == [in_order, f"zero {in_order}"]
+
+
+def test_a_stored_message_has_the_headers_and_the_body_of_the_published_one() -> None:
+    """A message that waited is read from the stream when its turn has come."""
+    second = encode_message(to_workflow("second", data={"text": "x" * 2_000}, tracestate="a=b:c"))
+
+    async def go() -> EncodedMessage:
+        ours = NatsBroker(nats_url(), prefix=f"t{token_hex(6)}")
+        await ours.publish([of_key("first")])
+        await ours.publish([second])
+        async with aclosing(ours.deliveries([WORKFLOW])) as incoming:
+            await ours.ack(await anext(incoming))
+            delivery = await anext(incoming)
+        await ours.close()
+        return delivery.message
+
+    assert within(go()) == second
