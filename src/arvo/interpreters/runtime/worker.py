@@ -33,6 +33,7 @@ from arvo.interpreters.runtime.effects import is_cancelled, perform
 from arvo.interpreters.runtime.record_cache import RecordCache
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
+from arvo.interrupts import is_interrupt
 
 logger: Final = logging.getLogger("arvo")
 # The application configures logging. Without a handler Python would print our warnings itself.
@@ -121,8 +122,11 @@ class Worker:
                 raise
             # Something that a handler or a listener awaited was cancelled; this task was not.
             await self._retry.retry_later(delivery, "a future that it awaited was cancelled")
-        except Exception as error:
-            # An outage of the backend, or a bug of ours: in both cases the event must not be lost.
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # An outage of the backend, a bug of ours, or user code that is called outside of a
+            # handler's function, such as a validator. In all cases the event must not be lost.
             if not isinstance(error, Unavailable):
                 logger.exception("event %s could not be processed", delivery.message.event.id)
             await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}")
@@ -212,7 +216,11 @@ class Worker:
             # A retry cannot help: a person has to mend the contract or the listener.
             await self._refuse(delivery, violated.violation)
             return
-        except Exception as error:  # noqa: BLE001 - a listener may raise anything
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             after = error.after if isinstance(error, Unavailable) else 0.0
             reason = f"the listener of {to.domain} raised {error!r}"
             await self._retry.retry_later(delivery, reason, after)
