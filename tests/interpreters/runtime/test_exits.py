@@ -126,6 +126,7 @@ HANDLERS: dict[str, Callable[[BaseException], Callable[..., Any]]] = {
 }
 
 
+@pytest.mark.promise("I11")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", HANDLERS)
 def test_what_an_event_handler_raises_fails_its_event(name: str, kind: type[BaseException]) -> None:
@@ -224,6 +225,7 @@ WORKFLOWS = {
 }
 
 
+@pytest.mark.promise("I11")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_what_a_workflow_raises_fails_it(name: str, kind: type[BaseException]) -> None:
@@ -245,6 +247,7 @@ def test_what_a_workflow_raises_fails_it(name: str, kind: type[BaseException]) -
     assert (stats.failed, stats.retried, stats.dead_lettered) == (1, 0, 0)
 
 
+@pytest.mark.promise("I11")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("is_async", [False, True])
 def test_what_a_listener_raises_is_retried(kind: type[BaseException], is_async: bool) -> None:

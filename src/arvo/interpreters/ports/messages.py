@@ -33,12 +33,14 @@ class Delivery:
     """A message that a backend has delivered to a worker, for the *attempt*-th time (from 1).
 
     The worker owns it until it passes it to `commit`, `ack`, `nack` or `dead_letter`. *token* is
-    the backend's own reference to it: a row id, a lease, a broker's delivery tag.
+    the backend's own reference to it: a row id, a lease, a broker's delivery tag. *deaths*: how
+    many workers died while they processed it (see `CountsDeaths`); each counts as an attempt.
     """
 
     message: Message
     attempt: int
     token: object = None
+    deaths: int = 0
 
 
 @final

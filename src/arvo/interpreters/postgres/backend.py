@@ -206,6 +206,10 @@ class PostgresBackend:
         if is_owned:
             queues.put_delayed(retried, delay)
 
+    async def mark_started(self, delivery: Delivery) -> bool:
+        """Record that this worker processes a delivery that had a death before."""
+        return await self._batches.mark_started(delivery)
+
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""
         delivery_id = None if delivery is None else token_of(delivery).delivery_id
