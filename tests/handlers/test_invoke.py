@@ -2,6 +2,8 @@
 
 import gc
 import re
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -151,8 +153,48 @@ def test_an_exception_is_a_failure_and_a_violation_stays_one() -> None:
     assert isinstance(traced[0], Fail)
     assert "Traceback" in (traced[0].stack or "")
     assert violated == BROKEN
-    with pytest.raises(KeyboardInterrupt):
-        invoke(raising(KeyboardInterrupt()), None, (), stack=False)
+
+
+class Custom(BaseException):
+    """An exception that is no `Exception`."""
+
+
+@pytest.mark.parametrize(
+    "kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, Custom], ids=str
+)
+def test_an_exception_of_any_class_is_a_failure(kind: type[BaseException]) -> None:
+    """A server that let it pass would end with each delivery of the event."""
+    fail = (Fail("no", name=kind.__name__),)
+
+    def generator(_: object) -> Effects[None]:
+        yield from call(fetch, "x")
+        raise kind("no")
+
+    def closing(_: object) -> Effects[None]:
+        try:
+            yield from call(fetch, "x")
+        finally:
+            raise kind("too early")
+
+    performed = [Performed(Perform(fetch, ("x",)), value="y")]
+    assert invoke(raising(kind("no")), None, (), stack=False) == fail
+    assert invoke(generator, None, performed, stack=False) == fail
+    assert invoke(closing, None, (), stack=False) == Perform(fetch, ("x",))
+
+
+def test_an_interrupt_passes_through() -> None:
+    """A signal handler stops the process, in whatever code it is called."""
+
+    def interrupted(_: object) -> Commands:
+        signal.raise_signal(signal.SIGUSR1)
+        return None
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit("stop"))
+    try:
+        with pytest.raises(SystemExit, match="stop"):
+            invoke(interrupted, None, (), stack=False)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_generator_runs_from_its_beginning_with_the_known_results() -> None:

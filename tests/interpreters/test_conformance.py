@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.memory.store import InMemoryMachineMemory
@@ -14,7 +15,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
-from arvo.interpreters.sqlite.statements.workers import deregister
+from arvo.interpreters.sqlite.statements.workers import release
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 
 
@@ -24,7 +25,7 @@ class TestMemory(BackendConformance):
         return MemoryBackend(queue_max=self.queue_max)
 
 
-@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8", "I11")
 class TestSqlite(BackendConformance):
     is_durable = True
 
@@ -33,7 +34,7 @@ class TestSqlite(BackendConformance):
 
     async def expire_lease(self, backend: Any) -> None:
         with closing(sqlite3.connect(self.tmp_path / "arvo.db")) as file, file:
-            deregister(file, backend.worker_id)
+            release(file, [backend.worker_id], to_milliseconds(backend.now()))
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")

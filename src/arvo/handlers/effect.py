@@ -98,6 +98,21 @@ class Performed:
     error: Exception | None = None
 
 
+def effect_error(effect: Perform[Any], error: BaseException) -> Exception:
+    """Return the exception to raise in the handler whose effect raised *error*.
+
+    A `SystemExit`, and any other that is no `Exception`, becomes a `RuntimeError`: an effect that
+    ends the process has failed, so `except Exception` in the handler should catch it. So does a
+    `StopIteration`, which a generator cannot pass on.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    wrapped = RuntimeError(f"{effect} raised {text}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 # The return type of a handler with effects: declare `-> Effects[Emit]`.
 Effects: TypeAlias = Generator[Perform[Any], Any, R]
 

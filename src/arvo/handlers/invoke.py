@@ -29,6 +29,7 @@ from arvo.core.violations.violation import (
 )
 from arvo.handlers.composed import start
 from arvo.handlers.effect import Effects, Perform, Performed
+from arvo.interrupts import is_interrupt
 
 # The return types of a handler's function; a `Result` of commands as well.
 Commands: TypeAlias = Command | Sequence[Command] | None
@@ -49,7 +50,7 @@ def invoke(
     *performed* holds the effects performed so far, in order. A generator runs from its beginning
     each time and receives their results, so that a step is a function of its arguments. Returns
     commands, the next effect to perform, or a violation. An exception becomes a `Fail`, with its
-    stack trace if *stack*; `Violated` becomes its violation.
+    stack trace if *stack*, also `SystemExit`; `Violated` becomes its violation.
     """
     try:
         returned = start(function, argument, stack=stack)
@@ -60,7 +61,10 @@ def invoke(
         return to_commands(returned)
     except Violated as violated:
         return to_violation(violated.violation, "raise")
-    except Exception as error:  # noqa: BLE001 - any exception of a handler is a system error (tier 2)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # Any exception of a handler is a system error (tier 2).
         return (Fail.of(error, stack=stack),)
 
 
@@ -109,8 +113,10 @@ def close_generator(generator: Generator[Any, Any, Any]) -> None:
             return
         except RuntimeError:
             continue  # a `finally` asked for an effect; the generator is at its next `yield`
-        except Exception:  # noqa: BLE001 - a `finally` that runs too early may raise anything
-            return
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            return  # a `finally` that runs too early may raise anything
 
 
 def _check_effect(yielded: object) -> Perform[Any]:

@@ -25,7 +25,7 @@ from arvo import (
     Violated,
 )
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery.ordering import key_token
+from arvo.interpreters.delivery.brokers.ordering import key_token
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
 from arvo.interpreters.paired.backend import Pair

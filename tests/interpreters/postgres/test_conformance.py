@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
+from arvo.interpreters.postgres.connection.dsn import Dsn
+from arvo.interpreters.postgres.statements.workers import release
 from arvo.testing import BackendConformance, MachineMemoryConformance
+from tests import servers
 from tests.interpreters.postgres.schemas import execute, schema_url
 
 
-@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8", "I11")
 class TestPostgres(BackendConformance):
     is_durable = True
 
@@ -19,7 +23,10 @@ class TestPostgres(BackendConformance):
         return PostgresBackend(schema_url(self.tmp_path), queue_max=self.queue_max)
 
     async def expire_lease(self, backend: Any) -> None:
-        await execute(backend.url, "update arvo.delivery set owner = null; delete from arvo.worker")
+        await execute(backend.url, "update arvo.worker set lease = '-infinity'")
+        connection = await asyncpg.connect(servers.postgres_url())
+        await release(connection, Dsn.parse(backend.url), 0, backend.now())
+        await connection.close()
 
 
 class TestPostgresMemory(MachineMemoryConformance):

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from arvo import Depth, EncodedMessage, Event, RedisBroker
-from arvo.interpreters.delivery.ordering import key_token, ordering_key, with_subject
+from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key, with_subject
 from arvo.testing.conformance.samples import WORKFLOW, event
 from tests.interpreters.brokers import event_of
 from tests.interpreters.key_order import KeyOrderConformance, of_key

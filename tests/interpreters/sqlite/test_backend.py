@@ -368,6 +368,8 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         connection.execute("drop index workflow_by_parent")
         connection.execute("alter table workflow drop column history_length")
         connection.execute("alter table delivery drop column deferred")
+        connection.execute("alter table delivery drop column deaths")
+        connection.execute("alter table delivery drop column started")
         connection.execute("pragma user_version = 1")
 
     assert within(now()) == "done"

@@ -1,11 +1,15 @@
 """Backend: the conformance tests find every wrong backend, memory and broker."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from arvo.interpreters.memory.backend import MemoryBackend
+from arvo.interpreters.sqlite import SqliteBackend
+from arvo.interpreters.sqlite.statements.workers import deregister
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
 from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
@@ -190,3 +194,24 @@ def test_a_history_is_linearizable_if_one_register_allows_it(
 ) -> None:
     """This is the meaning of "in some serial order"."""
     assert (find_linearization(history) is not None) is possible
+
+
+class Uncounted(BackendConformance):
+    """A backend that releases the deliveries of a dead worker like those of one that stops."""
+
+    timeout = TIMEOUT_SECONDS * 10
+    is_durable = True
+
+    async def backend(self) -> Any:
+        return SqliteBackend(str(self.tmp_path / "arvo.db"))
+
+    async def expire_lease(self, backend: Any) -> None:
+        with closing(sqlite3.connect(self.tmp_path / "arvo.db")) as file, file:
+            deregister(file, backend.worker_id)
+
+
+def test_a_backend_that_counts_no_deaths_is_found() -> None:
+    """An event that ends each of its workers would do so for ever."""
+    names = ("test_the_deaths_of_workers_are_counted", "test_a_worker_that_stops_has_not_died")
+
+    assert failures(Uncounted, *names).keys() == set(names)

@@ -13,7 +13,8 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violation
 from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
-from arvo.handlers.effect import Perform, Performed
+from arvo.handlers.effect import Perform, Performed, effect_error
+from arvo.interrupts import is_interrupt
 
 
 def decide(
@@ -65,8 +66,11 @@ def substitute(
         return ConfigViolation("no function replaces this effect", issue)
     try:
         value = function(*effect.args)
-    except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
-        return Performed(effect, error=error)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # Raised again at the handler's `yield from`.
+        return Performed(effect, error=effect_error(effect, error))
     if isinstance(value, Coroutine):
         value.close()
         issue = Issue("effects", "a function that is not async", _name(function))

@@ -18,6 +18,7 @@ from arvo.handlers.invoke import (
     to_commands,
     to_violation,
 )
+from arvo.interrupts import is_interrupt
 
 A = TypeVar("A")
 
@@ -38,7 +39,10 @@ def run_part(
         return normalise(to_commands(returned))
     except Violated as violated:
         return (Violate(to_violation(violated.violation, "raise")),)
-    except Exception as error:  # noqa: BLE001 - any exception of a handler is a system error (tier 2)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # Any exception of a handler is a system error (tier 2).
         return (Fail.of(error, stack=stack),)
 
 

@@ -23,6 +23,7 @@ from arvo.handlers.flow.journal import write_call
 from arvo.handlers.flow.replay import replay_flow
 from arvo.handlers.flow.task import ContinuedAsNew, Raised, Returned, Stopped
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
+from arvo.interrupts import is_interrupt
 
 # Restarts by `continue_as_new`, and calls, that a flow may make in one turn before it waits.
 CONTINUATIONS_MAX: Final = 100
@@ -176,8 +177,11 @@ def _resolve_signal(execution: FlowExecution) -> bool:
         return execution.resolve_signal()
     except Violated:
         raise
-    except Exception as error:  # noqa: BLE001 - a user's predicate may raise anything
-        # Not raised in the flow: the flow could catch it, and a replay would not raise it.
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A user's predicate may raise anything. It is not raised in the flow: the flow could catch
+        # it, and a replay would not raise it.
         execution.scheduler.close()
         execution.scheduler.outcome = Raised(error)
         return True

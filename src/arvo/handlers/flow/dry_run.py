@@ -29,6 +29,7 @@ from arvo.handlers.flow.operations import (
 from arvo.handlers.flow.scheduler import FlowScheduler
 from arvo.handlers.flow.version import FlowVersion
 from arvo.handlers.services import accepts_emit
+from arvo.interrupts import is_interrupt
 
 # Paths through a flow that are tried, and operations that are answered on each.
 PATHS_MAX: Final = 300
@@ -107,9 +108,10 @@ class _Path:
             self.scheduler.start(self.flow_version.call(event))
             while self.scheduler.outcome is None and self.scheduler.open and self._answer_next():
                 pass
-        except (KeyboardInterrupt, SystemExit, MemoryError):
-            raise
-        except BaseException:  # noqa: BLE001 - the flow may fail on samples; issues are collected
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # The flow may fail on samples; issues are collected.
             self.scheduler.outcome = None
         self.scheduler.close()
         return self.alternatives

@@ -10,7 +10,7 @@ from attrs import define, field
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow.errors import ContinueAsNew
+from arvo.handlers.flow.errors import Cancelled, ContinueAsNew
 from arvo.handlers.flow.operations import (
     Delay,
     IssueCommand,
@@ -20,6 +20,7 @@ from arvo.handlers.flow.operations import (
     WaitForSignal,
 )
 from arvo.handlers.flow.task import ContinuedAsNew, FlowTask, Outcome, Raised, Returned, Stopped
+from arvo.interrupts import is_interrupt
 
 # The history of a flow with more operations takes too long to replay; `continue_as_new` empties it.
 OPERATIONS_MAX: Final = 20_000
@@ -97,9 +98,10 @@ class FlowScheduler:
                 operation = resume()
             except StopIteration as stop:
                 self._finish(task, stop.value, stack)
-            except (KeyboardInterrupt, SystemExit, MemoryError):
-                raise
-            except BaseException as error:  # noqa: BLE001 - a branch's exception is raised in its parent
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                # The exception of a branch is raised in its parent.
                 self._fail(task, error, stack)
             else:
                 self._handle(task, operation, stack)
@@ -185,10 +187,10 @@ class FlowScheduler:
                 stack.append((parent, partial(parent.generator.throw, error)))
         elif isinstance(error, ContinueAsNew) and not self._stopping:
             self.outcome = ContinuedAsNew(error.payload)
-        elif isinstance(error, Exception):
-            self.outcome = Raised(error)
-        else:
+        elif isinstance(error, Cancelled | ContinueAsNew):
             self.outcome = Stopped()
+        else:
+            self.outcome = Raised(error)
 
     def _close_branches(self, task: FlowTask) -> None:
         for branch in task.branches:
@@ -227,10 +229,10 @@ def _close_generator(generator: Generator[Any, Any, Any]) -> None:
             return
         except RuntimeError:
             continue  # a `finally` yielded; the generator is at its next `yield`
-        except (KeyboardInterrupt, SystemExit, MemoryError):
-            raise
-        except BaseException:  # noqa: BLE001 - the task has ended; no code can handle its exception
-            return
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            return  # the task has ended; no code can handle its exception
 
 
 def _check_unstarted(flows: tuple[object, ...]) -> None:

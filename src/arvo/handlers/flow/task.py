@@ -19,7 +19,7 @@ class Returned:
 class Raised:
     """The flow raised an exception."""
 
-    error: Exception
+    error: BaseException
 
 
 @final

@@ -8,6 +8,7 @@ from attrs import frozen
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.handlers.flow.operations import Flow
+from arvo.interrupts import is_interrupt
 
 
 @final
@@ -27,9 +28,9 @@ class FlowVersion:
         """
         try:
             returned: Any = self.function(event)
-        except (KeyboardInterrupt, SystemExit, MemoryError):
-            raise
-        except BaseException as error:  # noqa: BLE001 - `continue_as_new` and others are BaseExceptions
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             return _finished(None, error)
         return returned if isinstance(returned, Generator) else _finished(returned)
 

@@ -16,6 +16,7 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.handlers.machine.machine import Machine
+from arvo.interrupts import is_interrupt
 from arvo.statechart.definition.commands import Schedule
 from arvo.statechart.execution.snapshot import Snapshot
 from arvo.statechart.xstate.persistence import Stale, dump, dump_timer, load, load_timer
@@ -145,7 +146,10 @@ def _freeze_dump(message: str, make: Callable[[], dict[str, Any]]) -> FrozenDict
         data: FrozenDict = freeze_unchecked(make())
     except Violated as violated:
         return ExecutionViolation(message, violated.violation.issues)
-    except Exception as error:  # noqa: BLE001 - a property of a user's class may raise anything
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A property of a user's class may raise anything.
         issue = Issue("state", "a value that can be written as JSON", short_repr(error))
         return ExecutionViolation(message, issue)
     return data

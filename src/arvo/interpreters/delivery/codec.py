@@ -30,11 +30,12 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 @final
 @frozen
 class StoredMessage:
-    """A message in a database: its row id, the message, and the number of its delivery attempt."""
+    """A message in a database: its row id, the message, and those fields of its `Delivery`."""
 
     id: int
     message: Message
     attempt: int
+    deaths: int = 0
 
 
 def encode_event(event: Event[Any]) -> bytes:

@@ -12,8 +12,8 @@ from attrs import define, field
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.violations.issue import Issue, one_line
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.errors import error_text
 from arvo.interpreters.http.binding import Mode, has_events, read_events, write_event
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime

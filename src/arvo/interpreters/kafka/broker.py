@@ -9,15 +9,15 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
-from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.headers import (
+from arvo.interpreters.delivery.brokers.headers import (
     CONTENT_TYPE,
     REASON,
     UNTIL,
     reason_text,
     wire_headers,
 )
-from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.kafka.consumer import Consumer
 from arvo.interpreters.kafka.producer import Producer

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
-from arvo.interpreters.delivery.errors import PortError
+from arvo.interpreters.delivery.brokers.errors import PortError
 from arvo.interpreters.kafka.errors import is_retried, translate_error
 from arvo.interpreters.kafka.partition import AssignedPartition
 from arvo.interpreters.kafka.producer import POLL_SECONDS

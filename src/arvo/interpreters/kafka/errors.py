@@ -4,7 +4,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from arvo.interpreters.delivery.errors import ErrorRule, ErrorTranslator, PortError
+from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator, PortError
 from arvo.interpreters.ports.errors import Corrupt, TooLarge, Unavailable
 
 # Codes with an underscore are the client's own; the driver means them for users.

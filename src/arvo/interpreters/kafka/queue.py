@@ -10,8 +10,8 @@ from typing import Any, Final, final
 from attrs import define, evolve, field, frozen
 from confluent_kafka import Message as Record
 
+from arvo.interpreters.delivery.brokers.headers import UNTIL, decode_headers, take_attempt
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.headers import UNTIL, decode_headers, take_attempt
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.kafka.consumer import Consumer
 from arvo.interpreters.kafka.partition import AssignedPartition

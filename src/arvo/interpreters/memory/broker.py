@@ -11,8 +11,8 @@ from typing import Final, TypeAlias, final
 
 from attrs import define, evolve, field
 
+from arvo.interpreters.delivery.brokers.ordering import ordering_key
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.ordering import ordering_key
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.results import Depth
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import orjson
 from attrs import define, field
 
-from arvo.interpreters.delivery.headers import REASON, reason_text
+from arvo.interpreters.delivery.brokers.headers import REASON, reason_text
 from arvo.interpreters.nats.connection import Connection
 from arvo.interpreters.nats.in_flight import InFlight
 from arvo.interpreters.nats.publisher import Publication, Publisher

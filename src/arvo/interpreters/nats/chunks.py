@@ -7,7 +7,7 @@ from typing import Final, final
 
 from attrs import frozen
 
-from arvo.interpreters.delivery.headers import ENCODING
+from arvo.interpreters.delivery.brokers.headers import ENCODING
 from arvo.interpreters.nats.compression import DEFLATE, inflate
 from arvo.interpreters.ports.errors import Corrupt
 

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from arvo.interpreters.delivery.errors import error_text
+from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.nats.errors import translate_error, translate_errors
 from arvo.interpreters.ports.errors import Unavailable
 

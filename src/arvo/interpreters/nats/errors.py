@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import nats.errors
 
-from arvo.interpreters.delivery.errors import ErrorRule, ErrorTranslator, error_text
+from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator, error_text
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
 # Error codes of JetStream's API that some callers expect.

@@ -10,8 +10,8 @@ from typing import Final, final
 from attrs import define, evolve, field, frozen
 from nats.aio.msg import Msg
 
+from arvo.interpreters.delivery.brokers.ordering import ordering_key, with_subject
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.ordering import ordering_key, with_subject
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.nats.connection import Content, Headers
 from arvo.interpreters.nats.errors import TOO_LARGE, WRONG_SEQUENCE

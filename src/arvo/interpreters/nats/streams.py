@@ -4,7 +4,7 @@ from typing import Any, Final, final
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.delivery.names import unique_name
+from arvo.interpreters.delivery.brokers.names import unique_name
 from arvo.interpreters.nats.connection import Connection, Content
 from arvo.interpreters.nats.errors import NAME_IN_USE, NO_CONSUMER, NO_MESSAGE, NO_STREAM
 from arvo.interpreters.nats.settings import Storage

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from arvo.core.events.event import EVENT_BYTES_MAX
-from arvo.interpreters.delivery.headers import ENCODING
-from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name
-from arvo.interpreters.delivery.ordering import key_token
+from arvo.interpreters.delivery.brokers.headers import ENCODING
+from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name
+from arvo.interpreters.delivery.brokers.ordering import key_token
 from arvo.interpreters.nats.compression import DEFLATE, inflate
 from arvo.interpreters.nats.connection import Headers
 from arvo.interpreters.ports.broker import EncodedMessage

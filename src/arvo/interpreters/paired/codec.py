@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.delivery.headers import ADAPTER_HEADERS, DUE, KEY
-from arvo.interpreters.delivery.ordering import NO_KEY
+from arvo.interpreters.delivery.brokers.headers import ADAPTER_HEADERS, DUE, KEY
+from arvo.interpreters.delivery.brokers.ordering import NO_KEY
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import (
     OUTBOUND_QUEUE,

@@ -213,6 +213,29 @@ class SupportsPing(Protocol):
 
 
 @runtime_checkable
+class CountsDeaths(Protocol):
+    """A backend that counts the workers that die while they process a delivery.
+
+    A worker dies when its process ends, or its lease expires, before it has settled the delivery.
+    Of a first death the backend need not know whether the worker had started the delivery or only
+    fetched it: `Delivery.deaths` is 1 in both cases. From then on it counts a death only after
+    `mark_started`. So a delivery that no worker has started never gets beyond 1, and a delivery
+    that is processed at the first attempt costs no write.
+
+    A worker that stops, and calls `close`, has not died. Without this protocol an event that ends
+    each process that handles it does so for ever.
+    """
+
+    async def mark_started(self, delivery: Delivery) -> bool:
+        """Record durably that the worker starts to process a delivery whose *deaths* is above 0.
+
+        Return False if the delivery belongs to another worker by now: the caller forgets it. `nack`
+        removes the mark.
+        """
+        ...
+
+
+@runtime_checkable
 class RetainsOutputs(Protocol):
     """A backend that stores no history, but retains the outputs of a workflow's last turns."""
 

@@ -34,11 +34,14 @@ class Delivery:
 
     The worker owns it until it settles it: by `commit`, `ack`, `nack`, `defer` or `dead_letter`.
     *token* is the backend's own reference to it: a row id, a lease, a broker's delivery tag.
+    *deaths*: how many workers died while they processed it (see `CountsDeaths`); each counts as an
+    attempt.
     """
 
     message: Message
     attempt: int
     token: object = None
+    deaths: int = 0
 
     @property
     def retried(self) -> "Delivery":

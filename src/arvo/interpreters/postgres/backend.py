@@ -196,6 +196,10 @@ class PostgresBackend:
         """Deliver a delivery again after *delay* seconds; the others of its key pass it."""
         await self._returns.defer(delivery, delay)
 
+    async def mark_started(self, delivery: Delivery) -> bool:
+        """Record that this worker processes a delivery that had a death before."""
+        return await self._batches.mark_started(delivery)
+
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""
         delivery_id = None if delivery is None else token_of(delivery).delivery_id

@@ -10,15 +10,15 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from attrs import define, field, frozen
 
-from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.headers import (
+from arvo.interpreters.delivery.brokers.headers import (
     CONTENT_TYPE,
     REASON,
     reason_text,
     take_attempt,
     wire_headers,
 )
-from arvo.interpreters.delivery.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Unavailable

@@ -11,7 +11,7 @@ from aio_pika.exceptions import (
     PublishError,
 )
 
-from arvo.interpreters.delivery.errors import ErrorRule, ErrorTranslator
+from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.headers import reason_text, wire_headers
-from arvo.interpreters.delivery.ordering import key_token, ordering_key
+from arvo.interpreters.delivery.brokers.headers import reason_text, wire_headers
+from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.results import Depth

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.delivery.headers import decode_headers, take_attempt
+from arvo.interpreters.delivery.brokers.headers import decode_headers, take_attempt
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Corrupt, Unavailable

@@ -15,7 +15,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from arvo.interpreters.delivery.errors import ErrorRule, ErrorTranslator
+from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
 # Replies of a server that will soon work again: it is loading, failing over, waiting for its

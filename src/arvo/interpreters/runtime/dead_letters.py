@@ -47,14 +47,22 @@ class DeadLetterWriter:
         )
 
     async def write(
-        self, delivery: Delivery, reason: str, violation: Violation | None = None
+        self,
+        delivery: Delivery,
+        reason: str,
+        violation: Violation | None = None,
+        *,
+        attempts: int | None = None,
     ) -> None:
-        """Store a delivery's event as a dead letter, and acknowledge the delivery."""
+        """Store a delivery's event as a dead letter, and acknowledge the delivery.
+
+        *attempts*: by default this delivery is the last attempt.
+        """
         event = delivery.message.event
         dead_letter = self.make(
             event,
             reason,
-            attempts=delivery.attempt,
+            attempts=delivery.attempt if attempts is None else attempts,
             to=delivery.message.to,
             violation=violation,
         )

@@ -5,7 +5,8 @@ import inspect
 import random
 from typing import Any
 
-from arvo.handlers.effect import Perform, Performed
+from arvo.handlers.effect import Perform, Performed, effect_error
+from arvo.interrupts import is_interrupt
 
 
 async def perform(effect: Perform[Any]) -> Performed:
@@ -27,9 +28,12 @@ async def perform(effect: Perform[Any]) -> Performed:
             cancelled = RuntimeError(f"{effect} was cancelled")
             if attempt >= effect.retry.attempts:
                 return Performed(effect, error=cancelled)
-        except Exception as error:  # noqa: BLE001 - the handler decides what an exception means
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # The handler decides what an exception means.
             if attempt >= effect.retry.attempts:
-                return Performed(effect, error=_with_text(error, effect))
+                return Performed(effect, error=_with_text(effect_error(effect, error), effect))
         chance = random.random()  # noqa: S311 - jitter of retries, not a secret
         await asyncio.sleep(effect.retry.wait_after(attempt, chance))
         attempt += 1
@@ -52,9 +56,12 @@ async def _invoke(effect: Perform[Any]) -> Any:
 def _invoke_plain(effect: Perform[Any]) -> Any:
     try:
         return effect.function(*effect.args)
-    except StopIteration as error:
-        # A future cannot hold StopIteration: the caller would wait for ever.
-        raise RuntimeError(f"{effect} raised StopIteration") from error
+    except BaseException as error:
+        # Here in the thread: a future cannot hold StopIteration, so the caller would wait for ever.
+        raised = effect_error(effect, error)
+        if raised is error:
+            raise
+        raise raised from error
 
 
 def _with_text(error: Exception, effect: Perform[Any]) -> Exception:

@@ -11,7 +11,12 @@ from attrs import frozen
 
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import timer_event_type
-from arvo.core.violations.violation import TransactionViolation, Violated, Violation
+from arvo.core.violations.violation import (
+    ExecutionViolation,
+    TransactionViolation,
+    Violated,
+    Violation,
+)
 from arvo.engine.step.route import ToHandler
 from arvo.handlers.effect import Retry
 from arvo.interpreters.ports.backend import Backend
@@ -85,6 +90,20 @@ class DeliveryRetry:
             # No dead letter could be stored. The delivery is returned below instead: no other
             # worker would deliver it again while this one owns it.
             await self.pause(error)
+        await self._return(delivery, after)
+
+    async def end(self, delivery: Delivery) -> None:
+        """Dead-letter a delivery whose workers died, without another attempt."""
+        reason = f"its worker died {delivery.deaths} times"
+        try:
+            await self.dead_letters.write(delivery, reason, attempts=delivery.attempt - 1)
+        except Unavailable as error:
+            await self.pause(error)
+            await self._return(delivery)
+            return
+        self.on_refused(delivery.message.event, Violated(ExecutionViolation(reason)))
+
+    async def _return(self, delivery: Delivery, after: float = 0.0) -> None:
         try:
             delay = max(after, self.policy.wait_after(delivery.attempt, _jitter()))
             await self.backend.nack(delivery, delay)

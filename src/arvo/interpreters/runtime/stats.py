@@ -13,6 +13,7 @@ from arvo.core.events.event import Event
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.interpreters.ports.errors import NoReply
 from arvo.interpreters.ports.messages import DeadLetter, Message
+from arvo.interrupts import is_interrupt
 
 logger: Final = logging.getLogger("arvo")
 
@@ -63,7 +64,9 @@ class OutcomeRecorder:
             for log in commit.logs:
                 _log(log, commit)
             self._notify(commit, messages, dead_letters)
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             # A log filter of the user may raise. Then our logger would raise again, so the error
             # goes to the event loop's exception handler.
             text = f"event {commit.event.id} was handled, but its outcome could not be reported"

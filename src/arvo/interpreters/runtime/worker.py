@@ -33,6 +33,8 @@ from arvo.interpreters.runtime.effects import is_cancelled, perform
 from arvo.interpreters.runtime.record_cache import RecordCache
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
+from arvo.interpreters.runtime.suspects import Suspects
+from arvo.interrupts import is_interrupt
 
 logger: Final = logging.getLogger("arvo")
 # The application configures logging. Without a handler Python would print our warnings itself.
@@ -74,6 +76,7 @@ class Worker:
     _recorder: OutcomeRecorder = field(init=False)
     _dead_letters: DeadLetterWriter = field(init=False)
     _retry: DeliveryRetry = field(init=False)
+    _suspects: Suspects = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
@@ -86,6 +89,7 @@ class Worker:
             dead_letters=self._dead_letters,
             on_refused=self.on_refused,
         )
+        self._suspects = Suspects(self.backend, self.retry.attempts, self._retry, self.stats)
 
     async def work(self, queue: str) -> None:
         """Process the deliveries of a queue one by one until the runtime stops."""
@@ -105,15 +109,10 @@ class Worker:
     async def _process(self, delivery: Delivery) -> None:
         """Process a delivery, and return it to the backend if that fails."""
         try:
-            match delivery.message.to:
-                case ToHandler():
-                    await self._step(delivery)
-                case ToDomain() as to:
-                    await self._send_out(delivery, to)
-                case ToCaller():
-                    self.on_answered(delivery.message.event)
-                    await self.backend.ack(delivery)
-                    self.stats.answered += 1
+            if delivery.deaths:
+                await self._suspects.process(delivery, self._dispatch)
+            else:
+                await self._dispatch(delivery)
         except Corrupt:
             raise
         except asyncio.CancelledError:
@@ -121,11 +120,25 @@ class Worker:
                 raise
             # Something that a handler or a listener awaited was cancelled; this task was not.
             await self._retry.retry_later(delivery, "a future that it awaited was cancelled")
-        except Exception as error:
-            # An outage of the backend, or a bug of ours: in both cases the event must not be lost.
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # An outage of the backend, a bug of ours, or user code that is called outside of a
+            # handler's function, such as a validator. In all cases the event must not be lost.
             if not isinstance(error, Unavailable):
                 logger.exception("event %s could not be processed", delivery.message.event.id)
             await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}")
+
+    async def _dispatch(self, delivery: Delivery) -> None:
+        match delivery.message.to:
+            case ToHandler():
+                await self._step(delivery)
+            case ToDomain() as to:
+                await self._send_out(delivery, to)
+            case ToCaller():
+                self.on_answered(delivery.message.event)
+                await self.backend.ack(delivery)
+                self.stats.answered += 1
 
     async def _step(self, delivery: Delivery) -> None:
         """Take one step, from load to commit; after a conflict, again with the newest record."""
@@ -209,7 +222,11 @@ class Worker:
             # A retry cannot help: a person has to mend the contract or the listener.
             await self._refuse(delivery, violated.violation)
             return
-        except Exception as error:  # noqa: BLE001 - a listener may raise anything
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             after = error.after if isinstance(error, Unavailable) else 0.0
             reason = f"the listener of {to.domain} raised {error!r}"
             await self._retry.retry_later(delivery, reason, after)

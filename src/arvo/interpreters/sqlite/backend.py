@@ -180,6 +180,15 @@ class SqliteBackend:
         # The file has it unclaimed, so that no process holds its key meanwhile.
         claims.notify_after(delay)
 
+    async def mark_started(self, delivery: Delivery) -> bool:
+        """Record that this worker processes a delivery that had a death before."""
+        writer, worker_id = await self._session.open(), self.worker_id
+        id_ = delivery_id(delivery)
+        is_owned = await writer.write(lambda c: deliveries.mark_started(c, id_, worker_id))
+        if not is_owned:
+            self._session.claims.release(delivery)
+        return is_owned
+
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""
         await self._session.write(delivery, dead_letters=[dead_letter])

@@ -17,7 +17,7 @@ class GuardFault:
     state: str
     event: str
     reason: str
-    cause: Exception | None = field(default=None, eq=False, repr=False)
+    cause: BaseException | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
@@ -30,7 +30,7 @@ class ActionFault:
     action: str
     event: str
     reason: str
-    cause: Exception | None = field(default=None, eq=False, repr=False)
+    cause: BaseException | None = field(default=None, eq=False, repr=False)
 
 
 @frozen
@@ -53,6 +53,6 @@ class UnhandledFault:
 Fault: TypeAlias = GuardFault | ActionFault | LoopFault | UnhandledFault
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the class and text of *error*, without its stack."""
     return f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from arvo.interrupts import is_interrupt
 from arvo.statechart.compiled.behaviour import Edge
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.compiled.compiled_guards import display_name
@@ -40,7 +41,9 @@ def initial(chart: Chart[C], input: object = None) -> tuple[Snapshot[C], tuple[C
         macrostep.context = chart.initial_context(input)
         _microstep(macrostep, program, program.start_plan())
         fault = _run_to_stable(macrostep, program, chart.limit)
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         fault = _make_fault(macrostep, program, error)
     if fault is not None:
         return Snapshot(empty, macrostep.context, EMPTY_MEMORY, End(fault=fault)), ()
@@ -104,7 +107,9 @@ def can(chart: Chart[C], snapshot: Snapshot[C], event: object) -> bool:
     macrostep = _start_macrostep(program, snapshot, to_event(event))
     try:
         edges = _select(macrostep, program)
-    except Exception:  # noqa: BLE001
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return False
     return any(edge.targets is not None or edge.ops for edge in edges)
 
@@ -123,7 +128,9 @@ def _step(
             fault = _run_to_stable(macrostep, program, chart.limit)
         else:
             fault = _handle_unselected(macrostep, program, chart.limit)
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         fault = _make_fault(macrostep, program, error)
     if fault is not None:
         records_only = Memory(memory.records) if memory.timers else memory
@@ -218,7 +225,7 @@ def _make_snapshot(
     return snapshot, tuple(macrostep.commands)
 
 
-def _make_fault(macrostep: Macrostep, program: Program, error: Exception) -> Fault:
+def _make_fault(macrostep: Macrostep, program: Program, error: BaseException) -> Fault:
     event = program.type_of(macrostep.event)
     current, reason = macrostep.current, describe_error(error)
     if isinstance(current, Edge):

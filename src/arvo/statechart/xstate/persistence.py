@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, get_type_hints
 from attrs import asdict, frozen, has
 from cattrs.preconf.json import make_converter
 
+from arvo.interrupts import is_interrupt
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.compiled.tree import Node, Tree, members
 from arvo.statechart.definition.commands import Schedule
@@ -97,7 +98,9 @@ def load(
     """
     try:
         return _load(chart, data, converter or _CONVERTER)
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         # Converters and context classes are the user's, and may raise any exception.
         unchecked: object = data
         origin = str(unchecked.get("chart", "")) if isinstance(unchecked, Mapping) else ""

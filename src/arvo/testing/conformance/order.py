@@ -31,11 +31,11 @@ class Order(Restarts):
     ) -> None:
         """I4: a workflow's events do not overtake each other, and workflows do not wait."""
         await self._send(backend, "first", "second")
-        await backend.nack(await self._receive(backend, "first"), LONG_SECONDS)
+        await backend.nack(await self._receive_event(backend, "first"), LONG_SECONDS)
         await backend.send(to_workflow("third"))
         await backend.send(to_workflow("stranger", run="two"))
 
-        stranger = await self._receive(backend, "stranger")
+        stranger = await self._receive_event(backend, "stranger")
 
         await self.never(backend.receive(WORKFLOW), "an event behind the nacked one")
         assert await backend.commit(stranger, turn_commit(stranger, 1, run="two"), [], []) == (
@@ -50,7 +50,7 @@ class Order(Restarts):
         """I4: as often as it is nacked."""
         await self._send(backend, "first", "second")
         for attempt in (1, 2):
-            delivery = await self._receive(backend, "first")
+            delivery = await self._receive_event(backend, "first")
             assert delivery.attempt == attempt
             await backend.nack(delivery, DELAY_SECONDS)
 
@@ -60,27 +60,27 @@ class Order(Restarts):
     async def test_a_dead_letter_lets_the_next_event_pass(self, backend: Backend) -> None:
         """An event that cannot be processed does not hold back its workflow for ever."""
         await self._send(backend, "first", "second")
-        await backend.nack(await self._receive(backend, "first"), 0.0)
-        delivery = await self._receive(backend, "first")
+        await backend.nack(await self._receive_event(backend, "first"), 0.0)
+        delivery = await self._receive_event(backend, "first")
 
         failed = dead_letter("dead-1", delivery.message.event, delivery.message.to)
         await backend.dead_letter(delivery, failed)
 
-        await self._receive(backend, "second")
+        await self._receive_event(backend, "second")
 
     @conformance_test
     async def test_a_deferred_event_lets_the_others_of_its_key_pass(self, backend: Backend) -> None:
         """It came before its time: the event that starts its workflow may be behind it."""
         await self._send(backend, "early", "begin")
         loop = asyncio.get_running_loop()
-        early = await self._receive(backend, "early")
+        early = await self._receive_event(backend, "early")
         deferred_at = loop.time()
 
         await backend.defer(early, DELAY_SECONDS)
 
-        begin = await self._receive(backend, "begin")
+        begin = await self._receive_event(backend, "begin")
         assert await backend.commit(begin, turn_commit(begin, 1), [], []) == Committed()
-        again = await self._receive(backend, "early")
+        again = await self._receive_event(backend, "early")
         assert (again.message, again.attempt) == (early.message, 2)
         assert loop.time() - deferred_at >= DELAY_SECONDS_MIN
 
@@ -88,15 +88,15 @@ class Order(Restarts):
     async def test_a_timer_that_is_not_due_holds_back_nothing(self, backend: Backend) -> None:
         """Neither one that waits, nor one that was delivered too early and is deferred."""
         await backend.send(to_workflow("begin"))
-        begin = await self._receive(backend, "begin")
+        begin = await self._receive_event(backend, "begin")
         timers = [timer("soon", 0.0), timer("late", LONG_SECONDS)]
         commit = turn_commit(begin, 1, timers=timers)
         assert await backend.commit(begin, commit, [], []) == Committed()
-        await backend.defer(await self._receive(backend, "soon"), LONG_SECONDS)
+        await backend.defer(await self._receive_event(backend, "soon"), LONG_SECONDS)
 
         await backend.send(to_workflow("next"))
 
-        await self._receive(backend, "next")
+        await self._receive_event(backend, "next")
 
     @conformance_test
     async def test_of_two_backends_one_at_a_time_has_an_event_of_a_key(
@@ -107,7 +107,7 @@ class Order(Restarts):
             return
         async with self.session() as other:
             await self._send(backend, "first", "second", "third")
-            delivery = await self._receive(backend, "first")
+            delivery = await self._receive_event(backend, "first")
             await self.never(other.receive(WORKFLOW), "an event behind one in hand")
             await backend.nack(delivery, DELAY_SECONDS)
             await self._receive_in_order_from([backend, other], "first", "second", "third")
@@ -120,7 +120,7 @@ class Order(Restarts):
         if not self.is_durable:
             return
         await self._send(backend, "first", "second")
-        await backend.nack(await self._receive(backend, "first"), DELAY_SECONDS)
+        await backend.nack(await self._receive_event(backend, "first"), DELAY_SECONDS)
         await backend.close()
 
         async with self.session() as other:
@@ -133,7 +133,7 @@ class Order(Restarts):
         if type(self).expire_lease is Restarts.expire_lease:
             return
         await self._send(backend, "first", "second")
-        await self._receive(backend, "first")
+        await self._receive_event(backend, "first")
         async with self.session() as other:
             await self.never(other.receive(WORKFLOW), "an event behind one in hand")
             await self.expire_lease(backend)
@@ -143,7 +143,7 @@ class Order(Restarts):
         for key in keys:
             await backend.send(to_workflow(key))
 
-    async def _receive(self, backend: Backend, key: str) -> Delivery:
+    async def _receive_event(self, backend: Backend, key: str) -> Delivery:
         """Receive a delivery, which has to be of the event *key*."""
         delivery = await self.eventually(backend.receive(WORKFLOW), f"event {key!r}")
         assert delivery.message.event.id == key

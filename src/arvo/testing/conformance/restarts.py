@@ -2,7 +2,8 @@
 
 import asyncio
 
-from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.backend import Backend, CountsDeaths
+from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed, Duplicate, Fenced
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
@@ -25,7 +26,8 @@ class Restarts(BackendKit):
     async def expire_lease(self, backend: Backend) -> None:
         """Expire the lease of *backend*, so that another backend receives its deliveries.
 
-        Override it if deliveries have leases; the kit then also tests a stale worker.
+        Override it if deliveries have leases; the kit then also tests a stale worker, and that
+        deaths are counted.
         """
 
     @conformance_test
@@ -119,3 +121,68 @@ class Restarts(BackendKit):
             assert await backend.commit(stale, refused, [to_service("x")], []) == Fenced()
             assert await other.commit(current, service_commit(current), [], []) == Committed()
             await self.eventually(other.wait_until_idle(), "the backend is idle")
+
+    @conformance_test
+    async def test_the_deaths_of_workers_are_counted(self, backend: Backend) -> None:
+        """I11: each counts as an attempt; after the first one only if the delivery was started."""
+        if type(self).expire_lease is Restarts.expire_lease:
+            return
+        await backend.send(to_service("ask"))
+        delivery = await self._receive(backend)
+        assert (delivery.attempt, delivery.deaths) == (1, 0)
+        await self.expire_lease(backend)
+
+        async with self.session() as only_fetches, self.session() as starts:
+            if not _counts_deaths(only_fetches):
+                return
+            delivery = await self._receive(only_fetches)
+            assert (delivery.attempt, delivery.deaths) == (2, 1)
+            await self.expire_lease(only_fetches)
+            delivery = await self._receive(starts)
+            assert (delivery.attempt, delivery.deaths) == (2, 1)
+            assert await _mark_started(starts, delivery)
+            await self.expire_lease(starts)
+            assert not await _mark_started(starts, delivery)
+
+        async with self.session() as last:
+            delivery = await self._receive(last)
+            assert (delivery.attempt, delivery.deaths) == (3, 2)
+
+    @conformance_test
+    async def test_a_worker_that_stops_has_not_died(self, backend: Backend) -> None:
+        """I11: neither `close` nor `nack` counts as a death, also of a started delivery."""
+        if type(self).expire_lease is Restarts.expire_lease:
+            return
+        await backend.send(to_service("ask"))
+        await self._receive(backend)
+        await self.expire_lease(backend)
+
+        async with self.session() as stops:
+            if not _counts_deaths(stops):
+                return
+            assert await _mark_started(stops, await self._receive(stops))
+        async with self.session() as returns:
+            delivery = await self._receive(returns)
+            assert (delivery.attempt, delivery.deaths) == (2, 1)
+            assert await _mark_started(returns, delivery)
+            await returns.nack(delivery, 0.0)
+            delivery = await self._receive(returns)
+            assert (delivery.attempt, delivery.deaths) == (3, 1)
+            await self.expire_lease(returns)
+
+        async with self.session() as last:
+            delivery = await self._receive(last)
+            assert (delivery.attempt, delivery.deaths) == (3, 1)
+            assert await last.commit(delivery, service_commit(delivery), [], []) == Committed()
+
+    async def _receive(self, backend: Backend) -> Delivery:
+        return await self.eventually(backend.receive(SERVICE), "the request")
+
+
+def _counts_deaths(backend: object) -> bool:
+    return isinstance(backend, CountsDeaths)
+
+
+async def _mark_started(backend: object, delivery: Delivery) -> bool:
+    assert isinstance(backend, CountsDeaths)
+    return await backend.mark_started(delivery)

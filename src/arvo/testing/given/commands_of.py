@@ -15,9 +15,10 @@ from arvo.engine.step.admit import Admitted, admit_event, admit_subject, admit_t
 from arvo.engine.step.advance import advance
 from arvo.engine.step.pending import file_reply
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
-from arvo.handlers.effect import Perform, Performed
+from arvo.handlers.effect import Perform, Performed, effect_error
 from arvo.handlers.invoke import InvocationResult, invoke
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
+from arvo.interrupts import is_interrupt
 
 # Functions that handlers call as effects, and the functions that run instead.
 EffectTable: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
@@ -57,8 +58,11 @@ def run_turn(
             return ConfigViolation("no function replaces this effect", issue)
         try:
             performed.append(Performed(result, value=substitute(*result.args)))
-        except Exception as error:  # noqa: BLE001 - raised again at the handler's `yield from`
-            performed.append(Performed(result, error=error))
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            # Raised again at the handler's `yield from`.
+            performed.append(Performed(result, error=effect_error(result, error)))
 
 
 def is_explicit_violation(result: tuple[Command, ...] | Violation) -> bool:

@@ -58,9 +58,37 @@ def test_the_deliveries_of_a_dead_worker_are_released(connection: sqlite3.Connec
             connection, [Message(charge_request(), ToHandler("com.payment.charge", None))], 0, owner
         )
 
-    workers.release(connection, ["other"])
+    workers.release(connection, ["other"], 0)
 
     owners = [owner for (owner,) in connection.execute("select owner from delivery order by id")]
     assert owners == ["me", None]
     assert not workers.renew_lease(connection, "other", 20)
     assert workers.renew_lease(connection, "me", 20)
+
+
+@pytest.mark.promise("I11")
+@pytest.mark.parametrize(
+    ("deaths", "started", "due", "counted"),
+    [
+        (0, False, 5, 1),
+        (1, False, 5, 1),
+        (1, True, 5, 2),
+        (4, True, 5, 5),
+        (0, False, 6, 0),
+        (1, True, 6, 1),
+    ],
+)
+def test_a_death_is_counted_where_the_delivery_may_have_been_in_progress(
+    deaths: int, started: bool, due: int, counted: int, connection: sqlite3.Connection
+) -> None:
+    """After the first one only where it was started; and not while it waits for its delay."""
+    message = Message(charge_request(), ToHandler("com.payment.charge", None))
+    [row] = deliveries.send(connection, [message], due, "other")
+    connection.execute("update delivery set deaths = ?, started = ?", (deaths, started))
+
+    workers.release(connection, ["other"], 5)
+    [claimed] = deliveries.claim(connection, "me", {"com.payment.charge": 1}, 9)
+
+    assert (claimed.id, claimed.deaths, claimed.attempt) == (row.id, counted, 1 + counted - deaths)
+    workers.deregister(connection, "me")
+    assert connection.execute("select deaths, started from delivery").fetchall() == [(counted, 0)]

@@ -11,6 +11,7 @@ from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
 from arvo.interpreters.postgres.session.reconnect import SessionManager
+from arvo.interpreters.postgres.statements import deliveries
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
 
 
@@ -51,10 +52,22 @@ class BatchWriter:
 
         return (await writer.write(batch, on_done)).result
 
+    async def mark_started(self, delivery: Delivery) -> bool:
+        """Mark that this worker processes a delivery; forget it if it belongs to another one."""
+        session, token = await self.sessions.session(), token_of(delivery)
+        is_owned = session.worker_id == token.worker_id and await session.write(
+            lambda c: deliveries.mark_started(c, session.dsn, token.delivery_id, token.worker_id)
+        )
+        if not is_owned:
+            self.claims.release(delivery)
+        return is_owned
+
 
 def to_deliveries(worker_id: int, rows: Sequence[StoredMessage]) -> list[Delivery]:
     """Make deliveries of rows that a worker owns."""
-    return [Delivery(row.message, row.attempt, Token(worker_id, row.id)) for row in rows]
+    return [
+        Delivery(row.message, row.attempt, Token(worker_id, row.id), row.deaths) for row in rows
+    ]
 
 
 def token_of(delivery: Delivery) -> Token:

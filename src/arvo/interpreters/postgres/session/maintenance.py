@@ -85,7 +85,7 @@ class MaintenanceLoop:
             session.invalidate()
             return
         if await session.read(lambda c: workers.expired(c, dsn, session.worker_id)):
-            await session.write(lambda c: workers.release(c, dsn, session.worker_id))
+            await session.write(lambda c: workers.release(c, dsn, session.worker_id, now))
         due, is_claimable = await self._poll_deliveries(now)
         if due is not None and (self._next_due is None or due < self._next_due):
             self._next_due = due

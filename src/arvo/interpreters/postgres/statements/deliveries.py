@@ -76,8 +76,8 @@ async def claim(
         claimed = await connection.fetch(dsn.sql(_CLAIM), worker_id, ids, now) if ids else []
     claimed.sort(key=lambda row: row["id"])
     rows = [
-        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt)
-        for id_, to, event, attempt in claimed
+        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt, deaths)
+        for id_, to, event, attempt, deaths in claimed
     ]
     return rows, len(rows) < len(candidates)
 
@@ -123,7 +123,7 @@ where this.id = any($2::bigint[]) and this.owner is null and (
             and earlier.id <> all ($2::bigint[])
     )
 )
-returning id, destination, event, attempt
+returning id, destination, event, attempt, deaths
 """
 
 
@@ -141,7 +141,18 @@ async def nack(
 
 
 _NACK: Final = """
-update arvo.delivery set attempt = $3, due = $4 where id = $1 and owner = $2
+update arvo.delivery set attempt = $3, due = $4, started = false where id = $1 and owner = $2
+"""
+
+
+async def mark_started(connection: Connection, dsn: Dsn, delivery_id: int, worker_id: int) -> bool:
+    """Mark that a worker processes a delivery; False if *worker_id* no longer owns it."""
+    status = await connection.execute(dsn.sql(_MARK_STARTED), delivery_id, worker_id)
+    return status != "UPDATE 0"
+
+
+_MARK_STARTED: Final = """
+update arvo.delivery set started = true where id = $1 and owner = $2
 """
 
 
@@ -161,7 +172,7 @@ async def defer(
 
 
 _DEFER: Final = """
-update arvo.delivery set attempt = $3, due = $4, owner = null, deferred = true
+update arvo.delivery set attempt = $3, due = $4, owner = null, started = false, deferred = true
 where id = $1 and owner = $2
 """
 

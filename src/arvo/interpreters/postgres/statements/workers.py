@@ -1,6 +1,6 @@
 """Workers: the processes that work on a Postgres schema, and the release of dead ones."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
@@ -42,9 +42,12 @@ async def deregister(connection: Connection, dsn: Dsn, worker_id: int) -> None:
 
 async def _remove(connection: Connection, dsn: Dsn, worker_ids: list[int]) -> None:
     await connection.execute(dsn.sql("delete from arvo.worker where id = any($1)"), worker_ids)
-    await connection.execute(
-        dsn.sql("update arvo.delivery set owner = null where owner = any($1)"), worker_ids
-    )
+    await connection.execute(dsn.sql(_RELEASE), worker_ids)
+
+
+_RELEASE: Final = """
+update arvo.delivery set owner = null, started = false where owner = any($1)
+"""
 
 
 async def expired(connection: Connection, dsn: Dsn, worker_id: int) -> list[int]:
@@ -57,14 +60,23 @@ async def expired(connection: Connection, dsn: Dsn, worker_id: int) -> list[int]
     return [row["id"] for row in rows]
 
 
-async def release(connection: Connection, dsn: Dsn, worker_id: int) -> None:
-    """Remove the dead workers, and make their deliveries available to others."""
+async def release(connection: Connection, dsn: Dsn, worker_id: int, now: datetime) -> None:
+    """Remove the dead workers, and make their deliveries available to others.
+
+    Counts the death for each delivery that they may have been processing (see `CountsDeaths`).
+    """
     async with connection.transaction():
         # Asked again in this transaction: it holds their locks, so that none can register now.
         if worker_ids := await expired(connection, dsn, worker_id):
+            await connection.execute(dsn.sql(_COUNT_DEATH), worker_ids, now)
             await _remove(connection, dsn, worker_ids)
 
 
+# A delivery that waits for its delay is not being processed.
+_COUNT_DEATH: Final = """
+update arvo.delivery set attempt = attempt + 1, deaths = deaths + 1
+where owner = any($1) and due <= $2 and (started or deaths = 0)
+"""
 # The owners are found one by one in the index: they are few, and their deliveries many.
 _EXPIRED: Final = """
 with recursive owners (id) as (

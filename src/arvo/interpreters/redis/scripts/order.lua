@@ -18,7 +18,7 @@ local function now_milliseconds()
 end
 
 -- Returns the key of an entry, '' for none. Other programs do not write it, so it is made as
--- `ordering_key` and `key_token` in delivery/ordering.py make it.
+-- `ordering_key` and `key_token` in delivery/brokers/ordering.py make it.
 local function key_of(fields)
   local values = {}
   for i = 1, #fields, 2 do

@@ -53,8 +53,10 @@ class Maintenance:
     def register(self, connection: sqlite3.Connection) -> None:
         """Register the worker, and release the deliveries of dead workers and of its own id."""
         connection.execute("begin immediate")
-        dead = workers.expired(connection, self.now(), worker_id=self.worker_id)
-        workers.release(connection, [*dead, self.worker_id])
+        now = self.now()
+        dead = workers.expired(connection, now, worker_id=self.worker_id)
+        workers.release(connection, dead, now)
+        workers.deregister(connection, self.worker_id)
         workers.register(
             connection, self.worker_id, process_namespace(), os.getpid(), self._lease_end()
         )
@@ -78,7 +80,7 @@ class Maintenance:
         due = timers.next_due(connection)
         if dead or (due is not None and due <= now):
             connection.execute("begin immediate")
-            workers.release(connection, dead)
+            workers.release(connection, dead, now)
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)

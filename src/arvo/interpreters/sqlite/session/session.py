@@ -232,4 +232,4 @@ def delivery_id(delivery: Delivery) -> int:
 
 
 def _to_delivery(row: StoredMessage) -> Delivery:
-    return Delivery(row.message, row.attempt, row.id)
+    return Delivery(row.message, row.attempt, row.id, row.deaths)

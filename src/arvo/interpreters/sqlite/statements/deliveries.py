@@ -64,7 +64,7 @@ def claim(
     Deliveries whose key has one that belongs to another worker are left out, and those behind an
     unclaimed one that was returned by `nack` and is not due.
     """
-    claimed: list[tuple[int, bytes, bytes, int]] = []
+    claimed: list[tuple[int, bytes, bytes, int, int]] = []
     for queue, limit in queues.items():
         values = (queue, now, worker_id, now, limit)
         claimed += connection.execute(_CLAIMABLE, values).fetchall()
@@ -74,13 +74,13 @@ def claim(
         [(worker_id, row[0]) for row in claimed],
     )
     return [
-        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt)
-        for id_, to, event, attempt in claimed
+        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt, deaths)
+        for id_, to, event, attempt, deaths in claimed
     ]
 
 
 _CLAIMABLE: Final = """
-select id, destination, event, attempt from delivery as this
+select id, destination, event, attempt, deaths from delivery as this
 where queue = ? and owner is null and due <= ? and (
     key is null or not exists (
         select 1 from delivery as other
@@ -109,7 +109,7 @@ def nack(
 ) -> bool:
     """Set the next attempt of a delivery and its time; False if *worker_id* no longer owns it."""
     done = connection.execute(
-        "update delivery set attempt = ?, due = ? where id = ? and owner = ?",
+        "update delivery set attempt = ?, due = ?, started = 0 where id = ? and owner = ?",
         (attempt, due, delivery_id, worker_id),
     )
     return bool(done.rowcount)
@@ -122,9 +122,17 @@ def defer(
     pass it until then.
     """
     done = connection.execute(
-        "update delivery set attempt = ?, due = ?, owner = null, deferred = 1"
+        "update delivery set attempt = ?, due = ?, owner = null, deferred = 1, started = 0"
         " where id = ? and owner = ?",
         (attempt, due, delivery_id, worker_id),
+    )
+    return bool(done.rowcount)
+
+
+def mark_started(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> bool:
+    """Mark that a worker processes a delivery; False if *worker_id* no longer owns it."""
+    done = connection.execute(
+        "update delivery set started = 1 where id = ? and owner = ?", (delivery_id, worker_id)
     )
     return bool(done.rowcount)
 

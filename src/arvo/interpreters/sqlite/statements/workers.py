@@ -1,6 +1,7 @@
 """Workers: the processes that work on a SQLite file, and the release of dead ones."""
 
 import sqlite3
+from typing import Final
 
 from arvo.interpreters.sqlite.connection.liveness import is_process_dead
 
@@ -23,7 +24,9 @@ def renew_lease(connection: sqlite3.Connection, worker_id: str, until: int) -> b
 
 def deregister(connection: sqlite3.Connection, worker_id: str) -> None:
     """Remove a worker, and make its deliveries available to others."""
-    connection.execute("update delivery set owner = null where owner = ?", (worker_id,))
+    connection.execute(
+        "update delivery set owner = null, started = 0 where owner = ?", (worker_id,)
+    )
     connection.execute("delete from worker where id = ?", (worker_id,))
 
 
@@ -37,7 +40,18 @@ def expired(connection: sqlite3.Connection, now: int, *, worker_id: str) -> list
     ]
 
 
-def release(connection: sqlite3.Connection, worker_ids: list[str]) -> None:
-    """Remove dead workers, and make their deliveries available to others."""
+def release(connection: sqlite3.Connection, worker_ids: list[str], now: int) -> None:
+    """Remove dead workers, and make their deliveries available to others.
+
+    Counts the death for each delivery that they may have been processing (see `CountsDeaths`).
+    """
     for worker_id in worker_ids:
+        connection.execute(_COUNT_DEATH, (worker_id, now))
         deregister(connection, worker_id)
+
+
+# A delivery that waits for its delay is not being processed.
+_COUNT_DEATH: Final = """
+update delivery set attempt = attempt + 1, deaths = deaths + 1
+where owner = ? and due <= ? and (started or not deaths)
+"""

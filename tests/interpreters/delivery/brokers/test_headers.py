@@ -3,7 +3,7 @@
 import pytest
 
 from arvo import EncodedMessage
-from arvo.interpreters.delivery.headers import (
+from arvo.interpreters.delivery.brokers.headers import (
     ADDRESS,
     ATTEMPT,
     REASON_CHARACTERS_MAX,

@@ -8,7 +8,7 @@ import orjson
 from attrs import evolve
 
 from arvo.core.events.event import EVENT_BYTES_MAX
-from arvo.interpreters.delivery.headers import DUE, KEY
+from arvo.interpreters.delivery.brokers.headers import DUE, KEY
 from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 
