@@ -108,7 +108,7 @@ def _fill(path: Path, finished: int, waiting: int) -> None:
         ((now,) for _ in range(3 * finished)),
     )
     connection.executemany(
-        "insert into timer values (?, 9000000000000, 'lane', 'key', '', '')",
+        "insert into timer values (?, 9000000000000, 'queue', 'key', '', '')",
         ((f"timer {copy}",) for copy in range(waiting)),
     )
     connection.commit()

@@ -55,6 +55,20 @@ def test_a_class_whose_driver_is_missing_names_its_extra(name: str, extra: str) 
     )
 
 
+def test_the_testing_kit_names_its_extra() -> None:
+    """Hypothesis is an extra as well."""
+    ended = run_without_drivers("import arvo.testing")
+
+    assert "arvo.testing needs the extra 'testing': run `pip install '.[testing]'`" in ended.stderr
+
+
+def test_help_and_inspect_work_without_any_driver() -> None:
+    """They get every name that `dir` lists."""
+    ended = run_without_drivers("import arvo, inspect\nprint(len(inspect.getmembers(arvo)) > 100)")
+
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
 def test_a_class_that_needs_a_driver_is_public() -> None:
     """It can be imported by name and is listed by `dir`, though not by a star import."""
     for name in arvo._NEED_DRIVERS:

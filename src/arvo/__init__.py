@@ -54,7 +54,7 @@ from arvo.engine.step.step import step
 from arvo.engine.system.system import System
 from arvo.engine.trace import Trace
 from arvo.engine.workflow_tree import Tree, tree
-from arvo.extras import needs_extra
+from arvo.extras import is_installed, needs_extra
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
 from arvo.handlers.event_handler import EventHandler, HandlerDomains
 from arvo.handlers.flow.errors import (
@@ -239,6 +239,13 @@ __all__ = [
 ]
 
 # Imported at first access: a module of handlers should not load a driver. These need an extra.
+_DRIVERS = {
+    "arvo.interpreters.kafka": "confluent_kafka",
+    "arvo.interpreters.nats": "nats",
+    "arvo.interpreters.postgres": "asyncpg",
+    "arvo.interpreters.rabbit": "aio_pika",
+    "arvo.interpreters.redis": "redis",
+}
 _NEED_DRIVERS = {
     "KafkaBroker": "arvo.interpreters.kafka",
     "NatsBroker": "arvo.interpreters.nats",
@@ -264,4 +271,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    # Without the names whose driver is missing: `help` and `inspect` get every name that is listed.
+    missing = {room for room, driver in _DRIVERS.items() if not is_installed(driver)}
+    return sorted({*globals(), *(name for name in _LAZY if _LAZY[name] not in missing)})

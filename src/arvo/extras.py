@@ -1,7 +1,9 @@
 """Extras: the optional dependencies, and the error for one that is not installed."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Final
 
 # The top-level module of each optional dependency, and the extra that installs it.
@@ -41,6 +43,15 @@ def needs_extra(feature: str) -> Iterator[None]:
 def extra_of(error: ImportError) -> str | None:
     """Return the extra that brings the module which an import did not find, or None."""
     return EXTRAS.get((error.name or "").partition(".")[0])
+
+
+def is_installed(module: str) -> bool:
+    """Return True if a top-level module can be imported, without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ValueError:
+        # It was imported by hand, without a specification, or is marked as missing.
+        return sys.modules.get(module) is not None
 
 
 def install_command(extra: str) -> str:

@@ -82,7 +82,7 @@ def test_workflows_are_listed_with_what_they_wait_for(
 
     out = output_of(capsys, "workflows", "--backend", url)
     some = output_of(capsys, "workflows", "--backend", url, "--status", "done", "--limit", "1")
-    quiet = output_of(capsys, "workflows", "--backend", url, "--quiet", "3600")
+    quiet = output_of(capsys, "workflows", "--backend", url, "--unchanged-for", "3600")
 
     assert [line.split("  ")[1] for line in out.splitlines()[::2]] == ["failed", "done"]
     assert out.splitlines()[1::2] == [

@@ -147,7 +147,7 @@ async def workflows(
     backend: Url,
     status: Status | None = None,
     type: str | None = None,  # noqa: A002 - the wire's word
-    quiet: float | None = None,
+    unchanged_for: float | None = None,
     limit: int = PAGE_MAX,
     json: AsJson = False,
 ) -> None:
@@ -159,12 +159,14 @@ async def workflows(
         Only those that are active, done, failed or cancelled.
     type
         Only runs of one workflow type, such as arvo.orc.order.
-    quiet
+    unchanged_for
         Only those that have not changed for this many seconds.
     json
         Print one record a line, as JSON.
     """
-    since = None if quiet is None else datetime.now(UTC) - timedelta(seconds=quiet)
+    since = None
+    if unchanged_for is not None:
+        since = datetime.now(UTC) - timedelta(seconds=unchanged_for)
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         remaining, last = limit, None
         while remaining > 0 and (

@@ -123,7 +123,7 @@ def _check_effect(yielded: object) -> Perform[Any]:
     if isinstance(yielded, Perform):
         return yielded
     issue = Issue("yield", "an effect, by `yield from call(...)`", _with_type(yielded))
-    raise Violated(ExecutionViolation("the handler yields a value that is no effect", issue))
+    raise Violated(ExecutionViolation("the handler yields a value that is not an effect", issue))
 
 
 def to_commands(returned: object) -> tuple[Command, ...]:

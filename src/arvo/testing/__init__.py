@@ -1,5 +1,10 @@
 """Testing: strategies, laws, given-when-then tests, simulation and conformance tests."""
 
+from arvo.extras import needs_extra
+
+with needs_extra("arvo.testing"):
+    import hypothesis as _hypothesis  # noqa: F401 - the extra
+
 from arvo.testing.compatibility.compatible import BreakingChange, Compatibility, compatible
 from arvo.testing.compatibility.published import check_published
 from arvo.testing.conformance import (

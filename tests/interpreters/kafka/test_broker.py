@@ -301,7 +301,7 @@ def test_every_address_has_a_topic_of_its_own() -> None:
 
     async def go() -> list[str]:
         async with a_broker() as broker:
-            odd = ["(outside)", "com.a/b_c~é", "com." + "x" * 500 + "1", "com." + "x" * 500 + "2"]
+            odd = ["(outbound)", "com.a/b_c~é", "com." + "x" * 500 + "1", "com." + "x" * 500 + "2"]
             await broker.publish([encode(charge_request(f"c{name[-1]}"), name) for name in odd])
             deliveries = []
             for name in odd:

@@ -18,7 +18,7 @@ def test_an_address_is_a_subject_of_its_own() -> None:
         subject_name("arvo", address) for address in ("a b", "a*b", ">", "a.b", OUTBOUND_QUEUE)
     ]
 
-    assert names == ["arvo.a%20b", "arvo.a%2Ab", "arvo.%3E", "arvo.a.b", "arvo.(outside)"]
+    assert names == ["arvo.a%20b", "arvo.a%2Ab", "arvo.%3E", "arvo.a.b", "arvo.(outbound)"]
 
 
 def test_a_compressed_message_comes_back_as_it_was() -> None:

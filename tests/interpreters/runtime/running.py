@@ -44,7 +44,7 @@ MAKE_BACKEND: ContextVar[Callable[[], str | Backend]] = ContextVar("make_backend
 FAST = Retry(attempts=2, delay=0.0)
 
 
-def within(work: Coroutine[Any, Any, T], seconds: float = 5.0) -> T:
+def within(work: Coroutine[Any, Any, T], seconds: float = 60.0) -> T:
     async def go() -> T:
         async with asyncio.timeout(seconds):
             return await work
@@ -65,9 +65,9 @@ def run_runtime(
     async def go() -> tuple[T, Stats]:
         options.setdefault("backend", new_backend())
         async with Runtime(system, **options) as runtime:
-            return await work(runtime), await runtime.drain(timeout=3)
+            return await work(runtime), await runtime.drain(timeout=60)
 
-    return within(go())
+    return within(go(), seconds=120)
 
 
 def reply_to_an_unknown_workflow() -> Event[Any]:

@@ -196,3 +196,21 @@ def test_a_backend_made_from_urls_closes_its_halves() -> None:
         memory = CountsClosings()
         asyncio.run(Pair(memory, MemoryBroker(), owned=owned).close())
         assert memory.closings == owned
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("memory:?x=1", "memory:?x=1"),
+        ("memory:orders", "memory:orders"),
+        ("redis://host?foo=1", "foo"),
+        ("redis://host?lease=soon", "lease"),
+        ("memory: kafka://", "kafka://"),
+    ],
+)
+def test_an_unknown_part_of_a_url_is_refused_by_name(url: str, name: str) -> None:
+    """A misspelt option would otherwise be ignored, or fail at the first use."""
+    with pytest.raises(Violated) as refused:
+        backend_from_url(url)
+
+    assert name in str(refused.value)

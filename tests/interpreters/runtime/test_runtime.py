@@ -124,8 +124,10 @@ def test_a_runtime_that_is_not_running_refuses_events() -> None:
 
 def test_a_drain_that_times_out_reports_the_depth() -> None:
     """The depth is where a search for the cause begins."""
+    started = asyncio.Event()
 
     async def stuck(_: str) -> None:
+        started.set()
         await asyncio.sleep(60)
 
     def handler(event: Event[ChargeCard]) -> Effects[None]:
@@ -136,6 +138,7 @@ def test_a_drain_that_times_out_reports_the_depth() -> None:
         async with runtime:
             await runtime.send(charge_request("c1"))
             await runtime.send(charge_request("c2"))
+            await started.wait()
             with pytest.raises(TimeoutError, match=r"ready=1, taken=1, delayed=0"):
                 await runtime.drain(timeout=0.02)
             await runtime.stop(timeout=0.01)

@@ -1,4 +1,4 @@
-"""Timers: they fire on the clock of the machine, and on one that is set back."""
+"""Timers: they fire on the clock of the machine, and on one that the test sets."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,6 +23,9 @@ from arvo import (
     TimerFired,
     Turn,
 )
+from arvo.interpreters.delivery.clock import whole_millisecond
+from tests.interpreters.until import until
+from tests.interpreters.within import within
 from tests.shop import (
     NOW,
     CardCharged,
@@ -37,13 +40,13 @@ from tests.shop import (
 T = TypeVar("T")
 
 
-def timer_system(seconds: float, first: Commands = None) -> System:
-    """Make a workflow that sets a timer, and completes when it fires."""
+def timer_system(seconds: float, *others: Schedule | Emit) -> System:
+    """Make a workflow that sets a timer, returns *others*, and completes when a timer fires."""
 
     def function(turn: Turn[Any]) -> Commands:
         match turn.event.data:
             case PlaceOrder():
-                return Schedule("end", after=seconds), *_as_tuple(first)
+                return Schedule("end", after=seconds), *others
             case TimerFired(name=name):
                 return Complete(OrderFulfilled(name))
             case CardCharged():
@@ -57,69 +60,77 @@ def timer_system(seconds: float, first: Commands = None) -> System:
     return System([make_workflow(function), answers])
 
 
-def _as_tuple(commands: Any) -> tuple[Any, ...]:
-    return () if commands is None else (commands,)
+@attrs.define
+class Clock:
+    """A clock that the test sets."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 def run_runtime(
     system: System, work: Callable[[Runtime], Awaitable[T]], **options: Any
 ) -> tuple[T, Stats]:
     async def go() -> tuple[T, Stats]:
-        async with asyncio.timeout(5), Runtime(system, **options) as runtime:
-            return await work(runtime), await runtime.drain(timeout=3)
+        async with Runtime(system, **options) as runtime:
+            return await work(runtime), await runtime.drain()
 
-    return asyncio.run(go())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
+    return within(go())
 
 
 @pytest.mark.promise("I7")
 def test_a_timer_fires_when_it_is_due() -> None:
     """And not before, on the clock of the machine (promise I7)."""
 
-    async def work(runtime: Runtime) -> tuple[object, float]:
-        began = asyncio.get_running_loop().time()
-        answer = await runtime.request(order_request(), timeout=3)
-        return answer.data, asyncio.get_running_loop().time() - began
+    async def work(runtime: Runtime) -> tuple[object, timedelta]:
+        # A timer is due a number of whole milliseconds after the step that sets it.
+        began = whole_millisecond(datetime.now(UTC))
+        answer = await runtime.request(order_request(), timeout=60)
+        return answer.data, datetime.now(UTC) - began
 
     (answer, took), stats = run_runtime(timer_system(0.05), work)
 
     assert answer == OrderFulfilled("end")
-    assert took >= 0.05
+    assert took >= timedelta(seconds=0.05)
     assert stats == Stats(handled=2, answered=1)
 
 
 def test_a_timer_that_was_cancelled_does_not_fire() -> None:
-    """The reply came first."""
+    """The reply came first. Of two timers that are due, only the other one fires."""
+    clock = Clock()
+    system = timer_system(0.05, Schedule("later", after=0.1), Emit(ChargeCard("o1", 1.0)))
 
-    async def work(runtime: Runtime) -> str | None:
-        await runtime.send(order_request())
-        await runtime.drain(timeout=3)
-        await asyncio.sleep(0.1)
-        record = await runtime.record(order_request().subject)
-        return record and record.status
+    async def work(runtime: Runtime) -> object:
+        requesting = asyncio.create_task(runtime.request(order_request(), timeout=60))
+        await until(lambda: runtime.stats().handled == 3)
+        clock.now += timedelta(seconds=1)
+        return (await requesting).data
 
-    status, stats = run_runtime(timer_system(0.05, Emit(ChargeCard("o1", 1.0))), work)
+    answer, stats = run_runtime(system, work, backend=MemoryBackend(now=clock), now=clock)
 
-    assert status == "active"
-    assert stats == Stats(handled=3)
+    assert answer == OrderFulfilled("later")
+    assert stats == Stats(handled=4, answered=1)
 
 
 def test_the_timer_of_a_workflow_that_failed_is_no_dead_letter() -> None:
     """The workflow has ended, so no event is lost."""
+    clock = Clock()
+    backend = MemoryBackend(now=clock)
+    system = timer_system(0.05, Emit(ChargeCard("o1", 0.0)))
+
+    async def is_timer_due() -> bool:
+        return (await backend.depth()).timers == 0
 
     async def work(runtime: Runtime) -> tuple[Any, ...]:
-        await runtime.request(order_request(), timeout=3)
-        await asyncio.sleep(0.1)
-        await runtime.drain(timeout=3)
+        await runtime.request(order_request(), timeout=60)
+        clock.now += timedelta(seconds=1)
+        await until(is_timer_due)
+        await runtime.drain()
         return await runtime.dead_letters()
 
-    dead_letters, stats = run_runtime(timer_system(0.05, Emit(ChargeCard("o1", 0.0))), work)
+    dead_letters, stats = run_runtime(system, work, backend=backend, now=clock)
 
     assert dead_letters == ()
     assert (stats.failed, stats.dead_lettered) == (2, 0)
@@ -130,7 +141,7 @@ def test_a_system_is_idle_while_timers_are_pending() -> None:
 
     async def work(runtime: Runtime) -> list[str]:
         await runtime.send(order_request())
-        await runtime.drain(timeout=1)
+        await runtime.drain()
         record = await runtime.record(order_request().subject)
         return [] if record is None else list(record.timers)
 
@@ -143,33 +154,25 @@ def test_a_system_is_idle_while_timers_are_pending() -> None:
 def test_timers_fire_after_the_backend_is_opened_again() -> None:
     """Also timers that were due while no process ran."""
 
+    clock = Clock()
+
     async def go() -> Stats:
-        backend, system = MemoryBackend(), timer_system(0.05)
-        async with Runtime(system, backend) as runtime:
+        backend, system = MemoryBackend(now=clock), timer_system(0.05)
+        async with Runtime(system, backend, now=clock) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=1)
-        await asyncio.sleep(0.1)
-        async with Runtime(system, backend) as runtime:
+            await runtime.drain()
+        clock.now += timedelta(seconds=1)
+        async with Runtime(system, backend, now=clock) as runtime:
             await until(lambda: runtime.stats().handled > 0)
-            return await runtime.drain(timeout=1)
+            return await runtime.drain()
 
-    assert asyncio.run(asyncio.wait_for(go(), 5)) == Stats(handled=1, answered=1)
-
-
-@attrs.define
-class Clock:
-    """A clock that the test sets."""
-
-    now: datetime
-
-    def __call__(self) -> datetime:
-        return self.now
+    assert within(go()) == Stats(handled=1, answered=1)
 
 
 @pytest.mark.promise("I7")
 def test_a_timer_is_neither_early_nor_lost_when_the_clock_is_set_back() -> None:
     """The store delivered it by its own clock; it is no dead letter for that (promise I7)."""
-    clock = Clock(NOW)
+    clock = Clock()
     two_attempts = Retry(attempts=2, delay=0.0)
 
     async def go() -> tuple[str, str, Stats]:
@@ -180,13 +183,13 @@ def test_a_timer_is_neither_early_nor_lost_when_the_clock_is_set_back() -> None:
             await until(lambda: runtime.stats().retried >= 10)
             early = await runtime.record(order_request().subject)
             clock.now += timedelta(seconds=1)
-            stats = await runtime.drain(timeout=3)
+            stats = await runtime.drain()
             late = await runtime.record(order_request().subject)
             assert early is not None
             assert late is not None
             return early.status, late.status, stats
 
-    early, late, stats = asyncio.run(asyncio.wait_for(go(), 5))
+    early, late, stats = within(go())
 
     assert (early, late) == ("active", "done")
     assert (stats.handled, stats.dead_lettered) == (2, 0)

@@ -12,7 +12,7 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violation
 from arvo.engine.step.step import step_plain
-from arvo.engine.system.system import System
+from arvo.engine.system.system import System, require_system
 from arvo.handlers.effect import Perform, Performed, effect_error
 from arvo.interrupts import is_interrupt
 
@@ -31,6 +31,7 @@ def decide(
     An effect that is missing there is a `ConfigViolation`. An exception is raised in the handler,
     as it would be in a runtime. Each effect is called once, without retries.
     """
+    require_system(system, "decide")
     decided = decide_plain(system, event, record, now=now, effects=effects or {})
     return Success(decided) if isinstance(decided, Commit) else Failure(decided)
 

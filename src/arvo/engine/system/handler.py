@@ -1,6 +1,6 @@
 """Handler: the closed union of the handler kinds."""
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, get_args, get_origin
 
 from typing_extensions import TypeIs
 
@@ -11,8 +11,10 @@ from arvo.handlers.resumable import Resumable
 
 WorkflowHandler: TypeAlias = Resumable[Any] | Orchestrator[Any] | FlowHandler[Any, Any]
 Handler: TypeAlias = EventHandler[Any] | WorkflowHandler
+_WORKFLOW_CLASSES: Final = tuple(get_origin(kind) for kind in get_args(WorkflowHandler))
 
 
 def is_workflow(handler: object) -> TypeIs[WorkflowHandler]:
     """Return True for a handler of a workflow: it has a record, and an event handler has none."""
-    return isinstance(handler, Resumable | Orchestrator | FlowHandler)
+    # From the union: a new kind of workflow needs no second list.
+    return isinstance(handler, _WORKFLOW_CLASSES)

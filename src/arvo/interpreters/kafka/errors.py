@@ -11,6 +11,7 @@ from arvo.interpreters.ports.errors import Corrupt, TooLarge, Unavailable
 _REFUSALS: Final = frozenset(
     {
         KafkaError._AUTHENTICATION,  # noqa: SLF001
+        KafkaError._INVALID_ARG,  # noqa: SLF001 - an unknown property, or a bad value of one
         KafkaError._SSL,  # noqa: SLF001
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -51,7 +52,7 @@ def _raised(exception: KafkaException) -> PortError:
     return translate_error(exception.args[0])
 
 
-def _full(exception: BufferError) -> Unavailable:  # noqa: ARG001 - its text has no more
+def _full(exception: BufferError) -> Unavailable:  # noqa: ARG001 - its text adds nothing
     return Unavailable("kafka: too many messages are not yet confirmed, try later")
 
 

@@ -19,7 +19,7 @@ MESSAGE_BYTES_MAX: Final = EVENT_BYTES_MAX + 16_384
 class EncodedMessage:
     """A message as a broker carries it: an event in bytes, and the queue it waits in.
 
-    *queue*: the address of a handler, or one of `(outside)` and `(home)`. *body*: the event in
+    *queue*: the address of a handler, or one of `(outbound)` and `(replies)`. *body*: the event in
     JSON (CloudEvents 1.0, structured mode). *headers*: what a consumer needs besides the event;
     names are lower case, values printable ASCII, and all of them must arrive as they were sent.
 

@@ -14,8 +14,8 @@ from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 Destination: TypeAlias = ToHandler | ToDomain | ToCaller
 
 # The queues that belong to no handler. A handler's address cannot contain parentheses.
-OUTBOUND_QUEUE: Final = "(outside)"
-REPLY_QUEUE: Final = "(home)"
+OUTBOUND_QUEUE: Final = "(outbound)"
+REPLY_QUEUE: Final = "(replies)"
 
 
 @final

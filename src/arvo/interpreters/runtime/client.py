@@ -36,7 +36,7 @@ from arvo.interpreters.runtime.operations import (
 # How long a probe waits for the backend before it reports it as unreachable.
 PROBE_SECONDS_MAX: Final = 5.0
 # A subject that no workflow has.
-_PROBE_SUBJECT: Final = "arvo.reach"
+_PROBE_SUBJECT: Final = "arvo.probe"
 
 
 class Client:

@@ -150,7 +150,8 @@ class Requests:
 
     async def _timeout_error(self, event: Event[Any], timeout: float, stage: str) -> Exception:
         if stage == "waiting for room":
-            text = f"event {event.id!r} was not taken: it waited {timeout} s for room in the queue"
+            reason = f"the backend had no room, or did not answer, within {timeout} s"
+            text = f"event {event.id!r} was not taken: {reason}"
             return Unavailable(text)
         if stage == "sending":
             text = (

@@ -166,7 +166,8 @@ class Runtime(Client):
         will come: the handler answers nothing, or the runtime stops. After *timeout* seconds it
         raises
 
-        - `Unavailable` if the event was certainly not accepted, because the queue is full;
+        - `Unavailable` if the event was certainly not accepted: the queue had no room,
+          or the backend did not answer;
         - `TimeoutError` otherwise. The text says whether the event was accepted and how far it has
           come; if the send was still in progress, the event may have been accepted. The work
           continues. To send the same event again is safe: it is handled once.

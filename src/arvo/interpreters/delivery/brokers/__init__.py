@@ -1,1 +1,1 @@
-"""Brokers: the parts that the broker adapters share: headers, names, ordering keys, driver errors."""
+"""Brokers: parts that the broker adapters share: headers, names, ordering keys, driver errors."""

@@ -14,7 +14,7 @@ def escape_name(text: str, *, plain: str, escape: str) -> str:
 
     Different texts have different names, as long as *escape* is not plain.
 
-    >>> escape_name("(outside)", plain=ALPHANUMERIC, escape="_")
+    >>> escape_name("(outbound)", plain=ALPHANUMERIC, escape="_")
     '_28outside_29'
     """
     allowed = plain.encode()
