@@ -102,5 +102,5 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
-    # The server logs the error. The client must not see it: a client must not receive a stack trace.
+    # The server logs the error; a client must not receive a stack trace.
     return problem(500, "internal error, see the log of the server")
