@@ -181,7 +181,10 @@ class Client:
         return replay(self.system, history, until=until, record=record, effects=effects)
 
     async def is_reachable(self) -> bool:
-        """Return whether the backend answers a small request within `PROBE_SECONDS_MAX`."""
+        """Return whether the backend answers a small request within `PROBE_SECONDS_MAX`.
+
+        On SQLite the request is a write, so it fails on a full disk.
+        """
         try:
             async with asyncio.timeout(PROBE_SECONDS_MAX):
                 if isinstance(self._backend, SupportsPing):

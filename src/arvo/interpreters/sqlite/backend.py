@@ -209,6 +209,10 @@ class SqliteBackend:
         )
         return self._session.claims.depth(total, delayed, timers)
 
+    async def ping(self) -> None:
+        """Write a little, as every send does: a file on a full disk can still be read."""
+        await self._session.probe()
+
     async def wait_until_idle(self) -> None:
         """Wait until no message is under way, in any process."""
         await poll_until_idle(lambda: self._session.read(deliveries.is_busy))

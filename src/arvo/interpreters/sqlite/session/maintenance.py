@@ -1,14 +1,18 @@
 """Maintenance: lease renewal, timers, dead workers and purging, in the writer's thread."""
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, final
 
 from attrs import define, field
 
+from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.sqlite.connection.liveness import process_namespace
 from arvo.interpreters.sqlite.statements import deliveries, timers, workers
 from arvo.interpreters.sqlite.statements.purge import purge
@@ -20,6 +24,9 @@ LEASE_SECONDS: Final = 30.0
 TICK_SECONDS: Final = 0.1
 # How often the lease is renewed, where a third of it is not shorter.
 RENEW_SECONDS: Final = 5.0
+# Less free space than this counts as a full disk: an event of the largest size takes about twice
+# its size in the log, and the log is copied into the file.
+FREE_BYTES_MIN: Final = 4 * EVENT_BYTES_MAX
 # A tick polls only if another process has written, a timer is due, or this time has passed.
 POLL_SECONDS: Final = 1.0
 NEVER: Final = 2**62
@@ -72,6 +79,16 @@ class Maintenance:
         if version != self._data_version or is_overdue or now >= self._next_due:
             self._data_version, self._polled_at = version, self.clock()
             self._poll(connection, now)
+
+    def probe(self, connection: sqlite3.Connection, path: str) -> None:
+        """Write a little: the lease. Raises `Unavailable` where the disk is full.
+
+        A write may still succeed on a full disk, because the log is used again from its beginning.
+        """
+        workers.renew_lease(connection, self.worker_id, self._lease_end())
+        free = shutil.disk_usage(Path(path).absolute().parent).free
+        if free < FREE_BYTES_MIN:
+            raise Unavailable(f"the disk of {path} is full: {free} bytes are free")
 
     def _poll(self, connection: sqlite3.Connection, now: int) -> None:
         dead = workers.expired(connection, now, worker_id=self.worker_id)

@@ -21,6 +21,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.errors import translate_error
+from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
@@ -57,6 +58,7 @@ class Session:
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: Reader | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    _maintenance: Maintenance = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=inf)
@@ -69,12 +71,14 @@ class Session:
         opening = self._opening
         try:
             # Shielded: other callers wait for the same task.
-            return await asyncio.shield(opening)
+            writer = await asyncio.shield(opening)
         except Exception:
             # Another caller may have begun to open it again.
             if self._opening is opening:
                 self._opening = None
             raise
+        writer.check_failure()
+        return writer
 
     async def send(self, message: Message) -> None:
         """Write a message when fewer than `queue_max` are under way."""
@@ -142,6 +146,11 @@ class Session:
             self._reader = Reader(self.path)
         return await self._reader.read(work)
 
+    async def probe(self) -> None:
+        """Write a little; raises `Unavailable` or `Corrupt` where a write would fail."""
+        writer, maintenance = await self.open(), self._maintenance
+        await writer.write(lambda connection: maintenance.probe(connection, self.path))
+
     async def close(self) -> None:
         """Release the deliveries of this worker, close the file, and end sends that wait."""
         if self._opening is None:
@@ -193,7 +202,7 @@ class Session:
         self.worker_id = str(uuid4())
         # Until the first poll counts the deliveries, which is soon.
         self.backpressure.update(0)
-        maintenance = Maintenance(
+        maintenance = self._maintenance = Maintenance(
             worker_id=self.worker_id,
             lease=self.lease,
             now=self.now,
@@ -202,11 +211,16 @@ class Session:
             on_claimable=self.on_claimable,
             on_lost=self.on_lost,
         )
-        writer = Writer(partial(self._connect, maintenance), maintenance.tick, TICK_SECONDS)
+        writer = Writer(
+            partial(self._connect, maintenance),
+            maintenance.tick,
+            TICK_SECONDS,
+            lambda error: self.claims.queues.fail(error),
+        )
         await writer.start()
         return writer
 
-    def _connect(self, maintenance: Maintenance) -> sqlite3.Connection:
+    def _connect(self, maintenance: Maintenance) -> FileConnection:
         """Open the file and register this worker, in the writer's thread."""
         try:
             connection = open_file(self.path, full_sync=self.full_sync)
