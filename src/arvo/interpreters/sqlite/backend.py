@@ -144,9 +144,13 @@ class SqliteBackend:
                 rows, added=len(redeliver) if isinstance(result, Committed) else 0
             )
 
-        result, _ = await writer.write(
-            lambda c: operations.replace_record(c, replacement, owner, self._now()), on_done
-        )
+        def work(
+            connection: sqlite3.Connection,
+        ) -> tuple[Committed | Conflict, list[StoredMessage]]:
+            self._session.maintenance.expect_timers(timers)
+            return operations.replace_record(connection, replacement, owner, self._now())
+
+        result, _ = await writer.write(work, on_done)
         return result
 
     async def ack(self, delivery: Delivery) -> None:

@@ -4,13 +4,16 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
 from pathlib import Path
 from typing import Final, final
 
 from attrs import define, field
 
+from arvo.core.commit import PendingTimer
 from arvo.core.events.event import EVENT_BYTES_MAX
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.sqlite.connection.liveness import process_namespace
@@ -68,6 +71,15 @@ class Maintenance:
         connection.execute("commit")
         self._renewed_at = self.clock()
 
+    def expect_timers(self, timers: Iterable[PendingTimer]) -> None:
+        """Poll when the first of *timers*, which this process sets, is due."""
+        for timer in timers:
+            self._next_due = min(self._next_due, to_milliseconds(timer.due))
+
+    def seconds_to_timer(self) -> float:
+        """Return the seconds until the first known timer is due; infinity if there is none."""
+        return inf if self._next_due == NEVER else (self._next_due - self.now()) / 1000
+
     def tick(self, connection: sqlite3.Connection) -> None:
         """Renew the lease if it is time, and poll if there may be something to find."""
         now = self.now()
@@ -77,8 +89,10 @@ class Maintenance:
         (version,) = connection.execute("pragma data_version").fetchone()
         is_overdue = self.clock() - self._polled_at >= POLL_SECONDS
         if version != self._data_version or is_overdue or now >= self._next_due:
-            self._data_version, self._polled_at = version, self.clock()
+            # Until it succeeds: after an error the next tick polls again, and none before it.
+            self._data_version, self._next_due = -1, NEVER
             self._poll(connection, now)
+            self._data_version, self._polled_at = version, self.clock()
 
     def probe(self, connection: sqlite3.Connection, path: str) -> None:
         """Write a little: the lease. Raises `Unavailable` where the disk is full.
@@ -99,7 +113,8 @@ class Maintenance:
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)
-        self._next_due = NEVER if due is None else due
+        if due is not None:
+            self._next_due = due
         purge(connection, self.retention, now)
         self.on_count(deliveries.count(connection))
         if deliveries.is_claimable(connection, now):

@@ -58,7 +58,7 @@ class Session:
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: Reader | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
-    _maintenance: Maintenance = field(init=False)
+    maintenance: Maintenance = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=inf)
@@ -126,7 +126,11 @@ class Session:
             added = len(batch.messages) if isinstance(written.result, Committed) else 0
             self.deliver(written.rows, added=added)
 
-        written = await writer.write(lambda c: write(c, batch, self.now()), on_done)
+        def work(connection: sqlite3.Connection) -> Written:
+            self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)
+            return write(connection, batch, self.now())
+
+        written = await writer.write(work, on_done)
         return written.result
 
     def deliver(self, rows: Iterable[StoredMessage], *, added: int) -> None:
@@ -148,8 +152,8 @@ class Session:
 
     async def probe(self) -> None:
         """Write a little; raises `Unavailable` or `Corrupt` where a write would fail."""
-        writer, maintenance = await self.open(), self._maintenance
-        await writer.write(lambda connection: maintenance.probe(connection, self.path))
+        writer = await self.open()
+        await writer.write(lambda connection: self.maintenance.probe(connection, self.path))
 
     async def close(self) -> None:
         """Release the deliveries of this worker, close the file, and end sends that wait."""
@@ -202,7 +206,7 @@ class Session:
         self.worker_id = str(uuid4())
         # Until the first poll counts the deliveries, which is soon.
         self.backpressure.update(0)
-        maintenance = self._maintenance = Maintenance(
+        maintenance = self.maintenance = Maintenance(
             worker_id=self.worker_id,
             lease=self.lease,
             now=self.now,
@@ -216,6 +220,7 @@ class Session:
             maintenance.tick,
             TICK_SECONDS,
             lambda error: self.claims.queues.fail(error),
+            maintenance.seconds_to_timer,
         )
         await writer.start()
         return writer

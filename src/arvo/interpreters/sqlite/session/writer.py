@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any, Final, TypeAlias, TypeVar, final
 
 from attrs import define, field
@@ -34,7 +35,7 @@ class Writer:
 
     Writes that arrive while a transaction is being committed share the next one. A write that
     raises is rolled back alone. *open* makes the connection. *tick* is called every *seconds* in
-    the thread, however busy the writer is.
+    the thread, however busy the writer is, and when *seconds_to_due* reaches zero.
 
     After each transaction and each tick it checks that the file is still in place and undamaged. If
     not, the transaction is not acknowledged, the thread ends, every later write raises the same
@@ -45,6 +46,7 @@ class Writer:
     tick: Work
     seconds: float
     on_failure: Callable[[Corrupt], None] = lambda _: None
+    seconds_to_due: Callable[[], float] = lambda: inf
     _writes: "queue.SimpleQueue[Write | None]" = field(factory=queue.SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _is_closed: bool = field(default=False, init=False)
@@ -121,11 +123,12 @@ class Writer:
         next_tick = time.monotonic() + self.seconds
         is_open = True
         while is_open:
-            group, is_open = self._next_group(next_tick - time.monotonic())
+            wait = min(next_tick - time.monotonic(), self.seconds_to_due())
+            group, is_open = self._next_group(wait)
             if group:
                 self._run_checked(connection, group)
                 _resolve_group(group)
-            if time.monotonic() >= next_tick:
+            if time.monotonic() >= next_tick or self.seconds_to_due() <= 0:
                 self._tick(connection)
                 next_tick = time.monotonic() + self.seconds
 
