@@ -16,7 +16,6 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
 from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -29,6 +28,7 @@ from arvo.interpreters.ports.results import (
     Depth,
     StoredWorkflow,
 )
+from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
 from arvo.interpreters.sqlite.statements import deliveries, operations, queries
