@@ -73,6 +73,7 @@ class Runtime(Client):
         )
 
     async def __aenter__(self) -> Self:
+        await super().__aenter__()
         self._worker.stopped.clear()
         for queue, prefetch in self._queues.items():
             for number in range(prefetch):

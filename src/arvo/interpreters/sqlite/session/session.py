@@ -1,6 +1,7 @@
 """Session: one process at work on a SQLite file, from the first use until it is closed."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.errors import translate_error
@@ -59,6 +61,7 @@ class Session:
     _reader: Reader | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     maintenance: Maintenance = field(init=False)
+    _process: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=inf)
@@ -66,7 +69,10 @@ class Session:
 
     async def open(self) -> Writer:
         """Return the writer; the first call opens the file. Raises `Unavailable` or `Corrupt`."""
-        if self._opening is None:
+        if self._opening is not None:
+            check_process(self._process, "SqliteBackend")
+        else:
+            self._process = os.getpid()
             self._opening = asyncio.create_task(self._open(), name="arvo sqlite opening")
         opening = self._opening
         try:
