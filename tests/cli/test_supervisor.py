@@ -24,11 +24,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def supervised(url: str, *options: str, system: str = "tests.shop:shop") -> Iterator["Watched"]:
+def supervised(
+    url: str, *options: str, system: str = "tests.shop:shop", folder: Path = ROOT
+) -> Iterator["Watched"]:
     """Run `arvo run` in a process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "arvo.cli", "run", system, "--backend", url, *options],
-        cwd=ROOT,
+        cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -323,3 +325,30 @@ def forking(backend: str) -> Runtime:
         time.sleep(60)
         os._exit(0)
     return Runtime(shop, backend)
+
+
+SLOW_SYSTEM = """
+import sys, time
+from arvo import System
+if "{loads_slowly}" in " ".join(sys.orig_argv):
+    print("loading", file=sys.stderr, flush=True)
+    time.sleep(60)
+system = System([])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("loads_slowly", ["arvo.cli run", "arvo.cli.worker"])
+def test_a_signal_while_the_system_is_loaded_ends_orderly(
+    tmp_path: Path, loads_slowly: str, number: signal.Signals
+) -> None:
+    """A service manager that stops what it has just started must not see a failure."""
+    (tmp_path / "slow_system.py").write_text(SLOW_SYSTEM.format(loads_slowly=loads_slowly))
+    url = f"sqlite:///{tmp_path / 'arvo.db'}"
+    with supervised(url, system="slow_system:system", folder=tmp_path) as watched:
+        watched.wait_for("loading")
+        watched.signal(number)
+
+        assert watched.process.wait(30) == 0
+        assert watched.process.stderr is not None
+        assert "Traceback" not in watched.process.stderr.read()

@@ -1,5 +1,6 @@
 """Stats: outcomes are counted, logged, and reported to the callers that wait."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -18,8 +19,10 @@ from arvo import (
     Violated,
 )
 from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.results import CommitResult
 from tests.interpreters.runtime.running import (
     FAST,
+    Replaced,
     new_backend,
     run_runtime,
     within,
@@ -120,3 +123,22 @@ def test_a_commit_is_retried_during_an_outage_and_reported_in_the_end(
 
     assert (stats.handled, stats.dead_lettered) == (handled, dead)
     assert ("evt.payment.charged" if handled else "Unavailable: no connection") in result
+
+
+def test_drained_means_counted() -> None:
+    """A delivery is settled in the backend before its outcome is recorded here."""
+    backend = MemoryBackend()
+
+    async def commit(*arguments: Any) -> CommitResult:
+        result = await backend.commit(*arguments)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return result
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(charge_request())
+
+    slow = Replaced(backend, commit=commit)
+    _, stats = run_runtime(System([payment_handler(lambda _: None)]), work, backend=slow)
+
+    assert stats == Stats(handled=1)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from arvo import Commit, Record, Runtime
+from arvo import Commit, Event, Flow, Record, Runtime, System, flow, sleep
 from arvo.core.commit import PendingTimer
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
@@ -25,7 +25,15 @@ from arvo.interpreters.sqlite.session.session import PREFETCH
 from arvo.interpreters.sqlite.statements import deliveries, workers
 from tests.interpreters.until import until
 from tests.interpreters.within import within
-from tests.shop import charge_request, expect_commit, order_request, shop
+from tests.shop import (
+    OrderFulfilled,
+    PlaceOrder,
+    charge_request,
+    expect_commit,
+    order,
+    order_request,
+    shop,
+)
 
 ORDER, PAY = "arvo.orc.order.fulfil", "com.payment.charge"
 START = datetime(2026, 1, 2, tzinfo=UTC)
@@ -566,3 +574,40 @@ def test_a_call_that_waits_claims_once_and_does_not_poll(
     within(go())
 
     assert len(claims) == 1
+
+
+@pytest.mark.promise("I7")
+def test_timers_that_a_process_sets_itself_fire_without_a_poll(path: str) -> None:
+    """I7: six naps take the time of six naps, and not that of six polls."""
+
+    @flow(order, "1.0.0")
+    def doze(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        for _ in range(6):
+            yield from sleep(0.02)
+        return OrderFulfilled("rested")
+
+    async def go() -> object:
+        async with Runtime(System([doze]), SqliteBackend(path)) as runtime:
+            return (await runtime.request(order_request(), timeout=60)).data
+
+    assert within(go()) == OrderFulfilled("rested")
+
+
+@pytest.mark.promise("I7")
+def test_timers_of_a_replaced_record_fire_without_a_poll(path: str) -> None:
+    """I7: an operator who revives a workflow sees it go on."""
+
+    async def go() -> str:
+        backend = SqliteBackend(path)
+        delivery, commit = await receive_begin(backend)
+        await backend.commit(delivery, commit, [], [])
+        record = record_of(commit)
+        due = datetime.now(UTC) + timedelta(seconds=0.05)
+        timer = PendingTimer(evolve(order_request("timer"), subject=record.subject), due)
+        again = evolve(record, revision=record.revision + 1)
+        await backend.replace_record(again, record.revision, timers=[timer])
+        received = await backend.receive(ORDER)
+        await backend.close()
+        return received.message.event.id
+
+    assert within(go()) == "timer"

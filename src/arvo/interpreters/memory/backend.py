@@ -16,7 +16,6 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
-from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
 from arvo.interpreters.ports.errors import Unavailable
@@ -31,6 +30,7 @@ from arvo.interpreters.ports.results import (
     Duplicate,
     StoredWorkflow,
 )
+from arvo.interpreters.ports.size import check_sizes
 
 # Events under way before `send` waits.
 QUEUE_MAX: Final = 10_000

@@ -12,7 +12,6 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message
@@ -26,6 +25,7 @@ from arvo.interpreters.ports.broker import Broker, EncodedMessage, ReportsDepth
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, StoredWorkflow
+from arvo.interpreters.ports.size import check_sizes
 
 # Messages under way before `send` waits, if the broker reports its depth.
 QUEUE_MAX: Final = 10_000

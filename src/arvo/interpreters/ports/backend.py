@@ -205,10 +205,16 @@ class Backend(Protocol):
 
 @runtime_checkable
 class SupportsPing(Protocol):
-    """A backend on more than one server, where an answer to `load` does not prove that all work."""
+    """A backend where an answer to `load` does not prove that it works.
+
+    It is on more than one server, or it can still be read where it cannot be written.
+    """
 
     async def ping(self) -> None:
-        """Send each server a small request; raises `Unavailable` or `Corrupt` if one fails."""
+        """Send each server a small request, or write a little.
+
+        Raises `Unavailable` or `Corrupt` if one of them fails.
+        """
         ...
 
 

@@ -15,7 +15,6 @@ from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -28,6 +27,7 @@ from arvo.interpreters.ports.results import (
     Depth,
     StoredWorkflow,
 )
+from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliveries, token_of
 from arvo.interpreters.postgres.session.reconnect import SessionManager

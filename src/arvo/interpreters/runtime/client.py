@@ -1,6 +1,7 @@
 """Client: sends events to the workflows on a backend, and inspects and operates them."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -20,6 +21,7 @@ from arvo.engine.workflow_tree import Tree
 from arvo.interpreters.ports.backend import Backend, SupportsPing
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Destination, Message
+from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
@@ -51,10 +53,18 @@ class Client:
     def __init__(self, system: System, backend: str | Backend) -> None:
         require_system(system, type(self).__name__)
         self.system = system
-        self._backend = backend_from_url(backend)
+        self._own_backend = backend_from_url(backend)
+        self._process = os.getpid()
 
     async def __aenter__(self) -> Self:
+        self._process = os.getpid()
         return self
+
+    @property
+    def _backend(self) -> Backend:
+        """The backend; raises `Violated` in a process that was forked while it was in use."""
+        check_process(self._process, type(self).__name__)
+        return self._own_backend
 
     async def __aexit__(
         self,
@@ -181,7 +191,10 @@ class Client:
         return replay(self.system, history, until=until, record=record, effects=effects)
 
     async def is_reachable(self) -> bool:
-        """Return whether the backend answers a small request within `PROBE_SECONDS_MAX`."""
+        """Return whether the backend answers a small request within `PROBE_SECONDS_MAX`.
+
+        On SQLite the request is a write, so it fails on a full disk.
+        """
         try:
             async with asyncio.timeout(PROBE_SECONDS_MAX):
                 if isinstance(self._backend, SupportsPing):

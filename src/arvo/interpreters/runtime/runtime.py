@@ -18,7 +18,6 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
-from arvo.interpreters.runtime.operations import wait_until_idle
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
@@ -74,6 +73,7 @@ class Runtime(Client):
         )
 
     async def __aenter__(self) -> Self:
+        await super().__aenter__()
         self._worker.stopped.clear()
         for queue, prefetch in self._queues.items():
             for number in range(prefetch):
@@ -211,7 +211,7 @@ class Runtime(Client):
         seconds.
         """
         self._check_running()
-        idle = asyncio.create_task(wait_until_idle(self._backend))
+        idle = asyncio.create_task(self._worker.wait_until_idle(self._tasks))
         try:
             tasks = {idle, *self._tasks}
             await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

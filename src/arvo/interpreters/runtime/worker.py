@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -30,6 +30,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.effects import is_cancelled, perform
+from arvo.interpreters.runtime.operations import wait_until_idle
 from arvo.interpreters.runtime.record_cache import RecordCache
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
@@ -45,6 +46,8 @@ Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
 # Conflicts in a row before a delivery is returned: by then another worker holds a newer record and
 # will be done sooner.
 CONFLICTS_MAX: Final = 10
+# The pause before it is checked again whether all outcomes are recorded.
+RECORD_SECONDS: Final = 0.001
 # Outcomes whose event becomes a dead letter: no handler consumed it.
 _UNHANDLED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 
@@ -105,6 +108,14 @@ class Worker:
             finally:
                 self.idle.discard(task)
             await self._process(delivery)
+
+    async def wait_until_idle(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        """Wait until no message is under way, and *tasks* have recorded the last outcomes."""
+        await wait_until_idle(self.backend)
+        # A delivery is settled in the backend before its outcome is counted here.
+        busy = set(tasks) - self.idle
+        while busy := {task for task in busy - self.idle if not task.done()}:  # noqa: ASYNC110 - asyncio has no event for it
+            await asyncio.sleep(RECORD_SECONDS)
 
     async def _process(self, delivery: Delivery) -> None:
         """Process a delivery, and return it to the backend if that fails."""

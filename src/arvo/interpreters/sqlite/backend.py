@@ -16,7 +16,6 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
 from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.delivery.size import check_sizes
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -29,6 +28,7 @@ from arvo.interpreters.ports.results import (
     Depth,
     StoredWorkflow,
 )
+from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
 from arvo.interpreters.sqlite.statements import deliveries, operations, queries
@@ -144,9 +144,13 @@ class SqliteBackend:
                 rows, added=len(redeliver) if isinstance(result, Committed) else 0
             )
 
-        result, _ = await writer.write(
-            lambda c: operations.replace_record(c, replacement, owner, self._now()), on_done
-        )
+        def work(
+            connection: sqlite3.Connection,
+        ) -> tuple[Committed | Conflict, list[StoredMessage]]:
+            self._session.maintenance.expect_timers(timers)
+            return operations.replace_record(connection, replacement, owner, self._now())
+
+        result, _ = await writer.write(work, on_done)
         return result
 
     async def ack(self, delivery: Delivery) -> None:
@@ -217,6 +221,10 @@ class SqliteBackend:
             lambda c: deliveries.depth(c, self._now())
         )
         return self._session.claims.depth(total, delayed, timers)
+
+    async def ping(self) -> None:
+        """Write a little, as every send does: a file on a full disk can still be read."""
+        await self._session.probe()
 
     async def wait_until_idle(self) -> None:
         """Wait until no message is under way, in any process."""

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,41 @@ def test_each_timer_is_fired_when_it_is_due(worker: Worker) -> None:
         calls.append(worker.tick())
 
     assert calls == [[0], [], [1, "claimable"], [], [2, "claimable"], []]
+
+
+def test_the_time_of_the_next_timer_is_known_without_a_poll(worker: Worker) -> None:
+    """The writer wakes when it is due, also where this process has set it itself."""
+    before = worker.maintenance.seconds_to_timer()
+    due = datetime.fromtimestamp(1_003, UTC)
+    worker.maintenance.expect_timers([PendingTimer(order_request("i1"), due)])
+    expected = worker.maintenance.seconds_to_timer()
+    worker.schedule("i2", 2)
+    worker.tick()
+    polled = worker.maintenance.seconds_to_timer()
+
+    assert (before, expected, polled) == (inf, 3.0, 2.0)
+
+
+def test_a_poll_that_fails_is_repeated_by_the_next_tick(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not at once: a busy file would occupy the writer."""
+
+    def busy(*_: object) -> None:
+        raise sqlite3.OperationalError("busy")
+
+    worker.tick()
+    worker.schedule("i1", -1)
+    worker.maintenance.expect_timers([PendingTimer(order_request("i1"), datetime.now(UTC))])
+    worker.milliseconds = 2**45
+    with monkeypatch.context() as patch:
+        patch.setattr(timers, "next_due", busy)
+        with pytest.raises(sqlite3.OperationalError):
+            worker.maintenance.tick(worker.connection)
+    waits = worker.maintenance.seconds_to_timer()
+
+    assert waits == inf
+    assert "claimable" in worker.tick()
 
 
 def test_the_deliveries_of_a_dead_worker_are_released(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.writer import Writer
 from tests.interpreters.within import within
 
@@ -31,8 +32,11 @@ class File:
         self.path, self.statements = path, list[str]()
         self.writer = Writer(self._open, tick, seconds)
 
-    def _open(self) -> Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+    def _open(self) -> FileConnection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, factory=FileConnection
+        )
+        connection.hold(str(self.path))
         connection.execute("create table if not exists line (text)")
         connection.set_trace_callback(self.statements.append)
         return connection
@@ -197,7 +201,7 @@ def test_a_start_that_is_cancelled_leaves_no_connection_open(tmp_path: Path) -> 
     may_open = threading.Event()
 
     class SlowFile(File):
-        def _open(self) -> Connection:
+        def _open(self) -> FileConnection:
             may_open.wait(STEP_SECONDS)
             return super()._open()
 

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.sqlite.connection.in_place import LOCK, FileConnection, is_open_here
 from arvo.interpreters.sqlite.connection.migrations import check, upgrade
 
 # How long a transaction waits for another process that holds the file.
@@ -15,7 +16,7 @@ _MAGIC: Final = b"SQLite format 3\x00"
 _HEADER_BYTES: Final = 100
 
 
-def open_file(path: str, *, full_sync: bool) -> sqlite3.Connection:
+def open_file(path: str, *, full_sync: bool) -> FileConnection:
     """Open a file for writing, and create or upgrade its tables.
 
     Raises `Unavailable` where the folder does not exist. Raises `Corrupt`, and does not change the
@@ -37,22 +38,26 @@ def open_file(path: str, *, full_sync: bool) -> sqlite3.Connection:
     return connection
 
 
-def open_reader(path: str) -> sqlite3.Connection:
+def open_reader(path: str) -> FileConnection:
     """Open an existing file of ours for reading only."""
     return _connect(path, "ro")
 
 
-def _connect(path: str, mode: str) -> sqlite3.Connection:
+def _connect(path: str, mode: str) -> FileConnection:
     uri = f"file:{quote(str(Path(path).absolute()))}?mode={mode}"
     # No isolation level: transactions begin and end by explicit statements. Another thread than
     # the one that opens a connection may use it, one at a time.
-    return sqlite3.connect(
-        uri,
-        uri=True,  # pragma: no mutate - some builds of SQLite read a URI by default
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    with LOCK:
+        connection = sqlite3.connect(
+            uri,
+            uri=True,  # pragma: no mutate - some builds of SQLite read a URI by default
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=FileConnection,
+        )
+        connection.hold(path)
+    return connection
 
 
 def _check_file(path: str) -> None:
@@ -60,6 +65,22 @@ def _check_file(path: str) -> None:
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
         return
+    with LOCK:
+        # A file that is open here was checked before.
+        if not is_open_here(path):
+            _check_header(path)
+    connection = _connect(path, "ro")
+    try:
+        # One snapshot for all queries: another process may be creating the tables now.
+        connection.execute("begin")
+        check(connection, path)
+    finally:
+        connection.close()
+
+
+def _check_header(path: str) -> None:
+    """Raise `Corrupt` where the header is not SQLite's, or names more pages than there are."""
+    file = Path(path)
     # A checkpoint writes the header first. While one runs, or after it was killed, the header is
     # newer than the rest of the file, and SQLite recovers the rest from the log.
     had_log = _has_log(path)
@@ -78,13 +99,6 @@ def _check_file(path: str) -> None:
         size = file.stat().st_size
         if changes == valid_for and size < whole and not (had_log or _has_log(path)):
             raise Corrupt(f"{path} is cut off: {size} bytes of {whole}: {remedy}")
-    connection = _connect(path, "ro")
-    try:
-        # One snapshot for all queries: another process may be creating the tables now.
-        connection.execute("begin")
-        check(connection, path)
-    finally:
-        connection.close()
 
 
 def _has_log(path: str) -> bool:

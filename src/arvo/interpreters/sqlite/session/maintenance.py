@@ -1,14 +1,21 @@
 """Maintenance: lease renewal, timers, dead workers and purging, in the writer's thread."""
 
 import os
+import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
+from pathlib import Path
 from typing import Final, final
 
 from attrs import define, field
 
+from arvo.core.commit import PendingTimer
+from arvo.core.events.event import EVENT_BYTES_MAX
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.sqlite.connection.liveness import process_namespace
 from arvo.interpreters.sqlite.statements import deliveries, timers, workers
 from arvo.interpreters.sqlite.statements.purge import purge
@@ -20,6 +27,9 @@ LEASE_SECONDS: Final = 30.0
 TICK_SECONDS: Final = 0.1
 # How often the lease is renewed, where a third of it is not shorter.
 RENEW_SECONDS: Final = 5.0
+# Less free space than this counts as a full disk: an event of the largest size takes about twice
+# its size in the log, and the log is copied into the file.
+FREE_BYTES_MIN: Final = 4 * EVENT_BYTES_MAX
 # A tick polls only if another process has written, a timer is due, or this time has passed.
 POLL_SECONDS: Final = 1.0
 NEVER: Final = 2**62
@@ -63,6 +73,15 @@ class Maintenance:
         connection.execute("commit")
         self._renewed_at = self.clock()
 
+    def expect_timers(self, timers: Iterable[PendingTimer]) -> None:
+        """Poll when the first of *timers*, which this process sets, is due."""
+        for timer in timers:
+            self._next_due = min(self._next_due, to_milliseconds(timer.due))
+
+    def seconds_to_timer(self) -> float:
+        """Return the seconds until the first known timer is due; infinity if there is none."""
+        return inf if self._next_due == NEVER else (self._next_due - self.now()) / 1000
+
     def tick(self, connection: sqlite3.Connection) -> None:
         """Renew the lease if it is time, and poll if there may be something to find."""
         now = self.now()
@@ -72,8 +91,20 @@ class Maintenance:
         (version,) = connection.execute("pragma data_version").fetchone()
         is_overdue = self.clock() - self._polled_at >= POLL_SECONDS
         if version != self._data_version or is_overdue or now >= self._next_due:
-            self._data_version, self._polled_at = version, self.clock()
+            # Until it succeeds: after an error the next tick polls again, and none before it.
+            self._data_version, self._next_due = -1, NEVER
             self._poll(connection, now)
+            self._data_version, self._polled_at = version, self.clock()
+
+    def probe(self, connection: sqlite3.Connection, path: str) -> None:
+        """Write a little: the lease. Raises `Unavailable` where the disk is full.
+
+        A write may still succeed on a full disk, because the log is used again from its beginning.
+        """
+        workers.renew_lease(connection, self.worker_id, self._lease_end())
+        free = shutil.disk_usage(Path(path).absolute().parent).free
+        if free < FREE_BYTES_MIN:
+            raise Unavailable(f"the disk of {path} is full: {free} bytes are free")
 
     def _poll(self, connection: sqlite3.Connection, now: int) -> None:
         dead = workers.expired(connection, now, worker_id=self.worker_id)
@@ -84,7 +115,8 @@ class Maintenance:
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)
-        self._next_due = NEVER if due is None else due
+        if due is not None:
+            self._next_due = due
         purge(connection, self.retention, now)
         self.on_count(deliveries.count(connection))
         if deliveries.is_claimable(connection, now):

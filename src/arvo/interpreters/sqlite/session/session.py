@@ -1,6 +1,7 @@
 """Session: one process at work on a SQLite file, from the first use until it is closed."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,9 +19,11 @@ from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.errors import translate_error
+from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
@@ -57,6 +60,8 @@ class Session:
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: Reader | None = field(default=None, init=False)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
+    maintenance: Maintenance = field(init=False)
+    _process: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=inf)
@@ -64,17 +69,22 @@ class Session:
 
     async def open(self) -> Writer:
         """Return the writer; the first call opens the file. Raises `Unavailable` or `Corrupt`."""
-        if self._opening is None:
+        if self._opening is not None:
+            check_process(self._process, "SqliteBackend")
+        else:
+            self._process = os.getpid()
             self._opening = asyncio.create_task(self._open(), name="arvo sqlite opening")
         opening = self._opening
         try:
             # Shielded: other callers wait for the same task.
-            return await asyncio.shield(opening)
+            writer = await asyncio.shield(opening)
         except Exception:
             # Another caller may have begun to open it again.
             if self._opening is opening:
                 self._opening = None
             raise
+        writer.check_failure()
+        return writer
 
     async def send(self, message: Message) -> None:
         """Write a message when fewer than `queue_max` are under way."""
@@ -122,7 +132,11 @@ class Session:
             added = len(batch.messages) if isinstance(written.result, Committed) else 0
             self.deliver(written.rows, added=added)
 
-        written = await writer.write(lambda c: write(c, batch, self.now()), on_done)
+        def work(connection: sqlite3.Connection) -> Written:
+            self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)
+            return write(connection, batch, self.now())
+
+        written = await writer.write(work, on_done)
         return written.result
 
     def deliver(self, rows: Iterable[StoredMessage], *, added: int) -> None:
@@ -141,6 +155,11 @@ class Session:
         if self._reader is None:
             self._reader = Reader(self.path)
         return await self._reader.read(work)
+
+    async def probe(self) -> None:
+        """Write a little; raises `Unavailable` or `Corrupt` where a write would fail."""
+        writer = await self.open()
+        await writer.write(lambda connection: self.maintenance.probe(connection, self.path))
 
     async def close(self) -> None:
         """Release the deliveries of this worker, close the file, and end sends that wait."""
@@ -193,7 +212,7 @@ class Session:
         self.worker_id = str(uuid4())
         # Until the first poll counts the deliveries, which is soon.
         self.backpressure.update(0)
-        maintenance = Maintenance(
+        maintenance = self.maintenance = Maintenance(
             worker_id=self.worker_id,
             lease=self.lease,
             now=self.now,
@@ -202,11 +221,17 @@ class Session:
             on_claimable=self.on_claimable,
             on_lost=self.on_lost,
         )
-        writer = Writer(partial(self._connect, maintenance), maintenance.tick, TICK_SECONDS)
+        writer = Writer(
+            partial(self._connect, maintenance),
+            maintenance.tick,
+            TICK_SECONDS,
+            lambda error: self.claims.queues.fail(error),
+            maintenance.seconds_to_timer,
+        )
         await writer.start()
         return writer
 
-    def _connect(self, maintenance: Maintenance) -> sqlite3.Connection:
+    def _connect(self, maintenance: Maintenance) -> FileConnection:
         """Open the file and register this worker, in the writer's thread."""
         try:
             connection = open_file(self.path, full_sync=self.full_sync)

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any, Final, TypeAlias, TypeVar, final
 
 from attrs import define, field
 
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.sqlite.connection.errors import translate_error
+from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.transactions import Write, roll_back, run_group
 
 T = TypeVar("T")
@@ -32,15 +35,22 @@ class Writer:
 
     Writes that arrive while a transaction is being committed share the next one. A write that
     raises is rolled back alone. *open* makes the connection. *tick* is called every *seconds* in
-    the thread, however busy the writer is.
+    the thread, however busy the writer is, and when *seconds_to_due* reaches zero.
+
+    After each transaction and each tick it checks that the file is still in place and undamaged. If
+    not, the transaction is not acknowledged, the thread ends, every later write raises the same
+    `Corrupt`, and *on_failure* is called with it in the event loop.
     """
 
-    open: Callable[[], sqlite3.Connection]
+    open: Callable[[], FileConnection]
     tick: Work
     seconds: float
+    on_failure: Callable[[Corrupt], None] = lambda _: None
+    seconds_to_due: Callable[[], float] = lambda: inf
     _writes: "queue.SimpleQueue[Write | None]" = field(factory=queue.SimpleQueue, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _is_closed: bool = field(default=False, init=False)
+    _failure: Corrupt | None = field(default=None, init=False)
 
     async def start(self) -> None:
         """Start the thread, which opens the file; raises the error of *open*."""
@@ -68,6 +78,7 @@ class Writer:
 
         Raises `Unavailable`, `Corrupt`, or the error of *work*.
         """
+        self.check_failure()
         if self._is_closed:
             raise Unavailable("the file is closed here: open it again")
         loop = asyncio.get_running_loop()
@@ -75,6 +86,12 @@ class Writer:
         self._writes.put(write)
         value: T = await write.future
         return value
+
+    def check_failure(self) -> None:
+        """Raise the `Corrupt` that ended the thread, if one did."""
+        if self._failure is not None:
+            # A new exception for each caller, because each adds its traceback.
+            raise Corrupt(*self._failure.args) from self._failure
 
     async def stop(self) -> None:
         """Finish the writes that have arrived, and close the file."""
@@ -92,23 +109,40 @@ class Writer:
         try:
             _call(loop, partial(_resolve, opened, None))
             self._run_groups(connection)
+        except Corrupt as error:
+            self._failure = error
+            logger.critical("the SQLite backend stops: %s", error)
+            _call(loop, partial(self.on_failure, error))
         finally:
             # However the thread ends, no caller may wait for a write that will not happen.
             self._is_closed = True
             connection.close()
             self._refuse_rest()
 
-    def _run_groups(self, connection: sqlite3.Connection) -> None:
+    def _run_groups(self, connection: FileConnection) -> None:
         next_tick = time.monotonic() + self.seconds
         is_open = True
         while is_open:
-            group, is_open = self._next_group(next_tick - time.monotonic())
+            wait = min(next_tick - time.monotonic(), self.seconds_to_due())
+            group, is_open = self._next_group(wait)
             if group:
-                run_group(connection, group)
+                self._run_checked(connection, group)
                 _resolve_group(group)
-            if time.monotonic() >= next_tick:
+            if time.monotonic() >= next_tick or self.seconds_to_due() <= 0:
                 self._tick(connection)
                 next_tick = time.monotonic() + self.seconds
+
+    def _run_checked(self, connection: FileConnection, group: list[Write]) -> None:
+        """Run a group; raise `Corrupt`, and fail its writes, if the file is not as it should be."""
+        try:
+            connection.check_log()
+            run_group(connection, group)
+            connection.check_in_place()
+        except Corrupt as error:
+            for write in group:
+                write.error = error
+            _resolve_group(group)
+            raise
 
     def _next_group(self, timeout: float) -> tuple[list[Write], bool]:
         """Wait for a write, and take those that have arrived with it; False after the last one."""
@@ -126,12 +160,17 @@ class Writer:
             pass
         return group, True
 
-    def _tick(self, connection: sqlite3.Connection) -> None:
+    def _tick(self, connection: FileConnection) -> None:
+        connection.check_in_place()
+        connection.check_log()
         try:
             self.tick(connection)
-        except sqlite3.Error:
-            # Not logged: the next tick tries again, and a write reports the same error.
+        except sqlite3.Error as error:
             roll_back(connection)
+            translated = translate_error(error)
+            if isinstance(translated, Corrupt):
+                raise translated from error
+            # Not logged: the next tick tries again, and a write reports the same error.
         except Exception:
             # A bug. The thread goes on, for without it no write would be done.
             roll_back(connection)
@@ -143,7 +182,8 @@ class Writer:
             while True:
                 write = self._writes.get_nowait()
                 if write is not None:
-                    write.error = Unavailable("the file was closed before this was written")
+                    closed = Unavailable("the file was closed before this was written")
+                    write.error = self._failure or closed
                     rest.append(write)
         _resolve_group(rest)
 
