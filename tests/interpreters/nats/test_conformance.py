@@ -12,7 +12,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
-from tests.interpreters.key_order import NackConformance
+from tests.interpreters.key_order import OrderedPairConformance
 from tests.servers import nats_url
 
 
@@ -44,7 +44,7 @@ class TestNatsBroker(BrokerConformance):
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestNats(NackConformance, BackendConformance):
+class TestNats(OrderedPairConformance, BackendConformance):
     is_durable = True
     supports_listing = False
 

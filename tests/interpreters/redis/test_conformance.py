@@ -10,7 +10,7 @@ from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.redis import RedisBroker, RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
-from tests.interpreters.key_order import NackConformance
+from tests.interpreters.key_order import OrderedPairConformance
 from tests.servers import redis_url
 
 
@@ -37,7 +37,7 @@ class TestRedisBroker(BrokerConformance):
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
-class TestRedis(NackConformance, BackendConformance):
+class TestRedis(OrderedPairConformance, BackendConformance):
     is_durable, supports_listing = True, False
 
     async def backend(self) -> Backend:

@@ -59,7 +59,7 @@ class Publisher:
         # All of them before the first is sent, because one that is too large is refused here.
         by_key: dict[str, list[Publication]] = {}
         for number, message in enumerate(messages):
-            publication = self.encode(message, payload_max)
+            publication = self.encode(message, payload_max, message.id)
             name = publication.subject if has_key(publication.subject) else str(number)
             by_key.setdefault(name, []).append(publication)
         await gather_all([self._send_in_order(publications) for publications in by_key.values()])
@@ -136,8 +136,8 @@ class Publisher:
 
     def new_id(self, message_id: str | None = None) -> Headers:
         """Return the header by which the server recognises a second publish of a message."""
-        # Of this publish, not of the event: when a dead letter is redriven, the same event is
-        # published again on purpose, and the server must not take it for a duplicate.
+        # Not of the event: when a dead letter is redriven, the same event is published again on
+        # purpose, and the server must not take it for a duplicate.
         return {"Nats-Msg-Id": message_id or f"{self._id}-{next(self._numbers)}"}
 
 

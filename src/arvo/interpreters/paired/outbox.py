@@ -155,10 +155,11 @@ class Outbox:
 
     async def _send(self, key: TurnKey, output: Output) -> None:
         if output.messages:
+            messages = _identified(key, output.messages)
             try:
-                await self.broker.publish(output.messages)
+                await self.broker.publish(messages)
             except TooLarge:
-                await self._send_one_by_one(output.messages)
+                await self._send_one_by_one(messages)
         for dead_letter in output.dead_letters:
             await self.dead_letters.add(dead_letter)
         self._sent[key] = None
@@ -194,3 +195,17 @@ class Outbox:
             self._documents[subject] = document
             if len(self._documents) > DOCUMENTS_MAX:
                 self._documents.popitem(last=False)
+
+
+def _identified(key: TurnKey, messages: Sequence[EncodedMessage]) -> Sequence[EncodedMessage]:
+    """Give the messages of a written turn ids, by which the broker knows a second publish.
+
+    A process that receives a copy of the event cannot know whether they were sent. Not the
+    messages of a handler without memory: its caller may repeat a request to get the answer again.
+    """
+    digest, turn = key
+    if not turn or digest.startswith(REPLACED):
+        return messages
+    return [
+        evolve(message, id=f"{digest}-{turn}-{number}") for number, message in enumerate(messages)
+    ]

@@ -23,9 +23,12 @@ class EncodedMessage:
     JSON (CloudEvents 1.0, structured mode). *headers*: what a consumer needs besides the event;
     names are lower case, values printable ASCII, and all of them must arrive as they were sent.
 
-    *key* and *due* are for `publish` alone. *key*: messages of one key should stay in their order,
-    so partition by it; None for any order. *due*: deliver no earlier, a time with an offset; None
-    for at once. A delivered message may come without them, and comparisons ignore them.
+    *key*, *due* and *id* are for `publish` alone. *key*: messages of one key should stay in their
+    order, so partition by it; None for any order. *due*: deliver no earlier, a time with an offset;
+    None for at once. *id*: the same for a message that is published once more because it is not
+    certain that it was stored; a broker may drop the second one, for a minute or so. None for a
+    message that must not be dropped. A delivered message may come without them, and comparisons
+    ignore them.
     """
 
     queue: str
@@ -33,6 +36,7 @@ class EncodedMessage:
     headers: Mapping[str, str] = field(default=EMPTY, converter=FrozenDict)
     key: str | None = field(default=None, eq=False)
     due: datetime | None = field(default=None, eq=False)
+    id: str | None = field(default=None, eq=False)
 
 
 @final

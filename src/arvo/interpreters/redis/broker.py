@@ -25,6 +25,8 @@ logger: Final = logging.getLogger("arvo")
 LEASE_SECONDS: Final = 30.0
 # Messages of one queue, delayed ones included, above which it is full.
 QUEUE_MAX: Final = 1_000_000
+# How long the server remembers the id of a message that has one.
+DEDUPE_SECONDS: Final = 60
 # Messages in the dead-letter stream of one queue; the oldest are dropped, and the log counts them.
 DEAD_LETTERS_MAX: Final = 10_000
 
@@ -65,11 +67,13 @@ class RedisBroker:
         for message in messages:
             fields = _fields(message)
             due = "" if message.due is None else ceil(message.due.timestamp() * 1000)
-            by_queue.setdefault(message.queue, []).extend((due, len(fields), *fields))
+            known = "" if message.id is None else f"{self.prefix}:published:{message.id}"
+            by_queue.setdefault(message.queue, []).extend((due, known, len(fields), *fields))
         for queue, encoded in by_queue.items():
             keys = [*self._keys(queue, "queue", "delayed", "timers"), *self._shared("queues")]
             keys += self._shared("sequence")
-            arguments = [queue, self.queue_max, self._notifications.channel, *encoded]
+            arguments = [queue, self.queue_max, self._notifications.channel]
+            arguments += [DEDUPE_SECONDS * 1000, *encoded]
             if not await self._connection.run("publish", keys, arguments):
                 limit = self.queue_max
                 raise Unavailable(f"redis: the queue {queue} holds {limit} messages, try later")
