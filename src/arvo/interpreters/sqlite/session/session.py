@@ -19,6 +19,7 @@ from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.services.registrations import Registrations
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.errors import translate_error
 from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
@@ -53,6 +54,7 @@ class Session:
     retention: Retention
     claims: ClaimLoop = field(init=False)
     backpressure: Backpressure = field(init=False)
+    services: Registrations = field(factory=Registrations, init=False)
     worker_id: str = field(factory=lambda: str(uuid4()), init=False)
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: Reader | None = field(default=None, init=False)
@@ -75,6 +77,11 @@ class Session:
             if self._opening is opening:
                 self._opening = None
             raise
+
+    @property
+    def is_open(self) -> bool:
+        """True if the file is open, or is being opened."""
+        return self._opening is not None
 
     async def send(self, message: Message) -> None:
         """Write a message when fewer than `queue_max` are under way."""
@@ -201,6 +208,7 @@ class Session:
             on_count=self.on_count,
             on_claimable=self.on_claimable,
             on_lost=self.on_lost,
+            services=self.services.encode,
         )
         writer = Writer(partial(self._connect, maintenance), maintenance.tick, TICK_SECONDS)
         await writer.start()
