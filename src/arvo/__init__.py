@@ -95,6 +95,12 @@ from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailab
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import Conflict, Depth, StoredWorkflow
+from arvo.interpreters.ports.services import (
+    ReleasesDeliveries,
+    ServiceRegistry,
+    SupportsServiceRegistry,
+    WorkerServices,
+)
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
 from arvo.interpreters.runtime.runtime import Runtime
@@ -176,6 +182,7 @@ __all__ = [
     "Performed",
     "Persist",
     "Record",
+    "ReleasesDeliveries",
     "Replay",
     "ReplayedTurn",
     "ReportsDepth",
@@ -186,6 +193,7 @@ __all__ = [
     "Runtime",
     "Schedule",
     "ServiceFailed",
+    "ServiceRegistry",
     "SimpleContract",
     "SqliteBackend",
     "Stamp",
@@ -194,6 +202,7 @@ __all__ = [
     "StoredWorkflow",
     "Subject",
     "Success",
+    "SupportsServiceRegistry",
     "System",
     "SystemFault",
     "TimerFired",
@@ -210,6 +219,7 @@ __all__ = [
     "Violate",
     "Violated",
     "Violation",
+    "WorkerServices",
     "Workflow",
     "WorkflowDescription",
     "WorkflowDomains",

@@ -37,6 +37,7 @@ class TestKafkaBroker(BrokerConformance):
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestKafka(BackendConformance):
     is_durable, supports_listing, reports_depth, timeout = True, False, False, 15.0
+    shares_released = False
 
     async def backend(self) -> Backend:
         memory = RedisMemory(redis_url(), self.tmp_path.name)

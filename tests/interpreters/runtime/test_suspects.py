@@ -157,7 +157,7 @@ def test_a_dead_letter_that_cannot_be_stored_is_stored_later() -> None:
         return [entry.reason for entry in await runtime.dead_letters()]
 
     seen: list[str] = []
-    store: Any = Replaced(backend, dead_letter=dead_letter)  # type: ignore[arg-type]
+    store: Any = Replaced(backend, dead_letter=dead_letter)
     reasons, stats = run_on(store, seen, work, retry=evolve(FAST, attempts=5))
 
     assert (reasons, seen) == (["its worker died 5 times"], [])

@@ -90,6 +90,7 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
         (wrong.HoldsKeysOfDeferredEvents, "test_a_deferred_event_lets_the_others_of_its_key_pass"),
         (wrong.HoldsKeysOfDeferredEvents, "test_a_timer_that_is_not_due_holds_back_nothing"),
         (wrong.HoldsKeysOfDeadLetters, "test_a_dead_letter_lets_the_next_event_pass"),
+        (wrong.CountsReleases, "test_a_released_delivery_comes_again_as_the_same_attempt"),
         (wrong.LosesCancelledDeliveries, "test_a_cancelled_receive_takes_no_delivery"),
         (wrong.AcceptsWithoutLimit, "test_a_full_queue_blocks_senders"),
         (wrong.IdlesTooEarly, "test_depth_counts_events_until_they_are_settled"),
@@ -112,6 +113,14 @@ def test_a_wrong_backend_is_found(make: Any, test: str) -> None:
     report = failed[test].__notes__[-1].splitlines()
     assert report[0] == "calls before the failure:"
     assert 1 <= len(report[1:]) <= CALLS_REPORTED_MAX
+
+
+def test_a_wrong_registry_is_found() -> None:
+    """An old worker would find no new one there."""
+    test = "test_registered_services_are_listed_until_they_are_deregistered"
+    assert list(failures(type("Kit", (OfBackend,), {"make": wrong.ForgetsServices}), test)) == [
+        test
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from attrs import evolve
 from arvo import Commit, Event, MemoryBackend, Record
 from arvo.core.commit import PendingTimer
 from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.memory.inbox import MemoryInbox
+from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.machine_memory import Stored
@@ -62,11 +64,22 @@ class ComparesBeforeItSets(Correct):
         return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 
+class CountsReleases(Correct):
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        await self.inner.nack(delivery, delay)
+
+
+class ForgetsServices(Correct):
+    @property
+    def services(self) -> MemoryServices:
+        return MemoryServices()
+
+
 class ForgetsConsumedEvents(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
     ) -> CommitResult:
-        self.inner._consumed.clear()
+        self.inner._inbox = MemoryInbox()
         return await self.inner.commit(delivery, commit, messages, dead_letters)
 
 

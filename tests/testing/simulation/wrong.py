@@ -9,6 +9,7 @@ from datetime import datetime
 from attrs import evolve
 
 from arvo import Commit, Record, Violation
+from arvo.engine.step.route import Unroutable, route
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.worker import Worker
@@ -174,6 +175,30 @@ class ReportsFencedAsDuplicate(Store):
         return Duplicate() if isinstance(result, Fenced) else result
 
 
+class LosesReleased(Store):
+    """Loses a delivery that a worker leaves to others."""
+
+    def put_back(self, worker: str, delivery: Delivery, delay: float) -> None:
+        del delay
+        self.remove(worker, delivery)
+
+
+class DeadLettersUnknownVersions(Worker):
+    """Asks no other worker before it makes a dead letter of an event of another version."""
+
+    async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
+        await self._dead_letters.write(delivery, str(violation), violation)
+
+
+class AnswersUnknownWorkflowsAtHome(Worker):
+    """Takes a workflow that it lacks for a caller, and so its replies reach nothing."""
+
+    async def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
+        to = [route(self.system, event, commit.event) for event in commit.events]
+        messages = zip(commit.events, to, strict=True)
+        return [Message(e, to) for e, to in messages if not isinstance(to, Unroutable)], []
+
+
 class AcknowledgesFirst(Worker):
     """Acknowledges a delivery before the step."""
 
@@ -188,7 +213,7 @@ class IgnoresConflicts(Worker):
     async def _step(self, delivery: Delivery) -> None:
         decision = await self._decide(delivery)
         if isinstance(decision, Commit):
-            messages, dead_letters = self._route(decision)
+            messages, dead_letters = await self._route(decision)
             await self.backend.commit(delivery, decision, messages, dead_letters)
             if decision.record is not None:
                 self.records.put(decision.record)
@@ -212,7 +237,7 @@ class ForcesCommits(Worker):
         if not isinstance(decision, Commit):
             await self._refuse(delivery, decision)
             return
-        messages, dead_letters = self._route(decision)
+        messages, dead_letters = await self._route(decision)
         if decision.record is not None:
             self.records.put(decision.record)
         result = await self.backend.commit(delivery, decision, messages, dead_letters)

@@ -1,6 +1,7 @@
 """Queues: the deliveries of one process, one queue per destination, one at a time per key."""
 
 import asyncio
+import random
 from collections import deque
 from typing import final
 
@@ -103,6 +104,11 @@ class InProcessQueues:
     def delayed(self) -> int:
         """The number of deliveries that wait for their delay."""
         return len(self._delayed)
+
+    def shuffle_waiters(self, queue: str) -> None:
+        """Change at random which of the waiting callers gets the next delivery of a queue."""
+        if (waiting := self._queues.get(queue)) is not None:
+            random.shuffle(waiting.waiters)
 
     def blocked_count(self, key: str | None) -> int:
         """Return how many deliveries wait until *key* is free."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 from attrs import define, field
 
@@ -16,10 +16,12 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
+from arvo.interpreters.memory.inbox import MemoryInbox
+from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
@@ -34,12 +36,8 @@ from arvo.interpreters.ports.size import check_sizes
 
 # Events under way before `send` waits.
 QUEUE_MAX: Final = 10_000
-# Dead letters and consumed events that are stored. Memory is limited, so the oldest are dropped; a
-# message is redelivered soon or never.
+# Dead letters that are stored. Memory is limited, so the oldest are dropped.
 DEAD_LETTERS_MAX: Final = 100_000
-CONSUMED_MAX: Final = 100_000
-
-Consumption: TypeAlias = tuple[str, str, str, str]  # handler, event source, event id, subject
 
 
 @final
@@ -55,9 +53,10 @@ class MemoryBackend:
 
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
+    services: MemoryServices = field(factory=MemoryServices, init=False)
     _workflows: MemoryWorkflows = field(init=False)
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
-    _consumed: dict[Consumption, None] = field(factory=dict, init=False)
+    _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
     _dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _timers: MemoryTimers = field(init=False)
@@ -98,8 +97,7 @@ class MemoryBackend:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Apply a commit, accept its messages, and acknowledge the delivery."""
-        consumption = _consumption(commit.handler, commit.event)
-        if consumption in self._consumed:
+        if self._inbox.has(commit.handler, commit.event):
             self._remove(delivery)
             return Duplicate()
         subject = commit.event.subject if commit.record is None else commit.record.subject
@@ -110,8 +108,7 @@ class MemoryBackend:
             now = commit.now or self.now()
             self._workflows.write(commit.record, now)
             self._history.add(commit, commit.record, now)
-        self._consumed[consumption] = None
-        _drop_oldest(self._consumed, CONSUMED_MAX)
+        self._inbox.add(commit.handler, commit.event)
         for message in messages:
             self._add(message)
         for dead_letter in dead_letters:
@@ -165,7 +162,7 @@ class MemoryBackend:
         self._workflows.write(record, now)
         self._history.replace_record(record, now)
         for event in (*(timer.event for timer in timers), *redeliver):
-            self._consumed.pop(_consumption(record.handler, event), None)
+            self._inbox.remove(record.handler, event)
         self._timers.set((timer, Message(timer.event, to)) for timer in timers)
         for event in redeliver:
             self._add(Message(event, to))
@@ -183,6 +180,13 @@ class MemoryBackend:
         """Deliver a message again after *delay* seconds; the others of its key pass it."""
         self._queues.release(delivery)
         self._queues.put_delayed(delivery.retried, delay)
+
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Deliver a message again after *delay* seconds, as the same attempt."""
+        # Two runtimes may share this object, and all tasks of the one that lacks the version may
+        # wait before those of the other.
+        self._queues.shuffle_waiters(queue_of(delivery.message.to))
+        self._queues.postpone(delivery, delivery, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter and acknowledge its delivery."""
@@ -245,13 +249,5 @@ class MemoryBackend:
 
     def _write_dead_letter(self, dead_letter: DeadLetter) -> None:
         self._dead_letters[dead_letter.id] = dead_letter
-        _drop_oldest(self._dead_letters, DEAD_LETTERS_MAX)
-
-
-def _consumption(handler: str, event: Event[Any]) -> Consumption:
-    return handler, event.source, event.id, event.subject
-
-
-def _drop_oldest(entries: dict[Consumption, None] | dict[str, DeadLetter], limit: int) -> None:
-    if len(entries) > limit:
-        entries.pop(next(iter(entries)))  # type: ignore[call-overload]
+        if len(self._dead_letters) > DEAD_LETTERS_MAX:
+            del self._dead_letters[next(iter(self._dead_letters))]

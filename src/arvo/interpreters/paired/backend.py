@@ -19,6 +19,8 @@ from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
+from arvo.interpreters.paired.releases import ReleaseCounts
+from arvo.interpreters.paired.services import ServiceStore
 from arvo.interpreters.paired.unreadable import is_unreadable, original_message
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker, EncodedMessage, ReportsDepth
@@ -80,14 +82,20 @@ class Pair:
     broker: Broker
     queue_max: int = QUEUE_MAX
     owned: bool = False
+    services: ServiceStore = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
     _dead_letters: DeadLetterStore = field(init=False)
     _outbox: Outbox = field(init=False)
+    _releases: ReleaseCounts = field(init=False)
     _limiter: DepthLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._releases = ReleaseCounts(self.memory)
+        self.services = ServiceStore(self.memory)
         self._dead_letters = DeadLetterStore(self.memory)
-        self._consumer = BrokerConsumer(self.broker, self._dead_letters.add_unreadable)
+        self._consumer = BrokerConsumer(
+            self.broker, self._dead_letters.add_unreadable, self._releases.without
+        )
         self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
         self._limiter = DepthLimiter(self.broker, self.queue_max)
 
@@ -176,6 +184,12 @@ class Pair:
         """Redeliver after *delay* seconds; the others of its key pass it."""
         await self._consumer.defer(delivery, delay)
 
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver after *delay* seconds as the same attempt, to any process."""
+        # First: a crash after it leaves the message an attempt too many, not one too few.
+        await self._releases.add(delivery.message)
+        await self._consumer.hand_back(delivery, delay)
+
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, then settle. If the event was consumed after all, ack it instead."""
         if delivery is not None and await self._outbox.was_consumed(delivery.message):
@@ -225,6 +239,7 @@ class Pair:
     async def close(self) -> None:
         """End the iterations; the broker redelivers the unsettled messages."""
         self._limiter.close()
+        await self.services.close()
         await self._consumer.close()
         self._outbox.clear_cache()
         for half in (self.memory, self.broker) if self.owned else ():

@@ -34,10 +34,12 @@ class BrokerConsumer:
     worker waits for one.
 
     *on_unreadable* stores a delivery that cannot be decoded, with the reason, as a dead letter.
+    *recount* corrects the attempt of a delivery.
     """
 
     broker: Broker
     on_unreadable: Callable[[EncodedDelivery, str], Awaitable[None]]
+    recount: Callable[[Delivery], Awaitable[Delivery]]
     pause_seconds: float = PAUSE_SECONDS
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _loops: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
@@ -81,6 +83,13 @@ class BrokerConsumer:
             await self._return(delivery, delay, self.broker.nack)
         else:
             self._postpone(delivery, delivery.retried, delay)
+
+    async def hand_back(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery that is for another process, after *delay* seconds.
+
+        To the broker, also where it does not keep the order of a key: it is of no use here.
+        """
+        await self._return(delivery, delay, self.broker.nack)
 
     async def defer(self, delivery: Delivery, delay: float) -> None:
         """Redeliver after *delay* seconds; the others of its key pass it."""
@@ -169,7 +178,7 @@ class BrokerConsumer:
         dead letter, and then the broker settles it.
         """
         try:
-            return decode_delivery(encoded)
+            return await self.recount(decode_delivery(encoded))
         except Unreadable as error:
             # A warning without a traceback: the program that published it is at fault.
             queue = encoded.message.queue

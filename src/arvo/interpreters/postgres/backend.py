@@ -32,6 +32,7 @@ from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliveries, token_of
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
+from arvo.interpreters.postgres.session.services import PostgresServices
 from arvo.interpreters.postgres.statements import deliveries, operations, queries
 from arvo.interpreters.postgres.statements.dead_letters import dead_letters
 from arvo.interpreters.postgres.statements.write_batch import (
@@ -77,6 +78,7 @@ class PostgresBackend:
     lease: float = LEASE_SECONDS
     retention: Retention = DEFAULT_RETENTION
     dsn: Dsn = field(init=False)
+    services: PostgresServices = field(init=False)
     _claims: ClaimLoop = field(init=False)
     _backpressure: Backpressure = field(init=False)
     _sessions: SessionManager = field(init=False)
@@ -94,6 +96,7 @@ class PostgresBackend:
         )
         self._batches = BatchWriter(self._sessions, self._claims, self._backpressure)
         self._returns = DeliveryReturns(self._sessions, self._claims, self.now)
+        self.services = PostgresServices(self._sessions)
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
@@ -199,6 +202,10 @@ class PostgresBackend:
     async def mark_started(self, delivery: Delivery) -> bool:
         """Record that this worker processes a delivery that had a death before."""
         return await self._batches.mark_started(delivery)
+
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
+        await self._returns.release(delivery, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""

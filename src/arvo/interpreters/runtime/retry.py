@@ -9,21 +9,27 @@ from typing import Any, Final, final
 
 from attrs import frozen
 
+from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import timer_event_type
 from arvo.core.violations.violation import (
+    ConfigViolation,
     ExecutionViolation,
     TransactionViolation,
     Violated,
     Violation,
 )
 from arvo.engine.step.route import ToHandler
+from arvo.engine.system.missing import ServiceVersion, missing_service
 from arvo.handlers.effect import Retry
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.services import ReleasesDeliveries
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.stats import Stats
+from arvo.interpreters.services.directory import ServiceDirectory
+from arvo.interpreters.services.handover import Handover
 
 logger: Final = logging.getLogger("arvo")
 
@@ -38,7 +44,9 @@ EARLY_SECONDS_MIN: Final = 0.001
 class DeliveryRetry:
     """Returns failed deliveries to the backend by a retry *policy*.
 
-    *on_refused* is called with each event that became a dead letter, and the reason.
+    *directory* and *handover*: for deliveries that this process lacks the version for, and another
+    worker may have. *on_refused* is called with each event that became a dead letter, and the
+    reason.
     """
 
     backend: Backend
@@ -46,10 +54,17 @@ class DeliveryRetry:
     now: Callable[[], datetime]
     stats: Stats
     dead_letters: DeadLetterWriter
+    directory: ServiceDirectory
+    handover: Handover
     on_refused: Callable[[Event[Any], Exception], None]
 
     async def refuse(self, delivery: Delivery, violation: Violation) -> None:
-        """Retry a delivery that a violation stopped, if time can help; else dead-letter it."""
+        """Retry a delivery that a violation stopped, if time or another worker can help; else
+        dead-letter it.
+        """
+        reason = f"{type(violation).__name__}: {violation}"
+        if await self._hand_over(delivery, reason, violation):
+            return
         delay = self._timer_delay(delivery, violation)
         if delay is not None:
             # Not counted as an attempt that failed: a timer never becomes a dead letter because the
@@ -63,7 +78,6 @@ class DeliveryRetry:
             else:
                 await self.retry_later(delivery, str(violation))
             return
-        reason = f"{type(violation).__name__}: {violation}"
         await self.dead_letters.write(delivery, reason, violation)
         self.on_refused(delivery.message.event, Violated(violation))
 
@@ -75,6 +89,20 @@ class DeliveryRetry:
         """Return an event that came before its workflow started; what is behind it goes first."""
         await self.backend.defer(delivery, self.policy.wait_after(delivery.attempt, _jitter()))
         self.stats.retried += 1
+
+    async def refuse_unhandled(self, delivery: Delivery, decided: Commit) -> None:
+        """Dead-letter an event that changes nothing, unless its workflow may still start, or
+        another worker may know the workflow.
+        """
+        event, note = delivery.message.event, decided.note or decided.outcome
+        violation = ExecutionViolation(f"no handler consumed event {event.id!r}: {note}")
+        if await self._hand_over(delivery, note, violation):
+            return
+        if decided.outcome == "unknown_workflow" and self.is_retryable(delivery):
+            await self.defer(delivery)
+            return
+        await self.dead_letters.write(delivery, note)
+        self.on_refused(event, Violated(violation))
 
     async def retry_later(self, delivery: Delivery, reason: str, after: float = 0.0) -> None:
         """Return a delivery to the backend by the retry policy, or dead-letter it at the end.
@@ -115,6 +143,49 @@ class DeliveryRetry:
         """Wait for the first delay of the policy, because the backend is unavailable."""
         logger.warning("the backend is unavailable, trying again: %s", error)
         await asyncio.sleep(self.policy.wait_after(1, _jitter()))
+
+    async def _hand_over(self, delivery: Delivery, reason: str, violation: Violation) -> bool:
+        """Settle a delivery that this process lacks the handler or the version for; else False.
+
+        It is released for other workers while one of them may serve it, and then dead-lettered.
+        """
+        missing = await self._missing(delivery, violation)
+        if missing is None:
+            return False
+        try:
+            registered = await self.directory.registered()
+        except Unavailable:
+            # Which workers are live is unknown, so the event must not become a dead letter.
+            await self._release(delivery, self.handover.delay(delivery))
+            return True
+        match self.handover.decide(delivery, missing, registered):
+            case str(absence):
+                await self.dead_letters.write(delivery, f"{reason}; {absence}", violation)
+                self.on_refused(delivery.message.event, Violated(violation))
+            case float(delay):
+                await self._release(delivery, delay)
+        return True
+
+    async def _missing(self, delivery: Delivery, violation: Violation) -> ServiceVersion | None:
+        event, to, record = delivery.message.event, delivery.message.to, None
+        if not isinstance(to, ToHandler):
+            return None
+        if to.key is not None and isinstance(violation, ConfigViolation):
+            # It may have been moved to another version than its subject names.
+            record = await self.backend.load(event.subject)
+        return missing_service(self.directory.system, event, record)
+
+    async def _release(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery for any worker, without an attempt where the backend can do that."""
+        try:
+            if isinstance(self.backend, ReleasesDeliveries):
+                await self.backend.release(delivery, delay)
+            else:
+                await self.backend.nack(delivery, delay)
+            self.stats.released += 1
+        except Unavailable as error:
+            # As after `nack`: the message is delivered again.
+            await self.pause(error)
 
     def _timer_delay(self, delivery: Delivery, violation: Violation) -> float | None:
         """Return the seconds until a timer that was delivered early is due; None for all others."""

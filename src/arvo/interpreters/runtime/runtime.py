@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, final
@@ -15,13 +16,16 @@ from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.runtime.worker import Listener, Worker
+from arvo.interpreters.services.handover import GRACE_SECONDS
 
 # Deliveries that one handler processes at the same time, by default.
 PREFETCH: Final = 16
@@ -38,9 +42,11 @@ class Runtime(Client):
 
     *backend*: a URL (`memory:`) or a `Backend`. *prefetch*: how many deliveries each handler
     processes at the same time, one number or one per address. *retry*: the retry policy for events
-    that fail for a temporary reason, before they become dead letters. *now*: the clock. Use it as
-    `async with Runtime(system) as runtime`; leaving the block finishes the deliveries in progress
-    and receives no new ones.
+    that fail for a temporary reason, before they become dead letters. *now*: the clock. *grace*:
+    for how many seconds an event of a version that no live worker serves waits for one, before it
+    becomes a dead letter; by default 30, and 0 on `memory:`, where all workers are in this process.
+    Use it as `async with Runtime(system) as runtime`; leaving the block finishes the deliveries in
+    progress and receives no new ones.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Runtime(Client):
         prefetch: int | Mapping[str, int] = PREFETCH,
         retry: Retry = DEFAULT_RETRY,
         now: Callable[[], datetime] = utc_now,
+        grace: float | None = None,
     ) -> None:
         super().__init__(system, backend)
         self._queues = {
@@ -70,11 +77,15 @@ class Runtime(Client):
             on_answered=self._requests.on_answered,
             on_refused=self._requests.on_refused,
             on_duplicate=self._requests.on_duplicate,
+            grace=_default_grace(self._backend) if grace is None else grace,
         )
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         self._worker.stopped.clear()
+        if isinstance(self._backend, MemoryBackend):
+            # There is no grace period, so it is registered before any event can be sent.
+            await self._worker.directory.register()
         for queue, prefetch in self._queues.items():
             for number in range(prefetch):
                 work, name = self._worker.work(queue), f"arvo {queue} {number}"
@@ -131,6 +142,8 @@ class Runtime(Client):
         await self._end_workers((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
         self._tasks.clear()
         self._requests.stop()
+        with suppress(Unavailable):  # the registration expires with the lease
+            await self._worker.directory.deregister()
         await self._backend.close()
 
     async def _end_workers(self, queues: Sequence[str], deadline: float) -> None:
@@ -241,6 +254,10 @@ class Runtime(Client):
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+
+
+def _default_grace(backend: Backend) -> float:
+    return 0.0 if isinstance(backend, MemoryBackend) else GRACE_SECONDS
 
 
 def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:

@@ -12,12 +12,7 @@ from attrs import define, field
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violations.violation import (
-    ExecutionViolation,
-    TransactionViolation,
-    Violated,
-    Violation,
-)
+from arvo.core.violations.violation import TransactionViolation, Violated, Violation
 from arvo.engine.step.admit import admit_emitted
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.step.step import step_plain
@@ -35,6 +30,8 @@ from arvo.interpreters.runtime.record_cache import RecordCache
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
 from arvo.interpreters.runtime.suspects import Suspects
+from arvo.interpreters.services.directory import ServiceDirectory
+from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
 from arvo.interrupts import is_interrupt
 
 logger: Final = logging.getLogger("arvo")
@@ -59,7 +56,7 @@ class Worker:
     *listeners*: by domain; the one for None takes all other domains. *on_answered* is called with
     each event that returns to its caller, *on_refused* with each event that will get no answer and
     the reason, *on_duplicate* with each event that was consumed before. *perform* carries out the
-    effects that handlers ask for.
+    effects that handlers ask for. *grace*: see `Runtime`.
     """
 
     system: System
@@ -72,10 +69,12 @@ class Worker:
     on_refused: Callable[[Event[Any], Exception], None]
     on_duplicate: Callable[[Event[Any]], None]
     perform: Callable[[Perform[Any]], Awaitable[Performed]] = perform
+    grace: float = GRACE_SECONDS
     records: RecordCache = field(factory=RecordCache, init=False)
     # The tasks that wait for a delivery, and the queues that no task should serve any more.
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopped: set[str] = field(factory=set, init=False)
+    directory: ServiceDirectory = field(init=False)
     _recorder: OutcomeRecorder = field(init=False)
     _dead_letters: DeadLetterWriter = field(init=False)
     _retry: DeliveryRetry = field(init=False)
@@ -84,12 +83,15 @@ class Worker:
     def __attrs_post_init__(self) -> None:
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
+        self.directory = ServiceDirectory(self.system, self.backend)
         self._retry = DeliveryRetry(
             backend=self.backend,
             policy=self.retry,
             now=self.now,
             stats=self.stats,
             dead_letters=self._dead_letters,
+            directory=self.directory,
+            handover=Handover(self.grace, lambda: asyncio.get_running_loop().time()),
             on_refused=self.on_refused,
         )
         self._suspects = Suspects(self.backend, self.retry.attempts, self._retry, self.stats)
@@ -101,6 +103,7 @@ class Worker:
         while queue not in self.stopped:
             self.idle.add(task)
             try:
+                await self.directory.register()
                 delivery = await self.backend.receive(queue)
             except Unavailable as error:
                 await self._retry.pause(error)
@@ -160,9 +163,9 @@ class Worker:
                 await self._refuse(delivery, decided)
                 return
             if decided.outcome in _UNHANDLED:
-                await self._refuse_unhandled(delivery, decided)
+                await self._retry.refuse_unhandled(delivery, decided)
                 return
-            messages, dead_letters = self._route(decided)
+            messages, dead_letters = await self._route(decided)
             match await self.backend.commit(delivery, decided, messages, dead_letters):
                 case Committed():
                     if decided.record is not None:
@@ -205,12 +208,13 @@ class Worker:
                 return result
             performed.append(await self.perform(result))
 
-    def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
+    async def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
         """Address the events of a commit; those without a destination become dead letters."""
         messages: list[Message] = []
         dead_letters: list[DeadLetter] = []
         for event in commit.events:
-            match route(self.system, event, commit.event):
+            to = route(self.system, event, commit.event)
+            match await self.directory.route_elsewhere(event, to):
                 case Unroutable(reason=reason):
                     dead_letters.append(self._dead_letters.make(event, reason))
                 case ToHandler() | ToDomain() | ToCaller() as to:
@@ -244,16 +248,6 @@ class Worker:
             return
         await self.backend.ack(delivery)
         self.stats.sent_out += 1
-
-    async def _refuse_unhandled(self, delivery: Delivery, decided: Commit) -> None:
-        """Dead-letter an event that changes nothing, unless its workflow may still start."""
-        event, note = delivery.message.event, decided.note or decided.outcome
-        if decided.outcome == "unknown_workflow" and self._retry.is_retryable(delivery):
-            await self._retry.defer(delivery)
-            return
-        await self._dead_letters.write(delivery, note)
-        violation = ExecutionViolation(f"no handler consumed event {event.id!r}: {note}")
-        self.on_refused(event, Violated(violation))
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         await self._retry.refuse(delivery, violation)

@@ -30,6 +30,7 @@ from arvo.interpreters.ports.results import (
 )
 from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
+from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
 from arvo.interpreters.sqlite.statements import deliveries, operations, queries
 from arvo.interpreters.sqlite.statements.dead_letters import dead_letters
@@ -61,12 +62,14 @@ class SqliteBackend:
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
     retention: Retention = DEFAULT_RETENTION
+    services: SqliteServices = field(init=False)
     _session: Session = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(
             self.path, self.full_sync, self.queue_max, self._now, self.lease, self.retention
         )
+        self.services = SqliteServices(self._session, self._now)
 
     @property
     def worker_id(self) -> str:
@@ -192,6 +195,18 @@ class SqliteBackend:
         if not is_owned:
             self._session.claims.release(delivery)
         return is_owned
+
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
+        writer, worker_id = await self._session.open(), self.worker_id
+        id_, due = delivery_id(delivery), self._now() + int(delay * 1000)
+        try:
+            await writer.write(lambda c: deliveries.release(c, id_, worker_id, due))
+        except Unavailable:
+            # This worker still owns it in the file.
+            self._session.claims.postpone(delivery, delivery, delay)
+            raise
+        self._session.claims.release(delivery)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter, and remove its delivery if there is one."""

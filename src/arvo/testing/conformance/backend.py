@@ -8,12 +8,14 @@ from arvo.testing.conformance.dead_letters import DeadLetters
 from arvo.testing.conformance.operators import Operators
 from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.queue import Queue
-from arvo.testing.conformance.restarts import Restarts
+from arvo.testing.conformance.restarts import Restarts, Services
 from arvo.testing.conformance.timers import Timers
 from arvo.testing.conformance.values import Values
 
 
-class BackendConformance(Commits, Queue, Order, Timers, DeadLetters, Restarts, Values, Operators):
+class BackendConformance(
+    Commits, Queue, Order, Timers, DeadLetters, Restarts, Values, Operators, Services
+):
     """Tests that a `Backend` keeps its promises.
 
     Subclass it under a name that begins with `Test`, so that pytest collects it, and override

@@ -85,12 +85,15 @@ class BackendKit(Kit):
     *queue_max*: the capacity to open a backend with; `send` waits while so many events are queued
     or delivered. *reports_depth*: whether the backend counts its events and blocks senders when it
     is full; a paired backend does so only if its broker counts. *supports_listing*: whether it can
-    list workflows and their history; not every store can.
+    list workflows and their history; not every store can. *shares_released*: whether a released
+    delivery goes to another process that asks for one. A broker that pushes messages to consumers,
+    or gives each one partitions of its own, may return it to the same process.
     """
 
     queue_max: int = 300
     reports_depth: bool = True
     supports_listing: bool = True
+    shares_released: bool = True
 
 
 class CallRecorder:

@@ -1,10 +1,16 @@
-"""Restarts: data survives a restart, and a stale worker changes nothing."""
+"""Restarts: data survives them, a stale worker changes nothing, and workers see each other."""
 
 import asyncio
+from typing import Final
 
 from arvo.interpreters.ports.backend import Backend, CountsDeaths
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed, Duplicate, Fenced
+from arvo.interpreters.ports.services import (
+    ReleasesDeliveries,
+    SupportsServiceRegistry,
+    WorkerServices,
+)
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -18,6 +24,9 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
+
+OLD: Final = WorkerServices("old", {SERVICE: ("1.0.0",)})
+NEW: Final = WorkerServices("new", {SERVICE: ("1.0.0", "2.0.0")})
 
 
 class Restarts(BackendKit):
@@ -177,6 +186,77 @@ class Restarts(BackendKit):
 
     async def _receive(self, backend: Backend) -> Delivery:
         return await self.eventually(backend.receive(SERVICE), "the request")
+
+
+class Services(BackendKit):
+    """Tests of rolling deploys; a backend without a registry, or without `release`, skips them."""
+
+    @conformance_test
+    async def test_registered_services_are_listed_until_they_are_deregistered(
+        self, backend: Backend
+    ) -> None:
+        """A worker looks there before it calls an event undeliverable."""
+        if not isinstance(backend, SupportsServiceRegistry):
+            return
+        await backend.services.register(OLD)
+        await backend.services.register(WorkerServices("new", {SERVICE: ()}))
+        await backend.services.register(NEW)
+        assert set(await backend.services.list()) == {OLD, NEW}
+
+        await backend.services.deregister("old")
+        await backend.services.deregister("unknown")
+
+        assert await backend.services.list() == (NEW,)
+
+    @conformance_test
+    async def test_services_of_another_process_are_listed(self, backend: Backend) -> None:
+        """An old worker and a new one are two processes."""
+        if not self.is_durable or not isinstance(backend, SupportsServiceRegistry):
+            return
+        await backend.services.register(OLD)
+
+        async with self.session() as other:
+            await other.services.register(NEW)
+
+            assert set(await backend.services.list()) == {OLD, NEW}
+            assert set(await other.services.list()) == {OLD, NEW}
+            await backend.services.deregister("old")
+            await backend.close()
+            assert await other.services.list() == (NEW,)
+
+    @conformance_test
+    async def test_a_released_delivery_comes_again_as_the_same_attempt(
+        self, backend: Backend
+    ) -> None:
+        """It waits for another worker, and must not use up its attempts meanwhile."""
+        if not isinstance(backend, ReleasesDeliveries):
+            return
+        await backend.send(to_service("ask"))
+
+        for _ in range(3):
+            delivery = await self.eventually(backend.receive(SERVICE), "the request")
+            assert (delivery.message, delivery.attempt) == (to_service("ask"), 1)
+            await backend.release(delivery, 0.0)
+
+        delivery = await self.eventually(backend.receive(SERVICE), "the request")
+        await backend.nack(delivery, 0.0)
+        retried = await self.eventually(backend.receive(SERVICE), "the second attempt")
+        assert retried.attempt == 2
+
+    @conformance_test
+    async def test_a_released_delivery_reaches_another_process(self, backend: Backend) -> None:
+        """The worker that released it keeps nothing of it."""
+        is_tested = self.is_durable and self.shares_released
+        if not is_tested or not isinstance(backend, ReleasesDeliveries):
+            return
+        await backend.send(to_service("ask"))
+        delivery = await self.eventually(backend.receive(SERVICE), "the request")
+        await backend.release(delivery, 0.0)
+
+        async with self.session() as other:
+            again = await self.eventually(other.receive(SERVICE), "the request, in another process")
+
+            assert (again.message, again.attempt) == (to_service("ask"), 1)
 
 
 def _counts_deaths(backend: object) -> bool:

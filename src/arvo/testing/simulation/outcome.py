@@ -11,7 +11,7 @@ from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.testing.simulation.checks.invariant import InvariantViolated
 from arvo.testing.simulation.checks.trace import Step
 from arvo.testing.simulation.checks.world import World
-from arvo.testing.simulation.faults.fault import Fault
+from arvo.testing.simulation.faults.fault import Fault, OldVersion
 
 
 @final
@@ -42,9 +42,10 @@ class Simulation:
             return "repeat the moves above to reproduce this run"
         faults = ", ".join(map(repr, self.faults))
         events = ", ".join(f"events[{position}]" for position in self.event_positions)
+        older = any(isinstance(fault, OldVersion) for fault in self.faults)
         return (
             f"simulate(system, [{events}], seed={self.seed}, workers={self.workers},"
-            f" faults=[{faults}])"
+            f"{' older=older,' if older else ''} faults=[{faults}])"
         )
 
     def draw(self, *, width: int = WIDTH) -> str:

@@ -15,6 +15,7 @@ from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToDomain, Unroutable, route
+from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from arvo.interpreters.runtime.runtime import DEFAULT_RETRY
@@ -32,6 +33,7 @@ from arvo.testing.simulation.faults.fault import (
     Delay,
     Duplicate,
     Fault,
+    OldVersion,
     Partition,
     Reorder,
 )
@@ -78,6 +80,8 @@ class Run:
         for fault in self.faults:
             if isinstance(fault, Partition | ClockJump):
                 self.loop.call_at(fault.at, self.inject, fault)
+            elif isinstance(fault, OldVersion):
+                self.loop.call_at(fault.at, self._deploy, fault)
 
     def now(self) -> datetime:
         """Return the true time in whole milliseconds, the precision of events."""
@@ -187,10 +191,11 @@ class Run:
         def restart() -> None:
             self.processes[number] = self._start_worker(number, restarts + 1)
 
-        process = Process(name, self.network, self.now, on_crash=on_crash)
+        system = self._system_of(number)
+        process = Process(name, system, self.network, self.now, on_crash=on_crash)
         self._all_processes.append(process)
         worker = self.setup.worker(
-            system=self.setup.system,
+            system=system,
             # A process has all the backend operations that a worker calls.
             backend=cast("Backend", process),
             retry=DEFAULT_RETRY,
@@ -202,10 +207,28 @@ class Run:
             on_duplicate=lambda _: None,
             perform=process.perform,
         )
-        queues = [*self.setup.system.addresses] * self.setup.prefetch
+        queues = [*system.addresses] * self.setup.prefetch
         for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):
             process.tasks.append(self.loop.create_task(worker.work(queue), name=f"{name} {queue}"))
         return process
+
+    def _system_of(self, number: int) -> System:
+        """Return the system that a worker runs if it starts now."""
+        if self.setup.older is not None:
+            for fault in self.faults:
+                is_its = (
+                    isinstance(fault, OldVersion) and fault.worker % self.setup.workers == number
+                )
+                if is_its and self.loop.time() < fault.at:
+                    return self.setup.older
+        return self.setup.system
+
+    def _deploy(self, fault: OldVersion) -> None:
+        """Replace a worker that runs the older system."""
+        process = self.processes[fault.worker % len(self.processes)]
+        if process.system is not self.setup.system and not process.is_dead:
+            self.checker.add_note(None, str(fault))
+            process.crash(0.0)
 
     def _on_domain_event(self, event: Event[Any]) -> None:
         """Pass an event to the listener of its domain, and send the events that it returns."""

@@ -26,6 +26,7 @@ class Setup:
     """The parts that all runs of a simulation share: see the arguments of `simulate`."""
 
     system: System
+    older: System | None = None
     checks: tuple[Check, ...] = ()
     effects: EffectTable = field(factory=dict)
     domain_listeners: DomainListeners = field(factory=dict)

@@ -14,6 +14,7 @@ from arvo.testing.simulation.faults.fault import (
     Fault,
     LostAnswer,
     LostRequest,
+    OldVersion,
     Partition,
     Pause,
     Reorder,
@@ -156,7 +157,7 @@ def _single_faults(steps: int) -> Iterator[Fault]:
 def _earlier_faults(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
     """Yield the faults with one of them hitting earlier."""
     for position, fault in enumerate(faults):
-        if isinstance(fault, Partition | ClockJump):
+        if isinstance(fault, Partition | ClockJump | OldVersion):
             continue
         for at in range(1, fault.at):
             yield (*faults[:position], evolve(fault, at=at), *faults[position + 1 :])

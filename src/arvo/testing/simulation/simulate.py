@@ -13,7 +13,7 @@ from arvo.interpreters.runtime.worker import Worker
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.store import Store
-from arvo.testing.simulation.faults.fault import FAULT_KINDS, Fault
+from arvo.testing.simulation.faults.fault import FAULT_KINDS, Fault, OldVersion
 from arvo.testing.simulation.faults.plan import RunSize, draw_faults
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.run import Run
@@ -29,6 +29,7 @@ def simulate(
     system: System,
     events: Iterable[Event[Any]],
     *,
+    older: System | None = None,
     checks: Sequence[Check] = (),
     behaviours: Iterable[ServiceModel] = (),
     effects: EffectTable | None = None,
@@ -52,6 +53,8 @@ def simulate(
     shortest such run, its diagram, and the line of Python that repeats it.
 
     *events* come from outside; their `time` attributes decide how long after the first each comes.
+    *older* is the version of the system that was deployed before; with it `OldVersion` is a fault,
+    too: some workers run the older version for a while.
     *effects* maps the functions that handlers pass to `call` to functions that run instead.
     *behaviours* are services that the system lacks: handlers, or a `Behaviour` for each.
     *domain_listeners* maps domains to functions that receive the events that leave by this domain
@@ -66,8 +69,11 @@ def simulate(
     the system is idle, or after *until* seconds of virtual time. Pass a wrong *store* or *worker*
     to see which promises it breaks.
     """
+    services = tuple(behaviours)
+    kinds = kinds if older is None or kinds is not FAULT_KINDS else (*kinds, OldVersion)
     setup = Setup(
-        system=with_services(system, behaviours),
+        system=with_services(system, services),
+        older=None if older is None else with_services(older, services),
         checks=tuple(checks),
         effects=effects or {},
         domain_listeners=domain_listeners or {},

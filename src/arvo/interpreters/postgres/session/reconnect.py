@@ -21,6 +21,7 @@ from arvo.interpreters.postgres.session.session import Session, open_session
 from arvo.interpreters.postgres.session.writer import Writer
 from arvo.interpreters.postgres.statements.group_commit import write
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
+from arvo.interpreters.services.registrations import Registrations
 
 # The pause before another attempt to connect.
 RETRY_SECONDS: Final = 0.2
@@ -31,7 +32,8 @@ RETRY_SECONDS: Final = 0.2
 class SessionManager:
     """Opens a session at the first call, and another one when it was lost.
 
-    *now*, *lease* and *retention* are those of the backend. With each new session *claims* drops
+    *now*, *lease* and *retention* are those of the backend. *services*: what this process serves;
+    each session registers it. With each new session *claims* drops
     the deliveries that were not received yet.
     """
 
@@ -41,6 +43,7 @@ class SessionManager:
     now: Callable[[], datetime]
     lease: float
     retention: Retention
+    services: Registrations = field(factory=Registrations, init=False)
     _opening: "asyncio.Task[tuple[Session, Writer]] | None" = field(default=None, init=False)
     _maintaining: "asyncio.Task[None] | None" = field(default=None, init=False)
     _maintenance: MaintenanceLoop | None = field(default=None, init=False)
@@ -66,6 +69,11 @@ class SessionManager:
     async def session(self) -> Session:
         """Return the session."""
         return (await self.open())[0]
+
+    @property
+    def is_open(self) -> bool:
+        """True if a session is open, or is being opened."""
+        return self._opening is not None
 
     def schedule(self, timers: Sequence[PendingTimer]) -> None:
         """Poll when the first of these timers is due."""
@@ -112,6 +120,7 @@ class SessionManager:
             session = await open_session(
                 self.dsn,
                 timedelta(seconds=self.lease),
+                services=self.services.encode(),
                 previous_worker_id=self._previous_worker_id,
                 on_notify=self.claims.notify,
                 on_lost=self._wake_maintenance,

@@ -57,6 +57,26 @@ class DeliveryReturns:
         self.claims.release(delivery)
         self.claims.notify_after(delay)
 
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery unclaimed, as the same attempt: any worker may claim it when it is due,
+        and then the others of its key.
+        """
+        session, token = None, token_of(delivery)
+        due = self.now() + timedelta(seconds=delay)
+        try:
+            session = await self.sessions.session()
+            if session.worker_id == token.worker_id:
+                ids = token.delivery_id, token.worker_id
+                dsn = session.dsn
+                await session.write(lambda c: deliveries.release(c, dsn, *ids, due))
+        except Unavailable:
+            if _may_own(session):
+                self.claims.postpone(delivery, delivery, delay)
+            else:
+                self.claims.release(delivery)
+            raise
+        self.claims.release(delivery)
+
     async def _write(
         self, session: Session, delivery: Delivery, delay: float, *, deferred: bool
     ) -> bool:

@@ -98,11 +98,12 @@ async def open_session(
     dsn: Dsn,
     lease: timedelta,
     *,
+    services: str,
     previous_worker_id: int | None,
     on_notify: Callable[[], None],
     on_lost: Callable[[], None],
 ) -> Session:
-    """Connect, create or check the tables, and register a worker.
+    """Connect, create or check the tables, and register a worker with its *services*.
 
     *previous_worker_id*: the id of this process before it lost its connections. *on_notify* is
     called when other processes have sent messages, *on_lost* when the listening connection ends.
@@ -119,7 +120,7 @@ async def open_session(
             listener.add_termination_listener(lambda *_: on_lost())
         if previous_worker_id is not None:
             await deregister(listener, dsn, previous_worker_id)
-        worker_id = await register(listener, dsn, lease)
+        worker_id = await register(listener, dsn, lease, services)
     except BaseException as error:
         if listener is not None:
             listener.terminate()

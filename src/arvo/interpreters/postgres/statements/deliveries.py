@@ -177,6 +177,18 @@ where id = $1 and owner = $2
 """
 
 
+async def release(
+    connection: Connection, dsn: Dsn, delivery_id: int, worker_id: int, due: datetime
+) -> None:
+    """Make a delivery of *worker_id* available to all workers when it is *due*."""
+    await connection.execute(dsn.sql(_RELEASE), delivery_id, worker_id, due)
+
+
+_RELEASE: Final = """
+update arvo.delivery set owner = null, due = $3, started = false where id = $1 and owner = $2
+"""
+
+
 async def poll(
     connection: Connection, dsn: Dsn, queues: list[str], now: datetime
 ) -> tuple[datetime | None, bool]:

@@ -3,11 +3,17 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from arvo.interpreters.ports.services import WorkerServices
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.services.registrations import decode_services
+
+NO_SERVICES: Final = "[]"
 
 
-async def register(connection: Connection, dsn: Dsn, lease: timedelta) -> int:
-    """Add a worker, and return its id.
+async def register(
+    connection: Connection, dsn: Dsn, lease: timedelta, services: str = NO_SERVICES
+) -> int:
+    """Add a worker, and return its id; *services*: see `set_services`.
 
     The connection takes a lock that the server releases when the process dies, so that a dead
     process is noticed at once; the lease covers a broken network. A pooler gives the connection to
@@ -17,13 +23,27 @@ async def register(connection: Connection, dsn: Dsn, lease: timedelta) -> int:
     worker_id = int(row or 0)
     if not dsn.pooler:
         await connection.execute("select pg_advisory_lock($1)", _first_lock(dsn) + worker_id)
-    await connection.execute(dsn.sql(_REGISTER), worker_id, not dsn.pooler, lease)
+    await connection.execute(dsn.sql(_REGISTER), worker_id, not dsn.pooler, lease, services)
     return worker_id
 
 
 _REGISTER: Final = """
-insert into arvo.worker (id, session, lease) values ($1, $2, clock_timestamp() + $3)
+insert into arvo.worker (id, session, lease, services)
+values ($1, $2, clock_timestamp() + $3, $4)
 """
+
+
+async def set_services(connection: Connection, dsn: Dsn, worker_id: int, services: str) -> None:
+    """Write what a process serves, as `Registrations.encode` returns it."""
+    statement = "update arvo.worker set services = $2 where id = $1"
+    await connection.execute(dsn.sql(statement), worker_id, services)
+
+
+async def services(connection: Connection, dsn: Dsn) -> tuple[WorkerServices, ...]:
+    """Return what the live workers serve."""
+    statement = "select services from arvo.worker where lease >= clock_timestamp()"
+    rows = await connection.fetch(dsn.sql(statement))
+    return tuple(each for row in rows for each in decode_services(row["services"]))
 
 
 async def renew_lease(connection: Connection, dsn: Dsn, worker_id: int, lease: timedelta) -> bool:

@@ -43,7 +43,8 @@ class Maintenance:
     *lease*: seconds after which the worker counts as dead without renewal. *now*: the time in
     milliseconds. *on_count* is called with the number of deliveries in the file, *on_claimable*
     when some of them are unclaimed, *on_lost* when this worker's deliveries have been released.
-    All three are called in the writer's thread. *clock*: seconds that only go forward; the
+    All three are called in the writer's thread. *services*: returns what the process serves, in the
+    form of the column of its worker. *clock*: seconds that only go forward; the
     intervals between renewals and polls go by it.
     """
 
@@ -54,6 +55,7 @@ class Maintenance:
     on_count: Callable[[int], None]
     on_claimable: Callable[[], None]
     on_lost: Callable[[], None]
+    services: Callable[[], str] = lambda: workers.NO_SERVICES
     clock: Callable[[], float] = time.monotonic
     _data_version: int = field(default=-1, init=False)
     _renewed_at: float = field(default=0.0, init=False)
@@ -67,9 +69,8 @@ class Maintenance:
         dead = workers.expired(connection, now, worker_id=self.worker_id)
         workers.release(connection, dead, now)
         workers.deregister(connection, self.worker_id)
-        workers.register(
-            connection, self.worker_id, process_namespace(), os.getpid(), self._lease_end()
-        )
+        namespace, until = process_namespace(), self._lease_end()
+        workers.register(connection, self.worker_id, namespace, os.getpid(), until, self.services())
         connection.execute("commit")
         self._renewed_at = self.clock()
 

@@ -21,6 +21,7 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.services.registrations import Registrations
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.errors import translate_error
 from arvo.interpreters.sqlite.connection.in_place import FileConnection
@@ -56,6 +57,7 @@ class Session:
     retention: Retention
     claims: ClaimLoop = field(init=False)
     backpressure: Backpressure = field(init=False)
+    services: Registrations = field(factory=Registrations, init=False)
     worker_id: str = field(factory=lambda: str(uuid4()), init=False)
     _opening: "asyncio.Task[Writer] | None" = field(default=None, init=False)
     _reader: Reader | None = field(default=None, init=False)
@@ -85,6 +87,11 @@ class Session:
             raise
         writer.check_failure()
         return writer
+
+    @property
+    def is_open(self) -> bool:
+        """True if the file is open, or is being opened."""
+        return self._opening is not None
 
     async def send(self, message: Message) -> None:
         """Write a message when fewer than `queue_max` are under way."""
@@ -220,6 +227,7 @@ class Session:
             on_count=self.on_count,
             on_claimable=self.on_claimable,
             on_lost=self.on_lost,
+            services=self.services.encode,
         )
         writer = Writer(
             partial(self._connect, maintenance),

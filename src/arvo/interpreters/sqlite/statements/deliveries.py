@@ -137,6 +137,14 @@ def mark_started(connection: sqlite3.Connection, delivery_id: int, worker_id: st
     return bool(done.rowcount)
 
 
+def release(connection: sqlite3.Connection, delivery_id: int, worker_id: str, due: int) -> None:
+    """Make a delivery of *worker_id* available to all workers when it is *due*."""
+    connection.execute(
+        "update delivery set owner = null, due = ?, started = 0 where id = ? and owner = ?",
+        (due, delivery_id, worker_id),
+    )
+
+
 def depth(connection: sqlite3.Connection, now: int) -> tuple[int, int, int]:
     """Count all deliveries, those that are not yet due, and the timers."""
     row: tuple[int, int, int] = connection.execute(

@@ -3,17 +3,38 @@
 import sqlite3
 from typing import Final
 
+from arvo.interpreters.ports.services import WorkerServices
+from arvo.interpreters.services.registrations import decode_services
 from arvo.interpreters.sqlite.connection.liveness import is_process_dead
+
+NO_SERVICES: Final = "[]"
 
 
 def register(
-    connection: sqlite3.Connection, worker_id: str, namespace: str, pid: int, until: int
+    connection: sqlite3.Connection,
+    worker_id: str,
+    namespace: str,
+    pid: int,
+    until: int,
+    services: str = NO_SERVICES,
 ) -> None:
-    """Add or replace a worker whose lease expires at *until*."""
+    """Add or replace a worker whose lease expires at *until*; *services*: see `set_services`."""
     connection.execute(
-        "insert or replace into worker (id, namespace, pid, lease) values (?, ?, ?, ?)",
-        (worker_id, namespace, pid, until),
+        "insert or replace into worker (id, namespace, pid, lease, services)"
+        " values (?, ?, ?, ?, ?)",
+        (worker_id, namespace, pid, until, services),
     )
+
+
+def set_services(connection: sqlite3.Connection, worker_id: str, services: str) -> None:
+    """Write what a process serves, as `Registrations.encode` returns it."""
+    connection.execute("update worker set services = ? where id = ?", (services, worker_id))
+
+
+def services(connection: sqlite3.Connection, now: int) -> tuple[WorkerServices, ...]:
+    """Return what the live workers serve."""
+    rows = connection.execute("select services from worker where lease >= ?", (now,))
+    return tuple(each for (text,) in rows for each in decode_services(text))
 
 
 def renew_lease(connection: sqlite3.Connection, worker_id: str, until: int) -> bool:

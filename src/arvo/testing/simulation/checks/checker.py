@@ -132,10 +132,17 @@ class Checker:
         self._settled.add(delivery_key(delivery.message))
         self._check_invariants()
 
-    def on_dead_letter(self, delivery: Delivery, dead_letter: DeadLetter) -> None:
-        """Record a dead letter, and check that it has a reason (I8)."""
+    def on_dead_letter(
+        self, delivery: Delivery, dead_letter: DeadLetter, *, is_served: bool
+    ) -> None:
+        """Record a dead letter, and check that it has a reason, and that no live worker serves the
+        version that its worker lacks (*is_served*) (I8).
+        """
         self._settled.add(delivery_key(delivery.message))
         self.add_note(delivery, f"dead letter: {dead_letter.reason}")
+        if is_served:
+            problem = "a dead letter, although a live worker serves its version"
+            self._report("I8", problem, delivery)
         if not dead_letter.reason:
             self._report("I8", "a dead letter without a reason", delivery)
         self._add_dead_letters([dead_letter])
@@ -195,7 +202,7 @@ class Checker:
                 self._report("I4", problem, delivery)
         event = delivery.message.event
         repeated = step_plain(
-            self.system, event, before, now=decision.now, performed=decision.performed
+            decision.system, event, before, now=decision.now, performed=decision.performed
         )
         if repeated != commit:
             self._report("I3", "the same step gives another commit when repeated", delivery)

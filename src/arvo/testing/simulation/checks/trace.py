@@ -6,6 +6,7 @@ from typing import Any, final
 from attrs import define, field, frozen
 
 from arvo.core.events.event import Event
+from arvo.engine.system.system import System
 from arvo.handlers.effect import Performed
 
 
@@ -23,7 +24,8 @@ class Step:
 @final
 @frozen
 class Decision:
-    """The inputs of a worker's step: the time, and the results of its effects."""
+    """The inputs of a worker's step: its system, the time, and the results of its effects."""
 
+    system: System
     now: datetime
     performed: tuple[Performed, ...] = ()

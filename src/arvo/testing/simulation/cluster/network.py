@@ -8,6 +8,7 @@ from attrs import define, field
 
 from arvo.handlers.effect import Perform
 from arvo.testing.simulation.checks.checker import Checker
+from arvo.testing.simulation.cluster.services import Registry
 from arvo.testing.simulation.cluster.store import Store
 from arvo.testing.simulation.faults.plan import FaultPlan
 
@@ -20,7 +21,8 @@ EffectTable: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 class Network:
     """The store, the fault plan and the checker, and the tasks that wait for a queue.
 
-    *lease*: the seconds after which the deliveries of a silent process are reassigned.
+    *lease*: the seconds after which the deliveries of a silent process are reassigned. *registry*:
+    what the processes serve.
     *missing_effect*: an effect that a handler called and that the table lacks.
     """
 
@@ -29,9 +31,13 @@ class Network:
     checker: Checker
     effects: EffectTable
     lease: float
+    registry: Registry = field(init=False)
     missing_effect: Perform[Any] | None = field(default=None, init=False)
     dead_letter_count: int = field(default=0, init=False)
     _waiters: dict[str, list[asyncio.Future[None]]] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.registry = Registry(self.lease)
 
     async def wait(self, queue: str) -> None:
         """Wait until a queue may have a message."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from random import Random
 from typing import Any, TypeVar, final
 
@@ -10,6 +11,7 @@ from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
+from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -18,6 +20,7 @@ from arvo.interpreters.runtime.effects import perform
 from arvo.testing.simulation.checks.trace import Decision
 from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
+from arvo.testing.simulation.cluster.services import ProcessServices
 from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, LostRequest, Pause
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
 
@@ -29,17 +32,20 @@ T = TypeVar("T")
 class Process:
     """A process that may crash, be paused, be disconnected from the store, and have a wrong clock.
 
-    It has the backend operations that a worker calls. Each takes some time to reach the store, acts
-    there atomically, and takes some time to return the result.
+    *system*: the version of the system that it runs. It has the backend operations that a worker
+    calls. Each takes some time to reach the store, acts there atomically, and takes some time to
+    return the result.
     """
 
     name: str
+    system: System
     network: Network
     true_now: Callable[[], datetime]
     offset: timedelta = timedelta(0)
     on_crash: Callable[["Process", float], None] = field(default=lambda _process, _seconds: None)
     tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
     is_dead: bool = field(default=False, init=False)
+    services: ProcessServices = field(init=False)
     _random: Random = field(init=False)
     _paused_until: float = field(default=0.0, init=False)
     _disconnected_until: float = field(default=0.0, init=False)
@@ -47,12 +53,14 @@ class Process:
 
     def __attrs_post_init__(self) -> None:
         self._random = self.network.plan.random(self.name)
+        self.services = ProcessServices(self.network.registry, self.name, self._send_request)
 
     def now(self) -> datetime:
         """Return the time by this process's clock; it becomes the time of the task's decision."""
         now = self.true_now() + self.offset
         task = asyncio.current_task()
-        self._decisions[task] = evolve(self._decisions.get(task, Decision(now)), now=now)
+        decision = self._decisions.get(task, Decision(self.system, now))
+        self._decisions[task] = evolve(decision, now=now)
         return now
 
     async def perform(self, effect: Perform[Any]) -> Performed:
@@ -79,20 +87,19 @@ class Process:
     def pause(self, seconds: float) -> None:
         """Do nothing for *seconds*; after the lease, other workers get the deliveries."""
         self._paused_until = max(self._paused_until, loop_time() + seconds)
-        self._schedule_lease_expiry(seconds)
+        self._end_lease_after(seconds)
 
     def disconnect(self, seconds: float) -> None:
         """Make the store unreachable for *seconds*."""
         self._disconnected_until = max(self._disconnected_until, loop_time() + seconds)
-        self._schedule_lease_expiry(seconds)
+        self._end_lease_after(seconds)
 
     def crash(self, seconds: float) -> None:
         """End at once without releasing deliveries; another process follows after *seconds*."""
         self.is_dead = True
         for task in self.tasks:
             task.cancel()
-        loop = asyncio.get_running_loop()
-        loop.call_later(self.network.lease, self.network.store.release, self.name)
+        self._end_lease_after(inf)
         self.on_crash(self, seconds)
 
     async def receive(self, queue: str) -> Delivery:
@@ -111,6 +118,7 @@ class Process:
             notes.clear()
             if not drops:
                 self._decisions.pop(asyncio.current_task(), None)
+                self.services.forget()
                 return delivery
             checker.add_note(delivery, str(drops[0]))
             loop = asyncio.get_running_loop()
@@ -164,14 +172,22 @@ class Process:
         self.network.checker.on_defer(delivery)
         await self._return(delivery, delay, self.network.store.defer)
 
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver a message to any process after *delay* seconds, as the same attempt."""
+        self.network.checker.add_note(delivery, "is left to other workers")
+        await self._return(delivery, delay, self.network.store.put_back)
+
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter and settle its delivery."""
         assert delivery is not None
         numbered = self._with_sequential_id(dead_letter)
 
         def work() -> None:
-            if self.network.store.holds(self.name, delivery):
-                self.network.checker.on_dead_letter(delivery, numbered)
+            store, event = self.network.store, delivery.message.event
+            if store.holds(self.name, delivery):
+                record = store.load(event.subject)
+                is_served = self.services.is_served(self.system, event, record)
+                self.network.checker.on_dead_letter(delivery, numbered, is_served=is_served)
             self.network.store.dead_letter(self.name, delivery, numbered)
 
         await self._settle(delivery, work)
@@ -238,7 +254,9 @@ class Process:
     def _latency(self) -> float:
         return self._random.random() * LATENCY_SECONDS_MAX
 
-    def _schedule_lease_expiry(self, seconds: float) -> None:
+    def _end_lease_after(self, seconds: float) -> None:
+        """Renew no lease for *seconds*: if it expires, the deliveries go to other processes."""
+        self.network.registry.silence(self.name, loop_time(), loop_time() + seconds)
         if seconds > self.network.lease:
             loop = asyncio.get_running_loop()
             loop.call_later(self.network.lease, self.network.store.release, self.name)

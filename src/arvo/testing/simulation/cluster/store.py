@@ -167,6 +167,13 @@ class Store:
             entry.deferred = True
             self._return(entry, delay)
 
+    def put_back(self, worker: str, delivery: Delivery, delay: float) -> None:
+        """Redeliver a message that was not processed; it keeps its attempt and its key."""
+        if self.holds(worker, delivery):
+            entry = self.entry(delivery)
+            entry.attempt -= 1
+            self._return(entry, delay)
+
     def dead_letter(self, worker: str, delivery: Delivery, dead_letter: DeadLetter) -> None:
         """Store a dead letter and remove its delivery."""
         if self.holds(worker, delivery):

@@ -142,6 +142,22 @@ class ClockJump:
         return f"the clock of worker {self.worker} jumped by {self.seconds} s"
 
 
+@final
+@frozen
+class OldVersion:
+    """A worker runs the older system until *at* seconds after the start of the run.
+
+    *worker* is its position, from 0. Then it ends, and a worker with the new system starts in its
+    place: a rolling deploy. For `simulate(..., older=...)`.
+    """
+
+    worker: int
+    at: float
+
+    def __str__(self) -> str:
+        return f"worker {self.worker}, which ran the older system, was replaced"
+
+
 Fault: TypeAlias = (
     Delay
     | Duplicate
@@ -153,9 +169,10 @@ Fault: TypeAlias = (
     | LostRequest
     | Partition
     | ClockJump
+    | OldVersion
 )
 
-# The kinds of faults that `simulate` draws by default.
+# The kinds of faults that `simulate` draws by default; with an older system, `OldVersion` too.
 FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Delay,
     Duplicate,

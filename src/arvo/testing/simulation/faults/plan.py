@@ -17,6 +17,7 @@ from arvo.testing.simulation.faults.fault import (
     Fault,
     LostAnswer,
     LostRequest,
+    OldVersion,
     Partition,
     Pause,
     Reorder,
@@ -120,6 +121,9 @@ def _draw_fault(
         return LostRequest(commit)
     if kind is Partition:
         return Partition(worker, at, seconds)
+    if kind is OldVersion:
+        # Within the run, or only when events of the new version have waited for a long time.
+        return OldVersion(worker, random.choice((at, at + 10.0, at + 100.0)))
     return ClockJump(worker, at, random.choice((-3600.0, -1.0, 1.0, 3600.0)))
 
 
@@ -131,7 +135,7 @@ def _point(fault: Fault) -> Point | None:
             return "delivery"
         case Crash() | Pause() | LostAnswer() | LostRequest():
             return "commit"
-        case Partition() | ClockJump():
+        case Partition() | ClockJump() | OldVersion():
             return None
 
 

@@ -1,0 +1,106 @@
+"""Services: which versions each worker on a backend serves, and the protocols to share that."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol, final, runtime_checkable
+
+from attrs import field, frozen
+
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.interpreters.ports.messages import Delivery
+
+# Addresses that a text lists: it ends up in logs and dead letters.
+LISTED_MAX: Final = 20
+
+
+@final
+@frozen
+class WorkerServices:
+    """The handlers of one worker: *versions* maps each address to the versions it implements.
+
+    >>> services = WorkerServices("w1", {"com.shop.charge": ("1.0.0", "2.0.0")})
+    >>> services.serves("com.shop.charge", "2.0.0"), services.serves("com.shop.ship", None)
+    (True, False)
+    """
+
+    worker_id: str
+    versions: Mapping[str, tuple[str, ...]] = field(converter=FrozenDict)
+
+    def serves(self, address: str, version: str | None) -> bool:
+        """Return whether a handler is at *address* and implements *version*; None: any version."""
+        versions = self.versions.get(address)
+        return versions is not None and (version is None or version in versions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        versions = {address: list(versions) for address, versions in self.versions.items()}
+        return {"worker": self.worker_id, "versions": versions}
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> "WorkerServices":
+        """Make it from the JSON data of `to_dict`."""
+        versions = {address: tuple(each) for address, each in content["versions"].items()}
+        return WorkerServices(content["worker"], versions)
+
+
+def describe_services(services: Iterable[WorkerServices], address: str) -> str:
+    """Return which versions of *address* are registered, for a reason of a dead letter.
+
+    >>> describe_services([WorkerServices("w1", {"com.shop.ship": ("1.0.0",)})], "com.shop.ship")
+    'registered: com.shop.ship 1.0.0'
+    """
+    everything = list(services)
+    versions = {version for each in everything for version in each.versions.get(address, ())}
+    if versions:
+        return f"registered: {address} {', '.join(sorted(versions)[:LISTED_MAX])}"
+    addresses = sorted({known for each in everything for known in each.versions})
+    return f"registered: {', '.join(addresses[:LISTED_MAX]) or 'no worker'}"
+
+
+class ServiceRegistry(Protocol):
+    """What the workers of all processes serve. Its operations raise as those of the backend do."""
+
+    async def register(self, services: WorkerServices) -> None:
+        """Register what a worker of this process serves; replaces what it registered before.
+
+        When this has returned, every `list` shows it: until `deregister`, or until the backend is
+        closed or its process has died for the time of a lease. The backend renews the lease.
+        """
+        ...
+
+    async def deregister(self, worker_id: str) -> None:
+        """Remove what a worker of this process registered, if anything."""
+        ...
+
+    async def list(self) -> tuple[WorkerServices, ...]:
+        """Return what the live workers serve."""
+        ...
+
+
+@runtime_checkable
+class SupportsServiceRegistry(Protocol):
+    """A backend on which each worker registers what it serves, for the other workers to see.
+
+    Without it, a worker that lacks the version of an event cannot know whether another one has it.
+    """
+
+    @property
+    def services(self) -> ServiceRegistry:
+        """The registry."""
+        ...
+
+
+@runtime_checkable
+class ReleasesDeliveries(Protocol):
+    """A backend that takes a delivery back as if it had not been delivered.
+
+    Without it, a worker returns a delivery that is not for it by `nack`: then it uses up an
+    attempt, and a backend may deliver it to the same worker each time.
+    """
+
+    async def release(self, delivery: Delivery, delay: float) -> None:
+        """Return a delivery that was not processed, for any worker, after *delay* seconds.
+
+        The attempt is not counted. The message keeps its place in the order of its key. Raises
+        `Unavailable` as `nack` does.
+        """
+        ...

@@ -1,0 +1,79 @@
+"""Directory: registers what this worker serves, and looks up what the others serve."""
+
+import asyncio
+from typing import Any, final
+from uuid import uuid4
+
+from attrs import define, field
+
+from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
+from arvo.core.events.event import Event
+from arvo.engine.step.route import Route, ToCaller, ToHandler, Unroutable
+from arvo.engine.system.missing import versions_of
+from arvo.engine.system.system import System
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.services import SupportsServiceRegistry, WorkerServices
+
+
+@final
+@define(eq=False)
+class ServiceDirectory:
+    """The services of this worker, and of all workers on its backend."""
+
+    system: System
+    backend: Backend
+    _worker_id: str = field(factory=lambda: uuid4().hex, init=False)
+    _is_registered: bool = field(default=False, init=False)
+    _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    async def register(self) -> None:
+        """Register what this worker serves, unless it is registered; raises `Unavailable`.
+
+        A worker calls it before it receives anything. So what it sends can reach no worker that
+        does not see it.
+        """
+        if self._is_registered:
+            return
+        async with self._lock:
+            await self._register_once()
+
+    async def deregister(self) -> None:
+        """Remove what this worker serves; the next `register` registers it again."""
+        # Another event loop may run the next one.
+        self._is_registered, self._lock = False, asyncio.Lock()
+        if isinstance(self.backend, SupportsServiceRegistry):
+            await self.backend.services.deregister(self._worker_id)
+
+    async def registered(self) -> tuple[WorkerServices, ...] | None:
+        """Return what all live workers serve; None if the backend has no registry."""
+        if not isinstance(self.backend, SupportsServiceRegistry):
+            return None
+        return await self.backend.services.list()
+
+    async def route_elsewhere(self, event: Event[Any], to: Route) -> Route:
+        """Return the destination of an event for an address that only other workers serve.
+
+        *to*: the destination by the handlers of this system; it is returned where no live worker
+        serves the address. A reply to a workflow that this system lacks is not for a caller.
+        """
+        is_workflow = event.to is not None and event.to.startswith(f"{ORCHESTRATOR_PREFIX}.")
+        is_unknown = isinstance(to, Unroutable) or (isinstance(to, ToCaller) and is_workflow)
+        if event.to is None or not is_unknown:
+            return to
+        registered = await self.registered() or ()
+        if not any(each.serves(event.to, None) for each in registered):
+            return to
+        return ToHandler(event.to, event.subject if is_workflow else None)
+
+    async def _register_once(self) -> None:
+        if self._is_registered:
+            return
+        if isinstance(self.backend, SupportsServiceRegistry):
+            await self.backend.services.register(self.own)
+        self._is_registered = True
+
+    @property
+    def own(self) -> WorkerServices:
+        """What this worker serves."""
+        versions = {handler.source: versions_of(handler) for handler in self.system.handlers}
+        return WorkerServices(self._worker_id, versions)
