@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import ceil
 from typing import Any, Final, final
 
 from attrs import define, evolve, field
@@ -14,6 +13,7 @@ from arvo.interpreters.delivery.brokers.headers import (
     REASON,
     UNTIL,
     reason_text,
+    until_text,
     wire_headers,
 )
 from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name, shorten_name
@@ -142,7 +142,7 @@ class KafkaBroker:
         message, topic = delivery.message, self._topic(delivery.message.queue)
         headers = _headers(message, delivery.attempt)
         if until is not None and until > utc_now():
-            topic, headers[UNTIL] = f"{topic}_later", str(ceil(until.timestamp() * 1000))
+            topic, headers[UNTIL] = f"{topic}_later", until_text(until)
         await self._producer.send(topic, message.key, message.body, headers)
 
     async def _write_dead_letter(self, message: EncodedMessage, headers: Mapping[str, str]) -> bool:

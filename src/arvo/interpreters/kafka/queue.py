@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, final
 
 from attrs import define, evolve, field, frozen
 from confluent_kafka import Message as Record
 
-from arvo.interpreters.delivery.brokers.headers import UNTIL, decode_headers, take_attempt
+from arvo.interpreters.delivery.brokers.headers import decode_headers, take_attempt, take_until
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.kafka.consumer import Consumer
@@ -110,7 +110,7 @@ class Queue:
         """Make a delivery of a record; other programs may have written any headers."""
         headers = decode_headers(_raw_headers(record))
         headers.pop("content-type", None)
-        attempt, until = take_attempt(headers), _take_until(headers)
+        attempt, until = take_attempt(headers), take_until(headers)
         key: Any = record.key()
         message = EncodedMessage(
             queue=self.name,
@@ -172,15 +172,3 @@ def _raw_headers(record: Record) -> dict[str, bytes]:
 
 def _bytes(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else value or b""
-
-
-def _take_until(headers: dict[str, str]) -> datetime | None:
-    """Remove the time until which a message is delayed; text that is no time stays."""
-    text = headers.pop(UNTIL, None)
-    if text is None:
-        return None
-    try:
-        return datetime.fromtimestamp(int(text) / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        headers[UNTIL] = text
-        return None

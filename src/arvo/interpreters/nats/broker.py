@@ -5,19 +5,19 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, final
 from urllib.parse import quote
 
-import orjson
 from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.headers import REASON, reason_text
 from arvo.interpreters.nats.connection import Connection
 from arvo.interpreters.nats.in_flight import InFlight
 from arvo.interpreters.nats.publisher import Publication, Publisher
-from arvo.interpreters.nats.pull import ACK, NAK, TERM, PulledMessage
+from arvo.interpreters.nats.pull import ACK, TERM, PulledMessage
 from arvo.interpreters.nats.queue_depth import DepthCounter
 from arvo.interpreters.nats.settings import Storage, check_settings
-from arvo.interpreters.nats.streams import NANOSECONDS, Streams
-from arvo.interpreters.nats.wire import body_bytes_max, subject_name
+from arvo.interpreters.nats.streams import Streams
+from arvo.interpreters.nats.wire import body_bytes_max, has_key, subject_name
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.results import Depth
 
 ACK_WAIT_SECONDS: Final = 30.0
@@ -95,8 +95,26 @@ class NatsBroker:
         """Have the server redeliver a message after *delay* seconds."""
         pulled = _owned(delivery)
         if pulled is not None:
-            wait = orjson.dumps({"delay": round(delay * NANOSECONDS)}) if delay > 0 else b""
-            await pulled.settle(self._connection, NAK + b" " + wait)
+            await pulled.nack(self._connection, delay)
+
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds; the others of its key pass it.
+
+        It leaves its place: a copy without a key is stored behind all others.
+        """
+        pulled = _owned(delivery)
+        if pulled is None:
+            return
+        if not has_key(pulled.subject):
+            await pulled.nack(self._connection, delay)
+            return
+        try:
+            await self._publisher.defer(delivery, pulled.sequence, delay)
+        except TooLarge:
+            # It does not fit with the headers of a copy, and keeps its place.
+            await pulled.nack(self._connection, delay)
+            return
+        await pulled.settle(self._connection, ACK)
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Move a message as it arrived, with the reason, to the stream of the dead letters."""

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from typing import Final, final
+from typing import Any, Final, final
 
 from attrs import define, field
 
@@ -16,7 +16,14 @@ from arvo.interpreters.nats.key_gate import KeyGate
 from arvo.interpreters.nats.publisher import Publisher
 from arvo.interpreters.nats.pull import ACK, NAK, WINDOW_MAX, Pull, PulledMessage
 from arvo.interpreters.nats.streams import Consumer, Streams
-from arvo.interpreters.nats.wire import EXPECT_NONE, EXPECTED_LAST, decode, has_key, notice_subject
+from arvo.interpreters.nats.wire import (
+    EXPECT_NONE,
+    EXPECTED_LAST,
+    decode,
+    has_key,
+    notice_subject,
+    seconds_left,
+)
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import TooLarge, Unavailable
 
@@ -124,15 +131,19 @@ class InFlight:
         if pulled is None:
             pass
         elif pulled.consumer.is_unkeyed:
-            work = self._forward(pulled)
-            task = supervise(work, name="arvo nats forward", on_failure=self._fail)
-            self._forwards.add(task)
-            task.add_done_callback(self._forwards.discard)
+            self._start(self._forward(pulled))
+        elif pulled.deliveries == 1 and (seconds := seconds_left(pulled.headers)) > 0:
+            self._start(self._return_deferred(pulled, seconds))
         elif has_key(pulled.subject) and pulled.headers.get(EXPECTED_LAST) != EXPECT_NONE:
             self._gate(pulled.consumer).hold(pulled)
         else:
             self.ready.append(pulled)
         self._wakeup.set()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = supervise(work, name="arvo nats forward", on_failure=self._fail)
+        self._forwards.add(task)
+        task.add_done_callback(self._forwards.discard)
 
     def _gate(self, consumer: Consumer) -> KeyGate:
         gate = self._gates.get(consumer.subject)
@@ -169,6 +180,11 @@ class InFlight:
             with suppress(Unavailable):
                 await pulled.settle(self._connection, NAK)
         self._wakeup.set()
+
+    async def _return_deferred(self, pulled: PulledMessage, seconds: float) -> None:
+        """Have the server redeliver a message when its time has come."""
+        with suppress(Unavailable):
+            await pulled.nack(self._connection, seconds)
 
     async def _send_heartbeats(self) -> None:
         """Keep the messages that were delivered or are held back; return those that no worker here

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Final, final
 
@@ -19,13 +19,14 @@ from arvo.interpreters.nats.streams import Streams
 from arvo.interpreters.nats.wire import (
     EXPECT_NONE,
     EXPECTED_LAST,
+    deferred_headers,
     encode_body,
     encode_headers,
     has_key,
     keyed_subject,
     subject_name,
 )
-from arvo.interpreters.ports.broker import EncodedMessage
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge, Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 
@@ -74,6 +75,22 @@ class Publisher:
         payload_max = await self.streams.connection.payload_max()
         publication = self.encode(with_subject(message), payload_max, f"forwarded-{sequence}")
         await self._send_in_order([publication])
+
+    async def defer(self, delivery: EncodedDelivery, sequence: int, delay: float) -> None:
+        """Publish a copy of a delivery without its key, to be delivered after *delay* seconds.
+
+        *sequence*: of the message, so that the server stores one copy. Raises `TooLarge` where the
+        copy does not fit with its headers.
+        """
+        message, until = delivery.message, utc_now() + timedelta(seconds=delay)
+        headers = {
+            **encode_headers(message),
+            **deferred_headers(message, delivery.attempt + 1, until),
+            **self.new_id(f"deferred-{sequence}"),
+        }
+        body = encode_body(message, headers, await self.streams.connection.payload_max())
+        subject = keyed_subject(self.streams.prefix, message.queue, None)
+        await self.send(Publication(subject, body, headers))
 
     def encode(
         self, message: EncodedMessage, payload_max: int, message_id: str | None = None

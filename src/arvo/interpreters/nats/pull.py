@@ -14,7 +14,7 @@ from nats.aio.subscription import Subscription
 
 from arvo.interpreters.nats.connection import Connection, status_of
 from arvo.interpreters.nats.streams import NANOSECONDS, Consumer
-from arvo.interpreters.nats.wire import has_key, notice_subject
+from arvo.interpreters.nats.wire import attempt_of, has_key, notice_subject
 from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = logging.getLogger("arvo")
@@ -54,11 +54,16 @@ class PulledMessage:
     body: bytes
     reply: str
     sequence: int
-    attempt: int
+    deliveries: int
     arrived_at: float
     until: float
     on_settled: Callable[["PulledMessage"], None]
     is_settled: bool = False
+
+    @property
+    def attempt(self) -> int:
+        """The number of this delivery, counted as workers see it."""
+        return attempt_of(self.headers, self.deliveries)
 
     @property
     def is_owned(self) -> bool:
@@ -69,6 +74,11 @@ class PulledMessage:
         """Settle it, and wait until the server has confirmed that."""
         await connection.request(self.reply, reply)
         await self._finish(connection, is_deleted=not reply.startswith(NAK))
+
+    async def nack(self, connection: Connection, delay: float) -> None:
+        """Have the server redeliver it after *delay* seconds."""
+        wait = orjson.dumps({"delay": round(delay * NANOSECONDS)}) if delay > 0 else b""
+        await self.settle(connection, NAK + b" " + wait)
 
     async def ack(self, connection: Connection) -> None:
         """Ack it, without a confirmation: a lost ack only causes a second delivery."""
@@ -178,7 +188,7 @@ class Pull:
             body=message.data,
             reply=message.reply,
             sequence=metadata.sequence.stream,
-            attempt=metadata.num_delivered,
+            deliveries=metadata.num_delivered,
             arrived_at=now,
             until=now + self.consumer.ack_wait,
             on_settled=self.on_settled,

@@ -3,12 +3,21 @@
 import zlib
 from base64 import b64decode
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from arvo.core.events.event import EVENT_BYTES_MAX
-from arvo.interpreters.delivery.brokers.headers import ENCODING
+from arvo.interpreters.delivery.brokers.headers import (
+    ATTEMPT,
+    ENCODING,
+    UNTIL,
+    take_attempt,
+    take_until,
+    until_text,
+)
 from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name
 from arvo.interpreters.delivery.brokers.ordering import key_token
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.nats.compression import DEFLATE, inflate
 from arvo.interpreters.nats.connection import Headers
 from arvo.interpreters.ports.broker import EncodedMessage
@@ -98,6 +107,8 @@ def decode(queue: str, headers: Mapping[str, str] | None, body: bytes) -> Encode
         for name, value in (headers or {}).items()
         if not name.startswith("Nats-") and name.lower() != "content-type"
     }
+    take_attempt(rest)
+    take_until(rest)
     if rest.get(ENCODING) == DEFLATE:
         try:
             body = inflate(body, EVENT_BYTES_MAX)
@@ -105,6 +116,29 @@ def decode(queue: str, headers: Mapping[str, str] | None, body: bytes) -> Encode
             return EncodedMessage(queue, body, rest)
         del rest[ENCODING]
     return EncodedMessage(queue, body, rest)
+
+
+def deferred_headers(message: EncodedMessage, attempt: int, until: datetime) -> dict[str, str]:
+    """Return the headers of a message that is deferred, and is then delivered for the *attempt*-th
+    time.
+    """
+    return {**message.headers, ATTEMPT: str(attempt), UNTIL: until_text(until)}
+
+
+def seconds_left(headers: Mapping[str, str]) -> float:
+    """Return for how many seconds a message is still deferred."""
+    until = take_until(dict(headers))
+    return 0.0 if until is None else max(0.0, (until - utc_now()).total_seconds())
+
+
+def attempt_of(headers: Mapping[str, str], deliveries: int) -> int:
+    """Return the attempt of a message that the server delivers for so many times.
+
+    A deferred one was delivered once before its time, and returned until then.
+    """
+    if UNTIL not in headers:
+        return deliveries
+    return take_attempt(dict(headers)) + max(0, deliveries - 2)
 
 
 def stored_headers(message: Mapping[str, Any]) -> dict[str, str]:

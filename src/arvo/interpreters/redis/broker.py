@@ -102,6 +102,10 @@ class RedisBroker:
         """Redeliver a message after *delay* seconds."""
         await self._settle(delivery, "nack", ceil(delay * 1000), delivery.attempt + 1)
 
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds; the others of its key pass it."""
+        await self._settle(delivery, "defer", ceil(delay * 1000), delivery.attempt + 1)
+
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Move a message, with the reason, to the dead-letter stream of its queue."""
         await self._settle(delivery, "dead_letter", reason_text(reason), DEAD_LETTERS_MAX)

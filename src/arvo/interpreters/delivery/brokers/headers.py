@@ -1,6 +1,8 @@
 """Headers: the message headers that all brokers carry, and their form on the wire."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import ceil
 from typing import Final
 
 from arvo.interpreters.ports.broker import EncodedMessage
@@ -49,6 +51,27 @@ def take_attempt(headers: dict[str, str]) -> int:
         return int(text[:_DIGITS_MAX])
     headers[ATTEMPT] = text
     return 1
+
+
+def until_text(until: datetime) -> str:
+    """Return the header of a message that is delayed *until* then.
+
+    >>> until_text(datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC))
+    '2000'
+    """
+    return str(ceil(until.timestamp() * 1000))
+
+
+def take_until(headers: dict[str, str]) -> datetime | None:
+    """Remove the time until which a message is delayed; text that is no time stays."""
+    text = headers.pop(UNTIL, None)
+    if text is None:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text[:_DIGITS_MAX]) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        headers[UNTIL] = text
+        return None
 
 
 # More deliveries than any broker makes; `int` refuses texts that are far longer.

@@ -1,8 +1,8 @@
--- Settle: acks, nacks or dead-letters an entry, if it still belongs to the consumer.
+-- Settle: acks, nacks, defers or dead-letters an entry, if it still belongs to the consumer.
 -- KEYS, after those of the order: delayed, sequence, dead letters.
 -- ARGV, after those of the order: id, number of the delivery, key, channel of notifications, 1 if the
--- caller delivers another entry, then one of 'ack', 'nack' with milliseconds and the next attempt,
--- 'dead_letter' with the reason and the maximum of dead letters.
+-- caller delivers another entry, then one of 'ack', 'nack' or 'defer' with milliseconds and the next
+-- attempt, 'dead_letter' with the reason and the maximum of dead letters.
 -- Returns {-1} if the entry belongs to another consumer, otherwise the number of dropped dead letters
 -- and the delivery of the next entry of the key, if there is one: it goes to the same consumer, which
 -- has the workflow's record at hand, and no other one has to be woken.
@@ -14,10 +14,10 @@ end
 local has_turn = key ~= '' and redis.call('HGET', busy, key) == id
 local dropped = 0
 local entry = how ~= 'ack' and redis.call('XRANGE', stream, id, id)[1]
-if entry and how == 'nack' then
+if entry and (how == 'nack' or how == 'defer') then
   local due = string.format('%.0f', now_milliseconds() + 1 + tonumber(ARGV[10]))
   redis.call('PUBLISH', channel, queue)
-  if has_turn then
+  if has_turn and how == 'nack' then
     -- It stays in its place, and holds back the others of its key.
     redis.call('HSET', attempts, id, ARGV[11])
     redis.call('ZADD', nacked, due, id)
