@@ -1,7 +1,8 @@
 """App: a runtime as an ASGI app that accepts events over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 import pytest
+import uvicorn
 from attrs import evolve
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -28,6 +30,7 @@ from arvo import (
 )
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.http import asgi_app
+from arvo.interpreters.http import events
 from arvo.interpreters.http.binding import BATCH, Mode, read_events
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.errors import Unavailable
@@ -513,28 +516,83 @@ def test_a_mounted_app_serves_a_running_runtime() -> None:
     assert shown.json()["status"] == "done"
 
 
+SCOPE: dict[str, Any] = {
+    "type": "http", "method": "POST", "path": "/", "query_string": b"",
+    "headers": [(b"content-type", b"application/cloudevents+json")],
+}  # fmt: skip
+
+
+async def answer_to(receive: Callable[[], Awaitable[Any]], scope: Any = SCOPE) -> dict[str, Any]:
+    """Serve a request whose body comes from *receive*; return the start of the response."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with Runtime(shop) as runtime:
+        await asgi_app(runtime)(scope, receive, send)
+    start: dict[str, Any] = sent[0]
+    return start
+
+
+def test_a_body_that_does_not_end_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a byte now and then would hold its connection for ever."""
+    monkeypatch.setattr(events, "BODY_SECONDS_MAX", 0.02)
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    start = within(answer_to(receive))
+
+    assert start["status"] == 408
+    assert (b"connection", b"close") in start["headers"]
+
+
+@pytest.mark.parametrize("kind", [b"text/plain", BATCH.encode()])
+def test_the_connection_of_a_body_that_is_not_read_is_closed(kind: bytes) -> None:
+    """The server would otherwise read the rest, which may be endless."""
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b" " * 65536, "more_body": True}
+
+    start = within(answer_to(receive, {**SCOPE, "headers": [(b"content-type", kind)]}))
+
+    assert start["status"] in (413, 415)
+    assert (b"connection", b"close") in start["headers"]
+
+
+def test_a_real_server_closes_the_connection_of_an_endless_body() -> None:
+    """uvicorn does, for the response says so."""
+
+    async def go() -> tuple[bytes, bool]:
+        async with Runtime(shop) as runtime:
+            config = uvicorn.Config(asgi_app(runtime), lifespan="off", log_config=None)
+            server = uvicorn.Server(config)
+            listening = socket.create_server(("127.0.0.1", 0))
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\n")
+            writer.write(b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+            # To the end of the stream, which only the server can bring about.
+            response = await reader.read()
+            writer.close()
+            server.should_exit = True
+            await serving
+            return response.partition(b"\r\n")[0], b"connection: close" in response
+
+    assert within(go()) == (b"HTTP/1.1 415 Unsupported Media Type", True)
+
+
 def test_a_client_that_disconnects_early_is_no_error_of_the_server(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Stack traces in the log would hide the one that matters."""
 
-    async def go() -> Any:
-        sent: list[Any] = []
-        messages = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}])
 
-        async def receive() -> Any:
-            return next(messages, {"type": "http.disconnect"})
+    async def receive() -> Any:
+        return next(messages, {"type": "http.disconnect"})
 
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        scope = {
-            "type": "http", "method": "POST", "path": "/", "query_string": b"",
-            "headers": [(b"content-type", b"application/cloudevents+json")],
-        }  # fmt: skip
-        async with Runtime(shop) as runtime:
-            await asgi_app(runtime)(scope, receive, send)
-        return sent[0]["status"]
-
-    assert within(go()) == 400
+    assert within(answer_to(receive))["status"] == 400
     assert caplog.records == []

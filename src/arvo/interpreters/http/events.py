@@ -29,6 +29,9 @@ from arvo.interpreters.runtime.runtime import Runtime
 
 # The longest time that a request waits for a full queue or a slow store.
 SEND_SECONDS_MAX: Final = 10.0
+# The longest time that a client has to send a body: 1 MiB takes so long at 35 kB a second. Without
+# it a client that sends a byte now and then holds a connection for ever.
+BODY_SECONDS_MAX: Final = 30.0
 # Requests that wait for an answer at the same time. Others get 202 at once, as RFC 7240 allows.
 WAITING_MAX: Final = 1_000
 # Enough digits for any length that is too large.
@@ -47,13 +50,16 @@ class EventsEndpoint:
         headers = request.headers.raw
         mode = parse_mode(headers)
         if mode is None:
-            return _unknown_content_type(content_type(headers))
+            return _unread(_unknown_content_type(content_type(headers)))
         try:
-            body = await _read_body(request)
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await _read_body(request)
         except ClientDisconnect:
             return problem(400, "the client disconnected before the end of the body")
+        except TimeoutError:
+            return _unread(_too_slow())
         if body is None:
-            return _too_large(f"at most {EVENT_BYTES_MAX} bytes", "more")
+            return _unread(_too_large(f"at most {EVENT_BYTES_MAX} bytes", "more"))
         try:
             events = read_events(headers, body)
         except Violated as violated:
@@ -170,6 +176,17 @@ def _not_running() -> Response:
 
 def _too_large(expected: str, got: str) -> Response:
     return problem(413, "the request is too large", (Issue("body", expected, got),))
+
+
+def _too_slow() -> Response:
+    issue = Issue("body", f"within {BODY_SECONDS_MAX:g} s", "a part of it")
+    return problem(408, "the request took too long", (issue,))
+
+
+def _unread(response: Response) -> Response:
+    """Ask the server to close the connection: the rest of the body may be endless."""
+    response.headers["connection"] = "close"
+    return response
 
 
 def _unknown_content_type(text: str) -> Response:
