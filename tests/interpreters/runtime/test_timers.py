@@ -120,13 +120,13 @@ def test_the_timer_of_a_workflow_that_failed_is_no_dead_letter() -> None:
     backend = MemoryBackend(now=clock)
     system = timer_system(0.05, Emit(ChargeCard("o1", 0.0)))
 
-    async def is_timer_due() -> bool:
+    async def no_timer_is_pending() -> bool:
         return (await backend.depth()).timers == 0
 
     async def work(runtime: Runtime) -> tuple[Any, ...]:
         await runtime.request(order_request(), timeout=60)
         clock.now += timedelta(seconds=1)
-        await until(is_timer_due)
+        await until(no_timer_is_pending)
         await runtime.drain()
         return await runtime.dead_letters()
 
