@@ -50,7 +50,7 @@ def run_orders(url: str, system: System, *keys: str) -> None:
         async with Runtime(system, url) as runtime:
             for key in keys:
                 await runtime.send(order_request(key))
-            await runtime.drain(timeout=10)
+            await runtime.drain(timeout=60)
 
     asyncio.run(go())
 

@@ -179,7 +179,7 @@ def test_a_signal_reaches_a_workflow_in_a_runtime_and_a_query_shows_it() -> None
             await asyncio.sleep(0)
             for _ in range(2):
                 await runtime.send(signal("ann"))
-            await runtime.drain(timeout=3)
+            await runtime.drain(timeout=60)
             between = await runtime.query(order_request().subject)
             await runtime.send(signal("bob"))
             return between, (await asking).data, await runtime.record(order_request().subject)

@@ -67,7 +67,7 @@ def test_an_accepted_event_gets_the_location_of_its_workflow() -> None:
 
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
         accepted = await post(client, order_request())
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=60)
         return accepted, await client.get(accepted.headers["location"])
 
     accepted, shown = with_client(shop, use)
@@ -141,7 +141,7 @@ def test_a_client_that_lost_its_connection_can_repeat_its_request(tmp_path: Path
 
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
         await post(client, order_request())
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=60)
         again = await post(client, order_request(), prefer="wait=10")
         return again, runtime.stats().handled
 
@@ -178,7 +178,7 @@ def test_a_batch_is_accepted_as_a_whole() -> None:
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
         body = orjson.dumps([order_request(key).to_dict() for key in ("a", "b")])
         accepted = await client.post("/", content=body, headers={"content-type": BATCH})
-        return accepted, await runtime.drain(timeout=10)
+        return accepted, await runtime.drain(timeout=60)
 
     accepted, stats = with_client(shop, use)
 
@@ -195,7 +195,7 @@ def test_a_batch_with_a_bad_event_is_refused_as_a_whole() -> None:
         bad = WRONG
         body = orjson.dumps([good.to_dict(), bad.to_dict()])
         refused = await client.post("/", content=body, headers={"content-type": BATCH})
-        return refused, (await runtime.drain(timeout=10)).handled
+        return refused, (await runtime.drain(timeout=60)).handled
 
     refused, handled = with_client(shop, use)
 
@@ -239,7 +239,7 @@ def test_a_reply_that_breaks_its_contract_is_refused_too() -> None:
 
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> httpx.Response:
         await runtime.send(order_request())
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=60)
         return await post(client, evolve(order_request("i2"), type="evt.payment.charged"))
 
     refused = with_client(waiting_system, use)
@@ -425,7 +425,7 @@ def test_the_description_of_a_workflow_does_not_contain_its_state() -> None:
 
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
         await runtime.send(order_request())
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=60)
         subject = order_request().subject
         paths = (to_path(subject), quote(subject, safe=""), subject)
         return [await client.get(f"/workflows/{path}") for path in paths]
@@ -449,7 +449,7 @@ def test_a_failed_workflow_has_its_error_without_a_stack_trace() -> None:
 
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> httpx.Response:
         await runtime.send(order_request())
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=60)
         return await client.get(f"/workflows/{to_path(order_request().subject)}")
 
     shown = with_client(System([make_workflow(lambda _: Fail("no stock"))]), use)
@@ -503,7 +503,7 @@ def test_a_mounted_app_serves_a_running_runtime() -> None:
             ready = await client.get("/ready")
             async with runtime:
                 accepted = await post(client, order_request())
-                await runtime.drain(timeout=10)
+                await runtime.drain(timeout=60)
                 root = httpx.URL("http://app")
                 shown = await client.get(root.join(accepted.headers["location"]))
         return early, ready, accepted, shown

@@ -92,7 +92,7 @@ async def order_from(
     ):
         runtime.on_domain("bank")(Webhook(runtime, client, url, mode))
         await runtime.send(order_request())
-        stats = await runtime.drain(timeout=10)
+        stats = await runtime.drain(timeout=60)
         return stats, await runtime.dead_letters(), recorder.delays
 
 

@@ -88,7 +88,7 @@ def test_the_shop_runs_on_a_pair() -> None:
         async with Runtime(shop, a_pair()) as runtime:
             events = [order_request(f"i{n}") for n in range(20)]
             answers = await asyncio.gather(*(runtime.request(event, timeout=3) for event in events))
-            return [answer.data for answer in answers], await runtime.drain(timeout=3)
+            return [answer.data for answer in answers], await runtime.drain(timeout=60)
 
     answers, stats = within(go())
 
@@ -109,7 +109,7 @@ def test_several_workers_share_a_memory_and_a_broker() -> None:
                 await stack.enter_async_context(runtime)
             for number, event in enumerate([*events, *events]):
                 await runtimes[number % 3].send(event)
-            stats = [await runtime.drain(timeout=4) for runtime in runtimes]
+            stats = [await runtime.drain(timeout=60) for runtime in runtimes]
         backend = paired(memory, broker)
         records = [await backend.load(event.subject) for event in events]
         done = {(record.status, record.revision) for record in records if record is not None}
@@ -135,7 +135,7 @@ def test_a_timer_fires_and_a_cleared_timer_changes_nothing() -> None:
         async with Runtime(System([make_workflow(function)]), a_pair()) as runtime:
             answer = await runtime.request(order_request(), timeout=3)
             await asyncio.sleep(0.05)
-            return answer.data, await runtime.drain(timeout=3)
+            return answer.data, await runtime.drain(timeout=60)
 
     answer, stats = within(go())
 
@@ -153,12 +153,12 @@ def test_dead_letters_are_listed_redriven_and_deleted() -> None:
         async with Runtime(refusing, paired(memory, broker)) as runtime:
             for n in range(3):
                 await runtime.send(charge_request(f"c{n}"))
-            await runtime.drain(timeout=3)
+            await runtime.drain(timeout=60)
         async with Runtime(shop, paired(memory, broker)) as runtime:
             dead_letters = await runtime.dead_letters()
             await runtime.redrive_dead_letter(dead_letters[0].id)
             await runtime.delete_dead_letter(dead_letters[1].id)
-            stats = await runtime.drain(timeout=3)
+            stats = await runtime.drain(timeout=60)
             with pytest.raises(Violated, match="there is no such dead letter"):
                 await runtime.delete_dead_letter(dead_letters[1].id)
             rest = await runtime.dead_letters()
@@ -246,7 +246,7 @@ def test_a_broker_that_can_neither_count_nor_delay_is_enough() -> None:
         async with Runtime(System([make_workflow(function)]), pair) as runtime:
             begun_at = asyncio.get_running_loop().time()
             await runtime.request(order_request(), timeout=3)
-            return asyncio.get_running_loop().time() - begun_at, await runtime.drain(timeout=3)
+            return asyncio.get_running_loop().time() - begun_at, await runtime.drain(timeout=60)
 
     seconds, stats = within(go())
 
@@ -286,7 +286,7 @@ def test_an_event_that_is_too_large_for_the_broker_is_dead_lettered() -> None:
         async with Runtime(system, paired(InMemoryMachineMemory(), broker)) as runtime:
             request = asyncio.create_task(runtime.request(order_request(), timeout=4))
             await asyncio.sleep(0)
-            stats = await runtime.drain(timeout=3)
+            stats = await runtime.drain(timeout=60)
             dead_letters = list(await runtime.dead_letters())
             with pytest.raises(TooLarge, match="raise the limit"):
                 await runtime.redrive_dead_letter(dead_letters[0].id)
@@ -313,7 +313,7 @@ def test_sending_an_event_that_is_too_large_raises() -> None:
                 await runtime.send(
                     charge["1.0.0"].accepts(ChargeCard("x" * 5_000, 1.0), source=WEB)
                 )
-            return await runtime.drain(timeout=3)
+            return await runtime.drain(timeout=60)
 
     assert within(go()).handled == 0
 
@@ -350,7 +350,7 @@ def test_a_value_of_another_program_stops_the_runtime() -> None:
         async with Runtime(shop, paired(memory, MemoryBroker())) as runtime:
             await runtime.send(order_request())
             with pytest.raises(Corrupt, match="cannot be read"):
-                await runtime.drain(timeout=3)
+                await runtime.drain(timeout=60)
         stored = await memory.read(order_request().subject)
         assert stored is not None
         assert stored.revision == 1
@@ -394,7 +394,7 @@ def test_listing_raises() -> None:
         assert await backend.history(order_request().subject) == ()
         async with Runtime(shop, backend) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             return await backend.workflow(order_request().subject)
 
     workflow = asyncio.run(go())

@@ -94,7 +94,7 @@ def test_a_repeated_request_returns_the_same_answer(shared: Backends, number: in
             one = await first.request(placed, timeout=8)
             runtime = first if number == 1 else second
             two = await runtime.request(evolve(placed), timeout=8)
-            await first.drain(timeout=8)
+            await first.drain(timeout=60)
             return [one, two], await first.record(placed.subject)
 
     (one, two), record = within(go())

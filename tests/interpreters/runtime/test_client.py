@@ -86,7 +86,7 @@ def test_a_replay_of_a_stored_history_gives_the_same_record(on: On) -> None:
 
     async def work(runtime: Runtime) -> None:
         await runtime.send(order_request())
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
 
         replayed = await runtime.replay(SUBJECT)
 
@@ -114,7 +114,7 @@ def test_a_client_inspects_while_another_process_works(tmp_path: Path) -> None:
         async with Client(System([fulfilment]), url) as client:
             await client.send(order_request("later"))
         async with Runtime(shop, url) as runtime:
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             assert [workflow.record.init for workflow in await runtime.workflows()] == [
                 "later",
                 "i1",

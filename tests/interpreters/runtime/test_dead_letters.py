@@ -43,7 +43,7 @@ def test_a_dead_letter_can_be_redriven_after_its_cause_is_fixed() -> None:
 
     async def work(runtime: Runtime) -> None:
         await runtime.send(charge_request())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         (dead_letter,) = await runtime.dead_letters()
         assert "data.receipt: expected a string, got 1" in dead_letter.reason
         assert (dead_letter.event, dead_letter.attempts, dead_letter.at[:4]) == (
@@ -53,7 +53,7 @@ def test_a_dead_letter_can_be_redriven_after_its_cause_is_fixed() -> None:
         )
         fixed.append(True)
         await runtime.redrive_dead_letter(dead_letter.id)
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         assert await runtime.dead_letters() == ()
         for act in (runtime.redrive_dead_letter, runtime.delete_dead_letter):
             with pytest.raises(Violated, match="id: expected the id of a dead letter"):
@@ -71,7 +71,7 @@ def test_a_dead_letter_can_be_deleted() -> None:
 
     async def work(runtime: Runtime) -> None:
         await runtime.send(reply_to_an_unknown_workflow())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         (dead_letter,) = await runtime.dead_letters()
         await runtime.delete_dead_letter(dead_letter.id)
         assert await runtime.dead_letters() == ()
@@ -84,7 +84,7 @@ def test_a_dead_letter_whose_event_has_no_handler_stays() -> None:
 
     async def work(runtime: Runtime) -> int:
         await runtime.send(charge_request())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         (dead_letter,) = await runtime.dead_letters()
         with pytest.raises(Violated, match="no handler answers event"):
             await runtime.redrive_dead_letter(dead_letter.id)

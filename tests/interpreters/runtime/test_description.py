@@ -48,7 +48,7 @@ def test_a_description_shows_what_a_workflow_waits_for_and_since_when() -> None:
         backend = MemoryBackend(now=lambda: NOW)
         async with Runtime(silent, backend, now=lambda: NOW) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             description = await runtime.describe(SUBJECT)
             [request] = description.requests
             assert (request.type, request.since) == ("com.payment.charge", NOW)
@@ -72,13 +72,13 @@ def test_a_description_shows_why_a_workflow_failed_and_its_dead_letters() -> Non
     async def go() -> None:
         async with Runtime(outage.system, now=lambda: NOW) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             history = await runtime.history(SUBJECT)
             request = next(entry.event for entry in history if entry.kind == "produced")
             assert request is not None
             late = reply_to(request, CardCharged("r2"), key="late")
             await runtime.send(late)
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             text = str(await runtime.describe(SUBJECT))
             assert "failed     ConnectionError: the database is down" in text
             assert "waited for  a reply to com.payment.charge" in text
@@ -99,7 +99,7 @@ def test_a_description_shows_the_operations_that_a_flow_waits_for() -> None:
     async def go() -> str:
         async with Runtime(System([naps, payments])) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             description = await runtime.describe(SUBJECT)
             assert description.waiting_for == ("sleep 1:00:00",)
             return str(description)
@@ -114,7 +114,7 @@ def test_a_description_shows_that_a_workflow_waits_for_nothing() -> None:
     async def go() -> str:
         async with Runtime(idle) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=5)
+            await runtime.drain(timeout=60)
             return str(await runtime.describe(SUBJECT))
 
     assert "waits for  a signal at most: no request and no timer is pending" in asyncio.run(go())

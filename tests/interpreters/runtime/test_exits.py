@@ -236,7 +236,7 @@ def test_what_a_workflow_raises_fails_it(name: str, kind: type[BaseException]) -
         poison, good = order_request("poison"), order_request("good")
         await runtime.send(poison)
         await runtime.send(good)
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         records = [await runtime.record(event.subject) for event in (poison, good)]
         return [record and record.status for record in records]
 
@@ -266,7 +266,7 @@ def test_what_a_listener_raises_is_retried(kind: type[BaseException], is_async: 
         runtime.on_domain("human")(slow if is_async else plain)
         await runtime.send(charge_request("poison"))
         await runtime.send(charge_request("good"))
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         return [dead_letter.reason for dead_letter in await runtime.dead_letters()]
 
     reasons, stats = run_runtime(emit_to_domain("human"), work, retry=FAST)
@@ -306,7 +306,7 @@ def test_what_a_validator_raises_ends_no_worker() -> None:
     async def work(runtime: Runtime) -> tuple[str, list[str]]:
         await runtime.send(bad)
         answer = await runtime.request(good, timeout=5)
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         return answer.type, [entry.reason for entry in await runtime.dead_letters()]
 
     (answer, reasons), _ = run_runtime(system, work, retry=FAST)

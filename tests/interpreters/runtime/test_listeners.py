@@ -64,7 +64,7 @@ def test_an_event_whose_listener_raises_is_retried(failures: int, sent_out: int,
                 raise ConnectionError("no mail server")
 
         await runtime.send(charge_request())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         reasons = [dead_letter.reason for dead_letter in await runtime.dead_letters()]
         assert all("the listener of human raised ConnectionError" in reason for reason in reasons)
 
@@ -83,7 +83,7 @@ def test_an_event_whose_listener_raises_a_violation_is_not_retried() -> None:
             raise Violated(ConfigViolation("they refuse this event", issue))
 
         await runtime.send(charge_request())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         [dead_letter] = await runtime.dead_letters()
         return dead_letter.violation
 

@@ -55,7 +55,7 @@ def run_on_runtime(work: Callable[[Runtime], Awaitable[T]]) -> tuple[T, Stats]:
             asyncio.timeout(5),
             Runtime(family, retry=Retry(attempts=2), now=lambda: NOW) as runtime,
         ):
-            return await work(runtime), await runtime.drain(timeout=3)
+            return await work(runtime), await runtime.drain(timeout=60)
 
     return asyncio.run(go())
 
@@ -65,7 +65,7 @@ def test_a_tree_of_workflows_is_loaded_from_any_of_them() -> None:
 
     async def work(runtime: Runtime) -> list[Tree]:
         await runtime.send(begin(FAMILY))
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         root = await runtime.tree(ROOT)
         return [root, *[await runtime.tree(run.subject) for run in root]]
 
@@ -86,7 +86,7 @@ def test_cancelling_a_workflow_cancels_its_tree_and_notifies_its_initiator() -> 
             await asyncio.sleep(0.001)
         await runtime.cancel(ROOT, "enough")
         answer = await requesting
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         return (answer.to, answer.data.name, answer.data.message), await runtime.tree(ROOT)
 
     (answer, whole), stats = run_on_runtime(work)
@@ -144,7 +144,7 @@ def test_the_cancellation_of_an_unknown_workflow_becomes_a_dead_letter() -> None
 
     async def work(runtime: Runtime) -> list[str]:
         await runtime.cancel(ROOT, "enough")
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         return [dead_letter.reason for dead_letter in await runtime.dead_letters()]
 
     (reason,), stats = run_on_runtime(work)
@@ -161,7 +161,7 @@ def migrate_with(work: Callable[[Runtime], Awaitable[T]], **options: Any) -> T:
     async def go() -> T:
         async with asyncio.timeout(5), Runtime(System([both, shipping]), **options) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=3)
+            await runtime.drain(timeout=60)
             return await work(runtime)
 
     return asyncio.run(go())
@@ -189,7 +189,7 @@ def test_an_active_workflow_migrates_and_continues_in_the_new_version() -> None:
         )
         is_stored = record == await load_record(runtime)
         await runtime.send(make_reply(before))
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         return is_stored, (await load_record(runtime)).status
 
     assert migrate_with(work) == (True, "done")
@@ -246,12 +246,12 @@ def test_a_turn_in_progress_is_taken_again_in_the_new_version() -> None:
     async def go() -> tuple[str, str]:
         async with asyncio.timeout(5), Runtime(system) as runtime:
             await runtime.send(order_request())
-            await runtime.drain(timeout=3)
+            await runtime.drain(timeout=60)
             await runtime.send(make_reply(await load_record(runtime)))
             await asked.wait()
             moved = await runtime.migrate(SUBJECT, to="2.0.0")
             go_on.set()
-            await runtime.drain(timeout=3)
+            await runtime.drain(timeout=60)
             return moved.status, (await load_record(runtime)).version
 
     assert asyncio.run(go()) == ("active", "2.0.0")

@@ -58,7 +58,7 @@ def test_an_outage_at_one_commit_lets_no_event_of_the_workflow_overtake() -> Non
         backend = fail_commits(f"open-{NAME}", f"mark-{NAME}-1", f"mark-{NAME}-3")
         async with Runtime(ordered_system, backend, retry=QUICK) as runtime:
             await send_all(runtime)
-            stats = await runtime.drain(timeout=5)
+            stats = await runtime.drain(timeout=60)
             return await state_of(runtime), stats
 
     state, stats = within(go())
@@ -101,7 +101,7 @@ def test_signals_that_come_before_their_workflow_wait_for_it() -> None:
             await runtime.send(open_ledger(NAME))
             for number in range(1, SIGNALS):
                 await runtime.send(mark_ledger(NAME, number))
-            stats = await runtime.drain(timeout=5)
+            stats = await runtime.drain(timeout=60)
             return await state_of(runtime), stats
 
     (status, numbers), stats = within(go())
@@ -119,7 +119,7 @@ def test_a_signal_of_an_unknown_workflow_is_a_dead_letter_after_the_last_attempt
     async def go() -> tuple[list[tuple[int, str]], Stats]:
         async with Runtime(ordered_system, new_backend(), retry=QUICK) as runtime:
             await runtime.send(mark_ledger(NAME, 0))
-            stats = await runtime.drain(timeout=5)
+            stats = await runtime.drain(timeout=60)
             return [(each.attempts, each.reason) for each in await runtime.dead_letters()], stats
 
     dead_letters, stats = within(go())
@@ -137,7 +137,7 @@ def test_a_cancellation_that_comes_before_its_workflow_lets_it_begin() -> None:
             await runtime.cancel(begin.subject, "enough")
             await until(lambda: runtime.stats().retried > 0)
             await runtime.send(begin)
-            stats = await runtime.drain(timeout=5)
+            stats = await runtime.drain(timeout=60)
             return await state_of(runtime), stats
 
     state, stats = within(go())

@@ -112,7 +112,7 @@ def test_a_request_to_a_failed_workflow_is_refused_at_once() -> None:
 
     async def work(runtime: Runtime) -> str:
         await runtime.send(order_request())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         with pytest.raises(Violated) as refused:
             await runtime.request(reply_to_an_unknown_workflow(), timeout=60)
         return str(refused.value)

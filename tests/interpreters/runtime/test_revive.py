@@ -40,15 +40,15 @@ def test_a_revived_workflow_consumes_the_event_it_failed_on_and_continues(on: On
 
     async def work(runtime: Runtime) -> None:
         await runtime.send(order_request())
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         failed = await runtime.record(SUBJECT)
         assert failed is not None
         assert (failed.status, failed.state) == ("failed", 1)
 
         revived = await runtime.revive(SUBJECT)
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         await asyncio.sleep(1.5)
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
 
         record = await runtime.record(SUBJECT)
         assert revived.revision == failed.revision + 1
@@ -66,11 +66,11 @@ def test_a_timer_that_was_due_while_a_workflow_had_failed_fires_when_it_is_reviv
 
     async def work(runtime: Runtime) -> None:
         await runtime.send(order_request())
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         await asyncio.sleep(0.4)
         await runtime.revive(SUBJECT)
         await until(lambda: bool(outage.fired))
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
 
         assert await timers_of(runtime) == ["soon"]
 
@@ -85,10 +85,10 @@ def test_a_workflow_can_be_revived_after_any_event(on: On, down: str) -> None:
     async def work(runtime: Runtime) -> None:
         await runtime.send(order_request())
         await until(lambda: not outage.down)
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         await runtime.revive(SUBJECT)
         await until(lambda: bool(outage.fired))
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
 
         record = await runtime.record(SUBJECT)
         assert record is not None

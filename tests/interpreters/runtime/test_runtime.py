@@ -208,7 +208,7 @@ def test_a_delivery_that_a_forced_stop_cancels_is_delivered_again() -> None:
             await runtime.stop(timeout=0.01)
         hurry.set()
         async with runtime:
-            return await runtime.drain(timeout=5)
+            return await runtime.drain(timeout=60)
 
     assert within(go()).handled == 1
 
@@ -249,7 +249,7 @@ def test_a_drain_waits_out_an_outage() -> None:
         replaced: Any = Replaced(backend, wait_until_idle=wait_until_idle)
         async with Runtime(shop, replaced) as runtime:
             await runtime.send(order_request())
-            return await runtime.drain(timeout=4)
+            return await runtime.drain(timeout=60)
 
     assert within(go()) == Stats(handled=5, answered=1)
     assert outages == 0

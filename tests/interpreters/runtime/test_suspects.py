@@ -62,7 +62,7 @@ def run_on(
 
     async def go() -> tuple[T, Stats]:
         async with Runtime(charge_system(seen), backend, **options) as runtime:
-            return await work(runtime), await runtime.drain(timeout=3)
+            return await work(runtime), await runtime.drain(timeout=60)
 
     return within(go())
 
@@ -153,7 +153,7 @@ def test_a_dead_letter_that_cannot_be_stored_is_stored_later() -> None:
 
     async def work(runtime: Runtime) -> list[str]:
         await runtime.send(charge_request("poison"))
-        await runtime.drain(timeout=5)
+        await runtime.drain(timeout=60)
         return [entry.reason for entry in await runtime.dead_letters()]
 
     seen: list[str] = []

@@ -56,7 +56,7 @@ def test_duplicates_change_nothing() -> None:
     async def work(runtime: Runtime) -> Record | None:
         for _ in range(3):
             await runtime.send(order_request())
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         record = await runtime.record(order_request().subject)
         assert record is not None
         asked = next(iter(record.pending_requests))
@@ -65,7 +65,7 @@ def test_duplicates_change_nothing() -> None:
         )
         for _ in range(3):
             await runtime.send(reply_to(request, CardCharged("r")))
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         return await runtime.record(record.subject)
 
     counted = System([make_workflow(counting)])
@@ -145,7 +145,7 @@ def test_a_failure_preserves_the_state_and_the_reason_and_later_events_are_dead_
 
     async def work(runtime: Runtime) -> tuple[Record | None, list[str], str]:
         answer = await runtime.request(order_request(), timeout=2)
-        await runtime.drain(timeout=2)
+        await runtime.drain(timeout=60)
         dead_letters = [dead_letter.reason for dead_letter in await runtime.dead_letters()]
         return await runtime.record(order_request().subject), dead_letters, answer.data.message
 

@@ -214,7 +214,7 @@ async def wait_for_the_end(runtime: Runtime) -> None:
             if record is not None and record.status != "active":
                 break
             await asyncio.sleep(0.002)
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=60)
 
 
 async def read_outcome(
