@@ -6,7 +6,7 @@ from typing import Final
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 
-_EXPECTED: Final = "the process that opened it: open another one in each process, after the fork"
+_EXPECTED: Final = "the process that opened it: fork before you open it, or spawn processes"
 
 
 def check_process(opened_by: int, name: str) -> None:
@@ -15,7 +15,11 @@ def check_process(opened_by: int, name: str) -> None:
     Threads, tasks and connections of a backend do not survive a fork: a call would wait for ever,
     or change a copy that no process reads.
     """
-    process = os.getpid()
-    if process != opened_by:
-        issue = Issue("process", _EXPECTED, f"process {process}, opened in {opened_by}")
-        raise Violated(ConfigViolation(f"this {name} was opened before a fork", issue))
+    if os.getpid() != opened_by:
+        raise forked(name, f"opened in {opened_by}")
+
+
+def forked(name: str, got: str) -> Violated:
+    """Make the exception for *name*, which was opened before this process was forked."""
+    issue = Issue("process", _EXPECTED, f"process {os.getpid()}, {got}")
+    return Violated(ConfigViolation(f"this {name} was opened before a fork", issue))

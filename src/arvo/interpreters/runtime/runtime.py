@@ -18,7 +18,7 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
@@ -142,7 +142,8 @@ class Runtime(Client):
         await self._end_workers((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
         self._tasks.clear()
         self._requests.stop()
-        with suppress(Unavailable):  # the registration expires with the lease
+        # The registration expires with the lease, and the workers have raised what is corrupt.
+        with suppress(Unavailable, Corrupt):
             await self._worker.directory.deregister()
         await self._backend.close()
 

@@ -7,7 +7,12 @@ from typing import Final
 from urllib.parse import quote
 
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.sqlite.connection.in_place import LOCK, FileConnection, is_open_here
+from arvo.interpreters.sqlite.connection.in_place import (
+    FileConnection,
+    is_open_here,
+    locked,
+    refuse_inherited,
+)
 from arvo.interpreters.sqlite.connection.migrations import check, upgrade
 
 # How long a transaction waits for another process that holds the file.
@@ -25,6 +30,7 @@ def open_file(path: str, *, full_sync: bool) -> FileConnection:
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise Unavailable(f"the folder {folder} does not exist: make it, or name another file")
+    refuse_inherited(path)
     _check_file(path)
     connection = _connect(path, "rwc")
     try:
@@ -47,7 +53,7 @@ def _connect(path: str, mode: str) -> FileConnection:
     uri = f"file:{quote(str(Path(path).absolute()))}?mode={mode}"
     # No isolation level: transactions begin and end by explicit statements. Another thread than
     # the one that opens a connection may use it, one at a time.
-    with LOCK:
+    with locked():
         connection = sqlite3.connect(
             uri,
             uri=True,  # pragma: no mutate - some builds of SQLite read a URI by default
@@ -65,7 +71,7 @@ def _check_file(path: str) -> None:
     file = Path(path)
     if not file.exists() or not file.stat().st_size:
         return
-    with LOCK:
+    with locked():
         # A file that is open here was checked before.
         if not is_open_here(path):
             _check_header(path)

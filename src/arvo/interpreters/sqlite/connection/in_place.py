@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from attrs import define, field
+
 from arvo.interpreters.ports.errors import Corrupt
+from arvo.interpreters.ports.process import forked
 
 # Device and inode.
 FileId: TypeAlias = tuple[int, int]
 
-LOCK: Final = threading.Lock()
 # How many connections of this process have each file open, and the descriptors of their indexes of
 # the log, which stay open as long (see `is_open_here`).
 _OPEN: Final[Counter[FileId]] = Counter()
@@ -31,6 +33,24 @@ _LOG_HEADER_BYTES: Final = 32
 _FRAME_HEADER_BYTES: Final = 24
 
 
+@define
+class _Fork:
+    """What a fork changes: the lock, which the parent may hold, and the files that it has open."""
+
+    lock: threading.Lock = field(factory=threading.Lock)
+    inherited: set[FileId] = field(factory=set)
+
+    def in_child(self) -> None:
+        """Begin anew in the child."""
+        self.lock = threading.Lock()
+        self.inherited |= _OPEN.keys()
+
+
+_FORK: Final = _Fork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_FORK.in_child)
+
+
 class FileConnection(sqlite3.Connection):
     """A connection to a file, which `hold` names."""
 
@@ -39,7 +59,7 @@ class FileConnection(sqlite3.Connection):
     _log: FileId | None = None
 
     def hold(self, path: str) -> None:
-        """Remember the file at *path*, which this connection has opened. Call it under `LOCK`."""
+        """Remember the file at *path*, which this connection has opened. Call it under `locked`."""
         self._path, self._file = path, file_id(path)
         if self._file is not None:
             _OPEN[self._file] += 1
@@ -84,7 +104,7 @@ class FileConnection(sqlite3.Connection):
     def close(self) -> None:
         """Close the connection."""
         super().close()
-        with LOCK:
+        with locked():
             if self._file is not None:
                 _OPEN[self._file] -= 1
                 # Otherwise both would grow with every file.
@@ -93,6 +113,21 @@ class FileConnection(sqlite3.Connection):
                     if self._file in _INDEXES:
                         os.close(_INDEXES.pop(self._file))
                 self._file = None
+
+
+def locked() -> threading.Lock:
+    """Return the lock under which files are opened, closed and counted."""
+    return _FORK.lock
+
+
+def refuse_inherited(path: str) -> None:
+    """Raise `Violated` for a file that the parent had open when this process was forked.
+
+    SQLite believes that this process still holds its parent's locks, and would take none
+    (https://sqlite.org/howtocorrupt.html §2.6).
+    """
+    if file_id(path) in _FORK.inherited:
+        raise forked("file", f"forked while its parent used {path}")
 
 
 def is_open_here(path: str) -> bool:
@@ -117,7 +152,7 @@ def file_id(path: str) -> FileId | None:
 
 def _open_index(file: FileId, path: str) -> int | None:
     """Return the descriptor of the index of a file's log; None where there is none yet."""
-    with LOCK:
+    with locked():
         if file not in _INDEXES and hasattr(os, "pread"):
             with suppress(OSError):
                 _INDEXES[file] = os.open(f"{path}-shm", os.O_RDONLY)
