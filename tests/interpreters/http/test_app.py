@@ -252,7 +252,7 @@ def test_an_event_that_is_too_late_is_refused() -> None:
     """409: not in the current state of the workflow."""
 
     async def use(client: httpx.AsyncClient, runtime: Runtime) -> httpx.Response:
-        await runtime.request(order_request(), timeout=10)
+        await runtime.request(order_request(), timeout=60)
         second = evolve(order_request("i2"), subject=order_request().subject)
         return await post(client, second, prefer="wait=10")
 

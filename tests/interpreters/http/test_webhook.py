@@ -122,7 +122,7 @@ def test_two_systems_exchange_events_over_http() -> None:
             Runtime(order_system) as runtime,
         ):
             runtime.on_domain("bank")(Webhook(runtime, client, url, "binary"))
-            answer = await runtime.request(order_request(), timeout=10)
+            answer = await runtime.request(order_request(), timeout=60)
             return answer.raw, bank.stats().handled
 
     assert within(go()) == ({"tracking": "t-o1"}, 1)

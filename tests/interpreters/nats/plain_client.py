@@ -30,7 +30,7 @@ async def publish(subject: str, body: bytes, headers: dict[str, str] | None = No
 async def stream(name: str) -> dict[str, Any]:
     """Return the info of a stream."""
     async with connected() as client:
-        reply = await client.request(f"$JS.API.STREAM.INFO.{name}", timeout=5)
+        reply = await client.request(f"$JS.API.STREAM.INFO.{name}", timeout=60)
         info: dict[str, Any] = json.loads(reply.data)
         return info
 

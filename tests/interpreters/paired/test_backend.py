@@ -87,7 +87,9 @@ def test_the_shop_runs_on_a_pair() -> None:
     async def go() -> tuple[list[object], Stats]:
         async with Runtime(shop, a_pair()) as runtime:
             events = [order_request(f"i{n}") for n in range(20)]
-            answers = await asyncio.gather(*(runtime.request(event, timeout=3) for event in events))
+            answers = await asyncio.gather(
+                *(runtime.request(event, timeout=60) for event in events)
+            )
             return [answer.data for answer in answers], await runtime.drain(timeout=60)
 
     answers, stats = within(go())
@@ -133,7 +135,7 @@ def test_a_timer_fires_and_a_cleared_timer_changes_nothing() -> None:
 
     async def go() -> tuple[object, Stats]:
         async with Runtime(System([make_workflow(function)]), a_pair()) as runtime:
-            answer = await runtime.request(order_request(), timeout=3)
+            answer = await runtime.request(order_request(), timeout=60)
             await asyncio.sleep(0.05)
             return answer.data, await runtime.drain(timeout=60)
 
@@ -245,7 +247,7 @@ def test_a_broker_that_can_neither_count_nor_delay_is_enough() -> None:
         pair = paired(InMemoryMachineMemory(), Plain())
         async with Runtime(System([make_workflow(function)]), pair) as runtime:
             begun_at = asyncio.get_running_loop().time()
-            await runtime.request(order_request(), timeout=3)
+            await runtime.request(order_request(), timeout=60)
             return asyncio.get_running_loop().time() - begun_at, await runtime.drain(timeout=60)
 
     seconds, stats = within(go())
@@ -284,7 +286,7 @@ def test_an_event_that_is_too_large_for_the_broker_is_dead_lettered() -> None:
         broker = Small()
         system = System([payments, make_workflow(function)])
         async with Runtime(system, paired(InMemoryMachineMemory(), broker)) as runtime:
-            request = asyncio.create_task(runtime.request(order_request(), timeout=4))
+            request = asyncio.create_task(runtime.request(order_request(), timeout=60))
             await asyncio.sleep(0)
             stats = await runtime.drain(timeout=60)
             dead_letters = list(await runtime.dead_letters())

@@ -59,7 +59,7 @@ def test_an_answer_that_another_process_delivers_is_found(shared: Backends) -> N
 
     async def go() -> list[Event[Any]]:
         async with without_replies(shop, shared()) as client, Runtime(shop, shared()):
-            requests = (client.request(order_request(f"i{n}"), timeout=8) for n in range(5))
+            requests = (client.request(order_request(f"i{n}"), timeout=60) for n in range(5))
             return await asyncio.gather(*requests)
 
     answers = within(go())
@@ -77,7 +77,7 @@ def test_a_failure_that_another_process_delivers_is_found(shared: Backends) -> N
     async def go() -> Event[Any]:
         system = System([make_workflow(fails)])
         async with without_replies(system, shared()) as client, Runtime(system, shared()):
-            return await client.request(order_request("i1"), timeout=8)
+            return await client.request(order_request("i1"), timeout=60)
 
     answer = within(go())
 
@@ -91,9 +91,9 @@ def test_a_repeated_request_returns_the_same_answer(shared: Backends, number: in
     async def go() -> tuple[list[Event[Any]], Record | None]:
         placed = order_request("i1")
         async with Runtime(shop, shared()) as first, Runtime(shop, shared()) as second:
-            one = await first.request(placed, timeout=8)
+            one = await first.request(placed, timeout=60)
             runtime = first if number == 1 else second
-            two = await runtime.request(evolve(placed), timeout=8)
+            two = await runtime.request(evolve(placed), timeout=60)
             await first.drain(timeout=60)
             return [one, two], await first.record(placed.subject)
 
@@ -110,9 +110,9 @@ def request_twice(backend: Any, reason: str) -> None:
     async def go() -> None:
         async with Runtime(shop, backend) as runtime:
             placed = order_request("i1")
-            await runtime.request(placed, timeout=8)
+            await runtime.request(placed, timeout=60)
             with pytest.raises(NoReply, match=reason):
-                await runtime.request(placed, timeout=8)
+                await runtime.request(placed, timeout=60)
 
     within(go())
 
@@ -152,7 +152,7 @@ def test_a_request_outlasts_an_outage_and_reports_damage(
     async def go() -> None:
         backend: Any = Replaced(store, load=load)
         async with Runtime(shop, store) as runtime:
-            answer = await runtime.request(order_request("i1"), timeout=8)
+            answer = await runtime.request(order_request("i1"), timeout=60)
             pending = PendingReply(order_request("i1"), asyncio.get_running_loop().create_future())
             await poll_for_answer(backend, pending)
             assert (await pending.answer).id == answer.id

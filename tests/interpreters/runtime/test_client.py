@@ -51,7 +51,7 @@ def test_workflows_are_listed_by_type_status_and_time_of_their_last_change(on: O
 
     async def work(runtime: Runtime) -> None:
         for key in ("a", "b"):
-            await runtime.request(order_request(key), timeout=5)
+            await runtime.request(order_request(key), timeout=60)
         done = await runtime.workflows(status="done", type=ORDER)
 
         assert [workflow.record.init for workflow in done] == ["b", "a"]
@@ -69,7 +69,7 @@ def test_a_history_is_read_to_its_beginning(on: On) -> None:
     """Every event, in order."""
 
     async def work(runtime: Runtime) -> None:
-        await runtime.request(order_request(), timeout=5)
+        await runtime.request(order_request(), timeout=60)
 
         lines = await runtime.history(SUBJECT)
 
@@ -107,7 +107,7 @@ def test_a_client_inspects_while_another_process_works(tmp_path: Path) -> None:
     async def go() -> None:
         url = f"sqlite:///{tmp_path / 'arvo.db'}"
         async with Runtime(shop, url) as runtime, Client(System([]), url) as client:
-            await runtime.request(order_request(), timeout=5)
+            await runtime.request(order_request(), timeout=60)
             [stored] = await client.workflows()
             assert stored.record == await runtime.record(SUBJECT)
             assert (await client.describe(SUBJECT)).record == stored.record
@@ -127,7 +127,7 @@ def test_the_history_has_payload_classes_on_every_backend(on: On) -> None:
     """A tool that is written against the memory backend works on a database."""
 
     async def work(runtime: Runtime) -> None:
-        await runtime.request(order_request(), timeout=5)
+        await runtime.request(order_request(), timeout=60)
         history = await runtime.history(SUBJECT)
 
         assert [type(entry.event.data) for entry in history if entry.event is not None] == [
@@ -141,7 +141,7 @@ def test_the_history_of_an_unknown_contract_has_mappings_on_every_backend(on: On
     """`arvo history` runs without the handlers of the system."""
 
     async def work(runtime: Runtime) -> None:
-        await runtime.request(order_request(), timeout=5)
+        await runtime.request(order_request(), timeout=60)
         client = Client(System([]), runtime._backend)
         history = await client.history(SUBJECT)
 

@@ -105,7 +105,7 @@ def test_a_dead_letter_contains_its_violation() -> None:
     async def ask() -> None:
         async with Runtime(refusing, new_backend()) as runtime:
             with pytest.raises(Violated) as refused:
-                await runtime.request(charge_request(), timeout=5)
+                await runtime.request(charge_request(), timeout=60)
             (dead_letter,) = await runtime.dead_letters()
 
             assert dead_letter.violation == refused.value.violation

@@ -134,8 +134,8 @@ def test_what_an_event_handler_raises_fails_its_event(name: str, kind: type[Base
     system = System([payment_handler(HANDLERS[name](kind("ends")))])
 
     async def work(runtime: Runtime) -> tuple[str, str]:
-        failed = await runtime.request(charge_request("poison"), timeout=5)
-        handled = await runtime.request(charge_request("good"), timeout=5)
+        failed = await runtime.request(charge_request("poison"), timeout=60)
+        handled = await runtime.request(charge_request("good"), timeout=60)
         return failed.type, handled.type
 
     answers, stats = run_runtime(system, work, retry=FAST)
@@ -305,7 +305,7 @@ def test_what_a_validator_raises_ends_no_worker() -> None:
 
     async def work(runtime: Runtime) -> tuple[str, list[str]]:
         await runtime.send(bad)
-        answer = await runtime.request(good, timeout=5)
+        answer = await runtime.request(good, timeout=60)
         await runtime.drain(timeout=60)
         return answer.type, [entry.reason for entry in await runtime.dead_letters()]
 

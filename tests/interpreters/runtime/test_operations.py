@@ -52,7 +52,7 @@ FAMILY = plan(
 def run_on_runtime(work: Callable[[Runtime], Awaitable[T]]) -> tuple[T, Stats]:
     async def go() -> tuple[T, Stats]:
         async with (
-            asyncio.timeout(5),
+            asyncio.timeout(60),
             Runtime(family, retry=Retry(attempts=2), now=lambda: NOW) as runtime,
         ):
             return await work(runtime), await runtime.drain(timeout=60)
@@ -79,7 +79,7 @@ def test_cancelling_a_workflow_cancels_its_tree_and_notifies_its_initiator() -> 
     """A caller that waits for the answer need not wait for a timeout."""
 
     async def work(runtime: Runtime) -> tuple[object, Tree]:
-        requesting = asyncio.create_task(runtime.request(begin(FAMILY), timeout=3))
+        requesting = asyncio.create_task(runtime.request(begin(FAMILY), timeout=60))
         for _ in range(1000):
             if await runtime.record(ROOT) is not None:
                 break
@@ -159,7 +159,7 @@ SUBJECT = order_request().subject
 
 def migrate_with(work: Callable[[Runtime], Awaitable[T]], **options: Any) -> T:
     async def go() -> T:
-        async with asyncio.timeout(5), Runtime(System([both, shipping]), **options) as runtime:
+        async with asyncio.timeout(60), Runtime(System([both, shipping]), **options) as runtime:
             await runtime.send(order_request())
             await runtime.drain(timeout=60)
             return await work(runtime)
@@ -244,7 +244,7 @@ def test_a_turn_in_progress_is_taken_again_in_the_new_version() -> None:
     system = System([Resumable(two, functions, services=SERVICES)])
 
     async def go() -> tuple[str, str]:
-        async with asyncio.timeout(5), Runtime(system) as runtime:
+        async with asyncio.timeout(60), Runtime(system) as runtime:
             await runtime.send(order_request())
             await runtime.drain(timeout=60)
             await runtime.send(make_reply(await load_record(runtime)))

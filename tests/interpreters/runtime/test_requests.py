@@ -48,7 +48,7 @@ def test_a_request_can_be_made_again_by_the_same_source() -> None:
     """
 
     async def work(runtime: Runtime) -> list[object]:
-        return [(await runtime.request(order_request(f"i{n}"), timeout=2)).data for n in range(3)]
+        return [(await runtime.request(order_request(f"i{n}"), timeout=60)).data for n in range(3)]
 
     answers, stats = run_runtime(shop, work)
 
@@ -64,7 +64,7 @@ def test_concurrent_requests_get_their_own_answers() -> None:
             charge_request(f"c{n}", subject=f"s{n}", redirectto=f"com.review.n{n}")
             for n in range(20)
         ]
-        answers = await asyncio.gather(*(runtime.request(event, timeout=2) for event in events))
+        answers = await asyncio.gather(*(runtime.request(event, timeout=60) for event in events))
         return [(answer.parentid, answer.to) for answer in answers]
 
     answers, _ = run_runtime(shop, work)
@@ -142,12 +142,12 @@ def test_an_event_is_requested_once_at_a_time() -> None:
     """Two callers that wait for the same id could not be told apart."""
 
     async def work(runtime: Runtime) -> None:
-        first = asyncio.create_task(runtime.request(charge_request(), timeout=2))
+        first = asyncio.create_task(runtime.request(charge_request(), timeout=60))
         await asyncio.sleep(0)
         with pytest.raises(
             Violated, match="id: expected an id that no pending request has, got 'c1'"
         ):
-            await runtime.request(charge_request(), timeout=2)
+            await runtime.request(charge_request(), timeout=60)
         await first
 
     run_runtime(shop, work)
@@ -160,7 +160,7 @@ def test_a_request_to_a_handler_that_answers_nothing_raises() -> None:
     async def ask() -> None:
         async with Runtime(silent, new_backend()) as runtime:
             with pytest.raises(NoReply, match="answers nothing"):
-                await runtime.request(charge_request(), timeout=5)
+                await runtime.request(charge_request(), timeout=60)
 
     asyncio.run(ask())
 
@@ -185,7 +185,7 @@ def test_an_answer_to_another_sender_with_the_same_id_is_not_taken() -> None:
             theirs = accepts(
                 ChargeCard("theirs", 1.0), source="com.shop.till", id="1", subject="cart/7"
             )
-            answer = asyncio.create_task(runtime.request(ours, timeout=5))
+            answer = asyncio.create_task(runtime.request(ours, timeout=60))
             await asyncio.sleep(0)
             await runtime.send(theirs)
             return await answer
@@ -199,8 +199,8 @@ def test_a_request_whose_event_was_consumed_before_raises() -> None:
     async def go() -> None:
         async with Runtime(shop, new_backend()) as runtime:
             event = charge_request("c1")
-            await runtime.request(event, timeout=5)
+            await runtime.request(event, timeout=60)
             with pytest.raises(NoReply, match="consumed before"):
-                await runtime.request(event, timeout=5)
+                await runtime.request(event, timeout=60)
 
     within(go())

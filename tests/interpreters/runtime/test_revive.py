@@ -108,7 +108,7 @@ def test_a_workflow_that_has_not_failed_is_not_revived() -> None:
         async with Runtime(shop) as runtime:
             with pytest.raises(Violated, match="there is no such workflow"):
                 await runtime.revive(SUBJECT)
-            await runtime.request(order_request(), timeout=5)
+            await runtime.request(order_request(), timeout=60)
             with pytest.raises(Violated, match=r"has not failed: .* got done"):
                 await runtime.revive(SUBJECT)
 

@@ -117,7 +117,7 @@ def test_a_runtime_that_is_not_running_refuses_events() -> None:
             with pytest.raises(Violated, match="the runtime is not running"):
                 await runtime.drain()
             async with runtime:
-                await runtime.request(charge_request(key), timeout=2)
+                await runtime.request(charge_request(key), timeout=60)
 
     within(go())
 

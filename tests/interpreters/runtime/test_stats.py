@@ -68,7 +68,7 @@ def test_an_error_after_a_commit_does_not_repeat_the_commit() -> None:
         async with Runtime(
             System([payment_handler(handler)]), new_backend(), prefetch=1
         ) as runtime:
-            await runtime.request(charge_request("c1"), timeout=5)
+            await runtime.request(charge_request("c1"), timeout=60)
             return await runtime.drain(timeout=60)
 
     logger = logging.getLogger("arvo")

@@ -96,7 +96,7 @@ def test_concurrent_replies_lose_no_update() -> None:
     """B13: of two replies that arrive together, one must not overwrite the other."""
 
     async def work(runtime: Runtime) -> object:
-        return (await runtime.request(order_request(), timeout=3)).data
+        return (await runtime.request(order_request(), timeout=60)).data
 
     system = System(
         [make_workflow(collect_answers), payment_handler(lambda _: Emit(CardCharged("r")))]
@@ -127,7 +127,7 @@ def test_a_workflow_collects_all_replies_of_a_fan_out_and_of_a_later_request() -
         return done if len(state) == 3 else Persist(state)
 
     async def work(runtime: Runtime) -> object:
-        return (await runtime.request(order_request(), timeout=3)).data
+        return (await runtime.request(order_request(), timeout=60)).data
 
     charging_now = payment_handler(lambda event: Emit(CardCharged(f"r-{event.data.order_id}")))
     done, _ = run_runtime(System([make_workflow(both), charging_now, shipping]), work)
@@ -144,7 +144,7 @@ def test_a_failure_preserves_the_state_and_the_reason_and_later_events_are_dead_
         return Fail("no stock")
 
     async def work(runtime: Runtime) -> tuple[Record | None, list[str], str]:
-        answer = await runtime.request(order_request(), timeout=2)
+        answer = await runtime.request(order_request(), timeout=60)
         await runtime.drain(timeout=60)
         dead_letters = [dead_letter.reason for dead_letter in await runtime.dead_letters()]
         return await runtime.record(order_request().subject), dead_letters, answer.data.message
@@ -165,7 +165,7 @@ def test_a_late_event_is_counted() -> None:
     """B15: an answer to a workflow that is done (promise I8)."""
 
     async def work(runtime: Runtime) -> None:
-        await runtime.request(order_request(), timeout=2)
+        await runtime.request(order_request(), timeout=60)
         await runtime.send(reply_to_an_unknown_workflow())
 
     _, stats = run_runtime(shop, work)
@@ -191,7 +191,7 @@ def test_an_effect_is_retried_within_the_step_by_its_own_policy() -> None:
         return Emit(CardCharged(receipt))
 
     async def work(runtime: Runtime) -> object:
-        return (await runtime.request(charge_request(), timeout=2)).data
+        return (await runtime.request(charge_request(), timeout=60)).data
 
     answer, stats = run_runtime(System([payment_handler(handler)]), work)
 
@@ -271,9 +271,9 @@ def test_a_cancellation_inside_an_effect_is_the_effects_error() -> None:
         async with Runtime(
             System([payment_handler(handler)]), new_backend(), prefetch=1
         ) as runtime:
-            failed = await runtime.request(charge_request("c1"), timeout=5)
+            failed = await runtime.request(charge_request("c1"), timeout=60)
             other = charge["1.0.0"].accepts(ChargeCard("o2", 1.0), source=WEB)
-            return failed, await runtime.request(other, timeout=5)
+            return failed, await runtime.request(other, timeout=60)
 
     failed, handled = within(go())
 
