@@ -24,7 +24,7 @@ def nats_server() -> tuple[Server, str]:
 
 
 def redis_server() -> tuple[Server, str]:
-    server = redis()
+    server = redis("--appendfsync", "always")
     return server, server.url
 
 

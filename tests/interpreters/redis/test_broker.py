@@ -50,7 +50,8 @@ async def a_broker(prefix: str = "", url: str = "", **settings: Any) -> AsyncIte
 
 @asynccontextmanager
 async def a_server() -> AsyncIterator[Server]:
-    server = redis()
+    # By default a busy disk delays the log for up to two seconds, and a killed server loses that.
+    server = redis("--appendfsync", "always")
     server.start()
     try:
         yield server

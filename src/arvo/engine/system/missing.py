@@ -30,7 +30,8 @@ def versions_of(handler: Handler) -> tuple[str, ...]:
     """Return the versions that a handler implements.
 
     >>> from arvo import Contract, EventHandler, Version
-    >>> ping = Contract(uri="#/ping", type="com.ping", versions={"1.0.0": Version({}, {})})
+    >>> terms = Version(accepts={"type": "object"}, emits={})
+    >>> ping = Contract(uri="#/ping", type="com.ping", versions={"1.0.0": terms})
     >>> versions_of(EventHandler(ping, {"1.0.0": lambda event: None}))
     ('1.0.0',)
     """

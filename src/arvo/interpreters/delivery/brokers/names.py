@@ -15,7 +15,7 @@ def escape_name(text: str, *, plain: str, escape: str) -> str:
     Different texts have different names, as long as *escape* is not plain.
 
     >>> escape_name("(outbound)", plain=ALPHANUMERIC, escape="_")
-    '_28outside_29'
+    '_28outbound_29'
     """
     allowed = plain.encode()
     return "".join(chr(c) if c in allowed else f"{escape}{c:02X}" for c in text.encode())
