@@ -73,8 +73,8 @@ def test_any_text_is_json_or_refused(junk: str | bytes) -> None:
 @given(events(), JSON_TEXTS)
 def test_the_data_of_an_event_is_exact_or_refused_by_name(event: Event[Any], text: str) -> None:
     """The issue starts with the path of the field, as the sender wrote it."""
-    envelope = {**event.to_dict(), "data": {"field": "?"}}
-    whole = json.dumps(envelope).replace('"?"', text)
+    envelope = {name: value for name, value in event.to_dict().items() if name != "data"}
+    whole = f'{json.dumps(envelope)[:-1]}, "data": {{"field": {text}}}}}'
     try:
         read = Event.parse(whole)
     except Violated as violated:

@@ -49,6 +49,14 @@ def test_a_worker_lives_as_long_as_its_lease(connection: sqlite3.Connection, end
     assert workers.expired(connection, 20, worker_id="me") == ["killed"]
 
 
+def test_a_renewal_within_the_same_millisecond_is_a_write(connection: sqlite3.Connection) -> None:
+    """SQLite writes no page that stays the same: a probe would succeed on a full disk."""
+    workers.register(connection, "me", ELSEWHERE, 1, 10)
+
+    assert workers.renew_lease(connection, "me", 10)
+    assert connection.execute("select lease from worker").fetchone() == (11,)
+
+
 def test_the_deliveries_of_a_dead_worker_are_released(connection: sqlite3.Connection) -> None:
     """And a worker that was wrongly taken for dead learns it when it renews its lease."""
     workers.register(connection, "me", ELSEWHERE, 1, 10)
