@@ -15,7 +15,7 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import TransactionViolation, Violated, Violation
 from arvo.engine.step.admit import admit_emitted
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
-from arvo.engine.step.step import step_plain
+from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
 from arvo.interpreters.delivery.clock import whole_millisecond
@@ -25,6 +25,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.effects import is_cancelled, perform
+from arvo.interpreters.runtime.open_effects import OpenEffects
 from arvo.interpreters.runtime.operations import wait_until_idle
 from arvo.interpreters.runtime.record_cache import RecordCache
 from arvo.interpreters.runtime.retry import DeliveryRetry
@@ -56,7 +57,7 @@ class Worker:
     *listeners*: by domain; the one for None takes all other domains. *on_answered* is called with
     each event that returns to its caller, *on_refused* with each event that will get no answer and
     the reason, *on_duplicate* with each event that was consumed before. *perform* carries out the
-    effects that handlers ask for. *grace*: see `Runtime`.
+    effects that handlers ask for. *grace*: see `Runtime`. *step* is the pure step.
     """
 
     system: System
@@ -70,6 +71,7 @@ class Worker:
     on_duplicate: Callable[[Event[Any]], None]
     perform: Callable[[Perform[Any]], Awaitable[Performed]] = perform
     grace: float = GRACE_SECONDS
+    step: Callable[..., StepResult] = step_plain
     records: RecordCache = field(factory=RecordCache, init=False)
     # The tasks that wait for a delivery, and the queues that no task should serve any more.
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
@@ -201,12 +203,16 @@ class Worker:
     async def _take_step(self, event: Event[Any], record: Record | None) -> Commit | Violation:
         """Take the pure step, performing the effects that it asks for."""
         performed: list[Performed] = []
-        while True:
-            now = whole_millisecond(self.now())
-            result = step_plain(self.system, event, record, now=now, performed=performed)
-            if not isinstance(result, Perform):
-                return result
-            performed.append(await self.perform(result))
+        effects = OpenEffects(self.perform)
+        try:
+            while True:
+                now = whole_millisecond(self.now())
+                result = self.step(self.system, event, record, now=now, performed=performed)
+                if not isinstance(result, Perform):
+                    return result
+                performed.append(await effects.next(result))
+        finally:
+            await effects.close()
 
     async def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
         """Address the events of a commit; those without a destination become dead letters."""

@@ -205,7 +205,8 @@ class Run:
             on_answered=self.checker.world.replies.append,
             on_refused=lambda _event, _reason: None,
             on_duplicate=lambda _: None,
-            perform=process.perform,
+            perform=process.stepper.perform,
+            step=process.stepper.step,
         )
         queues = [*system.addresses] * self.setup.prefetch
         for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):

@@ -5,22 +5,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from random import Random
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.engine.system.system import System
-from arvo.handlers.effect import Perform, Performed
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import CommitResult
-from arvo.interpreters.runtime.effects import perform
-from arvo.testing.simulation.checks.trace import Decision
 from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
 from arvo.testing.simulation.cluster.services import ProcessServices
+from arvo.testing.simulation.cluster.stepper import Stepper
 from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, LostRequest, Pause
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
 
@@ -46,43 +44,19 @@ class Process:
     tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
     is_dead: bool = field(default=False, init=False)
     services: ProcessServices = field(init=False)
+    stepper: Stepper = field(init=False)
     _random: Random = field(init=False)
     _paused_until: float = field(default=0.0, init=False)
     _disconnected_until: float = field(default=0.0, init=False)
-    _decisions: dict[asyncio.Task[Any] | None, Decision] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._random = self.network.plan.random(self.name)
         self.services = ProcessServices(self.network.registry, self.name, self._send_request)
+        self.stepper = Stepper(self.network, self._latency)
 
     def now(self) -> datetime:
-        """Return the time by this process's clock; it becomes the time of the task's decision."""
-        now = self.true_now() + self.offset
-        task = asyncio.current_task()
-        decision = self._decisions.get(task, Decision(self.system, now))
-        self._decisions[task] = evolve(decision, now=now)
-        return now
-
-    async def perform(self, effect: Perform[Any]) -> Performed:
-        """Run an effect's substitute, with its retries and its timeout, in virtual time."""
-        substitute = self.network.effects.get(effect.function)
-        if substitute is None:
-            # The run sees it and stops.
-            self.network.missing_effect = effect
-            await wait_forever()
-            raise AssertionError("unreachable")
-        function = substitute
-
-        def call(*args: Any) -> Any:
-            self.network.checker.world.performed.append(effect)
-            return function(*args)
-
-        await asyncio.sleep(self._latency())
-        performed = evolve(await perform(evolve(effect, function=call)), effect=effect)
-        task = asyncio.current_task()
-        decision = self._decisions[task]
-        self._decisions[task] = evolve(decision, performed=(*decision.performed, performed))
-        return performed
+        """Return the time by this process's clock."""
+        return self.true_now() + self.offset
 
     def pause(self, seconds: float) -> None:
         """Do nothing for *seconds*; after the lease, other workers get the deliveries."""
@@ -117,7 +91,6 @@ class Process:
             checker.on_deliver(delivery, self.name, notes, arrived=not drops)
             notes.clear()
             if not drops:
-                self._decisions.pop(asyncio.current_task(), None)
                 self.services.forget()
                 return delivery
             checker.add_note(delivery, str(drops[0]))
@@ -130,8 +103,6 @@ class Process:
         record = self.network.store.load(subject)
         self.network.checker.on_load(subject, record)
         await self._receive_response()
-        # The worker decides again on this record.
-        self._decisions.pop(asyncio.current_task(), None)
         return record
 
     async def commit(
@@ -143,7 +114,7 @@ class Process:
     ) -> CommitResult:
         """Apply a commit, or return why it was refused."""
         numbered = [self._with_sequential_id(dead_letter) for dead_letter in dead_letters]
-        decision = self._decisions[asyncio.current_task()]
+        decision = self.stepper.decision()
         store, checker = self.network.store, self.network.checker
 
         def work() -> CommitResult:
