@@ -24,10 +24,10 @@ from arvo.interpreters.runtime.worker import logger
 from arvo.testing.simulation.checks.checker import Checker
 from arvo.testing.simulation.checks.invariant import InvariantViolated
 from arvo.testing.simulation.checks.world import World
+from arvo.testing.simulation.cluster.entry import Entry
 from arvo.testing.simulation.cluster.loop import VirtualLoop
 from arvo.testing.simulation.cluster.network import Network
 from arvo.testing.simulation.cluster.process import Process
-from arvo.testing.simulation.cluster.store import Entry
 from arvo.testing.simulation.faults.fault import (
     ClockJump,
     Delay,

@@ -14,12 +14,21 @@ from arvo.core.record import Record
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CommitResult
+from arvo.interpreters.ports.results import CheckpointResult, CommitResult, Committed
 from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
 from arvo.testing.simulation.cluster.services import ProcessServices
 from arvo.testing.simulation.cluster.stepper import Stepper
-from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, LostRequest, Pause
+from arvo.testing.simulation.faults.fault import (
+    Crash,
+    Drop,
+    EffectCrash,
+    Fault,
+    LostAnswer,
+    LostRequest,
+    Pause,
+    When,
+)
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
 
 T = TypeVar("T")
@@ -124,6 +133,27 @@ class Process:
 
         return await self._settle(delivery, work)
 
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects, with the faults that hit it."""
+        faults, add_note = self.network.plan.next("effect"), self.network.checker.add_note
+        for fault in faults:
+            add_note(delivery, str(fault))
+        await self._send_request()
+        await self._crash_by(faults, "before")
+        result = self.network.store.checkpoint(self.name, delivery, progress)
+        if isinstance(result, Committed):
+            delivery.progress.data = progress
+            self.network.checker.checkpoints.add(delivery, progress)
+        await self._crash_by(faults, "after")
+        await self._receive_response()
+        return result
+
+    async def _crash_by(self, faults: Sequence[Fault], when: When) -> None:
+        for fault in faults:
+            if isinstance(fault, EffectCrash | Crash) and fault.when == when:
+                self.crash(fault.seconds)
+                await wait_forever()
+
     async def ack(self, delivery: Delivery) -> None:
         """Acknowledge a delivery that needs no commit."""
 
@@ -185,19 +215,13 @@ class Process:
             if isinstance(fault, Pause):
                 self.pause(fault.seconds)
         await self._send_request()
-        for fault in faults:
-            if isinstance(fault, Crash) and fault.when == "before":
-                self.crash(fault.seconds)
-                await wait_forever()
-            if isinstance(fault, LostRequest):
-                raise Unavailable("the request was lost")
+        await self._crash_by(faults, "before")
+        if any(isinstance(fault, LostRequest) for fault in faults):
+            raise Unavailable("the request was lost")
         result = work()
-        for fault in faults:
-            if isinstance(fault, Crash):
-                self.crash(fault.seconds)
-                await wait_forever()
-            if isinstance(fault, LostAnswer):
-                raise Unavailable("the answer was lost")
+        await self._crash_by(faults, "after")
+        if any(isinstance(fault, LostAnswer) for fault in faults):
+            raise Unavailable("the answer was lost")
         await self._receive_response()
         return result
 

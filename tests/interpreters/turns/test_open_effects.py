@@ -10,7 +10,7 @@ from attrs import evolve
 
 from arvo import Event, Flow, Perform, Performed, Runtime, System, call, gather, race
 from arvo.interpreters.runtime.effects import perform
-from arvo.interpreters.runtime.open_effects import CONCURRENT_MAX, OpenEffects
+from arvo.interpreters.turns.open_effects import CONCURRENT_MAX, OpenEffects
 from tests.handlers.flow.flows import make_flow
 from tests.interpreters.runtime.running import run_runtime, within
 from tests.shop import OrderFulfilled, PlaceOrder, order_request
