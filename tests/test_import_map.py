@@ -74,6 +74,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.postgres.statements", "interpreters.sqlite.statements"},
         {"interpreters.postgres.session", "interpreters.sqlite.session"},
         {"interpreters.postgres", "interpreters.sqlite"},
+        {"interpreters.turns"},
         {"interpreters.runtime"},
         {"interpreters.http"},
     ),

@@ -66,13 +66,21 @@ ONCE: Final = Retry(attempts=1)
 class Perform(Generic[T_co]):
     """An effect to perform: call *function* with *args*, and send back its result.
 
-    *timeout*: seconds for each attempt, None for no limit.
+    *timeout*: seconds for each attempt, None for no limit. *open*: all effects that the handler
+    waits for, this one first, where a flow runs branches side by side; empty if it is the only one.
+    They may be performed at the same time. Comparisons ignore it.
     """
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     retry: Retry = ONCE
     timeout: float | None = None
+    open: "tuple[Perform[Any], ...]" = field(default=(), eq=False, repr=False, kw_only=True)
+
+    @property
+    def effects(self) -> "tuple[Perform[Any], ...]":
+        """All effects that may be performed now, the one that was asked for first at the front."""
+        return self.open or (self,)
 
     def __str__(self) -> str:
         name = getattr(self.function, "__qualname__", repr(self.function))

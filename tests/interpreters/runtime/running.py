@@ -63,7 +63,8 @@ def run_runtime(
     """Run *work*, wait until the system is idle, and return the result and the statistics."""
 
     async def go() -> tuple[T, Stats]:
-        options.setdefault("backend", new_backend())
+        if "backend" not in options:
+            options["backend"] = new_backend()
         async with Runtime(system, **options) as runtime:
             return await work(runtime), await runtime.drain(timeout=60)
 

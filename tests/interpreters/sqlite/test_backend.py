@@ -371,6 +371,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         connection.execute("alter table delivery drop column deaths")
         connection.execute("alter table delivery drop column started")
         connection.execute("alter table worker drop column services")
+        connection.execute("alter table delivery drop column progress")
         connection.execute("pragma user_version = 1")
 
     assert within(now()) == "done"

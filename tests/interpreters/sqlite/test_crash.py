@@ -11,6 +11,8 @@ from attrs import define, evolve, field, frozen
 from arvo import (
     Commit,
     Domain,
+    Effects,
+    Emit,
     Event,
     Flow,
     Record,
@@ -18,12 +20,21 @@ from arvo import (
     System,
     WorkflowDomains,
     ask,
+    call,
     flow,
+    gather,
     sleep,
 )
 from arvo.core.history import HistoryEntry
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, StoredWorkflow
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Depth,
+    StoredWorkflow,
+)
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
     SERVICES,
@@ -35,6 +46,7 @@ from tests.shop import (
     ShipmentBooked,
     order,
     order_request,
+    payment_handler,
     payments,
     shipping,
 )
@@ -58,6 +70,38 @@ def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
 
 
 system = System([payments, shipping, fulfil])
+# The effects that were performed, in order.
+performed: list[str] = []
+
+
+async def reserve(item: str) -> str:
+    performed.append(item)
+    return f"reserved {item}"
+
+
+def prepare(item: str) -> str:
+    performed.append(item)
+    return f"prepared {item}"
+
+
+@flow(order, "1.0.0", services=SERVICES)
+def reserve_all(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """Perform effects one by one and side by side, before a request and after its reply."""
+    first = yield from call(reserve, "one")
+    both = yield from gather(call(reserve, "two"), call(prepare, "three"))
+    yield from ask(ChargeCard(event.data.order_id, 1.0), CardCharged)
+    last = yield from call(prepare, "four")
+    return OrderFulfilled(f"{first}, {', '.join(sorted(both))}, {last}")
+
+
+def charge_by_bank(event: Event[ChargeCard]) -> Effects[Emit]:
+    """Perform two effects in a handler that has no record."""
+    yield from call(reserve, "five")
+    receipt = yield from call(prepare, "six")
+    return Emit(CardCharged(receipt))
+
+
+effectful = System([payment_handler(charge_by_bank), reserve_all])
 
 
 @define
@@ -70,12 +114,13 @@ class Crashing:
     inner: SqliteBackend
     at: int
     when: Literal["before", "after"]
-    calls: int = 0
+    calls: list[str] = field(factory=list)
+    checkpoints: list[asyncio.Future[CheckpointResult]] = field(factory=list)
     died: asyncio.Event = field(factory=asyncio.Event)
 
-    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
-        self.calls += 1
-        last = self.calls == self.at
+    async def _call(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        self.calls.append(name)
+        last = len(self.calls) == self.at
         if self.died.is_set() or (last and self.when == "before"):
             await self._die()
         value = await work()
@@ -88,7 +133,7 @@ class Crashing:
         await asyncio.Event().wait()
 
     async def send(self, message: Message) -> None:
-        await self._call(lambda: self.inner.send(message))
+        await self._call("send", lambda: self.inner.send(message))
 
     async def receive(self, queue: str) -> Delivery:
         # Waiting changes nothing. A crash after a delivery is a crash before the next call.
@@ -104,7 +149,18 @@ class Crashing:
         messages: Sequence[Message],
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
-        return await self._call(lambda: self.inner.commit(delivery, commit, messages, dead_letters))
+        return await self._call(
+            "commit", lambda: self.inner.commit(delivery, commit, messages, dead_letters)
+        )
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        async def work() -> CheckpointResult:
+            # A write that has begun ends, also if the process dies meanwhile.
+            writing = asyncio.ensure_future(self.inner.checkpoint(delivery, progress))
+            self.checkpoints.append(writing)
+            return await asyncio.shield(writing)
+
+        return await self._call("checkpoint", work)
 
     async def workflows(self, **filters: Any) -> tuple[StoredWorkflow, ...]:
         return await self.inner.workflows(**filters)
@@ -121,16 +177,16 @@ class Crashing:
         return await self.inner.replace_record(record, expected, **filters)
 
     async def ack(self, delivery: Delivery) -> None:
-        await self._call(lambda: self.inner.ack(delivery))
+        await self._call("ack", lambda: self.inner.ack(delivery))
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
-        await self._call(lambda: self.inner.nack(delivery, delay))
+        await self._call("nack", lambda: self.inner.nack(delivery, delay))
 
     async def defer(self, delivery: Delivery, delay: float) -> None:
-        await self._call(lambda: self.inner.defer(delivery, delay))
+        await self._call("defer", lambda: self.inner.defer(delivery, delay))
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        await self._call(lambda: self.inner.dead_letter(delivery, dead_letter))
+        await self._call("dead_letter", lambda: self.inner.dead_letter(delivery, dead_letter))
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         return await self.inner.dead_letters()
@@ -150,15 +206,21 @@ class Crashing:
 
 @frozen
 class Outcome:
-    """The state at the end: records, outbound events, the number of dead letters and of calls."""
+    """The state at the end: records, outbound events, the number of dead letters, and the calls.
+
+    *unstored*: the effects that the dead process had performed without storing their results.
+    """
 
     records: tuple[dict[str, Any], ...]
     outbound: frozenset[tuple[str, str]]
     dead_letters: int
-    calls: int
+    calls: tuple[str, ...]
+    unstored: int = 0
 
 
-async def run_to_the_end(path: Path, at: int, when: Literal["before", "after"]) -> Outcome:
+async def run_to_the_end(
+    system: System, path: Path, at: int, when: Literal["before", "after"]
+) -> Outcome:
     """Run the system until the process dies, and let another one finish the work."""
     outbound: set[tuple[str, str]] = set()
     sent = asyncio.Event()
@@ -183,6 +245,8 @@ async def run_to_the_end(path: Path, at: int, when: Literal["before", "after"]) 
         await (await crashing.inner._session._opening).stop()
     if crashing.inner._session._reader is not None:
         crashing.inner._session._reader.close()
+    await asyncio.gather(*crashing.checkpoints)
+    unstored = len(performed) - len(crashing.checkpoints)
     await asyncio.sleep(2 * LEASE_SECONDS)
     backend = SqliteBackend(str(path))
     async with Runtime(system, backend) as after:
@@ -191,7 +255,8 @@ async def run_to_the_end(path: Path, at: int, when: Literal["before", "after"]) 
             # The sender got no answer, so it sends the event again.
             await after.send(order_request())
         await wait_for_the_end(after)
-        return await read_outcome(backend, outbound, crashing.calls)
+        outcome = await read_outcome(backend, outbound, crashing.calls)
+        return evolve(outcome, unstored=unstored)
 
 
 def listen_to_domains(runtime: Runtime, outbound: set[tuple[str, str]]) -> None:
@@ -218,12 +283,12 @@ async def wait_for_the_end(runtime: Runtime) -> None:
 
 
 async def read_outcome(
-    backend: SqliteBackend, outbound: set[tuple[str, str]], calls: int
+    backend: SqliteBackend, outbound: set[tuple[str, str]], calls: list[str]
 ) -> Outcome:
     record = await backend.load(order_request().subject)
     assert record is not None
     dead_letters = await backend.dead_letters()
-    return Outcome((_without_times(record),), frozenset(outbound), len(dead_letters), calls)
+    return Outcome((_without_times(record),), frozenset(outbound), len(dead_letters), tuple(calls))
 
 
 def _without_times(record: Record) -> dict[str, Any]:
@@ -242,14 +307,41 @@ def _without_times(record: Record) -> dict[str, Any]:
 @pytest.mark.promise("I1", "I2", "I3")
 def test_a_crash_at_any_call_to_the_backend_does_not_change_the_outcome(tmp_path: Path) -> None:
     """B10: a crash before or after any call leads to the same outcome, ids included."""
-    undisturbed = asyncio.run(run_to_the_end(tmp_path / "quiet.db", NEVER, "before"))
-    assert undisturbed.calls >= 9
+    undisturbed = asyncio.run(run_to_the_end(system, tmp_path / "quiet.db", NEVER, "before"))
+    assert len(undisturbed.calls) >= 9
     assert len(undisturbed.outbound) == 1
 
-    for at in range(1, undisturbed.calls + 1):
+    for at in range(1, len(undisturbed.calls) + 1):
         for when in ("before", "after"):
             path = tmp_path / f"{at}-{when}.db"
-            crashed = asyncio.run(run_to_the_end(path, at, when))
-            assert evolve(crashed, calls=0) == evolve(undisturbed, calls=0), (
+            crashed = asyncio.run(run_to_the_end(system, path, at, when))
+            assert evolve(crashed, calls=()) == evolve(undisturbed, calls=()), (
                 f"a crash {when} call {at}"
             )
+
+
+def test_an_effect_is_repeated_only_if_the_process_died_before_its_result_was_stored(
+    tmp_path: Path,
+) -> None:
+    """With `kill -9` between any two calls: no completed effect is performed again."""
+    names = ["one", "two", "three", "four", "five", "six"]
+    performed.clear()
+    undisturbed = asyncio.run(run_to_the_end(effectful, tmp_path / "quiet.db", NEVER, "before"))
+    assert sorted(performed) == sorted(names)
+    assert undisturbed.calls.count("checkpoint") == len(names)
+
+    unstored = 0
+    for at, name in enumerate(undisturbed.calls, start=1):
+        for when in ("before", "after"):
+            performed.clear()
+            path = tmp_path / f"{at}-{when}.db"
+            crashed = asyncio.run(run_to_the_end(effectful, path, at, when))
+            repeated = len(performed) - len(names)
+
+            assert set(performed) == set(names)
+            assert repeated == crashed.unstored, f"a crash {when} call {at}, {name}: {performed}"
+            assert crashed.outbound == undisturbed.outbound
+            assert [record["status"] for record in crashed.records] == ["done"]
+            unstored += crashed.unstored
+    # Otherwise the process never died in the middle of an effect.
+    assert unstored

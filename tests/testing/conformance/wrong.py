@@ -17,7 +17,14 @@ from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, Duplicate
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Depth,
+    Duplicate,
+)
 
 
 class Correct:
@@ -95,6 +102,11 @@ class ComparesEventsByIdOnly(Correct):
             return Duplicate()
         ids.add(commit.event.id)
         return await self.inner.commit(delivery, commit, messages, dead_letters)
+
+
+class DropsCheckpoints(Correct):
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        return Committed()
 
 
 class DropsDeadLettersOfCommits(Correct):

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from arvo import Event, Flow, System, ask, flow, race, sleep
+from arvo import Effects, Emit, Event, Flow, System, ask, call, flow, race, sleep
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.runtime.worker import Worker
-from arvo.testing import SimulationFailed, Store, simulate
+from arvo.testing import EffectCrash, SimulationFailed, Store, simulate
 from tests.shop import (
     SERVICES,
     BookShipment,
@@ -17,8 +17,10 @@ from tests.shop import (
     PlaceOrder,
     ShipmentBooked,
     charge,
+    charge_request,
     order,
     order_request,
+    payment_handler,
     payments,
     shipping,
 )
@@ -78,6 +80,51 @@ def test_a_wrong_store_is_found(store: type[Store], law: str) -> None:
     simulation = failed.value.simulation
     assert [violation.law for violation in simulation.violations] == [law]
     assert len(simulation.steps) <= STEPS_MAX
+
+
+async def ask_bank(order_id: str) -> str:
+    raise NotImplementedError(order_id)
+
+
+def charge_by_bank(event: Event[ChargeCard]) -> Effects[Emit]:
+    """Perform two effects before the answer."""
+    yield from call(ask_bank, f"reserve {event.data.order_id}")
+    receipt = yield from call(ask_bank, f"charge {event.data.order_id}")
+    return Emit(CardCharged(receipt))
+
+
+effectful = System([payment_handler(charge_by_bank)])
+STUBS = {ask_bank: lambda order_id: f"receipt of {order_id}"}
+
+
+def test_a_store_that_loses_the_results_of_effects_is_found() -> None:
+    """The next worker would perform them again."""
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(effectful, [charge_request()], effects=STUBS, store=wrong.DropsCheckpoints)
+
+    simulation = failed.value.simulation
+    assert [violation.law for violation in simulation.violations] == ["effects"]
+    assert len(simulation.steps) <= STEPS_MAX
+
+
+@pytest.mark.parametrize(("when", "performed"), [("before", 3), ("after", 2)])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_death_between_two_effects_repeats_only_the_one_without_a_stored_result(
+    when: Any, performed: int, seed: int
+) -> None:
+    """For the first effect as for the second."""
+    for at in (1, 2):
+        simulation = simulate(
+            effectful,
+            [charge_request()],
+            effects=STUBS,
+            faults=[EffectCrash(at, when)],
+            seed=seed,
+        )
+
+        assert simulation.violations == ()
+        assert len(simulation.world.performed) == performed
+        assert simulation.world.is_idle
 
 
 @pytest.mark.parametrize(

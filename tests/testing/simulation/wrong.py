@@ -11,7 +11,14 @@ from attrs import evolve
 from arvo import Commit, Record, Violation
 from arvo.engine.step.route import Unroutable, route
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Duplicate, Fenced
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import Store
 
@@ -199,6 +206,14 @@ class AnswersUnknownWorkflowsAtHome(Worker):
         return [Message(e, to) for e, to in messages if not isinstance(to, Unroutable)], []
 
 
+class DropsCheckpoints(Store):
+    """Accepts the results of effects, and delivers the event without them."""
+
+    def checkpoint(self, worker: str, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        del progress
+        return super().checkpoint(worker, delivery, b"")
+
+
 class AcknowledgesFirst(Worker):
     """Acknowledges a delivery before the step."""
 
@@ -217,7 +232,7 @@ class IgnoresConflicts(Worker):
             await self.backend.commit(delivery, decision, messages, dead_letters)
             if decision.record is not None:
                 self.records.put(decision.record)
-        else:
+        elif not isinstance(decision, Fenced):
             await self._refuse(delivery, decision)
 
 
@@ -234,6 +249,8 @@ class ForcesCommits(Worker):
 
     async def _step(self, delivery: Delivery) -> None:
         decision = await self._decide(delivery)
+        if isinstance(decision, Fenced):
+            return
         if not isinstance(decision, Commit):
             await self._refuse(delivery, decision)
             return

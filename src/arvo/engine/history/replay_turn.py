@@ -82,11 +82,13 @@ def _generation(record: Record | None) -> Any:
 def _find_outcome(
     effect: Perform[Any], position: int, calls: Sequence[FrozenDict], effects: Functions
 ) -> Performed | Violation | NotReplayable:
-    """Find the outcome of an effect: in the journal, else by *effects*."""
+    """Find the outcome of the effect that ended next: in the journal, else by *effects*."""
     entry = calls[position] if position < len(calls) else None
-    recorded = None if entry is None else recorded_effect(effect, entry)
-    if recorded is not None:
-        return recorded
+    if entry is not None:
+        for asked in effect.effects:
+            recorded = recorded_effect(asked, entry)
+            if recorded is not None:
+                return recorded
     if effect.function in effects:
         return substitute(effects, effect)
     if entry is None:

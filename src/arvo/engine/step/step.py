@@ -60,8 +60,9 @@ def step(
 
     Pure: the same arguments give an equal result, ids included. *record* is the stored record of
     the event's subject, or None. *now*, with a UTC offset, becomes the time of the new events.
-    Success holds a `Commit`, or a `Perform` where the handler asks for an effect: perform it, and
-    step again with the outcome appended to *performed*. Failure holds a violation; nothing changes.
+    Success holds a `Commit`, or a `Perform` where the handler asks for an effect: perform it, or
+    all of its `effects` at once, and step again with each outcome appended to *performed*, in the
+    order in which the effects ended. Failure holds a violation; nothing changes.
     """
     require_system(system, "step")
     result = step_plain(system, event, record, now=now, performed=performed)

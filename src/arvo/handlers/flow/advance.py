@@ -2,19 +2,14 @@
 
 from typing import Any, Final
 
+from attrs import evolve
+
 from arvo.core.command import Command, Complete, Fail, Log
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation, TimerFired
-from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json_data import freeze_unchecked
-from arvo.core.violations.issue import Issue, Issues
-from arvo.core.violations.violation import (
-    ContractViolation,
-    ExecutionViolation,
-    Violated,
-    Violation,
-)
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.handlers.effect import Perform
 from arvo.handlers.flow.errors import Cancelled, FlowFailed
 from arvo.handlers.flow.execution import FlowExecution
@@ -149,7 +144,7 @@ def _request_id(event: Event[Any]) -> str:
 def _run_until_idle(
     handler: FlowHandler[Any, Any], execution: FlowExecution, turn: TurnInput
 ) -> Perform[Any] | None:
-    """Run the flow until it ends or waits; return the effect that it waits for, if any."""
+    """Run the flow until it ends or waits; return the effects that it waits for, if any."""
     restarts = 0
     while True:
         outcome = execution.scheduler.outcome
@@ -158,18 +153,18 @@ def _run_until_idle(
             if restarts > CONTINUATIONS_MAX:
                 issue = Issue("continue_as_new", "a flow that waits", f"{restarts} in one turn")
                 raise Violated(ExecutionViolation("the flow continues as new without end", issue))
-            _continue_as_new(handler, execution, turn, outcome.payload)
+            parent = execution.event.raw.get(PARENT_SUBJECT)
+            execution.continue_as_new(*handler.new_input(turn.version, outcome.payload, parent))
             continue
         if outcome is not None:
             return None
         if _resolve_signal(execution):
             continue
-        call = execution.next_call()
-        if call is None:
+        resolved = _resolve_call(execution, turn)
+        if isinstance(resolved, Perform):
+            return resolved
+        if not resolved:
             return None
-        if len(execution.performed) >= len(turn.performed):
-            return call[1]
-        _resolve_call(execution, turn, *call)
 
 
 def _resolve_signal(execution: FlowExecution) -> bool:
@@ -187,36 +182,41 @@ def _resolve_signal(execution: FlowExecution) -> bool:
         return True
 
 
-def _resolve_call(
-    execution: FlowExecution, turn: TurnInput, number: int, call: Perform[Any]
-) -> None:
-    """Complete a call with the next performed effect."""
+def _resolve_call(execution: FlowExecution, turn: TurnInput) -> Perform[Any] | bool:
+    """Complete an open call with the next performed effect of the turn, and return True.
+
+    Returns the open calls as one `Perform` where the turn has no more results, and False where the
+    flow has no open call. A result belongs to the oldest open call that it matches, so the outcome
+    depends only on the order of the results.
+    """
+    calls = _open_calls(execution)
+    if not calls:
+        return False
     position = len(execution.performed)
+    if position >= len(turn.performed):
+        oldest, *others = (call for _, call in calls)
+        return evolve(oldest, open=(oldest, *others)) if others else oldest
     done = turn.performed[position]
-    if not call.matches(done.effect):
-        issue = Issue(f"effects[{position}]", str(done.effect), str(call))
+    match = next((entry for entry in calls if entry[1].matches(done.effect)), None)
+    if match is None:
+        issue = Issue(f"effects[{position}]", str(done.effect), str(calls[0][1]))
         raise Violated(ExecutionViolation("the flow asks for another effect than before", issue))
+    number, call = match
     if position >= CALLS_MAX:
         issue = Issue("effects", f"at most {CALLS_MAX} in one turn", str(call))
         raise Violated(ExecutionViolation("the flow calls without end", issue))
     execution.performed.append(done)
     execution.resolve_call(number, call, write_call(call, done.value, done.error))
+    return True
 
 
-def _continue_as_new(
-    handler: FlowHandler[Any, Any], execution: FlowExecution, turn: TurnInput, payload: Any
-) -> None:
-    accepted = handler.contract.version(turn.version).accepted
-    parent = execution.event.raw.get(PARENT_SUBJECT)
-    json = accepted.write(payload, extra={PARENT_SUBJECT: parent}, path="continue_as_new")
-    if isinstance(json, Issues):
-        message = f"{handler.source} cannot continue with this payload"
-        raise Violated(ContractViolation(message, json))
-    data = accepted.read(json)
-    assert not isinstance(data, Issues)
-    raw = freeze_unchecked(json)
-    assert isinstance(raw, FrozenDict)
-    execution.continue_as_new(raw if accepted.type is None else data, raw)
+def _open_calls(execution: FlowExecution) -> list[tuple[int, Perform[Any]]]:
+    """Return the pending calls and their numbers, oldest first."""
+    return [
+        (number, operation)
+        for number, (_, operation) in sorted(execution.scheduler.open.items())
+        if isinstance(operation, Perform)
+    ]
 
 
 def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:

@@ -134,13 +134,6 @@ class FlowExecution:
         self._record_answer(number, FrozenDict({"call": answer}))
         self.answer_call(number, call, answer)
 
-    def next_call(self) -> tuple[int, Perform[Any]] | None:
-        """Return the oldest pending call and its number."""
-        for number, (_, operation) in sorted(self.scheduler.open.items()):
-            if isinstance(operation, Perform):
-                return number, operation
-        return None
-
     def enqueue_signal(self, event: Event[Any]) -> None:
         """Append a signal to the unread ones."""
         if len(self.signals) >= SIGNALS_MAX:

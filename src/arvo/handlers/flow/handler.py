@@ -8,11 +8,13 @@ from attrs import Factory, field, frozen
 
 from arvo.core.contracts.orchestrator import OrchestratorContract
 from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.core.violations.issue import Issue, Issues, short_repr
+from arvo.core.violations.violation import ConfigViolation, ContractViolation, Violated
 from arvo.handlers.flow.cache import FlowCache
 from arvo.handlers.flow.operations import Flow
 from arvo.handlers.flow.replay import FlowView, replay_flow
@@ -60,6 +62,23 @@ class FlowHandler(Generic[A, C]):
         """The signals of a version."""
         flow_version = self.flow_versions.get(version)
         return () if flow_version is None else flow_version.signals
+
+    def new_input(self, version: str, payload: object, parent: object) -> tuple[Any, FrozenDict]:
+        """Return the input of a flow that continues as new: the payload as it is read, and as JSON.
+
+        *parent*: the subject of the parent workflow, which the input carries on. Raises `Violated`
+        where the contract does not accept the payload.
+        """
+        accepted = self.contract.version(version).accepted
+        json = accepted.write(payload, extra={PARENT_SUBJECT: parent}, path="continue_as_new")
+        if isinstance(json, Issues):
+            message = f"{self.source} cannot continue with this payload"
+            raise Violated(ContractViolation(message, json))
+        data = accepted.read(json)
+        assert not isinstance(data, Issues)
+        raw = freeze_unchecked(json)
+        assert isinstance(raw, FrozenDict)
+        return (raw if accepted.type is None else data), raw
 
     def query(self, record: Record) -> FlowView:
         """Return a workflow's progress, which takes a replay of its journal.

@@ -174,9 +174,11 @@ def read_call(call: Perform[Any], answer: Any) -> Any:
 
 def recorded_effect(call: Perform[Any], entry: JournalEntry) -> Performed | None:
     """Return the effect that an entry records; None where the entry is of another call."""
-    if entry["asked"] != describe(call):
-        return None
-    answer = entry["got"]["call"]
+    return None if entry["asked"] != describe(call) else performed_by(call, entry["got"]["call"])
+
+
+def performed_by(call: Perform[Any], answer: Any) -> Performed:
+    """Return a call as performed, with its recorded result; raises `Violated` as `read_call`."""
     if "error" not in answer:
         return Performed(call, value=read_call(call, answer))
     # The journal holds only the name and message of an exception, as does `CallFailed`.

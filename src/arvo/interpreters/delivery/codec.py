@@ -36,6 +36,7 @@ class StoredMessage:
     message: Message
     attempt: int
     deaths: int = 0
+    progress: bytes = b""
 
 
 def encode_event(event: Event[Any]) -> bytes:

@@ -25,6 +25,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queu
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
+    CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
@@ -116,6 +117,11 @@ class MemoryBackend:
         self._timers.delete(commit.cleared_timers)
         self._timers.set((timer, timer_message(commit, timer)) for timer in commit.timers)
         self._remove(delivery)
+        return Committed()
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects; all attempts of a delivery share them."""
+        delivery.progress.data = progress
         return Committed()
 
     async def workflows(

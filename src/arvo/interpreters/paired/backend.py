@@ -1,7 +1,7 @@
 """Backend: a pair of any machine memory and any broker, as one backend."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, final, runtime_checkable
+from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
@@ -11,37 +11,36 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
-from arvo.interpreters.paired.codec import encode_message
+from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
+from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.paired.services import ServiceStore
 from arvo.interpreters.paired.unreadable import is_unreadable, original_message
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.broker import Broker, EncodedMessage, ReportsDepth
-from arvo.interpreters.ports.machine_memory import MachineMemory
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Depth, StoredWorkflow
+from arvo.interpreters.ports.broker import Broker, ReportsDepth
+from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Depth,
+    Fenced,
+    StoredWorkflow,
+)
 from arvo.interpreters.ports.size import check_sizes
 
 # Messages under way before `send` waits, if the broker reports its depth.
 QUEUE_MAX: Final = 10_000
 # A subject that no workflow has: reading it shows whether the memory answers.
 _PING_SUBJECT: Final = "arvo.ping"
-
-
-@runtime_checkable
-class Closeable(Protocol):
-    """A memory or a broker with open connections; when it is used again, it opens new ones."""
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
 
 
 def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX) -> Backend:
@@ -73,10 +72,7 @@ def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX)
 @final
 @define(eq=False)
 class Pair:
-    """The backend that `paired` makes; its operations are those of `Backend`.
-
-    *owned*: close memory and broker with the backend.
-    """
+    """The backend that `paired` makes. *owned*: close memory and broker with the backend."""
 
     memory: MachineMemory
     broker: Broker
@@ -87,6 +83,7 @@ class Pair:
     _dead_letters: DeadLetterStore = field(init=False)
     _outbox: Outbox = field(init=False)
     _releases: ReleaseCounts = field(init=False)
+    _progress: ProgressStore = field(init=False)
     _limiter: DepthLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -97,6 +94,7 @@ class Pair:
             self.broker, self._dead_letters.add_unreadable, self._releases.without
         )
         self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
+        self._progress = ProgressStore(self.memory, self._outbox)
         self._limiter = DepthLimiter(self.broker, self.queue_max)
 
     async def send(self, message: Message) -> None:
@@ -111,7 +109,9 @@ class Pair:
 
     async def receive(self, queue: str) -> Delivery:
         """Return the next delivery of a queue whose key is free in this process."""
-        return await self._consumer.receive(queue)
+        delivery = await self._consumer.receive(queue)
+        self._progress.attach(delivery)
+        return delivery
 
     async def load(self, subject: str) -> Record | None:
         """Return the record of a workflow."""
@@ -125,7 +125,7 @@ class Pair:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Write, send and ack: see `paired`."""
-        output = Output(_encode_output(commit, messages), tuple(dead_letters))
+        output = Output(encode_output(commit, messages), tuple(dead_letters))
         if commit.record is None and not commit.expected:
             result = await self._outbox.send_answer(commit, output)
         else:
@@ -133,6 +133,14 @@ class Pair:
         if not isinstance(result, Conflict):
             await self.ack(delivery)
         return result
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects beside the record, or on a page without one."""
+        if await self._progress.write(delivery.message, progress):
+            delivery.progress.data = progress
+            return Committed()
+        await self.ack(delivery)
+        return Fenced()
 
     async def workflows(self, **_: object) -> tuple[StoredWorkflow, ...]:
         """Raise `Violated`: a store that only compares and sets cannot list its values."""
@@ -165,11 +173,7 @@ class Pair:
         redeliver: Sequence[Event[Any]] = (),
     ) -> Committed | Conflict:
         """Replace a record by compare and set, and send *timers* and the events in *redeliver*."""
-        to = ToHandler(record.handler, record.subject)
-        messages = [encode_message(Message(event, to)) for event in redeliver]
-        messages += (encode_message(Message(timer.event, to), timer.due) for timer in timers)
-        events = (*redeliver, *(timer.event for timer in timers))
-        return await self._outbox.replace_record(record, expected, Output(tuple(messages)), events)
+        return await self._outbox.replace_record(record, expected, timers, redeliver)
 
     async def ack(self, delivery: Delivery) -> None:
         """Ack a delivery."""
@@ -250,11 +254,3 @@ class Pair:
         if isinstance(self.broker, ReportsDepth):
             return bool((await self.broker.depth()).total)
         return not self._consumer.is_idle
-
-
-def _encode_output(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedMessage, ...]:
-    """Encode the messages of a commit. A timer is a message that is due later. The broker delivers
-    a cleared timer too, and the step ignores it.
-    """
-    timers = (encode_message(timer_message(commit, timer), timer.due) for timer in commit.timers)
-    return *map(encode_message, messages), *timers

@@ -1,9 +1,11 @@
 """Codec: events and their destinations as the encoded messages of a broker, and back."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
@@ -17,6 +19,7 @@ from arvo.interpreters.ports.messages import (
     Destination,
     Message,
     queue_of,
+    timer_message,
 )
 
 # The characters of a trace header that stay as they are: printable ASCII, but for the percent sign.
@@ -47,6 +50,14 @@ def encode_message(message: Message, due: datetime | None = None) -> EncodedMess
     if due is not None:
         headers[DUE] = due.isoformat()
     return EncodedMessage(queue, event.to_json().encode(), headers, event.subject, due)
+
+
+def encode_output(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedMessage, ...]:
+    """Encode the messages of a commit. A timer is a message that is due later. The broker delivers
+    a cleared timer too, and the step ignores it.
+    """
+    timers = (encode_message(timer_message(commit, timer), timer.due) for timer in commit.timers)
+    return *map(encode_message, messages), *timers
 
 
 def decode_message(message: EncodedMessage) -> Message:

@@ -9,6 +9,7 @@ import orjson
 from attrs import evolve, field, frozen
 
 from arvo.core.events.event import Event
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.codec import (
@@ -24,6 +25,8 @@ from arvo.interpreters.ports.messages import DeadLetter
 # Consumptions that a document remembers: some 3 KB, written at each turn. A redelivery comes soon
 # or never, and the record itself recognises older events, except for signals.
 JOURNAL_MAX: Final = 128
+# Checkpoints that a document holds; the events of a workflow are delivered one at a time.
+PROGRESS_MAX: Final = 4
 # Outputs of other processes that a document holds without knowing whether they were sent.
 UNSENT_MAX: Final = 8
 FORMAT: Final = 1
@@ -67,7 +70,8 @@ class Consumption:
 class WorkflowDocument:
     """A workflow's record and journal, and the times it began and last changed.
 
-    *revision* is the revision of the value in the store, 0 where there is none.
+    *revision* is the revision of the value in the store, 0 where there is none. *progress* maps the
+    digest of an event, not consumed yet or by the last turn, to the checkpoint of its turn.
     """
 
     record: Record | None = None
@@ -75,6 +79,7 @@ class WorkflowDocument:
     revision: int = 0
     began: datetime | None = None
     changed: datetime | None = None
+    progress: FrozenDict = EMPTY
     _digests: frozenset[str] = field(init=False, eq=False, repr=False)
 
     @_digests.default
@@ -109,7 +114,18 @@ class WorkflowDocument:
         ]
         journal = tuple(_newest([*entries, entry]))
         began = now if self.began is None else self.began
-        return evolve(self, record=record, journal=journal, began=began, changed=now)
+        # That of this turn stays until the next one: if the delivery cannot be acknowledged, its
+        # step is taken again before the commit finds that the event is consumed.
+        progress = {key: data for key, data in self.progress.items() if key not in self._digests}
+        after = evolve(self, record=record, journal=journal, progress=FrozenDict(progress))
+        return evolve(after, began=began, changed=now)
+
+    def with_progress(self, digest: str, data: bytes) -> "WorkflowDocument":
+        """Return the document with another checkpoint of an event; no bytes delete it."""
+        progress = {key: value for key, value in self.progress.items() if key != digest}
+        if data:
+            progress[digest] = data
+        return evolve(self, progress=FrozenDict(list(progress.items())[-PROGRESS_MAX:]))
 
     def without(self, digests: Container[str]) -> "WorkflowDocument":
         """Return the document as if these events had not been consumed."""
@@ -127,8 +143,10 @@ class WorkflowDocument:
         """Encode it, without the revision, which belongs to the store."""
         record = None if self.record is None else self.record.to_dict()
         journal = [_encode_entry(entry) for entry in self.journal]
-        times = {"began": self.began, "changed": self.changed}
-        return orjson.dumps({"arvo": FORMAT, "record": record, "journal": journal, **times})
+        content = {"record": record, "journal": journal, "began": self.began}
+        if self.progress:
+            content["progress"] = {key: orjson.Fragment(it) for key, it in self.progress.items()}
+        return orjson.dumps({"arvo": FORMAT, **content, "changed": self.changed})
 
     @staticmethod
     def from_stored(stored: Stored | None) -> "WorkflowDocument":
@@ -141,7 +159,12 @@ class WorkflowDocument:
             record = None if fields is None else Record.from_dict(fields)
             journal = tuple(map(_decode_entry, content["journal"]))
             began, changed = map(_parse_time, (content["began"], content["changed"]))
-            return WorkflowDocument(record, journal, stored.revision, began, changed)
+            progress = {
+                key: orjson.dumps(data) for key, data in content.get("progress", {}).items()
+            }
+            return WorkflowDocument(
+                record, journal, stored.revision, began, changed, FrozenDict(progress)
+            )
         except (Violated, ValueError, TypeError, KeyError) as error:
             raise _unreadable(error) from error
 

@@ -8,12 +8,12 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Commit
+from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
-from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import (
     REPLACED,
@@ -101,13 +101,22 @@ class Outbox:
         )
 
     async def replace_record(
-        self, record: Record, expected: int, output: Output, redeliver: Sequence[Event[Any]]
+        self,
+        record: Record,
+        expected: int,
+        timers: Sequence[PendingTimer],
+        redeliver: Sequence[Event[Any]],
     ) -> Committed | Conflict:
-        """Replace a record that is still at revision *expected*, and send the output.
+        """Replace a record that is still at revision *expected*, and send *timers* and *redeliver*.
 
-        The document forgets that the events in *redeliver* were consumed.
+        The document forgets that these events were consumed.
         """
-        forgotten = {digest_of(record.handler, event) for event in redeliver}
+        to = ToHandler(record.handler, record.subject)
+        messages = [encode_message(Message(event, to)) for event in redeliver]
+        messages += (encode_message(Message(timer.event, to), timer.due) for timer in timers)
+        events = (*redeliver, *(timer.event for timer in timers))
+        forgotten = {digest_of(record.handler, event) for event in events}
+        output = Output(tuple(messages))
         entry = Consumption(f"{REPLACED}{record.revision}", record.revision, output)
         while True:
             document = await self.read(record.subject)
@@ -116,6 +125,25 @@ class Outbox:
             if await self._write(document.without(forgotten), record, entry, utc_now()):
                 await self._send_unsent(entry)
                 return Committed()
+
+    async def read_progress(self, subject: str, digest: str) -> bytes:
+        """Return the checkpoint of an event, empty where there is none."""
+        data: bytes = (await self.read(subject)).progress.get(digest, b"")
+        return data
+
+    async def write_progress(self, subject: str, digest: str, data: bytes) -> bool:
+        """Store the checkpoint of an event; False if the event was consumed meanwhile."""
+        document = self._documents.get(subject)
+        while True:
+            document = document or await self.read(subject)
+            if document.find(digest) is not None:
+                return False
+            after = document.with_progress(digest, data)
+            written = await self.memory.write(subject, after.to_bytes(), document.revision)
+            if not isinstance(written, Conflict):
+                self._cache(subject, evolve(after, revision=written.revision))
+                return True
+            document = None
 
     async def was_consumed(self, message: Message) -> bool:
         """Return True if an event was consumed before; output that may be missing is sent again."""

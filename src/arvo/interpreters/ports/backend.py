@@ -12,6 +12,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
+    CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
@@ -98,6 +99,18 @@ class Backend(Protocol):
           before. The delivery is acknowledged.
         - `Fenced`: the lease expired, and the delivery belongs to another worker. The caller
           forgets it.
+        """
+        ...
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects with its delivery, in place of those before.
+
+        On return they are durable: when the message is delivered again, in any process, its
+        `Delivery.progress` holds *progress*. It is deleted when the delivery is acknowledged.
+        *progress* is JSON of at most `PROGRESS_BYTES_MAX` bytes; no bytes delete it.
+
+        Returns `Committed`, or `Fenced` as `commit` does: then nothing is stored, and the caller
+        forgets the delivery.
         """
         ...
 

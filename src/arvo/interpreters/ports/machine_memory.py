@@ -1,6 +1,6 @@
 """Machine memory: the protocol of a store with compare-and-set, one half of a paired backend."""
 
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 from attrs import frozen
 
@@ -47,4 +47,13 @@ class MachineMemory(Protocol):
         Compare and set are one atomic operation: of two writers that expect the same revision, one
         gets a `Conflict` with the stored revision (0: no value), and has changed nothing.
         """
+        ...
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A memory or a broker with open connections; when it is used again, it opens new ones."""
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...

@@ -1,13 +1,15 @@
 """Messages: an event with its destination, and its forms on the way: delivery, dead letter."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, final
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.handlers.effect import Performed
 
 # `Unroutable` is missing on purpose: an event without a destination becomes a dead letter in the
 # step that emits it, so a backend never sees one.
@@ -16,6 +18,10 @@ Destination: TypeAlias = ToHandler | ToDomain | ToCaller
 # The queues that belong to no handler. A handler's address cannot contain parentheses.
 OUTBOUND_QUEUE: Final = "(outbound)"
 REPLY_QUEUE: Final = "(replies)"
+
+# The longest checkpoint. Results of effects beyond it are not stored, and are obtained again when
+# the delivery is redelivered: a store must hold the checkpoint beside the record of the workflow.
+PROGRESS_BYTES_MAX: Final = 262_144
 
 
 @final
@@ -28,6 +34,26 @@ class Message:
 
 
 @final
+@define(eq=False)
+class Progress:
+    """The last checkpoint of a delivery, shared by all its attempts in one process.
+
+    *data*: the checkpoint, empty where there is none, None until *read* has read it. *performed*:
+    the results that this process has obtained.
+    """
+
+    data: bytes | None = b""
+    read: Callable[[], Awaitable[bytes]] | None = None
+    performed: list[Performed] = field(factory=list)
+
+    async def load(self) -> bytes:
+        """Return the checkpoint; the first call may read it from the store."""
+        if self.data is None:
+            self.data = b"" if self.read is None else await self.read()
+        return self.data
+
+
+@final
 @frozen
 class Delivery:
     """A message that a backend has delivered to a worker, for the *attempt*-th time (from 1).
@@ -36,12 +62,14 @@ class Delivery:
     *token* is the backend's own reference to it: a row id, a lease, a broker's delivery tag.
     *deaths*: how many workers died while they processed it (see `CountsDeaths`); each counts as an
     attempt.
+    *progress* is the checkpoint of the attempts before.
     """
 
     message: Message
     attempt: int
     token: object = None
     deaths: int = 0
+    progress: Progress = field(factory=Progress, eq=False, repr=False)
 
     @property
     def retried(self) -> "Delivery":

@@ -42,6 +42,7 @@ class Fenced:
 
 
 CommitResult: TypeAlias = Committed | Conflict | Duplicate | Fenced
+CheckpointResult: TypeAlias = Committed | Fenced
 
 
 @final

@@ -21,6 +21,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
+    CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
@@ -144,6 +145,10 @@ class PostgresBackend:
             # Not before: a poll that runs too early finds no timer, and the next one is late.
             self._sessions.schedule(commit.timers)
         return result
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects in the row of its delivery."""
+        return await self._batches.checkpoint(delivery, progress)
 
     async def workflows(
         self,

@@ -11,14 +11,12 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
-from arvo.core.record import Record
 from arvo.core.violations.violation import TransactionViolation, Violated, Violation
 from arvo.engine.step.admit import admit_emitted
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
-from arvo.engine.step.step import step_plain
+from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
-from arvo.interpreters.delivery.clock import whole_millisecond
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -32,6 +30,7 @@ from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
 from arvo.interpreters.runtime.suspects import Suspects
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
+from arvo.interpreters.turns.step_runner import StepRunner
 from arvo.interrupts import is_interrupt
 
 logger: Final = logging.getLogger("arvo")
@@ -56,7 +55,7 @@ class Worker:
     *listeners*: by domain; the one for None takes all other domains. *on_answered* is called with
     each event that returns to its caller, *on_refused* with each event that will get no answer and
     the reason, *on_duplicate* with each event that was consumed before. *perform* carries out the
-    effects that handlers ask for. *grace*: see `Runtime`.
+    effects that handlers ask for. *grace*: see `Runtime`. *step* is the pure step.
     """
 
     system: System
@@ -70,6 +69,7 @@ class Worker:
     on_duplicate: Callable[[Event[Any]], None]
     perform: Callable[[Perform[Any]], Awaitable[Performed]] = perform
     grace: float = GRACE_SECONDS
+    step: Callable[..., StepResult] = step_plain
     records: RecordCache = field(factory=RecordCache, init=False)
     # The tasks that wait for a delivery, and the queues that no task should serve any more.
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
@@ -79,8 +79,16 @@ class Worker:
     _dead_letters: DeadLetterWriter = field(init=False)
     _retry: DeliveryRetry = field(init=False)
     _suspects: Suspects = field(init=False)
+    _turns: StepRunner = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._turns = StepRunner(
+            system=self.system,
+            backend=self.backend,
+            now=self.now,
+            perform=self.perform,
+            step=self.step,
+        )
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
         self.directory = ServiceDirectory(self.system, self.backend)
@@ -159,7 +167,11 @@ class Worker:
         event = delivery.message.event
         for _ in range(CONFLICTS_MAX):
             decided = await self._decide(delivery)
+            if isinstance(decided, Fenced):
+                self.stats.fenced += 1
+                return
             if not isinstance(decided, Commit):
+                await self._turns.forget(delivery)
                 await self._refuse(delivery, decided)
                 return
             if decided.outcome in _UNHANDLED:
@@ -184,29 +196,21 @@ class Worker:
         text = f"event {event.id!r} met {CONFLICTS_MAX} conflicts in a row"
         await self._refuse(delivery, TransactionViolation(text, cause="conflict"))
 
-    async def _decide(self, delivery: Delivery) -> Commit | Violation:
+    async def _decide(self, delivery: Delivery) -> Commit | Violation | Fenced:
         """Decide on the cached record if there is one, and else on the stored record."""
         event, to = delivery.message.event, delivery.message.to
         if not isinstance(to, ToHandler) or to.key is None:
-            return await self._take_step(event, None)
+            return await self._turns.take(delivery, None)
         cached = self.records.get(event.subject)
         if cached is not None:
-            decided = await self._take_step(event, cached)
+            decided = await self._turns.take(delivery, cached)
             # A commit conflicts if the cached record is stale. No other outcome would reveal that,
             # so it is decided again on the stored record.
-            if isinstance(decided, Commit) and decided.outcome not in _UNHANDLED:
+            if isinstance(decided, Fenced) or (
+                isinstance(decided, Commit) and decided.outcome not in _UNHANDLED
+            ):
                 return decided
-        return await self._take_step(event, await self.backend.load(event.subject))
-
-    async def _take_step(self, event: Event[Any], record: Record | None) -> Commit | Violation:
-        """Take the pure step, performing the effects that it asks for."""
-        performed: list[Performed] = []
-        while True:
-            now = whole_millisecond(self.now())
-            result = step_plain(self.system, event, record, now=now, performed=performed)
-            if not isinstance(result, Perform):
-                return result
-            performed.append(await self.perform(result))
+        return await self._turns.take(delivery, await self.backend.load(event.subject))
 
     async def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
         """Address the events of a commit; those without a destination become dead letters."""

@@ -22,6 +22,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
+    CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
@@ -29,6 +30,7 @@ from arvo.interpreters.ports.results import (
     StoredWorkflow,
 )
 from arvo.interpreters.ports.size import check_sizes
+from arvo.interpreters.sqlite.session.checkpoints import checkpoint
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
@@ -103,6 +105,10 @@ class SqliteBackend:
     ) -> CommitResult:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
         return await self._session.write(delivery, commit, messages, dead_letters)
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects in the row of its delivery."""
+        return await checkpoint(self._session, delivery, progress)
 
     async def workflows(
         self,

@@ -3,18 +3,18 @@
 from typing import Any
 
 from arvo.interpreters.ports.backend import Backend
+from arvo.testing.conformance.checkpoints import Checkpoints
 from arvo.testing.conformance.commits import Commits
-from arvo.testing.conformance.dead_letters import DeadLetters
-from arvo.testing.conformance.operators import Operators
+from arvo.testing.conformance.operators import DeadLetters, Operators
 from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.queue import Queue
-from arvo.testing.conformance.restarts import Restarts, Services
+from arvo.testing.conformance.restarts import Services
 from arvo.testing.conformance.timers import Timers
 from arvo.testing.conformance.values import Values
 
 
 class BackendConformance(
-    Commits, Queue, Order, Timers, DeadLetters, Restarts, Values, Operators, Services
+    Commits, Queue, Order, Timers, DeadLetters, Checkpoints, Values, Operators, Services
 ):
     """Tests that a `Backend` keeps its promises.
 

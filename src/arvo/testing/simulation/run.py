@@ -24,10 +24,10 @@ from arvo.interpreters.runtime.worker import logger
 from arvo.testing.simulation.checks.checker import Checker
 from arvo.testing.simulation.checks.invariant import InvariantViolated
 from arvo.testing.simulation.checks.world import World
+from arvo.testing.simulation.cluster.entry import Entry
 from arvo.testing.simulation.cluster.loop import VirtualLoop
 from arvo.testing.simulation.cluster.network import Network
 from arvo.testing.simulation.cluster.process import Process
-from arvo.testing.simulation.cluster.store import Entry
 from arvo.testing.simulation.faults.fault import (
     ClockJump,
     Delay,
@@ -205,7 +205,8 @@ class Run:
             on_answered=self.checker.world.replies.append,
             on_refused=lambda _event, _reason: None,
             on_duplicate=lambda _: None,
-            perform=process.perform,
+            perform=process.stepper.perform,
+            step=process.stepper.step,
         )
         queues = [*system.addresses] * self.setup.prefetch
         for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):

@@ -11,6 +11,7 @@ from arvo.testing.simulation.faults.fault import (
     Delay,
     Drop,
     Duplicate,
+    EffectCrash,
     Fault,
     LostAnswer,
     LostRequest,
@@ -150,6 +151,7 @@ def _smaller_plans(plan: RunPlan, steps: int) -> Iterator[RunPlan]:
 def _single_faults(steps: int) -> Iterator[Fault]:
     for at in range(1, steps + 1):
         yield from (Crash(at, "before"), Crash(at, "after"), LostAnswer(at), Drop(at))
+        yield from (EffectCrash(at, "before"), EffectCrash(at, "after"))
         yield from (Duplicate(at), Reorder(at), Delay(at, 60.0), Delay(at, 3600.0))
         yield from (Pause(at), LostRequest(at))
 

@@ -8,8 +8,14 @@ from attrs import define, frozen
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
-from arvo.interpreters.ports.messages import Delivery
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.ports.messages import Delivery, Progress
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Fenced,
+)
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.statements import deliveries
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
@@ -62,11 +68,31 @@ class BatchWriter:
             self.claims.release(delivery)
         return is_owned
 
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Write the *progress* of a delivery, if this worker still owns it."""
+        session, token = await self.sessions.session(), token_of(delivery)
+        if token.worker_id == session.worker_id and await session.write(
+            lambda c: deliveries.checkpoint(
+                c, self.sessions.dsn, token.delivery_id, token.worker_id, progress
+            )
+        ):
+            delivery.progress.data = progress
+            return Committed()
+        self.claims.release(delivery)
+        return Fenced()
+
 
 def to_deliveries(worker_id: int, rows: Sequence[StoredMessage]) -> list[Delivery]:
     """Make deliveries of rows that a worker owns."""
     return [
-        Delivery(row.message, row.attempt, Token(worker_id, row.id), row.deaths) for row in rows
+        Delivery(
+            row.message,
+            row.attempt,
+            Token(worker_id, row.id),
+            row.deaths,
+            Progress(row.progress),
+        )
+        for row in rows
     ]
 
 

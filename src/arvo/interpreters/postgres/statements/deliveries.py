@@ -76,8 +76,10 @@ async def claim(
         claimed = await connection.fetch(dsn.sql(_CLAIM), worker_id, ids, now) if ids else []
     claimed.sort(key=lambda row: row["id"])
     rows = [
-        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt, deaths)
-        for id_, to, event, attempt, deaths in claimed
+        StoredMessage(
+            id_, Message(decode_event(event), decode_destination(to)), attempt, deaths, progress
+        )
+        for id_, to, event, attempt, deaths, progress in claimed
     ]
     return rows, len(rows) < len(candidates)
 
@@ -123,7 +125,20 @@ where this.id = any($2::bigint[]) and this.owner is null and (
             and earlier.id <> all ($2::bigint[])
     )
 )
-returning id, destination, event, attempt, deaths
+returning id, destination, event, attempt, deaths, progress
+"""
+
+
+async def checkpoint(
+    connection: Connection, dsn: Dsn, delivery_id: int, worker_id: int, progress: bytes
+) -> bool:
+    """Store the results of a step's effects; False if *worker_id* no longer owns the delivery."""
+    status = await connection.execute(dsn.sql(_CHECKPOINT), delivery_id, worker_id, progress)
+    return status != "UPDATE 0"
+
+
+_CHECKPOINT: Final = """
+update arvo.delivery set progress = $3 where id = $1 and owner = $2
 """
 
 

@@ -18,7 +18,7 @@ from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, Progress
 from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
 from arvo.interpreters.services.registrations import Registrations
@@ -265,4 +265,4 @@ def delivery_id(delivery: Delivery) -> int:
 
 
 def _to_delivery(row: StoredMessage) -> Delivery:
-    return Delivery(row.message, row.attempt, row.id, row.deaths)
+    return Delivery(row.message, row.attempt, row.id, row.deaths, Progress(row.progress))

@@ -64,7 +64,7 @@ def claim(
     Deliveries whose key has one that belongs to another worker are left out, and those behind an
     unclaimed one that was returned by `nack` and is not due.
     """
-    claimed: list[tuple[int, bytes, bytes, int, int]] = []
+    claimed: list[tuple[int, bytes, bytes, int, int, bytes]] = []
     for queue, limit in queues.items():
         values = (queue, now, worker_id, now, limit)
         claimed += connection.execute(_CLAIMABLE, values).fetchall()
@@ -74,13 +74,15 @@ def claim(
         [(worker_id, row[0]) for row in claimed],
     )
     return [
-        StoredMessage(id_, Message(decode_event(event), decode_destination(to)), attempt, deaths)
-        for id_, to, event, attempt, deaths in claimed
+        StoredMessage(
+            id_, Message(decode_event(event), decode_destination(to)), attempt, deaths, progress
+        )
+        for id_, to, event, attempt, deaths, progress in claimed
     ]
 
 
 _CLAIMABLE: Final = """
-select id, destination, event, attempt, deaths from delivery as this
+select id, destination, event, attempt, deaths, progress from delivery as this
 where queue = ? and owner is null and due <= ? and (
     key is null or not exists (
         select 1 from delivery as other
@@ -100,6 +102,17 @@ def ack(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> boo
     """Remove a delivery; False if *worker_id* no longer owns it."""
     done = connection.execute(
         "delete from delivery where id = ? and owner = ?", (delivery_id, worker_id)
+    )
+    return bool(done.rowcount)
+
+
+def checkpoint(
+    connection: sqlite3.Connection, delivery_id: int, worker_id: str, progress: bytes
+) -> bool:
+    """Store the results of a step's effects; False if *worker_id* no longer owns the delivery."""
+    done = connection.execute(
+        "update delivery set progress = ? where id = ? and owner = ?",
+        (progress, delivery_id, worker_id),
     )
     return bool(done.rowcount)
 

@@ -13,6 +13,7 @@ from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
+from arvo.testing.simulation.checks.checkpoints import Checkpoints
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.checks.order import DeliveryKey, DeliveryOrder, delivery_key
 from arvo.testing.simulation.checks.trace import Decision, Step
@@ -43,6 +44,7 @@ class Checker:
     _holders: dict[int, object] = field(factory=dict, init=False)
     _by_token: dict[object, Step] = field(factory=dict, init=False)
     _dead_letters: list[DeadLetter] = field(factory=list, init=False)
+    checkpoints: Checkpoints = field(factory=Checkpoints, init=False)
     _order: DeliveryOrder = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -66,15 +68,15 @@ class Checker:
         self._by_token[delivery.token] = step
         self._holders[delivery.token[0]] = delivery.token
         key = delivery_key(delivery.message)
-        if arrived and key not in self._accepted:
-            problem = f"{event.type} was delivered, but no applied commit sent it"
-            self._report("I5", problem, delivery)
-        due = self._timers.get(key)
-        if arrived and due is not None and self.clock() < due:
-            problem = f"timer {event.id!r} fired {due - self.clock()} early"
-            self._report("I7", problem, delivery)
-        overtaken = self._order.deliver(delivery.message) if arrived else None
-        if overtaken is not None:
+        if not arrived:
+            return
+        if key not in self._accepted:
+            self._report("I5", f"no applied commit sent {event.type}", delivery)
+        if self.checkpoints.is_lost(delivery):
+            self._report("effects", f"{event.type} came without its stored results", delivery)
+        if (due := self._timers.get(key)) is not None and self.clock() < due:
+            self._report("I7", f"timer {event.id!r} fired {due - self.clock()} early", delivery)
+        if (overtaken := self._order.deliver(delivery.message)) is not None:
             self._report("I4", f"event {event.id!r} overtook event {overtaken!r}", delivery)
 
     def on_defer(self, delivery: Delivery) -> None:

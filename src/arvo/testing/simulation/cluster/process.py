@@ -5,23 +5,30 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from random import Random
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.engine.system.system import System
-from arvo.handlers.effect import Perform, Performed
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CommitResult
-from arvo.interpreters.runtime.effects import perform
-from arvo.testing.simulation.checks.trace import Decision
+from arvo.interpreters.ports.results import CheckpointResult, CommitResult, Committed
 from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
 from arvo.testing.simulation.cluster.services import ProcessServices
-from arvo.testing.simulation.faults.fault import Crash, Drop, LostAnswer, LostRequest, Pause
+from arvo.testing.simulation.cluster.stepper import Stepper
+from arvo.testing.simulation.faults.fault import (
+    Crash,
+    Drop,
+    EffectCrash,
+    Fault,
+    LostAnswer,
+    LostRequest,
+    Pause,
+    When,
+)
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
 
 T = TypeVar("T")
@@ -46,43 +53,19 @@ class Process:
     tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
     is_dead: bool = field(default=False, init=False)
     services: ProcessServices = field(init=False)
+    stepper: Stepper = field(init=False)
     _random: Random = field(init=False)
     _paused_until: float = field(default=0.0, init=False)
     _disconnected_until: float = field(default=0.0, init=False)
-    _decisions: dict[asyncio.Task[Any] | None, Decision] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._random = self.network.plan.random(self.name)
         self.services = ProcessServices(self.network.registry, self.name, self._send_request)
+        self.stepper = Stepper(self.network, self._latency)
 
     def now(self) -> datetime:
-        """Return the time by this process's clock; it becomes the time of the task's decision."""
-        now = self.true_now() + self.offset
-        task = asyncio.current_task()
-        decision = self._decisions.get(task, Decision(self.system, now))
-        self._decisions[task] = evolve(decision, now=now)
-        return now
-
-    async def perform(self, effect: Perform[Any]) -> Performed:
-        """Run an effect's substitute, with its retries and its timeout, in virtual time."""
-        substitute = self.network.effects.get(effect.function)
-        if substitute is None:
-            # The run sees it and stops.
-            self.network.missing_effect = effect
-            await wait_forever()
-            raise AssertionError("unreachable")
-        function = substitute
-
-        def call(*args: Any) -> Any:
-            self.network.checker.world.performed.append(effect)
-            return function(*args)
-
-        await asyncio.sleep(self._latency())
-        performed = evolve(await perform(evolve(effect, function=call)), effect=effect)
-        task = asyncio.current_task()
-        decision = self._decisions[task]
-        self._decisions[task] = evolve(decision, performed=(*decision.performed, performed))
-        return performed
+        """Return the time by this process's clock."""
+        return self.true_now() + self.offset
 
     def pause(self, seconds: float) -> None:
         """Do nothing for *seconds*; after the lease, other workers get the deliveries."""
@@ -117,7 +100,6 @@ class Process:
             checker.on_deliver(delivery, self.name, notes, arrived=not drops)
             notes.clear()
             if not drops:
-                self._decisions.pop(asyncio.current_task(), None)
                 self.services.forget()
                 return delivery
             checker.add_note(delivery, str(drops[0]))
@@ -130,8 +112,6 @@ class Process:
         record = self.network.store.load(subject)
         self.network.checker.on_load(subject, record)
         await self._receive_response()
-        # The worker decides again on this record.
-        self._decisions.pop(asyncio.current_task(), None)
         return record
 
     async def commit(
@@ -143,7 +123,7 @@ class Process:
     ) -> CommitResult:
         """Apply a commit, or return why it was refused."""
         numbered = [self._with_sequential_id(dead_letter) for dead_letter in dead_letters]
-        decision = self._decisions[asyncio.current_task()]
+        decision = self.stepper.decision()
         store, checker = self.network.store, self.network.checker
 
         def work() -> CommitResult:
@@ -152,6 +132,27 @@ class Process:
             return result
 
         return await self._settle(delivery, work)
+
+    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects, with the faults that hit it."""
+        faults, add_note = self.network.plan.next("effect"), self.network.checker.add_note
+        for fault in faults:
+            add_note(delivery, str(fault))
+        await self._send_request()
+        await self._crash_by(faults, "before")
+        result = self.network.store.checkpoint(self.name, delivery, progress)
+        if isinstance(result, Committed):
+            delivery.progress.data = progress
+            self.network.checker.checkpoints.add(delivery, progress)
+        await self._crash_by(faults, "after")
+        await self._receive_response()
+        return result
+
+    async def _crash_by(self, faults: Sequence[Fault], when: When) -> None:
+        for fault in faults:
+            if isinstance(fault, EffectCrash | Crash) and fault.when == when:
+                self.crash(fault.seconds)
+                await wait_forever()
 
     async def ack(self, delivery: Delivery) -> None:
         """Acknowledge a delivery that needs no commit."""
@@ -214,19 +215,13 @@ class Process:
             if isinstance(fault, Pause):
                 self.pause(fault.seconds)
         await self._send_request()
-        for fault in faults:
-            if isinstance(fault, Crash) and fault.when == "before":
-                self.crash(fault.seconds)
-                await wait_forever()
-            if isinstance(fault, LostRequest):
-                raise Unavailable("the request was lost")
+        await self._crash_by(faults, "before")
+        if any(isinstance(fault, LostRequest) for fault in faults):
+            raise Unavailable("the request was lost")
         result = work()
-        for fault in faults:
-            if isinstance(fault, Crash):
-                self.crash(fault.seconds)
-                await wait_forever()
-            if isinstance(fault, LostAnswer):
-                raise Unavailable("the answer was lost")
+        await self._crash_by(faults, "after")
+        if any(isinstance(fault, LostAnswer) for fault in faults):
+            raise Unavailable("the answer was lost")
         await self._receive_response()
         return result
 

@@ -13,38 +13,21 @@ from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
     Message,
-    key_of,
+    Progress,
     queue_of,
     timer_message,
 )
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Duplicate, Fenced
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
+from arvo.testing.simulation.cluster.entry import Entry
 
 Consumption: TypeAlias = tuple[str, str, str, str]
-
-
-@define(eq=False)
-class Entry:
-    """A message in the queue.
-
-    *attempt*: the attempt of its next delivery. *available_at*: the time from which it may be
-    delivered; later messages of its key wait behind it, unless it is *deferred*. *holder*: the
-    worker that holds it. *delivery_count*: how often it was delivered. *notes*: the faults that hit
-    it.
-    """
-
-    number: int
-    message: Message
-    attempt: int = 1
-    available_at: float = 0.0
-    holder: str | None = None
-    delivery_count: int = 0
-    deferred: bool = False
-    notes: list[str] = field(factory=list)
-
-    @property
-    def key(self) -> str | None:
-        """The key of the message; entries with the same key are delivered one at a time."""
-        return key_of(self.message.to)
 
 
 @define(eq=False)
@@ -88,7 +71,9 @@ class Store:
                 entry.holder, entry.deferred = worker, False
                 entry.delivery_count += 1
                 token = entry.number, entry.delivery_count
-                return Delivery(entry.message, entry.attempt, token)
+                return Delivery(
+                    entry.message, entry.attempt, token, progress=Progress(entry.progress)
+                )
         return None
 
     def load(self, subject: str) -> Record | None:
@@ -121,6 +106,13 @@ class Store:
         for message in messages:
             self.enqueue(message)
         self.set_timers(commit)
+        return Committed()
+
+    def checkpoint(self, worker: str, delivery: Delivery, progress: bytes) -> CheckpointResult:
+        """Store the results of a step's effects with its delivery, or refuse them."""
+        if not self.holds(worker, delivery):
+            return Fenced()
+        self.entry(delivery).progress = progress
         return Committed()
 
     def write_record(self, commit: Commit) -> None:

@@ -112,6 +112,23 @@ class LostRequest:
 
 @final
 @frozen
+class EffectCrash:
+    """The worker crashes when the result of the *at*-th effect is stored: *when*, before or after.
+
+    Another worker starts in its place after *seconds*, and the delivery is redelivered after the
+    lease. It performs no effect again whose result was stored.
+    """
+
+    at: int
+    when: When = "after"
+    seconds: float = 1.0
+
+    def __str__(self) -> str:
+        return f"the worker crashed {self.when} the result of this effect was stored"
+
+
+@final
+@frozen
 class Partition:
     """A worker cannot reach the store for *seconds*.
 
@@ -167,6 +184,7 @@ Fault: TypeAlias = (
     | Pause
     | LostAnswer
     | LostRequest
+    | EffectCrash
     | Partition
     | ClockJump
     | OldVersion
@@ -182,6 +200,7 @@ FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Pause,
     LostAnswer,
     LostRequest,
+    EffectCrash,
     Partition,
     ClockJump,
 )

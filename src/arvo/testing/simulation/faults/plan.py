@@ -14,6 +14,7 @@ from arvo.testing.simulation.faults.fault import (
     Delay,
     Drop,
     Duplicate,
+    EffectCrash,
     Fault,
     LostAnswer,
     LostRequest,
@@ -31,17 +32,18 @@ FAULTS_MAX: Final = 4
 # Within this time after a lease has expired, the next worker still handles the delivery.
 PAST_LEASE_SECONDS: Final = 5 * LATENCY_SECONDS_MAX
 
-Point: TypeAlias = Literal["message", "delivery", "commit"]
+Point: TypeAlias = Literal["message", "delivery", "commit", "effect"]
 
 
 @final
 @frozen
 class RunSize:
-    """The numbers of messages, deliveries and commits in a run, and its length in seconds."""
+    """The numbers of messages, deliveries, commits and effects in a run, and its seconds."""
 
     messages: int
     deliveries: int
     commits: int
+    effects: int
     seconds: float
 
 
@@ -55,7 +57,7 @@ class FaultPlan:
     _counts: Counter[Point] = field(factory=Counter, init=False)
 
     def next(self, point: Point) -> tuple[Fault, ...]:
-        """Return the faults that hit the next message, delivery or commit."""
+        """Return the faults that hit the next message, delivery, commit or effect."""
         self._counts[point] += 1
         number = self._counts[point]
         return tuple(
@@ -73,7 +75,9 @@ class FaultPlan:
     def size(self, seconds: float) -> RunSize:
         """Return the size of the run so far, which has taken *seconds*."""
         counts = self._counts
-        return RunSize(counts["message"], counts["delivery"], counts["commit"], seconds)
+        return RunSize(
+            counts["message"], counts["delivery"], counts["commit"], counts["effect"], seconds
+        )
 
 
 def draw_faults(
@@ -86,6 +90,8 @@ def draw_faults(
 ) -> tuple[Fault, ...]:
     """Draw up to FAULTS_MAX faults for a run of about *size*."""
     random = Random(f"{seed} faults")  # noqa: S311 - a simulation must be reproducible
+    if not size.effects and len(kinds) > 1:
+        kinds = [kind for kind in kinds if kind is not EffectCrash]
     number = random.randint(0, FAULTS_MAX) if kinds else 0
     return tuple(
         _draw_fault(random, random.choice(kinds), size, workers, lease) for _ in range(number)
@@ -119,6 +125,9 @@ def _draw_fault(
         return LostAnswer(commit)
     if kind is LostRequest:
         return LostRequest(commit)
+    if kind is EffectCrash:
+        effect = random.randint(1, max(1, size.effects))
+        return EffectCrash(effect, random.choice(("before", "after")), seconds)
     if kind is Partition:
         return Partition(worker, at, seconds)
     if kind is OldVersion:
@@ -135,6 +144,8 @@ def _point(fault: Fault) -> Point | None:
             return "delivery"
         case Crash() | Pause() | LostAnswer() | LostRequest():
             return "commit"
+        case EffectCrash():
+            return "effect"
         case Partition() | ClockJump() | OldVersion():
             return None
 

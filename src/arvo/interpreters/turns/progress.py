@@ -1,0 +1,150 @@
+"""Progress: the results of a turn's effects, obtained once and stored with the delivery."""
+
+import logging
+from hashlib import blake2b
+from typing import Any, Final, TypeAlias, final
+
+import orjson
+from attrs import define, field
+
+from arvo.core.violations.violation import Violated
+from arvo.handlers.effect import Perform, Performed
+from arvo.handlers.flow.journal import describe, performed_by, read_call, write_call
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import PROGRESS_BYTES_MAX, Delivery
+from arvo.interpreters.ports.results import Committed, Fenced
+
+logger: Final = logging.getLogger("arvo")
+
+# One recorded result: which effect it is of, and its answer as in a flow's journal. Without the
+# answer the effect is performed again.
+Entry: TypeAlias = "tuple[str, dict[str, Any] | None]"
+
+
+@final
+@define(eq=False)
+class TurnProgress:
+    """The results of one turn's effects, in the order in which the effects ended.
+
+    A result comes from an earlier attempt in this process, else from the checkpoint of the
+    delivery. An effect whose result is not there is performed, and its result is stored. Results
+    from the first that does not fit on are dropped: the code or the record has changed.
+
+    *is_flow*: a flow sees every result as the JSON of its journal, and every exception as its name
+    and message, so all of them can be stored. For other handlers a result is stored if JSON gives
+    back an equal value, and exceptions are not.
+    """
+
+    backend: Backend
+    delivery: Delivery
+    is_flow: bool
+    _stored: list[Entry] | None = field(default=None, init=False)
+
+    async def next(self, asked: Perform[Any], position: int) -> Performed | Perform[Any]:
+        """Return the result number *position* if it is recorded, else the effects to perform."""
+        performed = self.delivery.progress.performed
+        if position < len(performed):
+            done = performed[position]
+            if any(effect.matches(done.effect) for effect in asked.effects):
+                return done
+            del performed[position:]
+            del (await self._load())[position:]
+        stored = await self._load()
+        if position >= len(stored):
+            return asked
+        key, answer = stored[position]
+        effect = next((effect for effect in asked.effects if _key(effect) == key), None)
+        if effect is None:
+            del stored[position:]
+            return asked
+        done_before = None if answer is None else _decode(effect, answer)
+        if done_before is None:
+            # Only this one: the results behind it belong to steps after its result.
+            return effect
+        performed.append(done_before)
+        return done_before
+
+    async def record(self, done: Performed) -> Committed | Fenced:
+        """Store the result of an effect that was performed just now."""
+        performed, stored = self.delivery.progress.performed, await self._load()
+        position = len(performed)
+        performed.append(done)
+        # Results before it may be missing, where the backend was unavailable.
+        entries = stored[:position]
+        entries += [_encode(each, is_flow=self.is_flow) for each in performed[len(entries) :]]
+        self._stored = [*entries, *stored[position + 1 :]]
+        if entries[-1][1] is None:
+            return Committed()
+        data = orjson.dumps({"effects": self._stored})
+        if len(data) > PROGRESS_BYTES_MAX:
+            return Committed()
+        try:
+            return await self._write(data)
+        except Unavailable as error:
+            # The turn goes on: its commit shows whether it can end. The next result is stored with
+            # this one.
+            logger.warning("the result of %s is not stored: %s", done.effect, error)
+            return Committed()
+
+    async def clear(self) -> None:
+        """Delete the results: the turn was decided on them, and shall be decided anew."""
+        self.delivery.progress.performed.clear()
+        self._stored = []
+        if self.delivery.progress.data:
+            await self._write(b"")
+
+    async def _write(self, data: bytes) -> Committed | Fenced:
+        return await self.backend.checkpoint(self.delivery, data)
+
+    async def _load(self) -> list[Entry]:
+        if self._stored is None:
+            self._stored = _decode_entries(await self.delivery.progress.load())
+        return self._stored
+
+
+def _key(effect: Perform[Any]) -> str:
+    """Return a text that is equal for an equal effect in every process."""
+    try:
+        arguments = repr(effect.args)
+    except Exception:  # noqa: BLE001 - a repr may raise anything; the description remains
+        arguments = ""
+    digest = blake2b(arguments.encode(errors="surrogatepass"), digest_size=8).hexdigest()
+    return f"{describe(effect)} ({digest})"
+
+
+def _encode(done: Performed, *, is_flow: bool) -> Entry:
+    """Return the entry of a result, without its answer where that must not be stored."""
+    key = _key(done.effect)
+    if done.error is not None and not is_flow:
+        # A handler tells exceptions apart by their classes, which JSON does not hold.
+        return key, None
+    try:
+        answer: dict[str, Any] = orjson.loads(
+            orjson.dumps(write_call(done.effect, done.value, done.error))
+        )
+        if is_flow:
+            return key, answer
+        value = read_call(done.effect, answer)
+        is_same = type(value) is type(done.value) and bool(value == done.value)
+    except Exception:  # noqa: BLE001 - a value of a user's class may raise anything when it is read
+        return key, None
+    return key, answer if is_same else None
+
+
+def _decode(effect: Perform[Any], answer: dict[str, Any]) -> Performed | None:
+    try:
+        return performed_by(effect, answer)
+    except Violated:
+        return None  # the function has another return type now
+
+
+def _decode_entries(data: bytes) -> list[Entry]:
+    """Read a checkpoint; one of another format is worth nothing, and its effects are repeated."""
+    if not data:
+        return []
+    try:
+        content = orjson.loads(data)
+        return [(key, answer) for key, answer in content["effects"]]
+    except (ValueError, TypeError, KeyError):
+        return []
