@@ -61,6 +61,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.delivery"},
         {"interpreters.delivery.brokers"},
         {"interpreters.services"},
+        {"interpreters.calls"},
         {"interpreters.memory"},
         {"interpreters.paired"},
         {

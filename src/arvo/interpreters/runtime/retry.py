@@ -139,6 +139,13 @@ class DeliveryRetry:
         except Unavailable as error:
             await self.pause(error)
 
+    async def return_unattempted(self, delivery: Delivery, after: float) -> None:
+        """Return a delivery that could not be tried, for any worker; this uses up no attempt.
+
+        *after*: the shortest delay in seconds. It grows each time.
+        """
+        await self._release(delivery, max(after, self.handover.delay(delivery)))
+
     async def pause(self, error: Unavailable) -> None:
         """Wait for the first delay of the policy, because the backend is unavailable."""
         logger.warning("the backend is unavailable, trying again: %s", error)

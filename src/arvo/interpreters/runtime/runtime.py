@@ -1,9 +1,8 @@
 """Runtime: a client that also processes events: it runs the workers of a system on a backend."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, final
 
@@ -14,18 +13,18 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
+from arvo.interpreters.calls.effects import Effects
+from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listener, Listeners
+from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
-from arvo.interpreters.runtime.worker import Listener, Worker
-from arvo.interpreters.services.handover import GRACE_SECONDS
+from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.runtime.worker_tasks import WorkerTasks, default_grace
 
 # Deliveries that one handler processes at the same time, by default.
 PREFETCH: Final = 16
@@ -64,33 +63,34 @@ class Runtime(Client):
             queue: _prefetch_of(queue, prefetch)
             for queue in (*system.addresses, OUTBOUND_QUEUE, REPLY_QUEUE)
         }
+        self._effects = Effects(
+            {
+                address: ThreadPool(address, THREADS_PER_DELIVERY * self._queues[address])
+                for address in system.addresses
+            }
+        )
+        self._listeners = Listeners(self._queues[OUTBOUND_QUEUE])
         self._requests = Requests(system, self._backend)
-        self._tasks: dict[asyncio.Task[None], str] = {}
         self._stats = Stats()
-        self._worker = Worker(
+        worker = Worker(
             system=system,
             backend=self._backend,
             retry=retry,
             now=now,
             stats=self._stats,
-            listeners={},
+            listeners=self._listeners,
             on_answered=self._requests.on_answered,
             on_refused=self._requests.on_refused,
             on_duplicate=self._requests.on_duplicate,
-            grace=_default_grace(self._backend) if grace is None else grace,
+            perform=self._effects.perform,
+            grace=default_grace(self._backend) if grace is None else grace,
         )
+        # After a failure no request can count on an answer.
+        self._tasks = WorkerTasks(worker, self._requests.fail)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self._worker.stopped.clear()
-        if isinstance(self._backend, MemoryBackend):
-            # There is no grace period, so it is registered before any event can be sent.
-            await self._worker.directory.register()
-        for queue, prefetch in self._queues.items():
-            for number in range(prefetch):
-                work, name = self._worker.work(queue), f"arvo {queue} {number}"
-                # After a failure no request can count on an answer.
-                self._tasks[supervise(work, name=name, on_failure=self._requests.fail)] = queue
+        await self._tasks.start(self._queues)
         return self
 
     async def __aexit__(
@@ -115,8 +115,8 @@ class Runtime(Client):
                 stopping = asyncio.create_task(self.stop(timeout))
                 hurrying = asyncio.create_task(second.wait())
                 await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-                for task in self._tasks if hurrying.done() else ():
-                    task.cancel()
+                if hurrying.done():
+                    self._tasks.cancel()
                 hurrying.cancel()
                 await stopping
 
@@ -124,7 +124,7 @@ class Runtime(Client):
         """Wait for a signal, or raise the exception of a worker that breaks first."""
         waiting = asyncio.create_task(signal.wait())
         try:
-            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await self._tasks.wait(waiting)
             self._check_running()
         finally:
             waiting.cancel()
@@ -133,32 +133,19 @@ class Runtime(Client):
         """Receive no more events, finish the deliveries in progress, and close the backend.
 
         Deliveries that are not finished after *timeout* seconds are cancelled. They were not
-        committed, so a durable backend delivers them again.
+        committed, so a durable backend delivers them again. A plain function that has not returned
+        by then is logged; its thread ends with the process.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         # Handlers first: the answers that they still emit have to be delivered.
-        await self._end_workers(self.system.addresses, deadline)
+        await self._tasks.stop(self.system.addresses, deadline)
         await asyncio.sleep(0)
-        await self._end_workers((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
-        self._tasks.clear()
+        await self._tasks.stop((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
+        await self._tasks.end()
+        self._listeners.close()
+        self._effects.close()
         self._requests.stop()
-        # The registration expires with the lease, and the workers have raised what is corrupt.
-        with suppress(Unavailable, Corrupt):
-            await self._worker.directory.deregister()
         await self._backend.close()
-
-    async def _end_workers(self, queues: Sequence[str], deadline: float) -> None:
-        """Let the workers of these queues finish their deliveries, and end."""
-        self._worker.stopped.update(queues)
-        ending = {task for task, queue in self._tasks.items() if queue in queues}
-        for task in ending & self._worker.idle:
-            task.cancel()
-        if working := ending - self._worker.idle:
-            left = max(0.0, deadline - asyncio.get_running_loop().time())
-            _, late = await asyncio.wait(working, timeout=left)
-            for task in late:
-                task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
 
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
@@ -190,33 +177,22 @@ class Runtime(Client):
         self.check(event)
         return await self._requests.ask(event, timeout, self.send)
 
-    def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
+    def on_domain(
+        self, domain: str | None = None, *, timeout: float | timedelta = LISTENER_SECONDS
+    ) -> Callable[[Listener], Listener]:
         """Register a listener for the events that leave the system by *domain*; None registers it
         for all domains without a listener of their own.
 
         Use it as a decorator, with parentheses: `@runtime.on_domain()`. The listener may be
-        `async`. When it returns, the event is acknowledged. When it raises, the event is delivered
-        again by the retry policy, and then becomes a dead letter: at once for `Violated`, because a
-        retry cannot help, and no earlier than `after` seconds for `Unavailable`. An answer to the
-        event enters by `send`.
+        `async`; a plain function runs in a thread. When it returns, the event is acknowledged. When
+        it raises or takes longer than *timeout* seconds, the event is delivered again by the retry
+        policy, and then becomes a dead letter: at once for `Violated`, because a retry cannot help,
+        and no earlier than `after` seconds for `Unavailable`. An answer to the event enters by
+        `send`. A listener that hangs stops the events of its own domain only.
 
         Raises `Violated` if the domain has a listener already.
         """
-        given: object = domain
-        if callable(given):
-            # Used as `@runtime.on_domain`: the function would become the name of a domain.
-            expected = "a domain or None: write `@runtime.on_domain()` with parentheses"
-            issue = Issue("domain", expected, f"an object of type {type(given).__name__}")
-            raise Violated(ConfigViolation("a listener needs a domain", issue))
-
-        def register(listener: Listener) -> Listener:
-            if domain in self._worker.listeners:
-                issue = Issue("domain", "one listener for each domain", repr(domain))
-                raise Violated(ConfigViolation("this domain already has a listener", issue))
-            self._worker.listeners[domain] = listener
-            return listener
-
-        return register
+        return self._listeners.on_domain(domain, timeout)
 
     async def drain(self, timeout: float | None = None) -> Stats:
         """Wait until no message is under way, and return the counts of all outcomes.
@@ -225,10 +201,9 @@ class Runtime(Client):
         seconds.
         """
         self._check_running()
-        idle = asyncio.create_task(self._worker.wait_until_idle(self._tasks))
+        idle = asyncio.create_task(self._tasks.wait_until_idle())
         try:
-            tasks = {idle, *self._tasks}
-            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await self._tasks.wait(idle, timeout)
             self._check_running()
             if not idle.done():
                 raise TimeoutError(f"not idle after {timeout} s: {await self._backend.depth()}")
@@ -244,21 +219,14 @@ class Runtime(Client):
     @property
     def is_working(self) -> bool:
         """Whether it processes events: it was entered, is not stopping, and no worker broke."""
-        broken = any(task.done() for task in self._tasks)
-        return bool(self._tasks) and not self._worker.stopped and not broken
+        return self._tasks.is_working
 
     def _check_running(self) -> None:
         """Raise `Violated` if it is not running, or the exception of a worker that broke."""
-        if not self._tasks:
+        if not self._tasks.is_started:
             issue = Issue("runtime", "`async with Runtime(...)`", "one that is not running")
             raise Violated(ConfigViolation("the runtime is not running", issue))
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-
-
-def _default_grace(backend: Backend) -> float:
-    return 0.0 if isinstance(backend, MemoryBackend) else GRACE_SECONDS
+        self._tasks.check()
 
 
 def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:

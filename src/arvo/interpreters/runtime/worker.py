@@ -1,32 +1,32 @@
 """Worker: the loop that receives a delivery, takes the step, and commits it."""
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violations.violation import TransactionViolation, Violated, Violation
-from arvo.engine.step.admit import admit_emitted
+from arvo.core.violations.violation import TransactionViolation, Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
+from arvo.interpreters.calls.bulkheads import Bulkheads
+from arvo.interpreters.calls.effects import is_cancelled
+from arvo.interpreters.calls.listeners import Listeners
 from arvo.interpreters.delivery.clock import whole_millisecond
+from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
-from arvo.interpreters.runtime.effects import is_cancelled, perform
-from arvo.interpreters.runtime.operations import wait_until_idle
-from arvo.interpreters.runtime.record_cache import RecordCache
+from arvo.interpreters.runtime.outbound import Outbound, Process
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
 from arvo.interpreters.runtime.suspects import Suspects
@@ -38,13 +38,9 @@ logger: Final = logging.getLogger("arvo")
 # The application configures logging. Without a handler Python would print our warnings itself.
 logger.addHandler(logging.NullHandler())
 
-Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
-
 # Conflicts in a row before a delivery is returned: by then another worker holds a newer record and
 # will be done sooner.
 CONFLICTS_MAX: Final = 10
-# The pause before it is checked again whether all outcomes are recorded.
-RECORD_SECONDS: Final = 0.001
 # Outcomes whose event becomes a dead letter: no handler consumed it.
 _UNHANDLED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 
@@ -53,10 +49,10 @@ _UNHANDLED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 class Worker:
     """The work that all tasks of a runtime do, and the state that they share.
 
-    *listeners*: by domain; the one for None takes all other domains. *on_answered* is called with
-    each event that returns to its caller, *on_refused* with each event that will get no answer and
-    the reason, *on_duplicate* with each event that was consumed before. *perform* carries out the
-    effects that handlers ask for. *grace*: see `Runtime`.
+    *listeners* receive the events that leave the system. *on_answered* is called with each event
+    that returns to its caller, *on_refused* with each event that will get no answer and the reason,
+    *on_duplicate* with each event that was consumed before. *perform* carries out the effects that
+    the handler of an address asks for. *grace*: see `Runtime`.
     """
 
     system: System
@@ -64,21 +60,23 @@ class Worker:
     retry: Retry
     now: Callable[[], datetime]
     stats: Stats
-    listeners: dict[str | None, Listener]
+    listeners: Listeners
     on_answered: Callable[[Event[Any]], None]
     on_refused: Callable[[Event[Any], Exception], None]
     on_duplicate: Callable[[Event[Any]], None]
-    perform: Callable[[Perform[Any]], Awaitable[Performed]] = perform
+    perform: Callable[[str, Perform[Any]], Awaitable[Performed]]
     grace: float = GRACE_SECONDS
     records: RecordCache = field(factory=RecordCache, init=False)
     # The tasks that wait for a delivery, and the queues that no task should serve any more.
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopped: set[str] = field(factory=set, init=False)
     directory: ServiceDirectory = field(init=False)
+    bulkheads: Bulkheads = field(init=False)
     _recorder: OutcomeRecorder = field(init=False)
     _dead_letters: DeadLetterWriter = field(init=False)
     _retry: DeliveryRetry = field(init=False)
     _suspects: Suspects = field(init=False)
+    _outbound: Outbound = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
@@ -95,6 +93,17 @@ class Worker:
             on_refused=self.on_refused,
         )
         self._suspects = Suspects(self.backend, self.retry.attempts, self._retry, self.stats)
+        self.bulkheads = Bulkheads(self.listeners.concurrent_max)
+        self._outbound = Outbound(
+            system=self.system,
+            backend=self.backend,
+            retry=self._retry,
+            dead_letters=self._dead_letters,
+            stats=self.stats,
+            listeners=self.listeners,
+            bulkheads=self.bulkheads,
+            process=self._process_guarded,
+        )
 
     async def work(self, queue: str) -> None:
         """Process the deliveries of a queue one by one until the runtime stops."""
@@ -110,23 +119,32 @@ class Worker:
                 continue
             finally:
                 self.idle.discard(task)
-            await self._process(delivery)
+            await self._guard(delivery, self._dispatch)
 
-    async def wait_until_idle(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
-        """Wait until no message is under way, and *tasks* have recorded the last outcomes."""
-        await wait_until_idle(self.backend)
-        # A delivery is settled in the backend before its outcome is counted here.
-        busy = set(tasks) - self.idle
-        while busy := {task for task in busy - self.idle if not task.done()}:  # noqa: ASYNC110 - asyncio has no event for it
-            await asyncio.sleep(RECORD_SECONDS)
+    async def _dispatch(self, delivery: Delivery) -> None:
+        match delivery.message.to:
+            case ToHandler():
+                await self._process(delivery, self._step)
+            case ToDomain() as to:
+                await self._outbound.deliver(delivery, to)
+            case ToCaller():
+                self.on_answered(delivery.message.event)
+                await self.backend.ack(delivery)
+                self.stats.answered += 1
 
-    async def _process(self, delivery: Delivery) -> None:
+    async def _process_guarded(self, delivery: Delivery, process: Process) -> None:
+        await self._guard(delivery, lambda each: self._process(each, process))
+
+    async def _process(self, delivery: Delivery, process: Process) -> None:
+        if delivery.deaths:
+            await self._suspects.process(delivery, process)
+        else:
+            await process(delivery)
+
+    async def _guard(self, delivery: Delivery, process: Process) -> None:
         """Process a delivery, and return it to the backend if that fails."""
         try:
-            if delivery.deaths:
-                await self._suspects.process(delivery, self._dispatch)
-            else:
-                await self._dispatch(delivery)
+            await process(delivery)
         except Corrupt:
             raise
         except asyncio.CancelledError:
@@ -141,18 +159,8 @@ class Worker:
             # handler's function, such as a validator. In all cases the event must not be lost.
             if not isinstance(error, Unavailable):
                 logger.exception("event %s could not be processed", delivery.message.event.id)
-            await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}")
-
-    async def _dispatch(self, delivery: Delivery) -> None:
-        match delivery.message.to:
-            case ToHandler():
-                await self._step(delivery)
-            case ToDomain() as to:
-                await self._send_out(delivery, to)
-            case ToCaller():
-                self.on_answered(delivery.message.event)
-                await self.backend.ack(delivery)
-                self.stats.answered += 1
+            after = error.after if isinstance(error, Unavailable) else 0.0
+            await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}", after)
 
     async def _step(self, delivery: Delivery) -> None:
         """Take one step, from load to commit; after a conflict, again with the newest record."""
@@ -188,25 +196,26 @@ class Worker:
         """Decide on the cached record if there is one, and else on the stored record."""
         event, to = delivery.message.event, delivery.message.to
         if not isinstance(to, ToHandler) or to.key is None:
-            return await self._take_step(event, None)
+            return await self._take_step(delivery, None)
         cached = self.records.get(event.subject)
         if cached is not None:
-            decided = await self._take_step(event, cached)
+            decided = await self._take_step(delivery, cached)
             # A commit conflicts if the cached record is stale. No other outcome would reveal that,
             # so it is decided again on the stored record.
             if isinstance(decided, Commit) and decided.outcome not in _UNHANDLED:
                 return decided
-        return await self._take_step(event, await self.backend.load(event.subject))
+        return await self._take_step(delivery, await self.backend.load(event.subject))
 
-    async def _take_step(self, event: Event[Any], record: Record | None) -> Commit | Violation:
+    async def _take_step(self, delivery: Delivery, record: Record | None) -> Commit | Violation:
         """Take the pure step, performing the effects that it asks for."""
+        event, address = delivery.message.event, queue_of(delivery.message.to)
         performed: list[Performed] = []
         while True:
             now = whole_millisecond(self.now())
             result = step_plain(self.system, event, record, now=now, performed=performed)
             if not isinstance(result, Perform):
                 return result
-            performed.append(await self.perform(result))
+            performed.append(await self.perform(address, result))
 
     async def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
         """Address the events of a commit; those without a destination become dead letters."""
@@ -220,34 +229,6 @@ class Worker:
                 case ToHandler() | ToDomain() | ToCaller() as to:
                     messages.append(Message(event, to))
         return messages, dead_letters
-
-    async def _send_out(self, delivery: Delivery, to: ToDomain) -> None:
-        """Call the listener of a domain with an event. If it raises, the event is not lost."""
-        listener = self.listeners.get(to.domain) or self.listeners.get(None)
-        if listener is None:
-            reason = f"no listener for domain {to.domain!r} (see on_domain)"
-            await self._dead_letters.write(delivery, reason)
-            return
-        try:
-            # An event that came over a wire or from a store has a payload of plain JSON.
-            result = listener(admit_emitted(self.system, delivery.message.event))
-            if inspect.isawaitable(result):
-                await result
-        except Violated as violated:
-            # A retry cannot help: a person has to mend the contract or the listener.
-            await self._refuse(delivery, violated.violation)
-            return
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            after = error.after if isinstance(error, Unavailable) else 0.0
-            reason = f"the listener of {to.domain} raised {error!r}"
-            await self._retry.retry_later(delivery, reason, after)
-            return
-        await self.backend.ack(delivery)
-        self.stats.sent_out += 1
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         await self._retry.refuse(delivery, violation)

@@ -13,10 +13,11 @@ from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
+from arvo.interpreters.calls.effects import perform
+from arvo.interpreters.calls.threads import ThreadPool
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import CommitResult
-from arvo.interpreters.runtime.effects import perform
 from arvo.testing.simulation.checks.trace import Decision
 from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
@@ -44,6 +45,8 @@ class Process:
     offset: timedelta = timedelta(0)
     on_crash: Callable[["Process", float], None] = field(default=lambda _process, _seconds: None)
     tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
+    # The tasks that call listeners; they come and go.
+    listener_tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
     is_dead: bool = field(default=False, init=False)
     services: ProcessServices = field(init=False)
     _random: Random = field(init=False)
@@ -63,7 +66,7 @@ class Process:
         self._decisions[task] = evolve(decision, now=now)
         return now
 
-    async def perform(self, effect: Perform[Any]) -> Performed:
+    async def perform(self, address: str, effect: Perform[Any]) -> Performed:
         """Run an effect's substitute, with its retries and its timeout, in virtual time."""
         substitute = self.network.effects.get(effect.function)
         if substitute is None:
@@ -73,12 +76,15 @@ class Process:
             raise AssertionError("unreachable")
         function = substitute
 
-        def call(*args: Any) -> Any:
+        async def call(*args: Any) -> Any:
+            # Not in a thread, which would make the run depend on scheduling.
             self.network.checker.world.performed.append(effect)
             return function(*args)
 
         await asyncio.sleep(self._latency())
-        performed = evolve(await perform(evolve(effect, function=call)), effect=effect)
+        performed = evolve(
+            await perform(evolve(effect, function=call), ThreadPool(address, 1)), effect=effect
+        )
         task = asyncio.current_task()
         decision = self._decisions[task]
         self._decisions[task] = evolve(decision, performed=(*decision.performed, performed))
@@ -96,11 +102,15 @@ class Process:
 
     def crash(self, seconds: float) -> None:
         """End at once without releasing deliveries; another process follows after *seconds*."""
-        self.is_dead = True
-        for task in self.tasks:
-            task.cancel()
+        self.end()
         self._end_lease_after(inf)
         self.on_crash(self, seconds)
+
+    def end(self) -> None:
+        """Cancel all tasks."""
+        self.is_dead = True
+        for task in (*self.tasks, *self.listener_tasks):
+            task.cancel()
 
     async def receive(self, queue: str) -> Delivery:
         """Return the next delivery of a queue."""
