@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, TypeAlias, final
 
@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.step.route import ToDomain
+from arvo.engine.step.route import ToCaller, ToDomain
 from arvo.handlers.duration import to_seconds
 from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.ports.errors import Unavailable
@@ -77,48 +77,90 @@ class BoundedListener:
 @final
 @define(eq=False)
 class Listeners:
-    """The listeners of a runtime, by domain; the one for None takes all other domains.
+    """The listeners of a runtime: by domain, where the one for None takes all other domains, and by
+    the address of a caller.
 
     *concurrent_max*: the number of events that one destination processes at the same time.
     """
 
     concurrent_max: int
     _by_domain: dict[str | None, BoundedListener] = field(factory=dict, init=False)
+    _by_address: dict[str, BoundedListener] = field(factory=dict, init=False)
 
     def on_domain(
         self, domain: str | None, timeout: float | timedelta
     ) -> Callable[[Listener], Listener]:
         """Return a decorator that adds a listener (see `Runtime.on_domain`)."""
-        given: object = domain
-        if callable(given):
-            # Used as `@runtime.on_domain`: the function would become the name of a domain.
-            expected = "a domain or None: write `@runtime.on_domain()` with parentheses"
-            issue = Issue("domain", expected, f"an object of type {type(given).__name__}")
-            raise Violated(ConfigViolation("a listener needs a domain", issue))
+        if domain is not None:
+            _require_text("domain", domain, "on_domain()")
         seconds = _positive_seconds(timeout)
 
         def register(listener: Listener) -> Listener:
-            if domain in self._by_domain:
-                issue = Issue("domain", "one listener for each domain", repr(domain))
-                raise Violated(ConfigViolation("this domain already has a listener", issue))
+            _require_unused("domain", domain, self._by_domain)
             name = f"the listener of {'all other domains' if domain is None else domain}"
             self._by_domain[domain] = self._bound(listener, seconds, name)
             return listener
 
         return register
 
-    def find(self, to: ToDomain) -> BoundedListener | None:
+    def on_address(
+        self, address: str, timeout: float | timedelta
+    ) -> Callable[[Listener], Listener]:
+        """Return a decorator that adds a listener (see `Runtime.on_address`)."""
+        _require_text("address", address, 'on_address("com.shop.web")')
+        seconds = _positive_seconds(timeout)
+
+        def register(listener: Listener) -> Listener:
+            _require_unused("address", address, self._by_address)
+            name = f"the listener of {address}"
+            self._by_address[address] = self._bound(listener, seconds, name)
+            return listener
+
+        return register
+
+    def find(self, to: ToDomain | ToCaller) -> BoundedListener | None:
         """Return the listener of a destination, or None."""
-        return self._by_domain.get(to.domain) or self._by_domain.get(None)
+        match to:
+            case ToDomain(domain=domain):
+                return self._by_domain.get(domain) or self._by_domain.get(None)
+            case ToCaller(address=address):
+                return self._by_address.get(address)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that have a listener."""
+        return tuple(self._by_address)
 
     def close(self) -> None:
         """End the threads that are idle (see `ThreadPool.close`)."""
-        for listener in self._by_domain.values():
+        for listener in (*self._by_domain.values(), *self._by_address.values()):
             listener.threads.close()
 
     def _bound(self, listener: Listener, seconds: float, name: str) -> BoundedListener:
         threads = ThreadPool(name, THREADS_PER_DELIVERY * self.concurrent_max)
         return BoundedListener(listener, seconds, name, threads)
+
+
+def _require_text(argument: str, value: object, usage: str) -> None:
+    """Refuse `@runtime.on_domain`: the function would become the name of a domain."""
+    if not isinstance(value, str) or not value:
+        article = "an" if argument == "address" else "a"
+        or_none = " or None" if argument == "domain" else ""
+        expected = f"{article} {argument}{or_none}: write `@runtime.{usage}` with parentheses"
+        got = repr(value) if isinstance(value, str) else f"an object of type {type(value).__name__}"
+        raise Violated(
+            ConfigViolation(
+                f"a listener needs {article} {argument}", Issue(argument, expected, got)
+            )
+        )
+
+
+def _require_unused(
+    argument: str, value: str | None, used: Mapping[str | None, object] | Mapping[str, object]
+) -> None:
+    if value in used:
+        issue = Issue(argument, f"one listener for each {argument}", repr(value))
+        raise Violated(ConfigViolation(f"this {argument} already has a listener", issue))
 
 
 def _positive_seconds(timeout: float | timedelta) -> float:

@@ -1,13 +1,15 @@
-"""Outbound: delivers the events that leave the system to the listeners of their domains."""
+"""Outbound: delivers the events that leave the system, to their listeners and their callers."""
 
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from attrs import define
 
+from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.engine.step.admit import admit_emitted
-from arvo.engine.step.route import ToDomain
+from arvo.engine.step.route import ToCaller, ToDomain
 from arvo.engine.system.system import System
 from arvo.interpreters.calls.bulkheads import Bulkheads
 from arvo.interpreters.calls.listeners import BoundedListener, ListenerFailed, Listeners
@@ -16,6 +18,8 @@ from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import Stats
+
+logger: Final = logging.getLogger("arvo")
 
 # Processes a delivery.
 Process: TypeAlias = Callable[[Delivery], Awaitable[None]]
@@ -27,8 +31,10 @@ STALLED_SECONDS_MIN: Final = 1.0
 @final
 @define(eq=False)
 class Outbound:
-    """Calls the *listeners*, each within the bounds of its destination.
+    """Passes events to pending requests and to *listeners*, each within the bounds of its
+    destination.
 
+    *on_answered* resolves the pending request that an event answers; False if there is none.
     *process* processes a delivery with a function, and returns it to the backend if that raises.
     """
 
@@ -39,20 +45,44 @@ class Outbound:
     stats: Stats
     listeners: Listeners
     bulkheads: Bulkheads
+    on_answered: Callable[[Event[Any]], bool]
     process: Callable[[Delivery, Process], Awaitable[None]]
 
-    async def deliver(self, delivery: Delivery, to: ToDomain) -> None:
+    async def send_out(self, delivery: Delivery, to: ToDomain) -> None:
         """Pass an event to the listener of its domain, in a task of that domain."""
         listener = self.listeners.find(to)
         if listener is None:
             reason = f"no listener for domain {to.domain!r} (see on_domain)"
             await self.dead_letters.write(delivery, reason)
-            return
+        else:
+            await self._submit(listener, delivery, f"domain {to.domain}")
 
+    async def answer(self, delivery: Delivery, to: ToCaller) -> None:
+        """Pass an answer to the request that is pending, or to the listener of its address.
+
+        Where this process has neither, the answer is counted as unclaimed: its sender waits for
+        none, or waits elsewhere.
+        """
+        event = delivery.message.event
+        if self.on_answered(event):
+            await self.backend.ack(delivery)
+            self.stats.answered += 1
+            return
+        listener = self.listeners.find(to)
+        if listener is not None:
+            await self._submit(listener, delivery, f"address {to.address}")
+            return
+        await self.backend.ack(delivery)
+        self.stats.unclaimed += 1
+        logger.debug("no request and no listener here takes event %s to %s", event.id, to.address)
+
+    async def _submit(
+        self, listener: BoundedListener, delivery: Delivery, destination: str
+    ) -> None:
         async def work() -> None:
             await self.process(delivery, lambda each: self._call(listener, each))
 
-        if not await self.bulkheads.submit(f"domain {to.domain}", work):
+        if not await self.bulkheads.submit(destination, work):
             await self.retry.return_unattempted(delivery, STALLED_SECONDS_MIN)
 
     async def _call(self, listener: BoundedListener, delivery: Delivery) -> None:
@@ -63,8 +93,12 @@ class Outbound:
         except Violated as violated:
             # A retry cannot help: a person has to mend the contract or the listener.
             await self.retry.refuse(delivery, violated.violation)
+            return
         except ListenerFailed as failed:
             await self.retry.retry_later(delivery, str(failed), failed.after)
+            return
+        await self.backend.ack(delivery)
+        if isinstance(delivery.message.to, ToCaller):
+            self.stats.answered += 1
         else:
-            await self.backend.ack(delivery)
             self.stats.sent_out += 1

@@ -194,6 +194,24 @@ class Runtime(Client):
         """
         return self._listeners.on_domain(domain, timeout)
 
+    def on_address(
+        self, address: str, *, timeout: float | timedelta = LISTENER_SECONDS
+    ) -> Callable[[Listener], Listener]:
+        """Register a listener for the answers to a caller outside the system, by its *address*:
+        the `source` or the `redirectto` of the events that it sends. Use it as a decorator:
+        `@runtime.on_address("com.shop.web")`. An answer for which a `request` is waiting in this
+        process goes to that request, all others go to the listener.
+        It also gets other events that handlers emit to this address. It is called as a listener of
+        `on_domain` is: at least once, with its timeout, and by the retry policy.
+
+        Raises `Violated` if the address has a listener already, or a handler.
+        """
+        register = self._listeners.on_address(address, timeout)
+        if self.system.handler_at(address) is not None:
+            issue = Issue("address", "an address that no handler has", repr(address))
+            raise Violated(ConfigViolation("a handler receives the events to this address", issue))
+        return register
+
     async def drain(self, timeout: float | None = None) -> Stats:
         """Wait until no message is under way, and return the counts of all outcomes.
 

@@ -50,9 +50,10 @@ class Worker:
     """The work that all tasks of a runtime do, and the state that they share.
 
     *listeners* receive the events that leave the system. *on_answered* is called with each event
-    that returns to its caller, *on_refused* with each event that will get no answer and the reason,
-    *on_duplicate* with each event that was consumed before. *perform* carries out the effects that
-    the handler of an address asks for. *grace*: see `Runtime`.
+    that returns to its caller, and returns True if a request takes it. *on_refused* is called with
+    each event that will get no answer and the reason, *on_duplicate* with each event that was
+    consumed before. *perform* carries out the effects that the handler of an address asks for.
+    *grace*: see `Runtime`.
     """
 
     system: System
@@ -61,7 +62,7 @@ class Worker:
     now: Callable[[], datetime]
     stats: Stats
     listeners: Listeners
-    on_answered: Callable[[Event[Any]], None]
+    on_answered: Callable[[Event[Any]], bool]
     on_refused: Callable[[Event[Any], Exception], None]
     on_duplicate: Callable[[Event[Any]], None]
     perform: Callable[[str, Perform[Any]], Awaitable[Performed]]
@@ -102,6 +103,7 @@ class Worker:
             stats=self.stats,
             listeners=self.listeners,
             bulkheads=self.bulkheads,
+            on_answered=self.on_answered,
             process=self._process_guarded,
         )
 
@@ -126,11 +128,9 @@ class Worker:
             case ToHandler():
                 await self._process(delivery, self._step)
             case ToDomain() as to:
-                await self._outbound.deliver(delivery, to)
-            case ToCaller():
-                self.on_answered(delivery.message.event)
-                await self.backend.ack(delivery)
-                self.stats.answered += 1
+                await self._outbound.send_out(delivery, to)
+            case ToCaller() as to:
+                await self._outbound.answer(delivery, to)
 
     async def _process_guarded(self, delivery: Delivery, process: Process) -> None:
         await self._guard(delivery, lambda each: self._process(each, process))
@@ -224,6 +224,8 @@ class Worker:
         for event in commit.events:
             to = route(self.system, event, commit.event)
             match await self.directory.route_elsewhere(event, to):
+                case Unroutable() if event.to in self.listeners.addresses:
+                    messages.append(Message(event, ToCaller(event.to)))
                 case Unroutable(reason=reason):
                     dead_letters.append(self._dead_letters.make(event, reason))
                 case ToHandler() | ToDomain() | ToCaller() as to:

@@ -203,7 +203,7 @@ class Run:
             now=process.now,
             stats=Stats(),
             listeners=listeners,
-            on_answered=self.checker.world.replies.append,
+            on_answered=self._on_answered,
             on_refused=lambda _event, _reason: None,
             on_duplicate=lambda _: None,
             perform=process.perform,
@@ -233,6 +233,10 @@ class Run:
         if process.system is not self.setup.system and not process.is_dead:
             self.checker.add_note(None, str(fault))
             process.crash(0.0)
+
+    def _on_answered(self, event: Event[Any]) -> bool:
+        self.checker.world.replies.append(event)
+        return True
 
     async def _on_domain_event(self, event: Event[Any]) -> None:
         """Pass an event to the listener of its domain, and send the events that it returns."""
