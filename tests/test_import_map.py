@@ -60,8 +60,8 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.ports"},
         {"interpreters.delivery"},
         {"interpreters.delivery.brokers"},
-        {"interpreters.services"},
         {"interpreters.calls"},
+        {"interpreters.services"},
         {"interpreters.memory"},
         {"interpreters.paired"},
         {

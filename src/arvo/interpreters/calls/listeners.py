@@ -84,6 +84,8 @@ class Listeners:
     """
 
     concurrent_max: int
+    # Called when an address has got a listener.
+    on_added: Callable[[], None] = field(default=lambda: None, init=False)
     _by_domain: dict[str | None, BoundedListener] = field(factory=dict, init=False)
     _by_address: dict[str, BoundedListener] = field(factory=dict, init=False)
 
@@ -114,6 +116,7 @@ class Listeners:
             _require_unused("address", address, self._by_address)
             name = f"the listener of {address}"
             self._by_address[address] = self._bound(listener, seconds, name)
+            self.on_added()
             return listener
 
         return register

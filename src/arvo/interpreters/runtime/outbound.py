@@ -6,18 +6,21 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define
 
+from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.engine.step.admit import admit_emitted
-from arvo.engine.step.route import ToCaller, ToDomain
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.engine.system.system import System
 from arvo.interpreters.calls.bulkheads import Bulkheads
 from arvo.interpreters.calls.listeners import BoundedListener, ListenerFailed, Listeners
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import REPLY_QUEUE, Delivery, Message
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import Stats
+from arvo.interpreters.services.directory import ServiceDirectory
 
 logger: Final = logging.getLogger("arvo")
 
@@ -45,6 +48,7 @@ class Outbound:
     stats: Stats
     listeners: Listeners
     bulkheads: Bulkheads
+    directory: ServiceDirectory
     on_answered: Callable[[Event[Any]], bool]
     process: Callable[[Delivery, Process], Awaitable[None]]
 
@@ -60,8 +64,8 @@ class Outbound:
     async def answer(self, delivery: Delivery, to: ToCaller) -> None:
         """Pass an answer to the request that is pending, or to the listener of its address.
 
-        Where this process has neither, the answer is counted as unclaimed: its sender waits for
-        none, or waits elsewhere.
+        Where this process has neither, another process with the listener gets the answer. Where
+        there is none, it is counted as unclaimed: its sender waits for no answer.
         """
         event = delivery.message.event
         if self.on_answered(event):
@@ -72,9 +76,36 @@ class Outbound:
         if listener is not None:
             await self._submit(listener, delivery, f"address {to.address}")
             return
+        if await self._pass_on(delivery, to):
+            return
         await self.backend.ack(delivery)
         self.stats.unclaimed += 1
-        logger.debug("no request and no listener here takes event %s to %s", event.id, to.address)
+        logger.debug("no request and no listener takes event %s to %s", event.id, to.address)
+
+    async def _pass_on(self, delivery: Delivery, to: ToCaller) -> bool:
+        """Move an answer to the queue that the workers with its listener serve.
+
+        Return False if there are none. If there were some, the answer waits for them.
+        """
+        try:
+            callers = await self.directory.callers()
+        except Unavailable:
+            # Which workers are live is unknown.
+            await self.retry.return_unattempted(delivery, 0.0)
+            return True
+        if to.address in callers:
+            # A commit, because a backend that can moves a message in one transaction.
+            event = delivery.message.event
+            message = Message(event, ToHandler(to.address, None))
+            await self.backend.commit(
+                delivery, Commit(handler=REPLY_QUEUE, event=event), [message], []
+            )
+            self.stats.released += 1
+            return True
+        if self.directory.remembers(to.address):
+            await self.retry.wait_for_listener(delivery, to)
+            return True
+        return False
 
     async def _submit(
         self, listener: BoundedListener, delivery: Delivery, destination: str
@@ -98,7 +129,7 @@ class Outbound:
             await self.retry.retry_later(delivery, str(failed), failed.after)
             return
         await self.backend.ack(delivery)
-        if isinstance(delivery.message.to, ToCaller):
-            self.stats.answered += 1
-        else:
+        if isinstance(delivery.message.to, ToDomain):
             self.stats.sent_out += 1
+        else:
+            self.stats.answered += 1

@@ -24,10 +24,13 @@ from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.runtime.worker import Worker
-from arvo.interpreters.runtime.worker_tasks import WorkerTasks, default_grace
+from arvo.interpreters.runtime.worker_tasks import (
+    PREFETCH,
+    WorkerTasks,
+    default_grace,
+    tasks_by_queue,
+)
 
-# Deliveries that one handler processes at the same time, by default.
-PREFETCH: Final = 16
 # Attempts before an event that could not be processed becomes a dead letter, by default.
 DEFAULT_RETRY: Final = Retry(attempts=5, delay=0.05, factor=2.0, jitter=0.5, longest=30.0)
 # How long `request` waits for an answer, and `stop` for handlers to finish, by default.
@@ -59,10 +62,7 @@ class Runtime(Client):
         grace: float | None = None,
     ) -> None:
         super().__init__(system, backend)
-        self._queues = {
-            queue: _prefetch_of(queue, prefetch)
-            for queue in (*system.addresses, OUTBOUND_QUEUE, REPLY_QUEUE)
-        }
+        self._queues = tasks_by_queue(system.addresses, prefetch)
         self._effects = Effects(
             {
                 address: ThreadPool(address, THREADS_PER_DELIVERY * self._queues[address])
@@ -87,6 +87,7 @@ class Runtime(Client):
         )
         # After a failure no request can count on an answer.
         self._tasks = WorkerTasks(worker, self._requests.fail)
+        self._listeners.on_added = self._tasks.serve_listeners
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -140,7 +141,8 @@ class Runtime(Client):
         # Handlers first: the answers that they still emit have to be delivered.
         await self._tasks.stop(self.system.addresses, deadline)
         await asyncio.sleep(0)
-        await self._tasks.stop((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
+        outward = (OUTBOUND_QUEUE, REPLY_QUEUE, *self._listeners.addresses)
+        await self._tasks.stop(outward, deadline)
         await self._tasks.end()
         self._listeners.close()
         self._effects.close()
@@ -154,6 +156,8 @@ class Runtime(Client):
         `TooLarge` for an event above 1 MiB, or one that the broker does not accept.
         """
         self._check_running()
+        # A worker that handles the event must see the listener that waits for the answer.
+        await self._tasks.worker.directory.register()
         await super().send(event)
 
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
@@ -245,11 +249,3 @@ class Runtime(Client):
             issue = Issue("runtime", "`async with Runtime(...)`", "one that is not running")
             raise Violated(ConfigViolation("the runtime is not running", issue))
         self._tasks.check()
-
-
-def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:
-    number = prefetch if isinstance(prefetch, int) else prefetch.get(queue, PREFETCH)
-    if number < 1:
-        issue = Issue("prefetch", "1 or more", repr(number))
-        raise Violated(ConfigViolation(f"no worker would serve {queue}", issue))
-    return number

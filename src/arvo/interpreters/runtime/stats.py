@@ -29,7 +29,7 @@ class Stats:
     reason. *sent_out*: processed by the listener of its domain. *answered*: taken by the
     pending request or the listener of its caller. *unclaimed*: an answer to a caller that has
     neither. *retried*: returned to the backend for another attempt. *released*: returned without an
-    attempt, because another worker serves it or its listener is stalled. *fenced*: reassigned to
+    attempt, or passed on to the workers that serve it. *fenced*: reassigned to
     another worker, after the lease of this one expired.
     """
 

@@ -82,7 +82,7 @@ class Worker:
     def __attrs_post_init__(self) -> None:
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
-        self.directory = ServiceDirectory(self.system, self.backend)
+        self.directory = ServiceDirectory(self.system, self.backend, self.listeners)
         self._retry = DeliveryRetry(
             backend=self.backend,
             policy=self.retry,
@@ -103,6 +103,7 @@ class Worker:
             stats=self.stats,
             listeners=self.listeners,
             bulkheads=self.bulkheads,
+            directory=self.directory,
             on_answered=self.on_answered,
             process=self._process_guarded,
         )
@@ -125,6 +126,8 @@ class Worker:
 
     async def _dispatch(self, delivery: Delivery) -> None:
         match delivery.message.to:
+            case ToHandler(address=address) if address in self.listeners.addresses:
+                await self._outbound.answer(delivery, ToCaller(address))
             case ToHandler():
                 await self._process(delivery, self._step)
             case ToDomain() as to:
@@ -224,8 +227,9 @@ class Worker:
         for event in commit.events:
             to = route(self.system, event, commit.event)
             match await self.directory.route_elsewhere(event, to):
-                case Unroutable() if event.to in self.listeners.addresses:
-                    messages.append(Message(event, ToCaller(event.to)))
+                case Unroutable() | ToCaller() if event.to in self.listeners.addresses:
+                    # Its own queue, which only the workers with the listener serve.
+                    messages.append(Message(event, ToHandler(event.to, None)))
                 case Unroutable(reason=reason):
                     dead_letters.append(self._dead_letters.make(event, reason))
                 case ToHandler() | ToDomain() | ToCaller() as to:

@@ -7,15 +7,19 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import OUTBOUND_QUEUE
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.operations import wait_until_idle
 from arvo.interpreters.runtime.worker import Worker
 from arvo.interpreters.services.handover import GRACE_SECONDS
 
+# Deliveries that one handler processes at the same time, by default.
+PREFETCH: Final = 16
 # The pause before it is checked again whether all outcomes are recorded.
 RECORD_SECONDS: Final = 0.001
 
@@ -43,6 +47,7 @@ class WorkerTasks:
         for queue, number in queues.items():
             for each in range(number):
                 self._start(self.worker.work(queue), f"arvo {queue} {each}", queue)
+        self.serve_listeners()
 
     async def stop(self, queues: Sequence[str], deadline: float) -> None:
         """Let the tasks of these queues finish their deliveries, and end.
@@ -92,6 +97,13 @@ class WorkerTasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
+    def serve_listeners(self) -> None:
+        """Start a task for the queue of each address that has got a listener."""
+        for address in self.worker.listeners.addresses if self._tasks else ():
+            if address not in self._tasks.values():
+                # One is enough: it starts the calls and does not wait for them.
+                self._start(self.worker.work(address), f"arvo {address}", address)
+
     @property
     def all(self) -> tuple["asyncio.Task[None]", ...]:
         """All tasks, those that call listeners included."""
@@ -112,6 +124,12 @@ class WorkerTasks:
         self._tasks[supervise(work, name=name, on_failure=self.on_failure)] = queue
 
 
+def tasks_by_queue(addresses: Sequence[str], prefetch: int | Mapping[str, int]) -> dict[str, int]:
+    """Return the number of tasks for each queue; raises `Violated` if one is below 1."""
+    queues = (*addresses, OUTBOUND_QUEUE, REPLY_QUEUE)
+    return {queue: _prefetch_of(queue, prefetch) for queue in queues}
+
+
 def default_grace(backend: Backend) -> float:
     """Return how long an event waits for a worker that serves it (see `Runtime`)."""
     return 0.0 if isinstance(backend, MemoryBackend) else GRACE_SECONDS
@@ -119,3 +137,11 @@ def default_grace(backend: Backend) -> float:
 
 def _seconds_until(deadline: float) -> float:
     return max(0.0, deadline - asyncio.get_running_loop().time())
+
+
+def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:
+    number = prefetch if isinstance(prefetch, int) else prefetch.get(queue, PREFETCH)
+    if number < 1:
+        issue = Issue("prefetch", "1 or more", repr(number))
+        raise Violated(ConfigViolation(f"no worker would serve {queue}", issue))
+    return number
