@@ -25,6 +25,7 @@ POLL_SECONDS_MIN: Final = 0.05
 POLL_SECONDS_MAX: Final = 1.0
 # How long a request that has timed out waits for the store, to report how far its event has come.
 PROGRESS_SECONDS_MAX: Final = 1.0
+# Answers that are remembered: the delivery of one follows the record that shows it in moments.
 ANSWERED_MAX: Final = 1_000
 
 

@@ -141,8 +141,7 @@ class Runtime(Client):
         # Handlers first: the answers that they still emit have to be delivered.
         await self._tasks.stop(self.system.addresses, deadline)
         await asyncio.sleep(0)
-        outward = (OUTBOUND_QUEUE, REPLY_QUEUE, *self._listeners.addresses)
-        await self._tasks.stop(outward, deadline)
+        await self._tasks.stop((OUTBOUND_QUEUE, REPLY_QUEUE, *self._listeners.addresses), deadline)
         await self._tasks.end()
         self._listeners.close()
         self._effects.close()
