@@ -21,6 +21,7 @@ from arvo import (
 )
 from arvo.engine.step.step import step_plain
 from arvo.engine.system.missing import ServiceVersion, missing_service
+from arvo.interpreters.calls.listeners import Listeners
 from arvo.interpreters.ports.services import WorkerServices
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.registrations import decode_services, encode_services
@@ -87,7 +88,7 @@ def test_a_worker_registers_exactly_what_it_does_not_miss(
 ) -> None:
     """Otherwise an event would go round for ever between workers that all lack its version."""
     system = make_system(versions, workflow_versions)
-    services = ServiceDirectory(system, MemoryBackend()).own
+    services = ServiceDirectory(system, MemoryBackend(), Listeners(1)).own
 
     for event in events_of(version):
         is_missing = missing_service(system, event, None) is not None

@@ -60,6 +60,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.ports"},
         {"interpreters.delivery"},
         {"interpreters.delivery.brokers"},
+        {"interpreters.calls"},
         {"interpreters.services"},
         {"interpreters.memory"},
         {"interpreters.paired"},

@@ -194,14 +194,18 @@ class Surroundings:
     async def run_process(self, system: System, fault: CallFault) -> None:
         """Run a process until it crashes, or no message is under way and no timer is pending."""
         runtime = Runtime(system, self.open_backend(fault), now=self.clock, retry=WITHOUT_DELAY)
-        runtime.on_domain()(lambda event: None)
+
+        @runtime.on_domain()
+        async def ignore(_: Event[Any]) -> None:
+            pass
+
         await runtime.__aenter__()
         crashing = asyncio.create_task(fault.crashed.wait())
         working = asyncio.create_task(self._wait_until_idle())
         await asyncio.wait({crashing, working}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (crashing, working, *runtime._tasks):
+        for task in (crashing, working, *runtime._tasks.all):
             task.cancel()
-        await asyncio.gather(crashing, working, *runtime._tasks, return_exceptions=True)
+        await asyncio.gather(crashing, working, *runtime._tasks.all, return_exceptions=True)
         # Closing has no other effect here than to drop the connection.
         await runtime._backend.close()
 

@@ -184,7 +184,7 @@ def test_a_batch_is_accepted_as_a_whole() -> None:
 
     assert accepted.status_code == 202
     assert [entry["id"] for entry in accepted.json()] == ["a", "b"]
-    assert stats.answered == 2
+    assert stats.unclaimed == 2
 
 
 def test_a_batch_with_a_bad_event_is_refused_as_a_whole() -> None:

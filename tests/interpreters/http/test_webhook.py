@@ -37,6 +37,7 @@ from tests.shop import (
     ChargeCard,
     OrderState,
     PlaceOrder,
+    charge_request,
     fulfil,
     make_workflow,
     order_request,
@@ -108,7 +109,7 @@ def test_an_event_in_the_response_is_sent_to_the_workflow(mode: Mode) -> None:
     stats, dead_letters, _ = within(order_from(partner, mode))
 
     assert dead_letters == ()
-    assert (stats.sent_out, stats.answered) == (1, 1)
+    assert (stats.sent_out, stats.unclaimed) == (1, 1)
 
 
 def test_two_systems_exchange_events_over_http() -> None:
@@ -126,6 +127,34 @@ def test_two_systems_exchange_events_over_http() -> None:
             return answer.raw, bank.stats().handled
 
     assert within(go()) == ({"tracking": "t-o1"}, 1)
+
+
+def test_answers_are_posted_to_a_partner_that_did_not_wait_for_them() -> None:
+    """It sent its event by HTTP, got 202, and has a URL for the answers to its address."""
+    received: list[Any] = []
+
+    async def partner(request: Request) -> Response:
+        received.extend(read_events(request.headers.raw, await request.body()))
+        return Response("", 503 if len(received) == 1 else 204)
+
+    async def go() -> tuple[int, Stats]:
+        app = Starlette(routes=[Route("/answers", partner, methods=["POST"])])
+        async with (
+            client_of(app) as outward,
+            Runtime(System([payments]), retry=QUICK) as runtime,
+            client_of(asgi_app(runtime)) as inward,
+        ):
+            runtime.on_address("com.shop.web")(Webhook(runtime, outward, "http://partner/answers"))
+            message = write_event(charge_request(), "structured")
+            response = await inward.post("/", content=message.body, headers=message.headers)
+            return response.status_code, await runtime.drain(timeout=10)
+
+    status, stats = within(go())
+
+    assert status == 202
+    assert [event.data for event in received] == [{"receipt": "r-o1"}] * 2
+    assert len({event.id for event in received}) == 1
+    assert (stats.answered, stats.retried, stats.unclaimed) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])

@@ -63,7 +63,7 @@ def test_a_dead_letter_can_be_redriven_after_its_cause_is_fixed() -> None:
         System([payment_handler(handler)]), work, now=lambda: datetime(2030, 1, 1, tzinfo=UTC)
     )
 
-    assert stats == Stats(handled=1, dead_lettered=1, answered=1)
+    assert stats == Stats(handled=1, dead_lettered=1, unclaimed=1)
 
 
 def test_a_dead_letter_can_be_deleted() -> None:

@@ -1,54 +1,22 @@
 """Rolling: an old and a new version of a system process the events of one backend together."""
 
 from collections.abc import Awaitable, Callable, Sized
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from arvo import Backend, Client, ConfigViolation, MemoryBackend, Runtime, Unavailable
-from arvo.interpreters.nats import NatsBroker, NatsMemory
-from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.services import SupportsServiceRegistry
-from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
-from arvo.interpreters.redis import RedisBroker, RedisMemory
-from arvo.interpreters.sqlite import SqliteBackend
-from tests.interpreters.nats.test_conformance import prefix_of
-from tests.interpreters.postgres.schemas import schema_url
 from tests.interpreters.rolling import charge_event, new, old, order_event, refund_event
 from tests.interpreters.runtime.running import Replaced
 from tests.interpreters.until import until
 from tests.interpreters.within import within
-from tests.servers import nats_url, redis_url
 
 EVENTS = 100
 WORKFLOWS = 20
 # How many turns a workflow takes: its init event, and the reply to its request.
 TURNS = 2
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres", "nats", "redis", "postgres-redis"])
-def open_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Backend]:
-    """Return a function that opens a backend; all that it opens share their data."""
-    name, shared = prefix_of(tmp_path), MemoryBackend()
-
-    def pair(memory: Any, broker: Any) -> Backend:
-        return Pair(memory, broker, owned=True)
-
-    makers: dict[str, Callable[[], Backend]] = {
-        "memory": lambda: shared,
-        "sqlite": lambda: SqliteBackend(str(tmp_path / "arvo.db")),
-        "postgres": lambda: PostgresBackend(schema_url(tmp_path)),
-        "nats": lambda: pair(
-            NatsMemory(nats_url(), prefix=name), NatsBroker(nats_url(), prefix=name)
-        ),
-        "redis": lambda: pair(RedisMemory(redis_url(), name), RedisBroker(redis_url(), name)),
-        "postgres-redis": lambda: pair(
-            PostgresMemory(schema_url(tmp_path)), RedisBroker(redis_url(), name)
-        ),
-    }
-    return makers[request.param]
 
 
 @pytest.mark.promise("I1", "I8")

@@ -44,7 +44,7 @@ def test_a_full_queue_makes_senders_wait_and_loses_nothing() -> None:
 
     _, stats = run_runtime(shop, work, backend=MemoryBackend(queue_max=2))
 
-    assert stats == Stats(handled=250, answered=50)
+    assert stats == Stats(handled=250, unclaimed=50)
 
 
 def test_a_stop_finishes_the_deliveries_in_progress_and_fails_pending_requests() -> None:
@@ -251,5 +251,5 @@ def test_a_drain_waits_out_an_outage() -> None:
             await runtime.send(order_request())
             return await runtime.drain(timeout=60)
 
-    assert within(go()) == Stats(handled=5, answered=1)
+    assert within(go()) == Stats(handled=5, unclaimed=1)
     assert outages == 0

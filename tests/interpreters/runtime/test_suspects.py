@@ -120,7 +120,7 @@ def test_before_that_it_is_started_and_handled(attempts: int, deaths: int) -> No
     """The start is recorded first, so that another death is counted."""
     backend = Mortal(deaths)
 
-    assert handle_one(backend, retry=Retry(attempts)) == (["c1"], Stats(handled=1, answered=1))
+    assert handle_one(backend, retry=Retry(attempts)) == (["c1"], Stats(handled=1, unclaimed=1))
     # The answer is a suspect as well in this backend.
     assert backend.started[0] == "c1"
 

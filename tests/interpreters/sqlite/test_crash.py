@@ -238,9 +238,9 @@ async def run_to_the_end(
         await runtime.stop()
         return outcome
     # As when a process is killed: it releases nothing.
-    for task in (*runtime._tasks, working):
+    for task in (*runtime._tasks.all, working):
         task.cancel()
-    await asyncio.gather(*runtime._tasks, working, return_exceptions=True)
+    await asyncio.gather(*runtime._tasks.all, working, return_exceptions=True)
     if crashing.inner._session._opening is not None:
         await (await crashing.inner._session._opening).stop()
     if crashing.inner._session._reader is not None:

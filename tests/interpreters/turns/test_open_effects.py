@@ -2,18 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from arvo import Event, Flow, Perform, Performed, Runtime, System, call, gather, race
-from arvo.interpreters.runtime.effects import perform
+from arvo.interpreters.calls.effects import perform
+from arvo.interpreters.calls.threads import ThreadPool
 from arvo.interpreters.turns.open_effects import CONCURRENT_MAX, OpenEffects
 from tests.handlers.flow.flows import make_flow
 from tests.interpreters.runtime.running import run_runtime, within
 from tests.shop import OrderFulfilled, PlaceOrder, order_request
+
+
+def perform_one(effect: Perform[Any]) -> Awaitable[Performed]:
+    return perform(effect, ThreadPool("a test", 2))
 
 
 def asked(*effects: Perform[Any]) -> Perform[Any]:
@@ -100,7 +105,7 @@ def test_results_arrive_in_the_order_in_which_the_effects_end() -> None:
             return name
 
         effects: list[Perform[Any]] = [Perform(wait, (name,)) for name in "abc"]
-        running = OpenEffects(perform)
+        running = OpenEffects(perform_one)
         results: list[Any] = []
         for name in "cab":
             release[name].set()
@@ -126,7 +131,7 @@ def test_no_more_than_some_effects_of_a_step_run_at_the_same_time() -> None:
 
     async def go() -> list[Any]:
         effects: list[Perform[Any]] = [Perform(busy, (n,)) for n in range(5 * CONCURRENT_MAX)]
-        running = OpenEffects(perform)
+        running = OpenEffects(perform_one)
         results: list[Any] = []
         while effects:
             done = await running.next(asked(*effects))
@@ -151,7 +156,7 @@ def test_an_equal_effect_of_another_run_of_the_flow_is_not_started_again() -> No
                 await release.wait()
             return name
 
-        running = OpenEffects(perform)
+        running = OpenEffects(perform_one)
         first = await running.next(asked(Perform(wait, ("slow",)), Perform(wait, ("fast",))))
         release.set()
         return [first, await running.next(Perform(wait, ("slow",)))]
@@ -172,7 +177,7 @@ def test_closing_cancels_the_running_effects_and_lets_them_clean_up() -> None:
                 await asyncio.sleep(0)
                 cleaned.append(name)
 
-        running = OpenEffects(perform)
+        running = OpenEffects(perform_one)
         waiting = asyncio.ensure_future(
             running.next(asked(Perform(hang, ("a",)), Perform(hang, ("b",))))
         )

@@ -1,4 +1,4 @@
-"""Webhook: a domain listener that posts events to a URL."""
+"""Webhook: a listener that posts events to a URL."""
 
 import asyncio
 from collections.abc import Callable
@@ -33,7 +33,8 @@ _REFUSAL_BYTES_MAX: Final = 1024
 class Webhook:
     """Posts each event to a URL, and sends the events of the response into the runtime.
 
-    A listener: `runtime.on_domain("partner")(Webhook(runtime, client, url))`. You open and close
+    A listener: `runtime.on_domain("partner")(Webhook(runtime, client, url))`, or with `on_address`
+    for the answers to a partner that did not wait for them. You open and close
     the *client*, and give it credentials and trusted certificates; httpx verifies certificates by
     default. *mode*: the mode in which events are written.
 

@@ -120,10 +120,11 @@ def _encode(leases: Iterable[tuple[WorkerServices, datetime]]) -> bytes:
     """Encode leases. Workers of one deployment serve the same, which is written once."""
     groups: list[dict[str, Any]] = []
     for services, until in leases:
-        versions = services.to_dict()["versions"]
-        group = next((group for group in groups if group["versions"] == versions), None)
+        content = services.to_dict()
+        content.pop("worker")
+        group = next((group for group in groups if content.items() <= group.items()), None)
         if group is None:
-            group = {"versions": versions, "workers": {}}
+            group = {**content, "workers": {}}
             groups.append(group)
         group["workers"][services.worker_id] = until
     return orjson.dumps({"arvo": FORMAT, "services": groups})
@@ -132,5 +133,5 @@ def _encode(leases: Iterable[tuple[WorkerServices, datetime]]) -> bytes:
 def _decode(groups: Iterable[dict[str, Any]]) -> Iterable[tuple[WorkerServices, datetime]]:
     for group in groups:
         for worker, until in group["workers"].items():
-            content = {"worker": worker, "versions": group["versions"]}
+            content = {**group, "worker": worker}
             yield WorkerServices.from_dict(content), datetime.fromisoformat(until)

@@ -17,6 +17,8 @@ LISTED_MAX: Final = 20
 class WorkerServices:
     """The handlers of one worker: *versions* maps each address to the versions it implements.
 
+    *callers*: the addresses of callers that it has a listener for.
+
     >>> services = WorkerServices("w1", {"com.shop.charge": ("1.0.0", "2.0.0")})
     >>> services.serves("com.shop.charge", "2.0.0"), services.serves("com.shop.ship", None)
     (True, False)
@@ -24,6 +26,7 @@ class WorkerServices:
 
     worker_id: str
     versions: Mapping[str, tuple[str, ...]] = field(converter=FrozenDict)
+    callers: tuple[str, ...] = ()
 
     def serves(self, address: str, version: str | None) -> bool:
         """Return whether a handler is at *address* and implements *version*; None: any version."""
@@ -33,13 +36,17 @@ class WorkerServices:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
         versions = {address: list(versions) for address, versions in self.versions.items()}
-        return {"worker": self.worker_id, "versions": versions}
+        return {
+            "worker": self.worker_id,
+            "versions": versions,
+            "callers": list(self.callers),
+        }
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> "WorkerServices":
         """Make it from the JSON data of `to_dict`."""
         versions = {address: tuple(each) for address, each in content["versions"].items()}
-        return WorkerServices(content["worker"], versions)
+        return WorkerServices(content["worker"], versions, tuple(content.get("callers", ())))
 
 
 def describe_services(services: Iterable[WorkerServices], address: str) -> str:

@@ -25,6 +25,8 @@ POLL_SECONDS_MIN: Final = 0.05
 POLL_SECONDS_MAX: Final = 1.0
 # How long a request that has timed out waits for the store, to report how far its event has come.
 PROGRESS_SECONDS_MAX: Final = 1.0
+# Answers that are remembered: the delivery of one follows the record that shows it in moments.
+ANSWERED_MAX: Final = 1_000
 
 
 @final
@@ -48,6 +50,12 @@ class PendingReply:
         else:
             self.answer.set_result(outcome)
 
+    @property
+    def answer_id(self) -> str | None:
+        """The id of the answer; None if there is none, or an exception in its place."""
+        done = self.answer.done() and not self.answer.cancelled()
+        return self.answer.result().id if done and self.answer.exception() is None else None
+
 
 @final
 @define(eq=False)
@@ -60,6 +68,8 @@ class Requests:
     system: System
     backend: Backend
     _pending: dict[tuple[str, str], PendingReply] = field(factory=dict, init=False)
+    # The ids of the last answers: one that was found in a record may be delivered after that.
+    _answered: dict[tuple[str, str], str] = field(factory=dict, init=False)
     # Checked once: `isinstance` with a protocol is slow.
     _bounded: AppliesBackpressure | None = field(init=False)
 
@@ -94,13 +104,20 @@ class Requests:
             raise await self._timeout_error(event, timeout, stage) from None
         finally:
             del self._pending[key]
+            if pending.answer_id is not None:
+                self._answered[key] = pending.answer_id
+                if len(self._answered) > ANSWERED_MAX:
+                    del self._answered[next(iter(self._answered))]
 
-    def on_answered(self, event: Event[Any]) -> None:
-        """Resolve the request that *event* answers, if it is pending."""
-        pending = self._pending.get((event.parentid or "", event.subject))
+    def on_answered(self, event: Event[Any]) -> bool:
+        """Resolve the request that *event* answers; return False if there is none here."""
+        key = event.parentid or "", event.subject
+        pending = self._pending.get(key)
         # Another sender may have given its own event the same id.
         if pending is not None and event.to in reply_addresses(pending.event):
             pending.resolve(event)
+            return pending.answer_id == event.id
+        return self._answered.get(key) == event.id
 
     def on_refused(self, event: Event[Any], error: Exception) -> None:
         """Fail the request for *event*: no answer will come."""

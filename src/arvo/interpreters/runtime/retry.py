@@ -19,7 +19,7 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.step.route import ToHandler
+from arvo.engine.step.route import ToCaller, ToHandler
 from arvo.engine.system.missing import ServiceVersion, missing_service
 from arvo.handlers.effect import Retry
 from arvo.interpreters.ports.backend import Backend
@@ -139,6 +139,22 @@ class DeliveryRetry:
         except Unavailable as error:
             await self.pause(error)
 
+    async def wait_for_listener(self, delivery: Delivery, to: ToCaller) -> None:
+        """Return an answer whose listener is gone, or dead-letter it after the grace period."""
+        match self.handover.decide(delivery, to, ()):
+            case str(absence):
+                reason = f"answered to an address that is not known: {to.address}; {absence}"
+                await self.dead_letters.write(delivery, reason)
+            case float(delay):
+                await self._release(delivery, delay)
+
+    async def return_unattempted(self, delivery: Delivery, after: float) -> None:
+        """Return a delivery that could not be tried, for any worker; this uses up no attempt.
+
+        *after*: the shortest delay in seconds. It grows each time.
+        """
+        await self._release(delivery, max(after, self.handover.delay(delivery)))
+
     async def pause(self, error: Unavailable) -> None:
         """Wait for the first delay of the policy, because the backend is unavailable."""
         logger.warning("the backend is unavailable, trying again: %s", error)
@@ -168,7 +184,7 @@ class DeliveryRetry:
 
     async def _missing(self, delivery: Delivery, violation: Violation) -> ServiceVersion | None:
         event, to, record = delivery.message.event, delivery.message.to, None
-        if not isinstance(to, ToHandler):
+        if not isinstance(to, ToHandler) or to.address in self.directory.listeners.addresses:
             return None
         if to.key is not None and isinstance(violation, ConfigViolation):
             # It may have been moved to another version than its subject names.

@@ -1,9 +1,8 @@
 """Runtime: a client that also processes events: it runs the workers of a system on a backend."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, final
 
@@ -14,21 +13,25 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
+from arvo.interpreters.calls.effects import Effects
+from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listener, Listeners
+from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
 from arvo.interpreters.runtime.stats import Stats
-from arvo.interpreters.runtime.worker import Listener, Worker
-from arvo.interpreters.services.handover import GRACE_SECONDS
+from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.runtime.worker_tasks import (
+    PREFETCH,
+    WorkerTasks,
+    default_grace,
+    tasks_by_queue,
+)
+from arvo.interpreters.turns.open_effects import CONCURRENT_MAX
 
-# Deliveries that one handler processes at the same time, by default.
-PREFETCH: Final = 16
 # Attempts before an event that could not be processed becomes a dead letter, by default.
 DEFAULT_RETRY: Final = Retry(attempts=5, delay=0.05, factor=2.0, jitter=0.5, longest=30.0)
 # How long `request` waits for an answer, and `stop` for handlers to finish, by default.
@@ -60,37 +63,33 @@ class Runtime(Client):
         grace: float | None = None,
     ) -> None:
         super().__init__(system, backend)
-        self._queues = {
-            queue: _prefetch_of(queue, prefetch)
-            for queue in (*system.addresses, OUTBOUND_QUEUE, REPLY_QUEUE)
-        }
+        self._queues = tasks_by_queue(system.addresses, prefetch)
+        self._effects = Effects(
+            {address: _threads(address, self._queues[address]) for address in system.addresses}
+        )
+        self._listeners = Listeners(self._queues[OUTBOUND_QUEUE])
         self._requests = Requests(system, self._backend)
-        self._tasks: dict[asyncio.Task[None], str] = {}
         self._stats = Stats()
-        self._worker = Worker(
+        worker = Worker(
             system=system,
             backend=self._backend,
             retry=retry,
             now=now,
             stats=self._stats,
-            listeners={},
+            listeners=self._listeners,
             on_answered=self._requests.on_answered,
             on_refused=self._requests.on_refused,
             on_duplicate=self._requests.on_duplicate,
-            grace=_default_grace(self._backend) if grace is None else grace,
+            perform=self._effects.perform,
+            grace=default_grace(self._backend) if grace is None else grace,
         )
+        # After a failure no request can count on an answer.
+        self._tasks = WorkerTasks(worker, self._requests.fail)
+        self._listeners.on_added = self._tasks.serve_listeners
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self._worker.stopped.clear()
-        if isinstance(self._backend, MemoryBackend):
-            # There is no grace period, so it is registered before any event can be sent.
-            await self._worker.directory.register()
-        for queue, prefetch in self._queues.items():
-            for number in range(prefetch):
-                work, name = self._worker.work(queue), f"arvo {queue} {number}"
-                # After a failure no request can count on an answer.
-                self._tasks[supervise(work, name=name, on_failure=self._requests.fail)] = queue
+        await self._tasks.start(self._queues)
         return self
 
     async def __aexit__(
@@ -115,8 +114,8 @@ class Runtime(Client):
                 stopping = asyncio.create_task(self.stop(timeout))
                 hurrying = asyncio.create_task(second.wait())
                 await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
-                for task in self._tasks if hurrying.done() else ():
-                    task.cancel()
+                if hurrying.done():
+                    self._tasks.cancel()
                 hurrying.cancel()
                 await stopping
 
@@ -124,7 +123,7 @@ class Runtime(Client):
         """Wait for a signal, or raise the exception of a worker that breaks first."""
         waiting = asyncio.create_task(signal.wait())
         try:
-            await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            await self._tasks.wait(waiting)
             self._check_running()
         finally:
             waiting.cancel()
@@ -133,32 +132,19 @@ class Runtime(Client):
         """Receive no more events, finish the deliveries in progress, and close the backend.
 
         Deliveries that are not finished after *timeout* seconds are cancelled. They were not
-        committed, so a durable backend delivers them again.
+        committed, so a durable backend delivers them again. A plain function that has not returned
+        by then is logged; its thread ends with the process.
         """
         deadline = asyncio.get_running_loop().time() + timeout
         # Handlers first: the answers that they still emit have to be delivered.
-        await self._end_workers(self.system.addresses, deadline)
+        await self._tasks.stop(self.system.addresses, deadline)
         await asyncio.sleep(0)
-        await self._end_workers((OUTBOUND_QUEUE, REPLY_QUEUE), deadline)
-        self._tasks.clear()
+        await self._tasks.stop((OUTBOUND_QUEUE, REPLY_QUEUE, *self._listeners.addresses), deadline)
+        await self._tasks.end()
+        self._listeners.close()
+        self._effects.close()
         self._requests.stop()
-        # The registration expires with the lease, and the workers have raised what is corrupt.
-        with suppress(Unavailable, Corrupt):
-            await self._worker.directory.deregister()
         await self._backend.close()
-
-    async def _end_workers(self, queues: Sequence[str], deadline: float) -> None:
-        """Let the workers of these queues finish their deliveries, and end."""
-        self._worker.stopped.update(queues)
-        ending = {task for task, queue in self._tasks.items() if queue in queues}
-        for task in ending & self._worker.idle:
-            task.cancel()
-        if working := ending - self._worker.idle:
-            left = max(0.0, deadline - asyncio.get_running_loop().time())
-            _, late = await asyncio.wait(working, timeout=left)
-            for task in late:
-                task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
 
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
@@ -167,6 +153,8 @@ class Runtime(Client):
         `TooLarge` for an event above 1 MiB, or one that the broker does not accept.
         """
         self._check_running()
+        # A worker that handles the event must see the listener that waits for the answer.
+        await self._tasks.worker.directory.register()
         await super().send(event)
 
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
@@ -190,32 +178,39 @@ class Runtime(Client):
         self.check(event)
         return await self._requests.ask(event, timeout, self.send)
 
-    def on_domain(self, domain: str | None = None) -> Callable[[Listener], Listener]:
+    def on_domain(
+        self, domain: str | None = None, *, timeout: float | timedelta = LISTENER_SECONDS
+    ) -> Callable[[Listener], Listener]:
         """Register a listener for the events that leave the system by *domain*; None registers it
         for all domains without a listener of their own.
 
         Use it as a decorator, with parentheses: `@runtime.on_domain()`. The listener may be
-        `async`. When it returns, the event is acknowledged. When it raises, the event is delivered
-        again by the retry policy, and then becomes a dead letter: at once for `Violated`, because a
-        retry cannot help, and no earlier than `after` seconds for `Unavailable`. An answer to the
-        event enters by `send`.
+        `async`; a plain function runs in a thread. When it returns, the event is acknowledged. When
+        it raises or takes longer than *timeout* seconds, the event is delivered again by the retry
+        policy, and then becomes a dead letter: at once for `Violated`, because a retry cannot help,
+        and no earlier than `after` seconds for `Unavailable`. An answer to the event enters by
+        `send`. A listener that hangs stops the events of its own domain only.
 
         Raises `Violated` if the domain has a listener already.
         """
-        given: object = domain
-        if callable(given):
-            # Used as `@runtime.on_domain`: the function would become the name of a domain.
-            expected = "a domain or None: write `@runtime.on_domain()` with parentheses"
-            issue = Issue("domain", expected, f"an object of type {type(given).__name__}")
-            raise Violated(ConfigViolation("a listener needs a domain", issue))
+        return self._listeners.on_domain(domain, timeout)
 
-        def register(listener: Listener) -> Listener:
-            if domain in self._worker.listeners:
-                issue = Issue("domain", "one listener for each domain", repr(domain))
-                raise Violated(ConfigViolation("this domain already has a listener", issue))
-            self._worker.listeners[domain] = listener
-            return listener
+    def on_address(
+        self, address: str, *, timeout: float | timedelta = LISTENER_SECONDS
+    ) -> Callable[[Listener], Listener]:
+        """Register a listener for the answers to a caller outside the system, by its *address*:
+        the `source` or the `redirectto` of the events that it sends. Use it as a decorator:
+        `@runtime.on_address("com.shop.web")`. An answer for which a `request` is waiting in this
+        process goes to that request, all others go to the listener.
+        It also gets other events that handlers emit to this address. It is called as a listener of
+        `on_domain` is: at least once, with its timeout, and by the retry policy.
 
+        Raises `Violated` if the address has a listener already, or a handler.
+        """
+        register = self._listeners.on_address(address, timeout)
+        if self.system.handler_at(address) is not None:
+            issue = Issue("address", "an address that no handler has", repr(address))
+            raise Violated(ConfigViolation("a handler receives the events to this address", issue))
         return register
 
     async def drain(self, timeout: float | None = None) -> Stats:
@@ -225,10 +220,9 @@ class Runtime(Client):
         seconds.
         """
         self._check_running()
-        idle = asyncio.create_task(self._worker.wait_until_idle(self._tasks))
+        idle = asyncio.create_task(self._tasks.wait_until_idle())
         try:
-            tasks = {idle, *self._tasks}
-            await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await self._tasks.wait(idle, timeout)
             self._check_running()
             if not idle.done():
                 raise TimeoutError(f"not idle after {timeout} s: {await self._backend.depth()}")
@@ -244,26 +238,16 @@ class Runtime(Client):
     @property
     def is_working(self) -> bool:
         """Whether it processes events: it was entered, is not stopping, and no worker broke."""
-        broken = any(task.done() for task in self._tasks)
-        return bool(self._tasks) and not self._worker.stopped and not broken
+        return self._tasks.is_working
 
     def _check_running(self) -> None:
         """Raise `Violated` if it is not running, or the exception of a worker that broke."""
-        if not self._tasks:
+        if not self._tasks.is_started:
             issue = Issue("runtime", "`async with Runtime(...)`", "one that is not running")
             raise Violated(ConfigViolation("the runtime is not running", issue))
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        self._tasks.check()
 
 
-def _default_grace(backend: Backend) -> float:
-    return 0.0 if isinstance(backend, MemoryBackend) else GRACE_SECONDS
-
-
-def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:
-    number = prefetch if isinstance(prefetch, int) else prefetch.get(queue, PREFETCH)
-    if number < 1:
-        issue = Issue("prefetch", "1 or more", repr(number))
-        raise Violated(ConfigViolation(f"no worker would serve {queue}", issue))
-    return number
+def _threads(address: str, prefetch: int) -> ThreadPool:
+    """Return the threads of a handler: a single flow may perform many effects side by side."""
+    return ThreadPool(address, max(CONCURRENT_MAX, THREADS_PER_DELIVERY * prefetch))

@@ -26,10 +26,11 @@ class Stats:
     *handled*: the handler returned. *failed*: it failed with a system error. *cancelled*: the last
     turn of a cancelled workflow. *duplicates*: consumed before. *late*: for a workflow that has
     ended, or a timer that is no longer pending. *dead_lettered*: stored as a dead letter with a
-    reason. *sent_out*: processed by the listener of its domain. *answered*: returned to the
-    caller. *retried*: returned to the backend for another attempt. *released*: returned for other
-    workers, because this process lacks the version. *fenced*: reassigned to another worker, after
-    the lease of this one expired.
+    reason. *sent_out*: processed by the listener of its domain. *answered*: taken by the
+    pending request or the listener of its caller. *unclaimed*: an answer to a caller that has
+    neither. *retried*: returned to the backend for another attempt. *released*: returned without an
+    attempt, or passed on to the workers that serve it. *fenced*: reassigned to
+    another worker, after the lease of this one expired.
     """
 
     handled: int = 0
@@ -40,6 +41,7 @@ class Stats:
     dead_lettered: int = 0
     sent_out: int = 0
     answered: int = 0
+    unclaimed: int = 0
     retried: int = 0
     released: int = 0
     fenced: int = 0

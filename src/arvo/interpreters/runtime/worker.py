@@ -1,30 +1,30 @@
 """Worker: the loop that receives a delivery, takes the step, and commits it."""
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
-from arvo.core.violations.violation import TransactionViolation, Violated, Violation
-from arvo.engine.step.admit import admit_emitted
+from arvo.core.violations.violation import TransactionViolation, Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed, Retry
+from arvo.interpreters.calls.bulkheads import Bulkheads
+from arvo.interpreters.calls.effects import is_cancelled
+from arvo.interpreters.calls.listeners import Listeners
+from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
-from arvo.interpreters.runtime.effects import is_cancelled, perform
-from arvo.interpreters.runtime.operations import wait_until_idle
-from arvo.interpreters.runtime.record_cache import RecordCache
+from arvo.interpreters.runtime.outbound import Outbound, Process
 from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
 from arvo.interpreters.runtime.suspects import Suspects
@@ -37,13 +37,9 @@ logger: Final = logging.getLogger("arvo")
 # The application configures logging. Without a handler Python would print our warnings itself.
 logger.addHandler(logging.NullHandler())
 
-Listener: TypeAlias = Callable[[Event[Any]], Awaitable[None] | None]
-
 # Conflicts in a row before a delivery is returned: by then another worker holds a newer record and
 # will be done sooner.
 CONFLICTS_MAX: Final = 10
-# The pause before it is checked again whether all outcomes are recorded.
-RECORD_SECONDS: Final = 0.001
 # Outcomes whose event becomes a dead letter: no handler consumed it.
 _UNHANDLED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 
@@ -52,10 +48,11 @@ _UNHANDLED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 class Worker:
     """The work that all tasks of a runtime do, and the state that they share.
 
-    *listeners*: by domain; the one for None takes all other domains. *on_answered* is called with
-    each event that returns to its caller, *on_refused* with each event that will get no answer and
-    the reason, *on_duplicate* with each event that was consumed before. *perform* carries out the
-    effects that handlers ask for. *grace*: see `Runtime`. *step* is the pure step.
+    *listeners* receive the events that leave the system. *on_answered* is called with each event
+    that returns to its caller, and returns True if a request takes it. *on_refused* is called with
+    each event that will get no answer and the reason, *on_duplicate* with each event that was
+    consumed before. *perform* carries out the effects that the handler of an address asks for.
+    *grace*: see `Runtime`. *step* is the pure step.
     """
 
     system: System
@@ -63,11 +60,11 @@ class Worker:
     retry: Retry
     now: Callable[[], datetime]
     stats: Stats
-    listeners: dict[str | None, Listener]
-    on_answered: Callable[[Event[Any]], None]
+    listeners: Listeners
+    on_answered: Callable[[Event[Any]], bool]
     on_refused: Callable[[Event[Any], Exception], None]
     on_duplicate: Callable[[Event[Any]], None]
-    perform: Callable[[Perform[Any]], Awaitable[Performed]] = perform
+    perform: Callable[[str, Perform[Any]], Awaitable[Performed]]
     grace: float = GRACE_SECONDS
     step: Callable[..., StepResult] = step_plain
     records: RecordCache = field(factory=RecordCache, init=False)
@@ -75,11 +72,13 @@ class Worker:
     idle: set["asyncio.Task[None]"] = field(factory=set, init=False)
     stopped: set[str] = field(factory=set, init=False)
     directory: ServiceDirectory = field(init=False)
+    bulkheads: Bulkheads = field(init=False)
     _recorder: OutcomeRecorder = field(init=False)
     _dead_letters: DeadLetterWriter = field(init=False)
     _retry: DeliveryRetry = field(init=False)
     _suspects: Suspects = field(init=False)
     _turns: StepRunner = field(init=False)
+    _outbound: Outbound = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._turns = StepRunner(
@@ -91,7 +90,7 @@ class Worker:
         )
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
-        self.directory = ServiceDirectory(self.system, self.backend)
+        self.directory = ServiceDirectory(self.system, self.backend, self.listeners)
         self._retry = DeliveryRetry(
             backend=self.backend,
             policy=self.retry,
@@ -103,6 +102,19 @@ class Worker:
             on_refused=self.on_refused,
         )
         self._suspects = Suspects(self.backend, self.retry.attempts, self._retry, self.stats)
+        self.bulkheads = Bulkheads(self.listeners.concurrent_max)
+        self._outbound = Outbound(
+            system=self.system,
+            backend=self.backend,
+            retry=self._retry,
+            dead_letters=self._dead_letters,
+            stats=self.stats,
+            listeners=self.listeners,
+            bulkheads=self.bulkheads,
+            directory=self.directory,
+            on_answered=self.on_answered,
+            process=self._process_guarded,
+        )
 
     async def work(self, queue: str) -> None:
         """Process the deliveries of a queue one by one until the runtime stops."""
@@ -118,23 +130,32 @@ class Worker:
                 continue
             finally:
                 self.idle.discard(task)
-            await self._process(delivery)
+            await self._guard(delivery, self._dispatch)
 
-    async def wait_until_idle(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
-        """Wait until no message is under way, and *tasks* have recorded the last outcomes."""
-        await wait_until_idle(self.backend)
-        # A delivery is settled in the backend before its outcome is counted here.
-        busy = set(tasks) - self.idle
-        while busy := {task for task in busy - self.idle if not task.done()}:  # noqa: ASYNC110 - asyncio has no event for it
-            await asyncio.sleep(RECORD_SECONDS)
+    async def _dispatch(self, delivery: Delivery) -> None:
+        match delivery.message.to:
+            case ToHandler(address=address) if address in self.listeners.addresses:
+                await self._outbound.answer(delivery, ToCaller(address))
+            case ToHandler():
+                await self._process(delivery, self._step)
+            case ToDomain() as to:
+                await self._outbound.send_out(delivery, to)
+            case ToCaller() as to:
+                await self._outbound.answer(delivery, to)
 
-    async def _process(self, delivery: Delivery) -> None:
+    async def _process_guarded(self, delivery: Delivery, process: Process) -> None:
+        await self._guard(delivery, lambda each: self._process(each, process))
+
+    async def _process(self, delivery: Delivery, process: Process) -> None:
+        if delivery.deaths:
+            await self._suspects.process(delivery, process)
+        else:
+            await process(delivery)
+
+    async def _guard(self, delivery: Delivery, process: Process) -> None:
         """Process a delivery, and return it to the backend if that fails."""
         try:
-            if delivery.deaths:
-                await self._suspects.process(delivery, self._dispatch)
-            else:
-                await self._dispatch(delivery)
+            await process(delivery)
         except Corrupt:
             raise
         except asyncio.CancelledError:
@@ -149,18 +170,8 @@ class Worker:
             # handler's function, such as a validator. In all cases the event must not be lost.
             if not isinstance(error, Unavailable):
                 logger.exception("event %s could not be processed", delivery.message.event.id)
-            await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}")
-
-    async def _dispatch(self, delivery: Delivery) -> None:
-        match delivery.message.to:
-            case ToHandler():
-                await self._step(delivery)
-            case ToDomain() as to:
-                await self._send_out(delivery, to)
-            case ToCaller():
-                self.on_answered(delivery.message.event)
-                await self.backend.ack(delivery)
-                self.stats.answered += 1
+            after = error.after if isinstance(error, Unavailable) else 0.0
+            await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}", after)
 
     async def _step(self, delivery: Delivery) -> None:
         """Take one step, from load to commit; after a conflict, again with the newest record."""
@@ -219,39 +230,14 @@ class Worker:
         for event in commit.events:
             to = route(self.system, event, commit.event)
             match await self.directory.route_elsewhere(event, to):
+                case Unroutable() | ToCaller() if event.to in self.listeners.addresses:
+                    # Its own queue, which only the workers with the listener serve.
+                    messages.append(Message(event, ToHandler(event.to, None)))
                 case Unroutable(reason=reason):
                     dead_letters.append(self._dead_letters.make(event, reason))
                 case ToHandler() | ToDomain() | ToCaller() as to:
                     messages.append(Message(event, to))
         return messages, dead_letters
-
-    async def _send_out(self, delivery: Delivery, to: ToDomain) -> None:
-        """Call the listener of a domain with an event. If it raises, the event is not lost."""
-        listener = self.listeners.get(to.domain) or self.listeners.get(None)
-        if listener is None:
-            reason = f"no listener for domain {to.domain!r} (see on_domain)"
-            await self._dead_letters.write(delivery, reason)
-            return
-        try:
-            # An event that came over a wire or from a store has a payload of plain JSON.
-            result = listener(admit_emitted(self.system, delivery.message.event))
-            if inspect.isawaitable(result):
-                await result
-        except Violated as violated:
-            # A retry cannot help: a person has to mend the contract or the listener.
-            await self._refuse(delivery, violated.violation)
-            return
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            after = error.after if isinstance(error, Unavailable) else 0.0
-            reason = f"the listener of {to.domain} raised {error!r}"
-            await self._retry.retry_later(delivery, reason, after)
-            return
-        await self.backend.ack(delivery)
-        self.stats.sent_out += 1
 
     async def _refuse(self, delivery: Delivery, violation: Violation) -> None:
         await self._retry.refuse(delivery, violation)

@@ -1,7 +1,7 @@
 """Directory: registers what this worker serves, and looks up what the others serve."""
 
 import asyncio
-from typing import Any, final
+from typing import Any, Final, final
 from uuid import uuid4
 
 from attrs import define, field
@@ -11,8 +11,12 @@ from arvo.core.events.event import Event
 from arvo.engine.step.route import Route, ToCaller, ToHandler, Unroutable
 from arvo.engine.system.missing import versions_of
 from arvo.engine.system.system import System
+from arvo.interpreters.calls.listeners import Listeners
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.services import SupportsServiceRegistry, WorkerServices
+
+# Addresses that are remembered when the last worker that has a listener for them is gone.
+REMEMBERED_MAX: Final = 1_000
 
 
 @final
@@ -22,17 +26,20 @@ class ServiceDirectory:
 
     system: System
     backend: Backend
+    listeners: Listeners
     _worker_id: str = field(factory=lambda: uuid4().hex, init=False)
-    _is_registered: bool = field(default=False, init=False)
+    # How many listeners are registered; None before the worker is.
+    _registered: int | None = field(default=None, init=False)
+    _remembered: dict[str, None] = field(factory=dict, init=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     async def register(self) -> None:
         """Register what this worker serves, unless it is registered; raises `Unavailable`.
 
-        A worker calls it before it receives anything. So what it sends can reach no worker that
-        does not see it.
+        A worker calls it before it receives anything, and after a listener was added. So what it
+        sends can reach no worker that does not see it.
         """
-        if self._is_registered:
+        if self._registered == len(self.listeners.addresses):
             return
         async with self._lock:
             await self._register_once()
@@ -40,7 +47,7 @@ class ServiceDirectory:
     async def deregister(self) -> None:
         """Remove what this worker serves; the next `register` registers it again."""
         # Another event loop may run the next one.
-        self._is_registered, self._lock = False, asyncio.Lock()
+        self._registered, self._lock = None, asyncio.Lock()
         if isinstance(self.backend, SupportsServiceRegistry):
             await self.backend.services.deregister(self._worker_id)
 
@@ -49,6 +56,20 @@ class ServiceDirectory:
         if not isinstance(self.backend, SupportsServiceRegistry):
             return None
         return await self.backend.services.list()
+
+    async def callers(self) -> frozenset[str]:
+        """Return the addresses of callers that other workers have a listener for."""
+        registered = await self.registered() or ()
+        others = (each for each in registered if each.worker_id != self._worker_id)
+        callers = frozenset(address for each in others for address in each.callers)
+        self._remembered.update(dict.fromkeys(callers))
+        while len(self._remembered) > REMEMBERED_MAX:
+            del self._remembered[next(iter(self._remembered))]
+        return callers
+
+    def remembers(self, address: str) -> bool:
+        """Return whether `callers` returned an address before: its process may be restarting."""
+        return address in self._remembered
 
     async def route_elsewhere(self, event: Event[Any], to: Route) -> Route:
         """Return the destination of an event for an address that only other workers serve.
@@ -61,19 +82,20 @@ class ServiceDirectory:
         if event.to is None or not is_unknown:
             return to
         registered = await self.registered() or ()
-        if not any(each.serves(event.to, None) for each in registered):
+        if not any(each.serves(event.to, None) or event.to in each.callers for each in registered):
             return to
         return ToHandler(event.to, event.subject if is_workflow else None)
 
     async def _register_once(self) -> None:
-        if self._is_registered:
+        number = len(self.listeners.addresses)
+        if self._registered == number:
             return
         if isinstance(self.backend, SupportsServiceRegistry):
             await self.backend.services.register(self.own)
-        self._is_registered = True
+        self._registered = number
 
     @property
     def own(self) -> WorkerServices:
         """What this worker serves."""
         versions = {handler.source: versions_of(handler) for handler in self.system.handlers}
-        return WorkerServices(self._worker_id, versions)
+        return WorkerServices(self._worker_id, versions, self.listeners.addresses)

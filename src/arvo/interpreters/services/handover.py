@@ -1,4 +1,4 @@
-"""Handover: decides how long an event waits for a worker that serves its version."""
+"""Handover: decides how long an event waits for a worker that serves it."""
 
 import random
 from collections import OrderedDict
@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, final
 
 from attrs import define, field
 
+from arvo.engine.step.route import ToCaller
 from arvo.engine.system.missing import ServiceVersion
 from arvo.handlers.effect import Retry
 from arvo.interpreters.ports.messages import Delivery, queue_of
@@ -28,29 +29,29 @@ FORGET_SECONDS: Final = 60.0
 _DOUBLINGS_MAX: Final = 10
 
 _EventKey: TypeAlias = tuple[str, str, str, str]
+# What a process lacks: a handler's version, or the listener of a caller.
+Missing: TypeAlias = ServiceVersion | ToCaller
 
 
 @final
 @define(eq=False)
 class Handover:
-    """Decides what becomes of deliveries that need a *ServiceVersion* that this process lacks.
+    """Decides what becomes of deliveries that need a version or a listener that this process lacks.
 
-    *grace*: seconds that a version may be served by no worker before its events become dead
-    letters. *time*: seconds that only go forward.
+    *grace*: seconds that it may be served by no worker before its events become dead letters.
+    *time*: seconds that only go forward.
     """
 
     grace: float
     time: Callable[[], float]
     _returns: "OrderedDict[_EventKey, int]" = field(factory=OrderedDict, init=False)
     # For each version that no worker serves, since when, and when an event asked for it last.
-    _absent: "OrderedDict[ServiceVersion, tuple[float, float]]" = field(
-        factory=OrderedDict, init=False
-    )
+    _absent: "OrderedDict[Missing, tuple[float, float]]" = field(factory=OrderedDict, init=False)
 
     def decide(
         self,
         delivery: Delivery,
-        missing: ServiceVersion,
+        missing: Missing,
         registered: Sequence[WorkerServices] | None,
     ) -> float | str:
         """Return the seconds after which to deliver it again, or the reason for a dead letter.
@@ -60,11 +61,13 @@ class Handover:
         of the version is over.
         """
         key = _event_key(delivery)
-        served = any(each.serves(missing.address, missing.version) for each in registered or ())
+        served = any(_serves(each, missing) for each in registered or ())
         if served:
             self._absent.pop(missing, None)
         elif self._is_overdue(missing):
             self._returns.pop(key, None)
+            if not isinstance(missing, ServiceVersion):
+                return f"no worker has a listener, for {self.grace:g} s"
             if registered is None:
                 return f"no worker that serves {missing} took it within {self.grace:g} s"
             known = describe_services(registered, missing.address)
@@ -84,7 +87,7 @@ class Handover:
         spread = random.random()  # noqa: S311 - workers should not claim in step, not a secret
         return DELAYS.wait_after(min(number, _DOUBLINGS_MAX), spread)
 
-    def _is_overdue(self, missing: ServiceVersion) -> bool:
+    def _is_overdue(self, missing: Missing) -> bool:
         """Return whether no worker has served a version for the grace period."""
         now = self.time()
         since, asked = self._absent.pop(missing, (now, now))
@@ -97,6 +100,12 @@ class Handover:
         # At the end: the first entries are those that events asked for least recently.
         self._absent[missing] = since, now
         return now - since >= self.grace
+
+
+def _serves(services: WorkerServices, missing: Missing) -> bool:
+    if isinstance(missing, ServiceVersion):
+        return services.serves(missing.address, missing.version)
+    return missing.address in services.callers
 
 
 def _event_key(delivery: Delivery) -> _EventKey:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, final
 
 from attrs import frozen
@@ -16,7 +17,7 @@ from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.interpreters.delivery.clock import whole_millisecond
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.messages import Delivery, queue_of
 from arvo.interpreters.ports.results import Fenced
 from arvo.interpreters.turns.open_effects import OpenEffects
 from arvo.interpreters.turns.progress import TurnProgress
@@ -25,12 +26,15 @@ from arvo.interpreters.turns.progress import TurnProgress
 @final
 @frozen(kw_only=True)
 class StepRunner:
-    """Takes steps with their effects. *perform* carries out one effect, *step* is the pure step."""
+    """Takes steps with their effects. *step* is the pure step.
+
+    *perform* carries out an effect that the handler of an address asks for.
+    """
 
     system: System
     backend: Backend
     now: Callable[[], datetime]
-    perform: Callable[[Perform[Any]], Awaitable[Performed]]
+    perform: Callable[[str, Perform[Any]], Awaitable[Performed]]
     step: Callable[..., StepResult] = step_plain
 
     async def take(self, delivery: Delivery, record: Record | None) -> Commit | Violation | Fenced:
@@ -40,10 +44,10 @@ class StepRunner:
         a redelivery, or a step after a conflict, continues behind it. Returns `Fenced` where the
         delivery belongs to another worker by now.
         """
-        event = delivery.message.event
+        event, to = delivery.message.event, delivery.message.to
         progress = self._progress(delivery)
         performed: list[Performed] = []
-        effects = OpenEffects(self.perform)
+        effects = OpenEffects(partial(self.perform, queue_of(to)))
         try:
             while True:
                 now = whole_millisecond(self.now())

@@ -26,7 +26,7 @@ from arvo.testing.conformance.samples import (
 )
 
 OLD: Final = WorkerServices("old", {SERVICE: ("1.0.0",)})
-NEW: Final = WorkerServices("new", {SERVICE: ("1.0.0", "2.0.0")})
+NEW: Final = WorkerServices("new", {SERVICE: ("1.0.0", "2.0.0")}, ("com.shop.web",))
 
 
 class Restarts(BackendKit):

@@ -16,6 +16,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToDomain, Unroutable, route
 from arvo.engine.system.system import System
+from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listeners
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from arvo.interpreters.runtime.runtime import DEFAULT_RETRY
@@ -139,9 +140,7 @@ class Run:
     def close(self) -> None:
         """Cancel all tasks and close the loop."""
         for process in self._all_processes:
-            process.is_dead = True
-            for task in process.tasks:
-                task.cancel()
+            process.end()
         self.loop.run(self.loop.time())
         self.loop.close()
 
@@ -194,6 +193,8 @@ class Run:
         system = self._system_of(number)
         process = Process(name, system, self.network, self.now, on_crash=on_crash)
         self._all_processes.append(process)
+        listeners = Listeners(concurrent_max=1)
+        listeners.on_domain(None, LISTENER_SECONDS)(self._on_domain_event)
         worker = self.setup.worker(
             system=system,
             # A process has all the backend operations that a worker calls.
@@ -201,13 +202,16 @@ class Run:
             retry=DEFAULT_RETRY,
             now=process.now,
             stats=Stats(),
-            listeners={None: self._on_domain_event},
-            on_answered=self.checker.world.replies.append,
+            listeners=listeners,
+            on_answered=self._on_answered,
             on_refused=lambda _event, _reason: None,
             on_duplicate=lambda _: None,
             perform=process.stepper.perform,
             step=process.stepper.step,
         )
+        process.listener_tasks = worker.bulkheads.tasks
+        watch = worker.bulkheads.watch()
+        process.tasks.append(self.loop.create_task(watch, name=f"{name} bulkheads"))
         queues = [*system.addresses] * self.setup.prefetch
         for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):
             process.tasks.append(self.loop.create_task(worker.work(queue), name=f"{name} {queue}"))
@@ -231,7 +235,11 @@ class Run:
             self.checker.add_note(None, str(fault))
             process.crash(0.0)
 
-    def _on_domain_event(self, event: Event[Any]) -> None:
+    def _on_answered(self, event: Event[Any]) -> bool:
+        self.checker.world.replies.append(event)
+        return True
+
+    async def _on_domain_event(self, event: Event[Any]) -> None:
         """Pass an event to the listener of its domain, and send the events that it returns."""
         self.checker.world.domain_events.append(event)
         to = route(self.setup.system, event, event)

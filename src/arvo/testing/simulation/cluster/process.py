@@ -51,6 +51,8 @@ class Process:
     offset: timedelta = timedelta(0)
     on_crash: Callable[["Process", float], None] = field(default=lambda _process, _seconds: None)
     tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
+    # The tasks that call listeners; they come and go.
+    listener_tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
     is_dead: bool = field(default=False, init=False)
     services: ProcessServices = field(init=False)
     stepper: Stepper = field(init=False)
@@ -79,11 +81,15 @@ class Process:
 
     def crash(self, seconds: float) -> None:
         """End at once without releasing deliveries; another process follows after *seconds*."""
-        self.is_dead = True
-        for task in self.tasks:
-            task.cancel()
+        self.end()
         self._end_lease_after(inf)
         self.on_crash(self, seconds)
+
+    def end(self) -> None:
+        """Cancel all tasks."""
+        self.is_dead = True
+        for task in (*self.tasks, *self.listener_tasks):
+            task.cancel()
 
     async def receive(self, queue: str) -> Delivery:
         """Return the next delivery of a queue."""

@@ -12,7 +12,8 @@ from arvo.core.record import Record
 from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
-from arvo.interpreters.runtime.effects import perform
+from arvo.interpreters.calls.effects import perform
+from arvo.interpreters.calls.threads import ThreadPool
 from arvo.testing.simulation.checks.trace import Decision
 from arvo.testing.simulation.cluster.loop import wait_forever
 from arvo.testing.simulation.cluster.network import Network
@@ -47,7 +48,7 @@ class Stepper:
         """Return the inputs of the last step of the current task."""
         return self._decisions[asyncio.current_task()]
 
-    async def perform(self, effect: Perform[Any]) -> Performed:
+    async def perform(self, address: str, effect: Perform[Any]) -> Performed:
         """Run an effect's substitute, with its retries and its timeout, in virtual time."""
         substitute = self.network.effects.get(effect.function)
         if substitute is None:
@@ -57,9 +58,11 @@ class Stepper:
             raise AssertionError("unreachable")
         function = substitute
 
-        def call(*args: Any) -> Any:
+        async def call(*args: Any) -> Any:
+            # Not in a thread, which would make the run depend on scheduling.
             self.network.checker.world.performed.append(effect)
             return function(*args)
 
         await asyncio.sleep(self.latency())
-        return evolve(await perform(evolve(effect, function=call)), effect=effect)
+        performed = await perform(evolve(effect, function=call), ThreadPool(address, 1))
+        return evolve(performed, effect=effect)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from arvo import Perform, Performed, Retry
-from arvo.interpreters.runtime.effects import perform
+from arvo.interpreters.calls.effects import perform
+from arvo.interpreters.calls.threads import ThreadPool
 
 FAST = Retry(attempts=3, delay=0.0)
 
@@ -20,7 +21,7 @@ async def twice(n: int) -> int:
 def performed(effect: Perform[Any], within: float = 5.0) -> Performed:
     async def go() -> Performed:
         async with asyncio.timeout(within):
-            return await perform(effect)
+            return await perform(effect, ThreadPool("com.shop.web", 2))
 
     return asyncio.run(go())
 

@@ -3,24 +3,46 @@
 import asyncio
 import inspect
 import random
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, final
+
+from attrs import define
 
 from arvo.handlers.effect import Perform, Performed, effect_error
+from arvo.interpreters.calls.threads import ThreadPool, ThreadsExhausted
 from arvo.interrupts import is_interrupt
 
 
-async def perform(effect: Perform[Any]) -> Performed:
+@final
+@define(eq=False)
+class Effects:
+    """Performs the effects of handlers; *threads* has a pool for the address of each handler."""
+
+    threads: Mapping[str, ThreadPool]
+
+    async def perform(self, address: str, effect: Perform[Any]) -> Performed:
+        """Perform an effect of the handler at *address* (see the function `perform`)."""
+        return await perform(effect, self.threads[address])
+
+    def close(self) -> None:
+        """End the threads that are idle (see `ThreadPool.close`)."""
+        for threads in self.threads.values():
+            threads.close()
+
+
+async def perform(effect: Perform[Any], threads: ThreadPool) -> Performed:
     """Call the effect's function until it returns, or until its attempts are used up.
 
     The timeout applies to each attempt. A coroutine function is awaited in the event loop. A plain
-    function runs in a thread; after a timeout the thread keeps running, because Python cannot stop
-    a thread. If no attempt succeeds, the result holds the last exception.
+    function runs in one of *threads*; after a timeout it occupies that thread until it returns. If
+    no attempt succeeds, the result holds the last exception. Raises `ThreadsExhausted` if no thread
+    is left: then the function was not called, and the event has to be tried again later.
     """
     attempt = 1
     while True:
         try:
             async with asyncio.timeout(effect.timeout):
-                return Performed(effect, value=await _invoke(effect))
+                return Performed(effect, value=await _invoke(effect, threads))
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
@@ -28,6 +50,8 @@ async def perform(effect: Perform[Any]) -> Performed:
             cancelled = RuntimeError(f"{effect} was cancelled")
             if attempt >= effect.retry.attempts:
                 return Performed(effect, error=cancelled)
+        except ThreadsExhausted:
+            raise
         except BaseException as error:
             if is_interrupt(error):
                 raise
@@ -45,10 +69,10 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def _invoke(effect: Perform[Any]) -> Any:
+async def _invoke(effect: Perform[Any], threads: ThreadPool) -> Any:
     if inspect.iscoroutinefunction(effect.function):
         return await effect.function(*effect.args)
-    value = await asyncio.to_thread(_invoke_plain, effect)
+    value = await threads.run(_invoke_plain, effect, text=str(effect))
     # A callable object or a partial may wrap a coroutine function.
     return await value if inspect.isawaitable(value) else value
 

@@ -1,0 +1,1 @@
+"""Calls: functions of the user that an interpreter calls, each within its bounds."""
