@@ -15,7 +15,6 @@ from arvo.engine.system.system import System
 from arvo.interpreters.calls.bulkheads import Bulkheads
 from arvo.interpreters.calls.listeners import BoundedListener, ListenerFailed, Listeners
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import REPLY_QUEUE, Delivery, Message
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.retry import DeliveryRetry
@@ -85,15 +84,10 @@ class Outbound:
     async def _pass_on(self, delivery: Delivery, to: ToCaller) -> bool:
         """Move an answer to the queue that the workers with its listener serve.
 
-        Return False if there are none. If there were some, the answer waits for them.
+        Return False if there are none. If there were some, the answer waits for them. Raises
+        `Unavailable` where it is unknown which workers are live.
         """
-        try:
-            callers = await self.directory.callers()
-        except Unavailable:
-            # Which workers are live is unknown.
-            await self.retry.return_unattempted(delivery, 0.0)
-            return True
-        if to.address in callers:
+        if to.address in await self.directory.callers():
             # A commit, because a backend that can moves a message in one transaction.
             event = delivery.message.event
             message = Message(event, ToHandler(to.address, None))
