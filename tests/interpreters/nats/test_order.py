@@ -9,8 +9,10 @@ import pytest
 from arvo import EncodedMessage, Event
 from arvo.interpreters.nats import NatsBroker
 from arvo.interpreters.paired.codec import encode_message
-from arvo.testing.conformance.samples import WORKFLOW, event, to_workflow
+from arvo.interpreters.ports.messages import Message
+from arvo.testing.conformance.samples import WORKFLOW, event, to_service, to_workflow
 from tests.interpreters.brokers import event_of
+from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.interpreters.key_order import KeyOrderConformance, of_key
 from tests.interpreters.nats.plain_client import connected, publish
 from tests.interpreters.nats.test_conformance import prefix_of
@@ -105,3 +107,14 @@ def test_a_stored_message_has_the_headers_and_the_body_of_the_published_one() ->
         return delivery.message
 
     assert within(go()) == second
+
+
+@pytest.mark.promise("I11")
+@pytest.mark.parametrize("message", [to_workflow("e1"), to_service("e1")])
+def test_failures_and_deaths_are_counted_apart(message: Message) -> None:
+    """The server counts all deliveries of a message alike, and a deferred one is a copy."""
+    prefix = f"t{token_hex(6)}"
+
+    counts = within(count_deaths(lambda: NatsBroker(nats_url(), prefix=prefix), message))
+
+    assert counts == [before for _, before in LIFE]

@@ -14,6 +14,7 @@ from arvo import Corrupt, RabbitBroker, Runtime, Stats, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.rabbit.delays import DELAY_MAX
+from arvo.testing.conformance.samples import to_service
 from tests.interpreters.brokers import (
     PAY,
     encode,
@@ -24,6 +25,7 @@ from tests.interpreters.brokers import (
     receive_through_pair,
     send_when_available,
 )
+from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.interpreters.killed_consumer import receive_and_die
 from tests.interpreters.within import within
 from tests.servers import rabbit, rabbit_url, redis
@@ -281,3 +283,13 @@ def test_the_shop_runs_on_redis_and_rabbit_while_rabbit_restarts() -> None:
 
     assert states == [("done", 3)] * 60
     assert (stats.dead_lettered, stats.failed) == (0, 0)
+
+
+@pytest.mark.promise("I11")
+def test_failures_and_deaths_are_counted_apart() -> None:
+    """A nack publishes the message again, so the server counts its deliveries anew."""
+    prefix = uuid4().hex
+
+    counts = within(count_deaths(lambda: RabbitBroker(rabbit_url(), prefix), to_service("e1")))
+
+    assert counts == [before for _, before in LIFE]

@@ -12,8 +12,10 @@ from redis.asyncio import Redis
 
 from arvo import Depth, EncodedMessage, Event, RedisBroker
 from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key, with_subject
-from arvo.testing.conformance.samples import WORKFLOW, event
+from arvo.interpreters.ports.messages import Message
+from arvo.testing.conformance.samples import WORKFLOW, event, to_service, to_workflow
 from tests.interpreters.brokers import event_of
+from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.interpreters.key_order import KeyOrderConformance, of_key
 from tests.interpreters.killed_consumer import receive_and_die
 from tests.interpreters.until import until
@@ -76,7 +78,7 @@ async def read_all(broker: RedisBroker, client: Any) -> None:
 
 async def state_of(broker: RedisBroker, client: Any) -> int:
     """Return how many keys the order of a queue occupies on the server."""
-    kinds = ("busy", "waiting", "nacked", "attempts")
+    kinds = ("busy", "waiting", "nacked", "nacks")
     number: int = await client.exists(*(f"{broker.prefix}:{kind}:{WORKFLOW}" for kind in kinds))
     return number
 
@@ -196,3 +198,39 @@ def test_other_messages_have_no_key(fields: dict[str, str]) -> None:
     """Those that say so, timers, and those that are no event."""
 
     assert within(key_on_the_server(fields)) == ""
+
+
+@pytest.mark.promise("I11")
+@pytest.mark.parametrize("message", [to_workflow("e1"), to_service("e1")])
+def test_failures_and_deaths_are_counted_apart(message: Message) -> None:
+    """A nacked message with a key stays in its entry, and a deferred one is a new entry."""
+    prefix = uuid4().hex
+
+    counts = within(count_deaths(lambda: RedisBroker(redis_url(), prefix), message))
+
+    assert counts == [before for _, before in LIFE]
+
+
+@pytest.mark.promise("I11")
+def test_a_message_that_waited_for_its_key_was_not_delivered_before() -> None:
+    """Its process may die meanwhile, or the process that settles the one before it is gone."""
+
+    async def go() -> list[tuple[str, int, int]]:
+        seen = []
+        async with opened(lease=0.3) as (broker, client):
+            await broker.publish([of_key(name) for name in ("first", "second", "third")])
+            stale = broker.deliveries([WORKFLOW])
+            await anext(stale)
+            await read_all(broker, client)
+            await stale.aclose()
+            other = RedisBroker(redis_url(), broker.prefix)
+            for _ in range(3):
+                # One process returns the next message to the queue, and another one takes it.
+                async with aclosing(broker.deliveries([WORKFLOW])) as incoming:
+                    delivery = await anext(incoming)
+                    await other.ack(delivery)
+                seen.append((event_of(delivery).id, delivery.attempt, delivery.returns))
+            await other.close()
+        return seen
+
+    assert within(go()) == [("first", 2, 1), ("second", 1, 0), ("third", 1, 0)]

@@ -140,7 +140,7 @@ class KafkaBroker:
     async def _write(self, delivery: EncodedDelivery, until: datetime | None) -> None:
         """Write a message to its topic, or to the topic of delayed messages."""
         message, topic = delivery.message, self._topic(delivery.message.queue)
-        headers = _headers(message, delivery.attempt)
+        headers = _headers(message, delivery.attempt - delivery.returns)
         if until is not None and until > utc_now():
             topic, headers[UNTIL] = f"{topic}_later", until_text(until)
         await self._producer.send(topic, message.key, message.body, headers)

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, final
 
@@ -14,6 +14,12 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
 from arvo.interpreters.delivery.brokers.errors import PortError
+from arvo.interpreters.kafka.assignment import (
+    EARLIEST,
+    hand_over,
+    offsets_to_commit,
+    take_over,
+)
 from arvo.interpreters.kafka.errors import is_retried, translate_error
 from arvo.interpreters.kafka.partition import AssignedPartition
 from arvo.interpreters.kafka.producer import POLL_SECONDS
@@ -78,7 +84,7 @@ class Consumer:
                 )
                 while error is None and not self._stopping.is_set():
                     error = self._poll(consumer)
-                    self._commit(consumer, self._partitions.values(), asynchronous=True)
+                    self._commit(consumer, list(self._partitions.values()))
                     self._pause_or_resume(consumer)
             finally:
                 # Revoking must not wait for workers now: their messages are redelivered elsewhere.
@@ -90,7 +96,7 @@ class Consumer:
 
     def _configuration(self) -> dict[str, Any]:
         defaults: dict[str, Any] = {
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": EARLIEST,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "on_commit": self._on_commit,
@@ -133,27 +139,12 @@ class Consumer:
             consumer.resume([TopicPartition(*name) for name in resumable])
         self._paused = (self._paused | full) - free
 
-    def _commit(
-        self,
-        consumer: "KafkaConsumer",
-        partitions: Iterable[AssignedPartition],
-        *,
-        asynchronous: bool,
-    ) -> None:
-        offsets = []
-        for partition in list(partitions):
-            offset = partition.next_offset
-            if offset is not None and offset != partition.committed:
-                offsets.append(TopicPartition(partition.topic, partition.number, offset))
-                partition.committed = offset
+    def _commit(self, consumer: "KafkaConsumer", partitions: Sequence[AssignedPartition]) -> None:
+        changed = [each for each in partitions if each.next_offset != each.committed]
+        offsets = offsets_to_commit(changed)
         if not offsets:
             return
-        if asynchronous:
-            consumer.commit(offsets=offsets, asynchronous=True)
-        else:
-            # If it fails, settled messages are redelivered.
-            with suppress(KafkaException):
-                consumer.commit(offsets=offsets, asynchronous=False)
+        consumer.commit(offsets=offsets, asynchronous=True)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Have a failed commit repeated: commits fail while partitions are reassigned."""
@@ -162,10 +153,11 @@ class Consumer:
             if partition is not None and (error is not None or name.error is not None):
                 partition.committed = None
 
-    def _on_assign(self, _: "KafkaConsumer", partitions: list[TopicPartition]) -> None:
-        for assigned in partitions:
-            name = assigned.topic, assigned.partition
-            self._partitions[name] = AssignedPartition(*name)
+    def _on_assign(self, consumer: "KafkaConsumer", partitions: list[TopicPartition]) -> None:
+        is_from_start = self.settings.get("auto.offset.reset", EARLIEST) == EARLIEST
+        for partition in take_over(consumer, partitions, OPEN_MAX + BATCH_MAX, is_from_start):
+            name = partition.topic, partition.number
+            self._partitions[name] = partition
             self._paused.discard(name)
 
     def _on_revoke(self, consumer: "KafkaConsumer", partitions: list[TopicPartition]) -> None:
@@ -179,7 +171,7 @@ class Consumer:
             time.sleep(GRACE_POLL_SECONDS)
         for partition in revoked:
             partition.is_revoked = True
-        self._commit(consumer, revoked, asynchronous=False)
+        hand_over(consumer, revoked)
 
     def _on_lost(self, _: "KafkaConsumer", partitions: list[TopicPartition]) -> None:
         for partition in self._remove(partitions):

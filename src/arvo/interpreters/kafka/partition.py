@@ -13,7 +13,8 @@ class AssignedPartition:
     The *open* offsets are received and not settled; *in_flight* counts those that a worker has.
     Kafka stores one offset for a partition, so it may commit only up to the first open offset. The
     event loop changes it, except for *fetched*: the number of messages that the polling thread has
-    received, including those that the loop has not seen yet.
+    received, including those that the loop has not seen yet. *begin*: its first offset, where that
+    is known. Messages before *returned_end* may have been received by a process that died.
 
     >>> partition = AssignedPartition("orders", 0)
     >>> partition.receive(7), partition.receive(8), partition.receive(9)
@@ -26,18 +27,23 @@ class AssignedPartition:
 
     topic: str
     number: int
+    begin: int | None = None
+    returned_end: int = 0
     open: dict[int, None] = field(factory=dict, init=False)
     in_flight: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
-    # The offset to commit: the first that is not settled; None before the first message.
-    next_offset: int | None = field(default=None, init=False)
-    committed: int | None = field(default=None, init=False)
+    # The offset to commit: the first that is not settled; None where none is known yet.
+    next_offset: int | None = field(init=False)
+    committed: int | None = field(init=False)
     # Nothing more of it is delivered.
     is_revoking: bool = field(default=False, init=False)
     # It belongs to another process: settling changes nothing.
     is_revoked: bool = field(default=False, init=False)
     _settled: int = field(default=0, init=False)
     _end: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.next_offset = self.committed = self.begin
 
     def receive(self, offset: int) -> None:
         """Add a message; offsets grow."""

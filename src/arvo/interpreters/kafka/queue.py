@@ -119,7 +119,8 @@ class Queue:
             key=None if key is None else _bytes(key).decode(errors="replace"),
         )
         token = Token(self, partition, record.offset() or 0)
-        delivery = EncodedDelivery(message, attempt, token)
+        returns = int(token.offset < partition.returned_end)
+        delivery = EncodedDelivery(message, attempt + returns, token, returns)
         seconds = 0.0 if until is None else (until - utc_now()).total_seconds()
         if seconds <= 0:
             self._ready.append(delivery)

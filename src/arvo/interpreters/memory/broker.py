@@ -172,10 +172,12 @@ class MemoryBroker:
         unsettled = [delivery for delivery, owner in self._in_flight.values() if owner is consumer]
         for delivery in reversed(unsettled):
             del self._in_flight[delivery.token]
+            attempt, returns = delivery.attempt + 1, delivery.returns + 1
+            returned = evolve(delivery, attempt=attempt, returns=returns)
             key = _key_of(delivery)
             # The deliveries that it blocked follow it again.
             blocked = self._blocked.pop(key) if key is not None else deque()
-            for each in reversed((delivery, *blocked)):
+            for each in reversed((returned, *blocked)):
                 self._put(each, first=True)
         self._wake()
 

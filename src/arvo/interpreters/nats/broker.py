@@ -47,6 +47,8 @@ class NatsBroker:
     ack_wait: float = field(default=ACK_WAIT_SECONDS, kw_only=True)
     messages_max: int = field(default=MESSAGES_MAX, kw_only=True)
     bytes_max: int | None = field(default=None, kw_only=True)
+    # The server counts deliveries, however they end.
+    nacks_are_returns: bool = field(default=True, init=False)
     _connection: Connection = field(init=False)
     _streams: Streams = field(init=False)
     _depth_counter: DepthCounter = field(init=False)

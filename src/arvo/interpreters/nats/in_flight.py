@@ -85,7 +85,8 @@ class InFlight:
                 if pulled.is_owned:
                     self._delivered[id(pulled)] = pulled
                     message = decode(pulled.queue, pulled.headers, pulled.body)
-                    return EncodedDelivery(message, pulled.attempt, pulled)
+                    attempt = pulled.attempt
+                    return EncodedDelivery(message, attempt, pulled, returns=attempt - 1)
             self._wakeup.clear()
             for pull in self._pulls:
                 await pull.request_more()
@@ -132,7 +133,8 @@ class InFlight:
             pass
         elif pulled.consumer.is_unkeyed:
             self._start(self._forward(pulled))
-        elif pulled.deliveries == 1 and (seconds := seconds_left(pulled.headers)) > 0:
+        elif pulled.deliveries == 1 and (seconds := seconds_left(pulled.headers)) is not None:
+            # Also if its time has come: so the count of deliveries gives the attempt.
             self._start(self._return_deferred(pulled, seconds))
         elif has_key(pulled.subject) and pulled.headers.get(EXPECTED_LAST) != EXPECT_NONE:
             self._gate(pulled.consumer).hold(pulled)

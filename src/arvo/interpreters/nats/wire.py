@@ -125,10 +125,10 @@ def deferred_headers(message: EncodedMessage, attempt: int, until: datetime) -> 
     return {**message.headers, ATTEMPT: str(attempt), UNTIL: until_text(until)}
 
 
-def seconds_left(headers: Mapping[str, str]) -> float:
-    """Return for how many seconds a message is still deferred."""
+def seconds_left(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds a message is still deferred; None if it never was."""
     until = take_until(dict(headers))
-    return 0.0 if until is None else max(0.0, (until - utc_now()).total_seconds())
+    return None if until is None else max(0.0, (until - utc_now()).total_seconds())
 
 
 def attempt_of(headers: Mapping[str, str], deliveries: int) -> int:
@@ -136,7 +136,7 @@ def attempt_of(headers: Mapping[str, str], deliveries: int) -> int:
 
     A deferred one was delivered once before its time, and returned until then.
     """
-    if UNTIL not in headers:
+    if seconds_left(headers) is None:
         return deliveries
     return take_attempt(dict(headers)) + max(0, deliveries - 2)
 

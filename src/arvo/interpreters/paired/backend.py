@@ -16,6 +16,7 @@ from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
+from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.paired.progress import ProgressStore
@@ -80,18 +81,22 @@ class Pair:
     owned: bool = False
     services: ServiceStore = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
+    _deaths: DeathCounter = field(init=False)
     _dead_letters: DeadLetterStore = field(init=False)
     _outbox: Outbox = field(init=False)
-    _releases: ReleaseCounts = field(init=False)
     _progress: ProgressStore = field(init=False)
     _limiter: DepthLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._releases = ReleaseCounts(self.memory)
         self.services = ServiceStore(self.memory)
+        nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
+        self._deaths = DeathCounter(self.memory, nacks_are_returns)
         self._dead_letters = DeadLetterStore(self.memory)
         self._consumer = BrokerConsumer(
-            self.broker, self._dead_letters.add_unreadable, self._releases.without
+            self.broker,
+            self._dead_letters.add_unreadable,
+            self._deaths,
+            ReleaseCounts(self.memory),
         )
         self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
         self._progress = ProgressStore(self.memory, self._outbox)
@@ -179,6 +184,7 @@ class Pair:
         """Ack a delivery."""
         await self.broker.ack(token_of(delivery))
         self._consumer.release(delivery)
+        await self._deaths.on_settled(delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
         """Redeliver after *delay* seconds, before the others of its key."""
@@ -190,8 +196,6 @@ class Pair:
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Redeliver after *delay* seconds as the same attempt, to any process."""
-        # First: a crash after it leaves the message an attempt too many, not one too few.
-        await self._releases.add(delivery.message)
         await self._consumer.hand_back(delivery, delay)
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
@@ -203,6 +207,12 @@ class Pair:
         if delivery is not None:
             await self.broker.dead_letter(token_of(delivery), dead_letter.reason)
             self._consumer.release(delivery)
+            await self._deaths.on_dead_letter(delivery)
+
+    async def mark_started(self, delivery: Delivery) -> bool:
+        """Write that this process processes a delivery that had a death before."""
+        await self._deaths.mark_started(delivery)
+        return True
 
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return the dead letters, oldest first."""
@@ -217,6 +227,7 @@ class Pair:
         if messages and is_unreadable(dead_letter):
             await self.broker.publish([original_message(dead_letter)])
         elif messages:
+            await self._deaths.forget(dead_letter)
             await self.broker.publish([encode_message(message) for message in messages])
         await self._dead_letters.remove(dead_letter)
         return True
@@ -244,6 +255,8 @@ class Pair:
         """End the iterations; the broker redelivers the unsettled messages."""
         self._limiter.close()
         await self.services.close()
+        # Before the broker returns the deliveries to other processes.
+        await self._deaths.close()
         await self._consumer.close()
         self._outbox.clear_cache()
         for half in (self.memory, self.broker) if self.owned else ():

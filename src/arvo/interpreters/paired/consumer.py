@@ -11,6 +11,8 @@ from attrs import define, field
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.codec import Unreadable, decode_delivery
+from arvo.interpreters.paired.deaths import DeathCounter
+from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.ports.broker import Broker, DefersDeliveries, EncodedDelivery
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
@@ -34,12 +36,13 @@ class BrokerConsumer:
     worker waits for one.
 
     *on_unreadable* stores a delivery that cannot be decoded, with the reason, as a dead letter.
-    *recount* corrects the attempt of a delivery.
+    *deaths* and *releases* correct the attempt of a delivery.
     """
 
     broker: Broker
     on_unreadable: Callable[[EncodedDelivery, str], Awaitable[None]]
-    recount: Callable[[Delivery], Awaitable[Delivery]]
+    deaths: DeathCounter
+    releases: ReleaseCounts
     pause_seconds: float = PAUSE_SECONDS
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _loops: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
@@ -82,13 +85,16 @@ class BrokerConsumer:
         if isinstance(self.broker, DefersDeliveries) or key_of(delivery.message.to) is None:
             await self._return(delivery, delay, self.broker.nack)
         else:
+            await self.deaths.on_nack(delivery, is_returned=False)
             self._postpone(delivery, delivery.retried, delay)
 
     async def hand_back(self, delivery: Delivery, delay: float) -> None:
-        """Return a delivery that is for another process, after *delay* seconds.
+        """Return a delivery for another process, after *delay* seconds, as the same attempt.
 
         To the broker, also where it does not keep the order of a key: it is of no use here.
         """
+        # First: a crash after it leaves the message an attempt too many, not one too few.
+        await self.releases.add(delivery.message)
         await self._return(delivery, delay, self.broker.nack)
 
     async def defer(self, delivery: Delivery, delay: float) -> None:
@@ -132,6 +138,7 @@ class BrokerConsumer:
         change: Callable[[EncodedDelivery, float], Awaitable[None]],
     ) -> None:
         """Return a delivery to the broker; redeliver it from here if that is unavailable."""
+        await self.deaths.on_nack(delivery)
         try:
             await change(token_of(delivery), delay)
         except Unavailable:
@@ -178,7 +185,7 @@ class BrokerConsumer:
         dead letter, and then the broker settles it.
         """
         try:
-            return await self.recount(decode_delivery(encoded))
+            delivery = decode_delivery(encoded)
         except Unreadable as error:
             # A warning without a traceback: the program that published it is at fault.
             queue = encoded.message.queue
@@ -186,6 +193,7 @@ class BrokerConsumer:
             await self.on_unreadable(encoded, str(error))
             await self.broker.dead_letter(encoded, str(error))
             return None
+        return await self.releases.without(await self.deaths.count(delivery))
 
 
 def token_of(delivery: Delivery) -> EncodedDelivery:

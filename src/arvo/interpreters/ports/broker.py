@@ -44,12 +44,15 @@ class EncodedMessage:
 class EncodedDelivery:
     """An encoded message that a broker has delivered, for the *attempt*-th time (from 1).
 
-    *token* is the broker's own reference to it: a delivery tag, an offset, a lease.
+    *token* is the broker's own reference to it: a delivery tag, an offset, a lease. *returns*: how
+    many of the attempts before may have ended without `nack`, because the process died or the
+    iteration was closed. The pair needs it to count deaths (see `CountsDeaths`).
     """
 
     message: EncodedMessage
     attempt: int = 1
     token: Any = None
+    returns: int = 0
 
 
 class Broker(Protocol):
@@ -68,7 +71,10 @@ class Broker(Protocol):
 
     `paired` makes a backend of a `MachineMemory` and a broker. A broker that can count its messages
     should be a `ReportsDepth` too. One that cannot may have an attribute `quiet_seconds`: after so
-    long without a delivery the pair assumes that the broker is empty (default: 0.1).
+    long without a delivery the pair assumes that the broker is empty (default: 0.1). One whose
+    server counts all deliveries alike, so that `nack` and `defer` are among the `returns` of a
+    delivery, has an attribute `nacks_are_returns` that is true; the pair then stores which of them
+    failed.
     """
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:

@@ -134,7 +134,8 @@ class RabbitBroker:
         """Redeliver a message after *delay* seconds, by publishing it again."""
         if delivery.token.is_owned:
             await self._declare(delivery.message.queue, is_delayed=True)
-            await self._publish(delivery.message, delivery.attempt + 1, delay)
+            failures = delivery.attempt - delivery.returns
+            await self._publish(delivery.message, failures + 1, delay)
             await delivery.token.ack()
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
@@ -207,9 +208,19 @@ def _delivery(
         for name, value in incoming.headers.items()
         if isinstance(value, str) and not name.startswith("x-")
     }
-    attempt = take_attempt(headers)
+    attempt, returns = take_attempt(headers), _returns(incoming)
     message = EncodedMessage(queue, incoming.body, headers)
-    return EncodedDelivery(message, attempt, _Token(channel, incoming))
+    return EncodedDelivery(message, attempt + returns, _Token(channel, incoming), returns)
+
+
+def _returns(incoming: AbstractIncomingMessage) -> int:
+    """Return how often the server took a message back; which header has it depends on its version.
+
+    A nack publishes the message again, so it counts from 0.
+    """
+    counts = [incoming.headers.get(name) for name in ("x-delivery-count", "x-acquired-count")]
+    numbers = [count for count in counts if isinstance(count, int)]
+    return max(int(bool(incoming.redelivered)), *numbers, 0)
 
 
 def _put_into(incoming: _Incoming, queue: str) -> Any:

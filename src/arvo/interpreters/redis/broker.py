@@ -100,11 +100,11 @@ class RedisBroker:
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Redeliver a message after *delay* seconds."""
-        await self._settle(delivery, "nack", ceil(delay * 1000), delivery.attempt + 1)
+        await self._settle(delivery, "nack", ceil(delay * 1000), _next_attempt(delivery))
 
     async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
         """Redeliver a message after *delay* seconds; the others of its key pass it."""
-        await self._settle(delivery, "defer", ceil(delay * 1000), delivery.attempt + 1)
+        await self._settle(delivery, "defer", ceil(delay * 1000), _next_attempt(delivery))
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Move a message, with the reason, to the dead-letter stream of its queue."""
@@ -150,6 +150,11 @@ class RedisBroker:
 
     def _shared(self, *kinds: str) -> list[str]:
         return [f"{self.prefix}:{kind}" for kind in kinds]
+
+
+def _next_attempt(delivery: EncodedDelivery) -> int:
+    """Return the attempt of a new entry, whose deliveries the server counts anew."""
+    return delivery.attempt - delivery.returns + 1
 
 
 def _fields(message: EncodedMessage) -> list[str | bytes]:

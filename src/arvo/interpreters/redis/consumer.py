@@ -47,7 +47,7 @@ class Token:
 
 def order_keys(prefix: str, queue: str) -> list[str]:
     """Return the keys of the server that every script on the entries of a queue gets first."""
-    kinds = ("queue", "busy", "waiting", "nacked", "attempts")
+    kinds = ("queue", "busy", "waiting", "nacked", "nacks")
     return [f"{prefix}:{kind}:{queue}" for kind in kinds]
 
 
@@ -151,11 +151,11 @@ class Consumer:
 
 def _delivery(queue: str, consumer: str, entry: Sequence[Any]) -> EncodedDelivery:
     """Make a delivery of a stream entry; other programs may have written any fields."""
-    id_, fields, times, stored_attempt, key = entry
+    id_, fields, times, nacks, key = entry
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     body = values.pop(EVENT.encode(), b"")
     values.pop(ORDER.encode(), None)
     headers = decode_headers({name.decode(errors="replace"): v for name, v in values.items()})
-    attempt = take_attempt(headers)
-    token = Token(consumer, id_, times, key)
-    return EncodedDelivery(EncodedMessage(queue, body, headers), stored_attempt or attempt, token)
+    attempt, token = take_attempt(headers) + times - 1, Token(consumer, id_, times, key)
+    returns = max(0, times - 1 - nacks)
+    return EncodedDelivery(EncodedMessage(queue, body, headers), attempt, token, returns)

@@ -1,12 +1,13 @@
 -- Order: the functions by which the scripts deliver the entries of one key one at a time, in order.
 -- It precedes each of the other scripts.
--- KEYS: stream, busy, waiting, nacked, attempts, then those of the script.
+-- KEYS: stream, busy, waiting, nacked, nacks, then those of the script.
 -- ARGV: queue, group, consumer, then those of the script.
 -- busy: a hash of each key to the id of the entry that has its turn: it is in flight, returned or
 -- nacked. waiting: a set of the other entries of these keys that were read, each as its key, its id
 -- in a form that sorts, and its id. nacked: the ids of nacked entries by the time they are due.
--- attempts: a hash of their ids to their attempts.
-local stream, busy, waiting, nacked, attempts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- nacks: a hash of their ids to how often they were nacked.
+-- The server counts the deliveries of an entry. An entry that is read, but waits, is not delivered.
+local stream, busy, waiting, nacked, nacks = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local queue, group, consumer = ARGV[1], ARGV[2], ARGV[3]
 -- The consumers that own the returned entries until another one takes them, and the entries that are
 -- nacked or wait for their turn. The names of other consumers have no parentheses.
@@ -58,7 +59,7 @@ end
 -- Ends the turn of an entry, and gives it to the next one of its key, which then belongs to *owner*.
 -- Returns that entry, nil for none.
 local function end_turn(id, key, owner)
-  redis.call('HDEL', attempts, id)
+  redis.call('HDEL', nacks, id)
   redis.call('HDEL', busy, key)
   while true do
     local first = redis.call('ZRANGEBYLEX', waiting, '[' .. key .. ':', '(' .. key .. ';', 'LIMIT', 0, 1)[1]
@@ -70,7 +71,11 @@ local function end_turn(id, key, owner)
     local entry = redis.call('XRANGE', stream, next_id, next_id)[1]
     if entry then
       redis.call('HSET', busy, key, next_id)
-      redis.call('XCLAIM', stream, group, owner, 0, next_id)
+      if owner == RETURNED then
+        redis.call('XCLAIM', stream, group, owner, 0, next_id, 'JUSTID')
+      else
+        redis.call('XCLAIM', stream, group, owner, 0, next_id)
+      end
       return entry
     end
     -- It was deleted from the stream.
@@ -94,11 +99,11 @@ local function return_entry(id)
   end
 end
 
--- Returns {id, fields, number of the delivery, attempt (0: none is stored), key} for an entry that
+-- Returns {id, fields, number of the delivery, number of its nacks, key} for an entry that
 -- belongs to a consumer.
 local function delivery(entry, key)
   local owned = redis.call('XPENDING', stream, group, entry[1], entry[1], 1)
-  local attempt = tonumber(redis.call('HGET', attempts, entry[1]) or '0')
-  return {entry[1], entry[2], owned[1][4], attempt, key}
+  local nacked_times = tonumber(redis.call('HGET', nacks, entry[1]) or '0')
+  return {entry[1], entry[2], owned[1][4], nacked_times, key}
 end
 

@@ -1,8 +1,8 @@
 -- Settle: acks, nacks, defers or dead-letters an entry, if it still belongs to the consumer.
 -- KEYS, after those of the order: delayed, sequence, dead letters.
 -- ARGV, after those of the order: id, number of the delivery, key, channel of notifications, 1 if the
--- caller delivers another entry, then one of 'ack', 'nack' or 'defer' with milliseconds and the next
--- attempt, 'dead_letter' with the reason and the maximum of dead letters.
+-- caller delivers another entry, then one of 'ack', 'nack' or 'defer' with milliseconds and the attempt
+-- of a new entry, 'dead_letter' with the reason and the maximum of dead letters.
 -- Returns {-1} if the entry belongs to another consumer, otherwise the number of dropped dead letters
 -- and the delivery of the next entry of the key, if there is one: it goes to the same consumer, which
 -- has the workflow's record at hand, and no other one has to be woken.
@@ -19,7 +19,7 @@ if entry and (how == 'nack' or how == 'defer') then
   redis.call('PUBLISH', channel, queue)
   if has_turn and how == 'nack' then
     -- It stays in its place, and holds back the others of its key.
-    redis.call('HSET', attempts, id, ARGV[11])
+    redis.call('HINCRBY', nacks, id, 1)
     redis.call('ZADD', nacked, due, id)
     redis.call('XCLAIM', stream, group, HELD, 0, id, 'JUSTID')
     return {0}

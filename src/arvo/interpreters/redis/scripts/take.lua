@@ -5,7 +5,7 @@
 local moved_max = tonumber(ARGV[4])
 if redis.pcall('XPENDING', stream, group, '-', '+', 1).err then
   -- There is no group: the queue is new, or an operator deleted it or flushed the database.
-  redis.call('DEL', busy, waiting, nacked, attempts)
+  redis.call('DEL', busy, waiting, nacked, nacks)
   redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
   redis.call('SADD', KEYS[8], queue)
 end
@@ -51,6 +51,7 @@ for _ = 1, moved_max do
   if take_turn(entry[1], key) then
     return delivery(entry, key)
   end
+  redis.call('XCLAIM', stream, group, HELD, 0, entry[1], 'RETRYCOUNT', 0, 'JUSTID')
 end
 
 local wait = is_empty and -1 or 0
