@@ -7,6 +7,8 @@ from re import compile as pattern
 
 from attrs import frozen
 
+from arvo.core.violations.printable import printable
+
 ISSUES_MAX = 20
 """How many issues a message lists. The reader fixes the first few and tries again."""
 
@@ -86,10 +88,7 @@ def short_repr(value: object) -> str:
 
 def one_line(text: str) -> str:
     """Cut *text* to GOT_CHARACTERS_MAX printable characters."""
-    printable = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-    if len(printable) <= GOT_CHARACTERS_MAX:
-        return printable
-    return printable[: GOT_CHARACTERS_MAX - 1] + "…"
+    return printable(text, GOT_CHARACTERS_MAX)
 
 
 class _Repr(reprlib.Repr):

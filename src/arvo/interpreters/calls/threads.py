@@ -1,7 +1,6 @@
 """Threads: a bounded pool of threads for the plain functions of one handler or listener."""
 
 import asyncio
-import logging
 import threading
 import time
 from collections import deque
@@ -12,6 +11,7 @@ from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple, cast, final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.queues import wait_for_wake, wake_one
 from arvo.interpreters.ports.errors import Unavailable
 
@@ -20,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 # What a function returned, and the exception that it raised.
 _Outcome: TypeAlias = tuple[Any, BaseException | None]
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Threads for each delivery that a handler or listener processes at the same time: a call that hangs
 # leaves its delivery a second thread for the next attempt.

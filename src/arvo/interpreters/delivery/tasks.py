@@ -1,13 +1,14 @@
 """Tasks: asyncio tasks that end with their caller, and never fail in silence."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
+from arvo.interpreters.delivery.log import get_logger
+
 T = TypeVar("T")
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # The first and the longest pause between two checks of `poll_until_idle`.
 POLL_SECONDS_MIN: Final = 0.002

@@ -1,6 +1,5 @@
 """Problem: error responses as `application/problem+json` (RFC 9457)."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,8 +10,9 @@ from starlette.responses import Response
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import TransactionViolation, Violation
+from arvo.interpreters.delivery.log import get_logger
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 MEDIA_TYPE: Final = "application/problem+json"
 # Longer than most outages of a store that restarts.
 RETRY_AFTER_SECONDS: Final = 5

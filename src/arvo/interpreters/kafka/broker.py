@@ -1,7 +1,6 @@
 """Broker: topics of Kafka, with one topic and one consumer group for each address."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, final
@@ -18,6 +17,7 @@ from arvo.interpreters.delivery.brokers.headers import (
 )
 from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name, shorten_name
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.kafka.consumer import Consumer
 from arvo.interpreters.kafka.producer import Producer
@@ -25,7 +25,7 @@ from arvo.interpreters.kafka.queue import Queue
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 
-logger: Final = logging.getLogger("arvo.kafka")
+logger: Final = get_logger("arvo.kafka")
 
 PREFIX: Final = "arvo"
 # A delay up to this is held in memory by the process that asked for it; a longer one is written to

@@ -1,7 +1,6 @@
 """Queue: the messages of one address that Kafka has delivered: ready, in flight or delayed."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -12,12 +11,13 @@ from confluent_kafka import Message as Record
 
 from arvo.interpreters.delivery.brokers.headers import decode_headers, take_attempt, take_until
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.kafka.consumer import Consumer
 from arvo.interpreters.kafka.partition import AssignedPartition
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # A delayed message is not settled, so no later offset can be committed. After so long it is written
 # again, at the end of its topic.

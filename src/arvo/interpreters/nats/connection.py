@@ -1,7 +1,6 @@
 """Connection: one connection to NATS, opened at first use, and again after it was lost."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -16,10 +15,11 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from arvo.interpreters.delivery.brokers.errors import error_text
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.nats.errors import translate_error, translate_errors
 from arvo.interpreters.ports.errors import Unavailable
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # The longest wait for a server: to connect, and to reply.
 CONNECT_SECONDS: Final = 5

@@ -1,7 +1,6 @@
 """In flight: the messages that one iteration has pulled and not settled, with their heartbeats."""
 
 import asyncio
-import logging
 import math
 from collections import deque
 from collections.abc import Coroutine, Sequence
@@ -10,6 +9,7 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.nats.connection import Connection
 from arvo.interpreters.nats.key_gate import KeyGate
@@ -27,7 +27,7 @@ from arvo.interpreters.nats.wire import (
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import TooLarge, Unavailable
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Heartbeats in the time that the server waits for one.
 HEARTBEATS: Final = 3

@@ -1,7 +1,6 @@
 """Key gate: holds messages back until they are the first of their key in the stream."""
 
 import asyncio
-import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,13 +11,14 @@ from attrs import define, field
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.nats.pull import PulledMessage
 from arvo.interpreters.nats.streams import Consumer, Streams
 from arvo.interpreters.nats.wire import notice_subject, stored_body, stored_headers
 from arvo.interpreters.ports.errors import Unavailable
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Requests for the first message of a key that wait for their replies at the same time.
 REQUESTS_MAX: Final = 16

@@ -1,7 +1,6 @@
 """Pull: requests messages from one consumer, as many at a time as the workers process quickly."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, final
@@ -12,12 +11,13 @@ from attrs import define, field
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.nats.connection import Connection, status_of
 from arvo.interpreters.nats.streams import NANOSECONDS, Consumer
 from arvo.interpreters.nats.wire import attempt_of, has_key, notice_subject
 from arvo.interpreters.ports.errors import Unavailable
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 ACK: Final = b"+ACK"
 NAK: Final = b"-NAK"

@@ -1,16 +1,16 @@
 """Queue depth: counts messages, and purges settled ones that a crash of the server left behind."""
 
 import asyncio
-import logging
 from typing import Final, final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.nats.connection import Content
 from arvo.interpreters.nats.streams import WAITING, Streams
 from arvo.interpreters.ports.results import Depth
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # The pause between two searches for settled messages, however often the depth is requested.
 PURGE_SECONDS: Final = 1.0

@@ -1,13 +1,13 @@
 """Consumer: pulls deliveries from a broker into the queues of this process, and decodes them."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.codec import Unreadable, decode_delivery
@@ -17,7 +17,7 @@ from arvo.interpreters.ports.broker import Broker, DefersDeliveries, EncodedDeli
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Unsettled deliveries of one queue in this process, most of which wait for their key: beyond that,
 # one busy workflow would fill the memory of every process.

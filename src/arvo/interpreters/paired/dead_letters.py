@@ -1,6 +1,5 @@
 """Dead letters: a store of dead letters in a machine memory, which cannot list its values."""
 
-import logging
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Final, TypeAlias, final
@@ -9,13 +8,14 @@ import orjson
 from attrs import define
 
 from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.paired.document import FORMAT, decode_value
 from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter, queue_of
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # A fixed number of pages, so that all dead letters are found without a list: enough pages that
 # concurrent writers seldom meet, and few enough that reading all of them is quick.

@@ -1,6 +1,5 @@
 """Outbox: writes the output of a turn into the workflow's document, sends it, and resends it."""
 
-import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,6 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import (
@@ -29,7 +29,7 @@ from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Turns that this process knows to be sent, and documents as it last wrote or read them. A turn or a
 # document that drops out of its cache is sent, or read, once more.

@@ -1,6 +1,5 @@
 """Broker: Redis Streams as queues, one stream and one consumer group for each."""
 
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from math import ceil
@@ -10,6 +9,7 @@ from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.headers import reason_text, wire_headers
 from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.results import Depth
@@ -18,7 +18,7 @@ from arvo.interpreters.redis.consumer import EVENT, GROUP, ORDER, Consumer, Toke
 from arvo.interpreters.redis.notifications import Notifications
 from arvo.interpreters.redis.store import PREFIX
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # A consumer that has not renewed its lease for so long counts as dead. It is longer than any pause
 # of a live process.

@@ -1,7 +1,6 @@
 """Consumer: one iteration of the broker: it takes entries, and keeps their lease."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
@@ -12,13 +11,14 @@ from uuid import uuid4
 from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.brokers.headers import decode_headers, take_attempt
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.redis.connection import Connection
 from arvo.interpreters.redis.notifications import Notifications
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 GROUP: Final = "arvo"
 # How often a waiting consumer polls, in case a notification was lost.

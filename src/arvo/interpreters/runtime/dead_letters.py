@@ -1,6 +1,5 @@
 """Dead letters: makes and stores the dead letters of a worker."""
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, final
@@ -10,11 +9,12 @@ from attrs import frozen
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violation
 from arvo.interpreters.delivery.clock import fresh_stamp
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Destination
 from arvo.interpreters.runtime.stats import Stats
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 
 @final

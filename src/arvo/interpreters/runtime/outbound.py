@@ -1,6 +1,5 @@
 """Outbound: delivers the events that leave the system, to their listeners and their callers."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, final
 
@@ -14,6 +13,7 @@ from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.engine.system.system import System
 from arvo.interpreters.calls.bulkheads import Bulkheads
 from arvo.interpreters.calls.listeners import BoundedListener, ListenerFailed, Listeners
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import REPLY_QUEUE, Delivery, Message
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
@@ -21,7 +21,7 @@ from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.services.directory import ServiceDirectory
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Processes a delivery.
 Process: TypeAlias = Callable[[Delivery], Awaitable[None]]

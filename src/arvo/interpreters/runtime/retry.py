@@ -1,7 +1,6 @@
 """Retry: decides when a failed delivery is tried again, and when it becomes a dead letter."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from datetime import datetime
@@ -22,6 +21,7 @@ from arvo.core.violations.violation import (
 from arvo.engine.step.route import ToCaller, ToHandler
 from arvo.engine.system.missing import ServiceVersion, missing_service
 from arvo.handlers.effect import Retry
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery
@@ -31,7 +31,7 @@ from arvo.interpreters.runtime.stats import Stats
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.handover import Handover
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # The longest delay of a timer that was delivered too early. A clock that was set back may be set
 # forward again, so the timer is tried at least this often.

@@ -11,11 +11,12 @@ from arvo.core.command import Log
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.errors import NoReply
 from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interrupts import is_interrupt
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 
 @final

@@ -18,6 +18,7 @@ from arvo.handlers.effect import Perform, Performed, Retry
 from arvo.interpreters.calls.bulkheads import Bulkheads
 from arvo.interpreters.calls.effects import is_cancelled
 from arvo.interpreters.calls.listeners import Listeners
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
@@ -33,7 +34,7 @@ from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
 from arvo.interpreters.turns.step_runner import StepRunner
 from arvo.interrupts import is_interrupt
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 # The application configures logging. Without a handler Python would print our warnings itself.
 logger.addHandler(logging.NullHandler())
 

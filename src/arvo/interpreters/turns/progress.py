@@ -1,6 +1,5 @@
 """Progress: the results of a turn's effects, obtained once and stored with the delivery."""
 
-import logging
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias, final
 
@@ -10,12 +9,13 @@ from attrs import define, field
 from arvo.core.violations.violation import Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.journal import describe, performed_by, read_call, write_call
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import PROGRESS_BYTES_MAX, Delivery
 from arvo.interpreters.ports.results import Committed, Fenced
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # One recorded result: which effect it is of, and its answer as in a flow's journal. Without the
 # answer the effect is performed again.

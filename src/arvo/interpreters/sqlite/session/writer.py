@@ -1,7 +1,6 @@
 """Writer: one thread that writes to a SQLite file, with many writes in one transaction."""
 
 import asyncio
-import logging
 import queue
 import sqlite3
 import threading
@@ -14,6 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar, final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.sqlite.connection.errors import translate_error
 from arvo.interpreters.sqlite.connection.in_place import FileConnection
@@ -22,7 +22,7 @@ from arvo.interpreters.sqlite.session.transactions import Write, roll_back, run_
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # Writes in one transaction: more save nothing, and delay the first of them.
 GROUP_MAX: Final = 256
