@@ -23,9 +23,9 @@ MAP: Final = {
     "testing": {"core", "statechart", "handlers", "engine", "interpreters"},
     "cli": {"core", "statechart", "handlers", "engine", "interpreters"},
 }
-# Files that every room may import, and that import none: which optional dependency is missing, and
-# which exceptions come from outside of the code that they end.
-COMMON: Final = ("extras", "interrupts")
+# Files that every room may import, and that import none: which optional dependency is missing,
+# which exceptions come from outside of the code that they end, and how foreign text is shown.
+COMMON: Final = ("extras", "interrupts", "printable")
 PURE: Final = ("core", "statechart", "handlers", "engine")
 
 # The folders of each room, lowest first: a folder imports those below it in its room, and none of

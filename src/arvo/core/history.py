@@ -8,6 +8,7 @@ from attrs import frozen
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line, short_repr
+from arvo.printable import printable
 
 Kind: TypeAlias = Literal["consumed", "produced", "replaced"]
 
@@ -45,4 +46,5 @@ class HistoryEntry:
         line = f"{self.at.isoformat(timespec='milliseconds')}  {self.revision}  {self.kind}"
         if self.event is None:
             return line
-        return f"{line}  {self.event.type}  {one_line(self.event.id)}  {short_repr(self.event.raw)}"
+        type_ = printable(self.event.type)
+        return f"{line}  {type_}  {one_line(self.event.id)}  {short_repr(self.event.raw)}"

@@ -5,7 +5,9 @@ from itertools import pairwise
 from textwrap import wrap
 from typing import Final, final
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from arvo.printable import printable
 
 # The default width: a terminal shows it without breaking lines.
 WIDTH: Final = 100
@@ -18,6 +20,7 @@ LABEL_WIDTH_MIN: Final = 8
 LABEL_WIDTH_MAX: Final = 120
 NOTE_WIDTH_MIN: Final = 40
 NOTE_LINES_MAX: Final = 6
+NOTE_CHARACTERS_MAX: Final = 2_000
 
 
 @final
@@ -51,7 +54,7 @@ def draw_sequence(arrows: Iterable[Arrow], *, width: int = WIDTH) -> str:
     listed = tuple(arrows)
     if not listed:
         return ""
-    drawn = listed[:ARROWS_DRAWN_MAX]
+    drawn = tuple(map(_printable, listed[:ARROWS_DRAWN_MAX]))
     layout = _layout(drawn, width)
     lines = [*_header(layout), _overlay(layout, ())]
     for arrow in drawn:
@@ -60,6 +63,20 @@ def draw_sequence(arrows: Iterable[Arrow], *, width: int = WIDTH) -> str:
     if len(listed) > len(drawn):
         lines.append(f"… and {len(listed) - len(drawn)} more")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _printable(arrow: Arrow) -> Arrow:
+    """Escape the texts before they are laid out: an escape sequence takes more columns."""
+    return evolve(
+        arrow,
+        begin=printable(arrow.begin),
+        end=printable(arrow.end),
+        label=printable(arrow.label),
+        # The note is broken into lines anew.
+        note=None
+        if arrow.note is None
+        else printable(" ".join(arrow.note.split()), NOTE_CHARACTERS_MAX),
+    )
 
 
 def _layout(arrows: Sequence[Arrow], width: int) -> _Layout:

@@ -140,7 +140,7 @@ def _describe(node: Tree) -> str:
     except Violated:
         return one_line(node.subject)
     record, process = node.record, subject.orchestrator
-    version = process.version if record is None else record.version
+    version = process.version if record is None else one_line(record.version)
     name = f"{one_line(process.name)} {version} {one_line(subject.execution.id)}"
     if record is None:
         return f"{name}: no record here"

@@ -7,7 +7,7 @@ from re import compile as pattern
 
 from attrs import frozen
 
-from arvo.core.violations.printable import printable
+from arvo.printable import printable
 
 ISSUES_MAX = 20
 """How many issues a message lists. The reader fixes the first few and tries again."""
@@ -36,7 +36,7 @@ class Issue:
     got: str
 
     def __str__(self) -> str:
-        return f"{self.path}: expected {self.expected}, got {self.got}"
+        return printable(f"{self.path}: expected {self.expected}, got {self.got}")
 
 
 @frozen

@@ -9,6 +9,7 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
 from arvo.engine.history.migrate import migrate_plain
 from arvo.engine.system.system import Owner
+from arvo.printable import printable
 
 # The first refusals show what is wrong; the others are only counted.
 REFUSALS_MAX: Final = 1_000
@@ -36,7 +37,7 @@ class Migration:
         shown = self.refusals[:REFUSALS_SHOWN_MAX]
         lines = [
             f"{counts}, refused: {self.refused}",
-            *(f"{subject}: {violation}" for subject, violation in shown),
+            *(printable(f"{subject}: {violation}") for subject, violation in shown),
         ]
         if self.refused > len(shown):
             lines.append(f"… {self.refused - len(shown)} more")

@@ -16,6 +16,7 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.history.diff import differences, event_differences
 from arvo.engine.history.replay_turn import Functions, NotReplayable, calls_between, replay_turn
 from arvo.engine.system.system import System
+from arvo.printable import printable
 
 
 @final
@@ -51,7 +52,7 @@ class ReplayedTurn:
         """The result of the replay, in one line."""
         head = f"turn {self.revision}, on {self.event.type}"
         if self.not_replayable is not None:
-            return f"{head}: cannot be replayed because {self.not_replayable}"
+            return f"{head}: cannot be replayed because {printable(self.not_replayable)}"
         sent = ", ".join(event.type for event in self.produced) or "nothing"
         return f"{head}: agrees, sends {sent}" if self.agrees else f"{head}: differs"
 
@@ -92,7 +93,8 @@ class Replay:
 
 
 def _show_difference(issue: Issue) -> str:
-    return f"  {issue.path}\n    then: {issue.expected}\n    now:  {issue.got}"
+    path, then, now = map(printable, (issue.path, issue.expected, issue.got))
+    return f"  {path}\n    then: {then}\n    now:  {now}"
 
 
 def replay(

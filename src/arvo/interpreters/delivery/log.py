@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, Final, final
 
-from arvo.core.violations.printable import INDENT, printable, printable_block
+from arvo.printable import INDENT, printable, printable_block
 
 LOGGER: Final = "arvo"
 # A reason may be as long as an event. The dead letter has all of it.

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line
+from arvo.printable import printable
 
 
 @final
@@ -59,12 +60,13 @@ class StoredWorkflow:
 
     def __str__(self) -> str:
         record = self.record
-        text = f"{record.handler} {record.version}  {record.status}  since {self.changed:{_TIME}}"
+        text = f"{printable(record.handler)} {printable(record.version)}"
+        text += f"  {record.status}  since {self.changed:{_TIME}}"
         if record.failure is not None:
             text += f": {one_line(record.failure.message)}"
         elif record.status == "active":
             text += f", open requests: {len(record.unanswered)}, timers: {len(record.timers)}"
-        return f"{text}\n  {record.subject}"
+        return f"{text}\n  {printable(record.subject)}"
 
 
 @final

@@ -12,6 +12,7 @@ from arvo.core.violations.issue import one_line, short_repr
 from arvo.handlers.flow.replay import read_waiting
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.printable import printable
 
 
 @final
@@ -47,7 +48,7 @@ class WorkflowDescription:
     dead_letters: tuple[DeadLetter, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(map(printable, self._lines()))
 
     def _lines(self) -> Iterator[str]:
         record = self.record

@@ -1,9 +1,11 @@
 """Draw: a chart as Mermaid text, or as a standalone SVG."""
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from arvo.extras import needs_extra
+from arvo.printable import printable
 from arvo.statechart.compiled.behaviour import Edge
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.compiled.compiled_guards import display_name
@@ -153,5 +155,16 @@ def _action_name(action: Action) -> str:
 
 
 def _escape(text: str) -> str:
-    """Write characters that Mermaid's grammar could interpret as character codes."""
-    return "".join(c if c.isalnum() or c in " _-./,[]()+" else f"#{ord(c)};" for c in text)
+    """Write characters that Mermaid's grammar could interpret as character codes.
+
+    A control character is no text of XML, and a bidirectional control would show a label in another
+    order, so `printable` makes them visible first.
+    """
+    escaped = "".join(
+        c if c.isalnum() or c in " _-./,[]()+" else f"#{ord(c)};" for c in printable(text)
+    )
+    return _STATEMENT.sub(lambda match: f"#{ord(match[0])};", escaped)
+
+
+# The first letter of words that Mermaid takes for a statement wherever they stand in a line.
+_STATEMENT: Final = re.compile(r"e(?=nd +note)|d(?=irection +(tb|bt|rl|lr))", re.IGNORECASE)

@@ -5,6 +5,8 @@ from typing import Final, final
 
 from attrs import frozen
 
+from arvo.printable import printable_lines
+
 # A shrunk trace is shorter; a longer one belongs to a run that does not end.
 TRACE_LINES_MAX: Final = 12
 
@@ -28,7 +30,8 @@ class LawViolation:
             more = len(steps) - TRACE_LINES_MAX + 1
             steps[TRACE_LINES_MAX - 1 :] = [f"… and {more} more"]
         body = indent("\n".join(steps), "    ")
-        return f"{self.law}: {self.problem}\n\n{body}\n\nremedy: {self.remedy}"
+        text = f"{self.law}: {self.problem}\n\n{body}\n\nremedy: {self.remedy}"
+        return printable_lines(text)
 
 
 class LawViolated(AssertionError):

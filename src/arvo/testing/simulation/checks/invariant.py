@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.printable import printable_lines
 from arvo.testing.simulation.checks.world import World
 
 Invariant: TypeAlias = Callable[[World], bool | None]
@@ -65,4 +66,4 @@ class InvariantViolated:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.law}: {self.problem}"
+        return printable_lines(f"{self.law}: {self.problem}")
