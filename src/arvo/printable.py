@@ -58,6 +58,22 @@ def printable_block(text: str) -> str:
     )
 
 
+def printable_json(text: str) -> str:
+    r"""Return JSON text with the same value, in which all characters are visible.
+
+    JSON's own writers escape only the control characters below U+0020.
+
+    >>> print(printable_json('{"id": "\u202e\x9b"}'))
+    {"id": "\u202e\u009b"}
+    """
+    return "".join(c if c.isprintable() else _escape_json(c) for c in text)
+
+
+def _escape_json(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
 def _escape(character: str) -> str:
     if character.isprintable():
         return character

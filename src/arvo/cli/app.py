@@ -20,6 +20,7 @@ from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.client import Client
+from arvo.printable import printable
 
 # The source of events that are sent without --source.
 CLI_SOURCE: Final = "arvo.cli.shell"
@@ -138,7 +139,7 @@ async def send(
             client.check(event)
         for event in batch:
             await client.send(event)
-            print_line(f"{event.id}  {event.type}  {event.subject}")
+            print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
 
 
 @app.command
@@ -252,7 +253,7 @@ async def dead_letters(*, backend: Url, json: AsJson = False) -> None:
 def _describe(dead_letter: DeadLetter) -> str:
     event, reason = dead_letter.event, " ".join(dead_letter.reason.split())
     head = f"{dead_letter.id}  {dead_letter.at}  {event.type}, attempts: {dead_letter.attempts}"
-    return f"{head}\n  {reason}\n  {event.subject}"
+    return "\n".join(map(printable, (head, f"  {reason}", f"  {event.subject}")))
 
 
 @dead_letters_app.command

@@ -7,18 +7,23 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from arvo.printable import printable, printable_json, printable_lines
+
 
 def print_line(text: str) -> None:
-    """Print one line without markup, truncation or wrapping, so that a subject can be copied."""
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    """Print text without markup, truncation or wrapping, so that a subject can be copied.
+
+    It holds the line breaks of its layout; every other control character is escaped.
+    """
+    Console(soft_wrap=True).print(printable_lines(text), markup=False, emoji=False, highlight=False)
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print *content* as one line of JSON."""
-    sys.stdout.write(orjson.dumps(content).decode() + "\n")
+    """Print *content* as one line of JSON, which a terminal shows as it is."""
+    sys.stdout.write(printable_json(orjson.dumps(content).decode()) + "\n")
 
 
 def print_status(text: str) -> None:
-    """Print a status or error line to standard error."""
-    sys.stderr.write(f"arvo: {text}\n")
+    """Print a status or error line to standard error, escaped."""
+    sys.stderr.write(f"arvo: {printable(text)}\n")
     sys.stderr.flush()

@@ -14,6 +14,7 @@ from arvo.cli.errors import REPORTED_ERRORS, format_error
 from arvo.cli.heartbeat import redirect_stdout, send_heartbeats
 from arvo.cli.load import load_runtime
 from arvo.cli.output import print_status
+from arvo.interpreters.delivery.log import PrintableFormatter
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.runtime.runtime import Runtime
 
@@ -25,7 +26,7 @@ _STDIN: Final = 0
 def run_worker(arguments: Sequence[str]) -> int:
     """Run a worker until a signal stops it, and return the exit code."""
     name, backend, seconds = arguments
-    logging.basicConfig(format=f"arvo[{os.getpid()}]: %(message)s", level=logging.WARNING)
+    _log_to_stderr()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     descriptor = redirect_stdout()
     try:
@@ -34,6 +35,12 @@ def run_worker(arguments: Sequence[str]) -> int:
         print_status(format_error(error))
         return EXIT_UNRECOVERABLE
     return 0
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter(f"arvo[{os.getpid()}]: %(message)s"))
+    logging.basicConfig(handlers=(handler,), level=logging.WARNING)
 
 
 async def _serve(runtime: Runtime, seconds: float, descriptor: int) -> None:

@@ -11,8 +11,11 @@ from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import TransactionViolation, Violation
 from arvo.interpreters.delivery.log import get_logger
+from arvo.printable import printable
 
 logger: Final = get_logger()
+# The detail may quote the message of a handler, which may be as long as an event.
+DETAIL_CHARACTERS_MAX: Final = 2_000
 MEDIA_TYPE: Final = "application/problem+json"
 # Longer than most outages of a store that restarts.
 RETRY_AFTER_SECONDS: Final = 5
@@ -29,15 +32,22 @@ def problem(
     issues: Sequence[Issue] = (),
     headers: Mapping[str, str] = EMPTY,
 ) -> Response:
-    """Make an error response. *detail* is a text, *issues* name the fields that are wrong."""
+    """Make an error response. *detail* is a text, *issues* name the fields that are wrong.
+
+    Both may quote the request, and clients print them: they hold no control character.
+    """
     content: dict[str, Any] = {
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": printable(detail, DETAIL_CHARACTERS_MAX),
     }
     if issues:
         content["issues"] = [
-            {"field": issue.path, "expected": issue.expected, "got": issue.got}
+            {
+                "field": printable(issue.path),
+                "expected": printable(issue.expected),
+                "got": printable(issue.got),
+            }
             for issue in Issues.of(issues).items
         ]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -39,4 +39,9 @@ def trace_headers(event: Event[Any]) -> dict[str, str]:
 
 def _is_trace(text: str) -> bool:
     context = _PROPAGATOR.extract({"traceparent": text})
-    return text.isascii() and get_current_span(context).get_span_context().is_valid
+    # The pattern of OpenTelemetry allows a line break at the end, which would end the header.
+    return (
+        text.isascii()
+        and text.isprintable()
+        and get_current_span(context).get_span_context().is_valid
+    )

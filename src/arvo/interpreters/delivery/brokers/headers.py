@@ -6,6 +6,7 @@ from math import ceil
 from typing import Final
 
 from arvo.interpreters.ports.broker import EncodedMessage
+from arvo.printable import printable
 
 # CloudEvents 1.0, structured mode: the body is the whole event in JSON.
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
@@ -88,9 +89,9 @@ def decode_headers(headers: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def reason_text(reason: str) -> str:
-    """Return the reason of a dead letter as a header has it: one line of bounded length.
+    """Return the reason of a dead letter as a header has it: one printable line of bounded length.
 
     >>> reason_text("no such card\\n at all")
     'no such card at all'
     """
-    return " ".join(reason.split())[:REASON_CHARACTERS_MAX]
+    return printable(" ".join(reason.split()), REASON_CHARACTERS_MAX)
