@@ -1,5 +1,6 @@
 """App: the commands of `arvo`."""
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,14 @@ from cyclopts import App, Parameter
 from arvo.cli.errors import REPORTED_ERRORS, UsageError, format_error
 from arvo.cli.events import read_events
 from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
-from arvo.cli.load import load_system, require_existing
+from arvo.cli.load import BACKEND_VARIABLE, load_system, require_existing
 from arvo.cli.output import print_json, print_line, print_status
 from arvo.cli.supervisor import Supervisor
 from arvo.core.record import Status
 from arvo.engine.system.system import System
 from arvo.extras import extra_of, install_command
+from arvo.interpreters.delivery.backend_url import hide_logins
+from arvo.interpreters.delivery.log import format_traceback
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -27,7 +30,9 @@ CLI_SOURCE: Final = "arvo.cli.shell"
 WORKERS_MAX: Final = 256
 EMPTY_SYSTEM: Final = System(())
 
-Url: TypeAlias = Annotated[str, Parameter(env_var="ARVO_BACKEND", help="Such as sqlite:///file.db")]
+Url: TypeAlias = Annotated[
+    str, Parameter(env_var=BACKEND_VARIABLE, help="Such as sqlite:///file.db")
+]
 SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
 AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
@@ -40,7 +45,10 @@ app.command(dead_letters_app)
 
 
 def run_command(tokens: Sequence[str]) -> int:
-    """Run a command and return its exit code: 2, with one line on standard error, if it fails."""
+    """Run a command and return its exit code.
+
+    2, with one line on standard error, if it fails; 1, with a traceback, for a bug.
+    """
     try:
         result = app(
             list(tokens), exit_on_error=False, print_error=False, result_action="return_value"
@@ -50,6 +58,9 @@ def run_command(tokens: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - the interpreter would print the message unescaped
+        sys.stderr.write(f"{hide_logins(format_traceback(error))}\n")
+        return 1
     return result if isinstance(result, int) else 0
 
 

@@ -3,6 +3,7 @@
 from cyclopts import CycloptsError
 
 from arvo.core.violations.violation import Violated
+from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
 
 
@@ -24,5 +25,5 @@ REPORTED_ERRORS = (
 
 
 def format_error(error: BaseException) -> str:
-    """Format an error as one line: its message, or the name of its class."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Format an error as one line, without logins: its message, or the name of its class."""
+    return hide_logins(" ".join(str(error).split())) or type(error).__name__

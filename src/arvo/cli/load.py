@@ -3,10 +3,15 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Final
 
 from arvo.cli.errors import UsageError, format_error
 from arvo.engine.system.system import System
+from arvo.interpreters.delivery.backend_url import check_urls
 from arvo.interpreters.runtime.runtime import Runtime
+
+# The variable that holds the URL of the backend; a worker receives it in this way.
+BACKEND_VARIABLE: Final = "ARVO_BACKEND"
 
 
 def load_system(name: str, backend: str) -> System:
@@ -18,8 +23,10 @@ def load_runtime(name: str, backend: str) -> Runtime:
     """Import *name* and return a runtime of it on *backend*.
 
     The name refers to a `System`, or to a function that takes the backend's URL and returns a
-    `Runtime` with listeners and limits of its own. Raises `UsageError`.
+    `Runtime` with listeners and limits of its own. Raises `UsageError`, and `Violated` for a URL
+    that cannot be read.
     """
+    check_urls(backend)
     target = _import(name)
     if isinstance(target, System):
         return Runtime(target, backend)

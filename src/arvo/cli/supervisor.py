@@ -1,6 +1,7 @@
 """Supervisor: several worker processes on one backend, restarted when they die."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
@@ -9,9 +10,11 @@ from typing import Final
 from attrs import define, field
 
 from arvo.cli.heartbeat import HANG_SECONDS, Heartbeat
+from arvo.cli.load import BACKEND_VARIABLE
 from arvo.cli.output import print_status
 from arvo.cli.worker import EXIT_UNRECOVERABLE
 from arvo.handlers.effect import Retry
+from arvo.interpreters.delivery.backend_url import show_url
 from arvo.interpreters.runtime.signals import on_interrupt
 
 # Delays before a worker that died is restarted.
@@ -58,7 +61,7 @@ class Supervisor:
     async def work(self) -> int:
         """Supervise the workers until a signal stops them, and return the exit code."""
         with on_interrupt(self._on_signal):
-            print_status(f"{self.name} on {self.backend}, workers: {self.size}")
+            print_status(f"{self.name} on {show_url(self.backend)}, workers: {self.size}")
             async with asyncio.TaskGroup() as group:
                 for number in self.heartbeats:
                     group.create_task(self._supervise(number))
@@ -92,8 +95,9 @@ class Supervisor:
             "-m",
             "arvo.cli.worker",
             self.name,
-            self.backend,
             str(self.shutdown_timeout),
+            # Not an argument: every user of the machine can list those.
+            env={**os.environ, BACKEND_VARIABLE: self.backend},
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,

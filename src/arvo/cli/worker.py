@@ -12,7 +12,7 @@ from typing import Final
 
 from arvo.cli.errors import REPORTED_ERRORS, format_error
 from arvo.cli.heartbeat import redirect_stdout, send_heartbeats
-from arvo.cli.load import load_runtime
+from arvo.cli.load import BACKEND_VARIABLE, load_runtime
 from arvo.cli.output import print_status
 from arvo.interpreters.delivery.log import PrintableFormatter
 from arvo.interpreters.delivery.tasks import supervise
@@ -25,7 +25,8 @@ _STDIN: Final = 0
 
 def run_worker(arguments: Sequence[str]) -> int:
     """Run a worker until a signal stops it, and return the exit code."""
-    name, backend, seconds = arguments
+    name, seconds = arguments
+    backend = os.environ[BACKEND_VARIABLE]
     _log_to_stderr()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     descriptor = redirect_stdout()

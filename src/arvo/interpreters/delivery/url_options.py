@@ -1,14 +1,18 @@
 """URL options: the settings in the query of a backend's URL, read as typed values."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 from typing import Any, Final, final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from attrs import frozen
 
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, one_line, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+
+# More than any driver has.
+OPTIONS_MAX: Final = 100
 
 
 @final
@@ -32,29 +36,56 @@ def parse_options(query: str, known: Mapping[str, UrlOption]) -> dict[str, Any]:
     >>> parse_options("lease=10&full_sync=no", {"lease": SECONDS, "full_sync": YES_OR_NO})
     {'lease': 10.0, 'full_sync': False}
     """
-    options, rest = take_options(query, known)
-    for name, _ in parse_qsl(rest, keep_blank_values=True):
-        # Without the value: under a misspelt name it may be a secret.
-        raise refuse_option(name, f"one of {', '.join(sorted(known))}", "an unknown option")
+    options, _ = take_options(query, known)
     return options
 
 
-def take_options(query: str, known: Mapping[str, UrlOption]) -> tuple[dict[str, Any], str]:
-    """Return the known options in the query of a URL, and the rest of the query.
+def take_options(
+    query: str,
+    known: Mapping[str, UrlOption],
+    driver: Collection[str] = (),
+    *,
+    any_other: bool = False,
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the known options in the query of a URL, and the others as names and values.
 
-    For a driver that reads options of its own from the rest. Raises as `parse_options` does, except
-    for unknown names.
+    *driver*: the names that a driver reads from the others. *any_other*: any name may be among
+    them. Raises as `parse_options` does.
     """
     options: dict[str, Any] = {}
-    rest: list[tuple[str, str]] = []
-    for name, text in parse_qsl(query, keep_blank_values=True):
+    others: list[tuple[str, str]] = []
+    after_secret = False
+    for name, text in _split(query):
+        # A password with an & that is not encoded continues as the name of another option.
+        if name not in known and name not in driver and (after_secret or not any_other):
+            raise _unknown(name, {*known, *driver}, hidden=after_secret)
         if name not in known:
-            rest.append((name, text))
+            others.append((name, text))
         elif name in options:
             raise refuse_option(name, "one value", "several")
         else:
-            options[name] = _parse_value(name, known[name], text)
-    return options, urlencode(rest)
+            options[name] = _parse_value(name, known[name], text, hidden=after_secret)
+        after_secret = after_secret or _SECRET.search(name) is not None
+    return options, others
+
+
+# Names of options whose value is a secret: password, sslpassword, sasl.password, client.secret.
+_SECRET: Final = re.compile(r"pass|secret|token|oauth", re.IGNORECASE)
+
+
+def _split(query: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=OPTIONS_MAX)
+    except ValueError:
+        raise refuse_option("query", f"at most {OPTIONS_MAX} options", "more") from None
+
+
+def _unknown(name: str, known: Collection[str], *, hidden: bool) -> Violated:
+    expected = f"one of {', '.join(sorted(known))}"
+    if hidden:
+        return refuse_option("query", f"{expected}; in a password, %26 for &", "an unknown option")
+    # Without the value: under a misspelt name it may be a secret.
+    return refuse_option(one_line(name), expected, "an unknown option")
 
 
 def refuse_option(name: str, expected: str, got: str) -> Violated:
@@ -63,11 +94,12 @@ def refuse_option(name: str, expected: str, got: str) -> Violated:
     return Violated(ConfigViolation("the URL of the backend has a bad option", issue))
 
 
-def _parse_value(name: str, option: UrlOption, text: str) -> Any:
+def _parse_value(name: str, option: UrlOption, text: str, *, hidden: bool) -> Any:
     try:
         return option.parse(text)
     except ValueError:
-        raise refuse_option(name, option.expected, repr(text)) from None
+        got = "another value" if hidden else short_repr(text)
+        raise refuse_option(name, option.expected, got) from None
 
 
 def one_of(*values: str) -> UrlOption:

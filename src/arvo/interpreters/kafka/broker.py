@@ -7,6 +7,8 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
+from arvo.core.violations.violation import Violated
+from arvo.interpreters.delivery.backend_url import refuse_url
 from arvo.interpreters.delivery.brokers.headers import (
     CONTENT_TYPE,
     REASON,
@@ -64,6 +66,8 @@ class KafkaBroker:
     _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
+        if "@" in self.servers:
+            raise refuse_login()
         # A producer refuses the properties of consumer groups.
         settings = self._all_settings().items()
         self._producer = Producer({k: v for k, v in settings if not k.startswith("group.")})
@@ -188,6 +192,12 @@ class KafkaBroker:
     def _topic(self, queue: str) -> str:
         name = f"{self.prefix}.{escape_name(queue, plain=_PLAIN, escape='_')}"
         return shorten_name(name, NAME_CHARACTERS_MAX, separator=".")
+
+
+def refuse_login() -> Violated:
+    """Return the error for a login in front of a host, which the driver would take for the host."""
+    remedy = "the query of the URL holds them, as sasl.username and sasl.password"
+    return refuse_url("kafka", f"a user or a password before the host: {remedy}")
 
 
 def _headers(message: EncodedMessage, attempt: int) -> dict[str, str]:

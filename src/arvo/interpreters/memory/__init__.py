@@ -2,6 +2,7 @@
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.backend_url import show_url
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.memory.store import InMemoryMachineMemory
@@ -31,7 +32,6 @@ def broker(url: str) -> Broker:
 
 
 def _check(url: str) -> None:
-    rest = url.removeprefix("memory:")
-    if rest:
-        issue = Issue("backend", "`memory:` and nothing behind it", f"memory:{rest}")
+    if url != "memory:":
+        issue = Issue("backend", "`memory:` and nothing behind it", show_url(url))
         raise Violated(ConfigViolation("the URL of the backend has a bad option", issue))

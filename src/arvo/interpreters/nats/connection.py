@@ -17,6 +17,7 @@ from nats.aio.subscription import Subscription
 from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.nats.errors import translate_error, translate_errors
+from arvo.interpreters.nats.settings import parse_servers
 from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = get_logger()
@@ -151,7 +152,7 @@ class Connection:
             raise
 
     async def _open(self) -> Client:
-        client = Client()
+        client, servers = Client(), parse_servers(self.servers)
 
         async def on_closed() -> None:
             self._lose(client)
@@ -159,7 +160,10 @@ class Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await client.connect(
-                    [server.strip() for server in self.servers.split(",")],
+                    list(servers.urls),
+                    user=servers.user,
+                    password=servers.password,
+                    token=servers.token,
                     error_cb=_log_error,
                     closed_cb=on_closed,
                     name="arvo",

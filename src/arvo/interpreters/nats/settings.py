@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal, TypeAlias, final
+
+from attrs import field, frozen
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.backend_url import BackendUrl, split_list
 from arvo.interpreters.delivery.url_options import (
     COUNT,
     SECONDS,
@@ -39,17 +41,60 @@ def parse_url(url: str) -> tuple[str, dict[str, Any]]:
 
     Several servers of one cluster are separated by commas: `nats://a:4222,nats://b:4222`.
     """
-    servers, _, query = url.partition("?")
-    return servers, parse_options(query, _OPTIONS)
+    *before, last = _split(url)
+    options = parse_options(last.query, _OPTIONS)
+    if any(server.query for server in before):
+        raise _refused("servers", "settings behind the last server alone", "some behind another")
+    servers = ",".join(map(str, (*before, last.with_query(""))))
+    return servers, options
+
+
+@final
+@frozen
+class Servers:
+    """The servers of one cluster, as the driver takes them.
+
+    *urls*: without a login. *user* and *password*, or a *token*: decoded, because the driver sends
+    what a URL holds as it is.
+    """
+
+    urls: tuple[str, ...]
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+def parse_servers(text: str) -> Servers:
+    """Read `nats://user:password@a:4222,nats://b:4222`: the login holds for all of them."""
+    servers = _split(text)
+    logins = {server.login: server.user_and_password for server in servers if server.login}
+    if len(logins) > 1:
+        raise _refused("servers", "the same login for all servers", "several")
+    urls = tuple(f"{server.scheme}://{server.hosts}" for server in servers)
+    [(user, password)] = logins.values() or [(None, None)]
+    return Servers(urls, user, password) if password is not None else Servers(urls, token=user)
+
+
+def _split(text: str) -> list[BackendUrl]:
+    """Split a list of URLs; raises `Violated`, without the value, which may hold a password."""
+    servers = [BackendUrl.parse(url.strip()) for url in split_list(text)]
+    for server in servers:
+        known = server.scheme in ("nats", "tls") and "," not in server.hosts
+        if not known or server.path not in ("", "/"):
+            raise _refused("servers", _EXPECTED, "something else")
+        server.require_host()
+    return servers
+
+
+_EXPECTED: Final = "nats://host:4222 or tls://host:4222"
 
 
 def check_settings(**settings: Any) -> None:
     """Raise `Violated` for the first setting that no server can satisfy."""
     for name, value in settings.items():
         match name:
-            case "servers" if not all(map(_is_server, value.split(","))):
-                # Without the value, which may hold a password.
-                raise _refused(name, "nats://host:4222 or tls://host:4222", "something else")
+            case "servers":
+                parse_servers(value)
             case "prefix" if not _PREFIX.fullmatch(value):
                 raise _refused(name, "1 to 64 letters, digits, - or _", repr(value))
             case "replicas" if not 1 <= value <= REPLICAS_MAX:
@@ -62,14 +107,6 @@ def check_settings(**settings: Any) -> None:
                 raise _refused(name, "1 or more", repr(value))
             case _:
                 pass
-
-
-def _is_server(text: str) -> bool:
-    try:
-        url = urlsplit(text.strip())
-        return url.scheme in ("nats", "tls") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False
 
 
 def _refused(name: str, expected: str, got: str) -> Violated:

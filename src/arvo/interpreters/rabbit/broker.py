@@ -25,6 +25,7 @@ from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.rabbit.connection import CALL_SECONDS_MAX, Connection
 from arvo.interpreters.rabbit.delays import Delays
 from arvo.interpreters.rabbit.errors import translate_errors
+from arvo.interpreters.rabbit.settings import check_url
 
 PREFIX: Final = "arvo"
 # Unsettled messages of one queue in this process: enough that the next one is here when the last
@@ -92,7 +93,7 @@ class RabbitBroker:
     _delays: Delays = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._connection = Connection(self.url)
+        self._connection = Connection(check_url(self.url))
         self._delays = Delays(self._connection)
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:

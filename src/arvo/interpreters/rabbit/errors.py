@@ -11,6 +11,7 @@ from aio_pika.exceptions import (
     PublishError,
 )
 
+from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
@@ -21,12 +22,14 @@ def translate_errors() -> ErrorTranslator:
 
 
 def _refused(error: Exception) -> Corrupt:
-    return Corrupt(f"rabbit refuses the login, check user and password: {error!r}")
+    return Corrupt(f"rabbit refuses the login, check user and password: {hide_logins(repr(error))}")
 
 
 def _differs(error: Exception) -> Corrupt:
     remedy = "delete the queue when it is empty, or choose another prefix"
-    return Corrupt(f"rabbit: a queue exists with other settings, {remedy}: {error!r}")
+    return Corrupt(
+        f"rabbit: a queue exists with other settings, {remedy}: {hide_logins(repr(error))}"
+    )
 
 
 def _missing(error: Exception) -> Unavailable:  # noqa: ARG001 - it names no queue
@@ -38,7 +41,7 @@ def _full(error: Exception) -> Unavailable:  # noqa: ARG001 - it names no queue
 
 
 def _lost(error: Exception) -> Unavailable:
-    return Unavailable(f"rabbit: {error!r}")
+    return Unavailable(f"rabbit: {hide_logins(repr(error))}")
 
 
 _TRANSLATOR: Final = ErrorTranslator(

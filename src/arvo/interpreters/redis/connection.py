@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
 from arvo.interpreters.redis.errors import translate_errors
+from arvo.interpreters.redis.settings import check_url
 
 # Connections of one memory or broker; a call that finds none free waits for one.
 CONNECTIONS_MAX: Final = 16
@@ -25,7 +26,7 @@ CALL_SECONDS_MAX: Final = 5.0
 class Connection:
     """A pool of connections, opened at first use; after `close` it can be used again."""
 
-    url: str = field(repr=False)
+    url: str = field(repr=False, converter=check_url)
     _redis: "Redis | None" = field(default=None, init=False)
     _scripts: dict[str, AsyncScript] = field(factory=dict, init=False)
 

@@ -15,7 +15,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator
+from arvo.interpreters.delivery.brokers.errors import ErrorRule, ErrorTranslator, error_text
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
 # Replies of a server that will soon work again: it is loading, failing over, waiting for its
@@ -36,17 +36,19 @@ def translate_errors() -> ErrorTranslator:
 
 
 def _refused(error: Exception) -> Corrupt:
-    return Corrupt(f"redis refuses the login, check user and password: {error}")
+    return Corrupt(f"redis refuses the login, check user and password: {error_text(error)}")
 
 
 def _replied(error: ResponseError) -> Unavailable | Corrupt:
     if isinstance(error, _TRANSIENT_ERRORS) or str(error).startswith(_TRANSIENT):
-        return Unavailable(f"redis: {error}")
-    return Corrupt(f"redis refuses a command, does another program use the prefix?: {error}")
+        return Unavailable(f"redis: {error_text(error)}")
+    return Corrupt(
+        f"redis refuses a command, does another program use the prefix?: {error_text(error)}"
+    )
 
 
 def _lost(error: Exception) -> Unavailable:
-    return Unavailable(f"redis: {error}")
+    return Unavailable(f"redis: {error_text(error)}")
 
 
 _TRANSLATOR: Final = ErrorTranslator(

@@ -1,10 +1,11 @@
 """Settings: the options in the query of a Redis URL."""
 
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from redis.asyncio.connection import URL_QUERY_ARGUMENT_PARSERS
 
+from arvo.interpreters.delivery.backend_url import BackendUrl, refuse_url
 from arvo.interpreters.delivery.url_options import (
     COUNT,
     SECONDS,
@@ -22,16 +23,27 @@ _DRIVER_OPTIONS: Final = frozenset(
 )
 
 
+def check_url(url: str) -> str:
+    """Return a URL for the driver; raises `Violated` for one with options that are ours."""
+    driver_url, options = parse_url(url)
+    for name in options:
+        raise refuse_option(name, "an argument of the class, or the URL of a backend", "an option")
+    return driver_url
+
+
 def parse_url(url: str) -> tuple[str, dict[str, Any]]:
     """Return the URL for the driver and the options that are ours, by name.
 
     A pair of both halves has one URL, so each half receives the options of the other as well.
     Raises `Violated` for an unknown option.
     """
-    parts = urlsplit(url)
-    options, rest = take_options(parts.query, _OPTIONS)
-    for name, _ in parse_qsl(rest, keep_blank_values=True):
-        if name not in _DRIVER_OPTIONS:
-            known = ", ".join(sorted({*_OPTIONS, *_DRIVER_OPTIONS}))
-            raise refuse_option(name, f"one of {known}", "an unknown option")
-    return urlunsplit(parts._replace(query=rest)), options
+    parts = BackendUrl.parse(url)
+    if "," in parts.hosts:
+        raise refuse_url(parts.scheme, "several hosts")
+    options, others = take_options(parts.query, _OPTIONS, _DRIVER_OPTIONS)
+    for name, text in others:
+        try:
+            URL_QUERY_ARGUMENT_PARSERS.get(name, str)(text)
+        except (TypeError, ValueError):
+            raise refuse_option(name, "a value that the driver accepts", "another one") from None
+    return str(parts.with_query(urlencode(others))), options

@@ -10,15 +10,17 @@ whole backends, `arvo.backends`, and one for each half of a pair, `arvo.memories
 `arvo.brokers`. The function of a group returns a `Backend`, a `MachineMemory` or a `Broker`.
 """
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.extras import extra_of, install_command
+from arvo.interpreters.delivery.backend_url import EXAMPLES, refuse_url, scheme_of
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
@@ -27,17 +29,6 @@ from arvo.interpreters.ports.machine_memory import MachineMemory
 BACKENDS: Final = "arvo.backends"
 MEMORIES: Final = "arvo.memories"
 BROKERS: Final = "arvo.brokers"
-
-# A right URL of each scheme of ours, for error messages.
-_EXAMPLES: Final[Mapping[str, str]] = {
-    "amqp": "amqp://user:password@host:5672/vhost",
-    "kafka": "kafka://host:9092",
-    "memory": "memory:",
-    "nats": "nats://host:4222",
-    "postgresql": "postgresql://user:password@host/database",
-    "redis": "redis://host:6379/0",
-    "sqlite": "sqlite:///orders.db",
-}
 
 
 def backend_from_url(backend: str | Backend) -> Backend:
@@ -53,10 +44,10 @@ def backend_from_url(backend: str | Backend) -> Backend:
     """
     if not isinstance(backend, str):
         return backend
-    scheme, urls = _scheme(backend), backend.split()
+    scheme, urls = scheme_of(backend), backend.split()
     memories, brokers = _registered(MEMORIES), _registered(BROKERS)
     # One URL of a whole backend may contain spaces, in the path of a file.
-    is_pair = len(urls) > 1 and (scheme in memories or _scheme(urls[1]) in brokers)
+    is_pair = len(urls) > 1 and (scheme in memories or scheme_of(urls[1]) in brokers)
     if scheme in _registered(BACKENDS) and not is_pair:
         whole: Backend = _factory(BACKENDS, backend)(backend)
         return whole
@@ -97,7 +88,7 @@ def _read_entry_points(group: str, path: tuple[str, ...]) -> Mapping[str, EntryP
 
 def _factory(group: str, url: str) -> Callable[[str], Any]:
     """Import the function that a package has registered for the scheme of a URL."""
-    scheme, known = _scheme(url), _registered(group)
+    scheme, known = scheme_of(url), _registered(group)
     if scheme not in known:
         raise _unknown_scheme(group, url)
     try:
@@ -114,11 +105,13 @@ def _factory(group: str, url: str) -> Callable[[str], Any]:
 
 def _refusal(backend: str) -> Violated:
     """Explain why a text names no backend."""
-    scheme, urls = _scheme(backend), backend.split()
+    scheme, urls = scheme_of(backend), backend.split()
     halves = _registered(MEMORIES), _registered(BROKERS)
+    if len(urls) > 2 and scheme in EXAMPLES:
+        raise refuse_url(scheme, "more than two URLs with spaces between them", encode=True)
     if len(urls) == 1 and any(scheme in half for half in halves):
         expected = f"two URLs, a memory and a broker, such as `{_pair_example(scheme)}`"
-        issue = Issue("backend", expected, f"only {_redact(backend)}")
+        issue = Issue("backend", expected, f"only {scheme}:…")
         return Violated(ConfigViolation(f"{scheme}: is one half of a pair", issue))
     return _unknown_scheme(BACKENDS, backend)
 
@@ -134,31 +127,36 @@ def _unknown_scheme(group: str, text: str) -> Violated:
         f"the URL of {kind}, such as `{_example(text, known)}` (known schemes: {schemes}; "
         f"a package adds one with an entry point in the group {group!r})"
     )
-    issue = Issue("backend", expected, _redact(text))
+    got = _redact(text, is_half=group != BACKENDS)
+    issue = Issue("backend", expected, got)
     return Violated(ConfigViolation(f"this URL names no known {kind.split()[1]}", issue))
 
 
 def _example(text: str, known: set[str]) -> str:
-    if text in known and text in _EXAMPLES:
-        return _EXAMPLES[text]
-    if "sqlite" in known and not _scheme(text) and len(text.split()) == 1:
+    if text in known and text in EXAMPLES:
+        return EXAMPLES[text]
+    if "sqlite" in known and text and not _may_be_secret(text):
         return f"sqlite:///{text}"
-    return next((_EXAMPLES[scheme] for scheme in sorted(known) if scheme in _EXAMPLES), "memory:")
+    return next((EXAMPLES[scheme] for scheme in sorted(known) if scheme in EXAMPLES), "memory:")
 
 
 def _pair_example(scheme: str) -> str:
     if scheme in _registered(BROKERS):
-        return f"{_EXAMPLES['postgresql']} {_EXAMPLES.get(scheme, f'{scheme}://host')}"
-    return f"{_EXAMPLES.get(scheme, f'{scheme}://host')} {_EXAMPLES['kafka']}"
+        return f"{EXAMPLES['postgresql']} {EXAMPLES.get(scheme, f'{scheme}://host')}"
+    return f"{EXAMPLES.get(scheme, f'{scheme}://host')} {EXAMPLES['kafka']}"
 
 
-def _redact(text: str) -> str:
-    """Show the schemes of a text, and no more of its URLs: they may hold a password."""
-    if not _scheme(text):
-        return repr(text)
-    return " ".join(f"{_scheme(url)}:…" for url in text.split())
+def _redact(text: str, *, is_half: bool) -> str:
+    """Show the scheme of a text, and no more of its URLs: they may hold a password.
+
+    Half of a pair may be half of a password with a space, so only a scheme that we know is shown.
+    """
+    scheme = scheme_of(text)
+    if scheme and (scheme in EXAMPLES or not is_half):
+        return f"{scheme}:…"
+    return "something else" if is_half or _may_be_secret(text) else short_repr(text)
 
 
-def _scheme(url: str) -> str:
-    scheme, colon, _ = url.partition(":")
-    return scheme if colon else ""
+def _may_be_secret(text: str) -> bool:
+    """Return False for a text that looks like the name of a file."""
+    return re.fullmatch(r"[\w./\\-]*", text) is None or "//" in text

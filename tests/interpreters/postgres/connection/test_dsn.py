@@ -18,7 +18,7 @@ def test_the_options_of_a_backend_may_stand_in_the_url() -> None:
 @pytest.mark.parametrize(
     ("query", "issue"),
     [
-        ("schema=Robert'); drop", "schema: expected a name"),
+        ("schema=Robert')%3B%20drop", "schema: expected a name"),
         ("schema=pg_x", "schema: expected a name"),
         ("schema=", "schema: expected a name"),
         ("migrate=perhaps", "migrate: expected yes or no, got 'perhaps'"),

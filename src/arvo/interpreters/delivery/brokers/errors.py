@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.ports.errors import Corrupt, TooLarge, Unavailable
 
 PortError: TypeAlias = Unavailable | Corrupt | TooLarge
@@ -59,5 +60,5 @@ class ErrorTranslator:
 
 
 def error_text(error: Exception) -> str:
-    """Return the text of an exception, or its name where it has none."""
-    return str(error) or type(error).__name__
+    """Return the text of an exception, without logins, or its name where it has none."""
+    return hide_logins(str(error)) or type(error).__name__

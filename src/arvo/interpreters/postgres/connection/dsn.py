@@ -5,17 +5,19 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from attrs import field, frozen
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.backend_url import BackendUrl
 from arvo.interpreters.delivery.url_options import (
     COUNT,
     SECONDS,
     TEXT,
     YES_OR_NO,
+    refuse_option,
     take_options,
 )
 
@@ -37,6 +39,24 @@ _OPTIONS: Final = {
     "queue_max": COUNT,
     "schema": TEXT,
 }
+
+# Parameters of libpq that the driver reads; the server gets any other name as a setting.
+_LIBPQ: Final = frozenset(
+    {"application_name", "database", "dbname", "direct_tls", "gsslib", "host", "krbsrvname"}
+    | {"options", "passfile", "password", "port", "service", "servicefile", "sslcert", "sslcrl"}
+    | {"sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert", "user"}
+    | {"ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs"}
+)
+_PORTS: Final = re.compile(r"[0-9]{1,5}(,[0-9]{1,5})*", re.ASCII)
+_HOSTS: Final = re.compile(r"[^,:]+(:[0-9]{1,5})?(,[^,:]+(:[0-9]{1,5})?)*", re.ASCII)
+
+
+def _check_option(name: str, text: str) -> None:
+    """Refuse hosts and ports that the driver would refuse with a bare ValueError."""
+    if name == "port" and not _PORTS.fullmatch(text):
+        raise refuse_option(name, "a number, or several with commas", "something else")
+    if name == "host" and not _HOSTS.fullmatch(text):
+        raise refuse_option(name, "a host or a folder, or several with commas", "something else")
 
 
 def _check_name(_: "Dsn", __: Any, schema: str) -> None:
@@ -75,9 +95,11 @@ class Dsn:
         >>> dsn.url, dsn.schema, dsn.migrate
         ('postgresql://db/shop?sslmode=require', 'orders', False)
         """
-        parts = urlsplit(url)
-        options, query = take_options(parts.query, _OPTIONS)
-        return Dsn(urlunsplit(parts._replace(query=query)), **options)
+        parts = BackendUrl.parse(url)
+        options, others = take_options(parts.query, _OPTIONS, _LIBPQ, any_other=True)
+        for name, text in others:
+            _check_option(name, text)
+        return Dsn(str(parts.with_query(urlencode(others))), **options)
 
     @property
     def sql(self) -> Callable[[str], str]:

@@ -4,6 +4,7 @@ from typing import Final
 
 import asyncpg
 
+from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
 # SQLSTATE classes and codes for which waiting does not help: an operator has to change the URL, the
@@ -27,7 +28,7 @@ DRIVER_ERRORS: Final = (
 
 def translate_error(error: BaseException) -> Unavailable | Corrupt:
     """Return `Corrupt` where an operator has to act, `Unavailable` for any other error."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = hide_logins(" ".join(str(error).split())) or type(error).__name__
     if isinstance(error, Unavailable | Corrupt):
         return error
     if isinstance(error, asyncpg.PostgresError) and _sqlstate(error).startswith(_BROKEN):

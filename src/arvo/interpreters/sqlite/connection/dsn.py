@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.backend_url import show_url
 from arvo.interpreters.delivery.url_options import COUNT, SECONDS, YES_OR_NO, parse_options
 
 _OPTIONS: Final = {"full_sync": YES_OR_NO, "lease": SECONDS, "queue_max": COUNT}
@@ -20,7 +21,8 @@ def parse_dsn(url: str) -> tuple[str, dict[str, Any]]:
     ('orders.db', {'full_sync': False, 'lease': 10.0})
     """
     path, _, query = url.removeprefix(_SCHEME).partition("?")
-    if not url.startswith(_SCHEME) or not path:
-        issue = Issue("backend", "sqlite:///orders.db, or sqlite:////var/lib/orders.db", repr(url))
+    if not url.startswith(_SCHEME) or not path or "\0" in path:
+        got = repr(show_url(url))
+        issue = Issue("backend", "sqlite:///orders.db, or sqlite:////var/lib/orders.db", got)
         raise Violated(ConfigViolation("the URL names no file", issue))
     return path, parse_options(query, _OPTIONS)
