@@ -3,14 +3,17 @@
 from collections.abc import Awaitable
 from typing import Any, Final
 
+from attrs import evolve
+
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.core.events.size import size_in_bytes
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import TooLarge
-from arvo.interpreters.ports.results import Committed
+from arvo.interpreters.ports.results import Committed, Duplicate
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import (
     SERVICE,
+    TIME,
     WORKFLOW,
     dead_letter,
     event,
@@ -43,8 +46,65 @@ UNUSUAL: Final[dict[str, Any]] = {
 }
 
 
+# Control characters and escape codes, bidirectional controls, markup, and what ends a line or a
+# text in some protocol or language.
+HOSTILE: Final = (
+    "a\x00b\r\nERROR c\x1b[2J\x1b]0;title\x07\x9b31m\x7f\u202egnp\u2028"
+    "<script>alert(1)</script> & \"'`${x}%00%0d%0a"
+)
+
+
 class Values(BackendKit):
     """Tests that no operation changes a value."""
+
+    @conformance_test
+    async def test_control_characters_round_trip(self, backend: Backend) -> None:
+        """In the id and the attributes of an event, its payload, and the reason of a dead letter.
+
+        They are escaped where a person reads them, and nowhere else.
+        """
+        message = to_service(
+            HOSTILE,
+            data={HOSTILE: HOSTILE},
+            extensions={"kitnote": HOSTILE},
+            accesscontrol=HOSTILE,
+            parentid=HOSTILE,
+            traceparent=HOSTILE,
+            tracestate=HOSTILE,
+        )
+        await backend.send(message)
+        delivery = await self.eventually(backend.receive(SERVICE), "the hostile event")
+        assert delivery.message.event.to_dict() == message.event.to_dict()
+        failed = evolve(dead_letter("dead-1", delivery.message.event), reason=HOSTILE)
+
+        await backend.dead_letter(delivery, failed)
+
+        assert await backend.dead_letters() == (failed,)
+        assert await backend.redrive("dead-1", []) is True
+
+    @conformance_test
+    async def test_a_record_with_control_characters_round_trips(self, backend: Backend) -> None:
+        """In all texts that come from outside: ids of events and requests, names of timers, state.
+
+        The same event is still recognised when it is delivered again.
+        """
+        changes: dict[str, Any] = {
+            "consumed": HOSTILE,
+            "init": HOSTILE,
+            "state": {HOSTILE: HOSTILE},
+            "pending_requests": {HOSTILE: []},
+            "timers": {HOSTILE: {"id": HOSTILE, "at": TIME, "payload": {HOSTILE: HOSTILE}}},
+        }
+        for revision, expected in ((1, Committed()), (2, Duplicate())):
+            await backend.send(to_workflow(HOSTILE))
+            delivery = await self.eventually(backend.receive(WORKFLOW), "the hostile event")
+            commit = evolve(turn_commit(delivery, revision), record=record(revision, **changes))
+            assert await backend.commit(delivery, commit, [], []) == expected
+
+        assert await backend.load(subject()) == record(1, **changes)
+        if self.supports_listing:
+            [entry] = await backend.history(subject())
+            assert entry.event == to_workflow(HOSTILE).event
 
     @conformance_test
     async def test_unusual_values_round_trip(self, backend: Backend) -> None:
