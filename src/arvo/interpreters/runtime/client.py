@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from arvo.core.events.event import Event
+from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issue
@@ -26,6 +27,7 @@ from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
 from arvo.interpreters.runtime.operations import (
+    find_record,
     history_entries,
     load_record,
     load_tree,
@@ -101,6 +103,8 @@ class Client:
         have not changed since; this finds workflows that make no progress. *after*: the last
         workflow of the previous page.
         """
+        if type is not None and not is_uri(type):
+            return ()
         return await self._backend.workflows(
             status=status,
             handler=type,
@@ -114,7 +118,7 @@ class Client:
 
         Raises `Violated` if there is no such workflow.
         """
-        stored = await self._backend.workflow(subject)
+        stored = await self._backend.workflow(subject) if is_uri(subject) else None
         if stored is None:
             raise workflow_not_found(subject)
         history = await self._backend.history(subject)
@@ -131,7 +135,7 @@ class Client:
 
     async def record(self, subject: str) -> Record | None:
         """Return the stored record of a workflow, or None."""
-        return await self._backend.load(subject)
+        return await find_record(self._backend, subject)
 
     async def query(self, subject: str) -> Any:
         """Return the state of a workflow, in the form that its handler defines (see `arvo.query`).
@@ -228,7 +232,7 @@ class Client:
 
     async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
         """Delete a dead letter; raises `Violated` if there is none with that *id*."""
-        if not await self._backend.redrive(id, []):
+        if not id.isprintable() or not await self._backend.redrive(id, []):
             raise _dead_letter_not_found(id)
 
     def _destination(self, event: Event[Any]) -> Destination:

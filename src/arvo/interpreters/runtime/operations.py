@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
+from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
@@ -48,9 +49,18 @@ def _workflow_handler(system: System, subject: str) -> WorkflowHandler:
     return handler
 
 
+async def find_record(backend: Backend, subject: str) -> Record | None:
+    """Load the record of a workflow, or return None.
+
+    A subject is an encoded URI. Any other text names no workflow, and some stores could not even
+    look for it: Postgres refuses NUL, SQLite a lone surrogate.
+    """
+    return await backend.load(subject) if is_uri(subject) else None
+
+
 async def load_record(backend: Backend, subject: str) -> Record:
     """Load the record of a workflow; raises `Violated` if there is none."""
-    record = await backend.load(subject)
+    record = await find_record(backend, subject)
     if record is None:
         raise workflow_not_found(subject)
     return record
@@ -122,6 +132,8 @@ async def history_entries(
     backend: Backend, subject: str, page_max: int = HISTORY_PAGE_MAX
 ) -> AsyncIterator[HistoryEntry]:
     """Yield the entries of a workflow's history, newest first, page by page."""
+    if not is_uri(subject):
+        return
     before: int | None = None
     while page := await backend.history(subject, before=before, limit=page_max):
         for entry in reversed(page):
@@ -154,7 +166,7 @@ async def load_tree(backend: Backend, subject: str) -> Tree:
     loader = tree_loader(subject)
     requested = next(loader)
     while True:
-        record = await backend.load(requested)
+        record = await find_record(backend, requested)
         try:
             requested = loader.send(record)
         except StopIteration as stop:

@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from arvo.printable import printable
+
 # "invalid" stands for a broken rule; the others are the checks of `lint`.
 ProblemKind: TypeAlias = Literal[
     "invalid", "unreachable", "dead end", "always loop", "shadowed", "unhandled", "endless"
@@ -25,7 +27,7 @@ class Problem:
 
     def __str__(self) -> str:
         kind = "" if self.kind == "invalid" else f"{self.kind}: "
-        return f"{self.path}: {kind}{self.message}"
+        return printable(f"{self.path}: {kind}{self.message}")
 
 
 class ChartError(ValueError):
