@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from arvo import Runtime, System
 from arvo.cli import main
 from arvo.cli.health import listen
+from tests.interpreters.postgres.schemas import schema_url
 from tests.shop import payment_handler, shop
 
 ROOT = Path(__file__).parents[2]
@@ -352,3 +354,42 @@ def test_a_signal_while_the_system_is_loaded_ends_orderly(
         assert watched.process.wait(30) == 0
         assert watched.process.stderr is not None
         assert "Traceback" not in watched.process.stderr.read()
+
+
+def test_the_login_of_the_backend_is_in_no_line_and_no_list_of_processes(tmp_path: Path) -> None:
+    """Every user of the machine can list the arguments of a process, and many read its log."""
+    url = schema_url(tmp_path).replace("//postgres@", "//postgres:s%2Fecret@")
+    with supervised(url) as watched:
+        first = watched.wait_for("worker 1 started")
+        pid = re.findall(r"process (\d+)", first)[0]
+        listed = subprocess.run(
+            ["ps", "-o", "args=", "-p", pid],  # noqa: S607 - wherever it lies
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        watched.signal(signal.SIGTERM)
+        watched.wait_for("stopped")
+
+    assert "arvo.cli.worker" in listed.stdout
+    assert "secret" not in listed.stdout + "".join(watched.lines)
+    assert "shop on postgresql://127.0.0.1:" in watched.lines[0]
+
+
+def test_a_function_of_the_user_receives_no_url_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own parser would raise an error that shows a part of the password."""
+    url = "postgresql://ann:pa/secret@db/shop"
+
+    code = main(["run", "tests.cli.test_supervisor:parse_url", "--backend", url])
+    err = capsys.readouterr().err
+
+    assert code == 2
+    assert "%2F for /" in err
+    assert "secret" not in err
+
+
+def parse_url(backend: str) -> Runtime:
+    """Parse the URL as many programs do."""
+    return Runtime(shop, f"memory:?{urlsplit(backend).port}")
