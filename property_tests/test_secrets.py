@@ -1,6 +1,5 @@
 """Secrets: no error, no text of a backend and no log line shows a part of a password."""
 
-import string
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
@@ -48,7 +47,7 @@ PASSWORDS: Final = st.one_of(
     st.text(max_size=24),
     st.lists(
         st.sampled_from(("/", "@", "#", "?", ":", " ", "&", "=", ",", "://", "nats://", "kafka://"))
-        | st.text(alphabet=string.ascii_letters + string.digits, min_size=4, max_size=8),
+        | st.text(alphabet="abcdefXYZ0123456789", min_size=4, max_size=8),
         max_size=6,
     ).map("".join),
 )

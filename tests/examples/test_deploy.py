@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,6 @@ from arvo import Runtime
 from arvo.cli.app import Url, app
 from arvo.cli.load import load_system
 from arvo.cli.supervisor import KILL_SECONDS
-from arvo.extras import EXTRAS
 from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -127,7 +127,6 @@ def test_the_backend_is_in_the_variable_that_the_command_reads() -> None:
     """The URL comes from a secret, and the image installs its driver."""
     [variable] = get_args(Url)[1].env_var
     url = COMPOSE["services"]["workers"]["environment"][variable]
-    [extras] = re.findall(r"pip install .*'\.\[(.*)\]'", DOCKERFILE)
 
     assert COMPOSE["services"]["web"]["environment"] == {variable: url}
     for name in NAMES:
@@ -138,7 +137,40 @@ def test_the_backend_is_in_the_variable_that_the_command_reads() -> None:
             }
         ]
     assert isinstance(backend_from_url(re.sub(r"\$\{.*?\}", "secret", url)), PostgresBackend)
-    assert {EXTRAS["asyncpg"], "cli", "http"} <= set(extras.split(","))
+    assert "asyncpg" in pinned()
+
+
+def pinned() -> dict[str, int]:
+    """Return the packages that the image installs, each with the number of its hashes."""
+    text = (ROOT / "requirements" / "image.txt").read_text()
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    packages: dict[str, int] = {}
+    for line in lines:
+        if match := re.match(r"([a-z0-9.-]+)==\S+( ; .*)? \\$", line):
+            packages[match[1]] = 0
+        else:
+            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line), line
+            packages[list(packages)[-1]] += 1
+    return packages
+
+
+def test_the_image_installs_pinned_packages_with_hashes_and_nothing_else() -> None:
+    """A package that was replaced on the index, or one that nobody pinned, is not installed."""
+    installs = re.findall(r"^RUN pip install (.*)$", DOCKERFILE, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    wanted = [
+        *project["project"]["dependencies"],
+        *(package for extra in ("cli", "http", "nats", "postgres") for package in extras[extra]),
+        *project["build-system"]["requires"],
+    ]
+
+    assert installs == [
+        "--no-cache-dir --require-hashes -r requirements/image.txt",
+        "--no-cache-dir --no-index --no-deps --no-build-isolation .",
+    ]
+    assert not [name for name, hashes in pinned().items() if not hashes]
+    assert {re.split(r"[<>=]", package)[0].replace("_", "-") for package in wanted} <= set(pinned())
 
 
 def test_the_stop_timeout_covers_the_shutdown() -> None:
