@@ -141,7 +141,7 @@ def test_a_name_adds_no_statement_to_a_drawing(name: str) -> None:
     """The labels hold letters, digits and codes, so that Mermaid reads nothing else in them."""
 
     def chart(name: str) -> Chart[None]:
-        states: dict[str, State[None]] = {
+        states: dict[str, State] = {
             name: State(on={f"{name} a": "#m.last"}),
             "last": State(type="final"),
         }

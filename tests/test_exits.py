@@ -273,7 +273,7 @@ def test_drawings_of_a_run_hold_no_control_character() -> None:
 
 def chart(*names: str) -> Chart[None]:
     """Make a chart with these names of states and events."""
-    states: dict[str, State[None]] = {
+    states: dict[str, State] = {
         name: State(on={f"{name} {position}": "#m.last" for position in range(2)}) for name in names
     }
     return Chart(
@@ -314,7 +314,7 @@ def test_a_problem_over_http_holds_no_control_character() -> None:
             await client.post("/", content=orjson.dumps(bad), headers=headers),
             await client.post("/", content=wrong.to_json(), headers=headers),
             await client.post("/", content=HOSTILE.encode(), headers=headers),
-            await client.post("/", content=b"{}", headers={"content-type": b"a/\x9b\x85"}),
+            await client.post("/", content=b"{}", headers=[(b"content-type", b"a/\x9b\x85")]),
             await client.get(f"/{httpx.QueryParams({'a': HOSTILE})}"),
             await client.get("/workflows/%1B%5B2J%0A%00"),
         ]
