@@ -66,6 +66,8 @@ def printable_json(text: str) -> str:
     >>> print(printable_json('{"id": "\u202e\x9b"}'))
     {"id": "\u202e\u009b"}
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else _escape_json(c) for c in text)
 
 
