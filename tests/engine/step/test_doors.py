@@ -1,20 +1,24 @@
-"""Validate: check an event before it is sent to its handler."""
+"""Doors: which events from outside may enter a system."""
 
 import pytest
 from attrs import evolve
 
-from arvo import Event
-from arvo.engine.step.validate import validate
+from arvo import Emit, Event, System
+from arvo.engine.step.doors import check_outside
 from tests.shop import (
     CardCharged,
+    ChargeCard,
     charge_request,
     expect_commit,
     expect_violation,
+    make_workflow,
     order_request,
+    payments,
     reply_to,
-    shop,
 )
 
+begin = make_workflow(lambda _: Emit(ChargeCard("o1", 1), domain="bank"))
+shop = System([payments, begin])
 BEGUN = expect_commit(shop, order_request())
 REPLY = reply_to(BEGUN.events[0], CardCharged("r"))
 
@@ -24,7 +28,7 @@ REPLY = reply_to(BEGUN.events[0], CardCharged("r"))
 )
 def test_an_event_that_a_step_accepts_is_valid(event: Event[object]) -> None:
     """An entry point must not be stricter than the handler."""
-    assert validate(shop, event, BEGUN.record if event is REPLY else None) is None
+    assert check_outside(shop, event, BEGUN.record if event is REPLY else None) is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,7 @@ def test_an_event_that_a_step_accepts_is_valid(event: Event[object]) -> None:
 )
 def test_an_invalid_event_has_the_violation_of_a_step(event: Event[object]) -> None:
     """The sender reads the message that an operator would read."""
-    assert validate(shop, event, None) == expect_violation(shop, event)
+    assert check_outside(shop, event, None) == expect_violation(shop, event)
 
 
 def test_a_migrated_workflow_accepts_the_events_of_its_new_version() -> None:
@@ -48,7 +52,7 @@ def test_a_migrated_workflow_accepts_the_events_of_its_new_version() -> None:
     assert BEGUN.record is not None
     moved = evolve(BEGUN.record, version="9.9.9")
 
-    violation = validate(shop, REPLY, moved)
+    violation = check_outside(shop, REPLY, moved)
 
     assert violation == expect_violation(shop, REPLY, moved)
     assert "arvo.orc.order.fulfil has no such version" in str(violation)
@@ -57,4 +61,6 @@ def test_a_migrated_workflow_accepts_the_events_of_its_new_version() -> None:
 def test_a_workflow_that_has_not_started_is_on_the_version_of_its_subject() -> None:
     """A workflow revived after its first turn failed waits for the event that starts it."""
     assert BEGUN.record is not None
-    assert validate(shop, order_request(), evolve(BEGUN.record, version="9.9.9", init="")) is None
+    assert (
+        check_outside(shop, order_request(), evolve(BEGUN.record, version="9.9.9", init="")) is None
+    )
