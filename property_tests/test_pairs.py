@@ -35,7 +35,9 @@ CALL_FAULTS = st.lists(
 def without_times(record: Record | None) -> tuple[Any, ...]:
     """Return all of a record except the times of events."""
     assert record is not None
-    replies = [(id_, [reply.id for reply in got]) for id_, got in record.pending_requests.items()]
+    replies = [
+        (id_, [reply.id for reply in sent.replies]) for id_, sent in record.pending_requests.items()
+    ]
     return record.status, record.revision, record.state, replies, record.produced, record.timers
 
 

@@ -9,17 +9,22 @@ import pytest
 from arvo import Record, SystemFault, Violated
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import DEPTH_MAX, freeze
+from arvo.core.record import SentRequest
 from tests.shop import CardCharged, expect_commit, order_request, reply_to, shop
+
+_SENT = {"to": "com.x", "type": "com.x", "dataschema": "#/x/1.0.0", "domain": None}
 
 
 def failed_record() -> Record:
     commit = expect_commit(shop, order_request())
     reply = reply_to(commit.events[0], CardCharged("r"))
+    sent = SentRequest("com.x", "com.x", "#/x/1.0.0", "out")
     record = commit.record
     assert record is not None
     return attrs.evolve(
         record,
-        pending_requests=FrozenDict({commit.events[0].id: (reply,), "other": ()}),
+        pending_requests=FrozenDict({"a": attrs.evolve(sent, replies=(reply,)), "other": sent}),
+        answered_requests=FrozenDict({"done": sent}),
         failure=SystemFault(errorName="E", errorMessage="m"),
         status="failed",
     )
@@ -63,7 +68,9 @@ def test_a_record_that_was_read_is_immutable() -> None:
         ({"revision": "1"}, "record.revision"),
         ({"pending_requests": []}, "record.pending_requests"),
         ({"pending_requests": {"x": None}}, "record.pending_requests.x"),
-        ({"pending_requests": {"x": [{}]}}, "id"),
+        ({"pending_requests": {"x": {"to": "a"}}}, "record.pending_requests.x"),
+        ({"answered_requests": {"x": []}}, "record.answered_requests.x"),
+        ({"pending_requests": {"x": {**_SENT, "replies": [{}]}}}, "id"),
         ({"produced": "ids"}, "record.produced"),
         ({"compensations": [1]}, "record.compensations[0]"),
         ({"compensations": [{"type": "com.x"}]}, "record.compensations[0]"),

@@ -147,7 +147,7 @@ async def send(
     batch = read_events(loaded, events, type, source)
     async with Client(loaded, backend) as client:
         for event in batch:
-            client.check(event)
+            await client.check(event)
         for event in batch:
             await client.send(event)
             print_line(printable(f"{event.id}  {event.type}  {event.subject}"))

@@ -30,6 +30,22 @@ class ChildRun:
 
 
 @final
+@frozen
+class SentRequest:
+    """A request that a workflow has sent, and the replies to it so far.
+
+    *to* is the address that was asked, *type* the event type of the request, *dataschema* the
+    service's contract and version, *domain* the domain by which the request left the system.
+    """
+
+    to: str
+    type: str
+    dataschema: str
+    domain: str | None = None
+    replies: tuple[Event[Any], ...] = ()
+
+
+@final
 @frozen(kw_only=True)
 class Record:
     """One workflow after its last turn; plain data, so that any store can hold it.
@@ -40,7 +56,8 @@ class Record:
     the inputs of a flow so far, as JSON, oldest first; a turn appends to it or starts it anew.
     *parent*: the subject of the parent workflow. *children*: the child workflows, by the id of
     their init event. *init*: the id of the event that began the workflow. *pending_requests*: the
-    replies to each event it sent, by the id of that event. *timers*: the pending timers, by name.
+    requests it waits for, by the id of their event. *answered_requests*: the last answered ones,
+    by id, for a service may reply more than once. *timers*: the pending timers, by name.
     *compensations*: the compensation requests, oldest first, as JSON. *consumed*, *produced*: the
     event ids of the last turn. *failure*: why it failed; state, journal, pending requests and
     timers are then those of its last good turn (promise I9). *revivals*: how often it was revived
@@ -58,7 +75,8 @@ class Record:
     journal: tuple[Any, ...] = ()
     parent: str | None = None
     children: Mapping[str, ChildRun] = EMPTY
-    pending_requests: Mapping[str, tuple[Event[Any], ...]] = EMPTY
+    pending_requests: Mapping[str, SentRequest] = EMPTY
+    answered_requests: Mapping[str, SentRequest] = EMPTY
     timers: Mapping[str, Timer] = EMPTY
     compensations: tuple[FrozenDict, ...] = ()
     consumed: str
@@ -69,7 +87,7 @@ class Record:
     @property
     def unanswered(self) -> tuple[str, ...]:
         """The ids of the events without a reply, oldest first."""
-        return tuple(id_ for id_, replies in self.pending_requests.items() if not replies)
+        return tuple(id_ for id_, sent in self.pending_requests.items() if not sent.replies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON data."""
@@ -92,10 +110,8 @@ class Record:
                 }
                 for id_, child in self.children.items()
             },
-            "pending_requests": {
-                id_: [event.to_dict() for event in replies]
-                for id_, replies in self.pending_requests.items()
-            },
+            "pending_requests": _write_requests(self.pending_requests),
+            "answered_requests": _write_requests(self.answered_requests),
             "timers": {
                 name: {"id": timer.id, "at": timer.at, "payload": timer.payload}
                 for name, timer in self.timers.items()
@@ -123,12 +139,8 @@ class Record:
             journal=_freeze_all(content["journal"], "journal"),
             parent=content["parent"],
             children=_read_values(ChildRun, content["children"], "children"),
-            pending_requests=FrozenDict(
-                {
-                    id_: tuple(map(Event.from_dict, replies))
-                    for id_, replies in content["pending_requests"].items()
-                }
-            ),
+            pending_requests=_read_requests(content["pending_requests"]),
+            answered_requests=_read_requests(content["answered_requests"]),
             timers=_read_values(Timer, content["timers"], "timers"),
             compensations=tuple(
                 map(
@@ -156,7 +168,8 @@ _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
     ("journal", (list, tuple), "a list"),
     ("parent", (str, NoneType), "a string or nothing"),
     ("children", Mapping, "an object of children"),
-    ("pending_requests", Mapping, "an object of lists of events"),
+    ("pending_requests", Mapping, "an object of requests"),
+    ("answered_requests", Mapping, "an object of requests"),
     ("timers", Mapping, "an object of timers"),
     ("compensations", (list, tuple), "a list of events"),
     ("consumed", str, "a string"),
@@ -182,13 +195,51 @@ def _validate(content: object) -> Mapping[str, Any]:
             expected = f"one of {', '.join(STATUSES)}"
             issues += [Issue("record.status", expected, short_repr(content["status"]))]
         issues += [
-            Issue(f"record.pending_requests.{id_}", "a list of events", short_repr(replies))
-            for id_, replies in content["pending_requests"].items()
-            if not isinstance(replies, list | tuple)
+            Issue(f"record.{key}.{id_}", "a request", short_repr(sent))
+            for key in ("pending_requests", "answered_requests")
+            for id_, sent in content[key].items()
+            if not _is_request(sent)
         ]
     if issues:
         raise _unreadable(*issues)
     return content
+
+
+def _is_request(sent: object) -> bool:
+    return (
+        isinstance(sent, Mapping)
+        and all(isinstance(sent.get(name), str) for name in ("to", "type", "dataschema"))
+        and isinstance(sent.get("domain"), str | None)
+        and isinstance(sent.get("replies"), list | tuple)
+    )
+
+
+def _write_requests(requests: Mapping[str, SentRequest]) -> dict[str, Any]:
+    return {
+        id_: {
+            "to": sent.to,
+            "type": sent.type,
+            "dataschema": sent.dataschema,
+            "domain": sent.domain,
+            "replies": [event.to_dict() for event in sent.replies],
+        }
+        for id_, sent in requests.items()
+    }
+
+
+def _read_requests(content: Mapping[str, Any]) -> Mapping[str, SentRequest]:
+    return FrozenDict(
+        {
+            id_: SentRequest(
+                to=sent["to"],
+                type=sent["type"],
+                dataschema=sent["dataschema"],
+                domain=sent["domain"],
+                replies=tuple(map(Event.from_dict, sent["replies"])),
+            )
+            for id_, sent in content.items()
+        }
+    )
 
 
 def _freeze(value: object, key: str) -> Any:

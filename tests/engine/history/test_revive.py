@@ -19,6 +19,7 @@ from arvo import (
     Turn,
     Violation,
 )
+from arvo.core.record import SentRequest
 from arvo.engine.history.revive import revived_record
 from tests.shop import (
     BookShipment,
@@ -27,6 +28,7 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     ShipmentBooked,
+    charge,
     expect_commit,
     expect_violation,
     make_workflow,
@@ -112,7 +114,9 @@ def test_a_workflow_that_failed_in_its_first_turn_starts_again() -> None:
         first_record(system),
         revision=3,
         revivals=1,
-        pending_requests={again.events[0].id: ()},
+        pending_requests={
+            again.events[0].id: SentRequest(charge.type, charge.type, charge["1.0.0"].dataschema)
+        },
         produced=(again.events[0].id,),
     )
 

@@ -284,7 +284,7 @@ def test_an_event_that_is_too_large_for_the_broker_is_refused_with_its_error() -
         async def send(event: Event[Any]) -> None:
             raise TooLarge("raise max_payload (1048576)")
 
-        vars(runtime)["send"] = send
+        vars(runtime)["_send"] = send
         return [
             await post(client, order_request()),
             await post(client, order_request(), prefer="wait=5"),

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from attrs import evolve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -110,6 +111,46 @@ def test_an_event_in_the_response_is_sent_to_the_workflow(mode: Mode) -> None:
 
     assert dead_letters == ()
     assert (stats.sent_out, stats.unclaimed) == (1, 1)
+
+
+@pytest.mark.promise("I12")
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("parentid", {"parentid": "another"}),
+        ("subject", {"subject": "another"}),
+        ("source", {"source": "com.x"}),
+        ("dataschema", {"dataschema": "#/x/1.0.0"}),
+    ],
+)
+def test_an_answer_to_another_event_is_refused(field: str, changes: dict[str, Any]) -> None:
+    """I12: a partner that was asked for one order must not decide on another one."""
+
+    async def partner(request: Request) -> Response:
+        [event] = read_events(request.headers.raw, await request.body())
+        message = write_event(evolve(reply_to(event, CardCharged("r-1")), **changes), "structured")
+        return Response(message.body, 200, dict(message.headers))
+
+    _, dead_letters, _ = within(order_from(partner))
+
+    (dead_letter,) = dead_letters
+    assert dead_letter.violation is not None
+    assert field in [issue.path for issue in dead_letter.violation.issues]
+
+
+def test_an_answer_that_comes_twice_is_dropped() -> None:
+    """A process that dies after the response posts its event again."""
+
+    async def partner(request: Request) -> Response:
+        [event] = read_events(request.headers.raw, await request.body())
+        answers = [reply_to(event, CardCharged("r"), key) for key in ("a1", "a2")]
+        batch = b"[" + b",".join(answer.to_json().encode() for answer in answers) + b"]"
+        headers = {"content-type": "application/cloudevents-batch+json"}
+        return Response(batch, 200, headers)
+
+    stats, dead_letters, _ = within(order_from(partner))
+
+    assert (dead_letters, stats.sent_out) == ((), 1)
 
 
 def test_two_systems_exchange_events_over_http() -> None:

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.delivery.brokers.headers import ATTEMPT, DUE, ENCODING, KEY, UNTIL
+from arvo.interpreters.delivery.brokers.headers import ATTEMPT, DUE, ENCODING, INSIDE, KEY, UNTIL
 from arvo.interpreters.paired.codec import (
     Unreadable,
     decode_delivery,
@@ -39,7 +40,8 @@ def test_a_key_that_follows_from_the_event_has_no_header(
 
     assert KEY not in encoded.headers
     assert encoded.body == message.event.to_json().encode()
-    assert decode_message(EncodedMessage(queue_of(to), encoded.body)) == message
+    published = decode_message(EncodedMessage(queue_of(to), encoded.body))
+    assert published == attrs.evolve(message, outside=True)
 
 
 @pytest.mark.parametrize("key", [None, "", "*", "a\r\nNats-Msg-Id: b", "é 🧵"])
@@ -68,7 +70,11 @@ def test_the_trace_is_in_headers_too() -> None:
 
     headers = encode_message(Message(traced, ToHandler(WORKFLOW, traced.subject))).headers
 
-    assert headers == {"traceparent": "00-0af7-b7ad-01", "tracestate": "vendor=a b,%C3%A9"}
+    assert headers == {
+        INSIDE: "yes",
+        "traceparent": "00-0af7-b7ad-01",
+        "tracestate": "vendor=a b,%C3%A9",
+    }
 
 
 def test_a_timer_states_when_it_is_due() -> None:

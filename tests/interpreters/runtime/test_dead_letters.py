@@ -16,6 +16,7 @@ from arvo import (
     System,
     Violated,
 )
+from tests.interpreters.inside import send_inside
 from tests.interpreters.runtime.running import (
     new_backend,
     reply_to_an_unknown_workflow,
@@ -70,7 +71,7 @@ def test_a_dead_letter_can_be_deleted() -> None:
     """An operator does it on purpose."""
 
     async def work(runtime: Runtime) -> None:
-        await runtime.send(reply_to_an_unknown_workflow())
+        await send_inside(runtime, reply_to_an_unknown_workflow())
         await runtime.drain(timeout=60)
         (dead_letter,) = await runtime.dead_letters()
         await runtime.delete_dead_letter(dead_letter.id)

@@ -18,6 +18,7 @@ from arvo import (
     flow,
     sleep,
 )
+from tests.interpreters.inside import send_inside
 from tests.interpreters.runtime.running import Outage
 from tests.shop import (
     NOW,
@@ -77,7 +78,7 @@ def test_a_description_shows_why_a_workflow_failed_and_its_dead_letters() -> Non
             request = next(entry.event for entry in history if entry.kind == "produced")
             assert request is not None
             late = reply_to(request, CardCharged("r2"), key="late")
-            await runtime.send(late)
+            await send_inside(runtime, late)
             await runtime.drain(timeout=60)
             text = str(await runtime.describe(SUBJECT))
             assert "failed     ConnectionError: the database is down" in text

@@ -25,6 +25,7 @@ from arvo import (
     System,
     Turn,
     Version,
+    Violated,
     ask,
     call,
     flow,
@@ -34,6 +35,7 @@ from arvo import (
 from arvo.compose import choose, sequence
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.statechart import State, Transition, emit
+from tests.interpreters.inside import send_inside
 from tests.interpreters.runtime.running import FAST, emit_to_domain, run_runtime
 from tests.shop import (
     SERVICES,
@@ -304,7 +306,9 @@ def test_what_a_validator_raises_ends_no_worker() -> None:
     bad = evolve(good, id="bad").with_payload(BAD, BAD)
 
     async def work(runtime: Runtime) -> tuple[str, list[str]]:
-        await runtime.send(bad)
+        with pytest.raises(Violated, match="cannot be read: data"):
+            await runtime.send(bad)
+        await send_inside(runtime, bad)
         answer = await runtime.request(good, timeout=60)
         await runtime.drain(timeout=60)
         return answer.type, [entry.reason for entry in await runtime.dead_letters()]

@@ -28,6 +28,7 @@ from arvo import (
 )
 from arvo.interpreters.ports.results import Conflict
 from tests.family import begin, deed, family, plan, run_family
+from tests.interpreters.inside import send_inside
 from tests.shop import (
     NOW,
     SERVICES,
@@ -188,7 +189,7 @@ def test_an_active_workflow_migrates_and_continues_in_the_new_version() -> None:
             SUBJECT, to="2.0.0", state=lambda old: {**old, "priority": 3}
         )
         is_stored = record == await load_record(runtime)
-        await runtime.send(make_reply(before))
+        await send_inside(runtime, make_reply(before))
         await runtime.drain(timeout=60)
         return is_stored, (await load_record(runtime)).status
 
@@ -247,7 +248,7 @@ def test_a_turn_in_progress_is_taken_again_in_the_new_version() -> None:
         async with asyncio.timeout(60), Runtime(system) as runtime:
             await runtime.send(order_request())
             await runtime.drain(timeout=60)
-            await runtime.send(make_reply(await load_record(runtime)))
+            await send_inside(runtime, make_reply(await load_record(runtime)))
             await asked.wait()
             moved = await runtime.migrate(SUBJECT, to="2.0.0")
             go_on.set()

@@ -22,6 +22,7 @@ from arvo import (
     Turn,
     call,
 )
+from tests.interpreters.inside import send_inside
 from tests.interpreters.runtime.running import (
     new_backend,
     reply_to_an_unknown_workflow,
@@ -64,7 +65,7 @@ def test_duplicates_change_nothing() -> None:
             charge_request(subject=record.subject, redirectto=record.handler), id=asked
         )
         for _ in range(3):
-            await runtime.send(reply_to(request, CardCharged("r")))
+            await send_inside(runtime, reply_to(request, CardCharged("r")))
         await runtime.drain(timeout=60)
         return await runtime.record(record.subject)
 
@@ -166,7 +167,7 @@ def test_a_late_event_is_counted() -> None:
 
     async def work(runtime: Runtime) -> None:
         await runtime.request(order_request(), timeout=60)
-        await runtime.send(reply_to_an_unknown_workflow())
+        await send_inside(runtime, reply_to_an_unknown_workflow())
 
     _, stats = run_runtime(shop, work)
 

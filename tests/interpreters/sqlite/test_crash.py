@@ -298,8 +298,8 @@ def _without_times(record: Record) -> dict[str, Any]:
         {**entry, "got": {}} if "due" in entry.get("got", {}) else entry
         for entry in body["journal"]
     ]
-    for replies in body["pending_requests"].values():
-        for reply in replies:
+    for sent in body["pending_requests"].values():
+        for reply in sent["replies"]:
             del reply["time"]
     return body
 

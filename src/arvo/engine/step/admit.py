@@ -113,6 +113,11 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
     return _admit_reply(handler, version, event, schema)
 
 
+def is_signal(handler: WorkflowHandler, version: str, event: Event[Any]) -> bool:
+    """Return whether *event* has the type of a signal of *version*."""
+    return any(signal.type == event.type for signal in handler.signals_of(version))
+
+
 def admit_emitted(system: System, event: Event[Any]) -> Event[Any]:
     """Read the payload of an event that a handler of this system emitted.
 

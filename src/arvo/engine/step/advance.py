@@ -55,7 +55,7 @@ def _make_argument(
     starts = event.type == handler.source
     is_reply = bool(find_emitting(handler.services, event.type))
     collected = []
-    for reply in (reply for replies in filed.values() for reply in replies):
+    for reply in (reply for sent in filed.values() for reply in sent.replies):
         admitted = admit_turn(handler, turn.version, reply)
         # The reply was admitted when it came. A contract that changed since may refuse it now; then
         # the function gets it as it is stored.

@@ -22,6 +22,7 @@ from arvo.core.commit import Commit, Outcome
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation
+from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violation
@@ -33,6 +34,7 @@ from arvo.engine.step.event_factory import EventFactory, make_events
 from arvo.engine.step.pending import (
     Pending,
     PendingRequests,
+    next_answered,
     next_children,
     next_requests,
     next_timers,
@@ -125,7 +127,10 @@ def build_turn_commit(
         issue = Issue("pending_requests", expected, f"{len(requests)}")
         return ExecutionViolation(f"{handler.source} waits for too many replies", issue)
     timers, new_timers = next_timers(handler, turn, current, effects, factory)
-    pending = Pending(requests, timers, new_timers)
+    answered = (
+        next_answered(handler, current, filed, requests) if effects.status == "active" else EMPTY
+    )
+    pending = Pending(requests, answered, timers, new_timers)
     record = _next_record(turn, current, effects, outcome, events, pending)
     return _commit(turn, current, effects, record, events, pending)
 
@@ -167,6 +172,7 @@ def _next_record(
         failure=effects.failure,
         children=next_children(current, pending.requests, events),
         pending_requests=pending.requests,
+        answered_requests=pending.answered,
         timers=pending.timers,
         # A workflow that failed or was cancelled has sent its compensations; one that completed
         # will never need them.

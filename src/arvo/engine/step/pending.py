@@ -1,27 +1,34 @@
-"""Pending: the requests, children and timers that a workflow waits for after a turn."""
+"""Pending: the requests, children and timers that a workflow waits for, and their replies."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arvo.core.commit import PendingTimer
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.dataschema import WILDCARD, Dataschema
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation, SystemFault, Timer, TimerFired
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.record import ChildRun, Record
+from arvo.core.record import ChildRun, Record, SentRequest
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ContractViolation
 from arvo.engine.step.apply_commands import TurnEffects
 from arvo.engine.step.event_factory import EventFactory
 from arvo.engine.system.handler import WorkflowHandler
+from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 # Finished children stay in the record so that the workflow tree can show them. Without a limit, a
 # workflow that starts one child a day and never ends would grow with each of them.
 CHILDREN_MAX: Final = 1_000
 
-# The replies to each request that was sent, by the id of the request.
-PendingRequests: TypeAlias = Mapping[str, tuple[Event[Any], ...]]
+# Answered requests that stay in the record for further replies of their services.
+ANSWERED_REQUESTS_MAX: Final = 100
+
+# The requests that were sent, by the id of their event.
+PendingRequests: TypeAlias = Mapping[str, SentRequest]
 
 
 @final
@@ -33,18 +40,65 @@ class Pending:
     """
 
     requests: PendingRequests
+    answered: PendingRequests
     timers: Mapping[str, Timer]
     new_timers: tuple[PendingTimer, ...]
 
 
+def find_request(record: Record, event: Event[Any]) -> SentRequest | None:
+    """Return the request of *record* that *event* names as its parent.
+
+    It is open, or was answered a short while ago: a service may reply more than once.
+    """
+    if event.parentid is None:
+        return None
+    sent = record.pending_requests.get(event.parentid)
+    return record.answered_requests.get(event.parentid) if sent is None else sent
+
+
+def is_reply(sent: SentRequest, event: Event[Any]) -> bool:
+    """Return whether *event* comes from the service that was asked, by its contract."""
+    return _is_from_service(sent, event) and _fits_contract(sent, event)
+
+
+def refuse_reply(sent: SentRequest, event: Event[Any]) -> ContractViolation | None:
+    """Return a violation for an event that names a request and is no reply of its service."""
+    if not _is_from_service(sent, event):
+        issue = Issue("source", f"{sent.to} (the service that was asked)", repr(event.source))
+    elif not _fits_contract(sent, event):
+        issue = Issue("dataschema", f"{sent.dataschema} (as asked)", repr(event.dataschema))
+    else:
+        return None
+    name = f"event {event.id!r} ({event.type})"[:200]
+    return ContractViolation(f"{name} is no reply to the request {event.parentid!r}", issue)
+
+
+def _is_from_service(sent: SentRequest, event: Event[Any]) -> bool:
+    # A request with an address of its own choice is answered by the handler of that address, whose
+    # source is the type that it accepts.
+    return event.source in (sent.to, sent.type)
+
+
+def _fits_contract(sent: SentRequest, event: Event[Any]) -> bool:
+    asked, schema = Dataschema.parse(sent.dataschema), Dataschema.parse(event.dataschema)
+    if asked is None or schema is None:
+        return False
+    return schema.uri == asked.uri and schema.version in (asked.version, WILDCARD)
+
+
 def file_reply(record: Record | None, event: Event[Any]) -> PendingRequests:
-    """Return the pending requests by id, with *event* added to the replies of its request."""
+    """Return the pending requests by id, with *event* added to the replies of its request.
+
+    A signal may have the id of a request as its parent; it is no reply.
+    """
     if record is None:
         return EMPTY
-    if event.parentid is None or event.parentid not in record.pending_requests:
-        return record.pending_requests
-    replies = (*record.pending_requests[event.parentid], event)
-    return FrozenDict({**record.pending_requests, event.parentid: replies})
+    pending = record.pending_requests
+    sent = None if event.parentid is None else pending.get(event.parentid)
+    if sent is None or not is_reply(sent, event):
+        return pending
+    answered = evolve(sent, replies=(*sent.replies, event))
+    return FrozenDict({**pending, str(event.parentid): answered})
 
 
 def next_requests(
@@ -59,17 +113,41 @@ def next_requests(
     a new set whenever a turn emits, and so loses the replies that are still to come.
     """
     # A cancellation and a system error have no reply.
-    sent = [event.id for event in events if not isinstance(event.data, Cancellation | SystemFault)]
+    sent = {
+        event.id: SentRequest(event.to or "", event.type, event.dataschema or "", event.domain)
+        for event in events
+        if not isinstance(event.data, Cancellation | SystemFault)
+    }
     if not sent and not outcome.abandoned_requests and not outcome.continued_as_new:
         return pending
     unanswered = {
-        id_: replies
-        for id_, replies in pending.items()
-        if not replies
+        id_: request
+        for id_, request in pending.items()
+        if not request.replies
         and id_ not in outcome.abandoned_requests
         and (not outcome.continued_as_new or id_ in current.children)
     }
-    return FrozenDict({**unanswered, **dict.fromkeys(sent, ())})
+    return FrozenDict({**unanswered, **sent})
+
+
+def next_answered(
+    handler: WorkflowHandler, current: Record, filed: PendingRequests, pending: PendingRequests
+) -> PendingRequests:
+    """Return the requests whose further replies count, after a turn from *filed* to *pending*.
+
+    A flow takes one reply for a request.
+    """
+    if isinstance(handler, FlowHandler):
+        return EMPTY
+    answered = {
+        id_: evolve(sent, replies=())
+        for id_, sent in filed.items()
+        if sent.replies and id_ not in pending
+    }
+    if not answered:
+        return current.answered_requests
+    newest = [*current.answered_requests.items(), *answered.items()][-ANSWERED_REQUESTS_MAX:]
+    return FrozenDict(newest)
 
 
 def next_children(
@@ -86,7 +164,8 @@ def next_children(
     children = {**current.children, **started}
     excess = len(children) - CHILDREN_MAX
     if excess > 0:
-        finished = [id_ for id_ in children if id_ not in started and pending.get(id_) != ()]
+        open_ids = {id_ for id_, request in pending.items() if not request.replies}
+        finished = [id_ for id_ in children if id_ not in started and id_ not in open_ids]
         for id_ in finished[:excess]:
             del children[id_]
     return FrozenDict(children)

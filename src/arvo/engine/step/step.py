@@ -10,6 +10,7 @@ from arvo.core.command import Command, Log
 from arvo.core.commit import Commit, Outcome
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
+    Cancellation,
     SystemFault,
     TimerFired,
     cancel_type,
@@ -33,11 +34,12 @@ from arvo.engine.step.admit import (
     admit_subject,
     admit_turn,
     admit_version,
+    is_signal,
 )
 from arvo.engine.step.advance import advance
 from arvo.engine.step.build_commit import build_event_handler_commit, build_turn_commit
 from arvo.engine.step.oversize import limit_sizes
-from arvo.engine.step.pending import file_reply
+from arvo.engine.step.pending import file_reply, find_request, refuse_reply
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System, require_system
 from arvo.handlers.effect import Perform, Performed
@@ -198,9 +200,9 @@ def _is_duplicate(record: Record, event: Event[Any], *, starts: bool) -> bool:
     """
     if starts:
         return event.id == record.init
-    return any(
-        event.id == reply.id and event.source == reply.source
-        for reply in record.pending_requests.get(event.parentid or "", ())
+    sent = find_request(record, event)
+    return sent is not None and any(
+        event.id == reply.id and event.source == reply.source for reply in sent.replies
     )
 
 
@@ -228,17 +230,45 @@ def _check_still_expected(
         return _unchanged_commit(
             handler, event, record, outcome, f"the workflow is {record.status}"
         )
-    if not isinstance(event.data, TimerFired):
+    if isinstance(event.data, TimerFired):
+        return _check_timer(handler, event, event.data, record, now)
+    if isinstance(event.data, Cancellation):
+        return _check_cancellation(event, event.data, record)
+    if event.type == handler.source or is_signal(handler, record.version, event):
         return None
-    timer = record.timers.get(event.data.name)
-    if timer is None or timer.id != event.id:
-        note = f"the timer {event.data.name!r} has fired, or was cancelled or rescheduled"
+    sent = find_request(record, event)
+    if sent is None:
+        note = f"it answers no open request (parentid {event.parentid!r})"
         return _unchanged_commit(handler, event, record, "late", note)
-    if now < event.data.at:
-        issue = Issue("now", f"{event.data.at.isoformat()} or later", now.isoformat())
-        message = f"the timer {event.data.name!r} of {handler.source} is delivered too early"
+    return refuse_reply(sent, event)
+
+
+def _check_timer(
+    handler: WorkflowHandler, event: Event[Any], fired: TimerFired, record: Record, now: datetime
+) -> Commit | Violation | None:
+    """Decide a timer that is not pending, is not as the record has it, or comes too early."""
+    timer = record.timers.get(fired.name)
+    if timer is None or timer.id != event.id:
+        note = f"the timer {fired.name!r} has fired, or was cancelled or rescheduled"
+        return _unchanged_commit(handler, event, record, "late", note)
+    if fired.at.isoformat() != timer.at or fired.payload != timer.payload:
+        issue = Issue("data", f"the timer as it was set, due at {timer.at}", fired.at.isoformat())
+        return ContractViolation(f"the timer {fired.name!r} of {handler.source} is forged", issue)
+    if now < fired.at:
+        issue = Issue("now", f"{fired.at.isoformat()} or later", now.isoformat())
+        message = f"the timer {fired.name!r} of {handler.source} is delivered too early"
         return TransactionViolation(message, cause="early", issues=issue)
     return None
+
+
+def _check_cancellation(
+    event: Event[Any], cancellation: Cancellation, record: Record
+) -> Violation | None:
+    """Refuse a cancellation in the name of a workflow that is not the parent."""
+    if cancellation.by in (None, record.parent):
+        return None
+    issue = Issue("data.by", f"{record.parent!r} (the parent of the workflow)", cancellation.by)
+    return ContractViolation(f"the cancellation {event.id!r} is not from the parent", issue)
 
 
 def _unchanged_commit(

@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import Violated
-from arvo.engine.step.validate import validate
+from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.http.binding import (
     MEDIA_TYPES,
@@ -100,14 +99,17 @@ class EventsEndpoint:
         return self._accepted(request, event)
 
     async def _check(self, event: Event[Any]) -> Response | None:
-        """Return the refusal of an event that has no handler or breaks its contract."""
-        system = self.runtime.system
-        self.runtime.check(event)
-        handler = system.handler_at(event.to)
-        begins = not is_workflow(handler) or event.type == event.to
-        record = None if begins else await self.runtime.record(event.subject)
-        violation = validate(system, event, record)
-        return None if violation is None else violation_problem(violation, 400)
+        """Return the refusal of an event that has no handler or may not enter."""
+        try:
+            await self.runtime.check(event)
+        except Violated as violated:
+            violation = violated.violation
+            is_address = self.runtime.system.handler_at(event.to) is None
+            is_late = isinstance(violation, ExecutionViolation) and any(
+                issue.path == "parentid" for issue in violation.issues
+            )
+            return violation_problem(violation, None if is_address or is_late else 400)
+        return None
 
     async def _send(self, event: Event[Any]) -> None:
         try:

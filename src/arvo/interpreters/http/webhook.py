@@ -1,6 +1,7 @@
 """Webhook: a listener that posts events to a URL."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,14 +10,17 @@ from typing import Any, Final, final
 import httpx
 from attrs import define, field
 
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.violations.issue import Issue, one_line
-from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.core.violations.violation import ConfigViolation, ContractViolation, Violated
 from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.http.binding import Mode, has_events, read_events, write_event
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
+
+logger: Final = logging.getLogger("arvo")
 
 # For the whole exchange: httpx limits each read and write alone, and a slow response has many.
 REQUEST_SECONDS_MAX: Final = 30.0
@@ -38,7 +42,9 @@ class Webhook:
     the *client*, and give it credentials and trusted certificates; httpx verifies certificates by
     default. *mode*: the mode in which events are written.
 
-    A 2xx response settles the event, and the events in the response are sent. After no response,
+    A 2xx response settles the event, and the events in the response are sent: the replies to this
+    event, from the address that it was posted for, and no others (see `Runtime.check`). After no
+    response,
     or 408, 425, 429 or 5xx, it raises `Unavailable`, so that the retry policy of the runtime
     applies, not earlier than `Retry-After`. After any other response, redirects included, it raises
     `Violated`, and the event is dead-lettered at once.
@@ -81,8 +87,15 @@ class Webhook:
         except httpx.TransportError as error:
             text = one_line(error_text(error))
             raise Unavailable(f"{self._host} cannot be reached: {text}") from error
+        # All are checked before the first is sent.
         for answer in answers:
-            await self.runtime.send(answer)
+            self._check_parent(event, answer)
+        for answer in answers:
+            if await self._was_answered(event, answer):
+                # An event is posted more than once where a process dies after the response.
+                logger.debug("%s has answered event %s before", self._host, event.id)
+            else:
+                await self.runtime.send(answer)
 
     async def _read_answers(self, response: httpx.Response) -> list[Event[Any]]:
         if not response.is_success:
@@ -94,6 +107,27 @@ class Webhook:
             issue = Issue("response", f"at most {EVENT_BYTES_MAX} bytes", "more")
             raise Violated(ConfigViolation(f"the response of {self._host} is too large", issue))
         return read_events(response.headers.raw, body)
+
+    async def _was_answered(self, event: Event[Any], answer: Event[Any]) -> bool:
+        record = await self.runtime.record(answer.subject)
+        return record is not None and event.id not in record.pending_requests
+
+    def _check_parent(self, event: Event[Any], answer: Event[Any]) -> None:
+        """Raise `Violated` for an answer to another event than the one that was posted."""
+        parent = event.raw.get(PARENT_SUBJECT)
+        # A workflow replies on the subject of its parent, an event handler on that of the request.
+        subject = event.subject if parent is None else parent
+        issues = [
+            Issue(name, repr(expected), repr(got))
+            for name, expected, got in (
+                ("parentid", event.id, answer.parentid),
+                ("subject", subject, answer.subject),
+            )
+            if expected != got
+        ]
+        if issues:
+            text = f"{self._host} answered event {event.id!r} with an event that is no reply to it"
+            raise Violated(ContractViolation(text, tuple(issues)))
 
     async def _refusal(self, response: httpx.Response) -> Exception:
         status = response.status_code

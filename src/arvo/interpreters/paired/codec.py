@@ -9,7 +9,7 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.delivery.brokers.headers import ADAPTER_HEADERS, DUE, KEY
+from arvo.interpreters.delivery.brokers.headers import ADAPTER_HEADERS, DUE, INSIDE, KEY
 from arvo.interpreters.delivery.brokers.ordering import NO_KEY
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import (
@@ -41,7 +41,7 @@ def encode_message(message: Message, due: datetime | None = None) -> EncodedMess
     about keys.
     """
     event, queue, key = message.event, queue_of(message.to), _key_of(message.to)
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = {INSIDE: "yes"}
     for name, value in (("traceparent", event.traceparent), ("tracestate", event.tracestate)):
         if value is not None:
             headers[name] = quote(value, safe=_TRACE_SAFE)
@@ -61,7 +61,8 @@ def encode_output(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedM
 
 
 def decode_message(message: EncodedMessage) -> Message:
-    """Decode a message; raises `Unreadable`. Headers may be missing: other programs publish too.
+    """Decode a message; raises `Unreadable`. Headers may be missing: other programs publish too,
+    and their messages are from outside.
 
     An event that is too long is refused before it is parsed.
     """
@@ -78,7 +79,7 @@ def decode_message(message: EncodedMessage) -> Message:
             key = None
         case _:
             key = unquote(text)
-    return Message(event, destination_of(message.queue, key))
+    return Message(event, destination_of(message.queue, key), INSIDE not in message.headers)
 
 
 def decode_delivery(delivery: EncodedDelivery) -> Delivery:

@@ -27,10 +27,15 @@ PROGRESS_BYTES_MAX: Final = 262_144
 @final
 @frozen
 class Message:
-    """An event and its destination."""
+    """An event and its destination.
+
+    *outside*: another program put it into the broker, so the worker checks that it may enter. All
+    other messages were checked when they were sent, or come from a handler.
+    """
 
     event: Event[Any]
     to: Destination
+    outside: bool = False
 
 
 @final

@@ -36,6 +36,7 @@ from arvo.interpreters.runtime.operations import (
     revive_workflow,
     workflow_not_found,
 )
+from arvo.interpreters.services.doors import refuse_outside
 
 # How long a probe waits for the backend before it reports it as unreachable.
 PROBE_SECONDS_MAX: Final = 5.0
@@ -79,14 +80,27 @@ class Client:
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
 
-        Waits while the queue is full. Raises `Violated` if no handler has its address, and
-        `TooLarge` for an event above 1 MiB, or one that the broker does not accept.
+        Waits while the queue is full. Raises `Violated` as `check` does, and `TooLarge` for an
+        event above 1 MiB, or one that the broker does not accept.
         """
-        await self._backend.send(Message(event, self._destination(event)))
+        await self.check(event)
+        await self._send(event)
 
-    def check(self, event: Event[Any]) -> None:
-        """Raise `Violated` if no handler has the event's address, as `send` does."""
+    async def check(self, event: Event[Any]) -> None:
+        """Raise `Violated` if *event* may not enter the system from outside.
+
+        An outsider may begin workflows, address handlers, send signals, and answer an open request
+        that left by a domain. The event must fit its contract. An event of a version that only
+        another worker serves passes.
+        """
         self._destination(event)
+        violation = await refuse_outside(self.system, self._backend, event)
+        if violation is not None:
+            raise Violated(violation)
+
+    async def _send(self, event: Event[Any]) -> None:
+        """Send an event without asking whether its sender is inside."""
+        await self._backend.send(Message(event, self._destination(event)))
 
     async def workflows(
         self,
@@ -155,7 +169,7 @@ class Client:
         Raises `Violated` if *subject* names no workflow of this system. A workflow that has ended
         is not changed.
         """
-        await self.send(make_cancellation(self.system, subject, reason))
+        await self._send(make_cancellation(self.system, subject, reason))
 
     async def migrate(
         self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None

@@ -198,8 +198,8 @@ class Requests:
             text = f"{len(dead_letters)} of its events are dead letters, the last: {reason}; "
         if record is None:
             return f"{text}no record is stored for its subject"
-        pending = [id_ for id_, replies in record.pending_requests.items() if not replies]
-        return f"{text}its workflow is {record.status} and waits for answers to {pending}"
+        waiting = list(record.unanswered)
+        return f"{text}its workflow is {record.status} and waits for answers to {waiting}"
 
 
 async def poll_for_answer(backend: Backend, pending: PendingReply) -> None:

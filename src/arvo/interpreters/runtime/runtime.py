@@ -18,6 +18,7 @@ from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listener, Listen
 from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
@@ -149,13 +150,16 @@ class Runtime(Client):
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
 
-        Waits while the queue is full. Raises `Violated` if no handler has its address, and
-        `TooLarge` for an event above 1 MiB, or one that the broker does not accept.
+        Waits while the queue is full. Raises `Violated` as `check` does, and `TooLarge` for an
+        event above 1 MiB, or one that the broker does not accept.
         """
         self._check_running()
+        await super().send(event)
+
+    async def _send(self, event: Event[Any]) -> None:
         # A worker that handles the event must see the listener that waits for the answer.
         await self._tasks.worker.directory.register()
-        await super().send(event)
+        await super()._send(event)
 
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
         """Send an event, wait for its answer, and return it: the first event back to its sender.
@@ -175,8 +179,13 @@ class Runtime(Client):
           continues. To send the same event again is safe: it is handled once.
         """
         self._check_running()
-        self.check(event)
-        return await self._requests.ask(event, timeout, self.send)
+        try:
+            async with asyncio.timeout(timeout):
+                await self.check(event)
+        except TimeoutError:
+            text = f"event {event.id!r} was not accepted: the backend did not answer in {timeout} s"
+            raise Unavailable(text) from None
+        return await self._requests.ask(event, timeout, self._send)
 
     def on_domain(
         self, domain: str | None = None, *, timeout: float | timedelta = LISTENER_SECONDS

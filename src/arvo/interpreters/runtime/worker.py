@@ -30,6 +30,7 @@ from arvo.interpreters.runtime.retry import DeliveryRetry
 from arvo.interpreters.runtime.stats import OutcomeRecorder, Stats
 from arvo.interpreters.runtime.suspects import Suspects
 from arvo.interpreters.services.directory import ServiceDirectory
+from arvo.interpreters.services.doors import refuse_outside
 from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
 from arvo.interpreters.turns.step_runner import StepRunner
 from arvo.interrupts import is_interrupt
@@ -138,7 +139,8 @@ class Worker:
             case ToHandler(address=address) if address in self.listeners.addresses:
                 await self._outbound.answer(delivery, ToCaller(address))
             case ToHandler():
-                await self._process(delivery, self._step)
+                process = self._admit if delivery.message.outside else self._step
+                await self._process(delivery, process)
             case ToDomain() as to:
                 await self._outbound.send_out(delivery, to)
             case ToCaller() as to:
@@ -173,6 +175,16 @@ class Worker:
                 logger.exception("event %s could not be processed", delivery.message.event.id)
             after = error.after if isinstance(error, Unavailable) else 0.0
             await self._retry.retry_later(delivery, f"{type(error).__name__}: {error}", after)
+
+    async def _admit(self, delivery: Delivery) -> None:
+        """Take the step of an event that another program put into the broker, if it may enter."""
+        event = delivery.message.event
+        # The step decides on a version that is not known here.
+        violation = await refuse_outside(self.system, self.backend, event, unserved=True)
+        if violation is None:
+            await self._step(delivery)
+        else:
+            await self._refuse(delivery, violation)
 
     async def _step(self, delivery: Delivery) -> None:
         """Take one step, from load to commit; after a conflict, again with the newest record."""

@@ -79,6 +79,7 @@ _EMPTY: Final[dict[str, Any]] = {
     "parent": None,
     "children": {},
     "pending_requests": {},
+    "answered_requests": {},
     "timers": {},
     "compensations": [],
     "produced": [],

@@ -12,9 +12,9 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation, SystemFault
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.events.subject import Subject
-from arvo.core.payloads.frozen_json import EMPTY
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import freeze
-from arvo.core.record import Record
+from arvo.core.record import Record, SentRequest
 from arvo.core.violations.issue import Issues, short_repr
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.step.event_factory import pending_timers
@@ -32,14 +32,13 @@ Stimulus: TypeAlias = Event[Any] | timedelta | object
 @final
 @define
 class GivenHistory:
-    """A handler's history so far: its record, the requests it sent and the timers it set."""
+    """A handler's history so far: its record, and the timers it set."""
 
     handler: Handler
     effects: EffectTable
     version: str
     now: datetime
     record: Record | None = None
-    requests: list[Event[Any]] = field(factory=list)
     timers: list[PendingTimer] = field(factory=list)
     event_count: int = 0
 
@@ -58,7 +57,6 @@ class GivenHistory:
         )
         assert isinstance(result, Commit), f"given {to_code(event.data)}: refused: {result}"
         self.record = result.record or self.record
-        self.requests += result.events
         over = {*result.cleared_timers, event.id}
         self.timers = [timer for timer in self.timers if timer.event.id not in over]
         self.timers += result.timers
@@ -109,7 +107,7 @@ class GivenHistory:
             return cancel
         services = handler.services_of(record.version)
         for service, event_type in _matching_replies(services, payload):
-            request_id = self._find_open_request(record, service)
+            request_id = _find_open_request(record, service)
             if request_id is not None:
                 options: Any = {
                     "source": service.type,
@@ -125,26 +123,21 @@ class GivenHistory:
                 return signal.accepts(
                     payload, source=CLIENT, subject=record.subject, to=handler.source
                 )
-        open_types = [request.type for request in self.requests if request.id in record.unanswered]
+        open_types = [record.pending_requests[id_].type for id_ in record.unanswered]
         raise self._unexpected(payload, [f"a reply to {type_}" for type_ in open_types])
-
-    def _find_open_request(self, record: Record, service: VersionedContract[Any]) -> str | None:
-        """Return the id of the oldest open request to *service*; without a history, of any."""
-        for event in self.requests:
-            if event.type == service.type and event.id in record.unanswered:
-                return event.id
-        known = {event.id for event in self.requests}
-        others = [id_ for id_ in record.unanswered if id_ not in known]
-        if others:
-            return others[0]
-        # The test passed a state and no history, so assume that the workflow sent this request.
-        return "request" if not record.pending_requests and not self.requests else None
 
     def _unexpected(self, payload: object, expected: list[str]) -> TypeError:
         names = ", ".join(expected) or "nothing"
         return TypeError(
             f"{self.handler.source} waits for {names}, not {short_repr(payload)}: pass an Event"
         )
+
+
+def _find_open_request(record: Record, service: VersionedContract[Any]) -> str | None:
+    """Return the id of the oldest open request to *service*."""
+    asked = service.dataschema
+    requests = record.pending_requests
+    return next((id_ for id_ in record.unanswered if requests[id_].dataschema == asked), None)
 
 
 def _mapping_type(payload: object) -> tuple[None, ...]:
@@ -164,7 +157,10 @@ def _matching_replies(
 
 
 def _record_with_state(handler: WorkflowHandler, version: str, state: object) -> Record:
-    """Return the record of an active run that has taken its first turn and persisted *state*."""
+    """Return the record of an active run that has persisted *state*.
+
+    It has sent a request to each of its services, as there is no history that says to which.
+    """
     if not isinstance(handler, Resumable):
         raise TypeError(f"{handler.source} is not a resumable: pass its history as after=[...]")
     contract = handler.contract.version(version)
@@ -181,6 +177,13 @@ def _record_with_state(handler: WorkflowHandler, version: str, state: object) ->
         status="active",
         init="event-0",
         state=frozen,
-        pending_requests=EMPTY,
+        pending_requests=FrozenDict(
+            {
+                f"request-{service.type}": SentRequest(
+                    service.type, service.type, service.dataschema
+                )
+                for service in handler.services_of(contract.version)
+            }
+        ),
         consumed="event-0",
     )

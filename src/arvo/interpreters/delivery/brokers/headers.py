@@ -13,6 +13,7 @@ CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 
 # Written by the codec of the pair.
 KEY: Final = "arvo-key"
+INSIDE: Final = "arvo-inside"
 DUE: Final = "arvo-due"
 # Written by the adapters.
 ADDRESS: Final = "arvo-address"

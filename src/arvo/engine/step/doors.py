@@ -1,0 +1,176 @@
+"""Doors: which events from outside may enter a system.
+
+Outside is every sender but the handlers of the system and an operator: the callers of `send` and
+of HTTP, the answers of a domain, other programs on a broker. They may begin workflows, address
+handlers, send signals, and answer an open request that left by a domain. Timers, cancellations and
+the name of a workflow of this system belong to those inside.
+"""
+
+from collections.abc import Container
+from typing import Any
+
+from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
+from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import cancel_type, timer_event_type
+from arvo.core.events.subject import Subject
+from arvo.core.record import Record, SentRequest
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import (
+    ContractViolation,
+    ExecutionViolation,
+    Violated,
+    Violation,
+)
+from arvo.engine.step.admit import (
+    Admitted,
+    admit,
+    admit_event,
+    admit_subject,
+    admit_turn,
+    admit_version,
+    is_signal,
+)
+from arvo.engine.step.pending import refuse_reply
+from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.system import System
+from arvo.handlers.event_handler import EventHandler
+
+
+def check_outside(
+    system: System, event: Event[Any], record: Record | None, others: Container[str] = ()
+) -> Violation | None:
+    """Return why an event from outside may not enter, or None.
+
+    *record* is the stored record of the workflow that `record_subject` names, or None. *others* are
+    the addresses that other systems on the same backend serve. An event that passes may still come
+    too late: only a step finds that out.
+    """
+    handler = admit(system, event)
+    if is_workflow(handler):
+        refused = _refuse_turn(handler, event, record)
+    elif isinstance(handler, EventHandler):
+        admitted = admit_event(handler, event)
+        refused = None if isinstance(admitted, Admitted) else admitted
+    else:
+        return handler
+    if refused is not None or _was_sent_out(event, record):
+        return refused
+    return _refuse_claims(system, event, others)
+
+
+def record_subject(system: System, event: Event[Any]) -> str | None:
+    """Return the subject of the record that `check_outside` needs, None where it needs none."""
+    handler = system.handler_at(event.to)
+    if is_workflow(handler) and event.type != handler.source:
+        # A reply is compared with its request. A signal may be of another version by now.
+        return event.subject
+    names = _claims(event)
+    if any(name.startswith(f"{ORCHESTRATOR_PREFIX}.") for name in names.values()):
+        return _claimed_subject(event)
+    return None
+
+
+def claimed_workflows(event: Event[Any]) -> tuple[str, ...]:
+    """Return the addresses of workflows in whose name *event* speaks, or that get its answer."""
+    names = _claims(event).values()
+    return tuple(name for name in names if name.startswith(f"{ORCHESTRATOR_PREFIX}."))
+
+
+def _refuse_turn(
+    handler: WorkflowHandler, event: Event[Any], record: Record | None
+) -> Violation | None:
+    subject = admit_subject(event)
+    if not isinstance(subject, Subject):
+        return subject
+    if subject.orchestrator.name != handler.source:
+        issue = Issue("subject.orchestrator.name", handler.source, repr(subject.orchestrator.name))
+        return ExecutionViolation(f"{_name(event)} is for another workflow", issue)
+    if event.type == timer_event_type(handler.source):
+        issue = Issue("type", "no timer: only the runtime sends them", repr(event.type))
+        return ContractViolation(f"{_name(event)} comes from outside", issue)
+    if event.type == cancel_type(handler.source):
+        issue = Issue("type", "no cancellation: use `Client.cancel`", repr(event.type))
+        return ContractViolation(f"{_name(event)} comes from outside", issue)
+    begins = event.type == handler.source
+    started = record is not None and record.init and not begins
+    version = record.version if record and started else subject.orchestrator.version
+    admitted = admit_version(handler, version) or admit_turn(handler, version, event)
+    if not isinstance(admitted, Admitted):
+        return admitted
+    if begins or is_signal(handler, version, event):
+        return None
+    return _refuse_answer(event, record)
+
+
+def _refuse_answer(event: Event[Any], record: Record | None) -> Violation | None:
+    """Return why an answer from outside may not enter: it is for no open request of a domain."""
+    sent = None
+    if record is not None and event.parentid is not None:
+        sent = record.pending_requests.get(event.parentid)
+    if sent is None:
+        issue = Issue("parentid", "the id of an open request", repr(event.parentid))
+        return ExecutionViolation(f"{_name(event)} answers no open request", issue)
+    if sent.domain is None:
+        issue = Issue("parentid", "a request that left by a domain", repr(event.parentid))
+        return ContractViolation(f"{_name(event)} answers a request that did not leave", issue)
+    return refuse_reply(sent, event)
+
+
+def _was_sent_out(event: Event[Any], record: Record | None) -> bool:
+    """Return whether *event* is an open request of *record* that left by a domain, or its answer.
+
+    A listener may send such a request back into the system, to its own handler.
+    """
+    if record is None:
+        return False
+    sent: SentRequest | None = record.pending_requests.get(event.id)
+    if sent is None:
+        sent = record.pending_requests.get(event.parentid or "")
+        return sent is not None and sent.domain is not None and event.source in (sent.to, sent.type)
+    return sent.domain is not None and sent.to == event.to and sent.type == event.type
+
+
+def _refuse_claims(
+    system: System, event: Event[Any], others: Container[str]
+) -> ContractViolation | None:
+    for field, name in _claims(event).items():
+        if is_workflow(system.handler_at(name)) or name in others:
+            issue = Issue(field, "an address outside of this system", repr(name))
+            return ContractViolation(f"{_name(event)} comes from outside", issue)
+    return None
+
+
+def _claims(event: Event[Any]) -> dict[str, str]:
+    """Return the addresses in whose name *event* speaks, or that get its answer, by field."""
+    claims = {"source": event.source}
+    if event.redirectto is not None:
+        claims["redirectto"] = event.redirectto
+    if not event.type.startswith(f"{ORCHESTRATOR_PREFIX}."):
+        return claims
+    # It begins a workflow.
+    subject, parent = _parse(event.subject), _parse(event.raw.get(PARENT_SUBJECT))
+    if subject is not None:
+        claims["subject.execution.initiator"] = subject.execution.initiator
+        claims["subject.meta.redirectto"] = subject.answers_to
+    if parent is not None:
+        claims[f"data.{PARENT_SUBJECT}"] = parent.orchestrator.name
+    return claims
+
+
+def _claimed_subject(event: Event[Any]) -> str:
+    parent = event.raw.get(PARENT_SUBJECT)
+    return parent if isinstance(parent, str) else event.subject
+
+
+def _parse(text: object) -> Subject | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        return Subject.parse(text)
+    except Violated:
+        return None
+
+
+def _name(event: Event[Any]) -> str:
+    return f"event {event.id!r} ({event.type})"[:200]

@@ -1,0 +1,50 @@
+"""Doors: the check of an event from outside, with the record and the registry that it needs."""
+
+from collections.abc import Container
+from typing import Any
+
+from arvo.core.events.event import Event
+from arvo.core.record import Record
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import ContractViolation, Violation
+from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
+from arvo.engine.system.missing import missing_service
+from arvo.engine.system.system import System
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.services import SupportsServiceRegistry
+from arvo.interrupts import is_interrupt
+
+
+async def refuse_outside(
+    system: System, backend: Backend, event: Event[Any], *, unserved: bool = False
+) -> Violation | None:
+    """Return why an event from outside may not enter, or None.
+
+    An event of a version that only another worker serves passes; with *unserved* also one that no
+    live worker serves. Raises as the backend does.
+    """
+    subject, record, others = record_subject(system, event), None, frozenset[str]()
+    if subject is not None:
+        record = await backend.load(subject)
+    needed = missing_service(system, event, record)
+    if needed is not None and unserved:
+        return None
+    if (needed or claimed_workflows(event)) and isinstance(backend, SupportsServiceRegistry):
+        registered = await backend.services.list()
+        if needed and any(each.serves(needed.address, needed.version) for each in registered):
+            return None
+        others = frozenset(address for each in registered for address in each.versions)
+    return _check(system, event, record, others)
+
+
+def _check(
+    system: System, event: Event[Any], record: Record | None, others: Container[str]
+) -> Violation | None:
+    try:
+        return check_outside(system, event, record, others)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        # A validator of a payload class may raise anything.
+        issue = Issue("data", "a payload that its class accepts", short_repr(error))
+        return ContractViolation(f"event {event.id!r} cannot be read", issue)

@@ -1,0 +1,118 @@
+"""Doors: which events from outside may enter a system."""
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from arvo import ContractViolation, Emit, Event, Subject, System
+from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
+from tests.shop import (
+    CardCharged,
+    ChargeCard,
+    PlaceOrder,
+    charge_request,
+    expect_commit,
+    expect_violation,
+    make_workflow,
+    order,
+    order_request,
+    payments,
+    reply_to,
+)
+
+begin = make_workflow(lambda _: Emit(ChargeCard("o1", 1), domain="bank"))
+shop = System([payments, begin])
+BEGUN = expect_commit(shop, order_request())
+REPLY = reply_to(BEGUN.events[0], CardCharged("r"))
+
+
+@pytest.mark.parametrize(
+    "event", [order_request(), charge_request(), REPLY], ids=["init", "service", "reply"]
+)
+def test_an_event_that_a_step_accepts_is_valid(event: Event[object]) -> None:
+    """An entry point must not be stricter than the handler."""
+    assert check_outside(shop, event, BEGUN.record if event is REPLY else None) is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        evolve(charge_request(), to="com.no.one"),
+        Event.from_dict({**charge_request().to_dict(), "data": {"order_id": 1}}),
+        evolve(order_request(), subject="junk"),
+        evolve(order_request(), dataschema=None),
+        evolve(charge_request(), type="com.other.type"),
+    ],
+    ids=["address", "payload", "subject", "dataschema", "type"],
+)
+def test_an_invalid_event_has_the_violation_of_a_step(event: Event[object]) -> None:
+    """The sender reads the message that an operator would read."""
+    assert check_outside(shop, event, None) == expect_violation(shop, event)
+
+
+def test_a_migrated_workflow_accepts_the_events_of_its_new_version() -> None:
+    """The record names the version; the subject still names the old one."""
+    assert BEGUN.record is not None
+    moved = evolve(BEGUN.record, version="9.9.9")
+
+    violation = check_outside(shop, REPLY, moved)
+
+    assert violation == expect_violation(shop, REPLY, moved)
+    assert "arvo.orc.order.fulfil has no such version" in str(violation)
+
+
+def test_a_workflow_that_has_not_started_is_on_the_version_of_its_subject() -> None:
+    """A workflow revived after its first turn failed waits for the event that starts it."""
+    assert BEGUN.record is not None
+    assert (
+        check_outside(shop, order_request(), evolve(BEGUN.record, version="9.9.9", init="")) is None
+    )
+
+
+PARENT = str(Subject.parse(BEGUN.events[0].subject))
+ELSEWHERE = str(Subject.new("arvo.orc.elsewhere", "1.0.0", initiator="com.shop.x", id="e"))
+
+
+@pytest.mark.promise("I12")
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (evolve(charge_request(), source=order.type), "source"),
+        (evolve(charge_request(), redirectto=order.type), "redirectto"),
+        (
+            order["1.0.0"].init(PlaceOrder("o"), source="com.x", parent=PARENT),
+            "subject.execution.initiator",
+        ),
+        (
+            order_request(
+                subject=str(Subject.new(order.type, "1.0.0", initiator=order.type, id="i"))
+            ),
+            "subject.execution.initiator",
+        ),
+    ],
+)
+def test_no_outsider_speaks_for_a_workflow_of_this_system(event: Event[Any], field: str) -> None:
+    """I12: the handler would answer in its own name, to a workflow that asked for nothing."""
+    refused = check_outside(shop, event, None)
+
+    assert isinstance(refused, ContractViolation)
+    assert [issue.path for issue in refused.issues] == [field]
+
+
+def test_a_workflow_elsewhere_may_begin_one_here() -> None:
+    """It is the parent, and gets the completion; unless another worker here serves it."""
+    event = order["1.0.0"].init(PlaceOrder("o"), source="arvo.orc.elsewhere", parent=ELSEWHERE)
+
+    assert claimed_workflows(event) == ("arvo.orc.elsewhere",) * 4
+    assert check_outside(shop, event, None) is None
+    assert check_outside(shop, event, None, {"arvo.orc.elsewhere"}) is not None
+
+
+def test_a_request_that_left_by_a_domain_may_come_back() -> None:
+    """A listener sends it to a handler of this system."""
+    (request,) = BEGUN.events
+
+    assert record_subject(shop, request) == BEGUN.event.subject
+    assert check_outside(shop, request, BEGUN.record) is None
+    assert check_outside(shop, evolve(request, id="another"), BEGUN.record) is not None
