@@ -1,7 +1,6 @@
 """Webhook: a listener that posts events to a URL."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,11 +15,12 @@ from arvo.core.violations.issue import Issue, one_line
 from arvo.core.violations.violation import ConfigViolation, ContractViolation, Violated
 from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.http.binding import Mode, has_events, read_events, write_event
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
-logger: Final = logging.getLogger("arvo")
+logger: Final = get_logger()
 
 # For the whole exchange: httpx limits each read and write alone, and a slow response has many.
 REQUEST_SECONDS_MAX: Final = 30.0
