@@ -81,7 +81,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     ),
     "testing": (
         {"testing.strategies"},
-        {"testing.given"},
+        {"testing.given", "testing.conformance.kit"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},
         {"testing.simulation.faults", "testing.simulation.checks"},
         {"testing.simulation.cluster"},

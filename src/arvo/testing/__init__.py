@@ -11,6 +11,7 @@ from arvo.testing.conformance import (
     BackendConformance,
     BrokerConformance,
     MachineMemoryConformance,
+    OrderedBrokerConformance,
 )
 from arvo.testing.given.steps import Case, Repeat, Step, steps
 from arvo.testing.given.turn import Given, TurnResult, given
@@ -83,6 +84,7 @@ __all__ = [
     "LostRequest",
     "MachineMemoryConformance",
     "OldVersion",
+    "OrderedBrokerConformance",
     "Partition",
     "Pause",
     "Reorder",

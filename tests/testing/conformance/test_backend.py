@@ -10,11 +10,22 @@ import pytest
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import deregister
-from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+from arvo.testing import (
+    BackendConformance,
+    BrokerConformance,
+    MachineMemoryConformance,
+    OrderedBrokerConformance,
+)
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.kit.linearizability import (
+    Read,
+    Refusal,
+    Span,
+    Swap,
+    find_linearization,
+)
 from arvo.testing.conformance.samples import subject
-from tests.testing.conformance import wrong
+from tests.testing.conformance import wrong, wrong_order
 
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
@@ -38,6 +49,14 @@ class OfMemory(MachineMemoryConformance):
 
 
 class OfBroker(BrokerConformance):
+    timeout = TIMEOUT_SECONDS
+    make: Callable[[], Any]
+
+    async def broker(self) -> Any:
+        return type(self).make()
+
+
+class OfOrderedBroker(OrderedBrokerConformance):
     timeout = TIMEOUT_SECONDS
     make: Callable[[], Any]
 
@@ -151,6 +170,25 @@ def test_a_wrong_memory_is_found(make: Any, test: str) -> None:
 def test_a_wrong_broker_is_found(make: Any, test: str) -> None:
     """A broker delivers at least once, and to one consumer at a time."""
     assert test in failures(type("Kit", (OfBroker,), {"make": make}), test)
+
+
+@pytest.mark.parametrize(
+    ("make", "test"),
+    [
+        (wrong_order.ForgetsKeys, "test_the_next_message_of_a_key_waits_until_one_is_acked"),
+        (wrong_order.ReleasesKeysOnNack, "test_a_nacked_message_holds_back_its_key_and_no_other"),
+        (wrong_order.HoldsKeysOnDefer, "test_a_deferred_message_lets_those_of_its_key_pass"),
+        (wrong_order.HoldsKeysOfDeadLetters, "test_a_dead_letter_lets_the_next_message_pass"),
+        (wrong_order.HasOneKey, "test_many_messages_of_a_busy_key_hold_back_no_other"),
+        (wrong_order.TimersWait, "test_a_timer_neither_waits_nor_holds_back"),
+        (wrong.NeverRedelivers, "test_a_message_of_an_ended_iteration_comes_first_again"),
+        (wrong.ReversesMessages, "test_many_consumers_settle_each_key_in_order"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_broker_without_order_is_found(make: Any, test: str) -> None:
+    """A workflow would see its events in another order, or wait for ever."""
+    assert test in failures(type("Kit", (OfOrderedBroker,), {"make": make}), test)
 
 
 def test_a_correct_backend_passes_with_the_same_timeout() -> None:

@@ -7,7 +7,13 @@ from typing import Any
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.results import Conflict
 from arvo.testing.conformance.kit import Kit, conformance_test
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.kit.linearizability import (
+    Read,
+    Refusal,
+    Span,
+    Swap,
+    find_linearization,
+)
 
 WRITERS = 4
 WRITES_PER_WRITER = 3

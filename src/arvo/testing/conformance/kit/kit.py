@@ -96,6 +96,25 @@ class BackendKit(Kit):
     shares_released: bool = True
 
 
+class BrokerKit(Kit):
+    """The base of the conformance classes of brokers."""
+
+    async def broker(self) -> Any:
+        """Open a broker at `self.tmp_path`; the same path means the same broker."""
+        raise NotImplementedError
+
+    async def close(self, broker: Any) -> None:
+        """Close a broker."""
+
+    async def open_subject(self) -> Any:
+        """Open a broker for a test."""
+        return await self.broker()
+
+    async def close_subject(self, subject: Any) -> None:
+        """Close the broker of a test."""
+        await self.close(subject)
+
+
 class CallRecorder:
     """A proxy that records each call and its result in *calls*."""
 
