@@ -7,6 +7,7 @@ from typing import Any
 from jsonschema_rs import ValidationError, Validator, validator_for
 from jsonschema_rs import ValidationErrorKind as Kind
 
+from arvo.core.payloads.uniqueness import UniqueItems
 from arvo.core.violations.issue import (
     ISSUES_COUNTED_MAX,
     Issue,
@@ -42,7 +43,12 @@ def compile_validator(schema: Mapping[str, Any]) -> Validator:
 
     Raises ValueError if it is not a valid schema, or if it refers to another document.
     """
-    return validator_for(dict(schema), validate_formats=True, retriever=_refuse_reference)
+    return validator_for(
+        dict(schema),
+        validate_formats=True,
+        retriever=_refuse_reference,
+        keywords={"uniqueItems": UniqueItems},
+    )
 
 
 def _refuse_reference(uri: str) -> Any:
@@ -184,8 +190,8 @@ def _expected_number(error: ValidationError) -> str:
             return f"less than {n}"
         case Kind.MultipleOf(multiple_of=n):
             return f"a multiple of {n}"
-        case Kind.UniqueItems():
-            return "unique items"
+        case Kind.Custom(message=message):
+            return message
         case Kind.OneOfMultipleValid():
             return "a match for exactly one alternative"
         case Kind.FalseSchema():
