@@ -80,6 +80,8 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.http"},
     ),
     "testing": (
+        {"testing.schemas.regex"},
+        {"testing.schemas"},
         {"testing.strategies"},
         {"testing.given"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},

@@ -1,17 +1,20 @@
 """Payloads: Hypothesis strategies for the data of an event."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
-import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.events.protocol import SystemFault
+from arvo.core.payloads.converter import converter
 from arvo.core.payloads.fields import fields_of
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
-from arvo.testing.strategies.json_values import json_values
+from arvo.testing.schemas.diagnosis import UndrawableSchema
+from arvo.testing.schemas.document import UnknownReference, to_document
+from arvo.testing.schemas.json_values import json_values
+from arvo.testing.schemas.parts import untranslatable_pattern
 
 T = TypeVar("T")
 
@@ -30,7 +33,8 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
     The constraints of the fields hold. Validators that the class defines itself hold too, by
     filtering. *fields* maps field names to strategies that replace the default ones.
 
-    Raises TypeError for a field that the payload does not have.
+    Raises TypeError for a field that the payload does not have, and `UndrawableSchema` for a
+    pattern that Python cannot express or a reference to another document.
 
     >>> from attrs import frozen
     >>> from hypothesis import find
@@ -41,14 +45,28 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
     Ping(count=9)
     """
     payload = Payload.of(kind)
-    values = json_values(payload.schema).map(payload.read).filter(_is_valid)
+    _check_field_names(payload, fields)
+    values: SearchStrategy[Any] = _json_values(payload, fields)
     if fields:
-        _check_field_names(payload, fields)
         values = st.builds(
             _replace_fields, st.just(payload), values, st.fixed_dictionaries({**fields})
         )
-        values = values.filter(_is_valid)
-    return values
+    return values.map(payload.read).filter(_is_valid)
+
+
+def _json_values(payload: Payload[Any], fields: Mapping[str, object]) -> SearchStrategy[Any]:
+    """Draw the JSON data of a payload; the values of *fields* are replaced and may be anything."""
+    schema = payload.schema
+    if fields:
+        schema["properties"] = {**schema["properties"], **dict.fromkeys(fields, True)}
+    try:
+        problem = untranslatable_pattern(to_document(schema), "data")
+    except UnknownReference as error:
+        problem = f"data: the document lacks the schema to which {str(error)!r} refers"
+    if problem is not None:
+        remedy = "pass a strategy for the field: payloads(…, name=st.…) or events(…, name=st.…)"
+        raise UndrawableSchema(f"{payload.name}: {problem}; remedy: {remedy}")
+    return json_values(schema)
 
 
 def faults() -> SearchStrategy[SystemFault]:
@@ -63,12 +81,15 @@ def _is_valid(value: object) -> bool:
     return not isinstance(value, Issues)
 
 
-def _replace_fields(payload: Payload[Any], value: Any, fields: Mapping[str, Any]) -> Any:
-    if payload.type is None:
-        return payload.read({**value, **fields})
-    changed = attrs.evolve(value, **fields)
-    written = payload.write(changed)
-    return written if isinstance(written, Issues) else cast("Any", changed)
+def _replace_fields(
+    payload: Payload[Any], data: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    kind: Any = payload.type
+    if kind is None:
+        return {**data, **fields}
+    types = {declared.wire: declared.type for declared in fields_of(kind)}
+    hook = converter().get_unstructure_hook
+    return {**data, **{name: hook(types[name])(value) for name, value in fields.items()}}
 
 
 def _check_field_names(payload: Payload[Any], fields: Mapping[str, object]) -> None:

@@ -3,15 +3,22 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta, timezone
+from math import ceil, floor
 from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-# Lone surrogates are not valid Unicode text and cannot be encoded as UTF-8.
-CHARACTERS: Final = st.characters(codec="utf-8")
+from arvo.testing.schemas.json_schema import patterns_of
+from arvo.testing.schemas.regex.characters import CHARACTERS
+from arvo.testing.schemas.regex.ecma import compile_pattern
+from arvo.testing.schemas.regex.patterns import matches
+from arvo.testing.schemas.regex.texts import texts
+
 # Longer strings test nothing more, and they shrink more slowly.
 STRING_CHARACTERS_MAX: Final = 20
+# Where a schema has no `maxLength`; no event is as long.
+LENGTH_MAX: Final = 2**24
 
 _ZONES: Final = st.sampled_from([0, 330, -660]).map(lambda minutes: timedelta(minutes=minutes))
 _LABEL: Final = "[a-z]([a-z0-9-]{0,6}[a-z0-9])?"
@@ -20,20 +27,24 @@ _LABEL: Final = "[a-z]([a-z0-9-]{0,6}[a-z0-9])?"
 def strings(schema: Mapping[str, Any]) -> SearchStrategy[str]:
     """Draw strings for the string keywords of *schema*.
 
-    A `format` is drawn without regard to `pattern` and lengths; the caller filters by validation.
+    Of several patterns, and of a `format` beside a pattern or lengths, each is drawn without regard
+    to the others; the caller filters by validation. Raises `UntranslatablePattern`.
     """
-    least: int = schema.get("minLength", 0)
-    most: int = schema.get("maxLength", least + STRING_CHARACTERS_MAX)
+    least: int = ceil(schema.get("minLength", 0))
+    most = floor(schema.get("maxLength", LENGTH_MAX))
+    if least > most:
+        return st.nothing()
+    patterns = [compile_pattern(pattern) for pattern in patterns_of(schema)]
+    options = [matches(pattern, least, most) for pattern in patterns]
+    if len(patterns) > 1:
+        # One may be about the beginning of the string, and another about its end.
+        parts = [matches(pattern, 0, most) for pattern in patterns]
+        options += [st.tuples(*order).map("".join) for order in (parts, parts[::-1])]
     if schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]]
-    if "pattern" in schema:
-        return _regex_match(schema["pattern"]).filter(lambda text: least <= len(text) <= most)
-    return st.text(CHARACTERS, min_size=least, max_size=most)
-
-
-def _regex_match(pattern: str) -> SearchStrategy[str]:
-    # ASCII: JSON Schema uses ECMA 262 patterns, where \d and \w match ASCII characters only.
-    return st.from_regex(re.compile(pattern, re.ASCII), alphabet=CHARACTERS)
+        options.append(_FORMATS[schema["format"]])
+    if options:
+        return st.one_of(options)
+    return texts(CHARACTERS, least, most if most < LENGTH_MAX else least + STRING_CHARACTERS_MAX)
 
 
 def _full_match(pattern: str) -> SearchStrategy[str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Payload
-from arvo.core.payloads.uniqueness import are_unique, canonical
+from arvo.core.payloads.json_data import are_unique, canonical
 
 ITEMS = 60_000
 # Comparing each pair takes minutes; this takes a second, on a loaded machine some.
