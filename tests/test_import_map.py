@@ -84,6 +84,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.schemas"},
         {"testing.strategies"},
         {"testing.given"},
+        {"testing.laws.processes"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},
         {"testing.simulation.faults", "testing.simulation.checks"},
         {"testing.simulation.cluster"},

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
-from arvo.testing.schemas.document import to_document
+from arvo.testing.schemas.document import UnknownReference, to_document
 from arvo.testing.schemas.draws import sample
+from arvo.testing.schemas.json_schema import Schema
 from arvo.testing.schemas.json_values import SchemaStrategies
-from arvo.testing.schemas.parts import parts_of
+from arvo.testing.schemas.parts import parts_of, untranslatable_pattern
 
 # Values to draw of each part: enough to tell a part that is rare from one that is not.
 PART_EXAMPLES: Final = 3
@@ -20,6 +21,14 @@ REPORTED_MAX: Final = 3
 
 class UndrawableSchema(ValueError):
     """A schema of which no example can be drawn: names the path, the keyword and the remedy."""
+
+
+def inexpressible_part(schema: Schema) -> str | None:
+    """Return a line for a pattern that Python cannot express, or a reference to elsewhere."""
+    try:
+        return untranslatable_pattern(to_document(schema), "data")
+    except UnknownReference as error:
+        return f"data: the document lacks the schema to which {str(error)!r} refers"
 
 
 @lru_cache(maxsize=512)
@@ -38,6 +47,9 @@ def rare_parts(payload: Payload[Any]) -> tuple[str, ...]:
 
 
 def _rare_parts(payload: Payload[Any], draws_per_value: int) -> tuple[str, ...]:
+    problem = inexpressible_part(payload.schema)
+    if problem is not None:
+        return (problem,)
     document = to_document(payload.schema)
     strategies = SchemaStrategies(document)
     lines: dict[str, str] = {}

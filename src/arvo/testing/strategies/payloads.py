@@ -11,10 +11,8 @@ from arvo.core.payloads.converter import converter
 from arvo.core.payloads.fields import fields_of
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
-from arvo.testing.schemas.diagnosis import UndrawableSchema
-from arvo.testing.schemas.document import UnknownReference, to_document
+from arvo.testing.schemas.diagnosis import UndrawableSchema, inexpressible_part
 from arvo.testing.schemas.json_values import json_values
-from arvo.testing.schemas.parts import untranslatable_pattern
 
 T = TypeVar("T")
 
@@ -59,10 +57,7 @@ def _json_values(payload: Payload[Any], fields: Mapping[str, object]) -> SearchS
     schema = payload.schema
     if fields:
         schema["properties"] = {**schema["properties"], **dict.fromkeys(fields, True)}
-    try:
-        problem = untranslatable_pattern(to_document(schema), "data")
-    except UnknownReference as error:
-        problem = f"data: the document lacks the schema to which {str(error)!r} refers"
+    problem = inexpressible_part(schema)
     if problem is not None:
         remedy = "pass a strategy for the field: payloads(…, name=st.…) or events(…, name=st.…)"
         raise UndrawableSchema(f"{payload.name}: {problem}; remedy: {remedy}")

@@ -151,13 +151,13 @@ class _Translation:
             self._take(len(match[0]))
             return f"(?P={_group_name(match[1])})"
         escape = self._take(2)
-        letter = escape[1:]
-        if letter == "c":
+        escaped = escape[1:]
+        if escaped == "c":
             return f"\\x{ord(self._take(1) or '@') % 32:02x}"
-        if letter == "0":
+        if escaped == "0":
             return r"\x00"
         # Letters that mean something in Python only.
-        return letter if letter in ("A", "Z", "z", "a", "U", "N", "e", "/") else escape
+        return escaped if escaped in ("A", "Z", "z", "a", "U", "N", "e", "/") else escape
 
     def _code_point(self, number: int) -> str:
         if 0xD800 <= number < 0xDC00 and (low := _CODE_POINT.match(self.pattern, self.position)):
