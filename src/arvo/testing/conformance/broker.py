@@ -11,6 +11,7 @@ from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessa
 from arvo.interpreters.ports.messages import Message
 from arvo.testing.conformance.kit import Kit, conformance_test
 from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event
+from arvo.testing.conformance.skips import NOT_DURABLE, skip
 from arvo.testing.conformance.values import LARGE_EVENT_BYTES, UNUSUAL
 
 MESSAGES = 100
@@ -174,7 +175,7 @@ class BrokerConformance(Kit):
     async def test_a_published_message_survives_a_restart(self, broker: Broker) -> None:
         """For a durable broker."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await broker.publish([message("one")])
         await self.close(broker)
 

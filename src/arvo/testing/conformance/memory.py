@@ -8,6 +8,7 @@ from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.results import Conflict
 from arvo.testing.conformance.kit import Kit, conformance_test
 from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.skips import NOT_DURABLE, skip
 
 WRITERS = 4
 WRITES_PER_WRITER = 3
@@ -133,7 +134,7 @@ class MachineMemoryConformance(Kit):
     async def test_a_written_record_survives_a_restart(self, memory: MachineMemory) -> None:
         """For a durable store."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         written = await memory.write("one", b"durable", 0)
         await self.close(memory)
 

@@ -14,6 +14,7 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
+from arvo.testing.conformance.skips import NO_LEASE, NOT_DURABLE, skip
 
 DELAY_SECONDS = 0.2
 # A clock in milliseconds may round the delay down.
@@ -104,7 +105,7 @@ class Order(Restarts):
     ) -> None:
         """I4: in the order in which the events were accepted, with delays too."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         async with self.session() as other:
             await self._send(backend, "first", "second", "third")
             delivery = await self._receive_event(backend, "first")
@@ -118,7 +119,7 @@ class Order(Restarts):
     ) -> None:
         """I4: another process delivers it, and what is behind it afterwards."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await self._send(backend, "first", "second")
         await backend.nack(await self._receive_event(backend, "first"), DELAY_SECONDS)
         await backend.close()
@@ -131,7 +132,7 @@ class Order(Restarts):
     async def test_an_event_of_a_lost_worker_keeps_its_place(self, backend: Backend) -> None:
         """I4: the next worker gets it first, and the others of its key after that."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await self._send(backend, "first", "second")
         await self._receive_event(backend, "first")
         async with self.session() as other:

@@ -9,6 +9,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.samples import WORKFLOW, subject, timer, to_workflow, turn_commit
+from arvo.testing.conformance.skips import NOT_DURABLE, skip
 
 # Long enough to detect a backend that ignores it, short enough to wait for.
 DUE_SECONDS = 0.3
@@ -85,7 +86,7 @@ class Timers(BackendKit):
     async def test_a_timer_survives_a_restart(self, backend: Backend) -> None:
         """I7: a durable backend stores its timers."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         due = await self._set_timer(backend)
         await backend.close()
 

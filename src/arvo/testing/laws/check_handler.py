@@ -1,12 +1,11 @@
 """Check handler: search the events of a contract for one on which its handler breaks a law."""
 
 import warnings
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, final
 
 import hypothesis
-from attrs import field, frozen
+from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -18,7 +17,11 @@ from arvo.handlers.event_handler import EventHandler
 from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.laws.effect_stubs import EffectSubstitutes, search_effects
 from arvo.testing.laws.handler_laws import LAWS, NOW, HandlerUnderTest
-from arvo.testing.laws.processes.other_processes import Disagreement, find_disagreement
+from arvo.testing.laws.processes.other_processes import (
+    Disagreement,
+    find_disagreement,
+    start_processes,
+)
 from arvo.testing.laws.processes.replay import ReplayedStep
 from arvo.testing.laws.report import CheckReport, NotChecked, PartlyChecked
 from arvo.testing.laws.search import BUDGET, SearchResult, search
@@ -62,13 +65,12 @@ def check_handler(
     if events is not None:
         sources[None] = events
     for version in versions if events is None else ():
-        payload = version.accepted
-        _require_drawable(subject, payload)
-        sources[payload] = accepted_events(version)
-    reports = [
-        _HandlerCheck(subject, payload, values, settings, effects).run()
-        for payload, values in sources.items()
-    ]
+        _require_drawable(subject, version.accepted)
+        sources[version.accepted] = accepted_events(version)
+    start_processes()
+    reports = []
+    for payload, values in sources.items():
+        reports.append(_HandlerCheck(subject, payload, values, settings, effects).run())
     return _sum(reports)
 
 
@@ -97,7 +99,6 @@ class _HandlerCheck:
     events: SearchStrategy[Event[Any]]
     settings: hypothesis.settings
     effects: EffectSubstitutes | None
-    outcomes: Counter[str] = field(factory=Counter)
 
     def run(self) -> CheckReport:
         """Check the laws; raises `LawViolated` or `NotChecked`."""
@@ -157,17 +158,18 @@ def _other_result(
     return LawViolation(
         law="a handler is deterministic",
         problem="in a process with another hash seed it has another result for the same event",
-        trace=subject.trace(event, f"here: {found.here}", f"there: {found.there}"),
+        trace=subject.trace(event, f"here {found.here}", f"there {found.there}"),
         remedy="sort the items of a set where their order matters; use neither hash() nor id()",
     )
 
 
 def _sum(reports: Sequence[CheckReport]) -> CheckReport:
-    laws: Mapping[str, int] = sum((Counter(report.laws) for report in reports), Counter())
+    names = dict.fromkeys(name for report in reports for name in report.laws)
+    laws = {name: sum(report.laws[name] for report in reports) for name in names}
     return CheckReport(
         tried=sum(report.tried for report in reports),
         discarded=sum(report.discarded for report in reports),
         handled=sum(report.handled for report in reports),
-        laws=dict(laws),
+        laws=laws,
         unchecked=tuple(reason for report in reports for reason in report.unchecked),
     )

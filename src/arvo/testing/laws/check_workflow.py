@@ -17,6 +17,7 @@ from arvo.handlers.flow.errors import CallFailed, ServiceFailed
 from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.laws.effect_stubs import EffectFailed, EffectSubstitutes
 from arvo.testing.laws.environment import service_contracts, workflow_handlers
+from arvo.testing.laws.processes.other_processes import start_processes
 from arvo.testing.laws.report import CheckReport
 from arvo.testing.laws.run_checks import RunChecks
 from arvo.testing.laws.scenario import Scenario
@@ -104,11 +105,15 @@ def check_workflow(
     unknown = set(laws) - set(LAWS)
     if unknown:
         raise TypeError(f"laws: expected some of {', '.join(LAWS)}, got {', '.join(unknown)}")
+    required = frozenset(() if laws is LAWS else laws) | ({"migration"} if migrate_to else set())
+    start_processes()
     return WorkflowCheck(
         laws=workflow_laws,
         # The laws that the caller names must be checked; of all laws some may have no case.
-        names=tuple(name for name in LAWS if name in laws),
-        required=frozenset(() if laws is LAWS else laws) | ({"migration"} if migrate_to else set()),
+        names=tuple(
+            name for name in LAWS if name in required or (name in laws and name != "migration")
+        ),
+        required=required,
         scenarios=lambda tables: _scenarios(whole, started, events, tables),
         payloads=_drawn_payloads(whole, started, starts=events is None),
         effects=effects,

@@ -99,7 +99,7 @@ class WorkflowCheck:
     def _require_cases(self, tried: int) -> None:
         """Raise `NotChecked` if the runs did nothing, or a law had nothing to check."""
         laws = self.laws
-        if not laws.outcomes["handled"]:
+        if laws.outcomes and not laws.outcomes["handled"]:
             lines = [f"{number} times: {outcome}" for outcome, number in laws.outcomes.items()]
             remedy = "pass *events* that start the workflow, or remove a class from may_violate"
             problem = f"the workflow takes no step in {tried} runs"
@@ -150,6 +150,6 @@ def _other_result(trace: tuple[str, ...], found: Disagreement) -> LawViolation:
         law="a redelivered event changes nothing (redelivery)",
         problem="in a process with another hash seed the same event on the same record has another "
         "result",
-        trace=(*trace, f"here: {found.here}", f"there: {found.there}"),
+        trace=(*trace, f"here {found.here}", f"there {found.there}"),
         remedy="sort the items of a set where their order matters; use neither hash() nor id()",
     )

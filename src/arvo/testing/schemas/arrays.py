@@ -21,7 +21,7 @@ ITEMS_MAX: Final = 4
 DOMAIN_MAX: Final = 256
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Arrays:
     """Draws the arrays of *schema*.
 
@@ -120,7 +120,8 @@ class Arrays:
         ]
         if least > min(most, len(possible)):
             reject()
-        count = draw(st.integers(least, min(most, len(possible))))
+        # More may not fit in with the other keywords.
+        count = draw(st.just(least) | st.integers(least, min(most, len(possible))))
         hits = draw(st.permutations(possible))[:count]
         for position in range(size):
             if position in hits:

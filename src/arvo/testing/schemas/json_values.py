@@ -64,7 +64,8 @@ def json_values(schema: Schema) -> JsonValues:
     return SchemaStrategies(to_document(schema)).for_document()
 
 
-@define
+# Without a repr: strategies refer to each other in circles.
+@define(eq=False, repr=False)
 class SchemaStrategies:
     """Builds the strategies of one schema document, and caches one for each schema."""
 

@@ -19,7 +19,7 @@ _COUNTED: Final = frozenset(
 )
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Objects:
     """Draws the objects of *schema*.
 

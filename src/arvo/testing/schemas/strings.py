@@ -1,7 +1,7 @@
 """Strings: a Hypothesis strategy for the patterns, formats and lengths of a JSON Schema."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta, timezone
 from math import ceil, floor
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from arvo.core.payloads.validation import compile_validator
 from arvo.testing.schemas.json_schema import patterns_of
 from arvo.testing.schemas.regex.characters import CHARACTERS
 from arvo.testing.schemas.regex.ecma import compile_pattern
@@ -17,6 +18,9 @@ from arvo.testing.schemas.regex.texts import texts
 
 # Longer strings test nothing more, and they shrink more slowly.
 STRING_CHARACTERS_MAX: Final = 20
+# Strings that are drawn for one that fits several keywords.
+TRIED_MAX: Final = 16
+_LIMITS: Final = frozenset({"pattern", "minLength", "maxLength"})
 # Where a schema has no `maxLength`; no event is as long.
 LENGTH_MAX: Final = 2**24
 
@@ -42,9 +46,22 @@ def strings(schema: Mapping[str, Any]) -> SearchStrategy[str]:
         options += [st.tuples(*order).map("".join) for order in (parts, parts[::-1])]
     if schema.get("format") in _FORMATS:
         options.append(_FORMATS[schema["format"]])
+    known = {key: schema[key] for key in schema.keys() & {*_LIMITS, "format"}}
+    if options and "format" in known and len(known) > 1:
+        # The first of many that fits, as each draw by Hypothesis costs more than one of ours.
+        fits = compile_validator(known).is_valid
+        options = [_first_of_many(option, fits) for option in options]
     if options:
         return st.one_of(options)
     return texts(CHARACTERS, least, most if most < LENGTH_MAX else least + STRING_CHARACTERS_MAX)
+
+
+def _first_of_many(
+    strings: SearchStrategy[str], fits: Callable[[str], bool]
+) -> SearchStrategy[str]:
+    several = st.lists(strings, min_size=1, max_size=TRIED_MAX)
+    fitting = several.map(lambda drawn: next(filter(fits, drawn), None))
+    return fitting.filter(lambda text: text is not None).map(str)
 
 
 def _full_match(pattern: str) -> SearchStrategy[str]:

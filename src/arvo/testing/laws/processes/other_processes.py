@@ -14,11 +14,11 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final, cast, final
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 from attrs import define, field, frozen
 
 from arvo.engine.system.system import System
-from arvo.testing.laws.processes.replay import ReplayedStep, replay
+from arvo.testing.laws.processes.replay import ReplayedStep, first_difference, replay
 from arvo.testing.laws.processes.worker import read_frame, write_frame
 
 # A set of two strings has one of two orders. With three more processes, seven of eight handlers
@@ -33,7 +33,7 @@ ANSWER_SECONDS: Final = 60.0
 @final
 @frozen
 class Disagreement:
-    """The number of a step (from 0), and the two results that it has."""
+    """The number of a step (from 0), and the first difference of its two results."""
 
     position: int
     here: str
@@ -116,7 +116,7 @@ def find_disagreement(system: System, steps: Sequence[ReplayedStep]) -> Disagree
     except Exception as error:  # noqa: BLE001 - a handler may hold anything
         return f"the handler cannot be sent to another process: {type(error).__name__}: {error}"
     request = pickle.dumps(([folder or os.getcwd() for folder in sys.path], job))  # noqa: PTH109
-    processes = _running_processes()
+    processes = start_processes()
     for process in processes:
         process.send(request)
     answers = [process.receive() for process in processes]
@@ -125,11 +125,12 @@ def find_disagreement(system: System, steps: Sequence[ReplayedStep]) -> Disagree
             return f"another process cannot run the handler: {there}"
         for position, results in enumerate(zip(here, there, strict=True)):
             if results[0] != results[1]:
-                return Disagreement(position, *results)
+                return Disagreement(position, *first_difference(*results))
     return None
 
 
-def _running_processes() -> list[_Process]:
+def start_processes() -> list[_Process]:
+    """Start the processes, unless they run; they answer as soon as they have imported the kit."""
     for process in [process for process in _processes if not process.is_alive()]:
         process.end()
         _processes.remove(process)

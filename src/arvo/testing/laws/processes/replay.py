@@ -73,3 +73,30 @@ def _describe_event(event: Event[Any]) -> dict[str, Any]:
         **event.to_dict(),
         "data": {key: value for key, value in event.raw.items() if key != hidden},
     }
+
+
+def first_difference(one: str, other: str) -> tuple[str, str]:
+    """Return the first value in which two descriptions of results differ, each with its path.
+
+    >>> first_difference('{"sends": [{"data": {"n": 1}}]}', '{"sends": [{"data": {"n": 2}}]}')
+    ('sends[0].data.n is 1', 'sends[0].data.n is 2')
+    """
+    try:
+        path, here, there = _find_difference("", orjson.loads(one), orjson.loads(other))
+    except orjson.JSONDecodeError:
+        # A violation is text.
+        return one, other
+    return f"{path} is {here!r}", f"{path} is {there!r}"
+
+
+def _find_difference(path: str, one: Any, other: Any) -> tuple[str, Any, Any]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            if one.get(key) != other.get(key):
+                inner = f"{path}.{key}" if path else key
+                return _find_difference(inner, one.get(key), other.get(key))
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for position, (first, second) in enumerate(zip(one, other, strict=True)):
+            if first != second:
+                return _find_difference(f"{path}[{position}]", first, second)
+    return path or "the result", one, other

@@ -25,22 +25,24 @@ _SURROGATES: Final = ((0xD800, 0xDFFF),)
 
 def alphabet_of(code: Any, argument: Any, *, ignores_case: bool) -> SearchStrategy[str]:
     """Draw the characters that a node of a regular expression for one character matches."""
-    if code is codes.LITERAL:
-        ranges: Ranges = ((argument, argument),)
-    elif code is codes.NOT_LITERAL:
-        ranges = _complement(((argument, argument),))
-    else:
-        ranges = _ranges_of(argument)
+    items = tuple(argument) if code is codes.IN else ((code, argument),)
+    return _alphabet_of_items(items, ignores_case)
+
+
+# Some sets have thousands of characters.
+@lru_cache(maxsize=512)
+def _alphabet_of_items(items: Any, ignores_case: bool) -> SearchStrategy[str]:
+    ranges = _ranges_of(items)
     if ignores_case:
         ranges = _merge((*ranges, *_other_case(ranges)))
     return _alphabet(ranges)
 
 
 def _ranges_of(items: Any) -> Ranges:
-    is_negated = bool(items) and items[0][0] is codes.NEGATE
+    is_negated = items[0][0] in (codes.NEGATE, codes.NOT_LITERAL)
     ranges: list[tuple[int, int]] = []
     for code, argument in items:
-        if code is codes.LITERAL:
+        if code in (codes.LITERAL, codes.NOT_LITERAL):
             ranges.append((argument, argument))
         elif code is codes.RANGE:
             ranges.append(argument)
@@ -50,7 +52,6 @@ def _ranges_of(items: Any) -> Ranges:
     return _complement(merged) if is_negated else merged
 
 
-@lru_cache(maxsize=512)
 def _alphabet(ranges: Ranges) -> SearchStrategy[str]:
     inside = _merge(ranges)
     outside = _complement((*inside, *_SURROGATES))

@@ -5,6 +5,7 @@ Not `st.from_regex`, which does not know lengths: almost none of its strings has
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
@@ -35,7 +36,7 @@ _ENDS: Final = (codes.AT_END, codes.AT_END_STRING)
 @st.composite
 def matches(draw: DrawFn, pattern: "re.Pattern[str]", least: int, most: int) -> str:
     """Draw strings of *least* to *most* characters in which *pattern* matches somewhere."""
-    tree = parser.parse(pattern.pattern, pattern.flags)
+    tree = _parse(pattern)
     low, high = _width(tree)
     before = after = 0
     if not _is_anchored(tree, 0, _STARTS):
@@ -52,6 +53,11 @@ def matches(draw: DrawFn, pattern: "re.Pattern[str]", least: int, most: int) -> 
     padding = [draw(texts(ANY, size, size)) for size in (before, after)]
     text = f"{padding[0]}{text}{padding[1]}"
     return text if least <= len(text) <= most and pattern.search(text) else reject()
+
+
+@lru_cache(maxsize=512)
+def _parse(pattern: "re.Pattern[str]") -> Any:
+    return parser.parse(pattern.pattern, pattern.flags)
 
 
 @define
