@@ -175,7 +175,6 @@ def test_a_handler_that_depends_on_hashes_is_found(function: Any) -> None:
     assert violation.trace[-1].startswith("there sends[0].data.text is ")
 
 
-@pytest.mark.promise("I3")
 def test_a_workflow_that_depends_on_hashes_is_found() -> None:
     """Its record would differ from the one that another worker commits."""
 

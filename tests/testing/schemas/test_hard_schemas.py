@@ -4,7 +4,7 @@ import re
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arvo import Contract, Emit, Event, EventHandler, Payload, Version
@@ -22,6 +22,7 @@ from tests.testing.laws.workflows import asking
 from tests.testing.schemas.hard_schemas import ARRAYS, HARD, payload_schema
 
 EVENTS_MIN: Final = 50
+FEW: Final = settings(max_examples=20, deadline=None, database=None, derandomize=True)
 
 
 def handler_of(schema: dict[str, Any], function: Any) -> EventHandler[Any]:
@@ -58,7 +59,7 @@ def test_what_is_drawn_fits_the_schema_as_it_is_written(name: str) -> None:
     validator = compile_validator(schema)
     drawn: list[Any] = []
 
-    @settings(max_examples=20, deadline=None, database=None, derandomize=True)
+    @settings(FEW, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def draw(data: st.DataObject) -> None:
         drawn.append(data.draw(payloads(schema)))
@@ -111,8 +112,8 @@ UNDRAWABLE: Final[dict[str, tuple[dict[str, Any], tuple[str, ...]]]] = {
         ("data.it: 0 of", '"minProperties":3'),
     ),
     "a format that a pattern excludes": (
-        {"type": "string", "format": "uuid", "pattern": "^never"},
-        ("data.it: 0 of", '"format":"uuid"'),
+        {"type": "string", "format": "ipv4", "pattern": "^never"},
+        ("data.it: 0 of", '"format":"ipv4"'),
     ),
     "a schema of the metaschema": (
         {"$ref": "https://json-schema.org/draft/2020-12/schema"},
@@ -147,7 +148,7 @@ def test_the_remedy_works() -> None:
     with pytest.raises(UndrawableSchema, match=re.escape("data.it: no string is drawn")):
         events(handler.contract["1.0.0"])
 
-    drawn = events(handler.contract["1.0.0"], it=st.text("a").map("{}b".format))
+    drawn = events(handler.contract["1.0.0"], it=st.text("abc").map("{}b".format))
 
     assert check_handler(handler, events=drawn).tried >= EVENTS_MIN
 

@@ -2,7 +2,7 @@
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Fenced
-from arvo.testing.conformance.kit import conformance_test
+from arvo.testing.conformance.kit import NO_LEASE, NOT_DURABLE, conformance_test, skip
 from arvo.testing.conformance.restarts import Restarts
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -13,7 +13,6 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
-from arvo.testing.conformance.skips import NO_LEASE, NOT_DURABLE, skip
 
 ONE = b'{"effects":["one"]}'
 TWO = b'{"effects":["one","two"]}'

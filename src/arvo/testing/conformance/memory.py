@@ -6,9 +6,8 @@ from typing import Any
 
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.results import Conflict
-from arvo.testing.conformance.kit import Kit, conformance_test
+from arvo.testing.conformance.kit import NOT_DURABLE, Kit, conformance_test, skip
 from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
-from arvo.testing.conformance.skips import NOT_DURABLE, skip
 
 WRITERS = 4
 WRITES_PER_WRITER = 3

@@ -6,7 +6,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Conflict
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NO_LISTING, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -19,7 +19,6 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
-from arvo.testing.conformance.skips import NO_LISTING, skip
 
 
 class Operators(BackendKit):

@@ -5,7 +5,7 @@ import asyncio
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import conformance_test
+from arvo.testing.conformance.kit import NO_LEASE, NOT_DURABLE, conformance_test, skip
 from arvo.testing.conformance.restarts import Restarts
 from arvo.testing.conformance.samples import (
     WORKFLOW,
@@ -14,7 +14,6 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
-from arvo.testing.conformance.skips import NO_LEASE, NOT_DURABLE, skip
 
 DELAY_SECONDS = 0.2
 # A clock in milliseconds may round the delay down.

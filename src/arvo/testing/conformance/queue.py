@@ -5,7 +5,7 @@ import asyncio
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NO_DEPTH, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -16,7 +16,6 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
-from arvo.testing.conformance.skips import NO_DEPTH, skip
 
 EVENTS = 200
 RECEIVERS = 8

@@ -11,7 +11,17 @@ from arvo.interpreters.ports.services import (
     SupportsServiceRegistry,
     WorkerServices,
 )
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import (
+    NO_DEATHS,
+    NO_LEASE,
+    NO_REGISTRY,
+    NO_RELEASE,
+    NO_SHARED_DEPTH,
+    NOT_DURABLE,
+    BackendKit,
+    conformance_test,
+    skip,
+)
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -23,15 +33,6 @@ from arvo.testing.conformance.samples import (
     to_service,
     to_workflow,
     turn_commit,
-)
-from arvo.testing.conformance.skips import (
-    NO_DEATHS,
-    NO_LEASE,
-    NO_REGISTRY,
-    NO_RELEASE,
-    NO_SHARED_DEPTH,
-    NOT_DURABLE,
-    skip,
 )
 
 OLD: Final = WorkerServices("old", {SERVICE: ("1.0.0",)})

@@ -7,9 +7,8 @@ from attrs import evolve
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NOT_DURABLE, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import WORKFLOW, subject, timer, to_workflow, turn_commit
-from arvo.testing.conformance.skips import NOT_DURABLE, skip
 
 # Long enough to detect a backend that ignores it, short enough to wait for.
 DUE_SECONDS = 0.3

@@ -36,13 +36,18 @@ class Draws:
         return self.drawn == 0 or (self.drawn < wanted and self.discarded >= DISCARDED_MIN)
 
 
-@st.composite
-def counted(draw: DrawFn, values: SearchStrategy[T], draws: Draws) -> T:
+def counted(values: SearchStrategy[T], draws: Draws) -> SearchStrategy[T]:
     """Draw from *values*, and count it in *draws*."""
-    draws.attempts += 1
-    value = draw(values)
-    draws.drawn += 1
-    return value
+
+    # Without parameters: Hypothesis writes out those of a strategy whenever a draw fails.
+    @st.composite
+    def drawn(draw: DrawFn) -> T:
+        draws.attempts += 1
+        value = draw(values)
+        draws.drawn += 1
+        return value
+
+    return drawn()
 
 
 def sample(values: SearchStrategy[Any], examples: int) -> Draws:

@@ -148,10 +148,18 @@ class SchemaStrategies:
     def _for_alternatives(self, schema: Schema) -> JsonValues:
         lists = schema[ALTERNATIVES]
         if len(lists) > 1 or prod(map(len, lists)) > MERGES_MAX:
-            return _draw_alternatives(self, schema)
+            return self._draw_alternatives(schema)
         branches = [self._choose(schema, branch) for branch in lists[0]]
         possible = [branch for branch in branches if branch is not False]
         return st.one_of([self.for_schema(branch) for branch in possible])
+
+    def _draw_alternatives(self, schema: Schema) -> JsonValues:
+        # Without parameters: Hypothesis writes out those of a strategy whenever a draw fails.
+        @st.composite
+        def drawn(draw: DrawFn) -> Any:
+            return draw(self.for_schema(self._choose_all(draw, schema)))
+
+        return drawn()
 
     def _choose(self, schema: Schema, branch: Any) -> Any:
         """Return *schema* with *branch* in the place of its first list of alternatives."""
@@ -166,7 +174,7 @@ class SchemaStrategies:
         flat = self._flatten({"allOf": [rest, branch]})
         return False if flat is False or _is_contradiction(flat) else flat
 
-    def choose_all(self, draw: DrawFn, schema: Any) -> Any:
+    def _choose_all(self, draw: DrawFn, schema: Any) -> Any:
         """Choose one schema of each list of alternatives, as far as they go together."""
         for _ in range(MERGES_MAX):
             if ALTERNATIVES not in schema:
@@ -205,11 +213,6 @@ _CHOICES: Final = frozenset({ALTERNATIVES, "anyOf", "oneOf", "if", "not"}) | {
     "dependentRequired",
     "dependentSchemas",
 }
-
-
-@st.composite
-def _draw_alternatives(draw: DrawFn, strategies: SchemaStrategies, schema: Schema) -> Any:
-    return draw(strategies.for_schema(strategies.choose_all(draw, schema)))
 
 
 def _is_contradiction(schema: Schema) -> bool:

@@ -43,7 +43,13 @@ class Objects:
         }
         if not self.schema.keys() & _COUNTED:
             return self._uncounted(required, optional)
-        return _draw_counted(self, required, optional)
+
+        # Without parameters: Hypothesis writes out those of a strategy whenever a draw fails.
+        @st.composite
+        def drawn(draw: DrawFn) -> dict[str, Any]:
+            return _draw_counted(draw, self, required, optional)
+
+        return drawn()
 
     def _uncounted(
         self, required: dict[str, JsonValues], optional: dict[str, JsonValues]
@@ -113,7 +119,6 @@ class Objects:
         return self.build(self._schema_of(name))
 
 
-@st.composite
 def _draw_counted(
     draw: DrawFn,
     objects: Objects,
@@ -143,8 +148,12 @@ def _draw_counted(
     room = min(missing + EXTRA_PROPERTIES_MAX, most - len(known))
     if names and room > 0:
         declared = {*required, *schema.get("properties", {})}
-        fresh = st.one_of(names).filter(lambda name: name not in declared)
-        extra = draw(st.lists(fresh, unique=True, min_size=missing, max_size=room))
+        fresh = st.one_of(names).filter(lambda name: name not in declared and name not in extra)
+        # Not `unique=True`, which refuses a strategy that has fewer values.
+        for _ in range(missing):
+            extra.append(draw(fresh))  # noqa: PERF401 - the filter reads those drawn before
+        more = draw(st.lists(st.one_of(names), max_size=room - missing))
+        extra += [name for name in dict.fromkeys(more) if name not in declared.union(extra)]
     values = {**required, **{name: optional[name] for name in known}}
     values |= {name: objects.undeclared(name) for name in extra}
     return {name: draw(strategy) for name, strategy in values.items()}

@@ -19,7 +19,7 @@ from arvo.testing.schemas.regex.texts import texts
 # Longer strings test nothing more, and they shrink more slowly.
 STRING_CHARACTERS_MAX: Final = 20
 # Strings that are drawn for one that fits several keywords.
-TRIED_MAX: Final = 16
+TRIED_MAX: Final = 8
 _LIMITS: Final = frozenset({"pattern", "minLength", "maxLength"})
 # Where a schema has no `maxLength`; no event is as long.
 LENGTH_MAX: Final = 2**24
