@@ -1,6 +1,7 @@
 """Payloads: Hypothesis strategies for the data of an event."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from hypothesis import strategies as st
@@ -49,7 +50,14 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
         values = st.builds(
             _replace_fields, st.just(payload), values, st.fixed_dictionaries({**fields})
         )
-    return values.map(payload.read).filter(_is_valid)
+    return values.map(partial(_read, payload)).filter(_is_valid)
+
+
+def _read(payload: Payload[Any], data: Mapping[str, Any]) -> Any:
+    """Read *data*, or return Issues, also if it is invalid without the keys that a reader drops."""
+    value = payload.read(data)
+    is_changed = payload.type is None and not isinstance(value, Issues) and value != data
+    return payload.read(value) if is_changed else value
 
 
 def _json_values(payload: Payload[Any], fields: Mapping[str, object]) -> SearchStrategy[Any]:
