@@ -14,7 +14,7 @@ from attrs import define
 # No pattern of a contract is as long; the translation takes time for each character.
 PATTERN_CHARACTERS_MAX: Final = 10_000
 
-_ASCII: Final[dict[str, str]] = {
+_BINARY_PROPERTIES: Final[dict[str, str]] = {
     "Alphabetic": "L",
     "Alpha": "L",
     "Any": "",
@@ -60,7 +60,9 @@ _CATEGORIES: Final[dict[str, str]] = {
     "Format": "Cf",
     "Private_Use": "Co",
 }
-_KNOWN: Final = frozenset(_CATEGORIES.values()) | frozenset(_ASCII.values()) | {"Lu", "C", "Cn"}
+_KNOWN: Final = (
+    frozenset(_CATEGORIES.values()) | frozenset(_BINARY_PROPERTIES.values()) | {"Lu", "C", "Cn"}
+)
 _PROPERTY: Final = re.compile(r"\\([pP])(?:\{\^?([^{}]*)\}|([A-Z]))")
 _CODE_POINT: Final = re.compile(r"\\u(?:\{([0-9a-fA-F]{1,6})\}|([0-9a-fA-F]{4}))")
 _GROUP: Final = re.compile(r"\(\?<([^=!>][^>]*)>")
@@ -191,7 +193,7 @@ def _members(name: str) -> str:
         return _of_script(value)
     if key == "ASCII":
         return r"\x00-\x7f"
-    return _of_category({**_CATEGORIES, **_ASCII}.get(name, name), name)
+    return _of_category({**_CATEGORIES, **_BINARY_PROPERTIES}.get(name, name), name)
 
 
 def _of_category(category: str, name: str) -> str:
