@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -16,6 +16,11 @@ from arvo.testing.schemas.diagnosis import UndrawableSchema, inexpressible_part
 from arvo.testing.schemas.json_values import json_values
 
 T = TypeVar("T")
+
+_CONDITIONS: Final = frozenset(
+    {"allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies", "$ref"}
+    | {"patternProperties"}
+)
 
 
 @overload
@@ -64,7 +69,9 @@ def _json_values(payload: Payload[Any], fields: Mapping[str, object]) -> SearchS
     """Draw the JSON data of a payload; the values of *fields* are replaced and may be anything."""
     schema = payload.schema
     if fields:
-        schema["properties"] = {**schema["properties"], **dict.fromkeys(fields, True)}
+        # A constant, unless other keywords may have a say in the value.
+        replaced: Any = True if schema.keys() & _CONDITIONS else {"const": None}
+        schema["properties"] = {**schema["properties"], **dict.fromkeys(fields, replaced)}
     problem = inexpressible_part(schema)
     if problem is not None:
         remedy = "pass a strategy for the field: payloads(…, name=st.…) or events(…, name=st.…)"
