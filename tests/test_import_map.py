@@ -80,8 +80,11 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.http"},
     ),
     "testing": (
+        {"testing.schemas.regex"},
+        {"testing.schemas"},
         {"testing.strategies"},
         {"testing.given", "testing.conformance.kit"},
+        {"testing.laws.processes"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},
         {"testing.simulation.faults", "testing.simulation.checks"},
         {"testing.simulation.cluster"},

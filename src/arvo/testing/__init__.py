@@ -3,6 +3,7 @@
 from arvo.extras import needs_extra
 
 with needs_extra("arvo.testing"):
+    import cloudpickle as _cloudpickle  # noqa: F401 - the extra
     import hypothesis as _hypothesis  # noqa: F401 - the extra
 
 from arvo.testing.compatibility.compatible import BreakingChange, Compatibility, compatible
@@ -17,7 +18,9 @@ from arvo.testing.given.steps import Case, Repeat, Step, steps
 from arvo.testing.given.turn import Given, TurnResult, given
 from arvo.testing.laws.check_handler import check_handler
 from arvo.testing.laws.check_workflow import check_workflow
+from arvo.testing.laws.report import CheckReport, NotChecked, PartlyChecked
 from arvo.testing.laws.violation import LawViolated, LawViolation
+from arvo.testing.schemas.diagnosis import UndrawableSchema
 from arvo.testing.simulation import (
     FAULT_KINDS,
     Check,
@@ -68,6 +71,7 @@ __all__ = [
     "BrokerConformance",
     "Case",
     "Check",
+    "CheckReport",
     "ClockJump",
     "Compatibility",
     "Crash",
@@ -83,9 +87,11 @@ __all__ = [
     "LostAnswer",
     "LostRequest",
     "MachineMemoryConformance",
+    "NotChecked",
     "OldVersion",
     "OrderedBrokerConformance",
     "Partition",
+    "PartlyChecked",
     "Pause",
     "Reorder",
     "Repeat",
@@ -95,6 +101,7 @@ __all__ = [
     "Step",
     "Store",
     "TurnResult",
+    "UndrawableSchema",
     "World",
     "addresses",
     "always",

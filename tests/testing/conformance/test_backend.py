@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 
@@ -67,9 +68,13 @@ class OfOrderedBroker(OrderedBrokerConformance):
 def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
     """Run the tests of a kit, all or *only* some, and return the errors by test name."""
     failed: dict[str, Exception] = {}
+    # A test that is named here must apply.
+    allowed = () if only else (SkipTest,)
     for name in only or [name for name in dir(kit) if name.startswith("test_")]:
         try:
             getattr(kit(), name)()
+        except allowed:
+            continue
         except Exception as error:  # noqa: BLE001 - a wrong backend may raise anything
             failed[name] = error
     return failed
@@ -263,3 +268,31 @@ def test_a_backend_that_counts_no_deaths_is_found() -> None:
     names = ("test_the_deaths_of_workers_are_counted", "test_a_worker_that_stops_has_not_died")
 
     assert failures(Uncounted, *names).keys() == set(names)
+
+
+def test_a_test_that_does_not_apply_is_reported() -> None:
+    """A durable backend whose author forgets to set a flag must not pass with half of the tests."""
+    make = {"make": lambda queue_max: MemoryBackend(queue_max=queue_max)}
+    kit: Any = type("Kit", (OfBackend,), make)
+
+    with pytest.raises(SkipTest, match="is_durable is False: set it to True"):
+        kit().test_a_sent_event_survives_a_restart()
+
+    report = kit.run_all()
+    assert "test_an_event_is_consumed_once" in report.passed
+    assert "test_a_commit_of_a_stale_worker_is_fenced" in report.skipped
+    tests = {name for name in dir(kit) if name.startswith("test_")}
+    assert {*report.passed, *report.skipped} == tests
+
+
+def test_a_kit_without_a_test_that_applies_fails() -> None:
+    """It would prove nothing."""
+
+    class Empty(OfMemory):
+        make = MemoryBackend
+
+    for name in [name for name in dir(Empty) if name.startswith("test_")]:
+        setattr(Empty, name, MachineMemoryConformance.test_a_written_record_survives_a_restart)
+
+    with pytest.raises(AssertionError, match="Empty has no test that applies"):
+        Empty.run_all()

@@ -24,8 +24,9 @@ class BackendConformance(
 
     Set `is_durable = True` if two backends at one path share their data, at once or one after the
     other; `supports_listing = False` if the store cannot list workflows; `reports_depth = False` if
-    the backend cannot count its events. Override `expire_lease` if deliveries have leases. A failed
-    test reports the backend calls that led to it.
+    the backend cannot count its events. Override `expire_lease` if deliveries have leases. A test
+    that does not apply is skipped, with the reason; a failed test reports the backend calls that
+    led to it.
     """
 
     async def backend(self) -> Backend:

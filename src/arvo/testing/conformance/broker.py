@@ -9,7 +9,7 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import Message
-from arvo.testing.conformance.kit import BrokerKit, conformance_test
+from arvo.testing.conformance.kit import NOT_DURABLE, BrokerKit, conformance_test, skip
 from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event
 from arvo.testing.conformance.values import LARGE_EVENT_BYTES, UNUSUAL
 
@@ -161,7 +161,7 @@ class BrokerConformance(BrokerKit):
     async def test_a_published_message_survives_a_restart(self, broker: Broker) -> None:
         """For a durable broker."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await broker.publish([message("one")])
         await self.close(broker)
 

@@ -2,7 +2,7 @@
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Fenced
-from arvo.testing.conformance.kit import conformance_test
+from arvo.testing.conformance.kit import NO_LEASE, NOT_DURABLE, conformance_test, skip
 from arvo.testing.conformance.restarts import Restarts
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -74,7 +74,7 @@ class Checkpoints(Restarts):
     async def test_a_checkpoint_survives_a_restart(self, backend: Backend) -> None:
         """A process that takes over from a dead one continues behind its last effect."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await backend.send(to_workflow("begin"))
         await backend.send(to_service("ask"))
         delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
@@ -94,7 +94,7 @@ class Checkpoints(Restarts):
     async def test_a_checkpoint_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
         """It must not replace that of the worker that has the delivery now."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await backend.send(to_workflow("begin"))
         stale = await self.eventually(backend.receive(WORKFLOW), "the event")
         await self.expire_lease(backend)

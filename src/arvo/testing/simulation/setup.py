@@ -36,3 +36,11 @@ class Setup:
     until: float = inf
     store: type[Store] = Store
     worker: type[Worker] = Worker
+
+
+def require_events(events: Iterable[Event[Any]]) -> tuple[Event[Any], ...]:
+    """Return *events*; raises TypeError if there are none, as then nothing happens."""
+    found = tuple(events)
+    if not found:
+        raise TypeError("events: expected at least one event to send, got none")
+    return found

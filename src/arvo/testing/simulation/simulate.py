@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from arvo.core.events.event import Event
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
+from arvo.testing.laws.report import NotChecked
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.store import Store
@@ -18,7 +19,7 @@ from arvo.testing.simulation.faults.plan import RunSize, draw_faults
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.run import Run
 from arvo.testing.simulation.services import ServiceModel, with_services
-from arvo.testing.simulation.setup import DomainListeners, Setup
+from arvo.testing.simulation.setup import DomainListeners, Setup, require_events
 from arvo.testing.simulation.shrink import RunPlan, shrink
 
 # Enough to find every bug planted in the kit's own tests several times; takes some seconds.
@@ -50,7 +51,9 @@ def simulate(
     The workers run the same code as in a `Runtime`. After each change the simulation checks the
     delivery promises I1 to I9 and *checks* (`always`, `eventually`, `sometimes`). It returns the
     last run. It raises `SimulationFailed` for the first run that breaks a promise, with the
-    shortest such run, its diagram, and the line of Python that repeats it.
+    shortest such run, its diagram, and the line of Python that repeats it. It raises `NotChecked`
+    if no run handles an event, or if no run is idle at its end, so that `eventually` is not
+    checked.
 
     *events* come from outside; their `time` attributes decide how long after the first each comes.
     *older* is the version of the system that was deployed before; with it `OldVersion` is a fault,
@@ -84,8 +87,15 @@ def simulate(
         store=store,
         worker=worker,
     )
-    search = _Search(setup, tuple(events), None if faults is None else tuple(faults), tuple(kinds))
-    number = runs or (1 if faults is not None else RUNS)
+    search = _Search(
+        setup,
+        require_events(events),
+        None if faults is None else tuple(faults),
+        tuple(kinds),
+    )
+    number = (1 if faults is not None else RUNS) if runs is None else runs
+    if number < 1:
+        raise TypeError(f"runs: expected at least 1, got {number}")
     return search.run_all(range(seed, seed + number))
 
 
@@ -100,6 +110,8 @@ class _Search:
     kinds: tuple[type[Fault], ...]
     _observed: set[int] = field(factory=set, init=False)
     _size: RunSize | None = field(default=None, init=False)
+    _commits: int = field(default=0, init=False)
+    _idle_runs: int = field(default=0, init=False)
 
     def run_all(self, seeds: Sequence[int]) -> Simulation:
         """Run each seed, and return the last run; raises for the first that breaks a promise."""
@@ -116,7 +128,21 @@ class _Search:
         ]
         if never:
             raise SimulationFailed(evolve(simulation, violations=tuple(never)))
+        self._require_cases(simulation)
         return simulation
+
+    def _require_cases(self, last: Simulation) -> None:
+        """Raise `NotChecked` if the runs did nothing that could break a promise or a check."""
+        subject, until = f"the simulation of {last.runs} runs", self.setup.until
+        if not self._commits:
+            ends = f"{len(last.steps)} deliveries and {len(last.world.dead_letters)} dead letters"
+            problem = f"no event was handled; the last run has {ends}"
+            remedy = f"send events that a handler accepts, and raise until={until} if it is lower"
+            raise NotChecked(subject, problem, (), remedy)
+        names = [check.name for check in self.setup.checks if check.when == "eventually"]
+        if names and not self._idle_runs:
+            problem = f"no run is idle after until={until} s, so `eventually` was not checked"
+            raise NotChecked(subject, problem, names, "raise *until*, or use always or sometimes")
 
     def run(self, plan: RunPlan) -> Simulation:
         """Return the result of one run."""
@@ -131,6 +157,8 @@ class _Search:
             run.send(event, (_time(event) - start).total_seconds())
         run.finish()
         self._observed |= run.checker.observed
+        self._commits += run.checker.commits
+        self._idle_runs += run.checker.world.is_idle
         simulation = Simulation(
             seed=plan.seed,
             faults=plan.faults,

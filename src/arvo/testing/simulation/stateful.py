@@ -17,7 +17,7 @@ from arvo.testing.simulation.faults.fault import ClockJump, Partition
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.run import Run
 from arvo.testing.simulation.services import ServiceModel, with_services
-from arvo.testing.simulation.setup import DomainListeners, Setup
+from arvo.testing.simulation.setup import DomainListeners, Setup, require_events
 
 _ADVANCES = st.sampled_from([0.0, 0.005, 0.02, 0.1, 1.0, 10.0])
 _DURATIONS = st.sampled_from([0.1, 1.0, 10.0])
@@ -127,7 +127,7 @@ def state_machine(
         lease=lease,
         until=until,
     )
-    attributes = {"setup": setup, "events": tuple(events)}
+    attributes = {"setup": setup, "events": require_events(events)}
     return type("Simulated", (SimulationMachine,), attributes)
 
 

@@ -3,10 +3,13 @@
 import asyncio
 import inspect
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, final
+from unittest import SkipTest
+
+from attrs import frozen
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
@@ -21,6 +24,32 @@ CALLS_REPORTED_MAX: Final = 12
 # A test waits for several conditions, one after the other.
 TEST_TIMEOUTS: Final = 10
 VALUE_CHARACTERS_MAX: Final = 80
+
+# The reasons for which a test does not apply.
+NOT_DURABLE: Final = "is_durable is False: set it to True if two at one path share their data"
+NO_LISTING: Final = "supports_listing is False: the store cannot list workflows"
+NO_DEPTH: Final = "reports_depth is False: it does not count its events"
+NO_SHARED_DEPTH: Final = "is_durable or reports_depth is False"
+NO_LEASE: Final = "expire_lease is not overridden: override it if deliveries have leases"
+NO_DEATHS: Final = "it has no `mark_started`: it does not count the deaths of workers"
+NO_REGISTRY: Final = "it has no `services`, or is_durable is False"
+NO_RELEASE: Final = "it has no `release`, or is_durable or shares_released is False"
+NO_PLAIN: Final = "publish_plain is not overridden: override it if other programs may publish"
+
+
+def skip(reason: str) -> NoReturn:
+    """End a test that does not apply. pytest and `run_all` report it with the *reason*."""
+    # Of the standard library, as the kit does not need pytest.
+    raise SkipTest(reason)
+
+
+@final
+@frozen
+class KitReport:
+    """The names of the tests that *passed*, and of those that do not apply, with the reason."""
+
+    passed: tuple[str, ...]
+    skipped: Mapping[str, str]
 
 
 class Kit:
@@ -46,11 +75,24 @@ class Kit:
         raise NotImplementedError
 
     @classmethod
-    def run_all(cls) -> None:
-        """Run every test without pytest; raises the error of the first one that fails."""
+    def run_all(cls) -> "KitReport":
+        """Run every test without pytest, and return which ran and which do not apply.
+
+        Raises the error of the first one that fails, and AssertionError if none applies.
+        """
+        passed: list[str] = []
+        skipped: dict[str, str] = {}
         for name in dir(cls):
-            if name.startswith("test_"):
+            if not name.startswith("test_"):
+                continue
+            try:
                 getattr(cls(), name)()
+            except SkipTest as reason:
+                skipped[name] = str(reason)
+            else:
+                passed.append(name)
+        assert passed, f"{cls.__name__} has no test that applies: {skipped}"
+        return KitReport(tuple(passed), skipped)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:
@@ -153,6 +195,8 @@ def conformance_test(
             self.tmp_path = Path(path)
             try:
                 asyncio.run(_run_test(self, test, calls))
+            except SkipTest:
+                raise
             except BaseException as error:
                 lines = [f"  {call}" for call in calls[-CALLS_REPORTED_MAX:]]
                 error.add_note("\n".join(["calls before the failure:", *lines]))

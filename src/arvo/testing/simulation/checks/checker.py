@@ -50,6 +50,11 @@ class Checker:
     def __attrs_post_init__(self) -> None:
         self._order = DeliveryOrder(self._settled)
 
+    @property
+    def commits(self) -> int:
+        """The number of events whose commit was applied."""
+        return len(self._consumed)
+
     def on_send(self, message: Message) -> None:
         """Record an event that came from outside."""
         self._accept(message)

@@ -1,6 +1,7 @@
 """Numbers: Hypothesis strategies for the numeric bounds of a JSON Schema."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Final
 
@@ -21,17 +22,14 @@ def integers(schema: Mapping[str, Any]) -> SearchStrategy[int]:
         least += 1
     if most == schema.get("exclusiveMaximum"):
         most -= 1
-    step = schema.get("multipleOf", 1)
-    if least > most:
-        return st.nothing()
-    if step != int(step):
-        return st.integers(least, most)
-    first, last = ceil(least / int(step)), floor(most / int(step))
-    if int(step) == 1:
-        first, last = least, most
+    # An integer that is a multiple of 3/2 is one of 3.
+    step = Fraction(str(schema.get("multipleOf", 1))).numerator
+    if step == 1:
+        return st.integers(least, most) if least <= most else st.nothing()
+    first, last = ceil(Fraction(least, step)), floor(Fraction(most, step))
     if first > last:
         return st.nothing()
-    return st.integers(first, last).map(lambda number: number * int(step))
+    return st.integers(first, last).map(lambda number: number * step)
 
 
 def floats(schema: Mapping[str, Any]) -> SearchStrategy[float]:
@@ -39,11 +37,14 @@ def floats(schema: Mapping[str, Any]) -> SearchStrategy[float]:
     low, high = _bounds(schema)
     step = schema.get("multipleOf")
     if step is not None:
-        first = -(2**31) if low is None else ceil(low / step)
-        last = 2**31 if high is None else floor(high / step)
+        # Exactly: as a float, 3 * 0.1 is no multiple of 0.1.
+        exact = Fraction(str(step))
+        first = None if low is None else ceil(Fraction(str(low)) / exact)
+        last = max(first or 0, 0) + 2**31 if high is None else floor(Fraction(str(high)) / exact)
+        first = min(last, 0) - 2**31 if first is None else first
         if first > last:
             return st.nothing()
-        return st.integers(first, last).map(lambda number: number * float(step))
+        return st.integers(first, last).map(lambda number: float(number * exact))
     least = None if low is None else float(low)
     most = None if high is None else float(high)
     exclude_min = least is not None and least == schema.get("exclusiveMinimum")
