@@ -103,7 +103,8 @@ def build_turn_commit(
 
     *filed*: the pending requests of the record, with the event of this turn filed as a reply.
     """
-    current = turn.record or _initial_record(handler, turn)
+    parent = turn.event.raw.get(PARENT_SUBJECT)
+    current = turn.record or initial_record(handler, turn, turn.event.id, parent)
     effects = apply_commands(handler, turn, current, outcome.commands)
     if not isinstance(effects, TurnEffects):
         return effects
@@ -135,18 +136,23 @@ def build_turn_commit(
     return _commit(turn, current, effects, record, events, pending)
 
 
-def _initial_record(handler: WorkflowHandler, turn: TurnInput) -> Record:
-    """Return the record that a workflow has before its first turn."""
-    event, stored = turn.event, turn.stored
+def initial_record(
+    handler: WorkflowHandler, turn: TurnInput, init: str, parent: str | None
+) -> Record:
+    """Return the record that a workflow has before its first turn.
+
+    *init*: the id of the event that starts it. *parent*: the subject of its parent.
+    """
+    stored = turn.stored
     return Record(
-        subject=event.subject,
+        subject=turn.event.subject,
         handler=handler.source,
         version=turn.version,
         revision=0 if stored is None else stored.revision,
         status="active",
-        init=event.id,
-        parent=event.raw.get(PARENT_SUBJECT),
-        consumed=event.id,
+        init=init,
+        parent=parent,
+        consumed=init,
         revivals=0 if stored is None else stored.revivals,
     )
 

@@ -36,7 +36,7 @@ from arvo.engine.step.admit import (
     admit_version,
     is_signal,
 )
-from arvo.engine.step.advance import advance
+from arvo.engine.step.advance import advance, check_cancellation
 from arvo.engine.step.build_commit import build_event_handler_commit, build_turn_commit
 from arvo.engine.step.oversize import limit_sizes
 from arvo.engine.step.pending import file_reply, find_request, refuse_reply
@@ -233,7 +233,7 @@ def _check_still_expected(
     if isinstance(event.data, TimerFired):
         return _check_timer(handler, event, event.data, record, now)
     if isinstance(event.data, Cancellation):
-        return _check_cancellation(event, event.data, record)
+        return check_cancellation(event, event.data, record)
     if event.type == handler.source or is_signal(handler, record.version, event):
         return None
     sent = find_request(record, event)
@@ -259,16 +259,6 @@ def _check_timer(
         message = f"the timer {fired.name!r} of {handler.source} is delivered too early"
         return TransactionViolation(message, cause="early", issues=issue)
     return None
-
-
-def _check_cancellation(
-    event: Event[Any], cancellation: Cancellation, record: Record
-) -> Violation | None:
-    """Refuse a cancellation in the name of a workflow that is not the parent."""
-    if cancellation.by in (None, record.parent):
-        return None
-    issue = Issue("data.by", f"{record.parent!r} (the parent of the workflow)", cancellation.by)
-    return ContractViolation(f"the cancellation {event.id!r} is not from the parent", issue)
 
 
 def _unchanged_commit(
