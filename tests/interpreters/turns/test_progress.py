@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from attrs import frozen
 
@@ -25,7 +26,7 @@ from arvo import (
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.messages import PROGRESS_BYTES_MAX, Delivery, Message, Progress
 from arvo.interpreters.turns.progress import TurnProgress
-from tests.interpreters.runtime.running import Replaced, run_runtime
+from tests.interpreters.runtime.running import Replaced, run_runtime, within
 from tests.shop import CardCharged, ChargeCard, charge_request, payment_handler
 
 
@@ -246,3 +247,23 @@ def test_a_handler_without_effects_writes_no_checkpoint() -> None:
     answer, _ = run_charges(charges, Replaced(MemoryBackend(), checkpoint=checkpoint))
 
     assert answer.data == CardCharged("r")
+
+
+def test_the_turn_of_a_cancellation_has_results_of_its_own() -> None:
+    """It may perform an effect that is equal to one of the turn that it replaces."""
+    stop: Event[Any] = attrs.evolve(charge_request(), id="stop")
+    done, again = Performed(LOOKUP, value="before"), Performed(LOOKUP, value="after")
+
+    async def go() -> list[Any]:
+        backend, delivery = MemoryBackend(), deliver()
+        await TurnProgress(backend, delivery, is_flow=False).record(done)
+        last_turn = TurnProgress(backend, delivery, is_flow=False, cancellation=stop)
+        results = [await last_turn.next(LOOKUP, 0)]
+        await last_turn.record(again)
+        # Another process gets the checkpoint, and takes either turn.
+        stored = deliver(delivery.progress.data or b"")
+        own = TurnProgress(backend, stored, is_flow=False)
+        last = TurnProgress(backend, stored, is_flow=False, cancellation=stop)
+        return [*results, await own.next(LOOKUP, 0), await last.next(LOOKUP, 0)]
+
+    assert within(go()) == [LOOKUP, LOOKUP, again]

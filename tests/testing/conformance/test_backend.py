@@ -92,6 +92,19 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
             "test_events_with_the_same_id_are_distinguished_by_source_and_subject",
         ),
         (wrong.DropsCheckpoints, "test_a_checkpoint_is_delivered_with_the_next_attempt"),
+        (
+            wrong.CommitsPastCancellations,
+            "test_a_turn_that_was_decided_before_a_cancellation_is_refused",
+        ),
+        (
+            wrong.FindsNoCancellations,
+            "test_a_turn_that_was_decided_before_a_cancellation_is_refused",
+        ),
+        (wrong.ForgetsDeferredCancellations, "test_a_deferred_cancellation_is_pending"),
+        (
+            wrong.CancelsByConsumedEvents,
+            "test_a_cancellation_that_was_consumed_before_is_not_pending",
+        ),
         (wrong.DropsDeadLettersOfCommits, "test_a_commit_is_applied_completely"),
         (wrong.ReportsConflictsAsCommitted, "test_a_commit_on_an_outdated_record_changes_nothing"),
         (wrong.NeverAcknowledges, "test_outbound_events_and_replies_have_their_own_queues"),

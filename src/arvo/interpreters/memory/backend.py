@@ -16,15 +16,24 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
+from arvo.interpreters.memory.cancellations import MemoryCancellations
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
+from arvo.interpreters.ports.messages import (
+    DeadLetter,
+    Delivery,
+    Message,
+    queue_of,
+    timer_message,
+    yields_to_cancellation,
+)
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -60,6 +69,7 @@ class MemoryBackend:
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
     _dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
+    _cancellations: MemoryCancellations = field(init=False)
     _timers: MemoryTimers = field(init=False)
     _under_way: int = field(default=0, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
@@ -67,6 +77,7 @@ class MemoryBackend:
 
     def __attrs_post_init__(self) -> None:
         self._workflows = MemoryWorkflows(self._history.remove)
+        self._cancellations = MemoryCancellations(self._inbox)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
 
     async def send(self, message: Message) -> None:
@@ -105,6 +116,8 @@ class MemoryBackend:
         revision = self._workflows.revision(subject)
         if (commit.record is not None or commit.expected) and revision != commit.expected:
             return Conflict(revision)
+        if yields_to_cancellation(commit) and (event := self._cancellations.pending(delivery)):
+            return CancellationPending(event)
         if commit.record is not None:
             now = commit.now or self.now()
             self._workflows.write(commit.record, now)
@@ -118,6 +131,10 @@ class MemoryBackend:
         self._timers.set((timer, timer_message(commit, timer)) for timer in commit.timers)
         self._remove(delivery)
         return Committed()
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation that waits behind a delivery."""
+        return self._cancellations.pending(delivery)
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects; all attempts of a delivery share them."""
@@ -240,10 +257,12 @@ class MemoryBackend:
 
     def _add(self, message: Message) -> None:
         self._under_way += 1
+        self._cancellations.add(message)
         self._queues.put(Delivery(message, 1))
 
     def _remove(self, delivery: Delivery) -> None:
         self._queues.release(delivery)
+        self._cancellations.remove(delivery.message)
         self._under_way -= 1
         if self._under_way < self.queue_max:
             wake_one(self._senders)

@@ -90,7 +90,7 @@ class Backend(Protocol):
         A timer is delivered as the message `timer_message(commit, timer)`: not before it is due,
         and not after it was cleared.
 
-        Returns `Committed`, or one of three refusals that apply nothing:
+        Returns `Committed`, or one of four refusals that apply nothing:
 
         - `Conflict`: the stored revision is not the commit's `expected` (0: no record). The
           delivery stays with the worker, which loads the record and steps again. A commit that has
@@ -99,6 +99,26 @@ class Backend(Protocol):
           before. The delivery is acknowledged.
         - `Fenced`: the lease expired, and the delivery belongs to another worker. The caller
           forgets it.
+        - `CancellationPending`: `pending_cancellation` returns an event for *delivery*, and the
+          commit changes the record without being that of a cancellation itself
+          (`yields_to_cancellation`). The delivery stays with the worker, which commits the turn of
+          that event in place of this one: the delivery is acknowledged, and the cancellation is a
+          duplicate when it is delivered.
+        """
+        ...
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation of a delivery's workflow that was accepted and has not
+        been acknowledged, or None.
+
+        A cancellation is a message for which `is_cancellation` is True. It is pending from the
+        moment in which the operation that accepted it returns, also where it was deferred. Those
+        that the workflow has consumed, and those in the delivery's `Progress.passed_over`, are left
+        out.
+
+        While a worker has a delivery and a cancellation with the same key arrives in its process,
+        the backend may call `Progress.on_cancellation`. A worker does not rely on that: while an
+        effect runs it asks again and again.
         """
         ...
 

@@ -35,6 +35,7 @@ from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
 from arvo.interpreters.postgres.statements import deliveries, operations, queries
+from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
 from arvo.interpreters.postgres.statements.dead_letters import dead_letters
 from arvo.interpreters.postgres.statements.write_batch import (
     WriteBatch,
@@ -135,6 +136,7 @@ class PostgresBackend:
         rows = tuple(delivery_row(message, self.dsn.hash) for message in messages)
         batch = WriteBatch(
             delivery_id=token_of(delivery).delivery_id,
+            delivery=delivery,
             turn=turn_rows(commit, rows, self.now(), self.dsn.hash),
             deliveries=rows,
             dead_letters=dead_letter_rows(dead_letters),
@@ -145,6 +147,10 @@ class PostgresBackend:
             # Not before: a poll that runs too early finds no timer, and the next one is late.
             self._sessions.schedule(commit.timers)
         return result
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Read the oldest cancellation that a delivery has to yield to."""
+        return await self._read(lambda c: pending_cancellation(c, self.dsn, delivery))
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects in the row of its delivery."""

@@ -35,6 +35,7 @@ from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
 from arvo.interpreters.sqlite.statements import deliveries, operations, queries
+from arvo.interpreters.sqlite.statements.cancellations import pending_cancellation
 from arvo.interpreters.sqlite.statements.dead_letters import dead_letters
 
 # Messages that may be under way before `send` waits.
@@ -105,6 +106,10 @@ class SqliteBackend:
     ) -> CommitResult:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
         return await self._session.write(delivery, commit, messages, dead_letters)
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Read the oldest cancellation that a delivery has to yield to."""
+        return await self._session.read(lambda c: pending_cancellation(c, delivery))
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects in the row of its delivery."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from arvo.interpreters.ports.backend import Backend
+from arvo.testing.conformance.cancellations import Cancellations
 from arvo.testing.conformance.checkpoints import Checkpoints
 from arvo.testing.conformance.commits import Commits
 from arvo.testing.conformance.operators import DeadLetters, Operators
@@ -14,7 +15,16 @@ from arvo.testing.conformance.values import Values
 
 
 class BackendConformance(
-    Commits, Queue, Order, Timers, DeadLetters, Checkpoints, Values, Operators, Services
+    Commits,
+    Cancellations,
+    Queue,
+    Order,
+    Timers,
+    DeadLetters,
+    Checkpoints,
+    Values,
+    Operators,
+    Services,
 ):
     """Tests that a `Backend` keeps its promises.
 

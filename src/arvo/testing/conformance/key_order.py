@@ -9,8 +9,8 @@ from typing import Any, Final
 from arvo.core.events.event import Event
 from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker, EncodedMessage, ReportsDepth
-from arvo.testing.conformance.consumers import Consumers
 from arvo.testing.conformance.kit import NO_PLAIN, BrokerKit, conformance_test, skip
+from arvo.testing.conformance.kit.consumers import Consumers
 from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event, to_service, to_workflow
 
 DELAY_SECONDS: Final = 0.3

@@ -10,6 +10,8 @@ from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.connection.migrations import scripts
+from arvo.testing.conformance.cancellations import to_cancel
+from arvo.testing.conformance.samples import WORKFLOW, to_workflow
 from tests import servers
 from tests.interpreters.postgres.schemas import execute
 from tests.interpreters.within import within
@@ -100,3 +102,23 @@ def test_a_schema_of_another_program_is_not_used(url: str) -> None:
         await refused(url, "holds tables that are not ours: name another schema")
 
     within(go())
+
+
+def test_a_cancellation_from_before_the_upgrade_is_pending(url: str) -> None:
+    """It was accepted by a version that did not look for it."""
+    begin, stop = to_workflow("begin"), to_cancel()
+
+    async def go() -> bool:
+        before = PostgresBackend(url)
+        for message in (begin, stop):
+            await before.send(message)
+        await before.close()
+        await execute(url, "alter table arvo.delivery drop column cancels")
+        await execute(url, "delete from arvo.version where number > 5")
+        backend = PostgresBackend(url)
+        delivery = await backend.receive(WORKFLOW)
+        pending = await backend.pending_cancellation(delivery)
+        await backend.close()
+        return delivery.message == begin and pending == stop.event
+
+    assert within(go())

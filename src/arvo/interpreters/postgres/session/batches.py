@@ -10,6 +10,7 @@ from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.messages import Delivery, Progress
 from arvo.interpreters.ports.results import (
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -48,7 +49,8 @@ class BatchWriter:
             return Fenced()
 
         def on_done(written: Written) -> None:
-            if delivery is not None and not isinstance(written.result, Conflict):
+            stays = isinstance(written.result, Conflict | CancellationPending)
+            if delivery is not None and not stays:
                 self.claims.release(delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from arvo.interpreters.paired.codec import decode_message
 from arvo.interpreters.ports.broker import EncodedDelivery
-from arvo.testing.conformance.kit import Kit
+from arvo.testing.conformance.kit.kit import Kit
 
 
 class Consumers:
