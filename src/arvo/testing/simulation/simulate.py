@@ -49,11 +49,11 @@ def simulate(
     """Run a system with simulated workers, store, queue and clock, and check all promises.
 
     The workers run the same code as in a `Runtime`. After each change the simulation checks the
-    delivery promises I1 to I9 and *checks* (`always`, `eventually`, `sometimes`). It returns the
-    last run. It raises `SimulationFailed` for the first run that breaks a promise, with the
-    shortest such run, its diagram, and the line of Python that repeats it. It raises `NotChecked`
-    if no run handles an event, or if no run is idle at its end, so that `eventually` is not
-    checked.
+    delivery promises I1 to I9, that no turn is committed past a cancellation (`stop`), and *checks*
+    (`always`, `eventually`, `sometimes`). It returns the last run. It raises `SimulationFailed` for
+    the first run that breaks a promise, with the shortest such run, its diagram, and the line of
+    Python that repeats it. It raises `NotChecked` if no run handles an
+    event, or if no run is idle at its end, so that `eventually` is not checked.
 
     *events* come from outside; their `time` attributes decide how long after the first each comes.
     *older* is the version of the system that was deployed before; with it `OldVersion` is a fault,

@@ -9,10 +9,14 @@ from attrs import define, field
 from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
-from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
+from arvo.testing.simulation.checks.cancellations import (
+    PendingCancellations,
+    consumed_message,
+    repeat_turn,
+)
 from arvo.testing.simulation.checks.checkpoints import Checkpoints
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.checks.order import DeliveryKey, DeliveryOrder, delivery_key
@@ -46,9 +50,11 @@ class Checker:
     _dead_letters: list[DeadLetter] = field(factory=list, init=False)
     checkpoints: Checkpoints = field(factory=Checkpoints, init=False)
     _order: DeliveryOrder = field(init=False)
+    _cancellations: PendingCancellations = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._order = DeliveryOrder(self._settled)
+        self._cancellations = PendingCancellations(self._accepted, self._settled, self._consumed)
 
     @property
     def commits(self) -> int:
@@ -117,7 +123,7 @@ class Checker:
             return
         self._check_commit(delivery, commit, decision)
         self._settled.add(key)
-        self._consumed.add(key)
+        self._consumed.add(delivery_key(consumed_message(delivery, commit)))
         if commit.record is not None:
             self.world.records[commit.record.subject] = commit.record
             revisions = self._revisions.setdefault(commit.record.subject, {})
@@ -195,8 +201,11 @@ class Checker:
                 self._report(check.name, "does not hold at the end", None)
 
     def _check_commit(self, delivery: Delivery, commit: Commit, decision: Decision) -> None:
-        """Check an applied commit: I2, I3, I4, I6, I9."""
-        if delivery_key(delivery.message) in self._consumed:
+        """Check an applied commit: I2, I3, I4, I6, I9, and that it passes no cancellation."""
+        consumed = consumed_message(delivery, commit)
+        if delivery_key(consumed) not in self._accepted:
+            self._report("I5", f"no applied commit sent {commit.event.type}", delivery)
+        if delivery_key(consumed) in self._consumed:
             self._report("I2", f"{commit.event.type} was applied twice", delivery)
         assert isinstance(delivery.token, tuple)
         if self._holders.get(delivery.token[0]) != delivery.token:
@@ -207,10 +216,13 @@ class Checker:
             if before != current:
                 problem = f"decided on {_describe(before)} and applied to {_describe(current)}"
                 self._report("I4", problem, delivery)
-        event = delivery.message.event
-        repeated = step_plain(
-            decision.system, event, before, now=decision.now, performed=decision.performed
-        )
+        overlooked = self._cancellations.overlooked(delivery, commit, before, decision)
+        if overlooked is not None:
+            self._report("stop", f"a turn was committed past cancellation {overlooked!r}", delivery)
+        if consumed is not delivery.message:
+            # As it was sent; the commit has it with its payload.
+            consumed = self._accepted.get(delivery_key(consumed), consumed)
+        repeated = repeat_turn(delivery, commit, consumed, before, decision)
         if repeated != commit:
             self._report("I3", "the same step gives another commit when repeated", delivery)
         after = commit.record

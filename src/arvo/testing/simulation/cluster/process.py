@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from random import Random
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 from attrs import define, evolve, field
 
 from arvo.core.commit import Commit
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.errors import Unavailable
@@ -138,6 +139,13 @@ class Process:
             return result
 
         return await self._settle(delivery, work)
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation that a delivery has to yield to."""
+        await self._send_request()
+        cancellation = self.network.store.pending_cancellation(delivery)
+        await self._receive_response()
+        return cancellation
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects, with the faults that hit it."""

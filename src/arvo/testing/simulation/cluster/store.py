@@ -3,21 +3,27 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import count
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import define, field
 
 from arvo.core.commit import Commit
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
     Message,
     Progress,
+    find_cancellation,
+    is_cancellation,
+    key_of,
     queue_of,
     timer_message,
+    yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import (
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -98,6 +104,10 @@ class Store:
             revision = self.revision(commit)
             if revision != commit.expected:
                 return Conflict(revision)
+        if yields_to_cancellation(commit):
+            cancellation = self.pending_cancellation(delivery)
+            if cancellation is not None:
+                return CancellationPending(cancellation)
         self.write_record(commit)
         self.mark_consumed(commit)
         for dead_letter in dead_letters:
@@ -107,6 +117,20 @@ class Store:
             self.enqueue(message)
         self.set_timers(commit)
         return Committed()
+
+    def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation that a delivery has to yield to."""
+        handler, key = queue_of(delivery.message.to), key_of(delivery.message.to)
+        events = [
+            entry.message.event
+            for entry in self.queue.values()
+            if entry.key == key and is_cancellation(entry.message)
+        ]
+
+        def is_consumed(event: Event[Any]) -> bool:
+            return (handler, event.source, event.id, event.subject) in self.consumed
+
+        return find_cancellation(events, delivery, is_consumed)
 
     def checkpoint(self, worker: str, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects with its delivery, or refuse them."""
