@@ -88,6 +88,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.laws", "testing.compatibility", "testing.conformance"},
         {"testing.simulation.faults", "testing.simulation.checks"},
         {"testing.simulation.cluster"},
+        {"testing.simulation.pair"},
         {"testing.simulation"},
         {"testing"},
     ),
