@@ -13,7 +13,8 @@ from tests.end_to_end.system import SIGNALS
 
 # How long after a call its result may still not be stored, on a loaded machine.
 STORE_SECONDS: Final = 2.0
-# How long a process that was frozen may go on before it notices that it has lost its deliveries.
+# How long a process may go on before it notices that it has lost its deliveries, after it was
+# frozen or its server was away.
 THAW_SECONDS: Final = 5.0
 # How long a process needs to end itself.
 POISON_SECONDS: Final = 0.5
@@ -98,9 +99,12 @@ class Causes:
 
     @cached_property
     def outages(self) -> Sequence[tuple[float, float]]:
-        """When a server was away."""
+        """When a server was away, and until when a worker may not know what it lost by that.
+
+        A server that was killed may deliver again what workers have in hand.
+        """
         down = [line.at for line in self.lines if line.kind == "server down"]
-        up = [line.at for line in self.lines if line.kind == "server up"]
+        up = [line.at + THAW_SECONDS for line in self.lines if line.kind == "server up"]
         return list(zip(down, up, strict=True))
 
     @cached_property

@@ -212,6 +212,21 @@ def test_a_repeated_call_is_not_explained_by_another_death(
     assert "repeated" in faults(with_death(book, ended + after))
 
 
+@pytest.mark.parametrize(("before", "reasons"), [(1.0, {"outage": 1}), (60.0, {})])
+def test_a_repeated_call_is_explained_by_an_outage_of_the_server_just_before(
+    before: float, reasons: dict[str, int]
+) -> None:
+    """A server that was killed delivers again what a worker still has in hand."""
+    book = repeat(good_book(), "mark-1", pid=2, behind="mark-1")
+    up = next(each.at for each in book if (each.kind, each.key) == ("begin", "mark-1")) - before
+    outage = [Line("server down", 9, at=up - 0.5), Line("server up", 9, at=up)]
+
+    report = check(RUNS, [*outage, *book], FINAL)
+
+    assert report.figures.repeated == reasons
+    assert bool(report.findings) == (not reasons)
+
+
 def test_a_request_that_was_published_twice_is_an_excuse_on_a_pair_alone() -> None:
     """A whole backend has an inbox for event handlers, too."""
     book = repeat(good_book(), "charge", pid=2, behind="mark-1")
