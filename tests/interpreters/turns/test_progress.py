@@ -210,7 +210,7 @@ def test_a_commit_that_failed_repeats_no_effect() -> None:
 
 
 def test_a_turn_goes_on_while_its_results_cannot_be_stored() -> None:
-    """An outage between two effects costs nothing if it is over by the commit."""
+    """An outage between two effects costs nothing if it is over by the next one."""
     inner, stored = MemoryBackend(), list[bytes]()
 
     async def checkpoint(delivery: Delivery, progress: bytes) -> Any:
@@ -231,8 +231,34 @@ def test_a_turn_goes_on_while_its_results_cannot_be_stored() -> None:
 
     assert answer.data == CardCharged("onetwo")
     assert stats.retried == 0
-    # The second checkpoint holds both results.
-    assert stored[1].startswith(stored[0][: -len(b"]}")])
+    # The second effect is not performed before the first result is stored.
+    assert stored[1] == stored[0]
+    assert stored[2].startswith(stored[0][: -len(b"]}")])
+
+
+def test_no_effect_follows_one_whose_result_cannot_be_stored() -> None:
+    """Otherwise a crash in an outage would repeat all effects of the turn."""
+    inner, outages, asked = MemoryBackend(), [Unavailable("down")] * 3, list[str]()
+
+    async def checkpoint(delivery: Delivery, progress: bytes) -> Any:
+        if outages:
+            asked.append("down")
+            raise outages.pop()
+        return await inner.checkpoint(delivery, progress)
+
+    async def fetch(name: str) -> str:
+        asked.append(name)
+        return name
+
+    def charges(event: Event[ChargeCard]) -> Effects[Any]:
+        one = yield from call(fetch, "one")
+        two = yield from call(fetch, "two")
+        return Emit(CardCharged(one + two))
+
+    answer, stats = run_charges(charges, Replaced(inner, checkpoint=checkpoint))
+
+    assert answer.data == CardCharged("onetwo")
+    assert (asked, stats.retried) == (["one", "down", "down", "down", "two"], 2)
 
 
 def test_a_handler_without_effects_writes_no_checkpoint() -> None:

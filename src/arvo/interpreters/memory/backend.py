@@ -141,6 +141,16 @@ class MemoryBackend:
         delivery.progress.data = progress
         return Committed()
 
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        event = delivery.message.event
+        if self._inbox.has(queue_of(delivery.message.to), event):
+            return Duplicate()
+        revision = self._workflows.revision(event.subject)
+        return None if expected in (None, revision) else Conflict(revision)
+
     async def workflows(
         self,
         *,

@@ -34,6 +34,7 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
     Fenced,
     StoredWorkflow,
 )
@@ -152,6 +153,12 @@ class Pair:
             return Committed()
         await self.ack(delivery)
         return Fenced()
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        return await self._outbox.find_refusal(delivery.message, expected)
 
     async def workflows(self, **_: object) -> tuple[StoredWorkflow, ...]:
         """Raise `Violated`: a store that only compares and sets cannot list its values."""

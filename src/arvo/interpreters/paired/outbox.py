@@ -32,6 +32,7 @@ from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
     Message,
+    queue_of,
     yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import (
@@ -160,6 +161,18 @@ class Outbox:
             return None if document.find(digest) else document.with_progress(digest, data)
 
         return await self.documents.change(subject, change)
+
+    async def find_refusal(
+        self, message: Message, expected: int | None
+    ) -> Conflict | Duplicate | None:
+        """Return why a turn would be refused, None if it would not; nothing is sent again."""
+        digest = digest_of(queue_of(message.to), message.event)
+        if expected is None:
+            return Duplicate() if (digest, 0) in self._sent else None
+        document = await self.read(message.event.subject)
+        if document.find(digest) is not None:
+            return Duplicate()
+        return None if document.turn == expected else Conflict(document.turn)
 
     async def was_consumed(self, message: Message) -> bool:
         """Return True if an event was consumed before; output that may be missing is sent again."""

@@ -17,6 +17,8 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
+    Fenced,
     StoredWorkflow,
 )
 
@@ -270,6 +272,27 @@ class CountsDeaths(Protocol):
 
         Return False if the delivery belongs to another worker by now: the caller forgets it. `nack`
         removes the mark.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsRefusals(Protocol):
+    """A backend that knows before a turn whether it would refuse the turn's commit.
+
+    A worker asks it before it performs the first effect of a turn: the commit would refuse the turn
+    of a duplicate, or of an outdated record, but not before its effects were performed. Without
+    this protocol such a turn may perform them.
+    """
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return what `commit` would return now for a turn of this delivery, None if it would apply
+        it. Nothing changes.
+
+        *expected* is the `expected` of the commit, None for a handler that has no record. A backend
+        that does not know who owns a delivery never returns `Fenced`.
         """
         ...
 

@@ -44,7 +44,8 @@ class Message:
 class Progress:
     """The last checkpoint of a delivery, shared by all its attempts in one process.
 
-    *data*: the checkpoint, empty where there is none, None until *read* has read it.
+    *data*: the checkpoint, empty where there is none, None until *read* has read it. *unstored*: a
+    newer checkpoint that could not be written, as the backend was unavailable.
     *passed_over*: the ids of cancellations whose turn could not be decided, so that the delivery is
     committed in spite of them. *on_cancellation* is called when a cancellation of the workflow
     arrives in this process while a worker has the delivery.
@@ -52,6 +53,7 @@ class Progress:
 
     data: bytes | None = b""
     read: Callable[[], Awaitable[bytes]] | None = None
+    unstored: bytes = b""
     passed_over: set[str] = field(factory=set)
     on_cancellation: Callable[[], None] = field(default=lambda: None)
     _performed: dict[str, list[Performed]] = field(factory=dict, init=False)

@@ -26,6 +26,8 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
+    Fenced,
     StoredWorkflow,
 )
 from arvo.interpreters.ports.size import check_sizes
@@ -155,6 +157,12 @@ class PostgresBackend:
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects in the row of its delivery."""
         return await self._batches.checkpoint(delivery, progress)
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        return await self._batches.find_refusal(delivery, expected)
 
     async def workflows(
         self,

@@ -27,10 +27,12 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
+    Fenced,
     StoredWorkflow,
 )
 from arvo.interpreters.ports.size import check_sizes
-from arvo.interpreters.sqlite.session.checkpoints import checkpoint
+from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
@@ -114,6 +116,12 @@ class SqliteBackend:
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects in the row of its delivery."""
         return await checkpoint(self._session, delivery, progress)
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        return await find_refusal(self._session, delivery, expected)
 
     async def workflows(
         self,

@@ -90,15 +90,26 @@ class TurnProgress:
         try:
             return await self._write(data)
         except Unavailable as error:
-            # The turn goes on: its commit shows whether it can end. The next result is stored with
-            # this one.
+            # The turn goes on, and may end without another effect; its commit stores more.
             logger.warning("the result of %s is not stored: %s", done.effect, error)
+            self.delivery.progress.unstored = data
             return Committed()
 
+    async def store(self) -> Committed | Fenced:
+        """Store the result that could not be stored, if there is one; raises `Unavailable`.
+
+        Before the next effect: after a crash, only those in hand may be performed again.
+        """
+        data = self.delivery.progress.unstored
+        return await self._write(data) if data else Committed()
+
     async def clear(self) -> None:
-        """Delete the results: the turn was decided on them, and shall be decided anew."""
+        """Delete the results on which the turn was decided, if any: it shall be decided anew."""
+        if not self._performed:
+            return
         self._performed.clear()
         self._stored = []
+        self.delivery.progress.unstored = b""
         if self.delivery.progress.data:
             await self._write(b"")
 
@@ -107,7 +118,9 @@ class TurnProgress:
         return self.delivery.progress.performed(self.cancellation or self.delivery.message.event)
 
     async def _write(self, data: bytes) -> Committed | Fenced:
-        return await self.backend.checkpoint(self.delivery, data)
+        result = await self.backend.checkpoint(self.delivery, data)
+        self.delivery.progress.unstored = b""
+        return result
 
     async def _load(self) -> list[Entry]:
         if self._stored is None:

@@ -11,7 +11,8 @@ from arvo.core.commit import Commit
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violations.violation import Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import TransactionViolation, Violation
 from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.step.route import ToHandler
 from arvo.engine.step.step import StepResult, step_plain
@@ -21,9 +22,9 @@ from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.interpreters.delivery.clock import whole_millisecond
 from arvo.interpreters.delivery.record_cache import RecordCache
-from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.backend import Backend, FindsRefusals
 from arvo.interpreters.ports.messages import Delivery, is_cancellation, key_of, queue_of
-from arvo.interpreters.ports.results import CancellationPending, Fenced
+from arvo.interpreters.ports.results import CancellationPending, Conflict, Duplicate, Fenced
 from arvo.interpreters.turns.interruption import Interruption
 from arvo.interpreters.turns.open_effects import OpenEffects
 from arvo.interpreters.turns.progress import TurnProgress
@@ -91,6 +92,8 @@ class StepRunner:
             event = cancellation
         progress = self._progress(delivery, cancellation)
         performed: list[Performed] = []
+        # The turn of a cancellation is always decided on the stored record.
+        is_checked = cancellation is not None
         effects = OpenEffects(partial(self.perform, queue_of(to)))
         interruption = self._interruption(delivery, cancellation)
         try:
@@ -101,6 +104,13 @@ class StepRunner:
                     return result
                 done = await progress.next(result, len(performed))
                 if isinstance(done, Perform):
+                    if not is_checked:
+                        refused = await self._find_refusal(delivery, record)
+                        if refused is not None:
+                            return refused
+                        is_checked = True
+                    if isinstance(await progress.store(), Fenced):
+                        return Fenced()
                     ended = await interruption.guard(partial(effects.next, done))
                     if isinstance(ended, CancellationPending):
                         return ended
@@ -112,8 +122,41 @@ class StepRunner:
             await effects.close()
 
     async def forget(self, delivery: Delivery) -> None:
-        """Delete the results of a delivery's effects: its next step performs them again."""
+        """Delete the results on which a step was decided: the next step performs them again.
+
+        A step that used none, such as one of a version that only another worker has, leaves them.
+        """
         await self._progress(delivery).clear()
+
+    async def _find_refusal(
+        self, delivery: Delivery, record: Record | None
+    ) -> Commit | Violation | Fenced | None:
+        """Return the end of a step whose commit would be refused, None for every other step.
+
+        A duplicate is a commit that changes nothing. A step on an outdated record is a violation,
+        after which it is taken again.
+        """
+        message, expected = delivery.message, 0 if record is None else record.revision
+        if not isinstance(self.backend, FindsRefusals):
+            return None
+        has_record = key_of(message.to) is not None
+        match await self.backend.find_refusal(delivery, expected if has_record else None):
+            case None:
+                return None
+            case Fenced() as fenced:
+                return fenced
+            case Duplicate():
+                # Committed, because a pair then sends again what a crash may have left unsent.
+                return Commit(
+                    handler=queue_of(message.to),
+                    event=message.event,
+                    outcome="duplicate",
+                    expected=expected,
+                )
+            case Conflict(revision=revision):
+                issue = Issue("revision", str(revision), str(expected))
+                text = f"event {message.event.id!r} was decided on an outdated record"
+                return TransactionViolation(text, "conflict", issue)
 
     def _cancel_first_turn(
         self, begin: Event[Any], cancellation: Event[Any], stored: Record | None
