@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type, timer_event_type
 from arvo.core.events.subject import Subject
@@ -98,6 +99,19 @@ def check_outside(
     if refused is not None or _was_sent_out(event, record):
         return refused
     return _refuse_claims(system, event, others)
+
+
+def find_id_conflict(record: Record, event: Event[Any]) -> ExecutionViolation | None:
+    """Return a violation if another event with the id of *event* has begun the workflow.
+
+    None for the same event once more, with any time and trace, and for the record of an earlier
+    version, which has no digest.
+    """
+    if event.id != record.init or record.init_digest in ("", content_digest(event)):
+        return None
+    expected = "an id of its own, or the content of the event that was consumed"
+    issue = Issue("id", expected, repr(event.id))
+    return ExecutionViolation("another event with this id was consumed", issue)
 
 
 def record_subject(system: System, event: Event[Any]) -> str | None:
