@@ -19,6 +19,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "nats": "nats",
     "redis": "redis",
     "rich": "cli",
+    "standardwebhooks": "http",
     "starlette": "http",
     "uvicorn": "http",
 }

@@ -20,6 +20,7 @@ from arvo.core.command import (
 )
 from arvo.core.commit import Commit, Outcome
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation
 from arvo.core.payloads.frozen_json import EMPTY
@@ -103,8 +104,7 @@ def build_turn_commit(
 
     *filed*: the pending requests of the record, with the event of this turn filed as a reply.
     """
-    parent = turn.event.raw.get(PARENT_SUBJECT)
-    current = turn.record or initial_record(handler, turn, turn.event.id, parent)
+    current = turn.record or _begun_record(handler, turn)
     effects = apply_commands(handler, turn, current, outcome.commands)
     if not isinstance(effects, TurnEffects):
         return effects
@@ -134,6 +134,12 @@ def build_turn_commit(
     pending = Pending(requests, answered, timers, new_timers)
     record = _next_record(turn, current, effects, outcome, events, pending)
     return _commit(turn, current, effects, record, events, pending)
+
+
+def _begun_record(handler: WorkflowHandler, turn: TurnInput) -> Record:
+    event = turn.event
+    record = initial_record(handler, turn, event.id, event.raw.get(PARENT_SUBJECT))
+    return evolve(record, init_digest=content_digest(event))
 
 
 def initial_record(

@@ -162,14 +162,17 @@ class Client:
         """Return the whole tree of workflows that a workflow belongs to (see `arvo.tree`)."""
         return await load_tree(self._backend, subject)
 
-    async def cancel(self, subject: str, reason: str) -> None:
+    async def cancel(self, subject: str, reason: str, *, by: str | None = None) -> None:
         """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
         children, and sends its initiator a system error with the name `Cancelled`.
+
+        *by*: the subject of the workflow that began it, in another system, if that one asks for
+        the cancellation. It waits no more, and gets no system error.
 
         Raises `Violated` if *subject* names no workflow of this system. A workflow that has ended
         is not changed.
         """
-        await self._send(make_cancellation(self.system, subject, reason))
+        await self._send(make_cancellation(self.system, subject, reason, by))
 
     async def migrate(
         self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None
