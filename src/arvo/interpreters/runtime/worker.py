@@ -25,7 +25,6 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     CancellationPending,
-    CommitResult,
     Committed,
     Conflict,
     Duplicate,
@@ -232,18 +231,13 @@ class Worker:
     ) -> CancellationPending | Conflict | Fenced | None:
         """Commit a step; None if it is applied, or was before."""
         messages, dead_letters = await self._route(commit)
-        if commit.record is not None:
-            # Before it is stored: another task may take the next event of the workflow sooner than
-            # this one goes on.
-            self.records.put(commit.record)
-        result: CommitResult | None = None
-        try:
-            result = await self.backend.commit(delivery, commit, messages, dead_letters)
-        finally:
-            if not isinstance(result, Committed):
-                self.records.discard(delivery.message.event.subject)
-        match result:
+        # Another task may take the next event sooner than this one goes on; it has to load the
+        # record. The new one must not be cached before: another worker's may have its revision.
+        self.records.discard(delivery.message.event.subject)
+        match await self.backend.commit(delivery, commit, messages, dead_letters):
             case Committed():
+                if commit.record is not None:
+                    self.records.put(commit.record)
                 self._recorder.record_commit(commit, messages, dead_letters)
                 if commit.event.id != delivery.message.event.id:
                     self._recorder.record_replaced(delivery.message.event, commit)

@@ -7,7 +7,7 @@ from arvo.core.events.event import Event
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.ports.results import CancellationPending, Committed, Duplicate
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NOT_DURABLE, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -187,7 +187,7 @@ class Cancellations(BackendKit):
     async def test_a_cancellation_by_another_process_is_pending(self, backend: Backend) -> None:
         """An operator's process sends it, and does no work itself."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await backend.send(to_workflow("begin"))
         delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
         stop = to_cancel()
