@@ -13,7 +13,6 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.codec import Unreadable, decode_delivery
 from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.releases import ReleaseCounts
-from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.ports.broker import Broker, DefersDeliveries, EncodedDelivery
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
