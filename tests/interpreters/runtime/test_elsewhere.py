@@ -158,6 +158,6 @@ def test_an_answer_is_not_given_up_while_the_registry_is_unavailable() -> None:
         async with Runtime(handling, replaced) as worker:
             await worker.send(charge_request())
             await until(lambda: worker.stats().unclaimed == 1)
-            assert worker.stats().released == 3
+            assert worker.stats().retried == 3
 
     within(go())

@@ -146,9 +146,13 @@ def test_a_drain_that_times_out_reports_the_depth() -> None:
     within(go())
 
 
-@pytest.mark.parametrize(
-    "url", ["", "memory", "memorie:", "mysql://x", "nonsense", "memory: memory: memory:"]
-)
+def test_more_than_two_urls_are_refused() -> None:
+    """A pair has two halves. A space in a password makes more."""
+    with pytest.raises(Violated, match="more than two URLs with spaces between them"):
+        Runtime(shop, "memory: memory: memory:")
+
+
+@pytest.mark.parametrize("url", ["", "memory", "memorie:", "mysql://x", "nonsense"])
 def test_an_unknown_backend_url_is_refused(url: str) -> None:
     """The message names the schemes that are registered."""
     with pytest.raises(Violated, match=r"known schemes: memory:, nats:, .*'arvo.backends'"):

@@ -16,7 +16,15 @@ from arvo.testing import (
     eventually,
     simulate,
 )
-from tests.interpreters.rolling import charge_event, new, old, order_event, refund_event
+from tests.interpreters.rolling import (
+    charge_event,
+    new,
+    old,
+    old_charge,
+    order_event,
+    refund_event,
+)
+from tests.shop import TIME, WEB, ChargeCard
 from tests.testing.simulation import wrong
 
 STEPS_MAX = 16
@@ -64,7 +72,8 @@ def test_events_wait_for_the_first_new_worker() -> None:
 def test_what_no_worker_serves_ends_as_a_dead_letter_with_its_reason() -> None:
     """After the grace period, and at the old workers alone."""
     faults = [OldVersion(number, NEVER) for number in range(3)]
-    simulation = simulate(new, [charge_event(1)], older=old, faults=faults)
+    known = old_charge["1.0.0"].accepts(ChargeCard("o0", 1.0), source=WEB, id="known", time=TIME)
+    simulation = simulate(new, [charge_event(1), known], older=old, faults=faults)
 
     [dead_letter] = simulation.world.dead_letters
     assert dead_letter.reason.endswith(
