@@ -89,7 +89,11 @@ def test_a_commit_is_applied_whole_or_not_at_all() -> None:
         delivery, commit = delivery_and_commit()
         stale = attrs.evolve(commit, expected=7)
         dead_letter = DeadLetter(
-            id="dead-1", event=charge_request(), reason="r", attempts=0, at="now"
+            id="dead-1",
+            event=charge_request(),
+            reason="r",
+            attempts=0,
+            at="2026-01-02T03:04:05.000+00:00",
         )
         await backend.send(delivery.message)
         taken = await backend.receive(ORDER)

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from arvo import ConfigViolation, DeadLetter, InMemoryMachineMemory
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.paired.dead_letters import (
     PAGE_BYTES_MAX,
     PAGE_DEAD_LETTERS_MAX,
@@ -38,7 +39,7 @@ def store(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
     async def go() -> tuple[DeadLetter, ...]:
         memory = InMemoryMachineMemory()
         await asyncio.gather(*(DeadLetterStore(memory).add(one) for one in dead_letters))
-        return await DeadLetterStore(memory).list()
+        return await DeadLetterStore(memory).list(DeadLetterQuery(limit=PAGES * 100))
 
     return asyncio.run(go())
 

@@ -15,7 +15,9 @@ from arvo.core.record import Record, Status
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
+from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
+from arvo.interpreters.memory.dead_letters import MemoryDeadLetters
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
@@ -37,8 +39,6 @@ from arvo.interpreters.ports.size import check_sizes
 
 # Events under way before `send` waits.
 QUEUE_MAX: Final = 10_000
-# Dead letters that are stored. Memory is limited, so the oldest are dropped.
-DEAD_LETTERS_MAX: Final = 100_000
 
 
 @final
@@ -58,7 +58,7 @@ class MemoryBackend:
     _workflows: MemoryWorkflows = field(init=False)
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
-    _dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
+    _dead_letters: MemoryDeadLetters = field(factory=MemoryDeadLetters, init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _timers: MemoryTimers = field(init=False)
     _under_way: int = field(default=0, init=False)
@@ -113,7 +113,7 @@ class MemoryBackend:
         for message in messages:
             self._add(message)
         for dead_letter in dead_letters:
-            self._write_dead_letter(dead_letter)
+            self._dead_letters.add(dead_letter)
         self._timers.delete(commit.cleared_timers)
         self._timers.set((timer, timer_message(commit, timer)) for timer in commit.timers)
         self._remove(delivery)
@@ -196,18 +196,28 @@ class MemoryBackend:
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter and acknowledge its delivery."""
-        self._write_dead_letter(dead_letter)
+        self._dead_letters.add(dead_letter)
         if delivery is not None:
             self._remove(delivery)
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return tuple(self._dead_letters.values())
+        return self._dead_letters.page(DeadLetterQuery(after, limit, subject))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return self._dead_letters.get(id)
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Delete a dead letter and accept *messages* in its place."""
         check_sizes(messages)
-        if self._dead_letters.pop(id, None) is None:
+        if not self._dead_letters.remove(id):
             return False
         for message in messages:
             self._add(message)
@@ -252,8 +262,3 @@ class MemoryBackend:
                 if not waiter.done():
                     waiter.set_result(None)
             self._idle_waiters.clear()
-
-    def _write_dead_letter(self, dead_letter: DeadLetter) -> None:
-        self._dead_letters[dead_letter.id] = dead_letter
-        if len(self._dead_letters) > DEAD_LETTERS_MAX:
-            del self._dead_letters[next(iter(self._dead_letters))]

@@ -11,6 +11,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message, encode_output
@@ -28,6 +29,7 @@ from arvo.interpreters.ports.broker import Broker, ReportsDepth
 from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
+    PAGE_MAX,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -214,9 +216,19 @@ class Pair:
         await self._deaths.mark_started(delivery)
         return True
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Return the dead letters, oldest first."""
-        return await self._dead_letters.list()
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
+        """List the dead letters, oldest first."""
+        return await self._dead_letters.list(DeadLetterQuery(after, limit, subject))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return await self._dead_letters.get(id)
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Send *messages*, then delete the dead letter; two concurrent calls may both send."""

@@ -13,7 +13,7 @@ from arvo.core.record import Record, Status
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
+from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
@@ -34,11 +34,10 @@ from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliverie
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
-from arvo.interpreters.postgres.statements import deliveries, operations, queries
-from arvo.interpreters.postgres.statements.dead_letters import dead_letters
+from arvo.interpreters.postgres.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
 from arvo.interpreters.postgres.statements.write_batch import (
     WriteBatch,
-    dead_letter_rows,
     delivery_row,
     turn_rows,
 )
@@ -218,9 +217,20 @@ class PostgresBackend:
         batch = WriteBatch(delivery_id=delivery_id, dead_letters=dead_letter_rows([dead_letter]))
         await self._batches.write(batch, delivery)
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return await self._read(lambda c: dead_letters(c, self.dsn))
+        query = DeadLetterQuery(after, limit, subject)
+        return await self._read(lambda c: dead_letters.page(c, self.dsn, query))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return await self._read(lambda c: dead_letters.find(c, self.dsn, id))
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""

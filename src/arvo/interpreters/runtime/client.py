@@ -136,7 +136,7 @@ class Client:
         if stored is None:
             raise workflow_not_found(subject)
         history = await self._backend.history(subject)
-        return describe(stored, history, await self.dead_letters())
+        return describe(stored, history, await self.dead_letters(subject=subject))
 
     async def history(self, subject: str) -> tuple[HistoryEntry, ...]:
         """Return every event that a workflow has consumed and produced, oldest first.
@@ -227,17 +227,26 @@ class Client:
         """Return how many messages are under way, in all processes."""
         return await self._backend.depth()
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """List the events that could not be processed, oldest first."""
-        return await self._backend.dead_letters()
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
+        """List at most *limit* events that could not be processed, oldest first.
+
+        *after*: the last dead letter of the previous page; it may have been deleted since.
+        *subject*: only those whose event has this subject.
+        """
+        return await self._backend.dead_letters(after=after, limit=limit, subject=subject)
 
     async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
         """Send the event of a dead letter again, and delete the dead letter.
 
         Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
         """
-        dead_letters = await self.dead_letters()
-        dead_letter = next((entry for entry in dead_letters if entry.id == id), None)
+        dead_letter = await self._backend.find_dead_letter(id)
         if dead_letter is None:
             raise _dead_letter_not_found(id)
         to = dead_letter.to or self._destination(dead_letter.event)

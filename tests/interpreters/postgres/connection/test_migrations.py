@@ -6,10 +6,12 @@ import asyncpg
 import pytest
 
 from arvo import Client
+from arvo.interpreters.delivery.codec import encode_dead_letter
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.connection.migrations import scripts
+from arvo.testing.conformance.samples import dead_letter, event
 from tests import servers
 from tests.interpreters.postgres.schemas import execute
 from tests.interpreters.within import within
@@ -98,5 +100,24 @@ def test_a_schema_of_another_program_is_not_used(url: str) -> None:
         schema = Dsn.parse(url).schema
         await execute(url, f"create schema {schema}; create table {schema}.theirs (id integer)")
         await refused(url, "holds tables that are not ours: name another schema")
+
+    within(go())
+
+
+def test_dead_letters_of_the_version_before_are_listed(url: str) -> None:
+    """They are listed by time and by subject as new ones are."""
+    lost = dead_letter("lost", event("e1"))
+
+    async def go() -> None:
+        dsn = Dsn.parse(url)
+        await execute(url, f"create schema {dsn.schema};" + "".join(scripts(dsn)[:5]))
+        content = encode_dead_letter(lost).hex()
+        insert = "insert into arvo.dead_letter (id, content) values ('lost', decode('HEX', 'hex'))"
+        await execute(url, dsn.sql(insert).replace("HEX", content))
+        backend = PostgresBackend(url)
+        assert await backend.dead_letters(subject=lost.event.subject) == (lost,)
+        assert await backend.dead_letters(subject="other") == ()
+        assert await backend.dead_letters(after=lost) == ()
+        await backend.close()
 
     within(go())

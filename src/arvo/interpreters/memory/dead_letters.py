@@ -1,0 +1,57 @@
+"""Dead letters: the dead letters of the memory backend, in order of time, and by subject."""
+
+from bisect import bisect_right, insort
+from typing import Final, final
+
+from attrs import define, field
+
+from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key
+from arvo.interpreters.ports.messages import DeadLetter
+
+# Dead letters that are stored. Memory is limited, so the oldest are dropped.
+DEAD_LETTERS_MAX: Final = 100_000
+
+
+@final
+@define(eq=False)
+class MemoryDeadLetters:
+    """At most `DEAD_LETTERS_MAX` dead letters; the oldest are dropped."""
+
+    _by_id: dict[str, DeadLetter] = field(factory=dict, init=False)
+    # Sorted: appending to the end, as nearly all do, moves nothing.
+    _keys: list[tuple[int, str]] = field(factory=list, init=False)
+    _keys_by_subject: dict[str, list[tuple[int, str]]] = field(factory=dict, init=False)
+
+    def add(self, dead_letter: DeadLetter) -> None:
+        """Store a dead letter; one with the same id is replaced."""
+        self.remove(dead_letter.id)
+        key = dead_letter_key(dead_letter)
+        self._by_id[dead_letter.id] = dead_letter
+        insort(self._keys, key)
+        insort(self._keys_by_subject.setdefault(dead_letter.event.subject, []), key)
+        if len(self._keys) > DEAD_LETTERS_MAX:
+            self.remove(self._keys[0][1])
+
+    def get(self, id_: str) -> DeadLetter | None:
+        """Return the dead letter with this id."""
+        return self._by_id.get(id_)
+
+    def page(self, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
+        """List dead letters, oldest first."""
+        keys = self._keys
+        if query.subject is not None:
+            keys = self._keys_by_subject.get(query.subject, [])
+        start = 0 if query.after is None else bisect_right(keys, dead_letter_key(query.after))
+        return tuple(self._by_id[id_] for _, id_ in keys[start : start + query.limit])
+
+    def remove(self, id_: str) -> bool:
+        """Delete a dead letter; False if there is none with this id."""
+        dead_letter = self._by_id.pop(id_, None)
+        if dead_letter is None:
+            return False
+        key, subject = dead_letter_key(dead_letter), dead_letter.event.subject
+        for keys in (self._keys, self._keys_by_subject[subject]):
+            del keys[bisect_right(keys, key) - 1]
+        if not self._keys_by_subject[subject]:
+            del self._keys_by_subject[subject]
+        return True
