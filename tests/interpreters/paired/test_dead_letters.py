@@ -16,6 +16,7 @@ from arvo.interpreters.paired.dead_letters import (
     DeadLetterStore,
     page_of,
 )
+from arvo.testing.conformance.samples import recent
 from tests.shop import charge_request
 
 PAY = ToHandler("com.payment.charge", None)
@@ -27,7 +28,7 @@ def dead_letter(n: int) -> DeadLetter:
         event=charge_request(f"c{n}"),
         reason="no bank",
         attempts=2,
-        at=f"2026-01-02T03:04:{n % 60:02}Z",
+        at=recent(n % 60),
         to=PAY,
         violation=ConfigViolation("no bank"),
     )

@@ -21,7 +21,7 @@ from arvo.interpreters.ports.results import Committed, Conflict, Depth, Duplicat
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.connection.migrations import SCHEMA_VERSION, scripts
-from arvo.testing.conformance.samples import dead_letter
+from arvo.testing.conformance.samples import dead_letter, recent
 from tests.interpreters.until import until
 from tests.interpreters.within import within
 from tests.shop import (
@@ -80,7 +80,7 @@ def test_what_was_accepted_survives_the_process(tmp_path: Path) -> None:
         event=charge_request("dead"),
         reason="r",
         attempts=2,
-        at="2026-01-02T03:04:05.000+00:00",
+        at=recent(),
     )
 
     async def first() -> Event[Any]:
@@ -362,7 +362,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         async with Runtime(shop, SqliteBackend(str(path))) as runtime:
             await runtime.drain(timeout=30)
             assert await runtime.dead_letters(subject=event.subject) == (lost,)
-            later = evolve(lost, id="later", at="2026-01-02T03:04:05.001+00:00")
+            later = evolve(lost, id="later", at=recent(0.001))
             assert await runtime.dead_letters(after=later) == ()
             record = await runtime.record(event.subject)
             return record and record.status

@@ -17,6 +17,7 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.memory.dead_letters import MemoryDeadLetters
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
@@ -40,6 +41,8 @@ from arvo.interpreters.ports.size import check_sizes
 # Events under way before `send` waits.
 QUEUE_MAX: Final = 10_000
 
+DEFAULT_RETENTION: Final = Retention()
+
 
 @final
 @define
@@ -47,18 +50,20 @@ class MemoryBackend:
     """A `Backend` in dicts, for one process and one event loop. Nothing survives the process.
 
     *queue_max*: the number of events under way above which `send` waits. *now*: the clock that
-    timers go by.
+    timers go by. *retention*: how long and how many dead letters are stored; the rest of it is not
+    used, for memory has limits of its own.
 
     No operation that changes data awaits in the middle. That makes each of them atomic.
     """
 
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
+    retention: Retention = DEFAULT_RETENTION
     services: MemoryServices = field(factory=MemoryServices, init=False)
     _workflows: MemoryWorkflows = field(init=False)
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
-    _dead_letters: MemoryDeadLetters = field(factory=MemoryDeadLetters, init=False)
+    _dead_letters: MemoryDeadLetters = field(init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _timers: MemoryTimers = field(init=False)
     _under_way: int = field(default=0, init=False)
@@ -66,6 +71,7 @@ class MemoryBackend:
     _idle_waiters: list["asyncio.Future[None]"] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._dead_letters = MemoryDeadLetters(self.retention, lambda: self.now())
         self._workflows = MemoryWorkflows(self._history.remove)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
 

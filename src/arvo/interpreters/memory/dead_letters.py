@@ -1,22 +1,25 @@
 """Dead letters: the dead letters of the memory backend, in order of time, and by subject."""
 
 from bisect import bisect_right, insort
-from typing import Final, final
+from collections.abc import Callable
+from datetime import datetime
+from typing import final
 
 from attrs import define, field
 
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.messages import DeadLetter
-
-# Dead letters that are stored. Memory is limited, so the oldest are dropped.
-DEAD_LETTERS_MAX: Final = 100_000
 
 
 @final
 @define(eq=False)
 class MemoryDeadLetters:
-    """At most `DEAD_LETTERS_MAX` dead letters; the oldest are dropped."""
+    """The dead letters that *retention* allows; the oldest are removed, by the clock *now*."""
 
+    retention: Retention
+    now: Callable[[], datetime]
     _by_id: dict[str, DeadLetter] = field(factory=dict, init=False)
     # Sorted: appending to the end, as nearly all do, moves nothing.
     _keys: list[tuple[int, str]] = field(factory=list, init=False)
@@ -29,8 +32,7 @@ class MemoryDeadLetters:
         self._by_id[dead_letter.id] = dead_letter
         insort(self._keys, key)
         insort(self._keys_by_subject.setdefault(dead_letter.event.subject, []), key)
-        if len(self._keys) > DEAD_LETTERS_MAX:
-            self.remove(self._keys[0][1])
+        self._sweep()
 
     def get(self, id_: str) -> DeadLetter | None:
         """Return the dead letter with this id."""
@@ -38,6 +40,7 @@ class MemoryDeadLetters:
 
     def page(self, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
         """List dead letters, oldest first."""
+        self._sweep()
         keys = self._keys
         if query.subject is not None:
             keys = self._keys_by_subject.get(query.subject, [])
@@ -55,3 +58,12 @@ class MemoryDeadLetters:
         if not self._keys_by_subject[subject]:
             del self._keys_by_subject[subject]
         return True
+
+    def _sweep(self) -> None:
+        oldest, removed = self.retention.oldest_dead_letter(to_milliseconds(self.now())), 0
+        while self._keys and (
+            len(self._keys) > self.retention.dead_letters_max or self._keys[0][0] < oldest
+        ):
+            self.remove(self._keys[0][1])
+            removed += 1
+        self.retention.log_removal(removed)

@@ -12,11 +12,12 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.operations import DeadLetterQuery
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
-from arvo.interpreters.paired.dead_letters import DeadLetterStore
+from arvo.interpreters.paired.dead_letters import DEFAULT_RETENTION, DeadLetterStore
 from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
@@ -46,11 +47,18 @@ QUEUE_MAX: Final = 10_000
 _PING_SUBJECT: Final = "arvo.ping"
 
 
-def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX) -> Backend:
+def paired(
+    memory: MachineMemory,
+    broker: Broker,
+    *,
+    queue_max: int = QUEUE_MAX,
+    retention: Retention = DEFAULT_RETENTION,
+) -> Backend:
     """Make a backend of a memory and a broker that do not know each other.
 
-    *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`. You own
-    memory and broker: closing the backend ends its iterations and leaves both open.
+    *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`.
+    *retention*: how long dead letters are stored; their number is bounded anyway. You own memory
+    and broker: closing the backend ends its iterations and leaves both open.
 
     A turn of a workflow is committed in four moves, and a crash may follow each of them:
 
@@ -69,7 +77,7 @@ def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX)
     again, with the same ids. Events to a domain and replies to a caller are delivered at least
     once, with the same id each time.
     """
-    return Pair(memory, broker, queue_max)
+    return Pair(memory, broker, queue_max, retention=retention)
 
 
 @final
@@ -81,6 +89,7 @@ class Pair:
     broker: Broker
     queue_max: int = QUEUE_MAX
     owned: bool = False
+    retention: Retention = DEFAULT_RETENTION
     services: ServiceStore = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
     _deaths: DeathCounter = field(init=False)
@@ -93,7 +102,7 @@ class Pair:
         self.services = ServiceStore(self.memory)
         nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
         self._deaths = DeathCounter(self.memory, nacks_are_returns)
-        self._dead_letters = DeadLetterStore(self.memory)
+        self._dead_letters = DeadLetterStore(self.memory, self.retention)
         self._consumer = BrokerConsumer(
             self.broker,
             self._dead_letters.add_unreadable,

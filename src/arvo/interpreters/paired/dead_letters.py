@@ -1,15 +1,18 @@
 """Dead letters: a store of dead letters in a machine memory, which cannot list its values."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias, final
 
 import orjson
 from attrs import define
 
-from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter, to_milliseconds
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key, time_key
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.document import FORMAT, decode_value
 from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
 from arvo.interpreters.ports.broker import EncodedDelivery
@@ -36,6 +39,8 @@ DeadLetters: TypeAlias = list[DeadLetter]
 # A dead letter as JSON data.
 Fields: TypeAlias = dict[str, Any]
 
+DEFAULT_RETENTION: Final = Retention()
+
 
 @final
 @define(eq=False)
@@ -43,10 +48,13 @@ class DeadLetterStore:
     """Dead letters, stored in a memory under subjects that no workflow has.
 
     An event has one dead letter for each destination: when it fails again, the newer one replaces
-    the older.
+    the older. Those older than *retention* allows are not listed, and removed with the next write
+    of their page.
     """
 
     memory: MachineMemory
+    retention: Retention = DEFAULT_RETENTION
+    now: Callable[[], datetime] = utc_now
 
     async def add(self, dead_letter: DeadLetter) -> None:
         """Store a dead letter."""
@@ -74,6 +82,7 @@ class DeadLetterStore:
             for fields in (await self._read_fields(page))[0]
             if query.subject in (None, fields["event"]["subject"])
             and (after is None or _fields_key(fields) > after)
+            and self._is_live(fields["at"])
         ]
         found.sort(key=_fields_key)
         return tuple(map(_decode, found[: query.limit]))
@@ -96,7 +105,8 @@ class DeadLetterStore:
     async def _change(self, page: int, change: Callable[[DeadLetters], DeadLetters]) -> None:
         while True:
             dead_letters, revision = await self._read(page)
-            changed = change(dead_letters)
+            live = [each for each in dead_letters if self._is_live(each.at)]
+            changed = change(live)
             if changed == dead_letters:
                 return
             encoded = _newest([encode_dead_letter(dead_letter) for dead_letter in changed])
@@ -106,7 +116,12 @@ class DeadLetterStore:
             fragments = [orjson.Fragment(each) for each in encoded]
             content = orjson.dumps({"arvo": FORMAT, "dead_letters": fragments})
             if isinstance(await self.memory.write(_subject(page), content, revision), Stored):
+                self.retention.log_removal(len(dead_letters) - len(live))
                 return
+
+    def _is_live(self, at: str) -> bool:
+        oldest = self.retention.oldest_dead_letter(to_milliseconds(self.now()))
+        return time_key(at) >= oldest
 
     async def _read(self, page: int) -> tuple[DeadLetters, int]:
         """Return the dead letters of a page, and its revision."""

@@ -62,7 +62,8 @@ class PostgresBackend:
 
     *url*: in the form of libpq. Its query may also hold `schema=...` (`arvo` by default),
     `migrate=no` (the tables exist and are not changed), `pooler=yes` (a proxy such as PgBouncer
-    gives each transaction another connection), `lease` and `queue_max` (instead of the parameters).
+    gives each transaction another connection), `lease`, `queue_max` (instead of the parameters),
+    `dead_letters_max` and `dead_letters_days` (see `Retention`).
     *queue_max*: the number of messages under way from which `send` waits. *now*: the clock of
     timers; leases go by the server's clock. *lease*: how many seconds a worker keeps its deliveries
     without renewing its lease; those of a process whose connection has ended are released at once.
@@ -89,6 +90,7 @@ class PostgresBackend:
         self.dsn = Dsn.parse(self.url)
         self.lease = self.dsn.lease or self.lease
         self.queue_max = self.dsn.queue_max or self.queue_max
+        self.retention = self.dsn.limit(self.retention)
         self._claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=KEY_MAX)
         self._backpressure = Backpressure(self.queue_max)
         self._sessions = SessionManager(

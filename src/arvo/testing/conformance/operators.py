@@ -12,6 +12,7 @@ from arvo.testing.conformance.samples import (
     WORKFLOW,
     dead_letter,
     event,
+    recent,
     record,
     subject,
     timer,
@@ -121,7 +122,7 @@ class DeadLetters(BackendKit):
     @conformance_test
     async def test_dead_letters_are_listed_oldest_first(self, backend: Backend) -> None:
         """Dead letters without a delivery are listed too."""
-        times = [f"2026-01-02T03:04:0{second}.000+00:00" for second in range(3)]
+        times = [recent(second) for second in range(3)]
         failed = tuple(dead_letter(f"dead-{at}", event(f"e{at}"), at=at) for at in times)
 
         for one in failed:
@@ -132,7 +133,7 @@ class DeadLetters(BackendKit):
     @conformance_test
     async def test_dead_letters_are_listed_in_pages_and_by_subject(self, backend: Backend) -> None:
         """Every one once, also where the last one of a page was deleted since."""
-        times = [f"2026-01-02T03:04:0{second}.000+00:00" for second in (0, 1, 1, 1, 2, 3)]
+        times = [recent(second) for second in (0, 1, 1, 1, 2, 3)]
         for number, at in enumerate(times):
             lost = event(f"e{number}", run="odd" if number % 2 else "even")
             await backend.dead_letter(None, dead_letter(f"dead-{number}", lost, at=at))
