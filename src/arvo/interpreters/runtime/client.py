@@ -37,6 +37,7 @@ from arvo.interpreters.runtime.operations import (
     workflow_not_found,
 )
 from arvo.interpreters.services.doors import refuse_outside
+from arvo.interpreters.services.early_signals import EarlySignals
 
 # How long a probe waits for the backend before it reports it as unreachable.
 PROBE_SECONDS_MAX: Final = 5.0
@@ -57,6 +58,7 @@ class Client:
         require_system(system, type(self).__name__)
         self.system = system
         self._own_backend = backend_from_url(backend)
+        self._early = EarlySignals(lambda: self._backend)
         self._process = os.getpid()
 
     async def __aenter__(self) -> Self:
@@ -91,10 +93,11 @@ class Client:
 
         An outsider may begin workflows, address handlers, send signals, and answer an open request
         that left by a domain. The event must fit its contract. An event of a version that only
-        another worker serves passes.
+        another worker serves passes. Raises `TooEarly`, a `Violated`, if too many signals wait for
+        workflows that have not started.
         """
         self._destination(event)
-        violation = await refuse_outside(self.system, self._backend, event)
+        violation = await refuse_outside(self.system, self._backend, event, early=self._early)
         if violation is not None:
             raise Violated(violation)
 

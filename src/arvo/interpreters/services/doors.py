@@ -8,24 +8,50 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violation
 from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
+from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.missing import missing_service
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.services import SupportsServiceRegistry
+from arvo.interpreters.services.early_signals import EarlySignals
 from arvo.interrupts import is_interrupt
 
 
 async def refuse_outside(
-    system: System, backend: Backend, event: Event[Any], *, unserved: bool = False
+    system: System,
+    backend: Backend,
+    event: Event[Any],
+    *,
+    unserved: bool = False,
+    early: EarlySignals | None = None,
 ) -> Violation | None:
     """Return why an event from outside may not enter, or None.
 
     An event of a version that only another worker serves passes; with *unserved* also one that no
-    live worker serves. Raises as the backend does.
+    live worker serves. *early* counts the signals for workflows that have not started, and raises
+    `TooEarly`. Otherwise raises as the backend does.
     """
-    subject, record, others = record_subject(system, event), None, frozenset[str]()
+    subject, record = record_subject(system, event), None
     if subject is not None:
         record = await backend.load(subject)
+    violation = await _refuse(system, backend, event, record, unserved)
+    if violation is None and early is not None and _is_early(system, event, record):
+        await early.admit(event)
+    return violation
+
+
+def _is_early(system: System, event: Event[Any], record: Record | None) -> bool:
+    """Return whether *event* is for a workflow that has not started, and does not begin it."""
+    handler = system.handler_at(event.to)
+    if not is_workflow(handler) or event.type == handler.source:
+        return False
+    return record is None or not record.init
+
+
+async def _refuse(
+    system: System, backend: Backend, event: Event[Any], record: Record | None, unserved: bool
+) -> Violation | None:
+    others = frozenset[str]()
     needed = missing_service(system, event, record)
     if needed is not None and unserved:
         return None
