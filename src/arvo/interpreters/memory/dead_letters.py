@@ -16,11 +16,16 @@ from arvo.interpreters.ports.messages import DeadLetter
 @final
 @define(eq=False)
 class MemoryDeadLetters:
-    """The dead letters that *retention* allows; the oldest are removed, by the clock *now*."""
+    """The dead letters that *retention* allows; the oldest are removed, by the clock *now*.
+
+    Their age counts from the time they were stored: the clock of a runtime may be that of a test.
+    """
 
     retention: Retention
     now: Callable[[], datetime]
     _by_id: dict[str, DeadLetter] = field(factory=dict, init=False)
+    # Milliseconds, in the order in which they were stored.
+    _stored_at: dict[str, int] = field(factory=dict, init=False)
     # Sorted: appending to the end, as nearly all do, moves nothing.
     _keys: list[tuple[int, str]] = field(factory=list, init=False)
     _keys_by_subject: dict[str, list[tuple[int, str]]] = field(factory=dict, init=False)
@@ -30,6 +35,7 @@ class MemoryDeadLetters:
         self.remove(dead_letter.id)
         key = dead_letter_key(dead_letter)
         self._by_id[dead_letter.id] = dead_letter
+        self._stored_at[dead_letter.id] = to_milliseconds(self.now())
         insort(self._keys, key)
         insort(self._keys_by_subject.setdefault(dead_letter.event.subject, []), key)
         self._sweep()
@@ -52,6 +58,7 @@ class MemoryDeadLetters:
         dead_letter = self._by_id.pop(id_, None)
         if dead_letter is None:
             return False
+        del self._stored_at[id_]
         key, subject = dead_letter_key(dead_letter), dead_letter.event.subject
         for keys in (self._keys, self._keys_by_subject[subject]):
             del keys[bisect_right(keys, key) - 1]
@@ -60,10 +67,10 @@ class MemoryDeadLetters:
         return True
 
     def _sweep(self) -> None:
-        oldest, removed = self.retention.oldest_dead_letter(to_milliseconds(self.now())), 0
-        while self._keys and (
-            len(self._keys) > self.retention.dead_letters_max or self._keys[0][0] < oldest
-        ):
+        oldest = self.retention.oldest_dead_letter(to_milliseconds(self.now()))
+        number = len(self._by_id)
+        while self._stored_at and next(iter(self._stored_at.values())) < oldest:
+            self.remove(next(iter(self._stored_at)))
+        while len(self._keys) > self.retention.dead_letters_max:
             self.remove(self._keys[0][1])
-            removed += 1
-        self.retention.log_removal(removed)
+        self.retention.log_removal(number - len(self._by_id))

@@ -242,6 +242,8 @@ class Client:
         *after*: the last dead letter of the previous page; it may have been deleted since.
         *subject*: only those whose event has this subject.
         """
+        if subject is not None and not is_uri(subject):
+            return ()
         return await self._backend.dead_letters(after=after, limit=limit, subject=subject)
 
     async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
@@ -249,7 +251,7 @@ class Client:
 
         Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
         """
-        dead_letter = await self._backend.find_dead_letter(id)
+        dead_letter = await self._backend.find_dead_letter(id) if id.isprintable() else None
         if dead_letter is None:
             raise _dead_letter_not_found(id)
         to = dead_letter.to or self._destination(dead_letter.event)
