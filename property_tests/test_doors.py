@@ -36,7 +36,7 @@ from arvo import (
     step,
 )
 from arvo.core.events.protocol import cancel_type
-from arvo.engine.step.doors import check_outside
+from arvo.engine.step.doors import check_outside, find_id_conflict
 from arvo.statechart import State, emit
 from tests.handlers.test_signals import approve, signal
 from tests.shop import (
@@ -225,3 +225,32 @@ def test_no_event_from_outside_speaks_for_a_workflow_of_this_system(data: st.Dat
 
     speaks = order.type in (forged.source, forged.redirectto)
     assert (refused is None) == (forged.id == outer.id or not speaks)
+
+
+@pytest.mark.promise("I12")
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_only_the_same_event_is_a_duplicate_of_the_one_that_began(
+    kind: str, data: st.DataObject
+) -> None:
+    """I12: an outsider with another event of that id has a conflict, and reads no answer."""
+    system, begun, record = _begin(kind)
+    first = begun.event
+    amount = data.draw(st.sampled_from([first.raw["amount"], 11.0]))
+    changes = {
+        "source": data.draw(st.sampled_from([first.source, "com.mallory.web", charge.type])),
+        "redirectto": data.draw(st.sampled_from([first.redirectto, "com.mallory.web"])),
+        "parentid": data.draw(st.sampled_from([first.parentid, "x"])),
+        "data": {**first.raw, "amount": amount},
+    }
+    time = data.draw(st.sampled_from([first.time, "2026-02-03T04:05:06Z"]))
+    event = Event.from_dict({**first.to_dict(), **changes, "time": time})
+
+    result = step(system, event, record, now=LATER)
+
+    is_same = {**event.to_dict(), "time": first.time} == first.to_dict()
+    note(f"the same: {is_same}")
+    assert _change(system, event, record) is None
+    # A handler of the system that is repeated after a crash may emit other content.
+    assert isinstance(result, Failure) != (is_same or event.source == charge.type)
+    assert (find_id_conflict(record, event) is None) == is_same

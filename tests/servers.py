@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from attrs import define
 
 from tests.server_process import READY_SECONDS, answers, free_port, make_folder
 from tests.server_process import Server as Server
@@ -43,7 +45,11 @@ def redis_url() -> str:
 @cache
 def kafka_servers() -> str:
     """Return the address of a Kafka: the mock cluster of the client library, in this process."""
-    return os.environ.get("ARVO_TEST_KAFKA") or _start_mock_kafka()
+    if address := os.environ.get("ARVO_TEST_KAFKA"):
+        return address
+    cluster = MockKafka()
+    atexit.register(cluster.stop)
+    return cluster.start()
 
 
 def kafka_url() -> str:
@@ -144,14 +150,23 @@ def _rabbit_script() -> str | None:
     return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or shutil.which("rabbitmq-server")
 
 
-def _start_mock_kafka() -> str:
-    from confluent_kafka import Producer
+@define
+class MockKafka:
+    """A mock cluster of the client library, in this process, which other processes can reach."""
 
-    cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-    # The cluster ends when this producer is collected.
-    atexit.register(lambda: cluster)
-    [server] = cluster.list_topics(timeout=READY_SECONDS).brokers.values()
-    return f"{server.host}:{server.port}"
+    _cluster: Any = None
+
+    def start(self) -> str:
+        """Start it, and return its address."""
+        from confluent_kafka import Producer
+
+        self._cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        [server] = self._cluster.list_topics(timeout=READY_SECONDS).brokers.values()
+        return f"{server.host}:{server.port}"
+
+    def stop(self) -> None:
+        """Stop it: it ends when this producer is collected."""
+        self._cluster = None
 
 
 def _start(server: Server) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 EXTRAS: Final[Mapping[str, str]] = {
     "aio_pika": "rabbit",
     "asyncpg": "postgres",
+    "cloudpickle": "testing",
     "confluent_kafka": "kafka",
     "cyclopts": "cli",
     "httpx": "http",
@@ -18,6 +19,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "nats": "nats",
     "redis": "redis",
     "rich": "cli",
+    "standardwebhooks": "http",
     "starlette": "http",
     "uvicorn": "http",
 }

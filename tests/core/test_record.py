@@ -66,6 +66,8 @@ def test_a_record_that_was_read_is_immutable() -> None:
         ({"status": "odd"}, "record.status"),
         ({"status": 5}, "record.status"),
         ({"revision": "1"}, "record.revision"),
+        ({"init_digest": 1}, "record.init_digest"),
+        ({"revivals": "1"}, "record.revivals"),
         ({"pending_requests": []}, "record.pending_requests"),
         ({"pending_requests": {"x": None}}, "record.pending_requests.x"),
         ({"pending_requests": {"x": {"to": "a"}}}, "record.pending_requests.x"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from arvo import EncodedMessage, Event
 from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
@@ -16,7 +17,12 @@ from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import release
-from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+from arvo.testing import (
+    BackendConformance,
+    BrokerConformance,
+    MachineMemoryConformance,
+    OrderedBrokerConformance,
+)
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
@@ -73,3 +79,13 @@ class TestMemoryMachineMemory(MachineMemoryConformance):
 class TestMemoryBroker(BrokerConformance):
     async def broker(self) -> Broker:
         return MemoryBroker()
+
+
+@pytest.mark.promise("I4")
+class TestMemoryBrokerOrder(OrderedBrokerConformance):
+    async def broker(self) -> Broker:
+        return MemoryBroker()
+
+    async def publish_plain(self, broker: Any, event: Event[Any]) -> None:
+        plain = EncodedMessage(event.to or "", event.to_json().encode(), key=event.subject)
+        await broker.publish([plain])

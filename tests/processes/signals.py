@@ -1,7 +1,7 @@
 """Signals: a workflow that records the order of its signals, its senders, and the outcome."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +26,9 @@ from arvo import (
 )
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.broker import ReportsDepth
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -152,9 +154,10 @@ async def send_in_order(url: str, runs: Iterable[int]) -> None:
 
 async def outcome(url: str, runs: Iterable[int], timeout: float) -> Outcome:
     """Wait until no event is under way, and report what became of the workflows."""
-    backend = backend_from_url(url)
-    async with asyncio.timeout(timeout):
-        await poll_until_idle(lambda: _is_busy(backend))
+    backend, runs = backend_from_url(url), list(runs)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await poll_until_idle(lambda: _is_busy(backend, runs))
     out_of_order = stuck = 0
     for run in runs:
         record = await backend.load(events_of(run)[0].subject)
@@ -174,8 +177,21 @@ async def _send_until_accepted(backend: Backend, event: Event[Any]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _is_busy(backend: Backend) -> bool:
-    """Return whether events are under way; a server that is away counts as busy."""
+async def _is_busy(backend: Backend, runs: Sequence[int]) -> bool:
+    """Return whether events are under way; a server that is away counts as busy.
+
+    Where the broker cannot count, they are until all workflows have ended or one cannot.
+    """
     with suppress(Unavailable):
+        if isinstance(backend, Pair) and not isinstance(backend.broker, ReportsDepth):
+            return not (await _are_done(backend, runs) or await backend.dead_letters())
         return bool((await backend.depth()).total)
+    return True
+
+
+async def _are_done(backend: Backend, runs: Sequence[int]) -> bool:
+    for run in reversed(runs):
+        record = await backend.load(events_of(run)[0].subject)
+        if record is None or record.status != "done":
+            return False
     return True

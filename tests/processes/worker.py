@@ -1,10 +1,9 @@
-"""Worker: one process that tests start and kill: `python -m tests.processes.worker URL OUTAGES`."""
+"""Worker: one process that tests start and kill: `python -m tests.processes.worker URL`."""
 
 import asyncio
-import random
 import signal
 import sys
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -20,7 +19,6 @@ from arvo import (
     Stamp,
     Subject,
     System,
-    Unavailable,
     Version,
     Workflow,
     ask,
@@ -32,11 +30,9 @@ from arvo import (
 from arvo.core.record import Record
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import CommitResult
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
-from tests.ordered import ledgers
 from tests.processes import signals
 
 # Short, so that a test does not wait long until a stopped process counts as dead; and long enough
@@ -93,7 +89,7 @@ def sum_up(event: Event[Begin]) -> Flow[Done]:
     return Done(three.number)
 
 
-system = System([EventHandler(add, {"1.0.0": add_one}), sum_up, ledgers, *signals.handlers])
+system = System([EventHandler(add, {"1.0.0": add_one}), sum_up, *signals.handlers])
 
 
 def expected_total(number: int) -> int:
@@ -124,31 +120,14 @@ def open_backend(url: str) -> Backend:
     return backend
 
 
-class Flaky:
-    """A backend that is unavailable for a share of its commits, at random."""
-
-    def __init__(self, inner: Backend, outages: float) -> None:
-        self.inner, self.outages = inner, outages
-
-    async def commit(self, *commit: Any) -> CommitResult:
-        """Apply a commit, or raise `Unavailable`."""
-        if random.random() < self.outages:  # noqa: S311 - no secret
-            raise Unavailable("an outage of one commit")
-        return await self.inner.commit(*commit)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-
-async def work(url: str, outages: float) -> None:
+async def work(url: str) -> None:
     """Work on a backend until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    backend = cast("Backend", Flaky(open_backend(url), outages))
-    async with Runtime(system, backend):
+    async with Runtime(system, open_backend(url)):
         print("working", flush=True)
         await stop.wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], float(sys.argv[2])))
+    asyncio.run(work(sys.argv[1]))

@@ -31,16 +31,15 @@ CONCURRENCY = 64
 
 @define
 class Workers:
-    """Worker processes on the backend of a URL, which fails a share of the commits: *outages*."""
+    """Worker processes on the backend of a URL."""
 
     url: str
-    outages: float = 0.0
     processes: list["subprocess.Popen[str]"] = field(factory=list)
 
     def start(self) -> "subprocess.Popen[str]":
         """Start one process, and wait until it works."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.worker", self.url, str(self.outages)],
+            [sys.executable, "-m", "tests.processes.worker", self.url],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -72,8 +71,8 @@ class Workers:
 
 
 @contextmanager
-def start_workers(url: str, number: int, outages: float = 0.0) -> Iterator[Workers]:
-    workers = Workers(url, outages)
+def start_workers(url: str, number: int) -> Iterator[Workers]:
+    workers = Workers(url)
     try:
         for _ in range(number):
             workers.start()

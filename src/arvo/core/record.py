@@ -55,14 +55,15 @@ class Record:
     value that compare-and-set compares. *state*: the handler's persisted state, as JSON. *journal*:
     the inputs of a flow so far, as JSON, oldest first; a turn appends to it or starts it anew.
     *parent*: the subject of the parent workflow. *children*: the child workflows, by the id of
-    their init event. *init*: the id of the event that began the workflow. *pending_requests*: the
-    requests it waits for, by the id of their event. *answered_requests*: the last answered ones,
-    by id, for a service may reply more than once. *timers*: the pending timers, by name.
-    *compensations*: the compensation requests, oldest first, as JSON. *consumed*, *produced*: the
-    event ids of the last turn. *failure*: why it failed; state, journal, pending requests and
-    timers are then those of its last good turn (promise I9). *revivals*: how often it was revived
-    after a failure. A workflow that failed in its first turn has an empty *init* once it is
-    revived: it waits for its init event.
+    their init event. *init*: the id of the event that began the workflow. *init_digest*: the digest
+    of its content, empty in records of earlier versions. *pending_requests*: the requests it waits
+    for, by the id of their event. *answered_requests*: the last answered ones, by id, for a service
+    may reply more than once. *timers*: the pending timers, by name. *compensations*: the
+    compensation requests, oldest first, as JSON. *consumed*, *produced*: the event ids of the last
+    turn. *failure*: why it failed; state, journal, pending requests and timers are then those of
+    its last good turn (promise I9). *revivals*: how often it was revived after a failure. A
+    workflow that failed in its first turn has an empty *init* once it is revived: it waits for its
+    init event.
     """
 
     subject: str
@@ -71,6 +72,7 @@ class Record:
     revision: int
     status: Status
     init: str
+    init_digest: str = ""
     state: Json = None
     journal: tuple[Any, ...] = ()
     parent: str | None = None
@@ -99,6 +101,7 @@ class Record:
             "revision": self.revision,
             "status": self.status,
             "init": self.init,
+            "init_digest": self.init_digest,
             "state": self.state,
             "journal": list(self.journal),
             "parent": self.parent,
@@ -135,6 +138,7 @@ class Record:
             revision=content["revision"],
             status=content["status"],
             init=content["init"],
+            init_digest=content.get("init_digest", ""),
             state=_freeze(content["state"], "state"),
             journal=_freeze_all(content["journal"], "journal"),
             parent=content["parent"],
@@ -177,6 +181,9 @@ _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
     ("failure", (Mapping, NoneType), "an object or nothing"),
 )
 
+# Records of earlier versions lack these keys.
+_OPTIONAL: Final = (("revivals", int, "a whole number"), ("init_digest", str, "a string"))
+
 
 def _validate(content: object) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
@@ -186,10 +193,11 @@ def _validate(content: object) -> Mapping[str, Any]:
         for key, kind, expected in _SHAPE
         if key not in content or not isinstance(content[key], kind)
     ]
-    revivals = content.get("revivals", 0)
-    if not isinstance(revivals, int):
-        # Records of earlier versions lack this key.
-        issues.append(Issue("record.revivals", "a whole number", short_repr(revivals)))
+    issues += [
+        Issue(f"record.{key}", expected, short_repr(content[key]))
+        for key, kind, expected in _OPTIONAL
+        if key in content and not isinstance(content[key], kind)
+    ]
     if not issues:
         if content["status"] not in STATUSES:
             expected = f"one of {', '.join(STATUSES)}"

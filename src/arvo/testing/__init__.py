@@ -3,6 +3,7 @@
 from arvo.extras import needs_extra
 
 with needs_extra("arvo.testing"):
+    import cloudpickle as _cloudpickle  # noqa: F401 - the extra
     import hypothesis as _hypothesis  # noqa: F401 - the extra
 
 from arvo.testing.compatibility.compatible import BreakingChange, Compatibility, compatible
@@ -11,12 +12,15 @@ from arvo.testing.conformance import (
     BackendConformance,
     BrokerConformance,
     MachineMemoryConformance,
+    OrderedBrokerConformance,
 )
 from arvo.testing.given.steps import Case, Repeat, Step, steps
 from arvo.testing.given.turn import Given, TurnResult, given
 from arvo.testing.laws.check_handler import check_handler
 from arvo.testing.laws.check_workflow import check_workflow
+from arvo.testing.laws.report import CheckReport, NotChecked, PartlyChecked
 from arvo.testing.laws.violation import LawViolated, LawViolation
+from arvo.testing.schemas.diagnosis import UndrawableSchema
 from arvo.testing.simulation import (
     FAULT_KINDS,
     Check,
@@ -28,15 +32,25 @@ from arvo.testing.simulation import (
     EffectCrash,
     Fault,
     InvariantViolated,
+    LateCancel,
     LostAnswer,
     LostRequest,
     OldVersion,
+    Outage,
+    OutboxCrash,
+    Oversize,
+    PairModel,
     Partition,
+    PartitionedBroker,
     Pause,
+    Poison,
     Reorder,
+    SimulatedBroker,
+    SimulatedMemory,
     Simulation,
     SimulationFailed,
     SimulationMachine,
+    SlowListener,
     Store,
     World,
     always,
@@ -67,6 +81,7 @@ __all__ = [
     "BrokerConformance",
     "Case",
     "Check",
+    "CheckReport",
     "ClockJump",
     "Compatibility",
     "Crash",
@@ -77,22 +92,36 @@ __all__ = [
     "Fault",
     "Given",
     "InvariantViolated",
+    "LateCancel",
     "LawViolated",
     "LawViolation",
     "LostAnswer",
     "LostRequest",
     "MachineMemoryConformance",
+    "NotChecked",
     "OldVersion",
+    "OrderedBrokerConformance",
+    "Outage",
+    "OutboxCrash",
+    "Oversize",
+    "PairModel",
     "Partition",
+    "PartitionedBroker",
+    "PartlyChecked",
     "Pause",
+    "Poison",
     "Reorder",
     "Repeat",
+    "SimulatedBroker",
+    "SimulatedMemory",
     "Simulation",
     "SimulationFailed",
     "SimulationMachine",
+    "SlowListener",
     "Step",
     "Store",
     "TurnResult",
+    "UndrawableSchema",
     "World",
     "addresses",
     "always",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from arvo import ContractViolation, Emit, Event, Subject, System
+from arvo import ContractViolation, Emit, Event, Record, Subject, System
 from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
 from tests.shop import (
     CardCharged,
@@ -116,3 +116,54 @@ def test_a_request_that_left_by_a_domain_may_come_back() -> None:
     assert record_subject(shop, request) == BEGUN.event.subject
     assert check_outside(shop, request, BEGUN.record) is None
     assert check_outside(shop, evolve(request, id="another"), BEGUN.record) is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": "com.mallory.web"},
+        {"redirectto": "com.mallory.web"},
+        {"data": {"order_id": "o2", "amount": 10.0}},
+        {"data": {"order_id": "o1", "amount": 10.0, "unknown": 1}},
+        {"domain": "elsewhere"},
+        {"parentid": "another"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_event_by_the_id_of_the_begin_is_a_conflict(changes: dict[str, Any]) -> None:
+    """Its sender believes that it has begun a workflow, and another sender has."""
+    other = Event.from_dict({**order_request().to_dict(), **changes})
+
+    violation = expect_violation(shop, other, BEGUN.record)
+
+    assert violation.message == "another event with this id was consumed"
+    assert [issue.path for issue in violation.issues] == ["id"]
+
+
+def test_the_same_event_once_more_is_a_duplicate() -> None:
+    """A client that lost its connection sends it again, with another time and trace."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    again = evolve(order_request(), time="2026-02-03T04:05:06Z", traceparent=trace)
+
+    assert expect_commit(shop, again, BEGUN.record).outcome == "duplicate"
+
+
+def test_an_event_of_a_handler_by_the_same_id_stays_a_duplicate() -> None:
+    """A handler that is repeated after a crash may emit other content by the same id."""
+    record = BEGUN.record
+    assert record is not None
+    changed = {"order_id": "o2", "amount": 10.0}
+
+    for source in (payments.source, "arvo.orc.elsewhere"):
+        repeated = Event.from_dict({**order_request().to_dict(), "source": source, "data": changed})
+        assert expect_commit(shop, repeated, record).outcome == "duplicate"
+
+
+def test_a_record_of_an_earlier_version_has_no_conflict() -> None:
+    """It has no digest to compare."""
+    assert BEGUN.record is not None
+    content = BEGUN.record.to_dict()
+    del content["init_digest"]
+    other = evolve(order_request(), source="com.mallory.web")
+
+    assert expect_commit(shop, other, Record.from_dict(content)).outcome == "duplicate"

@@ -153,6 +153,18 @@ def test_a_client_that_lost_its_connection_can_repeat_its_request(tmp_path: Path
     assert event.type == "arvo.orc.order.fulfil.done"
 
 
+def test_another_event_by_a_known_id_is_a_conflict() -> None:
+    """Its client must not read the answer to another client."""
+
+    async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
+        await post(client, order_request())
+        await runtime.drain(timeout=60)
+        other = await post(client, order_request(amount=11.0), prefer="wait=10")
+        return other.status_code, [issue["field"] for issue in other.json()["issues"]]
+
+    assert with_client(shop, use) == (409, ["id"])
+
+
 def test_an_answer_that_another_process_received_is_found(tmp_path: Path) -> None:
     """Of several processes on one backend, any of them may receive it."""
     url = f"sqlite:///{tmp_path / 'arvo.db'}"

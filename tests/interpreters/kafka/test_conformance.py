@@ -3,16 +3,16 @@
 from typing import Any, Final
 
 import pytest
+from confluent_kafka import Producer
 
+from arvo import Event
 from arvo.interpreters.kafka import KafkaBroker
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
-from arvo.interpreters.ports.messages import key_of
 from arvo.interpreters.redis import RedisMemory
-from arvo.testing import BackendConformance, BrokerConformance
-from arvo.testing.conformance.kit import conformance_test
-from arvo.testing.conformance.samples import WORKFLOW, to_workflow
+from arvo.testing import BackendConformance, BrokerConformance, OrderedBrokerConformance
+from arvo.testing.conformance.samples import WORKFLOW
 from tests.servers import kafka_servers, redis_url
 
 # With the older protocol a group waits 3 seconds before its first delivery.
@@ -34,6 +34,22 @@ class TestKafkaBroker(BrokerConformance):
         await broker.close()
 
 
+@pytest.mark.promise("I4")
+class TestKafkaOrder(OrderedBrokerConformance):
+    is_durable = True
+
+    async def broker(self) -> Broker:
+        return a_broker(self.tmp_path.name)
+
+    async def close(self, broker: Any) -> None:
+        await broker.close()
+
+    async def publish_plain(self, broker: Any, event: Event[Any]) -> None:
+        client = Producer({"bootstrap.servers": kafka_servers()})
+        client.produce(f"{broker.prefix}.{WORKFLOW}", event.to_json(), "a key of its own")
+        client.flush(10)
+
+
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestKafka(BackendConformance):
     is_durable, supports_listing, reports_depth, timeout = True, False, False, 15.0
@@ -42,17 +58,3 @@ class TestKafka(BackendConformance):
     async def backend(self) -> Backend:
         memory = RedisMemory(redis_url(), self.tmp_path.name)
         return Pair(memory, a_broker(self.tmp_path.name), self.queue_max, owned=True)
-
-    @conformance_test
-    async def test_events_of_another_key_are_delivered_meanwhile(self, backend: Backend) -> None:
-        """As in the kit, but in any order: the workflows may be in different partitions."""
-        await backend.send(to_workflow("first", run="one"))
-        await backend.send(to_workflow("second", run="one"))
-        await backend.send(to_workflow("third", run="two"))
-
-        received = [
-            await self.eventually(backend.receive(WORKFLOW), "one of each key") for _ in range(2)
-        ]
-
-        assert {delivery.message.event.id for delivery in received} == {"first", "third"}
-        assert len({key_of(delivery.message.to) for delivery in received}) == 2

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import pytest
+from attrs import evolve
 
 from arvo import (
     Contract,
@@ -534,3 +535,25 @@ def test_a_broker_can_be_used_in_several_event_loops_in_turn() -> None:
         return total
 
     assert [asyncio.run(go("one")), asyncio.run(go("two"))] == [3, 6]
+
+
+@pytest.mark.promise("I7")
+def test_a_timer_that_is_published_again_when_it_is_due_is_delivered_once() -> None:
+    """A process that gets a copy of an event publishes its turn again; by then it may be due."""
+
+    async def go() -> None:
+        async with opened() as broker, deliveries(broker) as incoming:
+            due = datetime.now(UTC) + timedelta(seconds=0.05)
+            timer = evolve(encode(event("timer"), SERVICE, due), id="turn-1")
+            await broker.publish([timer])
+            first = await eventually(anext(incoming))
+            await broker.publish([timer])
+            await broker.ack(first)
+
+            await broker.publish([encode(event("next"), SERVICE)])
+            second = await eventually(anext(incoming))
+            assert event_of(second) == event("next")
+            await broker.ack(second)
+            await assert_no_delivery(incoming)
+
+    asyncio.run(go())

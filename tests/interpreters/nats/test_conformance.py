@@ -12,7 +12,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
-from tests.interpreters.key_order import OrderedPairConformance
+from tests.interpreters.ordered_pair import OrderedPairConformance
 from tests.servers import nats_url
 
 

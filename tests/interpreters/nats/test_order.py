@@ -10,10 +10,11 @@ from arvo import EncodedMessage, Event
 from arvo.interpreters.nats import NatsBroker
 from arvo.interpreters.paired.codec import encode_message
 from arvo.interpreters.ports.messages import Message
+from arvo.testing import OrderedBrokerConformance
+from arvo.testing.conformance.key_order import of_key
 from arvo.testing.conformance.samples import WORKFLOW, event, to_service, to_workflow
 from tests.interpreters.brokers import event_of
 from tests.interpreters.death_counts import LIFE, count_deaths
-from tests.interpreters.key_order import KeyOrderConformance, of_key
 from tests.interpreters.nats.plain_client import connected, publish
 from tests.interpreters.nats.test_conformance import prefix_of
 from tests.interpreters.within import within
@@ -21,11 +22,14 @@ from tests.servers import nats_url
 
 
 @pytest.mark.promise("I4")
-class TestNatsKeyOrder(KeyOrderConformance):
+class TestNatsKeyOrder(OrderedBrokerConformance):
     is_durable = True
 
     async def broker(self) -> NatsBroker:
         return NatsBroker(nats_url(), prefix=prefix_of(self.tmp_path))
+
+    async def close(self, broker: Any) -> None:
+        await broker.close()
 
     async def publish_plain(self, broker: Any, event: Event[Any]) -> None:
         await publish(f"{broker.prefix}.{WORKFLOW}", event.to_json().encode())

@@ -9,7 +9,9 @@ import pytest
 from attrs import evolve
 
 from arvo import (
+    Cancellation,
     Commands,
+    Compensate,
     Complete,
     Emit,
     Event,
@@ -36,6 +38,8 @@ from tests.handlers.test_signals import approve, signal
 from tests.interpreters.crashes import CallFault, FaultKind, run_with_fault
 from tests.shop import (
     SERVICES,
+    TIME,
+    WEB,
     BookShipment,
     CardCharged,
     ChargeCard,
@@ -87,12 +91,40 @@ def slow(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
     return OrderFulfilled(booked.tracking)
 
 
+def paying(turn: Turn[Any]) -> Commands:
+    """Ask for a payment at a signal."""
+    match turn.event.data:
+        case PlaceOrder():
+            return Persist("waiting"), Compensate(BookShipment("back"))
+        case Cancellation():
+            return Persist("stopped")
+        case _:
+            return Persist("paid"), Emit(ChargeCard("never", 1.0), domain="a.person")
+
+
+def cancellation() -> Event[Any]:
+    """Make the cancellation of the order."""
+    stop = order["1.0.0"].cancel("enough", source=WEB, subject=order_request().subject)
+    return evolve(stop, id="stop", time=TIME)
+
+
+pays = Resumable(order, {"1.0.0": paying}, services=SERVICES, signals=[approve["1.0.0"]])
 veto = Resumable(order, {"1.0.0": vetoed}, services=SERVICES, signals=[approve["1.0.0"]])
 SCENES: dict[str, tuple[System, list[Event[Any]], list[Event[Any]]]] = {
     "a workflow": (System([payments, shipping, make_workflow(patient)]), [], [order_request()]),
     "a flow": (System([payments, shipping, slow]), [], [order_request()]),
     # The record alone does not recognise the signal when it is redelivered.
     "a signal that fails the workflow": (System([veto]), [order_request()], [signal("veto")]),
+    "a signal behind which the workflow is cancelled": (
+        System([shipping, pays]),
+        [order_request()],
+        [signal("pay"), cancellation()],
+    ),
+    "a cancelled first turn": (
+        System([payments, shipping, slow]),
+        [],
+        [order_request(), cancellation()],
+    ),
 }
 
 
@@ -106,6 +138,18 @@ def test_a_crash_or_an_outage_at_any_call_changes_nothing_in_the_end(
     broker.
     """
     asyncio.run(everywhere(scene, kind, 1))
+
+
+@pytest.mark.parametrize("scene", [name for name in SCENES if "cancelled" in name])
+def test_a_workflow_that_was_cancelled_asks_for_nothing(scene: str) -> None:
+    """Without faults; with faults the outcome is the same, see above."""
+    system, before, events = SCENES[scene]
+
+    outcome = asyncio.run(run_with_fault(system, events, CallFault(), before))
+
+    [record] = set(outcome["records"].values())
+    assert (record.status, record.revision) == ("cancelled", 1 + len(before))
+    assert not any(event_type == "com.payment.charge" for _, _, event_type in outcome["outbound"])
 
 
 @pytest.mark.parametrize("kind", ["fail before", "fail after"])

@@ -131,10 +131,10 @@ def test_other_programs_read_and_write_plain_cloudevents() -> None:
     async def go() -> tuple[bytes, str, list[str], int]:
         async with a_broker() as broker, another_program() as channel:
             await broker.publish([message("ours")])
-            queue = await channel.get_queue(f"{broker.prefix}:{PAY}")
+            queue = await channel.get_queue(f"{broker.prefix}:{PAY}:unordered")
             ours = await queue.get(no_ack=True)
             theirs = aio_pika.Message(charge_request("theirs").to_json().encode())
-            await channel.default_exchange.publish(theirs, queue.name)
+            await channel.default_exchange.publish(theirs, f"{broker.prefix}:{PAY}")
             [delivery] = await receive(broker)
             return ours.body, ours.content_type, event_ids([delivery]), delivery.attempt
 
@@ -209,7 +209,7 @@ def test_a_deleted_queue_is_created_again() -> None:
             await broker.publish([message("lost")])
             incoming = broker.deliveries([PAY])
             await broker.ack(await anext(incoming))
-            await channel.queue_delete(f"{broker.prefix}:{PAY}")
+            await channel.queue_delete(f"{broker.prefix}:{PAY}:unordered")
             with pytest.raises(Unavailable):
                 await anext(incoming)
             with pytest.raises(Unavailable):

@@ -10,7 +10,7 @@ from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.redis import RedisBroker, RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
-from tests.interpreters.key_order import OrderedPairConformance
+from tests.interpreters.ordered_pair import OrderedPairConformance
 from tests.servers import redis_url
 
 

@@ -13,10 +13,11 @@ from redis.asyncio import Redis
 from arvo import Depth, EncodedMessage, Event, RedisBroker
 from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key, with_subject
 from arvo.interpreters.ports.messages import Message
+from arvo.testing import OrderedBrokerConformance
+from arvo.testing.conformance.key_order import of_key
 from arvo.testing.conformance.samples import WORKFLOW, event, to_service, to_workflow
 from tests.interpreters.brokers import event_of
 from tests.interpreters.death_counts import LIFE, count_deaths
-from tests.interpreters.key_order import KeyOrderConformance, of_key
 from tests.interpreters.killed_consumer import receive_and_die
 from tests.interpreters.until import until
 from tests.interpreters.within import within
@@ -24,11 +25,14 @@ from tests.servers import redis_url
 
 
 @pytest.mark.promise("I4")
-class TestRedisKeyOrder(KeyOrderConformance):
+class TestRedisKeyOrder(OrderedBrokerConformance):
     is_durable = True
 
     async def broker(self) -> RedisBroker:
         return RedisBroker(redis_url(), self.tmp_path.name)
+
+    async def close(self, broker: Any) -> None:
+        await broker.close()
 
     async def publish_plain(self, broker: Any, event: Event[Any]) -> None:
         async with Redis.from_url(redis_url()) as client:

@@ -128,8 +128,8 @@ def test_a_signal_of_an_unknown_workflow_is_a_dead_letter_after_the_last_attempt
     assert (stats.retried, stats.dead_lettered) == (3, 1)
 
 
-def test_a_cancellation_that_comes_before_its_workflow_lets_it_begin() -> None:
-    """It holds back nothing meanwhile, and cancels the workflow once that has started."""
+def test_a_cancellation_that_comes_before_its_workflow_cancels_its_first_turn() -> None:
+    """It holds back nothing meanwhile, and the workflow does nothing once it starts."""
 
     async def go() -> tuple[tuple[object, ...], Stats]:
         async with Runtime(ordered_system, new_backend(), retry=QUICK) as runtime:
@@ -142,5 +142,5 @@ def test_a_cancellation_that_comes_before_its_workflow_lets_it_begin() -> None:
 
     state, stats = within(go())
 
-    assert state == ("cancelled", [])
+    assert state == ("cancelled", None)
     assert (stats.cancelled, stats.dead_lettered) == (1, 0)

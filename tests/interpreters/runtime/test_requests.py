@@ -207,3 +207,31 @@ def test_a_request_whose_event_was_consumed_before_raises() -> None:
                 await runtime.request(event, timeout=60)
 
     within(go())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {"order_id": "o2", "amount": 1.0, "parentSubject$$": None}},
+        {"redirectto": "com.shop.spy"},
+    ],
+    ids=["data", "redirectto"],
+)
+def test_another_event_by_a_known_id_does_not_get_the_answer(changes: dict[str, Any]) -> None:
+    """The answer is for the sender of the first one; only the same event may be repeated."""
+
+    async def go() -> tuple[Any, list[str]]:
+        async with Runtime(shop, new_backend()) as runtime:
+            first = await runtime.request(order_request(), timeout=60)
+            other = Event.from_dict({**order_request().to_dict(), **changes})
+            with pytest.raises(Violated, match="another event with this id was consumed"):
+                await runtime.request(other, timeout=60)
+            again = await runtime.request(order_request(), timeout=60)
+            assert again.data == first.data
+            await runtime.drain(timeout=60)
+            return first.data, [letter.reason for letter in await runtime.dead_letters()]
+
+    answer, [reason] = within(go())
+
+    assert answer == OrderFulfilled("t-o1")
+    assert "another event with this id was consumed" in reason

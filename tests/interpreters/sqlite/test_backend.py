@@ -21,7 +21,8 @@ from arvo.interpreters.ports.results import Committed, Conflict, Depth, Duplicat
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.connection.migrations import SCHEMA_VERSION, scripts
-from arvo.testing.conformance.samples import dead_letter, recent
+from arvo.testing.conformance.cancellations import to_cancel
+from arvo.testing.conformance.samples import WORKFLOW, dead_letter, recent, to_workflow
 from tests.interpreters.until import until
 from tests.interpreters.within import within
 from tests.shop import (
@@ -389,6 +390,8 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         )
         row = (lost.id, lost.at, encode_dead_letter(lost))
         connection.execute("insert into dead_letter values (?, ?, 1, ?)", row)
+        connection.execute("drop index delivery_by_cancellation")
+        connection.execute("alter table delivery drop column cancels")
         connection.execute("pragma user_version = 1")
 
     assert within(now()) == "done"
@@ -396,6 +399,32 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
         assert connection.execute("select count(*) from history").fetchone()[0] > 5
     assert len(scripts()) == SCHEMA_VERSION
+
+
+def test_a_cancellation_from_before_the_upgrade_is_pending(tmp_path: Path) -> None:
+    """It was accepted by a version that did not look for it."""
+    path, begin, stop = tmp_path / "a.db", to_workflow("begin"), to_cancel()
+
+    async def send() -> None:
+        backend = SqliteBackend(str(path))
+        for message in (begin, stop):
+            await backend.send(message)
+        await backend.close()
+
+    async def ask() -> bool:
+        backend = SqliteBackend(str(path))
+        delivery = await backend.receive(WORKFLOW)
+        pending = await backend.pending_cancellation(delivery)
+        await backend.close()
+        return delivery.message == begin and pending == stop.event
+
+    within(send())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("drop index delivery_by_cancellation")
+        connection.execute("alter table delivery drop column cancels")
+        connection.execute("pragma user_version = 6")
+
+    assert within(ask())
 
 
 # Retention

@@ -26,6 +26,7 @@ from arvo import (
     sleep,
 )
 from arvo.core.history import HistoryEntry
+from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     CheckpointResult,
@@ -38,6 +39,8 @@ from arvo.interpreters.ports.results import (
 from arvo.interpreters.sqlite import SqliteBackend
 from tests.shop import (
     SERVICES,
+    TIME,
+    WEB,
     BookShipment,
     CardCharged,
     ChargeCard,
@@ -102,6 +105,29 @@ def charge_by_bank(event: Event[ChargeCard]) -> Effects[Emit]:
 
 
 effectful = System([payment_handler(charge_by_bank), reserve_all])
+# The runtime of the process that lives now.
+living: list[Runtime] = []
+
+
+async def cancel() -> None:
+    stop = order["1.0.0"].cancel("enough", source=WEB, subject=order_request().subject)
+    message = Message(
+        evolve(stop, id="stop", time=TIME), ToHandler(order["1.0.0"].type, stop.subject)
+    )
+    sending = living[0]._backend.send(message)
+    # Shielded: the cancellation interrupts this effect.
+    await asyncio.shield(asyncio.ensure_future(sending))
+
+
+@flow(order, "1.0.0", services=SERVICES)
+def cancel_itself(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """Charge, then receive a cancellation during an effect; the second charge is not made."""
+    yield from ask(
+        ChargeCard(event.data.order_id, 1.0), CardCharged, compensate=BookShipment("compensation")
+    )
+    yield from call(cancel)
+    yield from ask(ChargeCard(event.data.order_id, 2.0), CardCharged)
+    return OrderFulfilled("never")
 
 
 @define
@@ -152,6 +178,9 @@ class Crashing:
         return await self._call(
             "commit", lambda: self.inner.commit(delivery, commit, messages, dead_letters)
         )
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        return await self.inner.pending_cancellation(delivery)
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         async def work() -> CheckpointResult:
@@ -229,6 +258,7 @@ async def run_to_the_end(
     sent = asyncio.Event()
     crashing = Crashing(SqliteBackend(str(path), lease=LEASE_SECONDS), at, when)
     runtime = Runtime(system, crashing)
+    living[:] = [runtime]
     listen_to_domains(runtime, outbound)
     await runtime.__aenter__()
     working = asyncio.create_task(send_order(runtime, sent))
@@ -253,6 +283,7 @@ async def run_to_the_end(
     await asyncio.sleep(2 * LEASE_SECONDS)
     backend = SqliteBackend(str(path))
     async with Runtime(system, backend) as after:
+        living[:] = [after]
         listen_to_domains(after, outbound)
         if not sent.is_set():
             # The sender got no answer, so it sends the event again.
@@ -348,3 +379,20 @@ def test_an_effect_is_repeated_only_if_the_process_died_before_its_result_was_st
             unstored += crashed.unstored
     # Otherwise the process never died in the middle of an effect.
     assert unstored
+
+
+@pytest.mark.promise("I1", "I2", "I3")
+def test_a_crash_around_a_cancellation_does_not_change_the_outcome(tmp_path: Path) -> None:
+    """The interrupted turn sends nothing, whichever process finishes the work."""
+    stopped = System([payments, shipping, cancel_itself])
+    undisturbed = asyncio.run(run_to_the_end(stopped, tmp_path / "quiet.db", NEVER, "before"))
+    assert [record["status"] for record in undisturbed.records] == ["cancelled"]
+    assert [record["revision"] for record in undisturbed.records] == [2]
+
+    for at, name in enumerate(undisturbed.calls, start=1):
+        for when in ("before", "after"):
+            path = tmp_path / f"{at}-{when}.db"
+            crashed = asyncio.run(run_to_the_end(stopped, path, at, when))
+            assert evolve(crashed, calls=(), unstored=0) == evolve(undisturbed, calls=()), (
+                f"a crash {when} call {at}, {name}"
+            )

@@ -1,5 +1,5 @@
-"""Conftest: the fixture that runs a test on each backend that needs no server."""
+"""Conftest: the fixtures that run a test on each kind of backend."""
 
-from tests.interpreters.runtime.conftest import each_backend
+from tests.interpreters.runtime.conftest import each_backend, open_backend
 
-__all__ = ["each_backend"]
+__all__ = ["each_backend", "open_backend"]

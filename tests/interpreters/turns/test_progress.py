@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from attrs import frozen
 
@@ -25,7 +26,7 @@ from arvo import (
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.messages import PROGRESS_BYTES_MAX, Delivery, Message, Progress
 from arvo.interpreters.turns.progress import TurnProgress
-from tests.interpreters.runtime.running import Replaced, run_runtime
+from tests.interpreters.runtime.running import Replaced, run_runtime, within
 from tests.shop import CardCharged, ChargeCard, charge_request, payment_handler
 
 
@@ -209,7 +210,7 @@ def test_a_commit_that_failed_repeats_no_effect() -> None:
 
 
 def test_a_turn_goes_on_while_its_results_cannot_be_stored() -> None:
-    """An outage between two effects costs nothing if it is over by the commit."""
+    """An outage between two effects costs nothing if it is over by the next one."""
     inner, stored = MemoryBackend(), list[bytes]()
 
     async def checkpoint(delivery: Delivery, progress: bytes) -> Any:
@@ -230,8 +231,34 @@ def test_a_turn_goes_on_while_its_results_cannot_be_stored() -> None:
 
     assert answer.data == CardCharged("onetwo")
     assert stats.retried == 0
-    # The second checkpoint holds both results.
-    assert stored[1].startswith(stored[0][: -len(b"]}")])
+    # The second effect is not performed before the first result is stored.
+    assert stored[1] == stored[0]
+    assert stored[2].startswith(stored[0][: -len(b"]}")])
+
+
+def test_no_effect_follows_one_whose_result_cannot_be_stored() -> None:
+    """Otherwise a crash in an outage would repeat all effects of the turn."""
+    inner, outages, asked = MemoryBackend(), [Unavailable("down")] * 3, list[str]()
+
+    async def checkpoint(delivery: Delivery, progress: bytes) -> Any:
+        if outages:
+            asked.append("down")
+            raise outages.pop()
+        return await inner.checkpoint(delivery, progress)
+
+    async def fetch(name: str) -> str:
+        asked.append(name)
+        return name
+
+    def charges(event: Event[ChargeCard]) -> Effects[Any]:
+        one = yield from call(fetch, "one")
+        two = yield from call(fetch, "two")
+        return Emit(CardCharged(one + two))
+
+    answer, stats = run_charges(charges, Replaced(inner, checkpoint=checkpoint))
+
+    assert answer.data == CardCharged("onetwo")
+    assert (asked, stats.retried) == (["one", "down", "down", "down", "two"], 2)
 
 
 def test_a_handler_without_effects_writes_no_checkpoint() -> None:
@@ -246,3 +273,23 @@ def test_a_handler_without_effects_writes_no_checkpoint() -> None:
     answer, _ = run_charges(charges, Replaced(MemoryBackend(), checkpoint=checkpoint))
 
     assert answer.data == CardCharged("r")
+
+
+def test_the_turn_of_a_cancellation_has_results_of_its_own() -> None:
+    """It may perform an effect that is equal to one of the turn that it replaces."""
+    stop: Event[Any] = attrs.evolve(charge_request(), id="stop")
+    done, again = Performed(LOOKUP, value="before"), Performed(LOOKUP, value="after")
+
+    async def go() -> list[Any]:
+        backend, delivery = MemoryBackend(), deliver()
+        await TurnProgress(backend, delivery, is_flow=False).record(done)
+        last_turn = TurnProgress(backend, delivery, is_flow=False, cancellation=stop)
+        results = [await last_turn.next(LOOKUP, 0)]
+        await last_turn.record(again)
+        # Another process gets the checkpoint, and takes either turn.
+        stored = deliver(delivery.progress.data or b"")
+        own = TurnProgress(backend, stored, is_flow=False)
+        last = TurnProgress(backend, stored, is_flow=False, cancellation=stop)
+        return [*results, await own.next(LOOKUP, 0), await last.next(LOOKUP, 0)]
+
+    assert within(go()) == [LOOKUP, LOOKUP, again]

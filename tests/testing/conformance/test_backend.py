@@ -4,17 +4,29 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import deregister
-from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+from arvo.testing import (
+    BackendConformance,
+    BrokerConformance,
+    MachineMemoryConformance,
+    OrderedBrokerConformance,
+)
 from arvo.testing.conformance.kit import CALLS_REPORTED_MAX
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.kit.linearizability import (
+    Read,
+    Refusal,
+    Span,
+    Swap,
+    find_linearization,
+)
 from arvo.testing.conformance.samples import subject
-from tests.testing.conformance import wrong
+from tests.testing.conformance import wrong, wrong_order
 
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
@@ -45,12 +57,24 @@ class OfBroker(BrokerConformance):
         return type(self).make()
 
 
+class OfOrderedBroker(OrderedBrokerConformance):
+    timeout = TIMEOUT_SECONDS
+    make: Callable[[], Any]
+
+    async def broker(self) -> Any:
+        return type(self).make()
+
+
 def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
     """Run the tests of a kit, all or *only* some, and return the errors by test name."""
     failed: dict[str, Exception] = {}
+    # A test that is named here must apply.
+    allowed = () if only else (SkipTest,)
     for name in only or [name for name in dir(kit) if name.startswith("test_")]:
         try:
             getattr(kit(), name)()
+        except allowed:
+            continue
         except Exception as error:  # noqa: BLE001 - a wrong backend may raise anything
             failed[name] = error
     return failed
@@ -68,6 +92,19 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
             "test_events_with_the_same_id_are_distinguished_by_source_and_subject",
         ),
         (wrong.DropsCheckpoints, "test_a_checkpoint_is_delivered_with_the_next_attempt"),
+        (
+            wrong.CommitsPastCancellations,
+            "test_a_turn_that_was_decided_before_a_cancellation_is_refused",
+        ),
+        (
+            wrong.FindsNoCancellations,
+            "test_a_turn_that_was_decided_before_a_cancellation_is_refused",
+        ),
+        (wrong.ForgetsDeferredCancellations, "test_a_deferred_cancellation_is_pending"),
+        (
+            wrong.CancelsByConsumedEvents,
+            "test_a_cancellation_that_was_consumed_before_is_not_pending",
+        ),
         (wrong.DropsDeadLettersOfCommits, "test_a_commit_is_applied_completely"),
         (wrong.ReportsConflictsAsCommitted, "test_a_commit_on_an_outdated_record_changes_nothing"),
         (wrong.NeverAcknowledges, "test_outbound_events_and_replies_have_their_own_queues"),
@@ -158,6 +195,25 @@ def test_a_wrong_broker_is_found(make: Any, test: str) -> None:
     assert test in failures(type("Kit", (OfBroker,), {"make": make}), test)
 
 
+@pytest.mark.parametrize(
+    ("make", "test"),
+    [
+        (wrong_order.ForgetsKeys, "test_the_next_message_of_a_key_waits_until_one_is_acked"),
+        (wrong_order.ReleasesKeysOnNack, "test_a_nacked_message_holds_back_its_key_and_no_other"),
+        (wrong_order.HoldsKeysOnDefer, "test_a_deferred_message_lets_those_of_its_key_pass"),
+        (wrong_order.HoldsKeysOfDeadLetters, "test_a_dead_letter_lets_the_next_message_pass"),
+        (wrong_order.HasOneKey, "test_many_messages_of_a_busy_key_hold_back_no_other"),
+        (wrong_order.TimersWait, "test_a_timer_neither_waits_nor_holds_back"),
+        (wrong.NeverRedelivers, "test_a_message_of_an_ended_iteration_comes_first_again"),
+        (wrong.ReversesMessages, "test_many_consumers_settle_each_key_in_order"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_broker_without_order_is_found(make: Any, test: str) -> None:
+    """A workflow would see its events in another order, or wait for ever."""
+    assert test in failures(type("Kit", (OfOrderedBroker,), {"make": make}), test)
+
+
 def test_a_correct_backend_passes_with_the_same_timeout() -> None:
     """Otherwise the short timeout would be the reason for the failures above."""
     kit = type("Kit", (OfBackend,), {"make": lambda queue_max: MemoryBackend(queue_max=queue_max)})
@@ -230,3 +286,31 @@ def test_a_backend_that_counts_no_deaths_is_found() -> None:
     names = ("test_the_deaths_of_workers_are_counted", "test_a_worker_that_stops_has_not_died")
 
     assert failures(Uncounted, *names).keys() == set(names)
+
+
+def test_a_test_that_does_not_apply_is_reported() -> None:
+    """A durable backend whose author forgets to set a flag must not pass with half of the tests."""
+    make = {"make": lambda queue_max: MemoryBackend(queue_max=queue_max)}
+    kit: Any = type("Kit", (OfBackend,), make)
+
+    with pytest.raises(SkipTest, match="is_durable is False: set it to True"):
+        kit().test_a_sent_event_survives_a_restart()
+
+    report = kit.run_all()
+    assert "test_an_event_is_consumed_once" in report.passed
+    assert "test_a_commit_of_a_stale_worker_is_fenced" in report.skipped
+    tests = {name for name in dir(kit) if name.startswith("test_")}
+    assert {*report.passed, *report.skipped} == tests
+
+
+def test_a_kit_without_a_test_that_applies_fails() -> None:
+    """It would prove nothing."""
+
+    class Empty(OfMemory):
+        make = MemoryBackend
+
+    for name in [name for name in dir(Empty) if name.startswith("test_")]:
+        setattr(Empty, name, MachineMemoryConformance.test_a_written_record_survives_a_restart)
+
+    with pytest.raises(AssertionError, match="Empty has no test that applies"):
+        Empty.run_all()

@@ -109,6 +109,34 @@ class DropsCheckpoints(Correct):
         return Committed()
 
 
+class CommitsPastCancellations(Correct):
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        if (pending := await self.inner.pending_cancellation(delivery)) is not None:
+            delivery.progress.passed_over.add(pending.id)
+        return await self.inner.commit(delivery, commit, messages, dead_letters)
+
+
+class FindsNoCancellations(Correct):
+    async def pending_cancellation(self, delivery: Delivery) -> None:
+        return None
+
+
+class ForgetsDeferredCancellations(Correct):
+    async def defer(self, delivery: Delivery, delay: float) -> None:
+        self.inner._cancellations.remove(delivery.message)
+        await self.inner.defer(delivery, delay)
+
+
+class CancelsByConsumedEvents(Correct):
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        self.inner._cancellations.inbox = MemoryInbox()
+        return await self.inner.commit(delivery, commit, messages, dead_letters)
+
+
 class DropsDeadLettersOfCommits(Correct):
     async def commit(
         self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any

@@ -1,6 +1,7 @@
 """Steps: tables of cases, run as pytest parameters."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -186,3 +187,27 @@ def test_an_input_may_depend_on_the_iteration() -> None:
     check_case(payments, Case("three", [Step(question)], repeat=Repeat(3)))
 
     assert asked == ["0 1", "0 2", "0 3"]
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Case("empty", []), "steps: expected at least one step in the case 'empty'"),
+        (lambda: Repeat(times=0), "times: expected at least 1, got 0"),
+        (lambda: Repeat(times=3, threshold=0), "threshold: expected more than 0"),
+        (lambda: Repeat(times=3, threshold=101), "threshold: expected more than 0"),
+        (lambda: steps(lambda event: [], []), "cases: expected at least one, got none"),
+    ],
+)
+def test_a_table_that_would_test_nothing_is_refused(
+    make: Callable[[], object], problem: str
+) -> None:
+    """pytest skips a table without rows, and a case without steps succeeds."""
+    with pytest.raises(ValueError, match=problem):
+        make()
+
+
+def test_a_table_without_targets_is_refused() -> None:
+    """Each case runs on each target."""
+    with pytest.raises(ValueError, match="target: expected at least one, got none"):
+        steps({}, ORDER_CASES)

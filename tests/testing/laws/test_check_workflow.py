@@ -34,7 +34,7 @@ from arvo import (
     sleep,
 )
 from arvo.statechart import State, emit
-from arvo.testing import LawViolated, check_workflow
+from arvo.testing import CheckReport, LawViolated, check_workflow
 from docs.examples.orders import as_flow, as_orchestrator, as_resumable
 from tests.fulfilment import orders
 from tests.shop import (
@@ -242,7 +242,7 @@ def require_receipt(state: dict[str, Any]) -> Any:
     return {**state, "receipt": state["receipt"].upper()}
 
 
-def migrating(state: Callable[[Any], Any] | None) -> Callable[[], None]:
+def migrating(state: Callable[[Any], Any] | None) -> Callable[[], CheckReport]:
     return lambda: check_workflow(
         versions(),
         versions().contract["1.0.0"],
@@ -252,12 +252,12 @@ def migrating(state: Callable[[Any], Any] | None) -> Callable[[], None]:
     )
 
 
-def checking(target: Any, **options: Any) -> Callable[[], None]:
+def checking(target: Any, **options: Any) -> Callable[[], CheckReport]:
     system = make_workflow(target) if callable(target) else target
     return lambda: check_workflow(system, order["1.0.0"], **options)
 
 
-WRONG: dict[str, tuple[Callable[[], None], str, str]] = {
+WRONG: dict[str, tuple[Callable[[], CheckReport], str, str]] = {
     "state lost on redelivery": (checking(loses_its_state), "redelivery", "delivered again"),
     "a flow that reads the clock": (checking(reads_the_clock), "redelivery", "delivered again"),
     "assumes an order of replies": (checking(assumes_an_order), "order", "which reply comes first"),

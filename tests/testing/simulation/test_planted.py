@@ -1,8 +1,10 @@
 """Planted: the simulation finds every wrong store and every wrong worker."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from arvo import Effects, Emit, Event, Flow, System, ask, call, flow, race, sleep
 from arvo.core.payloads.frozen_json import FrozenDict
@@ -150,3 +152,46 @@ def test_a_wrong_worker_is_found(worker: type[Worker], law: str) -> None:
 def test_the_correct_store_and_worker_pass() -> None:
     """Under every kind of fault; otherwise the other tests would prove nothing."""
     assert simulate(system, events()).violations == ()
+
+
+@flow(order, "1.0.0", services=SERVICES)
+def fulfil_by_bank(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+    """Perform effects before a request and after its reply."""
+    yield from call(ask_bank, event.data.order_id)
+    paid = yield from ask(
+        ChargeCard(event.data.order_id, 1.0), CardCharged, compensate=BookShipment("back")
+    )
+    yield from call(ask_bank, paid.receipt)
+    yield from ask(BookShipment("out"), ShipmentBooked)
+    return OrderFulfilled("t")
+
+
+def cancelled_orders() -> list[Event[Any]]:
+    """Return orders, and the cancellation of each at another moment of its turns."""
+    events: list[Event[Any]] = []
+    for number, seconds in enumerate((0.0, 0.03, 0.06, 0.1, 0.15)):
+        begin = order_request(f"i{number}")
+        time = datetime.fromisoformat(begin.time) + timedelta(seconds=seconds)
+        stop = order["1.0.0"].cancel("enough", source="com.shop.web", subject=begin.subject)
+        events += (begin, evolve(stop, id=f"stop-{number}", time=time.isoformat()))
+    return events
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [{"store": wrong.CommitsPastCancellations}, {"worker": wrong.PassesOverCancellations}],
+)
+def test_a_turn_that_is_committed_past_a_cancellation_is_found(planted: Any) -> None:
+    """The payment goes out although the workflow was stopped before."""
+    with pytest.raises(SimulationFailed) as failed:
+        simulate(system, cancelled_orders(), **planted)
+
+    simulation = failed.value.simulation
+    assert [violation.law for violation in simulation.violations] == ["stop"]
+    assert len(simulation.steps) <= STEPS_MAX
+
+
+@pytest.mark.parametrize("workflow", [fulfil, fulfil_by_bank])
+def test_a_cancellation_at_any_time_keeps_all_promises(workflow: Any) -> None:
+    """In a first turn or a later one, with effects or without, under all faults."""
+    simulate(System([payments, shipping, workflow]), cancelled_orders(), effects=STUBS)

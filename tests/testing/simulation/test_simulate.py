@@ -1,5 +1,6 @@
 """Simulate: a whole system with many workers, under every kind of fault."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,10 +104,10 @@ def test_a_fault_does_not_change_the_result(fault: Any, seed: int) -> None:
     quiet = simulate(shop, [order_request()], faults=[])
     simulation = simulate(shop, [order_request()], faults=[fault], seed=seed)
 
-    assert _final_state(simulation.world) == _final_state(quiet.world)
+    assert final_state(simulation.world) == final_state(quiet.world)
 
 
-def _final_state(world: World) -> tuple[Any, ...]:
+def final_state(world: World) -> tuple[Any, ...]:
     """Return the final state, without times and without repeated deliveries."""
     states = [(record.status, record.state, record.revision) for record in world.records.values()]
     return states, {(event.id, event.type) for event in world.replies}, world.dead_letters
@@ -125,10 +126,12 @@ def test_every_kind_of_fault_is_drawn_and_survived() -> None:
 SCRIPT = """
 from arvo.testing import simulate
 from tests.shop import order_request, shop
-simulation = simulate(shop, [order_request("i1"), order_request("i2")], seed=3, runs=4)
-for step in simulation.steps:
-    print(step.event, step.queue, step.worker, step.notes)
-print(simulation)
+for storage in ("store", "pair"):
+    orders = [order_request("i1"), order_request("i2")]
+    simulation = simulate(shop, orders, seed=3, runs=4, storage=storage)
+    for step in simulation.steps:
+        print(step.event, step.queue, step.worker, step.notes)
+    print(simulation)
 """
 
 
@@ -140,7 +143,7 @@ def test_the_same_seed_gives_the_same_run_in_every_process() -> None:
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([".", *sys.path])},
         ).stdout
         for seed in ("1", "2")
     }

@@ -12,6 +12,7 @@ from arvo import Commit, Record, Violation
 from arvo.engine.step.route import Unroutable, route
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
 from arvo.interpreters.ports.results import (
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -44,6 +45,13 @@ class PublishesFirst(Store):
         for message in messages:
             self.enqueue(message)
         return super().commit(worker, delivery, commit, (), dead_letters)
+
+
+class CommitsPastCancellations(Store):
+    """Does not look for a cancellation that waits behind a delivery."""
+
+    def pending_cancellation(self, _: Delivery) -> None:
+        return None
 
 
 class ForgetsConsumedEvents(Store):
@@ -232,8 +240,18 @@ class IgnoresConflicts(Worker):
             await self.backend.commit(delivery, decision, messages, dead_letters)
             if decision.record is not None:
                 self.records.put(decision.record)
-        elif not isinstance(decision, Fenced):
+        elif not isinstance(decision, Fenced | CancellationPending):
             await self._refuse(delivery, decision)
+
+
+class PassesOverCancellations(Worker):
+    """Commits its turn in spite of a cancellation."""
+
+    async def _step(self, delivery: Delivery) -> None:
+        pending = await self.backend.pending_cancellation(delivery)
+        if pending is not None:
+            delivery.progress.passed_over.add(pending.id)
+        await super()._step(delivery)
 
 
 class DropsViolations(Worker):
@@ -249,7 +267,7 @@ class ForcesCommits(Worker):
 
     async def _step(self, delivery: Delivery) -> None:
         decision = await self._decide(delivery)
-        if isinstance(decision, Fenced):
+        if isinstance(decision, Fenced | CancellationPending):
             return
         if not isinstance(decision, Commit):
             await self._refuse(delivery, decision)

@@ -72,15 +72,16 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
         return self.init(payload, source=source, **options)
 
     def cancel(
-        self, reason: str, *, source: str, **options: Unpack[EventOptions]
+        self, reason: str, *, source: str, by: str | None = None, **options: Unpack[EventOptions]
     ) -> Event[Cancellation]:
         """Make the event that cancels the workflow of the given *subject*.
 
         The workflow takes a last turn, in which it sends its compensations and cancels its
-        children. Its initiator gets a system error named `Cancelled`.
+        children. Its initiator gets a system error named `Cancelled`, unless *by* is the subject of
+        the workflow that began it: that one waits no more.
         """
         options["to"] = options.get("to") or self.type
-        request = Cancellation(reason)
+        request = Cancellation(reason, by)
         name = cancel_type(self.type)
         wire = self._write(name, CANCELLATION, request)
         return self._make(name, wire, source, options, version=WILDCARD)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, TypeAlias
 
+import orjson
 from attrs import frozen
 
 from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
@@ -200,3 +201,32 @@ def is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def are_unique(items: list[Any]) -> bool:
+    """Return True if no two JSON values are equal; 1 and 1.0 are, 1 and true are not.
+
+    >>> are_unique([1, True, "1"]), are_unique([{"a": 1, "b": 2}, {"b": 2.0, "a": 1}])
+    (True, False)
+    """
+    # Bytes, not tuples of numbers: Python's hash of numbers has collisions that can be computed.
+    return len(set(map(canonical, items))) == len(items)
+
+
+def canonical(value: Any) -> bytes:
+    """Return the same bytes for equal JSON values, and others for different ones."""
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    # A float is written with a point or an exponent; strings with these characters cost time only.
+    if b"." not in text and b"e" not in text:
+        return text
+    return orjson.dumps(_with_integers(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _with_integers(value: Any) -> Any:
+    """Replace the floats that equal an integer."""
+    if isinstance(value, dict):
+        return {key: _with_integers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(item) for item in value]
+    is_integral = isinstance(value, float) and value.is_integer()
+    return int(value) if is_integral and INTEGER_MIN <= value <= INTEGER_MAX else value

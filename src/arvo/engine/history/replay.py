@@ -9,12 +9,15 @@ from attrs import define, evolve, frozen
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
+from arvo.core.events.protocol import cancel_type
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import Violation
 from arvo.engine.history.diff import differences, event_differences
 from arvo.engine.history.replay_turn import Functions, NotReplayable, calls_between, replay_turn
+from arvo.engine.step.advance import cancel_first_turn
+from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
 from arvo.printable import printable
 
@@ -157,12 +160,26 @@ class _Run:
         if not self.is_known or entry.revision != self._revision() + 1:
             self.is_known = False
             return evolve(turn, not_replayable=_UNKNOWN)
+        if self.record is None or not self.record.init:
+            handler = self.system.handler_at(event.to)
+            if is_workflow(handler) and event.type == cancel_type(handler.source):
+                return self._compare(turn, self._cancel_first_turn(handler, event, entry.at))
         # A failed turn adds nothing to the journal: the next entries belong to the turn after it.
         calls = () if self._was_revived(following) else calls_between(self.record, self.stored)
         result = replay_turn(
             self.system, event, self.record, now=entry.at, calls=calls, effects=self.effects
         )
         return self._compare(turn, result)
+
+    def _cancel_first_turn(
+        self, handler: WorkflowHandler, event: Event[Any], now: datetime
+    ) -> Commit | Violation | NotReplayable:
+        """Cancel the workflow again before its first turn."""
+        if self.stored is None:
+            # The history does not hold the event that would have started it.
+            return NotReplayable("it cancelled the workflow before it started (pass record=)")
+        init, parent = self.stored.init, self.stored.parent
+        return cancel_first_turn(handler, event, self.record, now, init=init, parent=parent)
 
     def _compare(
         self, turn: ReplayedTurn, result: Commit | Violation | NotReplayable

@@ -53,6 +53,7 @@ def revived_record(
         revision=record.revision + 1,
         revivals=record.revivals + 1,
         init=record.init if started else "",
+        init_digest=record.init_digest if started else "",
     )
 
 

@@ -1,9 +1,19 @@
-"""Advance: run one turn of a workflow of any kind."""
+"""Advance: run one turn of a workflow of any kind, or cancel it before its first turn."""
 
+from datetime import datetime
 from typing import Any
 
-from arvo.core.violations.violation import Violated, Violation
-from arvo.engine.step.admit import Admitted, admit_turn
+from attrs import evolve
+
+from arvo.core.commit import Commit
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import Cancellation
+from arvo.core.events.subject import Subject
+from arvo.core.record import Record
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ContractViolation, Violated, Violation
+from arvo.engine.step.admit import Admitted, admit_subject, admit_turn, admit_version
+from arvo.engine.step.build_commit import build_turn_commit, initial_record
 from arvo.engine.step.pending import PendingRequests
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.effect import Perform
@@ -68,3 +78,52 @@ def _make_argument(
         input=event if starts else None,
         service=event if is_reply else None,
     )
+
+
+def cancel_first_turn(
+    handler: WorkflowHandler,
+    cancellation: Event[Any],
+    stored: Record | None,
+    now: datetime,
+    *,
+    init: str,
+    parent: str | None,
+) -> Commit | Violation:
+    """Build the commit that consumes *cancellation* for a workflow that has not started.
+
+    No code of the workflow runs, because there is nothing to undo: the new record is cancelled, and
+    the initiator receives the system error `Cancelled`. *init*: the id of the event that would have
+    started the workflow, which is a duplicate from then on. *parent*: the subject of the parent
+    workflow. *stored*: the record of a workflow that was revived after its first turn failed.
+    """
+    subject = admit_subject(cancellation)
+    if not isinstance(subject, Subject):
+        return subject
+    version = subject.orchestrator.version
+    admitted = admit_version(handler, version) or admit_turn(handler, version, cancellation)
+    if not isinstance(admitted, Admitted):
+        return admitted
+    turn = TurnInput(
+        event=admitted.event,
+        subject=subject,
+        version=version,
+        record=None,
+        stored=stored,
+        now=now,
+    )
+    record = initial_record(handler, turn, init, parent)
+    refused = check_cancellation(cancellation, admitted.event.data, record)
+    if refused is not None:
+        return refused
+    started = evolve(turn, record=record)
+    return build_turn_commit(handler, started, record.pending_requests, TurnOutcome(commands=()))
+
+
+def check_cancellation(
+    event: Event[Any], cancellation: Cancellation, record: Record
+) -> Violation | None:
+    """Refuse a cancellation in the name of a workflow that is not the parent."""
+    if cancellation.by in (None, record.parent):
+        return None
+    issue = Issue("data.by", f"{record.parent!r} (the parent of the workflow)", cancellation.by)
+    return ContractViolation(f"the cancellation {event.id!r} is not from the parent", issue)

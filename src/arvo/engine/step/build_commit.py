@@ -20,6 +20,7 @@ from arvo.core.command import (
 )
 from arvo.core.commit import Commit, Outcome
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation
 from arvo.core.payloads.frozen_json import EMPTY
@@ -103,7 +104,7 @@ def build_turn_commit(
 
     *filed*: the pending requests of the record, with the event of this turn filed as a reply.
     """
-    current = turn.record or _initial_record(handler, turn)
+    current = turn.record or _begun_record(handler, turn)
     effects = apply_commands(handler, turn, current, outcome.commands)
     if not isinstance(effects, TurnEffects):
         return effects
@@ -135,18 +136,29 @@ def build_turn_commit(
     return _commit(turn, current, effects, record, events, pending)
 
 
-def _initial_record(handler: WorkflowHandler, turn: TurnInput) -> Record:
-    """Return the record that a workflow has before its first turn."""
-    event, stored = turn.event, turn.stored
+def _begun_record(handler: WorkflowHandler, turn: TurnInput) -> Record:
+    event = turn.event
+    record = initial_record(handler, turn, event.id, event.raw.get(PARENT_SUBJECT))
+    return evolve(record, init_digest=content_digest(event))
+
+
+def initial_record(
+    handler: WorkflowHandler, turn: TurnInput, init: str, parent: str | None
+) -> Record:
+    """Return the record that a workflow has before its first turn.
+
+    *init*: the id of the event that starts it. *parent*: the subject of its parent.
+    """
+    stored = turn.stored
     return Record(
-        subject=event.subject,
+        subject=turn.event.subject,
         handler=handler.source,
         version=turn.version,
         revision=0 if stored is None else stored.revision,
         status="active",
-        init=event.id,
-        parent=event.raw.get(PARENT_SUBJECT),
-        consumed=event.id,
+        init=init,
+        parent=parent,
+        consumed=init,
         revivals=0 if stored is None else stored.revivals,
     )
 

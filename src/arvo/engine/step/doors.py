@@ -7,10 +7,11 @@ the name of a workflow of this system belong to those inside.
 """
 
 from collections.abc import Container
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type, timer_event_type
 from arvo.core.events.subject import Subject
@@ -36,6 +37,47 @@ from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
 
+# What an event asks of the handler at its address: see `event_verb`.
+EventVerb: TypeAlias = Literal["begin", "request", "signal", "answer", "cancel"]
+
+
+def event_verb(system: System, event: Event[Any]) -> EventVerb:
+    """Return what *event* asks for: it begins, signals, answers or cancels a workflow, or it is a
+    request to an event handler.
+    """
+    handler = system.handler_at(event.to)
+    if not is_workflow(handler):
+        return "request"
+    if event.type == handler.source:
+        return "begin"
+    if event.type == cancel_type(handler.source):
+        return "cancel"
+    is_known = any(is_signal(handler, version, event) for version in handler.versions)
+    return "signal" if is_known else "answer"
+
+
+def check_cancellation(
+    system: System, event: Event[Any], record: Record | None
+) -> Violation | None:
+    """Return why an event of the verb "cancel" cancels no workflow of its handler, or None.
+
+    *record* is the stored record of the workflow, or None.
+    """
+    handler = system.handler_at(event.to)
+    assert is_workflow(handler)
+    subject = _admit_own_subject(handler, event)
+    if not isinstance(subject, Subject):
+        return subject
+    admitted = admit_turn(handler, subject.orchestrator.version, event)
+    if not isinstance(admitted, Admitted):
+        return admitted
+    by = admitted.event.data.by
+    if record is None or by in (None, record.parent):
+        return None
+    # Not the parent's name: it is no business of the caller.
+    issue = Issue("data.by", "the parent of the workflow, or nothing", repr(by))
+    return ContractViolation(f"{_name(event)} is not from the parent", issue)
+
 
 def check_outside(
     system: System, event: Event[Any], record: Record | None, others: Container[str] = ()
@@ -59,6 +101,19 @@ def check_outside(
     return _refuse_claims(system, event, others)
 
 
+def find_id_conflict(record: Record, event: Event[Any]) -> ExecutionViolation | None:
+    """Return a violation if another event with the id of *event* has begun the workflow.
+
+    None for the same event once more, with any time and trace, and for the record of an earlier
+    version, which has no digest.
+    """
+    if event.id != record.init or record.init_digest in ("", content_digest(event)):
+        return None
+    expected = "an id of its own, or the content of the event that was consumed"
+    issue = Issue("id", expected, repr(event.id))
+    return ExecutionViolation("another event with this id was consumed", issue)
+
+
 def record_subject(system: System, event: Event[Any]) -> str | None:
     """Return the subject of the record that `check_outside` needs, None where it needs none."""
     handler = system.handler_at(event.to)
@@ -80,12 +135,9 @@ def claimed_workflows(event: Event[Any]) -> tuple[str, ...]:
 def _refuse_turn(
     handler: WorkflowHandler, event: Event[Any], record: Record | None
 ) -> Violation | None:
-    subject = admit_subject(event)
+    subject = _admit_own_subject(handler, event)
     if not isinstance(subject, Subject):
         return subject
-    if subject.orchestrator.name != handler.source:
-        issue = Issue("subject.orchestrator.name", handler.source, repr(subject.orchestrator.name))
-        return ExecutionViolation(f"{_name(event)} is for another workflow", issue)
     if event.type == timer_event_type(handler.source):
         issue = Issue("type", "no timer: only the runtime sends them", repr(event.type))
         return ContractViolation(f"{_name(event)} comes from outside", issue)
@@ -101,6 +153,14 @@ def _refuse_turn(
     if begins or is_signal(handler, version, event):
         return None
     return _refuse_answer(event, record)
+
+
+def _admit_own_subject(handler: WorkflowHandler, event: Event[Any]) -> Subject | Violation:
+    subject = admit_subject(event)
+    if isinstance(subject, Subject) and subject.orchestrator.name != handler.source:
+        issue = Issue("subject.orchestrator.name", handler.source, repr(subject.orchestrator.name))
+        return ExecutionViolation(f"{_name(event)} is for another workflow", issue)
+    return subject
 
 
 def _refuse_answer(event: Event[Any], record: Record | None) -> Violation | None:

@@ -7,7 +7,13 @@ from typing import final
 
 from attrs import define, field
 
-from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
+from arvo.interpreters.ports.messages import (
+    Delivery,
+    Destination,
+    is_cancellation,
+    key_of,
+    queue_of,
+)
 
 
 @define
@@ -44,6 +50,15 @@ class InProcessQueues:
         else:
             queue.ready.append(delivery)
         wake_one(queue.waiters)
+        if is_cancellation(delivery.message):
+            self.interrupt(delivery.message.to)
+
+    def interrupt(self, to: Destination) -> None:
+        """Notify the delivery of the same key that is taken: a cancellation of it has arrived."""
+        key = key_of(to)
+        for taken in self.taken.values():
+            if key_of(taken.message.to) == key:
+                taken.progress.on_cancellation()
 
     def postpone(self, delivery: Delivery, retried: Delivery, delay: float) -> None:
         """Replace a taken delivery by *retried*, which is ready after *delay* seconds.

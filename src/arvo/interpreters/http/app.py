@@ -1,7 +1,7 @@
 """App: a runtime as an ASGI app that accepts events over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -14,9 +14,11 @@ from starlette.routing import Route
 
 from arvo.core.violations.issue import short_repr
 from arvo.core.violations.violation import Violated
+from arvo.interpreters.http.access import Access, Allow, caller_of
 from arvo.interpreters.http.events import EventsEndpoint, json_response
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
 from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
+from arvo.interpreters.http.signature import Partners
 from arvo.interpreters.http.workflow_json import from_path, to_json
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
@@ -25,13 +27,25 @@ from arvo.interpreters.runtime.runtime import Runtime
 PING_SECONDS: Final = 1.0
 
 
-def asgi_app(runtime: Runtime) -> Starlette:
+def asgi_app(
+    runtime: Runtime,
+    *,
+    allow: Allow | None = None,
+    secrets: Mapping[str, str | Sequence[str]] | None = None,
+) -> Starlette:
     """Make an ASGI app that accepts events for a runtime (CloudEvents HTTP binding 1.0.2).
 
     As the root app its lifespan starts and stops the runtime. Mounted in another app, whose
-    lifespan alone runs, it serves a runtime that you start there; before that it responds 503. It
-    does not authenticate clients: use a middleware around it.
+    lifespan alone runs, it serves a runtime that you start there; before that it responds 503.
+
+    *allow* decides who may send and read what (see `Allow`); without it every caller may do what an
+    outsider may. It authenticates no caller: use Starlette's `AuthenticationMiddleware` around the
+    app, or *secrets*: the names of partners, each with its secret, or with several of which any
+    counts. Then every post needs a signature by Standard Webhooks, the partner's name is the
+    caller, and the partner gets signed answers. Raises `Violated` for a secret that is none.
     """
+    access = Access(runtime, allow)
+    partners = None if secrets is None else Partners.parse(secrets)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -41,7 +55,7 @@ def asgi_app(runtime: Runtime) -> Starlette:
         async with runtime:
             yield
 
-    events, views = EventsEndpoint(runtime), _Views(runtime)
+    events, views = EventsEndpoint(runtime, access, partners), _Views(runtime, access)
     return Starlette(
         routes=[
             Route("/", events.post_events, methods=["POST"]),
@@ -59,6 +73,7 @@ class _Views:
     """The endpoints that only read."""
 
     runtime: Runtime
+    access: Access
     _ping: "asyncio.Task[bool] | None" = field(default=None, init=False)
     _ping_at: float = field(default=0.0, init=False)
 
@@ -66,7 +81,11 @@ class _Views:
         """Respond with the description of a workflow."""
         subject = from_path(request.path_params["subject"])
         try:
-            if subject is None or await self.runtime.record(subject) is None:
+            record = None if subject is None else await self.runtime.record(subject)
+            refusal = await self.access.authorize(caller_of(request), "describe", None, record)
+            if refusal is not None:
+                return refusal
+            if subject is None or record is None:
                 return problem(404, "no workflow has this subject")
             workflow = await self.runtime.describe(subject)
             return json_response(200, to_json(workflow), NO_STORE)

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ExecutionViolation, Violated
+from arvo.core.violations.violation import Violated
 from arvo.engine.system.handler import is_workflow
+from arvo.interpreters.http.access import Access, caller_of
 from arvo.interpreters.http.binding import (
     MEDIA_TYPES,
     Mode,
@@ -23,12 +24,11 @@ from arvo.interpreters.http.binding import (
 )
 from arvo.interpreters.http.header import parse_wait
 from arvo.interpreters.http.problem import problem, too_many, unavailable_problem, violation_problem
+from arvo.interpreters.http.signature import Partners
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
-# The longest time that a request waits for a full queue or a slow store.
-SEND_SECONDS_MAX: Final = 10.0
 # The longest time that a client has to send a body: 1 MiB takes so long at 35 kB a second. Without
 # it a client that sends a byte now and then holds a connection for ever.
 BODY_SECONDS_MAX: Final = 30.0
@@ -42,9 +42,11 @@ _LENGTH_DIGITS_MAX: Final = 20
 
 @define(eq=False)
 class EventsEndpoint:
-    """Accepts events for a runtime."""
+    """Accepts events for a runtime, from *partners* only if there are any."""
 
     runtime: Runtime
+    access: Access
+    partners: Partners | None
     # The requests that wait for an answer, by client.
     _waiting: Counter[str] = field(factory=Counter, init=False)
 
@@ -54,21 +56,20 @@ class EventsEndpoint:
         mode = parse_mode(headers)
         if mode is None:
             return _unread(_unknown_content_type(content_type(headers)))
-        try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                body = await _read_body(request)
-        except ClientDisconnect:
-            return problem(400, "the client disconnected before the end of the body")
-        except TimeoutError:
-            return _unread(_too_slow())
-        if body is None:
-            return _unread(_too_large(f"at most {EVENT_BYTES_MAX} bytes", "more"))
+        body = await _receive_body(request)
+        if isinstance(body, Response):
+            return body
+        partner = None if self.partners is None else self.partners.identify(headers, body)
+        if isinstance(partner, Issue):
+            return problem(401, "the request is not signed by a partner", (partner,))
         try:
             events = read_events(headers, body)
         except Violated as violated:
             return violation_problem(violated.violation, 400)
+        if partner is not None:
+            request.scope["user"] = partner.user
         try:
-            return await self._accept(request, mode, events)
+            response = await self._accept(request, mode, events)
         except TooEarly as error:
             return too_many(error.violation)
         except Violated as violated:
@@ -82,6 +83,9 @@ class EventsEndpoint:
         except Corrupt:
             # Without the reason, which may show stored data.
             return problem(500, "the data in the backend is damaged, tell an operator")
+        if partner is not None:
+            partner.sign(response)
+        return response
 
     async def _accept(
         self, request: Request, mode: Mode | Literal["batch"], events: list[Event[Any]]
@@ -90,42 +94,19 @@ class EventsEndpoint:
             return _not_running()
         # All are checked before the first is sent.
         for event in events:
-            refusal = await self._check(event)
+            refusal = await self.access.check(caller_of(request), event)
             if refusal is not None:
                 return refusal
         if mode == "batch":
             for event in events:
-                await self._send(event)
+                await self.access.send(event)
             return json_response(202, [_identify(event) for event in events])
         [event] = events
         seconds = parse_wait(request.headers.getlist("prefer"))
-        if seconds and self._may_wait(_client(request)):
+        if self._may_wait(_client(request), seconds, event):
             return await self._wait_for_answer(request, mode, event, seconds)
-        await self._send(event)
+        await self.access.send(event)
         return self._accepted(request, event)
-
-    async def _check(self, event: Event[Any]) -> Response | None:
-        """Return the refusal of an event that has no handler or may not enter."""
-        try:
-            await self.runtime.check(event)
-        except TooEarly:
-            raise
-        except Violated as violated:
-            violation = violated.violation
-            is_address = self.runtime.system.handler_at(event.to) is None
-            is_late = isinstance(violation, ExecutionViolation) and any(
-                issue.path == "parentid" for issue in violation.issues
-            )
-            return violation_problem(violation, None if is_address or is_late else 400)
-        return None
-
-    async def _send(self, event: Event[Any]) -> None:
-        try:
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                await self.runtime.send(event)
-        except TimeoutError:
-            text = f"event {event.id!r} was not accepted within {SEND_SECONDS_MAX:g} s"
-            raise Unavailable(text) from None
 
     async def _wait_for_answer(
         self, request: Request, mode: Mode, event: Event[Any], seconds: int
@@ -147,7 +128,10 @@ class EventsEndpoint:
         message = write_event(answer, mode)
         return Response(message.body, 200, {**message.headers, **applied})
 
-    def _may_wait(self, client: str) -> bool:
+    def _may_wait(self, client: str, seconds: int, event: Event[Any]) -> bool:
+        # A cancellation has no answer.
+        if seconds <= 0 or self.access.is_cancellation(event):
+            return False
         is_full = self._waiting.total() >= WAITING_MAX
         return not is_full and self._waiting[client] < WAITING_CLIENT_MAX
 
@@ -171,6 +155,20 @@ def _client(request: Request) -> str:
     if user is not None and user.is_authenticated:
         return f"user {user.display_name}"
     return "" if request.client is None else f"address {request.client.host}"
+
+
+async def _receive_body(request: Request) -> bytes | Response:
+    """Read a body within `BODY_SECONDS_MAX`, or return the refusal."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            body = await _read_body(request)
+    except ClientDisconnect:
+        return problem(400, "the client disconnected before the end of the body")
+    except TimeoutError:
+        return _unread(_too_slow())
+    if body is None:
+        return _unread(_too_large(f"at most {EVENT_BYTES_MAX} bytes", "more"))
+    return body
 
 
 async def _read_body(request: Request) -> bytes | None:

@@ -1,7 +1,7 @@
 """Webhook: a listener that posts events to a URL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, final
@@ -17,6 +17,7 @@ from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.http.binding import Mode, has_events, read_events, write_event
+from arvo.interpreters.http.signature import Secrets, webhook_id
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
@@ -42,20 +43,30 @@ class Webhook:
     the *client*, and give it credentials and trusted certificates; httpx verifies certificates by
     default. *mode*: the mode in which events are written.
 
+    *secret*: what it signs each post with, by Standard Webhooks; with several secrets it signs with
+    each. *signed_answers*: the partner signs by the same secret the responses that have events; one
+    that is not signed is dead-lettered.
+
     A 2xx response settles the event, and the events in the response are sent: the replies to this
     event, from the address that it was posted for, and no others (see `Runtime.check`). After no
-    response,
-    or 408, 425, 429 or 5xx, it raises `Unavailable`, so that the retry policy of the runtime
-    applies, not earlier than `Retry-After`. After any other response, redirects included, it raises
-    `Violated`, and the event is dead-lettered at once.
+    response, or 408, 425, 429 or 5xx, it raises `Unavailable`, so that the retry policy of the
+    runtime applies, not earlier than `Retry-After`. After any other response, redirects included,
+    it raises `Violated`, and the event is dead-lettered at once.
     """
 
     runtime: Runtime
     client: httpx.AsyncClient
     url: str = field(repr=False)
     mode: Mode = "structured"
+    secret: str | Sequence[str] | None = field(default=None, repr=False, kw_only=True)
+    signed_answers: bool = field(default=False, kw_only=True)
+    _secrets: Secrets | None = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._secrets = None if self.secret is None else Secrets.parse(self.secret)
+        if self.signed_answers and self._secrets is None:
+            issue = Issue("secret", "one, by which the partner signs its answers", "none")
+            raise Violated(ConfigViolation("a webhook cannot verify answers", issue))
         try:
             url = httpx.URL(self.url)
         except httpx.InvalidURL:
@@ -69,6 +80,8 @@ class Webhook:
         """Post an event."""
         message = write_event(event, self.mode)
         headers = {**message.headers, "accept-encoding": "identity"}
+        if self._secrets is not None:
+            headers |= self._secrets.sign(webhook_id(event), utc_now(), message.body)
         try:
             async with (
                 asyncio.timeout(REQUEST_SECONDS_MAX),
@@ -106,6 +119,11 @@ class Webhook:
         if len(body) > EVENT_BYTES_MAX:
             issue = Issue("response", f"at most {EVENT_BYTES_MAX} bytes", "more")
             raise Violated(ConfigViolation(f"the response of {self._host} is too large", issue))
+        if self.signed_answers and self._secrets is not None:
+            refused = self._secrets.refuse(response.headers.raw, body)
+            if refused is not None:
+                text = f"the response of {self._host} is not signed by the partner"
+                raise Violated(ContractViolation(text, refused))
         return read_events(response.headers.raw, body)
 
     async def _was_answered(self, event: Event[Any], answer: Event[Any]) -> bool:

@@ -11,6 +11,7 @@ from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.backend_url import refuse_url
 from arvo.interpreters.delivery.brokers.headers import (
     CONTENT_TYPE,
+    ORDER,
     REASON,
     UNTIL,
     reason_text,
@@ -18,6 +19,7 @@ from arvo.interpreters.delivery.brokers.headers import (
     wire_headers,
 )
 from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name, shorten_name
+from arvo.interpreters.delivery.brokers.ordering import order_of, ordering_key, with_subject
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import gather_all
@@ -73,13 +75,17 @@ class KafkaBroker:
         self._producer = Producer({k: v for k, v in settings if not k.startswith("group.")})
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
-        """Store messages; when this raises, some may be stored."""
-        await gather_all(
-            [self._write(EncodedDelivery(message), message.due) for message in messages]
-        )
+        """Store messages; when this raises, some may be stored, but of no key one behind another
+        that is not.
+        """
+        by_key: dict[object, list[EncodedMessage]] = {}
+        for number, message in enumerate(messages):
+            order = order_of(message)
+            by_key.setdefault((message.queue, order) if order else number, []).append(message)
+        await gather_all([self._publish_all(each) for each in by_key.values()])
 
     async def deliveries(self, queues: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
-        """Deliver the messages of these topics, those of one partition in their order."""
+        """Deliver the messages of these topics in order, those of one key one at a time."""
         entered: list[Queue] = []
         iteration = object()
         try:
@@ -106,21 +112,22 @@ class KafkaBroker:
             queue.ack(delivery)
 
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds."""
+        """Redeliver a message after *delay* seconds; one with a key before the others of it."""
         queue: Queue = delivery.token.queue
-        if not queue.owns(delivery):
-            return
-        if delay <= DELAY_SECONDS_MAX:
-            queue.nack(delivery, delay)
-            return
-        until = utc_now() + timedelta(seconds=delay)
-        try:
-            await self._write(evolve(delivery, attempt=delivery.attempt + 1), until)
-        except TooLarge:
-            # With more headers it is too large for the topic, so it is held in memory.
-            queue.nack(delivery, delay)
-        else:
-            await self.ack(delivery)
+        if queue.owns(delivery):
+            if delivery.token.order or delay <= DELAY_SECONDS_MAX:
+                queue.nack(delivery, delay)
+            else:
+                await self._write_later(delivery, delay)
+
+    async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds; the others of its key pass it."""
+        queue: Queue = delivery.token.queue
+        if queue.owns(delivery):
+            if delay <= DELAY_SECONDS_MAX:
+                queue.defer(delivery, delay)
+            else:
+                await self._write_later(delivery, delay)
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
         """Write a message, with the reason, to the dead-letter topic of its queue."""
@@ -141,13 +148,33 @@ class KafkaBroker:
             await self._stop(queue)
         await self._producer.close()
 
+    async def _publish_all(self, messages: Sequence[EncodedMessage]) -> None:
+        for message in messages:
+            await self._write(EncodedDelivery(message), message.due)
+
+    async def _write_later(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Write a message to the topic of delayed messages, and settle it here."""
+        until = utc_now() + timedelta(seconds=delay)
+        try:
+            await self._write(evolve(delivery, attempt=delivery.attempt + 1), until)
+        except TooLarge:
+            # With more headers it is too large for the topic, so it is held in memory.
+            delivery.token.queue.defer(delivery, delay)
+        else:
+            await self.ack(delivery)
+
+    async def _forward(self, message: EncodedMessage, headers: Mapping[str, str]) -> None:
+        """Write a message of another program to the partition of its key."""
+        key = ordering_key(with_subject(message))
+        await self._producer.send(self._topic(message.queue), key, message.body, headers)
+
     async def _write(self, delivery: EncodedDelivery, until: datetime | None) -> None:
         """Write a message to its topic, or to the topic of delayed messages."""
         message, topic = delivery.message, self._topic(delivery.message.queue)
         headers = _headers(message, delivery.attempt - delivery.returns)
         if until is not None and until > utc_now():
             topic, headers[UNTIL] = f"{topic}_later", until_text(until)
-        await self._producer.send(topic, message.key, message.body, headers)
+        await self._producer.send(topic, _partition_key(message), message.body, headers)
 
     async def _write_dead_letter(self, message: EncodedMessage, headers: Mapping[str, str]) -> bool:
         topic = f"{self._topic(message.queue)}_dead"
@@ -170,7 +197,7 @@ class KafkaBroker:
                 queue = None
             if queue is None:
                 consumer = Consumer(topics, {**self._all_settings(), "group.id": topic})
-                queue = self._queues[name] = Queue(name, consumer, self._write)
+                queue = self._queues[name] = Queue(name, consumer, self._write, self._forward)
             queue.iterations += 1
             return queue
 
@@ -201,7 +228,12 @@ def refuse_login() -> Violated:
 
 
 def _headers(message: EncodedMessage, attempt: int) -> dict[str, str]:
-    return {"content-type": CONTENT_TYPE, **wire_headers(message, attempt)}
+    headers = {**wire_headers(message, attempt), ORDER: order_of(message)}
+    return {"content-type": CONTENT_TYPE, **headers}
+
+
+def _partition_key(message: EncodedMessage) -> str | None:
+    return ordering_key(message) or message.key
 
 
 async def _wait_for_delivery(queues: Sequence[Queue]) -> None:

@@ -28,6 +28,9 @@ from arvo.interpreters.ports.errors import Unavailable
 # Unsettled messages of one partition, most of which wait for a key or a delay. Beyond that the
 # partition is paused until half of them are settled.
 OPEN_MAX: Final = 10_000
+# Messages from the first unsettled one on, settled or not, beyond which the partition is paused,
+# too: Kafka stores one offset, so after a crash all of them are redelivered.
+SPAN_MAX: Final = 100_000
 # Messages that the thread passes to the loop at a time.
 BATCH_MAX: Final = 100
 # The size of the prefetched messages, in kilobytes.
@@ -130,17 +133,17 @@ class Consumer:
 
     def _pause_or_resume(self, consumer: "KafkaConsumer") -> None:
         """Pause partitions with too many open messages; resume them at half of that."""
-        sizes = {name: partition.size for name, partition in list(self._partitions.items())}
-        full = {name for name, size in sizes.items() if size >= OPEN_MAX} - self._paused
-        free = {name for name in self._paused if sizes.get(name, 0) <= OPEN_MAX // 2}
+        shares = {name: _share(partition) for name, partition in list(self._partitions.items())}
+        full = {name for name, share in shares.items() if share >= 1.0} - self._paused
+        free = {name for name in self._paused if shares.get(name, 0.0) <= 0.5}
         if full:
             consumer.pause([TopicPartition(*name) for name in full])
-        if resumable := free & sizes.keys():
+        if resumable := free & shares.keys():
             consumer.resume([TopicPartition(*name) for name in resumable])
         self._paused = (self._paused | full) - free
 
     def _commit(self, consumer: "KafkaConsumer", partitions: Sequence[AssignedPartition]) -> None:
-        changed = [each for each in partitions if each.next_offset != each.committed]
+        changed = [each for each in partitions if each.position != each.committed]
         offsets = offsets_to_commit(changed)
         if not offsets:
             return
@@ -195,3 +198,8 @@ class Consumer:
         """Raise *error* in the iterations that use this consumer."""
         self.error = error
         self.wakeup.set()
+
+
+def _share(partition: AssignedPartition) -> float:
+    """Return how much of its limits the open messages of a partition take; 1 is all."""
+    return max(partition.size / OPEN_MAX, partition.span / SPAN_MAX)

@@ -1,39 +1,39 @@
-"""Queue: the messages of one address that Kafka has delivered: ready, in flight or delayed."""
+"""Queue: the messages of one address that Kafka has delivered: ready, in flight or put off."""
 
-import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Any, Final, final
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, final
 
 from attrs import define, evolve, field, frozen
 from confluent_kafka import Message as Record
 
-from arvo.interpreters.delivery.brokers.headers import decode_headers, take_attempt, take_until
+from arvo.interpreters.delivery.brokers.headers import ORDER, decode_headers
+from arvo.interpreters.delivery.brokers.key_queue import KeyQueue
+from arvo.interpreters.delivery.brokers.ordering import foreign_order_of
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.log import get_logger
-from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.kafka.consumer import Consumer
+from arvo.interpreters.kafka.held import Held
 from arvo.interpreters.kafka.partition import AssignedPartition
+from arvo.interpreters.kafka.record import DecodedRecord, decode_record, raw_headers
+from arvo.interpreters.kafka.rewriter import Rewriter
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
-
-logger: Final = get_logger()
+from arvo.interpreters.ports.errors import TooLarge
 
 # A delayed message is not settled, so no later offset can be committed. After so long it is written
 # again, at the end of its topic.
 WAIT_SECONDS_MAX: Final = 600.0
-# The pause between two attempts to write it.
-PAUSE_SECONDS: Final = 0.5
 
 
 @final
 @frozen(eq=False)
 class Token:
-    """Identifies one delivery of a message."""
+    """One delivery of a message. *order*: the header of its key, empty for none."""
 
     queue: "Queue"
     partition: AssignedPartition
+    messages: KeyQueue
     offset: int
+    order: str
     iteration: object = None
 
 
@@ -42,17 +42,23 @@ class Token:
 class Queue:
     """The messages that a consumer has read for one address, shared by the iterations here.
 
-    *republish* writes a message again, to be delivered at a later time.
+    *republish* writes a message again, to be delivered at a later time, and *forward* writes one of
+    another program, with these headers, to the partition of its key. The messages of a key are in
+    one partition, and are delivered one at a time, in order.
     """
 
     name: str
     consumer: Consumer
     republish: Callable[[EncodedDelivery, datetime], Awaitable[None]]
+    forward: Callable[[EncodedMessage, Mapping[str, str]], Awaitable[None]]
     iterations: int = field(default=0, init=False)
-    _ready: deque[EncodedDelivery] = field(factory=deque, init=False)
+    # The messages of each partition. The first partition is the next one to deliver from.
+    _partitions: dict[AssignedPartition, KeyQueue] = field(factory=dict, init=False)
     _in_flight: dict[Token, EncodedDelivery] = field(factory=dict, init=False)
-    _delayed: dict[Token, asyncio.TimerHandle] = field(factory=dict, init=False)
-    _writes: set["asyncio.Task[None]"] = field(factory=set, init=False)
+    _rewriter: Rewriter = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._rewriter = Rewriter(self.consumer.fail)
 
     def next(self, iteration: object) -> EncodedDelivery | None:
         """Return the next delivery, if there is one; raises the error that ended the consumer."""
@@ -60,12 +66,17 @@ class Queue:
             raise self.consumer.error
         while self.consumer.received:
             self._add(*self.consumer.received.popleft())
-        while self._ready:
-            delivery = self._ready.popleft()
-            if not delivery.token.partition.is_revoking:
+        for partition in list(self._partitions):
+            messages = self._partitions.pop(partition)
+            if partition.is_revoking:
+                messages.close()
+                continue
+            self._partitions[partition] = messages
+            delivery = messages.pop()
+            if delivery is not None:
                 # A new token for each delivery: a worker that lost the message settles nothing.
                 token = evolve(delivery.token, iteration=iteration)
-                token.partition.in_flight += 1
+                partition.in_flight += 1
                 self._in_flight[token] = delivery = evolve(delivery, token=token)
                 return delivery
         return None
@@ -76,100 +87,115 @@ class Queue:
 
     def ack(self, delivery: EncodedDelivery) -> None:
         """Settle a message."""
-        self._release(delivery.token)
-        delivery.token.partition.settle(delivery.token.offset)
+        token: Token = delivery.token
+        token.partition.settle(token.offset)
+        self._release(token)
+        token.messages.release(token.order)
 
     def nack(self, delivery: EncodedDelivery, delay: float) -> None:
-        """Redeliver a message after a delay that is short enough to hold it in memory."""
-        self._release(delivery.token)
-        self._delay(evolve(delivery, attempt=delivery.attempt + 1), delay)
+        """Redeliver a message after a delay, from here; the others of its key wait."""
+        self._hold(delivery, delay)
+        retried = evolve(delivery, attempt=delivery.attempt + 1)
+        delivery.token.messages.put_back(retried, delay)
+
+    def defer(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Redeliver a message after a delay, from here; the others of its key pass it."""
+        self._hold(delivery, delay, is_deferred=True)
+        messages, order = delivery.token.messages, delivery.token.order
+        messages.release(order)
+        messages.add_later(evolve(delivery, attempt=delivery.attempt + 1), order, delay)
 
     def return_all(self, iteration: object) -> None:
         """Put the unsettled deliveries of an iteration back to the front."""
         for delivery in list(reversed(self._in_flight.values())):
             if delivery.token.iteration is iteration:
                 self._release(delivery.token)
-                self._ready.appendleft(delivery)
+                delivery.token.messages.put_first(delivery)
         self.consumer.wakeup.set()
+
+    async def stop(self) -> None:
+        """Stop consuming; other processes receive the rest."""
+        for messages in self._partitions.values():
+            messages.close()
+        await self._rewriter.stop()
+        await self.consumer.stop()
 
     def _release(self, token: Token) -> None:
         del self._in_flight[token]
         token.partition.in_flight -= 1
 
-    async def stop(self) -> None:
-        """Stop consuming; other processes receive the rest."""
-        for timer in self._delayed.values():
-            timer.cancel()
-        self._delayed.clear()
-        for write in self._writes:
-            write.cancel()
-        await asyncio.gather(*self._writes, return_exceptions=True)
-        await self.consumer.stop()
+    def _hold(self, delivery: EncodedDelivery, delay: float, *, is_deferred: bool = False) -> None:
+        """End a delivery, and note when the message is due again."""
+        due = utc_now() + timedelta(seconds=delay)
+        # Its returns are counted anew by each process that gets the partition.
+        held = Held(delivery.attempt - delivery.returns + 1, due, is_deferred)
+        delivery.token.partition.hold(delivery.token.offset, held)
+        self._release(delivery.token)
 
     def _add(self, partition: AssignedPartition, record: Record) -> None:
-        """Make a delivery of a record; other programs may have written any headers."""
-        headers = decode_headers(_raw_headers(record))
-        headers.pop("content-type", None)
-        attempt, until = take_attempt(headers), take_until(headers)
-        key: Any = record.key()
-        message = EncodedMessage(
-            queue=self.name,
-            body=_bytes(record.value()),
-            headers=headers,
-            key=None if key is None else _bytes(key).decode(errors="replace"),
-        )
-        token = Token(self, partition, record.offset() or 0)
-        returns = int(token.offset < partition.returned_end)
-        delivery = EncodedDelivery(message, attempt + returns, token, returns)
-        seconds = 0.0 if until is None else (until - utc_now()).total_seconds()
-        if seconds <= 0:
-            self._ready.append(delivery)
-        elif seconds <= WAIT_SECONDS_MAX:
-            self._delay(delivery, seconds)
+        """Add a record to the messages that wait, or write it to where it belongs."""
+        read, offset = decode_record(record, self.name), record.offset() or 0
+        if partition.is_revoking:
+            return
+        if read.order is None and (order := foreign_order_of(read.message)):
+            self._forward(partition, offset, record, evolve(read, order=order))
+            return
+        delivery = self._delivery(partition, offset, read)
+        if read.until is not None:
+            self._delay(delivery, read.until)
+            return
+        messages, held = delivery.token.messages, partition.held.get(offset)
+        if held is None:
+            messages.add(delivery, delivery.token.order)
+            return
+        delivery = evolve(delivery, attempt=held.attempt + delivery.returns)
+        seconds = (held.due - utc_now()).total_seconds()
+        if held.is_deferred and seconds > 0:
+            messages.add_later(delivery, delivery.token.order, seconds)
         else:
-            self._delay(delivery, WAIT_SECONDS_MAX, until)
+            messages.add(delivery, delivery.token.order, seconds)
 
-    def _delay(
-        self, delivery: EncodedDelivery, seconds: float, until: datetime | None = None
-    ) -> None:
-        """Make a delivery ready after some *seconds*; with *until*, write it again instead."""
+    def _delivery(
+        self, partition: AssignedPartition, offset: int, read: DecodedRecord
+    ) -> EncodedDelivery:
+        messages = self._partitions.get(partition)
+        if messages is None:
+            messages = self._partitions[partition] = KeyQueue(self.consumer.wakeup.set)
+        token = Token(self, partition, messages, offset, read.order or "")
+        returns = int(offset < partition.returned_end)
+        return EncodedDelivery(read.message, read.attempt + returns, token, returns)
+
+    def _delay(self, delivery: EncodedDelivery, until: datetime) -> None:
+        """Deliver a message after a time; one with a key is written to its partition then."""
+        seconds = (until - utc_now()).total_seconds()
+        token: Token = delivery.token
+        if seconds <= WAIT_SECONDS_MAX and not token.order:
+            token.messages.add(delivery, "", seconds)
+            return
+
+        async def write() -> bool:
+            await self.republish(delivery, until)
+            return True
 
         def on_time() -> None:
-            del self._delayed[delivery.token]
-            if until is None:
-                self._ready.append(delivery)
-                self.consumer.wakeup.set()
-            else:
-                self._start_republish(delivery, until)
+            self._rewriter.start(token.partition, token.offset, write)
 
-        loop = asyncio.get_running_loop()
-        self._delayed[delivery.token] = loop.call_later(seconds, on_time)
+        token.messages.call_later(min(seconds, WAIT_SECONDS_MAX), on_time)
 
-    def _start_republish(self, delivery: EncodedDelivery, until: datetime) -> None:
-        """Write a message again, and again until that succeeds, then settle it here."""
-        partition, offset = delivery.token.partition, delivery.token.offset
+    def _forward(
+        self, partition: AssignedPartition, offset: int, record: Record, read: DecodedRecord
+    ) -> None:
+        """Write a message of another program to the partition of its key."""
+        headers = {**decode_headers(raw_headers(record)), ORDER: read.order or ""}
 
-        async def write() -> None:
-            while not partition.is_revoking:
-                try:
-                    await self.republish(delivery, until)
-                except Exception as error:  # noqa: BLE001 - the message must not be lost for any of them
-                    logger.warning("kafka: %s, trying again: %s", partition.topic, error)
-                    await asyncio.sleep(PAUSE_SECONDS)
-                else:
-                    partition.settle(offset)
-                    return
+        async def write() -> bool:
+            try:
+                await self.forward(read.message, headers)
+            except TooLarge:
+                # It does not fit with one header more, and stays in its partition.
+                delivery = self._delivery(partition, offset, read)
+                delivery.token.messages.add(delivery, delivery.token.order)
+                return False
+            return True
 
-        task = supervise(write(), name="arvo kafka write", on_failure=self.consumer.fail)
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-
-
-def _raw_headers(record: Record) -> dict[str, bytes]:
-    """Return the headers of a record; of several with one name, the last."""
-    headers: dict[str, Any] = dict(record.headers() or ())
-    return {name: _bytes(value) for name, value in headers.items()}
-
-
-def _bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else value or b""
+        self._rewriter.start_in_order(partition, offset, write)

@@ -18,16 +18,25 @@ from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.memory.cancellations import MemoryCancellations
 from arvo.interpreters.memory.dead_letters import MemoryDeadLetters
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
+from arvo.interpreters.ports.messages import (
+    DeadLetter,
+    Delivery,
+    Message,
+    queue_of,
+    timer_message,
+    yields_to_cancellation,
+)
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
     PAGE_MAX,
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -65,6 +74,7 @@ class MemoryBackend:
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
     _dead_letters: MemoryDeadLetters = field(init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
+    _cancellations: MemoryCancellations = field(init=False)
     _timers: MemoryTimers = field(init=False)
     _under_way: int = field(default=0, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
@@ -73,6 +83,7 @@ class MemoryBackend:
     def __attrs_post_init__(self) -> None:
         self._dead_letters = MemoryDeadLetters(self.retention, lambda: self.now())
         self._workflows = MemoryWorkflows(self._history.remove)
+        self._cancellations = MemoryCancellations(self._inbox)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
 
     async def send(self, message: Message) -> None:
@@ -111,6 +122,8 @@ class MemoryBackend:
         revision = self._workflows.revision(subject)
         if (commit.record is not None or commit.expected) and revision != commit.expected:
             return Conflict(revision)
+        if yields_to_cancellation(commit) and (event := self._cancellations.pending(delivery)):
+            return CancellationPending(event)
         if commit.record is not None:
             now = commit.now or self.now()
             self._workflows.write(commit.record, now)
@@ -125,10 +138,24 @@ class MemoryBackend:
         self._remove(delivery)
         return Committed()
 
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation that waits behind a delivery."""
+        return self._cancellations.pending(delivery)
+
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects; all attempts of a delivery share them."""
         delivery.progress.data = progress
         return Committed()
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        event = delivery.message.event
+        if self._inbox.has(queue_of(delivery.message.to), event):
+            return Duplicate()
+        revision = self._workflows.revision(event.subject)
+        return None if expected in (None, revision) else Conflict(revision)
 
     async def workflows(
         self,
@@ -256,10 +283,12 @@ class MemoryBackend:
 
     def _add(self, message: Message) -> None:
         self._under_way += 1
+        self._cancellations.add(message)
         self._queues.put(Delivery(message, 1))
 
     def _remove(self, delivery: Delivery) -> None:
         self._queues.release(delivery)
+        self._cancellations.remove(delivery.message)
         self._under_way -= 1
         if self._under_way < self.queue_max:
             wake_one(self._senders)

@@ -98,7 +98,9 @@ class Publisher:
         """Return a message as it is published."""
         headers = {**encode_headers(message), **self.new_id(message_id)}
         prefix = self.streams.prefix
-        if message.due is not None and message.due > utc_now():
+        # One with an id that is due by now may be there already as a delayed one. Each stream knows
+        # the ids of its own messages, so it goes to the same stream.
+        if message.due is not None and (message.due > utc_now() or message_id is not None):
             # NATS ADR-51: the server holds it under a subject of its own until then.
             headers["Nats-Schedule"] = f"@at {_rfc3339(message.due)}"
             headers["Nats-Schedule-Target"] = subject_name(f"{prefix}-due", message.queue)

@@ -31,11 +31,13 @@ from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     PAGE_MAX,
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
     Depth,
+    Duplicate,
     Fenced,
     StoredWorkflow,
 )
@@ -118,6 +120,7 @@ class Pair:
         check_sizes([message])
         await self._limiter.admit()
         await self.broker.publish([encode_message(message)])
+        await self._mark(message)
 
     async def wait_for_room(self) -> None:
         """Wait while the queue is full."""
@@ -143,12 +146,16 @@ class Pair:
         """Write, send and ack: see `paired`."""
         output = Output(encode_output(commit, messages), tuple(dead_letters))
         if commit.record is None and not commit.expected:
-            result = await self._outbox.send_answer(commit, output)
+            result: CommitResult = await self._outbox.send_answer(commit, output)
         else:
-            result = await self._outbox.commit_turn(commit, output)
-        if not isinstance(result, Conflict):
+            result = await self._outbox.commit_turn(delivery, commit, output)
+        if not isinstance(result, Conflict | CancellationPending):
             await self.ack(delivery)
         return result
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Read the oldest cancellation that a delivery has to yield to."""
+        return await self._outbox.cancellations.pending(delivery)
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects beside the record, or on a page without one."""
@@ -157,6 +164,12 @@ class Pair:
             return Committed()
         await self.ack(delivery)
         return Fenced()
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        return await self._outbox.find_refusal(delivery.message, expected)
 
     async def workflows(self, **_: object) -> tuple[StoredWorkflow, ...]:
         """Raise `Violated`: a store that only compares and sets cannot list its values."""
@@ -216,6 +229,7 @@ class Pair:
             return
         await self._dead_letters.add(dead_letter)
         if delivery is not None:
+            await self._outbox.cancellations.unmark(delivery.message)
             await self.broker.dead_letter(token_of(delivery), dead_letter.reason)
             self._consumer.release(delivery)
             await self._deaths.on_dead_letter(delivery)
@@ -250,6 +264,8 @@ class Pair:
         elif messages:
             await self._deaths.forget(dead_letter)
             await self.broker.publish([encode_message(message) for message in messages])
+            for message in messages:
+                await self._mark(message)
         await self._dead_letters.remove(dead_letter)
         return True
 
@@ -283,6 +299,11 @@ class Pair:
         for half in (self.memory, self.broker) if self.owned else ():
             if isinstance(half, Closeable):
                 await half.close()
+
+    async def _mark(self, message: Message) -> None:
+        """Mark a message that was published, if it is a cancellation; interrupt its workflow."""
+        if await self._outbox.cancellations.mark(message):
+            self._consumer.queues.interrupt(message.to)
 
     async def _is_busy(self) -> bool:
         if isinstance(self.broker, ReportsDepth):

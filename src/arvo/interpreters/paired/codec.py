@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+import orjson
+
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
@@ -135,3 +137,27 @@ def destination_of(queue: str, key: str | None) -> Destination:
     if queue == REPLY_QUEUE:
         return ToCaller(key or "")
     return ToHandler(queue, key)
+
+
+def message_to_dict(message: EncodedMessage) -> dict[str, Any]:
+    """Return a message as JSON data, for a value in a machine memory."""
+    return {
+        "queue": message.queue,
+        # JSON in JSON, so that people and tools can read the whole value.
+        "event": orjson.Fragment(message.body),
+        "headers": message.headers,
+        "key": message.key,
+        "due": message.due,
+    }
+
+
+def message_from_dict(fields: dict[str, Any]) -> EncodedMessage:
+    """Read the result of `message_to_dict`."""
+    due = fields["due"]
+    return EncodedMessage(
+        queue=fields["queue"],
+        body=orjson.dumps(fields["event"]),
+        headers=fields["headers"],
+        key=fields["key"],
+        due=None if due is None else datetime.fromisoformat(due),
+    )

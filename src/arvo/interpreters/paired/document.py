@@ -17,6 +17,7 @@ from arvo.interpreters.delivery.codec import (
     decode_dead_letter,
     encode_dead_letter,
 )
+from arvo.interpreters.paired.codec import message_from_dict, message_to_dict
 from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.machine_memory import Stored
@@ -27,6 +28,8 @@ from arvo.interpreters.ports.messages import DeadLetter
 JOURNAL_MAX: Final = 128
 # Checkpoints that a document holds; the events of a workflow are delivered one at a time.
 PROGRESS_MAX: Final = 4
+# Cancellations that a document holds: one is enough, unless the workflow cannot handle it.
+CANCELLATIONS_MAX: Final = 4
 # Outputs of other processes that a document holds without knowing whether they were sent.
 UNSENT_MAX: Final = 8
 FORMAT: Final = 1
@@ -72,6 +75,7 @@ class WorkflowDocument:
 
     *revision* is the revision of the value in the store, 0 where there is none. *progress* maps the
     digest of an event, not consumed yet or by the last turn, to the checkpoint of its turn.
+    *cancellations*: those that were published and not consumed, oldest first.
     """
 
     record: Record | None = None
@@ -80,6 +84,7 @@ class WorkflowDocument:
     began: datetime | None = None
     changed: datetime | None = None
     progress: FrozenDict = EMPTY
+    cancellations: tuple[Event[Any], ...] = ()
     _digests: frozenset[str] = field(init=False, eq=False, repr=False)
 
     @_digests.default
@@ -118,6 +123,8 @@ class WorkflowDocument:
         # step is taken again before the commit finds that the event is consumed.
         progress = {key: data for key, data in self.progress.items() if key not in self._digests}
         after = evolve(self, record=record, journal=journal, progress=FrozenDict(progress))
+        if record.status != "active":
+            after = evolve(after, cancellations=())
         return evolve(after, began=began, changed=now)
 
     def with_progress(self, digest: str, data: bytes) -> "WorkflowDocument":
@@ -126,6 +133,17 @@ class WorkflowDocument:
         if data:
             progress[digest] = data
         return evolve(self, progress=FrozenDict(list(progress.items())[-PROGRESS_MAX:]))
+
+    def with_cancellation(self, event: Event[Any]) -> "WorkflowDocument | None":
+        """Return the document with a cancellation, None if it has that one, or enough of them."""
+        if event in self.cancellations or len(self.cancellations) >= CANCELLATIONS_MAX:
+            return None
+        return evolve(self, cancellations=(*self.cancellations, event))
+
+    def without_cancellation(self, event: Event[Any]) -> "WorkflowDocument | None":
+        """Return the document without a cancellation, None if it does not have that one."""
+        left = tuple(other for other in self.cancellations if other != event)
+        return None if left == self.cancellations else evolve(self, cancellations=left)
 
     def without(self, digests: Container[str]) -> "WorkflowDocument":
         """Return the document as if these events had not been consumed."""
@@ -146,6 +164,8 @@ class WorkflowDocument:
         content = {"record": record, "journal": journal, "began": self.began}
         if self.progress:
             content["progress"] = {key: orjson.Fragment(it) for key, it in self.progress.items()}
+        if self.cancellations:
+            content["cancellations"] = [event.to_dict() for event in self.cancellations]
         return orjson.dumps({"arvo": FORMAT, **content, "changed": self.changed})
 
     @staticmethod
@@ -162,8 +182,15 @@ class WorkflowDocument:
             progress = {
                 key: orjson.dumps(data) for key, data in content.get("progress", {}).items()
             }
+            cancellations = tuple(map(Event.from_dict, content.get("cancellations", ())))
             return WorkflowDocument(
-                record, journal, stored.revision, began, changed, FrozenDict(progress)
+                record=record,
+                journal=journal,
+                revision=stored.revision,
+                began=began,
+                changed=changed,
+                progress=FrozenDict(progress),
+                cancellations=cancellations,
             )
         except (Violated, ValueError, TypeError, KeyError) as error:
             raise _unreadable(error) from error
@@ -210,7 +237,7 @@ def _newest(entries: list[Consumption]) -> Iterator[Consumption]:
 def _encode_entry(entry: Consumption) -> object:
     if entry.output is None:
         return entry.digest
-    messages = [_encode_message(message) for message in entry.output.messages]
+    messages = [message_to_dict(message) for message in entry.output.messages]
     dead_letters = [
         orjson.Fragment(encode_dead_letter(dead_letter))
         for dead_letter in entry.output.dead_letters
@@ -223,28 +250,7 @@ def _decode_entry(content: Any) -> Consumption:
         return Consumption(content)
     digest, turn, messages, dead_letters = content
     output = Output(
-        tuple(map(_decode_message, messages)),
+        tuple(map(message_from_dict, messages)),
         tuple(decode_dead_letter(orjson.dumps(fields)) for fields in dead_letters),
     )
     return Consumption(digest, turn, output)
-
-
-def _encode_message(message: EncodedMessage) -> dict[str, Any]:
-    return {
-        "queue": message.queue,
-        # JSON in JSON, so that people and tools can read the whole value.
-        "event": orjson.Fragment(message.body),
-        "headers": message.headers,
-        "key": message.key,
-        "due": message.due,
-    }
-
-
-def _decode_message(fields: dict[str, Any]) -> EncodedMessage:
-    return EncodedMessage(
-        queue=fields["queue"],
-        body=orjson.dumps(fields["event"]),
-        headers=fields["headers"],
-        key=fields["key"],
-        due=_parse_time(fields["due"]),
-    )

@@ -13,6 +13,7 @@ from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
 from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.paired.cancellations import CancellationMarks, pending_in
 from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import (
@@ -23,18 +24,28 @@ from arvo.interpreters.paired.document import (
     WorkflowDocument,
     digest_of,
 )
+from arvo.interpreters.paired.documents import DocumentStore
 from arvo.interpreters.ports.broker import Broker, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.machine_memory import MachineMemory
-from arvo.interpreters.ports.messages import DeadLetter, Message
-from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
+from arvo.interpreters.ports.messages import (
+    DeadLetter,
+    Delivery,
+    Message,
+    queue_of,
+    yields_to_cancellation,
+)
+from arvo.interpreters.ports.results import (
+    CancellationPending,
+    Committed,
+    Conflict,
+    Duplicate,
+)
 
 logger: Final = get_logger()
 
-# Turns that this process knows to be sent, and documents as it last wrote or read them. A turn or a
-# document that drops out of its cache is sent, or read, once more.
+# Turns that this process knows to be sent. One that drops out of the cache is sent once more.
 SENT_MAX: Final = 100_000
-DOCUMENTS_MAX: Final = 10_000
 
 
 @final
@@ -45,9 +56,14 @@ class Outbox:
     memory: MachineMemory
     broker: Broker
     dead_letters: DeadLetterStore
-    _documents: "OrderedDict[str, WorkflowDocument]" = field(factory=OrderedDict, init=False)
+    documents: DocumentStore = field(init=False)
+    cancellations: CancellationMarks = field(init=False)
     # Turns that this process has sent; the memory learns of it with the next write.
     _sent: "OrderedDict[TurnKey, None]" = field(factory=OrderedDict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.documents = DocumentStore(self.memory, self._send_operator_changes)
+        self.cancellations = CancellationMarks(self.documents)
 
     async def send_answer(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
         """Send the output of a handler without memory, unless this process has sent it before."""
@@ -57,19 +73,26 @@ class Outbox:
         await self._send(key, output)
         return Committed()
 
-    async def commit_turn(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
+    async def commit_turn(
+        self, delivery: Delivery, commit: Commit, output: Output
+    ) -> Committed | Conflict | Duplicate | CancellationPending:
         """Write the turn of a workflow and send its output, or find that it was written before."""
         subject = commit.event.subject if commit.record is None else commit.record.subject
         digest = digest_of(commit.handler, commit.event)
         # Without a write, no compare-and-set would detect that the cached document is stale.
-        document = self._documents.get(subject) if commit.record is not None else None
+        document = self.documents.cached(subject) if commit.record is not None else None
         is_fresh = document is None
         while True:
             document = document or await self.read(subject)
             if (entry := document.find(digest)) is not None:
                 await self._send_unsent(entry)
                 return Duplicate()
-            if document.turn == commit.expected:
+            cancellation = None
+            if yields_to_cancellation(commit):
+                cancellation = pending_in(document, delivery)
+            if cancellation is not None and is_fresh:
+                return CancellationPending(cancellation)
+            if document.turn == commit.expected and cancellation is None:
                 if commit.record is None:
                     await self._send((digest, 0), output)
                     return Committed()
@@ -86,11 +109,11 @@ class Outbox:
 
         No delivery leads back to those, so a crash of the operator's process would leave it unsent.
         """
-        document = WorkflowDocument.from_stored(await self.memory.read(subject))
-        self._cache(subject, document)
+        return await self.documents.read(subject)
+
+    async def _send_operator_changes(self, document: WorkflowDocument) -> None:
         for entry in document.operator_changes:
             await self._send_unsent(entry)
-        return document
 
     async def unsent_events(self, subject: str) -> tuple[Event[Any], ...]:
         """Return the events of the outputs that a document still holds, in order."""
@@ -133,17 +156,23 @@ class Outbox:
 
     async def write_progress(self, subject: str, digest: str, data: bytes) -> bool:
         """Store the checkpoint of an event; False if the event was consumed meanwhile."""
-        document = self._documents.get(subject)
-        while True:
-            document = document or await self.read(subject)
-            if document.find(digest) is not None:
-                return False
-            after = document.with_progress(digest, data)
-            written = await self.memory.write(subject, after.to_bytes(), document.revision)
-            if not isinstance(written, Conflict):
-                self._cache(subject, evolve(after, revision=written.revision))
-                return True
-            document = None
+
+        def change(document: WorkflowDocument) -> WorkflowDocument | None:
+            return None if document.find(digest) else document.with_progress(digest, data)
+
+        return await self.documents.change(subject, change)
+
+    async def find_refusal(
+        self, message: Message, expected: int | None
+    ) -> Conflict | Duplicate | None:
+        """Return why a turn would be refused, None if it would not; nothing is sent again."""
+        digest = digest_of(queue_of(message.to), message.event)
+        if expected is None:
+            return Duplicate() if (digest, 0) in self._sent else None
+        document = await self.read(message.event.subject)
+        if document.find(digest) is not None:
+            return Duplicate()
+        return None if document.turn == expected else Conflict(document.turn)
 
     async def was_consumed(self, message: Message) -> bool:
         """Return True if an event was consumed before; output that may be missing is sent again."""
@@ -161,7 +190,7 @@ class Outbox:
 
     def clear_cache(self) -> None:
         """Forget the cached documents, but not which turns were sent."""
-        self._documents.clear()
+        self.documents.clear()
 
     async def _write(
         self, document: WorkflowDocument, record: Record, entry: Consumption, now: datetime
@@ -170,11 +199,7 @@ class Outbox:
         for unsent in document.excess_unsent(self._sent):
             await self._send_unsent(unsent)
         after = document.after_turn(record, entry, self._sent, now)
-        written = await self.memory.write(record.subject, after.to_bytes(), document.revision)
-        if isinstance(written, Conflict):
-            return False
-        self._cache(record.subject, evolve(after, revision=written.revision))
-        return True
+        return await self.documents.write(record.subject, after)
 
     async def _send_unsent(self, entry: Consumption) -> None:
         """Send the output of a turn, unless this process knows that it was sent."""
@@ -188,6 +213,7 @@ class Outbox:
                 await self.broker.publish(messages)
             except TooLarge:
                 await self._send_one_by_one(messages)
+            await self.cancellations.mark_published(messages)
         for dead_letter in output.dead_letters:
             await self.dead_letters.add(dead_letter)
         self._sent[key] = None
@@ -215,14 +241,6 @@ class Outbox:
                     to=message.to,
                 )
                 await self.dead_letters.add(dead_letter)
-
-    def _cache(self, subject: str, document: WorkflowDocument) -> None:
-        """Cache a document; one that has ended seldom receives another event."""
-        self._documents.pop(subject, None)
-        if document.record is None or document.record.status == "active":
-            self._documents[subject] = document
-            if len(self._documents) > DOCUMENTS_MAX:
-                self._documents.popitem(last=False)
 
 
 def _identified(key: TurnKey, messages: Sequence[EncodedMessage]) -> Sequence[EncodedMessage]:

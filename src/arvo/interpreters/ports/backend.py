@@ -17,6 +17,8 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
+    Fenced,
     StoredWorkflow,
 )
 
@@ -90,7 +92,7 @@ class Backend(Protocol):
         A timer is delivered as the message `timer_message(commit, timer)`: not before it is due,
         and not after it was cleared.
 
-        Returns `Committed`, or one of three refusals that apply nothing:
+        Returns `Committed`, or one of four refusals that apply nothing:
 
         - `Conflict`: the stored revision is not the commit's `expected` (0: no record). The
           delivery stays with the worker, which loads the record and steps again. A commit that has
@@ -99,6 +101,26 @@ class Backend(Protocol):
           before. The delivery is acknowledged.
         - `Fenced`: the lease expired, and the delivery belongs to another worker. The caller
           forgets it.
+        - `CancellationPending`: `pending_cancellation` returns an event for *delivery*, and the
+          commit changes the record without being that of a cancellation itself
+          (`yields_to_cancellation`). The delivery stays with the worker, which commits the turn of
+          that event in place of this one: the delivery is acknowledged, and the cancellation is a
+          duplicate when it is delivered.
+        """
+        ...
+
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation of a delivery's workflow that was accepted and has not
+        been acknowledged, or None.
+
+        A cancellation is a message for which `is_cancellation` is True. It is pending from the
+        moment in which the operation that accepted it returns, also where it was deferred. Those
+        that the workflow has consumed, and those in the delivery's `Progress.passed_over`, are left
+        out.
+
+        While a worker has a delivery and a cancellation with the same key arrives in its process,
+        the backend may call `Progress.on_cancellation`. A worker does not rely on that: while an
+        effect runs it asks again and again.
         """
         ...
 
@@ -265,6 +287,27 @@ class CountsDeaths(Protocol):
 
         Return False if the delivery belongs to another worker by now: the caller forgets it. `nack`
         removes the mark.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsRefusals(Protocol):
+    """A backend that knows before a turn whether it would refuse the turn's commit.
+
+    A worker asks it before it performs the first effect of a turn: the commit would refuse the turn
+    of a duplicate, or of an outdated record, but not before its effects were performed. Without
+    this protocol such a turn may perform them.
+    """
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return what `commit` would return now for a turn of this delivery, None if it would apply
+        it. Nothing changes.
+
+        *expected* is the `expected` of the commit, None for a handler that has no record. A backend
+        that does not know who owns a delivery never returns `Fenced`.
         """
         ...
 

@@ -1,12 +1,13 @@
 """Messages: an event with its destination, and its forms on the way: delivery, dead letter."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field, frozen
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
+from arvo.core.events.protocol import cancel_type
 from arvo.core.violations.violation import Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.handlers.effect import Performed
@@ -43,13 +44,26 @@ class Message:
 class Progress:
     """The last checkpoint of a delivery, shared by all its attempts in one process.
 
-    *data*: the checkpoint, empty where there is none, None until *read* has read it. *performed*:
-    the results that this process has obtained.
+    *data*: the checkpoint, empty where there is none, None until *read* has read it. *unstored*: a
+    newer checkpoint that could not be written, as the backend was unavailable.
+    *passed_over*: the ids of cancellations whose turn could not be decided, so that the delivery is
+    committed in spite of them. *on_cancellation* is called when a cancellation of the workflow
+    arrives in this process while a worker has the delivery.
     """
 
     data: bytes | None = b""
     read: Callable[[], Awaitable[bytes]] | None = None
-    performed: list[Performed] = field(factory=list)
+    unstored: bytes = b""
+    passed_over: set[str] = field(factory=set)
+    on_cancellation: Callable[[], None] = field(default=lambda: None)
+    _performed: dict[str, list[Performed]] = field(factory=dict, init=False)
+
+    def performed(self, event: Event[Any]) -> list[Performed]:
+        """Return the results that this process has obtained for the turn of *event*.
+
+        That is the event of the delivery, or a cancellation whose turn replaces it.
+        """
+        return self._performed.setdefault(event.id, [])
 
     async def load(self) -> bytes:
         """Return the checkpoint; the first call may read it from the store."""
@@ -104,6 +118,35 @@ class DeadLetter:
 def timer_message(commit: Commit, timer: PendingTimer) -> Message:
     """Make the message of a timer: it goes back to the workflow whose *commit* set the timer."""
     return Message(timer.event, ToHandler(commit.handler, commit.event.subject))
+
+
+def is_cancellation(message: Message) -> bool:
+    """Return True for the event that cancels a workflow."""
+    match message.to:
+        case ToHandler(address=address, key=str()):
+            return message.event.type == cancel_type(address)
+        case _:
+            return False
+
+
+def yields_to_cancellation(commit: Commit) -> bool:
+    """Return True for a commit that a pending cancellation stops: it changes the workflow's record,
+    and consumes no cancellation itself.
+    """
+    return commit.record is not None and commit.event.type != cancel_type(commit.handler)
+
+
+def find_cancellation(
+    events: Iterable[Event[Any]],
+    delivery: Delivery,
+    is_consumed: Callable[[Event[Any]], bool],
+) -> Event[Any] | None:
+    """Return the first of the waiting cancellations that *delivery* has to yield to.
+
+    A duplicate that was consumed before cancels nothing.
+    """
+    passed_over = delivery.progress.passed_over
+    return next((it for it in events if it.id not in passed_over and not is_consumed(it)), None)
 
 
 def queue_of(to: Destination) -> str:

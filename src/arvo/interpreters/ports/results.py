@@ -1,10 +1,11 @@
 """Results: the values that a backend returns: commit results, stored workflows, queue depth."""
 
 from datetime import datetime
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line
 from arvo.printable import printable
@@ -42,7 +43,18 @@ class Fenced:
     """
 
 
-CommitResult: TypeAlias = Committed | Conflict | Duplicate | Fenced
+@final
+@frozen
+class CancellationPending:
+    """The cancellation *event* of the workflow was accepted before the commit: take its turn first.
+
+    Nothing was applied, and the delivery stays with the worker.
+    """
+
+    event: Event[Any]
+
+
+CommitResult: TypeAlias = Committed | Conflict | Duplicate | Fenced | CancellationPending
 CheckpointResult: TypeAlias = Committed | Fenced
 
 

@@ -26,6 +26,8 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
+    Fenced,
     StoredWorkflow,
 )
 from arvo.interpreters.ports.size import check_sizes
@@ -35,6 +37,7 @@ from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
 from arvo.interpreters.postgres.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
 from arvo.interpreters.postgres.statements.write_batch import (
     WriteBatch,
@@ -136,6 +139,7 @@ class PostgresBackend:
         rows = tuple(delivery_row(message, self.dsn.hash) for message in messages)
         batch = WriteBatch(
             delivery_id=token_of(delivery).delivery_id,
+            delivery=delivery,
             turn=turn_rows(commit, rows, self.now(), self.dsn.hash),
             deliveries=rows,
             dead_letters=dead_letter_rows(dead_letters),
@@ -147,9 +151,19 @@ class PostgresBackend:
             self._sessions.schedule(commit.timers)
         return result
 
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Read the oldest cancellation that a delivery has to yield to."""
+        return await self._read(lambda c: pending_cancellation(c, self.dsn, delivery))
+
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects in the row of its delivery."""
         return await self._batches.checkpoint(delivery, progress)
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        return await self._batches.find_refusal(delivery, expected)
 
     async def workflows(
         self,

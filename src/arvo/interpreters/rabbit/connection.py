@@ -54,15 +54,13 @@ class Connection:
                 await self._discard(channel)
             raise
 
-    async def consumer(self, prefetch: int) -> AbstractChannel:
+    async def consumer(self) -> AbstractChannel:
         """Open a channel for consuming; closing it returns the unsettled deliveries."""
         async with self._opening:
             connection = await self._connected()
         with translate_errors():
             async with asyncio.timeout(CALL_SECONDS_MAX):
-                channel = await connection.channel(publisher_confirms=False)
-                await channel.set_qos(prefetch_count=prefetch)
-                return channel
+                return await connection.channel(publisher_confirms=False)
 
     async def declare(self, name: str, arguments: Mapping[str, Any]) -> None:
         """Create a durable queue if it does not exist."""

@@ -7,14 +7,14 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.brokers.headers import reason_text, wire_headers
-from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key
+from arvo.interpreters.delivery.brokers.headers import ORDER, reason_text, wire_headers
+from arvo.interpreters.delivery.brokers.ordering import order_of
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.results import Depth
 from arvo.interpreters.redis.connection import Connection
-from arvo.interpreters.redis.consumer import EVENT, GROUP, ORDER, Consumer, Token, order_keys
+from arvo.interpreters.redis.consumer import EVENT, GROUP, Consumer, Token, order_keys
 from arvo.interpreters.redis.notifications import Notifications
 from arvo.interpreters.redis.store import PREFIX
 
@@ -159,9 +159,7 @@ def _next_attempt(delivery: EncodedDelivery) -> int:
 
 def _fields(message: EncodedMessage) -> list[str | bytes]:
     """Return a message as the fields and values of a stream entry."""
-    key = ordering_key(message)
-    order = "" if key is None else key_token(key)
-    fields: list[str | bytes] = [EVENT, message.body, ORDER, order]
+    fields: list[str | bytes] = [EVENT, message.body, ORDER, order_of(message)]
     for name, value in wire_headers(message).items():
         fields += (name, value)
     return fields

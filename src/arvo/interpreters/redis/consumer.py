@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from attrs import define, field, frozen
 
-from arvo.interpreters.delivery.brokers.headers import decode_headers, take_attempt
+from arvo.interpreters.delivery.brokers.headers import ORDER, decode_headers, take_attempt
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
@@ -25,10 +25,8 @@ GROUP: Final = "arvo"
 POLL_SECONDS: Final = 1.0
 # Entries that one script call moves; the server runs no other command meanwhile.
 MOVED_MAX: Final = 100
-# The fields of a stream entry: the event, and its ordering key as `key_token` writes it, empty for
-# none. The other fields are headers.
+# The field of a stream entry that holds the event. The other fields are headers.
 EVENT: Final = "event"
-ORDER: Final = "arvo-order"
 
 
 @final

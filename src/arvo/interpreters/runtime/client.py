@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -85,7 +86,7 @@ class Client:
         Waits while the queue is full. Raises `Violated` as `check` does, and `TooLarge` for an
         event above 1 MiB, or one that the broker does not accept.
         """
-        await self.check(event)
+        await self._admit(event)
         await self._send(event)
 
     async def check(self, event: Event[Any]) -> None:
@@ -96,8 +97,17 @@ class Client:
         another worker serves passes. Raises `TooEarly`, a `Violated`, if too many signals wait for
         workflows that have not started.
         """
+        await self._refuse(event, partial(self._early.admit, counts=False))
+
+    async def _admit(self, event: Event[Any]) -> None:
+        """Check an event that is sent next; an early signal takes one of the places."""
+        await self._refuse(event, self._early.admit)
+
+    async def _refuse(
+        self, event: Event[Any], admit: Callable[[Event[Any]], Awaitable[None]]
+    ) -> None:
         self._destination(event)
-        violation = await refuse_outside(self.system, self._backend, event, early=self._early)
+        violation = await refuse_outside(self.system, self._backend, event, admit=admit)
         if violation is not None:
             raise Violated(violation)
 
@@ -165,14 +175,17 @@ class Client:
         """Return the whole tree of workflows that a workflow belongs to (see `arvo.tree`)."""
         return await load_tree(self._backend, subject)
 
-    async def cancel(self, subject: str, reason: str) -> None:
+    async def cancel(self, subject: str, reason: str, *, by: str | None = None) -> None:
         """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
         children, and sends its initiator a system error with the name `Cancelled`.
+
+        *by*: the subject of the workflow that began it, in another system, if that one asks for
+        the cancellation. It waits no more, and gets no system error.
 
         Raises `Violated` if *subject* names no workflow of this system. A workflow that has ended
         is not changed.
         """
-        await self._send(make_cancellation(self.system, subject, reason))
+        await self._send(make_cancellation(self.system, subject, reason, by))
 
     async def migrate(
         self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None

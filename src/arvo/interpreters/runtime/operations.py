@@ -29,13 +29,15 @@ CONFLICTS_MAX: Final = 10
 OUTAGE_PAUSE_SECONDS: Final = 0.05
 
 
-def make_cancellation(system: System, subject: str, reason: str) -> Event[Any]:
+def make_cancellation(
+    system: System, subject: str, reason: str, by: str | None = None
+) -> Event[Any]:
     """Make the event that cancels a workflow.
 
     Raises `Violated` if the subject names no workflow of the system.
     """
     contract = _workflow_handler(system, subject).contract.version("latest")
-    return contract.cancel(reason, source=OPERATOR, subject=subject)
+    return contract.cancel(reason, source=OPERATOR, subject=subject, by=by)
 
 
 def _workflow_handler(system: System, subject: str) -> WorkflowHandler:

@@ -12,6 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.engine.step.admit import admit_emitted
+from arvo.engine.step.doors import find_id_conflict
 from arvo.engine.step.route import reply_addresses
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
@@ -217,7 +218,11 @@ async def poll_for_answer(backend: Backend, pending: PendingReply) -> None:
         try:
             record = await backend.load(event.subject)
             is_its = record is not None and record.init == event.id
-            if was_consumed and not is_its:
+            conflict = None if record is None else find_id_conflict(record, event)
+            if conflict is not None:
+                # Its answer is for the sender of the other event.
+                pending.resolve(Violated(conflict))
+            elif was_consumed and not is_its:
                 pending.resolve(NoReply(f"event {event.id!r} was consumed before"))
             elif record is not None and is_its and record.status != "active":
                 answer = await _find_answer(backend, event)

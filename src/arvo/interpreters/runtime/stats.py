@@ -25,13 +25,13 @@ class Stats:
     """The number of deliveries since the runtime started, by outcome. Every delivery is counted.
 
     *handled*: the handler returned. *failed*: it failed with a system error. *cancelled*: the last
-    turn of a cancelled workflow. *duplicates*: consumed before. *late*: for a workflow that has
-    ended, or a timer that is no longer pending. *dead_lettered*: stored as a dead letter with a
-    reason. *sent_out*: processed by the listener of its domain. *answered*: taken by the
-    pending request or the listener of its caller. *unclaimed*: an answer to a caller that has
-    neither. *retried*: returned to the backend for another attempt. *released*: returned without an
-    attempt, or passed on to the workers that serve it. *fenced*: reassigned to
-    another worker, after the lease of this one expired.
+    turn of a cancelled workflow, also where it replaced the turn of the event. *duplicates*:
+    consumed before. *late*: for a workflow that has ended, or a timer that is no longer pending.
+    *dead_lettered*: stored as a dead letter with a reason. *sent_out*: processed by the listener of
+    its domain. *answered*: taken by the pending request or the listener of its caller. *unclaimed*:
+    an answer to a caller that has neither. *retried*: returned to the backend for another attempt.
+    *released*: returned without an attempt, or passed on to the workers that serve it. *fenced*:
+    reassigned to another worker, after the lease of this one expired.
     """
 
     handled: int = 0
@@ -76,6 +76,18 @@ class OutcomeRecorder:
             # goes to the event loop's exception handler.
             text = f"event {commit.event.id} was handled, but its outcome could not be reported"
             asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
+
+    def record_replaced(self, event: Event[Any], commit: Commit) -> None:
+        """Record that the cancellation of *commit* was handled in place of *event*.
+
+        The delivery is counted with the commit, and that of the cancellation is a duplicate.
+        """
+        note = "its workflow was cancelled before its turn was committed"
+        logger.warning("event %s changes nothing: %s", event.id, note)
+        if commit.record is not None and commit.record.init != event.id:
+            # The sender of the event that would have started the workflow gets the system error.
+            late = f"event {event.id!r} came too late: {note}"
+            self.on_refused(event, Violated(ExecutionViolation(late)))
 
     def _count(self, commit: Commit, dead_letters: Sequence[DeadLetter]) -> None:
         match commit.outcome:

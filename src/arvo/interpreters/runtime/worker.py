@@ -23,7 +23,13 @@ from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
+from arvo.interpreters.ports.results import (
+    CancellationPending,
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
 from arvo.interpreters.runtime.dead_letters import DeadLetterWriter
 from arvo.interpreters.runtime.outbound import Outbound, Process
 from arvo.interpreters.runtime.retry import DeliveryRetry
@@ -32,7 +38,7 @@ from arvo.interpreters.runtime.suspects import Suspects
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.doors import refuse_outside
 from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
-from arvo.interpreters.turns.step_runner import StepRunner
+from arvo.interpreters.turns.step_runner import Decided, StepRunner, is_committable
 from arvo.interrupts import is_interrupt
 
 logger: Final = get_logger()
@@ -42,8 +48,6 @@ logger.addHandler(logging.NullHandler())
 # Conflicts in a row before a delivery is returned: by then another worker holds a newer record and
 # will be done sooner.
 CONFLICTS_MAX: Final = 10
-# Outcomes whose event becomes a dead letter: no handler consumed it.
-_UNHANDLED: Final = ("workflow_failed", "unknown_workflow", "wrong_handler")
 
 
 @define
@@ -86,6 +90,7 @@ class Worker:
         self._turns = StepRunner(
             system=self.system,
             backend=self.backend,
+            records=self.records,
             now=self.now,
             perform=self.perform,
             step=self.step,
@@ -187,54 +192,64 @@ class Worker:
             await self._refuse(delivery, violation)
 
     async def _step(self, delivery: Delivery) -> None:
-        """Take one step, from load to commit; after a conflict, again with the newest record."""
+        """Take one step, from load to commit; after a conflict, again with the newest record.
+
+        If a cancellation of the workflow is pending, its step is taken in place of the event's.
+        """
         event = delivery.message.event
+        cancellation: Event[Any] | None = None
         for _ in range(CONFLICTS_MAX):
-            decided = await self._decide(delivery)
-            if isinstance(decided, Fenced):
-                self.stats.fenced += 1
-                return
-            if not isinstance(decided, Commit):
-                await self._turns.forget(delivery)
-                await self._refuse(delivery, decided)
-                return
-            if decided.outcome in _UNHANDLED:
-                await self._retry.refuse_unhandled(delivery, decided)
-                return
-            messages, dead_letters = await self._route(decided)
-            match await self.backend.commit(delivery, decided, messages, dead_letters):
-                case Committed():
-                    if decided.record is not None:
-                        self.records.put(decided.record)
-                    self._recorder.record_commit(decided, messages, dead_letters)
+            result: Decided | Conflict | None = await self._decide(delivery, cancellation)
+            if isinstance(result, Commit) and is_committable(result, cancellation):
+                result = await self._commit(delivery, result)
+            match result:
+                case None:
                     return
-                case Duplicate():
-                    self.stats.duplicates += 1
-                    self.on_duplicate(event)
-                    return
+                case CancellationPending(event=pending):
+                    cancellation = pending
+                case Conflict():
+                    pass
                 case Fenced():
                     self.stats.fenced += 1
                     return
-                case Conflict():
-                    self.records.discard(event.subject)
+                case _ if cancellation is not None:
+                    # Its own delivery shows what becomes of it: a dead letter, or it is late.
+                    delivery.progress.passed_over.add(cancellation.id)
+                    cancellation = None
+                case Commit():
+                    await self._retry.refuse_unhandled(delivery, result)
+                    return
+                case violation:
+                    await self._turns.forget(delivery)
+                    await self._refuse(delivery, violation)
+                    return
         text = f"event {event.id!r} met {CONFLICTS_MAX} conflicts in a row"
         await self._refuse(delivery, TransactionViolation(text, cause="conflict"))
 
-    async def _decide(self, delivery: Delivery) -> Commit | Violation | Fenced:
-        """Decide on the cached record if there is one, and else on the stored record."""
-        event, to = delivery.message.event, delivery.message.to
-        if not isinstance(to, ToHandler) or to.key is None:
-            return await self._turns.take(delivery, None)
-        cached = self.records.get(event.subject)
-        if cached is not None:
-            decided = await self._turns.take(delivery, cached)
-            # A commit conflicts if the cached record is stale. No other outcome would reveal that,
-            # so it is decided again on the stored record.
-            if isinstance(decided, Fenced) or (
-                isinstance(decided, Commit) and decided.outcome not in _UNHANDLED
-            ):
-                return decided
-        return await self._turns.take(delivery, await self.backend.load(event.subject))
+    async def _commit(
+        self, delivery: Delivery, commit: Commit
+    ) -> CancellationPending | Conflict | Fenced | None:
+        """Commit a step; None if it is applied, or was before."""
+        messages, dead_letters = await self._route(commit)
+        # Another task may take the next event sooner than this one goes on; it has to load the
+        # record. The new one must not be cached before: another worker's may have its revision.
+        self.records.discard(delivery.message.event.subject)
+        match await self.backend.commit(delivery, commit, messages, dead_letters):
+            case Committed():
+                if commit.record is not None:
+                    self.records.put(commit.record)
+                self._recorder.record_commit(commit, messages, dead_letters)
+                if commit.event.id != delivery.message.event.id:
+                    self._recorder.record_replaced(delivery.message.event, commit)
+            case Duplicate():
+                self.stats.duplicates += 1
+                self.on_duplicate(delivery.message.event)
+            case Fenced() | Conflict() | CancellationPending() as refused:
+                return refused
+        return None
+
+    async def _decide(self, delivery: Delivery, cancellation: Event[Any] | None = None) -> Decided:
+        return await self._turns.decide(delivery, cancellation)
 
     async def _route(self, commit: Commit) -> tuple[list[Message], list[DeadLetter]]:
         """Address the events of a commit; those without a destination become dead letters."""

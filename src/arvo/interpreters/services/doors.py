@@ -1,6 +1,6 @@
 """Doors: the check of an event from outside, with the record and the registry that it needs."""
 
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from arvo.core.events.event import Event
@@ -13,7 +13,6 @@ from arvo.engine.system.missing import missing_service
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.services import SupportsServiceRegistry
-from arvo.interpreters.services.early_signals import EarlySignals
 from arvo.interrupts import is_interrupt
 
 
@@ -23,20 +22,20 @@ async def refuse_outside(
     event: Event[Any],
     *,
     unserved: bool = False,
-    early: EarlySignals | None = None,
+    admit: Callable[[Event[Any]], Awaitable[None]] | None = None,
 ) -> Violation | None:
     """Return why an event from outside may not enter, or None.
 
     An event of a version that only another worker serves passes; with *unserved* also one that no
-    live worker serves. *early* counts the signals for workflows that have not started, and raises
-    `TooEarly`. Otherwise raises as the backend does.
+    live worker serves. *admit* is called with a signal for a workflow that has not started, and may
+    raise `TooEarly`. Otherwise raises as the backend does.
     """
     subject, record = record_subject(system, event), None
     if subject is not None:
         record = await backend.load(subject)
     violation = await _refuse(system, backend, event, record, unserved)
-    if violation is None and early is not None and _is_early(system, event, record):
-        await early.admit(event)
+    if violation is None and admit is not None and _is_early(system, event, record):
+        await admit(event)
     return violation
 
 

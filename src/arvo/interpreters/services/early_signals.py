@@ -61,8 +61,10 @@ class EarlySignals:
     clock: Callable[[], float] = time.monotonic
     _by_address: dict[str | None, _Waiting] = field(factory=dict, init=False)
 
-    async def admit(self, event: Event[Any]) -> None:
+    async def admit(self, event: Event[Any], *, counts: bool = True) -> None:
         """Count a signal whose workflow has not started; raises `TooEarly` if there is no room.
+
+        Without *counts* it is only checked: its sender may still be forbidden to send it.
 
         The same event counts once, however often it is checked.
         """
@@ -74,7 +76,8 @@ class EarlySignals:
             await self._make_room(waiting)
         if not waiting.has_room(event.source):
             raise _too_early(event)
-        waiting.signals[key] = _Held(event.subject, self.clock())
+        if counts:
+            waiting.signals[key] = _Held(event.subject, self.clock())
 
     async def _make_room(self, waiting: _Waiting) -> None:
         now = self.clock()

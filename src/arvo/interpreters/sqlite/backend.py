@@ -27,14 +27,17 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Depth,
+    Duplicate,
+    Fenced,
     StoredWorkflow,
 )
 from arvo.interpreters.ports.size import check_sizes
-from arvo.interpreters.sqlite.session.checkpoints import checkpoint
+from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
 from arvo.interpreters.sqlite.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.sqlite.statements.cancellations import pending_cancellation
 
 # Messages that may be under way before `send` waits.
 QUEUE_MAX: Final = 100_000
@@ -105,9 +108,19 @@ class SqliteBackend:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
         return await self._session.write(delivery, commit, messages, dead_letters)
 
+    async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Read the oldest cancellation that a delivery has to yield to."""
+        return await self._session.read(lambda c: pending_cancellation(c, delivery))
+
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects in the row of its delivery."""
         return await checkpoint(self._session, delivery, progress)
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return why a turn of this delivery would be refused, None if it would not."""
+        return await find_refusal(self._session, delivery, expected)
 
     async def workflows(
         self,

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias, final
 import orjson
 from attrs import define, field
 
+from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.journal import describe, performed_by, read_call, write_call
@@ -31,6 +32,9 @@ class TurnProgress:
     delivery. An effect whose result is not there is performed, and its result is stored. Results
     from the first that does not fit on are dropped: the code or the record has changed.
 
+    *cancellation*: the event whose turn replaces that of the delivery. Neither turn uses the
+    results of the other.
+
     *is_flow*: a flow sees every result as the JSON of its journal, and every exception as its name
     and message, so all of them can be stored. For other handlers a result is stored if JSON gives
     back an equal value, and exceptions are not.
@@ -39,11 +43,12 @@ class TurnProgress:
     backend: Backend
     delivery: Delivery
     is_flow: bool
+    cancellation: Event[Any] | None = None
     _stored: list[Entry] | None = field(default=None, init=False)
 
     async def next(self, asked: Perform[Any], position: int) -> Performed | Perform[Any]:
         """Return the result number *position* if it is recorded, else the effects to perform."""
-        performed = self.delivery.progress.performed
+        performed = self._performed
         if position < len(performed):
             done = performed[position]
             if any(effect.matches(done.effect) for effect in asked.effects):
@@ -67,7 +72,7 @@ class TurnProgress:
 
     async def record(self, done: Performed) -> Committed | Fenced:
         """Store the result of an effect that was performed just now."""
-        performed, stored = self.delivery.progress.performed, await self._load()
+        performed, stored = self._performed, await self._load()
         position = len(performed)
         performed.append(done)
         # Results before it may be missing, where the backend was unavailable.
@@ -76,30 +81,51 @@ class TurnProgress:
         self._stored = [*entries, *stored[position + 1 :]]
         if entries[-1][1] is None:
             return Committed()
-        data = orjson.dumps({"effects": self._stored})
+        content: dict[str, object] = {"effects": self._stored}
+        if self.cancellation is not None:
+            content["cancellation"] = self.cancellation.id
+        data = orjson.dumps(content)
         if len(data) > PROGRESS_BYTES_MAX:
             return Committed()
         try:
             return await self._write(data)
         except Unavailable as error:
-            # The turn goes on: its commit shows whether it can end. The next result is stored with
-            # this one.
+            # The turn goes on, and may end without another effect; its commit stores more.
             logger.warning("the result of %s is not stored: %s", done.effect, error)
+            self.delivery.progress.unstored = data
             return Committed()
 
+    async def store(self) -> Committed | Fenced:
+        """Store the result that could not be stored, if there is one; raises `Unavailable`.
+
+        Before the next effect: after a crash, only those in hand may be performed again.
+        """
+        data = self.delivery.progress.unstored
+        return await self._write(data) if data else Committed()
+
     async def clear(self) -> None:
-        """Delete the results: the turn was decided on them, and shall be decided anew."""
-        self.delivery.progress.performed.clear()
+        """Delete the results on which the turn was decided, if any: it shall be decided anew."""
+        if not self._performed:
+            return
+        self._performed.clear()
         self._stored = []
+        self.delivery.progress.unstored = b""
         if self.delivery.progress.data:
             await self._write(b"")
 
+    @property
+    def _performed(self) -> list[Performed]:
+        return self.delivery.progress.performed(self.cancellation or self.delivery.message.event)
+
     async def _write(self, data: bytes) -> Committed | Fenced:
-        return await self.backend.checkpoint(self.delivery, data)
+        result = await self.backend.checkpoint(self.delivery, data)
+        self.delivery.progress.unstored = b""
+        return result
 
     async def _load(self) -> list[Entry]:
         if self._stored is None:
-            self._stored = _decode_entries(await self.delivery.progress.load())
+            cancels = None if self.cancellation is None else self.cancellation.id
+            self._stored = _decode_entries(await self.delivery.progress.load(), cancels)
         return self._stored
 
 
@@ -139,12 +165,16 @@ def _decode(effect: Perform[Any], answer: dict[str, Any]) -> Performed | None:
         return None  # the function has another return type now
 
 
-def _decode_entries(data: bytes) -> list[Entry]:
-    """Read a checkpoint; one of another format is worth nothing, and its effects are repeated."""
+def _decode_entries(data: bytes, cancellation: str | None) -> list[Entry]:
+    """Read a checkpoint; one of another turn or format is worth nothing, and its effects are
+    repeated.
+    """
     if not data:
         return []
     try:
         content = orjson.loads(data)
+        if content.get("cancellation") != cancellation:
+            return []
         return [(key, answer) for key, answer in content["effects"]]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return []

@@ -5,7 +5,7 @@ from typing import Final
 
 from arvo.testing.compatibility.gap import Gap, describe_keyword, keyword_gap
 from arvo.testing.compatibility.normalise import Schema
-from arvo.testing.strategies.json_schema import json_types
+from arvo.testing.schemas.json_schema import json_types
 
 _NUMBERS: Final = frozenset({"integer", "number"})
 # The keywords of each side, and the sign under which a greater bound is a tighter one.

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from arvo.core.violations.issue import short_repr
 from arvo.testing.compatibility.normalise import Schema, allowed_values, branches_of
-from arvo.testing.strategies.json_schema import json_types
+from arvo.testing.schemas.json_schema import json_types
 
 
 @final

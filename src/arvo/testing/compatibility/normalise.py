@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
-from arvo.testing.strategies.json_schema import ANNOTATIONS, merge, resolve_reference
+from arvo.testing.schemas.json_schema import ANNOTATIONS, merge
 
 # A mapping, True or False.
 Schema: TypeAlias = Any
@@ -12,6 +13,15 @@ Schema: TypeAlias = Any
 def reference(schema: Schema) -> str:
     """Return the `$ref` of *schema*, or an empty string."""
     return schema.get("$ref", "") if isinstance(schema, Mapping) else ""
+
+
+def resolve_reference(root: Schema, ref: str) -> Any:
+    """Return the schema that *ref*, a JSON Pointer into the document *root*, refers to."""
+    target: Any = root
+    for step in unquote(ref.removeprefix("#")).split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        target = target[int(key)] if isinstance(target, list) else target[key]
+    return target
 
 
 def definitions(root: Schema) -> Mapping[str, Any]:

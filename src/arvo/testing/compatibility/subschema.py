@@ -16,9 +16,10 @@ from arvo.testing.compatibility.normalise import (
     definitions,
     flatten,
     reference,
+    resolve_reference,
     without_annotations,
 )
-from arvo.testing.strategies.json_schema import ANNOTATIONS, json_types, resolve_reference
+from arvo.testing.schemas.json_schema import ANNOTATIONS, json_types
 
 # Keywords that are too complex to compare: both schemas must have the same value.
 _INCOMPARABLE: Final = (

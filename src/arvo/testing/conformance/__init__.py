@@ -2,6 +2,12 @@
 
 from arvo.testing.conformance.backend import BackendConformance
 from arvo.testing.conformance.broker import BrokerConformance
+from arvo.testing.conformance.key_order import OrderedBrokerConformance
 from arvo.testing.conformance.memory import MachineMemoryConformance
 
-__all__ = ["BackendConformance", "BrokerConformance", "MachineMemoryConformance"]
+__all__ = [
+    "BackendConformance",
+    "BrokerConformance",
+    "MachineMemoryConformance",
+    "OrderedBrokerConformance",
+]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from arvo.interpreters.ports.backend import Backend
+from arvo.testing.conformance.cancellations import Cancellations
 from arvo.testing.conformance.checkpoints import Checkpoints
 from arvo.testing.conformance.commits import Commits
 from arvo.testing.conformance.operators import DeadLetters, Operators
@@ -14,7 +15,16 @@ from arvo.testing.conformance.values import Values
 
 
 class BackendConformance(
-    Commits, Queue, Order, Timers, DeadLetters, Checkpoints, Values, Operators, Services
+    Commits,
+    Cancellations,
+    Queue,
+    Order,
+    Timers,
+    DeadLetters,
+    Checkpoints,
+    Values,
+    Operators,
+    Services,
 ):
     """Tests that a `Backend` keeps its promises.
 
@@ -24,8 +34,9 @@ class BackendConformance(
 
     Set `is_durable = True` if two backends at one path share their data, at once or one after the
     other; `supports_listing = False` if the store cannot list workflows; `reports_depth = False` if
-    the backend cannot count its events. Override `expire_lease` if deliveries have leases. A failed
-    test reports the backend calls that led to it.
+    the backend cannot count its events. Override `expire_lease` if deliveries have leases. A test
+    that does not apply is skipped, with the reason; a failed test reports the backend calls that
+    led to it.
     """
 
     async def backend(self) -> Backend:

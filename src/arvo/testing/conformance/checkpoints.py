@@ -1,8 +1,15 @@
 """Checkpoints: the results of effects stay with their delivery until it is settled."""
 
-from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import Committed, Fenced
-from arvo.testing.conformance.kit import conformance_test
+from arvo.interpreters.ports.backend import Backend, FindsRefusals
+from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
+from arvo.testing.conformance.kit import (
+    NO_LEASE,
+    NO_REFUSALS,
+    NOT_DURABLE,
+    conformance_test,
+    skip,
+)
 from arvo.testing.conformance.restarts import Restarts
 from arvo.testing.conformance.samples import (
     SERVICE,
@@ -74,7 +81,7 @@ class Checkpoints(Restarts):
     async def test_a_checkpoint_survives_a_restart(self, backend: Backend) -> None:
         """A process that takes over from a dead one continues behind its last effect."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await backend.send(to_workflow("begin"))
         await backend.send(to_service("ask"))
         delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
@@ -91,10 +98,36 @@ class Checkpoints(Restarts):
             assert await request.progress.load() == TWO
 
     @conformance_test
+    async def test_a_refusal_is_known_before_the_turn(self, backend: Backend) -> None:
+        """A duplicate, and a turn on an outdated record, perform no effect (`FindsRefusals`)."""
+        if not _finds_refusals(backend):
+            skip(NO_REFUSALS)
+        await backend.send(to_workflow("begin"))
+        first = await self.eventually(backend.receive(WORKFLOW), "the event")
+        assert await _find_refusal(backend, first, 0) is None
+        assert await _find_refusal(backend, first, 1) == Conflict(0)
+        assert await backend.commit(first, turn_commit(first, 1), [], []) == Committed()
+
+        await backend.send(to_workflow("begin"))
+        await backend.send(to_workflow("next"))
+        copy = await self.eventually(backend.receive(WORKFLOW), "the copy")
+        assert await _find_refusal(backend, copy, 1) == Duplicate()
+        await backend.ack(copy)
+        second = await self.eventually(backend.receive(WORKFLOW), "the next event")
+        assert await _find_refusal(backend, second, 0) == Conflict(1)
+        assert await _find_refusal(backend, second, 1) is None
+        await backend.ack(second)
+
+        await backend.send(to_service("ask"))
+        request = await self.eventually(backend.receive(SERVICE), "the request")
+        assert await _find_refusal(backend, request, None) is None
+        await backend.ack(request)
+
+    @conformance_test
     async def test_a_checkpoint_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
         """It must not replace that of the worker that has the delivery now."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await backend.send(to_workflow("begin"))
         stale = await self.eventually(backend.receive(WORKFLOW), "the event")
         await self.expire_lease(backend)
@@ -106,3 +139,14 @@ class Checkpoints(Restarts):
             await other.nack(current, 0.0)
             again = await self.eventually(other.receive(WORKFLOW), "the event again")
             assert await again.progress.load() == TWO
+
+
+def _finds_refusals(backend: object) -> bool:
+    return isinstance(backend, FindsRefusals)
+
+
+async def _find_refusal(
+    backend: object, delivery: Delivery, expected: int | None
+) -> Conflict | Duplicate | Fenced | None:
+    assert isinstance(backend, FindsRefusals)
+    return await backend.find_refusal(delivery, expected)

@@ -7,7 +7,13 @@ from typing import Any
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
 from arvo.testing.conformance.kit import BackendKit, conformance_test
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.kit.linearizability import (
+    Read,
+    Refusal,
+    Span,
+    Swap,
+    find_linearization,
+)
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,

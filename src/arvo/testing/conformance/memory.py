@@ -6,8 +6,14 @@ from typing import Any
 
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.results import Conflict
-from arvo.testing.conformance.kit import Kit, conformance_test
-from arvo.testing.conformance.linearizability import Read, Refusal, Span, Swap, find_linearization
+from arvo.testing.conformance.kit import NOT_DURABLE, Kit, conformance_test, skip
+from arvo.testing.conformance.kit.linearizability import (
+    Read,
+    Refusal,
+    Span,
+    Swap,
+    find_linearization,
+)
 
 WRITERS = 4
 WRITES_PER_WRITER = 3
@@ -133,7 +139,7 @@ class MachineMemoryConformance(Kit):
     async def test_a_written_record_survives_a_restart(self, memory: MachineMemory) -> None:
         """For a durable store."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         written = await memory.write("one", b"durable", 0)
         await self.close(memory)
 

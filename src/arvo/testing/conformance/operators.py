@@ -6,7 +6,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Conflict
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NO_LISTING, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -29,7 +29,7 @@ class Operators(BackendKit):
     async def test_workflows_are_listed_by_status_and_handler(self, backend: Backend) -> None:
         """The one that changed last comes first; `workflow` returns a single one."""
         if not self.supports_listing:
-            return
+            skip(NO_LISTING)
         for run, status in (("one", "active"), ("two", "done"), ("three", "active")):
             await backend.send(to_workflow("begin", run=run))
             delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
@@ -54,7 +54,7 @@ class Operators(BackendKit):
     async def test_a_history_lists_consumed_and_produced_events(self, backend: Backend) -> None:
         """In order; a limit returns the newest entries."""
         if not self.supports_listing:
-            return
+            skip(NO_LISTING)
         reply = to_workflow("reply", run="other")
         await backend.send(to_workflow("begin"))
         delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")

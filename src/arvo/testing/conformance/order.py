@@ -5,7 +5,7 @@ import asyncio
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import conformance_test
+from arvo.testing.conformance.kit import NO_LEASE, NOT_DURABLE, conformance_test, skip
 from arvo.testing.conformance.restarts import Restarts
 from arvo.testing.conformance.samples import (
     WORKFLOW,
@@ -104,7 +104,7 @@ class Order(Restarts):
     ) -> None:
         """I4: in the order in which the events were accepted, with delays too."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         async with self.session() as other:
             await self._send(backend, "first", "second", "third")
             delivery = await self._receive_event(backend, "first")
@@ -118,7 +118,7 @@ class Order(Restarts):
     ) -> None:
         """I4: another process delivers it, and what is behind it afterwards."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await self._send(backend, "first", "second")
         await backend.nack(await self._receive_event(backend, "first"), DELAY_SECONDS)
         await backend.close()
@@ -131,7 +131,7 @@ class Order(Restarts):
     async def test_an_event_of_a_lost_worker_keeps_its_place(self, backend: Backend) -> None:
         """I4: the next worker gets it first, and the others of its key after that."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await self._send(backend, "first", "second")
         await self._receive_event(backend, "first")
         async with self.session() as other:

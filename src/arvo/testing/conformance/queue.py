@@ -5,7 +5,7 @@ import asyncio
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NO_DEPTH, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -48,11 +48,13 @@ class Queue(BackendKit):
         await backend.send(to_workflow("first", run="one"))
         await backend.send(to_workflow("second", run="one"))
         await backend.send(to_workflow("third", run="two"))
-        await self.eventually(backend.receive(WORKFLOW), "the first event")
 
-        delivery = await self.eventually(backend.receive(WORKFLOW), "the event of another key")
+        received = [
+            await self.eventually(backend.receive(WORKFLOW), "one of each key") for _ in range(2)
+        ]
 
-        assert delivery.message.event.id == "third"
+        # Different workflows have no order.
+        assert {delivery.message.event.id for delivery in received} == {"first", "third"}
 
     @conformance_test
     async def test_events_of_a_commit_are_delivered_in_order(self, backend: Backend) -> None:
@@ -136,7 +138,7 @@ class Queue(BackendKit):
     async def test_a_full_queue_blocks_senders(self, backend: Backend) -> None:
         """`send` waits for capacity, and a commit never does, because it frees capacity."""
         if not self.reports_depth:
-            return
+            skip(NO_DEPTH)
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
         sending = asyncio.ensure_future(backend.send(to_service("last")))
         await asyncio.sleep(self.quiet_period)
@@ -157,7 +159,7 @@ class Queue(BackendKit):
     async def test_depth_counts_events_until_they_are_settled(self, backend: Backend) -> None:
         """Operators read the depth, and a drain waits until it is 0."""
         if not self.reports_depth:
-            return
+            skip(NO_DEPTH)
         assert (await backend.depth()).total == 0
         await backend.send(to_service("first"))
         await backend.send(to_service("second"))

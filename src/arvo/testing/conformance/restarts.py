@@ -11,7 +11,17 @@ from arvo.interpreters.ports.services import (
     SupportsServiceRegistry,
     WorkerServices,
 )
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import (
+    NO_DEATHS,
+    NO_LEASE,
+    NO_REGISTRY,
+    NO_RELEASE,
+    NO_SHARED_DEPTH,
+    NOT_DURABLE,
+    BackendKit,
+    conformance_test,
+    skip,
+)
 from arvo.testing.conformance.samples import (
     SERVICE,
     WORKFLOW,
@@ -30,7 +40,7 @@ NEW: Final = WorkerServices("new", {SERVICE: ("1.0.0", "2.0.0")}, ("com.shop.web
 
 
 class Restarts(BackendKit):
-    """Tests of durable backends; the others skip them."""
+    """Tests of durable backends; for the others pytest reports them as skipped."""
 
     async def expire_lease(self, backend: Backend) -> None:
         """Expire the lease of *backend*, so that another backend receives its deliveries.
@@ -43,7 +53,7 @@ class Restarts(BackendKit):
     async def test_a_sent_event_survives_a_restart(self, backend: Backend) -> None:
         """I1: once `send` returns, the event is stored."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await backend.send(to_service("ask"))
         await backend.close()
 
@@ -58,7 +68,7 @@ class Restarts(BackendKit):
     ) -> None:
         """I1: a delivery is settled by its commit, not by receiving it."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await backend.send(to_workflow("first"))
         await backend.send(to_workflow("second"))
         await self.eventually(backend.receive(WORKFLOW), "the first event")
@@ -73,7 +83,7 @@ class Restarts(BackendKit):
     async def test_a_commit_survives_a_restart(self, backend: Backend) -> None:
         """Record, events, dead letters, and the mark that the event was consumed."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         await backend.send(to_workflow("begin"))
         delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
         request, lost = to_service("ask"), dead_letter("lost", event("lost"))
@@ -96,7 +106,7 @@ class Restarts(BackendKit):
     ) -> None:
         """A process that only sends must not wait forever once the queue was full."""
         if not self.is_durable or not self.reports_depth:
-            return
+            skip(NO_SHARED_DEPTH)
         await asyncio.gather(*(backend.send(to_service(f"e{n}")) for n in range(self.queue_max)))
         sending = asyncio.ensure_future(backend.send(to_service("last")))
         await asyncio.sleep(self.quiet_period)
@@ -116,7 +126,7 @@ class Restarts(BackendKit):
     async def test_a_commit_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
         """I6: its commit is refused, and the worker that has the delivery now can commit."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await backend.send(to_service("ask"))
         stale = await self.eventually(backend.receive(SERVICE), "the request")
         await self.expire_lease(backend)
@@ -135,7 +145,7 @@ class Restarts(BackendKit):
     async def test_the_deaths_of_workers_are_counted(self, backend: Backend) -> None:
         """I11: each counts as an attempt; after the first one only if the delivery was started."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await backend.send(to_service("ask"))
         delivery = await self._receive(backend)
         assert (delivery.attempt, delivery.deaths) == (1, 0)
@@ -143,7 +153,7 @@ class Restarts(BackendKit):
 
         async with self.session() as only_fetches, self.session() as starts:
             if not _counts_deaths(only_fetches):
-                return
+                skip(NO_DEATHS)
             delivery = await self._receive(only_fetches)
             assert (delivery.attempt, delivery.deaths) == (2, 1)
             await self.expire_lease(only_fetches)
@@ -161,14 +171,14 @@ class Restarts(BackendKit):
     async def test_a_worker_that_stops_has_not_died(self, backend: Backend) -> None:
         """I11: neither `close` nor `nack` counts as a death, also of a started delivery."""
         if type(self).expire_lease is Restarts.expire_lease:
-            return
+            skip(NO_LEASE)
         await backend.send(to_service("ask"))
         await self._receive(backend)
         await self.expire_lease(backend)
 
         async with self.session() as stops:
             if not _counts_deaths(stops):
-                return
+                skip(NO_DEATHS)
             assert await _mark_started(stops, await self._receive(stops))
         async with self.session() as returns:
             delivery = await self._receive(returns)
@@ -197,7 +207,7 @@ class Services(BackendKit):
     ) -> None:
         """A worker looks there before it calls an event undeliverable."""
         if not isinstance(backend, SupportsServiceRegistry):
-            return
+            skip(NO_REGISTRY)
         await backend.services.register(OLD)
         await backend.services.register(WorkerServices("new", {SERVICE: ()}))
         await backend.services.register(NEW)
@@ -212,7 +222,7 @@ class Services(BackendKit):
     async def test_services_of_another_process_are_listed(self, backend: Backend) -> None:
         """An old worker and a new one are two processes."""
         if not self.is_durable or not isinstance(backend, SupportsServiceRegistry):
-            return
+            skip(NO_REGISTRY)
         await backend.services.register(OLD)
 
         async with self.session() as other:
@@ -230,7 +240,7 @@ class Services(BackendKit):
     ) -> None:
         """It waits for another worker, and must not use up its attempts meanwhile."""
         if not isinstance(backend, ReleasesDeliveries):
-            return
+            skip(NO_RELEASE)
         await backend.send(to_service("ask"))
 
         for _ in range(3):
@@ -248,7 +258,7 @@ class Services(BackendKit):
         """The worker that released it keeps nothing of it."""
         is_tested = self.is_durable and self.shares_released
         if not is_tested or not isinstance(backend, ReleasesDeliveries):
-            return
+            skip(NO_RELEASE)
         await backend.send(to_service("ask"))
         delivery = await self.eventually(backend.receive(SERVICE), "the request")
         await backend.release(delivery, 0.0)

@@ -7,7 +7,7 @@ from attrs import evolve
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import NOT_DURABLE, BackendKit, conformance_test, skip
 from arvo.testing.conformance.samples import WORKFLOW, subject, timer, to_workflow, turn_commit
 
 # Long enough to detect a backend that ignores it, short enough to wait for.
@@ -85,7 +85,7 @@ class Timers(BackendKit):
     async def test_a_timer_survives_a_restart(self, backend: Backend) -> None:
         """I7: a durable backend stores its timers."""
         if not self.is_durable:
-            return
+            skip(NOT_DURABLE)
         due = await self._set_timer(backend)
         await backend.close()
 

@@ -92,7 +92,15 @@ class Values(BackendKit):
             "consumed": HOSTILE,
             "init": HOSTILE,
             "state": {HOSTILE: HOSTILE},
-            "pending_requests": {HOSTILE: []},
+            "pending_requests": {
+                HOSTILE: {
+                    "to": HOSTILE,
+                    "type": HOSTILE,
+                    "dataschema": HOSTILE,
+                    "domain": None,
+                    "replies": [],
+                }
+            },
             "timers": {HOSTILE: {"id": HOSTILE, "at": TIME, "payload": {HOSTILE: HOSTILE}}},
         }
         for revision, expected in ((1, Committed()), (2, Duplicate())):

@@ -45,10 +45,21 @@ class Step:
 @final
 @frozen
 class Repeat:
-    """Run a case this many *times*; at least *threshold* percent of the runs must succeed."""
+    """Run a case this many *times*; at least *threshold* percent of the runs must succeed.
+
+    Raises ValueError if no run is needed for that.
+    """
 
     times: int
     threshold: float = 100
+
+    def __attrs_post_init__(self) -> None:
+        if self.times < 1:
+            raise ValueError(f"times: expected at least 1, got {self.times}")
+        if not 0 < self.threshold <= 100:
+            raise ValueError(
+                f"threshold: expected more than 0 and at most 100, got {self.threshold}"
+            )
 
 
 @final
@@ -57,11 +68,16 @@ class Case:
     """Steps that depend on each other; the first one that fails ends the case.
 
     *repeat* is for handlers that are not deterministic, such as those that call a language model.
+    Raises ValueError if there are no steps, as such a case tests nothing.
     """
 
     name: str
     steps: Sequence[Step]
     repeat: Repeat = field(default=Repeat(1), kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError(f"steps: expected at least one step in the case {self.name!r}")
 
 
 def steps(
@@ -77,12 +93,17 @@ def steps(
     a case, not between cases. *effects* maps the functions that handlers pass to `call` to
     functions that run instead.
 
+    Raises ValueError without cases or targets, for which pytest would run nothing.
+
     ``test_payments = steps(payments, [Case("small sums are charged", [Step(...)])])``
     """
     # Not at the top: the rest of this package does not need pytest.
     import pytest
 
     named = target if isinstance(target, Mapping) else {"": target}
+    for name, values in (("cases", cases), ("target", named)):
+        if not values:
+            raise ValueError(f"{name}: expected at least one, got none: the test would not run")
     table = [
         pytest.param(one, case, id=f"{name}: {case.name}" if name else case.name)
         for name, one in named.items()

@@ -1,6 +1,6 @@
 """Check workflow: search the histories of a workflow for one that breaks a law."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import hypothesis
@@ -9,17 +9,20 @@ from hypothesis.strategies import SearchStrategy
 
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
+from arvo.core.payloads.payload import Payload
 from arvo.core.violations.violation import Violation
 from arvo.engine.system.handler import Handler, is_workflow
 from arvo.engine.system.system import System
 from arvo.handlers.flow.errors import CallFailed, ServiceFailed
 from arvo.testing.given.commands_of import EffectTable
-from arvo.testing.laws.effect_stubs import EffectFailed, EffectSubstitutes, search_effects
+from arvo.testing.laws.effect_stubs import EffectFailed, EffectSubstitutes
 from arvo.testing.laws.environment import service_contracts, workflow_handlers
+from arvo.testing.laws.processes.other_processes import start_processes
+from arvo.testing.laws.report import CheckReport
 from arvo.testing.laws.run_checks import RunChecks
 from arvo.testing.laws.scenario import Scenario
-from arvo.testing.laws.search import BUDGET, search
-from arvo.testing.laws.violation import LawViolated, LawViolation
+from arvo.testing.laws.search import BUDGET
+from arvo.testing.laws.workflow_check import WorkflowCheck
 from arvo.testing.laws.workflow_laws import WorkflowLaws
 from arvo.testing.strategies.payloads import payloads
 from arvo.testing.strategies.replies import behaviours
@@ -50,10 +53,12 @@ def check_workflow(
     may_violate: Collection[type[Violation]] = (),
     laws: Collection[str] = LAWS,
     settings: hypothesis.settings = BUDGET,
-) -> None:
-    """Search for a history in which a workflow breaks a law.
+) -> CheckReport:
+    """Search for a history in which a workflow breaks a law, and return how much was tried.
 
-    Raises `LawViolated` with the shortest history found.
+    Raises `LawViolated` with the shortest history found. Raises `NotChecked` if too few histories
+    can be drawn, with the fields and their keywords, if the workflow takes no step in any of them,
+    if a law that *laws* names has no case, and if a run requests nothing that *once* lists.
 
     *system*: the workflow and its children. Services reply with anything that their contracts
     permit, so their handlers do not run. *contract*: the version to start; by default the latest
@@ -61,7 +66,8 @@ def check_workflow(
 
     The laws, by name:
 
-    - `redelivery`: a redelivered event has the same result, also on a worker that has just started.
+    - `redelivery`: a redelivered event has the same result, also on a worker that has just started,
+      and in a process with another hash seed.
     - `total`: no reply that a contract permits makes the workflow raise or violate.
     - `rest`: the workflow ends, or waits for an event that can come.
     - `race`: timers, replies and signals may come in any order, and a request that *once* lists
@@ -99,14 +105,20 @@ def check_workflow(
     unknown = set(laws) - set(LAWS)
     if unknown:
         raise TypeError(f"laws: expected some of {', '.join(LAWS)}, got {', '.join(unknown)}")
-    chosen = [getattr(workflow_laws, name) for name in LAWS if name in laws]
-
-    def find(tables: SearchStrategy[EffectTable]) -> LawViolation | None:
-        return search(_scenarios(whole, started, events, tables), chosen, settings)
-
-    violation = search_effects(effects, find)
-    if violation is not None:
-        raise LawViolated(f"the workflow of {started.dataschema}", violation)
+    required = frozenset(() if laws is LAWS else laws) | ({"migration"} if migrate_to else set())
+    start_processes()
+    return WorkflowCheck(
+        laws=workflow_laws,
+        # The laws that the caller names must be checked; of all laws some may have no case.
+        names=tuple(
+            name for name in LAWS if name in required or (name in laws and name != "migration")
+        ),
+        required=required,
+        scenarios=lambda tables: _scenarios(whole, started, events, tables),
+        payloads=_drawn_payloads(whole, started, starts=events is None),
+        effects=effects,
+        settings=settings,
+    ).run()
 
 
 def _only_version(system: System) -> VersionedWorkflow[Any, Any]:
@@ -143,3 +155,19 @@ def _scenarios(
         # Bytes, because Hypothesis shrinks them faster than a list of integers.
         moves=st.binary(max_size=MOVES_MAX).map(tuple),
     )
+
+
+def _drawn_payloads(
+    system: System, contract: VersionedWorkflow[Any, Any], *, starts: bool
+) -> Mapping[str, Payload[Any]]:
+    """Return the payloads that a scenario draws, by what they are for."""
+    handler = system.handler_at(contract.type)
+    drawn: dict[str, Payload[Any]] = {}
+    if starts:
+        drawn[f"the event that starts {contract.type}"] = contract.accepted
+    for service in service_contracts(system).values():
+        for name, payload in service.emitted.items():
+            drawn[f"the reply {name}"] = payload
+    for signal in handler.signals_of(contract.version) if is_workflow(handler) else ():
+        drawn[f"the signal {signal.type}"] = signal.accepted
+    return drawn

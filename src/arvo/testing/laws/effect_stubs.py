@@ -44,12 +44,20 @@ class EffectStub:
 
     def __call__(self, *arguments: Any) -> Any:
         """Return the outcome for *arguments*, or raise it if it is an `EffectFailed`."""
-        digest = blake2b(repr(arguments).encode(), digest_size=4).digest()[0]
+        text = ", ".join(map(_stable_repr, arguments))
+        digest = blake2b(text.encode(), digest_size=4).digest()[0]
         outcome = self.outcomes[digest % len(self.outcomes)]
         if isinstance(outcome, EffectFailed):
             # A new instance: an exception that is raised twice collects both tracebacks.
             raise EffectFailed(*outcome.args)
         return outcome
+
+
+def _stable_repr(value: Any) -> str:
+    """Return a text that is the same in each process: the items of sets have no order."""
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_stable_repr, value)))}}}"
+    return repr(value)
 
 
 def effect_tables(effects: EffectSubstitutes) -> SearchStrategy[Mapping[Any, Callable[..., Any]]]:

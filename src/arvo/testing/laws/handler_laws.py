@@ -1,10 +1,11 @@
 """Handler laws: each law as a function from a handler, an event and effects to its violation."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from arvo.core.command import Fail
 from arvo.core.commit import Commit
@@ -36,12 +37,21 @@ RUNS: Final = 3
 @final
 @frozen
 class HandlerUnderTest:
-    """The handler to check, and the exceptions and violations that it may cause."""
+    """The handler to check, and the exceptions and violations that it may cause.
+
+    *outcomes* counts how it ends: "handled", or an exception or violation that it may cause.
+    """
 
     handler: EventHandler[Any]
     system: System
     may_raise: frozenset[type[Exception]]
     may_violate: frozenset[type[Violation]]
+    outcomes: Counter[str] = field(factory=Counter, eq=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the handler in messages."""
+        return f"the handler of {self.handler.contract.uri}"
 
     def step(self, event: Event[Any], effects: EffectTable) -> Commit | Violation:
         return decide_plain(self.system, event, None, now=NOW, effects=effects)
@@ -60,6 +70,7 @@ def _total(
     result = subject.step(event, effects)
     if not isinstance(result, Commit):
         is_allowed = isinstance(result, tuple(subject.may_violate))
+        subject.outcomes[f"violates: {type(result).__name__}"] += 1
         if is_allowed or _breaks_contract(subject, event, effects):
             return None
         name = type(result).__name__
@@ -70,7 +81,10 @@ def _total(
             remedy="return an Emit or a Fail, narrow what the contract accepts, or pass "
             f"may_violate=[{name}] if an operator must act",
         )
-    fault = _unhandled_exception(subject, result)
+    exceptions = [fault for event in result.events if (fault := _exception_of(event)) is not None]
+    names = {exception.__name__ for exception in subject.may_raise} | {EffectFailed.__name__}
+    subject.outcomes[f"raises {exceptions[0].name}" if exceptions else "handled"] += 1
+    fault = next((fault for fault in exceptions if fault.name not in names), None)
     if fault is None:
         return None
     return LawViolation(
@@ -82,15 +96,9 @@ def _total(
     )
 
 
-def _unhandled_exception(subject: HandlerUnderTest, commit: Commit) -> SystemFault | None:
-    names = {exception.__name__ for exception in subject.may_raise}
-    allowed = {EffectFailed.__name__, *names}
-    for event in commit.events:
-        fault = event.data
-        # A fault has a stack only if the handler raised an exception.
-        if isinstance(fault, SystemFault) and fault.stack and fault.name not in allowed:
-            return fault
-    return None
+def _exception_of(event: Event[Any]) -> SystemFault | None:
+    # A fault has a stack only if the handler raised an exception.
+    return event.data if isinstance(event.data, SystemFault) and event.data.stack else None
 
 
 def _breaks_contract(subject: HandlerUnderTest, event: Event[Any], effects: EffectTable) -> bool:

@@ -1,10 +1,12 @@
 """Workflow laws: each law as a function from a scenario to its violation, or None."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final, final
 
-from attrs import frozen
+from attrs import field, frozen
 
+from arvo.core.commit import Commit
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.record import Record
@@ -22,12 +24,17 @@ from arvo.testing.strategies.strategies import CLIENT, TIME
 POINTS_MAX: Final = 12
 # Steps that are reported of a run that does not end.
 REPORTED_STEPS: Final = 6
+_OUTCOME_CHARACTERS_MAX: Final = 120
 
 
 @final
 @frozen(kw_only=True)
 class WorkflowLaws:
-    """The laws of one workflow: see `check_workflow` for each law and for the options."""
+    """The laws of one workflow: see `check_workflow` for each law and for the options.
+
+    *cases* counts for each law how often it had something to check, and *steps* the steps of all
+    runs that a handler took. *sent* collects the requests of all runs that `once` may name.
+    """
 
     system: System
     contract: VersionedWorkflow[Any, Any]
@@ -35,11 +42,15 @@ class WorkflowLaws:
     ordered: frozenset[frozenset[str]]
     migrate_to: str | None
     migrate_state: Callable[[Any], Any] | None
+    cases: Counter[str] = field(factory=Counter, eq=False)
+    outcomes: Counter[str] = field(factory=Counter, eq=False)
+    sent: set[Any] = field(factory=set, eq=False)
 
     def redelivery(self, scenario: Scenario) -> LawViolation | None:
         """A redelivered event has the same result, also on a worker without caches."""
         run = self._run(scenario, scenario.moves)
         for number, entry in enumerate(run.trace):
+            self.cases["redelivery"] += 1
             clear_flow_caches(self.system)
             again = run.step(entry.delivered.event, entry.before, entry.now)
             if comparable(again) != comparable(entry.result):
@@ -58,12 +69,14 @@ class WorkflowLaws:
         """A workflow handles every reply of its services."""
         run = self._run(scenario)
         law = "a workflow handles every event that its contracts permit (total)"
+        self.cases["total"] += len(run.trace)
         return self.checks.find_failure(run, law)
 
     def rest(self, scenario: Scenario) -> LawViolation | None:
         """A workflow ends, or waits for an event that can come."""
         run = self._run(scenario, scenario.moves)
         law = "a workflow ends or waits for an event that can come (rest)"
+        self.cases["rest"] += run.root is not None
         if run.options():
             return LawViolation(
                 law=law,
@@ -93,6 +106,7 @@ class WorkflowLaws:
                 run = self._run(scenario, steps=point)
                 run.deliver(run.options()[position])
                 run.deliver_all()
+                self.cases["race"] += 1
                 yield run
             if not options:
                 return
@@ -104,6 +118,7 @@ class WorkflowLaws:
             pair = next(_reply_pairs(first), None)
             if pair is None or frozenset(reply.event.type for reply in pair) in self.ordered:
                 continue
+            self.cases["order"] += 1
             second = self._run(scenario, steps=point)
             for run, replies in ((first, pair), (second, pair[::-1])):
                 for reply in replies:
@@ -132,6 +147,7 @@ class WorkflowLaws:
             run = self._run_until(point, scenario)
             if run is None:
                 return None
+            self.cases["cancellation"] += 1
             with stamping(lambda: Stamp("cancellation", TIME)):
                 event = self.contract.cancel(
                     "enough", source=CLIENT, subject=scenario.event.subject
@@ -161,6 +177,7 @@ class WorkflowLaws:
             run = self._run_until(point, scenario)
             if run is None or run.root is None:
                 return None
+            self.cases["migration"] += 1
             migrated = migrate_plain(
                 self.system, run.root, to=self.migrate_to, state=self.migrate_state
             )
@@ -184,7 +201,17 @@ class WorkflowLaws:
     ) -> Environment:
         run = Environment.start(self.system, scenario)
         run.deliver_all(moves, steps=steps)
+        self._count(run)
         return run
+
+    def _count(self, run: Environment) -> None:
+        for entry in run.trace:
+            result = entry.result
+            handled = isinstance(result, Commit) and result.outcome == "handled"
+            self.outcomes[
+                "handled" if handled else summarise(result)[:_OUTCOME_CHARACTERS_MAX]
+            ] += 1
+        self.sent.update(key for sent in run.requests for key in (sent.type, type(sent.data)))
 
     def _run_until(self, point: int, scenario: Scenario) -> Environment | None:
         """Return the run after *point* steps, or None if the workflow is not active there."""

@@ -13,19 +13,31 @@ from arvo.testing.simulation.faults.fault import (
     FAULT_KINDS,
     ClockJump,
     Crash,
-    Delay,
-    Drop,
-    Duplicate,
     EffectCrash,
     Fault,
     LostAnswer,
     LostRequest,
     OldVersion,
+    Outage,
+    OutboxCrash,
     Partition,
     Pause,
+)
+from arvo.testing.simulation.faults.message import (
+    Delay,
+    Drop,
+    Duplicate,
+    LateCancel,
+    Oversize,
+    Poison,
     Reorder,
+    SlowListener,
 )
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
+from arvo.testing.simulation.pair.broker import SimulatedBroker
+from arvo.testing.simulation.pair.memory import SimulatedMemory
+from arvo.testing.simulation.pair.model import PairModel
+from arvo.testing.simulation.pair.partitions import PartitionedBroker
 from arvo.testing.simulation.simulate import simulate
 from arvo.testing.simulation.stateful import SimulationMachine, state_machine
 
@@ -40,15 +52,25 @@ __all__ = [
     "EffectCrash",
     "Fault",
     "InvariantViolated",
+    "LateCancel",
     "LostAnswer",
     "LostRequest",
     "OldVersion",
+    "Outage",
+    "OutboxCrash",
+    "Oversize",
+    "PairModel",
     "Partition",
+    "PartitionedBroker",
     "Pause",
+    "Poison",
     "Reorder",
+    "SimulatedBroker",
+    "SimulatedMemory",
     "Simulation",
     "SimulationFailed",
     "SimulationMachine",
+    "SlowListener",
     "Store",
     "World",
     "always",

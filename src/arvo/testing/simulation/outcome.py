@@ -12,6 +12,7 @@ from arvo.testing.simulation.checks.invariant import InvariantViolated
 from arvo.testing.simulation.checks.trace import Step
 from arvo.testing.simulation.checks.world import World
 from arvo.testing.simulation.faults.fault import Fault, OldVersion
+from arvo.testing.simulation.setup import StorageKind
 
 
 @final
@@ -19,7 +20,8 @@ from arvo.testing.simulation.faults.fault import Fault, OldVersion
 class Simulation:
     """The result of a simulated run.
 
-    *seed*, *faults*, *events* and *workers* determine the run: the same four give the same result.
+    *seed*, *faults*, *events*, *workers* and *storage* determine the run: the same five give the
+    same result.
     *event_positions*: the positions of its events among the events that were passed to `simulate`.
     *steps*: the deliveries in order. *world*: the final state. *violations*: the promises that the
     run broke, empty if there are none. *runs*: the number of runs so far.
@@ -33,6 +35,7 @@ class Simulation:
     world: World
     violations: tuple[InvariantViolated, ...]
     workers: int
+    storage: StorageKind = "store"
     runs: int = 1
 
     @property
@@ -44,8 +47,8 @@ class Simulation:
         events = ", ".join(f"events[{position}]" for position in self.event_positions)
         older = any(isinstance(fault, OldVersion) for fault in self.faults)
         return (
-            f"simulate(system, [{events}], seed={self.seed}, workers={self.workers},"
-            f"{' older=older,' if older else ''} faults=[{faults}])"
+            f"simulate(system, [{events}], seed={self.seed}, workers={self.workers}, "
+            f"storage={self.storage!r},{' older=older,' if older else ''} faults=[{faults}])"
         )
 
     def draw(self, *, width: int = WIDTH) -> str:

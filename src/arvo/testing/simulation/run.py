@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from math import inf
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 from attrs import define, field
 
@@ -14,13 +14,10 @@ from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.engine.step.route import ToDomain, Unroutable, route
-from arvo.engine.system.system import System
-from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listeners
-from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
-from arvo.interpreters.runtime.runtime import DEFAULT_RETRY
-from arvo.interpreters.runtime.stats import Stats
+from arvo.engine.step.route import Unroutable, route
+from arvo.interpreters.ports.errors import TooLarge
+from arvo.interpreters.ports.messages import Delivery, Message
+from arvo.interpreters.runtime.operations import make_cancellation
 from arvo.interpreters.runtime.worker import logger
 from arvo.testing.simulation.checks.checker import Checker
 from arvo.testing.simulation.checks.invariant import InvariantViolated
@@ -28,23 +25,32 @@ from arvo.testing.simulation.checks.world import World
 from arvo.testing.simulation.cluster.entry import Entry
 from arvo.testing.simulation.cluster.loop import VirtualLoop
 from arvo.testing.simulation.cluster.network import Network
-from arvo.testing.simulation.cluster.process import Process
+from arvo.testing.simulation.cluster.storage import Storage
 from arvo.testing.simulation.faults.fault import (
     ClockJump,
-    Delay,
-    Duplicate,
     Fault,
     OldVersion,
+    Outage,
     Partition,
+    Server,
+)
+from arvo.testing.simulation.faults.message import (
+    Delay,
+    Duplicate,
+    Oversize,
+    Poison,
     Reorder,
 )
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX, FaultPlan, RunSize
 from arvo.testing.simulation.setup import Setup
+from arvo.testing.simulation.workers import Workers
 
 # Far more deliveries than a workflow needs. Two handlers that reply to each other without end reach
 # the limit soon.
 DELIVERIES_MIN: Final = 1_000
 DELIVERIES_PER_EVENT: Final = 100
+# While its broker is down, a process tries each delivery again, many times in a minute.
+REPEATS_PER_DELIVERY: Final = 20
 
 
 @final
@@ -61,10 +67,10 @@ class Run:
     faults: Sequence[Fault] = ()
     loop: VirtualLoop = field(factory=VirtualLoop, init=False)
     checker: Checker = field(init=False)
+    storage: Storage = field(init=False)
     network: Network = field(init=False)
-    processes: list[Process] = field(factory=list, init=False)
+    workers: Workers = field(init=False)
     _plan: FaultPlan = field(init=False)
-    _all_processes: list[Process] = field(factory=list, init=False)
     _sent_count: int = field(default=0, init=False)
     _random_state: Any = field(init=False)
     _stamps: Iterator[int] = field(factory=lambda: count(1), init=False)
@@ -73,16 +79,23 @@ class Run:
         setup = self.setup
         self._plan = FaultPlan(self.faults, self.seed)
         self._random_state = self._plan.random("shared").getstate()
-        self.checker = Checker(setup.system, World(self.start), setup.checks, self.now)
-        store = setup.store(self.now, self.loop.time, self.loop.call_later)
-        self.network = Network(store, self._plan, self.checker, setup.effects, setup.lease)
-        store.on_ready, store.on_enqueue = self.network.notify, self._apply_queue_faults
-        self.processes = [self._start_worker(number, 0) for number in range(setup.workers)]
+        world, is_pair = World(self.start), setup.storage == "pair"
+        self.checker = Checker(setup.system, world, setup.checks, self.now, is_pair)
+        random_ = self._plan.random("broker")
+        self.storage = setup.open(self.now, self.loop.time, self.loop.call_later, random_)
+        queue = self.storage.queue
+        self.network = Network(
+            self.loop, queue, self._plan, self.checker, setup.effects, setup.lease
+        )
+        queue.on_ready, queue.on_enqueue = self.network.notify, self._on_enqueue
+        self.network.on_cancel = self._cancel
+        self.workers = Workers(setup, self.network, self.storage, self.faults, self.now, self.send)
+        self.workers.start()
         for fault in self.faults:
-            if isinstance(fault, Partition | ClockJump):
+            if isinstance(fault, Partition | Outage | ClockJump):
                 self.loop.call_at(fault.at, self.inject, fault)
             elif isinstance(fault, OldVersion):
-                self.loop.call_at(fault.at, self._deploy, fault)
+                self.loop.call_at(fault.at, self.workers.deploy, fault)
 
     def now(self) -> datetime:
         """Return the true time in whole milliseconds, the precision of events."""
@@ -99,10 +112,13 @@ class Run:
         delay = after + client.random() * LATENCY_SECONDS_MAX
         self.loop.call_later(delay, self._accept, Message(event, to))
 
-    def inject(self, fault: Partition | ClockJump) -> None:
-        """Inject a fault of a worker now."""
-        process = self.processes[fault.worker % len(self.processes)]
+    def inject(self, fault: Partition | Outage | ClockJump) -> None:
+        """Inject a fault of a worker or a server now."""
         self.checker.add_note(None, str(fault))
+        if isinstance(fault, Outage):
+            self._shut_down(fault)
+            return
+        process = self.workers.process(fault.worker)
         if isinstance(fault, Partition):
             process.disconnect(fault.seconds)
         else:
@@ -122,14 +138,14 @@ class Run:
         """Run until the system is idle, and check that all promises were kept."""
         try:
             idle = self.advance()
-            self._check_workers()
+            self.workers.check()
             if self._is_endless():
                 problem = f"the system is not idle after {len(self.checker.steps)} deliveries"
                 self.checker.violations.append(InvariantViolated("idle", problem))
             elif not self.checker.violations:
-                store = self.network.store
-                records = {subject: store.load(subject) for subject in self.checker.world.records}
-                self.checker.finish(records, store.dead_letters, idle=idle)
+                storage, subjects = self.storage, self.checker.world.records
+                records = {subject: storage.record(subject) for subject in subjects}
+                self.checker.finish(records, storage.dead_letters(), idle=idle)
         finally:
             self.close()
 
@@ -139,8 +155,7 @@ class Run:
 
     def close(self) -> None:
         """Cancel all tasks and close the loop."""
-        for process in self._all_processes:
-            process.end()
+        self.workers.end()
         self.loop.run(self.loop.time())
         self.loop.close()
 
@@ -150,104 +165,57 @@ class Run:
 
     def _is_endless(self) -> bool:
         limit = DELIVERIES_MIN + DELIVERIES_PER_EVENT * self._sent_count
-        return len(self.checker.steps) >= limit
-
-    def _check_workers(self) -> None:
-        """Report workers that ended with an exception: a bug in Arvo or in a store."""
-        for process in self._all_processes:
-            for task in process.tasks:
-                if task.done() and not task.cancelled() and (error := task.exception()):
-                    problem = f"{process.name} ended: {error!r}"
-                    self.checker.violations.append(InvariantViolated("worker", problem))
+        report = self.checker.report
+        return len(report.steps) >= limit or report.repeats >= REPEATS_PER_DELIVERY * limit
 
     def _accept(self, message: Message) -> None:
         self.checker.on_send(message)
-        self.network.store.enqueue(message)
+        try:
+            self.storage.send(message)
+        except TooLarge:
+            self.checker.losses.forget_refused(message)
 
-    def _apply_queue_faults(self, entry: Entry) -> None:
-        """Apply the faults that hit a message when it enters the queue."""
-        store = self.network.store
+    def _shut_down(self, fault: Outage) -> None:
+        """Make a server unavailable. When it is back, it redelivers the messages in progress."""
+        down_until = self.network.down_until
+        until = self.loop.time() + fault.seconds
+        down_until[fault.server] = max(until, down_until.get(fault.server, 0.0))
+        keeps_queue: Server = "broker" if self.setup.storage == "pair" else "store"
+        if fault.server == keeps_queue and fault.seconds > self.setup.lease:
+            self.loop.call_at(until, self.workers.release_all)
+
+    def _on_enqueue(self, entry: Entry) -> None:
+        """Record a message that enters the queue, and apply the faults that hit it."""
+        queue, message = self.network.queue, self.storage.message(entry)
         for fault in self._plan.next("message"):
             entry.notes.append(str(fault))
             match fault:
                 case Delay(seconds=seconds):
-                    entry.available_at = self.loop.time() + seconds
-                    self.loop.call_later(seconds, store.notify_all)
+                    queue.delay(entry, seconds)
                 case Duplicate():
-                    store.enqueue(entry.message)
+                    queue.enqueue(entry.message)
                 case Reorder():
-                    store.overtake(entry)
+                    queue.overtake(entry)
+                case Poison():
+                    self.network.poisons[message.event.source, message.event.id] = fault
+                case Oversize() if self.storage.refuse(entry):
+                    self.checker.on_refuse(message)
+                    return
+                case Oversize():
+                    pass
                 case _:
                     raise AssertionError(f"{fault} does not hit a message")
+        if self.setup.storage == "pair":
+            self.checker.on_publish(message)
 
-    def _start_worker(self, number: int, restarts: int) -> Process:
-        """Start a process with one worker; a crashed one starts again under another name."""
-        name = f"worker {number}" + (f", restart {restarts}" if restarts else "")
-
-        def on_crash(_: Process, seconds: float) -> None:
-            self.loop.call_later(seconds, restart)
-
-        def restart() -> None:
-            self.processes[number] = self._start_worker(number, restarts + 1)
-
-        system = self._system_of(number)
-        process = Process(name, system, self.network, self.now, on_crash=on_crash)
-        self._all_processes.append(process)
-        listeners = Listeners(concurrent_max=1)
-        listeners.on_domain(None, LISTENER_SECONDS)(self._on_domain_event)
-        worker = self.setup.worker(
-            system=system,
-            # A process has all the backend operations that a worker calls.
-            backend=cast("Backend", process),
-            retry=DEFAULT_RETRY,
-            now=process.now,
-            stats=Stats(),
-            listeners=listeners,
-            on_answered=self._on_answered,
-            on_refused=lambda _event, _reason: None,
-            on_duplicate=lambda _: None,
-            perform=process.stepper.perform,
-            step=process.stepper.step,
-        )
-        process.listener_tasks = worker.bulkheads.tasks
-        watch = worker.bulkheads.watch()
-        process.tasks.append(self.loop.create_task(watch, name=f"{name} bulkheads"))
-        queues = [*system.addresses] * self.setup.prefetch
-        for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):
-            process.tasks.append(self.loop.create_task(worker.work(queue), name=f"{name} {queue}"))
-        return process
-
-    def _system_of(self, number: int) -> System:
-        """Return the system that a worker runs if it starts now."""
-        if self.setup.older is not None:
-            for fault in self.faults:
-                is_its = (
-                    isinstance(fault, OldVersion) and fault.worker % self.setup.workers == number
-                )
-                if is_its and self.loop.time() < fault.at:
-                    return self.setup.older
-        return self.setup.system
-
-    def _deploy(self, fault: OldVersion) -> None:
-        """Replace a worker that runs the older system."""
-        process = self.processes[fault.worker % len(self.processes)]
-        if process.system is not self.setup.system and not process.is_dead:
-            self.checker.add_note(None, str(fault))
-            process.crash(0.0)
-
-    def _on_answered(self, event: Event[Any]) -> bool:
-        self.checker.world.replies.append(event)
-        return True
-
-    async def _on_domain_event(self, event: Event[Any]) -> None:
-        """Pass an event to the listener of its domain, and send the events that it returns."""
-        self.checker.world.domain_events.append(event)
-        to = route(self.setup.system, event, event)
-        assert isinstance(to, ToDomain)
-        listeners = self.setup.domain_listeners
-        listener = listeners.get(to.domain) or listeners.get(None)
-        for answer in (listener(event) if listener is not None else None) or ():
-            self.send(answer)
+    def _cancel(self, fault: Fault, delivery: Delivery) -> None:
+        """Send the cancellation of the workflow that a delivery belongs to, if there is one."""
+        self.checker.add_note(delivery, str(fault))
+        subject = delivery.message.event.subject
+        try:
+            self.send(make_cancellation(self.setup.system, subject, str(fault)))
+        except Violated:
+            return  # an event from outside to a handler that is no workflow
 
     def _stamp(self) -> Stamp:
         return Stamp(f"stamp-{next(self._stamps)}", self.now().isoformat(timespec="milliseconds"))

@@ -8,19 +8,27 @@ from attrs import define, evolve, field, frozen
 from arvo.testing.simulation.faults.fault import (
     ClockJump,
     Crash,
-    Delay,
-    Drop,
-    Duplicate,
     EffectCrash,
     Fault,
     LostAnswer,
     LostRequest,
     OldVersion,
+    Outage,
+    OutboxCrash,
     Partition,
     Pause,
+)
+from arvo.testing.simulation.faults.message import (
+    Delay,
+    Drop,
+    Duplicate,
+    LateCancel,
+    Poison,
     Reorder,
+    SlowListener,
 )
 from arvo.testing.simulation.outcome import Simulation
+from arvo.testing.simulation.setup import StorageKind
 
 # Deliveries in all runs of a shrink: some seconds. Few runs become shorter with more.
 DELIVERIES_MAX: Final = 20_000
@@ -31,12 +39,13 @@ SEEDS_TRIED: Final = 10
 @final
 @frozen
 class RunPlan:
-    """The inputs of a run: a seed, faults, positions of events, and the number of workers."""
+    """The inputs of a run: seed, faults, positions of events, number of workers, and storage."""
 
     seed: int
     faults: tuple[Fault, ...]
     event_positions: tuple[int, ...]
     workers: int
+    storage: StorageKind
 
 
 RunFunction: TypeAlias = Callable[[RunPlan], Simulation]
@@ -109,7 +118,11 @@ class _EventSelection:
 
 def _run_plan(simulation: Simulation) -> RunPlan:
     return RunPlan(
-        simulation.seed, simulation.faults, simulation.event_positions, simulation.workers
+        simulation.seed,
+        simulation.faults,
+        simulation.event_positions,
+        simulation.workers,
+        simulation.storage,
     )
 
 
@@ -132,7 +145,10 @@ def _smaller_plans(plan: RunPlan, steps: int) -> Iterator[RunPlan]:
     shorter = [evolve(plan, faults=fewer) for fewer in _subsets(faults)]
     if len(faults) > 1:
         # A single fault of another kind may have the same effect as several faults.
-        yield from (evolve(plan, faults=(single,)) for single in _single_faults(steps))
+        yield from (
+            evolve(plan, faults=(single,))
+            for single in _single_faults(steps, is_pair=plan.storage == "pair")
+        )
     shorter += (evolve(plan, event_positions=fewer) for fewer in _subsets(positions) if fewer)
     # With fewer events, the point at which a fault must hit comes earlier.
     shorter += (
@@ -148,18 +164,19 @@ def _smaller_plans(plan: RunPlan, steps: int) -> Iterator[RunPlan]:
     yield from (evolve(plan, faults=earlier) for earlier in _earlier_faults(faults))
 
 
-def _single_faults(steps: int) -> Iterator[Fault]:
+def _single_faults(steps: int, *, is_pair: bool) -> Iterator[Fault]:
     for at in range(1, steps + 1):
         yield from (Crash(at, "before"), Crash(at, "after"), LostAnswer(at), Drop(at))
         yield from (EffectCrash(at, "before"), EffectCrash(at, "after"))
         yield from (Duplicate(at), Reorder(at), Delay(at, 60.0), Delay(at, 3600.0))
-        yield from (Pause(at), LostRequest(at))
+        yield from (Pause(at), LostRequest(at), LateCancel(at), Poison(at), SlowListener(at))
+        yield from (OutboxCrash(at, "write"), OutboxCrash(at, "send")) if is_pair else ()
 
 
 def _earlier_faults(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
     """Yield the faults with one of them hitting earlier."""
     for position, fault in enumerate(faults):
-        if isinstance(fault, Partition | ClockJump | OldVersion):
+        if isinstance(fault, Partition | Outage | ClockJump | OldVersion):
             continue
         for at in range(1, fault.at):
             yield (*faults[:position], evolve(fault, at=at), *faults[position + 1 :])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import inf
+from random import Random
 from typing import Any, Final, final
 
 from attrs import define, evolve, field
@@ -10,15 +11,18 @@ from attrs import define, evolve, field
 from arvo.core.events.event import Event
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
+from arvo.testing.laws.report import NotChecked
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.store import Store
+from arvo.testing.simulation.faults.draw import draw_faults
 from arvo.testing.simulation.faults.fault import FAULT_KINDS, Fault, OldVersion
-from arvo.testing.simulation.faults.plan import RunSize, draw_faults
+from arvo.testing.simulation.faults.plan import RunSize
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
+from arvo.testing.simulation.pair.model import PairModel
 from arvo.testing.simulation.run import Run
 from arvo.testing.simulation.services import ServiceModel, with_services
-from arvo.testing.simulation.setup import DomainListeners, Setup
+from arvo.testing.simulation.setup import DomainListeners, Setup, StorageKind, require_events
 from arvo.testing.simulation.shrink import RunPlan, shrink
 
 # Enough to find every bug planted in the kit's own tests several times; takes some seconds.
@@ -42,15 +46,18 @@ def simulate(
     prefetch: int = 2,
     lease: float = 5.0,
     until: float = inf,
-    store: type[Store] = Store,
+    storage: StorageKind | PairModel | None = None,
+    store: type[Store] | None = None,
     worker: type[Worker] = Worker,
 ) -> Simulation:
-    """Run a system with simulated workers, store, queue and clock, and check all promises.
+    """Run a system with simulated workers, servers and clocks, and check all promises.
 
     The workers run the same code as in a `Runtime`. After each change the simulation checks the
-    delivery promises I1 to I9 and *checks* (`always`, `eventually`, `sometimes`). It returns the
-    last run. It raises `SimulationFailed` for the first run that breaks a promise, with the
-    shortest such run, its diagram, and the line of Python that repeats it.
+    delivery promises I1 to I9, that no turn is committed past a cancellation (`stop`), and *checks*
+    (`always`, `eventually`, `sometimes`). It returns the last run. It raises `SimulationFailed` for
+    the first run that breaks a promise, with the shortest such run, its diagram, and the line of
+    Python that repeats it. It raises `NotChecked` if no run handles an
+    event, or if no run is idle at its end, so that `eventually` is not checked.
 
     *events* come from outside; their `time` attributes decide how long after the first each comes.
     *older* is the version of the system that was deployed before; with it `OldVersion` is a fault,
@@ -66,8 +73,11 @@ def simulate(
 
     *workers* is the number of processes. Each handles up to *prefetch* deliveries of a handler at a
     time. After *lease* seconds the deliveries of a silent process are reassigned. A run ends when
-    the system is idle, or after *until* seconds of virtual time. Pass a wrong *store* or *worker*
-    to see which promises it breaks.
+    the system is idle, or after *until* seconds of virtual time.
+
+    *storage* is `"store"`, a store with transactions, or `"pair"`, the code of a pair on a record
+    store and a broker; by default each run draws one of them from its seed. Pass a wrong *store* or
+    *worker*, or a `PairModel` with a wrong part as *storage*, to see which promises it breaks.
     """
     services = tuple(behaviours)
     kinds = kinds if older is None or kinds is not FAULT_KINDS else (*kinds, OldVersion)
@@ -81,11 +91,20 @@ def simulate(
         prefetch=prefetch,
         lease=lease,
         until=until,
-        store=store,
+        store=store or Store,
+        pair=storage if isinstance(storage, PairModel) else PairModel(),
         worker=worker,
     )
-    search = _Search(setup, tuple(events), None if faults is None else tuple(faults), tuple(kinds))
-    number = runs or (1 if faults is not None else RUNS)
+    search = _Search(
+        setup,
+        require_events(events),
+        None if faults is None else tuple(faults),
+        tuple(kinds),
+        _choose_storages(storage, store),
+    )
+    number = (1 if faults is not None else RUNS) if runs is None else runs
+    if number < 1:
+        raise TypeError(f"runs: expected at least 1, got {number}")
     return search.run_all(range(seed, seed + number))
 
 
@@ -98,14 +117,19 @@ class _Search:
     events: tuple[Event[Any], ...]
     faults: tuple[Fault, ...] | None
     kinds: tuple[type[Fault], ...]
+    storages: tuple[StorageKind, ...]
     _observed: set[int] = field(factory=set, init=False)
-    _size: RunSize | None = field(default=None, init=False)
+    _sizes: dict[StorageKind, RunSize] = field(factory=dict, init=False)
+    _commits: int = field(default=0, init=False)
+    _idle_runs: int = field(default=0, init=False)
 
     def run_all(self, seeds: Sequence[int]) -> Simulation:
         """Run each seed, and return the last run; raises for the first that breaks a promise."""
         everything = tuple(range(len(self.events)))
         for number, seed in enumerate(seeds, start=1):
-            plan = RunPlan(seed, self._choose_faults(seed), everything, self.setup.workers)
+            storage = self._choose_storage(seed)
+            faults = self._choose_faults(seed, storage)
+            plan = RunPlan(seed, faults, everything, self.setup.workers, storage)
             simulation = evolve(self.run(plan), runs=number)
             if simulation.violations:
                 raise SimulationFailed(shrink(self.run, simulation))
@@ -116,14 +140,28 @@ class _Search:
         ]
         if never:
             raise SimulationFailed(evolve(simulation, violations=tuple(never)))
+        self._require_cases(simulation)
         return simulation
+
+    def _require_cases(self, last: Simulation) -> None:
+        """Raise `NotChecked` if the runs did nothing that could break a promise or a check."""
+        subject, until = f"the simulation of {last.runs} runs", self.setup.until
+        if not self._commits:
+            ends = f"{len(last.steps)} deliveries and {len(last.world.dead_letters)} dead letters"
+            problem = f"no event was handled; the last run has {ends}"
+            remedy = f"send events that a handler accepts, and raise until={until} if it is lower"
+            raise NotChecked(subject, problem, (), remedy)
+        names = [check.name for check in self.setup.checks if check.when == "eventually"]
+        if names and not self._idle_runs:
+            problem = f"no run is idle after until={until} s, so `eventually` was not checked"
+            raise NotChecked(subject, problem, names, "raise *until*, or use always or sometimes")
 
     def run(self, plan: RunPlan) -> Simulation:
         """Return the result of one run."""
         return self._run(plan)[0]
 
     def _run(self, plan: RunPlan) -> tuple[Simulation, RunSize]:
-        setup = evolve(self.setup, workers=plan.workers)
+        setup = evolve(self.setup, workers=plan.workers, storage=plan.storage)
         events = tuple(self.events[position] for position in plan.event_positions)
         start = min(_time(event) for event in events)
         run = Run(setup, start, plan.seed, plan.faults)
@@ -131,6 +169,8 @@ class _Search:
             run.send(event, (_time(event) - start).total_seconds())
         run.finish()
         self._observed |= run.checker.observed
+        self._commits += run.checker.commits
+        self._idle_runs += run.checker.world.is_idle
         simulation = Simulation(
             seed=plan.seed,
             faults=plan.faults,
@@ -140,18 +180,41 @@ class _Search:
             world=run.checker.world,
             violations=tuple(run.checker.violations),
             workers=plan.workers,
+            storage=plan.storage,
         )
         return simulation, run.size()
 
-    def _choose_faults(self, seed: int) -> tuple[Fault, ...]:
+    def _choose_storage(self, seed: int) -> StorageKind:
+        random = Random(f"{seed} storage")  # noqa: S311 - a simulation must be reproducible
+        return random.choice(self.storages)
+
+    def _choose_faults(self, seed: int, storage: StorageKind) -> tuple[Fault, ...]:
         """Return the faults of a run; drawn faults hit within the size of a run without faults."""
         if self.faults is not None:
             return self.faults
-        if self._size is None:
-            quiet = RunPlan(0, (), tuple(range(len(self.events))), self.setup.workers)
-            _, self._size = self._run(quiet)
-        workers, lease = self.setup.workers, self.setup.lease
-        return draw_faults(seed, self._size, workers=workers, lease=lease, kinds=self.kinds)
+        if storage not in self._sizes:
+            everything = tuple(range(len(self.events)))
+            quiet = RunPlan(0, (), everything, self.setup.workers, storage)
+            _, self._sizes[storage] = self._run(quiet)
+        return draw_faults(
+            seed,
+            self._sizes[storage],
+            workers=self.setup.workers,
+            lease=self.setup.lease,
+            kinds=self.kinds,
+            is_pair=storage == "pair",
+        )
+
+
+def _choose_storages(
+    storage: StorageKind | PairModel | None, store: type[Store] | None
+) -> tuple[StorageKind, ...]:
+    """Return the kinds of storage that runs draw from."""
+    if isinstance(storage, PairModel):
+        return ("pair",)
+    if storage is None:
+        return ("store", "pair") if store is None else ("store",)
+    return (storage,)
 
 
 def _time(event: Event[Any]) -> datetime:

@@ -5,6 +5,7 @@ from datetime import datetime
 from math import inf
 from typing import Any, ClassVar
 
+from attrs import evolve
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -17,7 +18,7 @@ from arvo.testing.simulation.faults.fault import ClockJump, Partition
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.run import Run
 from arvo.testing.simulation.services import ServiceModel, with_services
-from arvo.testing.simulation.setup import DomainListeners, Setup
+from arvo.testing.simulation.setup import DomainListeners, Setup, StorageKind, require_events
 
 _ADVANCES = st.sampled_from([0.0, 0.005, 0.02, 0.1, 1.0, 10.0])
 _DURATIONS = st.sampled_from([0.1, 1.0, 10.0])
@@ -33,6 +34,7 @@ class SimulationMachine(RuleBasedStateMachine):
     """
 
     setup: ClassVar[Setup]
+    storage: ClassVar[StorageKind | None] = None
     events: ClassVar[tuple[Event[Any], ...]]
     run: Run | None = None
 
@@ -40,7 +42,8 @@ class SimulationMachine(RuleBasedStateMachine):
     def start(self, seed: int) -> None:
         """Start the workers, without any event."""
         start = min(datetime.fromisoformat(event.time) for event in self.events)
-        self.run = Run(self.setup, start, seed)
+        storage = self.storage or ("pair" if seed % 2 else "store")
+        self.run = Run(evolve(self.setup, storage=storage), start, seed)
 
     @rule(number=_NUMBERS)
     def send(self, number: int) -> None:
@@ -92,7 +95,7 @@ class SimulationMachine(RuleBasedStateMachine):
         return self.run
 
     def _process(self, worker: int, note: str) -> Process:
-        process = self._current_run.processes[worker % self.setup.workers]
+        process = self._current_run.workers.process(worker)
         self._current_run.checker.add_note(None, f"{process.name} {note}")
         return process
 
@@ -109,6 +112,7 @@ def state_machine(
     prefetch: int = 2,
     lease: float = 5.0,
     until: float = inf,
+    storage: StorageKind | None = None,
 ) -> type[SimulationMachine]:
     """Make a state machine of a simulated system, for Hypothesis to run and to shrink.
 
@@ -127,7 +131,7 @@ def state_machine(
         lease=lease,
         until=until,
     )
-    attributes = {"setup": setup, "events": tuple(events)}
+    attributes = {"setup": setup, "events": require_events(events), "storage": storage}
     return type("Simulated", (SimulationMachine,), attributes)
 
 
@@ -141,4 +145,5 @@ def _make_simulation(run: Run) -> Simulation:
         world=run.checker.world,
         violations=tuple(run.checker.violations),
         workers=run.setup.workers,
+        storage=run.setup.storage,
     )

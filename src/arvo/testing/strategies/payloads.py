@@ -1,19 +1,26 @@
 """Payloads: Hypothesis strategies for the data of an event."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast, overload
+from functools import partial
+from typing import Any, Final, TypeVar, overload
 
-import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.events.protocol import SystemFault
+from arvo.core.payloads.converter import converter
 from arvo.core.payloads.fields import fields_of
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issues
-from arvo.testing.strategies.json_values import json_values
+from arvo.testing.schemas.diagnosis import UndrawableSchema, inexpressible_part
+from arvo.testing.schemas.json_values import json_values
 
 T = TypeVar("T")
+
+_CONDITIONS: Final = frozenset(
+    {"allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies", "$ref"}
+    | {"patternProperties"}
+)
 
 
 @overload
@@ -30,7 +37,8 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
     The constraints of the fields hold. Validators that the class defines itself hold too, by
     filtering. *fields* maps field names to strategies that replace the default ones.
 
-    Raises TypeError for a field that the payload does not have.
+    Raises TypeError for a field that the payload does not have, and `UndrawableSchema` for a
+    pattern that Python cannot express or a reference to another document.
 
     >>> from attrs import frozen
     >>> from hypothesis import find
@@ -41,14 +49,34 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
     Ping(count=9)
     """
     payload = Payload.of(kind)
-    values = json_values(payload.schema).map(payload.read).filter(_is_valid)
+    _check_field_names(payload, fields)
+    values: SearchStrategy[Any] = _json_values(payload, fields)
     if fields:
-        _check_field_names(payload, fields)
         values = st.builds(
             _replace_fields, st.just(payload), values, st.fixed_dictionaries({**fields})
         )
-        values = values.filter(_is_valid)
-    return values
+    return values.map(partial(_read, payload)).filter(_is_valid)
+
+
+def _read(payload: Payload[Any], data: Mapping[str, Any]) -> Any:
+    """Read *data*, or return Issues, also if it is invalid without the keys that a reader drops."""
+    value = payload.read(data)
+    is_changed = payload.type is None and not isinstance(value, Issues) and value != data
+    return payload.read(value) if is_changed else value
+
+
+def _json_values(payload: Payload[Any], fields: Mapping[str, object]) -> SearchStrategy[Any]:
+    """Draw the JSON data of a payload; the values of *fields* are replaced and may be anything."""
+    schema = payload.schema
+    if fields:
+        # A constant, unless other keywords may have a say in the value.
+        replaced: Any = True if schema.keys() & _CONDITIONS else {"const": None}
+        schema["properties"] = {**schema["properties"], **dict.fromkeys(fields, replaced)}
+    problem = inexpressible_part(schema)
+    if problem is not None:
+        remedy = "pass a strategy for the field: payloads(…, name=st.…) or events(…, name=st.…)"
+        raise UndrawableSchema(f"{payload.name}: {problem}; remedy: {remedy}")
+    return json_values(schema)
 
 
 def faults() -> SearchStrategy[SystemFault]:
@@ -63,12 +91,15 @@ def _is_valid(value: object) -> bool:
     return not isinstance(value, Issues)
 
 
-def _replace_fields(payload: Payload[Any], value: Any, fields: Mapping[str, Any]) -> Any:
-    if payload.type is None:
-        return payload.read({**value, **fields})
-    changed = attrs.evolve(value, **fields)
-    written = payload.write(changed)
-    return written if isinstance(written, Issues) else cast("Any", changed)
+def _replace_fields(
+    payload: Payload[Any], data: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    kind: Any = payload.type
+    if kind is None:
+        return {**data, **fields}
+    types = {declared.wire: declared.type for declared in fields_of(kind)}
+    hook = converter().get_unstructure_hook
+    return {**data, **{name: hook(types[name])(value) for name, value in fields.items()}}
 
 
 def _check_field_names(payload: Payload[Any], fields: Mapping[str, object]) -> None:

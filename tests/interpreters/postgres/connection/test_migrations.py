@@ -11,7 +11,8 @@ from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.connection.migrations import scripts
-from arvo.testing.conformance.samples import dead_letter, event
+from arvo.testing.conformance.cancellations import to_cancel
+from arvo.testing.conformance.samples import WORKFLOW, dead_letter, event, to_workflow
 from tests import servers
 from tests.interpreters.postgres.schemas import execute
 from tests.interpreters.within import within
@@ -121,3 +122,28 @@ def test_dead_letters_of_the_version_before_are_listed(url: str) -> None:
         await backend.close()
 
     within(go())
+
+
+def test_a_cancellation_from_before_the_upgrade_is_pending(url: str) -> None:
+    """It was accepted by a version that did not look for it."""
+    begin, stop = to_workflow("begin"), to_cancel()
+
+    async def go() -> bool:
+        before = PostgresBackend(url)
+        for message in (begin, stop):
+            await before.send(message)
+        await before.close()
+        await execute(url, "alter table arvo.delivery drop column cancels")
+        await execute(url, "alter table arvo.dead_letter drop column at, drop column subject")
+        identity = (
+            "alter table arvo.dead_letter add column number bigint generated always as identity"
+        )
+        await execute(url, identity)
+        await execute(url, "delete from arvo.version where number > 5")
+        backend = PostgresBackend(url)
+        delivery = await backend.receive(WORKFLOW)
+        pending = await backend.pending_cancellation(delivery)
+        await backend.close()
+        return delivery.message == begin and pending == stop.event
+
+    assert within(go())

@@ -18,6 +18,8 @@ DUE: Final = "arvo-due"
 # Written by the adapters.
 ADDRESS: Final = "arvo-address"
 ATTEMPT: Final = "arvo-attempt"
+# The ordering key as `key_token` writes it, empty for none. Messages of other programs lack it.
+ORDER: Final = "arvo-order"
 UNTIL: Final = "arvo-until"
 ENCODING: Final = "content-encoding"
 REASON: Final = "arvo-reason"

@@ -53,6 +53,26 @@ def with_subject(message: EncodedMessage) -> EncodedMessage:
     return evolve(message, key=subject)
 
 
+def order_of(message: EncodedMessage) -> str:
+    """Return the header by which a broker finds the ordering key of a message of ours.
+
+    >>> order_of(EncodedMessage("com.payment.charge", b"{}", key="order-1"))
+    'ea37b42b1c3b6095'
+    >>> order_of(EncodedMessage("(outbound)", b"{}", key="order-1"))
+    ''
+    """
+    key = ordering_key(message)
+    return "" if key is None else key_token(key)
+
+
+def foreign_order_of(message: EncodedMessage) -> str:
+    """Return that header for a message of another program; one that is no event has no order."""
+    try:
+        return order_of(with_subject(message))
+    except ValueError:
+        return ""
+
+
 def key_token(key: str) -> str:
     """Return a key as a short name, for subjects and for keys of a store.
 

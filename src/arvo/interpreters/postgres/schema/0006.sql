@@ -1,15 +1,7 @@
--- Version 6: dead letters in order of time, with an index by subject.
-alter table arvo.dead_letter
-    add column at bigint,                  -- milliseconds since 1970
-    add column subject bytea;              -- a digest: a subject may have any length
-update arvo.dead_letter set
-    at = ceil(extract(epoch from
-        (convert_from(content, 'UTF8')::json ->> 'at')::timestamptz) * 1000),
-    subject = sha256(convert_to(convert_from(content, 'UTF8')::json -> 'event' ->> 'subject', 'UTF8'));
-alter table arvo.dead_letter
-    alter column at set not null,
-    alter column subject set not null,
-    drop column number;
-create index dead_letter_by_time on arvo.dead_letter (at, id);
-create index dead_letter_by_subject on arvo.dead_letter (subject, at, id);
+-- Version 6: which messages are the cancellation of a workflow. A commit of its workflow looks for one.
+alter table arvo.delivery add column cancels boolean not null default false;
+update arvo.delivery set cancels = true
+    where key is not null
+        and convert_from(event, 'UTF8')::json ->> 'type' = 'sys.' || queue || '.cancel';
+create index delivery_by_cancellation on arvo.delivery (key, id) where cancels;
 insert into arvo.version (number) values (6);

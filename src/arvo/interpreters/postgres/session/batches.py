@@ -10,14 +10,16 @@ from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.messages import Delivery, Progress
 from arvo.interpreters.ports.results import (
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
+    Duplicate,
     Fenced,
 )
 from arvo.interpreters.postgres.session.reconnect import SessionManager
-from arvo.interpreters.postgres.statements import deliveries
+from arvo.interpreters.postgres.statements import deliveries, refusals
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
 
 
@@ -48,7 +50,8 @@ class BatchWriter:
             return Fenced()
 
         def on_done(written: Written) -> None:
-            if delivery is not None and not isinstance(written.result, Conflict):
+            stays = isinstance(written.result, Conflict | CancellationPending)
+            if delivery is not None and not stays:
                 self.claims.release(delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)
@@ -67,6 +70,19 @@ class BatchWriter:
         if not is_owned:
             self.claims.release(delivery)
         return is_owned
+
+    async def find_refusal(
+        self, delivery: Delivery, expected: int | None
+    ) -> Conflict | Duplicate | Fenced | None:
+        """Return why a turn would be refused; forget a delivery that belongs to another worker."""
+        session, token = await self.sessions.session(), token_of(delivery)
+        owned = token.delivery_id, token.worker_id
+        refusal = await session.read(
+            lambda c: refusals.find_refusal(c, session.dsn, delivery.message, owned, expected)
+        )
+        if isinstance(refusal, Fenced):
+            self.claims.release(delivery)
+        return refusal
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Write the *progress* of a delivery, if this worker still owns it."""

@@ -21,19 +21,20 @@ async def send(connection: Connection, dsn: Dsn, rows: Sequence[DeliveryRow]) ->
 
 def delivery_columns(rows: Sequence[tuple[DeliveryRow, bool]]) -> list[list[object]]:
     """Turn deliveries into columns, each with whether the worker that sends it shall own it."""
-    return columns(_delivery_values(rows), 5)
+    return columns(_delivery_values(rows), 6)
 
 
 def _delivery_values(rows: Sequence[tuple[DeliveryRow, bool]]) -> Iterator[tuple[object, ...]]:
     for row, own in rows:
-        yield row.queue, row.key, row.destination, row.event, own
+        yield row.queue, row.key, row.destination, row.event, row.cancels, own
 
 
 _SEND: Final = """
-insert into arvo.delivery (queue, key, destination, event, attempt, due)
-select queue, key, destination, event, 1, '-infinity'
-from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::boolean[]) with ordinality
-    as new (queue, key, destination, event, own, place)
+insert into arvo.delivery (queue, key, destination, event, cancels, attempt, due)
+select queue, key, destination, event, cancels, 1, '-infinity'
+from unnest(
+    $1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::boolean[], $6::boolean[]
+) with ordinality as new (queue, key, destination, event, cancels, own, place)
 order by place
 """
 

@@ -7,7 +7,10 @@ from typing import Final, final
 from attrs import frozen
 
 from arvo.interpreters.delivery.codec import StoredMessage
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.ports.results import (
+    CommitResult,
+    Committed,
+)
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements import records, timers
 from arvo.interpreters.postgres.statements.columns import columns
@@ -15,6 +18,7 @@ from arvo.interpreters.postgres.statements.dead_letters import dead_letter
 from arvo.interpreters.postgres.statements.deliveries import channel, delivery_columns
 from arvo.interpreters.postgres.statements.group_locks import (
     GroupLocks,
+    acknowledged,
     lock_group,
     needs_no_locks,
     refusals,
@@ -90,7 +94,7 @@ class _Group:
         ]
         returned = await self.connection.fetch(
             self.dsn.sql(_WRITE),
-            _acknowledged(batches, refused),
+            acknowledged(batches, refused),
             *columns(map(self._insert_values, new), 9),
             *columns(map(self._update_values, existing), 6),
             *records.history_columns(self._history(recorded)),
@@ -168,17 +172,6 @@ class _Group:
         ]
 
 
-def _acknowledged(
-    batches: Sequence[WriteBatch], refused: Sequence[CommitResult | None]
-) -> list[int]:
-    """Return the deliveries to remove: also those of duplicates."""
-    return [
-        batch.delivery_id
-        for batch, result in zip(batches, refused, strict=True)
-        if batch.delivery_id is not None and not isinstance(result, Conflict | Fenced)
-    ]
-
-
 def _owned_rows(
     batches: Sequence[WriteBatch],
     refused: Sequence[CommitResult | None],
@@ -209,7 +202,7 @@ with acknowledged as (
     insert into arvo.workflow
         (id, subject, handler, version, status, revision, parent, record, history_length, began,
         changed)
-    select id, subject, handler, version, status, revision, parent, record, history_length, $28, $28
+    select id, subject, handler, version, status, revision, parent, record, history_length, $29, $29
     from unnest(
         $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
         $9::bytea[], $10::bigint[]
@@ -218,7 +211,7 @@ with acknowledged as (
 ), updated as (
     update arvo.workflow set
         version = new.version, status = new.status, revision = new.revision, record = new.record,
-        changed = $28, history_length = workflow.history_length + new.history_length
+        changed = $29, history_length = workflow.history_length + new.history_length
     from unnest($11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bytea[], $16::bigint[])
         as new (id, version, status, revision, record, history_length)
     where workflow.id = new.id
@@ -228,23 +221,24 @@ with acknowledged as (
         $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::timestamptz[], $22::bytea[]
     )
 ), sent as (
-    insert into arvo.delivery (queue, key, destination, event, attempt, due, owner)
-    select queue, key, destination, event, 1, '-infinity', case when own
+    insert into arvo.delivery (queue, key, destination, event, cancels, attempt, due, owner)
+    select queue, key, destination, event, cancels, 1, '-infinity', case when own
         and not exists (select from arvo.delivery as other
-            where other.key = new.key and other.owner < $29)
+            where other.key = new.key and other.owner < $30)
         and not exists (select from arvo.delivery as other
-            where other.key = new.key and other.owner > $29)
+            where other.key = new.key and other.owner > $30)
         and not exists (select from arvo.delivery as other
             where other.key = new.key and other.owner is null
-                and (other.due <= $28 or not other.deferred))
-        then $29::bigint end
-    from unnest($23::text[], $24::bigint[], $25::bytea[], $26::bytea[], $27::boolean[])
-        with ordinality as new (queue, key, destination, event, own, place)
+                and (other.due <= $29 or not other.deferred))
+        then $30::bigint end
+    from unnest(
+        $23::text[], $24::bigint[], $25::bytea[], $26::bytea[], $27::boolean[], $28::boolean[]
+    ) with ordinality as new (queue, key, destination, event, cancels, own, place)
     order by place returning id, owner is not null as mine
 )
 select 'inserted' as kind, id, true as mine from inserted
 union all select 'sent', id, mine from sent
 union all select 'notified', 0, true from (
-    select pg_notify($30, '') where exists (select from sent where not mine)
+    select pg_notify($31, '') where exists (select from sent where not mine)
 ) as notified
 """

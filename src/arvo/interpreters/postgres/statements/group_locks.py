@@ -2,13 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, final
+from typing import Any, Final, final
 
 import asyncpg
 from attrs import define, field
 
-from arvo.interpreters.ports.results import CommitResult, Conflict, Duplicate, Fenced
+from arvo.core.events.event import Event
+from arvo.interpreters.delivery.codec import decode_event
+from arvo.interpreters.ports.results import (
+    CancellationPending,
+    CommitResult,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.statements.cancellations import (
+    CONSUMED,
+    choose,
+    consumed_cancellations,
+)
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.records import WorkflowRow
 from arvo.interpreters.postgres.statements.write_batch import TurnRows, WriteBatch
@@ -26,7 +39,7 @@ class GroupLocks:
     *delivery_ids*: the deliveries that this worker still owns. *digests*: the events that are now
     marked as consumed, and were not before. *workflows*: the existing workflows by subject.
     *new_ids*: ids for the others, which their history needs before they are written. *keys*: the
-    locked ordering keys.
+    locked ordering keys. *cancellations*: those that wait for the workflows of the group.
     """
 
     delivery_ids: set[int] = field(factory=set)
@@ -34,6 +47,7 @@ class GroupLocks:
     workflows: dict[str, WorkflowRow] = field(factory=dict)
     new_ids: dict[str, int] = field(factory=dict)
     keys: set[int] = field(factory=set)
+    cancellations: dict[int, list[Event[Any]]] = field(factory=dict)
 
     def workflow(self, turn: TurnRows) -> WorkflowRow:
         """Return the row of a turn's workflow, with zeros for a new one."""
@@ -96,6 +110,7 @@ async def lock_group(
         _wanted_keys(batches),
         *columns(compared, 4),
         now,
+        [turn.yields_by for turn in turns if turn.yields_by is not None],
     )
     return _read_locks(rows)
 
@@ -112,6 +127,8 @@ def _read_locks(rows: Iterable[asyncpg.Record]) -> GroupLocks:
                 locks.keys.add(id_)
             case "new":
                 locks.new_ids[subject] = id_
+            case "cancellation":
+                locks.cancellations.setdefault(id_, []).append(decode_event(digest))
             case _:
                 locks.digests.add(digest)
     return locks
@@ -155,6 +172,10 @@ union all select 'key', key, null, 0, 0, null
 union all select 'new', nextval('arvo.workflow_id_seq'), subject, 0, 0, null
     from turn where expected = 0 and subject is not null
 union all select 'marked', 0, null, 0, 0, digest from marked
+union all select * from (
+    select 'cancellation', key, null, 0, 0, event from arvo.delivery
+    where key = any($10::bigint[]) and cancels order by id
+) as waiting
 """
 
 
@@ -174,13 +195,51 @@ async def refusals(
     ]
     if outdated:
         digests = list({digest for _, digest in outdated})
-        rows = await connection.fetch(dsn.sql(_CONSUMED), digests)
+        rows = await connection.fetch(dsn.sql(CONSUMED), digests)
         consumed = {row["digest"] for row in rows}
         for place, digest in outdated:
             if digest in consumed:
                 is_owned = batches[place].delivery_id in locks.delivery_ids
                 results[place] = Duplicate() if is_owned else Fenced()
+    if locks.cancellations:
+        await _yield_to_cancellations(connection, dsn, batches, locks, results)
     return results
 
 
-_CONSUMED: Final = "select digest from arvo.inbox where digest = any($1::bytea[])"
+async def _yield_to_cancellations(
+    connection: Connection,
+    dsn: Dsn,
+    batches: Sequence[WriteBatch],
+    locks: GroupLocks,
+    results: list[CommitResult | None],
+) -> None:
+    """Refuse the turns whose workflow has a pending cancellation; their events stay unconsumed."""
+    consumed = await consumed_cancellations(connection, dsn, locks.cancellations)
+    unmarked: list[bytes] = []
+    for place, batch in enumerate(batches):
+        turn, delivery = batch.turn, batch.delivery
+        if results[place] is None and turn is not None and delivery is not None:
+            waiting = locks.cancellations.get(turn.yields_by or 0, ())
+            cancellation = choose(waiting, delivery, consumed)
+            if turn.yields_by is not None and cancellation is not None:
+                results[place] = CancellationPending(cancellation)
+                unmarked.append(turn.digest)
+    if unmarked:
+        await connection.execute(dsn.sql(_UNMARK), unmarked)
+
+
+_UNMARK: Final = "delete from arvo.inbox where digest = any($1::bytea[])"
+
+
+def acknowledged(
+    batches: Sequence[WriteBatch], refused: Sequence[CommitResult | None]
+) -> list[int]:
+    """Return the deliveries to remove: also those of duplicates."""
+    return [
+        batch.delivery_id
+        for batch, result in zip(batches, refused, strict=True)
+        if batch.delivery_id is not None and not isinstance(result, _KEEPS_DELIVERY)
+    ]
+
+
+_KEEPS_DELIVERY: Final = (CancellationPending, Conflict, Fenced)

@@ -17,7 +17,15 @@ from arvo.interpreters.delivery.codec import (
     encode_event,
     encode_record_body,
 )
-from arvo.interpreters.ports.messages import Message, key_of, queue_of, timer_message
+from arvo.interpreters.ports.messages import (
+    Delivery,
+    Message,
+    is_cancellation,
+    key_of,
+    queue_of,
+    timer_message,
+    yields_to_cancellation,
+)
 from arvo.interpreters.ports.results import CommitResult
 from arvo.interpreters.postgres.statements.dead_letters import DeadLetterRow
 
@@ -30,13 +38,14 @@ ROW_BYTES: Final = 200
 @final
 @frozen
 class DeliveryRow:
-    """A message as a new row; *key* is a hash."""
+    """A message as a new row; *key* is a hash. *cancels*: it is the cancellation of a workflow."""
 
     message: Message
     queue: str
     key: int | None
     destination: bytes
     event: bytes
+    cancels: bool
 
 
 @final
@@ -67,6 +76,7 @@ class TurnRows:
     """The changes of a `Commit`.
 
     *subject*: the workflow whose revision has to be *expected*, None if no revision is compared.
+    *yields_by*: the hash of the ordering key whose cancellations refuse it, None if none does.
     *content*: the record without its journal. *journal*: the entries from *journal_offset* on.
     """
 
@@ -80,6 +90,7 @@ class TurnRows:
     history: tuple[HistoryRow, ...]
     cleared_timers: tuple[str, ...]
     timers: tuple[TimerRow, ...]
+    yields_by: int | None = None
 
 
 @final
@@ -87,12 +98,13 @@ class TurnRows:
 class WriteBatch:
     """A delivery to remove, and the changes to write if this worker still owns it.
 
-    *delivery_id*: None where there is no delivery. *dead_letters*: see `DeadLetterRow`.
-    *claim_own*: True if this worker shall own the new *deliveries* at once, as far as their keys
-    are free. *size*: a rough estimate in bytes.
+    *delivery_id*: the row of *delivery*; both are None where there is none. *dead_letters*: see
+    `DeadLetterRow`. *claim_own*: True if this worker shall own the new *deliveries* at once, as
+    far as their keys are free. *size*: a rough estimate in bytes.
     """
 
     delivery_id: int | None = None
+    delivery: Delivery | None = None
     turn: TurnRows | None = None
     deliveries: tuple[DeliveryRow, ...] = ()
     dead_letters: tuple[DeadLetterRow, ...] = ()
@@ -136,6 +148,7 @@ def delivery_row(message: Message, hash_text: HashText) -> DeliveryRow:
         None if key is None else hash_text(key),
         encode_destination(message.to),
         encode_event(message.event),
+        is_cancellation(message),
     )
 
 
@@ -164,6 +177,7 @@ def turn_rows(
         timers=timer_rows(
             [(timer, timer_message(commit, timer)) for timer in commit.timers], hash_text
         ),
+        yields_by=hash_text(commit.event.subject) if yields_to_cancellation(commit) else None,
     )
 
 

@@ -1,17 +1,5 @@
--- Version 7: dead letters in order of time, with an index by subject.
-create table dead_letter_7 (
-    id text primary key,
-    at integer not null,               -- milliseconds since 1970
-    subject text not null,             -- of its event
-    content blob not null
-) without rowid;
-insert into dead_letter_7 (id, at, subject, content)
-select id,
-    cast(strftime('%s', at) as integer) * 1000 + cast(substr(strftime('%f', at), 4) as integer),
-    json_extract(cast(content as text), '$.event.subject'),
-    content
-from dead_letter;
-drop table dead_letter;
-alter table dead_letter_7 rename to dead_letter;
-create index dead_letter_by_time on dead_letter (at, id);
-create index dead_letter_by_subject on dead_letter (subject, at, id);
+-- Version 7: which messages are the cancellation of a workflow. A commit of its workflow looks for one.
+alter table delivery add column cancels integer not null default 0;
+update delivery set cancels = 1
+    where key is not null and json_extract(cast(event as text), '$.type') = 'sys.' || queue || '.cancel';
+create index delivery_by_cancellation on delivery (key, id) where cancels;

@@ -1,9 +1,28 @@
 """Checkpoints: the results of a step's effects, in the row of its delivery."""
 
 from arvo.interpreters.ports.messages import Delivery
-from arvo.interpreters.ports.results import CheckpointResult, Committed, Fenced
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
-from arvo.interpreters.sqlite.statements import deliveries
+from arvo.interpreters.sqlite.statements import deliveries, refusals
+
+
+async def find_refusal(
+    session: Session, delivery: Delivery, expected: int | None
+) -> Conflict | Duplicate | Fenced | None:
+    """Return why a turn of a delivery would be refused; it is forgotten if it has another owner."""
+    worker_id, id_, message = session.worker_id, delivery_id(delivery), delivery.message
+    refusal = await session.read(
+        lambda c: refusals.find_refusal(c, message, (id_, worker_id), expected)
+    )
+    if isinstance(refusal, Fenced):
+        session.claims.release(delivery)
+    return refusal
 
 
 async def checkpoint(session: Session, delivery: Delivery, progress: bytes) -> CheckpointResult:

@@ -20,7 +20,13 @@ from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, Progress
 from arvo.interpreters.ports.process import check_process
-from arvo.interpreters.ports.results import CommitResult, Committed, Conflict, Fenced
+from arvo.interpreters.ports.results import (
+    CancellationPending,
+    CommitResult,
+    Committed,
+    Conflict,
+    Fenced,
+)
 from arvo.interpreters.services.registrations import Registrations
 from arvo.interpreters.sqlite.connection.connection import open_file
 from arvo.interpreters.sqlite.connection.errors import translate_error
@@ -122,6 +128,7 @@ class Session:
         return WriteBatch(
             worker_id=self.worker_id,
             delivery_id=None if delivery is None else delivery_id(delivery),
+            delivery=delivery,
             commit=commit,
             messages=tuple(messages),
             dead_letters=tuple(dead_letters),
@@ -132,7 +139,8 @@ class Session:
         self, writer: Writer, batch: WriteBatch, delivery: Delivery | None = None
     ) -> CommitResult:
         def on_done(written: Written) -> None:
-            if delivery is not None and not isinstance(written.result, Conflict):
+            stays = isinstance(written.result, Conflict | CancellationPending)
+            if delivery is not None and not stays:
                 self.claims.release(delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)

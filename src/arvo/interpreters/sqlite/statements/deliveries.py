@@ -11,7 +11,7 @@ from arvo.interpreters.delivery.codec import (
     encode_destination,
     encode_event,
 )
-from arvo.interpreters.ports.messages import Message, key_of, queue_of
+from arvo.interpreters.ports.messages import Message, is_cancellation, key_of, queue_of
 
 
 def send(
@@ -38,6 +38,7 @@ def send(
                 encode_event(message.event),
                 now,
                 new_owner,
+                is_cancellation(message),
             ),
         )
         if new_owner is not None:
@@ -47,8 +48,8 @@ def send(
 
 
 _INSERT: Final = """
-insert into delivery (queue, key, destination, event, attempt, due, owner)
-values (?, ?, ?, ?, 1, ?, ?)
+insert into delivery (queue, key, destination, event, attempt, due, owner, cancels)
+values (?, ?, ?, ?, 1, ?, ?, ?)
 """
 _BLOCKING: Final = """
 select 1 from delivery

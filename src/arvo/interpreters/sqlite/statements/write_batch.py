@@ -14,8 +14,15 @@ from arvo.interpreters.delivery.codec import (
     encode_event,
     to_milliseconds,
 )
-from arvo.interpreters.ports.messages import DeadLetter, Message, timer_message
+from arvo.interpreters.ports.messages import (
+    DeadLetter,
+    Delivery,
+    Message,
+    timer_message,
+    yields_to_cancellation,
+)
 from arvo.interpreters.ports.results import (
+    CancellationPending,
     CommitResult,
     Committed,
     Conflict,
@@ -23,6 +30,7 @@ from arvo.interpreters.ports.results import (
     Fenced,
 )
 from arvo.interpreters.sqlite.statements import deliveries, records, timers
+from arvo.interpreters.sqlite.statements.cancellations import CONSUMED, pending_cancellation
 from arvo.interpreters.sqlite.statements.dead_letters import dead_letter
 
 
@@ -31,12 +39,13 @@ from arvo.interpreters.sqlite.statements.dead_letters import dead_letter
 class WriteBatch:
     """A delivery to remove, and the changes to write if this worker still owns it.
 
-    *delivery_id*: None where there is no delivery. *owner*: the worker that owns the new deliveries
-    of *messages*, None to leave them unclaimed.
+    *delivery_id*: the row of *delivery*; both are None where there is no delivery. *owner*: the
+    worker that owns the new deliveries of *messages*, None to leave them unclaimed.
     """
 
     worker_id: str
     delivery_id: int | None = None
+    delivery: Delivery | None = None
     commit: Commit | None = None
     messages: tuple[Message, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
@@ -65,6 +74,10 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
         revision = 0 if workflow is None else workflow.revision
         if revision != commit.expected:
             return Written(_refuse_outdated(connection, batch, commit, revision))
+    if commit is not None and batch.delivery is not None and yields_to_cancellation(commit):
+        cancellation = pending_cancellation(connection, batch.delivery)
+        if cancellation is not None:
+            return Written(CancellationPending(cancellation))
     if not _ack(connection, batch):
         return Written(Fenced())
     if commit is not None:
@@ -90,7 +103,7 @@ def _refuse_outdated(
 
     On `Conflict` the worker steps again, which would be wasted on an event that was consumed.
     """
-    consumed = connection.execute(_CONSUMED, (_digest(commit),)).fetchone()
+    consumed = connection.execute(CONSUMED, (_digest(commit),)).fetchone()
     if consumed is None:
         return Conflict(revision)
     return Duplicate() if _ack(connection, batch) else Fenced()
@@ -104,7 +117,6 @@ def _digest(commit: Commit) -> bytes:
     return consumption_digest(commit.handler, commit.event)
 
 
-_CONSUMED: Final = "select 1 from inbox where digest = ?"
 _MARK: Final = "insert into inbox (digest, at) values (?, ?) on conflict do nothing"
 
 

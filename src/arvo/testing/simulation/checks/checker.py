@@ -1,54 +1,80 @@
-"""Checker: observes every call that reaches the store, and reports broken promises."""
+"""Checker: observes every call that reaches the servers, and reports broken promises."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import final
+from typing import Any, final
 
 from attrs import define, field
 
 from arvo.core.commit import Commit
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
-from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of, timer_message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
 from arvo.testing.simulation.checks.checkpoints import Checkpoints
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
+from arvo.testing.simulation.checks.losses import Losses, event_key
 from arvo.testing.simulation.checks.order import DeliveryKey, DeliveryOrder, delivery_key
+from arvo.testing.simulation.checks.report import Report, token_of
 from arvo.testing.simulation.checks.trace import Decision, Step
+from arvo.testing.simulation.checks.turns import Turns, describe
 from arvo.testing.simulation.checks.world import World
 
 
 @final
 @define(eq=False)
 class Checker:
-    """Tracks accepted and settled events independently of the store and the workers.
+    """Tracks accepted and settled events independently of the servers and the workers.
 
-    It compares every answer of the store with its own state. *violations* holds the promises that
-    the run broke, *observed* the positions of the `sometimes` checks that held.
+    It compares every answer with its own state. *steps* holds the deliveries, *violations* the
+    promises that the run broke, *observed* the positions of the `sometimes` checks that held.
     """
 
     system: System
     world: World
     checks: tuple[Check, ...]
     clock: Callable[[], datetime]
-    steps: list[Step] = field(factory=list, init=False)
-    violations: list[InvariantViolated] = field(factory=list, init=False)
+    is_pair: bool = False
+    report: Report = field(factory=Report, init=False)
+    checkpoints: Checkpoints = field(init=False)
+    losses: Losses = field(init=False)
     observed: set[int] = field(factory=set, init=False)
+    _turns: Turns = field(init=False)
+    _order: DeliveryOrder = field(init=False)
     _accepted: dict[DeliveryKey, Message] = field(factory=dict, init=False)
     _settled: set[DeliveryKey] = field(factory=set, init=False)
-    _timers: dict[DeliveryKey, datetime] = field(factory=dict, init=False)
-    _consumed: set[DeliveryKey] = field(factory=set, init=False)
-    _revisions: dict[str, dict[int, Record]] = field(factory=dict, init=False)
-    _holders: dict[int, object] = field(factory=dict, init=False)
-    _by_token: dict[object, Step] = field(factory=dict, init=False)
-    _dead_letters: list[DeadLetter] = field(factory=list, init=False)
-    checkpoints: Checkpoints = field(factory=Checkpoints, init=False)
-    _order: DeliveryOrder = field(init=False)
+    _published: set[DeliveryKey] = field(factory=set, init=False)
+    _sent_events: dict[tuple[str, str], Event[Any]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._order = DeliveryOrder(self._settled)
+        self._turns = Turns(
+            self.report, self.world, self.clock, self.is_pair, self._accepted, self._settled
+        )
+        self.losses = Losses(self.report)
+        # A store keeps the results with the message, a pair by the event.
+        self.checkpoints = Checkpoints(
+            (lambda delivery: delivery_key(delivery.message))
+            if self.is_pair
+            else (lambda delivery: token_of(delivery)[0])
+        )
+
+    @property
+    def steps(self) -> list[Step]:
+        """The deliveries, in order."""
+        return self.report.steps
+
+    @property
+    def violations(self) -> list[InvariantViolated]:
+        """The promises that the run broke."""
+        return self.report.violations
+
+    @property
+    def commits(self) -> int:
+        """The number of events whose commit was applied."""
+        return len(self._turns.consumed)
 
     def on_send(self, message: Message) -> None:
         """Record an event that came from outside."""
@@ -61,21 +87,23 @@ class Checker:
         """Record a delivery, and check that its event was sent (I5), is not early (I7), and does
         not overtake another one of its workflow (I4).
         """
-        event, queue = delivery.message.event, queue_of(delivery.message.to)
-        step = Step(event, queue, worker, [*notes])
-        self.steps.append(step)
-        assert isinstance(delivery.token, tuple)
-        self._by_token[delivery.token] = step
-        self._holders[delivery.token[0]] = delivery.token
-        key = delivery_key(delivery.message)
+        event, key, token = (
+            delivery.message.event,
+            delivery_key(delivery.message),
+            token_of(delivery),
+        )
+        self.report.add_delivery(delivery, worker, notes)
+        self._turns.holders[token[0]] = token
         if not arrived:
             return
         if key not in self._accepted:
             self._report("I5", f"no applied commit sent {event.type}", delivery)
-        if self.checkpoints.is_lost(delivery):
-            self._report("effects", f"{event.type} came without its stored results", delivery)
-        if (due := self._timers.get(key)) is not None and self.clock() < due:
-            self._report("I7", f"timer {event.id!r} fired {due - self.clock()} early", delivery)
+        self.losses.check_deaths(delivery)
+        if delivery.progress.data is not None and not self.is_pair:
+            self.on_progress(delivery, delivery.progress.data, self.checkpoints.find(delivery))
+        if not self.is_pair:
+            # A broker may deliver early, if the worker returns the timer.
+            self._turns.check_due(delivery)
         if (overtaken := self._order.deliver(delivery.message)) is not None:
             self._report("I4", f"event {event.id!r} overtook event {overtaken!r}", delivery)
 
@@ -83,11 +111,28 @@ class Checker:
         """Record that a delivery came before its time: the others of its workflow may pass it."""
         self._order.defer(delivery.message)
 
-    def on_load(self, subject: str, record: Record | None) -> None:
-        """Compare the record that a worker loads with the last committed one (I4, I5)."""
-        current = self.world.records.get(subject)
+    def on_publish(self, message: Message) -> None:
+        """Record that the broker of a pair has taken an event: it decides on the order (I4)."""
+        key = delivery_key(message)
+        if key not in self._published and key not in self._turns.timers:
+            self._published.add(key)
+            self._order.add(message)
+
+    def on_refuse(self, message: Message) -> None:
+        """Record that the broker refuses an event, of which there must be a dead letter (I8)."""
+        self._settled.add(delivery_key(message))
+        self.losses.add_refused(message)
+
+    def on_progress(self, delivery: Delivery, got: bytes, stored: bytes) -> None:
+        """Compare the results of effects that a worker reads with the stored ones."""
+        if got != stored and delivery_key(delivery.message) not in self._turns.consumed:
+            problem = f"{delivery.message.event.type} came without its stored results"
+            self._report("effects", problem, delivery)
+
+    def on_load(self, record: Record | None, current: Record | None) -> None:
+        """Compare the record that a worker loads with the *current* one (I4, I5)."""
         if record != current:
-            problem = f"a load returned {_describe(record)} instead of {_describe(current)}"
+            problem = f"a load returned {describe(record)} instead of {describe(current)}"
             self._report("I4", problem, None)
 
     def on_commit(
@@ -102,26 +147,22 @@ class Checker:
         """Record a commit, and check its result."""
         key = delivery_key(delivery.message)
         if isinstance(result, Duplicate):
-            if key not in self._consumed:
+            if key not in self._turns.consumed:
                 problem = "reported as a duplicate, but it was not consumed before"
                 self._report("I1", problem, delivery)
             self._settled.add(key)
+        elif isinstance(result, Fenced):
+            self.add_note(delivery, "the commit of a stale worker is refused")
         if not isinstance(result, Committed):
-            if isinstance(result, Fenced):
-                self.add_note(delivery, "the commit of a stale worker is refused")
             return
-        self._check_commit(delivery, commit, decision)
+        if not self._turns.add(delivery, commit, messages, decision):
+            return
         self._settled.add(key)
-        self._consumed.add(key)
-        if commit.record is not None:
-            self.world.records[commit.record.subject] = commit.record
-            revisions = self._revisions.setdefault(commit.record.subject, {})
-            revisions[commit.record.revision] = commit.record
         for message in messages:
             self._accept(message)
         for timer in commit.timers:
             message = timer_message(commit, timer)
-            self._timers[delivery_key(message)] = timer.due
+            self._turns.timers[delivery_key(message)] = timer.due
             self._accept(message)
         self._clear_timers(commit)
         self._add_dead_letters(dead_letters)
@@ -152,16 +193,16 @@ class Checker:
 
     def add_note(self, delivery: Delivery | None, text: str) -> None:
         """Add a note to a delivery in the diagram; without a delivery, to the last one."""
-        step = None if delivery is None else self._by_token.get(delivery.token)
-        if step is None and self.steps:
-            step = self.steps[-1]
-        if step is not None:
-            step.notes.append(text)
+        self.report.add_note(delivery, text)
+
+    def as_sent(self, event: Event[Any]) -> Event[Any]:
+        """Return an event that left the system as it was sent: with its payload, not as JSON."""
+        return self._sent_events.get((event.source, event.id), event)
 
     def finish(
         self,
         records: Mapping[str, Record | None],
-        dead_letters: Mapping[str, DeadLetter],
+        dead_letters: Iterable[DeadLetter],
         *,
         idle: bool,
     ) -> None:
@@ -172,16 +213,12 @@ class Checker:
                 if key not in self._settled:
                     problem = f"{message.event.type} to {key[0]} was accepted and never settled"
                     self._report("I1", problem, None)
-        stored = {_event_key(dead_letter) for dead_letter in dead_letters.values()}
-        for dead_letter in self._dead_letters:
-            if _event_key(dead_letter) not in stored:
-                problem = f"the dead letter of {dead_letter.event.type} is lost"
-                self._report("I8", problem, None)
+            self.losses.check_cancellations(self._accepted.values(), self.world.records)
+        self.world.dead_letters += self.losses.check_dead_letters(dead_letters, self.clock())
         for subject, record in self.world.records.items():
             if records.get(subject) != record:
                 problem = (
-                    f"the store has {_describe(records.get(subject))} "
-                    f"instead of {_describe(record)}"
+                    f"the store has {describe(records.get(subject))} instead of {describe(record)}"
                 )
                 self._report("I4", problem, None)
         self._check_invariants()
@@ -189,48 +226,28 @@ class Checker:
             if idle and check.when == "eventually" and not check.holds(self.world):
                 self._report(check.name, "does not hold at the end", None)
 
-    def _check_commit(self, delivery: Delivery, commit: Commit, decision: Decision) -> None:
-        """Check an applied commit: I2, I3, I4, I6, I9."""
-        if delivery_key(delivery.message) in self._consumed:
-            self._report("I2", f"{commit.event.type} was applied twice", delivery)
-        assert isinstance(delivery.token, tuple)
-        if self._holders.get(delivery.token[0]) != delivery.token:
-            self._report("I6", "the commit of a stale worker was applied", delivery)
-        before = self._revisions.get(commit.event.subject, {}).get(commit.expected)
-        if commit.record is not None or commit.expected:
-            current = self.world.records.get(commit.event.subject)
-            if before != current:
-                problem = f"decided on {_describe(before)} and applied to {_describe(current)}"
-                self._report("I4", problem, delivery)
-        event = delivery.message.event
-        repeated = step_plain(
-            decision.system, event, before, now=decision.now, performed=decision.performed
-        )
-        if repeated != commit:
-            self._report("I3", "the same step gives another commit when repeated", delivery)
-        after = commit.record
-        if before is None or after is None or after.status != "failed":
-            return
-        # A failed turn must not change the state that earlier turns persisted.
-        if (after.state, after.journal) != (before.state, before.journal):
-            self._report("I9", "a failed turn changed the persisted state", delivery)
-
     def _accept(self, message: Message) -> None:
         key = delivery_key(message)
         if key not in self._accepted:
             self._accepted[key] = message
-            if key not in self._timers:
+            if key not in self._turns.timers and not self.is_pair:
                 self._order.add(message)
             self.world.sent.append(message.event)
+            self._sent_events[message.event.source, message.event.id] = message.event
 
     def _clear_timers(self, commit: Commit) -> None:
         """Mark cleared timers as settled: their events need not come."""
-        for key in list(self._timers):
+        for key in list(self._turns.timers):
             if key[2] in commit.cleared_timers and key[0] == commit.handler:
                 self._settled.add(key)
 
     def _add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
-        self._dead_letters += dead_letters
+        self.losses.add_dead_letters(dead_letters)
+        if self.is_pair:
+            # A pair has one dead letter for each event, and the newer one replaces the older.
+            new = {event_key(dead_letter.event) for dead_letter in dead_letters}
+            old = self.world.dead_letters
+            old[:] = [each for each in old if event_key(each.event) not in new]
         self.world.dead_letters += dead_letters
 
     def _check_invariants(self) -> None:
@@ -243,15 +260,4 @@ class Checker:
                 self.observed.add(number)
 
     def _report(self, law: str, problem: str, delivery: Delivery | None) -> None:
-        if all(violation.law != law for violation in self.violations):
-            violation = InvariantViolated(law, problem)
-            self.add_note(delivery, str(violation))
-            self.violations.append(violation)
-
-
-def _event_key(dead_letter: DeadLetter) -> tuple[str, str, str]:
-    return dead_letter.event.source, dead_letter.event.id, dead_letter.event.type
-
-
-def _describe(record: Record | None) -> str:
-    return "no record" if record is None else f"revision {record.revision}"
+        self.report.add_violation(law, problem, delivery)

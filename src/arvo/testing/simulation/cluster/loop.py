@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
+from contextvars import Context, ContextVar
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -11,6 +11,9 @@ from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+# The list to which every task is added that starts in this context, or in a task of it.
+TASKS: "ContextVar[list[asyncio.Task[Any]]]" = ContextVar("TASKS")
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -114,7 +117,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         **options: Any,
     ) -> asyncio.Task[T]:
-        return asyncio.Task(coro, loop=self, name=name, **options)
+        task = asyncio.Task(coro, loop=self, name=name, **options)
+        TASKS.get([]).append(task)
+        return task
 
     def run_in_executor(
         self, executor: object, func: Callable[[*Ts], T], *args: *Ts

@@ -1,47 +1,33 @@
-"""Process: a simulated worker process, and its connection to the store."""
+"""Process: a simulated worker process, and its connection to the store and the broker."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from math import inf
 from random import Random
-from typing import TypeVar, final
+from typing import Any, final
 
 from attrs import define, evolve, field
 
-from arvo.core.commit import Commit
-from arvo.core.record import Record
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CheckpointResult, CommitResult, Committed
-from arvo.testing.simulation.cluster.loop import loop_time, wait_forever
+from arvo.interpreters.ports.messages import DeadLetter, Delivery
+from arvo.testing.simulation.cluster.loop import TASKS, loop_time, wait_forever
 from arvo.testing.simulation.cluster.network import Network
 from arvo.testing.simulation.cluster.services import ProcessServices
 from arvo.testing.simulation.cluster.stepper import Stepper
-from arvo.testing.simulation.faults.fault import (
-    Crash,
-    Drop,
-    EffectCrash,
-    Fault,
-    LostAnswer,
-    LostRequest,
-    Pause,
-    When,
-)
+from arvo.testing.simulation.faults.fault import Fault, Pause, Server
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX
-
-T = TypeVar("T")
 
 
 @final
 @define(eq=False)
 class Process:
-    """A process that may crash, be paused, be disconnected from the store, and have a wrong clock.
+    """A process that may crash, be paused, be disconnected from a server, and have a wrong clock.
 
-    *system*: the version of the system that it runs. It has the backend operations that a worker
-    calls. Each takes some time to reach the store, acts there atomically, and takes some time to
-    return the result.
+    *system*: the version of the system that it runs. *tasks*: those that it was started with.
+    *holders*: the names under which it holds deliveries.
     """
 
     name: str
@@ -51,19 +37,27 @@ class Process:
     offset: timedelta = timedelta(0)
     on_crash: Callable[["Process", float], None] = field(default=lambda _process, _seconds: None)
     tasks: list[asyncio.Task[None]] = field(factory=list, init=False)
-    # The tasks that call listeners; they come and go.
-    listener_tasks: set[asyncio.Task[None]] = field(factory=set, init=False)
+    holders: list[str] = field(init=False)
     is_dead: bool = field(default=False, init=False)
     services: ProcessServices = field(init=False)
     stepper: Stepper = field(init=False)
+    _all_tasks: list[asyncio.Task[Any]] = field(factory=list, init=False)
+    _context: Context = field(factory=copy_context, init=False)
     _random: Random = field(init=False)
     _paused_until: float = field(default=0.0, init=False)
     _disconnected_until: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.holders = [self.name]
         self._random = self.network.plan.random(self.name)
-        self.services = ProcessServices(self.network.registry, self.name, self._send_request)
-        self.stepper = Stepper(self.network, self._latency)
+        self._context.run(TASKS.set, self._all_tasks)
+        self.services = ProcessServices(self.network.registry, self.name, self.send_request)
+        self.stepper = Stepper(self.network, self._latency, self.crash)
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Start a task of this process; it ends with the process, and so do those it starts."""
+        loop = self.network.loop
+        self.tasks.append(self._context.run(loop.create_task, work, name=f"{self.name} {name}"))
 
     def now(self) -> datetime:
         """Return the time by this process's clock."""
@@ -75,7 +69,7 @@ class Process:
         self._end_lease_after(seconds)
 
     def disconnect(self, seconds: float) -> None:
-        """Make the store unreachable for *seconds*."""
+        """Make all servers unreachable for *seconds*."""
         self._disconnected_until = max(self._disconnected_until, loop_time() + seconds)
         self._end_lease_after(seconds)
 
@@ -88,169 +82,62 @@ class Process:
     def end(self) -> None:
         """Cancel all tasks."""
         self.is_dead = True
-        for task in (*self.tasks, *self.listener_tasks):
+        for task in self._all_tasks:
             task.cancel()
 
-    async def receive(self, queue: str) -> Delivery:
-        """Return the next delivery of a queue."""
-        store, checker = self.network.store, self.network.checker
-        while True:
-            await self._send_request()
-            delivery = store.claim(queue, self.name)
-            if delivery is None:
-                await self.network.wait(queue)
-                continue
-            faults = self.network.plan.next("delivery")
-            drops = [fault for fault in faults if isinstance(fault, Drop)]
-            notes = store.entry(delivery).notes
-            checker.on_deliver(delivery, self.name, notes, arrived=not drops)
-            notes.clear()
-            if not drops:
-                self.services.forget()
-                return delivery
-            checker.add_note(delivery, str(drops[0]))
-            loop = asyncio.get_running_loop()
-            loop.call_later(self.network.lease, store.release, self.name, delivery)
+    async def crash_now(self, seconds: float) -> None:
+        """Crash in the middle of an operation of this process."""
+        self.crash(seconds)
+        await wait_forever()
 
-    async def load(self, subject: str) -> Record | None:
-        """Return the record of a workflow."""
-        await self._send_request()
-        record = self.network.store.load(subject)
-        self.network.checker.on_load(subject, record)
-        await self._receive_response()
-        return record
-
-    async def commit(
-        self,
-        delivery: Delivery,
-        commit: Commit,
-        messages: Sequence[Message],
-        dead_letters: Sequence[DeadLetter],
-    ) -> CommitResult:
-        """Apply a commit, or return why it was refused."""
-        numbered = [self._with_sequential_id(dead_letter) for dead_letter in dead_letters]
-        decision = self.stepper.decision()
-        store, checker = self.network.store, self.network.checker
-
-        def work() -> CommitResult:
-            result = store.commit(self.name, delivery, commit, messages, numbered)
-            checker.on_commit(delivery, commit, messages, numbered, result, decision)
-            return result
-
-        return await self._settle(delivery, work)
-
-    async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
-        """Store the results of a step's effects, with the faults that hit it."""
-        faults, add_note = self.network.plan.next("effect"), self.network.checker.add_note
+    def on_receive(self, delivery: Delivery, faults: Sequence[Fault]) -> None:
+        """Record what the current task handles from now on, and apply the faults that hit it."""
+        self.services.forget()
+        self.stepper.handle(delivery)
         for fault in faults:
-            add_note(delivery, str(fault))
-        await self._send_request()
-        await self._crash_by(faults, "before")
-        result = self.network.store.checkpoint(self.name, delivery, progress)
-        if isinstance(result, Committed):
-            delivery.progress.data = progress
-            self.network.checker.checkpoints.add(delivery, progress)
-        await self._crash_by(faults, "after")
-        await self._receive_response()
-        return result
+            self.network.on_cancel(fault, delivery)
 
-    async def _crash_by(self, faults: Sequence[Fault], when: When) -> None:
+    def on_settle(self, delivery: Delivery) -> Sequence[Fault]:
+        """Return the faults that hit the next commit, which is that of a delivery."""
+        faults = self.network.plan.next("commit")
         for fault in faults:
-            if isinstance(fault, EffectCrash | Crash) and fault.when == when:
-                self.crash(fault.seconds)
-                await wait_forever()
-
-    async def ack(self, delivery: Delivery) -> None:
-        """Acknowledge a delivery that needs no commit."""
-
-        def work() -> None:
-            if self.network.store.holds(self.name, delivery):
-                self.network.checker.on_ack(delivery)
-            self.network.store.ack(self.name, delivery)
-
-        await self._settle(delivery, work)
-
-    async def nack(self, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds."""
-        await self._return(delivery, delay, self.network.store.nack)
-
-    async def defer(self, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds; those of its key pass it meanwhile."""
-        self.network.checker.on_defer(delivery)
-        await self._return(delivery, delay, self.network.store.defer)
-
-    async def release(self, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message to any process after *delay* seconds, as the same attempt."""
-        self.network.checker.add_note(delivery, "is left to other workers")
-        await self._return(delivery, delay, self.network.store.put_back)
-
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        """Store a dead letter and settle its delivery."""
-        assert delivery is not None
-        numbered = self._with_sequential_id(dead_letter)
-
-        def work() -> None:
-            store, event = self.network.store, delivery.message.event
-            if store.holds(self.name, delivery):
-                record = store.load(event.subject)
-                is_served = self.services.is_served(self.system, event, record)
-                self.network.checker.on_dead_letter(delivery, numbered, is_served=is_served)
-            self.network.store.dead_letter(self.name, delivery, numbered)
-
-        await self._settle(delivery, work)
-
-    async def _return(
-        self, delivery: Delivery, delay: float, work: Callable[[str, Delivery, float], None]
-    ) -> None:
-        """Return a delivery; if the store is unreachable, once the process is connected again."""
-        try:
-            await self._send_request()
-        except Unavailable:
-            after = max(delay, self._disconnected_until - loop_time())
-            asyncio.get_running_loop().call_later(after, work, self.name, delivery, 0.0)
-            raise
-        work(self.name, delivery, delay)
-        self.network.checker.add_note(delivery, "will be redelivered")
-        await self._receive_response()
-
-    async def _settle(self, delivery: Delivery, work: Callable[[], T]) -> T:
-        """Run an operation that settles a delivery, with the faults that hit it."""
-        faults, add_note = self.network.plan.next("commit"), self.network.checker.add_note
-        for fault in faults:
-            add_note(delivery, str(fault))
+            self.network.checker.add_note(delivery, str(fault))
             if isinstance(fault, Pause):
                 self.pause(fault.seconds)
-        await self._send_request()
-        await self._crash_by(faults, "before")
-        if any(isinstance(fault, LostRequest) for fault in faults):
-            raise Unavailable("the request was lost")
-        result = work()
-        await self._crash_by(faults, "after")
-        if any(isinstance(fault, LostAnswer) for fault in faults):
-            raise Unavailable("the answer was lost")
-        await self._receive_response()
-        return result
+        return faults
 
-    async def _send_request(self) -> None:
-        """Wait until a request reaches the store; raises `Unavailable` if it cannot."""
+    async def send_request(self, server: Server = "store") -> None:
+        """Wait until a request reaches a server; raises `Unavailable` if it cannot."""
         await asyncio.sleep(self._latency())
-        await self._check_connection()
+        await self._check_connection(server)
 
-    async def _receive_response(self) -> None:
+    async def receive_response(self, server: Server = "store") -> None:
         """Wait until a response arrives; raises `Unavailable` if it cannot."""
         await asyncio.sleep(self._latency())
-        await self._check_connection()
+        await self._check_connection(server)
 
-    async def _check_connection(self) -> None:
+    @property
+    def reconnects_at(self) -> float:
+        """The time from which the servers can be reached again."""
+        return max(self._disconnected_until, *self.network.down_until.values(), 0.0)
+
+    def with_sequential_id(self, dead_letter: DeadLetter) -> DeadLetter:
+        """Give a dead letter an id that is the same in every run of a seed."""
+        # A worker gives dead letters random ids, and the same seed must give the same run.
+        self.network.dead_letter_count += 1
+        return evolve(dead_letter, id=f"dead-letter-{self.network.dead_letter_count}")
+
+    async def _check_connection(self, server: Server) -> None:
         if self._paused_until > loop_time():
             await asyncio.sleep(self._paused_until - loop_time())
             # The process may have been paused again meanwhile.
-            await self._check_connection()
+            await self._check_connection(server)
             return
         if self.is_dead:
             await wait_forever()
-        if self._disconnected_until > loop_time():
-            raise Unavailable("the store cannot be reached")
+        down_until = self.network.down_until.get(server, 0.0)
+        if max(self._disconnected_until, down_until) > loop_time():
+            raise Unavailable(f"the {server} cannot be reached")
 
     def _latency(self) -> float:
         return self._random.random() * LATENCY_SECONDS_MAX
@@ -260,9 +147,9 @@ class Process:
         self.network.registry.silence(self.name, loop_time(), loop_time() + seconds)
         if seconds > self.network.lease:
             loop = asyncio.get_running_loop()
-            loop.call_later(self.network.lease, self.network.store.release, self.name)
+            loop.call_later(self.network.lease, self.lose_lease)
 
-    def _with_sequential_id(self, dead_letter: DeadLetter) -> DeadLetter:
-        # A worker gives dead letters random ids, and the same seed must give the same run.
-        self.network.dead_letter_count += 1
-        return evolve(dead_letter, id=f"dead-letter-{self.network.dead_letter_count}")
+    def lose_lease(self) -> None:
+        """Make the deliveries of this process available to others."""
+        for holder in self.holders:
+            self.network.queue.release(holder)

@@ -1,23 +1,28 @@
 """Store: a model of a whole backend, with the queue that workers share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import count
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import define, field
 
 from arvo.core.commit import Commit
+from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
     Message,
     Progress,
+    find_cancellation,
+    is_cancellation,
+    key_of,
     queue_of,
     timer_message,
+    yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import (
+    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
@@ -26,55 +31,50 @@ from arvo.interpreters.ports.results import (
     Fenced,
 )
 from arvo.testing.simulation.cluster.entry import Entry
+from arvo.testing.simulation.cluster.queue import MessageQueue
 
 Consumption: TypeAlias = tuple[str, str, str, str]
 
 
 @define(eq=False)
-class Store:
+class Store(MessageQueue[Message, Delivery]):
     """Records, queue, timers and dead letters: a correct backend without time or concurrency.
 
-    Every operation is atomic. *now* returns the time, *time* the seconds since the start, and
-    *call_later* calls a function after some seconds. Override an operation to see which promises a
-    wrong backend breaks.
+    Every operation is atomic. Override an operation to see which promises a wrong backend breaks.
     """
 
-    now: Callable[[], datetime]
-    time: Callable[[], float]
-    call_later: Callable[[float, Callable[[], None]], object]
     records: dict[str, Record] = field(factory=dict, init=False)
     dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     timers: dict[str, Message] = field(factory=dict, init=False)
-    queue: dict[int, Entry] = field(factory=dict, init=False)
     consumed: set[Consumption] = field(factory=set, init=False)
-    on_ready: Callable[[str], None] = field(default=lambda _: None, init=False)
-    on_enqueue: Callable[[Entry], None] = field(default=lambda _: None, init=False)
-    _numbers: Iterator[int] = field(factory=lambda: count(1), init=False)
 
     def enqueue(self, message: Message) -> None:
         """Add a message at the end of the queue."""
-        entry = Entry(next(self._numbers), message)
-        self.queue[entry.number] = entry
-        self.on_enqueue(entry)
-        self.on_ready(queue_of(message.to))
+        self.add(message, queue_of(message.to), key_of(message.to))
 
     def claim(self, queue: str, worker: str) -> Delivery | None:
         """Return the first message of a queue that is available and whose key is free."""
-        blocked = {entry.key for entry in self.queue.values() if entry.holder is not None}
-        for entry in self.queue.values():
-            if entry.holder is not None or (entry.key is not None and entry.key in blocked):
-                continue
-            if entry.available_at > self.time():
-                if not entry.deferred:
-                    blocked.add(entry.key)
-            elif queue_of(entry.message.to) == queue:
-                entry.holder, entry.deferred = worker, False
-                entry.delivery_count += 1
-                token = entry.number, entry.delivery_count
-                return Delivery(
-                    entry.message, entry.attempt, token, progress=Progress(entry.progress)
-                )
-        return None
+        entry = self.take(queue, worker)
+        return None if entry is None else self.delivery(entry)
+
+    def delivery(self, entry: Entry) -> Delivery:
+        """Return the delivery of an entry that was taken."""
+        progress = Progress(entry.progress)
+        return Delivery(entry.message, entry.attempt, entry.token, entry.deaths, progress)
+
+    def mark_started(self, worker: str, delivery: Delivery) -> bool:
+        """Record that a worker processes a delivery with deaths, if the worker holds it."""
+        if not self.holds(worker, delivery):
+            return False
+        self.entry(delivery).started = True
+        return True
+
+    def count_return(self, entry: Entry) -> None:
+        """Count a death of the worker, where it may have processed the delivery."""
+        if entry.started or not entry.deaths:
+            entry.deaths += 1
+            entry.attempt += 1
+        entry.started = False
 
     def load(self, subject: str) -> Record | None:
         """Return the record of a workflow."""
@@ -98,6 +98,10 @@ class Store:
             revision = self.revision(commit)
             if revision != commit.expected:
                 return Conflict(revision)
+        if yields_to_cancellation(commit):
+            cancellation = self.pending_cancellation(delivery)
+            if cancellation is not None:
+                return CancellationPending(cancellation)
         self.write_record(commit)
         self.mark_consumed(commit)
         for dead_letter in dead_letters:
@@ -107,6 +111,20 @@ class Store:
             self.enqueue(message)
         self.set_timers(commit)
         return Committed()
+
+    def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
+        """Return the oldest cancellation that a delivery has to yield to."""
+        handler, key = queue_of(delivery.message.to), key_of(delivery.message.to)
+        events = [
+            entry.message.event
+            for entry in self.queue.values()
+            if entry.key == key and is_cancellation(entry.message)
+        ]
+
+        def is_consumed(event: Event[Any]) -> bool:
+            return (handler, event.source, event.id, event.subject) in self.consumed
+
+        return find_cancellation(events, delivery, is_consumed)
 
     def checkpoint(self, worker: str, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Store the results of a step's effects with its delivery, or refuse them."""
@@ -147,24 +165,12 @@ class Store:
         """Acknowledge a delivery that needs no commit."""
         self.remove(worker, delivery)
 
-    def nack(self, worker: str, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds; it keeps its key."""
-        if self.holds(worker, delivery):
-            self._return(self.entry(delivery), delay)
-
-    def defer(self, worker: str, delivery: Delivery, delay: float) -> None:
-        """Redeliver a message after *delay* seconds; those of its key pass it meanwhile."""
-        if self.holds(worker, delivery):
-            entry = self.entry(delivery)
-            entry.deferred = True
-            self._return(entry, delay)
-
     def put_back(self, worker: str, delivery: Delivery, delay: float) -> None:
         """Redeliver a message that was not processed; it keeps its attempt and its key."""
         if self.holds(worker, delivery):
             entry = self.entry(delivery)
             entry.attempt -= 1
-            self._return(entry, delay)
+            self.put_off(entry, delay)
 
     def dead_letter(self, worker: str, delivery: Delivery, dead_letter: DeadLetter) -> None:
         """Store a dead letter and remove its delivery."""
@@ -172,46 +178,9 @@ class Store:
             self.add_dead_letter(dead_letter)
             self.remove(worker, delivery)
 
-    def overtake(self, entry: Entry) -> None:
-        """Move an entry before all others, but behind those of its key."""
-        others = [other for other in self.queue.values() if other is not entry]
-        same_key = [at for at, other in enumerate(others) if entry.key and other.key == entry.key]
-        others.insert(same_key[-1] + 1 if same_key else 0, entry)
-        self.queue = {other.number: other for other in others}
-
     def add_dead_letter(self, dead_letter: DeadLetter) -> None:
         """Store a dead letter."""
         self.dead_letters[dead_letter.id] = dead_letter
-
-    def release(self, worker: str, delivery: Delivery | None = None) -> None:
-        """Make the deliveries of a worker available again, or one of them: its lease expired."""
-        for entry in self.queue.values():
-            if entry.holder == worker and (
-                delivery is None or delivery.token == (entry.number, entry.delivery_count)
-            ):
-                entry.holder = None
-        self.notify_all()
-
-    def remove(self, worker: str, delivery: Delivery) -> None:
-        """Remove a delivery from the queue if the worker still holds it."""
-        if self.holds(worker, delivery):
-            del self.queue[self.entry(delivery).number]
-            self.notify_all()
-
-    def holds(self, worker: str, delivery: Delivery) -> bool:
-        """Return True if the worker still holds a delivery."""
-        assert isinstance(delivery.token, tuple)
-        number, delivery_count = delivery.token
-        entry = self.queue.get(number)
-        return entry is not None and (entry.holder, entry.delivery_count) == (
-            worker,
-            delivery_count,
-        )
-
-    def entry(self, delivery: Delivery) -> Entry:
-        """Return the queue entry of a delivery."""
-        assert isinstance(delivery.token, tuple)
-        return self.queue[delivery.token[0]]
 
     def revision(self, commit: Commit) -> int:
         """Return the current revision of the commit's record, 0 if there is none."""
@@ -223,16 +192,3 @@ class Store:
         """Return the key of a consumption: handler, event source, event id and subject."""
         event = commit.event
         return commit.handler, event.source, event.id, event.subject
-
-    def _return(self, entry: Entry, delay: float) -> None:
-        entry.attempt += 1
-        entry.available_at = self.time() + delay
-        entry.holder = None
-        # All queues: the messages behind it may be in another one.
-        self.call_later(delay, self.notify_all)
-        self.notify_all()
-
-    def notify_all(self) -> None:
-        """Wake the tasks of all queues, because a key may be free."""
-        for queue in dict.fromkeys(queue_of(entry.message.to) for entry in self.queue.values()):
-            self.on_ready(queue)

@@ -4,55 +4,23 @@ from typing import Final, Literal, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.testing.simulation.faults.message import (
+    Delay,
+    Drop,
+    Duplicate,
+    LateCancel,
+    Oversize,
+    Poison,
+    Reorder,
+    SlowListener,
+)
+
 When: TypeAlias = Literal["before", "after"]
-
-
-@final
-@frozen
-class Delay:
-    """The *at*-th event put into a queue is delivered *seconds* later than it could be.
-
-    Later events of its key wait behind it, because a backend keeps their order.
-    """
-
-    at: int
-    seconds: float = 1.0
-
-    def __str__(self) -> str:
-        return f"was delayed by {self.seconds} s"
-
-
-@final
-@frozen
-class Duplicate:
-    """The *at*-th event put into a queue is put there twice."""
-
-    at: int
-
-    def __str__(self) -> str:
-        return "was put into the queue twice"
-
-
-@final
-@frozen
-class Reorder:
-    """The *at*-th event put into a queue overtakes all events except those of its own key."""
-
-    at: int
-
-    def __str__(self) -> str:
-        return "overtook earlier events"
-
-
-@final
-@frozen
-class Drop:
-    """The *at*-th delivery does not reach its worker; it is redelivered after the lease."""
-
-    at: int
-
-    def __str__(self) -> str:
-        return "never reached the worker"
+# A pair consists of two servers; a transactional store is the store.
+Server: TypeAlias = Literal["store", "broker"]
+# A move of a commit on a pair, after which a worker may crash: the record is written, a part of its
+# events is published, all of them are.
+Move: TypeAlias = Literal["write", "publish", "send"]
 
 
 @final
@@ -70,6 +38,24 @@ class Crash:
 
     def __str__(self) -> str:
         return f"the worker crashed {self.when} this commit"
+
+
+@final
+@frozen
+class OutboxCrash:
+    """The worker of the *at*-th commit crashes in the middle of it, on a pair: after a *move*.
+
+    `"write"`: its record is written, and none of its events is published. `"publish"`: the first
+    event is published, and another one is not. `"send"`: all are published, and the delivery is not
+    acknowledged. Another worker starts in its place after *seconds*.
+    """
+
+    at: int
+    move: Move = "write"
+    seconds: float = 1.0
+
+    def __str__(self) -> str:
+        return f"the worker crashed after the {self.move} of this commit"
 
 
 @final
@@ -130,7 +116,7 @@ class EffectCrash:
 @final
 @frozen
 class Partition:
-    """A worker cannot reach the store for *seconds*.
+    """A worker can reach neither the store nor the broker for *seconds*.
 
     *worker* is its position, from 0. The partition begins *at* seconds after the start of the run.
     """
@@ -140,7 +126,23 @@ class Partition:
     seconds: float = 1.0
 
     def __str__(self) -> str:
-        return f"worker {self.worker} could not reach the store for {self.seconds} s"
+        return f"worker {self.worker} was disconnected for {self.seconds} s"
+
+
+@final
+@frozen
+class Outage:
+    """No worker can reach a server for *seconds*: the store, or the broker of a pair.
+
+    It begins *at* seconds after the start of the run. Deliveries in progress are redelivered.
+    """
+
+    server: Server
+    at: float
+    seconds: float = 1.0
+
+    def __str__(self) -> str:
+        return f"the {self.server} was unavailable for {self.seconds} s"
 
 
 @final
@@ -180,27 +182,38 @@ Fault: TypeAlias = (
     | Duplicate
     | Reorder
     | Drop
+    | Oversize
+    | Poison
+    | SlowListener
+    | LateCancel
     | Crash
+    | OutboxCrash
     | Pause
     | LostAnswer
     | LostRequest
     | EffectCrash
     | Partition
+    | Outage
     | ClockJump
     | OldVersion
 )
 
-# The kinds of faults that `simulate` draws by default; with an older system, `OldVersion` too.
+# The kinds of faults that `simulate` draws by default; with an older system, `OldVersion` too. A
+# correct system has the same outcome under all of them: not after `Oversize` and `LateCancel`.
 FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Delay,
     Duplicate,
     Reorder,
     Drop,
+    Poison,
+    SlowListener,
     Crash,
+    OutboxCrash,
     Pause,
     LostAnswer,
     LostRequest,
     EffectCrash,
     Partition,
+    Outage,
     ClockJump,
 )

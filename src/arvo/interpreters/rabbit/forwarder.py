@@ -1,0 +1,59 @@
+"""Forwarder: publishes the messages of other programs to the queues of their keys."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final, TypeAlias, final
+
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from attrs import define, field
+
+from arvo.interpreters.delivery.brokers.headers import ORDER
+from arvo.interpreters.delivery.brokers.ordering import foreign_order_of
+from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.rabbit.publisher import Publisher
+from arvo.interpreters.rabbit.queues import Queues
+from arvo.interpreters.rabbit.source import message_of
+
+logger: Final = get_logger()
+
+# The pause before a message is forwarded again, where its queue was full.
+PAUSE_SECONDS: Final = 0.5
+
+# A message with the address of its queue.
+_Foreign: TypeAlias = tuple[str, AbstractIncomingMessage]
+
+
+@final
+@define(eq=False)
+class Forwarder:
+    """Forwards one message after the other: if one cannot be, those of its key must not pass it."""
+
+    queues: Queues
+    publisher: Publisher
+    # Bounded by the prefetch of the consumers: one message for each address.
+    _received: "asyncio.Queue[_Foreign]" = field(factory=asyncio.Queue, init=False)
+
+    def add(self, address: str, incoming: AbstractIncomingMessage) -> None:
+        """Add a message that the server has delivered."""
+        self._received.put_nowait((address, incoming))
+
+    async def run(self) -> None:
+        """Forward messages until it is cancelled. A crash before an ack forwards one again."""
+        while True:
+            address, incoming = await self._received.get()
+            order = foreign_order_of(message_of(address, incoming))
+            # The server adds its own headers again.
+            headers = {k: v for k, v in incoming.headers.items() if not k.startswith("x-")}
+            name = self.queues.route(address, order)
+            while True:
+                try:
+                    await self.queues.declare(name, address)
+                    await self.publisher.send("", name, incoming.body, {**headers, ORDER: order})
+                    break
+                except Unavailable as error:
+                    logger.warning("rabbit: forwarding to %s, trying again: %s", name, error)
+                    await asyncio.sleep(PAUSE_SECONDS)
+            with suppress(*CONNECTION_EXCEPTIONS):
+                await incoming.ack()

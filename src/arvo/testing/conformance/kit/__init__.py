@@ -1,0 +1,43 @@
+"""Kit: what the conformance classes are made of."""
+
+from arvo.testing.conformance.kit.kit import (
+    CALLS_REPORTED_MAX,
+    NO_DEATHS,
+    NO_DEPTH,
+    NO_LEASE,
+    NO_LISTING,
+    NO_PLAIN,
+    NO_REFUSALS,
+    NO_REGISTRY,
+    NO_RELEASE,
+    NO_SHARED_DEPTH,
+    NOT_DURABLE,
+    BackendKit,
+    BrokerKit,
+    CallRecorder,
+    Kit,
+    KitReport,
+    conformance_test,
+    skip,
+)
+
+__all__ = [
+    "CALLS_REPORTED_MAX",
+    "NOT_DURABLE",
+    "NO_DEATHS",
+    "NO_DEPTH",
+    "NO_LEASE",
+    "NO_LISTING",
+    "NO_PLAIN",
+    "NO_REFUSALS",
+    "NO_REGISTRY",
+    "NO_RELEASE",
+    "NO_SHARED_DEPTH",
+    "BackendKit",
+    "BrokerKit",
+    "CallRecorder",
+    "Kit",
+    "KitReport",
+    "conformance_test",
+    "skip",
+]

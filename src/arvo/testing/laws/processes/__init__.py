@@ -1,0 +1,1 @@
+"""Processes: repeat steps in processes in which strings have other hashes."""

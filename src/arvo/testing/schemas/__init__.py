@@ -1,0 +1,1 @@
+"""Schemas: Hypothesis strategies for the JSON data that a JSON Schema allows."""

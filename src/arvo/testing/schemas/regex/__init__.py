@@ -1,0 +1,1 @@
+"""Regex: Hypothesis strategies for strings that match the regular expressions of JSON Schema."""

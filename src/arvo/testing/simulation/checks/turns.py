@@ -1,0 +1,116 @@
+"""Turns: checks each commit that was applied against the records and steps before it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import final
+
+from attrs import define, field
+
+from arvo.core.commit import Commit
+from arvo.core.record import Record
+from arvo.interpreters.ports.messages import Delivery, Message
+from arvo.testing.simulation.checks.cancellations import (
+    PendingCancellations,
+    consumed_message,
+    repeat_turn,
+)
+from arvo.testing.simulation.checks.order import DeliveryKey, delivery_key
+from arvo.testing.simulation.checks.report import Report, token_of
+from arvo.testing.simulation.checks.trace import Decision
+from arvo.testing.simulation.checks.world import World
+
+
+@final
+@define(eq=False)
+class Turns:
+    """The consumed events, the revisions of all records, and the times at which timers are due.
+
+    *accepted* and *settled*: the events that the servers have taken, and those that are done.
+    *is_pair*: a pair fences a stale worker by the revision of the record alone, and a handler
+    without a record may answer an event again.
+    """
+
+    report: Report
+    world: World
+    clock: Callable[[], datetime]
+    is_pair: bool
+    accepted: Mapping[DeliveryKey, Message]
+    settled: AbstractSet[DeliveryKey]
+    consumed: set[DeliveryKey] = field(factory=set, init=False)
+    timers: dict[DeliveryKey, datetime] = field(factory=dict, init=False)
+    # The last delivery of each entry.
+    holders: dict[int, object] = field(factory=dict, init=False)
+    _revisions: dict[str, dict[int, Record]] = field(factory=dict, init=False)
+    _outputs: dict[DeliveryKey, list[str]] = field(factory=dict, init=False)
+
+    def add(
+        self, delivery: Delivery, commit: Commit, messages: Sequence[Message], decision: Decision
+    ) -> bool:
+        """Check an applied commit and record it; False if it repeats one that has no record."""
+        key = delivery_key(consumed_message(delivery, commit))
+        ids = [message.event.id for message in messages]
+        if self.is_pair and commit.record is None and key in self.consumed:
+            # A handler without a record has no journal, and answers again: with the same ids.
+            if not commit.expected and ids != self._outputs[key]:
+                problem = "the same event was answered by other events"
+                self.report.add_violation("I2", problem, delivery)
+            return False
+        self._check(delivery, commit, decision)
+        if not (self.is_pair and commit.record is None and commit.expected):
+            # Else the pair has no journal entry: it comes again after a stale acknowledgement.
+            self.consumed.add(key)
+        self._outputs[key] = ids
+        if commit.record is not None:
+            self.world.records[commit.record.subject] = commit.record
+            revisions = self._revisions.setdefault(commit.record.subject, {})
+            revisions[commit.record.revision] = commit.record
+        return True
+
+    def check_due(self, delivery: Delivery) -> None:
+        """Check that a timer is not early (I7)."""
+        due, now = self.timers.get(delivery_key(delivery.message)), self.clock()
+        if due is not None and now < due:
+            problem = f"timer {delivery.message.event.id!r} fired {due - now} early"
+            self.report.add_violation("I7", problem, delivery)
+
+    def _check(self, delivery: Delivery, commit: Commit, decision: Decision) -> None:
+        """Check I2, I3, I4, I6, I7 and I9."""
+        report = self.report.add_violation
+        consumed = consumed_message(delivery, commit)
+        if delivery_key(consumed) not in self.accepted:
+            report("I5", f"no applied commit sent {commit.event.type}", delivery)
+        if delivery_key(consumed) in self.consumed:
+            report("I2", f"{commit.event.type} was applied twice", delivery)
+        token = token_of(delivery)
+        if not self.is_pair and self.holders.get(token[0]) != token:
+            report("I6", "the commit of a stale worker was applied", delivery)
+        if self.is_pair and commit.record is not None:
+            self.check_due(delivery)
+        before = self._revisions.get(commit.event.subject, {}).get(commit.expected)
+        # A pair writes nothing for an event that changes nothing, so it compares nothing either.
+        if commit.record is not None or (commit.expected and not self.is_pair):
+            current = self.world.records.get(commit.event.subject)
+            if before != current:
+                problem = f"decided on {describe(before)} and applied to {describe(current)}"
+                report("I4", problem, delivery)
+        pending = PendingCancellations(self.accepted, self.settled, self.consumed)
+        passed = pending.overlooked(delivery, commit, before, decision)
+        # A pair sees only the cancellations that its own processes have marked.
+        if passed is not None and not self.is_pair:
+            report("stop", f"a turn was committed past cancellation {passed!r}", delivery)
+        consumed = self.accepted.get(delivery_key(consumed), consumed)
+        repeated = repeat_turn(delivery, commit, consumed, before, decision)
+        if repeated != commit:
+            report("I3", "the same step gives another commit when repeated", delivery)
+        after = commit.record
+        if before is None or after is None or after.status != "failed":
+            return
+        # A failed turn must not change the state that earlier turns persisted.
+        if (after.state, after.journal) != (before.state, before.journal):
+            report("I9", "a failed turn changed the persisted state", delivery)
+
+
+def describe(record: Record | None) -> str:
+    """Return a record as its revision."""
+    return "no record" if record is None else f"revision {record.revision}"

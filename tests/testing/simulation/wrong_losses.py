@@ -1,0 +1,96 @@
+"""Wrong losses: parts that lose an event, a death or a cancellation under one kind of fault."""
+
+# mypy: disable-error-code="misc"
+# Worker and Pair are final; only these tests subclass them.
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.paired.outbox import Outbox
+from arvo.interpreters.ports.broker import EncodedMessage
+from arvo.interpreters.ports.messages import Delivery, Message, key_of
+from arvo.interpreters.runtime.outbound import Process
+from arvo.interpreters.runtime.worker import Worker
+from arvo.testing import SimulatedBroker, Store
+from arvo.testing.simulation.cluster.entry import Entry
+
+
+class CountsNoDeaths(Store):
+    """Redelivers the events of a dead worker as if they had never been delivered."""
+
+    def count_return(self, entry: Entry) -> None:
+        pass
+
+
+class ForgetsReturns(SimulatedBroker):
+    """Redelivers the events of a dead process as if they had never been delivered."""
+
+    def count_return(self, entry: Entry) -> None:
+        pass
+
+
+class MarksNoStart(Pair):
+    """Lets a worker start an event that ended others, and does not write that down."""
+
+    async def mark_started(self, delivery: Delivery) -> bool:
+        del delivery
+        return True
+
+
+class StartsSuspects(Worker):
+    """Processes an event that ended workers like any other, and marks no start."""
+
+    async def _process(self, delivery: Delivery, process: Process) -> None:
+        await process(delivery)
+
+
+class WaitsForListeners(Worker):
+    """Has no timeout for listeners."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        by_domain = self.listeners._by_domain
+        for domain, listener in by_domain.items():
+            by_domain[domain] = evolve(listener, timeout=None)  # type: ignore[arg-type]
+
+
+class DropsTooLarge(SimulatedBroker):
+    """Accepts a message that no reader accepts, and drops it, as NATS and Redis did."""
+
+    def refuse(self, entry: Entry) -> None:
+        del self.queue[entry.number]
+
+
+class _OutboxWithoutRefused(Outbox):
+    async def _send_one_by_one(self, messages: Sequence[EncodedMessage]) -> None:
+        del messages
+
+
+class SkipsTooLarge(Pair):
+    """Drops the messages of a turn of which one is too large for the broker."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._outbox = _OutboxWithoutRefused(self.memory, self.broker, self._dead_letters)
+
+
+class LosesLateCancellations(Store):
+    """Loses a cancellation that comes while an event of its workflow is in progress."""
+
+    def enqueue(self, message: Message) -> None:
+        key = key_of(message.to)
+        is_busy = any(each.holder and each.key == key for each in self.queue.values())
+        if not (is_busy and message.event.type.endswith(".cancel")):
+            super().enqueue(message)
+
+
+class CancellationsOvertake(Store):
+    """Delivers a cancellation beside the event of its workflow that is in progress."""
+
+    def enqueue(self, message: Message) -> None:
+        if message.event.type.endswith(".cancel"):
+            self.add(message, message.event.to or "", None)
+        else:
+            super().enqueue(message)
