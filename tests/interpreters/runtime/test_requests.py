@@ -229,7 +229,7 @@ def test_another_event_by_a_known_id_does_not_get_the_answer(changes: dict[str, 
             again = await runtime.request(order_request(), timeout=60)
             assert again.data == first.data
             await runtime.drain(timeout=60)
-            return first.data, [letter.reason for letter in await runtime.dead_letters()]
+            return first.data, [dead_letter.reason for dead_letter in await runtime.dead_letters()]
 
     answer, [reason] = within(go())
 

@@ -56,7 +56,7 @@ def event_verb(system: System, event: Event[Any]) -> EventVerb:
     return "signal" if is_known else "answer"
 
 
-def check_cancellation(
+def check_posted_cancellation(
     system: System, event: Event[Any], record: Record | None
 ) -> Violation | None:
     """Return why an event of the verb "cancel" cancels no workflow of its handler, or None.

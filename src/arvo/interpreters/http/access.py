@@ -12,7 +12,7 @@ from starlette.responses import Response
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
-from arvo.engine.step.doors import EventVerb, check_cancellation, event_verb
+from arvo.engine.step.doors import EventVerb, check_posted_cancellation, event_verb
 from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
@@ -111,7 +111,7 @@ class Access:
     async def _check_door(self, event: Event[Any]) -> Violation | None:
         if self.is_cancellation(event):
             record = await self.runtime.record(event.subject)
-            return check_cancellation(self.runtime.system, event, record)
+            return check_posted_cancellation(self.runtime.system, event, record)
         try:
             await self.runtime.check(event)
         except TooEarly:

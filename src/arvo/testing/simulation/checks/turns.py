@@ -99,7 +99,8 @@ class Turns:
         # A pair sees only the cancellations that its own processes have marked.
         if passed is not None and not self.is_pair:
             report("stop", f"a turn was committed past cancellation {passed!r}", delivery)
-        consumed = self.accepted.get(delivery_key(consumed), consumed)
+        if delivery_key(consumed) != delivery_key(delivery.message):
+            consumed = self.accepted.get(delivery_key(consumed), consumed)
         repeated = repeat_turn(delivery, commit, consumed, before, decision)
         if repeated != commit:
             report("I3", "the same step gives another commit when repeated", delivery)
