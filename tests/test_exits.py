@@ -198,6 +198,7 @@ def test_json_for_programs_is_exact_and_printable(
     [
         ("describe", "{hostile}", "--backend", "{url}"),
         ("dead-letters", "redrive", "{hostile}", "--backend", "{url}"),
+        ("dead-letters", "delete", "{hostile}", "--backend", "{url}"),
         ("workflows", "--limit", "{hostile}", "--backend", "{url}"),
         ("workflows", "--status", "{hostile}", "--backend", "{url}"),
         ("workflows", "--{hostile}", "--backend", "{url}"),

@@ -91,7 +91,7 @@ from arvo.interpreters.ports.broker import (
     EncodedMessage,
     ReportsDepth,
 )
-from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
+from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import Conflict, Depth, StoredWorkflow
@@ -206,6 +206,7 @@ __all__ = [
     "System",
     "SystemFault",
     "TimerFired",
+    "TooEarly",
     "TooLarge",
     "Trace",
     "TransactionViolation",

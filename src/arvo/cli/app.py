@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from cyclopts import App, Parameter
 
@@ -243,22 +243,42 @@ async def revive(
 
 
 @dead_letters_app.default
-async def dead_letters(*, backend: Url, json: AsJson = False) -> None:
-    """List the dead letters, oldest first."""
+async def dead_letters(
+    *,
+    backend: Url,
+    subject: str | None = None,
+    limit: int = PAGE_MAX,
+    json: AsJson = False,
+) -> None:
+    """List the dead letters, oldest first.
+
+    Parameters
+    ----------
+    subject
+        Only those of one workflow, by its subject.
+    json
+        Print one dead letter a line, as JSON.
+    """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        for dead_letter in await client.dead_letters():
-            if json:
-                print_json(
-                    {
-                        "id": dead_letter.id,
-                        "event": dead_letter.event.to_dict(),
-                        "reason": dead_letter.reason,
-                        "attempts": dead_letter.attempts,
-                        "at": dead_letter.at,
-                    }
-                )
-            else:
-                print_line(_describe(dead_letter))
+        remaining, last = limit, None
+        while remaining > 0 and (
+            page := await client.dead_letters(
+                after=last, limit=min(remaining, PAGE_MAX), subject=subject
+            )
+        ):
+            for dead_letter in page:
+                print_json(_to_json(dead_letter)) if json else print_line(_describe(dead_letter))
+            remaining, last = remaining - len(page), page[-1]
+
+
+def _to_json(dead_letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": dead_letter.id,
+        "event": dead_letter.event.to_dict(),
+        "reason": dead_letter.reason,
+        "attempts": dead_letter.attempts,
+        "at": dead_letter.at,
+    }
 
 
 def _describe(dead_letter: DeadLetter) -> str:

@@ -12,6 +12,7 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import Committed, Conflict, Depth, Duplicate
+from arvo.testing.conformance.samples import recent
 from tests.shop import charge_request, expect_commit, order_request, shop
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
@@ -89,7 +90,11 @@ def test_a_commit_is_applied_whole_or_not_at_all() -> None:
         delivery, commit = delivery_and_commit()
         stale = attrs.evolve(commit, expected=7)
         dead_letter = DeadLetter(
-            id="dead-1", event=charge_request(), reason="r", attempts=0, at="now"
+            id="dead-1",
+            event=charge_request(),
+            reason="r",
+            attempts=0,
+            at=recent(),
         )
         await backend.send(delivery.message)
         taken = await backend.receive(ORDER)
@@ -281,7 +286,8 @@ def test_a_dead_letter_is_redriven_once() -> None:
     async def go() -> list[bool]:
         backend = MemoryBackend()
         await backend.dead_letter(
-            None, DeadLetter(id="dead-1", event=charge_request(), reason="r", attempts=1, at="t")
+            None,
+            DeadLetter(id="dead-1", event=charge_request(), reason="r", attempts=1, at=recent()),
         )
         return [
             await backend.redrive("dead-1", [payment_message(0)]),

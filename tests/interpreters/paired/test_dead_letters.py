@@ -8,6 +8,7 @@ from attrs import evolve
 
 from arvo import ConfigViolation, DeadLetter, InMemoryMachineMemory
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.paired.dead_letters import (
     PAGE_BYTES_MAX,
     PAGE_DEAD_LETTERS_MAX,
@@ -15,6 +16,7 @@ from arvo.interpreters.paired.dead_letters import (
     DeadLetterStore,
     page_of,
 )
+from arvo.testing.conformance.samples import recent
 from tests.shop import charge_request
 
 PAY = ToHandler("com.payment.charge", None)
@@ -26,7 +28,7 @@ def dead_letter(n: int) -> DeadLetter:
         event=charge_request(f"c{n}"),
         reason="no bank",
         attempts=2,
-        at=f"2026-01-02T03:04:{n % 60:02}Z",
+        at=recent(n % 60),
         to=PAY,
         violation=ConfigViolation("no bank"),
     )
@@ -38,7 +40,7 @@ def store(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
     async def go() -> tuple[DeadLetter, ...]:
         memory = InMemoryMachineMemory()
         await asyncio.gather(*(DeadLetterStore(memory).add(one) for one in dead_letters))
-        return await DeadLetterStore(memory).list()
+        return await DeadLetterStore(memory).list(DeadLetterQuery(limit=PAGES * 100))
 
     return asyncio.run(go())
 

@@ -19,6 +19,7 @@ from arvo import (
 )
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.paired.dead_letters import (
     PAGE_DEAD_LETTERS_MAX,
     UNREADABLE_PAGES,
@@ -153,7 +154,7 @@ def test_unreadable_messages_do_not_displace_the_dead_letters_of_events() -> Non
         for number in range(UNREADABLE_PAGES * PAGE_DEAD_LETTERS_MAX + 1):
             delivery = EncodedDelivery(EncodedMessage(PAY, f"{number}".encode()))
             await store.add_unreadable(delivery, "no event")
-        listed = await store.list()
+        listed = await store.list(DeadLetterQuery(limit=10_000))
         unreadable = sum(is_unreadable(each) for each in listed)
         return len(listed) - unreadable, unreadable
 

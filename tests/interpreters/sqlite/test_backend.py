@@ -13,6 +13,7 @@ from attrs import evolve
 
 from arvo import Complete, Event, Runtime, Schedule, Subject, System, TimerFired, Turn
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.codec import encode_dead_letter
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Message
@@ -21,7 +22,7 @@ from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.connection.migrations import SCHEMA_VERSION, scripts
 from arvo.testing.conformance.cancellations import to_cancel
-from arvo.testing.conformance.samples import WORKFLOW, to_workflow
+from arvo.testing.conformance.samples import WORKFLOW, dead_letter, recent, to_workflow
 from tests.interpreters.until import until
 from tests.interpreters.within import within
 from tests.shop import (
@@ -76,7 +77,11 @@ def test_what_was_accepted_survives_the_process(tmp_path: Path) -> None:
     """I1: an event, a record, a request, a dead letter; in the order in which they were sent."""
     path = str(tmp_path / "a.db")
     dead_letter = DeadLetter(
-        id="l1", event=charge_request("dead"), reason="r", attempts=2, at="now"
+        id="l1",
+        event=charge_request("dead"),
+        reason="r",
+        attempts=2,
+        at=recent(),
     )
 
     async def first() -> Event[Any]:
@@ -349,13 +354,17 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
 
 
 def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> None:
-    """Its workflows go on, and have a history from then on."""
+    """Its workflows go on, and have a history from then on; its dead letters stay."""
     path = tmp_path / "a.db"
     event = order_request()
+    lost = dead_letter("lost", event)
 
     async def now() -> object:
         async with Runtime(shop, SqliteBackend(str(path))) as runtime:
             await runtime.drain(timeout=30)
+            assert await runtime.dead_letters(subject=event.subject) == (lost,)
+            later = evolve(lost, id="later", at=recent(0.001))
+            assert await runtime.dead_letters(after=later) == ()
             record = await runtime.record(event.subject)
             return record and record.status
 
@@ -374,6 +383,13 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         connection.execute("alter table delivery drop column started")
         connection.execute("alter table worker drop column services")
         connection.execute("alter table delivery drop column progress")
+        connection.execute("drop table dead_letter")
+        connection.execute(
+            "create table dead_letter (id text primary key, at text not null,"
+            " number integer not null unique, content blob not null) without rowid"
+        )
+        row = (lost.id, lost.at, encode_dead_letter(lost))
+        connection.execute("insert into dead_letter values (?, ?, 1, ?)", row)
         connection.execute("drop index delivery_by_cancellation")
         connection.execute("alter table delivery drop column cancels")
         connection.execute("pragma user_version = 1")

@@ -217,8 +217,11 @@ class Crashing:
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         await self._call("dead_letter", lambda: self.inner.dead_letter(delivery, dead_letter))
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        return await self.inner.dead_letters()
+    async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
+        return await self.inner.dead_letters(**options)
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        return await self.inner.find_dead_letter(id)
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         return await self.inner.redrive(id, messages)

@@ -138,6 +138,11 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
         (wrong.LosesDeadLetters, "test_a_dead_letter_preserves_all_its_fields"),
         (wrong.DeadLettersWithoutSettling, "test_a_dead_letter_preserves_all_its_fields"),
         (wrong.RedrivesRepeatedly, "test_a_dead_letter_is_redriven_or_deleted_once"),
+        (wrong.ListsAllDeadLetters, "test_dead_letters_are_listed_in_pages_and_by_subject"),
+        (
+            wrong.RestartsAtDeletedDeadLetters,
+            "test_dead_letters_are_listed_in_pages_and_by_subject",
+        ),
         (wrong.ReplacesUnicode, "test_unusual_values_round_trip"),
         (wrong.AcceptsAnySize, "test_a_larger_event_is_refused"),
     ],

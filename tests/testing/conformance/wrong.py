@@ -296,6 +296,20 @@ class RedrivesRepeatedly(Correct):
         return redriven
 
 
+class ListsAllDeadLetters(Correct):
+    async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
+        return await self.inner.dead_letters(**{**options, "subject": None})
+
+
+class RestartsAtDeletedDeadLetters(Correct):
+    async def dead_letters(
+        self, *, after: DeadLetter | None = None, **options: Any
+    ) -> tuple[DeadLetter, ...]:
+        if after is not None and await self.inner.find_dead_letter(after.id) is None:
+            after = None
+        return await self.inner.dead_letters(after=after, **options)
+
+
 class ReplacesUnicode(Correct):
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         ascii_only = dead_letter.reason.encode("ascii", "replace").decode()

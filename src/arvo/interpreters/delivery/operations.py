@@ -1,7 +1,7 @@
 """Operations: the parameters of the read and write operations of a backend, as values."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, final
 
 from attrs import frozen
@@ -9,7 +9,9 @@ from attrs import frozen
 from arvo.core.commit import PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.record import Record, Status
-from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.delivery.codec import to_milliseconds
+from arvo.interpreters.ports.messages import DeadLetter
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
 
 
 @final
@@ -22,6 +24,27 @@ class WorkflowQuery:
     unchanged_since: datetime | None
     after: StoredWorkflow | None
     limit: int
+
+
+@final
+@frozen
+class DeadLetterQuery:
+    """The parameters of `Backend.dead_letters`."""
+
+    after: DeadLetter | None = None
+    limit: int = PAGE_MAX
+    subject: str | None = None
+
+
+def dead_letter_key(dead_letter: DeadLetter) -> tuple[int, str]:
+    """Return the place of a dead letter in the list: its time in milliseconds, and its id."""
+    return time_key(dead_letter.at), dead_letter.id
+
+
+def time_key(at: str) -> int:
+    """Return the milliseconds of an RFC 3339 time, by which dead letters are sorted."""
+    time = datetime.fromisoformat(at)
+    return to_milliseconds(time if time.tzinfo else time.replace(tzinfo=UTC))
 
 
 @final

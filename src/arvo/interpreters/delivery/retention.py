@@ -1,12 +1,22 @@
 """Retention: how long a store keeps data that it no longer needs for its promises."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, final
+from typing import Any, Final, final
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.url_options import COUNT, DAYS
+
+logger: Final = get_logger()
 
 # Rows deleted in one transaction: some milliseconds, during which other writes wait.
 PURGE_BATCH_ROWS: Final = 500
+# How often the dead letters are counted; after a full batch the next poll removes more.
+SWEEP_SECONDS: Final = 5.0
+# Dead letters that one sweep of a SQLite file removes, in batches: more than a flood can add.
+SWEEP_BATCHES: Final = 10
 
 
 @final
@@ -18,8 +28,42 @@ class Retention:
     that is not a workflow consumes its event again. *finished*: workflows that are done or
     cancelled, with their history; failed workflows stay for an operator. *history*: the history
     entries of workflows that are still active; a workflow cannot be replayed without them.
+    *dead_letters*: the dead letters. *dead_letters_max*: how many of them are stored at most; above
+    it the oldest are removed. Each removal is logged with the number.
     """
 
     inbox: timedelta | None = timedelta(days=7)
     finished: timedelta | None = timedelta(days=30)
     history: timedelta | None = None
+    # Queues of others: Amazon SQS and Google Pub/Sub delete what is older than 14 or 31 days,
+    # RabbitMQ bounds the number (`x-max-length`) and drops the oldest. An operator has longer here,
+    # because a dead letter may belong to a workflow that is active for months.
+    dead_letters: timedelta | None = timedelta(days=90)
+    dead_letters_max: int = 100_000
+
+    def with_options(self, options: Mapping[str, Any]) -> "Retention":
+        """Return it with the values of the `RETENTION_OPTIONS` of a URL."""
+        age = options.get("dead_letters_days", self.dead_letters)
+        number = options.get("dead_letters_max", self.dead_letters_max)
+        return evolve(self, dead_letters=age, dead_letters_max=number)
+
+    def oldest_dead_letter(self, now: int) -> int:
+        """Return the time of the oldest dead letter to store; both in milliseconds."""
+        if self.dead_letters is None:
+            return -(2**62)
+        return now - self.dead_letters // timedelta(milliseconds=1)
+
+    def log_removal(self, number: int) -> None:
+        """Log that a sweep has removed a *number* of dead letters."""
+        if number:
+            age = "any time" if self.dead_letters is None else f"{self.dead_letters.days} days"
+            logger.warning(
+                "%d of the oldest dead letters were removed: at most %d are stored, for %s at most",
+                number,
+                self.dead_letters_max,
+                age,
+            )
+
+
+# The options of a backend's URL that set a part of its retention.
+RETENTION_OPTIONS: Final = {"dead_letters_days": DAYS, "dead_letters_max": COUNT}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from math import inf
 from typing import Any, Final, final
 from urllib.parse import parse_qsl
@@ -136,6 +137,12 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
+def _parse_days(text: str) -> timedelta:
+    # `timedelta` raises `OverflowError` above its own limit.
+    return timedelta(days=min(_parse_seconds(text), timedelta.max.days / 2))
+
+
+DAYS: Final = UrlOption("a number of days above 0", _parse_days)
 TEXT: Final = UrlOption("text", str)
 YES_OR_NO: Final = UrlOption("yes or no", _parse_bool)
 COUNT: Final = UrlOption("a whole number, 1 or more", _parse_count)

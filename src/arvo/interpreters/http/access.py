@@ -16,7 +16,7 @@ from arvo.engine.step.doors import EventVerb, check_posted_cancellation, event_v
 from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import TooEarly, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.interrupts import is_interrupt
 
@@ -114,6 +114,8 @@ class Access:
             return check_posted_cancellation(self.runtime.system, event, record)
         try:
             await self.runtime.check(event)
+        except TooEarly:
+            raise
         except Violated as violated:
             return violated.violation
         return None

@@ -1,6 +1,7 @@
 """Events: the endpoint that accepts events, alone or in a batch."""
 
 import asyncio
+from collections import Counter
 from typing import Any, Final, Literal
 
 import orjson
@@ -22,10 +23,10 @@ from arvo.interpreters.http.binding import (
     write_event,
 )
 from arvo.interpreters.http.header import parse_wait
-from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
+from arvo.interpreters.http.problem import problem, too_many, unavailable_problem, violation_problem
 from arvo.interpreters.http.signature import Partners
 from arvo.interpreters.http.workflow_json import to_path
-from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
+from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
 # The longest time that a client has to send a body: 1 MiB takes so long at 35 kB a second. Without
@@ -33,6 +34,8 @@ from arvo.interpreters.runtime.runtime import Runtime
 BODY_SECONDS_MAX: Final = 30.0
 # Requests that wait for an answer at the same time. Others get 202 at once, as RFC 7240 allows.
 WAITING_MAX: Final = 1_000
+# Of these, requests of one client: a client that asks for many answers must not take all places.
+WAITING_CLIENT_MAX: Final = 100
 # Enough digits for any length that is too large.
 _LENGTH_DIGITS_MAX: Final = 20
 
@@ -44,7 +47,8 @@ class EventsEndpoint:
     runtime: Runtime
     access: Access
     partners: Partners | None
-    _waiting: int = field(default=0, init=False)
+    # The requests that wait for an answer, by client.
+    _waiting: Counter[str] = field(factory=Counter, init=False)
 
     async def post_events(self, request: Request) -> Response:
         """Accept the events of a request: 202 with their subjects, or 200 with the answer."""
@@ -66,6 +70,8 @@ class EventsEndpoint:
             request.scope["user"] = partner.user
         try:
             response = await self._accept(request, mode, events)
+        except TooEarly as error:
+            return too_many(error.violation)
         except Violated as violated:
             # The runtime may have been stopped meanwhile.
             is_running = self.runtime.is_working
@@ -97,7 +103,7 @@ class EventsEndpoint:
             return json_response(202, [_identify(event) for event in events])
         [event] = events
         seconds = parse_wait(request.headers.getlist("prefer"))
-        if self._may_wait(seconds, event):
+        if self._may_wait(_client(request), seconds, event):
             return await self._wait_for_answer(request, mode, event, seconds)
         await self.access.send(event)
         return self._accepted(request, event)
@@ -107,23 +113,27 @@ class EventsEndpoint:
     ) -> Response:
         """Send an event and respond with its answer, or 202 after a timeout; the work goes on."""
         applied = {"preference-applied": f"wait={seconds}"}
-        self._waiting += 1
+        client = _client(request)
+        self._waiting[client] += 1
         try:
             answer = await self.runtime.request(event, timeout=seconds)
         except (TimeoutError, NoReply):
             return self._accepted(request, event, applied)
         finally:
-            self._waiting -= 1
+            self._waiting[client] -= 1
+            # Removes the client where none of its requests waits.
+            self._waiting = +self._waiting
         # A system error too, for it is an answer: with another status, proxies would repeat the
         # request, and clients would not read the body.
         message = write_event(answer, mode)
         return Response(message.body, 200, {**message.headers, **applied})
 
-    def _may_wait(self, seconds: int, event: Event[Any]) -> bool:
+    def _may_wait(self, client: str, seconds: int, event: Event[Any]) -> bool:
         # A cancellation has no answer.
-        return (
-            seconds > 0 and self._waiting < WAITING_MAX and not self.access.is_cancellation(event)
-        )
+        if seconds <= 0 or self.access.is_cancellation(event):
+            return False
+        is_full = self._waiting.total() >= WAITING_MAX
+        return not is_full and self._waiting[client] < WAITING_CLIENT_MAX
 
     def _accepted(
         self, request: Request, event: Event[Any], headers: dict[str, str] | None = None
@@ -133,6 +143,18 @@ class EventsEndpoint:
             root = request.scope.get("root_path", "")
             headers["location"] = f"{root}/workflows/{to_path(event.subject)}"
         return json_response(202, _identify(event), headers)
+
+
+def _client(request: Request) -> str:
+    """Return the user that an authentication middleware has set, or else the address of the peer.
+
+    Behind a proxy that is the proxy, unless the server reads its headers (uvicorn does with
+    `--proxy-headers`).
+    """
+    user = request.scope.get("user")
+    if user is not None and user.is_authenticated:
+        return f"user {user.display_name}"
+    return "" if request.client is None else f"address {request.client.host}"
 
 
 async def _receive_body(request: Request) -> bytes | Response:

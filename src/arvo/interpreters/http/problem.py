@@ -50,7 +50,7 @@ def problem(
             }
             for issue in Issues.of(issues).items
         ]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers = {"retry-after": str(RETRY_AFTER_SECONDS), **headers}
     return Response(orjson.dumps(content), status, headers, MEDIA_TYPE)
 
@@ -60,6 +60,11 @@ def violation_problem(violation: Violation, status: int | None = None) -> Respon
     if isinstance(violation, TransactionViolation):
         return unavailable_problem(violation)
     return problem(status or _BY_KIND[violation.kind], violation.message, violation.issues)
+
+
+def too_many(violation: Violation) -> Response:
+    """Make the response for an event that exceeds a limit of its sender."""
+    return violation_problem(violation, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def unavailable_problem(error: object) -> Response:

@@ -15,8 +15,11 @@ from arvo.core.record import Record, Status
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
+from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.memory.cancellations import MemoryCancellations
+from arvo.interpreters.memory.dead_letters import MemoryDeadLetters
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
@@ -46,8 +49,8 @@ from arvo.interpreters.ports.size import check_sizes
 
 # Events under way before `send` waits.
 QUEUE_MAX: Final = 10_000
-# Dead letters that are stored. Memory is limited, so the oldest are dropped.
-DEAD_LETTERS_MAX: Final = 100_000
+
+DEFAULT_RETENTION: Final = Retention()
 
 
 @final
@@ -56,18 +59,20 @@ class MemoryBackend:
     """A `Backend` in dicts, for one process and one event loop. Nothing survives the process.
 
     *queue_max*: the number of events under way above which `send` waits. *now*: the clock that
-    timers go by.
+    timers go by. *retention*: how long and how many dead letters are stored; the rest of it is not
+    used, for memory has limits of its own.
 
     No operation that changes data awaits in the middle. That makes each of them atomic.
     """
 
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
+    retention: Retention = DEFAULT_RETENTION
     services: MemoryServices = field(factory=MemoryServices, init=False)
     _workflows: MemoryWorkflows = field(init=False)
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
-    _dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
+    _dead_letters: MemoryDeadLetters = field(init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _cancellations: MemoryCancellations = field(init=False)
     _timers: MemoryTimers = field(init=False)
@@ -76,6 +81,7 @@ class MemoryBackend:
     _idle_waiters: list["asyncio.Future[None]"] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._dead_letters = MemoryDeadLetters(self.retention, lambda: self.now())
         self._workflows = MemoryWorkflows(self._history.remove)
         self._cancellations = MemoryCancellations(self._inbox)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
@@ -126,7 +132,7 @@ class MemoryBackend:
         for message in messages:
             self._add(message)
         for dead_letter in dead_letters:
-            self._write_dead_letter(dead_letter)
+            self._dead_letters.add(dead_letter)
         self._timers.delete(commit.cleared_timers)
         self._timers.set((timer, timer_message(commit, timer)) for timer in commit.timers)
         self._remove(delivery)
@@ -223,18 +229,28 @@ class MemoryBackend:
 
     async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
         """Store a dead letter and acknowledge its delivery."""
-        self._write_dead_letter(dead_letter)
+        self._dead_letters.add(dead_letter)
         if delivery is not None:
             self._remove(delivery)
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return tuple(self._dead_letters.values())
+        return self._dead_letters.page(DeadLetterQuery(after, limit, subject))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return self._dead_letters.get(id)
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Delete a dead letter and accept *messages* in its place."""
         check_sizes(messages)
-        if self._dead_letters.pop(id, None) is None:
+        if not self._dead_letters.remove(id):
             return False
         for message in messages:
             self._add(message)
@@ -281,8 +297,3 @@ class MemoryBackend:
                 if not waiter.done():
                     waiter.set_result(None)
             self._idle_waiters.clear()
-
-    def _write_dead_letter(self, dead_letter: DeadLetter) -> None:
-        self._dead_letters[dead_letter.id] = dead_letter
-        if len(self._dead_letters) > DEAD_LETTERS_MAX:
-            del self._dead_letters[next(iter(self._dead_letters))]

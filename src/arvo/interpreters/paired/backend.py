@@ -11,11 +11,13 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.operations import DeadLetterQuery
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.backpressure import DepthLimiter
 from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
-from arvo.interpreters.paired.dead_letters import DeadLetterStore
+from arvo.interpreters.paired.dead_letters import DEFAULT_RETENTION, DeadLetterStore
 from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
@@ -28,6 +30,7 @@ from arvo.interpreters.ports.broker import Broker, ReportsDepth
 from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
+    PAGE_MAX,
     CancellationPending,
     CheckpointResult,
     CommitResult,
@@ -46,11 +49,18 @@ QUEUE_MAX: Final = 10_000
 _PING_SUBJECT: Final = "arvo.ping"
 
 
-def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX) -> Backend:
+def paired(
+    memory: MachineMemory,
+    broker: Broker,
+    *,
+    queue_max: int = QUEUE_MAX,
+    retention: Retention = DEFAULT_RETENTION,
+) -> Backend:
     """Make a backend of a memory and a broker that do not know each other.
 
-    *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`. You own
-    memory and broker: closing the backend ends its iterations and leaves both open.
+    *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`.
+    *retention*: how long dead letters are stored; their number is bounded anyway. You own memory
+    and broker: closing the backend ends its iterations and leaves both open.
 
     A turn of a workflow is committed in four moves, and a crash may follow each of them:
 
@@ -69,7 +79,7 @@ def paired(memory: MachineMemory, broker: Broker, *, queue_max: int = QUEUE_MAX)
     again, with the same ids. Events to a domain and replies to a caller are delivered at least
     once, with the same id each time.
     """
-    return Pair(memory, broker, queue_max)
+    return Pair(memory, broker, queue_max, retention=retention)
 
 
 @final
@@ -81,6 +91,7 @@ class Pair:
     broker: Broker
     queue_max: int = QUEUE_MAX
     owned: bool = False
+    retention: Retention = DEFAULT_RETENTION
     services: ServiceStore = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
     _deaths: DeathCounter = field(init=False)
@@ -93,7 +104,7 @@ class Pair:
         self.services = ServiceStore(self.memory)
         nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
         self._deaths = DeathCounter(self.memory, nacks_are_returns)
-        self._dead_letters = DeadLetterStore(self.memory)
+        self._dead_letters = DeadLetterStore(self.memory, self.retention)
         self._consumer = BrokerConsumer(
             self.broker,
             self._dead_letters.add_unreadable,
@@ -228,9 +239,19 @@ class Pair:
         await self._deaths.mark_started(delivery)
         return True
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Return the dead letters, oldest first."""
-        return await self._dead_letters.list()
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
+        """List the dead letters, oldest first."""
+        return await self._dead_letters.list(DeadLetterQuery(after, limit, subject))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return await self._dead_letters.get(id)
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Send *messages*, then delete the dead letter; two concurrent calls may both send."""

@@ -1,14 +1,18 @@
 """Dead letters: a store of dead letters in a machine memory, which cannot list its values."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from hashlib import blake2b
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import orjson
 from attrs import define
 
-from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter, to_milliseconds
 from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key, time_key
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.document import FORMAT, decode_value
 from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
 from arvo.interpreters.ports.broker import EncodedDelivery
@@ -20,6 +24,9 @@ logger: Final = get_logger()
 # A fixed number of pages, so that all dead letters are found without a list: enough pages that
 # concurrent writers seldom meet, and few enough that reading all of them is quick.
 PAGES: Final = 64
+# Pages over which the dead letters of one subject are spread: few to read, and a subject with many
+# dead letters displaces few others.
+SUBJECT_PAGES: Final = 8
 # Further pages for messages that cannot be decoded: another program may publish any number of them,
 # and they must not displace the dead letters of events.
 UNREADABLE_PAGES: Final = 8
@@ -29,6 +36,10 @@ PAGE_DEAD_LETTERS_MAX: Final = 64
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 DeadLetters: TypeAlias = list[DeadLetter]
+# A dead letter as JSON data.
+Fields: TypeAlias = dict[str, Any]
+
+DEFAULT_RETENTION: Final = Retention()
 
 
 @final
@@ -37,10 +48,13 @@ class DeadLetterStore:
     """Dead letters, stored in a memory under subjects that no workflow has.
 
     An event has one dead letter for each destination: when it fails again, the newer one replaces
-    the older.
+    the older. Those older than *retention* allows are not listed, and removed with the next write
+    of their page.
     """
 
     memory: MachineMemory
+    retention: Retention = DEFAULT_RETENTION
+    now: Callable[[], datetime] = utc_now
 
     async def add(self, dead_letter: DeadLetter) -> None:
         """Store a dead letter."""
@@ -56,19 +70,29 @@ class DeadLetterStore:
         """Store the dead letter of a message that cannot be decoded."""
         await self.add(unreadable_dead_letter(delivery, reason))
 
-    async def list(self) -> tuple[DeadLetter, ...]:
-        """Return all dead letters, oldest first."""
-        dead_letters: DeadLetters = []
-        for page in range(PAGES + UNREADABLE_PAGES):
-            dead_letters += (await self._read(page))[0]
-        return tuple(sorted(dead_letters, key=lambda dead_letter: dead_letter.at))
+    async def list(self, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
+        """Return dead letters, oldest first; those of a subject are on a few pages."""
+        pages = (
+            range(PAGES + UNREADABLE_PAGES) if query.subject is None else pages_of(query.subject)
+        )
+        after = None if query.after is None else dead_letter_key(query.after)
+        found = [
+            fields
+            for page in pages
+            for fields in (await self._read_fields(page))[0]
+            if query.subject in (None, fields["event"]["subject"])
+            and (after is None or _fields_key(fields) > after)
+            and self._is_live(fields["at"])
+        ]
+        found.sort(key=_fields_key)
+        return tuple(map(_decode, found[: query.limit]))
 
     async def get(self, id_: str) -> DeadLetter | None:
         """Return the dead letter with this id."""
         for page in range(PAGES + UNREADABLE_PAGES):
-            for dead_letter in (await self._read(page))[0]:
-                if dead_letter.id == id_:
-                    return dead_letter
+            for fields in (await self._read_fields(page))[0]:
+                if fields["id"] == id_:
+                    return _decode(fields)
         return None
 
     async def remove(self, dead_letter: DeadLetter) -> None:
@@ -81,7 +105,8 @@ class DeadLetterStore:
     async def _change(self, page: int, change: Callable[[DeadLetters], DeadLetters]) -> None:
         while True:
             dead_letters, revision = await self._read(page)
-            changed = change(dead_letters)
+            live = [each for each in dead_letters if self._is_live(each.at)]
+            changed = change(live)
             if changed == dead_letters:
                 return
             encoded = _newest([encode_dead_letter(dead_letter) for dead_letter in changed])
@@ -91,15 +116,25 @@ class DeadLetterStore:
             fragments = [orjson.Fragment(each) for each in encoded]
             content = orjson.dumps({"arvo": FORMAT, "dead_letters": fragments})
             if isinstance(await self.memory.write(_subject(page), content, revision), Stored):
+                self.retention.log_removal(len(dead_letters) - len(live))
                 return
+
+    def _is_live(self, at: str) -> bool:
+        oldest = self.retention.oldest_dead_letter(to_milliseconds(self.now()))
+        return time_key(at) >= oldest
 
     async def _read(self, page: int) -> tuple[DeadLetters, int]:
         """Return the dead letters of a page, and its revision."""
+        content, revision = await self._read_fields(page)
+        return list(map(_decode, content)), revision
+
+    async def _read_fields(self, page: int) -> tuple[Sequence[Fields], int]:
+        """Return the dead letters of a page before they are decoded, and its revision."""
         stored = await self.memory.read(_subject(page))
         if stored is None:
             return [], 0
-        content = decode_value(stored, "dead_letters")["dead_letters"]
-        return [decode_dead_letter(orjson.dumps(fields)) for fields in content], stored.revision
+        content: list[Fields] = decode_value(stored, "dead_letters")["dead_letters"]
+        return content, stored.revision
 
 
 def _subject(page: int) -> str:
@@ -114,11 +149,31 @@ def _identity(dead_letter: DeadLetter) -> tuple[str, str, str, str]:
 
 
 def page_of(dead_letter: DeadLetter) -> int:
-    """Return the page of a dead letter."""
+    """Return the page of a dead letter: one of `pages_of` its subject."""
     # Not hash(), which differs from process to process.
-    text = repr(_identity(dead_letter)).encode(errors="surrogatepass")
-    digest = blake2b(text, digest_size=1).digest()[0]
-    return PAGES + digest % UNREADABLE_PAGES if is_unreadable(dead_letter) else digest % PAGES
+    digest = _digest(repr(_identity(dead_letter)))
+    if is_unreadable(dead_letter):
+        return PAGES + digest % UNREADABLE_PAGES
+    return pages_of(dead_letter.event.subject)[digest % SUBJECT_PAGES]
+
+
+def pages_of(subject: str) -> Sequence[int]:
+    """Return the pages that may hold the dead letters of a subject."""
+    first = _digest(subject)
+    return [(first + number) % PAGES for number in range(SUBJECT_PAGES)]
+
+
+def _digest(text: str) -> int:
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=1).digest()[0]
+
+
+def _fields_key(fields: Fields) -> tuple[int, str]:
+    """Return `dead_letter_key` of a dead letter that is not decoded."""
+    return time_key(fields["at"]), fields["id"]
+
+
+def _decode(fields: Fields) -> DeadLetter:
+    return decode_dead_letter(orjson.dumps(fields))
 
 
 def _newest(encoded: Sequence[bytes]) -> Sequence[bytes]:

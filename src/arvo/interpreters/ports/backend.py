@@ -209,8 +209,23 @@ class Backend(Protocol):
         """Store a dead letter and acknowledge its delivery, if there is one, in one transaction."""
         ...
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """List the dead letters, oldest first."""
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
+        """List at most *limit* dead letters, oldest first; at the same time, by id.
+
+        *after* is the last dead letter of the previous page; it may have been deleted since.
+        *subject* selects those whose event has that subject, at a cost that does not grow with the
+        number of the others.
+        """
+        ...
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - as `DeadLetter.id`
+        """Return the dead letter with that id, or None if there is none."""
         ...
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - as `DeadLetter.id`

@@ -1,5 +1,14 @@
 """Errors: the exceptions that backends, stores and brokers raise, each with its remedy."""
 
+from arvo.core.violations.violation import Violated
+
+
+class TooEarly(Violated):
+    """Too many signals wait for workflows that have not started; this one was not accepted.
+
+    Remedy: begin the workflow first, or send the signal again later.
+    """
+
 
 class Unavailable(Exception):
     """The store or broker cannot be reached, or has no room, at the moment. Nothing was lost.

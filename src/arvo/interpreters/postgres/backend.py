@@ -13,7 +13,7 @@ from arvo.core.record import Record, Status
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
+from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
@@ -36,12 +36,11 @@ from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliverie
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
-from arvo.interpreters.postgres.statements import deliveries, operations, queries
+from arvo.interpreters.postgres.statements import dead_letters, deliveries, operations, queries
 from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
-from arvo.interpreters.postgres.statements.dead_letters import dead_letters
+from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
 from arvo.interpreters.postgres.statements.write_batch import (
     WriteBatch,
-    dead_letter_rows,
     delivery_row,
     turn_rows,
 )
@@ -66,7 +65,8 @@ class PostgresBackend:
 
     *url*: in the form of libpq. Its query may also hold `schema=...` (`arvo` by default),
     `migrate=no` (the tables exist and are not changed), `pooler=yes` (a proxy such as PgBouncer
-    gives each transaction another connection), `lease` and `queue_max` (instead of the parameters).
+    gives each transaction another connection), `lease`, `queue_max` (instead of the parameters),
+    `dead_letters_max` and `dead_letters_days` (see `Retention`).
     *queue_max*: the number of messages under way from which `send` waits. *now*: the clock of
     timers; leases go by the server's clock. *lease*: how many seconds a worker keeps its deliveries
     without renewing its lease; those of a process whose connection has ended are released at once.
@@ -93,6 +93,7 @@ class PostgresBackend:
         self.dsn = Dsn.parse(self.url)
         self.lease = self.dsn.lease or self.lease
         self.queue_max = self.dsn.queue_max or self.queue_max
+        self.retention = self.dsn.limit(self.retention)
         self._claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=KEY_MAX)
         self._backpressure = Backpressure(self.queue_max)
         self._sessions = SessionManager(
@@ -232,9 +233,20 @@ class PostgresBackend:
         batch = WriteBatch(delivery_id=delivery_id, dead_letters=dead_letter_rows([dead_letter]))
         await self._batches.write(batch, delivery)
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return await self._read(lambda c: dead_letters(c, self.dsn))
+        query = DeadLetterQuery(after, limit, subject)
+        return await self._read(lambda c: dead_letters.page(c, self.dsn, query))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return await self._read(lambda c: dead_letters.find(c, self.dsn, id))
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -37,6 +38,7 @@ from arvo.interpreters.runtime.operations import (
     workflow_not_found,
 )
 from arvo.interpreters.services.doors import refuse_outside
+from arvo.interpreters.services.early_signals import EarlySignals
 
 # How long a probe waits for the backend before it reports it as unreachable.
 PROBE_SECONDS_MAX: Final = 5.0
@@ -57,6 +59,7 @@ class Client:
         require_system(system, type(self).__name__)
         self.system = system
         self._own_backend = backend_from_url(backend)
+        self._early = EarlySignals(lambda: self._backend)
         self._process = os.getpid()
 
     async def __aenter__(self) -> Self:
@@ -83,7 +86,7 @@ class Client:
         Waits while the queue is full. Raises `Violated` as `check` does, and `TooLarge` for an
         event above 1 MiB, or one that the broker does not accept.
         """
-        await self.check(event)
+        await self._admit(event)
         await self._send(event)
 
     async def check(self, event: Event[Any]) -> None:
@@ -91,10 +94,20 @@ class Client:
 
         An outsider may begin workflows, address handlers, send signals, and answer an open request
         that left by a domain. The event must fit its contract. An event of a version that only
-        another worker serves passes.
+        another worker serves passes. Raises `TooEarly`, a `Violated`, if too many signals wait for
+        workflows that have not started.
         """
+        await self._refuse(event, partial(self._early.admit, counts=False))
+
+    async def _admit(self, event: Event[Any]) -> None:
+        """Check an event that is sent next; an early signal takes one of the places."""
+        await self._refuse(event, self._early.admit)
+
+    async def _refuse(
+        self, event: Event[Any], admit: Callable[[Event[Any]], Awaitable[None]]
+    ) -> None:
         self._destination(event)
-        violation = await refuse_outside(self.system, self._backend, event)
+        violation = await refuse_outside(self.system, self._backend, event, admit=admit)
         if violation is not None:
             raise Violated(violation)
 
@@ -136,7 +149,7 @@ class Client:
         if stored is None:
             raise workflow_not_found(subject)
         history = await self._backend.history(subject)
-        return describe(stored, history, await self.dead_letters())
+        return describe(stored, history, await self.dead_letters(subject=subject))
 
     async def history(self, subject: str) -> tuple[HistoryEntry, ...]:
         """Return every event that a workflow has consumed and produced, oldest first.
@@ -230,17 +243,28 @@ class Client:
         """Return how many messages are under way, in all processes."""
         return await self._backend.depth()
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """List the events that could not be processed, oldest first."""
-        return await self._backend.dead_letters()
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
+        """List at most *limit* events that could not be processed, oldest first.
+
+        *after*: the last dead letter of the previous page; it may have been deleted since.
+        *subject*: only those whose event has this subject.
+        """
+        if subject is not None and not is_uri(subject):
+            return ()
+        return await self._backend.dead_letters(after=after, limit=limit, subject=subject)
 
     async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
         """Send the event of a dead letter again, and delete the dead letter.
 
         Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
         """
-        dead_letters = await self.dead_letters()
-        dead_letter = next((entry for entry in dead_letters if entry.id == id), None)
+        dead_letter = await self._backend.find_dead_letter(id) if id.isprintable() else None
         if dead_letter is None:
             raise _dead_letter_not_found(id)
         to = dead_letter.to or self._destination(dead_letter.event)

@@ -36,7 +36,7 @@ class WorkflowDescription:
     *record*: the stored record, with its pending timers. *began*, *changed*: the times of its first
     and last write. *requests*: the pending requests. *waiting_for*: the operations that a flow
     waits for, as text. *unread_signals*: the types of the signals that a flow has not read yet.
-    *dead_letters*: the dead letters of its subject.
+    *dead_letters*: the dead letters of its subject, the first `PAGE_MAX` of them.
     """
 
     record: Record
@@ -94,8 +94,7 @@ def describe(
 ) -> WorkflowDescription:
     """Describe a workflow.
 
-    *history*: the newest entries of its history. *dead_letters*: of any workflow; those of its
-    subject are selected.
+    *history*: the newest entries of its history. *dead_letters*: those of its subject, a page.
     """
     record = stored.record
     sent = {entry.event.id: entry for entry in history if entry.kind == "produced" and entry.event}
@@ -107,11 +106,7 @@ def describe(
         requests=tuple(_pending_request(id_, sent.get(id_)) for id_ in record.unanswered),
         waiting_for=waiting_for,
         unread_signals=unread_signals,
-        dead_letters=tuple(
-            dead_letter
-            for dead_letter in dead_letters
-            if dead_letter.event.subject == record.subject
-        ),
+        dead_letters=tuple(dead_letters),
     )
 
 

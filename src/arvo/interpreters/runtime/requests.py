@@ -19,6 +19,7 @@ from arvo.engine.system.system import System
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, RetainsOutputs
 from arvo.interpreters.ports.errors import Corrupt, NoReply, Unavailable
+from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.operations import history_entries
 
 # The first and the longest pause between two reads of a workflow whose answer a caller awaits.
@@ -185,18 +186,16 @@ class Requests:
         try:
             async with asyncio.timeout(PROGRESS_SECONDS_MAX):
                 record = await self.backend.load(event.subject)
-                dead_letters = [
-                    dead_letter
-                    for dead_letter in await self.backend.dead_letters()
-                    if dead_letter.event.subject == event.subject
-                ]
+                dead_letters = await self.backend.dead_letters(subject=event.subject)
         except (Unavailable, Corrupt, TimeoutError):
             return "the store does not answer"
         text = ""
         if dead_letters:
             # First, because a dead letter explains more than a pending request.
-            reason = dead_letters[-1].reason
-            text = f"{len(dead_letters)} of its events are dead letters, the last: {reason}; "
+            own = [entry for entry in dead_letters if entry.event.id == event.id]
+            which, entry = ("its own", own[-1]) if own else ("the first", dead_letters[0])
+            number = "many" if len(dead_letters) == PAGE_MAX else len(dead_letters)
+            text = f"{number} of its events are dead letters, {which}: {entry.reason}; "
         if record is None:
             return f"{text}no record is stored for its subject"
         waiting = list(record.unanswered)

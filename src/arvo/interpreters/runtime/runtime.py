@@ -181,7 +181,7 @@ class Runtime(Client):
         self._check_running()
         try:
             async with asyncio.timeout(timeout):
-                await self.check(event)
+                await self._admit(event)
         except TimeoutError:
             text = f"event {event.id!r} was not accepted: the backend did not answer in {timeout} s"
             raise Unavailable(text) from None

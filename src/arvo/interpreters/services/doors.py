@@ -1,6 +1,6 @@
 """Doors: the check of an event from outside, with the record and the registry that it needs."""
 
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from arvo.core.events.event import Event
@@ -8,6 +8,7 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violation
 from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
+from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.missing import missing_service
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import Backend
@@ -16,16 +17,40 @@ from arvo.interrupts import is_interrupt
 
 
 async def refuse_outside(
-    system: System, backend: Backend, event: Event[Any], *, unserved: bool = False
+    system: System,
+    backend: Backend,
+    event: Event[Any],
+    *,
+    unserved: bool = False,
+    admit: Callable[[Event[Any]], Awaitable[None]] | None = None,
 ) -> Violation | None:
     """Return why an event from outside may not enter, or None.
 
     An event of a version that only another worker serves passes; with *unserved* also one that no
-    live worker serves. Raises as the backend does.
+    live worker serves. *admit* is called with a signal for a workflow that has not started, and may
+    raise `TooEarly`. Otherwise raises as the backend does.
     """
-    subject, record, others = record_subject(system, event), None, frozenset[str]()
+    subject, record = record_subject(system, event), None
     if subject is not None:
         record = await backend.load(subject)
+    violation = await _refuse(system, backend, event, record, unserved)
+    if violation is None and admit is not None and _is_early(system, event, record):
+        await admit(event)
+    return violation
+
+
+def _is_early(system: System, event: Event[Any], record: Record | None) -> bool:
+    """Return whether *event* is for a workflow that has not started, and does not begin it."""
+    handler = system.handler_at(event.to)
+    if not is_workflow(handler) or event.type == handler.source:
+        return False
+    return record is None or not record.init
+
+
+async def _refuse(
+    system: System, backend: Backend, event: Event[Any], record: Record | None, unserved: bool
+) -> Violation | None:
+    others = frozenset[str]()
     needed = missing_service(system, event, record)
     if needed is not None and unserved:
         return None

@@ -10,7 +10,8 @@ __all__ = ["SqliteBackend", "backend"]
 def backend(url: str) -> Backend:
     """Make the backend of `sqlite:///orders.db` (a relative path) or `sqlite:////var/orders.db`.
 
-    The query may hold `full_sync`, `lease` and `queue_max`: see `SqliteBackend`.
+    The query may hold `full_sync`, `lease` and `queue_max`: see `SqliteBackend`; and
+    `dead_letters_max` and `dead_letters_days`: see `Retention`.
     """
     path, options = parse_dsn(url)
     return SqliteBackend(path, **options)

@@ -14,7 +14,7 @@ from arvo.core.record import Record, Status
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
-from arvo.interpreters.delivery.operations import Replacement, WorkflowQuery
+from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.ports.errors import Unavailable
@@ -36,9 +36,8 @@ from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusa
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session, delivery_id
-from arvo.interpreters.sqlite.statements import deliveries, operations, queries
+from arvo.interpreters.sqlite.statements import dead_letters, deliveries, operations, queries
 from arvo.interpreters.sqlite.statements.cancellations import pending_cancellation
-from arvo.interpreters.sqlite.statements.dead_letters import dead_letters
 
 # Messages that may be under way before `send` waits.
 QUEUE_MAX: Final = 100_000
@@ -231,9 +230,20 @@ class SqliteBackend:
         """Store a dead letter, and remove its delivery if there is one."""
         await self._session.write(delivery, dead_letters=[dead_letter])
 
-    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+    async def dead_letters(
+        self,
+        *,
+        after: DeadLetter | None = None,
+        limit: int = PAGE_MAX,
+        subject: str | None = None,
+    ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return await self._session.read(dead_letters)
+        query = DeadLetterQuery(after, limit, subject)
+        return await self._session.read(lambda c: dead_letters.page(c, query))
+
+    async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
+        """Return the dead letter with that id."""
+        return await self._session.read(lambda c: dead_letters.find(c, id))
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""

@@ -12,6 +12,7 @@ from arvo.testing.conformance.samples import (
     WORKFLOW,
     dead_letter,
     event,
+    recent,
     record,
     subject,
     timer,
@@ -121,13 +122,41 @@ class DeadLetters(BackendKit):
     @conformance_test
     async def test_dead_letters_are_listed_oldest_first(self, backend: Backend) -> None:
         """Dead letters without a delivery are listed too."""
-        times = [f"2026-01-02T03:04:0{second}.000+00:00" for second in range(3)]
+        times = [recent(second) for second in range(3)]
         failed = tuple(dead_letter(f"dead-{at}", event(f"e{at}"), at=at) for at in times)
 
         for one in failed:
             await backend.dead_letter(None, one)
 
         assert await backend.dead_letters() == failed
+
+    @conformance_test
+    async def test_dead_letters_are_listed_in_pages_and_by_subject(self, backend: Backend) -> None:
+        """Every one once, also where the last one of a page was deleted since."""
+        times = [recent(second) for second in (0, 1, 1, 1, 2, 3)]
+        for number, at in enumerate(times):
+            lost = event(f"e{number}", run="odd" if number % 2 else "even")
+            await backend.dead_letter(None, dead_letter(f"dead-{number}", lost, at=at))
+        listed, last = [], None
+        for number in range(len(times)):
+            [last] = await backend.dead_letters(after=last, limit=1)
+            listed.append(last)
+            if number % 2:
+                await backend.redrive(last.id, [])
+
+        assert [each.id for each in listed] == [f"dead-{number}" for number in range(6)]
+        assert await backend.dead_letters(after=last) == ()
+
+        for each in listed[1::2]:
+            await backend.dead_letter(None, each)
+        odd, second = subject("odd"), listed[1]
+
+        assert await backend.dead_letters(subject=odd) == tuple(listed[1::2])
+        assert await backend.dead_letters(subject=odd, limit=1) == (second,)
+        assert await backend.dead_letters(subject=odd, after=second) == tuple(listed[3::2])
+        assert await backend.dead_letters(subject=subject("none")) == ()
+        assert await backend.find_dead_letter("dead-3") == listed[3]
+        assert await backend.find_dead_letter("dead-9") is None
 
     @conformance_test
     async def test_a_dead_letter_is_redriven_or_deleted_once(self, backend: Backend) -> None:

@@ -122,8 +122,17 @@ def timer(key: str, seconds: float, run: str = "one") -> PendingTimer:
     return PendingTimer(event(key, run, type=f"sys.{WORKFLOW}.due"), due)
 
 
+def recent(seconds: float = 0.0) -> str:
+    """Return a time of this test run: a backend removes dead letters that are too old."""
+    return (_STARTED + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+_STARTED: Final = datetime.now(UTC)
+
+
 def dead_letter(
-    key: str, failed: Event[Any], to: Destination | None = None, at: str = TIME
+    key: str, failed: Event[Any], to: Destination | None = None, at: str | None = None
 ) -> DeadLetter:
     """Make a dead letter of the event *failed*."""
+    at = recent() if at is None else at
     return DeadLetter(id=key, event=failed, reason=f"because of {key}", attempts=3, at=at, to=to)

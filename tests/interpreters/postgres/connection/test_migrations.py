@@ -6,12 +6,13 @@ import asyncpg
 import pytest
 
 from arvo import Client
+from arvo.interpreters.delivery.codec import encode_dead_letter
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.connection.migrations import scripts
 from arvo.testing.conformance.cancellations import to_cancel
-from arvo.testing.conformance.samples import WORKFLOW, to_workflow
+from arvo.testing.conformance.samples import WORKFLOW, dead_letter, event, to_workflow
 from tests import servers
 from tests.interpreters.postgres.schemas import execute
 from tests.interpreters.within import within
@@ -104,6 +105,25 @@ def test_a_schema_of_another_program_is_not_used(url: str) -> None:
     within(go())
 
 
+def test_dead_letters_of_the_version_before_are_listed(url: str) -> None:
+    """They are listed by time and by subject as new ones are."""
+    lost = dead_letter("lost", event("e1"))
+
+    async def go() -> None:
+        dsn = Dsn.parse(url)
+        await execute(url, f"create schema {dsn.schema};" + "".join(scripts(dsn)[:5]))
+        content = encode_dead_letter(lost).hex()
+        insert = "insert into arvo.dead_letter (id, content) values ('lost', decode('HEX', 'hex'))"
+        await execute(url, dsn.sql(insert).replace("HEX", content))
+        backend = PostgresBackend(url)
+        assert await backend.dead_letters(subject=lost.event.subject) == (lost,)
+        assert await backend.dead_letters(subject="other") == ()
+        assert await backend.dead_letters(after=lost) == ()
+        await backend.close()
+
+    within(go())
+
+
 def test_a_cancellation_from_before_the_upgrade_is_pending(url: str) -> None:
     """It was accepted by a version that did not look for it."""
     begin, stop = to_workflow("begin"), to_cancel()
@@ -114,6 +134,11 @@ def test_a_cancellation_from_before_the_upgrade_is_pending(url: str) -> None:
             await before.send(message)
         await before.close()
         await execute(url, "alter table arvo.delivery drop column cancels")
+        await execute(url, "alter table arvo.dead_letter drop column at, drop column subject")
+        identity = (
+            "alter table arvo.dead_letter add column number bigint generated always as identity"
+        )
+        await execute(url, identity)
         await execute(url, "delete from arvo.version where number > 5")
         backend = PostgresBackend(url)
         delivery = await backend.receive(WORKFLOW)

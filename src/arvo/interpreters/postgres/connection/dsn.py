@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
@@ -12,6 +13,7 @@ from attrs import field, frozen
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.backend_url import BackendUrl
+from arvo.interpreters.delivery.retention import RETENTION_OPTIONS, Retention
 from arvo.interpreters.delivery.url_options import (
     COUNT,
     SECONDS,
@@ -38,6 +40,7 @@ _OPTIONS: Final = {
     "pooler": YES_OR_NO,
     "queue_max": COUNT,
     "schema": TEXT,
+    **RETENTION_OPTIONS,
 }
 
 # Parameters of libpq that the driver reads; the server gets any other name as a setting.
@@ -74,7 +77,8 @@ class Dsn:
     *url*: in the form of libpq, for the driver. *schema*: contains all tables. *pooler*: True if a
     proxy such as PgBouncer in transaction mode gives each transaction another connection; then no
     statement is prepared and no channel is listened to. *migrate*: False if the tables must exist
-    already. *lease* and *queue_max*: see `PostgresBackend`; None if the URL does not set them.
+    already. *lease* and *queue_max*: see `PostgresBackend`; *dead_letters_days* and
+    *dead_letters_max*: see `Retention`. None if the URL does not set them.
     """
 
     url: str = field(repr=False)
@@ -83,6 +87,8 @@ class Dsn:
     migrate: bool = True
     lease: float | None = None
     queue_max: int | None = None
+    dead_letters_days: timedelta | None = None
+    dead_letters_max: int | None = None
 
     @staticmethod
     def parse(url: str) -> "Dsn":
@@ -100,6 +106,13 @@ class Dsn:
         for name, text in others:
             _check_option(name, text)
         return Dsn(str(parts.with_query(urlencode(others))), **options)
+
+    def limit(self, retention: Retention) -> Retention:
+        """Return *retention* with the values that the URL sets."""
+        options = {"days": self.dead_letters_days, "max": self.dead_letters_max}
+        return retention.with_options(
+            {f"dead_letters_{name}": value for name, value in options.items() if value is not None}
+        )
 
     @property
     def sql(self) -> Callable[[str], str]:

@@ -7,7 +7,7 @@ from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 
 
 def scripts(dsn: Dsn) -> tuple[str, ...]:

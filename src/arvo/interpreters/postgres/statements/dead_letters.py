@@ -1,32 +1,74 @@
 """Dead letters: written to, listed in and removed from a Postgres schema."""
 
 from collections.abc import Sequence
-from typing import Final
+from hashlib import sha256
+from typing import Any, Final, TypeAlias
 
-from arvo.interpreters.delivery.codec import decode_dead_letter
+from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter
+from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements.columns import columns
 
+# Id, time in milliseconds, digest of the subject, content.
+DeadLetterRow: TypeAlias = tuple[str, int, bytes, bytes]
 
-async def dead_letter(connection: Connection, dsn: Dsn, rows: Sequence[tuple[str, bytes]]) -> None:
-    """Store dead letters: of each its id and content."""
+
+def dead_letter_rows(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetterRow, ...]:
+    """Encode dead letters."""
+    return tuple(
+        (
+            entry.id,
+            dead_letter_key(entry)[0],
+            _digest(entry.event.subject),
+            encode_dead_letter(entry),
+        )
+        for entry in dead_letters
+    )
+
+
+async def dead_letter(connection: Connection, dsn: Dsn, rows: Sequence[DeadLetterRow]) -> None:
+    """Store dead letters."""
     if rows:
-        await connection.execute(dsn.sql(_INSERT), *columns(rows, 2))
+        await connection.execute(dsn.sql(_INSERT), *columns(rows, 4))
 
 
 _INSERT: Final = """
-insert into arvo.dead_letter (id, content) select * from unnest($1::text[], $2::bytea[])
+insert into arvo.dead_letter (id, at, subject, content)
+select * from unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
 """
 
 
-async def dead_letters(connection: Connection, dsn: Dsn) -> tuple[DeadLetter, ...]:
-    """List the dead letters, oldest first."""
-    rows = await connection.fetch(dsn.sql("select content from arvo.dead_letter order by number"))
+async def page(connection: Connection, dsn: Dsn, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
+    """List dead letters, oldest first."""
+    conditions: list[str] = []
+    values: list[Any] = [query.limit]
+    if query.subject is not None:
+        values.append(_digest(query.subject))
+        conditions.append(f"subject = ${len(values)}")
+    if query.after is not None:
+        values += dead_letter_key(query.after)
+        conditions.append(f"(at, id) > (${len(values) - 1}, ${len(values)})")
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    rows = await connection.fetch(dsn.sql(f"{_CONTENTS} {where} {_OLDEST_FIRST}"), *values)
     return tuple(decode_dead_letter(row["content"]) for row in rows)
+
+
+_CONTENTS: Final = "select content from arvo.dead_letter"
+_OLDEST_FIRST: Final = "order by at, id limit $1"
+
+
+async def find(connection: Connection, dsn: Dsn, id_: str) -> DeadLetter | None:
+    """Read a dead letter, None if there is none of this id."""
+    row = await connection.fetchrow(dsn.sql(f"{_CONTENTS} where id = $1"), id_)
+    return None if row is None else decode_dead_letter(row["content"])
 
 
 async def delete(connection: Connection, dsn: Dsn, id_: str) -> bool:
     """Remove a dead letter; False if there is none of this id."""
     status = await connection.execute(dsn.sql("delete from arvo.dead_letter where id = $1"), id_)
     return status != "DELETE 0"
+
+
+def _digest(subject: str) -> bytes:
+    return sha256(subject.encode(errors="surrogatepass")).digest()

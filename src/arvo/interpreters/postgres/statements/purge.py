@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
@@ -34,7 +35,14 @@ async def purge(connection: Connection, dsn: Dsn, retention: Retention, now: dat
             deleted += await connection.fetchval(
                 dsn.sql(_FINISHED), before, PURGE_BATCH_ROWS, ENTRIES_MAX
             )
-    return deleted
+        removed: int = await connection.fetchval(
+            dsn.sql(_DEAD_LETTERS),
+            retention.dead_letters_max,
+            retention.oldest_dead_letter(to_milliseconds(now)),
+            PURGE_BATCH_ROWS,
+        )
+    retention.log_removal(removed)
+    return deleted + removed
 
 
 # By keys from an array: planned without knowing how few they are, `in (...)` reads whole tables.
@@ -72,6 +80,21 @@ with candidate as materialized (
     delete from arvo.workflow where id = any (array (select id from old)) returning 1
 )
 select (select count(*) from deleted_workflow) + (select count(*) from deleted_history)
+"""
+
+# Oldest first: those above the number, and those that are too old.
+_DEAD_LETTERS: Final = """
+with oldest as materialized (
+    select id, at, row_number() over (order by at, id) as place from (
+        select id, at from arvo.dead_letter order by at, id limit $3
+    ) as first
+), deleted as (
+    delete from arvo.dead_letter where id = any (array (
+        select id from oldest
+        where at < $2 or place <= (select count(*) from arvo.dead_letter) - $1
+    )) returning 1
+)
+select count(*) from deleted
 """
 
 

@@ -13,13 +13,11 @@ from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
     consumption_digest,
-    encode_dead_letter,
     encode_destination,
     encode_event,
     encode_record_body,
 )
 from arvo.interpreters.ports.messages import (
-    DeadLetter,
     Delivery,
     Message,
     is_cancellation,
@@ -29,6 +27,7 @@ from arvo.interpreters.ports.messages import (
     yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import CommitResult
+from arvo.interpreters.postgres.statements.dead_letters import DeadLetterRow
 
 # The hash of a text, as `Dsn.hash` makes it.
 HashText: TypeAlias = Callable[[str], int]
@@ -99,8 +98,8 @@ class TurnRows:
 class WriteBatch:
     """A delivery to remove, and the changes to write if this worker still owns it.
 
-    *delivery_id*: the row of *delivery*; both are None where there is none. *dead_letters*: of each
-    its id and content. *claim_own*: True if this worker shall own the new *deliveries* at once, as
+    *delivery_id*: the row of *delivery*; both are None where there is none. *dead_letters*: see
+    `DeadLetterRow`. *claim_own*: True if this worker shall own the new *deliveries* at once, as
     far as their keys are free. *size*: a rough estimate in bytes.
     """
 
@@ -108,14 +107,14 @@ class WriteBatch:
     delivery: Delivery | None = None
     turn: TurnRows | None = None
     deliveries: tuple[DeliveryRow, ...] = ()
-    dead_letters: tuple[tuple[str, bytes], ...] = ()
+    dead_letters: tuple[DeadLetterRow, ...] = ()
     claim_own: bool = False
     size: int = field(init=False)
 
     @size.default
     def _estimate_size(self) -> int:
         contents = [row.event for row in self.deliveries]
-        contents += (content for _, content in self.dead_letters)
+        contents += (content for *_, content in self.dead_letters)
         if self.turn is not None:
             turn = self.turn
             contents += (turn.content, *turn.journal, *(row.content for row in turn.history))
@@ -191,11 +190,6 @@ def timer_rows(
         for timer, message in timers
     }
     return tuple(rows.values())
-
-
-def dead_letter_rows(dead_letters: Sequence[DeadLetter]) -> tuple[tuple[str, bytes], ...]:
-    """Encode dead letters."""
-    return tuple((entry.id, encode_dead_letter(entry)) for entry in dead_letters)
 
 
 def _history_rows(

@@ -5,9 +5,15 @@ from typing import Any, Final
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.backend_url import show_url
+from arvo.interpreters.delivery.retention import RETENTION_OPTIONS, Retention
 from arvo.interpreters.delivery.url_options import COUNT, SECONDS, YES_OR_NO, parse_options
 
-_OPTIONS: Final = {"full_sync": YES_OR_NO, "lease": SECONDS, "queue_max": COUNT}
+_OPTIONS: Final = {
+    "full_sync": YES_OR_NO,
+    "lease": SECONDS,
+    "queue_max": COUNT,
+    **RETENTION_OPTIONS,
+}
 _SCHEME: Final = "sqlite:///"
 
 
@@ -25,4 +31,6 @@ def parse_dsn(url: str) -> tuple[str, dict[str, Any]]:
         got = repr(show_url(url))
         issue = Issue("backend", "sqlite:///orders.db, or sqlite:////var/lib/orders.db", got)
         raise Violated(ConfigViolation("the URL names no file", issue))
-    return path, parse_options(query, _OPTIONS)
+    options = parse_options(query, _OPTIONS)
+    stored = {name: options.pop(name) for name in RETENTION_OPTIONS if name in options}
+    return path, options | ({"retention": Retention().with_options(stored)} if stored else {})

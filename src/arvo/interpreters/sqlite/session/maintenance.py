@@ -14,11 +14,11 @@ from attrs import define, field
 from arvo.core.commit import PendingTimer
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.interpreters.delivery.codec import to_milliseconds
-from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.delivery.retention import SWEEP_SECONDS, Retention
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.sqlite.connection.liveness import process_namespace
 from arvo.interpreters.sqlite.statements import deliveries, timers, workers
-from arvo.interpreters.sqlite.statements.purge import purge
+from arvo.interpreters.sqlite.statements.purge import purge, sweep_dead_letters
 
 # How long a worker keeps its deliveries without renewing its lease. After that they are released.
 LEASE_SECONDS: Final = 30.0
@@ -57,6 +57,7 @@ class Maintenance:
     on_lost: Callable[[], None]
     services: Callable[[], str] = lambda: workers.NO_SERVICES
     clock: Callable[[], float] = time.monotonic
+    _swept_at: float = field(default=-inf, init=False)
     _data_version: int = field(default=-1, init=False)
     _renewed_at: float = field(default=0.0, init=False)
     _polled_at: float = field(default=0.0, init=False)
@@ -119,6 +120,10 @@ class Maintenance:
         if due is not None:
             self._next_due = due
         purge(connection, self.retention, now)
+        if self.clock() - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = self.clock()
+            if sweep_dead_letters(connection, self.retention, now):
+                self._swept_at = -inf
         self.on_count(deliveries.count(connection))
         if deliveries.is_claimable(connection, now):
             self.on_claimable()

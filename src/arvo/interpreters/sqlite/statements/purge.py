@@ -4,7 +4,7 @@ import sqlite3
 from datetime import timedelta
 from typing import Final
 
-from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
+from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, SWEEP_BATCHES, Retention
 
 
 def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> None:
@@ -27,6 +27,40 @@ def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> Non
     for sql, rows in expired:
         connection.executemany(_DELETES[sql], rows)
     connection.execute("commit")
+
+
+def sweep_dead_letters(connection: sqlite3.Connection, retention: Retention, now: int) -> bool:
+    """Remove the oldest dead letters that are too many or too old; True if more may be left."""
+    removed = 0
+    for _ in range(SWEEP_BATCHES):
+        number = _remove_dead_letters(connection, retention, now)
+        removed += number
+        if number < PURGE_BATCH_ROWS:
+            break
+    retention.log_removal(removed)
+    return removed == SWEEP_BATCHES * PURGE_BATCH_ROWS
+
+
+def _remove_dead_letters(connection: sqlite3.Connection, retention: Retention, now: int) -> int:
+    if not _surplus(connection, retention, now):
+        return 0
+    connection.execute("begin immediate")
+    # Once more: another process may have removed them since.
+    surplus = _surplus(connection, retention, now)
+    connection.executemany("delete from dead_letter where id = ?", surplus)
+    connection.execute("commit")
+    return len(surplus)
+
+
+def _surplus(connection: sqlite3.Connection, retention: Retention, now: int) -> list[tuple[str]]:
+    (number,) = connection.execute("select count(*) from dead_letter").fetchone()
+    oldest = retention.oldest_dead_letter(now)
+    rows = connection.execute(_OLDEST, (PURGE_BATCH_ROWS,))
+    excess = number - retention.dead_letters_max
+    return [(id_,) for place, (id_, at) in enumerate(rows) if place < excess or at < oldest]
+
+
+_OLDEST: Final = "select id, at from dead_letter order by at, id limit ?"
 
 
 def _batch(age: timedelta, now: int) -> tuple[int, int]:

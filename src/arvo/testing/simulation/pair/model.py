@@ -3,11 +3,13 @@
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from random import Random
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 from attrs import define, frozen
 
 from arvo.core.record import Record
+from arvo.interpreters.delivery.operations import DeadLetterQuery
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
@@ -24,6 +26,10 @@ from arvo.testing.simulation.pair.memory import SimulatedMemory
 from arvo.testing.simulation.pair.partitions import PartitionedBroker
 
 T = TypeVar("T")
+
+# The time of a run is simulated, and its dead letters are compared at the end.
+FOREVER: Final = Retention(dead_letters=None)
+EVERY: Final = DeadLetterQuery(limit=100_000)
 
 
 @final
@@ -68,7 +74,7 @@ class PairStorage:
         operations = Operations()
         kind = OrderedBrokerLink if self.queue.keeps_order else BrokerLink
         broker = kind(process, self.queue, operations)
-        pair = self.pair(MemoryLink(process, self.memory, operations), broker)
+        pair = self.pair(MemoryLink(process, self.memory, operations), broker, retention=FOREVER)
         # The real registry renews its leases for ever, so no run would become idle.
         pair.services = process.services  # type: ignore[assignment]
         return PairBackend(process, pair, broker, operations)
@@ -79,7 +85,7 @@ class PairStorage:
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return the stored dead letters."""
-        return _run(DeadLetterStore(_Direct(self.memory)).list())
+        return _run(DeadLetterStore(_Direct(self.memory), FOREVER).list(EVERY))
 
 
 def open_pair(
