@@ -119,6 +119,7 @@ def test_a_message_is_on_the_wire_as_the_reference_writes_it() -> None:
             assert headers.pop("Nats-Msg-Id")
             assert headers == {
                 "Nats-Expected-Last-Subject-Sequence": "0",
+                "arvo-inside": "yes",
                 "content-type": "application/cloudevents+json",
                 "traceparent": "00-0af7-b7ad-01",
                 "tracestate": "vendor=a b,%C3%A9",
