@@ -119,18 +119,26 @@ def refund_event(number: int) -> Event[Any]:
         return refund["1.0.0"].init(Refund(f"o{number}"), source=WEB)
 
 
-async def deploy(open_backend: Callable[[], Backend], events: int) -> None:
+async def deploy(
+    open_backend: Callable[[], Backend], events: int, *, waits_for_stop: bool = False
+) -> None:
     """Send events of the new version to an old and a new worker, then stop the old one.
 
-    Where each process has partitions of its own, those of the old one wait until it stops.
+    *waits_for_stop*: the old process has partitions of its own, whose events wait until it stops.
     """
     async with Runtime(new, open_backend()) as after:
         async with Runtime(old, open_backend()) as before:
+
+            def has_met_all() -> bool:
+                return before.stats().released + after.stats().handled >= events
+
+            def has_handled_all() -> bool:
+                return before.stats().handled + after.stats().handled >= 4 * events
+
             for number in range(events):
                 await after.send(charge_event(number))
                 await after.send(order_event(number))
-            await until(lambda: before.stats().released + after.stats().handled >= events)
-        handled = 4 * events
-        await until(lambda: before.stats().handled + after.stats().handled >= handled)
+            await until(has_met_all if waits_for_stop else has_handled_all)
+        await until(has_handled_all)
         assert await after.dead_letters() == ()
         await after.drain()

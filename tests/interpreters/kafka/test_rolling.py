@@ -20,4 +20,4 @@ def test_a_rolling_deploy_makes_no_dead_letter(tmp_path: Path) -> None:
         memory = RedisMemory(redis_url(), tmp_path.name)
         return Pair(memory, a_broker(tmp_path.name), owned=True)
 
-    within(deploy(open_backend, 20), 120)
+    within(deploy(open_backend, 20, waits_for_stop=True), 120)

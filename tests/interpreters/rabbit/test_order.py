@@ -11,7 +11,7 @@ import pytest
 
 from arvo import EncodedDelivery, RabbitBroker
 from arvo.interpreters.delivery.brokers.ordering import order_of
-from arvo.interpreters.rabbit import consumer
+from arvo.interpreters.rabbit import balance, consumer
 from arvo.interpreters.rabbit.queues import PARTITIONS
 from arvo.testing.conformance.key_order import of_key
 from arvo.testing.conformance.samples import WORKFLOW, event
@@ -202,3 +202,52 @@ def test_a_queue_with_a_message_that_is_put_off_stays_where_it_is() -> None:
             return event_of(again).id, again.attempt
 
     assert within(go()) == ("first", 2)
+
+
+@pytest.mark.promise("I4")
+def test_a_message_for_another_process_moves_with_its_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server alone would leave the queue to the process that lacks its version."""
+    monkeypatch.setattr(balance, "DRAIN_SECONDS_MAX", 0.2)
+    runs = [f"r{n}" for n in range(100)]
+    neighbour = next(run for run in runs[1:] if queue_number(run) == queue_number(runs[0]))
+
+    async def go() -> list[tuple[str, int]]:
+        async with a_broker() as one, a_broker(one.prefix) as two:
+            await one.publish([of_key("put off", neighbour)])
+            async with aclosing(one.deliveries([WORKFLOW])) as mine:
+                # Its delay ends: it must not keep the other workflow here.
+                await one.nack(await anext(mine), LONG_SECONDS)
+                await one.publish([of_key("first", runs[0]), of_key("second", runs[0])])
+                await one.pass_on(await anext(mine), 0.0)
+                received: list[EncodedDelivery] = []
+                async with aclosing(two.deliveries([WORKFLOW])) as others:
+                    while len(received) < 3:
+                        received.append(await anext(others))
+                        await two.ack(received[-1])
+            return [(event_of(each).id, each.attempt - each.returns) for each in received]
+
+    assert within(go()) == [("put off", 1), ("first", 1), ("second", 1)]
+
+
+@pytest.mark.promise("I8")
+def test_a_message_that_is_passed_on_comes_back_where_no_other_process_is() -> None:
+    """It must not wait for a process that never comes."""
+
+    async def go() -> list[str]:
+        async with a_broker() as broker:
+            await broker.publish([of_key("first"), of_key("second")])
+            async with aclosing(broker.deliveries([WORKFLOW])) as incoming:
+                ids = []
+                for settle in (broker.pass_on, broker.pass_on, broker.nack):
+                    delivery = await anext(incoming)
+                    ids.append(event_of(delivery).id)
+                    await settle(delivery, 0.0)
+                for _ in range(2):
+                    delivery = await anext(incoming)
+                    ids.append(event_of(delivery).id)
+                    await broker.ack(delivery)
+            return ids
+
+    assert within(go()) == ["first", "first", "first", "first", "second"]

@@ -13,8 +13,8 @@ from tests.servers import rabbit_url, redis_url
 
 
 @pytest.mark.promise("I1", "I8")
-def test_a_rolling_deploy_makes_no_dead_letter(tmp_path: Path) -> None:
-    """What the old worker lacks goes to the new one, at the latest when the old one stops."""
+def test_a_rolling_deploy_handles_all_events_while_old_workers_run(tmp_path: Path) -> None:
+    """The old worker passes a queue on that has an event which it lacks the version for."""
 
     def open_backend() -> Pair:
         memory = RedisMemory(redis_url(), tmp_path.name)

@@ -13,7 +13,12 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.codec import Unreadable, decode_delivery
 from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.releases import ReleaseCounts
-from arvo.interpreters.ports.broker import Broker, DefersDeliveries, EncodedDelivery
+from arvo.interpreters.ports.broker import (
+    Broker,
+    DefersDeliveries,
+    EncodedDelivery,
+    PassesDeliveries,
+)
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
 
@@ -95,7 +100,9 @@ class BrokerConsumer:
         """
         # First: a crash after it leaves the message an attempt too many, not one too few.
         await self.releases.add(delivery.message)
-        await self._return(delivery, delay, self.broker.nack)
+        broker = self.broker
+        change = broker.pass_on if isinstance(broker, PassesDeliveries) else broker.nack
+        await self._return(delivery, delay, change)
 
     async def defer(self, delivery: Delivery, delay: float) -> None:
         """Redeliver after *delay* seconds; the others of its key pass it."""

@@ -128,6 +128,21 @@ class DefersDeliveries(Protocol):
 
 
 @runtime_checkable
+class PassesDeliveries(Protocol):
+    """A broker that gives all messages of a key to one process for as long as that lives.
+
+    Another process may serve a message that this one does not, for example in a rolling deploy.
+    Without this operation the pair calls `nack` for such a delivery.
+    """
+
+    async def pass_on(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Settle a delivery as `nack` does, to have it redelivered by another process, if there is
+        one that consumes its queue.
+        """
+        ...
+
+
+@runtime_checkable
 class ReportsDepth(Protocol):
     """A broker that counts its messages, so that the pair can apply backpressure to senders."""
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Final, TypeAlias, final
 from uuid import uuid4
@@ -31,7 +32,7 @@ Reopen: TypeAlias = Callable[[str, str], Awaitable[None]]
 @final
 @define(eq=False)
 class Balance:
-    """Gives queues to consumers that join.
+    """Gives queues to consumers that join, and those with a message for others to the next one.
 
     The server gives a queue to the consumer that has waited longest, and never takes it away: the
     first process would have all of them. So a consumer that joins announces itself to the others,
@@ -47,6 +48,8 @@ class Balance:
     # The queues that others are to have, with their addresses, and when each may drain until.
     _leaving: dict[str, str] = field(factory=dict, init=False)
     _deadlines: dict[str, float] = field(factory=dict, init=False)
+    # Until when a queue with a message for others waits for those that are put off.
+    _held_until: dict[str, float] = field(factory=dict, init=False)
     _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
     _is_stopping: bool = field(default=False, init=False)
 
@@ -78,6 +81,12 @@ class Balance:
                 async with asyncio.timeout(POLL_SECONDS if self._leaving else None):
                     await self._wakeup.wait()
 
+    def leave(self, name: str, address: str) -> None:
+        """Give a queue to the next consumer, because it has a message for others."""
+        self._leaving[name] = address
+        self._held_until.setdefault(name, monotonic() + DRAIN_SECONDS_MAX)
+        self._wakeup.set()
+
     def stop(self) -> None:
         """Leave no more queues. One that is being left has to be left first, or it stays behind."""
         self._is_stopping = True
@@ -93,7 +102,11 @@ class Balance:
         self._wakeup.set()
 
     def _is_drained(self, name: str, source: Source) -> bool:
-        """Drain a queue, unless one of its messages is put off; return True when it is drained."""
+        """Drain a queue, unless one of its messages is put off; return True when it is drained.
+
+        A queue with a message for others does not wait longer for one that is put off: workflows of
+        a version that only other processes have would wait with it.
+        """
         now = monotonic()
         deadline = self._deadlines.get(name, now + DRAIN_SECONDS_MAX)
         # It drains until the deadline, then goes on for as long, then drains again.
@@ -101,11 +114,13 @@ class Balance:
         if now > deadline + DRAIN_SECONDS_MAX:
             deadline, is_over = now + DRAIN_SECONDS_MAX, False
         self._deadlines[name] = deadline
-        source.is_draining = not (source.held or is_over)
+        is_held = source.held and now < self._held_until.get(name, inf)
+        source.is_draining = not (is_held or is_over)
         if not source.is_draining:
             source.messages.on_ready()
         elif not source.in_flight:
             del self._deadlines[name]
+            self._held_until.pop(name, None)
             return True
         return False
 

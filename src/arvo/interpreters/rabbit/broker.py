@@ -86,6 +86,17 @@ class RabbitBroker:
         elif source.owns(delivery):
             source.hold(delivery, delay)
 
+    async def pass_on(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Redeliver a message after *delay* seconds or later, by another process if there is one.
+
+        One with a key moves there with its queue, so that it stays before the others of its key.
+        """
+        source = _source_of(delivery)
+        if not delivery.token.order:
+            await self.defer(delivery, delay)
+        elif source.owns(delivery):
+            source.pass_on(delivery, delay)
+
     async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
         """Redeliver a message after *delay* seconds, by publishing it again.
 

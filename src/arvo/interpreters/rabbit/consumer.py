@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -45,21 +46,25 @@ class Consumer:
     addresses: Sequence[str]
     # The queues with keys, by name.
     _ordered: dict[str, Source] = field(factory=dict, init=False)
+    _balance: Balance = field(init=False)
     # All sources; the first one is the next to deliver from.
     _sources: list[Source] = field(factory=list, init=False)
     _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
     _error: Exception | None = field(default=None, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._balance = Balance(self.connection, self.queues, self.addresses, self._ordered)
+
     async def deliveries(self) -> AsyncGenerator[EncodedDelivery, None]:
         """Deliver messages until a channel or one of the queues is gone: then raise."""
         forwarder = Forwarder(self.queues, self.publisher)
-        balance = Balance(self.connection, self.queues, self.addresses, self._ordered)
+        balance = self._balance
         forwarding = balancing = None
         try:
             for address in self.addresses:
                 for name in self._names(address):
                     await self.queues.declare(name, address)
-            await self._open_shared(forwarder, balance)
+            await self._open_shared(forwarder)
             for address in self.addresses:
                 names = self.queues.ordered(address)
                 await gather_all([self._open_ordered(name, address) for name in names])
@@ -97,7 +102,7 @@ class Consumer:
         queues = self.queues
         return [queues.inlet(address), queues.unordered(address), *queues.ordered(address)]
 
-    async def _open_shared(self, forwarder: Forwarder, balance: Balance) -> None:
+    async def _open_shared(self, forwarder: Forwarder) -> None:
         """Consume the queues without keys."""
         channel = await self.connection.consumer()
         source = Source(channel, KeyQueue(self._wakeup.set))
@@ -105,7 +110,7 @@ class Consumer:
         with translate_errors():
             async with asyncio.timeout(CALL_SECONDS_MAX):
                 await self._watch(channel)
-                await balance.open(channel)
+                await self._balance.open(channel)
                 for address in self.addresses:
                     inlet, unordered = self.queues.inlet(address), self.queues.unordered(address)
                     await _consume(channel, inlet, 1, _each(forwarder.add, address))
@@ -114,7 +119,8 @@ class Consumer:
     async def _open_ordered(self, name: str, address: str) -> None:
         """Consume a queue with keys, after the consumers that are there."""
         channel = await self.connection.consumer()
-        source = self._ordered[name] = Source(channel, KeyQueue(self._wakeup.set))
+        messages, leave = KeyQueue(self._wakeup.set), partial(self._balance.leave, name, address)
+        source = self._ordered[name] = Source(channel, messages, leave)
         self._sources.append(source)
         with translate_errors():
             async with asyncio.timeout(CALL_SECONDS_MAX):
@@ -124,9 +130,10 @@ class Consumer:
     async def _reopen(self, name: str, address: str) -> None:
         """Give a queue to the next consumer, and wait behind the others for it."""
         source = self._ordered.pop(name)
-        self._sources.remove(source)
         source.close()
         await _close(source.channel)
+        # Not before: if this is cancelled, the end of the iteration has to close the channel.
+        self._sources.remove(source)
         await self._open_ordered(name, address)
 
     async def _watch(self, channel: AbstractChannel, name: str | None = None) -> None:

@@ -1,7 +1,8 @@
 """Source: what a consumer receives on one channel, and which of it workers have."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, final
+from typing import Any, Final, final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -10,6 +11,14 @@ from attrs import define, evolve, field, frozen
 from arvo.interpreters.delivery.brokers.headers import ORDER, take_attempt
 from arvo.interpreters.delivery.brokers.key_queue import KeyQueue
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+
+# How long a queue stays in a process at least, after a message that is for another one: each move
+# returns all of its messages.
+STAY_SECONDS_MIN: Final = 0.5
+
+
+def _stay() -> None:
+    """Do nothing: all processes have the queues without keys."""
 
 
 @final
@@ -28,11 +37,13 @@ class Token:
 class Source:
     """The messages of one channel: of a queue with keys, or of all queues without.
 
-    When the channel is closed, the server returns the unsettled messages in order.
+    When the channel is closed, the server returns the unsettled messages in order. *leave* is
+    called when the queue is to go to another process.
     """
 
     channel: AbstractChannel
     messages: KeyQueue
+    leave: Callable[[], None] = _stay
     in_flight: set[Token] = field(factory=set, init=False)
     # Messages that are put off.
     held: int = field(default=0, init=False)
@@ -78,6 +89,11 @@ class Source:
         self.held += 1
         token = evolve(delivery.token, is_held=True)
         self.messages.put_back(evolve(delivery, attempt=delivery.attempt + 1, token=token), delay)
+
+    def pass_on(self, delivery: EncodedDelivery, delay: float) -> None:
+        """Keep a message, and so its key, until the queue leaves, in *delay* seconds or later."""
+        self.in_flight.discard(delivery.token)
+        self.messages.call_later(max(delay, STAY_SECONDS_MIN), self.leave)
 
     def close(self) -> None:
         """Forget all messages."""
