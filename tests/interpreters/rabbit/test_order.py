@@ -9,13 +9,13 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
-from arvo import EncodedDelivery, RabbitBroker
+from arvo import EncodedDelivery, EncodedMessage, RabbitBroker
 from arvo.interpreters.delivery.brokers.ordering import order_of
 from arvo.interpreters.rabbit import balance, consumer
 from arvo.interpreters.rabbit.queues import PARTITIONS
 from arvo.testing.conformance.key_order import of_key
 from arvo.testing.conformance.samples import WORKFLOW, event
-from tests.interpreters.brokers import event_ids, event_of
+from tests.interpreters.brokers import event_ids, event_of, message
 from tests.interpreters.until import until
 from tests.interpreters.within import within
 from tests.servers import rabbit_url
@@ -24,8 +24,8 @@ LONG_SECONDS = 600.0
 
 
 @asynccontextmanager
-async def a_broker(prefix: str = "") -> AsyncIterator[RabbitBroker]:
-    broker = RabbitBroker(rabbit_url(), prefix or uuid4().hex)
+async def a_broker(prefix: str = "", **settings: Any) -> AsyncIterator[RabbitBroker]:
+    broker = RabbitBroker(rabbit_url(), prefix or uuid4().hex, **settings)
     try:
         yield broker
     finally:
@@ -251,3 +251,28 @@ def test_a_message_that_is_passed_on_comes_back_where_no_other_process_is() -> N
             return ids
 
     assert within(go()) == ["first", "first", "first", "first", "second"]
+
+
+@pytest.mark.promise("I2")
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_an_ack_before_the_end_of_an_iteration_is_not_forgotten(is_ordered: bool) -> None:
+    """A quorum queue ignores acks that come just before the end of their channel."""
+    size = 200
+    runs = [run for run in map(str, range(10_000)) if queue_number(run) == 0][:size]
+
+    def make(number: int) -> EncodedMessage:
+        return of_key(f"{number}", runs[number % size]) if is_ordered else message(f"{number}")
+
+    async def go() -> set[int]:
+        async with a_broker(prefetch=size) as broker:
+            attempts = set()
+            for batch in range(5):
+                await broker.publish([make(size * batch + number) for number in range(size)])
+                async with aclosing(broker.deliveries([make(0).queue])) as incoming:
+                    received = [await anext(incoming) for _ in range(size)]
+                    for delivery in received:
+                        attempts.add(delivery.attempt)
+                        await broker.ack(delivery)
+            return attempts
+
+    assert within(go()) == {1}

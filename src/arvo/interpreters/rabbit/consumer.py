@@ -86,7 +86,7 @@ class Consumer:
                 await end_task(balancing)
             for source in self._sources:
                 source.close()
-            await asyncio.gather(*(_close(source.channel) for source in self._sources))
+            await asyncio.gather(*(_close(source) for source in self._sources))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         return supervise(work, name="arvo rabbit", on_failure=self._fail)
@@ -105,7 +105,8 @@ class Consumer:
     async def _open_shared(self, forwarder: Forwarder) -> None:
         """Consume the queues without keys."""
         channel = await self.connection.consumer()
-        source = Source(channel, KeyQueue(self._wakeup.set))
+        tags: list[tuple[str, str]] = []
+        source = Source(channel, KeyQueue(self._wakeup.set), partial(_cancel, channel, tags))
         self._sources.append(source)
         with translate_errors():
             async with asyncio.timeout(CALL_SECONDS_MAX):
@@ -114,13 +115,15 @@ class Consumer:
                 for address in self.addresses:
                     inlet, unordered = self.queues.inlet(address), self.queues.unordered(address)
                     await _consume(channel, inlet, 1, _each(forwarder.add, address))
-                    await _consume(channel, unordered, self.prefetch, _each(source.add, address))
+                    add = _each(source.add, address)
+                    tags.append((unordered, await _consume(channel, unordered, self.prefetch, add)))
 
     async def _open_ordered(self, name: str, address: str) -> None:
         """Consume a queue with keys, after the consumers that are there."""
         channel = await self.connection.consumer()
         messages, leave = KeyQueue(self._wakeup.set), partial(self._balance.leave, name, address)
-        source = self._ordered[name] = Source(channel, messages, leave)
+        flush = partial(_wait_behind, channel, name)
+        source = self._ordered[name] = Source(channel, messages, flush, leave)
         self._sources.append(source)
         with translate_errors():
             async with asyncio.timeout(CALL_SECONDS_MAX):
@@ -131,7 +134,7 @@ class Consumer:
         """Give a queue to the next consumer, and wait behind the others for it."""
         source = self._ordered.pop(name)
         source.close()
-        await _close(source.channel)
+        await _close(source)
         # Not before: if this is cancelled, the end of the iteration has to close the channel.
         self._sources.remove(source)
         await self._open_ordered(name, address)
@@ -155,11 +158,12 @@ class Consumer:
         self._wakeup.set()
 
 
-async def _consume(channel: AbstractChannel, name: str, prefetch: int, on_message: Any) -> None:
+async def _consume(channel: AbstractChannel, name: str, prefetch: int, on_message: Any) -> str:
+    """Consume a queue; return the tag of the consumer."""
     # It counts for each consumer that is added after it.
     await channel.set_qos(prefetch_count=prefetch)
     queue = await channel.get_queue(name, ensure=False)
-    await queue.consume(on_message)
+    return await queue.consume(on_message)
 
 
 def _each(add: Callable[[str, AbstractIncomingMessage], None], address: str) -> Any:
@@ -169,7 +173,27 @@ def _each(add: Callable[[str, AbstractIncomingMessage], None], address: str) -> 
     return on_message
 
 
-async def _close(channel: AbstractChannel) -> None:
+async def _wait_behind(channel: AbstractChannel, name: str) -> None:
+    """Add a consumer behind the one of this channel, and so wait for the acks before it.
+
+    Not by cancelling that one: the next process would receive later messages of a key before this
+    channel returns the unsettled ones.
+    """
+    await _consume(channel, name, 1, _each(lambda *_: None, ""))
+
+
+async def _cancel(channel: AbstractChannel, tags: Sequence[tuple[str, str]]) -> None:
+    """Cancel consumers, and so wait for the acks before that."""
+    for name, tag in tags:
+        queue = await channel.get_queue(name, ensure=False)
+        await queue.cancel(tag)
+
+
+async def _close(source: Source) -> None:
     with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
         async with asyncio.timeout(CLOSE_SECONDS_MAX):
-            await channel.close()
+            if source.has_acked:
+                await source.flush()
+    with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
+        async with asyncio.timeout(CLOSE_SECONDS_MAX):
+            await source.channel.close()

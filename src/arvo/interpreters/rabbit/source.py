@@ -1,6 +1,6 @@
 """Source: what a consumer receives on one channel, and which of it workers have."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, final
 
@@ -37,16 +37,20 @@ class Token:
 class Source:
     """The messages of one channel: of a queue with keys, or of all queues without.
 
-    When the channel is closed, the server returns the unsettled messages in order. *leave* is
-    called when the queue is to go to another process.
+    When the channel is closed, the server returns the unsettled messages in order. *flush* waits
+    until the server has applied the acks: a quorum queue forgets those of the last milliseconds
+    when the channel is closed (issue 10327 of rabbitmq-server). *leave* is called when the queue is
+    to go to another process.
     """
 
     channel: AbstractChannel
     messages: KeyQueue
+    flush: Callable[[], Awaitable[None]]
     leave: Callable[[], None] = _stay
     in_flight: set[Token] = field(factory=set, init=False)
     # Messages that are put off.
     held: int = field(default=0, init=False)
+    has_acked: bool = field(default=False, init=False)
     # Nothing of it is delivered, because another process is to get its queue.
     is_draining: bool = field(default=False, init=False)
 
@@ -78,6 +82,7 @@ class Source:
         token: Token = delivery.token
         if self.owns(delivery):
             self.in_flight.discard(token)
+            self.has_acked = True
             # The server does not confirm it. If the connection is lost, it redelivers the message.
             with suppress(*CONNECTION_EXCEPTIONS):
                 await token.incoming.ack()
