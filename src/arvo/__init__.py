@@ -89,6 +89,7 @@ from arvo.interpreters.ports.broker import (
     DefersDeliveries,
     EncodedDelivery,
     EncodedMessage,
+    PassesDeliveries,
     ReportsDepth,
 )
 from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
@@ -175,6 +176,7 @@ __all__ = [
     "NoReply",
     "Orchestrator",
     "OrchestratorContract",
+    "PassesDeliveries",
     "Pattern",
     "Payload",
     "PendingRequest",

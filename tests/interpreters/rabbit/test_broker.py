@@ -205,19 +205,40 @@ def test_a_deleted_queue_is_created_again() -> None:
     """Its messages are lost, and a waiting consumer gets `Unavailable`."""
 
     async def go() -> list[str]:
-        async with a_broker() as broker, another_program() as channel:
-            await broker.publish([message("lost")])
+        async with (
+            a_broker() as broker,
+            a_broker(broker.prefix) as sender,
+            another_program() as channel,
+        ):
+            await sender.publish([message("lost")])
             incoming = broker.deliveries([PAY])
             await broker.ack(await anext(incoming))
             await channel.queue_delete(f"{broker.prefix}:{PAY}:unordered")
             with pytest.raises(Unavailable):
                 await anext(incoming)
             with pytest.raises(Unavailable):
-                await broker.publish([message("next")])
-            await broker.publish([message("next")])
+                await sender.publish([message("next")])
+            await sender.publish([message("next")])
             return event_ids(await receive(broker))
 
     assert within(go()) == ["next"]
+
+
+def test_a_queue_that_is_deleted_under_its_consumer_is_created_again() -> None:
+    """Otherwise the process would receive nothing of the address until an event needs the queue."""
+
+    async def go() -> list[str]:
+        async with a_broker() as broker, a_broker(broker.prefix) as sender:
+            async with another_program() as channel, aclosing(broker.deliveries([PAY])) as incoming:
+                await sender.publish([message("first")])
+                await broker.ack(await anext(incoming))
+                await channel.queue_delete(f"{broker.prefix}:{PAY}:3")
+                with pytest.raises(Unavailable):
+                    await anext(incoming)
+            await sender.publish([message("second")])
+            return event_ids(await receive(broker, 1))
+
+    assert within(go()) == ["second"]
 
 
 def test_long_addresses_have_queues_of_their_own() -> None:

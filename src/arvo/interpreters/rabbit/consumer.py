@@ -147,6 +147,8 @@ class Consumer:
                 name in self._ordered and self._ordered[name].channel is channel
             )
             if is_open:
+                # One of the queues may have been deleted.
+                self.connection.declared.clear()
                 self._fail(Unavailable("rabbit: the connection or a queue is gone"))
 
         channel.close_callbacks.add(on_end)
