@@ -14,9 +14,10 @@ from tests.end_to_end.setups import SHORT, deep, short
 DEEP_WORKFLOWS = 1_000
 WORKERS = 3
 NAMES = list(PLACES)
-# Without RabbitMQ: after many deaths within some seconds, some of its queues reach no worker any
-# more (`python -m tests.end_to_end rabbit --workflows 250`).
-DEEP_NAMES = [name for name in NAMES if name != "rabbit"]
+# Of some 10,000 calls in a long run: those that were made again without a cause that the checker
+# finds. On RabbitMQ a process that loses a queue goes on with the deliveries that it has in hand
+# while the next process receives them; the record takes one result, but both have made the call.
+REPEATS_MAX = {"rabbit": 50}
 
 
 def shown(report: Report) -> str:
@@ -40,7 +41,7 @@ def test_nothing_is_lost_doubled_stuck_or_out_of_order(place: str, tmp_path: Pat
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("place", DEEP_NAMES)
+@pytest.mark.parametrize("place", NAMES)
 def test_nothing_is_lost_in_a_thousand_workflows(
     place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,4 +50,6 @@ def test_nothing_is_lost_in_a_thousand_workflows(
 
     with capsys.disabled():
         sys.stdout.write(f"\n{table({place: report.figures})}\n")
-    assert not report.findings, shown(report)
+    repeats = [each for each in report.findings if each.fault == "repeated"]
+    assert len(repeats) == len(report.findings), shown(report)
+    assert len(repeats) <= REPEATS_MAX.get(place, 0), shown(report)
