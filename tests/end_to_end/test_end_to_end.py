@@ -15,8 +15,7 @@ DEEP_WORKFLOWS = 1_000
 WORKERS = 3
 NAMES = list(PLACES)
 # Of some 10,000 calls in a long run: those that were made again without a cause that the checker
-# finds. On RabbitMQ a process that loses a queue goes on with the deliveries that it has in hand
-# while the next process receives them; the record takes one result, but both have made the call.
+# finds. On RabbitMQ most come within seconds of a freeze or of several deaths.
 REPEATS_MAX = {"rabbit": 50}
 
 
