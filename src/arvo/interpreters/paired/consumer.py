@@ -94,7 +94,11 @@ class BrokerConsumer:
         To the broker, also where it does not keep the order of a key: it is of no use here.
         """
         # First: a crash after it leaves the message an attempt too many, not one too few.
-        await self.releases.add(delivery.message)
+        try:
+            await self.releases.add(delivery.message)
+        except Unavailable:
+            self._postpone(delivery, delivery, delay)
+            raise
         await self._return(delivery, delay, self.broker.nack)
 
     async def defer(self, delivery: Delivery, delay: float) -> None:
