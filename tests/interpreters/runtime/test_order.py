@@ -144,3 +144,33 @@ def test_a_cancellation_that_comes_before_its_workflow_cancels_its_first_turn() 
 
     assert state == ("cancelled", None)
     assert (stats.cancelled, stats.dead_lettered) == (1, 0)
+
+
+@pytest.mark.promise("I1")
+def test_a_deferral_whose_answer_is_lost_settles_the_delivery() -> None:
+    """To return it once more ended the worker, or gave its key to two workers."""
+
+    async def go() -> tuple[tuple[object, ...], Stats]:
+        backend = new_backend()
+        inner = backend_from_url(backend) if isinstance(backend, str) else backend
+        lost: list[str] = []
+
+        async def defer(delivery: Any, delay: float) -> None:
+            await inner.defer(delivery, delay)
+            if not lost:
+                lost.append(delivery.message.event.id)
+                raise Unavailable("the answer was lost")
+
+        replaced: Any = Replaced(inner, defer=defer)
+        async with Runtime(ordered_system, replaced, retry=QUICK) as runtime:
+            begin: Event[Any] = open_ledger(NAME)
+            await runtime.cancel(begin.subject, "enough")
+            await until(lambda: bool(lost))
+            await runtime.send(begin)
+            stats = await runtime.drain(timeout=60)
+            return await state_of(runtime), stats
+
+    state, stats = within(go())
+
+    assert state == ("cancelled", None)
+    assert (stats.cancelled, stats.dead_lettered) == (1, 0)

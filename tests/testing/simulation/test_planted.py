@@ -9,7 +9,7 @@ from attrs import evolve
 from arvo import Effects, Emit, Event, Flow, System, ask, call, flow, race, sleep
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.runtime.worker import Worker
-from arvo.testing import EffectCrash, SimulationFailed, Store, simulate
+from arvo.testing import EffectCrash, PairModel, SimulationFailed, Store, simulate
 from tests.shop import (
     SERVICES,
     BookShipment,
@@ -26,7 +26,7 @@ from tests.shop import (
     payments,
     shipping,
 )
-from tests.testing.simulation import wrong
+from tests.testing.simulation import wrong, wrong_pairs
 
 INVALID = FrozenDict({"order_id": 1})
 STEPS_MAX = 12
@@ -179,7 +179,12 @@ def cancelled_orders() -> list[Event[Any]]:
 
 @pytest.mark.parametrize(
     "planted",
-    [{"store": wrong.CommitsPastCancellations}, {"worker": wrong.PassesOverCancellations}],
+    [
+        {"store": wrong.CommitsPastCancellations},
+        {"storage": PairModel(pair=wrong_pairs.CommitsPastCancellations)},
+        {"storage": "store", "worker": wrong.PassesOverCancellations},
+        {"storage": "pair", "worker": wrong.PassesOverCancellations},
+    ],
 )
 def test_a_turn_that_is_committed_past_a_cancellation_is_found(planted: Any) -> None:
     """The payment goes out although the workflow was stopped before."""

@@ -108,6 +108,22 @@ class AcknowledgesFirst(Pair):
         return await super().commit(delivery, commit, messages, dead_letters)
 
 
+class CommitsPastCancellations(Pair):
+    """Commits a turn in spite of a cancellation that is marked."""
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        pending = await self.pending_cancellation(delivery)
+        if pending is not None:
+            delivery.progress.passed_over.add(pending.id)
+        return await super().commit(delivery, commit, messages, dead_letters)
+
+
 class PublishesFirst(Pair):
     """Publishes the events of a turn before its record is written."""
 

@@ -99,7 +99,11 @@ class BrokerConsumer:
         To the broker, also where it does not keep the order of a key: it is of no use here.
         """
         # First: a crash after it leaves the message an attempt too many, not one too few.
-        await self.releases.add(delivery.message)
+        try:
+            await self.releases.add(delivery.message)
+        except Unavailable:
+            self._postpone(delivery, delivery, delay)
+            raise
         broker = self.broker
         change = broker.pass_on if isinstance(broker, PassesDeliveries) else broker.nack
         await self._return(delivery, delay, change)

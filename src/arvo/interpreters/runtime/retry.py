@@ -69,8 +69,7 @@ class DeliveryRetry:
         if delay is not None:
             # Not counted as an attempt that failed: a timer never becomes a dead letter because the
             # clock was set back.
-            await self.backend.defer(delivery, delay)
-            self.stats.retried += 1
+            await self._defer(delivery, delay)
             return
         if isinstance(violation, TransactionViolation) and self.is_retryable(delivery):
             if violation.cause == "early":
@@ -87,8 +86,7 @@ class DeliveryRetry:
 
     async def defer(self, delivery: Delivery) -> None:
         """Return an event that came before its workflow started; what is behind it goes first."""
-        await self.backend.defer(delivery, self.policy.wait_after(delivery.attempt, _jitter()))
-        self.stats.retried += 1
+        await self._defer(delivery, self.policy.wait_after(delivery.attempt, _jitter()))
 
     async def refuse_unhandled(self, delivery: Delivery, decided: Commit) -> None:
         """Dead-letter an event that changes nothing, unless its workflow may still start, or
@@ -137,6 +135,14 @@ class DeliveryRetry:
             await self.backend.nack(delivery, delay)
             self.stats.retried += 1
         except Unavailable as error:
+            await self.pause(error)
+
+    async def _defer(self, delivery: Delivery, delay: float) -> None:
+        try:
+            await self.backend.defer(delivery, delay)
+            self.stats.retried += 1
+        except Unavailable as error:
+            # As after `nack`: the message is delivered again, and this delivery is settled.
             await self.pause(error)
 
     async def wait_for_listener(self, delivery: Delivery, to: ToCaller) -> None:

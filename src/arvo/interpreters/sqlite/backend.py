@@ -216,9 +216,10 @@ class SqliteBackend:
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
-        writer, worker_id = await self._session.open(), self.worker_id
-        id_, due = delivery_id(delivery), self._now() + int(delay * 1000)
+        id_, worker_id = delivery_id(delivery), self.worker_id
+        due = self._now() + int(delay * 1000)
         try:
+            writer = await self._session.open()
             await writer.write(lambda c: deliveries.release(c, id_, worker_id, due))
         except Unavailable:
             # This worker still owns it in the file.

@@ -13,6 +13,7 @@ from arvo.engine.step.route import ToHandler
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
+from arvo.testing.simulation.checks.cancellations import consumed_message
 from arvo.testing.simulation.checks.checkpoints import Checkpoints
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.checks.losses import Losses, event_key
@@ -79,6 +80,7 @@ class Checker:
     def on_send(self, message: Message) -> None:
         """Record an event that came from outside."""
         self._accept(message)
+        self._turns.outside[delivery_key(message)] = message
         self._check_invariants()
 
     def on_deliver(
@@ -92,7 +94,7 @@ class Checker:
             delivery_key(delivery.message),
             token_of(delivery),
         )
-        self.report.add_delivery(delivery, worker, notes)
+        is_new = self.report.add_delivery(delivery, worker, notes)
         self._turns.holders[token[0]] = token
         if not arrived:
             return
@@ -104,7 +106,10 @@ class Checker:
         if not self.is_pair:
             # A broker may deliver early, if the worker returns the timer.
             self._turns.check_due(delivery)
-        if (overtaken := self._order.deliver(delivery.message)) is not None:
+        # One that its process delivers again, because it does not know whether the server has taken
+        # it back, overtakes no other than before. If it was deferred, it may still be overtaken.
+        overtaken = self._order.deliver(delivery.message) if is_new else None
+        if overtaken is not None:
             self._report("I4", f"event {event.id!r} overtook event {overtaken!r}", delivery)
 
     def on_defer(self, delivery: Delivery) -> None:
@@ -146,8 +151,10 @@ class Checker:
     ) -> None:
         """Record a commit, and check its result."""
         key = delivery_key(delivery.message)
+        # That of a cancellation, if it replaces the event: it has its turn before its own delivery.
+        consumed = delivery_key(consumed_message(delivery, commit))
         if isinstance(result, Duplicate):
-            if key not in self._turns.consumed:
+            if consumed not in self._turns.consumed:
                 problem = "reported as a duplicate, but it was not consumed before"
                 self._report("I1", problem, delivery)
             self._settled.add(key)
@@ -157,7 +164,7 @@ class Checker:
             return
         if not self._turns.add(delivery, commit, messages, decision):
             return
-        self._settled.add(key)
+        self._settled.update((key, consumed))
         for message in messages:
             self._accept(message)
         for timer in commit.timers:

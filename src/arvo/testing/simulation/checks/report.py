@@ -21,16 +21,19 @@ class Report:
     repeats: int = field(default=0, init=False)
     _by_token: dict[object, Step] = field(factory=dict, init=False)
 
-    def add_delivery(self, delivery: Delivery, worker: str, notes: Sequence[str]) -> None:
-        """Add a delivery. One that its process delivers again, without the broker, adds no step."""
+    def add_delivery(self, delivery: Delivery, worker: str, notes: Sequence[str]) -> bool:
+        """Add a delivery. One that its process delivers again, without the broker, adds no step,
+        and the answer is False.
+        """
         token = token_of(delivery)
         if token in self._by_token:
             self.repeats += 1
-            return
+            return False
         message = delivery.message
         step = Step(message.event, queue_of(message.to), worker, [*notes])
         self.steps.append(step)
         self._by_token[token] = step
+        return True
 
     def add_note(self, delivery: Delivery | None, text: str) -> None:
         """Add a note to a delivery in the diagram; without a delivery, to the last one."""

@@ -1,6 +1,6 @@
 """Model: a pair as the storage of a simulation."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import datetime
 from random import Random
 from typing import Any, Final, TypeVar, final
@@ -11,9 +11,10 @@ from arvo.core.record import Record
 from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.paired.codec import decode_message, encode_message
+from arvo.interpreters.paired.codec import decode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import WorkflowDocument
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.results import Conflict
@@ -57,8 +58,9 @@ class PairStorage:
     pair: type[Pair]
 
     def send(self, message: Message) -> None:
-        """Publish an event from outside."""
-        self.queue.publish(encode_message(message))
+        """Send an event from outside, as a client with a pair of its own does."""
+        client = self.pair(_Direct(self.memory), _DirectBroker(self.queue))
+        _run(client.send(message))
 
     def message(self, entry: Entry) -> Message:
         """Return the message of an entry."""
@@ -115,6 +117,30 @@ class _Direct:
 
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
         return self.memory.write(subject, record, expected)
+
+
+@final
+@frozen
+class _DirectBroker:
+    """A broker that answers at once, for a process that only sends."""
+
+    queue: SimulatedBroker
+
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
+        for message in messages:
+            self.queue.publish(message)
+
+    def deliveries(self, queues: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
+        raise NotImplementedError(queues)
+
+    async def ack(self, delivery: EncodedDelivery) -> None:
+        raise NotImplementedError(delivery)
+
+    async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
+        raise NotImplementedError(delivery, delay)
+
+    async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
+        raise NotImplementedError(delivery, reason)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
