@@ -109,11 +109,11 @@ _JUNK: Final = st.binary(max_size=60) | st.sampled_from(
 def requests(inner: Event[Any]) -> st.SearchStrategy[Sent]:
     """Draw requests to an app in which BEGIN has begun, whose open request is *inner*."""
     good = [BEGIN, order_request("i2"), charge_request("c2"), *_forge(inner)]
-    return _posts(st.sampled_from(good)) | _reads()
+    return _sending_requests(st.sampled_from(good)) | _reading_requests()
 
 
 @st.composite
-def _posts(draw: st.DrawFn, events: st.SearchStrategy[Event[Any]]) -> Sent:
+def _sending_requests(draw: st.DrawFn, events: st.SearchStrategy[Event[Any]]) -> Sent:
     """Draw an event in one of the modes, with a few changes, most of which make it bad."""
     event = draw(events)
     headers, body = draw(st.sampled_from([_structured, _binary, _batch]))(event, draw)
@@ -136,7 +136,7 @@ def _posts(draw: st.DrawFn, events: st.SearchStrategy[Event[Any]]) -> Sent:
 
 
 @st.composite
-def _reads(draw: st.DrawFn) -> Sent:
+def _reading_requests(draw: st.DrawFn) -> Sent:
     subject = str(BEGIN.subject)
     paths = st.sampled_from(
         ["/", "", "/live", "/ready/", "//", "/workflows", "/workflows/", "/workflows/../live"]
@@ -170,8 +170,8 @@ def _binary(event: Event[Any], draw: Draw) -> tuple[Headers, bytes]:
     if draw(st.booleans()):
         return raw, message.body
     dropped = draw(st.sampled_from([name for name, _ in raw]))
-    kept = [(name, value) for name, value in raw if name != dropped]
-    return kept, _dump(draw(_JSON))
+    remaining = [(name, value) for name, value in raw if name != dropped]
+    return remaining, _dump(draw(_JSON))
 
 
 def _change(draw: Draw) -> dict[str, Any]:
