@@ -11,6 +11,7 @@ from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import (
     FAULT_KINDS,
     Fault,
+    Forge,
     LateCancel,
     Oversize,
     PairModel,
@@ -66,6 +67,9 @@ def _part_of(value: object) -> str:
         # A turn passes the cancellation before the end shows that it is lost.
         (LateCancel, {"store": wrong.LosesLateCancellations}, ["I1", "I4", "stop"]),
         (LateCancel, {"store": wrong.CancellationsOvertake}, ["I4"]),
+        # A forged timer fires early.
+        (Forge, {"door": wrong.let_in}, ["I12", "I7"]),
+        (Forge, {"door": wrong.let_in, "storage": "pair"}, ["I12", "I7"]),
     ],
     ids=_part_of,
 )
@@ -170,3 +174,22 @@ def test_an_effect_with_a_result_above_the_limit_fails_its_workflow(storage: Any
     assert record.status == "failed"
     [reply] = simulation.world.replies
     assert "is too large" in reply.data.message
+
+
+@pytest.mark.promise("I12")
+@pytest.mark.parametrize("storage", ["store", "pair"])
+@pytest.mark.parametrize("forgery", ["reply", "error", "timer", "cancellation", "request"])
+def test_only_the_door_refuses_a_forged_event(forgery: Any, storage: Any) -> None:
+    """I12: at each delivery; without the door the search finds each kind of forgery."""
+    forged = [[Forge(at, forgery)] for at in range(1, 17)]
+
+    def search(**parts: Any) -> None:
+        for faults in forged:
+            simulate(system, events(), **OPTIONS, faults=faults, storage=storage, **parts)
+
+    search()
+    with pytest.raises(SimulationFailed) as failed:
+        search(door=wrong.let_in)
+
+    # A forged timer fires early.
+    assert failed.value.simulation.violations[0].law in ({"timer": "I7"}.get(forgery), "I12")

@@ -1,12 +1,14 @@
-"""Wrong losses: parts that lose an event, a death or a cancellation under one kind of fault."""
+"""Wrong losses: parts that lose an event, a death or a cancellation, or let in forged events."""
 
 # mypy: disable-error-code="misc"
 # Worker and Pair are final; only these tests subclass them.
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import evolve
 
+from arvo import Event, Record, System
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.broker import EncodedMessage
@@ -15,6 +17,11 @@ from arvo.interpreters.runtime.outbound import Process
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing import SimulatedBroker, Store
 from arvo.testing.simulation.cluster.entry import Entry
+
+
+def let_in(system: System, event: Event[Any], record: Record | None) -> None:
+    """Check no event from outside."""
+    del system, event, record
 
 
 class CountsNoDeaths(Store):

@@ -14,6 +14,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.step.doors import record_subject
 from arvo.engine.step.route import Unroutable, route
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.messages import Delivery, Message
@@ -34,9 +35,11 @@ from arvo.testing.simulation.faults.fault import (
     Partition,
     Server,
 )
+from arvo.testing.simulation.faults.forgery import forge
 from arvo.testing.simulation.faults.message import (
     Delay,
     Duplicate,
+    Forge,
     Oversize,
     Poison,
     Reorder,
@@ -73,6 +76,7 @@ class Run:
     _plan: FaultPlan = field(init=False)
     _sent_count: int = field(default=0, init=False)
     _random_state: Any = field(init=False)
+    _forged: Iterator[int] = field(factory=lambda: count(1), init=False)
     _stamps: Iterator[int] = field(factory=lambda: count(1), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -88,7 +92,7 @@ class Run:
             self.loop, queue, self._plan, self.checker, setup.effects, setup.lease
         )
         queue.on_ready, queue.on_enqueue = self.network.notify, self._on_enqueue
-        self.network.on_cancel = self._cancel
+        self.network.on_client = self._on_client
         self.workers = Workers(setup, self.network, self.storage, self.faults, self.now, self.send)
         self.workers.start()
         for fault in self.faults:
@@ -207,6 +211,28 @@ class Run:
                     raise AssertionError(f"{fault} does not hit a message")
         if self.setup.storage == "pair":
             self.checker.on_publish(message)
+
+    def _on_client(self, fault: Fault, delivery: Delivery) -> None:
+        if isinstance(fault, Forge):
+            self._forge(fault, delivery)
+        else:
+            self._cancel(fault, delivery)
+
+    def _forge(self, fault: Forge, delivery: Delivery) -> None:
+        """Send a forged event to a workflow, that of a delivery if it has one."""
+        records, system = self.checker.world.records, self.setup.system
+        active = [record for record in records.values() if record.status == "active"]
+        active.sort(key=lambda record: record.subject == delivery.message.event.subject)
+        sent, id_ = self.checker.world.sent, f"forged-{next(self._forged)}"
+        event = forge(fault.forgery, system, active[-1], sent, id_) if active else None
+        if event is None:
+            return
+        subject = record_subject(system, event)
+        record = None if subject is None else self.storage.record(subject)
+        self.checker.add_note(delivery, str(fault))
+        if self.setup.door(system, event, record) is None:
+            self.checker.forgeries.add(event)
+            self.send(event)
 
     def _cancel(self, fault: Fault, delivery: Delivery) -> None:
         """Send the cancellation of the workflow that a delivery belongs to, if there is one."""

@@ -9,12 +9,14 @@ from typing import Any, Literal, TypeAlias, final
 from attrs import field, frozen
 
 from arvo.core.events.event import Event
+from arvo.engine.step.doors import check_outside
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing.simulation.checks.invariant import Check
 from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.storage import Storage, StoreStorage
 from arvo.testing.simulation.cluster.store import Store
+from arvo.testing.simulation.faults.forgery import Door
 from arvo.testing.simulation.pair.model import PairModel, open_pair
 
 # By domain, a function that receives an event and returns the events to send back; None is for all
@@ -46,6 +48,7 @@ class Setup:
     store: type[Store] = Store
     pair: PairModel = field(factory=PairModel)
     worker: type[Worker] = Worker
+    door: Door = check_outside
 
     def open(
         self,

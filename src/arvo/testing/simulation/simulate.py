@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
+from arvo.engine.step.doors import check_outside
 from arvo.engine.system.system import System
 from arvo.interpreters.runtime.worker import Worker
 from arvo.testing.laws.report import NotChecked
@@ -17,6 +18,7 @@ from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.store import Store
 from arvo.testing.simulation.faults.draw import draw_faults
 from arvo.testing.simulation.faults.fault import FAULT_KINDS, Fault, OldVersion
+from arvo.testing.simulation.faults.forgery import Door
 from arvo.testing.simulation.faults.plan import RunSize
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.pair.model import PairModel
@@ -49,14 +51,15 @@ def simulate(
     storage: StorageKind | PairModel | None = None,
     store: type[Store] | None = None,
     worker: type[Worker] = Worker,
+    door: Door = check_outside,
 ) -> Simulation:
     """Run a system with simulated workers, servers and clocks, and check all promises.
 
     The workers run the same code as in a `Runtime`. After each change the simulation checks the
-    delivery promises I1 to I9, that no turn is committed past a cancellation (`stop`), and *checks*
-    (`always`, `eventually`, `sometimes`). It returns the last run. It raises `SimulationFailed` for
-    the first run that breaks a promise, with the shortest such run, its diagram, and the line of
-    Python that repeats it. It raises `NotChecked` if no run handles an
+    delivery promises I1 to I9 and I12, that no turn is committed past a cancellation (`stop`), and
+    *checks* (`always`, `eventually`, `sometimes`). It returns the last run. It raises
+    `SimulationFailed` for the first run that breaks a promise, with the shortest such run, its
+    diagram, and the line of Python that repeats it. It raises `NotChecked` if no run handles an
     event, or if no run is idle at its end, so that `eventually` is not checked.
 
     *events* come from outside; their `time` attributes decide how long after the first each comes.
@@ -76,8 +79,9 @@ def simulate(
     the system is idle, or after *until* seconds of virtual time.
 
     *storage* is `"store"`, a store with transactions, or `"pair"`, the code of a pair on a record
-    store and a broker; by default each run draws one of them from its seed. Pass a wrong *store* or
-    *worker*, or a `PairModel` with a wrong part as *storage*, to see which promises it breaks.
+    store and a broker; by default each run draws one of them from its seed. Pass a wrong *store*,
+    *worker* or *door* (the check of events from outside), or a `PairModel` with a wrong part as
+    *storage*, to see which promises it breaks.
     """
     services = tuple(behaviours)
     kinds = kinds if older is None or kinds is not FAULT_KINDS else (*kinds, OldVersion)
@@ -94,6 +98,7 @@ def simulate(
         store=store or Store,
         pair=storage if isinstance(storage, PairModel) else PairModel(),
         worker=worker,
+        door=door,
     )
     search = _Search(
         setup,

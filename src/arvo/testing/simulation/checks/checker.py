@@ -15,6 +15,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, time
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
 from arvo.testing.simulation.checks.cancellations import consumed_message
 from arvo.testing.simulation.checks.checkpoints import Checkpoints
+from arvo.testing.simulation.checks.forgeries import Forgeries
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
 from arvo.testing.simulation.checks.losses import Losses, event_key
 from arvo.testing.simulation.checks.order import DeliveryKey, DeliveryOrder, delivery_key
@@ -41,6 +42,7 @@ class Checker:
     report: Report = field(factory=Report, init=False)
     checkpoints: Checkpoints = field(init=False)
     losses: Losses = field(init=False)
+    forgeries: Forgeries = field(init=False)
     observed: set[int] = field(factory=set, init=False)
     _turns: Turns = field(init=False)
     _order: DeliveryOrder = field(init=False)
@@ -55,6 +57,7 @@ class Checker:
             self.report, self.world, self.clock, self.is_pair, self._accepted, self._settled
         )
         self.losses = Losses(self.report)
+        self.forgeries = Forgeries(self.report)
         # A store keeps the results with the message, a pair by the event.
         self.checkpoints = Checkpoints(
             (lambda delivery: delivery_key(delivery.message))
@@ -162,6 +165,7 @@ class Checker:
             self.add_note(delivery, "the commit of a stale worker is refused")
         if not isinstance(result, Committed):
             return
+        self.forgeries.check(delivery, commit, messages)
         if not self._turns.add(delivery, commit, messages, decision):
             return
         self._settled.update((key, consumed))

@@ -59,7 +59,7 @@ def _name(invariant: Invariant) -> str:
 class InvariantViolated:
     """A promise that a run broke, and the *problem*.
 
-    *law* is the number of a delivery promise (`I1` to `I9`), or the name of an invariant.
+    *law* is the number of a delivery promise (`I1` to `I12`), or the name of an invariant.
     """
 
     law: str

@@ -29,8 +29,9 @@ class Network:
     *queue*: the messages of the store or of the broker. *lease*: the seconds after which the
     deliveries of a silent process are reassigned. *registry*: what the processes serve.
     *down_until*: the time until which a server answers no process.
-    *poisons*: by the source and id of an event, the faults that make it end workers. *on_cancel* is
-    called with a fault that may cancel a workflow, and the delivery in progress.
+    *poisons*: by the source and id of an event, the faults that make it end workers. *on_client* is
+    called with a fault in which a client or an outsider sends an event, and the delivery in
+    progress.
     *missing_effect*: an effect that a handler called and that the table lacks.
     """
 
@@ -43,7 +44,7 @@ class Network:
     registry: Registry = field(init=False)
     down_until: dict[Server, float] = field(factory=dict, init=False)
     poisons: dict[tuple[str, str], Poison] = field(factory=dict, init=False)
-    on_cancel: Callable[[Fault, Delivery], None] = field(default=lambda _, __: None, init=False)
+    on_client: Callable[[Fault, Delivery], None] = field(default=lambda _, __: None, init=False)
     missing_effect: Perform[Any] | None = field(default=None, init=False)
     dead_letter_count: int = field(default=0, init=False)
     _waiters: dict[str, list[asyncio.Future[None]]] = field(factory=dict, init=False)

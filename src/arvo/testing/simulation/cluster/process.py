@@ -95,7 +95,7 @@ class Process:
         self.services.forget()
         self.stepper.handle(delivery)
         for fault in faults:
-            self.network.on_cancel(fault, delivery)
+            self.network.on_client(fault, delivery)
 
     def on_settle(self, delivery: Delivery) -> Sequence[Fault]:
         """Return the faults that hit the next commit, which is that of a delivery."""

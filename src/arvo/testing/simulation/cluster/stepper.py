@@ -72,7 +72,7 @@ class Stepper:
             raise AssertionError("unreachable")
         function = substitute
         for fault in self.network.plan.next("effect"):
-            self.network.on_cancel(fault, _HANDLED.get())
+            self.network.on_client(fault, _HANDLED.get())
 
         async def call(*args: Any) -> Any:
             # Not in a thread, which would make the run depend on scheduling.

@@ -26,6 +26,7 @@ from arvo.testing.simulation.faults.message import (
     Delay,
     Drop,
     Duplicate,
+    Forge,
     LateCancel,
     Oversize,
     Poison,
@@ -132,6 +133,9 @@ _DRAWS: Final[Mapping[type[Fault], _Draw]] = {
         LateCancel(at.number("effect"), "effect")
         if "effect" in at.size.counts and at.choose("effect", "delivery") == "effect"
         else LateCancel(at.number("delivery"))
+    ),
+    Forge: lambda at: Forge(
+        at.number("delivery"), at.choose("reply", "error", "timer", "cancellation", "request")
     ),
     Crash: lambda at: Crash(at.number("commit"), at.choose("before", "after"), at.seconds),
     OutboxCrash: lambda at: OutboxCrash(

@@ -8,6 +8,7 @@ from arvo.testing.simulation.faults.message import (
     Delay,
     Drop,
     Duplicate,
+    Forge,
     LateCancel,
     Oversize,
     Poison,
@@ -186,6 +187,7 @@ Fault: TypeAlias = (
     | Poison
     | SlowListener
     | LateCancel
+    | Forge
     | Crash
     | OutboxCrash
     | Pause
@@ -207,6 +209,7 @@ FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Drop,
     Poison,
     SlowListener,
+    Forge,
     Crash,
     OutboxCrash,
     Pause,

@@ -7,6 +7,9 @@ from attrs import frozen
 
 # What a worker does when a workflow is cancelled: it receives an event, or waits for an effect.
 Activity: TypeAlias = Literal["delivery", "effect"]
+# What an outsider forges: the reply or the system error of a service that was asked, the event of a
+# pending timer, a cancellation, or a request in the name of a workflow.
+Forgery: TypeAlias = Literal["reply", "error", "timer", "cancellation", "request"]
 
 
 @final
@@ -116,3 +119,19 @@ class LateCancel:
 
     def __str__(self) -> str:
         return f"its workflow was cancelled during this {self.during}"
+
+
+@final
+@frozen
+class Forge:
+    """At the *at*-th delivery an outsider sends a forged event through the door of a client.
+
+    It is built from what the system holds then: the open requests and timers of a workflow, and the
+    payloads of other events. The door must refuse it, so that no workflow changes by it (I12).
+    """
+
+    at: int
+    forgery: Forgery = "reply"
+
+    def __str__(self) -> str:
+        return f"an outsider forged a {self.forgery}"

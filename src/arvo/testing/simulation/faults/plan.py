@@ -24,6 +24,7 @@ from arvo.testing.simulation.faults.message import (
     Delay,
     Drop,
     Duplicate,
+    Forge,
     LateCancel,
     Oversize,
     Poison,
@@ -81,7 +82,7 @@ def _point(fault: Fault) -> Point | None:
     match fault:
         case Delay() | Duplicate() | Reorder() | Oversize() | Poison():
             return "message"
-        case Drop():
+        case Drop() | Forge():
             return "delivery"
         case LateCancel(during=point):
             return point
