@@ -66,7 +66,7 @@ _JSON: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
     max_leaves=6,
 )
-_CHANGES: Final = (
+_CHANGES: Final[st.SearchStrategy[dict[str, Any]]] = (
     st.just({})
     | st.dictionaries(st.sampled_from(_ATTRIBUTES) | _TEXTS, _JSON, max_size=3)
     | st.fixed_dictionaries(
