@@ -171,15 +171,25 @@ class Causes:
             for other in self.calls[first.line.run]
         )
 
+    def _flow_pids(self, first: Performed) -> set[int]:
+        """Return the processes that may have published the event that led to a call."""
+        calls = self.calls[first.line.run]
+        is_complete = any(other.line.key == "last" for other in calls)
+        if first.line.key == "outcome" and not is_complete:
+            # It was cancelled or refused, in a step that made no call: the book does not name its
+            # process.
+            return {*self.deaths, *self.freezes}
+        return {
+            other.line.pid
+            for other in calls
+            if other.stage < first.stage and other.position < first.position
+        }
+
     def _published_twice(self, first: Performed, again: Performed) -> str | None:
         """Return why the event that led to a call may have been published twice on a pair."""
         if not self.is_paired or first.line.key not in UNRECORDED_CALLS:
             return None
-        flow_pids = {
-            other.line.pid
-            for other in self.calls[first.line.run]
-            if other.stage < first.stage and other.position < first.position
-        }
+        flow_pids = self._flow_pids(first)
         begun = next(it for it in self.calls[first.line.run] if it.line.key == first.line.key)
         earliest = begun.line.at - THAW_SECONDS
         for pid in flow_pids | {first.line.pid}:

@@ -235,3 +235,16 @@ def test_a_request_that_was_published_twice_is_an_excuse_on_a_pair_alone() -> No
 
     assert faults(book, is_paired=True) == set()
     assert "repeated" in faults(book)
+
+
+@pytest.mark.parametrize(("run", "found"), [(2, set()), (0, {"repeated"})])
+def test_an_outcome_that_no_call_led_to_may_be_published_twice_after_any_death(
+    run: int, found: set[Fault]
+) -> None:
+    """The book does not name the process that cancelled a workflow; it names the others."""
+    lines = good_book()
+    at = position(lines, "end", run, "outcome") + 1
+    lines[at:at] = [evolve(each, pid=2, call="again") for each in lines[at - 2 : at]]
+    book = with_death(lines, lines[at].at - 0.3, pid=9)
+
+    assert faults(book, is_paired=True) == found

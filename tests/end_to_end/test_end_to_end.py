@@ -15,8 +15,8 @@ DEEP_WORKFLOWS = 1_000
 WORKERS = 3
 NAMES = list(PLACES)
 # Of some 10,000 calls in a long run: those that were made again without a cause that the checker
-# finds. On RabbitMQ most come within seconds of a freeze or of several deaths.
-REPEATS_MAX = {"rabbit": 50}
+# finds. On RabbitMQ most come within seconds of the end of a freeze.
+REPEATS_MAX = {"rabbit": 20}
 
 
 def shown(report: Report) -> str:
