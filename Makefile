@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-deep mutate bench docs lint types lock clean
+.PHONY: help setup demo test test-servers test-others test-deep mutate bench docs lint types lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,8 +21,18 @@ types: setup  ## mypy (strict) and pyright
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# Tests with servers and processes mostly wait, the others compute: side by side they take as long as
+# the longer half.
+SERVERS := tests/end_to_end tests/interpreters tests/processes
+
 test: lint types  ## every check of the project: about ten minutes on two cores
-	$(BIN)/pytest -m "not deep"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-servers test-others
+
+test-servers:
+	@$(BIN)/pytest -m "not deep" $(SERVERS)
+
+test-others:
+	@$(BIN)/pytest -m "not deep" $(SERVERS:%=--ignore=%)
 
 test-deep: setup  ## the longer searches and kills, and mutation testing: hours
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"

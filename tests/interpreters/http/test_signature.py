@@ -72,7 +72,7 @@ def test_a_message_is_signed_as_the_standard_signs_it() -> None:
 
 @pytest.mark.promise("I12")
 def test_an_old_message_is_refused() -> None:
-    """I12: whoever has recorded a message cannot send it again later."""
+    """I12: a recorded message cannot be sent again later."""
     raw = [(name.encode(), value.encode()) for name, value in VECTOR.items()]
 
     refused = Secrets.parse(SECRET).refuse(raw, BODY)
