@@ -43,8 +43,10 @@ def test_a_url_without_a_path_is_refused(url: str) -> None:
     [
         (
             "sqlite:///orders.db?fullsync=no",
-            "fullsync: expected one of dead_letters_days, dead_letters_max, full_sync, lease, "
-            "queue_max, got an unknown option",
+            (
+                "fullsync: expected one of dead_letters_days, dead_letters_max, full_sync, lease, "
+                "queue_max, got an unknown option"
+            ),
         ),
         ("sqlite:///orders.db?full_sync=maybe", "full_sync: expected yes or no, got 'maybe'"),
         ("sqlite:///orders.db?lease=-1", "lease: expected a number of seconds above 0, got '-1'"),
