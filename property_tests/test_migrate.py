@@ -146,6 +146,9 @@ def test_a_migrated_record_steps_in_the_new_version(
     assert isinstance(stepped, Success)
     commit = stepped.unwrap()
     assert isinstance(commit, Commit)
+    if not fails and not moved.unwrap().pending_requests:
+        assert commit.outcome == "late"
+        return
     assert commit.record is not None
     assert commit.record.version == "2.0.0"
     known = {service.dataschema for service in SERVICES}
