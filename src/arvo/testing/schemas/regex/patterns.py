@@ -15,7 +15,7 @@ from re import _constants as codes, _parser as parser  # type: ignore[attr-defin
 from attrs import define, field
 from hypothesis import reject
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from arvo.testing.schemas.regex.characters import ANY, alphabet_of
 from arvo.testing.schemas.regex.texts import texts
@@ -33,9 +33,19 @@ _STARTS: Final = (codes.AT_BEGINNING, codes.AT_BEGINNING_STRING)
 _ENDS: Final = (codes.AT_END, codes.AT_END_STRING)
 
 
-@st.composite
-def matches(draw: DrawFn, pattern: "re.Pattern[str]", least: int, most: int) -> str:
+def matches(pattern: "re.Pattern[str]", least: int, most: int) -> SearchStrategy[str]:
     """Draw strings of *least* to *most* characters in which *pattern* matches somewhere."""
+
+    # Without parameters: Hypothesis writes out those of a strategy whenever a draw fails, and a
+    # pattern with a class such as `\p{L}` is long.
+    @st.composite
+    def drawn(draw: DrawFn) -> str:
+        return _draw_match(draw, pattern, least, most)
+
+    return drawn()
+
+
+def _draw_match(draw: DrawFn, pattern: "re.Pattern[str]", least: int, most: int) -> str:
     tree = _parse(pattern)
     low, high = _width(tree)
     before = after = 0
