@@ -109,6 +109,22 @@ def test_a_workflow_elsewhere_may_begin_one_here() -> None:
     assert check_outside(shop, event, None, {"arvo.orc.elsewhere"}) is not None
 
 
+@pytest.mark.promise("I12")
+def test_a_request_that_names_an_open_one_as_its_parent_is_no_answer() -> None:
+    """I12: else its answer would go to the workflow, as the reply to a request of its choice."""
+    (request,) = BEGUN.events
+    forged = evolve(
+        charge_request("inner", subject=request.subject, redirectto=order.type),
+        source=request.type,
+        parentid=request.id,
+    )
+
+    refused = check_outside(shop, forged, BEGUN.record)
+
+    assert refused is not None
+    assert [issue.path for issue in refused.issues] == ["redirectto"]
+
+
 def test_a_request_that_left_by_a_domain_may_come_back() -> None:
     """A listener sends it to a handler of this system."""
     (request,) = BEGUN.events

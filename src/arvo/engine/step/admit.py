@@ -49,7 +49,7 @@ def admit(system: System, event: Event[Any]) -> Handler | Violation:
         return handler
     known = ", ".join(system.addresses) or "none"
     issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
-    return ConfigViolation(f"no handler answers {_describe(event)}", issue)
+    return ConfigViolation(f"no handler answers {describe_event(event)}", issue)
 
 
 def admit_event(handler: EventHandler[Any], event: Event[Any]) -> Admitted | Violation:
@@ -61,11 +61,11 @@ def admit_event(handler: EventHandler[Any], event: Event[Any]) -> Admitted | Vio
     contract = handler.contract
     if event.type != contract.type:
         issue = Issue("type", contract.type, repr(event.type))
-        return ConfigViolation(f"{_describe(event)} is not for {contract.uri}", issue)
+        return ConfigViolation(f"{describe_event(event)} is not for {contract.uri}", issue)
     schema = Dataschema.parse(event.dataschema)
     if schema is not None and schema.uri != contract.uri:
         issue = Issue("dataschema", contract.uri, repr(event.dataschema))
-        return ContractViolation(f"{_describe(event)} belongs to another contract", issue)
+        return ContractViolation(f"{describe_event(event)} belongs to another contract", issue)
     # An event that names no version is read as the latest version.
     version = contract.version("latest").version if schema is None else schema.version
     if version not in contract.versions:
@@ -80,7 +80,7 @@ def admit_subject(event: Event[Any]) -> Subject | Violation:
         return Subject.parse(event.subject)
     except Violated as violated:
         return ExecutionViolation(
-            f"the subject of {_describe(event)} names no workflow", violated.violation.issues
+            f"the subject of {describe_event(event)} names no workflow", violated.violation.issues
         )
 
 
@@ -100,7 +100,7 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
     schema = Dataschema.parse(event.dataschema)
     if schema is None:
         issue = Issue("dataschema", "{contract uri}/{version}", repr(event.dataschema))
-        return ContractViolation(f"{_describe(event)} names no contract", issue)
+        return ContractViolation(f"{describe_event(event)} names no contract", issue)
     if event.type == handler.source:
         return _admit_init(handler.contract, event, schema)
     if event.type == timer_event_type(handler.source):
@@ -157,7 +157,7 @@ def _admit_init(
     if schema.uri != contract.uri or schema.version not in contract.versions:
         known = ", ".join(f"{contract.uri}/{version}" for version in contract.sorted_versions)
         issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
-        return ContractViolation(f"{_describe(event)} does not start this workflow", issue)
+        return ContractViolation(f"{describe_event(event)} does not start this workflow", issue)
     versioned = contract.versions[schema.version]
     return _read(event, versioned, versioned.accepted)
 
@@ -168,7 +168,7 @@ def _admit_own(
     contract = handler.contract
     if schema != Dataschema(contract.uri, WILDCARD):
         issue = Issue("dataschema", f"{contract.uri}/{WILDCARD}", repr(event.dataschema))
-        return ContractViolation(f"{_describe(event)} belongs to another workflow", issue)
+        return ContractViolation(f"{describe_event(event)} belongs to another workflow", issue)
     return _read(event, contract.version("latest"), payload)
 
 
@@ -177,7 +177,7 @@ def _admit_signal(
 ) -> Admitted | Violation:
     if schema != Dataschema(signal.uri, signal.version):
         issue = Issue("dataschema", signal.dataschema, repr(event.dataschema))
-        return ContractViolation(f"{_describe(event)} belongs to another contract", issue)
+        return ContractViolation(f"{describe_event(event)} belongs to another contract", issue)
     return _read(event, signal, signal.accepted)
 
 
@@ -189,12 +189,12 @@ def _admit_reply(
     if not candidates:
         known = ", ".join(service.type for service in services) or "none"
         issue = Issue("type", f"a reply of a service ({known})", repr(event.type))
-        return ConfigViolation(f"{handler.source} does not expect {_describe(event)}", issue)
+        return ConfigViolation(f"{handler.source} does not expect {describe_event(event)}", issue)
     service = next((service for service in candidates if service.uri == schema.uri), None)
     if service is None or schema.version not in (service.version, WILDCARD):
         known = ", ".join(service.dataschema for service in candidates)
         issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
-        return ContractViolation(f"{_describe(event)} belongs to another contract", issue)
+        return ContractViolation(f"{describe_event(event)} belongs to another contract", issue)
     if event.type == service.system_error_type:
         return _read(event, service, FAULT)
     return _read(event, service, service.emitted[event.type])
@@ -207,7 +207,7 @@ def _read(
     # sender, which could still change a list in it.
     data = payload.read(event.raw)
     if isinstance(data, Issues):
-        message = f"{_describe(event)} does not fit {contract.dataschema}"
+        message = f"{describe_event(event)} does not fit {contract.dataschema}"
         return ContractViolation(message, data)
     if payload.type is None:
         data = freeze_unchecked(data)
@@ -217,9 +217,10 @@ def _read(
 def _unknown_version(event: Event[Any], contract: Contract[Any], version: str) -> Violation:
     known = ", ".join(contract.sorted_versions)
     issue = Issue("dataschema", f"a version that its handler implements ({known})", repr(version))
-    message = f"{_describe(event)} has a version that its handler does not implement"
+    message = f"{describe_event(event)} has a version that its handler does not implement"
     return ConfigViolation(message, issue)
 
 
-def _describe(event: Event[Any]) -> str:
+def describe_event(event: Event[Any]) -> str:
+    """Return the id and type of an event for a message, cut to a bounded length."""
     return f"event {event.id!r} ({event.type})"[:200]

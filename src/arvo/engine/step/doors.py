@@ -9,13 +9,13 @@ the name of a workflow of this system belong to those inside.
 from collections.abc import Container
 from typing import Any, Literal, TypeAlias
 
-from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
+from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type, timer_event_type
 from arvo.core.events.subject import Subject
-from arvo.core.record import Record, SentRequest
+from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import (
     ContractViolation,
@@ -30,6 +30,7 @@ from arvo.engine.step.admit import (
     admit_subject,
     admit_turn,
     admit_version,
+    describe_event,
     is_signal,
 )
 from arvo.engine.step.pending import refuse_reply
@@ -76,7 +77,7 @@ def check_posted_cancellation(
         return None
     # Not the parent's name: it is no business of the caller.
     issue = Issue("data.by", "the parent of the workflow, or nothing", repr(by))
-    return ContractViolation(f"{_name(event)} is not from the parent", issue)
+    return ContractViolation(f"{describe_event(event)} is not from the parent", issue)
 
 
 def check_outside(
@@ -96,8 +97,10 @@ def check_outside(
         refused = None if isinstance(admitted, Admitted) else admitted
     else:
         return handler
-    if refused is not None or _was_sent_out(event, record):
+    if refused is not None:
         return refused
+    if event_verb(system, event) == "answer" or _was_sent_out(event, record):
+        return None
     return _refuse_claims(system, event, others)
 
 
@@ -120,16 +123,13 @@ def record_subject(system: System, event: Event[Any]) -> str | None:
     if is_workflow(handler) and event.type != handler.source:
         # A reply is compared with its request. A signal may be of another version by now.
         return event.subject
-    names = _claims(event)
-    if any(name.startswith(f"{ORCHESTRATOR_PREFIX}.") for name in names.values()):
-        return _claimed_subject(event)
-    return None
+    return _claimed_subject(event) if claimed_workflows(event) else None
 
 
 def claimed_workflows(event: Event[Any]) -> tuple[str, ...]:
     """Return the addresses of workflows in whose name *event* speaks, or that get its answer."""
     names = _claims(event).values()
-    return tuple(name for name in names if name.startswith(f"{ORCHESTRATOR_PREFIX}."))
+    return tuple(name for name in names if is_orchestrator_type(name))
 
 
 def _refuse_turn(
@@ -140,10 +140,10 @@ def _refuse_turn(
         return subject
     if event.type == timer_event_type(handler.source):
         issue = Issue("type", "no timer: only the runtime sends them", repr(event.type))
-        return ContractViolation(f"{_name(event)} comes from outside", issue)
+        return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     if event.type == cancel_type(handler.source):
         issue = Issue("type", "no cancellation: use `Client.cancel`", repr(event.type))
-        return ContractViolation(f"{_name(event)} comes from outside", issue)
+        return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     begins = event.type == handler.source
     started = record is not None and record.init and not begins
     version = record.version if record and started else subject.orchestrator.version
@@ -159,7 +159,7 @@ def _admit_own_subject(handler: WorkflowHandler, event: Event[Any]) -> Subject |
     subject = admit_subject(event)
     if isinstance(subject, Subject) and subject.orchestrator.name != handler.source:
         issue = Issue("subject.orchestrator.name", handler.source, repr(subject.orchestrator.name))
-        return ExecutionViolation(f"{_name(event)} is for another workflow", issue)
+        return ExecutionViolation(f"{describe_event(event)} is for another workflow", issue)
     return subject
 
 
@@ -170,25 +170,26 @@ def _refuse_answer(event: Event[Any], record: Record | None) -> Violation | None
         sent = record.pending_requests.get(event.parentid)
     if sent is None:
         issue = Issue("parentid", "the id of an open request", repr(event.parentid))
-        return ExecutionViolation(f"{_name(event)} answers no open request", issue)
+        return ExecutionViolation(f"{describe_event(event)} answers no open request", issue)
     if sent.domain is None:
         issue = Issue("parentid", "a request that left by a domain", repr(event.parentid))
-        return ContractViolation(f"{_name(event)} answers a request that did not leave", issue)
+        return ContractViolation(
+            f"{describe_event(event)} answers a request that did not leave", issue
+        )
     return refuse_reply(sent, event)
 
 
 def _was_sent_out(event: Event[Any], record: Record | None) -> bool:
-    """Return whether *event* is an open request of *record* that left by a domain, or its answer.
+    """Return whether *event* is an open request of *record* that left by a domain.
 
-    A listener may send such a request back into the system, to its own handler.
+    A listener may send it back into the system, to its own handler.
     """
-    if record is None:
-        return False
-    sent: SentRequest | None = record.pending_requests.get(event.id)
-    if sent is None:
-        sent = record.pending_requests.get(event.parentid or "")
-        return sent is not None and sent.domain is not None and event.source in (sent.to, sent.type)
-    return sent.domain is not None and sent.to == event.to and sent.type == event.type
+    sent = None if record is None else record.pending_requests.get(event.id)
+    return (
+        sent is not None
+        and sent.domain is not None
+        and (sent.to, sent.type) == (event.to, event.type)
+    )
 
 
 def _refuse_claims(
@@ -197,7 +198,7 @@ def _refuse_claims(
     for field, name in _claims(event).items():
         if is_workflow(system.handler_at(name)) or name in others:
             issue = Issue(field, "an address outside of this system", repr(name))
-            return ContractViolation(f"{_name(event)} comes from outside", issue)
+            return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     return None
 
 
@@ -206,7 +207,7 @@ def _claims(event: Event[Any]) -> dict[str, str]:
     claims = {"source": event.source}
     if event.redirectto is not None:
         claims["redirectto"] = event.redirectto
-    if not event.type.startswith(f"{ORCHESTRATOR_PREFIX}."):
+    if not is_orchestrator_type(event.type):
         return claims
     # It begins a workflow.
     subject, parent = _parse(event.subject), _parse(event.raw.get(PARENT_SUBJECT))
@@ -230,7 +231,3 @@ def _parse(text: object) -> Subject | None:
         return Subject.parse(text)
     except Violated:
         return None
-
-
-def _name(event: Event[Any]) -> str:
-    return f"event {event.id!r} ({event.type})"[:200]

@@ -14,6 +14,7 @@ from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import ChildRun, Record, SentRequest
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
+from arvo.engine.step.admit import describe_event
 from arvo.engine.step.apply_commands import TurnEffects
 from arvo.engine.step.event_factory import EventFactory
 from arvo.engine.system.handler import WorkflowHandler
@@ -69,8 +70,9 @@ def refuse_reply(sent: SentRequest, event: Event[Any]) -> ContractViolation | No
         issue = Issue("dataschema", f"{sent.dataschema} (as asked)", repr(event.dataschema))
     else:
         return None
-    name = f"event {event.id!r} ({event.type})"[:200]
-    return ContractViolation(f"{name} is no reply to the request {event.parentid!r}", issue)
+    return ContractViolation(
+        f"{describe_event(event)} is no reply to the request {event.parentid!r}", issue
+    )
 
 
 def _is_from_service(sent: SentRequest, event: Event[Any]) -> bool:

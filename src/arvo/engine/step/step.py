@@ -8,7 +8,7 @@ from returns.result import Failure, Result, Success
 
 from arvo.core.command import Command, Log
 from arvo.core.commit import Commit, Outcome
-from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
+from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
     Cancellation,
@@ -217,7 +217,7 @@ def _is_duplicate(record: Record, event: Event[Any], *, starts: bool) -> bool:
 
 
 def _is_from_handler(system: System, event: Event[Any]) -> bool:
-    is_workflow_elsewhere = event.source.startswith(f"{ORCHESTRATOR_PREFIX}.")
+    is_workflow_elsewhere = is_orchestrator_type(event.source)
     return is_workflow_elsewhere or system.handler_at(event.source) is not None
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from attrs import define, field
 
-from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
+from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.events.event import Event
 from arvo.engine.step.route import Route, ToCaller, ToHandler, Unroutable
 from arvo.engine.system.missing import versions_of
@@ -77,7 +77,7 @@ class ServiceDirectory:
         *to*: the destination by the handlers of this system; it is returned where no live worker
         serves the address. A reply to a workflow that this system lacks is not for a caller.
         """
-        is_workflow = event.to is not None and event.to.startswith(f"{ORCHESTRATOR_PREFIX}.")
+        is_workflow = event.to is not None and is_orchestrator_type(event.to)
         is_unknown = isinstance(to, Unroutable) or (isinstance(to, ToCaller) and is_workflow)
         if event.to is None or not is_unknown:
             return to
