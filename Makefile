@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-servers test-others test-deep mutate bench docs lint types lock clean
+# Tests start many processes, each of which would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs lint types lock clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup:  ## make .venv with everything that the other targets need
 	@$(PYTHON) requirements/make_venv.py
@@ -21,21 +24,36 @@ types: setup  ## mypy (strict) and pyright
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-# Tests with servers and processes mostly wait, the others compute: side by side they take as long as
-# the longer half.
-SERVERS := tests/end_to_end tests/interpreters tests/processes
+# Side by side, as tests with servers mostly wait, and the others compute. make begins the parts in
+# this order, so those that kill processes come last, when most of the others have ended.
+PARTS := test-testing test-others test-backends test-brokers types test-laws test-killed
+BROKERS := $(addprefix tests/interpreters/,kafka nats rabbit redis)
+KILLED := tests/end_to_end tests/processes
 
-test: lint types  ## every check of the project: about ten minutes on two cores
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-servers test-others
+test: lint  ## every check of the project: about twelve minutes on two cores
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line $(PARTS)
 
-test-servers:
-	@$(BIN)/pytest -m "not deep" $(SERVERS)
+test-testing:
+	@$(BIN)/pytest -m "not deep" tests/testing
+
+test-backends:
+	@$(BIN)/pytest -m "not deep" tests/interpreters $(BROKERS:%=--ignore=%)
+
+test-brokers:
+	@$(BIN)/pytest -m "not deep" $(BROKERS)
+
+test-laws:
+	@$(BIN)/pytest -m "not deep" property_tests
+
+test-killed:
+	@$(BIN)/pytest -m "not deep" $(KILLED)
 
 test-others:
-	@$(BIN)/pytest -m "not deep" $(SERVERS:%=--ignore=%)
+	@$(BIN)/pytest -m "not deep" tests src docs README.md $(patsubst %,--ignore=%,tests/testing tests/interpreters $(KILLED))
 
-test-deep: setup  ## the longer searches and kills, and mutation testing: hours
+test-deep: setup  ## the longer searches and kills, bench-check and mutation testing: hours
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest -m "deep or not deep"
+	$(MAKE) bench-check
 	$(MAKE) mutate
 
 # Faults planted in the engine and in the SQLite backend: each must be noticed, by a test or by mypy,
@@ -55,9 +73,12 @@ mutate: setup  ## planted faults in the engine and the SQLite backend
 	$(BIN)/python -m tests.mutants src/arvo/interpreters
 
 # The libraries we compare with come only here.
-bench: setup  ## measure, beside other libraries
+bench: setup  ## measure beside other libraries, and write docs/performance.md
 	$(BIN)/uv pip install --quiet --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m benchmarks
+
+bench-check: setup  ## compare the steps without I/O with those of the last commit
+	$(BIN)/python -m benchmarks.check
 
 docs: setup  ## build the pages as HTML into docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs docs/_build

@@ -1,4 +1,4 @@
-"""Conftest: runs the Python in README.md, docs/ and docstrings as tests."""
+"""Conftest: runs the Python in README.md, docs/ and docstrings as tests, and has the profiles."""
 
 import os
 import types
@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
+from hypothesis import HealthCheck, settings
 from sybil import Example, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.evaluators.python import PythonEvaluator
@@ -21,6 +23,28 @@ _SERVERS = {
     "POSTGRES_URL": "postgres_url",
     "REDIS_URL": "redis_url",
 }
+
+# The profiles of Hypothesis. Whole systems take long to draw, and a shared machine is slow at
+# times. Neither is a fault.
+_SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
+_PROFILES = {
+    "quick": settings(
+        max_examples=100, deadline=None, database=None, suppress_health_check=_SLOW_CHECKS
+    ),
+    "deep": settings(max_examples=2000, deadline=None, suppress_health_check=_SLOW_CHECKS),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the number of examples for each law.
+
+    `make test` draws the same ones in each run, so that it fails for a change and not by chance.
+    `make test-deep`, and `--hypothesis-seed`, draw others.
+    """
+    name = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+    is_fixed = name == "quick" and config.getoption("--hypothesis-seed") is None
+    settings.register_profile(name, _PROFILES[name], derandomize=is_fixed)
+    settings.load_profile(name)
 
 
 def _serve(example: Example) -> None:

@@ -1,51 +1,99 @@
-"""Durable: workflows through a SQLite file, next to single-row transactions."""
+"""Durable: workflows through a runtime, in memory, in a SQLite file and with worker processes.
+
+    python -m benchmarks.durable memory NUMBER IN_FLIGHT
+    python -m benchmarks.durable sqlite NUMBER IN_FLIGHT
+    python -m benchmarks.durable postgres NUMBER WORKERS URL
+    python -m benchmarks.durable rows NUMBER
+
+A workflow is a start, a service call, its reply and the answer to the caller.
+"""
 
 import asyncio
 import sqlite3
+import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from arvo import MemoryBackend, Runtime
+from arvo import Client, MemoryBackend, Runtime
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.sqlite import SqliteBackend
+from benchmarks.measure import Figures, print_figures
 from benchmarks.shop import PlaceOrder, order, system
+from benchmarks.workers import measure_rate, start_workers
 
-WORKFLOWS: Final = 3_000
-ROUNDS: Final = 3
+# Events that the client of Postgres sends at once.
+SENT_AT_ONCE: Final = 200
+# Bytes of the row that stands for the least that a durable step writes.
+ROW_BYTES: Final = 700
+REQUEST_SECONDS: Final = 120
 
 
-async def measure_seconds(backend: Backend, number: int, in_flight: int) -> float:
-    """Return the seconds of *number* workflows: a start, a service call, its reply, the answer."""
-    limit = asyncio.Semaphore(in_flight)
+async def requests(runtime: Runtime, number: int, in_flight: int) -> Figures:
+    """Send *number* requests, *in_flight* at a time; the time is that from request to answer."""
+    limit, latencies = asyncio.Semaphore(in_flight), []
+
+    async def request(name: str) -> None:
+        async with limit:
+            start = time.perf_counter()
+            event = order["1.0.0"].init(PlaceOrder(name, 1.0), source="com.shop.web")
+            await runtime.request(event, timeout=REQUEST_SECONDS)
+            latencies.append(time.perf_counter() - start)
+
+    await request("first")
+    latencies.clear()
+    start, processor = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(request(f"o-{position}") for position in range(number)))
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    return {
+        "workflows/s": number / seconds,
+        "ms p50": median(latencies) * 1e3,
+        "µs": processor / number * 1e6,
+    }
+
+
+async def serve_requests(backend: Backend, number: int, in_flight: int) -> Figures:
     async with Runtime(system, backend, prefetch=max(16, in_flight)) as runtime:
-
-        async def request(name: str) -> None:
-            async with limit:
-                event = order["1.0.0"].init(PlaceOrder(name, 1.0), source="com.shop.web")
-                await runtime.request(event, timeout=120)
-
-        await request("first")
-        start = time.perf_counter()
-        await asyncio.gather(*(request(f"o-{position}") for position in range(number)))
-        return time.perf_counter() - start
+        return await requests(runtime, number, in_flight)
 
 
-def rate(make: Callable[[Path], Backend], number: int, in_flight: int) -> float:
-    """Return workflows a second: the median of ROUNDS, each on a new file."""
-    rates = []
-    for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            seconds = asyncio.run(measure_seconds(make(Path(folder) / "a.db"), number, in_flight))
-            rates.append(number / seconds)
-    return median(rates)
+def memory(number: int, in_flight: int) -> Figures:
+    return asyncio.run(serve_requests(MemoryBackend(), number, in_flight))
 
 
-def row_rate(number: int = 300) -> float:
-    """Return transactions a second of sqlite3 alone: one row in each, synced to disk."""
+def sqlite(number: int, in_flight: int) -> Figures:
+    """Measure on a new file with full sync; count its bytes for each finished workflow."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.db"
+        figures = asyncio.run(serve_requests(SqliteBackend(str(path)), number, in_flight))
+        return {**figures, "bytes of the file": file_bytes(path) / number}
+
+
+def file_bytes(path: Path) -> int:
+    """Return the size of a SQLite file with everything that was committed to it."""
+    connection = sqlite3.connect(path)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    return path.stat().st_size
+
+
+def postgres(number: int, workers: int, url: str) -> Figures:
+    """Measure worker processes on a server; a client in this process sends."""
+    url = f"{url}?schema=arvo_{workers}_{time.time_ns()}"
+    asyncio.run(_create_tables(url))
+    with start_workers([("benchmarks.workers", url)] * workers):
+        return {"workflows/s": asyncio.run(measure_rate(url, number, SENT_AT_ONCE))}
+
+
+async def _create_tables(url: str) -> None:
+    async with Client(system, url) as client:
+        await client.workflows(limit=1)
+
+
+def rows(number: int) -> Figures:
+    """Measure sqlite3 alone: one row a transaction, synced to disk."""
     with tempfile.TemporaryDirectory() as folder:
         connection = sqlite3.connect(Path(folder) / "a.db", isolation_level=None)
         connection.execute("pragma journal_mode = wal")
@@ -53,97 +101,25 @@ def row_rate(number: int = 300) -> float:
         connection.execute("create table unit (content text)")
         start = time.perf_counter()
         for position in range(number):
-            connection.execute("insert into unit values (?)", ("x" * 700 + str(position),))
+            connection.execute("insert into unit values (?)", ("x" * ROW_BYTES + str(position),))
         seconds = time.perf_counter() - start
         connection.close()
-    return number / seconds
+    return {"transactions/s": number / seconds}
 
 
-def workflow_bytes(number: int = 1_000) -> float:
-    """Return the bytes in the file for each finished workflow, with its history."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.db"
-        asyncio.run(measure_seconds(SqliteBackend(str(path)), number, 100))
-        connection = sqlite3.connect(path)
-        connection.execute("pragma wal_checkpoint(truncate)")
-        connection.close()
-        return path.stat().st_size / number
-
-
-def compare_full_file(
-    finished: int = 100_000, waiting: int = 10_000, number: int = 1_000
-) -> tuple[float, float]:
-    """Return workflows a second on a new file, and on one that holds many workflows already."""
-    with tempfile.TemporaryDirectory() as folder:
-        new, full = Path(folder) / "new.db", Path(folder) / "full.db"
-        asyncio.run(measure_seconds(SqliteBackend(str(full)), 10, 10))
-        _fill(full, finished, waiting)
-        rates: dict[Path, list[float]] = {new: [], full: []}
-        for _ in range(ROUNDS):
-            for path, measured in rates.items():
-                seconds = asyncio.run(measure_seconds(SqliteBackend(str(path)), number, 100))
-                measured.append(number / seconds)
-        return median(rates[new]), median(rates[full])
-
-
-def _fill(path: Path, finished: int, waiting: int) -> None:
-    """Copy the workflows of a file, with history and inbox, until it holds the given numbers."""
-    connection = sqlite3.connect(path)
-    (first,) = connection.execute("select min(id) from workflow").fetchone()
-    for status, count in (("done", finished), ("active", waiting)):
-        connection.executemany(
-            "insert into workflow (subject, handler, version, status, revision, parent, record,"
-            " began, changed) select subject || ?, handler, version, ?, revision, parent, record,"
-            " began, changed from workflow where id = ?",
-            ((f"{status} {copy}", status, first) for copy in range(count)),
-        )
-    connection.execute(
-        "insert into history select copy.id, position, history.revision, kind, at, event"
-        " from workflow as copy, history where copy.id > ? and history.workflow = ?",
-        (first + 100, first),
-    )
-    (now,) = connection.execute("select max(at) from inbox").fetchone()
-    connection.executemany(
-        "insert into inbox (digest, at) values (randomblob(16), ?)",
-        ((now,) for _ in range(3 * finished)),
-    )
-    connection.executemany(
-        "insert into timer values (?, 9000000000000, 'queue', 'key', '', '')",
-        ((f"timer {copy}",) for copy in range(waiting)),
-    )
-    connection.commit()
-    connection.close()
-
-
-def main() -> None:
-    """Print the cost of durability."""
-    print(f"{'durable workflows':60} {'a second':>10} {'aim':>12}")
-    rows: list[tuple[str, float, str]] = [
-        ("sqlite3 alone, one row a transaction, full sync", row_rate(), ""),
-        (
-            "SQLite, full sync, 100 in flight",
-            rate(lambda path: SqliteBackend(str(path)), WORKFLOWS, 100),
-            "1,000",
-        ),
-        (
-            "SQLite, normal sync, 100 in flight",
-            rate(lambda path: SqliteBackend(str(path), full_sync=False), WORKFLOWS, 100),
-            "",
-        ),
-        (
-            "SQLite, full sync, one at a time",
-            rate(lambda path: SqliteBackend(str(path)), 200, 1),
-            "",
-        ),
-        ("memory, 100 in flight", rate(lambda _: MemoryBackend(), WORKFLOWS, 100), ""),
-    ]
-    for name, cost, aim in rows:
-        print(f"{name:60} {cost:10.0f} {aim:>12}")
-    new, full = compare_full_file()
-    print(f"{'SQLite, a new file':60} {new:10.0f}")
-    print(f"{'SQLite, with 100,000 finished and 10,000 waiting workflows':60} {full:10.0f}")
-    print(f"{'bytes of the file for each finished workflow':60} {workflow_bytes():10.0f}")
+def main(kind: str, *arguments: str) -> Figures:
+    match kind, *arguments:
+        case "memory", number, in_flight:
+            return memory(int(number), int(in_flight))
+        case "sqlite", number, in_flight:
+            return sqlite(int(number), int(in_flight))
+        case "postgres", number, workers, url:
+            return postgres(int(number), int(workers), url)
+        case "rows", number:
+            return rows(int(number))
+        case _:
+            raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":
-    main()
+    print_figures(main(*sys.argv[1:]))

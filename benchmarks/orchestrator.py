@@ -1,26 +1,20 @@
-"""Orchestrator: the cost of a workflow with a statechart, step by step."""
+"""Orchestrator: the workflow of `benchmarks.shop` as a statechart, with one service and two."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
 
 from arvo import (
-    Commit,
     Contract,
-    Event,
     Machine,
     Orchestrator,
     OrchestratorContract,
-    Record,
     System,
     Version,
     Workflow,
 )
-from arvo.engine.step.step import step_plain
 from arvo.statechart import State, emit
-from benchmarks.measure import microseconds
-from benchmarks.shop import NOW, CardCharged, ChargeCard, PlaceOrder, charge, reply
+from benchmarks.shop import CardCharged, ChargeCard, PlaceOrder, charge
 
 
 @frozen
@@ -94,38 +88,3 @@ parallel = _system(
         "done": State(type="final"),
     },
 )
-
-
-def costs() -> Iterator[tuple[str, float, str]]:
-    """Yield the name of each operation, its microseconds, and the aim or an empty text."""
-    yield "orchestrator: two turns", _time_turns(sequential, CardCharged("r")), "120"
-    turns = _time_turns(parallel, CardCharged("r"), ShipmentBooked("t"))
-    yield "orchestrator: parallel, three turns", turns, "160"
-
-
-def _time_turns(system: System, *answers: Any) -> float:
-    """Time a workflow from its first event through *answers*, without the services."""
-    events: list[Event[Any]] = [
-        order["1.0.0"].init(PlaceOrder("order-42", 12.5), source="com.shop.web")
-    ]
-    requests = _commit(system, events[0], None).events
-    services: tuple[Contract[Any], ...] = (charge, ship)
-    for contract, request, answer in zip(services, requests, answers, strict=False):
-        events.append(reply(contract, request, answer))
-
-    def run_turns() -> Record | None:
-        record: Record | None = None
-        for event in events:
-            record = _commit(system, event, record).record
-        return record
-
-    finished = run_turns()
-    assert finished is not None
-    assert finished.status == "done"
-    return microseconds(run_turns)
-
-
-def _commit(system: System, event: Event[Any], record: Record | None) -> Commit:
-    commit = step_plain(system, event, record, now=NOW)
-    assert isinstance(commit, Commit), commit
-    return commit

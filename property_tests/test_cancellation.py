@@ -42,7 +42,7 @@ from tests.shop import (
 )
 
 BEGIN = order_request()
-OPERATIONS = ("load", "commit", "checkpoint", "pending_cancellation")
+OPERATIONS = ("load", "commit", "commit_chains", "checkpoint", "pending_cancellation")
 # More than the points of any workflow below.
 POINTS_MAX = 50
 
@@ -81,6 +81,10 @@ class Interleaved:
             result = await operation(*args)
             if name == "commit" and result == Committed():
                 self.record(args[1], accepted=accepted)
+            if name == "commit_chains":
+                for chain, is_applied in zip(args[0], result, strict=True):
+                    for commit in chain.commits if is_applied else ():
+                        self.record(commit, accepted=accepted)
             await self.pass_point()
             return result
 

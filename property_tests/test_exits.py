@@ -71,7 +71,7 @@ def test_printable_json_has_the_same_value(value: Any) -> None:
 @example(HOSTILE, HOSTILE)
 def test_a_log_record_is_one_line_and_a_traceback_forges_none(text: str, other: str) -> None:
     """Whatever an event, a reason or an exception holds."""
-    written, logger = io.StringIO(), get_logger("arvo.test_exits")
+    written, logger = io.StringIO(), get_logger("test_exits")
     handler = logging.StreamHandler(written)
     logger.propagate = False
     logger.addHandler(handler)
@@ -109,8 +109,8 @@ def test_text_for_an_operator_is_printable(text: str, other: str, name: str) -> 
     ):
         assert_visible(shown)
     assert len(str(stored).split("\n")) == 2
-    # Head, subject, two times, failure, state, the last line about waiting, dead letter.
-    assert len(str(describe(stored, (), (dead_letter,))).split("\n")) == 8
+    # Head, id, subject, two times, failure, state, the last line about waiting, dead letter.
+    assert len(str(describe(stored, (), (dead_letter,))).split("\n")) == 9
     assert len(reason_text(text)) <= REASON_CHARACTERS_MAX
 
 

@@ -91,6 +91,10 @@ class _Backend:
         self._check()
         return await self.inner.load(subject)
 
+    async def commit_chains(self, chains: Any) -> Any:
+        self._check()
+        return await self.inner.commit_chains(chains)
+
     def _check(self) -> None:
         if self.is_down:
             raise Unavailable(f"{__file__} cannot be read")
@@ -145,7 +149,8 @@ class _Server:
 
     def state(self) -> tuple[int, int, int]:
         """Return the numbers of requests that wait, of pending replies, and of tasks."""
-        waiting = self.app.routes[0].endpoint.__self__._waiting  # noqa: SLF001 - no door shows it
+        places = self.app.routes[0].endpoint.__self__._places  # noqa: SLF001 - no door shows it
+        waiting = places._taken.total()  # noqa: SLF001
         pending = self.runtime._requests._pending  # noqa: SLF001
         return waiting, len(pending), len(asyncio.all_tasks(asyncio.get_running_loop()))
 

@@ -36,7 +36,7 @@ def without_times(record: Record | None) -> tuple[Any, ...]:
     """Return all of a record except the times of events."""
     assert record is not None
     replies = [
-        (id_, [reply.id for reply in sent.replies]) for id_, sent in record.pending_requests.items()
+        (id_, [reply.id for reply in record.replies.to(id_)]) for id_ in record.pending_requests
     ]
     return record.status, record.revision, record.state, replies, record.produced, record.timers
 

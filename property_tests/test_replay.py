@@ -1,11 +1,12 @@
 """Laws of replay: a history agrees with the system that made it, up to any turn."""
 
 import pytest
+from attrs import evolve
 from hypothesis import event as note
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arvo import System, Trace, replay, run
+from arvo import HistoryEntry, System, Trace, replay, run
 from property_tests.test_family import family_runs
 from property_tests.test_timers import SCRIPTS, Script, scripted
 from tests.family import family
@@ -25,6 +26,28 @@ def agrees(system: System, trace: Trace, until: int) -> None:
         assert whole.record == trace.records[subject]
         assert part.agrees, str(part)
         assert part.record == known[subject, min(until, history[-1].revision)]
+
+
+@pytest.mark.promise("I3")
+@given(SCRIPTS)
+def test_a_replay_agrees_under_any_trace(script: Script) -> None:
+    """I3: the trace of each turn is an input, which its history holds in what it produced."""
+    system = scripted(script)
+    trace = run(system, order_request(), now=NOW, steps_max=30)
+    for history in histories_of(trace).values():
+        traced = tuple(in_span_of_turn(entry) for entry in history)
+
+        replayed = replay(system, traced)
+
+        assert replayed.agrees, str(replayed)
+
+
+def in_span_of_turn(entry: HistoryEntry) -> HistoryEntry:
+    """Give what a turn produced the trace that an observed worker would give it."""
+    if entry.event is None or entry.kind != "produced":
+        return entry
+    parent = f"00-{1:032x}-{entry.revision:016x}-01"
+    return evolve(entry, event=evolve(entry.event, traceparent=parent, tracestate="vendor=1"))
 
 
 @pytest.mark.promise("I3", "I7")

@@ -7,11 +7,15 @@ from typing import Any
 
 import orjson
 import pytest
+from attrs import evolve
 from hypothesis import event as note
 from hypothesis import given
+from hypothesis import strategies as st
 from returns.result import Success
 
-from arvo import Commit, Event, Record, Stamp, System, Trace, decide, run, stamping
+from arvo import Commit, Event, Record, Stamp, System, Trace, decide, run, stamping, step
+from arvo.core.commit import PendingTimer
+from arvo.core.trace_context import TraceContext, trace_of
 from arvo.engine.step.route import ToHandler, route
 from arvo.engine.trace import Refused, StepTaken
 from arvo.testing import systems
@@ -75,6 +79,51 @@ def test_a_step_does_not_change_its_arguments(drawn: Drawn) -> None:
         decide(system, entry.event, before, now=_time_of(root), effects=EFFECTS)
 
         assert (entry.event.to_json(), None if before is None else before.to_dict()) == arguments
+
+
+TRACES = st.builds(
+    TraceContext,
+    st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
+    st.none() | st.from_regex(r"[a-z]{1,9}=[!-+\--<>-~]{1,99}", fullmatch=True),
+)
+
+
+@pytest.mark.promise("I3")
+@given(systems(), TRACES)
+def test_a_trace_changes_two_attributes_of_what_a_step_emits(
+    drawn: Drawn, trace: TraceContext
+) -> None:
+    """I3: an observed worker and one that is not observed make the same events, ids included."""
+    system, root = drawn
+    for entry in _run(system, root).entries:
+        if not isinstance(entry, StepTaken):
+            continue
+        cause, now = entry.event, _time_of(root)
+        plain = step(system, cause, entry.before, now=now)
+
+        traced = step(system, cause, entry.before, now=now, trace=trace)
+
+        if not isinstance(plain, Success) or not isinstance(plain.unwrap(), Commit):
+            assert traced == plain
+            continue
+        commit = traced.unwrap()
+        assert isinstance(commit, Commit)
+        sent = [*commit.events, *(timer.event for timer in commit.timers)]
+        assert all(trace_of([event]) == trace for event in sent)
+        assert _traced_as(cause, commit) == plain.unwrap()
+
+
+def _traced_as(cause: Event[Any], commit: Commit) -> Commit:
+    """Give what a commit emits the trace of its cause."""
+
+    def like_cause(event: Event[Any]) -> Event[Any]:
+        return evolve(event, traceparent=cause.traceparent, tracestate=cause.tracestate)
+
+    return evolve(
+        commit,
+        events=tuple(like_cause(event) for event in commit.events),
+        timers=tuple(PendingTimer(like_cause(it.event), it.due) for it in commit.timers),
+    )
 
 
 @given(systems())

@@ -1,14 +1,26 @@
 """Laws of the wire format: events, subjects and ids round-trip."""
 
 import pickle
+import zlib
+from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arvo import Event, ManagedId, Subject, Violated
+from arvo.core.events.deflate import compress
 from arvo.core.events.domain import DomainContext, resolve_domain, resolve_domains
+from arvo.core.events.envelope import (
+    ARVO_CONTENT_TYPE,
+    ENVELOPE,
+    envelope_issues,
+    is_sound_envelope,
+    time_text,
+)
 from arvo.core.events.uri import encode_uri, is_uri
+from arvo.core.payloads.frozen_json import EMPTY
 from arvo.testing import domains, events, json_objects, subjects
 
 
@@ -24,6 +36,20 @@ def test_an_event_round_trips(event: Event[Any]) -> None:
 def test_a_subject_round_trips(subject: Subject) -> None:
     """It identifies the workflow in every store."""
     assert Subject.parse(str(subject)) == subject
+
+
+@given(st.binary(max_size=1100) | st.text("abc", max_size=1100).map(str.encode))
+def test_the_text_of_a_subject_is_that_of_zlib(content: bytes) -> None:
+    """A replay compares subjects as text with those that earlier versions have written."""
+    assert compress(content) == zlib.compress(content)
+
+
+@given(st.datetimes(timezones=st.just(UTC) | st.timezones()))
+def test_the_text_of_a_time_is_that_of_isoformat(time: datetime) -> None:
+    """A replay makes the same events as the step did, in whatever way the text is made."""
+    assert time_text(time) == time.isoformat(timespec="milliseconds")
+    whole = time.replace(microsecond=0)
+    assert time_text(whole) == whole.isoformat(timespec="milliseconds")
 
 
 @given(st.text() | st.binary())
@@ -47,6 +73,41 @@ def test_any_object_is_an_event_or_refused(content: dict[str, Any], data: st.Dat
         assert any(name in issue.path for issue in error.violation.issues)
     else:
         assert event.to_dict()[name] == junk
+
+
+@given(events(), st.data())
+def test_the_quick_check_of_an_event_agrees_with_the_one_that_explains(
+    event: Event[Any], data: st.DataObject
+) -> None:
+    """The quick one decides alone whether an event from outside is valid."""
+    name = data.draw(st.sampled_from(ENVELOPE))
+    likely = data.draw(st.sampled_from(ENVELOPE))
+    junk = data.draw(
+        st.none()
+        | st.booleans()
+        | st.floats()
+        | st.text()
+        | json_objects()
+        | st.sampled_from(["", "a b", "com.Web", "1.0", getattr(event, likely)])
+    )
+    envelope = [junk if each == name else getattr(event, each) for each in ENVELOPE]
+
+    issues = list(envelope_issues(envelope, EMPTY))
+    if event.datacontenttype == ARVO_CONTENT_TYPE and name != "datacontenttype":
+        assert is_sound_envelope(envelope) == (not issues)
+    assert not (is_sound_envelope(envelope) and issues)
+
+
+@given(events(), events())
+def test_an_event_is_written_anew_after_a_change(event: Event[Any], other: Event[Any]) -> None:
+    """It keeps the text that it was written to, and no copy may be sent with that of another."""
+    text = event.to_bytes()
+
+    assert event.to_bytes() is text
+    assert Event.parse(attrs.evolve(event, id=other.id).to_bytes()).id == other.id
+    changed = event.with_payload(other.raw, other.raw)
+    assert Event.parse(changed.to_bytes()).raw == other.raw
+    assert event.with_payload(event.data, event.raw).to_bytes() is text
 
 
 @given(st.text())

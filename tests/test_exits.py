@@ -30,8 +30,9 @@ from arvo import (
     tree,
 )
 from arvo.cli import main
-from arvo.interpreters.delivery.log import PrintableFormatter, get_logger
+from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.http.trace import trace_headers
+from arvo.logs import TextFormatter
 from arvo.statechart import Chart, State, draw, initial
 from tests.exits import HOSTILE, assert_printable
 from tests.interpreters.http.serving import post, with_client
@@ -76,10 +77,12 @@ async def deliver(system: System, backend: str | Backend, *events: Event[Any]) -
 
 @pytest.fixture
 def log() -> Any:
-    """Collect the log as a handler with a plain formatter writes it."""
+    """Collect the log as a formatter of the user writes it that shows two of the fields."""
     written, logger = io.StringIO(), logging.getLogger("arvo")
     handler = logging.StreamHandler(written)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    text = "%(levelname)s %(message)s %(arvo_event)s %(arvo_reason)s"
+    blank = {"arvo_event": "-", "arvo_reason": "-"}
+    handler.setFormatter(logging.Formatter(text, defaults=blank))
     logger.addHandler(handler)
     yield written
     logger.removeHandler(handler)
@@ -92,7 +95,7 @@ def test_the_log_of_a_dead_letter_holds_no_control_character(log: io.StringIO) -
     asyncio.run(deliver(refusing, "memory:", request))
 
     assert_printable(log.getvalue())
-    assert r"event a\x00b\r\nERROR c\x1b[2J" in log.getvalue()
+    assert r"dead letter stored a\x00b\r\nERROR c\x1b[2J" in log.getvalue()
     assert log.getvalue().count("\n") == 1
 
 
@@ -108,7 +111,7 @@ def test_a_traceback_in_the_log_cannot_forge_a_line(log: io.StringIO) -> None:
     try:
         raise_hostile()
     except ExceptionGroup:
-        get_logger().exception("event %s failed", HOSTILE)
+        get_logger("test_exits").exception("event %s failed", HOSTILE)
     written = log.getvalue()
 
     assert_printable(written)
@@ -124,7 +127,7 @@ def test_the_log_of_a_worker_process_escapes_the_records_of_other_libraries() ->
     """Their loggers do not, and their records go to the same terminal."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(PrintableFormatter("arvo[1]: %(message)s"))
+    handler.setFormatter(TextFormatter("arvo[1]: %(message)s"))
     record = logging.LogRecord("other", logging.ERROR, "", 1, "got %s", (HOSTILE,), None)
 
     handler.handle(record)
@@ -142,7 +145,8 @@ def test_every_logger_of_ours_escapes() -> None:
         if isinstance(node, ast.Attribute) and node.attr == "getLogger"
     ]
 
-    assert direct == ["log.py"]
+    # That of the command line sets the level, and that of telemetry adds a handler.
+    assert set(direct) == {"log.py", "logger.py", "providers.py"}
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Arvo: event handlers and durable workflows as pure functions."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from returns.result import Failure, Result, Success
 
@@ -27,14 +27,17 @@ from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.dataschema import Dataschema
 from arvo.core.events.domain import Domain
 from arvo.core.events.event import Event
-from arvo.core.events.identity import Managed, ManagedId
+from arvo.core.events.identity import IdReusePolicy, Managed, ManagedId
 from arvo.core.events.protocol import Cancellation, SystemFault, TimerFired
-from arvo.core.events.stamp import Stamp, stamping
+from arvo.core.events.stamp import Stamp, install_stamper, stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
-from arvo.core.payloads.constraint import Format, Pattern
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.constraint import Format, Pattern
+from arvo.core.payloads.types.field import Alias
+from arvo.core.payloads.zod import ZodSchema
 from arvo.core.record import Record
+from arvo.core.trace_context import TraceContext
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import (
     ConfigViolation,
@@ -44,25 +47,19 @@ from arvo.core.violations.violation import (
     Violated,
     Violation,
 )
-from arvo.engine.history.migrate import migrate
-from arvo.engine.history.migrate_all import Migration, migrate_all
-from arvo.engine.history.replay import Replay, ReplayedTurn, replay
-from arvo.engine.query import query
-from arvo.engine.run import run
 from arvo.engine.step.decide import decide
-from arvo.engine.step.step import step
+from arvo.engine.step.step import Middleware, Step, step
 from arvo.engine.system.system import System
-from arvo.engine.trace import Trace
-from arvo.engine.workflow_tree import Tree, tree
 from arvo.extras import is_installed, needs_extra
 from arvo.handlers.effect import Effects, Perform, Performed, Retry, call
-from arvo.handlers.event_handler import EventHandler, HandlerDomains
+from arvo.handlers.event_handler import EventHandler, HandlerDomains, HandlerPolicy
 from arvo.handlers.flow.errors import (
     CallFailed,
     Cancelled,
     ServiceFailed,
     UnexpectedReply,
 )
+from arvo.handlers.flow.function import WorkflowFunction, workflow
 from arvo.handlers.flow.handler import FlowHandler, flow, flows
 from arvo.handlers.flow.operations import Flow
 from arvo.handlers.flow.primitives import (
@@ -79,39 +76,45 @@ from arvo.handlers.invoke import Commands
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
-from arvo.interpreters.memory.backend import MemoryBackend
-from arvo.interpreters.memory.broker import MemoryBroker
-from arvo.interpreters.memory.store import InMemoryMachineMemory
-from arvo.interpreters.paired.backend import paired
-from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.broker import (
-    Broker,
-    DefersDeliveries,
-    EncodedDelivery,
-    EncodedMessage,
-    PassesDeliveries,
-    ReportsDepth,
-)
-from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
-from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
-from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import Conflict, Depth, StoredWorkflow
-from arvo.interpreters.ports.services import (
-    ReleasesDeliveries,
-    ServiceRegistry,
-    SupportsServiceRegistry,
-    WorkerServices,
-)
-from arvo.interpreters.runtime.client import Client
-from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
-from arvo.interpreters.runtime.runtime import Runtime
-from arvo.interpreters.runtime.stats import Stats
+from arvo.handlers.service import Service, service
 
 if TYPE_CHECKING:
+    from arvo.engine.history.migrate import migrate
+    from arvo.engine.history.migrate_all import Migration, migrate_all
+    from arvo.engine.history.replay import Replay, ReplayedTurn, replay
+    from arvo.engine.query import query
+    from arvo.engine.run import run
+    from arvo.engine.trace import Trace
+    from arvo.engine.workflow_tree import Tree, tree
     from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
+    from arvo.interpreters.memory.backend import MemoryBackend
+    from arvo.interpreters.memory.broker import MemoryBroker
+    from arvo.interpreters.memory.store import InMemoryMachineMemory
     from arvo.interpreters.nats import NatsBroker as NatsBroker
     from arvo.interpreters.nats import NatsMemory as NatsMemory
+    from arvo.interpreters.paired.pairing import paired
+    from arvo.interpreters.ports.backend import Backend
+    from arvo.interpreters.ports.broker import (
+        Broker,
+        DefersDeliveries,
+        EncodedDelivery,
+        EncodedMessage,
+        OwnsDeliveries,
+        PassesDeliveries,
+        ReportsDepth,
+        SeesKeys,
+    )
+    from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
+    from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
+    from arvo.interpreters.ports.messages import DeadLetter
+    from arvo.interpreters.ports.results import Conflict, Depth, StoredWorkflow
+    from arvo.interpreters.ports.services import (
+        ReleasesDeliveries,
+        ServiceRegistry,
+        SupportsServiceRegistry,
+        WorkerServices,
+    )
     from arvo.interpreters.postgres import (
         PostgresBackend as PostgresBackend,
     )
@@ -121,10 +124,15 @@ if TYPE_CHECKING:
     from arvo.interpreters.rabbit import RabbitBroker as RabbitBroker
     from arvo.interpreters.redis import RedisBroker as RedisBroker
     from arvo.interpreters.redis import RedisMemory as RedisMemory
+    from arvo.interpreters.runtime.client import Client
+    from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
+    from arvo.interpreters.runtime.runtime import Runtime
     from arvo.interpreters.sqlite import SqliteBackend
+    from arvo.interpreters.worker.stats import Stats
 
 # Without the names in `_NEED_DRIVERS`: `from arvo import *` must work without any driver.
 __all__ = [
+    "Alias",
     "Backend",
     "Broker",
     "CallFailed",
@@ -161,7 +169,9 @@ __all__ = [
     "FlowView",
     "Format",
     "HandlerDomains",
+    "HandlerPolicy",
     "HistoryEntry",
+    "IdReusePolicy",
     "InMemoryMachineMemory",
     "Issue",
     "Issues",
@@ -172,10 +182,12 @@ __all__ = [
     "ManagedId",
     "MemoryBackend",
     "MemoryBroker",
+    "Middleware",
     "Migration",
     "NoReply",
     "Orchestrator",
     "OrchestratorContract",
+    "OwnsDeliveries",
     "PassesDeliveries",
     "Pattern",
     "Payload",
@@ -194,12 +206,15 @@ __all__ = [
     "Retry",
     "Runtime",
     "Schedule",
+    "SeesKeys",
+    "Service",
     "ServiceFailed",
     "ServiceRegistry",
     "SimpleContract",
     "SqliteBackend",
     "Stamp",
     "Stats",
+    "Step",
     "Stored",
     "StoredWorkflow",
     "Subject",
@@ -211,6 +226,7 @@ __all__ = [
     "TooEarly",
     "TooLarge",
     "Trace",
+    "TraceContext",
     "TransactionViolation",
     "Tree",
     "Turn",
@@ -226,6 +242,8 @@ __all__ = [
     "Workflow",
     "WorkflowDescription",
     "WorkflowDomains",
+    "WorkflowFunction",
+    "ZodSchema",
     "ask",
     "call",
     "call_workflow",
@@ -243,47 +261,98 @@ __all__ = [
     "race",
     "replay",
     "run",
+    "service",
     "sleep",
     "stamping",
     "step",
     "tell",
     "tree",
     "wait_for",
+    "workflow",
 ]
 
-# Imported at first access: a module of handlers should not load a driver. These need an extra.
-_DRIVERS = {
+# Imported at first access: a module of handlers needs no runtime, and no driver.
+_LAZY: Final = {
+    "arvo.engine.history.migrate": ("migrate",),
+    "arvo.engine.history.migrate_all": ("Migration", "migrate_all"),
+    "arvo.engine.history.replay": ("Replay", "ReplayedTurn", "replay"),
+    "arvo.engine.query": ("query",),
+    "arvo.engine.run": ("run",),
+    "arvo.engine.trace": ("Trace",),
+    "arvo.engine.workflow_tree": ("Tree", "tree"),
+    "arvo.interpreters.delivery.retention": ("Retention",),
+    "arvo.interpreters.memory.backend": ("MemoryBackend",),
+    "arvo.interpreters.memory.broker": ("MemoryBroker",),
+    "arvo.interpreters.memory.store": ("InMemoryMachineMemory",),
+    "arvo.interpreters.paired.pairing": ("paired",),
+    "arvo.interpreters.ports.backend": ("Backend",),
+    "arvo.interpreters.ports.broker": (
+        "Broker",
+        "DefersDeliveries",
+        "EncodedDelivery",
+        "EncodedMessage",
+        "IdReusePolicy",
+        "OwnsDeliveries",
+        "PassesDeliveries",
+        "ReportsDepth",
+        "SeesKeys",
+    ),
+    "arvo.interpreters.ports.errors": ("Corrupt", "NoReply", "TooEarly", "TooLarge", "Unavailable"),
+    "arvo.interpreters.ports.machine_memory": ("MachineMemory", "Stored"),
+    "arvo.interpreters.ports.messages": ("DeadLetter",),
+    "arvo.interpreters.ports.results": ("Conflict", "Depth", "StoredWorkflow"),
+    "arvo.interpreters.ports.services": (
+        "ReleasesDeliveries",
+        "ServiceRegistry",
+        "SupportsServiceRegistry",
+        "WorkerServices",
+    ),
+    "arvo.interpreters.runtime.client": ("Client",),
+    "arvo.interpreters.runtime.description": ("PendingRequest", "WorkflowDescription"),
+    "arvo.interpreters.runtime.runtime": ("Runtime",),
+    "arvo.interpreters.sqlite": ("SqliteBackend",),
+    "arvo.interpreters.worker.stats": ("Stats",),
+}
+# The same for those that need a driver, and the module of that driver.
+_DRIVERS: Final = {
     "arvo.interpreters.kafka": "confluent_kafka",
     "arvo.interpreters.nats": "nats",
     "arvo.interpreters.postgres": "asyncpg",
     "arvo.interpreters.rabbit": "aio_pika",
     "arvo.interpreters.redis": "redis",
 }
-_NEED_DRIVERS = {
-    "KafkaBroker": "arvo.interpreters.kafka",
-    "NatsBroker": "arvo.interpreters.nats",
-    "NatsMemory": "arvo.interpreters.nats",
-    "PostgresBackend": "arvo.interpreters.postgres",
-    "PostgresMemory": "arvo.interpreters.postgres",
-    "RabbitBroker": "arvo.interpreters.rabbit",
-    "RedisBroker": "arvo.interpreters.redis",
-    "RedisMemory": "arvo.interpreters.redis",
+_NEED_DRIVERS: Final = {
+    "arvo.interpreters.kafka": ("KafkaBroker",),
+    "arvo.interpreters.nats": ("NatsBroker", "NatsMemory"),
+    "arvo.interpreters.postgres": ("PostgresBackend", "PostgresMemory"),
+    "arvo.interpreters.rabbit": ("RabbitBroker",),
+    "arvo.interpreters.redis": ("RedisBroker", "RedisMemory"),
 }
-_LAZY = {
-    **_NEED_DRIVERS,
-    "Retention": "arvo.interpreters.delivery.retention",
-    "SqliteBackend": "arvo.interpreters.sqlite",
+_MODULES: Final = {
+    name: module for module, names in {**_LAZY, **_NEED_DRIVERS}.items() for name in names
 }
+
+
+def _stamp_first() -> Stamp:
+    """Load the clock, which installs its own stamper, at the first event that is made."""
+    import_module("arvo.interpreters.delivery.clock")
+    return stamp()
+
+
+install_stamper(_stamp_first)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _MODULES:
         raise AttributeError(f"module 'arvo' has no attribute {name!r}")
     with needs_extra(f"arvo.{name}"):
-        return getattr(import_module(_LAZY[name]), name)
+        value = getattr(import_module(_MODULES[name]), name)
+    # The next access finds it without this function.
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
     # Without the names whose driver is missing: `help` and `inspect` get every name that is listed.
     missing = {room for room, driver in _DRIVERS.items() if not is_installed(driver)}
-    return sorted({*globals(), *(name for name in _LAZY if _LAZY[name] not in missing)})
+    return sorted({*globals(), *(name for name, room in _MODULES.items() if room not in missing)})

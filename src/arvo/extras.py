@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final
 
-# The top-level module of each optional dependency, and the extra that installs it.
+# A module of each optional dependency, and the extra that installs it.
 EXTRAS: Final[Mapping[str, str]] = {
     "aio_pika": "rabbit",
     "asyncpg": "postgres",
@@ -17,6 +17,9 @@ EXTRAS: Final[Mapping[str, str]] = {
     "hypothesis": "testing",
     "mermaidx": "diagram",
     "nats": "nats",
+    "opentelemetry.exporter": "otel",
+    "opentelemetry.sdk": "otel",
+    "pydantic": "pydantic",
     "redis": "redis",
     "rich": "cli",
     "standardwebhooks": "http",
@@ -44,7 +47,10 @@ def needs_extra(feature: str) -> Iterator[None]:
 
 def extra_of(error: ImportError) -> str | None:
     """Return the extra that brings the module which an import did not find, or None."""
-    return EXTRAS.get((error.name or "").partition(".")[0])
+    name = error.name or ""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((EXTRAS[prefix] for prefix in prefixes if prefix in EXTRAS), None)
 
 
 def is_installed(module: str) -> bool:

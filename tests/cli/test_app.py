@@ -7,13 +7,16 @@ from pathlib import Path
 import orjson
 import pytest
 
-from arvo import Commands, Fail, Runtime, System, Turn
+from arvo import Commands, Fail, Resumable, Runtime, System, Turn
 from arvo.cli import main
+from arvo.core.events.subject import subject_label
 from tests.shop import (
+    SERVICES,
     CardCharged,
     OrderState,
     fulfil,
     make_workflow,
+    order,
     order_request,
     payments,
     shipping,
@@ -86,11 +89,11 @@ def test_workflows_are_listed_with_what_they_wait_for(
 
     assert [line.split("  ")[1] for line in out.splitlines()[::2]] == ["failed", "done"]
     assert out.splitlines()[1::2] == [
-        f"  {order_request('b').subject}",
-        f"  {order_request('a').subject}",
+        f"  b  …{order_request('b').subject[-12:]}",
+        f"  a  …{order_request('a').subject[-12:]}",
     ]
     assert "no stock" in out
-    assert some.splitlines()[1] == f"  {order_request('a').subject}"
+    assert some.splitlines()[1].startswith("  a  ")
     assert quiet == ""
 
 
@@ -169,7 +172,7 @@ def test_dead_letters_are_listed_redriven_and_deleted(
 
     assert listed.count("no handler is at 'com.payment.charge'") == 2
     assert "no handler answers event" in alone
-    assert done.splitlines()[1] == f"  {one['event']['subject']}"
+    assert done.splitlines()[1] == f"  {subject_label(one['event']['subject'])}"
     assert output_of(capsys, "dead-letters", "--backend", url) == ""
 
 
@@ -211,6 +214,59 @@ def test_a_payload_is_sent_as_an_event_of_its_type(
     assert "arvo.orc.order.fulfil 1.0.0: done" in description
 
 
+def test_a_payload_begins_a_run_with_an_id_once(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command takes the id in place of the subject."""
+    file = tmp_path / "order.json"
+    file.write_bytes(b'{"order_id": "o7"}')
+    send = ("send", "tests.shop:shop", str(file), "--type", "arvo.orc.order.fulfil")
+
+    for _ in range(2):
+        output_of(capsys, *send, "--id", "order-7", "--backend", url)
+        run_orders(url, shop)
+    listed = output_of(capsys, "workflows", "--id", "order-7", "--backend", url)
+    described = output_of(capsys, "describe", "order-7", "--backend", url)
+
+    assert [line.split("  ")[1] for line in listed.splitlines()] == ["done", "order-7"]
+    assert "workflow   order-7" in described
+    assert output_of(capsys, "history", "order-7", "--backend", url).count("consumed") == 3
+    for options in ((), ("--type", "com.payment.charge")):
+        status = main([*send[:3], *options, "--id", "x", "--backend", url])
+        assert (status, "--id: expected" in capsys.readouterr().err) == (2, True)
+
+
+labelled = System(
+    [
+        *shop.handlers[:2],
+        Resumable(
+            order,
+            {"1.0.0": fulfil},
+            services=SERVICES,
+            state=OrderState,
+            labels=lambda state: {"order": state.order_id, "paid": state.receipt is not None},
+        ),
+    ]
+)
+
+
+def test_workflows_are_found_by_their_labels(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each label must be there; a description shows all of them."""
+    run_orders(url, labelled, "i1")
+
+    def listed(*options: str) -> int:
+        return len(output_of(capsys, "workflows", *options, "--backend", url).splitlines())
+
+    assert listed("--label", "order=o1") == 2
+    assert listed("--label", "order=o1", "--label", "paid=true") == 2
+    assert listed("--label", "order=o1", "--label", "paid=false") == 0
+    assert (listed("--text", "r=o"), listed("--text", "r=p")) == (2, 0)
+    described = output_of(capsys, "describe", "i1", "--backend", url)
+    assert "  labels     order=o1, paid=true" in described
+    assert main(["workflows", "--label", "order", "--backend", url]) == 2
+    assert "--label: expected name=value, got 'order'" in capsys.readouterr().err
+
+
 def test_nothing_is_sent_where_one_of_the_events_is_wrong(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,6 +304,8 @@ def test_nothing_is_sent_where_one_of_the_events_is_wrong(
         (["run", "nosuch:shop", "--backend", "memory:"], "in the folder that holds nosuch (this"),
         (["run", "tests.nowhere:shop", "--backend", "memory:"], "No module named"),
         (["run", "tests.shop:nothing", "--backend", "memory:"], "has no attribute 'nothing'"),
+        (["run", "tests.shop:nothing", "--backend", "memory:"], "it defines shop"),
+        (["run", "tests.server_process:nothing", "--backend", "memory:"], "it defines no system"),
         (["run", "tests.shop:NOW", "--backend", "memory:"], "expected a System, or a function"),
         (["run", "tests.shop:order_request", "--backend", "memory:"], "got Event"),
         (["run", "tests.shop:shop", "--backend", "bogus:"], "this URL names no known backend"),

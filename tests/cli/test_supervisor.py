@@ -1,5 +1,6 @@
 """Supervisor: worker processes on one backend, restarted when they die."""
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,9 @@ from tests.interpreters.postgres.schemas import schema_url
 from tests.shop import payment_handler, shop
 
 ROOT = Path(__file__).parents[2]
+# Generous: a loaded machine is slow, and only a failure waits for it.
+SECONDS_MAX = 150.0
+STOP_SECONDS = 60.0
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def supervised(
         text=True,
     )
     # A supervisor that never prints the awaited line fails the test instead of blocking it.
-    timer = threading.Timer(30, process.kill)
+    timer = threading.Timer(SECONDS_MAX, process.kill)
     timer.start()
     try:
         yield Watched(process)
@@ -70,7 +74,8 @@ class Watched:
 
 def wait_until_done(url: str, capsys: pytest.CaptureFixture[str], expected: int) -> None:
     """Wait until *expected* workflows are done."""
-    for _ in range(200):
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
         capsys.readouterr()
         assert main(["workflows", "--backend", url, "--status", "done"]) == 0
         if capsys.readouterr().out.count("done") == expected:
@@ -106,7 +111,28 @@ def test_workers_share_a_backend_and_one_that_dies_is_started_again(
         watched.wait_for("finishing events in progress")
         watched.wait_for("stopped")
 
-        assert watched.process.wait(10) == 0
+        assert watched.process.wait(STOP_SECONDS) == 0
+
+
+def test_the_log_of_all_processes_is_json_where_a_program_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that is no JSON would end in the collector's own dead letters."""
+    url = f"sqlite:///{tmp_path / 'arvo.db'}"
+    file = tmp_path / "order.json"
+    file.write_text('{"order_id": "o1", "amount": 5000.0}')
+    order = "arvo.orc.order.fulfil"
+    with supervised(url, "--log-format", "json", "--log-level", "warning") as watched:
+        watched.wait_for("worker 1 started")
+        assert main(["send", "tests.shop:shop", str(file), "--type", order, "--backend", url]) == 0
+        failed = json.loads(watched.wait_for("a workflow failed"))
+        watched.signal(signal.SIGTERM)
+        watched.wait_for('"stopped"')
+
+    assert failed["arvo_reason"] == "payment declined: limit"
+    assert failed["arvo_handler"] == order
+    lines = [json.loads(line) for line in watched.lines]
+    assert {line["logger"] for line in lines} == {"arvo.run", "arvo.worker"}
 
 
 def test_a_worker_that_cannot_run_is_not_restarted(tmp_path: Path) -> None:
@@ -116,7 +142,7 @@ def test_a_worker_that_cannot_run_is_not_restarted(tmp_path: Path) -> None:
         watched.wait_for("expected a System")
         watched.wait_for("cannot run")
 
-        assert watched.process.wait(10) == 2
+        assert watched.process.wait(STOP_SECONDS) == 2
 
 
 def only_here(backend: str) -> object:
@@ -134,9 +160,8 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
         time.sleep(1)
         watched.process.kill()
 
-        for _ in range(200):
-            if not alive(pid):
-                break
+        deadline = time.monotonic() + STOP_SECONDS
+        while alive(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     assert not alive(pid)
@@ -152,13 +177,14 @@ def alive(pid: int) -> bool:
 
 def probe(url: str, path: str) -> tuple[int, Any]:
     """Get the status and body of a probe."""
-    answer = httpx.get(f"{url}/{path}", timeout=10)
+    answer = httpx.get(f"{url}/{path}", timeout=STOP_SECONDS)
     return answer.status_code, answer.json()
 
 
 def until(url: str, path: str, fits: Callable[[int, Any], bool]) -> Any:
     """Poll a probe until *fits* holds for its answer."""
-    for _ in range(400):
+    deadline = time.monotonic() + SECONDS_MAX
+    while time.monotonic() < deadline:
         code, body = probe(url, path)
         if fits(code, body):
             return body
@@ -175,17 +201,24 @@ def health_url(watched: Watched) -> str:
 def test_a_supervisor_reports_liveness_and_readiness(tmp_path: Path) -> None:
     """A deployment waits for readiness; a killed worker makes the process unready for a while."""
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
-    with supervised(url, "--workers", "2", "--health", "127.0.0.1:0") as watched:
+    closed = tmp_path / "closed"
+    with supervised(
+        url,
+        *("--workers", "2", "--health", "127.0.0.1:0"),
+        system="tests.cli.test_supervisor:gated",
+    ) as watched:
         health = health_url(watched)
         early, _ = probe(health, "live")
         ready = until(health, "ready", lambda code, _: code == 200)
         killed = ready["workers"][0]["process"]
+        closed.touch()
         os.kill(killed, signal.SIGKILL)
         gone = until(health, "ready", lambda code, _: code == 503)
+        closed.unlink()
         restarted = until(health, "ready", lambda code, _: code == 200)
         watched.signal(signal.SIGTERM)
         watched.wait_for("stopped")
-        code = watched.process.wait(10)
+        code = watched.process.wait(STOP_SECONDS)
 
     assert early == 200
     assert ready["ready"] is True
@@ -195,6 +228,14 @@ def test_a_supervisor_reports_liveness_and_readiness(tmp_path: Path) -> None:
     assert [worker["starts"] for worker in restarted["workers"]] == [2, 1]
     assert restarted["workers"][0]["process"] != killed
     assert code == 0
+
+
+def gated(backend: str) -> Runtime:
+    """Let no worker start while a file is there: a probe may come late on a loaded machine."""
+    closed = Path(urlsplit(backend).path).with_name("closed")
+    while "worker" in sys.argv[0] and closed.exists():
+        time.sleep(0.05)
+    return Runtime(shop, backend)
 
 
 def test_a_worker_that_hangs_is_killed_and_restarted(tmp_path: Path) -> None:
@@ -208,7 +249,8 @@ def test_a_worker_that_hangs_is_killed_and_restarted(tmp_path: Path) -> None:
         assert "killed by signal 9" in watched.wait_for("worker 1 ended")
         restarted = until(health, "ready", lambda code, _: code == 200)
 
-    assert restarted["workers"][0]["starts"] == 2
+    # A worker that needs so long to start on a loaded machine hangs, too.
+    assert restarted["workers"][0]["starts"] > ready["workers"][0]["starts"]
 
 
 def test_a_worker_that_blocks_at_shutdown_is_killed_in_time(
@@ -227,7 +269,7 @@ def test_a_worker_that_blocks_at_shutdown_is_killed_in_time(
         watched.signal(signal.SIGTERM)
         watched.wait_for("stopped")
 
-        assert watched.process.wait(10) == 0
+        assert watched.process.wait(STOP_SECONDS) == 0
 
 
 def _block(_: object) -> None:
@@ -292,7 +334,7 @@ def test_a_supervisor_that_was_stopped_itself_kills_no_worker(tmp_path: Path) ->
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
     with supervised(url, "--health", "127.0.0.1:0", "--hang-timeout", "5") as watched:
         health = health_url(watched)
-        until(health, "ready", lambda code, _: code == 200)
+        before = until(health, "ready", lambda code, _: code == 200)
         watched.signal(signal.SIGSTOP)
         time.sleep(7)
         watched.signal(signal.SIGCONT)
@@ -300,7 +342,8 @@ def test_a_supervisor_that_was_stopped_itself_kills_no_worker(tmp_path: Path) ->
         time.sleep(2)
         later = until(health, "ready", lambda code, _: code == 200)
 
-    assert [worker["starts"] for worker in (*after["workers"], *later["workers"])] == [1, 1]
+    processes = [worker["process"] for each in (before, after, later) for worker in each["workers"]]
+    assert processes == processes[:1] * 3
 
 
 def test_a_worker_whose_children_live_on_is_restarted(tmp_path: Path) -> None:
@@ -351,7 +394,7 @@ def test_a_signal_while_the_system_is_loaded_ends_orderly(
         watched.wait_for("loading")
         watched.signal(number)
 
-        assert watched.process.wait(30) == 0
+        assert watched.process.wait(STOP_SECONDS) == 0
         assert watched.process.stderr is not None
         assert "Traceback" not in watched.process.stderr.read()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from annotated_types import Ge, Len, MinLen
 from attrs import field, frozen
 
-from arvo.core.payloads.constraint import Format
+from arvo.core.payloads.types.constraint import Format
 
 KEY = UUID("6f1e3c1e-3f5b-4d6e-9a51-6f1e3c1e3f5b")
 

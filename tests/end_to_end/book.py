@@ -10,10 +10,14 @@ from typing import Any, Final, Literal, TypeAlias
 import orjson
 from attrs import asdict, define, field, frozen
 
-# Of a worker: the start of its process, the begin and the end of a call, and that it is about to
-# end itself. Of the harness: what it sent, and what it did to a process or to the server.
+# Of a worker: the start of its process, the begin and the end of a call, that it is about to end
+# itself, and that it did nothing since a time, as the machine was too busy; of its deliveries: that
+# it received one, stored the results of its calls, begins to commit it with which events, settled
+# it, and that the commit raised. Of the harness: what it sent, and what it did to a process or to
+# the server.
 Kind: TypeAlias = Literal[
-    "started", "begin", "end", "poisoned",
+    "started", "begin", "end", "poisoned", "stalled",
+    "received", "stored", "committing", "settled", "unanswered",
     "sent", "killing", "killed", "died", "freezing", "thawed", "stopping", "stopped",
     "server down", "server up",
 ]  # fmt: skip
@@ -27,7 +31,8 @@ class Line:
     """One line: process *pid* did *kind* at *at*, in seconds of a clock that all processes share.
 
     *run*: the number of the workflow. *key*: which call of the workflow, or which event. *call*:
-    one performance of that call, its own for each. *detail*: JSON, of the kind.
+    one performance of that call, its own for each. *delivery*: the delivery that it was made for.
+    *detail*: JSON, of the kind.
     """
 
     kind: Kind
@@ -36,6 +41,7 @@ class Line:
     key: str = ""
     call: str = ""
     detail: Any = None
+    delivery: str = ""
     at: float = field(factory=time.monotonic)
 
 

@@ -197,7 +197,7 @@ def _check_repeated(
                 reasons[reason] += 1
         last[key] = call
         is_late = key not in ("outcome", "refund", "charge") and "outcome" in last
-        if is_late and causes.of(last["outcome"], call) is None:
+        if is_late and causes.of_late(call) is None:
             yield Finding("wrong", f"{key} was performed after the outcome", run.number)
 
 

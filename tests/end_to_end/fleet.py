@@ -1,6 +1,5 @@
 """Fleet: worker processes that are killed, frozen, restarted and replaced, and the book of it."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -8,32 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from attrs import define, field
 
 from tests.end_to_end.book import Book
 from tests.end_to_end.worker import run_worker
-
-# Forked from a process that has done nothing but import what a worker imports: an interpreter that
-# starts anew would need most of the time of a test for that.
-PROCESSES: Final = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    [
-        "pytest",
-        "tests.end_to_end.worker",
-        *(
-            f"arvo.interpreters.{name}"
-            for name in ("nats", "postgres", "rabbit", "redis", "sqlite")
-        ),
-    ]
-)
-# How long a worker may take to stop; on a loaded machine it is slow.
-STOP_SECONDS: Final = 60.0
-POLL_SECONDS: Final = 0.02
+from tests.forked import POLL_SECONDS, Forked
 
 
 @define(eq=False)
@@ -41,12 +22,11 @@ class Slot:
     """A place for one worker process of a *version*. *lock*: held while something happens to it."""
 
     version: str
-    process: ForkServerProcess | None = None
-    is_working: Event = field(factory=PROCESSES.Event)
+    process: Forked | None = None
     lock: threading.Lock = field(factory=threading.Lock)
 
     @property
-    def running(self) -> ForkServerProcess:
+    def running(self) -> Forked:
         """The process, which was started."""
         assert self.process is not None
         return self.process
@@ -75,19 +55,19 @@ class Fleet:
         for slot in self.slots:
             self._launch(slot)
         for slot in self.slots:
-            self._wait_until_working(slot)
-            assert slot.is_working.is_set(), "a worker ended before any fault"
+            assert slot.running.wait_until_working(), "a worker ended before any fault"
 
     def start(self, slot: Slot) -> None:
         """Start a process in a slot, and wait until it works."""
         self._launch(slot)
-        self._wait_until_working(slot)
+        # If it has ended, `supervise` starts another one.
+        slot.running.wait_until_working()
 
     def kill(self) -> None:
         """Send SIGKILL to one process, and start another one."""
         with self._any() as slot:
-            self.book.write("killing", pid=_pid(slot))
-            slot.running.kill()
+            self.book.write("killing", pid=slot.running.pid)
+            slot.running.signal(signal.SIGKILL)
             self._ended(slot, "killed")
             self.start(slot)
 
@@ -109,7 +89,7 @@ class Fleet:
     def freeze(self, seconds: float, may_freeze: Callable[[], bool]) -> None:
         """Send SIGSTOP to one process, and SIGCONT after some seconds."""
         with self._any() as slot:
-            pid = _pid(slot)
+            pid = slot.running.pid
             self.book.write("freezing", pid=pid)
             if self._freeze(slot, may_freeze):
                 time.sleep(seconds)
@@ -138,8 +118,8 @@ class Fleet:
         self.end()
         for slot in self.slots:
             slot.lock.acquire()
-            self.book.write("stopping", pid=_pid(slot), detail="end")
-            slot.running.terminate()
+            self.book.write("stopping", pid=slot.running.pid, detail="end")
+            slot.running.signal(signal.SIGTERM)
         for slot in self.slots:
             self._ended(slot, "stopped")
 
@@ -148,20 +128,13 @@ class Fleet:
         self.end()
         for slot in self.slots:
             if slot.process is not None:
-                slot.process.kill()
-                slot.process.join()
+                slot.process.signal(signal.SIGKILL)
+                slot.process.wait()
 
     def _launch(self, slot: Slot) -> None:
-        slot.is_working = PROCESSES.Event()
-        arguments = (self.url, self.book.path, slot.version, self.outages, slot.is_working)
-        # A daemon: it ends with this process.
-        slot.process = PROCESSES.Process(target=run_worker, args=arguments, daemon=True)
-        slot.process.start()
-
-    def _wait_until_working(self, slot: Slot) -> None:
-        # If it has ended, `supervise` starts another one.
-        while slot.running.is_alive() and not slot.is_working.wait(POLL_SECONDS):
-            pass
+        slot.process = Forked.start(
+            run_worker, self.url, self.book.path, slot.version, self.outages
+        )
 
     @contextmanager
     def _any(self) -> Iterator[Slot]:
@@ -178,31 +151,23 @@ class Fleet:
     def _freeze(self, slot: Slot, may_freeze: Callable[[], bool]) -> bool:
         """Freeze a process where it blocks no other one; return False if it has ended instead."""
         while slot.running.is_alive():
-            os.kill(_pid(slot), signal.SIGSTOP)
+            os.kill(slot.running.pid, signal.SIGSTOP)
             # A thread that waits for a lock of the kernel gets it, and stops then.
-            while slot.running.is_alive() and not _is_stopped(_pid(slot)):
+            while slot.running.is_alive() and not _is_stopped(slot.running.pid):
                 time.sleep(0.001)
             if may_freeze():
                 return True
-            os.kill(_pid(slot), signal.SIGCONT)
+            os.kill(slot.running.pid, signal.SIGCONT)
             time.sleep(POLL_SECONDS)
         return False
 
     def _stop(self, slot: Slot, reason: str) -> None:
-        self.book.write("stopping", pid=_pid(slot), detail=reason)
-        slot.running.terminate()
+        self.book.write("stopping", pid=slot.running.pid, detail=reason)
+        slot.running.signal(signal.SIGTERM)
         self._ended(slot, "stopped")
 
     def _ended(self, slot: Slot, kind: Literal["killed", "died", "stopped"]) -> None:
-        slot.running.join(STOP_SECONDS)
-        status = slot.running.exitcode
-        assert status is not None, f"process {_pid(slot)} did not stop in {STOP_SECONDS} s"
-        self.book.write(kind, pid=_pid(slot), detail=status)
-
-
-def _pid(slot: Slot) -> int:
-    assert slot.running.pid is not None
-    return slot.running.pid
+        self.book.write(kind, pid=slot.running.pid, detail=slot.running.wait())
 
 
 def _is_stopped(pid: int) -> bool:

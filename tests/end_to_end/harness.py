@@ -18,7 +18,7 @@ from tests.end_to_end.checker import Report, check
 from tests.end_to_end.client import Final as FinalState
 from tests.end_to_end.client import Sender, is_settled, read_final, system
 from tests.end_to_end.fleet import Fleet
-from tests.end_to_end.places import LEASE_SECONDS, Place, open_place
+from tests.end_to_end.places import Place, open_place
 from tests.end_to_end.plan import Run, make_plan
 from tests.end_to_end.setups import Setup
 
@@ -91,8 +91,11 @@ class Scene:
                     asyncio.run(self._wait(supervising, harming, sending))
                 finally:
                     self._sender.ended.set()
-                    harming.result()
-                    self._fleet.end()
+                    try:
+                        harming.result()
+                    finally:
+                        # Else the threads, and with them the error, would wait for each other.
+                        self._fleet.end()
             self._fleet.stop()
             return asyncio.run(self._read())
         finally:
@@ -171,7 +174,7 @@ class Scene:
         self._deployed.set()
 
     def _freeze(self) -> None:
-        self._fleet.freeze(LEASE_SECONDS * 1.5, self.place.may_freeze)
+        self._fleet.freeze(self.place.freeze_seconds, self.place.may_freeze)
 
     def _restart_server(self) -> None:
         with self._restarting:

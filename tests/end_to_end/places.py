@@ -11,8 +11,12 @@ from attrs import frozen
 from tests import servers
 from tests.server_process import Server
 
-# As short as a worker on a loaded machine can renew its lease in.
-LEASE_SECONDS: Final = 3
+# As short as a worker on a loaded machine can renew its lease in, where the end of a process is
+# noticed by its lease alone; longer where nothing but a freeze waits for it.
+LEASE_SECONDS: Final = 5
+LONG_LEASE_SECONDS: Final = 10
+# RabbitMQ closes a connection when it has received nothing in three of these intervals at the most.
+HEARTBEAT_SECONDS: Final = 3
 
 
 def _always() -> bool:
@@ -26,6 +30,7 @@ class Place:
     *servers*: what it runs on. *is_paired*: it is a memory and a broker, without an inbox for event
     handlers. *confirms_acks*: False if the server may forget the last acknowledgements of a worker
     that stops. *may_freeze* returns whether a worker that is frozen now blocks no other one.
+    *freeze_seconds*: how long a worker is frozen, until others have its deliveries.
     """
 
     url: str
@@ -33,6 +38,7 @@ class Place:
     is_paired: bool = False
     confirms_acks: bool = True
     may_freeze: Callable[[], bool] = _always
+    freeze_seconds: float = LEASE_SECONDS * 1.5
 
 
 @contextmanager
@@ -61,17 +67,31 @@ def _sqlite(folder: Path) -> Place:
             connection.execute("rollback")
             return True
 
-    return Place(f"sqlite:///{path}?lease={LEASE_SECONDS}", may_freeze=may_freeze)
+    return Place(
+        f"sqlite:///{path}?lease={LONG_LEASE_SECONDS}",
+        may_freeze=may_freeze,
+        freeze_seconds=LONG_LEASE_SECONDS * 1.5,
+    )
 
 
 def _postgres(_: Path) -> Place:
     server = servers.postgres()
-    return Place(f"{server.url}?lease={LEASE_SECONDS}", [server])
+    return Place(
+        f"{server.url}?lease={LONG_LEASE_SECONDS}",
+        [server],
+        freeze_seconds=LONG_LEASE_SECONDS * 1.5,
+    )
 
 
 def _nats(_: Path) -> Place:
     server = servers.nats()
-    return Place(f"{server.url}?prefix=e2e&ack_wait={LEASE_SECONDS}", [server], is_paired=True)
+    return Place(
+        f"{server.url}?prefix=e2e&ack_wait={LEASE_SECONDS}",
+        [server],
+        is_paired=True,
+        # The broker does not wait for the answer to an ack.
+        confirms_acks=False,
+    )
 
 
 def _redis(_: Path) -> Place:
@@ -81,9 +101,15 @@ def _redis(_: Path) -> Place:
 
 def _rabbit(_: Path) -> Place:
     memory, broker = servers.postgres(), servers.rabbit()
-    url = f"{memory.url} {broker.url}?heartbeat={LEASE_SECONDS}"
-    # AMQP has no answer to an ack, and a quorum queue applies it later.
-    return Place(url, [broker, memory], is_paired=True, confirms_acks=False)
+    url = f"{memory.url} {broker.url}?heartbeat={HEARTBEAT_SECONDS}"
+    return Place(
+        url,
+        [broker, memory],
+        is_paired=True,
+        # AMQP has no answer to an ack, and a quorum queue applies it later.
+        confirms_acks=False,
+        freeze_seconds=HEARTBEAT_SECONDS * 3.5,
+    )
 
 
 PLACES: Final[Mapping[str, Callable[[Path], Place]]] = {

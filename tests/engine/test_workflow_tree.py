@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from arvo import Record, Tree, tree
-from arvo.core.record import ChildRun
+from arvo.core.requests import ChildRun
 from tests.family import begin, cancel, middle, plan, run_family, runs_of
 
 ROOT = begin(plan()).subject

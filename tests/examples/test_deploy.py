@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,13 +26,14 @@ from arvo.cli.load import load_system
 from arvo.cli.supervisor import KILL_SECONDS
 from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend
+from arvo.interpreters.runtime.asks import TIMEOUT_SECONDS
 from arvo.interpreters.runtime.backends import backend_from_url
-from arvo.interpreters.runtime.runtime import TIMEOUT_SECONDS
 from docs.examples.orders.contracts import PlaceOrder
 from docs.examples.orders.reader import read_orders
 from docs.examples.orders.shop import order_event
 from docs.examples.orders.systems import SYSTEMS
 from tests.interpreters.postgres.schemas import schema_url
+from tests.server_process import free_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -259,12 +259,6 @@ def wait_until_ready(address: str) -> Any:
             return response.json()
         time.sleep(0.05)
     raise AssertionError(f"{address} did not become ready: {response.status_code}")
-
-
-def free_port() -> int:
-    """Return a port that is free at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def test_the_commands_start_the_whole_shop(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_signal_reaches_a_workflow_in_a_runtime_and_a_query_shows_it() -> None
 
     async def go() -> tuple[object, object, Record | None]:
         async with Runtime(system) as runtime:
-            asking = asyncio.create_task(runtime.request(order_request(), timeout=3))
+            asking = asyncio.create_task(runtime.request(order_request(), timeout=60))
             await asyncio.sleep(0)
             for _ in range(2):
                 await runtime.send(signal("ann"))

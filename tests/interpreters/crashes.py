@@ -26,12 +26,19 @@ from arvo import (
 from arvo.engine.step.route import ToHandler, route
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
+from arvo.testing import RecordingObserver
 from tests.shop import NOW
 
 # The process ends before or after a call. Or the call raises before or after it was carried out (a
 # lost answer), and the process continues.
 FaultKind: TypeAlias = Literal["crash before", "crash after", "fail before", "fail after"]
+
+
+# Which turns a pair writes at once: all that follow in a workflow, those of handlers that follow
+# one of its turns, or each by itself.
+Chaining: TypeAlias = Literal["a workflow's", "a turn's", "none"]
 
 
 @define
@@ -91,8 +98,11 @@ class FaultyMemory:
 
 
 @define(eq=False)
-class FaultyBroker:
-    """A broker whose calls fail as *fault* says. Each delivery counts as a call."""
+class BlindBroker:
+    """A broker whose calls fail as *fault* says, and that does not see keys.
+
+    Each delivery counts as a call.
+    """
 
     inner: MemoryBroker
     fault: CallFault
@@ -157,6 +167,27 @@ class FaultyBroker:
         return await self.inner.depth()
 
 
+@define(eq=False)
+class FaultyBroker(BlindBroker):
+    """A broker whose calls fail as *fault* says, and that sees keys."""
+
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        number = await self.fault.before("has_others")
+        has_others = await self.inner.has_others(delivery)
+        await self.fault.after(number)
+        return has_others
+
+
+@define
+class NoChains:
+    """Refuses each chain, so that every turn is processed by itself."""
+
+    passes_keys: bool = False
+
+    async def write(self, _: CommitChain) -> bool:
+        return False
+
+
 @define
 class Clock:
     """A clock that the test sets."""
@@ -171,7 +202,8 @@ class Clock:
 class Surroundings:
     """The state that survives a process.
 
-    *outbound*: the queue, id and type of each event that has left the system.
+    *outbound*: the queue, id and type of each event that has left the system. *chaining*: which
+    turns the pairs write at once.
     """
 
     clock: Clock = field(factory=Clock)
@@ -179,21 +211,30 @@ class Surroundings:
     broker: MemoryBroker = field(init=False)
     outbound: set[tuple[str, str, str]] = field(factory=set)
     delivery_faults: deque[tuple[int, int | None]] = field(factory=deque)
+    chaining: Chaining = "a workflow's"
 
     def __attrs_post_init__(self) -> None:
         self.broker = MemoryBroker(self.clock)
 
     def open_backend(self, fault: CallFault) -> Backend:
         """Make a backend on the same memory and broker, as another process would."""
-        broker = FaultyBroker(self.broker, fault, self.outbound, self.delivery_faults)
-        pair = Pair(FaultyMemory(self.memory, fault), broker)
+        make = FaultyBroker if self.chaining == "a workflow's" else BlindBroker
+        broker = make(self.broker, fault, self.outbound, self.delivery_faults)
+        pair: Any = Pair(FaultyMemory(self.memory, fault), broker)
+        if self.chaining == "none":
+            pair._chains = NoChains()
         # Time does not pass in these tests.
         pair._consumer.pause_seconds = 0.0
-        return pair
+        backend: Backend = pair
+        return backend
 
     async def run_process(self, system: System, fault: CallFault) -> None:
-        """Run a process until it crashes, or no message is under way and no timer is pending."""
+        """Run an observed process until it crashes, or no message is under way, no timer is
+        pending and no span is open.
+        """
         runtime = Runtime(system, self.open_backend(fault), now=self.clock, retry=WITHOUT_DELAY)
+        observer = RecordingObserver()
+        runtime.observe(observer)
 
         @runtime.on_domain()
         async def ignore(_: Event[Any]) -> None:
@@ -201,7 +242,7 @@ class Surroundings:
 
         await runtime.__aenter__()
         crashing = asyncio.create_task(fault.crashed.wait())
-        working = asyncio.create_task(self._wait_until_idle())
+        working = asyncio.create_task(self._wait_until_idle(observer))
         await asyncio.wait({crashing, working}, return_when=asyncio.FIRST_COMPLETED)
         for task in (crashing, working, *runtime._tasks.all):
             task.cancel()
@@ -210,13 +251,15 @@ class Surroundings:
         assert isinstance(backend, Pair)
         # A process that has crashed closes nothing; the broker notices that its connection is gone.
         await (backend._consumer.close() if fault.crashed.is_set() else backend.close())
+        assert [span.name for span in observer.spans if len(span.ends) > 1] == []
 
-    async def _wait_until_idle(self) -> None:
+    async def _wait_until_idle(self, observer: RecordingObserver) -> None:
         while True:
             depth = await self.broker.depth()
-            if not depth.total and not depth.timers:
+            # The process may not know yet that it has settled its last message: the answer is lost.
+            if not depth.total and not depth.timers and not observer.open:
                 return
-            if not depth.total:
+            if not depth.total and depth.timers:
                 self.clock.now += timedelta(minutes=1)
             await asyncio.sleep(0)
 
@@ -230,14 +273,15 @@ async def run_with_fault(
     events: Sequence[Event[Any]],
     fault: CallFault,
     before: Sequence[Event[Any]] = (),
+    chaining: Chaining = "a workflow's",
 ) -> dict[str, Any]:
     """Run a system until it is idle, with a fault on the way, and return all that remains.
 
     The events *before* are processed first, without a fault.
     """
-    surroundings = Surroundings()
+    surroundings = Surroundings(chaining=chaining)
     observer = surroundings.open_backend(CallFault())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         if before:
             await send_all(observer, system, before)
             await surroundings.run_process(system, CallFault())

@@ -3,7 +3,7 @@
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Duplicate
 from arvo.testing.conformance.kit import BackendKit, conformance_test
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     to_service,

@@ -11,7 +11,7 @@ from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.memory.store import InMemoryMachineMemory
-from arvo.interpreters.paired.backend import paired
+from arvo.interpreters.paired.pairing import paired
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+# Seconds for the kit to wait on a server with leases. What the server sends to a consumer at the
+# moment that it ends comes again when its lease of 30 seconds expires.
+LEASE_TIMEOUT: Final = 90.0
 
 
 def within(work: Coroutine[Any, Any, T], seconds: float = 60.0) -> T:

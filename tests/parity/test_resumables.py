@@ -109,8 +109,8 @@ class _Player:
         assert labels[record.init] == expected["initEventId"]
         assert record.parent == (self.run.parent if expected["parentSubject"] == "parent" else None)
         replies_by_label = {
-            labels[id_]: [labels[reply.id] for reply in sent.replies]
-            for id_, sent in record.pending_requests.items()
+            labels[id_]: [labels[reply.id] for reply in record.replies.to(id_)]
+            for id_ in record.pending_requests
         }
         # Null before the first request.
         pending = expected["expected"] or {}

@@ -1,9 +1,9 @@
-"""Poison: a worker process that some events end: `python -m tests.processes.poison URL`."""
+"""Poison: a worker process that some events end."""
 
 import asyncio
 import os
 import signal
-import sys
+from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
@@ -159,16 +159,16 @@ def open_backend(url: str) -> Backend:
     return backend
 
 
-async def work(url: str) -> None:
-    """Work on a backend until SIGTERM."""
+def run_worker(url: str, report: Callable[[], None]) -> None:
+    """Work on a backend until SIGTERM; call *report* when it works."""
+    asyncio.run(_work(url, report))
+
+
+async def _work(url: str, report: Callable[[], None]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     runtime = Runtime(system, open_backend(url))
     runtime.on_domain("out")(lambda _: os._exit(1))
     async with runtime:
-        print("working", flush=True)
+        report()
         await stop.wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1]))

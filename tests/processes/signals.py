@@ -178,14 +178,16 @@ async def _send_until_accepted(backend: Backend, event: Event[Any]) -> None:
 
 
 async def _is_busy(backend: Backend, runs: Sequence[int]) -> bool:
-    """Return whether events are under way; a server that is away counts as busy.
+    """Return whether events are under way: until all workflows have ended or one cannot.
 
-    Where the broker cannot count, they are until all workflows have ended or one cannot.
+    A server that is away counts as busy.
     """
     with suppress(Unavailable):
-        if isinstance(backend, Pair) and not isinstance(backend.broker, ReportsDepth):
-            return not (await _are_done(backend, runs) or await backend.dead_letters())
-        return bool((await backend.depth()).total)
+        if not (await _are_done(backend, runs) or await backend.dead_letters()):
+            return True
+        # Not every broker can count.
+        can_count = not isinstance(backend, Pair) or isinstance(backend.broker, ReportsDepth)
+        return can_count and bool((await backend.depth()).total)
     return True
 
 

@@ -1,8 +1,8 @@
-"""Worker: one process that tests start and kill: `python -m tests.processes.worker URL`."""
+"""Worker: one process that tests start and kill."""
 
 import asyncio
 import signal
-import sys
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve, frozen
@@ -120,14 +120,14 @@ def open_backend(url: str) -> Backend:
     return backend
 
 
-async def work(url: str) -> None:
-    """Work on a backend until SIGTERM."""
+def run_worker(url: str, report: Callable[[], None]) -> None:
+    """Work on a backend until SIGTERM; call *report* when it works."""
+    asyncio.run(_work(url, report))
+
+
+async def _work(url: str, report: Callable[[], None]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with Runtime(system, open_backend(url)):
-        print("working", flush=True)
+        report()
         await stop.wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1]))

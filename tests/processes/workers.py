@@ -3,12 +3,9 @@
 import asyncio
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from attrs import define, field
 
@@ -18,12 +15,19 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.runtime.backends import backend_from_url
-from tests.processes.worker import TURNS, begin_event, expected_total, sums, system, total_of
+from tests.forked import Forked
+from tests.processes.worker import (
+    TURNS,
+    begin_event,
+    expected_total,
+    run_worker,
+    sums,
+    system,
+    total_of,
+)
 
-ROOT = Path(__file__).parents[2]
-# How long the workers may take in all, and one of them to stop: a loaded machine is slow.
+# How long the workers may take in all: a loaded machine is slow.
 TIMEOUT_SECONDS = 180.0
-STOP_SECONDS = 60.0
 CHANCE = random.Random(7)  # noqa: S311 - no secret
 # Sends and reads that run at once.
 CONCURRENCY = 64
@@ -34,40 +38,28 @@ class Workers:
     """Worker processes on the backend of a URL."""
 
     url: str
-    processes: list["subprocess.Popen[str]"] = field(factory=list)
+    processes: list[Forked] = field(factory=list)
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self) -> Forked:
         """Start one process, and wait until it works."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.worker", self.url],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "working\n"
+        process = Forked.start(run_worker, self.url)
         self.processes.append(process)
+        assert process.wait_until_working()
         return process
 
-    def kill(self, process: "subprocess.Popen[str]") -> None:
+    def kill(self, process: Forked) -> None:
         """Send SIGKILL to one process, and wait until it has ended."""
-        process.kill()
-        self._remove(process)
+        process.signal(signal.SIGKILL)
+        process.wait()
+        self.processes.remove(process)
 
     def stop(self) -> None:
         """Ask all processes to stop, and wait until they have ended well."""
-        for process in list(self.processes):
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-        for process in list(self.processes):
-            assert process.wait(STOP_SECONDS) == 0
-            self._remove(process)
-
-    def _remove(self, process: "subprocess.Popen[str]") -> None:
-        process.wait(STOP_SECONDS)
-        assert process.stdout is not None
-        process.stdout.close()
-        self.processes.remove(process)
+        for process in self.processes:
+            process.signal(signal.SIGCONT)
+            process.signal(signal.SIGTERM)
+        assert [process.wait() for process in self.processes] == [0] * len(self.processes)
+        self.processes.clear()
 
 
 @contextmanager

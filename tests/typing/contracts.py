@@ -53,11 +53,23 @@ order = OrchestratorContract(
     name="order.fulfil",
     versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderFulfilled)},
 )
+decided = OrchestratorContract(
+    uri="#/decided",
+    name="order.decide",
+    versions={"1.0.0": Workflow(init=PlaceOrder, complete=(OrderFulfilled, CardCharged))},
+)
+# The expression is a `types.UnionType` to mypy, which names its classes to no overload.
+annotated: OrchestratorContract[PlaceOrder, OrderFulfilled | CardCharged] = OrchestratorContract(
+    uri="#/decided",
+    name="order.decide",
+    versions={"1.0.0": Workflow(init=PlaceOrder, complete=OrderFulfilled | CardCharged)},
+)
 loose = Contract(
     uri="#/loose", type="com.loose.one", versions={"1.0.0": Version(accepts={"type": "object"})}
 )
 
 assert_type(charge, Contract[ChargeCard])
+assert_type(decided, OrchestratorContract[PlaceOrder, OrderFulfilled | CardCharged])
 assert_type(charge["1.0.0"], VersionedContract[ChargeCard])
 assert_type(charge.version("latest"), VersionedContract[ChargeCard])
 assert_type(simple["1.0.0"], VersionedContract[ChargeCard])

@@ -75,6 +75,10 @@ def fulfil(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         order["1.0.0"], PlaceOrder("o"), compensate=lambda it: ChargeCard("u", 1)
     )
     assert_type(done, OrderFulfilled)
+    named = yield from call_workflow(
+        order["1.0.0"], PlaceOrder("o"), workflow_id="order-1", id_reuse_policy="allow"
+    )
+    assert_type(named, OrderFulfilled)
     if many:
         return continue_as_new(event.data)
     return OrderFulfilled("t")
@@ -88,3 +92,15 @@ assert_type(fulfil, FlowHandler[PlaceOrder, OrderFulfilled])
 def wrong(event: Event[ChargeCard]) -> Flow[CardCharged]:
     yield from sleep(1)
     return CardCharged("r")
+
+
+assert_type(
+    order["1.0.0"].init(PlaceOrder("o"), source="com.shop.web", workflow_id="order-1"),
+    Event[PlaceOrder],
+)
+order["1.0.0"].init(
+    PlaceOrder("o"),
+    source="com.shop.web",
+    workflow_id="order-1",
+    id_reuse_policy="never",  # type: ignore[arg-type]
+)

@@ -26,6 +26,7 @@ from arvo import (
     Version,
     call,
     query,
+    run,
 )
 from tests.typing.contracts import (
     CardCharged,
@@ -88,6 +89,29 @@ payments = EventHandler(charge, {"1.0.0": take_payment})
 assert_type(payments, EventHandler[ChargeCard])
 EventHandler(charge, {"1.0.0": enrich})
 EventHandler(charge, {"1.0.0": pipeline})
+
+
+# The handlers of several contracts, and a table of effects, in a variable of their own.
+named = Contract(
+    uri="#/named",
+    type="com.named.named",
+    versions={"1.0.0": Version(accepts=PlaceOrder, emits={"evt.named.named": CardCharged})},
+)
+HANDLERS = [payments, EventHandler(named, {"1.0.0": takes_another})]
+System(HANDLERS)
+System([payments, EventHandler(named, {"1.0.0": takes_another})])
+
+
+def find_user(key: str) -> User:
+    return User(key)
+
+
+def count_all(key: str, least: int) -> int:
+    return 1
+
+
+EFFECTS = {fetch_user: find_user, count: count_all}
+run(System(HANDLERS), charge["1.0.0"].accepts(ChargeCard("o", 1.0), source="a.b"), effects=EFFECTS)
 
 
 two = Contract[object](

@@ -1,5 +1,6 @@
 """Machines and orchestrators as type checkers see them; checked, never run."""
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 from attrs import frozen
@@ -50,6 +51,12 @@ assert_type(xstate_machine, Machine[OrderState])
 def query(record: Record) -> None:
     assert_type(orders.query(record), Snapshot[OrderState])
 
+
+# Transitions that several states share.
+ON = {CardCharged: "b", PlaceOrder: "c"}
+LATE = {timedelta(minutes=5): "c"}
+shared = {"a": State(on=ON, after=LATE), "b": State(on=ON), "c": State(type="final")}
+Machine(contract=order["1.0.0"], services=[charge["1.0.0"]], initial="a", states=shared)
 
 System([orders])
 

@@ -1,5 +1,6 @@
 """App: the commands of `arvo`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -9,16 +10,23 @@ from typing import Annotated, Any, Final, TypeAlias
 from cyclopts import App, Parameter
 
 from arvo.cli.errors import REPORTED_ERRORS, UsageError, format_error
-from arvo.cli.events import read_events
+from arvo.cli.events import parse_payload, read_events, read_source
+from arvo.cli.generate.module import write_module
 from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
 from arvo.cli.load import BACKEND_VARIABLE, load_system, require_existing
+from arvo.cli.log import LogFormat, LogLevel, LogOptions
 from arvo.cli.output import print_json, print_line, print_status
 from arvo.cli.supervisor import Supervisor
+from arvo.cli.telemetry import is_exporting
+from arvo.core.contracts.contract import Contract
+from arvo.core.events.subject import subject_label
 from arvo.core.record import Status
+from arvo.engine.system.asyncapi import asyncapi as make_asyncapi
 from arvo.engine.system.system import System
 from arvo.extras import extra_of, install_command
 from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.delivery.log import format_traceback
+from arvo.interpreters.http.openapi import openapi as make_openapi
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -74,6 +82,9 @@ async def run(
     shutdown_timeout: float = 30.0,
     health: str | None = None,
     hang_timeout: float = HANG_SECONDS,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "info",
+    otel: bool | None = None,
 ) -> int:
     """Run a system in one or more worker processes until a signal stops them.
 
@@ -90,6 +101,13 @@ async def run(
         HOST:PORT or :PORT on which /live and /ready report the state of the workers.
     hang_timeout
         Seconds without a heartbeat after which a worker is killed and restarted.
+    log_format
+        Write the log to standard error as text, or as one JSON object a line.
+    log_level
+        The lowest level of Arvo's own lines; other libraries log warnings.
+    otel
+        Export spans and metrics over OTLP, as the variables OTEL_* say; by default where one of
+        them names a collector.
     """
     if not 1 <= workers <= WORKERS_MAX:
         raise UsageError(f"--workers: expected 1 to {WORKERS_MAX}, got {workers}")
@@ -105,7 +123,10 @@ async def run(
     async with Client(load_system(system, backend), backend) as client:
         await client.record("arvo.run")
         await client.depth()
-    supervisor = Supervisor(system, backend, workers, shutdown_timeout, hang_timeout)
+    log, exports = LogOptions(log_format, log_level), is_exporting(otel, os.environ)
+    supervisor = Supervisor(
+        system, backend, workers, shutdown_timeout, hang_timeout, log=log, otel=exports
+    )
     async with nullcontext() if health is None else _serve_health(supervisor, health):
         return await supervisor.work()
 
@@ -131,6 +152,7 @@ async def send(
     backend: Url,
     type: str | None = None,  # noqa: A002 - the wire's word
     source: str = CLI_SOURCE,
+    id: str | None = None,  # noqa: A002 - short for a shell
 ) -> None:
     """Send events to a system; all are checked before the first is sent.
 
@@ -142,9 +164,11 @@ async def send(
         EVENTS holds payloads; each becomes an event of this type.
     source
         The source of those events: the address that replies go to.
+    id
+        The workflow id of the run that a single payload begins; it begins once.
     """
     loaded = load_system(system, backend)
-    batch = read_events(loaded, events, type, source)
+    batch = read_events(loaded, events, type, source, id)
     async with Client(loaded, backend) as client:
         for event in batch:
             await client.check(event)
@@ -154,11 +178,88 @@ async def send(
 
 
 @app.command
+async def signal(
+    system: SystemName,
+    workflow: str,
+    /,
+    *,
+    type: str,  # noqa: A002 - the wire's word
+    data: str = "{}",
+    id: str | None = None,  # noqa: A002 - the wire's word
+    source: str = CLI_SOURCE,
+    wait: float = 0.0,
+    backend: Url,
+) -> None:
+    """Signal a workflow; with --wait, print its answer.
+
+    WORKFLOW is the id or the subject of a workflow.
+
+    Parameters
+    ----------
+    type
+        The type of the signal, such as com.desk.approve.
+    data
+        The payload of the signal, as JSON.
+    id
+        The id of the signal; it counts once, however often it is sent.
+    source
+        The source of the signal: the address that its answer goes to.
+    wait
+        Seconds to wait for the answer of the workflow, where the signal has one.
+    """
+    payload = parse_payload(data)
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if wait > 0:
+            answer = await client.ask(
+                workflow, payload, type=type, id=id, source=source, timeout=wait
+            )
+            print_json(answer.to_dict())
+            return
+        event = await client.signal(workflow, payload, type=type, id=id, source=source)
+        print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
+
+
+@app.command
+def export(
+    system: SystemName,
+    /,
+    *,
+    openapi: Annotated[bool, Parameter(negative="")] = False,
+    asyncapi: Annotated[bool, Parameter(negative="")] = False,
+    json_schema: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Print a document about a system, made from its contracts, as JSON.
+
+    Parameters
+    ----------
+    openapi
+        The HTTP interface of its workflows, OpenAPI 3.1.
+    asyncapi
+        Its events, AsyncAPI 3.0.
+    json_schema
+        Its contracts, one a line, as `Contract.json_schema` exports them.
+    """
+    if [openapi, asyncapi, json_schema].count(True) != 1:
+        raise UsageError("export: expected one of --openapi, --asyncapi, --json-schema")
+    loaded = load_system(system, "memory:")
+    if openapi:
+        print_json(make_openapi(loaded, title=system))
+    elif asyncapi:
+        print_json(make_asyncapi(loaded, title=system))
+    else:
+        for handler in loaded.handlers:
+            print_json(handler.contract.json_schema())
+
+
+@app.command
 async def workflows(
     *,
     backend: Url,
     status: Status | None = None,
     type: str | None = None,  # noqa: A002 - the wire's word
+    id: str | None = None,  # noqa: A002 - short for a shell
+    label: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    text: str | None = None,
     unchanged_for: float | None = None,
     limit: int = PAGE_MAX,
     json: AsJson = False,
@@ -171,6 +272,12 @@ async def workflows(
         Only those that are active, done, failed or cancelled.
     type
         Only runs of one workflow type, such as arvo.orc.order.
+    id
+        Only runs with this workflow id.
+    label
+        Only those with this label, such as customer=ann; several must all be there.
+    text
+        Only those with this text in their workflow id or in a label.
     unchanged_for
         Only those that have not changed for this many seconds.
     json
@@ -179,12 +286,18 @@ async def workflows(
     since = None
     if unchanged_for is not None:
         since = datetime.now(UTC) - timedelta(seconds=unchanged_for)
+    if missing := [each for each in label if "=" not in each]:
+        raise UsageError(f"--label: expected name=value, got {missing[0]!r}")
+    labels = dict(each.split("=", 1) for each in label)
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         remaining, last = limit, None
         while remaining > 0 and (
             page := await client.workflows(
                 status=status,
                 type=type,
+                workflow_id=id,
+                labels=labels,
+                text=text,
                 unchanged_since=since,
                 after=last,
                 limit=min(remaining, PAGE_MAX),
@@ -196,14 +309,17 @@ async def workflows(
 
 
 @app.command
-async def describe(subject: str, /, *, backend: Url) -> None:
-    """Describe a workflow: its status, what it waits for and since when, and its failure."""
+async def describe(workflow: str, /, *, backend: Url) -> None:
+    """Describe a workflow: its status, what it waits for and since when, and its failure.
+
+    WORKFLOW is its workflow id or its subject, in each command.
+    """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        print_line(str(await client.describe(subject)))
+        print_line(str(await client.describe(workflow)))
 
 
 @app.command
-async def history(subject: str, /, *, backend: Url, json: AsJson = False) -> None:
+async def history(workflow: str, /, *, backend: Url, json: AsJson = False) -> None:
     """Print every event that a workflow has consumed and produced, in order.
 
     Parameters
@@ -212,7 +328,7 @@ async def history(subject: str, /, *, backend: Url, json: AsJson = False) -> Non
         Print one history entry a line, as JSON, with its event.
     """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        for entry in await client.history(subject):
+        for entry in await client.history(workflow):
             if json:
                 print_json(entry.to_dict())
             else:
@@ -220,15 +336,15 @@ async def history(subject: str, /, *, backend: Url, json: AsJson = False) -> Non
 
 
 @app.command
-async def cancel(system: SystemName, subject: str, /, *, reason: str, backend: Url) -> None:
+async def cancel(system: SystemName, workflow: str, /, *, reason: str, backend: Url) -> None:
     """Cancel a workflow and its children; its compensations are sent."""
     async with Client(load_system(system, backend), require_existing(backend)) as client:
-        await client.cancel(subject, reason)
+        await client.cancel(workflow, reason)
 
 
 @app.command
 async def revive(
-    system: SystemName, subject: str, /, *, backend: Url, after_compensation: bool = False
+    system: SystemName, workflow: str, /, *, backend: Url, after_compensation: bool = False
 ) -> None:
     """Revive a failed workflow: it continues from its last good record.
 
@@ -238,7 +354,7 @@ async def revive(
         Revive it even if its failure has sent compensations; they stay in effect.
     """
     async with Client(load_system(system, backend), require_existing(backend)) as client:
-        record = await client.revive(subject, after_compensation=after_compensation)
+        record = await client.revive(workflow, after_compensation=after_compensation)
         print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
 
 
@@ -255,7 +371,7 @@ async def dead_letters(
     Parameters
     ----------
     subject
-        Only those of one workflow, by its subject.
+        Only those of one workflow, by its workflow id or subject.
     json
         Print one dead letter a line, as JSON.
     """
@@ -284,7 +400,7 @@ def _to_json(dead_letter: DeadLetter) -> dict[str, Any]:
 def _describe(dead_letter: DeadLetter) -> str:
     event, reason = dead_letter.event, " ".join(dead_letter.reason.split())
     head = f"{dead_letter.id}  {dead_letter.at}  {event.type}, attempts: {dead_letter.attempts}"
-    return "\n".join(map(printable, (head, f"  {reason}", f"  {event.subject}")))
+    return "\n".join(map(printable, (head, f"  {reason}", f"  {subject_label(event.subject)}")))
 
 
 @dead_letters_app.command
@@ -306,6 +422,17 @@ async def delete(id: str, /, *, backend: Url) -> None:  # noqa: A002
     """Delete a dead letter."""
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         await client.delete_dead_letter(id)
+
+
+@app.command(name="import")
+def import_contract(document: str = "-", /) -> None:
+    """Print the Python of a contract that exists as JSON: payload classes and their contract.
+
+    DOCUMENT is a JSON file, or - for standard input: what `Contract.json_schema` exports, or
+    `toJsonSchema` of the TypeScript packages. A payload that no class has exactly stays a JSON
+    Schema.
+    """
+    print_line(write_module(Contract.from_json_schema(read_source(document))).removesuffix("\n"))
 
 
 @app.command

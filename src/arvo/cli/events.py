@@ -8,28 +8,39 @@ from typing import Any
 import orjson
 
 from arvo.cli.errors import UsageError
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.events.json_text import NotJson, parse_json
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issues
+from arvo.core.violations.issue import Issues, short_repr
 from arvo.core.violations.violation import Violated
 from arvo.engine.system.system import System
 
 
-def read_events(system: System, path: str, event_type: str | None, source: str) -> list[Event[Any]]:
+def read_events(
+    system: System,
+    path: str,
+    event_type: str | None,
+    source: str,
+    workflow_id: str | None = None,
+) -> list[Event[Any]]:
     """Read the events in the file at *path* (`-` for standard input).
 
     The file holds one JSON object, a list of objects, or one object a line. With *event_type* the
-    objects are payloads, and each becomes an event of that type from *source*. Raises `UsageError`
+    objects are payloads, and each becomes an event of that type from *source*; a single one may
+    begin a workflow with a *workflow_id*. Raises `UsageError`
     that names the entry and the fault before any event is sent.
     """
     events: list[Event[Any]] = []
-    for number, content in enumerate(list(_split(_read_source(path))), start=1):
+    contents = list(_split(read_source(path)))
+    if workflow_id is not None and (event_type is None or len(contents) != 1):
+        raise UsageError(f"--id: expected --type and one payload, got {len(contents)} entries")
+    for number, content in enumerate(contents, start=1):
         try:
             made = (
                 _parse_event(content)
                 if event_type is None
-                else _make_event(system, event_type, content, source)
+                else _make_event(system, event_type, content, source, workflow_id)
             )
         except (Violated, UsageError) as error:
             raise UsageError(f"event {number} of {_describe_source(path)}: {error}") from error
@@ -37,7 +48,17 @@ def read_events(system: System, path: str, event_type: str | None, source: str) 
     return events
 
 
-def _read_source(path: str) -> bytes:
+def parse_payload(text: str) -> dict[str, Any]:
+    """Read the payload of an event from the command line; raises `UsageError`."""
+    content = parse_json(text, "data")
+    if isinstance(content, Issues):
+        raise UsageError(f"--data: {content}")
+    if not isinstance(content, dict):
+        raise UsageError(f"--data: expected a JSON object, got {short_repr(content)}")
+    return content
+
+
+def read_source(path: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
@@ -68,19 +89,26 @@ def _parse_event(content: object) -> Event[Any]:
     return Event.parse(orjson.dumps(content))
 
 
-def _make_event(system: System, event_type: str, content: object, source: str) -> Event[Any]:
+def _make_event(
+    system: System, event_type: str, content: object, source: str, workflow_id: str | None
+) -> Event[Any]:
     handler = system.handler_at(event_type)
     if handler is None:
         known = ", ".join(system.addresses) or "none"
         raise UsageError(f"expected a type that a handler takes ({known}), got {event_type!r}")
     contract = handler.contract.version("latest")
+    if workflow_id is not None and not isinstance(contract, VersionedWorkflow):
+        raise UsageError(f"--id: expected the type of a workflow, got {event_type!r}")
     kind = contract.accepted.type
     # Not by the contract's own reader: it requires fields that the protocol adds to the payload.
     payload = content if kind is None else Payload.of(kind).read(content)
     if isinstance(payload, Issues):
         raise UsageError(f"{contract.dataschema} refuses the payload: {payload}")
-    event: Event[Any] = contract.accepts(payload, source=source)
-    return event
+    if workflow_id is None:
+        event: Event[Any] = contract.accepts(payload, source=source)
+        return event
+    assert isinstance(contract, VersionedWorkflow)
+    return contract.init(payload, source=source, workflow_id=workflow_id)
 
 
 def _describe_source(path: str) -> str:

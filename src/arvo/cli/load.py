@@ -66,12 +66,21 @@ def _import(name: str) -> object:
         for part in attribute.split("."):
             target = getattr(target, part)
     except Exception as error:
-        top = module_name.partition(".")[0]
-        remedy = ""
-        if isinstance(error, ModuleNotFoundError) and error.name == top:
-            remedy = f": run this in the folder that holds {top} (this is {folder}), or install it"
+        remedy = _remedy(error, module_name, folder)
         raise UsageError(f"{name} cannot be loaded: {_describe_error(error)}{remedy}") from error
     return target
+
+
+def _remedy(error: Exception, module_name: str, folder: str) -> str:
+    """Return what to do about an error of `_import`, or an empty text."""
+    top = module_name.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name == top:
+        return f": run this in the folder that holds {top} (this is {folder}), or install it"
+    module = sys.modules.get(module_name)
+    if module is not None and isinstance(error, AttributeError) and error.obj is module:
+        systems = [name for name, value in vars(module).items() if isinstance(value, System)]
+        return f": it defines {', '.join(systems) or 'no system'}"
+    return ""
 
 
 def _describe_error(error: Exception) -> str:

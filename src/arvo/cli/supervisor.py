@@ -11,7 +11,8 @@ from attrs import define, field
 
 from arvo.cli.heartbeat import HANG_SECONDS, Heartbeat
 from arvo.cli.load import BACKEND_VARIABLE
-from arvo.cli.output import print_status
+from arvo.cli.log import LogOptions
+from arvo.cli.telemetry import WORKER_VARIABLE
 from arvo.cli.worker import EXIT_UNRECOVERABLE
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.backend_url import show_url
@@ -33,7 +34,8 @@ class Supervisor:
 
     On SIGTERM or SIGINT each worker finishes its events in progress, for at most *shutdown_timeout*
     seconds; a second signal stops it at once. A worker whose event loop has not run for
-    *hang_timeout* seconds is killed and restarted.
+    *hang_timeout* seconds is killed and restarted. *log*: how all processes write their log.
+    *otel*: the workers export spans and metrics.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Supervisor:
     size: int
     shutdown_timeout: float
     hang_timeout: float = HANG_SECONDS
+    log: LogOptions = field(factory=LogOptions)
+    otel: bool = False
     heartbeats: Mapping[int, Heartbeat] = field(init=False)
     _running: dict[int, Process] = field(factory=dict, init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -61,11 +65,11 @@ class Supervisor:
     async def work(self) -> int:
         """Supervise the workers until a signal stops them, and return the exit code."""
         with on_interrupt(self._on_signal):
-            print_status(f"{self.name} on {show_url(self.backend)}, workers: {self.size}")
+            self.log.report(f"{self.name} on {show_url(self.backend)}, workers: {self.size}")
             async with asyncio.TaskGroup() as group:
                 for number in self.heartbeats:
                     group.create_task(self._supervise(number))
-        print_status("stopped")
+        self.log.report("stopped")
         return EXIT_UNRECOVERABLE if self._unrecoverable else 0
 
     async def _supervise(self, number: int) -> None:
@@ -77,13 +81,15 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if code == EXIT_UNRECOVERABLE:
-                print_status(f"worker {number} cannot run, and a restart would not help: stopping")
+                self.log.report(
+                    f"worker {number} cannot run, and a restart would not help: stopping"
+                )
                 self._unrecoverable = True
                 self._on_signal()
                 return
             deaths = 1 if clock() - began > STEADY_SECONDS else deaths + 1
             wait = BACK_OFF.wait_after(deaths)
-            print_status(
+            self.log.report(
                 f"worker {number} ended ({_describe_exit(code)}), restarting in {wait:g} s"
             )
             await self._back_off(wait)
@@ -96,15 +102,21 @@ class Supervisor:
             "arvo.cli.worker",
             self.name,
             str(self.shutdown_timeout),
+            self.log.format,
+            self.log.level,
             # Not an argument: every user of the machine can list those.
-            env={**os.environ, BACKEND_VARIABLE: self.backend},
+            env={
+                **os.environ,
+                BACKEND_VARIABLE: self.backend,
+                WORKER_VARIABLE: str(number) if self.otel else "",
+            },
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,
         )
         self._running[number] = process
         self.heartbeats[number].started(process.pid)
-        print_status(f"worker {number} started, process {process.pid}")
+        self.log.report(f"worker {number} started, process {process.pid}")
         if self._stopping.is_set():
             process.terminate()
         await self._watch(number, process)
@@ -130,7 +142,7 @@ class Supervisor:
             silent += 1
             if silent * POLL_SECONDS >= self.hang_timeout:
                 silence = f"no heartbeat for {self.hang_timeout:g} s"
-                print_status(f"worker {number} hangs: {silence}, killing it")
+                self.log.report(f"worker {number} hangs: {silence}, killing it")
                 process.kill()
                 return
 
@@ -144,10 +156,10 @@ class Supervisor:
     def _on_signal(self) -> None:
         self._signal_count += 1
         if not self._stopping.is_set():
-            print_status("finishing events in progress (signal again to stop at once)")
+            self.log.report("finishing events in progress (signal again to stop at once)")
             asyncio.get_running_loop().call_later(self.shutdown_timeout + KILL_SECONDS, self._kill)
         elif self._signal_count == 2:
-            print_status("stopping at once")
+            self.log.report("stopping at once")
             asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill)
         self._stopping.set()
         for process in self._running.values():

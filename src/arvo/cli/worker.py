@@ -1,7 +1,6 @@
 """Worker: the process that `arvo run` starts once for each worker."""
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -13,8 +12,8 @@ from typing import Final
 from arvo.cli.errors import REPORTED_ERRORS, format_error
 from arvo.cli.heartbeat import redirect_stdout, send_heartbeats
 from arvo.cli.load import BACKEND_VARIABLE, load_runtime
-from arvo.cli.output import print_status
-from arvo.interpreters.delivery.log import PrintableFormatter
+from arvo.cli.log import LogOptions
+from arvo.cli.telemetry import install, observe_worker
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.runtime.runtime import Runtime
 
@@ -25,23 +24,25 @@ _STDIN: Final = 0
 
 def run_worker(arguments: Sequence[str]) -> int:
     """Run a worker until a signal stops it, and return the exit code."""
-    name, seconds = arguments
+    name, seconds, log_format, log_level = arguments
     backend = os.environ[BACKEND_VARIABLE]
-    _log_to_stderr()
+    # The supervisor has checked both.
+    options = LogOptions(log_format, log_level)  # type: ignore[arg-type]
+    options.configure()
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     descriptor = redirect_stdout()
     try:
-        asyncio.run(_serve(load_runtime(name, backend), float(seconds), descriptor))
+        flush = install(name)
+        runtime = load_runtime(name, backend)
+        observe_worker(runtime)
+        try:
+            asyncio.run(_serve(runtime, float(seconds), descriptor))
+        finally:
+            flush()
     except REPORTED_ERRORS as error:
-        print_status(format_error(error))
+        options.report(format_error(error))
         return EXIT_UNRECOVERABLE
     return 0
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter(f"arvo[{os.getpid()}]: %(message)s"))
-    logging.basicConfig(handlers=(handler,), level=logging.WARNING)
 
 
 async def _serve(runtime: Runtime, seconds: float, descriptor: int) -> None:

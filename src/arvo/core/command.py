@@ -6,8 +6,9 @@ from typing import Any, Final, Literal, TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
+from arvo.construct import quick_init
 from arvo.core.events.domain import DomainRule
-from arvo.core.events.identity import GivenId
+from arvo.core.events.identity import GivenId, IdReusePolicy
 from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.violations.issue import Issue, short_repr
@@ -28,7 +29,8 @@ def _freeze_mapping(value: Mapping[str, Any]) -> FrozenDict:
 
 
 @final
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Emit:
     """Send an event that is part of a contract.
 
@@ -37,9 +39,13 @@ class Emit:
     the sender of the request (for a handler's reply) or the address of the service (for a
     workflow's request). *domain*: a name, a rule of `Domain`, None for an event that stays inside,
     or several of these: one event for each distinct domain (in a workflow for each distinct rule).
+    A workflow answers a signal whose contract emits the payload: by default that of its turn, else
+    the one with the id *parentid*, whose answer goes to *to*.
     *id*: a string becomes the event's id, made distinct if the command makes several events;
     `Managed(text)` carries the text inside the id; otherwise the id is derived from the consumed
-    event.
+    event. *workflow_id*: of the child that the event begins, by default derived too;
+    *id_reuse_policy*, by default "reject": whether it may begin the next run of that id where the
+    last one has ended. If it may not, the workflow gets a system error `WorkflowAlreadyStarted`.
     """
 
     payload: Any
@@ -51,12 +57,16 @@ class Emit:
     redirectto: str | None = field(default=None, kw_only=True)
     accesscontrol: str | None = field(default=None, kw_only=True)
     executionunits: float | None = field(default=None, kw_only=True)
+    parentid: str | None = field(default=None, kw_only=True)
     id: GivenId = field(default=None, kw_only=True)
     extensions: FrozenDict = field(default=EMPTY, converter=_freeze_mapping, kw_only=True)
+    workflow_id: str | None = field(default=None, kw_only=True)
+    id_reuse_policy: IdReusePolicy | None = field(default=None, kw_only=True)
 
 
 @final
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Complete:
     """Emit the completion event and end the workflow.
 
@@ -91,19 +101,21 @@ class Fail:
 
     A workflow ends as failed, and its last good state stays readable. *name* is the error's name on
     the wire. *stack* is sent only where it is given. *executionunits*: the cost of the system
-    error, by default that of the handler.
+    error, by default that of the handler. *unhandled*: an exception escaped the handler, so the
+    policy of the handler decides what a worker does (see `HandlerPolicy`).
     """
 
     reason: str
     name: str = field(default="Fail", kw_only=True)
     stack: str | None = field(default=None, kw_only=True)
     executionunits: float | None = field(default=None, kw_only=True)
+    unhandled: bool = field(default=False, kw_only=True, repr=False, eq=False)
 
     @classmethod
-    def of(cls, error: BaseException, *, stack: bool = False) -> "Fail":
+    def of(cls, error: BaseException, *, stack: bool = False, unhandled: bool = False) -> "Fail":
         """Describe an exception; include its traceback if *stack* is true."""
         fault = SystemFault.of(error, stack=stack)
-        return cls(fault.message, name=fault.name, stack=fault.stack)
+        return cls(fault.message, name=fault.name, stack=fault.stack, unhandled=unhandled)
 
 
 @final
@@ -146,8 +158,8 @@ class Schedule:
 
     *name* identifies the timer for `Cancel`, and comes back in the `TimerFired`; it replaces a
     pending timer of the same name. *at*: a datetime with an offset; a past one is due at once.
-    *after*: a timedelta, or seconds, from the time of the turn. *payload*: an attrs object or a
-    mapping, which comes back as a mapping.
+    *after*: a timedelta, or seconds, from the time of the turn. *payload*: an instance of a
+    payload class or a mapping; it comes back as a mapping.
     """
 
     name: str
@@ -163,12 +175,18 @@ class Schedule:
         return at.astimezone(UTC)
 
 
+def _check_cancel(_: "Cancel", __: "Attribute[Any]", name: object) -> None:
+    if not isinstance(name, str):
+        issue = Issue("cancel.name", "the name of a timer, a string", short_repr(name))
+        raise Violated(ExecutionViolation("invalid timer", issue))
+
+
 @final
 @frozen
 class Cancel:
     """Cancel the pending timer *name*, if there is one."""
 
-    name: str
+    name: str = field(validator=_check_cancel)
 
 
 def _to_emit(value: Any) -> Emit:

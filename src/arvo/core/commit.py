@@ -1,10 +1,11 @@
 """Commit: all changes of one step, applied together or not at all."""
 
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.construct import constructor
 from arvo.core.command import Log
 from arvo.core.events.event import Event
 from arvo.core.record import Record
@@ -35,17 +36,19 @@ class PendingTimer:
 
 
 @final
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Commit:
     """One consumed event and everything that follows from it.
 
     *handler*: the address that consumed *event*. *expected*: the revision of the record that the
     step read, 0 if there was none; a store that holds another revision refuses the commit.
-    *record*: the new record, None if it stays the same; the first *journal_offset* entries of its
-    journal were in the previous record already. *events*: to send, in this order. *timers*: to set.
+    *record*: the new record, None if it stays the same. *before*: the record that it follows, None
+    for a first turn; a store may write the difference, `record_change`, in place of a large record.
+    *events*: to send, in this order. *timers*: to set.
     *cleared_timers*: the ids of timers to delete (a timer's id is that of its event); one that
     fires all the same changes nothing. *note*: why the step changed nothing, if it did not. *now*:
     the time of the step, if it changed a record: a replay repeats the step with this time.
+    *unhandled*: the name and the text of the exception that escaped the handler, None if none did.
     """
 
     handler: str
@@ -53,10 +56,14 @@ class Commit:
     outcome: Outcome = "handled"
     expected: int = 0
     record: Record | None = None
+    before: Record | None = None
     events: tuple[Event[Any], ...] = ()
-    journal_offset: int = 0
     timers: tuple[PendingTimer, ...] = ()
     cleared_timers: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()
     note: str | None = None
     now: datetime | None = None
+    unhandled: str | None = None
+
+
+make_commit: Final = constructor(Commit)

@@ -7,11 +7,22 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, final
 
 from attrs import frozen
 
+from arvo.construct import constructor, evolver
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import FAULT, SystemFault, Timer
+from arvo.core.labels import read_labels
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.payloads.json_data import Json, freeze
 from arvo.core.payloads.payload import Payload
+from arvo.core.replies import NO_REPLIES, Replies
+from arvo.core.requests import (
+    ChildRun,
+    SentRequest,
+    is_request,
+    read_requests,
+    write_child,
+    write_request,
+)
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 
@@ -20,33 +31,7 @@ STATUSES: Final[tuple[str, ...]] = ("active", "done", "failed", "cancelled")
 
 
 @final
-@frozen
-class ChildRun:
-    """A child workflow: its subject, its contract's dataschema, its init event's domain."""
-
-    subject: str
-    dataschema: str
-    domain: str | None = None
-
-
-@final
-@frozen
-class SentRequest:
-    """A request that a workflow has sent, and the replies to it so far.
-
-    *to* is the address that was asked, *type* the event type of the request, *dataschema* the
-    service's contract and version, *domain* the domain by which the request left the system.
-    """
-
-    to: str
-    type: str
-    dataschema: str
-    domain: str | None = None
-    replies: tuple[Event[Any], ...] = ()
-
-
-@final
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Record:
     """One workflow after its last turn; plain data, so that any store can hold it.
 
@@ -57,13 +42,14 @@ class Record:
     *parent*: the subject of the parent workflow. *children*: the child workflows, by the id of
     their init event. *init*: the id of the event that began the workflow. *init_digest*: the digest
     of its content, empty in records of earlier versions. *pending_requests*: the requests it waits
-    for, by the id of their event. *answered_requests*: the last answered ones, by id, for a service
-    may reply more than once. *timers*: the pending timers, by name. *compensations*: the
-    compensation requests, oldest first, as JSON. *consumed*, *produced*: the event ids of the last
-    turn. *failure*: why it failed; state, journal, pending requests and timers are then those of
-    its last good turn (promise I9). *revivals*: how often it was revived after a failure. A
-    workflow that failed in its first turn has an empty *init* once it is revived: it waits for its
-    init event.
+    for, by the id of their event. *replies*: the replies to them so far. *answered_requests*: the
+    last answered ones, by id, for a service may reply more than once. *timers*: the pending timers,
+    by name. *compensations*: the compensation requests, oldest first, as JSON. *consumed*,
+    *produced*: the event ids of the last turn. *failure*: why it failed; state, journal, pending
+    requests and timers are then those of its last good turn (promise I9). *revivals*: how often it
+    was revived after a failure. *labels*: those that its handler computed from the state, by name.
+    A workflow that failed in its first turn has an empty *init* once
+    it is revived: it waits for its init event.
     """
 
     subject: str
@@ -78,6 +64,7 @@ class Record:
     parent: str | None = None
     children: Mapping[str, ChildRun] = EMPTY
     pending_requests: Mapping[str, SentRequest] = EMPTY
+    replies: Replies = NO_REPLIES
     answered_requests: Mapping[str, SentRequest] = EMPTY
     timers: Mapping[str, Timer] = EMPTY
     compensations: tuple[FrozenDict, ...] = ()
@@ -85,15 +72,16 @@ class Record:
     produced: tuple[str, ...] = ()
     failure: SystemFault | None = None
     revivals: int = 0
+    labels: FrozenDict = EMPTY
 
     @property
     def unanswered(self) -> tuple[str, ...]:
         """The ids of the events without a reply, oldest first."""
-        return tuple(id_ for id_, sent in self.pending_requests.items() if not sent.replies)
+        answered = self.replies.requests
+        return tuple(id_ for id_ in self.pending_requests if id_ not in answered)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON data."""
-        failure = self.failure
         return {
             "subject": self.subject,
             "handler": self.handler,
@@ -105,25 +93,21 @@ class Record:
             "state": self.state,
             "journal": list(self.journal),
             "parent": self.parent,
-            "children": {
-                id_: {
-                    "subject": child.subject,
-                    "dataschema": child.dataschema,
-                    "domain": child.domain,
-                }
-                for id_, child in self.children.items()
+            "children": {id_: write_child(child) for id_, child in self.children.items()},
+            "pending_requests": {
+                id_: write_request(sent) for id_, sent in self.pending_requests.items()
             },
-            "pending_requests": _write_requests(self.pending_requests),
-            "answered_requests": _write_requests(self.answered_requests),
-            "timers": {
-                name: {"id": timer.id, "at": timer.at, "payload": timer.payload}
-                for name, timer in self.timers.items()
+            "replies": [event.to_dict() for event in self.replies.events],
+            "answered_requests": {
+                id_: write_request(sent) for id_, sent in self.answered_requests.items()
             },
+            "timers": {name: write_timer(timer) for name, timer in self.timers.items()},
             "compensations": list(self.compensations),
             "consumed": self.consumed,
             "produced": list(self.produced),
-            "failure": None if failure is None else FAULT.write(failure),
+            "failure": write_fault(self.failure),
             "revivals": self.revivals,
+            "labels": self.labels,
         }
 
     @staticmethod
@@ -143,8 +127,9 @@ class Record:
             journal=_freeze_all(content["journal"], "journal"),
             parent=content["parent"],
             children=_read_values(ChildRun, content["children"], "children"),
-            pending_requests=_read_requests(content["pending_requests"]),
-            answered_requests=_read_requests(content["answered_requests"]),
+            pending_requests=read_requests(content["pending_requests"]),
+            replies=Replies(tuple(map(Event.from_dict, _replies(content)))),
+            answered_requests=read_requests(content["answered_requests"]),
             timers=_read_values(Timer, content["timers"], "timers"),
             compensations=tuple(
                 map(
@@ -157,8 +142,16 @@ class Record:
             produced=tuple(content["produced"]),
             failure=None if failure is None else _read_fault(failure),
             revivals=content.get("revivals", 0),
+            labels=_read_labels(content.get("labels", EMPTY)),
         )
 
+
+make_record: Final = constructor(Record)
+evolve_record: Final = evolver(
+    Record,
+    *("revision", "state", "journal", "status", "failure", "children", "pending_requests"),
+    *("replies", "answered_requests", "timers", "compensations", "consumed", "produced"),
+)
 
 # Each key, the type of its value, and the type in words.
 _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
@@ -182,7 +175,12 @@ _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
 )
 
 # Records of earlier versions lack these keys.
-_OPTIONAL: Final = (("revivals", int, "a whole number"), ("init_digest", str, "a string"))
+_OPTIONAL: Final = (
+    ("revivals", int, "a whole number"),
+    ("init_digest", str, "a string"),
+    ("replies", (list, tuple), "a list of events"),
+    ("labels", Mapping, "an object of labels"),
+)
 
 
 def _validate(content: object) -> Mapping[str, Any]:
@@ -206,48 +204,30 @@ def _validate(content: object) -> Mapping[str, Any]:
             Issue(f"record.{key}.{id_}", "a request", short_repr(sent))
             for key in ("pending_requests", "answered_requests")
             for id_, sent in content[key].items()
-            if not _is_request(sent)
+            if not is_request(sent)
         ]
     if issues:
         raise _unreadable(*issues)
     return content
 
 
-def _is_request(sent: object) -> bool:
-    return (
-        isinstance(sent, Mapping)
-        and all(isinstance(sent.get(name), str) for name in ("to", "type", "dataschema"))
-        and isinstance(sent.get("domain"), str | None)
-        and isinstance(sent.get("replies"), list | tuple)
-    )
+def write_timer(timer: Timer) -> dict[str, Any]:
+    """Return a timer as JSON data."""
+    return {"id": timer.id, "at": timer.at, "payload": timer.payload}
 
 
-def _write_requests(requests: Mapping[str, SentRequest]) -> dict[str, Any]:
-    return {
-        id_: {
-            "to": sent.to,
-            "type": sent.type,
-            "dataschema": sent.dataschema,
-            "domain": sent.domain,
-            "replies": [event.to_dict() for event in sent.replies],
-        }
-        for id_, sent in requests.items()
-    }
+def write_fault(fault: SystemFault | None) -> Any:
+    """Return the reason of a failure as JSON data."""
+    return None if fault is None else FAULT.write(fault)
 
 
-def _read_requests(content: Mapping[str, Any]) -> Mapping[str, SentRequest]:
-    return FrozenDict(
-        {
-            id_: SentRequest(
-                to=sent["to"],
-                type=sent["type"],
-                dataschema=sent["dataschema"],
-                domain=sent["domain"],
-                replies=tuple(map(Event.from_dict, sent["replies"])),
-            )
-            for id_, sent in content.items()
-        }
-    )
+def _replies(content: Mapping[str, Any]) -> Sequence[Any]:
+    if "replies" in content:
+        replies: Sequence[Any] = content["replies"]
+        return replies
+    # Each request held its replies in records of earlier versions.
+    sent = content["pending_requests"].values()
+    return [reply for request in sent for reply in request.get("replies", ())]
 
 
 def _freeze(value: object, key: str) -> Any:
@@ -274,6 +254,13 @@ def _read_values(kind: type[_T], content: Mapping[str, Any], key: str) -> Mappin
             raise _unreadable(*value.items)
         values[name] = value
     return FrozenDict(values)
+
+
+def _read_labels(content: Mapping[str, Any]) -> FrozenDict:
+    labels = read_labels(content)
+    if isinstance(labels, Issues):
+        raise _unreadable(*labels.items)
+    return labels
 
 
 def _compensation(value: object, position: int) -> FrozenDict:

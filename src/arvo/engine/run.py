@@ -1,7 +1,7 @@
 """Run: execute a whole system as one pure function, in virtual time."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -10,13 +10,16 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from arvo.core.commit import Commit, PendingTimer
+from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.decide import decide_plain
+from arvo.engine.step.doors import find_id_conflict, is_from_handler, refuse_reused_id
 from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.step.route import Route, ToHandler, route
 from arvo.engine.system.system import System, require_system
 from arvo.engine.trace import Refused, StepTaken, Trace, TraceEntry
+from arvo.handlers.effect import EffectTable
 
 # Far more steps than a workflow takes; two handlers that answer each other forever reach it soon.
 STEPS_MAX: Final = 10_000
@@ -26,7 +29,7 @@ def run(
     system: System,
     event: Event[Any],
     *more: Event[Any],
-    effects: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+    effects: EffectTable | None = None,
     records: Mapping[str, Record] | None = None,
     now: datetime | None = None,
     until: datetime | None = None,
@@ -39,7 +42,8 @@ def run(
     outside (signals, cancellations), each delivered at its own time. *effects* maps each function
     that a handler names in `call` to the function to call instead; the run is pure if those
     functions are. *records*: the workflows that exist beforehand, by subject; their timers run too.
-    After *steps_max* steps, all other events are left in `Trace.pending`.
+    After *steps_max* steps, all other events are left in `Trace.pending`. Events for handlers in
+    other processes (`System(remote=)`) are in `Trace.remote`.
     """
     require_system(system, "run")
     state = _Run(system, dict(records or {}), effects or {}, now or _time_of(event))
@@ -57,7 +61,12 @@ def run(
         records=state.records,
         pending=state.pending(until),
         now=state.now,
+        remote=tuple(event for event, to in state.sent if _is_remote(system, to)),
     )
+
+
+def _is_remote(system: System, to: Route) -> bool:
+    return isinstance(to, ToHandler) and system.is_remote(to.address)
 
 
 def _time_of(event: Event[Any]) -> datetime:
@@ -80,13 +89,13 @@ class _Run:
 
     system: System
     records: dict[str, Record]
-    effects: Mapping[Callable[..., Any], Callable[..., Any]]
+    effects: EffectTable
     now: datetime
     queue: deque[tuple[Event[Any], Route]] = field(factory=deque)
     schedule: list[_ScheduledEvent] = field(factory=list)
     sent: list[tuple[Event[Any], Route]] = field(factory=list)
     entries: list[TraceEntry] = field(factory=list)
-    _seen: set[tuple[str, str, str, str]] = field(factory=set)
+    _seen: dict[tuple[str, str, str, str], Event[Any]] = field(factory=dict)
     _numbers: Iterator[int] = field(factory=count)
 
     def advance(self, until: datetime | None) -> bool:
@@ -106,7 +115,11 @@ class _Run:
 
     def pending(self, until: datetime | None) -> tuple[Event[Any], ...]:
         """Return the events that are still to deliver, up to *until* where it is given."""
-        pending = [event for event, destination in self.queue if isinstance(destination, ToHandler)]
+        pending = [
+            event
+            for event, to in self.queue
+            if isinstance(to, ToHandler) and not _is_remote(self.system, to)
+        ]
         pending += (
             scheduled.event
             for scheduled in sorted(self.schedule)
@@ -143,17 +156,18 @@ class _Run:
         )
 
     def _deliver(self, event: Event[Any], destination: Route) -> None:
-        if not isinstance(destination, ToHandler):
+        if not isinstance(destination, ToHandler) or _is_remote(self.system, destination):
             return
         identity = (destination.address, event.source, event.id, event.subject)
-        if identity in self._seen:
-            return
         before = self.records.get(event.subject)
+        if identity in self._seen:
+            self._refuse_other(event, self._seen[identity], before)
+            return
         outcome = decide_plain(self.system, event, before, now=self.now, effects=self.effects)
         if not isinstance(outcome, Commit):
             self.entries.append(Refused(event, outcome))
             return
-        self._seen.add(identity)
+        self._seen[identity] = event
         self.entries.append(StepTaken(event, before, outcome))
         if outcome.record is not None:
             self.records[outcome.record.subject] = outcome.record
@@ -161,3 +175,11 @@ class _Run:
             self.send(sent, event)
         for timer in outcome.timers:
             self._schedule(timer)
+
+    def _refuse_other(self, event: Event[Any], consumed: Event[Any], record: Record | None) -> None:
+        """Refuse an event from outside with the id of another one; the same one changes nothing."""
+        is_same = event is consumed or content_digest(event) == content_digest(consumed)
+        if is_same or is_from_handler(self.system, event):
+            return
+        conflict = None if record is None else find_id_conflict(record, event)
+        self.entries.append(Refused(event, conflict or refuse_reused_id(event)))

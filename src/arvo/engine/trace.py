@@ -45,7 +45,8 @@ class Trace:
     *root*: the first event. *entries*: the steps and the refused events. *sent*: every event with
     its destination, the root first. *records*: the final record of each workflow, by subject.
     *pending*: the events that were still to deliver when the run reached its limit; empty if the
-    system became idle. *now*: the virtual time at the end.
+    system became idle. *remote*: those for handlers that run in other processes. *now*: the virtual
+    time at the end.
     """
 
     root: Event[Any]
@@ -53,6 +54,7 @@ class Trace:
     sent: tuple[tuple[Event[Any], Route], ...]
     records: Mapping[str, Record]
     pending: tuple[Event[Any], ...] = ()
+    remote: tuple[Event[Any], ...] = ()
     now: datetime
 
     @property

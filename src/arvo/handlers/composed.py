@@ -9,6 +9,7 @@ from arvo.core.command import Command
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import short_repr
 from arvo.handlers.effect import Effects
+from arvo.handlers.generators import close_generator
 
 A = TypeVar("A")
 
@@ -71,4 +72,4 @@ def _resume(
         commands: tuple[Command, ...] = stop.value
         return commands
     finally:
-        running.close()
+        close_generator(running)

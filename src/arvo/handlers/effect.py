@@ -1,6 +1,6 @@
 """Effect: I/O that a handler asks for and an interpreter performs."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeAlias, TypeVar, TypeVarTuple, final, overload
 
@@ -9,6 +9,7 @@ from attrs import Attribute, field, frozen
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.duration import to_seconds
+from arvo.handlers.generators import Undriven
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -82,9 +83,13 @@ class Perform(Generic[T_co]):
         """All effects that may be performed now, the one that was asked for first at the front."""
         return self.open or (self,)
 
+    @property
+    def name(self) -> str:
+        """The name of its function, without the arguments, which may be secret."""
+        return str(getattr(self.function, "__qualname__", repr(self.function)))
+
     def __str__(self) -> str:
-        name = getattr(self.function, "__qualname__", repr(self.function))
-        return f"{name}({', '.join(map(short_repr, self.args))})"[:200]
+        return f"{self.name}({', '.join(map(short_repr, self.args))})"[:200]
 
     def matches(self, other: "Perform[Any]") -> bool:
         """Return True if *other* is the same effect in another run of the same handler."""
@@ -121,6 +126,10 @@ def effect_error(effect: Perform[Any], error: BaseException) -> Exception:
     return wrapped
 
 
+# Functions that handlers call as effects, and the functions to call instead. Any: a type checker
+# that infers a mapping of functions with several signatures takes them for no `Callable`.
+EffectTable: TypeAlias = Mapping[Any, Any]
+
 # The return type of a handler with effects: declare `-> Effects[Emit]`.
 Effects: TypeAlias = Generator[Perform[Any], Any, R]
 
@@ -151,5 +160,16 @@ def call(
     seconds, for each attempt; anything else raises `Violated`. The exception of the last attempt is
     raised at the `yield from`, where an ordinary `try` may catch it.
     """
+    return _call(function, args, retry, timeout, Undriven("call"))
+
+
+def _call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    retry: Retry | None,
+    timeout: float | timedelta | None,
+    undriven: Undriven,
+) -> Effects[Any]:
+    undriven.start()
     seconds = None if timeout is None else to_seconds("call.timeout", timeout)
     return (yield Perform(function, args, retry or ONCE, seconds))

@@ -16,8 +16,9 @@ def resolve_event_type(
     *owner* names the contract in messages.
     """
     if emit.type is not None:
-        if emit.type in tuple(known):
-            return emit.type
+        name: object = emit.type
+        if isinstance(name, str) and name in known:
+            return name
         issue = Issue("type", _one_of(known), repr(emit.type))
         return ContractViolation(f"{owner} names no such event", issue)
     match candidates:

@@ -29,6 +29,7 @@ from arvo.core.violations.violation import (
 )
 from arvo.handlers.composed import start
 from arvo.handlers.effect import Effects, Perform, Performed
+from arvo.handlers.generators import close_generator
 from arvo.interrupts import is_interrupt
 
 # The return types of a handler's function; a `Result` of commands as well.
@@ -54,6 +55,8 @@ def invoke(
     """
     try:
         returned = start(function, argument, stack=stack)
+        if type(returned) in _UNCHECKED:
+            return (returned,)
         if isinstance(returned, Generator):
             returned = _replay(returned, performed)
             if isinstance(returned, Perform):
@@ -65,7 +68,7 @@ def invoke(
         if is_interrupt(error):
             raise
         # Any exception of a handler is a system error (tier 2).
-        return (Fail.of(error, stack=stack),)
+        return (Fail.of(error, stack=stack, unhandled=True),)
 
 
 def _replay(generator: Generator[Any, Any, Any], performed: Sequence[Performed]) -> Any:
@@ -101,24 +104,6 @@ def _difference(effect: Perform[Any], before: Perform[Any]) -> str:
     return "another object of that name (define the function outside the handler)"
 
 
-def close_generator(generator: Generator[Any, Any, Any]) -> None:
-    """Close a generator whose next effect or return value is known.
-
-    This runs the handler's own `finally` blocks too early, so their exceptions and the effects that
-    they ask for are ignored.
-    """
-    for _ in range(EFFECTS_MAX):
-        try:
-            generator.close()
-            return
-        except RuntimeError:
-            continue  # a `finally` asked for an effect; the generator is at its next `yield`
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            return  # a `finally` that runs too early may raise anything
-
-
 def _check_effect(yielded: object) -> Perform[Any]:
     if isinstance(yielded, Perform):
         return yielded
@@ -128,11 +113,13 @@ def _check_effect(yielded: object) -> Perform[Any]:
 
 def to_commands(returned: object) -> tuple[Command, ...]:
     """Convert a function's return value to commands; raises `Violated` where it is no command."""
+    if returned is None:
+        return ()
+    if type(returned) is tuple or type(returned) is list:
+        return _from_iterable(returned)
     if isinstance(returned, Command):
         return (_check_command(returned, "return"),)
     match returned:
-        case None:
-            return ()
         case Result():
             return _from_result(returned)
         case Coroutine():
@@ -151,6 +138,9 @@ def to_commands(returned: object) -> tuple[Command, ...]:
 def _from_iterable(returned: Iterable[object]) -> tuple[Command, ...]:
     commands: list[Command] = []
     for position, item in enumerate(returned):
+        if type(item) in _UNCHECKED and position < COMMANDS_MAX:
+            commands.append(item)  # type: ignore[arg-type]  # a command, by its type
+            continue
         if not isinstance(item, Command):
             raise _not_a_command(f"return[{position}]", item)
         if position >= COMMANDS_MAX:
@@ -163,6 +153,8 @@ def _from_iterable(returned: Iterable[object]) -> tuple[Command, ...]:
 def _check_command(command: Command, path: str) -> Command:
     """Check at run time the fields whose types a handler without mypy may get wrong."""
     match command:
+        case Emit() | Persist() | Complete() | Fail() | Schedule() | Cancel() | Compensate():
+            return command
         case Violate(violation=violation):
             return Violate(to_violation(violation, path))
         case Log(level=level, message=message):
@@ -170,8 +162,6 @@ def _check_command(command: Command, path: str) -> Command:
                 expected = f"a string, at one of {', '.join(_LEVELS)}"
                 issue = Issue(path, expected, _with_type((level, message)))
                 raise Violated(ExecutionViolation("the handler returns an invalid Log", issue))
-            return command
-        case Emit() | Persist() | Complete() | Fail() | Schedule() | Cancel() | Compensate():
             return command
 
 
@@ -196,6 +186,8 @@ def _is_loggable(level: object, message: object) -> bool:
     return isinstance(level, str) and level in _LEVELS and isinstance(message, str)
 
 
+# The commands that `_check_command` returns as they are.
+_UNCHECKED: Final = frozenset(get_args(Command)) - {Violate, Log}
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
@@ -239,11 +231,17 @@ def normalise(commands: tuple[Command, ...]) -> tuple[Command, ...]:
     >>> normalise((Emit({}), Fail("no")))
     (Fail(reason='no', name='Fail', stack=None, executionunits=None),)
     """
-    for kind in (Violate, Fail):
-        for command in commands:
-            if isinstance(command, kind):
-                return (*(other for other in commands if _is_retained(other, kind)), command)
+    kinds = set(map(type, commands))
+    if kinds.isdisjoint(_ENDINGS):
+        return commands
+    for kind in _ENDINGS:
+        if kind in kinds:
+            first = next(command for command in commands if isinstance(command, kind))
+            return (*(other for other in commands if _is_retained(other, kind)), first)
     return commands
+
+
+_ENDINGS: Final = (Violate, Fail)
 
 
 def _is_retained(command: Command, ending: type[Violate | Fail]) -> bool:

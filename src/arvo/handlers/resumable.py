@@ -1,23 +1,31 @@
 """Resumable: a workflow written as a function of an event and its persisted state."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
+from arvo.construct import constructor
 from arvo.core.contracts.orchestrator import OrchestratorContract
-from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.domain import DomainRule
 from arvo.core.events.event import Event
-from arvo.core.payloads.fields import PayloadError
-from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.labels import Label, LabelFunction
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.classes import PayloadError
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
-from arvo.handlers.event_handler import CONTEXT, check_versions, to_domain_rules
+from arvo.handlers.effect import Retry
+from arvo.handlers.event_handler import (
+    CONTEXT,
+    HandlerPolicy,
+    OnError,
+    check_versions,
+    to_domain_rules,
+)
 from arvo.handlers.invoke import HandlerReturn
-from arvo.handlers.services import check_services, check_signals
+from arvo.handlers.services import Services, ServiceSpec, read_services
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
@@ -26,7 +34,7 @@ LOCAL: Final[tuple[DomainRule, ...]] = (None,)
 
 
 @final
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class Turn(Generic[S_co]):
     """The argument of a resumable's function: one event, and the workflow's state.
 
@@ -48,6 +56,7 @@ class Turn(Generic[S_co]):
     service: Event[Any] | None
 
 
+make_turn: Final = constructor(Turn)
 TurnFunction: TypeAlias = Callable[[Turn[S]], HandlerReturn]
 
 
@@ -70,61 +79,68 @@ class Resumable(Generic[S]):
     commands. *services*: one version of each contract that it sends requests to; none twice, and
     not its own. *signals*: versions of the contracts whose events it accepts from outside while it
     runs. *state*: the class of the state that it persists; without one the state is any JSON. A
-    workflow stays on the version that its subject names. Raises `Violated` for versions, services
-    or signals that do not fit the contract.
+    workflow stays on the version that its subject names. *source* is its address, and the source of
+    its events: `arvo.orc.{name}`. *retry*, *timeout* and *on_error*: see `HandlerPolicy`. *labels*:
+    a pure function from the state to the labels by which lists select it; see `Record.labels`.
+    Raises `Violated` for versions, services or signals that do not fit the contract.
     """
 
     contract: OrchestratorContract[Any, Any]
     functions: Mapping[str, TurnFunction[Any]]
-    services: tuple[VersionedContract[Any], ...]
-    signals: tuple[VersionedContract[Any], ...]
+    services: Services
+    signals: Services
     state: Payload[S] | None
     executionunits: float
     domains: WorkflowDomains
+    policy: HandlerPolicy
+    labels: LabelFunction | None
+    source: str = field(init=False, repr=False, eq=False)
+
+    @source.default
+    def _default_source(self) -> str:
+        return self.contract.type
 
     def __init__(
         self,
         contract: OrchestratorContract[Any, Any],
         functions: Mapping[str, TurnFunction[S]],
         *,
-        services: Sequence[VersionedContract[Any]] = (),
-        signals: Sequence[VersionedContract[Any]] = (),
+        services: Sequence[ServiceSpec] = (),
+        signals: Sequence[ServiceSpec] = (),
         state: type[S] | None = None,
         executionunits: float = 0,
         domains: WorkflowDomains = WorkflowDomains(),
+        retry: Retry | None = None,
+        timeout: timedelta | float | None = None,
+        on_error: OnError = "fail",
+        labels: Callable[[S], Mapping[str, Label | None]] | None = None,
     ) -> None:
         candidate: object = contract
         if not isinstance(candidate, OrchestratorContract):
             issue = Issue("contract", "an OrchestratorContract", short_repr(candidate))
             raise Violated(ConfigViolation("the workflow is invalid", issue))
         check_versions(contract, functions)
-        check_services(contract, services)
-        check_signals(contract, services, signals)
         self.__attrs_init__(
             contract,
             dict(functions),
-            tuple(services),
-            tuple(signals),
+            *read_services(contract, services, signals),
             None if state is None else _state_payload(contract, state),
             executionunits,
             domains,
+            HandlerPolicy(retry, timeout, on_error),
+            labels,
         )
-
-    @property
-    def source(self) -> str:
-        """Its address, and the source of its events: `arvo.orc.{name}`."""
-        return self.contract.type
 
     @property
     def versions(self) -> tuple[str, ...]:
         """The versions that have a function."""
         return tuple(self.functions)
 
-    def services_of(self, version: str) -> tuple[VersionedContract[Any], ...]:  # noqa: ARG002
+    def services_of(self, version: str) -> Services:  # noqa: ARG002
         """The services of a version: the same for all."""
         return self.services
 
-    def signals_of(self, version: str) -> tuple[VersionedContract[Any], ...]:  # noqa: ARG002
+    def signals_of(self, version: str) -> Services:  # noqa: ARG002
         """The signals of a version: the same for all."""
         return self.signals
 
@@ -147,15 +163,36 @@ def _state_payload(contract: OrchestratorContract[Any, Any], state: type[S]) -> 
     try:
         return Payload.of(state)
     except PayloadError as refused:
-        issue = Issue("state", "an attrs.frozen class", str(refused))
+        issue = Issue("state", "a payload class", str(refused))
         raise Violated(
             ConfigViolation(f"{contract.uri} cannot persist this class", issue)
         ) from None
 
 
-def group_by_type(replies: Iterable[Event[Any]]) -> Mapping[str, tuple[Event[Any], ...]]:
-    """Group replies by their event type."""
-    grouped: dict[str, list[Event[Any]]] = {}
-    for event in replies:
-        grouped.setdefault(event.type, []).append(event)
-    return FrozenDict({name: tuple(events) for name, events in grouped.items()})
+@final
+@define(eq=False)
+class Collected(Mapping[str, tuple[Event[Any], ...]]):
+    """Replies by event type, as *collect* returns them: called when they are first looked at.
+
+    Most turns look at their own event only.
+    """
+
+    _collect: Callable[[], Mapping[str, tuple[Event[Any], ...]]]
+    _groups: Mapping[str, tuple[Event[Any], ...]] | None = field(default=None, init=False)
+
+    def __getitem__(self, name: str) -> tuple[Event[Any], ...]:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def _read(self) -> Mapping[str, tuple[Event[Any], ...]]:
+        if self._groups is None:
+            self._groups = self._collect()
+        return self._groups

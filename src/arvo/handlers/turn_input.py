@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, final
 
-from attrs import frozen
+from attrs import define
 
 from arvo.core.command import Command
 from arvo.core.events.event import Event
@@ -15,7 +15,7 @@ from arvo.handlers.effect import Performed
 
 
 @final
-@frozen(kw_only=True)
+@define
 class TurnInput:
     """One event for a workflow of one *version*, with the workflow's record.
 
@@ -30,14 +30,14 @@ class TurnInput:
     subject: Subject
     version: str
     record: Record | None
-    stored: Record | None = None
     now: datetime
+    stored: Record | None = None
     performed: Sequence[Performed] = ()
     stack: bool = False
 
 
 @final
-@frozen(kw_only=True)
+@define
 class TurnOutcome:
     """The result of a turn: commands, and the workflow's new state and journal.
 

@@ -20,6 +20,7 @@ from arvo.testing.laws.check_handler import check_handler
 from arvo.testing.laws.check_workflow import check_workflow
 from arvo.testing.laws.report import CheckReport, NotChecked, PartlyChecked
 from arvo.testing.laws.violation import LawViolated, LawViolation
+from arvo.testing.observer import RecordedEffect, RecordedSpan, RecordingObserver
 from arvo.testing.schemas.diagnosis import UndrawableSchema
 from arvo.testing.simulation import (
     FAULT_KINDS,
@@ -46,6 +47,7 @@ from arvo.testing.simulation import (
     Pause,
     Poison,
     Reorder,
+    ReuseId,
     SimulatedBroker,
     SimulatedMemory,
     Simulation,
@@ -112,8 +114,12 @@ __all__ = [
     "PartlyChecked",
     "Pause",
     "Poison",
+    "RecordedEffect",
+    "RecordedSpan",
+    "RecordingObserver",
     "Reorder",
     "Repeat",
+    "ReuseId",
     "SimulatedBroker",
     "SimulatedMemory",
     "Simulation",

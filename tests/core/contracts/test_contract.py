@@ -21,6 +21,10 @@ from tests.shop import (
 ONE: dict[str, Version[Any]] = {"1.0.0": Version(accepts=ChargeCard)}
 
 
+# What type checkers refuse.
+BOTH: Any = ChargeCard | CardCharged
+
+
 def error_for(**arguments: Any) -> str:
     with pytest.raises(Violated) as caught:
         Contract(**{"uri": "#/a", "type": "com.a.b", "versions": ONE, **arguments})
@@ -54,11 +58,15 @@ class Changeable:
         ),
         (
             {"versions": {"1.0.0": Version(accepts=Changeable)}},
-            "versions.1.0.0.accepts: expected an attrs.frozen class or a JSON Schema, got Change",
+            "versions.1.0.0.accepts: expected a payload class or a JSON Schema, got Change",
         ),
         (
             {"versions": {"1.0.0": Version(accepts=ChargeCard, emits={"a.b": {"type": "array"}})}},
-            "versions.1.0.0.emits.a.b: expected an attrs.frozen class or a JSON Schema",
+            "versions.1.0.0.emits.a.b: expected a payload class or a JSON Schema",
+        ),
+        (
+            {"versions": {"1.0.0": Version(accepts=BOTH, emits={})}},
+            "a JSON Schema: only the completion of a workflow is one of several, got",
         ),
     ],
 )

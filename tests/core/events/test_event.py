@@ -1,6 +1,9 @@
 """Event: the CloudEvents envelope, on the wire and in memory."""
 
 import json
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -8,6 +11,7 @@ import pytest
 from attrs import frozen
 
 from arvo import Event, Issue, Violated
+from arvo.core.events.dataschema import Dataschema
 from arvo.core.events.event import EVENT_BYTES_MAX
 from tests.shop import TIME, WEB, CardDeclined, charge_request
 
@@ -327,3 +331,38 @@ def test_an_instance_of_an_unsupported_class_is_refused() -> None:
     """The error names the field of the class, not a function of a library."""
     with pytest.raises(Violated, match=r"data: expected .*complex"):
         Event(**{**VALID, "data": Unsupported(1j)})
+
+
+def test_the_text_of_an_event_takes_no_more_memory_than_its_bytes() -> None:
+    """Histories and queues hold thousands of events."""
+    event = charge_request("order-1", 1.0)
+
+    with _memory() as held:
+        text = event.to_bytes()
+
+    assert held[0] < len(text) + 500
+
+
+def test_long_attributes_are_not_cached() -> None:
+    """A sender could fill the memory of a worker with them."""
+    content = charge_request("order-1", 1.0).to_dict()
+
+    with _memory() as held:
+        for number in range(20):
+            text = f"com.{number}.{'a' * 100_000}"
+            long = {"source": text, "to": text, "subject": text, "dataschema": f"{text}/1.0.0"}
+            assert Dataschema.parse(Event.from_dict(content | long).dataschema)
+
+    assert held[0] < 500_000
+
+
+@contextmanager
+def _memory() -> Iterator[list[int]]:
+    """Give a list that holds the bytes which the code inside has allocated and not freed."""
+    held: list[int] = []
+    tracemalloc.start()
+    try:
+        yield held
+        held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()

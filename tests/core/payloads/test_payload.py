@@ -9,9 +9,9 @@ import attrs
 import pytest
 from attrs import field, frozen
 
-from arvo.core.payloads.fields import PayloadError
 from arvo.core.payloads.json_data import INTEGER_EXPECTED, freeze_object
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.classes import PayloadError
 from arvo.core.violations.issue import Issue, Issues
 from tests.core.samples import Cash, Line, Order
 
@@ -198,7 +198,7 @@ def test_an_invalid_schema_is_refused(schema: dict[str, Any]) -> None:
 
 def test_a_value_that_is_neither_class_nor_schema_is_refused() -> None:
     """For example the name of a class instead of the class."""
-    with pytest.raises(PayloadError, match="'Order': neither an attrs class nor a JSON Schema"):
+    with pytest.raises(PayloadError, match="'Order': neither a payload class nor a JSON Schema"):
         Payload.of("Order")  # type: ignore[call-overload]
 
 

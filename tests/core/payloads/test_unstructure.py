@@ -9,8 +9,8 @@ from typing import Annotated, Any, NewType
 import pytest
 from attrs import frozen
 
-from arvo.core.payloads.constraint import Pattern
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.constraint import Pattern
 from arvo.core.violations.issue import Issues
 from tests.core.samples import Everything, Level, Line
 

@@ -101,3 +101,45 @@ SHAPES: dict[str, Any] = {
 def test_the_errors_of_the_intended_alternative_are_reported(value: object, message: str) -> None:
     """'Not valid under any of the given schemas' does not help to fix the data."""
     assert str(Payload.of(SHAPES).read({"it": value})) == message
+
+
+# A value that each format of draft 2020-12 refuses, and one that it takes.
+FORMATS: dict[str, tuple[str, str]] = {
+    "date-time": ("2026-11-30", "2026-11-30T10:00:00Z"),
+    "date": ("30.11.2026", "2026-11-30"),
+    "time": ("10 o'clock", "10:00:00Z"),
+    "duration": ("two days", "P2D"),
+    "email": ("ann", "ann@example.com"),
+    "idn-email": ("ann", "ann@bücher.example"),
+    "hostname": ("-", "example.com"),
+    "idn-hostname": ("-", "bücher.example"),
+    "ipv4": ("1.2.3", "1.2.3.4"),
+    "ipv6": ("1.2.3.4", "::1"),
+    "uri": ("two words", "https://example.com/a"),
+    "uri-reference": ("\\\\two words", "/a"),
+    "iri": ("two words", "https://bücher.example"),
+    "iri-reference": ("\\\\two words", "/ü"),
+    "uuid": ("nope", "0189a7c0-0000-7000-8000-000000000000"),
+    "uri-template": ("{", "/a/{b}"),
+    "json-pointer": ("a", "/a/0"),
+    "relative-json-pointer": ("a", "0/a"),
+    "regex": ("(", "a+"),
+}
+DRAFTS = (
+    "http://json-schema.org/draft-04/schema#",
+    "http://json-schema.org/draft-06/schema#",
+    "http://json-schema.org/draft-07/schema#",
+    "https://json-schema.org/draft/2019-09/schema",
+    "https://json-schema.org/draft/2020-12/schema",
+)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_a_format_is_checked_whatever_draft_the_schema_names(draft: str, name: str) -> None:
+    """Exporters name draft 7 and write `uuid`, which is younger."""
+    refused, taken = FORMATS[name]
+    payload = Payload.of({"$schema": draft, "properties": {"it": {"format": name}}})
+
+    assert payload.read({"it": taken}) == {"it": taken}
+    assert "data.it: expected " in str(payload.read({"it": refused}))

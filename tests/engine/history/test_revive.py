@@ -19,7 +19,7 @@ from arvo import (
     Turn,
     Violation,
 )
-from arvo.core.record import SentRequest
+from arvo.core.requests import SentRequest
 from arvo.engine.history.revive import revived_record
 from tests.shop import (
     BookShipment,

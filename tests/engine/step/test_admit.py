@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from arvo import Contract, Emit, Event, EventHandler, System, SystemFault, Version, run
 from arvo.engine.step.admit import admit_emitted
@@ -87,3 +88,13 @@ def test_an_event_of_an_unknown_contract_stays_json() -> None:
     (request,) = expect_commit(shop, order_request()).events
     later = {**request.to_dict(), "dataschema": "#/contracts/payment/charge/9.0.0"}
     assert admit_emitted(shop, Event.from_dict(later)).data == request.raw
+
+
+def test_a_workflow_begins_by_an_event_with_the_wildcard_dataschema() -> None:
+    """Its sender may not know the versions; the subject names the one that runs."""
+    request = evolve(order_request(), dataschema="#/orchestrators/order/0.0.0")
+
+    commit = expect_commit(shop, request)
+
+    assert len(commit.events) == 1
+    assert commit.events == expect_commit(shop, order_request()).events

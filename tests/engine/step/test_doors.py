@@ -6,7 +6,12 @@ import pytest
 from attrs import evolve
 
 from arvo import ContractViolation, Emit, Event, Record, Subject, System
-from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
+from arvo.engine.step.doors import (
+    check_outside,
+    claimed_workflows,
+    find_id_conflict,
+    record_subject,
+)
 from tests.shop import (
     CardCharged,
     ChargeCard,
@@ -68,6 +73,15 @@ def test_a_workflow_that_has_not_started_is_on_the_version_of_its_subject() -> N
     assert (
         check_outside(shop, order_request(), evolve(BEGUN.record, version="9.9.9", init="")) is None
     )
+
+
+def test_a_workflow_that_has_not_started_has_no_begin_to_conflict_with() -> None:
+    """An operator revived it after its first turn failed; its client may begin it again."""
+    assert BEGUN.record is not None
+    again = order["1.0.0"].init(PlaceOrder("o"), source="com.shop.web", workflow_id="order-1")
+
+    assert find_id_conflict(BEGUN.record, again) is not None
+    assert find_id_conflict(evolve(BEGUN.record, init="", init_digest=""), again) is None
 
 
 PARENT = str(Subject.parse(BEGUN.events[0].subject))

@@ -20,8 +20,11 @@ from arvo import (
 from arvo.core.commit import Commit
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.core.events.size import size_in_bytes
+from arvo.core.trace_context import TraceContext
+from arvo.engine.step.step import step_plain
 from tests.interpreters.within import within
 from tests.shop import (
+    NOW,
     CardCharged,
     ChargeCard,
     OrderFulfilled,
@@ -50,6 +53,25 @@ def test_an_answer_that_is_too_large_is_a_failure_for_its_requester() -> None:
 
     assert (outcome, name) == ("failed", "TooLarge")
     assert "event evt.payment.charged: expected at most 1048576 bytes as JSON, got 11" in message
+
+
+def test_the_trace_of_a_step_counts_towards_the_size_of_its_events() -> None:
+    """Otherwise an observed worker emits what one that is not observed never does."""
+    room = EVENT_BYTES_MAX - size_in_bytes(answer_of_length(0).events[0])
+    trace = TraceContext(f"00-{1:032x}-{1:016x}-01", "vendor=1")
+
+    plain, traced = answer_of_length(room), answer_of_length(room, trace)
+
+    assert (plain.outcome, traced.outcome) == ("handled", "failed")
+    assert all(size_in_bytes(event) <= EVENT_BYTES_MAX for event in traced.events)
+    assert traced.events[0].traceparent == trace.traceparent
+
+
+def answer_of_length(length: int, trace: TraceContext | None = None) -> Commit:
+    handler = payment_handler(lambda _: Emit(CardCharged("x" * length)))
+    commit = step_plain(System([handler]), charge_request(), None, now=NOW, trace=trace)
+    assert isinstance(commit, Commit)
+    return commit
 
 
 def test_an_event_of_exactly_the_limit_is_emitted() -> None:

@@ -46,8 +46,8 @@ def test_a_service_without_a_handler_is_reported() -> None:
     (issue,) = System([payments, fulfilment]).check()
 
     assert str(issue) == (
-        "arvo.orc.order.fulfil calls com.shipping.book: expected a handler in this system, or a "
-        "domain for its requests to services, got neither"
+        "arvo.orc.order.fulfil calls com.shipping.book: expected a handler here or in remote=, "
+        "or a domain for its requests to services, got neither"
     )
 
 

@@ -106,7 +106,7 @@ def test_each_part_sees_the_consumed_event_with_its_own_payload() -> None:
         (Emit(BookShipment("o"), domain=None), "emit.domain: expected nothing"),
         (Emit(BookShipment("o"), id="mine"), "got 'mine'"),
         (Emit(BookShipment("o"), extensions={"a": 1}), "emit.extensions: expected nothing"),
-        (Emit(5), "data: expected an object or an instance of an attrs class, got 5"),
+        (Emit(5), "data: expected an object or an instance of a payload class, got 5"),
         (Emit(ChargeCard("o", cast("Any", "ten"))), "data.amount: expected a number"),
         (Emit(BookShipment("o"), type="No Type"), "type: expected lower-case segments"),
     ],

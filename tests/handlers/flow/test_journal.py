@@ -7,6 +7,7 @@ from attrs import frozen
 from arvo import Contract, Emit, Version, VersionedContract
 from arvo.handlers.flow.journal import read_reply
 from arvo.handlers.flow.operations import Request
+from arvo.handlers.services import Services
 
 
 @frozen
@@ -33,7 +34,7 @@ def scales(name: str, answer: type[object]) -> VersionedContract[Any]:
     return contract["1.0.0"]
 
 
-SERVICES = (scales("rough", Roughly), scales("exact", Exactly))
+SERVICES = Services((scales("rough", Roughly), scales("exact", Exactly)))
 
 
 def test_a_reply_is_read_by_the_service_that_was_asked() -> None:

@@ -181,7 +181,7 @@ def test_a_late_reply_to_a_race_that_is_over_changes_nothing() -> None:
 
     assert (late.outcome, late.record) == ("late", None)
     assert record_of(later.record).pending_requests == {}
-    assert "answers no open request" in late.logs[0].message
+    assert "answers no open request" in late.logs[0].attributes["arvo_reason"]
 
 
 def test_a_request_that_was_not_sent_yet_is_dropped_with_its_branch() -> None:

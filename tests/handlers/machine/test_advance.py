@@ -75,7 +75,7 @@ def test_an_event_that_no_active_state_handles_changes_nothing() -> None:
     assert charged.record is not None
     assert commit.record.state == charged.record.state
     (log,) = commit.logs
-    assert (log.level, log.attributes["state"]) == ("info", "shipping")
+    assert (log.level, log.attributes["arvo_state"]) == ("info", "shipping")
 
 
 def test_a_reply_that_comes_twice_changes_the_machine_once() -> None:
@@ -134,7 +134,7 @@ def test_a_machine_that_raises_fails_the_workflow(states: Any) -> None:
     assert commit.record is not None
     assert first.record is not None
     assert (commit.record.status, commit.record.state) == ("failed", first.record.state)
-    assert [log.level for log in commit.logs] == ["error"]
+    assert [log.message for log in commit.logs] == ["the statechart failed"]
 
 
 def test_a_machine_that_raises_at_its_start_stores_no_state() -> None:

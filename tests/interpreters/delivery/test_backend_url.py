@@ -16,7 +16,7 @@ from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.interpreters.rabbit import RabbitBroker
 from arvo.interpreters.redis import RedisBroker, RedisMemory
 from arvo.interpreters.runtime.backends import backend_from_url
-from arvo.testing.conformance.samples import to_service
+from arvo.testing.conformance.kit.samples import to_service
 from tests.interpreters.within import within
 from tests.servers import nats, redis
 

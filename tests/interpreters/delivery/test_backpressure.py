@@ -1,21 +1,12 @@
 """Backpressure: senders wait while too many events are under way, and no longer."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
 from arvo import Unavailable
 from arvo.interpreters.delivery.backpressure import Backpressure
-
-
-def within(work: Coroutine[Any, Any, None]) -> None:
-    async def go() -> None:
-        async with asyncio.timeout(3):
-            await work
-
-    asyncio.run(go())
+from tests.interpreters.within import within
 
 
 async def ready(*tasks: "asyncio.Task[None]") -> list[bool]:

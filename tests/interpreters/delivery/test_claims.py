@@ -1,7 +1,7 @@
 """Claims: a process claims rows from a shared store for the workers that wait in it."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -13,17 +13,11 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery import tasks
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.ports.messages import Delivery, Message
+from tests.interpreters.within import within
+from tests.logged import logged
 from tests.shop import charge_request
 
 ORDER, PAY = "arvo.orc.order.fulfil", "com.payment.charge"
-
-
-def within(work: Coroutine[Any, Any, None]) -> None:
-    async def go() -> None:
-        async with asyncio.timeout(3):
-            await work
-
-    asyncio.run(go())
 
 
 def message(name: str, key: str | None = None, queue: str = PAY) -> Message:
@@ -426,6 +420,4 @@ def test_an_unexpected_error_of_a_claim_fails_every_worker(
 
     within(go())
 
-    assert [record.getMessage() for record in caplog.records] == [
-        "the task 'arvo claim loop' failed"
-    ] * 2
+    assert logged(caplog.records, "a task failed") == [{"task": "arvo claim loop"}] * 2

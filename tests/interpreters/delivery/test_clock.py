@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from uuid import RFC_4122, UUID
 
 import pytest
 from opentelemetry import trace
 
+from arvo.interpreters.delivery.clock import fresh_stamp
 from tests.shop import WEB, ChargeCard, charge
 
 SCRIPT = """
@@ -33,6 +35,16 @@ def test_the_time_is_right_on_a_host_in_any_time_zone(zone: str) -> None:
     assert printed[1] == "True"
     assert datetime.fromisoformat(printed[0]).utcoffset() is not None
     assert printed[0].endswith("+00:00")
+
+
+def test_each_new_event_has_an_id_of_its_own() -> None:
+    """Two events with one id and source are duplicates; other programs expect a UUID."""
+    ids = [fresh_stamp().id for _ in range(1_000)]
+
+    assert len(set(ids)) == 1_000
+    for id_ in ids:
+        parsed = UUID(id_)
+        assert (str(parsed), parsed.version, parsed.variant) == (id_, 4, RFC_4122)
 
 
 def test_a_new_event_has_the_trace_context_of_the_current_span() -> None:

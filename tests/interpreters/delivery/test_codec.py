@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 import pytest
+from attrs import evolve
 
 from arvo import (
     ConfigViolation,
@@ -24,16 +24,25 @@ from arvo.interpreters.delivery.codec import (
     decode_destination,
     decode_event,
     decode_record,
+    encode_change,
     encode_dead_letter,
     encode_destination,
+    encode_event,
     encode_record,
-    encode_record_body,
     from_milliseconds,
     to_milliseconds,
 )
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.messages import Destination
-from tests.shop import NOW, charge_request, expect_commit, order_request, shop
+from tests.shop import (
+    NOW,
+    CardCharged,
+    charge_request,
+    expect_commit,
+    order_request,
+    reply_to,
+    shop,
+)
 
 ISSUES = (Issue("data.a", "more", "less"), Issue("data.b", "1", "2"))
 
@@ -81,14 +90,29 @@ def test_a_dead_letter_is_decoded_with_its_violation(violation: Violation | None
         assert decode_dead_letter(encode_dead_letter(original)) == original
 
 
-def test_a_record_is_decoded_with_and_without_its_journal() -> None:
-    """A store may keep the journal entries in rows of their own."""
-    record = expect_commit(shop, order_request()).record
-    assert record is not None
+def test_the_bytes_of_an_event_are_written_once() -> None:
+    """What is delivered, consumed and put into the history is one text."""
+    written = encode_event(charge_request())
+    delivered = decode_event(written)
+    commit = expect_commit(shop, delivered)
 
-    assert "journal" not in orjson.loads(encode_record_body(record))
-    assert decode_record(encode_record_body(record), []) == record
-    assert decode_record(encode_record(record), None) == record
+    assert encode_event(delivered) is written
+    assert encode_event(commit.event) is written
+    assert encode_event(evolve(delivered, id="other")) == encode_event(
+        Event.from_dict({**delivered.to_dict(), "id": "other"})
+    )
+
+
+def test_a_record_is_decoded_with_the_changes_since() -> None:
+    """A store may write what a turn changes instead of the whole record."""
+    begun = expect_commit(shop, order_request())
+    paid = expect_commit(shop, reply_to(begun.events[0], CardCharged("r")), begun.record)
+    assert begun.record is not None
+    assert paid.record is not None
+    whole, change = encode_record(begun.record), encode_change(begun.record, paid.record)
+
+    assert decode_record(whole) == begun.record
+    assert decode_record(whole, [change]) == paid.record
 
 
 @pytest.mark.parametrize(
@@ -96,12 +120,15 @@ def test_a_record_is_decoded_with_and_without_its_journal() -> None:
     [
         (lambda: decode_event(b"{"), "holds an event that cannot be read (unexpected end of data"),
         (lambda: decode_event(b"{}"), "holds an event that cannot be read (ContractViolation:"),
-        (lambda: decode_record(b"[", []), "holds a record that cannot be read (unexpected end"),
+        (lambda: decode_record(b"["), "holds a record that cannot be read (unexpected end"),
         (
-            lambda: decode_record(b"{}", [b"{"]),
-            "holds a record that cannot be read (unexpected end",
+            lambda: decode_record(b"{}", [b"{}"]),
+            "holds a record that cannot be read ('journal')",
         ),
-        (lambda: decode_record(b"5", []), "holds a record that cannot be read ('int' object"),
+        (
+            lambda: decode_record(b"5"),
+            "holds a record that cannot be read (ExecutionViolation: unreadable record: record: ",
+        ),
         (lambda: decode_destination(b'{"up": 1}'), "a destination that cannot be read ({'up': 1})"),
         (lambda: decode_dead_letter(b"{}"), "holds a dead letter that cannot be read ('to')"),
         (

@@ -12,10 +12,11 @@ from arvo import DeadLetter, InMemoryMachineMemory, MemoryBackend, Retention, Sq
 from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
-from arvo.testing.conformance.samples import dead_letter, event, recent
+from arvo.testing.conformance.kit.samples import dead_letter, event, recent
 from tests.interpreters.postgres.schemas import schema_url
 from tests.interpreters.until import until
 from tests.interpreters.within import within
+from tests.logged import logged
 
 FEW = Retention(dead_letters_max=10)
 SHORT = Retention(dead_letters=timedelta(days=1))
@@ -58,8 +59,8 @@ def test_the_oldest_dead_letters_above_the_number_are_removed_and_counted(
     newest = {f"d{n}" for n in range(25, 35)}
 
     assert within(left(backends(tmp_path, FEW)[name](), stored, newest)) == newest
-    logged = [text for text in caplog.messages if "oldest dead letters were removed" in text]
-    assert sum(int(text.split()[0]) for text in logged) == 25
+    lines = logged(caplog.records, "the oldest dead letters were removed")
+    assert sum(line["number"] for line in lines) == 25
 
 
 @pytest.mark.promise("I8")

@@ -10,18 +10,11 @@ from arvo.engine.step.route import ToDomain, ToHandler
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message
+from tests.interpreters.within import within
 from tests.shop import charge_request
 
 T = TypeVar("T")
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
-
-
-def within(work: Coroutine[Any, Any, T]) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(5):
-            return await work
-
-    return asyncio.run(go())
 
 
 def delivery(name: str, key: str | None = None, queue: str = PAY) -> Delivery:

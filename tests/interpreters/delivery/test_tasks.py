@@ -1,23 +1,21 @@
 """Tasks: background tasks that fail visibly, and work that ends with its caller."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 import pytest
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    get_current_span,
+    use_span,
+)
 
 from arvo.interpreters.delivery import tasks
 from arvo.interpreters.delivery.tasks import end_task, gather_all, poll_until_idle, supervise
-
-T = TypeVar("T")
-
-
-def within(work: Coroutine[Any, Any, T]) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(10):
-            return await work
-
-    return asyncio.run(go())
+from tests.interpreters.within import within
+from tests.logged import lines_of
 
 
 async def fails(error: Exception) -> None:
@@ -38,7 +36,7 @@ def test_a_supervised_task_that_fails_is_logged_and_reported(
 
     assert within(go()) is error
     [record] = caplog.records
-    assert (record.levelname, record.getMessage()) == ("ERROR", "the task 'arvo test' failed")
+    assert lines_of([record]) == [("error", "a task failed", {"task": "arvo test"})]
     assert record.exc_info is not None
     assert record.exc_info[1] is error
 
@@ -60,6 +58,21 @@ def test_an_error_that_several_tasks_raise_is_reported_to_each_and_logged_once(
 
     assert within(go()) == [error] * 3
     assert len(caplog.records) == 1
+
+
+def test_a_supervised_task_has_not_the_span_of_the_one_that_starts_it() -> None:
+    """It outlives the span: what a driver does days later would be shown below it."""
+    span = NonRecordingSpan(SpanContext(7, 8, is_remote=False))
+
+    async def current() -> Span:
+        return get_current_span()
+
+    async def go() -> tuple[Span, Span]:
+        with use_span(span):
+            task = supervise(current(), name="arvo test", on_failure=lambda _: None)
+            return get_current_span(), await task
+
+    assert within(go()) == (span, INVALID_SPAN)
 
 
 def test_a_task_that_ends_or_is_cancelled_is_not_reported() -> None:

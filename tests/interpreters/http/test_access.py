@@ -35,6 +35,7 @@ from arvo.interpreters.http.binding import BATCH
 from arvo.interpreters.http.workflow_json import to_path
 from tests.interpreters.http.serving import client_of, post
 from tests.interpreters.within import within
+from tests.logged import logged
 from tests.shop import (
     SERVICES,
     BookShipment,
@@ -218,7 +219,7 @@ def test_an_application_that_raises_refuses(
     assert (status, handled) == (500, 0)
     assert "secret" not in text
     assert "Traceback" not in text
-    assert "allow raised for begin" in caplog.text
+    assert logged(caplog.records, "allow raised") == [{"verb": "begin"}]
 
 
 def test_an_application_that_hangs_refuses_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,10 @@ from arvo.interpreters.http.binding import BATCH, Mode, read_events
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Message
+from tests.core.contracts.test_versioned_workflow import begin
 from tests.interpreters.http.serving import client_of, post, serve, with_client
 from tests.interpreters.within import within
+from tests.logged import logged
 from tests.shop import (
     CardCharged,
     ChargeCard,
@@ -163,6 +165,38 @@ def test_another_event_by_a_known_id_is_a_conflict() -> None:
         return other.status_code, [issue["field"] for issue in other.json()["issues"]]
 
     assert with_client(shop, use) == (409, ["id"])
+
+
+def test_a_workflow_is_begun_once_and_found_by_its_id() -> None:
+    """By any event that says the same; another payload is a conflict, waited for or not."""
+
+    async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
+        first = await post(client, begin(), prefer="wait=10")
+        again = await post(client, begin(id="again"), prefer="wait=10")
+        others = [
+            await post(client, begin(11.0)),
+            await post(client, begin(11.0, id="other"), prefer="wait=10"),
+        ]
+        shown = await client.get("/workflows/order-1")
+        return first, again, [other.status_code for other in others], shown.json()
+
+    first, again, others, shown = with_client(shop, use)
+
+    assert (first.status_code, again.status_code, others) == (200, 200, [409, 409])
+    assert first.json() == again.json()
+    assert (shown["workflow_id"], shown["subject"]) == ("order-1", begin().subject)
+
+
+def test_another_request_by_a_known_id_is_a_conflict() -> None:
+    """A handler without memory has handled the first one; its client must use a new id."""
+
+    async def use(client: httpx.AsyncClient, _: Runtime) -> Any:
+        first = await post(client, charge_request(), prefer="wait=10")
+        other = await post(client, charge_request(amount=11.0), prefer="wait=10")
+        return first.status_code, other.status_code, other.json()["issues"][0]["expected"]
+
+    expected = "a new id, or the content of the event that was consumed"
+    assert with_client(shop, use) == (200, 409, expected)
 
 
 def test_an_answer_that_another_process_received_is_found(tmp_path: Path) -> None:
@@ -368,6 +402,10 @@ class UnavailableBackend:
         """Fail."""
         raise Unavailable("the disk is full")
 
+    async def commit_chains(self, _: Any) -> Any:
+        """Fail."""
+        raise Unavailable("the disk is full")
+
     async def load(self, _: str) -> Any:
         """Fail."""
         raise Unavailable("the disk is full")
@@ -398,7 +436,7 @@ def test_an_unavailable_backend_is_not_the_clients_fault(
     retries = [response.headers.get("retry-after") for response in refused]
     assert retries == ["5", "5", "5", None]
     assert refused[0].json()["detail"] == "the backend is unavailable or full, try again later"
-    assert "a request over HTTP failed: the disk is full" in caplog.messages
+    assert {"reason": "the disk is full"} in logged(caplog.records, "a request failed")
     assert refused[3].json() == {"ready": False, "runtime": True, "backend": False}
     assert (live.status_code, live.json()) == (200, {"live": True})
 
@@ -426,10 +464,8 @@ def test_a_queue_that_stays_full_is_unavailable(
     refused = within(go())
 
     assert refused.status_code == 503
-    assert (
-        "event 'c2' was not taken: the backend had no room, or did not answer, within 1 s"
-        in caplog.text
-    )
+    reason = "event 'c2' was not taken: the backend had no room, or did not answer, within 1 s"
+    assert logged(caplog.records, "a request failed") == [{"reason": reason}]
 
 
 def test_the_description_of_a_workflow_does_not_contain_its_state() -> None:
@@ -608,3 +644,23 @@ def test_a_client_that_disconnects_early_is_no_error_of_the_server(
 
     assert within(answer_to(receive))["status"] == 400
     assert caplog.records == []
+
+
+def test_an_answer_has_null_attributes_for_a_client_with_the_profile_of_arvo() -> None:
+    """The TypeScript packages cannot construct an event without them."""
+
+    async def use(client: httpx.AsyncClient, _: Runtime) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = []
+        for profile in ("", "; profile=arvo"):
+            headers = {
+                "content-type": f"application/cloudevents+json{profile}",
+                "prefer": "wait=30",
+            }
+            content = charge_request(f"c{len(answers)}").to_json()
+            answers.append((await client.post("/", content=content, headers=headers)).json())
+        return answers
+
+    plain, full = with_client(shop, use)
+
+    assert "accesscontrol" not in plain
+    assert full["accesscontrol"] is None

@@ -234,3 +234,20 @@ def test_a_trace_is_in_the_headers_of_http_too() -> None:
     assert write_event(traced, "binary").headers["tracestate"] == "a=b"
     assert "tracestate" not in write_event(evolve(traced, tracestate="a\nb"), "binary").headers
     assert "traceparent" not in write_event(evolve(traced, traceparent="mine"), "binary").headers
+
+
+def test_attributes_without_a_value_are_null_where_the_peer_needs_them() -> None:
+    """The constructor of the TypeScript packages refuses an event without its attributes."""
+    written = {
+        nulls: orjson.loads(write_event(EVENT, "structured", nulls=nulls).body)
+        for nulls in (True, False)
+    }
+
+    assert written[True] == EVENT.to_dict()
+    assert written[False] == {
+        name: value for name, value in EVENT.to_dict().items() if value is not None
+    }
+    assert {name for name, value in written[True].items() if value is None}
+    message = write_event(EVENT, "structured", nulls=True)
+    [read] = read_events(raw(dict(message.headers)), message.body)
+    assert read == EVENT

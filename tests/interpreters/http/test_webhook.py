@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx
+import orjson
 import pytest
 from attrs import evolve
 from starlette.applications import Starlette
@@ -30,7 +31,7 @@ from arvo.http import Webhook, asgi_app
 from arvo.interpreters.http.binding import Mode, read_events, write_event
 from arvo.interpreters.http.webhook import RETRY_AFTER_SECONDS_MAX, parse_retry_after
 from arvo.interpreters.ports.messages import Delivery
-from arvo.interpreters.runtime.stats import Stats
+from arvo.interpreters.worker.stats import Stats
 from tests.interpreters.http.serving import client_of, serve
 from tests.interpreters.within import within
 from tests.shop import (
@@ -317,3 +318,22 @@ def test_retry_after_is_a_number_of_seconds_or_a_date() -> None:
     assert parse_retry_after("Fri, 02 Jan 2026 03:00:00 GMT", now) == 0.0
     assert parse_retry_after("Fri, 02 Jan 2099 03:00:00 GMT", now) == RETRY_AFTER_SECONDS_MAX
     assert parse_retry_after("²", now) == 0.0
+
+
+@pytest.mark.parametrize("nulls", [True, False])
+def test_a_webhook_writes_null_unless_its_receiver_refuses_it(nulls: bool) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    async def partner(request: Request) -> Response:
+        bodies.append(orjson.loads(await request.body()))
+        return Response(status_code=202)
+
+    async def go() -> None:
+        app = Starlette(routes=[Route("/", partner, methods=["POST"])])
+        async with client_of(app) as client, Runtime(order_system) as runtime:
+            await Webhook(runtime, client, "http://app/", nulls=nulls)(charge_request())
+
+    within(go())
+
+    [body] = bodies
+    assert ("accesscontrol" in body) is nulls

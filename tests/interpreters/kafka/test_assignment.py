@@ -11,7 +11,7 @@ from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.kafka import consumer, partition
 from arvo.interpreters.paired.codec import encode_message
 from arvo.testing.conformance.key_order import of_key
-from arvo.testing.conformance.samples import SERVICE, WORKFLOW, to_service
+from arvo.testing.conformance.kit.samples import SERVICE, WORKFLOW, to_service
 from tests.interpreters.brokers import PAY, event_ids, message
 from tests.interpreters.until import until
 from tests.interpreters.within import within

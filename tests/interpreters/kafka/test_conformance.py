@@ -12,7 +12,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.redis import RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance, OrderedBrokerConformance
-from arvo.testing.conformance.samples import WORKFLOW
+from arvo.testing.conformance.kit.samples import WORKFLOW
 from tests.servers import kafka_servers, redis_url
 
 # With the older protocol a group waits 3 seconds before its first delivery.
@@ -25,7 +25,7 @@ def a_broker(name: str) -> KafkaBroker:
 
 @pytest.mark.promise("I1")
 class TestKafkaBroker(BrokerConformance):
-    is_durable, timeout = True, 15.0
+    is_durable = True
 
     async def broker(self) -> Broker:
         return a_broker(self.tmp_path.name)
@@ -52,7 +52,7 @@ class TestKafkaOrder(OrderedBrokerConformance):
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestKafka(BackendConformance):
-    is_durable, supports_listing, reports_depth, timeout = True, False, False, 15.0
+    is_durable, supports_listing, reports_depth = True, False, False
     shares_released = False
 
     async def backend(self) -> Backend:

@@ -13,7 +13,7 @@ from arvo.interpreters.delivery.brokers.headers import KEY
 from arvo.interpreters.delivery.brokers.ordering import NO_KEY
 from arvo.interpreters.kafka import consumer
 from arvo.testing.conformance.key_order import of_key
-from arvo.testing.conformance.samples import WORKFLOW
+from arvo.testing.conformance.kit.samples import WORKFLOW
 from tests.interpreters.brokers import event_of
 from tests.interpreters.kafka.test_conformance import a_broker
 from tests.interpreters.within import within

@@ -1,7 +1,6 @@
 """Memory backend: the shortest complete backend."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import attrs
@@ -12,7 +11,8 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import Committed, Conflict, Depth, Duplicate
-from arvo.testing.conformance.samples import recent
+from arvo.testing.conformance.kit.samples import recent
+from tests.interpreters.within import within
 from tests.shop import charge_request, expect_commit, order_request, shop
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
@@ -24,14 +24,6 @@ def payment_message(n: int) -> Message:
 
 def workflow_message(n: int, key: str = "s") -> Message:
     return Message(order_request(f"i{n}"), ToHandler(ORDER, key))
-
-
-def within(work: Coroutine[Any, Any, Any]) -> Any:
-    async def go() -> Any:
-        async with asyncio.timeout(5):
-            return await work
-
-    return asyncio.run(go())
 
 
 async def is_empty(backend: MemoryBackend, queue: str) -> bool:
@@ -136,6 +128,26 @@ def test_an_event_that_was_consumed_is_not_consumed_again() -> None:
         record = await backend.load(commit.event.subject)
         assert record is not None
         assert record.revision == 1
+
+    within(go())
+
+
+def test_the_events_of_a_committed_turn_hold_no_text() -> None:
+    """It takes as much memory as the rest of a workflow that waits; a reader writes it again."""
+
+    async def go() -> None:
+        backend = MemoryBackend()
+        await backend.send(workflow_message(1))
+        delivery = await backend.receive(ORDER)
+        commit = expect_commit(shop, delivery.message.event)
+        texts = [event.to_bytes() for event in (commit.event, *commit.events)]
+
+        assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        history = await backend.history(commit.event.subject)
+        events = [entry.event for entry in history if entry.event is not None]
+        assert [event._json for event in events] == [None, None]
+        assert [event.to_bytes() for event in events] == texts
 
     within(go())
 

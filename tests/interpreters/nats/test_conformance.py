@@ -13,6 +13,7 @@ from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from tests.interpreters.ordered_pair import OrderedPairConformance
+from tests.interpreters.within import LEASE_TIMEOUT
 from tests.servers import nats_url
 
 
@@ -35,6 +36,7 @@ class TestNatsMemory(MachineMemoryConformance):
 @pytest.mark.promise("I1")
 class TestNatsBroker(BrokerConformance):
     is_durable = True
+    timeout = LEASE_TIMEOUT
 
     async def broker(self) -> Broker:
         return NatsBroker(nats_url(), prefix=prefix_of(self.tmp_path))
@@ -46,6 +48,7 @@ class TestNatsBroker(BrokerConformance):
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestNats(OrderedPairConformance, BackendConformance):
     is_durable = True
+    timeout = LEASE_TIMEOUT
     supports_listing = False
 
     async def backend(self) -> Backend:

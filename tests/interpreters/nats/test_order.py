@@ -1,29 +1,33 @@
 """Order: the messages of one key are delivered one at a time, on a real NATS server."""
 
+import asyncio
 from contextlib import aclosing
 from secrets import token_hex
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from arvo import EncodedMessage, Event
 from arvo.interpreters.nats import NatsBroker
+from arvo.interpreters.nats.pull import POLLING_SECONDS
 from arvo.interpreters.paired.codec import encode_message
 from arvo.interpreters.ports.messages import Message
 from arvo.testing import OrderedBrokerConformance
 from arvo.testing.conformance.key_order import of_key
-from arvo.testing.conformance.samples import WORKFLOW, event, to_service, to_workflow
+from arvo.testing.conformance.kit.samples import WORKFLOW, event, to_service, to_workflow
 from tests.interpreters.brokers import event_of
 from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.interpreters.nats.plain_client import connected, publish
 from tests.interpreters.nats.test_conformance import prefix_of
-from tests.interpreters.within import within
+from tests.interpreters.within import LEASE_TIMEOUT, within
 from tests.servers import nats_url
 
 
 @pytest.mark.promise("I4")
 class TestNatsKeyOrder(OrderedBrokerConformance):
     is_durable = True
+    timeout = LEASE_TIMEOUT
 
     async def broker(self) -> NatsBroker:
         return NatsBroker(nats_url(), prefix=prefix_of(self.tmp_path))
@@ -122,3 +126,33 @@ def test_failures_and_deaths_are_counted_apart(message: Message) -> None:
     counts = within(count_deaths(lambda: NatsBroker(nats_url(), prefix=prefix), message))
 
     assert counts == [before for _, before in LIFE]
+
+
+@pytest.mark.parametrize(("seconds", "number"), [(0.0, 0), (POLLING_SECONDS, 1)])
+def test_a_notice_is_sent_only_where_another_process_may_listen(
+    seconds: float, number: int
+) -> None:
+    """One that holds back a later message polls first, so most notices would be wasted."""
+
+    async def go() -> int:
+        ours, notices = NatsBroker(nats_url(), prefix=f"t{token_hex(6)}"), list[Msg]()
+
+        async def on_notice(message: Msg) -> None:
+            notices.append(message)
+
+        async with connected() as client:
+            await ours.publish([of_key("first")])
+            await client.subscribe(f"{ours.prefix}-settled.>", cb=on_notice)
+            async with aclosing(ours.deliveries([WORKFLOW])) as incoming:
+                delivery = await anext(incoming)
+                await client.flush()
+                # As if it had arrived so long ago.
+                delivery.token.alone_at = asyncio.get_running_loop().time() - seconds
+                await ours.ack(delivery)
+            # A reply comes behind what was sent before.
+            await ours.depth()
+            await client.flush()
+        await ours.close()
+        return len(notices)
+
+    assert within(go()) == number

@@ -17,7 +17,7 @@ from arvo.interpreters.paired.codec import (
 )
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import Delivery, Destination, Message, queue_of
-from arvo.testing.conformance.samples import CLIENT, SERVICE, WORKFLOW, event
+from arvo.testing.conformance.kit.samples import CLIENT, SERVICE, WORKFLOW, event
 
 BODY = event("one").to_json().encode()
 

@@ -16,7 +16,8 @@ from arvo.interpreters.paired.dead_letters import (
     DeadLetterStore,
     page_of,
 )
-from arvo.testing.conformance.samples import recent
+from arvo.testing.conformance.kit.samples import recent
+from tests.logged import logged
 from tests.shop import charge_request
 
 PAY = ToHandler("com.payment.charge", None)
@@ -84,6 +85,7 @@ def test_dropped_dead_letters_are_logged(caplog: pytest.LogCaptureFixture) -> No
 
     stored = store(dead_letters)
 
-    logged = [text.split()[2] for text in caplog.messages if "was dropped for newer ones" in text]
-    assert {one.id for one in stored} | set(logged) == {one.id for one in dead_letters}
-    assert (len(stored), len(logged)) == (PAGE_DEAD_LETTERS_MAX, 2)
+    dropped = logged(caplog.records, "a dead letter was dropped for newer ones")
+    ids = [line["dead_letter"] for line in dropped]
+    assert {one.id for one in stored} | set(ids) == {one.id for one in dead_letters}
+    assert (len(stored), len(ids)) == (PAGE_DEAD_LETTERS_MAX, 2)

@@ -21,7 +21,7 @@ from arvo.interpreters.paired import deaths
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.deaths import PAGE_EVENTS_MAX, PAGES, DeathCounter
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.testing.conformance.samples import WORKFLOW, to_service, to_workflow
+from arvo.testing.conformance.kit.samples import WORKFLOW, to_service, to_workflow
 from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.shop import charge_request
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def within(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 10))
+    return asyncio.run(asyncio.wait_for(work, 60))
 
 
 @define(eq=False)

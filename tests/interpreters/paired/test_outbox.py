@@ -1,10 +1,10 @@
 """Outbox: the output of a turn is written with the record, sent, and found again."""
 
 import asyncio
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
+import orjson
 import pytest
 from attrs import evolve
 
@@ -33,9 +33,10 @@ from arvo import (
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired.document import JOURNAL_MAX, UNSENT_MAX, WorkflowDocument
 from arvo.interpreters.ports.messages import Message
-from arvo.interpreters.ports.results import Committed, Duplicate
+from arvo.interpreters.ports.results import Committed, Duplicate, IdReused
 from tests.handlers.test_signals import approve, signal
-from tests.interpreters.crashes import CallFault, FaultKind, run_with_fault
+from tests.interpreters.crashes import CallFault, Chaining, FaultKind, run_with_fault
+from tests.interpreters.within import within
 from tests.shop import (
     SERVICES,
     TIME,
@@ -130,14 +131,20 @@ SCENES: dict[str, tuple[System, list[Event[Any]], list[Event[Any]]]] = {
 
 @pytest.mark.promise("I1", "I2")
 @pytest.mark.parametrize("kind", get_args(FaultKind))
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    ("scene", "chaining"),
+    [
+        *((scene, chaining) for scene in SCENES for chaining in ("a workflow's", "none")),
+        ("a workflow", "a turn's"),
+    ],
+)
 def test_a_crash_or_an_outage_at_any_call_changes_nothing_in_the_end(
-    scene: str, kind: FaultKind
+    scene: str, kind: FaultKind, chaining: Chaining
 ) -> None:
     """B10, B34 (a crash loses or duplicates an event), I1, I2: around each call to memory and
-    broker.
+    broker, whichever turns are written at once.
     """
-    asyncio.run(everywhere(scene, kind, 1))
+    asyncio.run(everywhere(scene, kind, 1, chaining))
 
 
 @pytest.mark.parametrize("scene", [name for name in SCENES if "cancelled" in name])
@@ -159,27 +166,20 @@ def test_a_longer_outage_changes_nothing_either(scene: str, kind: FaultKind) -> 
     asyncio.run(everywhere(scene, kind, 12))
 
 
-async def everywhere(scene: str, kind: FaultKind, length: int) -> None:
+async def everywhere(
+    scene: str, kind: FaultKind, length: int, chaining: Chaining = "a workflow's"
+) -> None:
     """Inject the fault at each call in turn, and compare with a run without faults."""
     system, before, events = SCENES[scene]
     undisturbed = CallFault(-length)
-    expected = await run_with_fault(system, events, undisturbed, before)
+    expected = await run_with_fault(system, events, undisturbed, before, chaining)
     for at in range(len(undisturbed.calls)):
         fault = CallFault(at, kind, length)
-        result = await run_with_fault(system, events, fault, before)
+        result = await run_with_fault(system, events, fault, before, chaining)
         assert result == expected, f"{kind} call {at}, {fault.calls[: at + 1]}"
 
 
 PAY, ORDER = "com.payment.charge", "arvo.orc.order.fulfil"
-T = TypeVar("T")
-
-
-def within(work: Coroutine[Any, Any, T]) -> T:
-    async def go() -> T:
-        async with asyncio.timeout(5):
-            return await work
-
-    return asyncio.run(go())
 
 
 def turn(event: Event[Any]) -> Message:
@@ -216,6 +216,65 @@ def test_the_slower_of_two_workers_on_one_event_finds_it_consumed() -> None:
     assert results == [Committed(), Duplicate()]
     # The second process cannot know that the first has sent its output: it sends it once more.
     assert len(set(ids)) == 1
+
+
+@pytest.mark.promise("I2")
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_journal_of_an_earlier_version_has_no_conflict(is_sent: bool) -> None:
+    """I2: it has no digest of what the consumed event said."""
+    begin, other = order_request(), order_request(amount=11.0)
+
+    async def go() -> list[object]:
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
+        begun = expect_commit(shop, begin)
+        pair = paired(memory, broker)
+        await pair.send(turn(begin))
+        results: list[object] = [await pair.commit(await pair.receive(ORDER), begun, [], [])]
+        stored = await memory.read(begin.subject)
+        assert stored is not None
+        content = orjson.loads(stored.record)
+        ((digest, number, messages, dead_letters, _),) = content["journal"]
+        entry = digest if is_sent else [digest, number, messages, dead_letters]
+        before = orjson.dumps({**content, "journal": [entry]})
+        await memory.write(begin.subject, before, stored.revision)
+        # Another process, which has not cached the document.
+        await pair.close()
+        pair = paired(memory, broker)
+        for event in (begin, other):
+            await pair.send(turn(event))
+            commit = evolve(begun, event=event, expected=1)
+            results.append(await pair.commit(await pair.receive(ORDER), commit, [], []))
+        await pair.close()
+        return results
+
+    assert within(go()) == [Committed(), Duplicate(), Duplicate()]
+
+
+@pytest.mark.promise("I2")
+def test_a_journal_knows_another_event_by_a_known_id() -> None:
+    """I2: in each form in which its entries are written, and in any process."""
+    begin, other = order_request(), order_request(amount=11.0)
+
+    async def go() -> list[object]:
+        memory, broker = InMemoryMachineMemory(), MemoryBroker()
+        begun = expect_commit(shop, begin)
+        record, results = begun.record, list[object]()
+        assert record is not None
+        # The second turn drops the output of the first from the journal.
+        later = evolve(
+            begun, event=order_request("i2"), record=evolve(record, revision=2), expected=1
+        )
+        for commit in (begun, evolve(begun, event=other), later, evolve(begun, event=other)):
+            pair = paired(memory, broker)
+            await pair.send(turn(commit.event))
+            delivery = await pair.receive(ORDER)
+            results.append(await pair.commit(delivery, commit, [], []))
+            if isinstance(results[-1], IdReused):
+                await pair.ack(delivery)
+            await pair.close()
+        return results
+
+    assert within(go()) == [Committed(), IdReused(), Committed(), IdReused()]
 
 
 def test_a_journal_holds_its_newest_entries_and_all_unsent_output() -> None:

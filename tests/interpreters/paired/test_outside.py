@@ -111,3 +111,24 @@ def test_the_workers_mark_their_own_messages() -> None:
     )
 
     assert (len(reasons), turns) == (1, 1)
+
+
+@pytest.mark.promise("I2", "I12")
+@pytest.mark.parametrize(
+    ("headers", "dead"), [(None, 1), ({INSIDE: "yes"}, 0)], ids=["outside", "inside"]
+)
+def test_another_event_by_a_known_id_is_a_dead_letter(
+    headers: dict[str, str] | None, dead: int
+) -> None:
+    """I2, I12: also where it names a handler as its source; only a worker is one."""
+
+    async def go() -> tuple[int, int]:
+        broker = MemoryBroker()
+        async with Runtime(system, paired(InMemoryMachineMemory(), broker)) as runtime:
+            for amount in (10.0, 11.0):
+                event = charge_request("c1", amount, source=payments.source, redirectto="com.x")
+                await broker.publish([publish(event, headers)])
+                await runtime.drain(timeout=60)
+            return len(await runtime.dead_letters()), runtime.stats().duplicates
+
+    assert within(go()) == (dead, 1 - dead)

@@ -168,7 +168,7 @@ def test_a_page_drops_its_oldest_checkpoints() -> None:
             for number in range(20 * PAGES)
         ]
         for message in messages:
-            await backend._progress.write(message, b'{"effects":["' + b"x" * 50_000 + b'"]}')
+            await backend._progress.write(message, b'{"effects":["' + b"x" * 50_000 + b'"]}', ())
         first = await backend._progress.read(messages[0])
         return first, await backend._progress.read(messages[-1])
 

@@ -26,8 +26,9 @@ from arvo.interpreters.paired.dead_letters import (
     DeadLetterStore,
 )
 from arvo.interpreters.paired.unreadable import EXCERPT_BYTES, UNREADABLE, is_unreadable
-from arvo.testing.conformance.samples import dead_letter
+from arvo.testing.conformance.kit.samples import dead_letter
 from tests.interpreters.within import within
+from tests.logged import logged
 from tests.shop import charge_request, shop
 
 PAY = "com.payment.charge"
@@ -96,7 +97,8 @@ def test_an_unreadable_message_is_a_dead_letter_that_tools_list(
         "complete": True,
     }
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert f"a message in the queue {PAY} is dead-lettered: {reason}" in caplog.messages
+    [line] = logged(caplog.records, "dead letter stored")
+    assert (line["handler"], line["reason"]) == (PAY, reason)
 
 
 @pytest.mark.promise("I8")

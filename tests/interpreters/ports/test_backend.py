@@ -61,7 +61,7 @@ def on(request: pytest.FixtureRequest, tmp_path: Path) -> Within:
                 else SqliteBackend(str(tmp_path / "arvo.db"), now=clock)
             )
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await work(backend, clock)
             finally:
                 await backend.close()

@@ -15,7 +15,7 @@ from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed, Depth, Fenced
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.session import maintenance
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     dead_letter,

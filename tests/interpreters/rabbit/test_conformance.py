@@ -12,13 +12,13 @@ from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.rabbit import RabbitBroker
 from arvo.interpreters.redis import RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance, OrderedBrokerConformance
-from arvo.testing.conformance.samples import WORKFLOW
+from arvo.testing.conformance.kit.samples import WORKFLOW
 from tests.servers import rabbit_url, redis_url
 
 
 @pytest.mark.promise("I1")
 class TestRabbitBroker(BrokerConformance):
-    is_durable, timeout = True, 15.0
+    is_durable = True
 
     async def broker(self) -> Broker:
         return RabbitBroker(rabbit_url(), self.tmp_path.name)
@@ -48,7 +48,7 @@ class TestRabbitOrder(OrderedBrokerConformance):
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestRabbit(BackendConformance):
-    is_durable, supports_listing, reports_depth, timeout = True, False, False, 15.0
+    is_durable, supports_listing, reports_depth = True, False, False
     shares_released = False
 
     async def backend(self) -> Backend:

@@ -11,10 +11,11 @@ import pytest
 
 from arvo import EncodedDelivery, EncodedMessage, RabbitBroker
 from arvo.interpreters.delivery.brokers.ordering import order_of
-from arvo.interpreters.rabbit import balance, consumer
+from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.rabbit import balance, connection, consumer, source
 from arvo.interpreters.rabbit.queues import PARTITIONS
 from arvo.testing.conformance.key_order import of_key
-from arvo.testing.conformance.samples import WORKFLOW, event
+from arvo.testing.conformance.kit.samples import WORKFLOW, event
 from tests.interpreters.brokers import event_ids, event_of, message
 from tests.interpreters.until import until
 from tests.interpreters.within import within
@@ -276,3 +277,85 @@ def test_an_ack_before_the_end_of_an_iteration_is_not_forgotten(is_ordered: bool
             return attempts
 
     assert within(go()) == {1}
+
+
+@pytest.mark.promise("I4")
+def test_a_process_that_was_frozen_while_a_queue_left_keeps_its_other_deliveries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If a channel were closed twice, the server would close the connection: other processes would
+    get all deliveries that this one has in hand, and make their calls again.
+    """
+    monkeypatch.setattr(connection, "CLOSE_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(source, "STAY_SECONDS_MIN", 0.0)
+    runs = [f"r{n}" for n in range(100)]
+    other_run = next(run for run in runs if queue_number(run) != queue_number(runs[0]))
+
+    async def go() -> list[tuple[str, int]]:
+        async with a_broker() as broker:
+            await broker.publish([of_key("in hand", runs[0]), of_key("passed on", other_run)])
+            async with aclosing(broker.deliveries([WORKFLOW])) as incoming:
+                received = {
+                    event_of(each).id: each for each in [await anext(incoming) for _ in "ab"]
+                }
+                # As short as if a freeze had been longer than it.
+                transport: Any = (await broker._connection._connected()).transport
+                transport.connection.connection_tune.heartbeat = 5e-4
+                await broker.pass_on(received["passed on"], 0.0)
+                again = await anext(incoming)
+                await broker.ack(again)
+                await broker.ack(received["in hand"])
+                await broker.publish([of_key("next", runs[0])])
+                after = await anext(incoming)
+                return [(event_of(each).id, each.attempt) for each in (again, after)]
+
+    assert within(go()) == [("passed on", 2), ("next", 1)]
+
+
+@pytest.mark.promise("I4")
+def test_all_copies_of_a_timer_go_to_one_process() -> None:
+    """Two processes that have a timer of one workflow would both make its calls."""
+
+    async def go() -> list[set[bool]]:
+        async with a_broker() as one, a_broker(one.prefix) as two:
+            receivers: dict[str, list[bool]] = {f"{n}": [] for n in range(20)}
+            got_all = asyncio.Event()
+
+            async def consume(broker: RabbitBroker) -> None:
+                async with aclosing(broker.deliveries([WORKFLOW])) as incoming:
+                    async for delivery in incoming:
+                        # Not acked, so no queue moves and nothing is redelivered.
+                        receivers[event_of(delivery).id].append(broker is one)
+                        if all(len(each) == 2 for each in receivers.values()):
+                            got_all.set()
+
+            await one.publish([of_key(run, run, utc_now()) for run in receivers for _ in "ab"])
+            consuming = [asyncio.create_task(consume(broker)) for broker in (one, two)]
+            await got_all.wait()
+            for task in consuming:
+                task.cancel()
+            await asyncio.gather(*consuming, return_exceptions=True)
+            return list(map(set, receivers.values()))
+
+    assert all(len(each) == 1 for each in within(go()))
+
+
+@pytest.mark.promise("I4", "I7")
+def test_a_timer_does_not_wait_for_an_event_of_its_workflow_that_is_put_off() -> None:
+    """It comes at its time, and a nack of it holds back no event either."""
+
+    async def go() -> list[str]:
+        async with a_broker() as broker:
+            await broker.publish([of_key("put off"), of_key("behind")])
+            async with aclosing(broker.deliveries([WORKFLOW])) as incoming:
+                await broker.nack(await anext(incoming), LONG_SECONDS)
+                await broker.publish([of_key("timer", due=utc_now())])
+                ids = []
+                for delay in (0.0, LONG_SECONDS):
+                    timer = await anext(incoming)
+                    ids.append(f"{event_of(timer).id} {timer.attempt}")
+                    await broker.nack(timer, delay)
+                await broker.publish([of_key("other", "another run")])
+                return [*ids, event_of(await anext(incoming)).id]
+
+    assert within(go()) == ["timer 1", "timer 2", "other"]

@@ -11,6 +11,7 @@ from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.redis import RedisBroker, RedisMemory
 from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
 from tests.interpreters.ordered_pair import OrderedPairConformance
+from tests.interpreters.within import LEASE_TIMEOUT
 from tests.servers import redis_url
 
 
@@ -28,6 +29,7 @@ class TestRedisMemory(MachineMemoryConformance):
 @pytest.mark.promise("I1")
 class TestRedisBroker(BrokerConformance):
     is_durable = True
+    timeout = LEASE_TIMEOUT
 
     async def broker(self) -> Broker:
         return RedisBroker(redis_url(), self.tmp_path.name)
@@ -39,6 +41,7 @@ class TestRedisBroker(BrokerConformance):
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestRedis(OrderedPairConformance, BackendConformance):
     is_durable, supports_listing = True, False
+    timeout = LEASE_TIMEOUT
 
     async def backend(self) -> Backend:
         memory = RedisMemory(redis_url(), self.tmp_path.name)

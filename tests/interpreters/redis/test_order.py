@@ -15,18 +15,19 @@ from arvo.interpreters.delivery.brokers.ordering import key_token, ordering_key,
 from arvo.interpreters.ports.messages import Message
 from arvo.testing import OrderedBrokerConformance
 from arvo.testing.conformance.key_order import of_key
-from arvo.testing.conformance.samples import WORKFLOW, event, to_service, to_workflow
+from arvo.testing.conformance.kit.samples import WORKFLOW, event, to_service, to_workflow
 from tests.interpreters.brokers import event_of
 from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.interpreters.killed_consumer import receive_and_die
 from tests.interpreters.until import until
-from tests.interpreters.within import within
+from tests.interpreters.within import LEASE_TIMEOUT, within
 from tests.servers import redis_url
 
 
 @pytest.mark.promise("I4")
 class TestRedisKeyOrder(OrderedBrokerConformance):
     is_durable = True
+    timeout = LEASE_TIMEOUT
 
     async def broker(self) -> RedisBroker:
         return RedisBroker(redis_url(), self.tmp_path.name)

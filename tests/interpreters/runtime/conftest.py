@@ -52,7 +52,7 @@ def on(request: pytest.FixtureRequest, tmp_path: Path) -> On:
                 if request.param == "memory"
                 else SqliteBackend(str(tmp_path / "arvo.db"))
             )
-            async with asyncio.timeout(20), Runtime(system, backend, retry=Retry(1)) as runtime:
+            async with asyncio.timeout(60), Runtime(system, backend, retry=Retry(1)) as runtime:
                 await work(runtime)
 
         asyncio.run(go())

@@ -1,7 +1,7 @@
 """Running: runtimes for tests, on each backend that needs no server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
@@ -22,6 +22,7 @@ from arvo import (
     TimerFired,
     Turn,
 )
+from arvo.interpreters.ports.chains import CommitChain, CommitsChains
 from tests.shop import (
     BookShipment,
     CardCharged,
@@ -77,11 +78,19 @@ def reply_to_an_unknown_workflow() -> Event[Any]:
     return reply_to(request, CardCharged("r"))
 
 
+async def refuse_chains(chains: Sequence[CommitChain]) -> list[bool]:
+    """Commit none of the chains of a tick, so that each delivery is processed by itself."""
+    return [False for _ in chains]
+
+
 class Replaced:
-    """A backend with some operations replaced."""
+    """A backend with some operations replaced, and the chains of a tick refused."""
 
     def __init__(self, backend: Backend, **operations: Any) -> None:
-        self._backend, self._operations = backend, operations
+        self._backend = backend
+        self._operations = operations
+        if isinstance(backend, CommitsChains):
+            self._operations.setdefault("commit_chains", refuse_chains)
 
     def __getattr__(self, name: str) -> Any:
         return self._operations.get(name) or getattr(self._backend, name)
@@ -98,9 +107,13 @@ On: TypeAlias = Callable[[System, Work], None]
 
 @attrs.define
 class Outage:
-    """A workflow that fails while a service that it needs is down."""
+    """A workflow that fails while a service that it needs is down.
+
+    *after*: the seconds of its timer.
+    """
 
     down: str = ""
+    after: float = 0.3
     fired: list[str] = attrs.field(factory=list)
 
     def turn(self, turn: Turn[Any]) -> Commands:
@@ -110,7 +123,7 @@ class Outage:
             raise ConnectionError("the database is down")
         match turn.event.data:
             case PlaceOrder():
-                return Persist(1), Emit(ChargeCard("o1", 1.0)), Schedule("soon", after=0.3)
+                return Persist(1), Emit(ChargeCard("o1", 1.0)), Schedule("soon", after=self.after)
             case CardCharged():
                 return Persist(2), Emit(BookShipment("o1"))
             case TimerFired(name=name):

@@ -64,7 +64,7 @@ def test_an_answer_for_a_request_does_not_go_to_the_listener() -> None:
     async def work(runtime: Runtime) -> tuple[Any, Any]:
         runtime.on_address(WEB)(lambda event: got.append(event.parentid))
         requests = (charge_request("c1"), order_request("i1"))
-        charged, ordered = [await runtime.request(event, timeout=3) for event in requests]
+        charged, ordered = [await runtime.request(event, timeout=60) for event in requests]
         await runtime.send(charge_request("c2"))
         return charged.data, ordered.data
 
@@ -84,7 +84,7 @@ def test_the_second_answer_to_a_request_goes_to_the_listener() -> None:
 
     async def work(runtime: Runtime) -> str:
         runtime.on_address(WEB)(lambda event: got.append(event.data.receipt))
-        answer = await runtime.request(charge_request(), timeout=3)
+        answer = await runtime.request(charge_request(), timeout=60)
         return str(answer.data.receipt)
 
     first, stats = run_runtime(System([payment_handler(twice)]), work)
@@ -124,10 +124,10 @@ def test_an_answer_whose_listener_fails_is_retried_and_dead_lettered() -> None:
                 raise ConnectionError("no partner")
 
         await runtime.send(charge_request())
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         [dead_letter] = await runtime.dead_letters()
         await runtime.redrive_dead_letter(dead_letter.id)
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         assert await runtime.dead_letters() == ()
         return dead_letter.reason
 
@@ -158,7 +158,7 @@ def test_an_answer_waits_for_its_listener_across_a_restart() -> None:
         async with Runtime(alone, first._backend) as second:
             second.on_address(WEB)(lambda event: got.append(event.parentid))
             await until(lambda: bool(got))
-            await second.drain(timeout=3)
+            await second.drain(timeout=60)
 
     within(go(), seconds=60)
 

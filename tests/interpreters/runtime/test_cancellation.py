@@ -75,10 +75,15 @@ class Books:
         self.performed.append(name)
         return name
 
-    def charge(self, event: Event[ChargeCard]) -> Emit:
-        """Take a payment."""
-        self.charged.append(event.data.order_id)
+    def charge(self, event: Event[ChargeCard]) -> Effects[Emit]:
+        """Take a payment: by an effect, for a handler may run on an event that is not committed."""
+        yield from call(self.pay, event.data.order_id)
         return Emit(CardCharged("r"))
+
+    async def pay(self, order_id: str) -> str:
+        """Perform the payment of an order."""
+        self.charged.append(order_id)
+        return order_id
 
     def system(self, *handlers: Any) -> System:
         """Make a system of these handlers, with the payments in these books."""

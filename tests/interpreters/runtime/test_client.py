@@ -2,26 +2,35 @@
 
 import asyncio
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from arvo import (
     Client,
+    Resumable,
     Runtime,
     System,
 )
 from arvo.core.payloads.frozen_json import FrozenDict
 from tests.interpreters.runtime.running import On, Outage
 from tests.shop import (
+    SERVICES,
     BookShipment,
     CardCharged,
     ChargeCard,
     OrderFulfilled,
+    OrderState,
     PlaceOrder,
     ShipmentBooked,
+    fulfil,
     fulfilment,
+    order,
     order_request,
+    payments,
+    shipping,
     shop,
 )
 
@@ -151,3 +160,38 @@ def test_the_history_of_an_unknown_contract_has_mappings_on_every_backend(on: On
         ]
 
     on(shop, work)
+
+
+class Colour(str, Enum):  # noqa: UP042 - the text of a `StrEnum` is its value
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"labels": {"colour": Colour.RED}}, 1),  # whose text is `Colour.RED`
+        ({"labels": {"colour": None}}, 0),  # no workflow is labelled with nothing
+        ({"text": "red"}, 1),
+        ({"text": "\n"}, 0),  # stores separate labels by it
+        ({"text": "\ud800"}, 0),  # stores cannot write it
+        ({"text": None}, 1),
+    ],
+)
+def test_filters_by_labels_take_what_a_form_or_a_shell_sends(
+    on: On, filters: Any, found: int
+) -> None:
+    """And find no workflow by what no label has."""
+    handler = Resumable(
+        order,
+        {"1.0.0": fulfil},
+        services=SERVICES,
+        state=OrderState,
+        labels=lambda _: {"colour": Colour.RED},
+    )
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.request(order_request(), timeout=60)
+
+        assert len(await runtime.workflows(**filters)) == found
+
+    on(System([payments, shipping, handler]), work)

@@ -57,6 +57,7 @@ def test_a_description_shows_what_a_workflow_waits_for_and_since_when() -> None:
 
     assert asyncio.run(go()).splitlines() == [
         "arvo.orc.order.fulfil 1.0.0: active",
+        "  workflow   i1",
         "  subject    SUBJECT",
         "  began      2026-01-02 03:04:05 UTC",
         "  changed    2026-01-02 03:04:05 UTC, revision 1",

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from arvo import Backend, Client, Event, MemoryBackend, Runtime, System, Unavailable
+from arvo.engine.step.route import ToCaller, ToHandler
+from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.services import WorkerServices
 from tests.interpreters.runtime.running import Replaced
 from tests.interpreters.until import until
 from tests.interpreters.within import within
-from tests.shop import WEB, charge_request, payments
+from tests.shop import WEB, CardCharged, charge_request, payments, reply_to
 
 EVENTS = 20
 OpenBackend = Callable[[], Backend]
@@ -120,6 +122,40 @@ def test_an_answer_whose_listener_does_not_come_back_is_a_dead_letter() -> None:
     )
 
 
+def test_a_handler_that_is_repeated_answers_once_where_its_listener_is_elsewhere() -> None:
+    """With another content by the same id, as after a crash: the first answer was passed on."""
+    request = charge_request("c1", redirectto=WEB)
+
+    async def go() -> tuple[int, int]:
+        backend = MemoryBackend()
+        await backend.services.register(WorkerServices("web", {}, (WEB,)))
+        async with Runtime(handling, backend) as worker:
+            for receipt in ("r-1", "r-2"):
+                answer = reply_to(request, CardCharged(receipt))
+                await backend.send(Message(answer, ToCaller(WEB)))
+            await until(lambda: worker.stats().released == 2)
+            depth = await backend.depth()
+            return depth.ready, depth.total
+
+    assert within(go()) == (1, 1)
+
+
+def test_a_handler_elsewhere_that_is_repeated_may_emit_other_content() -> None:
+    """Another system on the backend serves it, so its events are from inside."""
+
+    async def go() -> tuple[int, int]:
+        backend = MemoryBackend()
+        await backend.services.register(WorkerServices("other", {"com.other.app": ("1.0.0",)}, ()))
+        async with Runtime(handling, backend) as worker:
+            for amount in (10.0, 11.0):
+                event = charge_request("c1", amount, source="com.other.app", redirectto=WEB)
+                await backend.send(Message(event, ToHandler(payments.source, None)))
+            stats = await worker.drain(timeout=60)
+            return stats.duplicates, stats.dead_lettered
+
+    assert within(go()) == (1, 0)
+
+
 @pytest.mark.promise("I8")
 def test_a_request_is_answered_in_its_process_if_that_has_the_listener(
     open_backend: OpenBackend,
@@ -142,7 +178,8 @@ def test_an_answer_is_not_given_up_while_the_registry_is_unavailable() -> None:
     """Then it is unknown whether another process listens."""
 
     async def go() -> None:
-        backend, outages = MemoryBackend(), iter(range(3))
+        # The first one is met in a tick, which leaves the answer to a task of its own.
+        backend, outages = MemoryBackend(), iter(range(4))
 
         async def list_later() -> Any:
             if next(outages, None) is not None:

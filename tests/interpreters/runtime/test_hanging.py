@@ -20,7 +20,7 @@ from arvo import (
     call,
 )
 from arvo.interpreters.calls import bulkheads, threads
-from arvo.interpreters.runtime import outbound
+from arvo.interpreters.worker import outbound
 from tests.interpreters.runtime.running import FAST, new_backend, run_runtime, within
 from tests.interpreters.until import until
 from tests.shop import (
@@ -68,7 +68,8 @@ def test_effects_that_hang_stop_only_the_events_of_their_own_handler() -> None:
         return "r"
 
     def pay(event: Event[Any]) -> Effects[Emit]:
-        return Emit(CardCharged((yield from call(hang, timeout=0.01))))
+        limit = None if event.id == "last" else 0.01
+        return Emit(CardCharged((yield from call(hang, timeout=limit))))
 
     def book(event: Event[Any]) -> Effects[Emit]:
         return Emit(ShipmentBooked((yield from call(str, "t"))))
@@ -79,12 +80,12 @@ def test_effects_that_hang_stop_only_the_events_of_their_own_handler() -> None:
         for number in range(40):
             await runtime.send(charge_request(f"c{number}"))
         await until(lambda: runtime.stats().dead_lettered > 0)
-        booked = await runtime.request(shipment_request(), timeout=10)
-        await runtime.drain(timeout=30)
+        booked = await runtime.request(shipment_request(), timeout=60)
+        await runtime.drain(timeout=60)
         dead_letters = await runtime.dead_letters()
         release.set()
         await until(lambda: not runtime._effects.threads[charge.type]._calls)
-        charged = await runtime.request(charge_request("last"), timeout=10)
+        charged = await runtime.request(charge_request("last"), timeout=60)
         return booked.data, [dead_letter.reason for dead_letter in dead_letters], charged.data
 
     async def go() -> tuple[tuple[Any, list[str], Any], Stats]:
@@ -94,8 +95,10 @@ def test_effects_that_hang_stop_only_the_events_of_their_own_handler() -> None:
     (booked, reasons, charged), stats = within(go(), seconds=60)
 
     assert (booked, charged) == (ShipmentBooked("t"), CardCharged("r"))
-    # Sixteen calls were made, and the other events found no thread.
-    assert len(reasons) == stats.dead_lettered == 24
+    # Sixteen calls were made, and the other events found no thread. An event that waits for one
+    # while the last call times out has waited out its own limit.
+    assert stats.failed >= 16
+    assert len(reasons) == stats.dead_lettered == 40 - stats.failed > 0
     text = "ThreadsExhausted: all 16 threads of com.payment.charge run calls that have not returned"
     assert all(reason.startswith(f"{text}: ") and "hang() for" in reason for reason in reasons)
 
@@ -125,7 +128,7 @@ def test_a_listener_that_hangs_stops_only_the_events_of_its_own_domain(kind: str
         await until(lambda: len(got) == 100)
         assert len(hung) == 16
         release.set()
-        await runtime.drain(timeout=30)
+        await runtime.drain(timeout=60)
 
     async def go() -> Stats:
         async with Runtime(two_domains, new_backend()) as runtime:
@@ -158,7 +161,7 @@ def test_a_listener_that_times_out_is_retried_and_its_event_dead_lettered(kind: 
     async def work(runtime: Runtime) -> tuple[str, int]:
         runtime.on_domain("hangs", timeout=0.02)(hang if kind == "plain" else hang_async)
         await runtime.send(charge_request("c1", LIMIT + 1))
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         [dead_letter] = await runtime.dead_letters()
         release.set()
         return dead_letter.reason, dead_letter.attempts
@@ -179,7 +182,7 @@ def test_a_timeout_that_a_listener_raises_itself_is_its_exception() -> None:
             raise TimeoutError("the mail server")
 
         await runtime.send(charge_request("c1", LIMIT + 1))
-        await runtime.drain(timeout=3)
+        await runtime.drain(timeout=60)
         return (await runtime.dead_letters())[0].reason
 
     reason, _ = run_runtime(two_domains, work, retry=FAST)
@@ -204,7 +207,7 @@ def test_waiting_for_a_domain_that_hangs_uses_up_no_attempt() -> None:
         # Two run and two wait. The others return several times.
         await until(lambda: runtime.stats().released > 60)
         release.set()
-        await runtime.drain(timeout=30)
+        await runtime.drain(timeout=60)
         assert await runtime.dead_letters() == ()
 
     async def go() -> Stats:

@@ -17,7 +17,13 @@ from arvo import (
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.runtime import requests
-from tests.interpreters.runtime.running import Replaced, emit_to_domain, new_backend, within
+from tests.interpreters.runtime.running import (
+    Replaced,
+    emit_to_domain,
+    new_backend,
+    refuse_chains,
+    within,
+)
 from tests.interpreters.until import until
 from tests.shop import (
     WEB,
@@ -66,6 +72,8 @@ def test_a_request_that_times_out_reports_the_progress_of_its_event(
         async with Runtime(UNANSWERED, new_backend()) as runtime:
             requesting = asyncio.create_task(runtime.request(order_request(), timeout=60))
             await wait_for_record(runtime)
+            # The record can be read before the commit has returned to the sender.
+            await runtime.drain(timeout=60)
             skip_time(60)
             with pytest.raises(TimeoutError) as late:
                 await requesting
@@ -85,6 +93,9 @@ class SendsSlowly:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+    async def commit_chains(self, chains: Any) -> list[bool]:
+        return await refuse_chains(chains)
 
     async def send(self, message: Message) -> None:
         await self.inner.send(message)

@@ -23,6 +23,7 @@ from arvo import (
 )
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from tests.interpreters.runtime.running import Replaced, new_backend, run_runtime, within
+from tests.logged import logged
 from tests.shop import (
     NOW,
     CardCharged,
@@ -232,8 +233,8 @@ def test_a_worker_that_breaks_fails_the_pending_requests(caplog: pytest.LogCaptu
             return runtime.is_working
 
     assert not within(go())
-    [message] = [record.getMessage() for record in caplog.records]
-    assert message.startswith("the task 'arvo com.payment.charge ")
+    [failed] = logged(caplog.records, "a task failed")
+    assert failed["task"].startswith("arvo com.payment.charge ")
 
 
 def test_a_drain_waits_out_an_outage() -> None:

@@ -22,7 +22,8 @@ from arvo import (
 )
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.messages import Delivery, Message
-from arvo.interpreters.runtime.suspects import Suspects
+from arvo.interpreters.ports.results import Committed
+from arvo.interpreters.worker.suspects import Suspects
 from tests.interpreters.runtime.running import FAST, Replaced, within
 from tests.shop import CardCharged, charge_request, payment_handler
 
@@ -52,6 +53,9 @@ class Mortal:
         return self.owned
 
     def __getattr__(self, name: str) -> Any:
+        if name == "commit_chains":
+            # All is delivered by `receive`.
+            raise AttributeError(name)
         return getattr(self.memory, name)
 
 
@@ -146,10 +150,10 @@ def test_a_dead_letter_that_cannot_be_stored_is_stored_later() -> None:
     backend = Mortal(5)
     fails = [True]
 
-    async def dead_letter(delivery: Delivery, entry: DeadLetter) -> None:
+    async def dead_letter(delivery: Delivery, entry: DeadLetter) -> Committed:
         if fails.pop() if fails else False:
             raise Unavailable("no store")
-        await backend.memory.dead_letter(delivery, entry)
+        return await backend.memory.dead_letter(delivery, entry)
 
     async def work(runtime: Runtime) -> list[str]:
         await runtime.send(charge_request("poison"))
@@ -164,11 +168,21 @@ def test_a_dead_letter_that_cannot_be_stored_is_stored_later() -> None:
     assert stats == Stats(retried=1, dead_lettered=1)
 
 
+@define
+class Attempts:
+    """The retry policy of each handler."""
+
+    policy: Retry
+
+    def policy_of(self, _: Delivery) -> Retry:
+        return self.policy
+
+
 def make_suspects(attempts: int, **options: Any) -> Suspects:
     """Make the suspects of a worker, which ends none of them in these tests."""
     backend: Any = Mortal(0)
-    unused: Any = None
-    return Suspects(backend, attempts, unused, Stats(), **options)
+    retry: Any = Attempts(Retry(attempts))
+    return Suspects(backend, retry, Stats(), **options)
 
 
 def suspect(deaths: int) -> Delivery:

@@ -8,30 +8,62 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from attrs import evolve
 
-from arvo import Complete, Event, Runtime, Schedule, Subject, System, TimerFired, Turn
+from arvo import (
+    Client,
+    Complete,
+    Emit,
+    Event,
+    Record,
+    Resumable,
+    Runtime,
+    Schedule,
+    Subject,
+    System,
+    TimerFired,
+    Turn,
+)
+from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.codec import encode_dead_letter
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Message
-from arvo.interpreters.ports.results import Committed, Conflict, Depth, Duplicate, Fenced
+from arvo.interpreters.ports.results import (
+    CommitResult,
+    Committed,
+    Conflict,
+    Depth,
+    Duplicate,
+    Fenced,
+)
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.connection.migrations import SCHEMA_VERSION, scripts
 from arvo.testing.conformance.cancellations import to_cancel
-from arvo.testing.conformance.samples import WORKFLOW, dead_letter, recent, to_workflow
+from arvo.testing.conformance.kit.samples import (
+    WORKFLOW,
+    dead_letter,
+    recent,
+    to_workflow,
+    turn_commit,
+)
 from tests.interpreters.until import until
 from tests.interpreters.within import within
 from tests.shop import (
     CardCharged,
+    ChargeCard,
     OrderFulfilled,
+    charge,
     charge_request,
     expect_commit,
     make_workflow,
+    order,
     order_request,
+    payments,
     reply_to,
     shop,
 )
@@ -353,6 +385,53 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert sent == stored > 2
 
 
+def journals_in_rows(connection: sqlite3.Connection) -> None:
+    """Bring the tables for records back to version 9."""
+    connection.execute("drop index workflow_by_workflow_id")
+    connection.execute("alter table workflow drop column workflow_id")
+    connection.execute("alter table workflow drop column labels")
+    connection.execute("drop table record_log")
+    connection.execute("alter table workflow drop column room")
+    connection.execute(
+        "create table journal (workflow integer not null, position integer not null,"
+        " line blob not null, primary key (workflow, position)) without rowid"
+    )
+
+
+@pytest.mark.parametrize("journal", [(), ({"at": 0, "asked": 'ask "ä\\'}, {"at": 1, "got": 2.50})])
+def test_the_journal_of_a_flow_becomes_a_part_of_its_record(
+    tmp_path: Path, journal: tuple[Any, ...]
+) -> None:
+    """The version before had a row for each entry."""
+    path = tmp_path / "a.db"
+    begun = expect_commit(shop, order_request()).record
+    assert begun is not None
+    record = evolve(begun, journal=freeze_unchecked(journal))
+
+    async def load() -> Record | None:
+        backend = SqliteBackend(str(path))
+        loaded = await backend.load(record.subject)
+        await backend.close()
+        return loaded
+
+    assert within(load()) is None
+    body = record.to_dict()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        journals_in_rows(connection)
+        del body["journal"]
+        values = (record.subject, record.handler, orjson.dumps(body))
+        connection.execute(
+            "insert into workflow (id, subject, handler, version, status, revision, record, began,"
+            " changed) values (7, ?, ?, '1.0.0', 'active', 1, ?, 0, 0)",
+            values,
+        )
+        lines = [(place, orjson.dumps(entry)) for place, entry in enumerate(journal)]
+        connection.executemany("insert into journal values (7, ?, ?)", lines[::-1])
+        connection.execute("pragma user_version = 9")
+
+    assert within(load()) == record
+
+
 def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> None:
     """Its workflows go on, and have a history from then on; its dead letters stay."""
     path = tmp_path / "a.db"
@@ -375,6 +454,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
 
     within(before())
     with closing(sqlite3.connect(path)) as connection, connection:
+        journals_in_rows(connection)
         connection.execute("drop table history")
         connection.execute("drop index workflow_by_parent")
         connection.execute("alter table workflow drop column history_length")
@@ -392,6 +472,7 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         connection.execute("insert into dead_letter values (?, ?, 1, ?)", row)
         connection.execute("drop index delivery_by_cancellation")
         connection.execute("alter table delivery drop column cancels")
+        connection.execute("alter table inbox drop column content")
         connection.execute("pragma user_version = 1")
 
     assert within(now()) == "done"
@@ -399,6 +480,24 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
         assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
         assert connection.execute("select count(*) from history").fetchone()[0] > 5
     assert len(scripts()) == SCHEMA_VERSION
+
+
+def test_workflows_of_the_version_before_are_found_by_their_ids(tmp_path: Path) -> None:
+    """The upgrade reads the ids in their subjects."""
+    path = tmp_path / "a.db"
+
+    async def go() -> None:
+        async with Runtime(shop, SqliteBackend(str(path))) as runtime:
+            await runtime.request(order_request("order-1"), timeout=60)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("drop index workflow_by_workflow_id")
+            connection.execute("alter table workflow drop column workflow_id")
+            connection.execute("alter table workflow drop column labels")
+            connection.execute("pragma user_version = 10")
+        async with Client(shop, SqliteBackend(str(path))) as client:
+            assert (await client.describe("order-1")).record.status == "done"
+
+    within(go())
 
 
 def test_a_cancellation_from_before_the_upgrade_is_pending(tmp_path: Path) -> None:
@@ -420,11 +519,38 @@ def test_a_cancellation_from_before_the_upgrade_is_pending(tmp_path: Path) -> No
 
     within(send())
     with closing(sqlite3.connect(path)) as connection, connection:
+        journals_in_rows(connection)
         connection.execute("drop index delivery_by_cancellation")
         connection.execute("alter table delivery drop column cancels")
+        connection.execute("alter table inbox drop column content")
         connection.execute("pragma user_version = 6")
 
     assert within(ask())
+
+
+def test_an_event_that_was_consumed_before_the_upgrade_has_no_conflict(tmp_path: Path) -> None:
+    """That version did not store what the event said."""
+    path, begin, other = (
+        tmp_path / "a.db",
+        to_workflow("begin"),
+        to_workflow("begin", data={"k": 1}),
+    )
+
+    async def consume(message: Message, revision: int) -> CommitResult:
+        backend = SqliteBackend(str(path))
+        await backend.send(message)
+        delivery = await backend.receive(WORKFLOW)
+        result = await backend.commit(delivery, turn_commit(delivery, revision), [], [])
+        await backend.close()
+        return result
+
+    first = within(consume(begin, 1))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        journals_in_rows(connection)
+        connection.execute("alter table inbox drop column content")
+        connection.execute("pragma user_version = 8")
+
+    assert (first, within(consume(other, 2))) == (Committed(), Duplicate())
 
 
 # Retention
@@ -533,3 +659,41 @@ def test_a_worker_that_was_wrongly_taken_for_dead_leaves_nothing_behind(tmp_path
         return sorted(received)
 
     assert within(go()) == ["c0", "c1"]
+
+
+class CountsLoads:
+    """A backend of which the loads are counted."""
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        self.backend, self.loads = backend, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    async def load(self, subject: str) -> Record | None:
+        self.loads += 1
+        return await self.backend.load(subject)
+
+
+def test_a_turn_does_not_read_back_the_record_of_the_turn_before_it(tmp_path: Path) -> None:
+    """A record with thousands of replies takes long to read; the turns of one workflow are a queue
+    in this process, and each has just written it.
+    """
+    number = 30
+
+    def collect(turn: Turn[Any]) -> Any:
+        if turn.input is not None:
+            return [Emit(ChargeCard(f"o{place}", 1.0)) for place in range(number)]
+        replies = turn.collected["evt.payment.charged"]
+        return Complete(OrderFulfilled("t")) if len(replies) == number else None
+
+    handler = Resumable(order, {"1.0.0": collect}, services=[charge["1.0.0"]])
+    fan_in = System([handler, payments])
+
+    async def go() -> int:
+        backend: Any = CountsLoads(SqliteBackend(str(tmp_path / "a.db")))
+        async with Runtime(fan_in, backend) as runtime:
+            await runtime.request(order_request(), timeout=30)
+        return int(backend.loads)
+
+    assert within(go()) < 5

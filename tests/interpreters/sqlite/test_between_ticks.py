@@ -348,6 +348,8 @@ def test_a_claim_that_fails_for_good_fails_a_request(
 
     async def go() -> None:
         async with Runtime(shop, SqliteBackend(path)) as runtime:
+            while runtime.is_working:  # noqa: ASYNC110 - it breaks by itself
+                await asyncio.sleep(0)
             await runtime.request(order_request(), timeout=60)
 
     with pytest.raises(BaseException, match="a bug") as failed:

@@ -1,15 +1,17 @@
 """Crash: a process that dies at any call to the backend loses no event and doubles none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import pytest
 from attrs import define, evolve, field, frozen
 
 from arvo import (
+    Commands,
     Commit,
+    Complete,
     Domain,
     Effects,
     Emit,
@@ -18,6 +20,7 @@ from arvo import (
     Record,
     Runtime,
     System,
+    Turn,
     WorkflowDomains,
     ask,
     call,
@@ -27,16 +30,19 @@ from arvo import (
 )
 from arvo.core.history import HistoryEntry
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterResult,
     Depth,
     StoredWorkflow,
 )
 from arvo.interpreters.sqlite import SqliteBackend
+from arvo.testing import RecordingObserver
 from tests.shop import (
     SERVICES,
     TIME,
@@ -47,6 +53,7 @@ from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
     ShipmentBooked,
+    make_workflow,
     order,
     order_request,
     payment_handler,
@@ -105,6 +112,21 @@ def charge_by_bank(event: Event[ChargeCard]) -> Effects[Emit]:
 
 
 effectful = System([payment_handler(charge_by_bank), reserve_all])
+REPLIES = 6
+
+
+def charge_many(turn: Turn[Any]) -> Commands:
+    """Charge several cards at once, and wait for all of them."""
+    match turn.event.data:
+        case PlaceOrder():
+            return tuple(Emit(ChargeCard("o1", float(place))) for place in range(REPLIES))
+        case CardCharged() if len(turn.collected["evt.payment.charged"]) == REPLIES:
+            return Complete(OrderFulfilled("all"))
+        case _:
+            return None
+
+
+many_replies = System([payment_handler(charge_by_bank), make_workflow(charge_many)])
 # The runtime of the process that lives now.
 living: list[Runtime] = []
 
@@ -214,8 +236,12 @@ class Crashing:
     async def defer(self, delivery: Delivery, delay: float) -> None:
         await self._call("defer", lambda: self.inner.defer(delivery, delay))
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        await self._call("dead_letter", lambda: self.inner.dead_letter(delivery, dead_letter))
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> DeadLetterResult:
+        return await self._call(
+            "dead_letter", lambda: self.inner.dead_letter(delivery, dead_letter)
+        )
 
     async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
         return await self.inner.dead_letters(**options)
@@ -236,6 +262,37 @@ class Crashing:
         await self.inner.close()
 
 
+@define
+class CrashingInTicks(Crashing):
+    """The same, with what a tick calls: turns that follow from one event share a transaction."""
+
+    # The messages that had their turns behind another one of their workflow.
+    followed: int = 0
+    commits_apart: ClassVar[bool] = False
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        self.inner.subscribe(queues, on_ready)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        self.inner.unsubscribe(on_ready)
+
+    async def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        return await self.inner.poll(queues, limit)
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:
+        return self.inner.followers(delivery)
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        return self.inner.is_busy(key, deliveries)
+
+    async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
+        return await self.inner.load_all(subjects)
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        self.followed += sum(len(chain.deliveries[1:]) for chain in chains)
+        return await self._call("commit_chains", lambda: self.inner.commit_chains(chains))
+
+
 @frozen
 class Outcome:
     """The state at the end: records, outbound events, the number of dead letters, and the calls.
@@ -251,13 +308,21 @@ class Outcome:
 
 
 async def run_to_the_end(
-    system: System, path: Path, at: int, when: Literal["before", "after"]
+    system: System,
+    path: Path,
+    at: int,
+    when: Literal["before", "after"],
+    make: Callable[[SqliteBackend, int, Literal["before", "after"]], Crashing] = Crashing,
 ) -> Outcome:
-    """Run the system until the process dies, and let another one finish the work."""
+    """Run the system until the process dies, and let another one finish the work.
+
+    Both are observed: no span ends twice, and none stays open in a process that lives.
+    """
     outbound: set[tuple[str, str]] = set()
     sent = asyncio.Event()
-    crashing = Crashing(SqliteBackend(str(path), lease=LEASE_SECONDS), at, when)
-    runtime = Runtime(system, crashing)
+    crashing = make(SqliteBackend(str(path), lease=LEASE_SECONDS), at, when)
+    runtime, observer = Runtime(system, crashing), RecordingObserver()
+    runtime.observe(observer)
     living[:] = [runtime]
     listen_to_domains(runtime, outbound)
     await runtime.__aenter__()
@@ -269,6 +334,7 @@ async def run_to_the_end(
         await working
         outcome = await read_outcome(crashing.inner, outbound, crashing.calls)
         await runtime.stop()
+        check_spans(observer)
         return outcome
     # As when a process is killed: it releases nothing.
     for task in (*runtime._tasks.all, working):
@@ -281,8 +347,10 @@ async def run_to_the_end(
     await asyncio.gather(*crashing.checkpoints)
     unstored = len(performed) - len(crashing.checkpoints)
     await asyncio.sleep(2 * LEASE_SECONDS)
-    backend = SqliteBackend(str(path))
-    async with Runtime(system, backend) as after:
+    backend, next_observer = SqliteBackend(str(path)), RecordingObserver()
+    next_runtime = Runtime(system, backend)
+    next_runtime.observe(next_observer)
+    async with next_runtime as after:
         living[:] = [after]
         listen_to_domains(after, outbound)
         if not sent.is_set():
@@ -290,7 +358,14 @@ async def run_to_the_end(
             await after.send(order_request())
         await wait_for_the_end(after)
         outcome = await read_outcome(backend, outbound, crashing.calls)
-        return evolve(outcome, unstored=unstored)
+    assert {len(span.ends) for span in observer.spans} <= {0, 1}
+    check_spans(next_observer)
+    return evolve(outcome, unstored=unstored)
+
+
+def check_spans(observer: RecordingObserver) -> None:
+    """Fail unless each span of a process has ended once."""
+    assert [span.name for span in observer.spans if len(span.ends) != 1] == []
 
 
 def listen_to_domains(runtime: Runtime, outbound: set[tuple[str, str]]) -> None:
@@ -307,7 +382,7 @@ async def send_order(runtime: Runtime, sent: asyncio.Event) -> None:
 
 async def wait_for_the_end(runtime: Runtime) -> None:
     """Wait until the workflow has ended and nothing is under way."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             record = await runtime.record(order_request().subject)
             if record is not None and record.status != "active":
@@ -332,35 +407,71 @@ def _without_times(record: Record) -> dict[str, Any]:
         {**entry, "got": {}} if "due" in entry.get("got", {}) else entry
         for entry in body["journal"]
     ]
-    for sent in body["pending_requests"].values():
-        for reply in sent["replies"]:
-            del reply["time"]
+    for reply in body["replies"]:
+        del reply["time"]
     return body
 
 
 @pytest.mark.promise("I1", "I2", "I3")
-def test_a_crash_at_any_call_to_the_backend_does_not_change_the_outcome(tmp_path: Path) -> None:
-    """B10: a crash before or after any call leads to the same outcome, ids included."""
+@pytest.mark.parametrize(("make", "calls_min"), [(Crashing, 9), (CrashingInTicks, 3)])
+def test_a_crash_at_any_call_to_the_backend_does_not_change_the_outcome(
+    tmp_path: Path, make: type[Crashing], calls_min: int
+) -> None:
+    """B10: a crash before or after any call leads to the same outcome, ids included, whether the
+    turns share a transaction or not.
+    """
     undisturbed = asyncio.run(run_to_the_end(system, tmp_path / "quiet.db", NEVER, "before"))
-    assert len(undisturbed.calls) >= 9
+    in_order = asyncio.run(run_to_the_end(system, tmp_path / "order.db", NEVER, "before", make))
+    assert len(in_order.calls) >= calls_min
     assert len(undisturbed.outbound) == 1
+    assert evolve(in_order, calls=()) == evolve(undisturbed, calls=())
 
-    for at in range(1, len(undisturbed.calls) + 1):
+    for at in range(1, len(in_order.calls) + 1):
         for when in ("before", "after"):
             path = tmp_path / f"{at}-{when}.db"
-            crashed = asyncio.run(run_to_the_end(system, path, at, when))
+            crashed = asyncio.run(run_to_the_end(system, path, at, when, make))
             assert evolve(crashed, calls=()) == evolve(undisturbed, calls=()), (
                 f"a crash {when} call {at}"
             )
 
 
+@pytest.mark.promise("I1", "I2", "I3", "I4")
+def test_a_crash_while_replies_wait_together_loses_and_doubles_none(tmp_path: Path) -> None:
+    """The turns of several replies share a transaction, which is applied or not."""
+    expected = asyncio.run(run_to_the_end(many_replies, tmp_path / "quiet.db", NEVER, "before"))
+    made: list[CrashingInTicks] = []
+
+    def make(inner: SqliteBackend, at: int, when: Literal["before", "after"]) -> Crashing:
+        made.append(CrashingInTicks(inner, at, when))
+        return made[-1]
+
+    in_ticks = asyncio.run(run_to_the_end(many_replies, tmp_path / "t.db", NEVER, "before", make))
+    assert by_reply(in_ticks) == by_reply(expected)
+
+    for at in range(1, len(in_ticks.calls) + 1):
+        for when in ("before", "after"):
+            path = tmp_path / f"{at}-{when}.db"
+            crashed = asyncio.run(run_to_the_end(many_replies, path, at, when, make))
+            assert by_reply(crashed) == by_reply(expected), f"a crash {when} call {at}"
+    assert any(each.followed for each in made)
+
+
+def by_reply(outcome: Outcome) -> tuple[Any, ...]:
+    """Return an outcome without the order of the replies, which depends on the bank."""
+    [record] = outcome.records
+    replies = sorted(reply["id"] for reply in record["replies"])
+    return record["status"], record["revision"], replies, outcome.dead_letters
+
+
+@pytest.mark.parametrize("make", [Crashing, CrashingInTicks])
 def test_an_effect_is_repeated_only_if_the_process_died_before_its_result_was_stored(
-    tmp_path: Path,
+    tmp_path: Path, make: type[Crashing]
 ) -> None:
     """With `kill -9` between any two calls: no completed effect is performed again."""
     names = ["one", "two", "three", "four", "five", "six"]
     performed.clear()
-    undisturbed = asyncio.run(run_to_the_end(effectful, tmp_path / "quiet.db", NEVER, "before"))
+    quiet = tmp_path / "quiet.db"
+    undisturbed = asyncio.run(run_to_the_end(effectful, quiet, NEVER, "before", make))
     assert sorted(performed) == sorted(names)
     assert undisturbed.calls.count("checkpoint") == len(names)
 
@@ -369,7 +480,7 @@ def test_an_effect_is_repeated_only_if_the_process_died_before_its_result_was_st
         for when in ("before", "after"):
             performed.clear()
             path = tmp_path / f"{at}-{when}.db"
-            crashed = asyncio.run(run_to_the_end(effectful, path, at, when))
+            crashed = asyncio.run(run_to_the_end(effectful, path, at, when, make))
             repeated = len(performed) - len(names)
 
             assert set(performed) == set(names)
@@ -382,17 +493,21 @@ def test_an_effect_is_repeated_only_if_the_process_died_before_its_result_was_st
 
 
 @pytest.mark.promise("I1", "I2", "I3")
-def test_a_crash_around_a_cancellation_does_not_change_the_outcome(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [Crashing, CrashingInTicks])
+def test_a_crash_around_a_cancellation_does_not_change_the_outcome(
+    tmp_path: Path, make: type[Crashing]
+) -> None:
     """The interrupted turn sends nothing, whichever process finishes the work."""
     stopped = System([payments, shipping, cancel_itself])
-    undisturbed = asyncio.run(run_to_the_end(stopped, tmp_path / "quiet.db", NEVER, "before"))
+    quiet = tmp_path / "quiet.db"
+    undisturbed = asyncio.run(run_to_the_end(stopped, quiet, NEVER, "before", make))
     assert [record["status"] for record in undisturbed.records] == ["cancelled"]
     assert [record["revision"] for record in undisturbed.records] == [2]
 
     for at, name in enumerate(undisturbed.calls, start=1):
         for when in ("before", "after"):
             path = tmp_path / f"{at}-{when}.db"
-            crashed = asyncio.run(run_to_the_end(stopped, path, at, when))
+            crashed = asyncio.run(run_to_the_end(stopped, path, at, when, make))
             assert evolve(crashed, calls=(), unstored=0) == evolve(undisturbed, calls=()), (
                 f"a crash {when} call {at}, {name}"
             )

@@ -21,6 +21,7 @@ from arvo.interpreters.sqlite.connection import in_place
 from arvo.interpreters.sqlite.session import maintenance, session
 from tests.interpreters.until import until
 from tests.interpreters.within import within
+from tests.logged import logged
 from tests.shop import charge_request, shop
 
 PAY = "com.payment.charge"
@@ -115,9 +116,8 @@ def test_a_worker_without_work_notices_by_a_tick(
             return before, await runtime.is_reachable()
 
     assert within(go()) == (True, False)
-    assert any(
-        record.levelname == "CRITICAL" and text in record.message for record in caplog.records
-    )
+    [line] = logged(caplog.records, "the backend stops")
+    assert text in line["reason"]
 
 
 def test_a_file_that_was_restored_is_used_after_a_close(path: Path) -> None:

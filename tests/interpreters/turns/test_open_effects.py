@@ -37,7 +37,7 @@ def barrier_in_the_loop() -> Callable[[str], Coroutine[Any, Any, str]]:
 
 
 def barrier_of_threads() -> Callable[[str], str]:
-    barrier = threading.Barrier(2, timeout=5)
+    barrier = threading.Barrier(2, timeout=60)
 
     def meet(name: str) -> str:
         barrier.wait()

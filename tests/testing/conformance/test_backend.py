@@ -25,11 +25,12 @@ from arvo.testing.conformance.kit.linearizability import (
     Swap,
     find_linearization,
 )
-from arvo.testing.conformance.samples import subject
-from tests.testing.conformance import wrong, wrong_order
+from arvo.testing.conformance.kit.samples import subject
+from tests.testing.conformance import wrong, wrong_chains, wrong_order
 
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
+ATTEMPTS = 10
 
 
 class OfBackend(BackendConformance):
@@ -91,6 +92,9 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
             wrong.ComparesEventsByIdOnly,
             "test_events_with_the_same_id_are_distinguished_by_source_and_subject",
         ),
+        (wrong.DropsOtherEventsByKnownIds, "test_another_event_with_a_known_id_is_refused"),
+        (wrong.DropsOtherEventsByKnownIds, "test_another_request_with_a_known_id_is_refused"),
+        (wrong.ComparesTraces, "test_an_event_that_is_sent_again_may_have_another_trace"),
         (wrong.DropsCheckpoints, "test_a_checkpoint_is_delivered_with_the_next_attempt"),
         (
             wrong.CommitsPastCancellations,
@@ -133,6 +137,44 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
         (wrong.AcceptsWithoutLimit, "test_a_full_queue_blocks_senders"),
         (wrong.IdlesTooEarly, "test_depth_counts_events_until_they_are_settled"),
         (wrong.ReportsNoDepth, "test_depth_counts_events_until_they_are_settled"),
+        (wrong_chains.AppliesHalfChains, "test_a_chain_on_an_outdated_record_changes_nothing"),
+        (wrong_chains.AppliesAllOrNone, "test_a_chain_on_an_outdated_record_changes_nothing"),
+        (wrong_chains.ForgetsTheEventsOfChains, "test_a_chain_is_applied_completely"),
+        (wrong_chains.ForgetsTheEventsOfChains, "test_a_message_that_enters_is_consumed_once"),
+        (wrong_chains.DropsTheMessagesOfChains, "test_a_chain_is_applied_completely"),
+        (wrong_chains.StoresWhatWasConsumed, "test_a_chain_is_applied_completely"),
+        (
+            wrong_chains.ChainsPassWaitingMessages,
+            "test_no_turn_is_taken_before_a_message_that_waits",
+        ),
+        (
+            wrong_chains.ChainsPassWaitingMessages,
+            "test_no_turn_is_taken_before_a_message_of_the_same_workflow",
+        ),
+        (wrong_chains.ChainsPassCancellations, "test_a_chain_yields_to_a_cancellation"),
+        (wrong_chains.DeferredMessagesStopChains, "test_a_deferred_message_holds_back_no_chain"),
+        (wrong_chains.WakesNoSubscriber, "test_a_subscriber_is_woken_by_a_message"),
+        (wrong_chains.PollsBeyondTheLimit, "test_poll_takes_no_more_than_its_limits"),
+        (wrong_chains.PollsTwoOfOneKey, "test_poll_takes_what_is_ready_one_of_each_key"),
+        (wrong_chains.FollowersInReverse, "test_followers_come_in_their_order_and_are_not_taken"),
+        (wrong_chains.HasNoFollowers, "test_followers_come_in_their_order_and_are_not_taken"),
+        (wrong_chains.FollowersOfAnyKey, "test_followers_come_in_their_order_and_are_not_taken"),
+        (wrong_chains.TakesFollowers, "test_followers_come_in_their_order_and_are_not_taken"),
+        (wrong_chains.DeliversFollowersAgain, "test_a_chain_consumes_its_followers"),
+        (wrong_chains.ForgetsTheTurnsOfFollowers, "test_a_chain_consumes_its_followers"),
+        (
+            wrong_chains.LosesRefusedFollowers,
+            "test_a_chain_with_a_refused_follower_changes_nothing",
+        ),
+        (
+            wrong_chains.ChainsPassFollowers,
+            "test_a_chain_passes_no_message_behind_its_followers",
+        ),
+        (
+            wrong_chains.ChainsWithFollowersPassCancellations,
+            "test_a_chain_with_followers_yields_to_a_cancellation",
+        ),
+        (wrong_chains.LoadsEmptyRecords, "test_many_records_are_loaded_at_once"),
         (wrong.FiresEarly, "test_a_timer_fires_once_and_not_early"),
         (wrong.FiresTwice, "test_a_timer_fires_once_and_not_early"),
         (wrong.LosesDeadLetters, "test_a_dead_letter_preserves_all_its_fields"),
@@ -202,6 +244,7 @@ def test_a_wrong_broker_is_found(make: Any, test: str) -> None:
         (wrong_order.ReleasesKeysOnNack, "test_a_nacked_message_holds_back_its_key_and_no_other"),
         (wrong_order.HoldsKeysOnDefer, "test_a_deferred_message_lets_those_of_its_key_pass"),
         (wrong_order.HoldsKeysOfDeadLetters, "test_a_dead_letter_lets_the_next_message_pass"),
+        (wrong_order.SeesNoOthers, "test_the_others_of_a_key_are_seen"),
         (wrong_order.HasOneKey, "test_many_messages_of_a_busy_key_hold_back_no_other"),
         (wrong_order.TimersWait, "test_a_timer_neither_waits_nor_holds_back"),
         (wrong.NeverRedelivers, "test_a_message_of_an_ended_iteration_comes_first_again"),
@@ -218,7 +261,12 @@ def test_a_correct_backend_passes_with_the_same_timeout() -> None:
     """Otherwise the short timeout would be the reason for the failures above."""
     kit = type("Kit", (OfBackend,), {"make": lambda queue_max: MemoryBackend(queue_max=queue_max)})
 
-    assert failures(kit) == {}
+    # A machine that stalls uses up the short timeout, but not in each attempt.
+    failed = failures(kit)
+    for _ in range(ATTEMPTS):
+        failed = failures(kit, *failed) if failed else {}
+
+    assert failed == {}
 
 
 def test_a_failure_reports_the_calls_before_it() -> None:

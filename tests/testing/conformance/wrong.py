@@ -24,6 +24,7 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Depth,
     Duplicate,
+    IdReused,
 )
 
 
@@ -102,6 +103,26 @@ class ComparesEventsByIdOnly(Correct):
             return Duplicate()
         ids.add(commit.event.id)
         return await self.inner.commit(delivery, commit, messages, dead_letters)
+
+
+class DropsOtherEventsByKnownIds(Correct):
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        result = await self.inner.commit(delivery, commit, messages, dead_letters)
+        if isinstance(result, IdReused):
+            await self.inner.ack(delivery)
+            return Duplicate()
+        return result
+
+
+class ComparesTraces(Correct):
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        result = await self.inner.commit(delivery, commit, messages, dead_letters)
+        is_other = isinstance(result, Duplicate) and commit.event.traceparent is not None
+        return IdReused() if is_other else result
 
 
 class DropsCheckpoints(Correct):
@@ -220,10 +241,11 @@ class HoldsKeysOfDeferredEvents(Correct):
 
 
 class HoldsKeysOfDeadLetters(Correct):
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> Committed:
         await self.inner.dead_letter(None, dead_letter)
         if delivery is not None:
             await self.inner.nack(delivery, 600.0)
+        return Committed()
 
 
 class RedeliversLast(Correct):
@@ -277,14 +299,15 @@ class FiresTwice(Correct):
 
 
 class LosesDeadLetters(Correct):
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> Committed:
         if delivery is not None:
             await self.inner.ack(delivery)
+        return Committed()
 
 
 class DeadLettersWithoutSettling(Correct):
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        await self.inner.dead_letter(None, dead_letter)
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> Committed:
+        return await self.inner.dead_letter(None, dead_letter)
 
 
 class RedrivesRepeatedly(Correct):
@@ -311,9 +334,9 @@ class RestartsAtDeletedDeadLetters(Correct):
 
 
 class ReplacesUnicode(Correct):
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> Committed:
         ascii_only = dead_letter.reason.encode("ascii", "replace").decode()
-        await self.inner.dead_letter(delivery, evolve(dead_letter, reason=ascii_only))
+        return await self.inner.dead_letter(delivery, evolve(dead_letter, reason=ascii_only))
 
 
 class WritesWithoutComparing(InMemoryMachineMemory):  # type: ignore[misc]

@@ -36,6 +36,11 @@ class HoldsKeysOfDeadLetters(MemoryBroker):  # type: ignore[misc]
         self._in_flight.pop(delivery.token, None)
 
 
+class SeesNoOthers(MemoryBroker):  # type: ignore[misc]
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        return False
+
+
 class HasOneKey(MemoryBroker):  # type: ignore[misc]
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
         await super().publish(

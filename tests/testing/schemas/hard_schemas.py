@@ -49,6 +49,12 @@ STRINGS: Final[dict[str, dict[str, Any]]] = {
     "5,000 characters": {"type": "string", "minLength": 5000, "maxLength": 5000},
     "a format with a length": {"type": "string", "format": "email", "minLength": 12},
     "a format with a pattern": {"type": "string", "format": "date", "pattern": "^20"},
+    "a format with a character in the middle": {
+        "type": "string",
+        "format": "uuid",
+        "pattern": "^[0-9a-f-]{14}4",
+    },
+    "a time in UTC": {"type": "string", "format": "date-time", "pattern": "Z$"},
     "two patterns": {
         "type": "string",
         "allOf": [{"pattern": "^[A-Z]{3}-"}, {"pattern": "-[0-9]{3}$"}],

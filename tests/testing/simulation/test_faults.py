@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing import (
     FAULT_KINDS,
     Fault,
@@ -16,6 +16,7 @@ from arvo.testing import (
     Oversize,
     PairModel,
     Poison,
+    ReuseId,
     SimulationFailed,
     SlowListener,
     Store,
@@ -28,7 +29,7 @@ from tests.testing.simulation import wrong_losses as wrong
 from tests.testing.simulation.busy import OPTIONS, events, look_up, system
 
 STEPS_MAX = 20
-ALL_KINDS = (*FAULT_KINDS, Oversize, LateCancel)
+ALL_KINDS = (*FAULT_KINDS, Oversize, LateCancel, ReuseId)
 
 
 def is_done(world: World) -> bool:
@@ -67,6 +68,8 @@ def _part_of(value: object) -> str:
         # A turn passes the cancellation before the end shows that it is lost.
         (LateCancel, {"store": wrong.LosesLateCancellations}, ["I1", "I4", "stop"]),
         (LateCancel, {"store": wrong.CancellationsOvertake}, ["I4"]),
+        (ReuseId, {"store": wrong.ComparesIdsOnly}, ["I2"]),
+        (ReuseId, {"storage": PairModel(pair=wrong.DropsReusedIds)}, ["I2"]),
         # A forged timer fires early.
         (Forge, {"door": wrong.let_in}, ["I12", "I7"]),
         (Forge, {"door": wrong.let_in, "storage": "pair"}, ["I12", "I7"]),
@@ -147,6 +150,27 @@ def test_an_event_above_the_limit_of_the_broker_becomes_a_dead_letter() -> None:
         else:
             assert len(accepted) == 3
             assert reasons == []
+
+
+@pytest.mark.promise("I2")
+@pytest.mark.parametrize("storage", ["store", "pair"])
+def test_another_event_with_a_known_id_is_a_dead_letter(storage: Any) -> None:
+    """I2: after each delivery; the first events keep their effect."""
+    found = 0
+    for at in range(1, 17):
+        simulation = simulate(
+            system,
+            events(),
+            **OPTIONS,
+            faults=[ReuseId(at)],
+            checks=[eventually(is_done)],
+            storage=storage,
+        )
+        reasons = [dead_letter.reason for dead_letter in simulation.world.dead_letters]
+        assert all("another event with this id was consumed" in reason for reason in reasons)
+        found += len(reasons)
+
+    assert found > 8
 
 
 @pytest.mark.parametrize("storage", ["store", "pair"])

@@ -87,6 +87,7 @@ def test_the_pair_passes_with_a_correct_memory_and_broker() -> None:
     [
         ({"broker": wrong.ReleasesKeysOnNack}, ["I4"]),
         ({"broker": wrong.IgnoresKeys}, ["I4"]),
+        ({"broker": wrong.SeesNoOthers}, ["I4"]),
         ({"broker": wrong.NeverRedelivers}, ["I1"]),
         ({"broker": wrong.ForgetsDelayed}, ["I1"]),
         ({"broker": wrong.DeliversEarly, "pair": wrong.LosesDeferred}, ["I1"]),
@@ -95,8 +96,10 @@ def test_the_pair_passes_with_a_correct_memory_and_broker() -> None:
         ({"memory": wrong.ReadsStaleValues}, ["I4"]),
         ({"memory": wrong.LosesWrites}, ["I4"]),
         ({"pair": wrong.AcknowledgesFirst}, ["I4", "I1", "I2"]),
+        ({"pair": wrong.AcknowledgesChainsFirst}, ["I4", "I1", "I2"]),
         ({"pair": wrong.PublishesFirst}, ["I5"]),
         ({"pair": wrong.ForgetsOutput}, ["I1"]),
+        ({"pair": wrong.WritesChainsWithoutOutput}, ["I1"]),
         ({"pair": wrong.LosesDeadLetters}, ["I8"]),
     ],
     ids=lambda value: (

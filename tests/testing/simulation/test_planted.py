@@ -8,7 +8,7 @@ from attrs import evolve
 
 from arvo import Effects, Emit, Event, Flow, System, ask, call, flow, race, sleep
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing import EffectCrash, PairModel, SimulationFailed, Store, simulate
 from tests.shop import (
     SERVICES,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from arvo import Event
-from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing import (
     Crash,
     Fault,

@@ -20,7 +20,7 @@ from arvo.interpreters.ports.results import (
     Duplicate,
     Fenced,
 )
-from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing import Store
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from attrs import evolve
 
-from arvo import Event, Record, System
+from arvo import Commit, Event, Record, System
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.broker import EncodedMessage
-from arvo.interpreters.ports.messages import Delivery, Message, key_of
-from arvo.interpreters.runtime.outbound import Process
-from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
+from arvo.interpreters.ports.results import CommitResult, Duplicate, IdReused
+from arvo.interpreters.worker.outbound import Process
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing import SimulatedBroker, Store
 from arvo.testing.simulation.cluster.entry import Entry
 
@@ -81,6 +82,38 @@ class SkipsTooLarge(Pair):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._outbox = _OutboxWithoutRefused(self.memory, self.broker, self._dead_letters)
+
+
+class ComparesIdsOnly(Store):
+    """Takes another event with the id of one that was consumed for a duplicate."""
+
+    def commit(
+        self,
+        worker: str,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        result = super().commit(worker, delivery, commit, messages, dead_letters)
+        if isinstance(result, IdReused):
+            self.remove(worker, delivery)
+            return Duplicate()
+        return result
+
+
+class _OutboxThatComparesIdsOnly(Outbox):
+    async def was_consumed(self, message: Message) -> bool:
+        refused = await self.find_refusal(message, 0)
+        return isinstance(refused, Duplicate | IdReused)
+
+
+class DropsReusedIds(Pair):
+    """Stores no dead letter of another event with the id of one that was consumed."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._outbox = _OutboxThatComparesIdsOnly(self.memory, self.broker, self._dead_letters)
 
 
 class LosesLateCancellations(Store):

@@ -11,14 +11,23 @@ from attrs import evolve
 from arvo import Commit, Record
 from arvo.interpreters.delivery.brokers.ordering import ordering_key
 from arvo.interpreters.paired.backend import Pair
+from arvo.interpreters.paired.chains import ChainWriter
 from arvo.interpreters.paired.codec import encode_message
 from arvo.interpreters.paired.consumer import token_of
 from arvo.interpreters.paired.document import Consumption, WorkflowDocument
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CheckpointResult, CommitResult, Committed, Conflict
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
 from arvo.testing import SimulatedBroker, SimulatedMemory
 
 
@@ -37,6 +46,14 @@ class IgnoresKeys(SimulatedBroker):
             super().enqueue(message)
         else:
             self.add(message, message.queue, None)
+
+
+class SeesNoOthers(SimulatedBroker):
+    """Says of each delivery that no other message of its key is stored."""
+
+    def has_others(self, consumer: str, delivery: EncodedDelivery) -> bool:
+        del consumer, delivery
+        return False
 
 
 class NeverRedelivers(SimulatedBroker):
@@ -108,6 +125,24 @@ class AcknowledgesFirst(Pair):
         return await super().commit(delivery, commit, messages, dead_letters)
 
 
+class AcknowledgesChainsFirst(Pair):
+    """Acknowledges a delivery before its chain is written."""
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        for chain in chains:
+            await self.broker.ack(token_of(chain.deliveries[0]))
+        return await super().commit_chains(chains)
+
+
+class WritesChainsWithoutOutput(Pair):
+    """Writes a chain without its output, which is lost by a crash before it is sent."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        outbox = _OutboxWithoutOutput(self.memory, self.broker, self._dead_letters)
+        self._chains = ChainWriter(self.broker, outbox)
+
+
 class CommitsPastCancellations(Pair):
     """Commits a turn in spite of a cancellation that is marked."""
 
@@ -139,10 +174,15 @@ class PublishesFirst(Pair):
 
 
 class _OutboxWithoutOutput(Outbox):
-    async def _write(
-        self, document: WorkflowDocument, record: Record, entry: Consumption, now: datetime
+    async def write(
+        self,
+        document: WorkflowDocument,
+        record: Record,
+        entries: Sequence[Consumption],
+        now: datetime,
     ) -> bool:
-        return await super()._write(document, record, evolve(entry, output=None), now)
+        without = [evolve(entry, output=None) for entry in entries]
+        return await super().write(document, record, without, now)
 
 
 class ForgetsOutput(Pair):
@@ -180,6 +220,9 @@ class DropsCheckpoints(Pair):
 class LosesDeadLetters(Pair):
     """Settles a dead letter that it does not store."""
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        await super().dead_letter(delivery, dead_letter)
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> Committed | Duplicate | Fenced:
+        result = await super().dead_letter(delivery, dead_letter)
         await self._dead_letters.remove(dead_letter)
+        return result

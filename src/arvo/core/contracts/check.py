@@ -1,6 +1,7 @@
 """Check: the rules for the uri, types, versions, domain and payloads of a contract."""
 
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Any, Final, TypeVar, cast
 
 from arvo.core.contracts.version_spec import JsonSchema
@@ -8,9 +9,9 @@ from arvo.core.events.dataschema import WILDCARD, is_version
 from arvo.core.events.envelope import is_event_type
 from arvo.core.events.subject import is_domain
 from arvo.core.events.uri import is_uri
-from arvo.core.payloads.fields import PayloadError
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue
+from arvo.core.payloads.types.classes import PayloadError
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 
 A = TypeVar("A")
@@ -75,9 +76,31 @@ def make_payload(
     path: str, kind: type[A] | JsonSchema, extra: Mapping[str, Any] | None = None
 ) -> Payload[A]:
     """Make a payload of a class or schema; raises `Violated` that names *path* in the contract."""
+    given: object = kind
+    if isinstance(given, tuple | UnionType):
+        expected = f"{_EXPECTED}: only the completion of a workflow is one of several"
+        issue = Issue(path, expected, short_repr(kind))
+        raise Violated(ConfigViolation("invalid contract", issue))
+    # The constructor of Version types a JSON Schema as mappings, so this cast is right.
+    return cast("Payload[A]", _payload(path, kind, extra))
+
+
+def make_outcomes(
+    path: str, kind: type[A] | tuple[type[A], ...] | UnionType | JsonSchema
+) -> Payload[A]:
+    """Make the payload that completes a workflow: of a class, a union of classes, or a schema.
+
+    Raises `Violated` that names *path* in the contract.
+    """
+    return cast("Payload[A]", _payload(path, kind))
+
+
+def _payload(path: str, kind: Any, extra: Mapping[str, Any] | None = None) -> Payload[Any]:
     try:
-        # The constructor of Version types a JSON Schema as mappings, so this cast is right.
-        return cast("Payload[A]", Payload.of(kind, extra=extra))
+        return Payload.of(kind, extra=extra)
     except PayloadError as error:
-        issue = Issue(path, "an attrs.frozen class or a JSON Schema", str(error))
+        issue = Issue(path, _EXPECTED, str(error))
         raise Violated(ConfigViolation("invalid contract", issue)) from error
+
+
+_EXPECTED: Final = "a payload class or a JSON Schema"

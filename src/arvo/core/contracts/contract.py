@@ -1,12 +1,12 @@
 """Contract: the events that a handler accepts and may emit, version by version."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from arvo.core.contracts.check import check_contract, make_payload
-from arvo.core.contracts.json_import import ContractDocument, read_document
+from arvo.core.contracts.json_import import ContractDocument, Unknown, read_document
 from arvo.core.contracts.version_spec import PayloadKind, Version
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.dataschema import version_key
@@ -72,6 +72,30 @@ class Contract(Generic[A]):
         }
         self.__attrs_init__(uri, type, domain, description, frozen_metadata, by_number)
 
+    @classmethod
+    def of(cls, versions: Iterable[VersionedContract[Any]]) -> Self:
+        """Build the contract that has *versions*, at least one, all with the same uri and type.
+
+        Raises `Violated` where they differ, or where a version occurs twice.
+        """
+        first, *more = versions
+        by_number = {first.version: first}
+        for version in more:
+            for name in ("uri", "type", "domain"):
+                expected, got = getattr(first, name), getattr(version, name)
+                if expected != got:
+                    issue = Issue(f"{name} of {version.version}", repr(expected), repr(got))
+                    raise Violated(ConfigViolation(f"invalid contract {first.uri!r}", issue))
+            if version.version in by_number:
+                issue = Issue("version", "a version of its own", version.version)
+                raise Violated(ConfigViolation(f"invalid contract {first.uri!r}", issue))
+            by_number[version.version] = version
+        contract = cls.__new__(cls)
+        contract.__attrs_init__(
+            first.uri, first.type, first.domain, first.description, first.metadata, by_number
+        )
+        return contract
+
     def __getitem__(self, version: str) -> VersionedContract[A]:
         return self.version(version)
 
@@ -126,9 +150,11 @@ class Contract(Generic[A]):
         systemError, emits}]}`, where each event is `{type, schema}`; versions lowest first. The
         TypeScript packages export the same without `type`.
         """
+        # Without its type, a contract over zod is read as such again.
+        is_zod = any(it.accepted.is_zod for it in self.versions.values())
         return {
             "uri": self.uri,
-            "type": self.type,
+            **({} if is_zod else {"type": self.type}),
             "domain": self.domain,
             "description": self.description,
             "metadata": dict(self.metadata),
@@ -136,15 +162,20 @@ class Contract(Generic[A]):
         }
 
     @staticmethod
-    def from_json_schema(document: object) -> "Contract[Any]":
+    def from_json_schema(document: object, *, unknown: Unknown | None = None) -> "Contract[Any]":
         """Read a contract that `json_schema` exported, in this service or another one.
 
         *document* is its JSON text or the parsed values. Text is safer: most JSON parsers change
         an integer beyond 64 bits, such as the bound of a field, and this one refuses it.
+
+        The TypeScript packages export schemas of zod. They are checked as zod checks: unknown keys
+        are dropped although the schema refuses them, and formats are zod's. *unknown*: "refuse"
+        keeps what the schema says of unknown keys; either value takes any document for one of zod.
+
         Returns the kind of contract that the document's metadata names; its payloads are JSON
         Schemas. Raises `Violated`, which names the invalid field.
         """
-        return _read(read_document(document))
+        return _read(read_document(document, unknown))
 
 
 Reader: TypeAlias = Callable[[ContractDocument, str], Contract[Any]]

@@ -1,16 +1,22 @@
 """Orchestrator: the contract of a workflow, with its init and completion events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar, final
 
 from attrs import frozen
 
-from arvo.core.contracts.check import ORCHESTRATOR_PREFIX, check_contract, make_payload
+from arvo.core.contracts.check import (
+    ORCHESTRATOR_PREFIX,
+    check_contract,
+    make_outcomes,
+    make_payload,
+)
 from arvo.core.contracts.contract import Contract, VersionAlias, register_reader
 from arvo.core.contracts.json_import import ContractDocument
 from arvo.core.contracts.version_spec import JsonSchema, Workflow
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.payloads.zod import ZodSchema
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -62,23 +68,14 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
                 description=description,
                 metadata=frozen_metadata,
                 accepted=make_payload(f"versions.{number}.init", workflow.init, extra=PARENT),
-                emitted={completed: make_payload(f"versions.{number}.complete", workflow.complete)},
+                emitted={
+                    completed: make_outcomes(f"versions.{number}.complete", workflow.complete)
+                },
                 name=name,
             )
             for number, workflow in versions.items()
         }
         self.__attrs_init__(uri, accepted, domain, description, frozen_metadata, by_number)
-
-    @classmethod
-    def of(cls, versions: Iterable[VersionedWorkflow[A, C]]) -> "OrchestratorContract[A, C]":
-        """Build the contract that has *versions*, at least one, all of the same contract."""
-        by_number = {version.version: version for version in versions}
-        first = next(iter(by_number.values()))
-        contract = cls.__new__(cls)
-        contract.__attrs_init__(
-            first.uri, first.type, first.domain, first.description, first.metadata, by_number
-        )
-        return contract
 
     @property
     def name(self) -> str:
@@ -125,4 +122,6 @@ def _without_parent(accepted: JsonSchema) -> JsonSchema:
         schema["properties"] = {k: v for k, v in properties.items() if k != PARENT_SUBJECT}
     if isinstance(required := schema.get("required"), list):
         schema["required"] = [key for key in required if key != PARENT_SUBJECT]
+    if isinstance(accepted, ZodSchema):
+        return ZodSchema(schema, strips=accepted.strips)
     return schema

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
+from arvo.core.contracts.event_spec import EventSpec
 from arvo.core.events.dataschema import WILDCARD
-from arvo.core.events.event import Event
+from arvo.core.events.envelope import time_text
+from arvo.core.events.event import Event, make_event
 from arvo.core.events.identity import GivenId, event_id
 from arvo.core.events.protocol import (
     FAULT,
@@ -18,11 +20,9 @@ from arvo.core.events.protocol import (
 from arvo.core.events.stamp import stamp
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
-from arvo.core.events.wire import Wire
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation, Violated
 
 A = TypeVar("A")
@@ -49,20 +49,14 @@ class EventOptions(TypedDict, total=False):
     extensions: Mapping[str, str | float | bool | None]
 
 
-def _types_by_class(contract: "VersionedContract[Any]") -> Mapping[type, tuple[str, ...]]:
-    types: dict[type, tuple[str, ...]] = {}
-    for name, payload in contract.emitted.items():
-        if payload.type is not None:
-            types[payload.type] = (*types.get(payload.type, ()), name)
-    return types
-
-
 @frozen(kw_only=True)
 class VersionedContract(Generic[A]):
     """One version of a contract, got by `contract["1.0.0"]`.
 
     `type` and `accepted` are the type and the payload of the event it accepts; `emitted` maps the
-    types of the events it may emit to their payloads.
+    types of the events it may emit to their payloads. `dataschema` is that of these events.
+    `system_error_type` and `system_error_dataschema` are the same in every version: the latter
+    names the wildcard version.
     """
 
     uri: str
@@ -73,24 +67,58 @@ class VersionedContract(Generic[A]):
     metadata: FrozenDict
     accepted: Payload[A]
     emitted: Mapping[str, Payload[Any]]
-    _types: Mapping[builtins.type, tuple[str, ...]] = field(
-        init=False, repr=False, eq=False, default=Factory(_types_by_class, takes_self=True)
-    )
+    dataschema: str = field(init=False, repr=False, eq=False)
+    system_error_type: str = field(init=False, repr=False, eq=False)
+    system_error_dataschema: str = field(init=False, repr=False, eq=False)
+    # The event that it accepts, those that it emits by type, and its system error.
+    request: EventSpec = field(init=False, repr=False, eq=False)
+    answers: Mapping[str, EventSpec] = field(init=False, repr=False, eq=False)
+    fault: EventSpec = field(init=False, repr=False, eq=False)
+    _types: Mapping[builtins.type, tuple[str, ...]] = field(init=False, repr=False, eq=False)
+    # The one of its answers that carries a payload class.
+    answer_by_class: Mapping[builtins.type, EventSpec] = field(init=False, repr=False, eq=False)
 
-    @property
-    def dataschema(self) -> str:
-        """The `dataschema` of its events."""
+    @dataschema.default
+    def _default_dataschema(self) -> str:
         return f"{self.uri}/{self.version}"
 
-    @property
-    def system_error_type(self) -> str:
-        """The type of its system errors, the same in every version."""
+    @system_error_type.default
+    def _default_system_error_type(self) -> str:
         return system_error_type(self.type)
 
-    @property
-    def system_error_dataschema(self) -> str:
-        """The `dataschema` of its system errors, which names the wildcard version."""
+    @system_error_dataschema.default
+    def _default_system_error_dataschema(self) -> str:
         return f"{self.uri}/{WILDCARD}"
+
+    @request.default
+    def _default_request(self) -> EventSpec:
+        return EventSpec(self.type, self.accepted, self.dataschema, self.domain)
+
+    @answers.default
+    def _default_answers(self) -> Mapping[str, EventSpec]:
+        return {
+            name: EventSpec(name, payload, self.dataschema, self.domain)
+            for name, payload in self.emitted.items()
+        }
+
+    @fault.default
+    def _default_fault(self) -> EventSpec:
+        schema = self.system_error_dataschema
+        return EventSpec(self.system_error_type, FAULT, schema, self.domain)
+
+    @answer_by_class.default
+    def _default_answer_by_class(self) -> Mapping[builtins.type, EventSpec]:
+        return {
+            kind: self.answers[names[0]] for kind, names in self._types.items() if len(names) == 1
+        }
+
+    @_types.default
+    def _default_types(self) -> Mapping[builtins.type, tuple[str, ...]]:
+        types: dict[builtins.type, tuple[str, ...]] = {}
+        for name, payload in self.emitted.items():
+            for kind in payload.instance_types:
+                types[kind] = (*types.get(kind, ()), name)
+        return types
 
     def json_schema(self) -> dict[str, Any]:
         """Export this version as JSON data; each of its events is `{type, schema}`."""
@@ -115,9 +143,7 @@ class VersionedContract(Generic[A]):
         Replies go to *source*. Without a *subject* it needs three segments, as the initiator in
         the generated subject does.
         """
-        return self._make(
-            self.type, self._write(self.type, self.accepted, payload), source, options
-        )
+        return self._make(self.request, payload, source, options)
 
     def emits(
         self,
@@ -132,16 +158,14 @@ class VersionedContract(Generic[A]):
         if event_type not in self.emitted:
             issue = Issue("type", _one_of(tuple(self.emitted)), repr(event_type))
             raise Violated(ContractViolation(f"{self.dataschema} emits no such event", issue))
-        wire = self._write(event_type, self.emitted[event_type], payload)
-        return self._make(event_type, wire, source, options)
+        return self._make(self.answers[event_type], payload, source, options)
 
     def system_error(
         self, error: BaseException | SystemFault, *, source: str, **options: Unpack[EventOptions]
     ) -> Event[SystemFault]:
         """Make the system error event that reports a failure of this contract's handler."""
         fault = error if isinstance(error, SystemFault) else SystemFault.of(error)
-        wire = self._write(self.system_error_type, FAULT, fault)
-        return self._make(self.system_error_type, wire, source, options, version=WILDCARD)
+        return self._make(self.fault, fault, source, options)
 
     def _only_type(self, payload: object) -> str:
         match self.types_of(payload):
@@ -156,43 +180,38 @@ class VersionedContract(Generic[A]):
                     )
                 )
 
-    def _write(
-        self, name: str, payload: Payload[Any], value: object, extra: Mapping[str, Any] = EMPTY
-    ) -> Wire:
-        return Wire(*serialise_payload(payload, value, extra, f"{name} of {self.dataschema}"))
-
     def _make(
         self,
-        name: str,
-        wire: Wire,
+        spec: EventSpec,
+        payload: object,
         source: str,
         options: EventOptions,
-        *,
-        version: str | None = None,
+        extra: Mapping[str, Any] = EMPTY,
     ) -> Event[Any]:
         default = stamp()
         time = options.get("time") or default.time
-        return Event(
-            id=event_id(options.get("id"), default.id),
-            source=encode_uri(source),
-            type=name,
-            subject=encode_uri(str(options.get("subject") or self._subject(source, name, options))),
-            dataschema=f"{self.uri}/{version or self.version}",
-            data=wire.of,
-            wire=wire,
-            time=time if isinstance(time, str) else time.isoformat(timespec="milliseconds"),
-            to=encode_uri(options.get("to") or name),
+        return make_event(
+            *spec.write(payload, extra),
+            event_id(options.get("id"), default.id),
+            encode_uri(source),
+            spec.type,
+            encode_uri(str(options.get("subject") or self._subject(source, spec.type, options))),
+            time=time if isinstance(time, str) else time_text(time),
+            dataschema=spec.dataschema,
+            to=options.get("to") or spec.type,
             accesscontrol=options.get("accesscontrol"),
-            redirectto=_encode(options.get("redirectto")),
+            redirectto=options.get("redirectto"),
             executionunits=options.get("executionunits"),
             traceparent=options.get("traceparent", default.traceparent),
             tracestate=options.get("tracestate", default.tracestate),
             parentid=_encode(options.get("parentid")),
             domain=options.get("domain"),
-            extensions=FrozenDict(options.get("extensions") or {}),
+            extensions=FrozenDict(options["extensions"]) if options.get("extensions") else EMPTY,
         )
 
-    def _subject(self, source: str, name: str, options: EventOptions) -> Subject:
+    def _subject(
+        self, source: str, name: str, options: EventOptions, run: str | None = None
+    ) -> Subject:
         redirectto = options.get("redirectto")
         return Subject.new(
             process_name(name),
@@ -200,6 +219,7 @@ class VersionedContract(Generic[A]):
             initiator=encode_uri(source),
             domain=options.get("domain"),
             meta={"redirectto": redirectto} if redirectto else EMPTY,
+            id=run,
         )
 
 
@@ -212,23 +232,6 @@ def process_name(event_type: str) -> str:
     ('com.user.create', 'arvo.user.validate')
     """
     return event_type if event_type.count(".") >= 2 else f"arvo.{event_type}"
-
-
-def serialise_payload(
-    payload: Payload[Any], value: object, extra: Mapping[str, Any], event_name: str
-) -> tuple[Any, FrozenDict]:
-    """Write a payload and read it back, so that the sender holds what the receiver will see.
-
-    *extra* are values of the protocol's own keys; *event_name* is for error messages. Returns the
-    payload and its JSON; raises `Violated`, which names each invalid field.
-    """
-    json = payload.write(value, extra=extra)
-    if isinstance(json, Issues):
-        raise Violated(ContractViolation(f"{event_name} does not accept this payload", json))
-    raw = freeze_unchecked(json)
-    if payload.type is None:
-        return raw, raw
-    return (value if type(value) is payload.type else payload.read(json)), raw
 
 
 def _one_of(event_types: tuple[str, ...]) -> str:

@@ -5,18 +5,36 @@ from typing import Final, Generic, TypeVar, Unpack, final
 
 from attrs import frozen
 
+from arvo.core.contracts.event_spec import EventSpec
 from arvo.core.contracts.versioned import EventOptions, VersionedContract
 from arvo.core.events.dataschema import WILDCARD
 from arvo.core.events.event import Event
+from arvo.core.events.identity import ID_REUSE_POLICY, IdReusePolicy, begin_id, check_begin
 from arvo.core.events.protocol import CANCELLATION, Cancellation, cancel_type
 from arvo.core.events.subject import Subject
+from arvo.core.events.uri import encode_uri
 from arvo.core.payloads.payload import Payload
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import ExecutionViolation, Violated
 
 A = TypeVar("A")
 C = TypeVar("C")
 
 # The key by which the data of an init event names its parent workflow.
 PARENT_SUBJECT: Final = "parentSubject$$"
+
+
+class BeginOptions(EventOptions, total=False):
+    """The optional arguments of an event that begins a workflow: those of every event, and two.
+
+    *workflow_id*: the business key of the run, such as `order-1`; by default generated. Subject and
+    event id follow from it, so that a second begin with the same payload is the same event.
+    *id_reuse_policy*: whether it may begin the next run where the last one has ended. With another
+    policy than "reject" the event's id is generated: keep the event, or give an *id*, to repeat it.
+    """
+
+    workflow_id: str | None
+    id_reuse_policy: IdReusePolicy
 
 
 @final
@@ -36,13 +54,18 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
         """The payload of its completion event."""
         return self.emitted[self.complete_type]
 
+    @property
+    def completion(self) -> EventSpec:
+        """Its completion event."""
+        return self.answers[self.complete_type]
+
     def init(
         self,
         payload: A,
         *,
         source: str,
         parent: Subject | str | None = None,
-        **options: Unpack[EventOptions],
+        **options: Unpack[BeginOptions],
     ) -> Event[A]:
         """Make the event that begins a workflow.
 
@@ -55,6 +78,9 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
             value = payload.get(PARENT_SUBJECT)
             parent = value if value is None or isinstance(value, str) else repr(value)
         parent_subject = Subject.parse(parent) if isinstance(parent, str) else parent
+        workflow_id = options.pop("workflow_id", None)
+        if workflow_id is not None or "id_reuse_policy" in options:
+            self._identify(workflow_id, source, options)
         if parent_subject is not None and not options.get("subject"):
             reply_address = options.get("redirectto") or parent_subject.orchestrator.name
             options["subject"] = parent_subject.child(
@@ -62,12 +88,27 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
                 self.version,
                 domain=options.get("domain"),
                 meta={"redirectto": reply_address},
+                id=workflow_id,
             )
+        elif workflow_id is not None:
+            options["subject"] = self._subject(source, self.type, options, workflow_id)
         extra = {PARENT_SUBJECT: None if parent_subject is None else str(parent_subject)}
-        wire = self._write(self.type, self.accepted, payload, extra)
-        return self._make(self.type, wire, source, options)
+        return self._make(self.request, payload, source, options, extra)
 
-    def accepts(self, payload: A, *, source: str, **options: Unpack[EventOptions]) -> Event[A]:
+    def _identify(self, workflow_id: object, source: str, options: BeginOptions) -> None:
+        """Set the id and the extension of an event that begins a run with a chosen id."""
+        policy = options.pop("id_reuse_policy", "reject")
+        check_begin(workflow_id, policy)
+        assert isinstance(workflow_id, str)
+        if options.get("subject"):
+            expected = "none, as it follows from workflow_id"
+            issue = Issue("subject", expected, short_repr(options["subject"]))
+            raise Violated(ExecutionViolation("a begin has a workflow id or a subject", issue))
+        options["extensions"] = {**(options.get("extensions") or {}), ID_REUSE_POLICY: policy}
+        if policy == "reject" and options.get("id") is None:
+            options["id"] = begin_id(encode_uri(source), self.type, workflow_id)
+
+    def accepts(self, payload: A, *, source: str, **options: Unpack[BeginOptions]) -> Event[A]:
         """Make the event that begins a workflow without a parent, as `init` does."""
         return self.init(payload, source=source, **options)
 
@@ -82,11 +123,9 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
         """
         options["to"] = options.get("to") or self.type
         request = Cancellation(reason, by)
-        name = cancel_type(self.type)
-        wire = self._write(name, CANCELLATION, request)
-        return self._make(name, wire, source, options, version=WILDCARD)
+        spec = EventSpec(cancel_type(self.type), CANCELLATION, f"{self.uri}/{WILDCARD}")
+        return self._make(spec, request, source, options)
 
     def complete(self, payload: C, *, source: str, **options: Unpack[EventOptions]) -> Event[C]:
         """Make the completion event of the workflow."""
-        wire = self._write(self.complete_type, self.completed, payload)
-        return self._make(self.complete_type, wire, source, options)
+        return self._make(self.completion, payload, source, options)

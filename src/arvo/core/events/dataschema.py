@@ -1,9 +1,12 @@
 """Dataschema: the versions of contracts, and the `dataschema` attribute that names one."""
 
 import re
+from functools import lru_cache
 from typing import Final, final
 
 from attrs import frozen
+
+from arvo.core.events.uri import CACHED_CHARACTERS_MAX
 
 # Reserved for system errors, whose schema is the same in every version.
 WILDCARD: Final = "0.0.0"
@@ -43,14 +46,14 @@ class Dataschema:
     uri: str
     version: str
 
-    @classmethod
-    def parse(cls, text: str | None) -> "Dataschema | None":
+    @staticmethod
+    def parse(text: str | None) -> "Dataschema | None":
         """Parse a dataschema; returns None where its last part is not a version.
 
         The uri may be empty (`1.0.0`), as the wire format allows; see `is_valid`.
         """
-        uri, _, version = (text or "").rpartition("/")
-        return cls(uri, version) if is_version(version) else None
+        is_short = text is None or len(text) <= CACHED_CHARACTERS_MAX
+        return _parse_short(text) if is_short else _parse(text)
 
     @property
     def is_valid(self) -> bool:
@@ -59,3 +62,11 @@ class Dataschema:
 
     def __str__(self) -> str:
         return f"{self.uri}/{self.version}"
+
+
+def _parse(text: str | None) -> Dataschema | None:
+    uri, _, version = (text or "").rpartition("/")
+    return Dataschema(uri, version) if is_version(version) else None
+
+
+_parse_short: Final = lru_cache(maxsize=4096)(_parse)

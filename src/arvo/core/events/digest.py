@@ -1,6 +1,7 @@
 """Digest: whether two events of one id say the same."""
 
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -9,7 +10,7 @@ from arvo.core.events.event import Event
 
 # Not the time, the trace and the credentials: they differ where a sender repeats an event. Nor the
 # content type and extensions: HTTP's binary mode changes them.
-_ATTRIBUTES: Final = (
+_attributes: Final = attrgetter(
     "source",
     "type",
     "subject",
@@ -21,8 +22,17 @@ _ATTRIBUTES: Final = (
 )
 
 
+# Hex digits that an inbox stores for each event that was consumed: 64 bits. Another event that has
+# the same ones, by chance or by much calculation, is taken for a repetition and dropped.
+INBOX_DIGITS: Final = 16
+
+
+def inbox_digest(event: Event[Any]) -> str:
+    """Return the first digits of `content_digest`, as an inbox stores them."""
+    return content_digest(event)[:INBOX_DIGITS]
+
+
 def content_digest(event: Event[Any]) -> str:
     """Return 32 hex digits that identify the sender, the addresses and the data of an event."""
-    content = [getattr(event, name) for name in _ATTRIBUTES]
-    text = orjson.dumps([*content, event.raw], option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps([*_attributes(event), event.raw], option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=16).hexdigest()

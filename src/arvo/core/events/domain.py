@@ -1,10 +1,10 @@
 """Domain: the external domain that an event leaves the system for, by name or by rule."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum, nonmember
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
-from attrs import frozen
+from attrs import define
 
 from arvo.core.events.subject import Subject
 from arvo.core.violations.violation import Violated
@@ -32,7 +32,7 @@ DomainRule: TypeAlias = str | None
 
 
 @final
-@frozen
+@define
 class DomainContext:
     """The values that the rules refer to.
 
@@ -50,7 +50,7 @@ class DomainContext:
 
 def resolve_domains(rules: Iterable[DomainRule], context: DomainContext) -> tuple[str | None, ...]:
     """Resolve rules to domains: each distinct domain once, in order of first appearance."""
-    return tuple(dict.fromkeys(resolve_domain(rule, context) for rule in rules))
+    return tuple(dict.fromkeys([resolve_domain(rule, context) for rule in rules]))
 
 
 def resolve_rules(rules: Iterable[DomainRule], context: DomainContext) -> tuple[str | None, ...]:
@@ -58,7 +58,7 @@ def resolve_rules(rules: Iterable[DomainRule], context: DomainContext) -> tuple[
 
     A workflow's requests and its completion are addressed this way, as in the TypeScript packages.
     """
-    return tuple(resolve_domain(rule, context) for rule in dict.fromkeys(rules))
+    return tuple([resolve_domain(rule, context) for rule in dict.fromkeys(rules)])
 
 
 def resolve_domain(rule: DomainRule, context: DomainContext) -> str | None:
@@ -67,24 +67,12 @@ def resolve_domain(rule: DomainRule, context: DomainContext) -> str | None:
     >>> resolve_domain("human.review", DomainContext(None, None, None, None))
     'human.review'
     """
-    match rule:
-        case None | "":
-            return None
-        case Domain.FROM_SELF_CONTRACT:
-            return context.self_contract
-        case Domain.FROM_EVENT_CONTRACT:
-            return context.event_contract
-        case Domain.FROM_TRIGGERING_EVENT:
-            return context.triggering
-        case Domain.FROM_CURRENT_SUBJECT:
-            return _subject_domain(context.subject)
-        case Domain.FROM_PARENT_SUBJECT:
-            return _subject_domain(context.parent)
-        case Domain.ORCHESTRATION_CONTEXT:
-            return _orchestration_domain(context)
-        case other:
-            # A value that is not a string is returned as it is: building the event reports it.
-            return other
+    if rule is None or rule == "":
+        return None
+    unchecked: object = rule
+    resolve = _RESOLVERS.get(rule) if isinstance(unchecked, str) else None
+    # A value that is not a string is returned as it is: building the event reports it.
+    return rule if resolve is None else resolve(context)
 
 
 def _orchestration_domain(context: DomainContext) -> str | None:
@@ -106,3 +94,13 @@ def _subject_domain(subject: str | None) -> str | None:
     except Violated:
         # A foreign subject, which names no domain.
         return None
+
+
+_RESOLVERS: Final[Mapping[str, Callable[[DomainContext], str | None]]] = {
+    Domain.FROM_SELF_CONTRACT: lambda context: context.self_contract,
+    Domain.FROM_EVENT_CONTRACT: lambda context: context.event_contract,
+    Domain.FROM_TRIGGERING_EVENT: lambda context: context.triggering,
+    Domain.FROM_CURRENT_SUBJECT: lambda context: _subject_domain(context.subject),
+    Domain.FROM_PARENT_SUBJECT: lambda context: _subject_domain(context.parent),
+    Domain.ORCHESTRATION_CONTEXT: _orchestration_domain,
+}

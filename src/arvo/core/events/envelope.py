@@ -1,15 +1,16 @@
 """Envelope: the rules for an event's attributes (CloudEvents 1.0 §3 and Arvo's own)."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
+
+import orjson
 
 from arvo.core.events.identity import EVENT_ID_CHARACTERS_MAX
 from arvo.core.events.subject import is_domain
-from arvo.core.events.uri import is_uri
+from arvo.core.events.uri import CACHED_CHARACTERS_MAX, is_uri
 from arvo.core.payloads.json_data import is_encodable, is_json
 from arvo.core.violations.issue import Issue, short_repr
 
@@ -19,6 +20,8 @@ EXTENSIONS_MAX: Final = 64
 
 _TYPE: Final = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+", re.ASCII)
 _EXTENSION: Final = re.compile(r"[a-z0-9]+", re.ASCII)
+# More than the longest text that the pattern below matches.
+_TIME_CHARACTERS_MAX: Final = 40
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 # The names of attributes, and those that CloudEvents reserves for binary data (JSON format
 # §3.1.1).
@@ -29,18 +32,6 @@ RESERVED: Final = frozenset(
 )
 
 
-class Attributes(Protocol):
-    """The attributes that the rules read by name; an `Event` has them."""
-
-    @property
-    def to(self) -> str | None: ...
-    @property
-    def datacontenttype(self) -> str: ...
-    @property
-    def extensions(self) -> Mapping[str, Any]: ...
-
-
-@lru_cache(maxsize=4096)
 def is_event_type(text: str) -> bool:
     """Return whether *text* is at least two lower-case segments joined by dots.
 
@@ -52,20 +43,91 @@ def is_event_type(text: str) -> bool:
     return _TYPE.fullmatch(text) is not None
 
 
-def envelope_issues(event: Attributes) -> Iterator[Issue]:
-    """Yield what is wrong with each attribute of *event*, except its data."""
-    rules = zip(_attribute_values(event), _RULES, strict=True)
-    for value, (name, optional, is_valid, expected) in rules:
-        if (value is None and not optional) or (value is not None and not is_valid(value)):
-            yield Issue(name, f"{expected} or nothing" if optional else expected, short_repr(value))
-    if event.to is None and event.datacontenttype == ARVO_CONTENT_TYPE:
+def is_sound_envelope(envelope: Sequence[Any]) -> bool:
+    """Return True only if `envelope_issues` finds nothing in an event without extensions.
+
+    Nearly all events pass, so this runs for each of them; the issues are looked for only then. It
+    is False for a subclass of str and for some long texts, too. *envelope*: the values of
+    `ENVELOPE`, in its order.
+    """
+    (
+        id_, source, type_, subject, time, version, content_type, schema, to, access, redirectto,
+        units, traceparent, tracestate, parentid, domain,
+    ) = envelope  # fmt: skip
+    try:
+        return (
+            version == "1.0"
+            and content_type == ARVO_CONTENT_TYPE
+            and _is_sound_route(source, type_, schema, to, redirectto, domain)
+            and type(id_) is str
+            and 0 < len(id_) <= EVENT_ID_CHARACTERS_MAX
+            and (id_.isascii() or is_encodable(id_))
+            and type(subject) is str
+            and subject != ""
+            and is_uri(subject)
+            and type(time) is str
+            and len(time) <= _TIME_CHARACTERS_MAX
+            and _is_time_text(time)
+            and (parentid is None or _is_text(parentid))
+            and (units is None or (type(units) is int and units == 0) or _is_number(units))
+            and (access is None or _is_text(access))
+            and (traceparent is None or _is_text(traceparent))
+            and (tracestate is None or _is_text(tracestate))
+        )
+    except (TypeError, _TooLongError):
+        return False  # no cache holds a list, a dict or a long text
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str and value != "" and (value.isascii() or is_encodable(value))
+
+
+def envelope_issues(envelope: Sequence[object], extensions: Mapping[str, Any]) -> Iterator[Issue]:
+    """Yield what is wrong with each attribute of an event, except its data.
+
+    *envelope*: the values of `ENVELOPE`, in its order.
+    """
+    values = dict(zip(ENVELOPE, envelope, strict=True))
+    for name, (_, _, expected) in _RULES.items():
+        if not _is_sound(name, values[name]):
+            yield Issue(name, expected, short_repr(values[name]))
+    if values["to"] is None and values["datacontenttype"] == ARVO_CONTENT_TYPE:
         # Arvo routes its own events by their address; other content types may leave it out.
         yield Issue("to", "an address (an Arvo event needs one)", "nothing")
-    if event.extensions:
-        yield from _extension_issues(event.extensions)
+    if extensions:
+        yield from extension_issues(extensions)
 
 
-def _extension_issues(extensions: Mapping[Any, object]) -> Iterator[Issue]:
+class _TooLongError(Exception):
+    """A route with a long text: an exception, because the cache does not keep these."""
+
+
+def is_sound_route(*route: object) -> bool:
+    """Return True only if the attributes that repeat from event to event, in `_ROUTE`, are valid.
+
+    Few routes lead through a system, and one look-up is faster than six checks.
+    """
+    try:
+        return _is_sound_route(*route)
+    except (TypeError, _TooLongError):
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _is_sound_route(*route: object) -> bool:
+    if any(isinstance(text, str) and len(text) > CACHED_CHARACTERS_MAX for text in route):
+        raise _TooLongError
+    to = route[_ROUTE.index("to")]
+    return to is not None and all(map(_is_sound, _ROUTE, route))
+
+
+def _is_sound(name: str, value: object) -> bool:
+    optional, is_valid, _ = _RULES[name]
+    return optional if value is None else is_valid(value)
+
+
+def extension_issues(extensions: Mapping[Any, object]) -> Iterator[Issue]:
+    """Yield what is wrong with an event's extensions."""
     if len(extensions) > EXTENSIONS_MAX:
         yield Issue("extensions", f"at most {EXTENSIONS_MAX}", f"{len(extensions)}")
         return
@@ -130,7 +192,7 @@ def _is_domain(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, str) and _is_time_text(value)
+    return isinstance(value, str) and len(value) <= _TIME_CHARACTERS_MAX and _is_time_text(value)
 
 
 # All events of one step have the same time.
@@ -145,29 +207,56 @@ def _is_time_text(text: str) -> bool:
     return True
 
 
+def time_text(time: datetime) -> str:
+    """Return a time with an offset as RFC 3339 text, cut to milliseconds.
+
+    >>> time_text(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    '2026-01-02T03:04:05.000+00:00'
+    """
+    if type(time) is not datetime or time.tzinfo is not UTC:
+        return time.isoformat(timespec="milliseconds")
+    # Twice as fast as `isoformat`; orjson leaves out microseconds that are zero.
+    text = orjson.dumps(time).decode()
+    return f"{text[1:24]}+00:00" if time.microsecond else f"{text[1:20]}.000+00:00"
+
+
+# The attributes besides the data and the extensions, in the order in which they are passed here.
+ENVELOPE: Final = (
+    "id", "source", "type", "subject", "time", "specversion", "datacontenttype", "dataschema", "to",
+    "accesscontrol", "redirectto", "executionunits", "traceparent", "tracestate", "parentid",
+    "domain",
+)  # fmt: skip
+_ROUTE: Final = ("source", "type", "dataschema", "to", "redirectto", "domain")
+
 # Each attribute: whether it may be missing, its check, and the expected value in words.
-_RULES: Final[tuple[tuple[str, bool, Callable[[Any], bool], str], ...]] = (
-    ("id", False, _is_id, f"a string of 1 to {EVENT_ID_CHARACTERS_MAX} characters"),
-    ("source", False, _is_address, "an encoded URI"),
-    ("specversion", False, _is_specversion, "'1.0'"),
-    ("type", False, _is_type, "lower-case segments and dots, such as com.user.create"),
-    ("subject", False, _is_address, "an encoded URI"),
-    (
-        "datacontenttype",
-        False,
-        _is_content_type,
-        "application/cloudevents+json or application/json",
+_Rule: TypeAlias = tuple[bool, Callable[[Any], bool], str]
+
+
+def _required(is_valid: Callable[[Any], bool], expected: str) -> _Rule:
+    return False, is_valid, expected
+
+
+def _optional(is_valid: Callable[[Any], bool], expected: str) -> _Rule:
+    return True, is_valid, f"{expected} or nothing"
+
+
+_RULES: Final[Mapping[str, _Rule]] = {
+    "id": _required(_is_id, f"a string of 1 to {EVENT_ID_CHARACTERS_MAX} characters"),
+    "source": _required(_is_address, "an encoded URI"),
+    "specversion": _required(_is_specversion, "'1.0'"),
+    "type": _required(_is_type, "lower-case segments and dots, such as com.user.create"),
+    "subject": _required(_is_address, "an encoded URI"),
+    "datacontenttype": _required(
+        _is_content_type, "application/cloudevents+json or application/json"
     ),
-    ("dataschema", True, _is_address, "an encoded URI"),
-    ("time", False, _is_time, "an RFC 3339 time with an offset"),
-    ("to", True, _is_address, "an encoded URI"),
-    ("accesscontrol", True, _is_nonempty, "a string"),
-    ("redirectto", True, _is_address, "an encoded URI"),
-    ("executionunits", True, _is_number, "a number"),
-    ("parentid", True, _is_nonempty, "a string"),
-    ("domain", True, _is_domain, "lower-case letters, digits, dots"),
-    ("traceparent", True, _is_nonempty, "a string"),
-    ("tracestate", True, _is_nonempty, "a string"),
-)
-# One call for all attributes, because it runs for every event that is built.
-_attribute_values: Final = attrgetter(*(name for name, *_ in _RULES))
+    "dataschema": _optional(_is_address, "an encoded URI"),
+    "time": _required(_is_time, "an RFC 3339 time with an offset"),
+    "to": _optional(_is_address, "an encoded URI"),
+    "accesscontrol": _optional(_is_nonempty, "a string"),
+    "redirectto": _optional(_is_address, "an encoded URI"),
+    "executionunits": _optional(_is_number, "a number"),
+    "parentid": _optional(_is_nonempty, "a string"),
+    "domain": _optional(_is_domain, "lower-case letters, digits, dots"),
+    "traceparent": _optional(_is_nonempty, "a string"),
+    "tracestate": _optional(_is_nonempty, "a string"),
+}

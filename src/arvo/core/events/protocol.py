@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, final
 
 from attrs import field, frozen
@@ -102,6 +103,7 @@ FAULT: Final = Payload.of(SystemFault)
 CANCELLED: Final = "Cancelled"
 
 
+@lru_cache(maxsize=1024)
 def timer_event_type(accepted: str) -> str:
     """Return the event type of a workflow's timers.
 
@@ -111,6 +113,7 @@ def timer_event_type(accepted: str) -> str:
     return f"sys.{accepted}.due"
 
 
+@lru_cache(maxsize=1024)
 def cancel_type(accepted: str) -> str:
     """Return the event type that cancels a workflow.
 

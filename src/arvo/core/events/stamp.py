@@ -12,9 +12,11 @@ from typing import Final, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.construct import constructor
+
 
 @final
-@frozen
+@frozen(weakref_slot=False)
 class Stamp:
     """*id*: unique among all events. *time*: RFC 3339 with an offset.
 
@@ -27,6 +29,7 @@ class Stamp:
     tracestate: str | None = None
 
 
+make_stamp: Final = constructor(Stamp)
 Stamper: TypeAlias = Callable[[], Stamp]
 
 _installed: list[Stamper] = []

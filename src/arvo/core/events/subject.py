@@ -11,6 +11,8 @@ import orjson
 from attrs import Attribute, field, frozen
 
 from arvo.core.events.dataschema import WILDCARD, is_version
+from arvo.core.events.deflate import compress
+from arvo.core.events.identity import is_workflow_id
 from arvo.core.events.stamp import stamp
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.payloads.json_data import is_encodable
@@ -21,6 +23,10 @@ from arvo.core.violations.violation import ExecutionViolation, Violated
 SUBJECT_BYTES_MAX: Final = 64 * 1024
 # Decoding takes 15 µs and every step needs it: up to 4096 active workflows stay cached.
 SUBJECTS_CACHED_MAX: Final = 4096
+# Longer ones are parsed each time: a sender could fill the memory with them.
+SUBJECT_CHARACTERS_CACHED_MAX: Final = 4096
+# Enough to tell the runs with one id apart.
+LABEL_CHARACTERS: Final = 12
 
 _NAME: Final = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)+", re.ASCII)
 # The TypeScript packages require three segments in a subject, and must be able to read ours.
@@ -61,7 +67,7 @@ def _freeze_meta(meta: Mapping[str, str]) -> FrozenDict:
 
 
 def _check(subject: "Subject", _: "Attribute[Any]", __: object) -> None:
-    issues = tuple(_issues(subject))
+    issues = () if _is_sound(subject) else tuple(_issues(subject))
     if issues:
         raise Violated(ExecutionViolation("invalid subject", issues))
 
@@ -166,6 +172,61 @@ class Subject:
                 )
 
 
+def workflow_id_of(subject: str) -> str:
+    """Return the workflow id in a subject's wire format, "" where it has none that can be indexed.
+
+    Another program may have written the subject, with any text as the id.
+
+    >>> subject = Subject.new("arvo.orc.order", "1.0.0", initiator="com.shop.web", id="order-1")
+    >>> workflow_id_of(str(subject)), workflow_id_of("no subject")
+    ('order-1', '')
+    """
+    try:
+        id_ = _parse(subject).execution.id
+    except Violated:
+        return ""
+    return id_ if is_workflow_id(id_) else ""
+
+
+def subject_label(subject: str) -> str:
+    """Return a subject for people: its workflow id and its last characters, if it has an id.
+
+    The last ones, because subjects of one type begin alike.
+    """
+    id_ = workflow_id_of(subject)
+    return f"{id_}  …{subject[-LABEL_CHARACTERS:]}" if id_ else subject
+
+
+def _is_sound(subject: Subject) -> bool:
+    """Return True only if the subject has no issue; nearly all pass this quick check."""
+    process, run = subject.orchestrator, subject.execution
+    try:
+        return (
+            type(run.id) is str
+            and run.id != ""
+            and run.id.isascii()
+            and ";" not in run.id
+            and _is_sound_route(process.name, process.version, run.initiator, run.domain)
+            and all(
+                type(key) is str and type(value) is str and (key + value).isascii()
+                for key, value in subject.meta.items()
+            )
+        )
+    except TypeError:
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _is_sound_route(name: str, version: str, initiator: str, domain: str | None) -> bool:
+    """Check what the subjects of one workflow have in common."""
+    return (
+        not _name_issues("", name)
+        and not _name_issues("", initiator)
+        and is_version(version)
+        and (domain is None or is_domain(domain))
+    )
+
+
 def _issues(subject: Subject) -> "list[Issue]":
     process, run = subject.orchestrator, subject.execution
     meta: Mapping[Any, Any] = subject.meta
@@ -209,16 +270,33 @@ def _name_issues(path: str, name: str) -> "list[Issue]":
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def _encode(subject: Subject) -> str:
     content = orjson.dumps(subject.to_dict())
-    text = base64.b64encode(zlib.compress(content)).decode()
+    text = base64.b64encode(compress(content)).decode()
     # The same limit as for reading: meta grows from parent to child.
     if max(len(content), len(text)) > SUBJECT_BYTES_MAX:
         raise _too_large(f"{max(len(content), len(text))}")
+    _remember(text, subject)
     return text
 
 
-@lru_cache(maxsize=SUBJECTS_CACHED_MAX)
+_parsed: Final[dict[str, Subject]] = {}
+
+
 def _parse(text: str) -> Subject:
-    return Subject.from_dict(_decode(text))
+    subject = _parsed.get(text)
+    if subject is None:
+        subject = Subject.from_dict(_decode(text))
+        _remember(text, subject)
+    return subject
+
+
+def _remember(text: str, subject: Subject) -> None:
+    # A dict and not `lru_cache`, because a subject that was written need not be parsed.
+    if len(text) > SUBJECT_CHARACTERS_CACHED_MAX:
+        return
+    if len(_parsed) >= SUBJECTS_CACHED_MAX:
+        for oldest in list(_parsed)[: SUBJECTS_CACHED_MAX // 4]:
+            _parsed.pop(oldest, None)
+    _parsed[text] = subject
 
 
 def _decode(text: str) -> Any:

@@ -15,14 +15,20 @@ _ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
 _UNESCAPED: Final = re.compile(r"[A-Za-z0-9;,/?:@&=+$_.!~*'()#-]*")
 
 
-# Sources, types and addresses repeat; most subjects do not, so the cache is bounded.
-@lru_cache(maxsize=4096)
+# Sources, types, addresses and the subjects of active workflows repeat.
+CACHED_CHARACTERS_MAX: Final = 1024
+
+
 def is_uri(text: str) -> bool:
     """Return whether *text* needs no escaping and has no malformed or needless escape.
 
     >>> is_uri("a%20b"), is_uri("a b"), is_uri("%zz"), is_uri("com.shop.web")
     (True, False, False, True)
     """
+    return _is_short_uri(text) if len(text) <= CACHED_CHARACTERS_MAX else _is_uri(text)
+
+
+def _is_uri(text: str) -> bool:
     if "%" not in text:
         return _UNESCAPED.fullmatch(text) is not None
     if text.count("%") != len(_ESCAPED.findall(text)):
@@ -32,6 +38,9 @@ def is_uri(text: str) -> bool:
     except UnicodeDecodeError:
         return False
     return _encode(decoded) == text
+
+
+_is_short_uri: Final = lru_cache(maxsize=4096)(_is_uri)
 
 
 def encode_uri(text: str) -> str:

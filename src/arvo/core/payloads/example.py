@@ -37,7 +37,23 @@ _STRINGS: Final[Mapping[str, str]] = {
 # Strings that match the patterns of dates, durations, decimals, bytes and common codes.
 _CANDIDATES: Final = (
     *("", "a", "A", "0", "1.0", "aa", "AA", "00", "a1", "A1", "abc", "ABC", "000", "03:04:05"),
-    *("P1D", "PT1S", "AAAA", "aaaa", "0000", "1.0.0", "00000", "a-1", "A-1", "AA-00", "a@b.cc"),
+    *(
+        "P1D",
+        "PT1S",
+        "2026-01-02",
+        "2026-01-02T03:04:05Z",
+        "03:04:05",
+        "https://a.org",
+        "AAAA",
+        "aaaa",
+        "0000",
+        "1.0.0",
+        "00000",
+        "a-1",
+        "A-1",
+        "AA-00",
+        "a@b.cc",
+    ),
 )
 
 
@@ -51,7 +67,9 @@ def make_example(payload: Payload[T]) -> T | None:
     >>> make_example(Payload.of(Ping))
     Ping(text='a')
     """
-    schema = payload.schema
+    if payload.members:
+        return make_example(payload.members[0])
+    schema = payload.checked_schema
     value = payload.read(_value(schema, schema, 0))
     return None if isinstance(value, Issues) else value
 

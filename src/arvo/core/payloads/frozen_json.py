@@ -1,26 +1,21 @@
 """Frozen JSON: immutable JSON objects and arrays."""
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 
-class FrozenDict(dict[str, Any]):
-    """An immutable JSON object, equal to a plain dict of the same content.
-
-    It is still a dict, so orjson, jsonschema-rs and `match` accept it without conversion.
-    """
-
+class _ImmutableDict(dict[str, Any]):
     __slots__ = ()
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
 
-    def __reduce__(self) -> tuple[type["FrozenDict"], tuple[dict[str, Any]]]:
-        return FrozenDict, (dict(self),)
+    def __reduce__(self) -> tuple[type["_ImmutableDict"], tuple[dict[str, Any]]]:
+        return type(self), (dict(self),)
 
-    def __copy__(self) -> "FrozenDict":
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> "FrozenDict":
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
@@ -28,6 +23,21 @@ class FrozenDict(dict[str, Any]):
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
+
+
+class FrozenDict(_ImmutableDict):
+    """An immutable JSON object, equal to a plain dict of the same content.
+
+    It is still a dict, so orjson, jsonschema-rs and `match` accept it without conversion.
+    """
+
+    __slots__ = ()
+
+
+class FrozenRecord(_ImmutableDict):
+    """An immutable instance of a `TypedDict`: its values are those of its types, not JSON."""
+
+    __slots__ = ()
 
 
 class FrozenList(list[Any]):

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import orjson
 from attrs import frozen
 
-from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict, FrozenList
 from arvo.core.violations.issue import ISSUES_COUNTED_MAX, Issue, Issues, join_path, short_repr
 
 Json: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
@@ -43,7 +43,7 @@ def freeze_object(value: object, path: str = "data") -> FrozenDict | Issues:
     if not isinstance(value, Mapping):
         return Issues.one(path, "an object", short_repr(value))
     data = to_json_data(value, path)
-    return data if isinstance(data, Issues) else FrozenDict(_freeze_items(data))
+    return data if isinstance(data, Issues) else cast("FrozenDict", freeze_unchecked(data))
 
 
 def freeze(value: object, path: str = "data") -> Json | Issues:
@@ -55,19 +55,69 @@ def freeze(value: object, path: str = "data") -> Json | Issues:
 def freeze_unchecked(value: Any) -> Any:
     """Freeze a value that is known to be JSON data."""
     kind = type(value)
-    if kind is dict:
-        return FrozenDict(_freeze_items(value))
+    if kind is not dict and kind is not list:
+        return value
+    if not value:
+        return EMPTY if kind is dict else FrozenList()
     if kind is list:
-        return FrozenList([freeze_unchecked(item) for item in value])
+        # In C: most long lists hold scalars alone.
+        if not _CONTAINERS.isdisjoint(map(type, value)):
+            value = map(freeze_unchecked, value)
+        return FrozenList(value)
+    for item in value.values():
+        if type(item) is dict or type(item) is list:
+            return FrozenDict({key: freeze_unchecked(item) for key, item in value.items()})
+    return FrozenDict(value)
+
+
+class UncertainError(ValueError):
+    """Parsed data that nests too deep, or that may have lost the digits of an integer."""
+
+
+def freeze_parsed(value: Any, depth_left: int = DEPTH_MAX) -> Any:
+    """Freeze a value that orjson has parsed; raises UncertainError where its text must be read."""
+    kind = type(value)
+    if kind is dict:
+        if not depth_left:
+            raise UncertainError
+        if not value:
+            return EMPTY
+        for item in value.values():
+            kind = type(item)
+            if kind is dict or kind is list:
+                left = depth_left - 1
+                return FrozenDict({key: freeze_parsed(item, left) for key, item in value.items()})
+            if kind is float and may_be_large_integer(item):
+                raise UncertainError
+        return FrozenDict(value)
+    if kind is list:
+        if not depth_left:
+            raise UncertainError
+        # In C: most long lists hold strings alone.
+        if value and not _are_strings(value):
+            value = [freeze_parsed(item, depth_left - 1) for item in value]
+        return FrozenList(value)
+    if may_be_large_integer(value):
+        raise UncertainError
     return value
 
 
-def _freeze_items(value: dict[str, Any]) -> dict[str, Any]:
-    return {
-        # Most items are scalars, which need no call.
-        key: freeze_unchecked(item) if type(item) is dict or type(item) is list else item
-        for key, item in value.items()
-    }
+def may_be_large_integer(value: object) -> bool:
+    """Return whether orjson may have made *value* of an integer beyond 64 bits."""
+    return type(value) is float and not -_FLOAT_MIN < value < _FLOAT_MIN
+
+
+# orjson reads an integer beyond 64 bits as a float.
+_FLOAT_MIN = 2.0**63
+_CONTAINERS = frozenset({dict, list})
+
+
+def _are_strings(items: list[Any]) -> bool:
+    try:
+        "".join(items)
+    except TypeError:
+        return False
+    return True
 
 
 def is_json(value: Any, depth_left: int = DEPTH_MAX) -> bool:
@@ -88,7 +138,7 @@ def is_json(value: Any, depth_left: int = DEPTH_MAX) -> bool:
                 return False
         return True
     if kind is list:
-        return depth_left > 0 and all([is_json(item, depth_left - 1) for item in value])  # noqa: C419  # a list is faster
+        return depth_left > 0 and _are_json(value, depth_left - 1)
     if kind is FrozenDict or kind is FrozenList:
         # Only `freeze` makes these, from checked data; only their depth depends on where they are.
         return depth_left == DEPTH_MAX or _is_within_depth(value, depth_left)
@@ -97,6 +147,13 @@ def is_json(value: Any, depth_left: int = DEPTH_MAX) -> bool:
     if kind is float:
         return isfinite(value)
     return value is None or kind is bool
+
+
+def _are_json(items: list[Any], depth_left: int) -> bool:
+    # In C for the most common long list.
+    if set(map(type, items)) == _ONLY_STRINGS and "".join(items).isascii():
+        return True
+    return all([is_json(item, depth_left) for item in items])  # noqa: C419  # a list is faster
 
 
 def _is_within_depth(value: Any, depth_left: int) -> bool:
@@ -119,7 +176,10 @@ def to_json_data(value: object, path: str) -> Any | Issues:
     if is_json(value):
         return value
     issues: list[Issue] = []
-    data = _convert(value, (None, path), DEPTH_MAX, issues)
+    try:
+        data = _convert(value, (None, path), DEPTH_MAX, issues)
+    except Exception as error:  # noqa: BLE001  # a mapping of a user raises anything
+        return Issues.one(path, "data that can be read", short_repr(error))
     return Issues.of(issues) if issues else data
 
 
@@ -156,6 +216,7 @@ def _convert_object(
     return data
 
 
+_ONLY_STRINGS = {str}
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 # A path as a linked list: its text is built only for issues.

@@ -6,8 +6,10 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 from attrs import Factory, frozen
+from jsonschema_rs import Validator
 
 from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
+from arvo.core.payloads.validation import compile_validator, moved
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -50,8 +52,11 @@ class Pruner:
     """
 
     root: Schema
+    takes_first: bool = False
+    """Whether of alternatives the first one that the value fits applies, as in zod."""
     # Only for schemas without alternatives, so it has no more entries than the schema has parts.
     _views: dict[tuple[int, ...], SchemaView] = Factory(dict)
+    _branches: dict[int, Validator] = Factory(dict)
 
     def apply_defaults(self, value: Any) -> Any:
         """Return a copy of *value* with defaults for the missing keys."""
@@ -131,7 +136,8 @@ class Pruner:
             parts, fits = parts + inner_parts, fits and inner_fits
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
-                branches = [self._flatten(branch, value, seen) for branch in schema[keyword]]
+                chosen = self._alternatives(schema[keyword], value)
+                branches = [self._flatten(branch, value, seen) for branch in chosen]
                 any_fits = any(branch_fits for _, branch_fits in branches)
                 for branch_parts, branch_fits in branches:
                     parts += branch_parts if branch_fits or not any_fits else []
@@ -139,6 +145,19 @@ class Pruner:
         for keyword in ("if", "then", "else"):
             parts += self._flatten(schema.get(keyword, True), value, seen)[0]
         return parts, fits
+
+    def _alternatives(self, branches: list[Any], value: Any) -> list[Any]:
+        if not self.takes_first or not isinstance(value, dict | list):
+            return branches
+        return next(([it] for it in branches if self._branch(it).is_valid(value)), branches)
+
+    def _branch(self, schema: Any) -> Validator:
+        if id(schema) not in self._branches:
+            # The root is a part of the document, so that references into it keep their meaning.
+            document = {"allOf": [moved(schema, _ROOT)], _ROOT[2:]: moved(self.root, _ROOT)}
+            draft = {"$schema": self.root["$schema"]} if "$schema" in self.root else {}
+            self._branches[id(schema)] = compile_validator(draft | document)
+        return self._branches[id(schema)]
 
     def _conjuncts(self, schema: Schema, value: Any) -> Iterator[Any]:
         """Yield the schemas that always apply together with *schema*."""
@@ -167,6 +186,7 @@ class Pruner:
         return target
 
 
+_ROOT = "#/the root"
 _OTHERS = ("patternProperties", "additionalProperties", "unevaluatedProperties")
 
 
@@ -180,11 +200,13 @@ def _items(view: SchemaView, index: int) -> tuple[Any, ...]:
     schemas = []
     for part in view.parts:
         # Before 2020-12 a list in items had the meaning of prefixItems.
-        prefix = part.get("prefixItems", part.get("items"))
+        prefix, rest = part.get("prefixItems"), part.get("items")
+        if isinstance(rest, list):
+            prefix, rest = rest, part.get("additionalItems")
         if isinstance(prefix, list) and index < len(prefix):
             schemas.append(prefix[index])
-        elif isinstance(part.get("items"), dict):
-            schemas.append(part["items"])
+        elif isinstance(rest, dict):
+            schemas.append(rest)
     return tuple(schemas)
 
 

@@ -38,17 +38,40 @@ _FORMATS = {
 NOTHING = "nothing"
 
 
-def compile_validator(schema: Mapping[str, Any]) -> Validator:
+def compile_validator(schema: Mapping[str, Any], *, counts_as_zod: bool = False) -> Validator:
     """Compile *schema* with every format checked, by the draft it names or else draft 2020-12.
 
-    Raises ValueError if it is not a valid schema, or if it refers to another document.
+    *counts_as_zod*: whether the length of a string is that of JavaScript, in UTF-16.
+
+    A format that is younger than the draft is checked as well: exporters name draft 7 and write
+    `uuid`. Raises ValueError if it is not a valid schema, or if it refers to another document.
     """
     return validator_for(
         dict(schema),
         validate_formats=True,
+        formats=_YOUNGER_FORMATS if _OLD_DRAFT in str(schema) else None,
         retriever=_refuse_reference,
-        keywords={"uniqueItems": UniqueItems},
+        keywords={"uniqueItems": UniqueItems} | (_LENGTHS if counts_as_zod else {}),
     )
+
+
+# The formats that draft 4, 6 or 7 does not define.
+_YOUNGER_FORMATS = {
+    name: validator_for({"format": name}, validate_formats=True).is_valid
+    for name in (
+        "duration",
+        "idn-hostname",
+        "iri",
+        "iri-reference",
+        "json-pointer",
+        "relative-json-pointer",
+        "uri-reference",
+        "uri-template",
+        "uuid",
+    )
+}
+# Its `$schema` ends in draft-04, -06 or -07; also that of a part of the document.
+_OLD_DRAFT = "/draft-0"
 
 
 @final
@@ -68,9 +91,49 @@ class UniqueItems:
             raise ValueError("unique items")
 
 
+class _Length:
+    """The keywords `minLength` and `maxLength` of a validator, in code units of UTF-16."""
+
+    sign = 1
+    words = "at most"
+
+    def __init__(self, parent_schema: Any, value: Any, schema_path: Any) -> None:  # noqa: ARG002
+        self.limit = value
+
+    def validate(self, instance: Any) -> None:
+        """Raise ValueError if *instance* is a string beyond the limit."""
+        if isinstance(instance, str):
+            length = len(instance.encode("utf-16-le", "surrogatepass")) // 2
+            if self.sign * (length - self.limit) > 0:
+                raise ValueError(f"{self.words} {_count(self.limit, 'character')}")
+
+
+@final
+class _MinLength(_Length):
+    sign = -1
+    words = "at least"
+
+
+_LENGTHS: dict[str, Any] = {"minLength": _MinLength, "maxLength": _Length}
+
+
 def _refuse_reference(uri: str) -> Any:
     # The default retriever opens connections and files that the author of the contract picks.
     raise LookupError(f"the schema refers to {uri}: put everything into one document")
+
+
+def moved(schema: Any, to: str) -> Any:
+    """Make the references inside *schema* those of a part at *to* of another document."""
+    if isinstance(schema, list):
+        return [moved(item, to) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: f"{to}{item[1:]}"
+        if key == "$ref" and isinstance(item, str) and item.startswith("#")
+        else moved(item, to)
+        for key, item in schema.items()
+    }
 
 
 def explain(errors: Iterable[ValidationError], path: str) -> Issues:

@@ -21,6 +21,7 @@ from arvo.core.violations.violation import (
 )
 from arvo.engine.step.compensation import unsupported_compensations
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.labels import labels_of
 from arvo.engine.system.system import Owner, System, find_workflow
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.flow.replay import replay_flow
@@ -86,6 +87,10 @@ def migrate_plain(
     if obstacles:
         return ConfigViolation(f"{handler.source} cannot continue in version {to}", obstacles)
     moved = evolve(record, version=to, state=converted)
+    labels = labels_of(handler, moved)
+    if isinstance(labels, _VIOLATIONS):
+        return labels
+    moved = evolve(moved, labels=labels)
     # The next revision: a turn that was decided on the old version must not be committed any more.
     return record if moved == record else evolve(moved, revision=record.revision + 1)
 

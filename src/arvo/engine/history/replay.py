@@ -11,14 +11,17 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type
 from arvo.core.history import HistoryEntry
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.record import Record
+from arvo.core.trace_context import trace_of, with_trace
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import Violation
 from arvo.engine.history.diff import differences, event_differences
-from arvo.engine.history.replay_turn import Functions, NotReplayable, calls_between, replay_turn
+from arvo.engine.history.replay_turn import NotReplayable, calls_between, replay_turn
 from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.printable import printable
 
 
@@ -106,7 +109,7 @@ def replay(
     *,
     until: int | datetime | None = None,
     record: Record | None = None,
-    effects: Functions | None = None,
+    effects: EffectTable | None = None,
 ) -> Replay:
     """Run the turns of a workflow again, each on the record of the one before, and compare events.
 
@@ -121,6 +124,8 @@ def replay(
     """
     run = _Run(system, record, effects or {})
     groups = list(_group_by_turn(history))
+    if record is not None:
+        run.begins_at = _begins_at(groups, record)
     turns: list[ReplayedTurn] = []
     for group, following in zip_longest(groups, groups[1:]):
         first = group[0]
@@ -143,13 +148,18 @@ Group: TypeAlias = Sequence[HistoryEntry]
 
 @define
 class _Run:
-    """A replay in progress. *record*: the record so far, valid only if *is_known*."""
+    """A replay in progress. *record*: the record so far, valid only if *is_known*.
+
+    *stored*: the record of the last run with this workflow id, whose first turn *begins_at* that
+    revision; those before it belong to earlier runs, which have no record any more.
+    """
 
     system: System
     stored: Record | None
-    effects: Functions
+    effects: EffectTable
     record: Record | None = None
     is_known: bool = True
+    begins_at: int = 0
 
     def replay(
         self, entry: HistoryEntry, event: Event[Any], sent: Group, following: Group | None
@@ -165,11 +175,18 @@ class _Run:
             if is_workflow(handler) and event.type == cancel_type(handler.source):
                 return self._compare(turn, self._cancel_first_turn(handler, event, entry.at))
         # A failed turn adds nothing to the journal: the next entries belong to the turn after it.
-        calls = () if self._was_revived(following) else calls_between(self.record, self.stored)
+        calls = () if self._was_revived(following) else self._calls(entry.revision)
         result = replay_turn(
             self.system, event, self.record, now=entry.at, calls=calls, effects=self.effects
         )
         return self._compare(turn, result)
+
+    def _calls(self, revision: int) -> tuple[FrozenDict, ...]:
+        """Return the recorded calls of a turn."""
+        if revision < self.begins_at:
+            return ()
+        before = None if revision == self.begins_at else self.record
+        return calls_between(before, self.stored)
 
     def _cancel_first_turn(
         self, handler: WorkflowHandler, event: Event[Any], now: datetime
@@ -188,6 +205,10 @@ class _Run:
             self.is_known = False
             call = () if result.difference is None else (result.difference,)
             return evolve(turn, not_replayable=result.reason, differences=call)
+        # The trace of a turn is an input that the history holds in the events that it produced.
+        trace = trace_of(turn.produced)
+        if isinstance(result, Commit) and trace is not None:
+            result = with_trace(result, trace)
         if isinstance(result, Commit) and result.record is not None:
             self.record = result.record
             issues = event_differences(turn.produced, result.events)
@@ -209,6 +230,18 @@ class _Run:
         revived = None if following is None else following[0].record
         before = 0 if self.record is None else self.record.revivals
         return revived is not None and revived.revivals > before
+
+
+def _begins_at(groups: Sequence[Group], record: Record) -> int:
+    """Return the revision of the last turn on the event that began the run of *record*, else 0."""
+    return next(
+        (
+            first.revision
+            for first, *_ in reversed(groups)
+            if first.kind == "consumed" and first.event and first.event.id == record.init
+        ),
+        0,
+    )
 
 
 _UNKNOWN: Final = "the history does not hold the record before it"

@@ -1,8 +1,8 @@
 """Replay turn: run one turn of a workflow again, with the recorded results of its effects."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 from attrs import frozen
 
@@ -15,10 +15,8 @@ from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.step.decide import substitute
 from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System
-from arvo.handlers.effect import Perform, Performed
+from arvo.handlers.effect import EffectTable, Perform, Performed
 from arvo.handlers.flow.journal import describe, recorded_effect
-
-Functions: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
 
 @final
@@ -37,7 +35,7 @@ def replay_turn(
     *,
     now: datetime,
     calls: Sequence[FrozenDict],
-    effects: Functions,
+    effects: EffectTable,
 ) -> Commit | Violation | NotReplayable:
     """Run one turn again.
 
@@ -80,7 +78,7 @@ def _generation(record: Record | None) -> Any:
 
 
 def _find_outcome(
-    effect: Perform[Any], position: int, calls: Sequence[FrozenDict], effects: Functions
+    effect: Perform[Any], position: int, calls: Sequence[FrozenDict], effects: EffectTable
 ) -> Performed | Violation | NotReplayable:
     """Find the outcome of the effect that ended next: in the journal, else by *effects*."""
     entry = calls[position] if position < len(calls) else None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, final
 
-from attrs import frozen
+from attrs import define
 
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
@@ -30,11 +30,10 @@ from arvo.core.violations.violation import (
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
-from arvo.handlers.services import find_emitting
 
 
 @final
-@frozen
+@define
 class Admitted:
     """An event with its contract: the data of *event* is an instance of the payload class."""
 
@@ -97,25 +96,29 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
 
     It is the event that starts the workflow, a reply, a signal, a timer or a cancellation.
     """
+    starts = event.type == handler.source
+    reply = handler.services_of(version).reply_of.get((event.type, event.dataschema))
+    if reply is not None and not starts:
+        return _read(event, *reply)
     schema = Dataschema.parse(event.dataschema)
     if schema is None:
         issue = Issue("dataschema", "{contract uri}/{version}", repr(event.dataschema))
         return ContractViolation(f"{describe_event(event)} names no contract", issue)
-    if event.type == handler.source:
-        return _admit_init(handler.contract, event, schema)
+    if starts:
+        return _admit_init(handler.contract, event, schema, version)
     if event.type == timer_event_type(handler.source):
         return _admit_own(handler, event, schema, TIMER_FIRED)
     if event.type == cancel_type(handler.source):
         return _admit_own(handler, event, schema, CANCELLATION)
-    for signal in handler.signals_of(version):
-        if signal.type == event.type:
-            return _admit_signal(signal, event, schema)
+    signal = handler.signals_of(version).by_type.get(event.type)
+    if signal is not None:
+        return _admit_signal(signal, event, schema)
     return _admit_reply(handler, version, event, schema)
 
 
 def is_signal(handler: WorkflowHandler, version: str, event: Event[Any]) -> bool:
     """Return whether *event* has the type of a signal of *version*."""
-    return any(signal.type == event.type for signal in handler.signals_of(version))
+    return event.type in handler.signals_of(version).by_type
 
 
 def admit_emitted(system: System, event: Event[Any]) -> Event[Any]:
@@ -149,16 +152,21 @@ def _emitted_contracts(
             for service in handler.services_of(version):
                 if service.type == event.type and service.dataschema == event.dataschema:
                     yield service, service.accepted
+            for signal in handler.signals_of(version).by_answer.get(event.type, ()):
+                if event.type in signal.emitted and signal.dataschema == event.dataschema:
+                    yield signal, signal.emitted[event.type]
 
 
 def _admit_init(
-    contract: Contract[Any], event: Event[Any], schema: Dataschema
+    contract: Contract[Any], event: Event[Any], schema: Dataschema, version: str
 ) -> Admitted | Violation:
-    if schema.uri != contract.uri or schema.version not in contract.versions:
+    # The wildcard names no version: that of the workflow's subject counts.
+    number = version if schema.version == WILDCARD else schema.version
+    if schema.uri != contract.uri or number not in contract.versions:
         known = ", ".join(f"{contract.uri}/{version}" for version in contract.sorted_versions)
         issue = Issue("dataschema", f"one of {known}", repr(event.dataschema))
         return ContractViolation(f"{describe_event(event)} does not start this workflow", issue)
-    versioned = contract.versions[schema.version]
+    versioned = contract.versions[number]
     return _read(event, versioned, versioned.accepted)
 
 
@@ -185,7 +193,7 @@ def _admit_reply(
     handler: WorkflowHandler, version: str, event: Event[Any], schema: Dataschema
 ) -> Admitted | Violation:
     services = handler.services_of(version)
-    candidates = find_emitting(services, event.type)
+    candidates = services.by_answer.get(event.type, ())
     if not candidates:
         known = ", ".join(service.type for service in services) or "none"
         issue = Issue("type", f"a reply of a service ({known})", repr(event.type))
@@ -205,13 +213,14 @@ def _read(
 ) -> Admitted | Violation:
     # Read again even where the event already carries an instance: that object belongs to the
     # sender, which could still change a list in it.
-    data = payload.read(event.raw)
+    raw = event.raw
+    data = payload.read(raw)
     if isinstance(data, Issues):
         message = f"{describe_event(event)} does not fit {contract.dataschema}"
         return ContractViolation(message, data)
-    if payload.type is None:
+    if not payload.types:
         data = freeze_unchecked(data)
-    return Admitted(event.with_payload(data, event.raw), contract)
+    return Admitted(event.with_payload(data, raw), contract)
 
 
 def _unknown_version(event: Event[Any], contract: Contract[Any], version: str) -> Violation:

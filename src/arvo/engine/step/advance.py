@@ -1,6 +1,8 @@
 """Advance: run one turn of a workflow of any kind, or cancel it before its first turn."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -10,11 +12,11 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation
 from arvo.core.events.subject import Subject
 from arvo.core.record import Record
+from arvo.core.replies import Replies
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation, Violated, Violation
 from arvo.engine.step.admit import Admitted, admit_subject, admit_turn, admit_version
 from arvo.engine.step.build_commit import build_turn_commit, initial_record
-from arvo.engine.step.pending import PendingRequests
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.effect import Perform
 from arvo.handlers.flow.advance import advance_flow
@@ -22,17 +24,16 @@ from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.invoke import invoke, normalise
 from arvo.handlers.machine.advance import advance_machine
 from arvo.handlers.machine.orchestrator import Orchestrator
-from arvo.handlers.resumable import Resumable, Turn, group_by_type
-from arvo.handlers.services import find_emitting
+from arvo.handlers.resumable import Collected, Resumable, Turn, make_turn
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 
 def advance(
-    handler: WorkflowHandler, turn: TurnInput, filed: PendingRequests
+    handler: WorkflowHandler, turn: TurnInput, filed: Replies
 ) -> TurnOutcome | Perform[Any] | Violation:
     """Run one turn of a workflow, in the version that *turn* names.
 
-    *filed*: the pending requests of the record, with the event of this turn filed as a reply.
+    *filed*: the replies of the record, with the event of this turn if it is one.
     """
     match handler:
         case Resumable():
@@ -44,40 +45,49 @@ def advance(
 
 
 def _advance_resumable(
-    handler: Resumable[Any], turn: TurnInput, filed: PendingRequests
+    handler: Resumable[Any], turn: TurnInput, filed: Replies
 ) -> TurnOutcome | Perform[Any] | Violation:
     argument = _make_argument(handler, turn, filed)
     if not isinstance(argument, Turn):
         return argument
     function = handler.functions[turn.version]
     result = invoke(function, argument, turn.performed, stack=turn.stack)
-    return TurnOutcome(commands=normalise(result)) if isinstance(result, tuple) else result
+    return TurnOutcome(normalise(result)) if isinstance(result, tuple) else result
 
 
 def _make_argument(
-    handler: Resumable[Any], turn: TurnInput, filed: PendingRequests
+    handler: Resumable[Any], turn: TurnInput, filed: Replies
 ) -> Turn[Any] | Violation:
     event, record = turn.event, turn.record
     try:
         state = None if record is None else handler.query(record)
     except Violated as violated:
         return violated.violation
-    starts = event.type == handler.source
-    is_reply = bool(find_emitting(handler.services, event.type))
-    collected = []
-    for reply in (reply for sent in filed.values() for reply in sent.replies):
-        admitted = admit_turn(handler, turn.version, reply)
-        # The reply was admitted when it came. A contract that changed since may refuse it now; then
-        # the function gets it as it is stored.
-        collected.append(admitted.event if isinstance(admitted, Admitted) else reply)
-    return Turn(
-        event=event,
-        state=state,
-        collected=group_by_type(collected),
-        record=record,
-        input=event if starts else None,
-        service=event if is_reply else None,
+    argument: Turn[Any] = make_turn(
+        event,
+        state,
+        Collected(partial(_collect, handler, turn, filed)),
+        record,
+        event if event.type == handler.source else None,
+        event if event.type in handler.services.by_answer else None,
     )
+    return argument
+
+
+def _collect(
+    handler: Resumable[Any], turn: TurnInput, filed: Replies
+) -> Mapping[str, tuple[Event[Any], ...]]:
+    pending = () if turn.record is None else turn.record.pending_requests
+    return filed.grouped(handler, partial(_read_reply, handler, turn), pending)
+
+
+def _read_reply(handler: Resumable[Any], turn: TurnInput, reply: Event[Any]) -> Event[Any]:
+    if reply is turn.event:
+        return reply
+    admitted = admit_turn(handler, turn.version, reply)
+    # The reply was admitted when it came. A contract that changed since may refuse it now; then
+    # the function gets it as it is stored.
+    return admitted.event if isinstance(admitted, Admitted) else reply
 
 
 def cancel_first_turn(
@@ -116,7 +126,7 @@ def cancel_first_turn(
     if refused is not None:
         return refused
     started = evolve(turn, record=record)
-    return build_turn_commit(handler, started, record.pending_requests, TurnOutcome(commands=()))
+    return build_turn_commit(handler, started, record.replies, TurnOutcome(commands=()))
 
 
 def check_cancellation(

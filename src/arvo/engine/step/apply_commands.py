@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, final
 
-import attrs
 from attrs import define, field, frozen
 
 from arvo.core.command import (
@@ -19,15 +18,16 @@ from arvo.core.command import (
     Schedule,
     Violate,
 )
-from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.payloads.json_data import Json, freeze, freeze_object
+from arvo.core.payloads.json_data import Json, freeze, freeze_object, freeze_unchecked
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.core.payloads.types.classes import PayloadError
 from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violation
 from arvo.engine.step.compensation import make_compensation
-from arvo.engine.step.draft import Draft, completion_draft, make_fault, request_draft
+from arvo.engine.step.draft import Draft, completion_draft, request_draft
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.resumable import Resumable
 from arvo.handlers.turn_input import TurnInput
@@ -63,11 +63,6 @@ class TurnEffects:
     timers: dict[str, Scheduled | None] = field(factory=dict)
     fail: Fail | None = None
 
-    @property
-    def failure(self) -> SystemFault | None:
-        """The system fault of a failed workflow, else None."""
-        return None if self.fail is None else make_fault(self.fail)
-
 
 def apply_commands(
     handler: WorkflowHandler, turn: TurnInput, current: Record, commands: tuple[Command, ...]
@@ -78,10 +73,9 @@ def apply_commands(
         violation = _apply(effects, handler, turn, current, command)
         if violation is not None:
             return violation
-    pending = {name for name in current.timers if name not in effects.timers}
-    pending |= {name for name, scheduled in effects.timers.items() if scheduled is not None}
-    if len(pending) > TIMERS_MAX:
-        issue = Issue("schedule", f"at most {TIMERS_MAX} timers", f"{len(pending)}")
+    pending = _count_timers(current, effects) if effects.timers else 0
+    if pending > TIMERS_MAX:
+        issue = Issue("schedule", f"at most {TIMERS_MAX} timers", f"{pending}")
         return ExecutionViolation(f"{handler.source} waits for too many timers", issue)
     if len(effects.compensations) > COMPENSATIONS_MAX:
         issue = Issue(
@@ -91,6 +85,11 @@ def apply_commands(
         )
         return ExecutionViolation(f"{handler.source} registers too many compensations", issue)
     return effects
+
+
+def _count_timers(current: Record, effects: TurnEffects) -> int:
+    timers: dict[str, object] = {**current.timers, **effects.timers}
+    return len(timers) - list(timers.values()).count(None)
 
 
 def _apply(  # noqa: C901 - one branch for each command
@@ -165,8 +164,7 @@ def _schedule(
 def _freeze_payload(value: Any) -> FrozenDict | Issues | None:
     if value is None:
         return None
-    kind: type[Any] = type(value)
-    json = Payload.of(kind).write(value, path="schedule.payload") if attrs.has(kind) else value
+    json = _write_instance(value) if is_payload_class(type(value)) else value
     if isinstance(json, Issues):
         return json
     if not isinstance(json, Mapping):
@@ -179,9 +177,22 @@ def _freeze_payload(value: Any) -> FrozenDict | Issues | None:
     return payload
 
 
+def _write_instance(value: Any) -> dict[str, Any] | Issues:
+    kind: type[Any] = type(value)
+    try:
+        return Payload.of(kind).write(value, path="schedule.payload")
+    except PayloadError as error:
+        # No contract has checked its class: it may be mutable, or generic and without its types.
+        expected = f"a mapping or an instance of a payload class ({error})"
+        return Issues.one("schedule.payload", expected, short_repr(value))
+
+
 def _freeze_state(handler: WorkflowHandler, state: object) -> Json | Issues:
     if state is None:
         return None
     typed = handler.state if isinstance(handler, Resumable) else None
-    json = state if typed is None else typed.write(state, path="state")
-    return json if isinstance(json, Issues) else freeze(json, "state")
+    if typed is None:
+        return freeze(state, "state")
+    json = typed.write(state, path="state")
+    frozen_state: Json | Issues = json if isinstance(json, Issues) else freeze_unchecked(json)
+    return frozen_state

@@ -1,6 +1,7 @@
 """Build commit: turn the commands of a handler into a commit."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,23 +19,24 @@ from arvo.core.command import (
     Schedule,
     Violate,
 )
-from arvo.core.commit import Commit, Outcome
+from arvo.core.commit import Commit, Outcome, make_commit
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation
-from arvo.core.payloads.frozen_json import EMPTY
-from arvo.core.record import Record, Status
+from arvo.core.labels import label_lines
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.record import Record, Status, evolve_record, make_record
+from arvo.core.replies import NO_REPLIES, Replies
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violation
 from arvo.engine.step.admit import Admitted
 from arvo.engine.step.apply_commands import TurnEffects, apply_commands
 from arvo.engine.step.compensation import event_factory_for
-from arvo.engine.step.draft import Draft, answer_draft, fault_draft
+from arvo.engine.step.draft import Draft, answer_draft, fault_draft, make_fault
 from arvo.engine.step.event_factory import EventFactory, make_events
 from arvo.engine.step.pending import (
     Pending,
-    PendingRequests,
     next_answered,
     next_children,
     next_requests,
@@ -42,6 +44,7 @@ from arvo.engine.step.pending import (
 )
 from arvo.engine.step.termination import termination_drafts
 from arvo.engine.system.handler import WorkflowHandler
+from arvo.engine.system.labels import labels_of
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import normalise
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
@@ -49,6 +52,9 @@ from arvo.handlers.turn_input import TurnInput, TurnOutcome
 # A workflow that waits for more replies than this has lost track of them, and each turn copies the
 # list.
 PENDING_REQUESTS_MAX: Final = 10_000
+
+# The name of the system error for a child whose workflow id another run has.
+ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
 
 _OUTCOMES: Final[Mapping[Status, Outcome]] = {
     "active": "handled",
@@ -66,6 +72,7 @@ def build_event_handler_commit(
     drafts: list[Draft] = []
     logs: list[Log] = []
     outcome: Outcome = "handled"
+    unhandled: str | None = None
     for command in normalise(commands):
         match command:
             case Emit():
@@ -74,7 +81,7 @@ def build_event_handler_commit(
                     return draft
                 drafts.append(draft)
             case Fail():
-                outcome = "failed"
+                outcome, unhandled = "failed", _describe_unhandled(command)
                 drafts.append(_system_error_draft(handler, admitted, command))
             case Violate(violation=violation):
                 return violation
@@ -88,21 +95,22 @@ def build_event_handler_commit(
     events = make_events(factory, drafts)
     if not isinstance(events, tuple):
         return events
-    return Commit(
+    return make_commit(
         handler=handler.source,
         event=event,
         outcome=outcome,
         events=events,
         logs=tuple(logs),
+        unhandled=unhandled,
     )
 
 
 def build_turn_commit(
-    handler: WorkflowHandler, turn: TurnInput, filed: PendingRequests, outcome: TurnOutcome
+    handler: WorkflowHandler, turn: TurnInput, filed: Replies, outcome: TurnOutcome
 ) -> Commit | Violation:
     """Build the commit of one turn of a workflow, with the workflow's new record.
 
-    *filed*: the pending requests of the record, with the event of this turn filed as a reply.
+    *filed*: the replies of the record, with the event of this turn if it is one.
     """
     current = turn.record or _begun_record(handler, turn)
     effects = apply_commands(handler, turn, current, outcome.commands)
@@ -121,7 +129,9 @@ def build_turn_commit(
     # A failed workflow keeps the requests of its last good turn, so that an operator can revive it.
     failed = effects.status == "failed"
     requests = (
-        current.pending_requests if failed else next_requests(filed, current, events, outcome)
+        current.pending_requests
+        if failed
+        else next_requests(filed, current, events, outcome, _signal_answers(handler, turn.version))
     )
     if len(requests) > PENDING_REQUESTS_MAX:
         expected = f"at most {PENDING_REQUESTS_MAX} requests"
@@ -131,32 +141,85 @@ def build_turn_commit(
     answered = (
         next_answered(handler, current, filed, requests) if effects.status == "active" else EMPTY
     )
-    pending = Pending(requests, answered, timers, new_timers)
+    # All that have a reply are gone as soon as one request is gone.
+    replies = NO_REPLIES if requests is not current.pending_requests else filed
+    replies = current.replies if failed else replies
+    pending = Pending(requests, replies, answered, timers, new_timers)
     record = _next_record(turn, current, effects, outcome, events, pending)
+    if handler.labels is not None and not failed:
+        labels = labels_of(handler, record)
+        if not isinstance(labels, FrozenDict):
+            return labels
+        # As text too: for Python, a label that changes from 1 to True stays the same.
+        is_same = labels == record.labels and label_lines(labels) == label_lines(record.labels)
+        record = record if is_same else evolve(record, labels=labels)
     return _commit(turn, current, effects, record, events, pending)
+
+
+def build_refused_begin(
+    handler: WorkflowHandler,
+    event: Event[Any],
+    record: Record,
+    conflict: Violation,
+    now: datetime,
+) -> Commit | Violation:
+    """Build the commit of a child's begin that conflicts with the run of *record*.
+
+    The run stays as it is, and the workflow that wanted the child gets a system error.
+    """
+    parent = event.raw.get(PARENT_SUBJECT)
+    draft = fault_draft(
+        handler.contract.version("latest"),
+        Fail(str(conflict), name=ALREADY_STARTED),
+        to=event.source,
+        subject=parent if isinstance(parent, str) else event.subject,
+        parentid=event.id,
+        domains=handler.domains.system_error,
+    )
+    factory = EventFactory(
+        handler.source, event, handler.contract.domain, parent, handler.executionunits, now
+    )
+    events = make_events(factory, [draft])
+    if not isinstance(events, tuple):
+        return events
+    return make_commit(
+        handler=handler.source,
+        event=event,
+        outcome="failed",
+        expected=record.revision,
+        events=events,
+    )
+
+
+def _signal_answers(handler: WorkflowHandler, version: str) -> AbstractSet[str]:
+    """Return the types of the events by which a workflow answers its signals."""
+    answers = handler.signals_of(version).by_answer
+    return answers.keys() - handler.services_of(version).by_type.keys() if answers else frozenset()
 
 
 def _begun_record(handler: WorkflowHandler, turn: TurnInput) -> Record:
     event = turn.event
-    record = initial_record(handler, turn, event.id, event.raw.get(PARENT_SUBJECT))
-    return evolve(record, init_digest=content_digest(event))
+    parent = event.raw.get(PARENT_SUBJECT)
+    return initial_record(handler, turn, event.id, parent, content_digest(event))
 
 
 def initial_record(
-    handler: WorkflowHandler, turn: TurnInput, init: str, parent: str | None
+    handler: WorkflowHandler, turn: TurnInput, init: str, parent: str | None, digest: str = ""
 ) -> Record:
     """Return the record that a workflow has before its first turn.
 
-    *init*: the id of the event that starts it. *parent*: the subject of its parent.
+    *init*: the id of the event that starts it, *digest* that of its content. *parent*: the subject
+    of its parent.
     """
     stored = turn.stored
-    return Record(
+    return make_record(
         subject=turn.event.subject,
         handler=handler.source,
         version=turn.version,
         revision=0 if stored is None else stored.revision,
         status="active",
         init=init,
+        init_digest=digest,
         parent=parent,
         consumed=init,
         revivals=0 if stored is None else stored.revivals,
@@ -175,22 +238,23 @@ def _next_record(
     if effects.status != "failed":
         state = effects.state if outcome.state is None else outcome.state
         journal = current.journal if outcome.journal is None else outcome.journal
-    return evolve(
+    return evolve_record(
         current,
-        revision=current.revision + 1,
-        state=state,
-        journal=journal,
-        status=effects.status,
-        failure=effects.failure,
-        children=next_children(current, pending.requests, events),
-        pending_requests=pending.requests,
-        answered_requests=pending.answered,
-        timers=pending.timers,
+        current.revision + 1,
+        state,
+        journal,
+        effects.status,
+        None if effects.fail is None else make_fault(effects.fail),
+        next_children(current, pending, events),
+        pending.requests,
+        pending.replies,
+        pending.answered,
+        pending.timers,
         # A workflow that failed or was cancelled has sent its compensations; one that completed
         # will never need them.
-        compensations=effects.compensations if effects.status == "active" else (),
-        consumed=turn.event.id,
-        produced=tuple(event.id for event in events),
+        effects.compensations if effects.status == "active" else (),
+        turn.event.id,
+        tuple([event.id for event in events]),
     )
 
 
@@ -202,29 +266,32 @@ def _commit(
     events: tuple[Event[Any], ...],
     pending: Pending,
 ) -> Commit:
-    standing: set[str] = set()
-    if record.status == "active":
-        standing = {timer.id for timer in record.timers.values()}
-    # After continue-as-new the journal starts with another entry.
-    first = next(iter(current.journal), None)
-    appended = first is not None and first is next(iter(record.journal), None)
-    return Commit(
+    return make_commit(
         handler=turn.subject.orchestrator.name,
         event=turn.event,
         outcome=_OUTCOMES[record.status],
-        journal_offset=len(current.journal) if appended else 0,
         expected=current.revision,
         now=turn.now,
         record=record,
+        # A workflow that starts anew after a revival does not follow its stored record.
+        before=turn.record if turn.record is turn.stored else None,
         events=events,
         timers=pending.new_timers,
-        cleared_timers=tuple(
-            timer.id
-            for timer in current.timers.values()
-            if timer.id not in standing and timer.id != turn.event.id
-        ),
+        cleared_timers=_cleared_timers(turn, current, record) if current.timers else (),
         logs=tuple(effects.logs),
+        unhandled=None if effects.fail is None else _describe_unhandled(effects.fail),
     )
+
+
+def _describe_unhandled(fail: Fail) -> str | None:
+    """Return the exception that escaped a handler, as text; None if the handler chose to fail."""
+    return f"{fail.name}: {fail.reason}" if fail.unhandled else None
+
+
+def _cleared_timers(turn: TurnInput, current: Record, record: Record) -> tuple[str, ...]:
+    pending = record.timers.values() if record.status == "active" else ()
+    standing = {turn.event.id, *(timer.id for timer in pending)}
+    return tuple(timer.id for timer in current.timers.values() if timer.id not in standing)
 
 
 def _system_error_draft(handler: EventHandler[Any], admitted: Admitted, fail: Fail) -> Draft:

@@ -12,12 +12,12 @@ from arvo.core.violations.violation import ContractViolation, Violation
 from arvo.engine.step.draft import Draft, request_draft
 from arvo.engine.step.event_factory import EventFactory, make_events
 from arvo.engine.system.handler import WorkflowHandler
-from arvo.handlers.services import find_accepting
 from arvo.handlers.turn_input import TurnInput
 
 # The fields of its `Emit` that a compensation stores, besides payload and type.
 _EMIT_FIELDS: Final = (
     *("to", "domain", "redirectto", "accesscontrol", "executionunits", "extensions"),
+    *("workflow_id", "id_reuse_policy"),
 )
 _UNSET: Final = (None, (), EMPTY)
 
@@ -37,26 +37,27 @@ def make_compensation(
     events = make_events(event_factory_for(handler, turn, current), [draft])
     if not isinstance(events, tuple):
         return events
-    data = draft.payload.write(emit.payload, draft.extra)
+    spec = draft.spec
+    data = spec.payload.write(emit.payload, draft.extra)
     if isinstance(data, Issues):
-        return ContractViolation(f"{draft.type} does not accept this compensation", data)
+        return ContractViolation(f"{spec.type} does not accept this compensation", data)
     fields = {name: value for name in _EMIT_FIELDS if (value := getattr(emit, name)) not in _UNSET}
-    frozen = freeze_object({"type": draft.type, "data": data, **fields}, "compensate")
+    frozen = freeze_object({"type": spec.type, "data": data, **fields}, "compensate")
     if isinstance(frozen, Issues):
-        return ContractViolation(f"{draft.type} does not accept this compensation", frozen)
+        return ContractViolation(f"{spec.type} does not accept this compensation", frozen)
     return frozen
 
 
 def event_factory_for(handler: WorkflowHandler, turn: TurnInput, current: Record) -> EventFactory:
     """Return the event factory for one turn of a workflow."""
     return EventFactory(
-        handler=handler.source,
-        cause=turn.event,
-        domain=handler.contract.domain,
-        parent=current.parent,
-        executionunits=handler.executionunits,
-        now=turn.now,
-        revivals=current.revivals,
+        handler.source,
+        turn.event,
+        handler.contract.domain,
+        current.parent,
+        handler.executionunits,
+        turn.now,
+        current.revivals,
     )
 
 
@@ -81,7 +82,7 @@ def unsupported_compensations(
     services = handler.services_of(version)
     for position, stored in enumerate(record.compensations):
         path = f"record.compensations[{position}]"
-        service = find_accepting(services, stored["type"])
+        service = services.by_type.get(stored["type"])
         if service is None:
             known = ", ".join(service.type for service in services) or "none"
             yield Issue(f"{path}.type", f"one of {known}", short_repr(stored["type"]))

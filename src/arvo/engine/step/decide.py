@@ -1,6 +1,6 @@
 """Decide: take one step purely, with a table of functions in place of its effects."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
@@ -9,11 +9,11 @@ from returns.result import Failure, Result, Success
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violation
 from arvo.engine.step.step import step_plain
 from arvo.engine.system.system import System, require_system
-from arvo.handlers.effect import Perform, Performed, effect_error
+from arvo.handlers.effect import EffectTable, Perform, Performed, effect_error
 from arvo.interrupts import is_interrupt
 
 
@@ -23,7 +23,7 @@ def decide(
     record: Record | None,
     *,
     now: datetime,
-    effects: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+    effects: EffectTable | None = None,
 ) -> Result[Commit, Violation]:
     """Take one step to its commit, with the functions in *effects* in place of real effects.
 
@@ -42,7 +42,7 @@ def decide_plain(
     record: Record | None,
     *,
     now: datetime,
-    effects: Mapping[Callable[..., Any], Callable[..., Any]],
+    effects: EffectTable,
 ) -> Commit | Violation:
     """Take one step to its commit and return a plain union, as interpreters need it."""
     performed: list[Performed] = []
@@ -56,14 +56,13 @@ def decide_plain(
         performed.append(outcome)
 
 
-def substitute(
-    effects: Mapping[Callable[..., Any], Callable[..., Any]], effect: Perform[Any]
-) -> Performed | Violation:
+def substitute(effects: EffectTable, effect: Perform[Any]) -> Performed | Violation:
     """Call the function that *effects* holds in place of the effect's own."""
     function = effects.get(effect.function)
-    if function is None:
+    if not callable(function):
         known = ", ".join(map(_name, effects)) or "none"
-        issue = Issue("effects", f"a function for {_name(effect.function)}", known)
+        got = known if function is None else short_repr(function)
+        issue = Issue("effects", f"a function for {_name(effect.function)}", got)
         return ConfigViolation("no function replaces this effect", issue)
     try:
         value = function(*effect.args)

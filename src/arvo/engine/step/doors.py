@@ -9,12 +9,13 @@ the name of a workflow of this system belong to those inside.
 from collections.abc import Container
 from typing import Any, Literal, TypeAlias
 
+from arvo.core.begin import compare_begin, has_chosen_id, refuse_begin
 from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type, timer_event_type
-from arvo.core.events.subject import Subject
+from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import (
@@ -108,13 +109,33 @@ def find_id_conflict(record: Record, event: Event[Any]) -> ExecutionViolation | 
     """Return a violation if another event with the id of *event* has begun the workflow.
 
     None for the same event once more, with any time and trace, and for the record of an earlier
-    version, which has no digest.
+    version, which has no digest. Two begins with one chosen workflow id may have different ids.
+    None too for a workflow that was revived after its first turn failed: it has not begun.
     """
+    if not record.init:
+        return None
+    if has_chosen_id(event):
+        is_other = compare_begin(record, event) == "other"
+        return refuse_begin(record, event, workflow_id_of(event.subject)) if is_other else None
     if event.id != record.init or record.init_digest in ("", content_digest(event)):
         return None
-    expected = "an id of its own, or the content of the event that was consumed"
-    issue = Issue("id", expected, repr(event.id))
+    return refuse_reused_id(event)
+
+
+def refuse_reused_id(event: Event[Any]) -> ExecutionViolation:
+    """Return the violation of an event whose handler has consumed another one with its id."""
+    expected = "a new id, or the content of the event that was consumed"
+    issue = Issue("id", expected, f"{event.id!r} from {event.source!r}")
     return ExecutionViolation("another event with this id was consumed", issue)
+
+
+def is_from_handler(system: System, event: Event[Any]) -> bool:
+    """Return whether *event* names a handler of *system*, or any workflow, as its source.
+
+    A handler that is repeated after a crash may emit other content by the same id.
+    """
+    is_own = system.handler_at(event.source) is not None or system.is_remote(event.source)
+    return is_own or is_orchestrator_type(event.source)
 
 
 def record_subject(system: System, event: Event[Any]) -> str | None:
@@ -196,7 +217,7 @@ def _refuse_claims(
     system: System, event: Event[Any], others: Container[str]
 ) -> ContractViolation | None:
     for field, name in _claims(event).items():
-        if is_workflow(system.handler_at(name)) or name in others:
+        if is_workflow(system.handler_at(name)) or system.is_remote(name) or name in others:
             issue = Issue(field, "an address outside of this system", repr(name))
             return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     return None

@@ -3,25 +3,25 @@
 from collections.abc import Mapping
 from typing import Any, final
 
-from attrs import evolve, frozen
+from attrs import define, frozen
 
 from arvo.core.command import Complete, Emit, Fail
+from arvo.core.contracts.event_spec import EventSpec
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
 from arvo.core.events.domain import DomainRule
 from arvo.core.events.event import Event
-from arvo.core.events.identity import GivenId
-from arvo.core.events.protocol import FAULT, SystemFault, to_wire_text
+from arvo.core.events.identity import ID_REUSE_POLICY, GivenId, check_begin
+from arvo.core.events.protocol import SystemFault, to_wire_text
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.payloads.payload import Payload
 from arvo.core.record import Record
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.engine.step.admit import Admitted
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.event_type import resolve_event_type
-from arvo.handlers.services import find_accepting
 from arvo.handlers.turn_input import TurnInput
 
 
@@ -31,17 +31,18 @@ class Child:
     """The run of a child workflow that an event starts.
 
     *redirectto*: the address that gets the completion. *parent*: the subject of the workflow that
-    starts it, None where the child runs on its own.
+    starts it, None where the child runs on its own. *workflow_id*: None where it is derived.
     """
 
     workflow: str
     version: str
     redirectto: str
     parent: Subject | None
+    workflow_id: str | None = None
 
 
 @final
-@frozen(kw_only=True)
+@define
 class Draft:
     """The content of one event; it becomes one event for each domain that *domains* resolve to.
 
@@ -51,21 +52,19 @@ class Draft:
     depends on the domain.
     """
 
-    type: str
-    payload: Payload[Any]
+    # Not frozen: it lives until its event is made, and a frozen class takes four times as long.
+    spec: EventSpec
     value: object
-    dataschema: str
     subject: str
     to: str
     parentid: str
+    domains: tuple[DomainRule, ...]
+    by_rule: bool = False
     redirectto: str | None = None
     accesscontrol: str | None = None
     executionunits: float | None = None
     id: GivenId = None
     extensions: FrozenDict = EMPTY
-    domains: tuple[DomainRule, ...] = (None,)
-    by_rule: bool = False
-    event_domain: str | None = None
     extra: FrozenDict = EMPTY
     child: Child | None = None
 
@@ -76,26 +75,27 @@ def answer_draft(handler: EventHandler[Any], admitted: Admitted, emit: Emit) -> 
     It goes to *emit.to*, else to the `redirectto` of the consumed event, else to its `source`.
     """
     event, contract = admitted.event, admitted.contract
-    event_type = resolve_event_type(
-        emit, contract.types_of(emit.payload), contract.emitted, contract.dataschema
-    )
-    if not isinstance(event_type, str):
-        return event_type
+    if emit.workflow_id is not None or emit.id_reuse_policy is not None:
+        return _refuse_workflow_id(handler.source, emit)
+    spec = None if emit.type is not None else contract.answer_by_class.get(type(emit.payload))
+    if spec is None:
+        types = contract.types_of(emit.payload)
+        event_type = resolve_event_type(emit, types, contract.answers, contract.dataschema)
+        if not isinstance(event_type, str):
+            return event_type
+        spec = contract.answers[event_type]
     return Draft(
-        type=event_type,
-        payload=contract.emitted[event_type],
-        value=emit.payload,
-        dataschema=contract.dataschema,
-        subject=event.subject,
-        to=emit.to or event.redirectto or event.source,
+        spec,
+        emit.payload,
+        event.subject,
+        emit.to or event.redirectto or event.source,
+        event.id,
+        emit.domain or handler.domains.emits,
         redirectto=emit.redirectto,
-        parentid=event.id,
         accesscontrol=emit.accesscontrol,
         executionunits=emit.executionunits,
         id=emit.id,
         extensions=emit.extensions,
-        domains=emit.domain or handler.domains.emits,
-        event_domain=contract.domain,
     )
 
 
@@ -106,47 +106,92 @@ def request_draft(handler: WorkflowHandler, turn: TurnInput, emit: Emit) -> Draf
     names none. The reply comes back to the workflow unless *emit.redirectto* names another address.
     """
     event, services = turn.event, handler.services_of(turn.version)
-    accepted = {service.type: service.accepted for service in services}
-    candidates = tuple(
-        service.type for service in services if service.accepted.type is type(emit.payload)
-    )
-    event_type = resolve_event_type(
-        emit, candidates, accepted, f"{handler.source} (to complete, return Complete)"
-    )
-    if not isinstance(event_type, str):
-        return event_type
-    service = find_accepting(services, event_type)
-    assert service is not None
-    redirectto = emit.redirectto or handler.source
+    service = None if emit.type is not None else services.request_of.get(type(emit.payload))
+    if service is None:
+        answer = _signal_answer(handler, turn, emit)
+        if answer is not None:
+            return answer
+        candidates = services.by_class.get(type(emit.payload), ())
+        event_type = resolve_event_type(
+            emit, candidates, services.by_type, f"{handler.source} (to complete, return Complete)"
+        )
+        if not isinstance(event_type, str):
+            return event_type
+        service = services.by_type[event_type]
     draft = Draft(
-        type=event_type,
-        payload=service.accepted,
-        value=emit.payload,
-        dataschema=service.dataschema,
-        subject=event.subject,
-        to=emit.to or event_type,
+        service.request,
+        emit.payload,
+        event.subject,
+        emit.to or service.type,
+        event.id,
+        emit.domain or handler.domains.services,
         by_rule=True,
-        redirectto=redirectto,
-        parentid=event.id,
+        redirectto=emit.redirectto or handler.source,
         accesscontrol=emit.accesscontrol,
         executionunits=emit.executionunits,
         id=emit.id,
         extensions=emit.extensions,
-        domains=emit.domain or handler.domains.services,
-        event_domain=service.domain,
     )
-    if not isinstance(service, VersionedWorkflow):
-        return draft
-    return _with_child(draft, handler, event, service)
+    if isinstance(service, VersionedWorkflow):
+        return _with_child(draft, handler, event, service, emit)
+    if emit.workflow_id is not None or emit.id_reuse_policy is not None:
+        return _refuse_workflow_id(handler.source, emit)
+    return draft
+
+
+def _refuse_workflow_id(handler: str, emit: Emit) -> Violation:
+    expected = "none, as the event begins no workflow"
+    issue = Issue("emit.workflow_id", expected, short_repr(emit.workflow_id))
+    return ExecutionViolation(f"{handler} names a run of something that has none", issue)
+
+
+def _signal_answer(handler: WorkflowHandler, turn: TurnInput, emit: Emit) -> Draft | None:
+    """Draft the answer of a workflow to a signal; None where *emit* is none.
+
+    It goes to *emit.to*, else to the `redirectto` of the signal, else to its `source`.
+    """
+    event, signals = turn.event, handler.signals_of(turn.version)
+    asked = signals.by_type.get(event.type)
+    is_other = emit.parentid is not None and emit.parentid != event.id
+    for signal in signals if is_other else () if asked is None else (asked,):
+        types = signal.types_of(emit.payload) if emit.type is None else (emit.type,)
+        spec = signal.answers.get(types[0]) if len(types) == 1 else None
+        to = emit.to or (None if is_other else event.redirectto or event.source)
+        if spec is not None and to is not None:
+            return Draft(
+                spec,
+                emit.payload,
+                event.subject,
+                to,
+                emit.parentid or event.id,
+                emit.domain or handler.domains.complete,
+                redirectto=emit.redirectto or handler.source,
+                accesscontrol=emit.accesscontrol,
+                executionunits=emit.executionunits,
+                id=emit.id,
+                extensions=emit.extensions,
+            )
+    return None
 
 
 def _with_child(
-    draft: Draft, handler: WorkflowHandler, event: Event[Any], service: VersionedContract[Any]
+    draft: Draft,
+    handler: WorkflowHandler,
+    event: Event[Any],
+    service: VersionedContract[Any],
+    emit: Emit,
 ) -> Draft | Violation:
     """Add the child run to a request that starts a workflow.
 
     Its parent is this workflow, unless the payload names another parent or None.
     """
+    if emit.workflow_id is not None or emit.id_reuse_policy is not None:
+        policy = emit.id_reuse_policy or "reject"
+        try:
+            check_begin(emit.workflow_id, policy)
+        except Violated as violated:
+            return violated.violation
+        draft.extensions = FrozenDict({**draft.extensions, ID_REUSE_POLICY: policy})
     parent: object = event.subject
     if isinstance(draft.value, Mapping) and PARENT_SUBJECT in draft.value:
         parent = draft.value[PARENT_SUBJECT]
@@ -158,8 +203,9 @@ def _with_child(
         except Violated as violated:
             message = f"{handler.source} starts a workflow for an invalid parent"
             return ExecutionViolation(message, violated.violation.issues)
-    child = Child(service.type, service.version, redirectto, parent_subject)
-    return evolve(draft, child=child, extra=FrozenDict({PARENT_SUBJECT: parent}))
+    child = Child(service.type, service.version, redirectto, parent_subject, emit.workflow_id)
+    draft.child, draft.extra = child, FrozenDict({PARENT_SUBJECT: parent})
+    return draft
 
 
 def completion_draft(
@@ -172,21 +218,18 @@ def completion_draft(
     """
     contract = handler.contract.version(turn.version)
     return Draft(
-        type=contract.complete_type,
-        payload=contract.completed,
-        value=complete.payload,
-        dataschema=contract.dataschema,
-        subject=current.parent or current.subject,
-        to=complete.to or turn.subject.answers_to,
+        contract.completion,
+        complete.payload,
+        current.parent or current.subject,
+        complete.to or turn.subject.answers_to,
+        current.init,
+        complete.domain or handler.domains.complete,
         by_rule=True,
         redirectto=complete.redirectto or handler.source,
-        parentid=current.init,
         accesscontrol=complete.accesscontrol,
         executionunits=complete.executionunits,
         id=complete.id,
         extensions=complete.extensions,
-        domains=complete.domain or handler.domains.complete,
-        event_domain=contract.domain,
     )
 
 
@@ -201,16 +244,13 @@ def fault_draft(
 ) -> Draft:
     """Draft the system error event that a `Fail` becomes."""
     return Draft(
-        type=contract.system_error_type,
-        payload=FAULT,
-        value=make_fault(fail),
-        dataschema=contract.system_error_dataschema,
-        subject=subject,
-        to=to,
-        parentid=parentid,
+        contract.fault,
+        make_fault(fail),
+        subject,
+        to,
+        parentid,
+        domains,
         executionunits=fail.executionunits,
-        domains=domains,
-        event_domain=contract.domain,
     )
 
 

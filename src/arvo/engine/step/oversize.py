@@ -5,7 +5,9 @@ from typing import Final
 
 from arvo.core.command import Command, Fail
 from arvo.core.commit import Commit
+from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.core.events.size import size_issue
+from arvo.core.trace_context import TraceContext, with_trace
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violation
 
@@ -16,17 +18,21 @@ TOO_LARGE: Final = "TooLarge"
 def limit_sizes(
     commands: tuple[Command, ...],
     build: Callable[[tuple[Command, ...]], Commit | Violation],
+    trace: TraceContext | None,
 ) -> Commit | Violation:
     """Build the commit of *commands*, or that of a `Fail` where one of its events is too large.
+
+    Its events carry *trace*, which counts towards their size.
 
     The requester learns of it like of any failure. A dead letter of the event would leave it
     waiting, and could not be redriven: no reader accepts the event on any backend.
     """
-    commit = build(commands)
+    commit = _build(build, commands, trace)
     issue = _find_oversize(commit)
     if issue is None:
         return commit
-    failed = build((Fail(f"an event is too large: {issue}", name=TOO_LARGE),))
+    failure = Fail(f"an event is too large: {issue}", name=TOO_LARGE)
+    failed = _build(build, (failure,), trace)
     issue = _find_oversize(failed)
     if issue is None:
         return failed
@@ -35,11 +41,24 @@ def limit_sizes(
     return ExecutionViolation(f"an event of {failed.handler} is too large", issue)
 
 
+def _build(
+    build: Callable[[tuple[Command, ...]], Commit | Violation],
+    commands: tuple[Command, ...],
+    trace: TraceContext | None,
+) -> Commit | Violation:
+    commit = build(commands)
+    if trace is None or not isinstance(commit, Commit):
+        return commit
+    return with_trace(commit, trace)
+
+
 def _find_oversize(commit: Commit | Violation) -> Issue | None:
     if not isinstance(commit, Commit):
         return None
-    for event in (*commit.events, *(timer.event for timer in commit.timers)):
-        issue = size_issue(event)
-        if issue is not None:
-            return issue
+    events = commit.events
+    if commit.timers:
+        events = (*events, *(timer.event for timer in commit.timers))
+    for event in events:
+        if len(event.to_bytes()) > EVENT_BYTES_MAX:
+            return size_issue(event)
     return None

@@ -1,9 +1,10 @@
 """Pending: the requests, children and timers that a workflow waits for, and their replies."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from itertools import islice
 from typing import Any, Final, TypeAlias, final
 
-from attrs import evolve, frozen
+from attrs import define
 
 from arvo.core.commit import PendingTimer
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
@@ -11,7 +12,9 @@ from arvo.core.events.dataschema import WILDCARD, Dataschema
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Cancellation, SystemFault, Timer, TimerFired
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
-from arvo.core.record import ChildRun, Record, SentRequest
+from arvo.core.record import Record
+from arvo.core.replies import NO_REPLIES, Replies
+from arvo.core.requests import ChildRun, SentRequest, make_request
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
 from arvo.engine.step.admit import describe_event
@@ -31,16 +34,20 @@ ANSWERED_REQUESTS_MAX: Final = 100
 # The requests that were sent, by the id of their event.
 PendingRequests: TypeAlias = Mapping[str, SentRequest]
 
+# The data of events that are no requests.
+_WITHOUT_REPLY: Final = frozenset({Cancellation, SystemFault})
+
 
 @final
-@frozen
+@define
 class Pending:
     """Everything that a workflow waits for after a turn.
 
-    *timers*: by name. *new_timers*: those that this turn set.
+    *replies*: those to the *requests*. *timers*: by name. *new_timers*: those that this turn set.
     """
 
     requests: PendingRequests
+    replies: Replies
     answered: PendingRequests
     timers: Mapping[str, Timer]
     new_timers: tuple[PendingTimer, ...]
@@ -82,91 +89,94 @@ def _is_from_service(sent: SentRequest, event: Event[Any]) -> bool:
 
 
 def _fits_contract(sent: SentRequest, event: Event[Any]) -> bool:
+    if event.dataschema == sent.dataschema:
+        return True
     asked, schema = Dataschema.parse(sent.dataschema), Dataschema.parse(event.dataschema)
     if asked is None or schema is None:
         return False
     return schema.uri == asked.uri and schema.version in (asked.version, WILDCARD)
 
 
-def file_reply(record: Record | None, event: Event[Any]) -> PendingRequests:
-    """Return the pending requests by id, with *event* added to the replies of its request.
+def file_reply(record: Record | None, event: Event[Any]) -> Replies:
+    """Return the replies of *record*, with *event* added if it answers a pending request.
 
     A signal may have the id of a request as its parent; it is no reply.
     """
     if record is None:
-        return EMPTY
-    pending = record.pending_requests
-    sent = None if event.parentid is None else pending.get(event.parentid)
+        return NO_REPLIES
+    sent = None if event.parentid is None else record.pending_requests.get(event.parentid)
     if sent is None or not is_reply(sent, event):
-        return pending
-    answered = evolve(sent, replies=(*sent.replies, event))
-    return FrozenDict({**pending, str(event.parentid): answered})
+        return record.replies
+    return record.replies.add(event)
 
 
 def next_requests(
-    pending: PendingRequests,
+    filed: Replies,
     current: Record,
     events: tuple[Event[Any], ...],
     outcome: TurnOutcome,
+    answers: Container[str] = (),
 ) -> PendingRequests:
     """Return the requests that the workflow waits for after a turn that sent *events*.
 
-    A request stays until it is answered or the workflow abandons it. The TypeScript package starts
-    a new set whenever a turn emits, and so loses the replies that are still to come.
+    *filed*: the replies, that of this turn included. *answers*: the types of the events that answer
+    a signal. Where the turn sends nothing the requests
+    stay, the same object. Otherwise a request stays until it is answered or the workflow abandons
+    it. The TypeScript package starts a new set whenever a turn emits, and so loses the replies that
+    are still to come.
     """
-    # A cancellation and a system error have no reply.
     sent = {
-        event.id: SentRequest(event.to or "", event.type, event.dataschema or "", event.domain)
+        event.id: make_request(event.to or "", event.type, event.dataschema or "", event.domain)
         for event in events
-        if not isinstance(event.data, Cancellation | SystemFault)
+        if type(event.data) not in _WITHOUT_REPLY and event.type not in answers
     }
     if not sent and not outcome.abandoned_requests and not outcome.continued_as_new:
-        return pending
-    unanswered = {
-        id_: request
-        for id_, request in pending.items()
-        if not request.replies
-        and id_ not in outcome.abandoned_requests
-        and (not outcome.continued_as_new or id_ in current.children)
-    }
-    return FrozenDict({**unanswered, **sent})
+        return current.pending_requests
+    requests = dict(current.pending_requests)
+    for id_ in (*filed.requests, *outcome.abandoned_requests):
+        requests.pop(id_, None)
+    if outcome.continued_as_new:
+        requests = {id_: open_ for id_, open_ in requests.items() if id_ in current.children}
+    requests.update(sent)
+    return FrozenDict(requests)
 
 
 def next_answered(
-    handler: WorkflowHandler, current: Record, filed: PendingRequests, pending: PendingRequests
+    handler: WorkflowHandler, current: Record, filed: Replies, pending: PendingRequests
 ) -> PendingRequests:
-    """Return the requests whose further replies count, after a turn from *filed* to *pending*.
+    """Return the requests whose further replies count, after a turn that leaves *pending* ones.
 
     A flow takes one reply for a request.
     """
     if isinstance(handler, FlowHandler):
         return EMPTY
-    answered = {
-        id_: evolve(sent, replies=())
-        for id_, sent in filed.items()
-        if sent.replies and id_ not in pending
-    }
-    if not answered:
+    before = current.pending_requests
+    if pending is before or not filed.requests:
         return current.answered_requests
-    newest = [*current.answered_requests.items(), *answered.items()][-ANSWERED_REQUESTS_MAX:]
-    return FrozenDict(newest)
+    answered = dict(current.answered_requests)
+    for id_ in filed.requests:
+        if id_ in before and id_ not in pending:
+            answered[id_] = before[id_]
+    excess = len(answered) - ANSWERED_REQUESTS_MAX
+    for id_ in [*islice(answered, excess)] if excess > 0 else ():
+        del answered[id_]
+    return FrozenDict(answered)
 
 
 def next_children(
-    current: Record, pending: PendingRequests, events: tuple[Event[Any], ...]
+    current: Record, waiting: Pending, events: tuple[Event[Any], ...]
 ) -> Mapping[str, ChildRun]:
     """Add the workflows that *events* start; drop the oldest finished ones over CHILDREN_MAX."""
-    started = {
-        event.id: ChildRun(event.subject, event.dataschema or "", event.domain)
-        for event in events
-        if event.raw.get(PARENT_SUBJECT) == current.subject
-    }
+    started = {}
+    for event in events:
+        if event.raw.get(PARENT_SUBJECT) == current.subject:
+            started[event.id] = ChildRun(event.subject, event.dataschema or "", event.domain)
     if not started:
         return current.children
     children = {**current.children, **started}
     excess = len(children) - CHILDREN_MAX
     if excess > 0:
-        open_ids = {id_ for id_, request in pending.items() if not request.replies}
+        open_ids = waiting.requests.keys() - waiting.replies.requests
         finished = [id_ for id_ in children if id_ not in started and id_ not in open_ids]
         for id_ in finished[:excess]:
             del children[id_]

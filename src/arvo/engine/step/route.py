@@ -4,9 +4,11 @@ from typing import Any, TypeAlias, final
 
 from attrs import frozen
 
+from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject
 from arvo.core.violations.violation import Violated
+from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler
@@ -65,12 +67,33 @@ def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Route:
         case Resumable(source=source) | Orchestrator(source=source) | FlowHandler(source=source):
             # A workflow handles one event at a time; an event handler has no state to protect.
             return ToHandler(source, event.subject)
+        case None if event.to is not None and system.is_remote(event.to):
+            return to_other_process(event, event.to)
         case None:
             pass
     if cause is not None and event.to in (*reply_addresses(cause), *_initiators(event.subject)):
         return ToCaller(event.to)
+    if cause is not None and event.to is not None and _answers_signal(system, event):
+        return ToCaller(event.to)
     known = ", ".join(system.addresses) or "none"
     return Unroutable(f"no handler is at {event.to!r} (known addresses: {known})")
+
+
+def _answers_signal(system: System, event: Event[Any]) -> bool:
+    """Return whether a workflow answers an earlier signal by *event*, not the one of its turn."""
+    handler = system.handler_at(event.source)
+    if not is_workflow(handler):
+        return False
+    return any(
+        signal.dataschema == event.dataschema and event.type in signal.emitted
+        for version in handler.versions
+        for signal in handler.signals_of(version).by_answer.get(event.type, ())
+    )
+
+
+def to_other_process(event: Event[Any], address: str) -> ToHandler:
+    """Return the destination of an event for a handler or a listener of another process."""
+    return ToHandler(address, event.subject if is_orchestrator_type(address) else None)
 
 
 def reply_addresses(event: Event[Any]) -> tuple[str, ...]:

@@ -1,14 +1,15 @@
 """Step: decide everything that one event changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, final
 
+from attrs import define
 from returns.result import Failure, Result, Success
 
-from arvo.core.command import Command, Log
+from arvo.core.begin import compare_begin, has_chosen_id, refuse_begin
+from arvo.core.command import Log
 from arvo.core.commit import Commit, Outcome
-from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
     Cancellation,
@@ -18,8 +19,9 @@ from arvo.core.events.protocol import (
     is_system_error,
     timer_event_type,
 )
-from arvo.core.events.subject import Subject
+from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
+from arvo.core.trace_context import TraceContext, with_trace
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import (
     ConfigViolation,
@@ -38,8 +40,12 @@ from arvo.engine.step.admit import (
     is_signal,
 )
 from arvo.engine.step.advance import advance, check_cancellation
-from arvo.engine.step.build_commit import build_event_handler_commit, build_turn_commit
-from arvo.engine.step.doors import find_id_conflict
+from arvo.engine.step.build_commit import (
+    build_event_handler_commit,
+    build_refused_begin,
+    build_turn_commit,
+)
+from arvo.engine.step.doors import find_id_conflict, is_from_handler
 from arvo.engine.step.oversize import limit_sizes
 from arvo.engine.step.pending import file_reply, find_request, refuse_reply
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
@@ -52,6 +58,27 @@ from arvo.handlers.turn_input import TurnInput, TurnOutcome
 StepResult: TypeAlias = Commit | Perform[Any] | Violation
 
 
+class Step(Protocol):
+    """A function that takes a step as `step` does, and returns a plain union."""
+
+    def __call__(
+        self,
+        system: System,
+        event: Event[Any],
+        record: Record | None,
+        /,
+        *,
+        now: datetime,
+        performed: Sequence[Performed] = (),
+        trace: TraceContext | None = None,
+    ) -> StepResult:
+        """Take one step."""
+
+
+# Wraps a step: it may look at the arguments and the result, and change both.
+Middleware: TypeAlias = Callable[[Step], Step]
+
+
 def step(
     system: System,
     event: Event[Any],
@@ -59,6 +86,7 @@ def step(
     *,
     now: datetime,
     performed: Sequence[Performed] = (),
+    trace: TraceContext | None = None,
 ) -> Result[Commit | Perform[Any], Violation]:
     """Take one step: find the handler of *event*, run it, and return everything that it changes.
 
@@ -67,9 +95,12 @@ def step(
     Success holds a `Commit`, or a `Perform` where the handler asks for an effect: perform it, or
     all of its `effects` at once, and step again with each outcome appended to *performed*, in the
     order in which the effects ended. Failure holds a violation; nothing changes.
+
+    *trace*: the events that the step emits carry it; None: they carry that of *event*. Nothing
+    else depends on it.
     """
     require_system(system, "step")
-    result = step_plain(system, event, record, now=now, performed=performed)
+    result = step_plain(system, event, record, now=now, performed=performed, trace=trace)
     match result:
         case Commit() | Perform():
             return Success(result)
@@ -86,32 +117,45 @@ def step_plain(
     *,
     now: datetime,
     performed: Sequence[Performed] = (),
+    trace: TraceContext | None = None,
 ) -> StepResult:
     """Take one step and return a plain union: the form of `step` that interpreters use."""
     handler = admit(system, event)
     if is_workflow(handler):
-        return _step_workflow(system, handler, event, record, now, performed)
+        return _step_workflow(system, handler, event, record, _Inputs(now, performed, trace))
     if isinstance(handler, EventHandler):
-        return _step_event_handler(system, handler, event, now, performed)
+        return _step_event_handler(system, handler, event, _Inputs(now, performed, trace))
     return handler
+
+
+@final
+@define
+class _Inputs:
+    """The further inputs of a step: see `step`."""
+
+    # Not frozen, as `Draft` is not.
+    now: datetime
+    performed: Sequence[Performed]
+    trace: TraceContext | None
 
 
 def _step_event_handler(
     system: System,
     handler: EventHandler[Any],
     event: Event[Any],
-    now: datetime,
-    performed: Sequence[Performed],
+    inputs: _Inputs,
 ) -> StepResult:
     admitted = admit_event(handler, event)
     if not isinstance(admitted, Admitted):
         return admitted
     function = handler.functions[admitted.contract.version]
-    commands = invoke(function, admitted.event, performed, stack=system.stacks)
+    commands = invoke(function, admitted.event, inputs.performed, stack=system.stacks)
     if not isinstance(commands, tuple):
         return commands
     return limit_sizes(
-        commands, lambda limited: build_event_handler_commit(handler, admitted, limited, now)
+        commands,
+        lambda limited: build_event_handler_commit(handler, admitted, limited, inputs.now),
+        inputs.trace,
     )
 
 
@@ -120,15 +164,16 @@ def _step_workflow(
     handler: WorkflowHandler,
     event: Event[Any],
     record: Record | None,
-    now: datetime,
-    performed: Sequence[Performed],
+    inputs: _Inputs,
 ) -> StepResult:
     subject = admit_subject(event)
     if not isinstance(subject, Subject):
         return subject
+    stored = record
     # A workflow that was revived after its first turn failed has not started yet.
-    stored, record = record, record if record is not None and record.init else None
-    decided = _check_before_turn(system, handler, event, subject, record)
+    if record is not None and (not record.init or _begins_next(handler, event, record)):
+        record = None
+    decided = _check_before_turn(system, handler, event, record, inputs)
     if decided is not None:
         return decided
     # `migrate` may have moved a record to another version than its subject names.
@@ -137,42 +182,47 @@ def _step_workflow(
     if not isinstance(admitted, Admitted):
         return admitted
     # After the payload: an event that fits no contract is a violation even if it comes too late.
-    decided = _check_still_expected(handler, admitted.event, record, now)
+    decided = _check_still_expected(handler, admitted.event, record, inputs.now)
     if decided is not None:
         return decided
     filed = file_reply(record, admitted.event)
     turn = TurnInput(
-        event=admitted.event,
-        subject=subject,
-        version=version,
-        record=record,
-        stored=stored,
-        now=now,
-        performed=performed,
-        stack=system.stacks,
+        admitted.event,
+        subject,
+        version,
+        record,
+        inputs.now,
+        stored,
+        inputs.performed,
+        system.stacks,
     )
     outcome = advance(handler, turn, filed)
     if not isinstance(outcome, TurnOutcome):
         return outcome
 
-    def build(commands: tuple[Command, ...]) -> Commit | Violation:
-        unchanged = commands is outcome.commands
-        limited = outcome if unchanged else TurnOutcome(commands=commands)
-        return build_turn_commit(handler, turn, filed, limited)
-
-    return limit_sizes(outcome.commands, build)
+    return limit_sizes(
+        outcome.commands,
+        lambda commands: build_turn_commit(
+            handler,
+            turn,
+            filed,
+            outcome if commands is outcome.commands else TurnOutcome(commands),
+        ),
+        inputs.trace,
+    )
 
 
 def _check_before_turn(
     system: System,
     handler: WorkflowHandler,
     event: Event[Any],
-    subject: Subject,
     record: Record | None,
+    inputs: _Inputs,
 ) -> Commit | Violation | None:
     """Decide an event that no turn may handle; return None for every other event."""
-    if subject.orchestrator.name != handler.source:
-        note = f"the subject belongs to {subject.orchestrator.name}"
+    owner = Subject.parse(event.subject).orchestrator.name
+    if owner != handler.source:
+        note = f"the subject belongs to {owner}"
         return _unchanged_commit(handler, event, None, "wrong_handler", note)
     starts = event.type == handler.source
     if record is None:
@@ -186,10 +236,11 @@ def _check_before_turn(
             return TransactionViolation(message, "early", issue)
         note = "no workflow with this subject has started"
         return _unchanged_commit(handler, event, None, "unknown_workflow", note)
+    if starts and has_chosen_id(event):
+        return _decide_begin(system, handler, event, record, inputs)
     if _is_duplicate(record, event, starts=starts):
         conflict = find_id_conflict(record, event)
-        # A handler that is repeated after a crash may emit other content by the same id.
-        if conflict is not None and not _is_from_handler(system, event):
+        if conflict is not None and not is_from_handler(system, event):
             return conflict
         note = "the workflow has consumed it already"
         return _unchanged_commit(handler, event, record, "duplicate", note)
@@ -203,6 +254,30 @@ def _check_before_turn(
     return None
 
 
+def _begins_next(handler: WorkflowHandler, event: Event[Any], record: Record) -> bool:
+    """Return True for a begin after which the run of *record* is the previous one."""
+    is_begin = event.type == handler.source and has_chosen_id(event)
+    return is_begin and compare_begin(record, event) == "next"
+
+
+def _decide_begin(
+    system: System, handler: WorkflowHandler, event: Event[Any], record: Record, inputs: _Inputs
+) -> Commit | Violation:
+    """Decide a begin whose workflow id belongs to the run of *record*."""
+    is_inside = is_from_handler(system, event)
+    if compare_begin(record, event, by_content=not is_inside) == "same":
+        note = "the workflow has begun with it already"
+        return _unchanged_commit(handler, event, record, "duplicate", note)
+    conflict = refuse_begin(record, event, workflow_id_of(event.subject))
+    if not is_inside:
+        return conflict
+    # The workflow that asks for a child waits for an answer, which no operator can give.
+    commit = build_refused_begin(handler, event, record, conflict, inputs.now)
+    if inputs.trace is None or not isinstance(commit, Commit):
+        return commit
+    return with_trace(commit, inputs.trace)
+
+
 def _is_duplicate(record: Record, event: Event[Any], *, starts: bool) -> bool:
     """Return True for a redelivery that the record itself shows; inboxes catch all others.
 
@@ -210,15 +285,10 @@ def _is_duplicate(record: Record, event: Event[Any], *, starts: bool) -> bool:
     """
     if starts:
         return event.id == record.init
-    sent = find_request(record, event)
-    return sent is not None and any(
-        event.id == reply.id and event.source == reply.source for reply in sent.replies
+    replies = record.replies.to(event.parentid)
+    return bool(replies) and any(
+        event.id == reply.id and event.source == reply.source for reply in replies
     )
-
-
-def _is_from_handler(system: System, event: Event[Any]) -> bool:
-    is_workflow_elsewhere = is_orchestrator_type(event.source)
-    return is_workflow_elsewhere or system.handler_at(event.source) is not None
 
 
 def _may_be_ignored(handler: WorkflowHandler, event: Event[Any], record: Record) -> bool:
@@ -279,11 +349,19 @@ def _check_timer(
 def _unchanged_commit(
     handler: WorkflowHandler, event: Event[Any], record: Record | None, outcome: Outcome, note: str
 ) -> Commit:
+    """Return the commit of an event that changes nothing; *note* is the reason."""
+    # A late reply or timer is ordinary, after a race or a failure. The sender of a signal or of a
+    # cancellation expects an effect.
+    is_notable = outcome == "late" and (
+        event.type == cancel_type(handler.source)
+        or (record is not None and is_signal(handler, record.version, event))
+    )
+    log = Log("info" if is_notable else "debug", "event without effect", {"arvo_reason": note})
     return Commit(
         handler=handler.source,
         event=event,
         outcome=outcome,
         expected=0 if record is None else record.revision,
-        logs=(Log("warning", f"event {event.id} changes nothing: {note}"),),
+        logs=(log,),
         note=note,
     )

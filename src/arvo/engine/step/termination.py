@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from arvo.core.command import Fail
+from arvo.core.contracts.event_spec import EventSpec
 from arvo.core.events.dataschema import WILDCARD, Dataschema
 from arvo.core.events.protocol import CANCELLATION, CANCELLED, Cancellation, cancel_type
 from arvo.core.events.subject import Subject
-from arvo.core.record import ChildRun, Record
+from arvo.core.record import Record
+from arvo.core.requests import ChildRun
 from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.step.apply_commands import TurnEffects
 from arvo.engine.step.compensation import compensation_drafts
@@ -26,8 +28,11 @@ def termination_drafts(
 
     A failed or cancelled workflow sends its compensations first, in reverse order.
     """
+    cancellation, fail = turn.event.data, effects.fail
+    is_cancelled = isinstance(cancellation, Cancellation)
+    if fail is None and not is_cancelled and not outcome.abandoned_requests:
+        return ()
     drafts: list[Draft] = []
-    fail = effects.fail
     if effects.status in ("failed", "cancelled"):
         requests = compensation_drafts(handler, turn, effects.compensations)
         if not isinstance(requests, tuple):
@@ -37,7 +42,6 @@ def termination_drafts(
         current.children[id_] for id_ in outcome.abandoned_requests if id_ in current.children
     ]
     reason = f"{handler.source} no longer waits for it"
-    cancellation = turn.event.data
     if isinstance(cancellation, Cancellation):
         children, reason = list(open_children(current)), cancellation.reason
         if cancellation.by is not None and cancellation.by == current.parent:
@@ -73,15 +77,13 @@ def cancel_draft(turn: TurnInput, child: ChildRun, reason: str) -> Draft | Viola
     schema = Dataschema.parse(child.dataschema)
     uri = child.dataschema if schema is None else schema.uri
     return Draft(
-        type=cancel_type(address),
-        payload=CANCELLATION,
-        value=Cancellation(reason, by=turn.event.subject),
-        dataschema=f"{uri}/{WILDCARD}",
-        subject=child.subject,
-        to=address,
-        parentid=turn.event.id,
+        EventSpec(cancel_type(address), CANCELLATION, f"{uri}/{WILDCARD}"),
+        Cancellation(reason, by=turn.event.subject),
+        child.subject,
+        address,
+        turn.event.id,
         # The same domain as the event that started the child.
-        domains=(child.domain,),
+        (child.domain,),
     )
 
 

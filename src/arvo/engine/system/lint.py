@@ -1,6 +1,6 @@
 """Lint: find wiring that is legal but loses or refuses an event once it arrives."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from arvo.core.contracts.versioned import VersionedContract
@@ -16,8 +16,11 @@ from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
 
 
-def lint(by_address: Mapping[str, Handler]) -> Iterator[Issue]:
-    """Yield an issue for each fault that construction allows and a later event would meet."""
+def lint(by_address: Mapping[str, Handler], remote: Container[str]) -> Iterator[Issue]:
+    """Yield an issue for each fault that construction allows and a later event would meet.
+
+    *remote*: the addresses of the handlers in other processes.
+    """
     for handler in by_address.values():
         match handler:
             case EventHandler():
@@ -33,7 +36,7 @@ def lint(by_address: Mapping[str, Handler]) -> Iterator[Issue]:
                 for version, flow_version in flow_versions.items():
                     yield from dry_run(contract, version, flow_version)
         yield from _missing_versions(handler)
-        yield from _missing_services(handler, by_address)
+        yield from _missing_services(handler, by_address, remote)
 
 
 def _missing_versions(handler: WorkflowHandler) -> Iterator[Issue]:
@@ -44,19 +47,23 @@ def _missing_versions(handler: WorkflowHandler) -> Iterator[Issue]:
 
 
 def _missing_services(
-    handler: WorkflowHandler, by_address: Mapping[str, Handler]
+    handler: WorkflowHandler, by_address: Mapping[str, Handler], remote: Container[str]
 ) -> Iterator[Issue]:
     services = {
         service.type: service
         for version in handler.versions
         for service in handler.services_of(version)
     }
-    missing = {name: service for name, service in services.items() if name not in by_address}
+    missing = {
+        name: service
+        for name, service in services.items()
+        if name not in by_address and name not in remote
+    }
     if not missing or may_choose_domain(_code_of(handler)):
         return
     for address, service in missing.items():
         if not _leaves_system(handler, service):
-            expected = "a handler in this system, or a domain for its requests to services"
+            expected = "a handler here or in remote=, or a domain for its requests to services"
             yield Issue(f"{handler.source} calls {address}", expected, "neither")
 
 

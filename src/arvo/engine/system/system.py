@@ -13,6 +13,7 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
 from arvo.engine.system.lint import lint
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.services import ServiceSpec, declared_version
 
 _HANDLER: Final = "an EventHandler, a Resumable, an Orchestrator or a function decorated with @flow"
 
@@ -23,20 +24,30 @@ class System:
     """The handlers of one application, each at its own address.
 
     A value: it can be compared, checked, run as a function (`run`) or for real (`Runtime`).
-    *stacks*: whether system errors carry the stack trace. The default is False because a system
-    error may reach callers outside the application, and a stack trace exposes its internals.
+    *remote*: what runs in other processes on the same backend: versions of contracts, or decorated
+    functions. Their events wait for those processes, also while none of them runs. *stacks*:
+    whether system errors carry the stack trace. The default is False because a system error may
+    reach callers outside the application, and a stack trace exposes its internals.
 
     Raises `Violated`, which lists every conflict, for an item that is not a handler, for two
-    handlers at one address, and for a workflow that calls a service by a contract other than the
-    service's own.
+    handlers at one address, for a remote one at the address of a handler, and for a workflow that
+    calls a service by a contract other than the service's own.
     """
 
     handlers: tuple[Handler, ...]
+    remote: tuple[VersionedContract[Any], ...]
     stacks: bool
     _by_address: Mapping[str, Handler] = field(repr=False, eq=False)
+    _elsewhere: frozenset[str] = field(repr=False, eq=False)
 
-    def __init__(self, handlers: Iterable[Handler], *, stacks: bool = False) -> None:
-        listed = _list_handlers(handlers)
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        *,
+        remote: Iterable[ServiceSpec] = (),
+        stacks: bool = False,
+    ) -> None:
+        listed, elsewhere = _list_handlers(handlers), _list_remote(remote)
         by_address: dict[str, Handler] = {}
         issues: list[Issue] = []
         for position, handler in enumerate(listed):
@@ -45,10 +56,18 @@ class System:
                 got = f"{handler.source} of {handler.contract.uri}, which {other} uses already"
                 issues.append(Issue(f"handlers[{position}]", "a unique address", got))
             by_address.setdefault(handler.source, handler)
-        issues += (issue for handler in listed for issue in _mismatches(handler, by_address))
+        for position, version in enumerate(elsewhere):
+            if version.type in by_address:
+                expected = "an address that no handler of this system has"
+                issues.append(Issue(f"remote[{position}]", expected, version.type))
+        contracts = {address: handler.contract for address, handler in by_address.items()}
+        for address, contract in _remote_contracts(elsewhere).items():
+            contracts.setdefault(address, contract)
+        issues += (issue for handler in listed for issue in _mismatches(handler, contracts))
         if issues:
             raise Violated(ConfigViolation("these handlers cannot form a system", tuple(issues)))
-        self.__attrs_init__(listed, stacks, by_address)
+        addresses = frozenset(version.type for version in elsewhere)
+        self.__attrs_init__(listed, elsewhere, stacks, by_address, addresses)
 
     def check(self) -> tuple[Issue, ...]:
         """Return an issue for each legal piece of wiring that would lose or refuse an event.
@@ -60,11 +79,15 @@ class System:
         request that no service accepts, a reply type that the service does not emit or that the
         flow does not list, and a signal that no contract declares.
         """
-        return tuple(lint(self._by_address))
+        return tuple(lint(self._by_address, self._elsewhere))
 
     def handler_at(self, address: str | None) -> Handler | None:
         """Return the handler that answers at *address*, or None."""
         return None if address is None else self._by_address.get(address)
+
+    def is_remote(self, address: str | None) -> bool:
+        """Return whether other processes have the handler at *address*, by *remote*."""
+        return address in self._elsewhere
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -119,7 +142,29 @@ def _list_handlers(handlers: Iterable[Handler]) -> tuple[Handler, ...]:
     return listed
 
 
-def _mismatches(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator[Issue]:
+def _list_remote(remote: Iterable[ServiceSpec]) -> tuple[VersionedContract[Any], ...]:
+    listed: tuple[object, ...] = tuple(map(declared_version, remote))
+    issues = tuple(
+        Issue(f"remote[{position}]", 'one version of a contract: charge["1.0.0"]', short_repr(item))
+        for position, item in enumerate(listed)
+        if not isinstance(item, VersionedContract)
+    )
+    if issues:
+        raise Violated(ConfigViolation("what runs elsewhere is named by its contract", issues))
+    return tuple(item for item in listed if isinstance(item, VersionedContract))
+
+
+def _remote_contracts(
+    remote: Iterable[VersionedContract[Any]],
+) -> dict[str, Contract[Any]]:
+    """Return one contract for each address, with the versions that are listed."""
+    versions: dict[str, list[VersionedContract[Any]]] = {}
+    for version in remote:
+        versions.setdefault(version.type, []).append(version)
+    return {address: Contract.of(listed) for address, listed in versions.items()}
+
+
+def _mismatches(handler: Handler, contracts: Mapping[str, Contract[Any]]) -> Iterator[Issue]:
     if not is_workflow(handler):
         return
     services = {
@@ -128,9 +173,9 @@ def _mismatches(handler: Handler, by_address: Mapping[str, Handler]) -> Iterator
         for service in handler.services_of(version)
     }
     for service in services.values():
-        other = by_address.get(service.type)
-        if other is not None:
-            yield from _mismatch(handler, service, other.contract)
+        actual = contracts.get(service.type)
+        if actual is not None:
+            yield from _mismatch(handler, service, actual)
 
 
 def _mismatch(

@@ -80,6 +80,9 @@ def _fuse(
         },
         executionunits=first.executionunits,
         domains=HandlerDomains(emits=second.domains.emits, system_error=first.domains.system_error),
+        retry=first.policy.retry,
+        timeout=first.policy.timeout,
+        on_error=first.policy.on_error,
     )
 
 

@@ -8,13 +8,11 @@ from attrs import evolve, frozen
 
 from arvo.core.command import Command, Emit
 from arvo.core.contracts.version_spec import Version
-from arvo.core.contracts.versioned import VersionedContract, serialise_payload
+from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.domain import Domain, DomainRule
 from arvo.core.events.event import Event
 from arvo.core.events.identity import derived_id, event_id
 from arvo.core.events.uri import encode_uri
-from arvo.core.events.wire import Wire
-from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.issue import Issue, Issues, short_repr
@@ -93,12 +91,12 @@ class FusedVersion:
             return _resolve_emit(self.first, self.contract, emit, name, event)
         label = f"{name} of {self.contract.dataschema}"
         _check_address(event, emit, label)
-        _, raw = serialise_payload(payload, emit.payload, EMPTY, label)
+        raw = self.contract.answers[name].write(emit.payload)[1]
         data = self.next_contract.accepted.read(raw)
         if isinstance(data, Issues):
             message = f"{label} does not fit {self.next_contract.uri}"
             raise Violated(ContractViolation(message, data))
-        if payload.type is None:
+        if not payload.types:
             data = freeze_unchecked(data)
         redirectto = emit.redirectto or event.redirectto
         unique = derived_id(self.first.source, event.source, event.id, event.subject, position, 0)
@@ -110,7 +108,8 @@ class FusedVersion:
             dataschema=self.next_contract.dataschema,
             to=self.second.source,
             data=data,
-            wire=Wire(data, raw),
+            wire=raw,
+            wire_of=data,
             redirectto=None if redirectto is None else encode_uri(redirectto),
             accesscontrol=_or_default(emit.accesscontrol, event.accesscontrol),
             executionunits=_or_default(emit.executionunits, self.first.executionunits),
@@ -157,9 +156,7 @@ def _resolve_emit(
 ) -> Emit:
     """Return an `Emit` of the fused handler that sends the event that *handler* would send."""
     # Validated here, as in a step of that handler alone: before any later part runs.
-    serialise_payload(
-        contract.emitted[name], emit.payload, EMPTY, f"{name} of {contract.dataschema}"
-    )
+    contract.answers[name].write(emit.payload)
     return evolve(
         emit,
         type=name,

@@ -11,9 +11,9 @@ from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
 from arvo.handlers.composed import Composed, Program, display_name, start
 from arvo.handlers.effect import Effects
+from arvo.handlers.generators import close_generator
 from arvo.handlers.invoke import (
     COMMANDS_MAX,
-    close_generator,
     normalise,
     to_commands,
     to_violation,
@@ -43,7 +43,7 @@ def run_part(
         if is_interrupt(error):
             raise
         # Any exception of a handler is a system error (tier 2).
-        return (Fail.of(error, stack=stack),)
+        return (Fail.of(error, stack=stack, unhandled=True),)
 
 
 def _delegate(generator: Generator[Any, Any, Any]) -> Effects[Any]:
@@ -118,7 +118,7 @@ def evaluate(predicate: Callable[..., Any], event: object) -> Effects[bool]:
         return result
     # Strict, because the coroutine of an `async` check is truthy and would allow every event.
     if isinstance(result, Coroutine):
-        result.close()
+        close_generator(result)
     expected = "True or False (I/O by `yield from call(...)`)"
     issue = Issue(display_name(predicate), expected, short_repr(result))
     raise Violated(ExecutionViolation("a predicate returns neither True nor False", issue))
@@ -128,7 +128,7 @@ def convert_payload(convert: Callable[[Any], object], payload: object) -> object
     """Call a conversion; raises `Violated` where it is a generator or an async function."""
     converted = convert(payload)
     if isinstance(converted, Generator | Coroutine):
-        converted.close()
+        close_generator(converted)
         expected = "a payload (a handler's function asks for I/O, a conversion cannot)"
         issue = Issue(display_name(convert), expected, short_repr(converted))
         raise Violated(ExecutionViolation("a payload is converted by a plain function", issue))

@@ -11,7 +11,7 @@ from arvo.core.events.protocol import Cancellation, TimerFired
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.handlers.effect import Perform
-from arvo.handlers.flow.errors import Cancelled, FlowFailed
+from arvo.handlers.flow.errors import Cancelled, FlowFailed, ServiceFailed, UnexpectedReply
 from arvo.handlers.flow.execution import FlowExecution
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.flow.journal import write_call
@@ -131,8 +131,8 @@ def _deliver(execution: FlowExecution, event: Event[Any]) -> None:
         if number is not None:
             execution.resolve_request(number, event)
             return
-    message = f"the flow no longer waits for event {event.id} ({event.type})"
-    execution.commands.append((-1, Log("info", message)))
+    # Ordinary: the branch that sent the request has lost a race.
+    execution.commands.append((-1, Log("debug", "the flow no longer waits for the event")))
 
 
 def _request_id(event: Event[Any]) -> str:
@@ -189,7 +189,8 @@ def _resolve_call(execution: FlowExecution, turn: TurnInput) -> Perform[Any] | b
     flow has no open call. A result belongs to the oldest open call that it matches, so the outcome
     depends only on the order of the results.
     """
-    calls = _open_calls(execution)
+    # Oldest first.
+    calls = sorted(execution.calls.items())
     if not calls:
         return False
     position = len(execution.performed)
@@ -210,15 +211,6 @@ def _resolve_call(execution: FlowExecution, turn: TurnInput) -> Perform[Any] | b
     return True
 
 
-def _open_calls(execution: FlowExecution) -> list[tuple[int, Perform[Any]]]:
-    """Return the pending calls and their numbers, oldest first."""
-    return [
-        (number, operation)
-        for number, (_, operation) in sorted(execution.scheduler.open.items())
-        if isinstance(operation, Perform)
-    ]
-
-
 def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
     """Return the outcome of the turn; raises `Violated` if the flow raised it."""
     commands: list[Command] = [command for _, command in execution.commands]
@@ -233,14 +225,16 @@ def _turn_outcome(execution: FlowExecution, turn: TurnInput) -> TurnOutcome:
         case Raised(error=FlowFailed(fail=fail)):
             commands.append(fail)
         case Raised(error=error):
-            commands.append(Fail.of(error, stack=turn.stack))
+            # A fault of a service is an answer: to take the turn again would not change it.
+            unhandled = not isinstance(error, ServiceFailed | UnexpectedReply)
+            commands.append(Fail.of(error, stack=turn.stack, unhandled=unhandled))
         case Stopped() if not isinstance(turn.event.data, Cancellation):
             commands.append(Fail("the flow raised Cancelled, but the workflow is not cancelled"))
         case Stopped():
             pass
     if outcome is not None and execution.signals:
-        message = f"the flow ended with {len(execution.signals)} signals unread"
-        commands.append(Log("info", message))
+        unread = {"arvo_unread": len(execution.signals)}
+        commands.append(Log("info", "the flow ended with unread signals", unread))
     is_new = execution.prefix is not execution.journal
     has_changed = bool(execution.appended) or is_new
     return TurnOutcome(

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType
 from typing import Any, Final, final
 
-import attrs
 from attrs import define, field
 
 from arvo.core.command import Compensate, Emit
@@ -14,6 +13,8 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.example import make_example
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.core.payloads.types.classes import type_name
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import Violated
 from arvo.handlers.effect import Perform
@@ -27,7 +28,7 @@ from arvo.handlers.flow.operations import (
     WaitForSignal,
 )
 from arvo.handlers.flow.scheduler import FlowScheduler
-from arvo.handlers.flow.version import FlowVersion
+from arvo.handlers.flow.version import FlowVersion, answered_signal
 from arvo.handlers.services import accepts_emit
 from arvo.interrupts import is_interrupt
 
@@ -147,7 +148,7 @@ class _Path:
                     yield None
             case Perform(function=function):
                 declared = return_type(function)
-                if isinstance(declared, type) and attrs.has(declared):
+                if is_payload_class(declared):
                     yield from _examples(Payload.of(declared))
                 elif declared in _SAMPLES:
                     yield _SAMPLES[declared]
@@ -157,8 +158,9 @@ class _Path:
         service = self._service(request.emit)
         if service is not None:
             for payload in service.emitted.values():
-                if not request.replies or payload.type in request.replies:
-                    yield from _examples(payload)
+                for one in payload.members or (payload,):
+                    if not request.replies or one.type in request.replies:
+                        yield from _examples(one)
             fault = SystemFault(errorName="DryRun", errorMessage="a sample")
             yield ServiceFailed(service.type, fault)
 
@@ -176,7 +178,7 @@ class _Path:
                 expected = _one_of(names, "a payload of {}")
                 for payload_class in types:
                     if payload_class not in known:
-                        self._report("wait_for", expected, payload_class.__name__)
+                        self._report("wait_for", expected, type_name(payload_class))
             case Delay() | Perform():
                 pass
 
@@ -186,7 +188,8 @@ class _Path:
                 primitive = "tell"
             case Compensate(emit=emit):
                 primitive = "compensate"
-        if self._service(emit) is None:
+        is_answer = primitive == "tell" and answered_signal(self.flow_version, emit) is not None
+        if self._service(emit) is None and not is_answer:
             self._report_unknown(primitive, emit)
 
     def _report_unknown(self, primitive: str, emit: Emit) -> None:
@@ -196,13 +199,17 @@ class _Path:
 
     def _compare(self, service: VersionedContract[Any], replies: tuple[type[Any], ...]) -> None:
         path = f"ask({service.type})"
-        known = {payload.type: name for name, payload in service.emitted.items()}
+        known = {
+            kind: name
+            for name, payload in service.emitted.items()
+            for kind in payload.types or (None,)
+        }
         for reply in replies:
             if reply not in known:
-                self._report(path, _one_of(known.values(), "a reply of {}"), reply.__name__)
+                self._report(path, _one_of(known.values(), "a reply of {}"), type_name(reply))
         for other, name in known.items():
             if other is not None and other not in replies:
-                self._report(path, f"{other.__name__} among the replies ({name})", "nothing")
+                self._report(path, f"{type_name(other)} among the replies ({name})", "nothing")
 
     def _service(self, emit: Emit) -> VersionedContract[Any] | None:
         services = self.flow_version.services

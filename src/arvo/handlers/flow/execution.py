@@ -5,12 +5,13 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
-from arvo.core.command import Cancel, Command, Emit, Schedule
+from arvo.core.command import Cancel, Command, Compensate, Emit, Schedule
 from arvo.core.events.event import Event
 from arvo.core.events.identity import derived_id
 from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.frozen_json import FrozenDict, FrozenList
 from arvo.core.payloads.json_data import freeze_unchecked
+from arvo.core.payloads.types.classes import is_instance
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
@@ -19,6 +20,7 @@ from arvo.handlers.flow.journal import (
     JournalEntry,
     describe,
     dump_event,
+    dump_signal,
     journal_mismatch,
     make_entry,
     read_call,
@@ -33,7 +35,7 @@ from arvo.handlers.flow.operations import (
     WaitForSignal,
 )
 from arvo.handlers.flow.scheduler import FlowScheduler
-from arvo.handlers.flow.version import FlowVersion
+from arvo.handlers.flow.version import FlowVersion, answered_signal
 
 # Unread signals of one flow. A flow with more has no `wait_for` that reads them.
 SIGNALS_MAX: Final = 1_000
@@ -64,9 +66,15 @@ class FlowExecution:
     state: Any = None
     scheduler: FlowScheduler = field(init=False)
     descriptions: dict[int, str] = field(factory=dict)
+    # The same for the operations that are open, as the record has them; and those that are calls.
+    # Made as they come and go: a flow may wait for a thousand.
+    waiting: dict[str, str] = field(factory=dict)
+    calls: dict[int, Perform[Any]] = field(factory=dict)
     numbers: dict[str, int] = field(factory=dict)
     keys: dict[int, str] = field(factory=dict)
     signals: list[FrozenDict] = field(factory=list)
+    # The signal that was read last, by type, where its contract has an answer.
+    asked: dict[str, FrozenDict] = field(factory=dict)
     unreplayed: deque[JournalEntry] = field(factory=deque)
     is_replaying: bool = False
     prefix: tuple[Any, ...] = ()
@@ -91,6 +99,7 @@ class FlowExecution:
     def continue_as_new(self, data: object, raw: FrozenDict) -> None:
         """Start the flow again with another input; unread signals are retained."""
         self.generation += 1
+        self.asked = {}  # as after a replay, which begins here
         self.event = self.event.with_payload(data, raw)
         self.scheduler = FlowScheduler(self._on_command, self._on_wait, self._on_abandon)
         self.prefix = ()
@@ -125,7 +134,7 @@ class FlowExecution:
                     if operation.accepts(payload):
                         del self.signals[position]
                         self._record_answer(number, signal)
-                        self.scheduler.answer(number, payload)
+                        self.answer_signal(number, signal, payload)
                         return True
         return False
 
@@ -139,15 +148,14 @@ class FlowExecution:
         if len(self.signals) >= SIGNALS_MAX:
             issue = Issue("signals", f"at most {SIGNALS_MAX} that were not read", event.type)
             raise Violated(ExecutionViolation(f"{self.handler} does not read its signals", issue))
-        self.signals.append(dump_event(event))
+        self.signals.append(dump_signal(self.flow_version.signals, event))
 
     def state_to_dict(self) -> FrozenDict:
         """Return the state of the record: pending operations and unread signals."""
-        waiting = {str(number): self.descriptions[number] for number in self.scheduler.open}
         return FrozenDict(
             {
                 "generation": self.generation,
-                "waiting": FrozenDict(waiting),
+                "waiting": FrozenDict(self.waiting),
                 "signals": FrozenList(self.signals),
             }
         )
@@ -157,10 +165,16 @@ class FlowExecution:
         if isinstance(payload, SystemFault):
             service = service_of(self.flow_version.services, event_type)
             self.scheduler.throw(number, ServiceFailed(service, payload))
-        elif request.replies and not isinstance(payload, request.replies):
+        elif request.replies and not is_instance(payload, request.replies):
             self.scheduler.throw(number, UnexpectedReply(event_type, payload))
         else:
             self.scheduler.answer(number, payload)
+
+    def answer_signal(self, number: int, signal: JournalEntry, payload: Any) -> None:
+        """Resume the flow with a signal; what it answers next is for the sender of it."""
+        if "from" in signal:
+            self.asked[signal["type"]] = signal["from"]
+        self.scheduler.answer(number, payload)
 
     def answer_call(self, number: int, call: Perform[Any], answer: Any) -> None:
         """Resume the flow with the result of a call, or raise its error there."""
@@ -173,11 +187,13 @@ class FlowExecution:
     def forget(self, number: int, operation: PendingOperation) -> None:
         """Remove an operation that is no longer pending, and cancel its timer."""
         self.descriptions.pop(number, None)
+        self.waiting.pop(str(number), None)
+        self.calls.pop(number, None)
         key = self.keys.pop(number, None)
         if key is not None:
             del self.numbers[key]
             if not isinstance(operation, Request):
-                self._add_command(number, Cancel(key))
+                self.commands.append((number, Cancel(key)))
 
     def check_entry(self, entry: JournalEntry, number: int) -> None:
         """Raise `Violated` where operation *number* is not the one of the journal."""
@@ -201,23 +217,55 @@ class FlowExecution:
             del self.descriptions[number]
             return
         self.appended.append(make_entry(number, description))
-        self.commands.append((number, operation.command))
+        self.commands.append((number, self._addressed(operation.command)))
+
+    def _addressed(self, command: Emit | Compensate) -> Emit | Compensate:
+        """Return a command; where it answers a signal that was read, with the sender of that."""
+        if not isinstance(command, Emit) or command.parentid is not None:
+            return command
+        signal = answered_signal(self.flow_version, command)
+        asked = None if signal is None else self.asked.get(signal.type)
+        if asked is None:
+            return command
+        return evolve(command, to=command.to or asked["to"], parentid=asked["id"])
+
+    def end_replay(self) -> None:
+        """Leave the replay where the flow waits: only these operations need keys."""
+        self.is_replaying = False
+        for number, (_, operation) in self.scheduler.open.items():
+            match operation:
+                case Request():
+                    self._assign_key(number, self._request_id(number))
+                case Delay() | WaitForSignal(timeout=Delay()):
+                    self._assign_key(number, self._timer_name(number))
+                case Perform():
+                    self.calls[number] = operation
+                case WaitForSignal():
+                    pass
 
     def _on_wait(self, number: int, operation: PendingOperation) -> None:
-        self.descriptions[number] = describe(operation)
+        self.descriptions[number] = self.waiting[str(number)] = describe(operation)
+        if self.is_replaying:
+            return
         match operation:
             case Request(emit=emit):
-                id_ = derived_id(
-                    self.handler, "flow", self.init, self.subject, self.generation, number
-                )
+                id_ = self._request_id(number)
                 self._assign_key(number, id_)
-                self._add_command(number, evolve(emit, id=id_))
+                self.commands.append((number, evolve(emit, id=id_)))
             case Delay():
                 self._set_timer(number, operation)
             case WaitForSignal(timeout=Delay() as timeout):
                 self._set_timer(number, timeout)
-            case WaitForSignal() | Perform():
+            case Perform():
+                self.calls[number] = operation
+            case WaitForSignal():
                 pass
+
+    def _request_id(self, number: int) -> str:
+        return derived_id(self.handler, "flow", self.init, self.subject, self.generation, number)
+
+    def _timer_name(self, number: int) -> str:
+        return f"flow.{self.generation}.{number}"
 
     def _on_abandon(self, number: int, operation: PendingOperation) -> None:
         # A command of this turn has not been sent yet, so it is dropped and nothing is abandoned.
@@ -230,14 +278,10 @@ class FlowExecution:
             self.abandoned.append(key)
 
     def _set_timer(self, number: int, delay: Delay) -> None:
-        name = f"flow.{self.generation}.{number}"
+        name = self._timer_name(number)
         self._assign_key(number, name)
-        self._add_command(number, Schedule(name, at=delay.until, after=delay.span))
+        self.commands.append((number, Schedule(name, at=delay.until, after=delay.span)))
 
     def _assign_key(self, number: int, key: str) -> None:
         self.numbers[key] = number
         self.keys[number] = key
-
-    def _add_command(self, number: int, command: Emit | Schedule | Cancel) -> None:
-        if not self.is_replaying:
-            self.commands.append((number, command))

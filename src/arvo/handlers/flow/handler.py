@@ -1,26 +1,35 @@
-"""FlowHandler: a workflow written as a generator function."""
+"""FlowHandler: a workflow written as a generator function, and the flows that run now."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from inspect import isasyncgenfunction, iscoroutinefunction
+from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar, final
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from arvo.core.contracts.orchestrator import OrchestratorContract
-from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
+from arvo.core.labels import Label, LabelFunction
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, ContractViolation, Violated
-from arvo.handlers.flow.cache import FlowCache
+from arvo.handlers.annotations import is_async
+from arvo.handlers.effect import Retry
+from arvo.handlers.event_handler import DEFAULT_POLICY, HandlerPolicy, OnError
+from arvo.handlers.flow.execution import FlowExecution
 from arvo.handlers.flow.operations import Flow
-from arvo.handlers.flow.replay import FlowView, replay_flow
+from arvo.handlers.flow.replay import FlowView, first_event, replay_flow
 from arvo.handlers.flow.version import FlowVersion
 from arvo.handlers.resumable import WorkflowDomains
-from arvo.handlers.services import check_services, check_signals
+from arvo.handlers.services import (
+    NO_SERVICES,
+    Services,
+    ServiceSpec,
+    read_services,
+)
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -28,7 +37,42 @@ C = TypeVar("C")
 DOMAINS: Final = WorkflowDomains()
 
 
+# A generator and its frames take some kilobytes.
+FLOWS_MAX: Final = 1_000
+
+
 @final
+@define(eq=False)
+class FlowCache:
+    """Idle flows by subject; the least recently used is evicted.
+
+    The cache only saves time: on a miss, the journal is replayed. A flow leaves the cache for the
+    duration of its turn, so that no other turn sees it half-way.
+    """
+
+    _flows: OrderedDict[str, FlowExecution] = field(factory=OrderedDict)
+
+    def pop(self, subject: str) -> FlowExecution | None:
+        """Remove and return the flow of a subject; None if it is not cached."""
+        return self._flows.pop(subject, None)
+
+    def put(self, subject: str, execution: FlowExecution) -> None:
+        """Cache a flow for its next turn."""
+        self._flows[subject] = execution
+        if len(self._flows) > FLOWS_MAX:
+            _, oldest = self._flows.popitem(last=False)
+            oldest.scheduler.close()
+
+    def clear(self) -> None:
+        """Close and remove all flows."""
+        while self._flows:
+            _, execution = self._flows.popitem()
+            execution.scheduler.close()
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+
 @frozen(kw_only=True)
 class FlowHandler(Generic[A, C]):
     """Generator functions of a workflow, one for each version; made by `flow`.
@@ -41,11 +85,13 @@ class FlowHandler(Generic[A, C]):
     flow_versions: Mapping[str, FlowVersion]
     executionunits: float = 0
     domains: WorkflowDomains = DOMAINS
+    policy: HandlerPolicy = DEFAULT_POLICY
+    labels: LabelFunction | None = None
     cache: FlowCache = field(init=False, repr=False, eq=False, default=Factory(FlowCache))
+    source: str = field(init=False, repr=False, eq=False)
 
-    @property
-    def source(self) -> str:
-        """Its address, and the source of its events: `arvo.orc.{name}`."""
+    @source.default
+    def _default_source(self) -> str:
         return self.contract.type
 
     @property
@@ -53,15 +99,15 @@ class FlowHandler(Generic[A, C]):
         """The versions that have a function."""
         return tuple(self.flow_versions)
 
-    def services_of(self, version: str) -> tuple[VersionedContract[Any], ...]:
+    def services_of(self, version: str) -> Services:
         """The services of a version."""
         flow_version = self.flow_versions.get(version)
-        return () if flow_version is None else flow_version.services
+        return NO_SERVICES if flow_version is None else flow_version.services
 
-    def signals_of(self, version: str) -> tuple[VersionedContract[Any], ...]:
+    def signals_of(self, version: str) -> Services:
         """The signals of a version."""
         flow_version = self.flow_versions.get(version)
-        return () if flow_version is None else flow_version.signals
+        return NO_SERVICES if flow_version is None else flow_version.signals
 
     def new_input(self, version: str, payload: object, parent: object) -> tuple[Any, FrozenDict]:
         """Return the input of a flow that continues as new: the payload as it is read, and as JSON.
@@ -79,6 +125,13 @@ class FlowHandler(Generic[A, C]):
         raw = freeze_unchecked(json)
         assert isinstance(raw, FrozenDict)
         return (raw if accepted.type is None else data), raw
+
+    def read_input(self, record: Record) -> Any:
+        """Return the payload that a workflow began with, or continued as new with.
+
+        Raises `Violated` where the contract does not accept it any more.
+        """
+        return first_event(self.contract, record).data
 
     def query(self, record: Record) -> FlowView:
         """Return a workflow's progress, which takes a replay of its journal.
@@ -104,10 +157,14 @@ def flow(
     contract: OrchestratorContract[A, C],
     version: str,
     *,
-    services: Sequence[VersionedContract[Any]] = (),
-    signals: Sequence[VersionedContract[Any]] = (),
+    services: Sequence[ServiceSpec] = (),
+    signals: Sequence[ServiceSpec] = (),
     executionunits: float = 0,
     domains: WorkflowDomains = DOMAINS,
+    retry: Retry | None = None,
+    timeout: timedelta | float | None = None,
+    on_error: OnError = "fail",
+    labels: Callable[[A], Mapping[str, Label | None]] | None = None,
 ) -> Callable[[Callable[[Event[A]], Flow[C]]], FlowHandler[A, C]]:
     """Make a generator function the handler of one version of a workflow.
 
@@ -116,19 +173,22 @@ def flow(
     same answers lead to the same operations, and I/O goes into `call`. *services*: one version of
     each contract that it sends requests to. *signals*: versions of the contracts whose events it
     accepts from outside. *executionunits*: the cost of its events where an `Emit` names none.
+    *retry*, *timeout* and *on_error*: see `HandlerPolicy`. *labels*: a pure function from the
+    payload that the flow began with to the labels by which lists select it.
     `flows` joins several versions. Raises `Violated` for an async function, an unknown version, and
     services or signals that do not fit the contract.
     """
 
     def decorate(function: Callable[[Event[A]], Flow[C]]) -> FlowHandler[A, C]:
         _check_flow(contract, version, function)
-        check_services(contract, services)
-        check_signals(contract, services, signals)
+        called, received = read_services(contract, services, signals)
         return FlowHandler(
             contract=contract,
-            flow_versions={version: FlowVersion(function, tuple(services), tuple(signals))},
+            flow_versions={version: FlowVersion(function, called, received)},
             executionunits=executionunits,
             domains=domains,
+            policy=HandlerPolicy(retry, timeout, on_error),
+            labels=labels,
         )
 
     return decorate
@@ -142,7 +202,7 @@ def _check_flow(contract: object, version: str, function: object) -> None:
         known = ", ".join(contract.sorted_versions)
         issue = Issue("version", f"one of {known}", repr(version))
         raise Violated(ConfigViolation(f"{contract.uri} has no such version", issue))
-    if iscoroutinefunction(function) or isasyncgenfunction(function):
+    if is_async(function):
         issue = Issue("function", "a generator function, and I/O by `call`", "an async one")
         raise Violated(ConfigViolation("the flow is invalid", issue))
 
@@ -150,8 +210,8 @@ def _check_flow(contract: object, version: str, function: object) -> None:
 def flows(first: FlowHandler[A, C], *more: FlowHandler[A, C]) -> FlowHandler[A, C]:
     """Join the versions of one flow into one handler.
 
-    Execution units and domains are those of the first. Raises `Violated` where the contracts
-    differ, or where a version occurs twice.
+    Execution units, domains, policy and labels are those of the first. Raises `Violated` where the
+    contracts differ, or where a version occurs twice.
     """
     issues: list[Issue] = []
     joined = dict(first.flow_versions)
@@ -174,4 +234,6 @@ def flows(first: FlowHandler[A, C], *more: FlowHandler[A, C]) -> FlowHandler[A, 
         flow_versions=joined,
         executionunits=first.executionunits,
         domains=first.domains,
+        policy=first.policy,
+        labels=first.labels,
     )

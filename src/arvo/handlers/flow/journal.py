@@ -6,7 +6,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
-import attrs
 import orjson
 
 from arvo.core.command import Compensate, Emit
@@ -17,6 +16,8 @@ from arvo.core.payloads.converter import converter, structure, unstructure_hook
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import Json, freeze, freeze_unchecked
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.core.payloads.types.classes import type_name
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.effect import Perform, Performed
@@ -28,7 +29,7 @@ from arvo.handlers.flow.operations import (
     Request,
     WaitForSignal,
 )
-from arvo.handlers.services import accepts_emit, find_accepting
+from arvo.handlers.services import Services, accepts_emit
 
 # Longer descriptions are cut. A digest of the whole distinguishes those that differ after the cut.
 DESCRIPTION_CHARACTERS_MAX: Final = 160
@@ -56,7 +57,7 @@ def describe(operation: PendingOperation | IssueCommand) -> str:
         case Delay():
             return f"sleep {_describe_delay(operation)}"
         case WaitForSignal(types=types, timeout=timeout):
-            names = " | ".join(type_.__name__ for type_ in types)
+            names = " | ".join(map(type_name, types))
             return f"signal {names}{'' if timeout is None else f', {_describe_delay(timeout)}'}"
         case Perform():
             return _shorten(f"call {operation}")
@@ -67,8 +68,9 @@ def _describe_emit(emit: Emit) -> str:
     name = emit.type or kind.__name__
     if emit.to is not None or emit.domain:
         name += f" to {emit.to or 'its handler'} by {emit.domain or 'default'}"
-    data = Payload.of(kind).write(emit.payload) if attrs.has(kind) else emit.payload
     try:
+        is_class = is_payload_class(kind)
+        data = Payload.of(kind).write(emit.payload) if is_class else emit.payload
         return f"{name} {orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()}"
     except TypeError:
         # An invalid payload is refused when it is sent, with each field. Here it is only described.
@@ -99,27 +101,37 @@ def dump_event(event: Event[Any]) -> FrozenDict:
     return FrozenDict({"type": event.type, "data": event.raw})
 
 
-def read_reply(services: Sequence[VersionedContract[Any]], request: Request, answer: Any) -> Any:
+def dump_signal(signals: Services, event: Event[Any]) -> FrozenDict:
+    """Return a signal as an answer; with its sender and id where its contract has an answer."""
+    dumped = dump_event(event)
+    if not signals.by_type[event.type].emitted:
+        return dumped
+    sender = {"id": event.id, "to": event.redirectto or event.source}
+    return FrozenDict({**dumped, "from": FrozenDict(sender)})
+
+
+def read_reply(services: Services, request: Request, answer: Any) -> Any:
     """Read a recorded reply: a payload of the service's class, or its system error.
 
     Raises `Violated` where the contract has changed since the reply was recorded.
     """
+    candidates = services.by_answer.get(answer["type"], ())
+    if not candidates:
+        known = ", ".join(service.type for service in services) or "none"
+        raise _stale(Issue("journal.got.type", f"an answer of a service ({known})", answer["type"]))
     # The service of the request comes first, because others may have replies of the same type.
-    for service in sorted(services, key=lambda service: not accepts_emit(service, request.emit)):
-        if answer["type"] == service.system_error_type:
-            return _read(FAULT, answer)
-        if answer["type"] in service.emitted:
-            return _read(service.emitted[answer["type"]], answer)
-    known = ", ".join(service.type for service in services) or "none"
-    raise _stale(Issue("journal.got.type", f"an answer of a service ({known})", answer["type"]))
+    service = max(candidates, key=lambda service: accepts_emit(service, request.emit))
+    if answer["type"] == service.system_error_type:
+        return _read(FAULT, answer)
+    return _read(service.emitted[answer["type"]], answer)
 
 
-def read_signal(signals: Sequence[VersionedContract[Any]], answer: Any) -> Any:
+def read_signal(signals: Services, answer: Any) -> Any:
     """Read a recorded signal.
 
     Raises `Violated` where the contract has changed since the signal was recorded.
     """
-    signal = find_accepting(signals, answer["type"])
+    signal = signals.by_type.get(answer["type"])
     if signal is None:
         known = ", ".join(signal.type for signal in signals) or "none"
         raise _stale(Issue("journal.got.type", f"a signal of the flow ({known})", answer["type"]))
@@ -130,7 +142,7 @@ def _read(payload: Payload[Any], answer: Any) -> Any:
     data = payload.read(answer["data"], "journal.got.data")
     if isinstance(data, Issues):
         raise _stale(*data.items)
-    return freeze_unchecked(data) if payload.type is None else data
+    return freeze_unchecked(data) if not payload.types else data
 
 
 def service_of(services: Sequence[VersionedContract[Any]], event_type: str) -> str:
@@ -151,7 +163,7 @@ def write_call(call: Perform[Any], value: object, error: Exception | None) -> Fr
     json = freeze(_to_json(return_type(call.function), value), "call")
     if isinstance(json, Issues):
         expected = (
-            "a function that returns JSON, or a type that it declares, such as an attrs class"
+            "a function that returns JSON, or a type that it declares, such as a payload class"
         )
         issue = Issue(str(call), expected, f"{short_repr(value)} ({type(value).__name__})")
         raise Violated(ExecutionViolation("a flow cannot record this result", (issue, *json.items)))
@@ -187,8 +199,8 @@ def performed_by(call: Perform[Any], answer: Any) -> Performed:
 
 
 def _to_json(declared: Any, value: object) -> Json:
-    # The class of an attrs value is more precise than an annotation of Any or object.
-    if attrs.has(type(value)) and (declared is Any or declared is object):
+    # The class of a value is more precise than an annotation of Any or object.
+    if is_payload_class(type(value)) and (declared is Any or declared is object):
         declared = type(value)
     if declared is Any:
         return value  # type: ignore[return-value]

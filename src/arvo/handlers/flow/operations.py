@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar, final
 from attrs import field, frozen
 
 from arvo.core.command import Compensate, Emit
+from arvo.core.payloads.types.classes import is_instance
 from arvo.handlers.effect import Perform
 
 R_co = TypeVar("R_co", covariant=True)
@@ -43,7 +44,7 @@ class WaitForSignal:
 
     def accepts(self, payload: object) -> bool:
         """Return True if a signal with this payload completes the wait."""
-        if not isinstance(payload, self.types):
+        if not is_instance(payload, self.types):
             return False
         return self.where is None or bool(self.where(payload))
 

@@ -47,7 +47,7 @@ def replay_flow(
             flow_version=flow_version,
             subject=record.subject,
             init=record.init,
-            event=_first_event(contract, record),
+            event=first_event(contract, record),
             generation=state["generation"],
             journal=record.journal,
             state=record.state,
@@ -97,7 +97,7 @@ def _replay_journal(execution: FlowExecution) -> None:
         entry = execution.unreplayed.popleft()
         execution.check_entry(entry, entry["at"])
         _replay_entry(execution, entry)
-    execution.is_replaying = False
+    execution.end_replay()
 
 
 def _replay_entry(execution: FlowExecution, entry: JournalEntry) -> None:
@@ -111,7 +111,8 @@ def _replay_entry(execution: FlowExecution, entry: JournalEntry) -> None:
             payload = read_reply(flow_version.services, operation, answer)
             execution.answer_request(number, operation, answer["type"], payload)
         case WaitForSignal() if "type" in answer:
-            scheduler.answer(number, read_signal(flow_version.signals, answer))
+            payload = read_signal(flow_version.signals, answer)
+            execution.answer_signal(number, answer, payload)
         case Delay() | WaitForSignal() if "due" in answer:
             scheduler.answer(number, None)
         case Perform() if "call" in answer:
@@ -139,7 +140,11 @@ def _state(record: Record) -> Mapping[str, Any]:
     return record.state
 
 
-def _first_event(contract: OrchestratorContract[Any, Any], record: Record) -> Event[Any]:
+def first_event(contract: OrchestratorContract[Any, Any], record: Record) -> Event[Any]:
+    """Return the event that began a flow, or its last continuation as new.
+
+    Raises `Violated` where the contract does not accept its payload.
+    """
     event = Event.from_dict(record.journal[0]["event"])
     data = contract.version(record.version).accepted.read(event.raw, "journal[0].event.data")
     if isinstance(data, Issues):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from functools import partial
 from inspect import GEN_CREATED, getgeneratorstate
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, TypeGuard, final
 
 from attrs import define, field
 
@@ -20,6 +20,7 @@ from arvo.handlers.flow.operations import (
     WaitForSignal,
 )
 from arvo.handlers.flow.task import ContinuedAsNew, FlowTask, Outcome, Raised, Returned, Stopped
+from arvo.handlers.generators import close_generator
 from arvo.interrupts import is_interrupt
 
 # The history of a flow with more operations takes too long to replay; `continue_as_new` empties it.
@@ -27,8 +28,6 @@ OPERATIONS_MAX: Final = 20_000
 # Branches that one task runs concurrently, and the depth of their nesting.
 BRANCHES_MAX: Final = 1_000
 DEPTH_MAX: Final = 100
-# Attempts to close a generator whose `finally` blocks yield.
-CLOSE_ATTEMPTS_MAX: Final = 100
 
 Resume: TypeAlias = Callable[[], Any]
 
@@ -142,6 +141,7 @@ class FlowScheduler:
         flows = parallel.flows
         _check_unstarted(flows)
         if len(flows) > BRANCHES_MAX or task.depth >= DEPTH_MAX:
+            _close_unstarted(flows)
             got = f"{len(flows)}, {task.depth} deep"
             issue = Issue("flow", f"at most {BRANCHES_MAX} branches, {DEPTH_MAX} deep", got)
             raise Violated(ExecutionViolation("the flow branches too much", issue))
@@ -218,21 +218,7 @@ class FlowScheduler:
         task.ended = True
         self._close_branches(task)
         self._abandon(task)
-        _close_generator(task.generator)
-
-
-def _close_generator(generator: Generator[Any, Any, Any]) -> None:
-    """Close a generator; ignore the exceptions and the operations of its `finally` blocks."""
-    for _ in range(CLOSE_ATTEMPTS_MAX):
-        try:
-            generator.close()
-            return
-        except RuntimeError:
-            continue  # a `finally` yielded; the generator is at its next `yield`
-        except BaseException as error:
-            if is_interrupt(error):
-                raise
-            return  # the task has ended; no code can handle its exception
+        close_generator(task.generator)
 
 
 def _check_unstarted(flows: tuple[object, ...]) -> None:
@@ -242,8 +228,18 @@ def _check_unstarted(flows: tuple[object, ...]) -> None:
     """
     seen: set[int] = set()
     for position, flow in enumerate(flows):
-        is_unstarted = isinstance(flow, Generator) and getgeneratorstate(flow) == GEN_CREATED
-        if not is_unstarted or id(flow) in seen:
+        if not _is_unstarted(flow) or id(flow) in seen:
+            _close_unstarted(flows)
             issue = Issue(f"flows[{position}]", "a flow that has not begun", short_repr(flow))
             raise Violated(ExecutionViolation("the flow cannot run this branch", issue))
         seen.add(id(flow))
+
+
+def _close_unstarted(flows: tuple[object, ...]) -> None:
+    """Close the branches that are refused: the violation says enough."""
+    for flow in filter(_is_unstarted, flows):
+        close_generator(flow)
+
+
+def _is_unstarted(flow: object) -> TypeGuard[Generator[Any, Any, Any]]:
+    return isinstance(flow, Generator) and getgeneratorstate(flow) == GEN_CREATED

@@ -5,9 +5,11 @@ from typing import Any, final
 
 from attrs import frozen
 
+from arvo.core.command import Emit
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.handlers.flow.operations import Flow
+from arvo.handlers.services import Services, accepts_emit
 from arvo.interrupts import is_interrupt
 
 
@@ -17,8 +19,8 @@ class FlowVersion:
     """One version of a flow: its function, its services and its signals."""
 
     function: Callable[[Event[Any]], Flow[Any]]
-    services: tuple[VersionedContract[Any], ...]
-    signals: tuple[VersionedContract[Any], ...]
+    services: Services
+    signals: Services
 
     def call(self, event: Event[Any]) -> Flow[Any]:
         """Call the function; return its generator, which has not started.
@@ -33,6 +35,17 @@ class FlowVersion:
                 raise
             return _finished(None, error)
         return returned if isinstance(returned, Generator) else _finished(returned)
+
+
+def answered_signal(flow_version: FlowVersion, emit: Emit) -> VersionedContract[Any] | None:
+    """Return the signal contract that has *emit* as an answer; None for a request to a service."""
+    if any(accepts_emit(service, emit) for service in flow_version.services):
+        return None
+    for signal in flow_version.signals:
+        types = signal.types_of(emit.payload) if emit.type is None else (emit.type,)
+        if any(name in signal.emitted for name in types):
+            return signal
+    return None
 
 
 def _finished(value: Any, error: BaseException | None = None) -> Flow[Any]:

@@ -9,6 +9,7 @@ from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.duration import to_timedelta
 from arvo.handlers.flow.operations import Delay, Flow, Parallel, WaitForSignal
 from arvo.handlers.flow.primitives import check_classes
+from arvo.handlers.generators import Undriven
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -22,6 +23,11 @@ def sleep(span: timedelta | float | None = None, /, *, until: datetime | None = 
 
     The timer is durable: it survives a restart. Raises `Violated` for any other argument.
     """
+    return _sleep(span, until, Undriven("sleep"))
+
+
+def _sleep(span: object, until: object, undriven: Undriven) -> Flow[None]:
+    undriven.start()
     if (span is None) == (until is None):
         expected = "seconds or a timedelta, or until=, and not both"
         got = "nothing" if span is None else f"{short_repr(span)} and until={short_repr(until)}"
@@ -73,6 +79,16 @@ def wait_for(
     False stays unread, for a later `wait_for`. *deadline* is a timedelta or a number of seconds, or
     a datetime with an offset; after it the result is None.
     """
+    return _wait_for(types, where, deadline, Undriven("wait_for"))
+
+
+def _wait_for(
+    types: tuple[type[Any], ...],
+    where: Callable[[Any], bool] | None,
+    deadline: timedelta | float | datetime | None,
+    undriven: Undriven,
+) -> Flow[Any]:
+    undriven.start()
     if not types:
         issue = Issue("wait_for", "at least one class of payload", "none")
         raise Violated(ExecutionViolation("the flow waits for nothing", issue))
@@ -101,7 +117,7 @@ def gather(*flows: Flow[Any]) -> Flow[Any]:
     An exception of one flow is raised here, and the others are closed. Each flow must be one that
     has not started.
     """
-    return (yield Parallel(flows))
+    return _branch(Parallel(flows), Undriven("gather"))
 
 
 @overload
@@ -117,10 +133,15 @@ def race(*flows: Flow[Any]) -> Flow[Any]:
     ignored. `race(ask(...), sleep(60))` is a request with a timeout of a minute; the result is None
     if it timed out.
     """
-    if not flows:
+    return _branch(Parallel(flows, first=True), Undriven("race"))
+
+
+def _branch(parallel: Parallel, undriven: Undriven) -> Flow[Any]:
+    undriven.start()
+    if parallel.first and not parallel.flows:
         issue = Issue("race", "at least one flow", "none")
         raise Violated(ExecutionViolation("a race needs a flow", issue))
-    return (yield Parallel(flows, first=True))
+    return (yield parallel)
 
 
 def _delay_for(argument: str, span: object) -> Delay:

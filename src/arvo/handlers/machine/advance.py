@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Final, TypeAlias
 
-from attrs import frozen
+from attrs import define
 
 from arvo.core.command import Command, Fail, Log
 from arvo.core.events.protocol import Cancellation, TimerFired
@@ -33,7 +33,7 @@ SENDS_MAX: Final = 1_000
 _LOOP_CHARACTERS_MAX: Final = 500  # of the text of a loop, which may name many states
 
 
-@frozen
+@define
 class _Advanced:
     """The chart after a turn, and the commands that it made."""
 
@@ -41,7 +41,7 @@ class _Advanced:
     commands: tuple[chart.Command, ...]
 
 
-@frozen
+@define
 class _Failed:
     """A turn that failed: the failure for the caller, and a log line for the operator."""
 
@@ -59,12 +59,12 @@ def advance_machine(machine: Machine[Any], turn: TurnInput) -> TurnOutcome | Vio
     An event that no active state handles changes nothing.
     """
     before = None if turn.record is None else load_snapshot(machine, turn.record)
-    if not isinstance(before, Snapshot | None):
+    if before is not None and not isinstance(before, Snapshot):
         return before
     result = _run_chart(machine, turn, before)
     match result:
         case _Advanced(snapshot=snapshot, commands=()) if snapshot is before:
-            return TurnOutcome(commands=(_ignored_log(turn, snapshot),))
+            return TurnOutcome(commands=(_ignored_log(snapshot),))
         case _Advanced():
             return _build_outcome(machine, turn, before, result)
         case _Failed(fail=fail, log=log):
@@ -124,20 +124,19 @@ def _translate_fault(fault: Fault, turn: TurnInput) -> _Failed | Violation:
             if cause is None:
                 fail = Fail(fault.reason, name=type(fault).__name__)
             else:
-                fail = Fail.of(cause, stack=turn.stack)
+                fail = Fail.of(cause, stack=turn.stack, unhandled=True)
         case LoopFault(loop=loop):
             place = " -> ".join(loop)
             reason = f"the machine is in an endless loop: {place}"
             fail = Fail(reason[:_LOOP_CHARACTERS_MAX], name="LoopFault")
         case UnhandledFault(event=place, reason=reason):
             fail = Fail(reason, name="UnhandledFault")
-    log = Log("error", f"event {turn.event.id} makes the machine fail", {"at": place})
+    log = Log("info", "the statechart failed", {"arvo_at": place})
     return _Failed(fail, log)
 
 
-def _ignored_log(turn: TurnInput, snapshot: Snapshot[Any]) -> Log:
-    attributes = {"type": turn.event.type, "state": str(snapshot.value)}
-    return Log("info", f"no active state handles event {turn.event.id}", attributes)
+def _ignored_log(snapshot: Snapshot[Any]) -> Log:
+    return Log("info", "no active state handles the event", {"arvo_state": str(snapshot.value)})
 
 
 def _build_outcome(
@@ -158,4 +157,4 @@ def _build_outcome(
     state = dump_snapshot(machine, snapshot, before, turn.record)
     if not isinstance(state, FrozenDict):
         return state
-    return TurnOutcome(commands=normalise((*commands, *completion)), state=state, ended=ended)
+    return TurnOutcome(normalise((*commands, *completion)), state, ended=ended)

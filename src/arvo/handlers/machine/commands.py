@@ -1,20 +1,21 @@
 """Commands: the commands of a chart, translated into those of a workflow."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
-import attrs
 from attrs import define, field
 
 from arvo.core.command import (
     TIMER_NAME_CHARACTERS_MAX,
     Cancel,
     Command,
+    Emit,
     Schedule,
 )
 from arvo.core.events.protocol import TimerFired
+from arvo.core.payloads.types.adapters import is_payload_class
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
 from arvo.handlers.machine.compile import ENQUEUE
@@ -33,15 +34,19 @@ Translated: TypeAlias = tuple[Command, ...] | Violation
 
 
 def translate_commands(
-    machine: Machine[Any], turn: TurnInput, commands: Iterable[chart.Command]
+    machine: Machine[Any], turn: TurnInput, commands: Sequence[chart.Command]
 ) -> Translated:
     """Translate the commands of one turn, or return the violation of the first that is invalid.
 
     Emitted events come first, in order, and then the enqueued ones.
     """
-    translator = _Translator(
-        machine, _pending_chart_timers(turn), frozenset(_other_timer_names(turn))
-    )
+    if not commands:
+        return ()
+    if turn.record is not None and turn.record.timers:
+        pending, others = _pending_chart_timers(turn), frozenset(_other_timer_names(turn))
+        translator = _Translator(machine, pending, others)
+    else:
+        translator = _Translator(machine, {}, frozenset())
     for command in commands:
         violation = translator.add(command)
         if violation is not None:
@@ -107,6 +112,9 @@ class _Translator:
 
     def _add(self, event: object, commands: list[Command]) -> Violation | None:
         command = to_command(self.machine, event)
+        if isinstance(command, Emit):
+            commands.append(command)
+            return None
         if isinstance(command, Schedule | Cancel) and command.name in self.pending:
             expected = "a timer name that the chart does not use"
             issue = Issue("emit", expected, repr(command.name))
@@ -165,4 +173,4 @@ class _Translator:
 def _has_chart_timer_key(payload: object) -> bool:
     if isinstance(payload, Mapping):
         return CHART_TIMER_KEY in payload
-    return attrs.has(type(payload)) and hasattr(payload, CHART_TIMER_KEY)
+    return is_payload_class(type(payload)) and hasattr(payload, CHART_TIMER_KEY)

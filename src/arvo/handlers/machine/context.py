@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, get_type_hints
 
-import attrs
 from attrs import frozen
 
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
-from arvo.core.payloads.fields import PayloadError, fields_of
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import freeze_object
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.core.payloads.types.classes import PayloadError, class_of, type_name
+from arvo.core.payloads.types.fields import fields_of
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 
@@ -26,17 +27,17 @@ class FromPayload:
     *names*: the keyword of the context's constructor for each field of the payload.
     """
 
-    cls: type
+    make: Callable[..., Any]
     names: Mapping[str, str]
 
     def __call__(self, event: Event[Any]) -> Any:
         """Make the context of the workflow that *event* begins."""
         data = event.data
         if isinstance(data, Mapping):
-            values = {wire: data[name] for name, wire in self.names.items() if name in data}
+            values = {it: data[name] for name, it in self.names.items() if name in data}
         else:
-            values = {wire: getattr(data, name) for name, wire in self.names.items()}
-        return self.cls(**values)
+            values = {it: getattr(data, name) for name, it in self.names.items()}
+        return self.make(**values)
 
 
 @frozen
@@ -58,13 +59,13 @@ def read_context(
     *context* is a class whose fields the first event has (or that have defaults), a function of
     that event, or the context itself. Raises `Violated` if the context cannot be made or stored.
     """
-    if isinstance(context, type):
+    if isinstance(context, type) or is_payload_class(context):
         payload = _payload(contract, context)
-        return FromPayload(context, _shared_fields(contract, context)), payload
+        return FromPayload(class_of(context), _shared_fields(contract, context)), payload
     if callable(context):
         kind = _return_type(context)
         return FromFunction(context), None if kind is None else _payload(contract, kind)
-    if attrs.has(type(context)):
+    if is_payload_class(type(context)):
         return context, _payload(contract, type(context))
     return _freeze(context), None
 
@@ -80,17 +81,17 @@ def _freeze(context: Any) -> Any:
     return frozen_context
 
 
-def _payload(contract: VersionedContract[Any], kind: type) -> Payload[Any]:
+def _payload(contract: VersionedContract[Any], kind: Any) -> Payload[Any]:
     try:
         return Payload.of(kind)
     except PayloadError as error:
-        expected = "an attrs.frozen class whose fields are JSON data"
-        issue = Issue("context", expected, f"{kind.__name__} ({error})")
+        expected = "a payload class whose fields are JSON data"
+        issue = Issue("context", expected, f"{type_name(kind)} ({error})")
         message = f"the context of {contract.dataschema} cannot be stored"
         raise Violated(ConfigViolation(message, issue)) from None
 
 
-def _shared_fields(contract: VersionedContract[Any], cls: type) -> Mapping[str, str]:
+def _shared_fields(contract: VersionedContract[Any], cls: Any) -> Mapping[str, str]:
     accepted = contract.accepted
     kind: Any = accepted.type
     if kind is not None:
@@ -111,18 +112,18 @@ def _shared_fields(contract: VersionedContract[Any], cls: type) -> Mapping[str, 
         if field.required and field.name not in required
     )
     if issues:
-        message = f"{cls.__name__} cannot be made from the first event of {contract.dataschema}"
+        message = f"{type_name(cls)} cannot be made from the first event of {contract.dataschema}"
         raise Violated(ConfigViolation(message, issues))
-    return FrozenDict({field.name: field.wire for field in fields if field.name in offered})
+    return FrozenDict({field.name: field.argument for field in fields if field.name in offered})
 
 
 _ALTERNATIVES: Final = "or a default, or context=a function of the first event"
 
 
-def _return_type(function: Callable[..., Any]) -> type | None:
-    """Return the attrs class that a function is annotated to return, or None."""
+def _return_type(function: Callable[..., Any]) -> Any | None:
+    """Return the payload class that a function is annotated to return, or None."""
     try:
         kind = get_type_hints(function).get("return")
     except (NameError, TypeError, AttributeError):
         return None
-    return kind if isinstance(kind, type) and attrs.has(kind) else None
+    return kind if is_payload_class(kind) else None

@@ -1,9 +1,8 @@
 """Emission: the values that a chart emits or ends with, converted to a workflow's commands."""
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-import attrs
+from functools import lru_cache
+from typing import Any, Final, get_args
 
 from arvo.core.command import (
     Cancel,
@@ -18,21 +17,32 @@ from arvo.core.command import (
     Violate,
 )
 from arvo.core.events.identity import GivenId, Managed
+from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.core.payloads.types.classes import CLASSES_MAX
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violation
 from arvo.handlers.machine.machine import Machine
 
+# A look-up: `isinstance` of a union looks at each of its classes, and most values are payloads.
+_COMMANDS: Final = frozenset(get_args(Command))
+
 
 def to_command(machine: Machine[Any], value: Any) -> Command | Violation:
     """Convert a value that a chart emits: a command, a payload, or a mapping as in XState."""
-    if isinstance(value, Command):
+    kind: Any = type(value)
+    if kind in _COMMANDS:
         return _check_command(machine, value)
+    if _is_payload_class(kind):
+        return Emit(value)
     if isinstance(value, Mapping):
         return _from_mapping(machine, value)
-    if attrs.has(type(value)):
-        return Emit(value)
     issue = Issue("emit", "a payload, or a command such as Emit(...)", short_repr(value))
     return _not_an_event(machine, issue)
+
+
+@lru_cache(maxsize=CLASSES_MAX)
+def _is_payload_class(kind: Any) -> bool:
+    return is_payload_class(kind) and not issubclass(kind, Mapping)
 
 
 def _check_command(machine: Machine[Any], command: Command) -> Command | Violation:
@@ -101,7 +111,7 @@ def to_complete(machine: Machine[Any], output: Any) -> Complete | Violation:
                 executionunits=output.get("__executionunits"),
                 domain=output.get("__domain", ()),
             )
-        case _ if attrs.has(type(output)):
+        case _ if is_payload_class(type(output)):
             return Complete(output)
         case _:
             expected = "the payload of the workflow's completion"

@@ -13,6 +13,7 @@ from arvo.core.events.protocol import (
     cancel_type,
     timer_event_type,
 )
+from arvo.core.payloads.types.classes import type_name
 from arvo.core.violations.issue import Issue
 from arvo.statechart.compiled.chart import descriptor_of
 from arvo.statechart.definition.state import State, Transition
@@ -48,9 +49,10 @@ def incoming_events(
         ),
     }
     replies = [
-        (payload.type, IncomingEvent(name, service.dataschema))
+        (kind, IncomingEvent(name, service.dataschema))
         for service in services
         for name, payload in service.emitted.items()
+        for kind in payload.types
     ]
     received = [
         (signal.accepted.type, IncomingEvent(signal.type, signal.dataschema)) for signal in signals
@@ -66,7 +68,7 @@ def event_type(incoming: IncomingEvents, key: object) -> str:
 
     It is the type of the one event that carries the class, or else the name of the class.
     """
-    events = incoming.get(key, ()) if isinstance(key, type) else ()
+    events = _carriers(incoming, key)
     return events[0].type if len(events) == 1 else descriptor_of(key)
 
 
@@ -98,22 +100,26 @@ def resolve_event_types(
 def _event_types(
     key: Hashable, incoming: IncomingEvents, path: str, explicit: set[str]
 ) -> tuple[Hashable, ...] | Issue:
-    if not isinstance(key, type):
+    if not isinstance(key, type) and key not in incoming:
         return (key,)
-    types = tuple(dict.fromkeys(event.type for event in incoming.get(key, ())))
+    types = tuple(dict.fromkeys(event.type for event in _carriers(incoming, key)))
     if key is SystemFault and types:
         return tuple(resolved for resolved in types if resolved not in explicit)
     match types:
         case ():
-            known = ", ".join(sorted(kind.__name__ for kind in incoming))
+            known = ", ".join(sorted(map(type_name, incoming)))
             expected = f"a class that an event carries ({known})"
-            return Issue(_on_path(path), expected, key.__name__)
+            return Issue(_on_path(path), expected, type_name(key))
         case (only,):
             return (only,)
         case _:
-            carriers = " and ".join(map(str, incoming[key]))
-            expected = f"an event type, because {key.__name__} is the payload of {carriers}"
-            return Issue(_on_path(path), expected, f"the class {key.__name__}")
+            carriers = " and ".join(map(str, _carriers(incoming, key)))
+            expected = f"an event type, because {type_name(key)} is the payload of {carriers}"
+            return Issue(_on_path(path), expected, f"the class {type_name(key)}")
+
+
+def _carriers(incoming: Mapping[Any, tuple[IncomingEvent, ...]], key: object) -> Any:
+    return incoming.get(key, ())
 
 
 def _on_path(path: str) -> str:

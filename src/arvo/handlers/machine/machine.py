@@ -7,7 +7,6 @@ from typing import Any, Generic, Unpack, final
 from attrs import field, frozen
 from typing_extensions import TypeVar
 
-from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
@@ -15,7 +14,7 @@ from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.machine.compile import ENQUEUE, ChartConfig, compile_chart, read_root
 from arvo.handlers.machine.lint import lint_machine
-from arvo.handlers.services import check_services, check_signals
+from arvo.handlers.services import Services, ServiceSpec, read_services
 from arvo.statechart.compiled.chart import MICROSTEPS_MAX, Chart
 from arvo.statechart.xstate.from_xstate import Config, Implementation, from_xstate
 
@@ -41,8 +40,8 @@ class Machine(Generic[C]):
     """
 
     contract: VersionedWorkflow[Any, Any]
-    services: tuple[VersionedContract[Any], ...] = field(repr=False)
-    signals: tuple[VersionedContract[Any], ...] = field(repr=False)
+    services: Services = field(repr=False)
+    signals: Services = field(repr=False)
     chart: Chart[C] = field(repr=False)
     context: Payload[C] | None = field(repr=False)
 
@@ -50,15 +49,16 @@ class Machine(Generic[C]):
         self,
         *,
         contract: VersionedWorkflow[Any, Any],
-        services: Sequence[VersionedContract[Any]] = (),
-        signals: Sequence[VersionedContract[Any]] = (),
+        services: Sequence[ServiceSpec] = (),
+        signals: Sequence[ServiceSpec] = (),
         context: type[C] | Callable[[Event[Any]], C] | Mapping[str, Any] | None = None,
         **config: Unpack[ChartConfig],
     ) -> None:
-        _check(contract, services, signals)
+        _check(contract)
+        called, received = read_services(contract, services, signals)
         read = partial(read_root, contract.name, config)
-        chart, payload = compile_chart(contract, services, signals, context, read)
-        self.__attrs_init__(contract, tuple(services), tuple(signals), chart, payload)
+        chart, payload = compile_chart(contract, called, received, context, read)
+        self.__attrs_init__(contract, called, received, chart, payload)
 
     @classmethod
     def from_xstate(
@@ -66,8 +66,8 @@ class Machine(Generic[C]):
         config: Config,
         *,
         contract: VersionedWorkflow[Any, Any],
-        services: Sequence[VersionedContract[Any]] = (),
-        signals: Sequence[VersionedContract[Any]] = (),
+        services: Sequence[ServiceSpec] = (),
+        signals: Sequence[ServiceSpec] = (),
         context: type[C] | Callable[[Event[Any]], C] | Mapping[str, Any] | None = None,
         actions: Mapping[str, Implementation] | None = None,
         guards: Mapping[str, Callable[..., Any]] | None = None,
@@ -80,7 +80,8 @@ class Machine(Generic[C]):
         the context of the config. The action `enqueueArvoEvent` of the TypeScript package is
         built in. Raises `Violated` as the constructor does.
         """
-        _check(contract, services, signals)
+        _check(contract)
+        called, received = read_services(contract, services, signals)
         _check_config(contract, config, actions or {})
         read = partial(
             from_xstate,
@@ -92,9 +93,9 @@ class Machine(Generic[C]):
             limit=limit,
         )
         first_context: Any = config.get("context") if context is None else context
-        chart, payload = compile_chart(contract, services, signals, first_context, read)
+        chart, payload = compile_chart(contract, called, received, first_context, read)
         machine = cls.__new__(cls)
-        machine.__attrs_init__(contract, tuple(services), tuple(signals), chart, payload)
+        machine.__attrs_init__(contract, called, received, chart, payload)
         return machine
 
     @property
@@ -117,18 +118,12 @@ class Machine(Generic[C]):
         return tuple(lint_machine(self.chart, self.contract, self.services, self.signals))
 
 
-def _check(
-    contract: VersionedWorkflow[Any, Any],
-    services: Sequence[VersionedContract[Any]],
-    signals: Sequence[VersionedContract[Any]],
-) -> None:
+def _check(contract: VersionedWorkflow[Any, Any]) -> None:
     unchecked: object = contract
     if not isinstance(unchecked, VersionedWorkflow):
         expected = 'one version of an OrchestratorContract, such as order["1.0.0"]'
         issue = Issue("contract", expected, short_repr(unchecked))
         raise Violated(ConfigViolation("the machine is invalid", issue))
-    check_services(contract, services)
-    check_signals(contract, services, signals)
 
 
 def _check_config(

@@ -1,19 +1,22 @@
 """Orchestrator: a workflow led by statecharts, with one machine for each version."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeAlias, final
 
-from attrs import frozen
+from attrs import field, frozen
 from typing_extensions import TypeVar
 
 from arvo.core.contracts.orchestrator import OrchestratorContract
-from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.labels import Label, LabelFunction
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.handlers.effect import Retry
+from arvo.handlers.event_handler import HandlerPolicy, OnError
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.persistence import load_snapshot
 from arvo.handlers.resumable import WorkflowDomains
+from arvo.handlers.services import NO_SERVICES, Services
 from arvo.statechart.execution.snapshot import Snapshot
 
 C = TypeVar("C", default=Any)
@@ -31,13 +34,23 @@ class Orchestrator(Generic[C]):
 
     A workflow stays on the version that its subject names. The machines need not cover all
     versions. Raises `Violated` for no machine, for machines of several contracts, and for two of
-    one version. *executionunits*: the cost of each event whose emission sets none.
+    one version. *executionunits*: the cost of each event whose emission sets none. *source*: the
+    address of the workflow, and the source of its events, `arvo.orc.{name}`. *retry* and
+    *on_error*: see `HandlerPolicy`; a statechart waits for no effects, so it has no timeout.
+    *labels*: a pure function from the snapshot to the labels by which lists select it.
     """
 
     contract: OrchestratorContract[Any, Any]
     machines: Mapping[str, Machine[C]]
     executionunits: float
     domains: WorkflowDomains
+    policy: HandlerPolicy
+    labels: LabelFunction | None
+    source: str = field(init=False, repr=False, eq=False)
+
+    @source.default
+    def _default_source(self) -> str:
+        return self.contract.type
 
     def __init__(
         self,
@@ -45,34 +58,35 @@ class Orchestrator(Generic[C]):
         *,
         executionunits: float = 0,
         domains: WorkflowDomains = _DOMAINS,
+        retry: Retry | None = None,
+        on_error: OnError = "fail",
+        labels: Callable[[Snapshot[C]], Mapping[str, Label | None]] | None = None,
     ) -> None:
         all_machines = tuple(machines)
         issues = tuple(_find_issues(all_machines))
         if issues:
             raise Violated(ConfigViolation("the machines do not make one orchestrator", issues))
-        contract = OrchestratorContract.of(machine.contract for machine in all_machines)
+        contract: OrchestratorContract[Any, Any] = OrchestratorContract.of(
+            machine.contract for machine in all_machines
+        )
         by_version = {machine.version: machine for machine in all_machines}
-        self.__attrs_init__(contract, by_version, executionunits, domains)
-
-    @property
-    def source(self) -> str:
-        """The address of the workflow, and the source of its events: `arvo.orc.{name}`."""
-        return self.contract.type
+        policy = HandlerPolicy(retry, on_error=on_error)
+        self.__attrs_init__(contract, by_version, executionunits, domains, policy, labels)
 
     @property
     def versions(self) -> tuple[str, ...]:
         """The versions that have a machine."""
         return tuple(self.machines)
 
-    def services_of(self, version: str) -> tuple[VersionedContract[Any], ...]:
+    def services_of(self, version: str) -> Services:
         """Return the contracts that the machine of a version calls."""
         machine = self.machines.get(version)
-        return () if machine is None else machine.services
+        return NO_SERVICES if machine is None else machine.services
 
-    def signals_of(self, version: str) -> tuple[VersionedContract[Any], ...]:
+    def signals_of(self, version: str) -> Services:
         """Return the contracts whose events the machine of a version may receive as signals."""
         machine = self.machines.get(version)
-        return () if machine is None else machine.signals
+        return NO_SERVICES if machine is None else machine.signals
 
     def query(self, record: Record) -> Snapshot[C]:
         """Return the snapshot of a workflow: state value, context, tags, timers.

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import attrs
-from attrs import frozen
+from attrs import define
 
 from arvo.core.command import Complete
 from arvo.core.events.event import Event
+from arvo.core.payloads.codec import codec_of
 from arvo.core.payloads.converter import unstructure_hook
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import freeze, freeze_unchecked
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.adapters import is_payload_class
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
@@ -24,7 +25,7 @@ from arvo.statechart.xstate.persistence import Stale, dump, dump_timer, load, lo
 C = TypeVar("C")
 
 
-@frozen
+@define
 class _RecordConverter:
     """Converts contexts and events as payloads are converted, with every field checked.
 
@@ -38,28 +39,39 @@ class _RecordConverter:
     def unstructure(self, obj: Any) -> Any:
         if obj is not None and obj is self.unchanged:
             return self.unchanged_json
-        match obj:
-            case Complete(payload=value):
-                pass
-            case Event():
-                value = obj.raw  # a received event that the chart raises again later
-            case value:
-                pass
+        value = obj
+        if isinstance(obj, Complete):
+            value = obj.payload
+        elif isinstance(obj, Event):
+            value = obj.raw  # a received event that the chart raises again later
         kind = type(value)
-        if self.context is not None and kind is self.context.type:
+        if self.context is not None and kind in self.context.instance_types:
             written = self.context.write(value, path="state.context")
             data = written if isinstance(written, Issues) else freeze_unchecked(written)
         else:
-            data = freeze(unstructure_hook(kind)(value) if attrs.has(kind) else value, "state")
+            data = freeze(_to_json_data(kind, value) if is_payload_class(kind) else value, "state")
         if isinstance(data, Issues):
             raise Violated(ExecutionViolation("the value is not JSON data", data))
         return data
 
     def structure(self, obj: Any, cl: Any) -> Any:
-        value = Payload.of(cl).read(obj, "state.context")
+        payload = self.context
+        if payload is None or cl is not payload.type:
+            payload = Payload.of(cl)
+        value = payload.read(obj, "state.context")
         if isinstance(value, Issues):
             raise ValueError(str(value))  # noqa: TRY004 - the type is right, the value is wrong
         return value
+
+
+def _to_json_data(kind: type, value: object) -> Any:
+    codec = codec_of(kind)
+    if codec is not None:
+        try:
+            return codec.write(value)
+        except Exception:  # noqa: BLE001, S110  # a property of a user raises anything
+            pass
+    return unstructure_hook(kind)(value)
 
 
 def dump_snapshot(
@@ -70,20 +82,21 @@ def dump_snapshot(
     The data does not hold the chart itself. *before* is the snapshot in *record*.
     """
     message = f"{machine.source} cannot store its state"
-    expected_type = None if machine.context is None else machine.context.type
-    kind = type(snapshot.context)
-    if kind is not expected_type and (expected_type is not None or attrs.has(kind)):
+    context, kind = machine.context, type(snapshot.context)
+    is_known = not is_payload_class(kind) if context is None else kind in context.instance_types
+    if not is_known:
         expected = (
             "JSON data (for another class set context=a class, or a function annotated with it)"
-            if expected_type is None
-            else f"a {expected_type.__name__}"
+            if context is None
+            else f"a {context.name}"
         )
         issue = Issue("context", expected, short_repr(snapshot.context))
         return ExecutionViolation(message, issue)
-    converter = _RecordConverter(machine.context)
-    if before is not None and record is not None and isinstance(record.state, Mapping):
+    unchanged, unchanged_json = None, None
+    if before is not None and record is not None and isinstance(record.state, dict):
         # Most turns change the state of the machine and leave its context.
-        converter = _RecordConverter(machine.context, before.context, record.state["context"])
+        unchanged, unchanged_json = before.context, record.state["context"]
+    converter = _RecordConverter(machine.context, unchanged, unchanged_json)
     return _freeze_dump(message, lambda: dump(machine.chart, snapshot, converter=converter))
 
 
@@ -115,7 +128,7 @@ def rehash_snapshot(machine: Machine[Any], record: Record) -> FrozenDict | Viola
 def _restore_context(machine: Machine[C], snapshot: Snapshot[C]) -> Snapshot[C] | Violation:
     """Make the context an instance of the class that the machine's functions expect."""
     stored: Any = snapshot.context
-    if machine.context is None or type(stored) is machine.context.type:
+    if machine.context is None or type(stored) in machine.context.instance_types:
         return snapshot
     context = machine.context.read(stored, "state.context")
     if isinstance(context, Issues):

@@ -4,13 +4,17 @@ import asyncio
 import inspect
 import random
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Final, final
 
 from attrs import define
 
 from arvo.handlers.effect import Perform, Performed, effect_error
 from arvo.interpreters.calls.threads import ThreadPool, ThreadsExhausted
+from arvo.interpreters.delivery.log import fields, get_logger
+from arvo.interpreters.ports.observation import EFFECT
 from arvo.interrupts import is_interrupt
+
+logger: Final = get_logger("worker")
 
 
 @final
@@ -47,19 +51,31 @@ async def perform(effect: Perform[Any], threads: ThreadPool) -> Performed:
             if is_cancelled():
                 raise
             # A future that the effect awaited was cancelled; this task was not.
-            cancelled = RuntimeError(f"{effect} was cancelled")
-            if attempt >= effect.retry.attempts:
-                return Performed(effect, error=cancelled)
+            failure: Exception = RuntimeError(f"{effect} was cancelled")
         except ThreadsExhausted:
             raise
         except BaseException as error:
             if is_interrupt(error):
                 raise
             # The handler decides what an exception means.
-            if attempt >= effect.retry.attempts:
-                return Performed(effect, error=_with_text(effect_error(effect, error), effect))
+            failure = _with_text(effect_error(effect, error), effect)
+        if attempt >= effect.retry.attempts:
+            return Performed(effect, error=failure)
         chance = random.random()  # noqa: S311 - jitter of retries, not a secret
-        await asyncio.sleep(effect.retry.wait_after(attempt, chance))
+        wait = effect.retry.wait_after(attempt, chance)
+        if (observed := EFFECT.get()) is not None:
+            observed.retried(attempt, wait, failure)
+        extra = fields(
+            effect=effect.name,
+            attempt=attempt,
+            attempts_max=effect.retry.attempts,
+            wait=round(wait, 3),
+            reason=f"{type(failure).__name__}: {failure}",
+        )
+        logger.info("effect retried", extra=extra)
+        # Its traceback holds this frame, which would hold it.
+        del failure
+        await asyncio.sleep(wait)
         attempt += 1
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple, cast, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.queues import wait_for_wake, wake_one
 from arvo.interpreters.ports.errors import Unavailable
 
@@ -20,7 +20,7 @@ Ts = TypeVarTuple("Ts")
 # What a function returned, and the exception that it raised.
 _Outcome: TypeAlias = tuple[Any, BaseException | None]
 
-logger: Final = get_logger()
+logger: Final = get_logger("calls")
 
 # Threads for each delivery that a handler or listener processes at the same time: a call that hangs
 # leaves its delivery a second thread for the next attempt.
@@ -106,8 +106,8 @@ class ThreadPool:
             self._queue.put(None)
         self._idle = 0
         if self._calls:
-            text = "%d calls of %s have not returned; their threads end with the process: %s"
-            logger.warning(text, len(self._calls), self.name, self._named())
+            extra = fields(pool=self.name, number=len(self._calls), calls=self._named())
+            logger.warning("calls have not returned at the end", extra=extra)
 
     def _start(self, call: _Call) -> None:
         """Pass a call to a thread that is idle, or to a new one."""
@@ -122,8 +122,8 @@ class ThreadPool:
 
     def _abandon(self, call: _Call) -> None:
         call.is_abandoned = True
-        text = "a call of %s was abandoned and occupies 1 of its %d threads until it returns: %s"
-        logger.warning(text, self.name, self.size, call)
+        extra = fields(pool=self.name, threads=self.size, call=call)
+        logger.warning("a call was abandoned and occupies a thread until it returns", extra=extra)
         # Those that wait for a thread learn that all are hung.
         for _ in range(len(self._waiters)):
             wake_one(self._waiters)
@@ -136,7 +136,8 @@ class ThreadPool:
         else:
             self._idle += 1
         if call.is_abandoned:
-            logger.warning("a call of %s returned after it was abandoned: %s", self.name, call)
+            extra = fields(pool=self.name, call=call)
+            logger.info("a call returned after it was abandoned", extra=extra)
         if not call.outcome.done():
             call.outcome.set_result(outcome)
         wake_one(self._waiters)

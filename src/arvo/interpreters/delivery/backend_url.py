@@ -132,7 +132,7 @@ def show_url(url: str) -> str:
     'postgresql://db nats://queue'
     """
     if _has_no_host(url):
-        return url
+        return _show_part(url, with_ports=True)
     lists = [split_list(part) for part in url.split()]
     # A space or a comma in a password makes two URLs of one, and the port of the first may be the
     # beginning of the password.
@@ -148,7 +148,10 @@ def show_url(url: str) -> str:
 
 def _show_part(url: str, *, with_ports: bool) -> str:
     if _has_no_host(url):
-        return url
+        scheme = scheme_of(url)
+        # With a host where none belongs, the text may be the beginning of a login with a space.
+        has_host = re.match(f"{scheme}://[^/]", url) is not None
+        return f"{scheme}:…" if has_host else url
     parts = BackendUrl.parse(url)
     hosts = parts.hosts if with_ports else _PORT.sub("", parts.hosts)
     return f"{parts.scheme}://{hosts}"

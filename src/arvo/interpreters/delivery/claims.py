@@ -12,6 +12,9 @@ from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message, key_of, queue_of
 from arvo.interpreters.ports.results import Depth
 
+# Rows of one queue, and of all, that are claimed at once.
+CLAIM_MAX: Final = 256
+ROWS_MAX: Final = 4_096
 # The pause before the next claim when another process competed for the same rows.
 CONTEST_SECONDS: Final = 0.005
 # The event loop's clock may be ahead of the clock by which a row is due, which counts milliseconds.
@@ -32,10 +35,10 @@ class ClaimLoop:
     `claim(limits, excluded_keys)` takes a row limit per queue and the ordering keys to skip; it
     returns the rows that this process now owns, and whether another process competed for them.
 
-    *prefetch*: rows to claim for each waiting worker. *keep_max*: how many of the messages that
-    this process sends itself it may own without a claim; above that it leaves them to other
-    processes. *key_max*: how many rows of one key it claims before their turn, so that one busy
-    workflow does not fill the memory of the process.
+    *prefetch*: rows to claim for each delivery that a worker waits for. *keep_max*: how many of the
+    messages that this process sends itself it may own without a claim; above that it leaves them to
+    other processes. *key_max*: how many rows of one key it claims before their turn, so that one
+    busy workflow does not fill the memory of the process.
     """
 
     claim: Claim
@@ -44,6 +47,8 @@ class ClaimLoop:
     key_max: float
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     served: set[str] = field(factory=set, init=False)
+    # What the callers of `poll` take next, by the function that wakes them.
+    _polled: dict[Callable[[], None], Mapping[str, int]] = field(factory=dict, init=False)
     # Queues that may hold unclaimed rows in the store.
     _more: set[str] = field(factory=set, init=False)
     # Keys that the last claims skipped.
@@ -61,16 +66,37 @@ class ClaimLoop:
             asyncio.get_running_loop().call_soon(self.fill)
         return await self.queues.receive(queue)
 
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """See `InProcessQueues.subscribe`; rows of *queues* are claimed when none is ready."""
+        self._polled[on_ready] = queues
+        self.queues.subscribe(queues, on_ready)
+        self._more.update(queues.keys() - self.served)
+        self.served.update(queues)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self._polled.pop(on_ready, None)
+        self.queues.unsubscribe(on_ready)
+
+    def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Take the ready deliveries of *queues*; claim rows for those that have none."""
+        deliveries = self.queues.poll(queues, limit)
+        if self._more and len(deliveries) < limit:
+            self.fill()
+        return deliveries
+
     def deliver(self, deliveries: Iterable[Delivery]) -> None:
         """Make deliveries ready that this process already owns in the store."""
         for delivery in deliveries:
             self.queues.put(delivery)
 
-    def release(self, delivery: Delivery) -> None:
-        """Remove a delivery. One that was received before a `stop` is ignored."""
+    def release(self, delivery: Delivery, followers: Sequence[Delivery] = ()) -> None:
+        """Remove a delivery and the first of its followers. One that was received before a `stop`
+        is ignored.
+        """
         if id(delivery) not in self.queues.taken:
             return
-        self.queues.release(delivery)
+        self.queues.release(delivery, followers)
         key = key_of(delivery.message.to)
         if key in self._excluded_keys and not self.queues.blocked_count(key):
             self._excluded_keys.discard(key)
@@ -124,12 +150,15 @@ class ClaimLoop:
 
     def _claim_limits(self) -> dict[str, int]:
         """Return the row limit for each queue that has waiting workers and may have rows."""
-        starving = self.queues.starving_queues()
-        return {
-            queue: workers * self.prefetch
-            for queue, workers in starving.items()
-            if queue in self._more
-        }
+        wanted = self.queues.starving_queues()
+        for queues in self._polled.values():
+            for queue in self._more & queues.keys():
+                if queues[queue] and not self.queues.is_filled(queue):
+                    wanted[queue] = wanted.get(queue, 0) + queues[queue]
+        names = [queue for queue in wanted if queue in self._more]
+        # Of many queues a few rows each: more would fill the memory of the process.
+        most = max(1, min(CLAIM_MAX, ROWS_MAX // max(1, len(names))))
+        return {queue: min(wanted[queue] * self.prefetch, most) for queue in names}
 
     async def _claim_loop(self) -> None:
         limits: dict[str, int] = {}
@@ -175,6 +204,7 @@ class ClaimLoop:
             await end_task(self._filling)
         self.queues.cancel_delays()
         self.queues = InProcessQueues()
+        self._polled.clear()
         self.served.clear()
         self._more.clear()
         self._excluded_keys.clear()

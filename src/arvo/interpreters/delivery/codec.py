@@ -1,6 +1,6 @@
 """Codec: events, records, destinations and dead letters as the bytes that a database stores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final, final
@@ -8,7 +8,8 @@ from typing import Any, Final, final
 import orjson
 from attrs import frozen
 
-from arvo.core.events.event import Event
+from arvo.core.change import apply_changes, record_change
+from arvo.core.events.event import Event, restore_event
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import (
@@ -41,40 +42,38 @@ class StoredMessage:
 
 def encode_event(event: Event[Any]) -> bytes:
     """Encode an event."""
-    return orjson.dumps(event.to_dict())
+    return event.to_bytes()
 
 
 def decode_event(content: bytes) -> Event[Any]:
     """Decode an event; raises `Corrupt` if the bytes are not one."""
     try:
-        return Event.from_dict(orjson.loads(content))
+        return restore_event(content)
     except (Violated, ValueError) as error:
         raise _corrupt("an event", error) from error
 
 
-def encode_record_body(record: Record) -> bytes:
-    """Encode a record without its journal, for stores with a row per journal entry."""
-    body = record.to_dict()
-    del body["journal"]
-    return orjson.dumps(body)
-
-
 def encode_record(record: Record) -> bytes:
-    """Encode a record with its journal."""
+    """Encode a record."""
     return orjson.dumps(record.to_dict())
 
 
-def decode_record(content: bytes, journal: list[bytes] | None) -> Record:
-    """Decode a record; raises `Corrupt` if the bytes are not one.
+def encode_change(before: Record, after: Record) -> bytes:
+    """Encode what one turn changed in a record."""
+    return orjson.dumps(record_change(before, after))
 
-    *journal*: the encoded journal entries after `encode_record_body`, None after `encode_record`.
+
+def decode_record(content: bytes, changes: Sequence[bytes] = ()) -> Record:
+    """Decode a record and the encoded *changes* since, oldest first.
+
+    Raises `Corrupt` if the bytes are not those.
     """
     try:
         body = orjson.loads(content)
-        if journal is not None:
-            body["journal"] = [orjson.loads(entry) for entry in journal]
+        if changes:
+            body = apply_changes(body, map(orjson.loads, changes))
         return Record.from_dict(body)
-    except (Violated, ValueError, TypeError) as error:
+    except (Violated, ValueError, TypeError, KeyError) as error:
         raise _corrupt("a record", error) from error
 
 
@@ -139,8 +138,8 @@ def decode_dead_letter(content: bytes) -> DeadLetter:
 def consumption_digest(handler: str, event: Event[Any]) -> bytes:
     """Return 16 bytes that identify one consumption: handler, subject, and event source and id."""
     # Each part with its length: two consumptions must not concatenate to the same text.
-    parts = (handler, event.source, event.id, event.subject)
-    text = "".join(f"{len(part)}:{part}" for part in parts)
+    source, id_, subject = event.source, event.id, event.subject
+    text = f"{len(handler)}:{handler}{len(source)}:{source}{len(id_)}:{id_}{len(subject)}:{subject}"
     return blake2b(text.encode(), digest_size=16).digest()
 
 

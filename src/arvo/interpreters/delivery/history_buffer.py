@@ -12,7 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry, Kind
 from arvo.core.record import Record
 
-# Turns of all workflows together; the oldest are dropped first. A turn takes about two kilobytes,
+# Turns of all workflows together; the oldest are dropped first. A turn takes about one kilobyte,
 # and a waiting workflow about four in all.
 TURNS_MAX: Final = 10_000
 
@@ -28,7 +28,8 @@ class HistoryBuffer:
     """The consumed and produced events of each workflow, turn by turn; *turns_max* turns in all."""
 
     turns_max: int = TURNS_MAX
-    _turns: dict[str, deque[_Turn]] = field(factory=dict)
+    # Lists, because a deque takes 700 bytes: most workflows have few turns.
+    _turns: dict[str, list[_Turn]] = field(factory=dict)
     # The position of the next entry of each workflow.
     _ends: dict[str, int] = field(factory=dict)
     # The subject of each turn, oldest first.
@@ -61,7 +62,7 @@ class HistoryBuffer:
     ) -> None:
         subject, position = record.subject, self._ends.get(record.subject, 0)
         turn = position, record.revision, at, content
-        self._turns.setdefault(subject, deque()).append(turn)
+        self._turns.setdefault(subject, []).append(turn)
         self._ends[subject] = position + (1 if isinstance(content, Record) else len(content))
         self._order.append(subject)
         if len(self._order) > self.turns_max:
@@ -70,7 +71,7 @@ class HistoryBuffer:
     def _drop_oldest(self, subject: str) -> None:
         turns = self._turns.get(subject)
         if turns is not None:
-            turns.popleft()
+            del turns[0]
             if not turns:
                 del self._turns[subject]
 

@@ -1,13 +1,17 @@
 """Operations: the parameters of the read and write operations of a backend, as values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import Any, final
 
 from attrs import frozen
 
 from arvo.core.commit import PendingTimer
 from arvo.core.events.event import Event
+from arvo.core.events.subject import workflow_id_of
+from arvo.core.labels import Label, label_line, label_lines
+from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record, Status
 from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.ports.messages import DeadLetter
@@ -19,11 +23,52 @@ from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
 class WorkflowQuery:
     """The parameters of `Backend.workflows`."""
 
-    status: Status | None
-    handler: str | None
-    unchanged_since: datetime | None
-    after: StoredWorkflow | None
-    limit: int
+    handler: str | None = None
+    after: StoredWorkflow | None = None
+    limit: int = PAGE_MAX
+    status: Status | None = None
+    workflow_id: str | None = None
+    unchanged_since: datetime | None = None
+    labels: Mapping[str, Label] = EMPTY
+    text: str | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The labels as `label_lines` has them."""
+        return [label_line(name, label) for name, label in self.labels.items()]
+
+
+def select_workflows(
+    query: WorkflowQuery, workflows: Iterable[StoredWorkflow]
+) -> tuple[StoredWorkflow, ...]:
+    """Return the page of *workflows* that a query asks for, for a store without an index.
+
+    It does not compare the workflow id.
+    """
+    selected = (stored for stored in workflows if _matches(query, stored))
+    return tuple(nlargest(query.limit, selected, key=_sort_key))
+
+
+def _matches(query: WorkflowQuery, stored: StoredWorkflow) -> bool:
+    return (
+        query.status in (None, stored.record.status)
+        and query.handler in (None, stored.record.handler)
+        and (query.unchanged_since is None or stored.changed < query.unchanged_since)
+        and (query.after is None or _sort_key(stored) < _sort_key(query.after))
+        and ((not query.labels and query.text is None) or _matches_labels(query, stored.record))
+    )
+
+
+def _matches_labels(query: WorkflowQuery, record: Record) -> bool:
+    lines = label_lines(record.labels)
+    if any(line not in lines for line in query.lines):
+        return False
+    text = query.text
+    return text is None or text in workflow_id_of(record.subject) or text in lines
+
+
+def _sort_key(stored: StoredWorkflow) -> tuple[datetime, str]:
+    return stored.changed, stored.record.subject
 
 
 @final

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import final
 
 from attrs import define, field
@@ -41,17 +42,75 @@ class InProcessQueues:
     _blocked: dict[str, deque[Delivery]] = field(factory=dict)
     # By id: the timer that adds a delayed delivery, and the delivery.
     _delayed: dict[int, tuple[asyncio.TimerHandle, Delivery]] = field(factory=dict)
+    # The queues with ready deliveries, and the number of those by key; None: without one.
+    _filled: dict[str, None] = field(factory=dict)
+    _ready_keys: Counter[str | None] = field(factory=Counter)
+    # The number of ready deliveries.
+    ready: int = field(default=0, init=False)
+    _failure: Exception | None = field(default=None, init=False)
+    # The callers of `poll`: the queues that each one serves, and what wakes it.
+    _subscribers: deque[tuple[Mapping[str, int], Callable[[], None]]] = field(factory=deque)
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         """Add a delivery at the end of its queue, or at the front with *first*."""
-        queue = self._queues.setdefault(queue_of(delivery.message.to), _Queue())
-        if first:
-            queue.ready.appendleft(delivery)
-        else:
-            queue.ready.append(delivery)
+        name = queue_of(delivery.message.to)
+        queue = self._push(name, delivery, first=first)
         wake_one(queue.waiters)
+        if self._subscribers:
+            # In turn: where several serve the queue, one may lack the version that another has.
+            self._subscribers.rotate()
+            for queues, on_ready in self._subscribers:
+                if name in queues:
+                    on_ready()
         if is_cancellation(delivery.message):
             self.interrupt(delivery.message.to)
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* with each delivery that is added to one of *queues*."""
+        self._subscribers.append((queues, on_ready))
+        if any(name in queues for name in self._filled):
+            on_ready()
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self._subscribers = deque(it for it in self._subscribers if it[1] != on_ready)
+
+    def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Take the ready deliveries of *queues* whose key is free: as many as *queues* says of each
+        queue, and *limit* in all.
+        """
+        if self._failure is not None:
+            error, self._failure = self._failure, None
+            raise error
+        taken: list[Delivery] = []
+        for name in tuple(self._filled):
+            number = len(taken) + min(queues.get(name, 0), limit - len(taken))
+            while len(taken) < number and (delivery := self._pop(name)) is not None:
+                if self._acquire_key(delivery):
+                    self.taken[id(delivery)] = delivery
+                    taken.append(delivery)
+            if name in self._filled:
+                # Behind the others: a full queue must not keep them from being polled.
+                self._filled[name] = self._filled.pop(name)
+        return taken
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:
+        """Yield the deliveries that a taken one blocks, in their order."""
+        key = key_of(delivery.message.to)
+        return iter(self._blocked.get(key, ()) if key is not None else ())
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return whether a delivery of *key* besides *deliveries* is ready, taken or postponed.
+
+        *deliveries*: none, or one that is taken and the first of its followers.
+        """
+        if self._ready_keys[key]:
+            return True
+        blocked = self._blocked.get(key)
+        if blocked is None:
+            return False
+        is_own = bool(deliveries) and key_of(deliveries[0].message.to) == key
+        return not is_own or len(blocked) >= len(deliveries)
 
     def interrupt(self, to: Destination) -> None:
         """Notify the delivery of the same key that is taken: a cancellation of it has arrived."""
@@ -87,15 +146,15 @@ class InProcessQueues:
         """Wait for the next delivery of a queue whose key is free, and take it."""
         waiting = self._queues.setdefault(queue, _Queue())
         while True:
-            while waiting.ready:
-                delivery = waiting.ready.popleft()
+            while (delivery := self._pop(queue)) is not None:
                 if self._acquire_key(delivery):
                     self.taken[id(delivery)] = delivery
                     return delivery
             await wait_for_wake(waiting.waiters)
 
-    def release(self, delivery: Delivery) -> None:
-        """Remove a taken delivery, and make the next delivery of its key ready.
+    def release(self, delivery: Delivery, followers: Sequence[Delivery] = ()) -> None:
+        """Remove a taken delivery and the first of its followers, and make the next delivery of
+        their key ready.
 
         Raises `KeyError` for a delivery that is not taken: to release twice would give the key to
         two workers.
@@ -105,15 +164,14 @@ class InProcessQueues:
         if key is None:
             return
         blocked = self._blocked[key]
+        for follower in followers:
+            # Unless they were all dropped meanwhile, because the store has released them.
+            if blocked and blocked[0] is follower:
+                blocked.popleft()
         if blocked:
             self.put(blocked[0], first=True)
         else:
             del self._blocked[key]
-
-    @property
-    def ready(self) -> int:
-        """The number of deliveries that wait to be received."""
-        return sum(len(queue.ready) for queue in self._queues.values())
 
     @property
     def delayed(self) -> int:
@@ -134,9 +192,25 @@ class InProcessQueues:
         return [key for key, blocked in self._blocked.items() if len(blocked) >= limit]
 
     def fail(self, error: Exception) -> None:
-        """Raise *error* in every waiting `receive`."""
+        """Raise *error* in every waiting `receive`, and in the next `poll`."""
         for queue in self._queues.values():
             fail_all(queue.waiters, error)
+        if self._subscribers:
+            self._failure = error
+            for _, on_ready in self._subscribers:
+                on_ready()
+
+    def is_filled(self, queue: str) -> bool:
+        """Return whether a queue has a ready delivery."""
+        return queue in self._filled
+
+    def wants(self, queue: str) -> bool:
+        """Return whether callers want more deliveries of a queue than are ready."""
+        waiting = self._queues.get(queue)
+        ready = 0 if waiting is None else len(waiting.ready)
+        if any(room.get(queue, 0) > ready for room, _ in self._subscribers):
+            return True
+        return self.is_starving(queue)
 
     def starving_queues(self) -> dict[str, int]:
         """Map each queue with waiting callers and no ready delivery to the number of callers."""
@@ -167,16 +241,46 @@ class InProcessQueues:
             key = key_of(delivery.message.to)
             # The deliveries that it blocked follow it again.
             blocked = self._blocked.pop(key) if key is not None else deque()
-            queue = self._queues.setdefault(queue_of(delivery.message.to), _Queue())
-            queue.ready.extendleft(reversed((delivery, *blocked)))
+            for each in reversed((delivery, *blocked)):
+                self._push(queue_of(delivery.message.to), each, first=True)
         self.taken.clear()
 
     def clear_ready(self) -> None:
         """Remove every delivery that is not taken. Taken deliveries keep their keys."""
         for queue in self._queues.values():
             queue.ready.clear()
+        self._filled.clear()
+        self._ready_keys.clear()
+        self.ready = 0
         keys = {key_of(delivery.message.to) for delivery in self.taken.values()}
         self._blocked = {key: deque() for key in keys if key is not None}
+
+    def _push(self, name: str, delivery: Delivery, *, first: bool) -> _Queue:
+        """Make a delivery ready in a queue, which is returned."""
+        queue = self._queues.setdefault(name, _Queue())
+        if first:
+            queue.ready.appendleft(delivery)
+        else:
+            queue.ready.append(delivery)
+        self._filled[name] = None
+        self._ready_keys[key_of(delivery.message.to)] += 1
+        self.ready += 1
+        return queue
+
+    def _pop(self, name: str) -> Delivery | None:
+        """Remove the first ready delivery of a queue."""
+        queue = self._queues.get(name)
+        if queue is None or not queue.ready:
+            return None
+        delivery = queue.ready.popleft()
+        if not queue.ready:
+            del self._filled[name]
+        key = key_of(delivery.message.to)
+        self._ready_keys[key] -= 1
+        if not self._ready_keys[key]:
+            del self._ready_keys[key]
+        self.ready -= 1
+        return delivery
 
     def _acquire_key(self, delivery: Delivery) -> bool:
         """Return whether the delivery's key is free now; if not, block the delivery behind it."""

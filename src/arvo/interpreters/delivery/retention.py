@@ -6,10 +6,10 @@ from typing import Any, Final, final
 
 from attrs import evolve, frozen
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.url_options import COUNT, DAYS
 
-logger: Final = get_logger()
+logger: Final = get_logger("backend")
 
 # Rows deleted in one transaction: some milliseconds, during which other writes wait.
 PURGE_BATCH_ROWS: Final = 500
@@ -56,13 +56,12 @@ class Retention:
     def log_removal(self, number: int) -> None:
         """Log that a sweep has removed a *number* of dead letters."""
         if number:
-            age = "any time" if self.dead_letters is None else f"{self.dead_letters.days} days"
-            logger.warning(
-                "%d of the oldest dead letters were removed: at most %d are stored, for %s at most",
-                number,
-                self.dead_letters_max,
-                age,
+            extra = fields(
+                number=number,
+                number_max=self.dead_letters_max,
+                days_max=None if self.dead_letters is None else self.dead_letters.days,
             )
+            logger.warning("the oldest dead letters were removed", extra=extra)
 
 
 # The options of a backend's URL that set a part of its retention.

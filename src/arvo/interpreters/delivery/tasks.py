@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextvars import copy_context
 from typing import Any, Final, TypeVar
 
-from arvo.interpreters.delivery.log import get_logger
+from opentelemetry.context import Context, attach
+
+from arvo.interpreters.delivery.log import HANDLED, fields, get_logger
 
 T = TypeVar("T")
 
-logger: Final = get_logger()
+logger: Final = get_logger("tasks")
 
 # The first and the longest pause between two checks of `poll_until_idle`.
 POLL_SECONDS_MIN: Final = 0.002
@@ -17,6 +20,7 @@ POLL_SECONDS_MAX: Final = 0.05
 END_SECONDS: Final = 5.0
 
 _LOGGED: Final = "_arvo_is_logged"
+_NO_SPAN: Final = Context()
 
 
 def supervise(
@@ -31,7 +35,12 @@ def supervise(
     Use this for every background task: asyncio reports an exception of a task that no coroutine
     awaits only when the task is garbage collected, so the work would stop without a trace.
     """
-    task = asyncio.create_task(work, name=name)
+    # It outlives the delivery in whose task it may be started: its lines are not about that, and
+    # the spans of a driver would hang below one that has ended long ago.
+    context = copy_context()
+    context.run(HANDLED.set, None)
+    context.run(attach, _NO_SPAN)
+    task = asyncio.create_task(work, name=name, context=context)
 
     def on_done(done: "asyncio.Task[T]") -> None:
         error = None if done.cancelled() else done.exception()
@@ -40,7 +49,7 @@ def supervise(
         # An exception that many tasks raise, such as the waiting workers', is logged once.
         if not vars(error).setdefault(_LOGGED, False):
             vars(error)[_LOGGED] = True
-            logger.error("the task %r failed", name, exc_info=error)
+            logger.error("a task failed", exc_info=error, extra=fields(task=name))
         on_failure(error)
 
     task.add_done_callback(on_done)

@@ -14,20 +14,21 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 from arvo.engine.step.doors import EventVerb, check_posted_cancellation, event_verb
 from arvo.engine.system.handler import is_workflow
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
 from arvo.interpreters.ports.errors import TooEarly, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.interrupts import is_interrupt
 
-logger: Final = get_logger()
+logger: Final = get_logger("http")
 
-Verb: TypeAlias = EventVerb | Literal["describe"]
+Verb: TypeAlias = EventVerb | Literal["describe", "result", "history"]
 
 # Decides whether a caller may do something: `allow(caller, verb, event, record)`, plain or async.
 # *caller*: Starlette's `request.user`, or that of the partner who signed the request, or None.
-# *verb*: "begin", "request" (to an event handler), "signal", "answer", "cancel", or "describe".
-# *event*: the event, which fits its contract, with its data as JSON; None for "describe".
+# *verb*: "begin", "request" (to an event handler), "signal", "answer", "cancel",
+# "describe", "result" or "history".
+# *event*: the event, which fits its contract, with its data as JSON; None for the last three.
 # *record*: the stored record of the workflow, or None. Only True allows.
 Allow: TypeAlias = Callable[[Any, Verb, Event[Any] | None, Record | None], bool | Awaitable[bool]]
 
@@ -57,12 +58,12 @@ class Access:
         """Return the refusal of an event that may not enter, or that *caller* may not send."""
         violation = await self._check_door(event)
         refusal = None if violation is None else self._respond(event, violation)
-        if self.allow is None or (violation is not None and not _is_late(violation)):
+        if self.allow is None or (violation is not None and not _shows_state(violation)):
             return refusal
         record = None
         if is_workflow(self.runtime.system.handler_at(event.to)):
             record = await self.runtime.record(event.subject)
-        # That an answer is late shows the state of the workflow, so the caller is authorized first.
+        # Such a refusal shows the state of the workflow, so the caller is authorized first.
         forbidden = await self.authorize(
             caller, event_verb(self.runtime.system, event), event, record
         )
@@ -86,7 +87,7 @@ class Access:
                 raise
             if limit.expired():
                 return unavailable_problem(f"allow took more than {ALLOW_SECONDS_MAX:g} s")
-            logger.exception("allow raised for %s", verb)
+            logger.exception("allow raised", extra=fields(verb=verb))
             return problem(500, "internal error, see the log of the server")
         # A function without `return` must not open the door.
         return None if allowed is True else problem(403, f"this caller may not {verb} here")
@@ -122,10 +123,11 @@ class Access:
 
     def _respond(self, event: Event[Any], violation: Violation) -> Response:
         is_address = self.runtime.system.handler_at(event.to) is None
-        return violation_problem(violation, None if is_address or _is_late(violation) else 400)
+        return violation_problem(violation, None if is_address or _shows_state(violation) else 400)
 
 
-def _is_late(violation: Violation) -> bool:
+def _shows_state(violation: Violation) -> bool:
+    """Return True for an answer that is late, and a begin whose workflow id is taken."""
     return isinstance(violation, ExecutionViolation) and any(
-        issue.path == "parentid" for issue in violation.issues
+        issue.path in ("parentid", "workflow_id") for issue in violation.issues
     )

@@ -20,6 +20,7 @@ from arvo.interpreters.http.probes import NO_STORE, Health, probes
 from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
 from arvo.interpreters.http.signature import Partners
 from arvo.interpreters.http.workflow_json import from_path, to_json
+from arvo.interpreters.http.workflows import WorkflowsEndpoint
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
@@ -56,10 +57,19 @@ def asgi_app(
             yield
 
     events, views = EventsEndpoint(runtime, access, partners), _Views(runtime, access)
+    workflows = WorkflowsEndpoint(runtime, access, partners)
     return Starlette(
         routes=[
             Route("/", events.post_events, methods=["POST"]),
-            # A path, because a subject in base64 may have slashes.
+            Route("/workflows/{contract}/{version}", workflows.begin, methods=["POST"]),
+            Route(
+                "/workflows/{workflow:path}/signals/{type}",
+                workflows.signal,
+                methods=["POST"],
+            ),
+            Route("/workflows/{workflow:path}/result", workflows.result, methods=["GET"]),
+            Route("/workflows/{workflow:path}/events", workflows.events, methods=["GET"]),
+            # A path, because a subject in base64 and a workflow id may have slashes.
             Route("/workflows/{subject:path}", views.get_workflow, methods=["GET"]),
             *probes(views.live, views.ready),
         ],
@@ -81,13 +91,13 @@ class _Views:
         """Respond with the description of a workflow."""
         subject = from_path(request.path_params["subject"])
         try:
-            record = None if subject is None else await self.runtime.record(subject)
+            record = await self.runtime.record(subject)
             refusal = await self.access.authorize(caller_of(request), "describe", None, record)
             if refusal is not None:
                 return refusal
-            if subject is None or record is None:
-                return problem(404, "no workflow has this subject")
-            workflow = await self.runtime.describe(subject)
+            if record is None:
+                return problem(404, "no workflow has this id or subject")
+            workflow = await self.runtime.describe(record.subject)
             return json_response(200, to_json(workflow), NO_STORE)
         except Violated as violated:
             return violation_problem(violated.violation, 404)

@@ -65,6 +65,11 @@ def parse_mode(headers: Headers) -> Mode | Literal["batch"] | None:
             return None
 
 
+def is_from_arvo(headers: Headers) -> bool:
+    """Return True if the content type of a message has Arvo's profile."""
+    return _PROFILE.search(content_type(headers)) is not None
+
+
 def has_attributes(headers: Headers) -> bool:
     """Return True if the headers contain the attributes of an event."""
     return any(name.lower() == b"ce-id" for name, _ in headers)
@@ -102,15 +107,16 @@ def read_events(headers: Headers, body: bytes) -> list[Event[Any]]:
 _LISTED: Final = f"one of {', '.join(MEDIA_TYPES)}"
 
 
-def write_event(event: Event[Any], mode: Mode) -> HttpMessage:
+def write_event(event: Event[Any], mode: Mode, *, nulls: bool = False) -> HttpMessage:
     """Write an event, without the attributes that have no value.
 
-    Binary mode has text only: numbers and booleans among the extensions arrive as text.
+    *nulls*: structured mode has them as null, as the constructor of the TypeScript packages needs
+    them. Binary mode has text only: numbers and booleans among the extensions arrive as text.
     """
     if mode == "binary":
         return _write_binary(event)
     content = event.to_dict()
-    for name in [name for name, value in content.items() if value is None]:
+    for name in [] if nulls else [name for name, value in content.items() if value is None]:
         # Null means no value (JSON format §2.1), but some implementations refuse it.
         if name not in event.extensions:
             del content[name]

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import Counter
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal, final
 
 import orjson
 from attrs import define, field
@@ -18,13 +20,20 @@ from arvo.interpreters.http.binding import (
     MEDIA_TYPES,
     Mode,
     content_type,
+    is_from_arvo,
     parse_mode,
     read_events,
     write_event,
 )
 from arvo.interpreters.http.header import parse_wait
-from arvo.interpreters.http.problem import problem, too_many, unavailable_problem, violation_problem
-from arvo.interpreters.http.signature import Partners
+from arvo.interpreters.http.problem import (
+    answer_problem,
+    problem,
+    too_many,
+    unavailable_problem,
+    violation_problem,
+)
+from arvo.interpreters.http.signature import Partner, Partners
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
@@ -40,6 +49,31 @@ WAITING_CLIENT_MAX: Final = 100
 _LENGTH_DIGITS_MAX: Final = 20
 
 
+@final
+@define(eq=False)
+class Places:
+    """The places of the requests of one endpoint that wait at the same time, by client."""
+
+    _taken: Counter[str] = field(factory=Counter, init=False)
+
+    def has_room(self, client: str) -> bool:
+        """Return whether another request of a client may wait."""
+        is_full = self._taken.total() >= WAITING_MAX
+        return not is_full and self._taken[client] < WAITING_CLIENT_MAX
+
+    @contextmanager
+    def take(self, client: str) -> Iterator[None]:
+        """Take a place for the time of a `with` block."""
+        self._taken[client] += 1
+        try:
+            yield
+        finally:
+            self._taken[client] -= 1
+            # A client of which no request waits takes no memory.
+            if not self._taken[client]:
+                del self._taken[client]
+
+
 @define(eq=False)
 class EventsEndpoint:
     """Accepts events for a runtime, from *partners* only if there are any."""
@@ -47,8 +81,7 @@ class EventsEndpoint:
     runtime: Runtime
     access: Access
     partners: Partners | None
-    # The requests that wait for an answer, by client.
-    _waiting: Counter[str] = field(factory=Counter, init=False)
+    _places: Places = field(factory=Places, init=False)
 
     async def post_events(self, request: Request) -> Response:
         """Accept the events of a request: 202 with their subjects, or 200 with the answer."""
@@ -56,33 +89,17 @@ class EventsEndpoint:
         mode = parse_mode(headers)
         if mode is None:
             return _unread(_unknown_content_type(content_type(headers)))
-        body = await _receive_body(request)
+        body = await receive_body(request)
         if isinstance(body, Response):
             return body
-        partner = None if self.partners is None else self.partners.identify(headers, body)
-        if isinstance(partner, Issue):
-            return problem(401, "the request is not signed by a partner", (partner,))
+        partner = identify_partner(self.partners, request, body)
+        if isinstance(partner, Response):
+            return partner
         try:
             events = read_events(headers, body)
         except Violated as violated:
             return violation_problem(violated.violation, 400)
-        if partner is not None:
-            request.scope["user"] = partner.user
-        try:
-            response = await self._accept(request, mode, events)
-        except TooEarly as error:
-            return too_many(error.violation)
-        except Violated as violated:
-            # The runtime may have been stopped meanwhile.
-            is_running = self.runtime.is_working
-            return violation_problem(violated.violation) if is_running else _not_running()
-        except TooLarge as error:
-            return _too_large("an event that the backend accepts", str(error))
-        except Unavailable as error:
-            return unavailable_problem(error)
-        except Corrupt:
-            # Without the reason, which may show stored data.
-            return problem(500, "the data in the backend is damaged, tell an operator")
+        response = await guard(self.runtime, self._accept(request, mode, events))
         if partner is not None:
             partner.sign(response)
         return response
@@ -103,7 +120,7 @@ class EventsEndpoint:
             return json_response(202, [_identify(event) for event in events])
         [event] = events
         seconds = parse_wait(request.headers.getlist("prefer"))
-        if self._may_wait(_client(request), seconds, event):
+        if self._may_wait(client_name(request), seconds, event):
             return await self._wait_for_answer(request, mode, event, seconds)
         await self.access.send(event)
         return self._accepted(request, event)
@@ -113,27 +130,23 @@ class EventsEndpoint:
     ) -> Response:
         """Send an event and respond with its answer, or 202 after a timeout; the work goes on."""
         applied = {"preference-applied": f"wait={seconds}"}
-        client = _client(request)
-        self._waiting[client] += 1
-        try:
-            answer = await self.runtime.request(event, timeout=seconds)
-        except (TimeoutError, NoReply):
-            return self._accepted(request, event, applied)
-        finally:
-            self._waiting[client] -= 1
-            # Removes the client where none of its requests waits.
-            self._waiting = +self._waiting
+        with self._places.take(client_name(request)):
+            try:
+                answer = await self.runtime.request(event, timeout=seconds)
+            except (TimeoutError, NoReply):
+                return self._accepted(request, event, applied)
+            except Violated as violated:
+                return answer_problem(violated)
         # A system error too, for it is an answer: with another status, proxies would repeat the
         # request, and clients would not read the body.
-        message = write_event(answer, mode)
+        message = write_event(answer, mode, nulls=is_from_arvo(request.headers.raw))
         return Response(message.body, 200, {**message.headers, **applied})
 
     def _may_wait(self, client: str, seconds: int, event: Event[Any]) -> bool:
         # A cancellation has no answer.
         if seconds <= 0 or self.access.is_cancellation(event):
             return False
-        is_full = self._waiting.total() >= WAITING_MAX
-        return not is_full and self._waiting[client] < WAITING_CLIENT_MAX
+        return self._places.has_room(client)
 
     def _accepted(
         self, request: Request, event: Event[Any], headers: dict[str, str] | None = None
@@ -145,7 +158,20 @@ class EventsEndpoint:
         return json_response(202, _identify(event), headers)
 
 
-def _client(request: Request) -> str:
+def identify_partner(
+    partners: Partners | None, request: Request, body: bytes
+) -> Partner | Response | None:
+    """Make the partner who signed a request its user; return the refusal if none of them did."""
+    if partners is None:
+        return None
+    partner = partners.identify(request.headers.raw, body)
+    if isinstance(partner, Issue):
+        return problem(401, "the request is not signed by a partner", (partner,))
+    request.scope["user"] = partner.user
+    return partner
+
+
+def client_name(request: Request) -> str:
     """Return the user that an authentication middleware has set, or else the address of the peer.
 
     Behind a proxy that is the proxy, unless the server reads its headers (uvicorn does with
@@ -157,7 +183,25 @@ def _client(request: Request) -> str:
     return "" if request.client is None else f"address {request.client.host}"
 
 
-async def _receive_body(request: Request) -> bytes | Response:
+async def guard(runtime: Runtime, work: Awaitable[Response]) -> Response:
+    """Return the response of *work*, or the one for the error that it raises."""
+    try:
+        return await work
+    except TooEarly as error:
+        return too_many(error.violation)
+    except Violated as violated:
+        # The runtime may have been stopped meanwhile.
+        return violation_problem(violated.violation) if runtime.is_working else _not_running()
+    except TooLarge as error:
+        return _too_large("an event that the backend accepts", str(error))
+    except Unavailable as error:
+        return unavailable_problem(error)
+    except Corrupt:
+        # Without the reason, which may show stored data.
+        return problem(500, "the data in the backend is damaged, tell an operator")
+
+
+async def receive_body(request: Request) -> bytes | Response:
     """Read a body within `BODY_SECONDS_MAX`, or return the refusal."""
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):

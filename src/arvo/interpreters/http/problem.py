@@ -9,11 +9,17 @@ from starlette.responses import Response
 
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.violations.issue import Issue, Issues
-from arvo.core.violations.violation import TransactionViolation, Violation
-from arvo.interpreters.delivery.log import get_logger
+from arvo.core.violations.violation import (
+    ConfigViolation,
+    ContractViolation,
+    TransactionViolation,
+    Violated,
+    Violation,
+)
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.printable import printable
 
-logger: Final = get_logger()
+logger: Final = get_logger("http")
 # The detail may quote the message of a handler, which may be as long as an event.
 DETAIL_CHARACTERS_MAX: Final = 2_000
 MEDIA_TYPE: Final = "application/problem+json"
@@ -62,6 +68,19 @@ def violation_problem(violation: Violation, status: int | None = None) -> Respon
     return problem(status or _BY_KIND[violation.kind], violation.message, violation.issues)
 
 
+def answer_problem(violated: Violated) -> Response:
+    """Make the response for an accepted event whose handler broke a promise.
+
+    The event fits its contract and its address, so the fault is not the client's. Only the log has
+    the reason. A workflow that is in another state than the client thinks remains a 409.
+    """
+    violation = violated.violation
+    if not isinstance(violation, ContractViolation | ConfigViolation):
+        return violation_problem(violation)
+    logger.warning("the answer to a request failed", extra=fields(reason=violated))
+    return problem(500, "the event was accepted, but its handler failed, see the log of the server")
+
+
 def too_many(violation: Violation) -> Response:
     """Make the response for an event that exceeds a limit of its sender."""
     return violation_problem(violation, HTTPStatus.TOO_MANY_REQUESTS)
@@ -72,5 +91,5 @@ def unavailable_problem(error: object) -> Response:
 
     Only the log has the reason, because it may name hosts and files that a client must not see.
     """
-    logger.warning("a request over HTTP failed: %s", error)
+    logger.warning("a request failed", extra=fields(reason=error))
     return problem(503, "the backend is unavailable or full, try again later")

@@ -1,9 +1,10 @@
-"""Trace: the trace of an event in the headers of HTTP (W3C Trace Context)."""
+"""Trace: the trace of an event in the headers of HTTP."""
 
 import re
 from typing import Any, Final
 
 from attrs import evolve
+from opentelemetry.propagate import extract, inject
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -15,19 +16,37 @@ _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
 def with_trace(event: Event[Any], headers: Headers) -> Event[Any]:
-    """Give an event without a trace that of the request."""
+    """Give an event without a trace that of the request.
+
+    That of W3C Trace Context byte for byte; without it, what the global propagator finds.
+    """
     if event.traceparent is not None:
         return event
     values = {name.lower(): value.decode("latin-1") for name, value in headers}
     parent = values.get(b"traceparent", "")
-    if not _is_trace(parent):
+    if _is_trace(parent):
+        state = values.get(b"tracestate", "")
+        state_or_none = state if _STATE.fullmatch(state) else None
+        return evolve(event, traceparent=parent, tracestate=state_or_none)
+    context = extract({name.decode("latin-1"): value for name, value in values.items()})
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, context)
+    if "traceparent" not in carrier:
         return event
-    state = values.get(b"tracestate", "")
-    return evolve(event, traceparent=parent, tracestate=state if _STATE.fullmatch(state) else None)
+    return evolve(
+        event, traceparent=carrier["traceparent"], tracestate=carrier.get("tracestate") or None
+    )
 
 
 def trace_headers(event: Event[Any]) -> dict[str, str]:
-    """Return an event's trace in the headers of HTTP too (§3.1.3), where proxies look for it."""
+    """Return the trace of an HTTP message with an event (§3.1.3), where proxies look for it.
+
+    That of the current span, as the global propagator writes it; without one, that of the event.
+    """
+    if get_current_span().get_span_context().is_valid:
+        headers: dict[str, str] = {}
+        inject(headers)
+        return headers
     parent, state = event.traceparent, event.tracestate
     if parent is None or not _is_trace(parent):
         return {}

@@ -15,13 +15,13 @@ from arvo.core.violations.issue import Issue, one_line
 from arvo.core.violations.violation import ConfigViolation, ContractViolation, Violated
 from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.http.binding import Mode, has_events, read_events, write_event
 from arvo.interpreters.http.signature import Secrets, webhook_id
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.runtime.runtime import Runtime
 
-logger: Final = get_logger()
+logger: Final = get_logger("http")
 
 # For the whole exchange: httpx limits each read and write alone, and a slow response has many.
 REQUEST_SECONDS_MAX: Final = 30.0
@@ -41,7 +41,9 @@ class Webhook:
     A listener: `runtime.on_domain("partner")(Webhook(runtime, client, url))`, or with `on_address`
     for the answers to a partner that did not wait for them. You open and close
     the *client*, and give it credentials and trusted certificates; httpx verifies certificates by
-    default. *mode*: the mode in which events are written.
+    default. *mode*: the mode in which events are written. *nulls*: in structured mode attributes
+    without a value are null, as Arvo systems in TypeScript need them; some other implementations of
+    CloudEvents refuse null.
 
     *secret*: what it signs each post with, by Standard Webhooks; with several secrets it signs with
     each. *signed_answers*: the partner signs by the same secret the responses that have events; one
@@ -58,6 +60,7 @@ class Webhook:
     client: httpx.AsyncClient
     url: str = field(repr=False)
     mode: Mode = "structured"
+    nulls: bool = field(default=True, kw_only=True)
     secret: str | Sequence[str] | None = field(default=None, repr=False, kw_only=True)
     signed_answers: bool = field(default=False, kw_only=True)
     _secrets: Secrets | None = field(init=False)
@@ -78,7 +81,7 @@ class Webhook:
 
     async def __call__(self, event: Event[Any]) -> None:
         """Post an event."""
-        message = write_event(event, self.mode)
+        message = write_event(event, self.mode, nulls=self.nulls)
         headers = {**message.headers, "accept-encoding": "identity"}
         if self._secrets is not None:
             headers |= self._secrets.sign(webhook_id(event), utc_now(), message.body)
@@ -106,7 +109,8 @@ class Webhook:
         for answer in answers:
             if await self._was_answered(event, answer):
                 # An event is posted more than once where a process dies after the response.
-                logger.debug("%s has answered event %s before", self._host, event.id)
+                extra = fields(event, host=self._host)
+                logger.debug("a webhook repeats an answer", extra=extra)
             else:
                 await self.runtime.send(answer)
 

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from arvo.core.events.subject import Subject
-from arvo.core.events.uri import is_uri
-from arvo.core.violations.violation import Violated
+from arvo.core.events.subject import workflow_id_of
 from arvo.interpreters.runtime.description import WorkflowDescription
+from arvo.interpreters.runtime.lookup import is_subject
 
 
 def to_path(subject: str) -> str:
@@ -16,25 +15,15 @@ def to_path(subject: str) -> str:
     return subject.translate(_TO_URL).rstrip("=")
 
 
-def from_path(text: str) -> str | None:
-    """Decode a subject from a path, encoded by `to_path` or not; None if it is no subject."""
+def from_path(text: str) -> str:
+    """Decode a subject from a path, encoded by `to_path` or not, or return a workflow id."""
     base64 = text.translate(_FROM_URL).rstrip("=")
     padded = base64 + "=" * (-len(base64) % 4)
-    if _is_workflow(padded):
-        return padded
-    return text if is_uri(text) else None
+    return padded if is_subject(padded) else text
 
 
 _TO_URL = str.maketrans("+/", "-_")
 _FROM_URL = str.maketrans("-_", "+/")
-
-
-def _is_workflow(text: str) -> bool:
-    try:
-        Subject.parse(text)
-    except Violated:
-        return False
-    return True
 
 
 def to_json(workflow: WorkflowDescription) -> dict[str, Any]:
@@ -42,11 +31,13 @@ def to_json(workflow: WorkflowDescription) -> dict[str, Any]:
     record = workflow.record
     failure = record.failure
     return {
+        "workflow_id": workflow_id_of(record.subject) or None,
         "subject": record.subject,
         "handler": record.handler,
         "version": record.version,
         "status": record.status,
         "revision": record.revision,
+        "labels": dict(record.labels),
         "began": workflow.began,
         "changed": workflow.changed,
         "failure": None if failure is None else {"name": failure.name, "message": failure.message},

@@ -21,7 +21,7 @@ from arvo.interpreters.delivery.brokers.headers import (
 from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name, shorten_name
 from arvo.interpreters.delivery.brokers.ordering import order_of, ordering_key, with_subject
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.kafka.consumer import Consumer
 from arvo.interpreters.kafka.producer import Producer
@@ -29,7 +29,7 @@ from arvo.interpreters.kafka.queue import Queue
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 
-logger: Final = get_logger("arvo.kafka")
+logger: Final = get_logger("kafka")
 
 PREFIX: Final = "arvo"
 # A delay up to this is held in memory by the process that asked for it; a longer one is written to
@@ -139,7 +139,8 @@ class KafkaBroker:
             if not await self._write_dead_letter(message, headers) and not (
                 await self._write_dead_letter(message, message.headers)
             ):
-                logger.error("kafka: a dead letter of %s is too large for its topic", queue.name)
+                extra = fields(queue=queue.name)
+                logger.error("a dead letter is too large for its topic", extra=extra)
             await self.ack(delivery)
 
     async def close(self) -> None:

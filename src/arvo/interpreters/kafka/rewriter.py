@@ -6,11 +6,11 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.kafka.partition import AssignedPartition
 
-logger: Final = get_logger()
+logger: Final = get_logger("kafka")
 
 # The pause between two attempts to write a message.
 PAUSE_SECONDS: Final = 0.5
@@ -63,11 +63,14 @@ class Rewriter:
 
 
 async def _repeat(partition: AssignedPartition, offset: int, write: Write) -> None:
+    limit = LineLimit()
     while not partition.is_revoking:
         try:
             is_written = await write()
         except Exception as error:  # noqa: BLE001 - the message must not be lost for any of them
-            logger.warning("kafka: %s, trying again: %s", partition.topic, error)
+            if limit.is_due():
+                extra = fields(queue=partition.topic, reason=error, unlogged=limit.unlogged)
+                logger.warning("a message is not written yet", extra=extra)
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             if is_written:

@@ -2,28 +2,30 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
-from arvo.core.events.event import Event
+from arvo.core.events.event import Event, drop_text
 from arvo.core.history import HistoryEntry
-from arvo.core.record import Record, Status
+from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
-from arvo.interpreters.delivery.operations import DeadLetterQuery
+from arvo.interpreters.delivery.operations import DeadLetterQuery, WorkflowQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.memory.cancellations import MemoryCancellations
+from arvo.interpreters.memory.chains import MemoryChains
 from arvo.interpreters.memory.dead_letters import MemoryDeadLetters
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import (
     DeadLetter,
@@ -43,7 +45,9 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Depth,
     Duplicate,
+    IdReused,
     StoredWorkflow,
+    WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
 
@@ -65,6 +69,7 @@ class MemoryBackend:
     No operation that changes data awaits in the middle. That makes each of them atomic.
     """
 
+    commits_apart: ClassVar[bool] = False
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
     retention: Retention = DEFAULT_RETENTION
@@ -76,6 +81,7 @@ class MemoryBackend:
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _cancellations: MemoryCancellations = field(init=False)
     _timers: MemoryTimers = field(init=False)
+    _chains: MemoryChains = field(init=False)
     _under_way: int = field(default=0, init=False)
     _senders: deque["asyncio.Future[None]"] = field(factory=deque, init=False)
     _idle_waiters: list["asyncio.Future[None]"] = field(factory=list, init=False)
@@ -85,6 +91,7 @@ class MemoryBackend:
         self._workflows = MemoryWorkflows(self._history.remove)
         self._cancellations = MemoryCancellations(self._inbox)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
+        self._chains = MemoryChains(self._workflows, self._inbox, self._cancellations, self._queues)
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` events are under way."""
@@ -115,28 +122,54 @@ class MemoryBackend:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Apply a commit, accept its messages, and acknowledge the delivery."""
-        if self._inbox.has(commit.handler, commit.event):
-            self._remove(delivery)
-            return Duplicate()
+        refused = self._inbox.compare(commit.handler, commit.event)
+        if refused is not None:
+            if isinstance(refused, Duplicate):
+                self._remove(delivery)
+            return refused
         subject = commit.event.subject if commit.record is None else commit.record.subject
         revision = self._workflows.revision(subject)
         if (commit.record is not None or commit.expected) and revision != commit.expected:
             return Conflict(revision)
         if yields_to_cancellation(commit) and (event := self._cancellations.pending(delivery)):
             return CancellationPending(event)
-        if commit.record is not None:
-            now = commit.now or self.now()
-            self._workflows.write(commit.record, now)
-            self._history.add(commit, commit.record, now)
-        self._inbox.add(commit.handler, commit.event)
+        self._apply(commit)
         for message in messages:
             self._add(message)
         for dead_letter in dead_letters:
             self._dead_letters.add(dead_letter)
-        self._timers.delete(commit.cleared_timers)
-        self._timers.set((timer, timer_message(commit, timer)) for timer in commit.timers)
         self._remove(delivery)
         return Committed()
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* when a message of *queues* is ready."""
+        self._timers.resume()
+        self._queues.subscribe(queues, on_ready)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self._queues.unsubscribe(on_ready)
+
+    async def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Take the messages of *queues* that are ready and whose key is free."""
+        return self._queues.poll(queues, limit)
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:
+        """Yield the messages that wait behind a delivery of their key."""
+        return self._queues.followers(delivery)
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return whether there is a message of a key besides *deliveries*."""
+        return self._queues.is_busy(key, deliveries)
+
+    async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
+        """Return the newest records of workflows."""
+        stored = (self._workflows.get(subject) for subject in subjects)
+        return {each.record.subject: each.record for each in stored if each is not None}
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        """Apply chains, each of them all or nothing."""
+        return [self._commit_chain(chain) for chain in chains]
 
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Return the oldest cancellation that waits behind a delivery."""
@@ -149,31 +182,25 @@ class MemoryBackend:
 
     async def find_refusal(
         self, delivery: Delivery, expected: int | None
-    ) -> Conflict | Duplicate | None:
+    ) -> Conflict | Duplicate | IdReused | None:
         """Return why a turn of this delivery would be refused, None if it would not."""
         event = delivery.message.event
-        if self._inbox.has(queue_of(delivery.message.to), event):
-            return Duplicate()
+        refusal = self._inbox.compare(queue_of(delivery.message.to), event)
+        if refusal is not None:
+            return refusal
         revision = self._workflows.revision(event.subject)
         return None if expected in (None, revision) else Conflict(revision)
 
     async def workflows(
         self,
         *,
-        status: Status | None = None,
         handler: str | None = None,
-        unchanged_since: datetime | None = None,
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
     ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the most recently changed first."""
-        return self._workflows.page(
-            status=status,
-            handler=handler,
-            unchanged_since=unchanged_since,
-            after=after,
-            limit=limit,
-        )
+        return self._workflows.page(WorkflowQuery(handler, after, limit, **filters))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return one workflow as `workflows` lists it."""
@@ -227,11 +254,12 @@ class MemoryBackend:
         self._queues.shuffle_waiters(queue_of(delivery.message.to))
         self._queues.postpone(delivery, delivery, delay)
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> Committed:
         """Store a dead letter and acknowledge its delivery."""
         self._dead_letters.add(dead_letter)
         if delivery is not None:
             self._remove(delivery)
+        return Committed()
 
     async def dead_letters(
         self,
@@ -281,17 +309,42 @@ class MemoryBackend:
             self._queues.put(delivery)
         fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
 
+    def _commit_chain(self, chain: CommitChain) -> bool:
+        if not self._chains.is_applicable(chain):
+            return False
+        for commit in chain.commits:
+            self._apply(commit)
+        for message in chain.messages:
+            self._add(message)
+        if chain.deliveries:
+            first, *followers = chain.deliveries
+            self._remove(first, followers)
+        return True
+
+    def _apply(self, commit: Commit) -> None:
+        if commit.record is not None:
+            now = commit.now or self.now()
+            self._workflows.write(commit.record, now)
+            self._history.add(commit, commit.record, now)
+        self._inbox.add(commit.handler, commit.event)
+        self._timers.delete(commit.cleared_timers)
+        self._timers.set((timer, timer_message(commit, timer)) for timer in commit.timers)
+        for event in (commit.event, *commit.events, *(timer.event for timer in commit.timers)):
+            # The size was checked, and nothing here is written to a file or a network.
+            drop_text(event)
+
     def _add(self, message: Message) -> None:
         self._under_way += 1
         self._cancellations.add(message)
         self._queues.put(Delivery(message, 1))
 
-    def _remove(self, delivery: Delivery) -> None:
-        self._queues.release(delivery)
-        self._cancellations.remove(delivery.message)
-        self._under_way -= 1
-        if self._under_way < self.queue_max:
-            wake_one(self._senders)
+    def _remove(self, delivery: Delivery, followers: Sequence[Delivery] = ()) -> None:
+        self._queues.release(delivery, followers)
+        for each in (delivery, *followers):
+            self._cancellations.remove(each.message)
+            self._under_way -= 1
+            if self._under_way < self.queue_max:
+                wake_one(self._senders)
         if not self._under_way:
             for waiter in self._idle_waiters:
                 if not waiter.done():

@@ -88,6 +88,14 @@ class MemoryBroker:
         """Delete a message that cannot be processed."""
         self._settle(delivery)
 
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        """Return whether another message of the key of *delivery* is stored."""
+        key = _key_of(delivery)
+        if key is None or delivery.token not in self._in_flight:
+            return True
+        ready = self._queues.get(delivery.message.queue, ())
+        return bool(self._blocked[key]) or any(_key_of(each) == key for each in ready)
+
     async def depth(self) -> Depth:
         """Count the messages."""
         self._put_due()

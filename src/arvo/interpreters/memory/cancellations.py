@@ -39,6 +39,10 @@ class MemoryCancellations:
             if not waiting:
                 del self._waiting[key]
 
+    def is_waiting(self, key: str) -> bool:
+        """Return whether there is one for a workflow, whether it was consumed before or not."""
+        return key in self._waiting
+
     def pending(self, delivery: Delivery) -> Event[Any] | None:
         """Return the oldest one that a delivery has to yield to."""
         waiting = self._waiting.get(key_of(delivery.message.to), ())

@@ -1,18 +1,21 @@
 """Workflows: the records of the memory backend, with the times of their first and last write."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from heapq import nlargest
 from typing import Final, final
 
 from attrs import define, field
 
-from arvo.core.record import Record, Status
+from arvo.core.events.subject import workflow_id_of
+from arvo.core.record import Record
+from arvo.interpreters.delivery.operations import WorkflowQuery, select_workflows
 from arvo.interpreters.ports.results import StoredWorkflow
 
 # Ended workflows that are stored. Memory is limited, so the oldest are dropped.
 ENDED_MAX: Final = 100_000
+# A failed one is not among them: an operator may revive it.
+ENDED: Final = ("done", "cancelled")
 
 
 @final
@@ -22,6 +25,8 @@ class MemoryWorkflows:
 
     on_drop: Callable[[str], None]
     _workflows: dict[str, StoredWorkflow] = field(factory=dict, init=False)
+    # The subjects by workflow id. Nearly all have one, for which a set would take 200 bytes.
+    _subjects: dict[str, tuple[str, ...]] = field(factory=dict, init=False)
     # Subjects of workflows that are done or cancelled, in the order in which they ended.
     _ended: deque[str] = field(factory=deque, init=False)
 
@@ -39,33 +44,31 @@ class MemoryWorkflows:
         before = self._workflows.get(record.subject)
         began = now if before is None else before.began
         self._workflows[record.subject] = StoredWorkflow(record=record, began=began, changed=now)
-        if record.status in ("done", "cancelled"):
+        if before is None:
+            id_ = workflow_id_of(record.subject)
+            self._subjects[id_] = (*self._subjects.get(id_, ()), record.subject)
+        if record.status in ENDED:
             self._ended.append(record.subject)
             if len(self._ended) > ENDED_MAX:
-                oldest = self._ended.popleft()
-                self._workflows.pop(oldest, None)
-                self.on_drop(oldest)
+                self._drop_oldest()
 
-    def page(
-        self,
-        *,
-        status: Status | None,
-        handler: str | None,
-        unchanged_since: datetime | None,
-        after: StoredWorkflow | None,
-        limit: int,
-    ) -> tuple[StoredWorkflow, ...]:
+    def page(self, query: WorkflowQuery) -> tuple[StoredWorkflow, ...]:
         """List workflows as `Backend.workflows` does."""
-        selected = (
-            stored
-            for stored in self._workflows.values()
-            if status in (None, stored.record.status)
-            and handler in (None, stored.record.handler)
-            and (unchanged_since is None or stored.changed < unchanged_since)
-            and (after is None or _sort_key(stored) < _sort_key(after))
-        )
-        return tuple(nlargest(limit, selected, key=_sort_key))
+        workflows: Iterable[StoredWorkflow] = self._workflows.values()
+        if query.workflow_id is not None:
+            subjects = self._subjects.get(query.workflow_id, ())
+            workflows = [self._workflows[subject] for subject in subjects]
+        return select_workflows(query, workflows)
 
-
-def _sort_key(stored: StoredWorkflow) -> tuple[datetime, str]:
-    return stored.changed, stored.record.subject
+    def _drop_oldest(self) -> None:
+        """Drop the workflow that ended first, unless its next run has begun."""
+        oldest = self._ended.popleft()
+        stored = self._workflows.get(oldest)
+        if stored is None or stored.record.status not in ENDED:
+            return
+        del self._workflows[oldest]
+        id_ = workflow_id_of(oldest)
+        others = tuple(each for each in self._subjects.pop(id_) if each != oldest)
+        if others:
+            self._subjects[id_] = others
+        self.on_drop(oldest)

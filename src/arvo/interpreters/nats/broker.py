@@ -134,6 +134,21 @@ class NatsBroker:
         await self._publisher.send(Publication(subject, pulled.body, headers))
         await pulled.settle(self._connection, TERM + b" " + text.encode())
 
+    def owns(self, delivery: EncodedDelivery) -> bool:
+        """Return False if another process may have a delivery by now: its lease was not renewed."""
+        return _owned(delivery) is not None
+
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        """Return whether the queue stores a message of the same key behind *delivery*."""
+        pulled = _owned(delivery)
+        if pulled is None or not has_key(pulled.subject):
+            return True
+        now = asyncio.get_running_loop().time()
+        if await self._streams.first_of(pulled.subject, pulled.sequence + 1) is not None:
+            return True
+        pulled.alone_at = now
+        return False
+
     async def depth(self) -> Depth:
         """Count the messages; delayed ones count as taken."""
         await self._streams.declare()

@@ -15,12 +15,12 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from arvo.interpreters.delivery.brokers.errors import error_text
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.nats.errors import translate_error, translate_errors
 from arvo.interpreters.nats.settings import parse_servers
 from arvo.interpreters.ports.errors import Unavailable
 
-logger: Final = get_logger()
+logger: Final = get_logger("nats")
 
 # The longest wait for a server: to connect, and to reply.
 CONNECT_SECONDS: Final = 5
@@ -239,4 +239,4 @@ async def _close_client(client: Client) -> None:
 
 
 async def _log_error(error: Exception) -> None:
-    logger.debug("nats: %s", error_text(error))
+    logger.debug("an error of the connection", extra=fields(reason=error_text(error)))

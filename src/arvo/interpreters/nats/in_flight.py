@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.nats.connection import Connection
 from arvo.interpreters.nats.key_gate import KeyGate
@@ -27,7 +27,7 @@ from arvo.interpreters.nats.wire import (
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import TooLarge, Unavailable
 
-logger: Final = get_logger()
+logger: Final = get_logger("nats")
 
 # Heartbeats in the time that the server waits for one.
 HEARTBEATS: Final = 3
@@ -125,7 +125,8 @@ class InFlight:
         for pulled, result in zip(unsettled, results, strict=True):
             pulled.is_settled = True
             if isinstance(result, BaseException):
-                logger.debug("nats: message %s was not returned: %s", pulled.sequence, result)
+                extra = fields(sequence=pulled.sequence, reason=result)
+                logger.debug("a message was not returned", extra=extra)
 
     def _on_message(self, pulled: PulledMessage | None) -> None:
         """Sort a message; None is the end of a request."""
@@ -178,7 +179,8 @@ class InFlight:
             self.ready.append(pulled)
         except Unavailable as error:
             # The server delivers it again, after the ack wait at the latest.
-            logger.warning("nats: message %s could not be forwarded: %s", pulled.sequence, error)
+            extra = fields(queue=pulled.queue, sequence=pulled.sequence, reason=error)
+            logger.warning("a message could not be forwarded", extra=extra)
             with suppress(Unavailable):
                 await pulled.settle(self._connection, NAK)
         self._wakeup.set()

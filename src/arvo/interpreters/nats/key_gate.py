@@ -11,14 +11,14 @@ from attrs import define, field
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.nats.pull import PulledMessage
+from arvo.interpreters.nats.pull import POLLING_SECONDS, PulledMessage
 from arvo.interpreters.nats.streams import Consumer, Streams
 from arvo.interpreters.nats.wire import notice_subject, stored_body, stored_headers
 from arvo.interpreters.ports.errors import Unavailable
 
-logger: Final = get_logger()
+logger: Final = get_logger("nats")
 
 # Requests for the first message of a key that wait for their replies at the same time.
 REQUESTS_MAX: Final = 16
@@ -28,9 +28,6 @@ REQUESTS_MAX: Final = 16
 PAUSE_SECONDS_MIN: Final = 0.002
 PAUSE_SECONDS_MAX: Final = 1.0
 PAUSE_SECONDS_PER_KEY: Final = 0.001
-# Before a pause of this length the gate subscribes to notices, and looks for a message that is
-# settled and still stored.
-LONG_PAUSE_SECONDS: Final = 0.05
 # The pause between two requests for the ack floor.
 FLOOR_SECONDS: Final = 1.0
 
@@ -133,7 +130,7 @@ class KeyGate:
         while True:
             queue.wakeup.clear()
             with suppress(Unavailable):
-                if pause >= LONG_PAUSE_SECONDS:
+                if pause >= POLLING_SECONDS:
                     await self._prepare_long_pause(queue)
                 if self.has_room() and await self._admit_first(queue):
                     # The next one has its turn when this process has settled it, or has lost it.
@@ -165,7 +162,8 @@ class KeyGate:
         return True
 
     async def _prepare_long_pause(self, queue: _Queue) -> None:
-        """Subscribe to notices, and delete the first message if it is settled.
+        """Subscribe to notices, and delete the first message if it is settled: before each pause of
+        `POLLING_SECONDS` or more.
 
         A server that is killed may remember an ack and forget the deletion that followed from it.
         Such a message is never delivered, and would hold back its key for ever.
@@ -182,7 +180,8 @@ class KeyGate:
             last = min(self._ack_floor, queue.messages[0].sequence - 1)
             number = await self.streams.purge(self.consumer.stream, queue.subject, last)
             if number:
-                logger.info("nats: purged %s settled messages of %s", number, queue.subject)
+                extra = fields(queue=queue.subject, number=number)
+                logger.info("settled messages were purged", extra=extra)
 
     async def _unsubscribe(self) -> None:
         notices, self._notices = self._notices, None

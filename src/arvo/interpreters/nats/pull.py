@@ -1,6 +1,7 @@
 """Pull: requests messages from one consumer, as many at a time as the workers process quickly."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, final
@@ -11,13 +12,19 @@ from attrs import define, field
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.nats.connection import Connection, status_of
 from arvo.interpreters.nats.streams import NANOSECONDS, Consumer
-from arvo.interpreters.nats.wire import attempt_of, has_key, notice_subject
+from arvo.interpreters.nats.wire import (
+    EXPECT_NONE,
+    EXPECTED_LAST,
+    attempt_of,
+    has_key,
+    notice_subject,
+)
 from arvo.interpreters.ports.errors import Unavailable
 
-logger: Final = get_logger()
+logger: Final = get_logger("nats")
 
 ACK: Final = b"+ACK"
 NAK: Final = b"-NAK"
@@ -32,6 +39,8 @@ QUICK_SECONDS: Final = 0.25
 # would come to this process.
 WAIT_SECONDS: Final = 30.0
 WAIT_MANY_SECONDS: Final = 1.0
+# How long a process polls for the end of an earlier message before it listens for a notice of it.
+POLLING_SECONDS: Final = 0.05
 # How often the server confirms a waiting request, and after how long without that the request
 # counts as lost: it went to a leader that had been replaced.
 HEARTBEAT_SECONDS: Final = 1.0
@@ -43,8 +52,8 @@ LOST_SECONDS: Final = 2.5
 class PulledMessage:
     """A message that the server has delivered to this process, which owns it *until* then.
 
-    *on_settled* is called when this process has settled it. Times are by the clock of the event
-    loop.
+    *on_settled* is called when this process has settled it. *alone_at*: when no other message of
+    its key was stored. Times are by the clock of the event loop.
     """
 
     queue: str
@@ -58,6 +67,7 @@ class PulledMessage:
     arrived_at: float
     until: float
     on_settled: Callable[["PulledMessage"], None]
+    alone_at: float = -math.inf
     is_settled: bool = False
 
     @property
@@ -94,10 +104,18 @@ class PulledMessage:
     async def _finish(self, connection: Connection, *, is_deleted: bool) -> None:
         self.is_settled = True
         self.on_settled(self)
-        if is_deleted and has_key(self.subject):
+        if is_deleted and self._needs_notice():
             # Processes with messages of the same key may wait for it. They also poll.
             with suppress(Unavailable):
                 await connection.publish(notice_subject(self.subject), b"")
+
+    def _needs_notice(self) -> bool:
+        """Return whether another process may listen for the end of this message.
+
+        One that holds back a later message of the key polls at first, in short pauses.
+        """
+        seconds = asyncio.get_running_loop().time() - self.alone_at
+        return has_key(self.subject) and seconds > POLLING_SECONDS
 
 
 @final
@@ -175,16 +193,20 @@ class Pull:
         if status == "503" or "Deleted" in text:
             self._failure = f"consumer {self.consumer.name} is gone"
         elif status not in ("404", "408"):
-            logger.debug("nats: consumer %s replied %s %s", self.consumer.name, status, text)
+            extra = fields(consumer=self.consumer.name, status=status, reason=text)
+            logger.debug("a consumer replied with an error", extra=extra)
         self.on_message(None)
 
     def _pulled(self, message: Msg) -> PulledMessage:
         now, metadata = asyncio.get_running_loop().time(), message.metadata
+        headers = message.headers or {}
+        # The server delivers those of a key in order, so a later one came after it to any process.
+        is_first = headers.get(EXPECTED_LAST) == EXPECT_NONE and metadata.num_delivered == 1
         return PulledMessage(
             queue=self.queue,
             consumer=self.consumer,
             subject=message.subject,
-            headers=message.headers or {},
+            headers=headers,
             body=message.data,
             reply=message.reply,
             sequence=metadata.sequence.stream,
@@ -192,4 +214,5 @@ class Pull:
             arrived_at=now,
             until=now + self.consumer.ack_wait,
             on_settled=self.on_settled,
+            alone_at=now if is_first else -math.inf,
         )

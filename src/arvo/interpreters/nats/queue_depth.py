@@ -5,12 +5,12 @@ from typing import Final, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.nats.connection import Content
 from arvo.interpreters.nats.streams import WAITING, Streams
 from arvo.interpreters.ports.results import Depth
 
-logger: Final = get_logger()
+logger: Final = get_logger("nats")
 
 # The pause between two searches for settled messages, however often the depth is requested.
 PURGE_SECONDS: Final = 1.0
@@ -67,7 +67,8 @@ class DepthCounter:
             # All messages up to the floor are settled, and a consumer never goes back.
             number = await self.streams.purge(stream, subject, floor)
             if number:
-                logger.info("nats: purged %s settled messages of %s", number, subject)
+                extra = fields(queue=subject, number=number)
+                logger.info("settled messages were purged", extra=extra)
             purged += number
         return purged
 

@@ -118,12 +118,12 @@ class Streams:
         unkeyed = await self._consumer(self.queue, f"{name}-unkeyed", plain, is_unkeyed=True)
         return [keyed, unkeyed, timers]
 
-    async def first_of(self, subject: str) -> Content | None:
-        """Return the first message of a subject that is still stored in the queue.
+    async def first_of(self, subject: str, sequence: int = 1) -> Content | None:
+        """Return the first message of a subject from *sequence* on that the queue still stores.
 
         The leader of the stream answers: a follower may not know the newest messages yet.
         """
-        request = {"seq": 1, "next_by_subj": subject}
+        request = {"seq": sequence, "next_by_subj": subject}
         reply = await self.connection.call_api(
             f"STREAM.MSG.GET.{self.queue}", request, expected={NO_MESSAGE}
         )

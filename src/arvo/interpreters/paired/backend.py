@@ -1,9 +1,10 @@
 """Backend: a pair of any machine memory and any broker, as one backend."""
 
-from collections.abc import Sequence
-from typing import Any, Final, final
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Unpack, final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
@@ -11,10 +12,15 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.delivery.operations import DeadLetterQuery
+from arvo.interpreters.delivery.brokers.depth_limiter import DepthLimiter
+from arvo.interpreters.delivery.operations import (
+    DeadLetterQuery,
+    WorkflowQuery,
+    select_workflows,
+)
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
-from arvo.interpreters.paired.backpressure import DepthLimiter
+from arvo.interpreters.paired.chains import ChainWriter
 from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import DEFAULT_RETENTION, DeadLetterStore
@@ -25,10 +31,10 @@ from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.paired.services import ServiceStore
 from arvo.interpreters.paired.unreadable import is_unreadable, original_message
-from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.broker import Broker, ReportsDepth
+from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
 from arvo.interpreters.ports.results import (
     PAGE_MAX,
     CancellationPending,
@@ -39,47 +45,18 @@ from arvo.interpreters.ports.results import (
     Depth,
     Duplicate,
     Fenced,
+    IdReused,
     StoredWorkflow,
+    WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
 
 # Messages under way before `send` waits, if the broker reports its depth.
 QUEUE_MAX: Final = 10_000
+# The pause before an event is tried again that another worker has stored results for.
+CONTENDED_SECONDS: Final = 0.5
 # A subject that no workflow has: reading it shows whether the memory answers.
 _PING_SUBJECT: Final = "arvo.ping"
-
-
-def paired(
-    memory: MachineMemory,
-    broker: Broker,
-    *,
-    queue_max: int = QUEUE_MAX,
-    retention: Retention = DEFAULT_RETENTION,
-) -> Backend:
-    """Make a backend of a memory and a broker that do not know each other.
-
-    *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`.
-    *retention*: how long dead letters are stored; their number is bounded anyway. You own memory
-    and broker: closing the backend ends its iterations and leaves both open.
-
-    A turn of a workflow is committed in four moves, and a crash may follow each of them:
-
-    1. write: record and journal as one value, by compare and set. The journal holds which events
-       were consumed, and the output of the newest ones: events, timers, dead letters.
-    2. send: publish the events (timers as messages that are due later), store the dead letters.
-    3. ack the delivery.
-    4. drop the output from the journal, with the next write.
-
-    A crash before the first move has no effect. After any later one the broker redelivers the
-    event; the pair finds it in the journal and sends the same output again, and the consumers of
-    that output drop duplicates by journals of their own. When two workers process one event, the
-    write of the slower one is refused.
-
-    A handler without memory has no journal: when its event is redelivered, it sends its output
-    again, with the same ids. Events to a domain and replies to a caller are delivered at least
-    once, with the same id each time.
-    """
-    return Pair(memory, broker, queue_max, retention=retention)
 
 
 @final
@@ -87,6 +64,7 @@ def paired(
 class Pair:
     """The backend that `paired` makes. *owned*: close memory and broker with the backend."""
 
+    commits_apart: ClassVar[bool] = True
     memory: MachineMemory
     broker: Broker
     queue_max: int = QUEUE_MAX
@@ -97,6 +75,8 @@ class Pair:
     _deaths: DeathCounter = field(init=False)
     _dead_letters: DeadLetterStore = field(init=False)
     _outbox: Outbox = field(init=False)
+    _chains: ChainWriter = field(init=False)
+    _passes_keys: bool = field(init=False)
     _progress: ProgressStore = field(init=False)
     _limiter: DepthLimiter = field(init=False)
 
@@ -112,6 +92,8 @@ class Pair:
             ReleaseCounts(self.memory),
         )
         self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
+        self._chains = ChainWriter(self.broker, self._outbox)
+        self._passes_keys = self._chains.passes_keys
         self._progress = ProgressStore(self.memory, self._outbox)
         self._limiter = DepthLimiter(self.broker, self.queue_max)
 
@@ -128,9 +110,52 @@ class Pair:
 
     async def receive(self, queue: str) -> Delivery:
         """Return the next delivery of a queue whose key is free in this process."""
-        delivery = await self._consumer.receive(queue)
-        self._progress.attach(delivery)
-        return delivery
+        while True:
+            delivery = await self._consumer.receive(queue)
+            # It may have waited here for its key while the connection was lost.
+            if not await self._forget_lost(delivery):
+                self._progress.attach(delivery)
+                return delivery
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* when a message of *queues* is ready."""
+        self._consumer.subscribe(queues, on_ready)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self._consumer.queues.unsubscribe(on_ready)
+
+    async def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Take the messages of *queues* that are ready in this process and whose key is free."""
+        polled = self._consumer.poll(queues, limit)
+        # They may have waited here while the connection was lost.
+        deliveries = [each for each in polled if not await self._forget_lost(each)]
+        for delivery in deliveries:
+            self._progress.attach(delivery)
+        return deliveries
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:  # noqa: ARG002 - it has none
+        """Yield nothing: the broker delivers the next message of a key when one is settled."""
+        return iter(())
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return True for a key that a chain of *deliveries* must not go on with."""
+        is_own = bool(deliveries) and key_of(deliveries[0].message.to) == key
+        if not is_own or not self._passes_keys:
+            return True
+        return self._consumer.queues.is_busy(key, deliveries)
+
+    async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
+        """Return the newest records of workflows."""
+        records = await asyncio.gather(*map(self.load, subjects))
+        return {record.subject: record for record in records if record is not None}
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        """Apply chains, each by itself: see `ChainWriter`."""
+        if len(chains) == 1:
+            # The usual case needs no task of its own.
+            return [await self._commit_chain(chains[0])]
+        return list(await asyncio.gather(*map(self._commit_chain, chains)))
 
     async def load(self, subject: str) -> Record | None:
         """Return the record of a workflow."""
@@ -149,7 +174,7 @@ class Pair:
             result: CommitResult = await self._outbox.send_answer(commit, output)
         else:
             result = await self._outbox.commit_turn(delivery, commit, output)
-        if not isinstance(result, Conflict | CancellationPending):
+        if not isinstance(result, Conflict | IdReused | CancellationPending):
             await self.ack(delivery)
         return result
 
@@ -158,23 +183,60 @@ class Pair:
         return await self._outbox.cancellations.pending(delivery)
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
-        """Store the results of a step's effects beside the record, or on a page without one."""
-        if await self._progress.write(delivery.message, progress):
-            delivery.progress.data = progress
-            return Committed()
-        await self.ack(delivery)
-        return Fenced()
+        """Store the results of a step's effects beside the record, or on a page without one.
+
+        In place of those that this worker knows: of two workers that process one event, the slower
+        one gets `Fenced`. If the delivery is still its own, it comes again a little later, and goes
+        on behind the results of the other worker.
+        """
+        if await self._forget_lost(delivery):
+            return Fenced()
+        known = {await delivery.progress.load(), delivery.progress.unstored, progress}
+        result = await self._progress.write(delivery.message, progress, known)
+        match result:
+            case Duplicate():
+                await self.ack(delivery)
+                return Fenced()
+            case Fenced():
+                self._consumer.put_off(delivery, CONTENDED_SECONDS)
+                return result
+            case Committed():
+                delivery.progress.data = progress
+                # It may be lost since: then the next effect is not ours.
+                return Fenced() if await self._forget_lost(delivery) else result
 
     async def find_refusal(
         self, delivery: Delivery, expected: int | None
-    ) -> Conflict | Duplicate | None:
-        """Return why a turn of this delivery would be refused, None if it would not."""
-        return await self._outbox.find_refusal(delivery.message, expected)
+    ) -> Conflict | Duplicate | Fenced | IdReused | None:
+        """Return why a turn of this delivery would be refused, None if it would not.
 
-    async def workflows(self, **_: object) -> tuple[StoredWorkflow, ...]:
-        """Raise `Violated`: a store that only compares and sets cannot list its values."""
-        issue = Issue("workflows", "a backend that can list, such as sqlite:///file.db", "a pair")
-        raise Violated(ConfigViolation("ask for one workflow, by its subject", issue))
+        With `Fenced` it forgets the delivery, which another process has.
+        """
+        refusal = await self._outbox.find_refusal(delivery.message, expected)
+        if refusal is None and await self._forget_lost(delivery):
+            return Fenced()
+        return refusal
+
+    async def workflows(
+        self,
+        *,
+        handler: str | None = None,
+        after: StoredWorkflow | None = None,
+        limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
+    ) -> tuple[StoredWorkflow, ...]:
+        """List the runs with a chosen id. Without one raise `Violated`: a store that only compares
+        and sets cannot list its values.
+        """
+        workflow_id = filters.get("workflow_id")
+        if workflow_id is None:
+            expected = "a backend that can list, such as sqlite:///file.db"
+            issue = Issue("workflows", expected, "a pair")
+            raise Violated(ConfigViolation("ask for one workflow, by its id or subject", issue))
+        query = WorkflowQuery(handler, after, limit, **filters)
+        subjects = await self._outbox.workflow_ids.find(workflow_id)
+        stored = [await self.workflow(subject) for subject in subjects]
+        return select_workflows(query, filter(None, stored))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return a workflow and its times."""
@@ -222,17 +284,22 @@ class Pair:
         """Redeliver after *delay* seconds as the same attempt, to any process."""
         await self._consumer.hand_back(delivery, delay)
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> Committed | Duplicate | Fenced:
         """Store a dead letter, then settle. If the event was consumed after all, ack it instead."""
         if delivery is not None and await self._outbox.was_consumed(delivery.message):
             await self.ack(delivery)
-            return
+            return Duplicate()
+        if delivery is not None and await self._forget_lost(delivery):
+            return Fenced()
         await self._dead_letters.add(dead_letter)
         if delivery is not None:
             await self._outbox.cancellations.unmark(delivery.message)
             await self.broker.dead_letter(token_of(delivery), dead_letter.reason)
             self._consumer.release(delivery)
             await self._deaths.on_dead_letter(delivery)
+        return Committed()
 
     async def mark_started(self, delivery: Delivery) -> bool:
         """Write that this process processes a delivery that had a death before."""
@@ -271,11 +338,7 @@ class Pair:
 
     async def depth(self) -> Depth:
         """Count the messages; for a broker that cannot count, only those in this process."""
-        waiting = self._consumer.waiting
-        if isinstance(self.broker, ReportsDepth):
-            depth = await self.broker.depth()
-            return evolve(depth, ready=depth.ready + waiting, taken=max(0, depth.taken - waiting))
-        return Depth(ready=waiting, taken=len(self._consumer.queues.taken))
+        return await self._consumer.depth()
 
     async def ping(self) -> None:
         """Ask the memory and, if it can count, the broker; raises if one does not answer."""
@@ -286,7 +349,7 @@ class Pair:
         """Wait until no message is under way; for a broker that cannot count, until it is quiet."""
         # A message that was just sent may be on its way to this process.
         self._consumer.expect_activity()
-        await poll_until_idle(self._is_busy)
+        await poll_until_idle(self._consumer.is_busy)
 
     async def close(self) -> None:
         """End the iterations; the broker redelivers the unsettled messages."""
@@ -300,12 +363,21 @@ class Pair:
             if isinstance(half, Closeable):
                 await half.close()
 
+    async def _commit_chain(self, chain: CommitChain) -> bool:
+        if not await self._chains.write(chain):
+            return False
+        [delivery] = chain.deliveries
+        await self.ack(delivery)
+        return True
+
     async def _mark(self, message: Message) -> None:
         """Mark a message that was published, if it is a cancellation; interrupt its workflow."""
         if await self._outbox.cancellations.mark(message):
             self._consumer.queues.interrupt(message.to)
 
-    async def _is_busy(self) -> bool:
-        if isinstance(self.broker, ReportsDepth):
-            return bool((await self.broker.depth()).total)
-        return not self._consumer.is_idle
+    async def _forget_lost(self, delivery: Delivery) -> bool:
+        """Forget a delivery that another process may have by now; return whether it was lost."""
+        is_lost = self._consumer.is_lost(delivery)
+        if is_lost:
+            await self._consumer.forget(delivery)
+        return is_lost

@@ -1,6 +1,6 @@
 """Codec: events and their destinations as the encoded messages of a broker, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -58,8 +58,13 @@ def encode_output(commit: Commit, messages: Sequence[Message]) -> tuple[EncodedM
     """Encode the messages of a commit. A timer is a message that is due later. The broker delivers
     a cleared timer too, and the step ignores it.
     """
-    timers = (encode_message(timer_message(commit, timer), timer.due) for timer in commit.timers)
-    return *map(encode_message, messages), *timers
+    return *map(encode_message, messages), *encode_timers(commit)
+
+
+def encode_timers(commit: Commit) -> Iterator[EncodedMessage]:
+    """Yield the timers of a commit, encoded."""
+    for timer in commit.timers:
+        yield encode_message(timer_message(commit, timer), timer.due)
 
 
 def decode_message(message: EncodedMessage) -> Message:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.codec import Unreadable, decode_delivery
@@ -17,12 +17,15 @@ from arvo.interpreters.ports.broker import (
     Broker,
     DefersDeliveries,
     EncodedDelivery,
+    OwnsDeliveries,
     PassesDeliveries,
+    ReportsDepth,
 )
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import Delivery, key_of, queue_of
+from arvo.interpreters.ports.messages import Delivery, Progress, key_of, queue_of
+from arvo.interpreters.ports.results import Depth
 
-logger: Final = get_logger()
+logger: Final = get_logger("pair")
 
 # Unsettled deliveries of one queue in this process, most of which wait for their key: beyond that,
 # one busy workflow would fill the memory of every process.
@@ -38,7 +41,7 @@ QUIET_SECONDS: Final = 0.1
 @define(eq=False)
 class BrokerConsumer:
     """One task for each queue that is served. It asks the broker for the next delivery only when a
-    worker waits for one.
+    worker has room for one.
 
     *on_unreadable* stores a delivery that cannot be decoded, with the reason, as a dead letter.
     *deaths* and *releases* correct the attempt of a delivery.
@@ -50,27 +53,37 @@ class BrokerConsumer:
     releases: ReleaseCounts
     pause_seconds: float = PAUSE_SECONDS
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
+    _owning: OwnsDeliveries | None = field(init=False)
     _loops: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _capacity: dict[str, asyncio.Event] = field(factory=dict, init=False)
     _unsettled: Counter[str] = field(factory=Counter, init=False)
+    # The loops of all queues meet the same outage.
+    _outage: LineLimit = field(factory=LineLimit, init=False)
     # The time of the loop's clock at which the broker is assumed to be empty.
     _quiet_at: float = field(default=0.0, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        # Checked once: `isinstance` with a protocol is slow.
+        self._owning = self.broker if isinstance(self.broker, OwnsDeliveries) else None
+
     async def receive(self, queue: str) -> Delivery:
         """Return the next delivery of a queue whose key is free."""
-        loop = self._loops.get(queue)
-        if loop is None:
-            self._capacity[queue] = asyncio.Event()
-            # Workers that wait now get a failure from the queues, later ones here.
-            self._loops[queue] = supervise(
-                self._consume_loop(queue),
-                name=f"arvo consumer {queue}",
-                on_failure=self.queues.fail,
-            )
-        elif loop.done() and not loop.cancelled() and (error := loop.exception()) is not None:
-            raise error
-        self._capacity[queue].set()
+        self._consume_more(queue)
         return await self.queues.receive(queue)
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* with each delivery of *queues*, until `queues.unsubscribe`."""
+        self.queues.subscribe(queues, on_ready)
+        for queue in queues:
+            self._consume_more(queue)
+
+    def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Return deliveries of *queues* whose keys are free, as many as each has room for."""
+        taken = self.queues.poll(queues, limit)
+        for queue, room in queues.items():
+            if room:
+                self._consume_more(queue)
+        return taken
 
     def release(self, delivery: Delivery, *, delay: float = 0.0) -> None:
         """Forget a settled delivery, which the broker may redeliver after *delay* seconds."""
@@ -108,6 +121,20 @@ class BrokerConsumer:
         change = broker.pass_on if isinstance(broker, PassesDeliveries) else broker.nack
         await self._return(delivery, delay, change)
 
+    def is_lost(self, delivery: Delivery) -> bool:
+        """Return True if the broker may have given a delivery to another process."""
+        owning = self._owning
+        return owning is not None and not owning.owns(token_of(delivery))
+
+    async def forget(self, delivery: Delivery) -> None:
+        """Forget a delivery that another process has."""
+        self.release(delivery)
+        await self.deaths.on_nack(delivery, is_returned=False)
+
+    def put_off(self, delivery: Delivery, delay: float) -> None:
+        """Redeliver after *delay* seconds as the same attempt, which reads the checkpoint anew."""
+        self._postpone(delivery, evolve(delivery, progress=Progress()), delay)
+
     async def defer(self, delivery: Delivery, delay: float) -> None:
         """Redeliver after *delay* seconds; the others of its key pass it."""
         broker = self.broker
@@ -120,15 +147,24 @@ class BrokerConsumer:
         quiet_at = asyncio.get_running_loop().time() + delay + seconds
         self._quiet_at = max(self._quiet_at, quiet_at)
 
-    @property
-    def waiting(self) -> int:
-        """The number of deliveries in this process that no worker has received yet."""
-        return self._unsettled.total() - len(self.queues.taken)
+    async def depth(self) -> Depth:
+        """Count the messages; for a broker that cannot count, only those in this process."""
+        # Those that no worker has received yet.
+        waiting = self._unsettled.total() - len(self.queues.taken)
+        if isinstance(self.broker, ReportsDepth):
+            depth = await self.broker.depth()
+            return evolve(depth, ready=depth.ready + waiting, taken=max(0, depth.taken - waiting))
+        return Depth(ready=waiting, taken=len(self.queues.taken))
 
-    @property
-    def is_idle(self) -> bool:
-        """True if this process has no delivery, and has received none for a while."""
-        return not self._unsettled.total() and asyncio.get_running_loop().time() >= self._quiet_at
+    async def is_busy(self) -> bool:
+        """Return whether a message is under way.
+
+        A broker that cannot count has none if this process has none, and received none for a while.
+        """
+        if isinstance(self.broker, ReportsDepth):
+            return bool((await self.broker.depth()).total)
+        is_quiet = asyncio.get_running_loop().time() >= self._quiet_at
+        return bool(self._unsettled.total()) or not is_quiet
 
     async def close(self) -> None:
         """End the iterations; the broker redelivers the unsettled messages."""
@@ -162,13 +198,30 @@ class BrokerConsumer:
         self.expect_activity(delay)
         self.queues.postpone(delivery, retried, delay)
 
+    def _consume_more(self, queue: str) -> None:
+        """Ask the broker for deliveries of a queue; raises the error that has ended its task."""
+        loop = self._loops.get(queue)
+        if loop is None:
+            self._capacity[queue] = asyncio.Event()
+            # Workers that wait now get a failure from the queues, later ones here.
+            self._loops[queue] = supervise(
+                self._consume_loop(queue),
+                name=f"arvo consumer {queue}",
+                on_failure=self.queues.fail,
+            )
+        elif loop.done() and not loop.cancelled() and (error := loop.exception()) is not None:
+            raise error
+        self._capacity[queue].set()
+
     async def _consume_loop(self, queue: str) -> None:
         """Consume a queue until `close`, through lost connections."""
         while True:
             try:
                 await self._consume(queue)
             except Unavailable as error:
-                logger.warning("the broker is unavailable, trying again: %s", error)
+                if self._outage.is_due():
+                    extra = fields(queue=queue, reason=error, unlogged=self._outage.unlogged)
+                    logger.warning("the broker is unavailable, trying again", extra=extra)
             await asyncio.sleep(self.pause_seconds)
 
     async def _consume(self, queue: str) -> None:
@@ -180,10 +233,12 @@ class BrokerConsumer:
                 if delivery is None:
                     continue
                 self._unsettled[queue] += 1
+                has_waiter = self.queues.is_starving(queue)
                 self.queues.put(delivery)
-                # The worker that was woken must look first: if the key is busy, it waits on.
-                await asyncio.sleep(0)
-                while not self.queues.is_starving(queue) or self._unsettled[queue] >= UNSETTLED_MAX:
+                if has_waiter:
+                    # The worker that was woken must look first: if the key is busy, it waits on.
+                    await asyncio.sleep(0)
+                while not self.queues.wants(queue) or self._unsettled[queue] >= UNSETTLED_MAX:
                     capacity.clear()
                     await capacity.wait()
         finally:
@@ -198,9 +253,6 @@ class BrokerConsumer:
         try:
             delivery = decode_delivery(encoded)
         except Unreadable as error:
-            # A warning without a traceback: the program that published it is at fault.
-            queue = encoded.message.queue
-            logger.warning("a message in the queue %s is dead-lettered: %s", queue, error)
             await self.on_unreadable(encoded, str(error))
             await self.broker.dead_letter(encoded, str(error))
             return None

@@ -10,7 +10,7 @@ from attrs import define
 
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter, to_milliseconds
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger, log_dead_letter
 from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key, time_key
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.document import FORMAT, decode_value
@@ -19,7 +19,7 @@ from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter, queue_of
 
-logger: Final = get_logger()
+logger: Final = get_logger("pair")
 
 # A fixed number of pages, so that all dead letters are found without a list: enough pages that
 # concurrent writers seldom meet, and few enough that reading all of them is quick.
@@ -56,19 +56,24 @@ class DeadLetterStore:
     retention: Retention = DEFAULT_RETENTION
     now: Callable[[], datetime] = utc_now
 
-    async def add(self, dead_letter: DeadLetter) -> None:
-        """Store a dead letter."""
-        identity = _identity(dead_letter)
+    async def add(self, dead_letter: DeadLetter) -> bool:
+        """Store a dead letter; return False if it is stored already, from before a crash."""
+        identity, is_new = _identity(dead_letter), True
 
         def add_to(page: DeadLetters) -> DeadLetters:
+            nonlocal is_new
+            is_new = all(other.id != dead_letter.id for other in page)
             others = [other for other in page if _identity(other) != identity]
             return [*others, dead_letter]
 
         await self._change(page_of(dead_letter), add_to)
+        return is_new
 
     async def add_unreadable(self, delivery: EncodedDelivery, reason: str) -> None:
-        """Store the dead letter of a message that cannot be decoded."""
-        await self.add(unreadable_dead_letter(delivery, reason))
+        """Store the dead letter of a message that cannot be decoded, and log it."""
+        dead_letter = unreadable_dead_letter(delivery, reason)
+        if await self.add(dead_letter):
+            log_dead_letter(dead_letter)
 
     async def list(self, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
         """Return dead letters, oldest first; those of a subject are on a few pages."""
@@ -77,12 +82,12 @@ class DeadLetterStore:
         )
         after = None if query.after is None else dead_letter_key(query.after)
         found = [
-            fields
+            content
             for page in pages
-            for fields in (await self._read_fields(page))[0]
-            if query.subject in (None, fields["event"]["subject"])
-            and (after is None or _fields_key(fields) > after)
-            and self._is_live(fields["at"])
+            for content in (await self._read_fields(page))[0]
+            if query.subject in (None, content["event"]["subject"])
+            and (after is None or _fields_key(content) > after)
+            and self._is_live(content["at"])
         ]
         found.sort(key=_fields_key)
         return tuple(map(_decode, found[: query.limit]))
@@ -90,9 +95,9 @@ class DeadLetterStore:
     async def get(self, id_: str) -> DeadLetter | None:
         """Return the dead letter with this id."""
         for page in range(PAGES + UNREADABLE_PAGES):
-            for fields in (await self._read_fields(page))[0]:
-                if fields["id"] == id_:
-                    return _decode(fields)
+            for content in (await self._read_fields(page))[0]:
+                if content["id"] == id_:
+                    return _decode(content)
         return None
 
     async def remove(self, dead_letter: DeadLetter) -> None:
@@ -110,12 +115,12 @@ class DeadLetterStore:
             if changed == dead_letters:
                 return
             encoded = _newest([encode_dead_letter(dead_letter) for dead_letter in changed])
-            for dropped in changed[: len(changed) - len(encoded)]:
-                event_id = dropped.event.id
-                logger.error("dead letter %s was dropped for newer ones: %s", dropped.id, event_id)
             fragments = [orjson.Fragment(each) for each in encoded]
             content = orjson.dumps({"arvo": FORMAT, "dead_letters": fragments})
             if isinstance(await self.memory.write(_subject(page), content, revision), Stored):
+                for dropped in changed[: len(changed) - len(encoded)]:
+                    extra = fields(dropped.event, dead_letter=dropped.id, reason=dropped.reason)
+                    logger.error("a dead letter was dropped for newer ones", extra=extra)
                 self.retention.log_removal(len(dead_letters) - len(live))
                 return
 
@@ -167,13 +172,13 @@ def _digest(text: str) -> int:
     return blake2b(text.encode(errors="surrogatepass"), digest_size=1).digest()[0]
 
 
-def _fields_key(fields: Fields) -> tuple[int, str]:
+def _fields_key(content: Fields) -> tuple[int, str]:
     """Return `dead_letter_key` of a dead letter that is not decoded."""
-    return time_key(fields["at"]), fields["id"]
+    return time_key(content["at"]), content["id"]
 
 
-def _decode(fields: Fields) -> DeadLetter:
-    return decode_dead_letter(orjson.dumps(fields))
+def _decode(content: Fields) -> DeadLetter:
+    return decode_dead_letter(orjson.dumps(content))
 
 
 def _newest(encoded: Sequence[bytes]) -> Sequence[bytes]:

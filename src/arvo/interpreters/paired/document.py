@@ -1,7 +1,7 @@
 """Document: the record and the journal of one workflow, as one value in a machine memory."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
@@ -23,7 +23,7 @@ from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter
 
-# Consumptions that a document remembers: some 3 KB, written at each turn. A redelivery comes soon
+# Consumptions that a document remembers: some 6 KB, written at each turn. A redelivery comes soon
 # or never, and the record itself recognises older events, except for signals.
 JOURNAL_MAX: Final = 128
 # Checkpoints that a document holds; the events of a workflow are delivered one at a time.
@@ -53,14 +53,16 @@ class Output:
 @final
 @frozen
 class Consumption:
-    """A journal entry: the *digest* of a consumed event, and its *output* while that may be unsent.
+    """A journal entry: the *digest* of a consumption, and its *output* while that may be unsent.
 
-    *turn*: the revision of the record after it; 0 where that no longer matters.
+    *turn*: the revision of the record after it; 0 where that no longer matters. *content*: the
+    `inbox_digest` of the consumed event, empty where an earlier version has stored none.
     """
 
     digest: str
     turn: int = 0
     output: Output | None = None
+    content: str = ""
 
     @property
     def key(self) -> TurnKey:
@@ -109,23 +111,33 @@ class WorkflowDocument:
         unsent = [entry for entry in self.journal if entry.output and entry.key not in sent]
         return unsent[: max(0, len(unsent) - UNSENT_MAX + 1)]
 
-    def after_turn(
-        self, record: Record, entry: Consumption, sent: Container[TurnKey], now: datetime
+    def after_turns(
+        self,
+        record: Record,
+        entries: Iterable[Consumption],
+        sent: Container[TurnKey],
+        now: datetime,
     ) -> "WorkflowDocument":
-        """Return the document after a turn, without the outputs that were *sent*."""
-        entries = [
-            Consumption(past.digest) if past.output and past.key in sent else past
+        """Return the document after turns, without the outputs that were *sent*."""
+        before = [
+            Consumption(past.digest, content=past.content)
+            if past.output and past.key in sent
+            else past
             for past in self.journal
         ]
-        journal = tuple(_newest([*entries, entry]))
-        began = now if self.began is None else self.began
-        # That of this turn stays until the next one: if the delivery cannot be acknowledged, its
+        is_active = record.status == "active"
+        # That of these turns stays until the next one: if the delivery cannot be acknowledged, its
         # step is taken again before the commit finds that the event is consumed.
         progress = {key: data for key, data in self.progress.items() if key not in self._digests}
-        after = evolve(self, record=record, journal=journal, progress=FrozenDict(progress))
-        if record.status != "active":
-            after = evolve(after, cancellations=())
-        return evolve(after, began=began, changed=now)
+        return WorkflowDocument(
+            record=record,
+            journal=tuple(_newest([*before, *entries])),
+            revision=self.revision,
+            began=now if self.began is None else self.began,
+            changed=now,
+            progress=FrozenDict(progress) if progress else EMPTY,
+            cancellations=self.cancellations if is_active else (),
+        )
 
     def with_progress(self, digest: str, data: bytes) -> "WorkflowDocument":
         """Return the document with another checkpoint of an event; no bytes delete it."""
@@ -236,21 +248,24 @@ def _newest(entries: list[Consumption]) -> Iterator[Consumption]:
 
 def _encode_entry(entry: Consumption) -> object:
     if entry.output is None:
-        return entry.digest
+        return [entry.digest, entry.content] if entry.content else entry.digest
     messages = [message_to_dict(message) for message in entry.output.messages]
     dead_letters = [
         orjson.Fragment(encode_dead_letter(dead_letter))
         for dead_letter in entry.output.dead_letters
     ]
-    return [entry.digest, entry.turn, messages, dead_letters]
+    return [entry.digest, entry.turn, messages, dead_letters, entry.content]
 
 
-def _decode_entry(content: Any) -> Consumption:
-    if isinstance(content, str):
-        return Consumption(content)
-    digest, turn, messages, dead_letters = content
+def _decode_entry(entry: Any) -> Consumption:
+    if isinstance(entry, str):
+        return Consumption(entry)
+    if len(entry) == 2:
+        return Consumption(entry[0], content=entry[1])
+    # An earlier version has written no content.
+    digest, turn, messages, dead_letters, *content = entry
     output = Output(
         tuple(map(message_from_dict, messages)),
         tuple(decode_dead_letter(orjson.dumps(fields)) for fields in dead_letters),
     )
-    return Consumption(digest, turn, output)
+    return Consumption(digest, turn, output, *content)

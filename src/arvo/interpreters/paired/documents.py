@@ -1,17 +1,35 @@
-"""Documents: the workflow documents in a machine memory, changed by compare and set."""
+"""Documents: those of workflows in a machine memory, with their cancellations and chosen ids."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Final, final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, final
 
+import orjson
 from attrs import define, evolve, field
 
-from arvo.interpreters.paired.document import WorkflowDocument
+from arvo.core.begin import has_chosen_id
+from arvo.core.commit import Commit
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import cancel_type
+from arvo.core.events.subject import workflow_id_of
+from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.document import FORMAT, WorkflowDocument, decode_value, digest_of
+from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.machine_memory import MachineMemory
+from arvo.interpreters.ports.messages import (
+    Delivery,
+    Message,
+    find_cancellation,
+    is_cancellation,
+    key_of,
+    queue_of,
+)
 from arvo.interpreters.ports.results import Conflict
 
 # Documents as this process last wrote or read them. One that drops out of the cache is read again.
 DOCUMENTS_MAX: Final = 10_000
+# Runs with one workflow id, of other types, versions or initiators; the oldest are dropped.
+SUBJECTS_MAX: Final = 100
 
 
 @final
@@ -30,7 +48,7 @@ class DocumentStore:
     async def read(self, subject: str) -> WorkflowDocument:
         """Read a document; it is empty where there is none."""
         document = WorkflowDocument.from_stored(await self.memory.read(subject))
-        self._cache(subject, document)
+        self._cache(subject, document, document.revision)
         await self.on_read(document)
         return document
 
@@ -39,7 +57,7 @@ class DocumentStore:
         written = await self.memory.write(subject, document.to_bytes(), document.revision)
         if isinstance(written, Conflict):
             return False
-        self._cache(subject, evolve(document, revision=written.revision))
+        self._cache(subject, document, written.revision)
         return True
 
     async def change(
@@ -59,10 +77,111 @@ class DocumentStore:
         """Forget the cached documents."""
         self._cached.clear()
 
-    def _cache(self, subject: str, document: WorkflowDocument) -> None:
+    def _cache(self, subject: str, document: WorkflowDocument, revision: int) -> None:
         """Cache a document; one that has ended seldom receives another event."""
         self._cached.pop(subject, None)
         if document.record is None or document.record.status == "active":
-            self._cached[subject] = document
+            self._cached[subject] = evolve(document, revision=revision)
             if len(self._cached) > DOCUMENTS_MAX:
                 self._cached.popitem(last=False)
+
+
+@final
+@define(eq=False)
+class CancellationMarks:
+    """Marks cancellations, because a broker does not show the messages that wait in it.
+
+    A mark changes the document, so the write of a turn that was decided without it is refused. It
+    is made after the message was published and before the sender is told so, and goes when the
+    workflow ends or the cancellation becomes a dead letter. A cancellation that another program
+    publishes has no mark: it counts from its own delivery on.
+    """
+
+    documents: DocumentStore
+
+    async def mark_published(self, published: Iterable[EncodedMessage]) -> None:
+        """Mark the cancellations among messages that were published."""
+        for encoded in published:
+            # Most messages need not be decoded: the type of a cancellation is in its text.
+            if cancel_type(encoded.queue).encode() in encoded.body:
+                await self.mark(decode_message(encoded))
+
+    async def mark(self, message: Message) -> bool:
+        """Mark a message that was published; return False if it cancels nothing any more."""
+        if not is_cancellation(message):
+            return False
+        queue, event = queue_of(message.to), message.event
+
+        def change(document: WorkflowDocument) -> WorkflowDocument | None:
+            has_ended = document.record is not None and document.record.status != "active"
+            if has_ended or document.find(digest_of(queue, event)) is not None:
+                return None
+            return document.with_cancellation(event)
+
+        return await self.documents.change(event.subject, change)
+
+    async def unmark(self, message: Message) -> None:
+        """Remove the mark of a message that becomes a dead letter."""
+        if is_cancellation(message):
+            event = message.event
+            # Read anew: another process may have marked it.
+            await self.documents.read(event.subject)
+            await self.documents.change(event.subject, lambda it: it.without_cancellation(event))
+
+    async def pending(self, delivery: Delivery) -> Event[Any] | None:
+        """Read the oldest cancellation that a delivery has to yield to."""
+        key = key_of(delivery.message.to)
+        return None if key is None else pending_in(await self.documents.read(key), delivery)
+
+
+def pending_in(document: WorkflowDocument, delivery: Delivery) -> Event[Any] | None:
+    """Return the oldest cancellation in a document that a delivery has to yield to."""
+    queue = queue_of(delivery.message.to)
+    return find_cancellation(
+        document.cancellations,
+        delivery,
+        lambda event: document.find(digest_of(queue, event)) is not None,
+    )
+
+
+@final
+@define(eq=False)
+class WorkflowIds:
+    """The subjects by chosen workflow id, in a memory that cannot list its values.
+
+    A subject is stored before the first record of its run, so a subject may have no document.
+    """
+
+    memory: MachineMemory
+
+    async def add(self, commit: Commit) -> None:
+        """Store the subject of a turn that begins a run with a chosen id."""
+        subject = commit.event.subject
+        id_ = workflow_id_of(subject)
+        if not has_chosen_id(commit.event) or not id_:
+            return
+        subjects: tuple[str, ...] = ()
+        revision = 0
+        while True:
+            content = {"arvo": FORMAT, "subjects": [*subjects, subject][-SUBJECTS_MAX:]}
+            written = await self.memory.write(_ids_key(id_), orjson.dumps(content), revision)
+            if not isinstance(written, Conflict):
+                return
+            subjects, revision = await self._read(id_)
+            if subject in subjects:
+                return
+
+    async def find(self, id_: str) -> tuple[str, ...]:
+        """Return the subjects with a workflow id, those of the oldest runs first."""
+        return (await self._read(id_))[0]
+
+    async def _read(self, id_: str) -> tuple[tuple[str, ...], int]:
+        stored = await self.memory.read(_ids_key(id_))
+        if stored is None:
+            return (), 0
+        return tuple(decode_value(stored, "subjects")["subjects"]), stored.revision
+
+
+def _ids_key(id_: str) -> str:
+    # The subject of a workflow is base64, which has no parentheses.
+    return f"(workflow id) {id_}"

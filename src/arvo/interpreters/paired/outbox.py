@@ -1,19 +1,19 @@
 """Outbox: writes the output of a turn into the workflow's document, sends it, and resends it."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
 from arvo.core.commit import Commit, PendingTimer
+from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
-from arvo.interpreters.delivery.log import get_logger
-from arvo.interpreters.paired.cancellations import CancellationMarks, pending_in
+from arvo.interpreters.delivery.log import log_dead_letter
 from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.document import (
@@ -24,7 +24,12 @@ from arvo.interpreters.paired.document import (
     WorkflowDocument,
     digest_of,
 )
-from arvo.interpreters.paired.documents import DocumentStore
+from arvo.interpreters.paired.documents import (
+    CancellationMarks,
+    DocumentStore,
+    WorkflowIds,
+    pending_in,
+)
 from arvo.interpreters.ports.broker import Broker, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.machine_memory import MachineMemory
@@ -37,12 +42,14 @@ from arvo.interpreters.ports.messages import (
 )
 from arvo.interpreters.ports.results import (
     CancellationPending,
+    CheckpointResult,
     Committed,
     Conflict,
     Duplicate,
+    Fenced,
+    IdReused,
+    compare_digests,
 )
-
-logger: Final = get_logger()
 
 # Turns that this process knows to be sent. One that drops out of the cache is sent once more.
 SENT_MAX: Final = 100_000
@@ -58,35 +65,38 @@ class Outbox:
     dead_letters: DeadLetterStore
     documents: DocumentStore = field(init=False)
     cancellations: CancellationMarks = field(init=False)
-    # Turns that this process has sent; the memory learns of it with the next write.
-    _sent: "OrderedDict[TurnKey, None]" = field(factory=OrderedDict, init=False)
+    workflow_ids: WorkflowIds = field(init=False)
+    # Turns that this process has sent, and the `inbox_digest` of their events; the memory learns of
+    # it with the next write.
+    _sent: "OrderedDict[TurnKey, str]" = field(factory=OrderedDict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.documents = DocumentStore(self.memory, self._send_operator_changes)
         self.cancellations = CancellationMarks(self.documents)
+        self.workflow_ids = WorkflowIds(self.memory)
 
-    async def send_answer(self, commit: Commit, output: Output) -> Committed | Conflict | Duplicate:
+    async def send_answer(self, commit: Commit, output: Output) -> Committed | Duplicate | IdReused:
         """Send the output of a handler without memory, unless this process has sent it before."""
-        key = digest_of(commit.handler, commit.event), 0
+        key, content = (digest_of(commit.handler, commit.event), 0), inbox_digest(commit.event)
         if key in self._sent:
-            return Duplicate()
-        await self._send(key, output)
+            return compare_digests(self._sent[key], content)
+        await self._send(key, output, content)
         return Committed()
 
     async def commit_turn(
         self, delivery: Delivery, commit: Commit, output: Output
-    ) -> Committed | Conflict | Duplicate | CancellationPending:
+    ) -> Committed | Conflict | Duplicate | IdReused | CancellationPending:
         """Write the turn of a workflow and send its output, or find that it was written before."""
         subject = commit.event.subject if commit.record is None else commit.record.subject
-        digest = digest_of(commit.handler, commit.event)
+        digest, content = digest_of(commit.handler, commit.event), inbox_digest(commit.event)
         # Without a write, no compare-and-set would detect that the cached document is stale.
         document = self.documents.cached(subject) if commit.record is not None else None
         is_fresh = document is None
         while True:
             document = document or await self.read(subject)
             if (entry := document.find(digest)) is not None:
-                await self._send_unsent(entry)
-                return Duplicate()
+                await self._send_again(delivery, entry)
+                return compare_digests(entry.content, content)
             cancellation = None
             if yields_to_cancellation(commit):
                 cancellation = pending_in(document, delivery)
@@ -94,11 +104,12 @@ class Outbox:
                 return CancellationPending(cancellation)
             if document.turn == commit.expected and cancellation is None:
                 if commit.record is None:
-                    await self._send((digest, 0), output)
+                    await self._send((digest, 0), output, content)
                     return Committed()
-                entry = Consumption(digest, commit.record.revision, output)
-                if await self._write(document, commit.record, entry, commit.now or utc_now()):
-                    await self._send_unsent(entry)
+                await self.workflow_ids.add(commit)
+                entry = Consumption(digest, commit.record.revision, output, content)
+                if await self.write(document, commit.record, [entry], commit.now or utc_now()):
+                    await self.send_unsent(entry)
                     return Committed()
             elif is_fresh:
                 return Conflict(document.turn)
@@ -113,7 +124,7 @@ class Outbox:
 
     async def _send_operator_changes(self, document: WorkflowDocument) -> None:
         for entry in document.operator_changes:
-            await self._send_unsent(entry)
+            await self.send_unsent(entry)
 
     async def unsent_events(self, subject: str) -> tuple[Event[Any], ...]:
         """Return the events of the outputs that a document still holds, in order."""
@@ -145,8 +156,8 @@ class Outbox:
             document = await self.read(record.subject)
             if document.turn != expected:
                 return Conflict(document.turn)
-            if await self._write(document.without(forgotten), record, entry, utc_now()):
-                await self._send_unsent(entry)
+            if await self.write(document.without(forgotten), record, [entry], utc_now()):
+                await self.send_unsent(entry)
                 return Committed()
 
     async def read_progress(self, subject: str, digest: str) -> bytes:
@@ -154,59 +165,95 @@ class Outbox:
         data: bytes = (await self.read(subject)).progress.get(digest, b"")
         return data
 
-    async def write_progress(self, subject: str, digest: str, data: bytes) -> bool:
-        """Store the checkpoint of an event; False if the event was consumed meanwhile."""
+    async def write_progress(
+        self, subject: str, digest: str, data: bytes, known: Container[bytes]
+    ) -> CheckpointResult | Duplicate:
+        """Store the checkpoint of an event in place of a *known* one; see `ProgressStore.write`."""
+        result: CheckpointResult | Duplicate = Committed()
 
         def change(document: WorkflowDocument) -> WorkflowDocument | None:
-            return None if document.find(digest) else document.with_progress(digest, data)
+            nonlocal result
+            if document.find(digest):
+                result = Duplicate()
+            elif not is_replaceable(document.progress.get(digest, b""), known):
+                result = Fenced()
+            else:
+                result = Committed()
+                return document.with_progress(digest, data)
+            return None
 
-        return await self.documents.change(subject, change)
+        await self.documents.change(subject, change)
+        return result
 
     async def find_refusal(
         self, message: Message, expected: int | None
-    ) -> Conflict | Duplicate | None:
+    ) -> Conflict | Duplicate | IdReused | None:
         """Return why a turn would be refused, None if it would not; nothing is sent again."""
-        digest = digest_of(queue_of(message.to), message.event)
+        digest, content = (
+            digest_of(queue_of(message.to), message.event),
+            inbox_digest(message.event),
+        )
         if expected is None:
-            return Duplicate() if (digest, 0) in self._sent else None
+            stored = self._sent.get((digest, 0))
+            return None if stored is None else compare_digests(stored, content)
         document = await self.read(message.event.subject)
-        if document.find(digest) is not None:
-            return Duplicate()
+        if (entry := document.find(digest)) is not None:
+            return compare_digests(entry.content, content)
         return None if document.turn == expected else Conflict(document.turn)
 
     async def was_consumed(self, message: Message) -> bool:
-        """Return True if an event was consumed before; output that may be missing is sent again."""
-        match message.to:
-            case ToHandler(address=address, key=None):
-                return (digest_of(address, message.event), 0) in self._sent
-            case ToHandler(address=address):
-                document = await self.read(message.event.subject)
-                entry = document.find(digest_of(address, message.event))
-                if entry is not None:
-                    await self._send_unsent(entry)
-                return entry is not None
-            case _:
-                return False
+        """Return True if an event was consumed before, and not another one with its id; output that
+        may be missing is sent again.
+        """
+        if not isinstance(message.to, ToHandler):
+            return False
+        digest, stored = digest_of(message.to.address, message.event), None
+        if message.to.key is None:
+            stored = self._sent.get((digest, 0))
+        elif (entry := (await self.read(message.event.subject)).find(digest)) is not None:
+            await self.send_unsent(entry)
+            stored = entry.content
+        if stored is None:
+            return False
+        return isinstance(compare_digests(stored, inbox_digest(message.event)), Duplicate)
 
     def clear_cache(self) -> None:
         """Forget the cached documents, but not which turns were sent."""
         self.documents.clear()
 
-    async def _write(
-        self, document: WorkflowDocument, record: Record, entry: Consumption, now: datetime
+    async def write(
+        self,
+        document: WorkflowDocument,
+        record: Record,
+        entries: Sequence[Consumption],
+        now: datetime,
     ) -> bool:
-        """Write a turn on top of a document; False if the store has another one by now."""
+        """Write turns on top of a document; False if the store has another one by now."""
         for unsent in document.excess_unsent(self._sent):
-            await self._send_unsent(unsent)
-        after = document.after_turn(record, entry, self._sent, now)
+            await self.send_unsent(unsent)
+        after = document.after_turns(record, entries, self._sent, now)
         return await self.documents.write(record.subject, after)
 
-    async def _send_unsent(self, entry: Consumption) -> None:
-        """Send the output of a turn, unless this process knows that it was sent."""
-        if entry.output is not None and entry.key not in self._sent:
-            await self._send(entry.key, entry.output)
+    async def send_unsent(self, entry: Consumption, number: int | None = None) -> None:
+        """Send the output of a turn, unless this process knows that it was sent.
 
-    async def _send(self, key: TurnKey, output: Output) -> None:
+        *number*: how many of its messages; requests of this process take the others.
+        """
+        output = entry.output
+        if output is not None and entry.key not in self._sent:
+            await self._send(
+                entry.key, evolve(output, messages=output.messages[:number]), entry.content
+            )
+
+    async def _send_again(self, delivery: Delivery, entry: Consumption) -> None:
+        """Send the output of a turn that was written by an earlier attempt."""
+        output, observation = entry.output, delivery.progress.observation
+        is_unsent = output is not None and output.messages and entry.key not in self._sent
+        await self.send_unsent(entry)
+        if is_unsent and observation is not None and output is not None:
+            observation.forwarded([decode_message(each).event for each in output.messages])
+
+    async def _send(self, key: TurnKey, output: Output, content: str) -> None:
         if output.messages:
             messages = _identified(key, output.messages)
             try:
@@ -216,7 +263,7 @@ class Outbox:
             await self.cancellations.mark_published(messages)
         for dead_letter in output.dead_letters:
             await self.dead_letters.add(dead_letter)
-        self._sent[key] = None
+        self._sent[key] = content
         if len(self._sent) > SENT_MAX:
             self._sent.popitem(last=False)
 
@@ -230,17 +277,26 @@ class Outbox:
                 await self.broker.publish([encoded])
             except TooLarge as error:
                 message, reason = decode_message(encoded), str(error)
-                event = message.event
-                logger.warning("event %s (%s) is dead-lettered: %s", event.id, event.type, reason)
                 dead_letter = DeadLetter(
-                    id=fresh_stamp().id,
-                    event=event,
+                    # That of the message, where it has one: when it is sent again after a crash,
+                    # the dead letter is found.
+                    id=encoded.id or fresh_stamp().id,
+                    event=message.event,
                     reason=reason,
                     attempts=1,
                     at=utc_now().isoformat(timespec="milliseconds"),
                     to=message.to,
                 )
-                await self.dead_letters.add(dead_letter)
+                if await self.dead_letters.add(dead_letter):
+                    log_dead_letter(dead_letter)
+
+
+def is_replaceable(stored: bytes, known: Container[bytes]) -> bool:
+    """Return whether a checkpoint may be replaced: there is none, or it is a *known* one.
+
+    Any other one is that of a worker that processes the same event, here or in another process.
+    """
+    return not stored or stored in known
 
 
 def _identified(key: TurnKey, messages: Sequence[EncodedMessage]) -> Sequence[EncodedMessage]:

@@ -1,5 +1,6 @@
 """Progress: the results of effects that a pair stores until their step is committed."""
 
+from collections.abc import Container
 from hashlib import blake2b
 from typing import Final, TypeAlias, final
 
@@ -8,10 +9,16 @@ from attrs import define
 
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired.document import FORMAT, decode_value, digest_of
-from arvo.interpreters.paired.outbox import Outbox
+from arvo.interpreters.paired.outbox import Outbox, is_replaceable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import Delivery, Message
-from arvo.interpreters.ports.results import Conflict
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+)
 
 # A fixed number of pages, as of dead letters: a memory can neither list nor delete. A handler that
 # has no record stores its results on a page, where newer ones replace the oldest.
@@ -50,25 +57,33 @@ class ProgressStore:
             return await self.outbox.read_progress(to.key, digest)
         return (await self._read(_page_of(digest)))[0].get(digest, b"")
 
-    async def write(self, message: Message, progress: bytes) -> bool:
-        """Store a checkpoint; False if the event was consumed meanwhile."""
+    async def write(
+        self, message: Message, progress: bytes, known: Container[bytes]
+    ) -> CheckpointResult | Duplicate:
+        """Store a checkpoint in place of the one that this worker read or wrote: a *known* one.
+
+        Returns `Duplicate` if the event was consumed meanwhile, and `Fenced` if another worker has
+        stored a checkpoint of it. Nothing is stored then.
+        """
         to = message.to
         assert isinstance(to, ToHandler)
         digest = digest_of(to.address, message.event)
         if to.key is not None:
-            if await self.outbox.write_progress(to.key, digest, progress):
-                return True
-            # Another worker has consumed the event. Its output may be unsent, as after a crash.
-            await self.outbox.was_consumed(message)
-            return False
-        await self._write_on_page(digest, progress)
-        return True
+            result = await self.outbox.write_progress(to.key, digest, progress, known)
+            if isinstance(result, Duplicate):
+                # Its output may be unsent, as after a crash.
+                await self.outbox.was_consumed(message)
+            return result
+        return await self._write_on_page(digest, progress, known)
 
-    async def _write_on_page(self, digest: str, progress: bytes) -> None:
+    async def _write_on_page(
+        self, digest: str, progress: bytes, known: Container[bytes]
+    ) -> CheckpointResult:
         subject = _page_of(digest)
         while True:
             page, revision = await self._read(subject)
-            page.pop(digest, None)
+            if not is_replaceable(page.pop(digest, b""), known):
+                return Fenced()
             if progress:
                 page[digest] = progress
             while len(page) > PAGE_ENTRIES_MAX or sum(map(len, page.values())) > PAGE_BYTES_MAX:
@@ -76,7 +91,7 @@ class ProgressStore:
             entries = {key: orjson.Fragment(data) for key, data in page.items()}
             content = orjson.dumps({"arvo": FORMAT, "progress": entries})
             if not isinstance(await self.memory.write(subject, content, revision), Conflict):
-                return
+                return Committed()
 
     async def _read(self, subject: str) -> tuple[Page, int]:
         stored: Stored | None = await self.memory.read(subject)

@@ -16,6 +16,7 @@ from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.services import WorkerServices
 from arvo.interpreters.services.registrations import Registrations
+from arvo.interpreters.services.shared_call import SharedCall
 
 # How long a registration stays without being renewed. Much longer than clocks differ: each process
 # judges the leases of the others by its own clock.
@@ -45,6 +46,11 @@ class ServiceStore:
     now: Callable[[], datetime] = utc_now
     _own: Registrations = field(factory=Registrations, init=False)
     _renewing: "asyncio.Task[None] | None" = field(default=None, init=False)
+    # Each answer that no request of its process waits for asks for the registry.
+    _reading: SharedCall[tuple[_Leases, int]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reading = SharedCall(self._read)
 
     async def register(self, services: WorkerServices) -> None:
         """Register what a worker of this process serves."""
@@ -64,7 +70,7 @@ class ServiceStore:
 
     async def list(self) -> tuple[WorkerServices, ...]:
         """Return what the live workers of all processes serve."""
-        leases, _ = await self._read()
+        leases, _ = await self._reading.result()
         return tuple(services for services, _ in leases.values())
 
     async def renew(self) -> None:

@@ -9,7 +9,7 @@ from arvo.core.events.uri import encode_uri
 from arvo.core.payloads.json_data import is_json
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
+from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.paired.codec import destination_of
 from arvo.interpreters.ports.broker import MESSAGE_BYTES_MAX, EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import DeadLetter
@@ -58,7 +58,8 @@ def unreadable_dead_letter(delivery: EncodedDelivery, reason: str) -> DeadLetter
         },
     )
     return DeadLetter(
-        id=fresh_stamp().id,
+        # Not a fresh one: a redelivery must find that it is stored.
+        id=digest,
         event=event,
         reason=reason,
         attempts=delivery.attempt,

@@ -1,13 +1,12 @@
 """Backend: the protocol that a storage backend implements."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.record import Record, Status
+from arvo.core.record import Record
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
@@ -16,10 +15,13 @@ from arvo.interpreters.ports.results import (
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterResult,
     Depth,
     Duplicate,
     Fenced,
+    IdReused,
     StoredWorkflow,
+    WorkflowFilters,
 )
 
 
@@ -84,7 +86,7 @@ class Backend(Protocol):
         The transaction
 
         1. writes the commit's `record`, if it has one, and its history entries;
-        2. marks the event as consumed by this handler for this subject;
+        2. marks the event as consumed by this handler for this subject, with its `inbox_digest`;
         3. accepts *messages* and stores *dead_letters*;
         4. sets the commit's `timers` and deletes its `cleared_timers`;
         5. acknowledges *delivery*.
@@ -92,13 +94,16 @@ class Backend(Protocol):
         A timer is delivered as the message `timer_message(commit, timer)`: not before it is due,
         and not after it was cleared.
 
-        Returns `Committed`, or one of four refusals that apply nothing:
+        Returns `Committed`, or one of five refusals that apply nothing:
 
         - `Conflict`: the stored revision is not the commit's `expected` (0: no record). The
           delivery stays with the worker, which loads the record and steps again. A commit that has
           no record and expects 0 belongs to no workflow; its revision is not compared.
         - `Duplicate`: this handler has consumed this event (by source and id) for this subject
           before. The delivery is acknowledged.
+        - `IdReused`: as `Duplicate`, but the event that was consumed has another `inbox_digest`
+          (`compare_digests`). The delivery stays with the worker, which stores the event as a dead
+          letter if it comes from outside.
         - `Fenced`: the lease expired, and the delivery belongs to another worker. The caller
           forgets it.
         - `CancellationPending`: `pending_cancellation` returns an event for *delivery*, and the
@@ -139,17 +144,20 @@ class Backend(Protocol):
     async def workflows(
         self,
         *,
-        status: Status | None = None,
         handler: str | None = None,
-        unchanged_since: datetime | None = None,
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
     ) -> tuple[StoredWorkflow, ...]:
         """List at most *limit* workflows, the most recently changed first.
 
         Workflows that changed at the same time are sorted by subject, descending. *status* and
-        *handler* select workflows with that status and handler; *unchanged_since* selects those
-        that changed before that time. *after* is the last workflow of the previous page.
+        *handler* select workflows with that status and handler, *workflow_id* those whose subject
+        has it (`workflow_id_of`), at a cost that does not grow with the number of the others.
+        *labels* selects those that have all of these labels, compared by `label_text`, and *text*
+        those whose workflow id, or one of whose labels as `name=value`, contains it.
+        *unchanged_since* selects those that changed before that time. *after* is the last workflow
+        of the previous page.
         """
         ...
 
@@ -205,8 +213,14 @@ class Backend(Protocol):
         """
         ...
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
-        """Store a dead letter and acknowledge its delivery, if there is one, in one transaction."""
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> DeadLetterResult:
+        """Store a dead letter and acknowledge its delivery, if there is one, in one transaction.
+
+        Returns `Committed`, or a refusal, after which no dead letter is stored: `Fenced`, or
+        `Duplicate` where the event was consumed after all; then the delivery is acknowledged.
+        """
         ...
 
     async def dead_letters(
@@ -302,7 +316,7 @@ class FindsRefusals(Protocol):
 
     async def find_refusal(
         self, delivery: Delivery, expected: int | None
-    ) -> Conflict | Duplicate | Fenced | None:
+    ) -> Conflict | Duplicate | IdReused | Fenced | None:
         """Return what `commit` would return now for a turn of this delivery, None if it would apply
         it. Nothing changes.
 

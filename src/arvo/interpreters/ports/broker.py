@@ -143,6 +143,39 @@ class PassesDeliveries(Protocol):
 
 
 @runtime_checkable
+class OwnsDeliveries(Protocol):
+    """A broker that knows when it may have given a delivery of this process to another one.
+
+    The pair asks it before each call of a turn, so that a worker that was frozen, or lost its
+    connection, makes no call that the next worker makes too.
+    """
+
+    def owns(self, delivery: EncodedDelivery) -> bool:
+        """Return False if another process may have an unsettled delivery by now.
+
+        It answers from the memory of this process, at once.
+        """
+        ...
+
+
+@runtime_checkable
+class SeesKeys(Protocol):
+    """A broker that knows which messages of a key it stores.
+
+    Then a worker may take the turn of an event that a turn of the same workflow has caused without
+    publishing it: it asks first whether another event of the workflow waits, which comes before.
+    """
+
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        """Return True unless *delivery* is certainly the only message of its key that is stored.
+
+        It sees every `publish` that has returned before, of any process. Messages that were
+        deferred do not count.
+        """
+        ...
+
+
+@runtime_checkable
 class ReportsDepth(Protocol):
     """A broker that counts its messages, so that the pair can apply backpressure to senders."""
 

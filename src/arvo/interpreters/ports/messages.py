@@ -11,6 +11,7 @@ from arvo.core.events.protocol import cancel_type
 from arvo.core.violations.violation import Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.handlers.effect import Performed
+from arvo.interpreters.ports.observation import Observation
 
 # `Unroutable` is missing on purpose: an event without a destination becomes a dead letter in the
 # step that emits it, so a backend never sees one.
@@ -47,15 +48,19 @@ class Progress:
     *data*: the checkpoint, empty where there is none, None until *read* has read it. *unstored*: a
     newer checkpoint that could not be written, as the backend was unavailable.
     *passed_over*: the ids of cancellations whose turn could not be decided, so that the delivery is
-    committed in spite of them. *on_cancellation* is called when a cancellation of the workflow
-    arrives in this process while a worker has the delivery.
+    committed in spite of them. *is_single*: a chain with the delivery was refused, so it is
+    processed by itself. *on_cancellation* is called when a cancellation of the workflow arrives in
+    this process while a worker has the delivery. *observation*: what an observer of the worker has
+    on the attempt that is in progress.
     """
 
     data: bytes | None = b""
     read: Callable[[], Awaitable[bytes]] | None = None
     unstored: bytes = b""
     passed_over: set[str] = field(factory=set)
+    is_single: bool = False
     on_cancellation: Callable[[], None] = field(default=lambda: None)
+    observation: Observation | None = None
     _performed: dict[str, list[Performed]] = field(factory=dict, init=False)
 
     def performed(self, event: Event[Any]) -> list[Performed]:

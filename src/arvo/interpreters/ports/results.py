@@ -1,12 +1,15 @@
 """Results: the values that a backend returns: commit results, stored workflows, queue depth."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, TypedDict, final
 
 from attrs import frozen
 
 from arvo.core.events.event import Event
-from arvo.core.record import Record
+from arvo.core.events.subject import subject_label
+from arvo.core.labels import Label
+from arvo.core.record import Record, Status
 from arvo.core.violations.issue import one_line
 from arvo.printable import printable
 
@@ -36,6 +39,15 @@ class Duplicate:
 
 @final
 @frozen
+class IdReused:
+    """This handler has consumed another event with the source, the id and the subject of this one.
+
+    Its `inbox_digest` differs. Nothing was applied, and the delivery stays with the worker.
+    """
+
+
+@final
+@frozen
 class Fenced:
     """The delivery belongs to another worker, because this worker's lease expired.
 
@@ -54,8 +66,28 @@ class CancellationPending:
     event: Event[Any]
 
 
-CommitResult: TypeAlias = Committed | Conflict | Duplicate | Fenced | CancellationPending
+CommitResult: TypeAlias = Committed | Conflict | Duplicate | IdReused | Fenced | CancellationPending
 CheckpointResult: TypeAlias = Committed | Fenced
+DeadLetterResult: TypeAlias = Committed | Duplicate | Fenced
+
+
+def compare_digests(stored: str | None, digest: str) -> Duplicate | IdReused:
+    """Return the result for an event whose consumption an inbox has *stored*.
+
+    *stored* and *digest*: the `inbox_digest` of the event that was consumed, empty or None where an
+    earlier version has stored none, and of the event that comes now.
+    """
+    return Duplicate() if not stored or stored == digest else IdReused()
+
+
+class WorkflowFilters(TypedDict, total=False):
+    """What `workflows` selects by; see there."""
+
+    status: Status | None
+    workflow_id: str | None
+    unchanged_since: datetime | None
+    labels: Mapping[str, Label]
+    text: str | None
 
 
 @final
@@ -63,7 +95,7 @@ CheckpointResult: TypeAlias = Committed | Fenced
 class StoredWorkflow:
     """A workflow in a backend: its *record*, the time it *began*, and the time it last *changed*.
 
-    `str` formats it as two lines for an operator.
+    `str` formats it as two lines for an operator, with its workflow id and a shortened subject.
     """
 
     record: Record
@@ -78,7 +110,7 @@ class StoredWorkflow:
             text += f": {one_line(record.failure.message)}"
         elif record.status == "active":
             text += f", open requests: {len(record.unanswered)}, timers: {len(record.timers)}"
-        return f"{text}\n  {printable(record.subject)}"
+        return f"{text}\n  {printable(subject_label(record.subject))}"
 
 
 @final

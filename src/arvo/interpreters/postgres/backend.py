@@ -1,21 +1,22 @@
 """Backend: records, queues, timers and dead letters in Postgres, for any number of processes."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar, final
+from typing import Any, ClassVar, Final, TypeVar, Unpack, final
 
 from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.record import Record, Status
+from arvo.core.record import Record
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
@@ -28,22 +29,21 @@ from arvo.interpreters.ports.results import (
     Depth,
     Duplicate,
     Fenced,
+    IdReused,
     StoredWorkflow,
+    WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
-from arvo.interpreters.postgres.session.batches import BatchWriter, to_deliveries, token_of
+from arvo.interpreters.postgres.session.batches import BatchWriter, rows_of, to_deliveries
+from arvo.interpreters.postgres.session.commits import CommitWriter
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
 from arvo.interpreters.postgres.statements import dead_letters, deliveries, operations, queries
 from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
-from arvo.interpreters.postgres.statements.write_batch import (
-    WriteBatch,
-    delivery_row,
-    turn_rows,
-)
+from arvo.interpreters.postgres.statements.write_batch import WriteBatch, delivery_row
 
 T = TypeVar("T")
 
@@ -76,6 +76,7 @@ class PostgresBackend:
     that the worker has lost is refused.
     """
 
+    commits_apart: ClassVar[bool] = False
     url: str = field(repr=False)
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
@@ -87,6 +88,7 @@ class PostgresBackend:
     _backpressure: Backpressure = field(init=False)
     _sessions: SessionManager = field(init=False)
     _batches: BatchWriter = field(init=False)
+    _commits: CommitWriter = field(init=False)
     _returns: DeliveryReturns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,6 +102,7 @@ class PostgresBackend:
             self.dsn, self._claims, self._backpressure, self.now, self.lease, self.retention
         )
         self._batches = BatchWriter(self._sessions, self._claims, self._backpressure)
+        self._commits = CommitWriter(self._sessions, self._claims, self._batches, self.now)
         self._returns = DeliveryReturns(self._sessions, self._claims, self.now)
         self.services = PostgresServices(self._sessions)
 
@@ -136,20 +139,36 @@ class PostgresBackend:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
-        rows = tuple(delivery_row(message, self.dsn.hash) for message in messages)
-        batch = WriteBatch(
-            delivery_id=token_of(delivery).delivery_id,
-            delivery=delivery,
-            turn=turn_rows(commit, rows, self.now(), self.dsn.hash),
-            deliveries=rows,
-            dead_letters=dead_letter_rows(dead_letters),
-            claim_own=self._claims.accepts(messages),
-        )
-        result = await self._batches.write(batch, delivery)
-        if isinstance(result, Committed):
-            # Not before: a poll that runs too early finds no timer, and the next one is late.
-            self._sessions.schedule(commit.timers)
-        return result
+        return await self._commits.commit(delivery, commit, messages, dead_letters)
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* when a message of *queues* is ready."""
+        self._claims.subscribe(queues, on_ready)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self._claims.unsubscribe(on_ready)
+
+    async def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Return the deliveries of *queues* that are ready and whose key is free."""
+        await self._sessions.open()
+        return self._claims.poll(queues, limit)
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:
+        """Yield the deliveries of this process that wait behind another one of their key."""
+        return self._claims.queues.followers(delivery)
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return whether this process has a delivery of a key besides *deliveries*."""
+        return self._claims.queues.is_busy(key, deliveries)
+
+    async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
+        """Read the records of workflows."""
+        return await self._read(lambda c: queries.load_all(c, self.dsn, subjects))
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        """Apply chains in as few transactions as their size allows, each of them all or nothing."""
+        return await self._commits.commit_chains(chains)
 
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Read the oldest cancellation that a delivery has to yield to."""
@@ -161,21 +180,20 @@ class PostgresBackend:
 
     async def find_refusal(
         self, delivery: Delivery, expected: int | None
-    ) -> Conflict | Duplicate | Fenced | None:
+    ) -> Conflict | Duplicate | IdReused | Fenced | None:
         """Return why a turn of this delivery would be refused, None if it would not."""
         return await self._batches.find_refusal(delivery, expected)
 
     async def workflows(
         self,
         *,
-        status: Status | None = None,
         handler: str | None = None,
-        unchanged_since: datetime | None = None,
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
     ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the most recently changed first."""
-        query = WorkflowQuery(status, handler, unchanged_since, after, limit)
+        query = WorkflowQuery(handler, after, limit, **filters)
         return await self._read(lambda c: queries.workflows(c, self.dsn, query))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
@@ -209,7 +227,7 @@ class PostgresBackend:
 
     async def ack(self, delivery: Delivery) -> None:
         """Remove a delivery that needs no commit."""
-        await self._batches.write(WriteBatch(delivery_id=token_of(delivery).delivery_id), delivery)
+        await self._batches.write(WriteBatch(delivery_ids=rows_of([delivery])), delivery)
 
     async def nack(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, before the others of its key."""
@@ -227,11 +245,15 @@ class PostgresBackend:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
         await self._returns.release(delivery, delay)
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> Committed | Fenced:
         """Store a dead letter, and remove its delivery if there is one."""
-        delivery_id = None if delivery is None else token_of(delivery).delivery_id
-        batch = WriteBatch(delivery_id=delivery_id, dead_letters=dead_letter_rows([dead_letter]))
-        await self._batches.write(batch, delivery)
+        delivery_ids = () if delivery is None else rows_of([delivery])
+        batch = WriteBatch(delivery_ids=delivery_ids, dead_letters=dead_letter_rows([dead_letter]))
+        result = await self._batches.write(batch, delivery)
+        assert isinstance(result, Committed | Fenced)
+        return result
 
     async def dead_letters(
         self,

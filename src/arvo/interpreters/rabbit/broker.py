@@ -39,9 +39,9 @@ class RabbitBroker:
 
     Queues are quorum queues: a published message is on the disks of more than half of the queue's
     replicas. Of one address, messages with a key are in 16 queues by its hash, each of which one
-    process has at a time, and those without one in another, which all processes share. The body of
-    a message is the CloudEvent; other programs may publish such messages to the queue
-    `{prefix}:{address}`. The queue `{prefix}:{address}:dead` has the dead letters.
+    process has at a time, timers included, and those without one in another, which all processes
+    share. The body of a message is the CloudEvent; other programs may publish such messages to the
+    queue `{prefix}:{address}`. The queue `{prefix}:{address}:dead` has the dead letters.
     """
 
     url: str = field(repr=False)
@@ -77,8 +77,8 @@ class RabbitBroker:
     async def nack(self, delivery: EncodedDelivery, delay: float) -> None:
         """Redeliver a message after *delay* seconds.
 
-        One with a key stays in this process, before the others of its key. Any other is published
-        again, for all processes.
+        One with a key stays in this process, before the others of its key. Any other, and a timer,
+        is published again.
         """
         source = _source_of(delivery)
         if not delivery.token.order:
@@ -92,7 +92,7 @@ class RabbitBroker:
         One with a key moves there with its queue, so that it stays before the others of its key.
         """
         source = _source_of(delivery)
-        if not delivery.token.order:
+        if not delivery.token.partition:
             await self.defer(delivery, delay)
         elif source.owns(delivery):
             source.pass_on(delivery, delay)
@@ -104,8 +104,8 @@ class RabbitBroker:
         """
         source = _source_of(delivery)
         if source.owns(delivery):
-            order, failures = delivery.token.order, delivery.attempt - delivery.returns
-            await self._publisher.publish_one(delivery.message, order, failures + 1, delay)
+            partition, failures = delivery.token.partition, delivery.attempt - delivery.returns
+            await self._publisher.publish_one(delivery.message, partition, failures + 1, delay)
             await source.ack(delivery)
 
     async def dead_letter(self, delivery: EncodedDelivery, reason: str) -> None:
@@ -118,6 +118,10 @@ class RabbitBroker:
             await self._queues.declare(self._queues.unordered(address), address)
             await self._publisher.send("", name, incoming.body, headers)
             await source.ack(delivery)
+
+    def owns(self, delivery: EncodedDelivery) -> bool:
+        """Return False if another process may have a delivery by now: its channel is closed."""
+        return _source_of(delivery).owns(delivery)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -1,14 +1,16 @@
 """Connection: one connection to RabbitMQ, and its channels."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, final
 
 from aio_pika import connect
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
+from aiormq import Channel
 from attrs import define, field
+from pamqp import commands
 
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.rabbit.errors import translate_errors
@@ -36,6 +38,8 @@ class Connection:
     declared: set[str] = field(factory=set, init=False)
     _unreachable_until: float = field(default=0.0, init=False)
     _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    # What `finish` has stopped to wait for.
+    _ending: "set[asyncio.Task[None]]" = field(factory=set, init=False)
 
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator[AbstractChannel]:
@@ -69,6 +73,17 @@ class Connection:
                 await channel.declare_queue(name, durable=True, arguments=dict(arguments))
             self.declared.add(name)
 
+    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for the last calls of a channel, for `CLOSE_SECONDS_MAX`; then they go on alone.
+
+        Not cancelled: after a call that is given up, the driver closes the channel, and forgets the
+        acks that a flush waits for.
+        """
+        task = asyncio.ensure_future(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        await asyncio.wait({task}, timeout=CLOSE_SECONDS_MAX)
+
     async def close(self) -> None:
         """Close the connection."""
         connection, self._connection, self._channel = self._connection, None, None
@@ -77,6 +92,8 @@ class Connection:
             with suppress(*CONNECTION_EXCEPTIONS):
                 async with asyncio.timeout(CLOSE_SECONDS_MAX):
                     await connection.close()
+        for task in self._ending:
+            task.cancel()
 
     async def _publisher(self) -> AbstractChannel:
         async with self._opening:
@@ -91,9 +108,7 @@ class Connection:
     async def _discard(self, channel: AbstractChannel) -> None:
         if self._channel is channel:
             self._channel = None
-        with suppress(*CONNECTION_EXCEPTIONS):
-            async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                await channel.close()
+        await self.finish(close_channel(channel))
 
     async def _connected(self) -> AbstractConnection:
         # A lost connection does not report that it is closed.
@@ -110,3 +125,17 @@ class Connection:
                 self._unreachable_until = time() + PAUSE_SECONDS
                 raise
         return self._connection
+
+
+async def close_channel(channel: AbstractChannel) -> None:
+    """Close a channel, and wait until the server has closed it or the connection is lost.
+
+    Not by `channel.close`: the driver gives that up after the time of one heartbeat, for example
+    when this process was frozen meanwhile, and then sends a second close. The server answers that
+    one by closing the connection, with all its channels and the deliveries in hand.
+    """
+    with suppress(*CONNECTION_EXCEPTIONS):
+        underlay = await channel.get_underlay_channel()
+        assert isinstance(underlay, Channel)
+        # The driver answers with `ChannelClosed`, one of these exceptions.
+        await underlay.rpc(commands.Channel.Close(200, "normally closed", 0, 0))

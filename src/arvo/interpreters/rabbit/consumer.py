@@ -15,7 +15,7 @@ from arvo.interpreters.delivery.tasks import end_task, gather_all, supervise
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.rabbit.balance import Balance
-from arvo.interpreters.rabbit.connection import CALL_SECONDS_MAX, CLOSE_SECONDS_MAX, Connection
+from arvo.interpreters.rabbit.connection import CALL_SECONDS_MAX, Connection, close_channel
 from arvo.interpreters.rabbit.errors import translate_errors
 from arvo.interpreters.rabbit.forwarder import Forwarder
 from arvo.interpreters.rabbit.publisher import Publisher
@@ -86,7 +86,9 @@ class Consumer:
                 await end_task(balancing)
             for source in self._sources:
                 source.close()
-            await asyncio.gather(*(_close(source) for source in self._sources))
+            await asyncio.gather(
+                *(self.connection.finish(_end(source)) for source in self._sources)
+            )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         return supervise(work, name="arvo rabbit", on_failure=self._fail)
@@ -134,7 +136,7 @@ class Consumer:
         """Give a queue to the next consumer, and wait behind the others for it."""
         source = self._ordered.pop(name)
         source.close()
-        await _close(source)
+        await self.connection.finish(_end(source))
         # Not before: if this is cancelled, the end of the iteration has to close the channel.
         self._sources.remove(source)
         await self._open_ordered(name, address)
@@ -191,11 +193,8 @@ async def _cancel(channel: AbstractChannel, tags: Sequence[tuple[str, str]]) -> 
         await queue.cancel(tag)
 
 
-async def _close(source: Source) -> None:
-    with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
-        async with asyncio.timeout(CLOSE_SECONDS_MAX):
-            if source.has_acked:
-                await source.flush()
-    with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
-        async with asyncio.timeout(CLOSE_SECONDS_MAX):
-            await source.channel.close()
+async def _end(source: Source) -> None:
+    if source.has_acked:
+        with suppress(*CONNECTION_EXCEPTIONS):
+            await source.flush()
+    await close_channel(source.channel)

@@ -10,13 +10,13 @@ from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.headers import ORDER
 from arvo.interpreters.delivery.brokers.ordering import foreign_order_of
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.rabbit.publisher import Publisher
 from arvo.interpreters.rabbit.queues import Queues
 from arvo.interpreters.rabbit.source import message_of
 
-logger: Final = get_logger()
+logger: Final = get_logger("rabbit")
 
 # The pause before a message is forwarded again, where its queue was full.
 PAUSE_SECONDS: Final = 0.5
@@ -46,14 +46,16 @@ class Forwarder:
             order = foreign_order_of(message_of(address, incoming))
             # The server adds its own headers again.
             headers = {k: v for k, v in incoming.headers.items() if not k.startswith("x-")}
-            name = self.queues.route(address, order)
+            name, limit = self.queues.route(address, order), LineLimit()
             while True:
                 try:
                     await self.queues.declare(name, address)
                     await self.publisher.send("", name, incoming.body, {**headers, ORDER: order})
                     break
                 except Unavailable as error:
-                    logger.warning("rabbit: forwarding to %s, trying again: %s", name, error)
+                    if limit.is_due():
+                        extra = fields(queue=name, reason=error, unlogged=limit.unlogged)
+                        logger.warning("a message is not written yet", extra=extra)
                     await asyncio.sleep(PAUSE_SECONDS)
             with suppress(*CONNECTION_EXCEPTIONS):
                 await incoming.ack()

@@ -7,7 +7,7 @@ import aio_pika
 from attrs import define
 
 from arvo.interpreters.delivery.brokers.headers import CONTENT_TYPE, ORDER, wire_headers
-from arvo.interpreters.delivery.brokers.ordering import order_of
+from arvo.interpreters.delivery.brokers.ordering import order_of, partition_of
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.ports.broker import EncodedMessage
@@ -39,16 +39,16 @@ class Publisher:
             await gather_all([self._publish_all(each) for each in by_key.values()])
 
     async def publish_one(
-        self, message: EncodedMessage, order: str, attempt: int = 1, delay: float | None = None
+        self, message: EncodedMessage, partition: str, attempt: int = 1, delay: float | None = None
     ) -> None:
         """Publish a message to the queue of its key, or to the delay before that queue."""
-        name = self.queues.route(message.queue, order)
+        name = self.queues.route(message.queue, partition)
         await self.queues.declare(name, message.queue, is_delayed=delay is not None)
         exchange = ""
         if delay is not None and delay > 0:
             exchange, name = self.queues.delays.route(name, delay)
         await self.send(
-            exchange, name, message.body, {**wire_headers(message, attempt), ORDER: order}
+            exchange, name, message.body, {**wire_headers(message, attempt), ORDER: partition}
         )
 
     async def send(self, exchange: str, key: str, body: bytes, headers: Mapping[str, Any]) -> None:
@@ -67,4 +67,4 @@ class Publisher:
         for message in messages:
             due = message.due
             delay = None if due is None else (due - utc_now()).total_seconds()
-            await self.publish_one(message, order_of(message), delay=delay)
+            await self.publish_one(message, partition_of(message), delay=delay)

@@ -56,11 +56,11 @@ class Queues:
         count = 0 if address in (OUTBOUND_QUEUE, REPLY_QUEUE) else PARTITIONS
         return [f"{self.inlet(address)}:{number}" for number in range(count)]
 
-    def route(self, address: str, order: str) -> str:
+    def route(self, address: str, partition: str) -> str:
         """Return the name of the queue for a message by the header of its key."""
-        if not order:
+        if not partition:
             return self.unordered(address)
-        return f"{self.inlet(address)}:{int(order, 16) % PARTITIONS}"
+        return f"{self.inlet(address)}:{int(partition, 16) % PARTITIONS}"
 
     async def declare(self, name: str, address: str, *, is_delayed: bool = False) -> None:
         """Create a queue of an address, its inlet, and its dead letters, if they do not exist.

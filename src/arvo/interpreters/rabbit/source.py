@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from arvo.interpreters.delivery.brokers.headers import ORDER, take_attempt
 from arvo.interpreters.delivery.brokers.key_queue import KeyQueue
+from arvo.interpreters.delivery.brokers.ordering import is_timer
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 
 # How long a queue stays in a process at least, after a message that is for another one: each move
@@ -24,10 +25,13 @@ def _stay() -> None:
 @final
 @frozen(eq=False)
 class Token:
-    """One delivery. *order*: the header of its key, empty for none. *is_held*: it is put off."""
+    """One delivery. *partition*: the header of its key, empty for none. *order*: the same, but
+    empty for a timer, which waits for no other message. *is_held*: it is put off.
+    """
 
     source: "Source"
     incoming: AbstractIncomingMessage
+    partition: str
     order: str
     is_held: bool = False
 
@@ -58,8 +62,11 @@ class Source:
         """Add a message that the server has delivered."""
         message = message_of(address, incoming)
         headers = dict(message.headers)
-        order, attempt, returns = headers.pop(ORDER, ""), take_attempt(headers), _returns(incoming)
-        message, token = evolve(message, headers=headers), Token(self, incoming, order)
+        partition, returns = headers.pop(ORDER, ""), _returns(incoming)
+        attempt = take_attempt(headers)
+        message = evolve(message, headers=headers)
+        order = "" if is_timer(message) else partition
+        token = Token(self, incoming, partition, order)
         self.messages.add(EncodedDelivery(message, attempt + returns, token, returns), order)
 
     def take(self) -> EncodedDelivery | None:

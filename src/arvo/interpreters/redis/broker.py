@@ -9,7 +9,7 @@ from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.headers import ORDER, reason_text, wire_headers
 from arvo.interpreters.delivery.brokers.ordering import order_of
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.results import Depth
@@ -18,7 +18,7 @@ from arvo.interpreters.redis.consumer import EVENT, GROUP, Consumer, Token, orde
 from arvo.interpreters.redis.notifications import Notifications
 from arvo.interpreters.redis.store import PREFIX
 
-logger: Final = get_logger()
+logger: Final = get_logger("redis")
 
 # A consumer that has not renewed its lease for so long counts as dead. It is longer than any pause
 # of a live process.
@@ -110,6 +110,11 @@ class RedisBroker:
         """Move a message, with the reason, to the dead-letter stream of its queue."""
         await self._settle(delivery, "dead_letter", reason_text(reason), DEAD_LETTERS_MAX)
 
+    def owns(self, delivery: EncodedDelivery) -> bool:
+        """Return False if another process may have a delivery by now: its iteration has ended."""
+        consumer = self._consumers.get(delivery.token.consumer)
+        return consumer is not None and delivery.token.id in consumer.in_flight
+
     async def depth(self) -> Depth:
         """Count the messages."""
         queues = self._shared("queues")
@@ -132,7 +137,8 @@ class RedisBroker:
         arguments += [self._notifications.channel, int(consumer is not None), *how]
         dropped, *next_entry = await self._connection.run("settle", keys, arguments)
         if dropped > 0:
-            logger.error("redis: %d dead letters of %s were dropped for newer ones", dropped, queue)
+            extra = fields(queue=queue, number=dropped)
+            logger.error("dead letters were dropped for newer ones", extra=extra)
         if consumer is not None:
             consumer.in_flight.pop(token.id, None)
             if next_entry:

@@ -11,14 +11,14 @@ from uuid import uuid4
 from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.brokers.headers import ORDER, decode_headers, take_attempt
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.redis.connection import Connection
 from arvo.interpreters.redis.notifications import Notifications
 
-logger: Final = get_logger()
+logger: Final = get_logger("redis")
 
 GROUP: Final = "arvo"
 # How often a waiting consumer polls, in case a notification was lost.
@@ -133,7 +133,8 @@ class Consumer:
                 try:
                     await self._run("renew", queue, [], arguments)
                 except (Unavailable, Corrupt) as error:
-                    logger.warning("redis: a lease could not be renewed: %s", error)
+                    extra = fields(queue=queue, reason=error)
+                    logger.warning("a lease could not be renewed", extra=extra)
             await asyncio.sleep(self.lease / 3)
 
     async def _run(

@@ -2,31 +2,47 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
+from arvo.core.contracts.versioned import EventOptions
 from arvo.core.events.event import Event
+from arvo.core.events.identity import is_workflow_id
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
-from arvo.core.record import Record, Status
-from arvo.core.violations.issue import Issue
+from arvo.core.labels import read_labels
+from arvo.core.payloads.frozen_json import EMPTY
+from arvo.core.record import Record
+from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.history.typed import typed_entry
 from arvo.engine.query import query
+from arvo.engine.step.admit import admit_emitted
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.system.system import System, require_system
 from arvo.engine.workflow_tree import Tree
+from arvo.handlers.effect import EffectTable
 from arvo.interpreters.ports.backend import Backend, SupportsPing
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Destination, Message
+from arvo.interpreters.ports.observer import Observer, Operation, send_again
 from arvo.interpreters.ports.process import check_process
-from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow, WorkflowFilters
+from arvo.interpreters.runtime.asks import (
+    CLIENT_SOURCE,
+    TIMEOUT_SECONDS,
+    make_signal,
+    poll_for_signal_answer,
+    require_answer,
+)
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
+from arvo.interpreters.runtime.lookup import find_subject, is_subject
 from arvo.interpreters.runtime.operations import (
     find_record,
     history_entries,
@@ -60,11 +76,38 @@ class Client:
         self.system = system
         self._own_backend = backend_from_url(backend)
         self._early = EarlySignals(lambda: self._backend)
+        self._observer: Observer | None = None
         self._process = os.getpid()
+
+    def observe(self, observer: Observer) -> None:
+        """Report to *observer* what this client does, before it is used; see `Observer`.
+
+        Raises `Violated` if it has one.
+        """
+        if self._observer is not None:
+            issue = Issue("observer", "one observer", "a second one")
+            name = type(self).__name__
+            raise Violated(ConfigViolation(f"this {name} is observed already", issue))
+        self._observer = observer
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether it has an observer."""
+        return self._observer is not None
 
     async def __aenter__(self) -> Self:
         self._process = os.getpid()
+        await self._start_observer()
         return self
+
+    async def _start_observer(self) -> None:
+        if self._observer is not None:
+            await self._observer.start()
+
+    @property
+    def backend(self) -> Backend:
+        """The backend; raises `Violated` in a process that was forked while it was in use."""
+        return self._backend
 
     @property
     def _backend(self) -> Backend:
@@ -78,6 +121,8 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._observer is not None:
+            await self._observer.close()
         await self._backend.close()
 
     async def send(self, event: Event[Any]) -> None:
@@ -88,6 +133,78 @@ class Client:
         """
         await self._admit(event)
         await self._send(event)
+
+    async def signal(
+        self,
+        workflow: str,
+        payload: object,
+        *,
+        type: str | None = None,  # noqa: A002 - the wire's name
+        source: str = CLIENT_SOURCE,
+        **options: Unpack[EventOptions],
+    ) -> Event[Any]:
+        """Signal a workflow, and return the event that was sent.
+
+        *workflow*: its workflow id or its subject. *payload*: of the class of one of its signals,
+        or a mapping together with *type*. A signal that is sent again with the same *id* counts
+        once; without one each call is another signal. Raises `Violated` for a payload that is no
+        signal of the workflow, and as `send` does.
+        """
+        event = await self._make_signal(workflow, payload, type, source, options)
+        await self.send(event)
+        return event
+
+    async def ask(
+        self,
+        workflow: str,
+        payload: object,
+        *,
+        type: str | None = None,  # noqa: A002 - the wire's name
+        source: str = CLIENT_SOURCE,
+        timeout: float = TIMEOUT_SECONDS,
+        **options: Unpack[EventOptions],
+    ) -> Event[Any]:
+        """Signal a workflow, wait for its answer, and return that.
+
+        The contract of the signal has events that it emits; the workflow emits one of them. The
+        arguments are those of `signal`. To ask again with the same *id* is safe: the workflow
+        handles it once, and the answer is the same. Raises `NoReply` if the workflow ends without
+        an answer, and `TimeoutError` after *timeout* seconds: the signal stays sent.
+        """
+        event = await self._make_signal(workflow, payload, type, source, options)
+        require_answer(self.system, event)
+        return await self._ask(event, timeout)
+
+    async def _make_signal(
+        self,
+        workflow: str,
+        payload: object,
+        type_: str | None,
+        source: str,
+        options: EventOptions,
+    ) -> Event[Any]:
+        subject = await self.find_subject(workflow)
+        if not is_subject(subject):
+            raise workflow_not_found(workflow)
+        record = await find_record(self._backend, subject)
+        return make_signal(
+            self.system,
+            subject,
+            record,
+            payload,
+            type=type_,
+            options={"source": source, **options},
+        )
+
+    async def _ask(self, event: Event[Any], timeout: float) -> Event[Any]:
+        try:
+            async with asyncio.timeout(timeout):
+                await self.send(event)
+                answer = await poll_for_signal_answer(self._backend, event)
+        except TimeoutError:
+            text = f"signal {event.id!r} was not answered within {timeout:g} s"
+            raise TimeoutError(f"{text}; ask again with this id to wait on") from None
+        return admit_emitted(self.system, answer)
 
     async def check(self, event: Event[Any]) -> None:
         """Raise `Violated` if *event* may not enter the system from outside.
@@ -113,91 +230,126 @@ class Client:
 
     async def _send(self, event: Event[Any]) -> None:
         """Send an event without asking whether its sender is inside."""
-        await self._backend.send(Message(event, self._destination(event)))
+        message = Message(event, self._destination(event))
+        if self._observer is None:
+            await self._send_message(message)
+        else:
+            with self._observer.sending(message) as observed:
+                await self._send_message(observed)
+
+    async def _send_message(self, message: Message) -> None:
+        await self._backend.send(message)
+
+    def _operating(
+        self, verb: str, subject: str | None = None
+    ) -> AbstractContextManager[Operation | None]:
+        """Return the context in which an operator's command is carried out."""
+        return nullcontext() if self._observer is None else self._observer.operating(verb, subject)
 
     async def workflows(
         self,
         *,
-        status: Status | None = None,
         type: str | None = None,  # noqa: A002 - the name of the event attribute
-        unchanged_since: datetime | None = None,
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
     ) -> tuple[StoredWorkflow, ...]:
         """List at most *limit* workflows, the most recently changed first.
 
-        *status*, *type* (`arvo.orc.order.fulfil`): only those. *unchanged_since*: only those that
-        have not changed since; this finds workflows that make no progress. *after*: the last
-        workflow of the previous page.
+        *status*, *type* (`arvo.orc.order.fulfil`), *workflow_id*: only those. *labels*: only those
+        that have all of these labels. *text*: only those with this text in their workflow id, or in
+        one of their labels as `name=value`. *unchanged_since*:
+        only those that have not changed since; this finds workflows that make no progress. *after*:
+        the last workflow of the previous page.
         """
-        if type is not None and not is_uri(type):
+        workflow_id, labels = filters.get("workflow_id"), filters.get("labels", EMPTY)
+        is_known = workflow_id is None or is_workflow_id(workflow_id)
+        if not is_known or (type is not None and not is_uri(type)):
             return ()
-        return await self._backend.workflows(
-            status=status,
-            handler=type,
-            unchanged_since=unchanged_since,
-            after=after,
-            limit=limit,
-        )
+        if isinstance(checked := read_labels(labels), Issues):
+            raise Violated(ConfigViolation("no workflow has such labels", checked))
+        if len(checked) < len(labels) or not (filters.get("text") or "").isprintable():
+            return ()  # None is no label, and ids and labels are printable
+        filters["labels"] = checked
+        return await self._backend.workflows(handler=type, after=after, limit=limit, **filters)
 
-    async def describe(self, subject: str) -> WorkflowDescription:
+    async def find_subject(self, workflow: str) -> str:
+        """Return the subject of a workflow, by its workflow id: that of its current run.
+
+        The other methods take the id in place of the subject too. `arvo.orc.order/order-1` names a
+        run of one type. Returns *workflow* itself where no workflow has that id. Raises `Violated`
+        if it fits runs of several types, or several active runs.
+        """
+        return await find_subject(self._backend, workflow)
+
+    async def describe(self, workflow: str) -> WorkflowDescription:
         """Describe the state of a workflow: what it waits for, since when, and why it failed.
 
-        Raises `Violated` if there is no such workflow.
+        *workflow*: its workflow id, or its subject. Raises `Violated` if there is none.
         """
+        subject = await self.find_subject(workflow)
         stored = await self._backend.workflow(subject) if is_uri(subject) else None
         if stored is None:
-            raise workflow_not_found(subject)
+            raise workflow_not_found(workflow)
         history = await self._backend.history(subject)
         return describe(stored, history, await self.dead_letters(subject=subject))
 
-    async def history(self, subject: str) -> tuple[HistoryEntry, ...]:
+    async def history(self, workflow: str) -> tuple[HistoryEntry, ...]:
         """Return every event that a workflow has consumed and produced, oldest first.
 
         Their data are payload classes where this system has the contract of the sender or of the
-        receiver, and frozen mappings elsewhere: the same on every backend.
+        receiver, and frozen mappings elsewhere: the same on every backend. Those of earlier runs
+        with the same subject come first.
         """
+        subject = await self.find_subject(workflow)
         entries = [entry async for entry in history_entries(self._backend, subject)]
         return tuple(typed_entry(self.system, entry) for entry in reversed(entries))
 
-    async def record(self, subject: str) -> Record | None:
+    async def record(self, workflow: str) -> Record | None:
         """Return the stored record of a workflow, or None."""
-        return await find_record(self._backend, subject)
+        return await find_record(self._backend, await self.find_subject(workflow))
 
-    async def query(self, subject: str) -> Any:
+    async def query(self, workflow: str) -> Any:
         """Return the state of a workflow, in the form that its handler defines (see `arvo.query`).
 
         Raises `Violated` if there is no such workflow, or if its state does not fit the handler.
         """
+        subject = await self.find_subject(workflow)
         return query(self.system, await load_record(self._backend, subject))
 
-    async def tree(self, subject: str) -> Tree:
+    async def tree(self, workflow: str) -> Tree:
         """Return the whole tree of workflows that a workflow belongs to (see `arvo.tree`)."""
-        return await load_tree(self._backend, subject)
+        return await load_tree(self._backend, await self.find_subject(workflow))
 
-    async def cancel(self, subject: str, reason: str, *, by: str | None = None) -> None:
+    async def cancel(self, workflow: str, reason: str, *, by: str | None = None) -> None:
         """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
         children, and sends its initiator a system error with the name `Cancelled`.
 
         *by*: the subject of the workflow that began it, in another system, if that one asks for
         the cancellation. It waits no more, and gets no system error.
 
-        Raises `Violated` if *subject* names no workflow of this system. A workflow that has ended
+        Raises `Violated` if *workflow* names no workflow of this system. A workflow that has ended
         is not changed.
         """
-        await self._send(make_cancellation(self.system, subject, reason, by))
+        subject = await self.find_subject(workflow)
+        with self._operating("cancel", subject):
+            await self._send(make_cancellation(self.system, subject, reason, by))
 
     async def migrate(
-        self, subject: str, *, to: str, state: Callable[[Any], Any] | None = None
+        self, workflow: str, *, to: str, state: Callable[[Any], Any] | None = None
     ) -> Record:
         """Move an active workflow to another version, and return its record (see `arvo.migrate`).
 
         It acts between two turns: a turn that is in progress meanwhile is taken again, on the new
         record. Raises `Violated` if the workflow cannot be moved.
         """
-        return await migrate_workflow(self.system, self._backend, subject, to=to, state=state)
+        subject = await self.find_subject(workflow)
+        with self._operating("migrate", subject) as operation:
+            return await migrate_workflow(
+                self.system, self._backend, subject, to=to, state=state, operation=operation
+            )
 
-    async def revive(self, subject: str, *, after_compensation: bool = False) -> Record:
+    async def revive(self, workflow: str, *, after_compensation: bool = False) -> Record:
         """Let a failed workflow continue from its last good record, and return that.
 
         The event on which it failed is delivered once more, and its timers are set again; a timer
@@ -208,18 +360,25 @@ class Client:
 
         Raises `Violated` if the workflow has not failed, or if its history has lost the event.
         """
-        return await revive_workflow(
-            self.system, self._backend, subject, after_compensation=after_compensation
-        )
+        subject = await self.find_subject(workflow)
+        with self._operating("revive", subject) as operation:
+            return await revive_workflow(
+                self.system,
+                self._backend,
+                subject,
+                after_compensation=after_compensation,
+                operation=operation,
+            )
 
     async def replay(
         self,
-        subject: str,
+        workflow: str,
         *,
         until: int | datetime | None = None,
-        effects: Mapping[Callable[..., Any], Callable[..., Any]] | None = None,
+        effects: EffectTable | None = None,
     ) -> Replay:
         """Replay a workflow's turns with this system, without side effects (see `arvo.replay`)."""
+        subject = await self.find_subject(workflow)
         record = await load_record(self._backend, subject)
         history = await self.history(subject)
         return replay(self.system, history, until=until, record=record, effects=effects)
@@ -253,10 +412,12 @@ class Client:
         """List at most *limit* events that could not be processed, oldest first.
 
         *after*: the last dead letter of the previous page; it may have been deleted since.
-        *subject*: only those whose event has this subject.
+        *subject*: only those of this workflow, by its workflow id or subject.
         """
-        if subject is not None and not is_uri(subject):
-            return ()
+        if subject is not None:
+            subject = await self.find_subject(subject)
+            if not is_uri(subject):
+                return ()
         return await self._backend.dead_letters(after=after, limit=limit, subject=subject)
 
     async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
@@ -264,17 +425,20 @@ class Client:
 
         Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
         """
-        dead_letter = await self._backend.find_dead_letter(id) if id.isprintable() else None
-        if dead_letter is None:
-            raise _dead_letter_not_found(id)
-        to = dead_letter.to or self._destination(dead_letter.event)
-        if not await self._backend.redrive(id, [Message(dead_letter.event, to)]):
-            raise _dead_letter_not_found(id)
+        with self._operating("redrive") as operation:
+            dead_letter = await self._backend.find_dead_letter(id) if id.isprintable() else None
+            if dead_letter is None:
+                raise _dead_letter_not_found(id)
+            to = dead_letter.to or self._destination(dead_letter.event)
+            event = send_again(dead_letter.event, operation, dead_letter.event)
+            if not await self._backend.redrive(id, [Message(event, to)]):
+                raise _dead_letter_not_found(id)
 
     async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
         """Delete a dead letter; raises `Violated` if there is none with that *id*."""
-        if not id.isprintable() or not await self._backend.redrive(id, []):
-            raise _dead_letter_not_found(id)
+        with self._operating("delete"):
+            if not id.isprintable() or not await self._backend.redrive(id, []):
+                raise _dead_letter_not_found(id)
 
     def _destination(self, event: Event[Any]) -> Destination:
         match route(self.system, event, None):

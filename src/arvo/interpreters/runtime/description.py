@@ -6,7 +6,9 @@ from typing import Final, final
 
 from attrs import frozen
 
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.history import HistoryEntry
+from arvo.core.labels import label_text
 from arvo.core.record import Record
 from arvo.core.violations.issue import one_line, short_repr
 from arvo.handlers.flow.replay import read_waiting
@@ -53,9 +55,15 @@ class WorkflowDescription:
     def _lines(self) -> Iterator[str]:
         record = self.record
         yield f"{record.handler} {record.version}: {record.status}"
+        workflow_id = workflow_id_of(record.subject)
+        if workflow_id:
+            yield f"  workflow   {workflow_id}"
         yield f"  subject    {record.subject}"
         yield f"  began      {_format_time(self.began)}"
         yield f"  changed    {_format_time(self.changed)}, revision {record.revision}"
+        if record.labels:
+            shown = ", ".join(f"{name}={label_text(it)}" for name, it in record.labels.items())
+            yield f"  labels     {shown}"
         if record.failure is not None:
             failure = record.failure
             yield f"  failed     {one_line(failure.name)}: {one_line(failure.message)}"

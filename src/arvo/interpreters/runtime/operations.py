@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from arvo.core.events.event import Event
@@ -9,6 +10,7 @@ from arvo.core.events.subject import Subject
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.core.trace_context import trace_of
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
 from arvo.engine.history.migrate import migrate_plain
@@ -18,7 +20,8 @@ from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
 from arvo.engine.workflow_tree import Tree, tree_loader
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.ports.observer import Operation, send_again
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, Committed, Conflict
 
 # The source of the events that an operator sends. Nothing is sent back to it.
@@ -36,11 +39,12 @@ def make_cancellation(
 
     Raises `Violated` if the subject names no workflow of the system.
     """
-    contract = _workflow_handler(system, subject).contract.version("latest")
+    contract = workflow_handler(system, subject).contract.version("latest")
     return contract.cancel(reason, source=OPERATOR, subject=subject, by=by)
 
 
-def _workflow_handler(system: System, subject: str) -> WorkflowHandler:
+def workflow_handler(system: System, subject: str) -> WorkflowHandler:
+    """Return the handler of a workflow; raises `Violated` if the subject is of no workflow here."""
     name = Subject.parse(subject).orchestrator.name
     handler = system.handler_at(name)
     if not is_workflow(handler):
@@ -70,7 +74,8 @@ async def load_record(backend: Backend, subject: str) -> Record:
 
 def workflow_not_found(subject: str) -> Violated:
     """Make the exception for a subject that has no record."""
-    issue = Issue("subject", "the subject of a workflow that has begun here", short_repr(subject))
+    expected = "the id or the subject of a workflow that has begun here"
+    issue = Issue("workflow", expected, short_repr(subject))
     return Violated(ConfigViolation("there is no such workflow", issue))
 
 
@@ -81,11 +86,13 @@ async def migrate_workflow(
     *,
     to: str,
     state: Callable[[Any], Any] | None,
+    operation: Operation | None = None,
 ) -> Record:
     """Move a workflow to another version, and return its new record.
 
-    If a turn is committed in between, the record that it left is moved instead. Raises `Violated`
-    if the workflow cannot be moved.
+    *operation*: what an observer has on this command; it follows the trace of the last turn. If a
+    turn is committed in between, the record that it left is moved instead. Raises `Violated` if the
+    workflow cannot be moved.
     """
     for _ in range(CONFLICTS_MAX):
         record = await load_record(backend, subject)
@@ -96,6 +103,8 @@ async def migrate_workflow(
             return record
         match await backend.replace_record(moved, record.revision):
             case Committed():
+                if operation is not None:
+                    await _follow_last_turn(backend, record, operation)
                 return moved
             case Conflict():
                 continue
@@ -103,12 +112,27 @@ async def migrate_workflow(
     raise Violated(TransactionViolation(text, cause="conflict"))
 
 
+async def _follow_last_turn(backend: Backend, record: Record, operation: Operation) -> None:
+    # What is observed succeeds, whatever is known of it.
+    with suppress(Unavailable, Corrupt):
+        async for entry in last_turn_entries(backend, record):
+            trace = None if entry.event is None else trace_of([entry.event])
+            if trace is not None:
+                operation.follows(trace)
+                return
+
+
 async def revive_workflow(
-    system: System, backend: Backend, subject: str, *, after_compensation: bool
+    system: System,
+    backend: Backend,
+    subject: str,
+    *,
+    after_compensation: bool,
+    operation: Operation | None = None,
 ) -> Record:
     """Let a failed workflow continue, and return its new record.
 
-    Raises `Violated` if it cannot continue.
+    *operation*: what an observer has on this command. Raises `Violated` if it cannot continue.
     """
     for _ in range(CONFLICTS_MAX):
         record = await load_record(backend, subject)
@@ -121,8 +145,10 @@ async def revive_workflow(
         timers = [
             timer for timer in pending_timers(system, revived) if timer.event.id != turn[0].id
         ]
+        # The last event of the turn that failed carries its trace.
+        event = send_again(turn[0], operation, turn[-1])
         result = await backend.replace_record(
-            revived, record.revision, timers=timers, redeliver=[turn[0]]
+            revived, record.revision, timers=timers, redeliver=[event]
         )
         if isinstance(result, Committed):
             return revived

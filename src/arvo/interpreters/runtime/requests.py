@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, Literal, final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
+from arvo.core.begin import has_chosen_id, may_begin_next
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
+from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
+from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.engine.step.admit import admit_emitted
@@ -20,11 +23,14 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, RetainsOutputs
 from arvo.interpreters.ports.errors import Corrupt, NoReply, Unavailable
 from arvo.interpreters.ports.results import PAGE_MAX
+from arvo.interpreters.runtime.asks import is_asked, poll_for_signal_answer
 from arvo.interpreters.runtime.operations import history_entries
 
 # The first and the longest pause between two reads of a workflow whose answer a caller awaits.
 POLL_SECONDS_MIN: Final = 0.05
 POLL_SECONDS_MAX: Final = 1.0
+# How many reads a second all pending requests make together, until each makes one a second.
+READS_PER_SECOND: Final = 500
 # How long a request that has timed out waits for the store, to report how far its event has come.
 PROGRESS_SECONDS_MAX: Final = 1.0
 # Answers that are remembered: the delivery of one follows the record that shows it in moments.
@@ -32,7 +38,7 @@ ANSWERED_MAX: Final = 1_000
 
 
 @final
-@frozen
+@define(eq=False)
 class PendingReply:
     """An event whose answer a caller awaits.
 
@@ -42,6 +48,22 @@ class PendingReply:
     event: Event[Any]
     answer: "asyncio.Future[Event[Any]]"
     consumed: asyncio.Event = field(factory=asyncio.Event, init=False)
+    on_consumed: Callable[[], None] = field(default=lambda: None, init=False)
+    # The id of the answer that is being committed, and the future of a caller that waits for that.
+    claimed_by: str | None = field(default=None, init=False)
+    _settled: "asyncio.Future[None] | None" = field(default=None, init=False)
+
+    async def settled(self) -> None:
+        """Wait while an answer is being committed."""
+        if self.claimed_by is not None:
+            self._settled = asyncio.get_running_loop().create_future()
+            await self._settled
+
+    def settle(self) -> None:
+        """Note that no answer is being committed any more."""
+        self.claimed_by = None
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
 
     def resolve(self, outcome: Event[Any] | Exception) -> None:
         """Set the answer, or the exception that explains its absence. The first one counts."""
@@ -84,9 +106,9 @@ class Requests:
     ) -> Event[Any]:
         """Send an event and wait for its answer (see `Runtime.request`)."""
         key = event.id, _answer_subject(event)
-        if key in self._pending:
-            issue = Issue("id", "an id that no pending request has", repr(event.id))
-            raise Violated(ExecutionViolation("this event is being requested already", issue))
+        shared = self._pending.get(key)
+        if shared is not None and not shared.answer.cancelled():
+            return await self._join(shared, event, timeout, send)
         pending = PendingReply(event, asyncio.get_running_loop().create_future())
         self._pending[key] = pending
         stage: Literal["waiting for room", "sending", "sent"] = "waiting for room"
@@ -100,16 +122,45 @@ class Requests:
                 # An answer that came over a wire or from a store has a payload of plain JSON.
                 return admit_emitted(self.system, await self._answer(pending))
         except TimeoutError:
+            # If the answer is in the hands of the backend, no other way leads to it.
+            await pending.settled()
             if pending.answer.done() and not pending.answer.cancelled():
                 # The event was handled while its sending still waited for a slow store.
                 return admit_emitted(self.system, pending.answer.result())
             raise await self._timeout_error(event, timeout, stage) from None
         finally:
-            del self._pending[key]
+            if self._pending.get(key) is pending:
+                del self._pending[key]
             if pending.answer_id is not None:
                 self._answered[key] = pending.answer_id
                 if len(self._answered) > ANSWERED_MAX:
                     del self._answered[next(iter(self._answered))]
+
+    async def _join(
+        self,
+        shared: PendingReply,
+        event: Event[Any],
+        timeout: float,
+        send: Callable[[Event[Any]], Awaitable[None]],
+    ) -> Event[Any]:
+        """Wait for the answer to the same begin or signal, which another caller awaits; if that
+        one gives up, send it again.
+
+        Raises `Violated` for other events: their callers could not be told apart.
+        """
+        is_same = content_digest(shared.event) == content_digest(event)
+        is_repeatable = has_chosen_id(event) or is_asked(self.system, event)
+        if not is_repeatable or not is_same:
+            issue = Issue("id", "an id that no pending request has", repr(event.id))
+            raise Violated(ExecutionViolation("this event is being requested already", issue))
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout
+        await asyncio.wait([shared.answer], timeout=timeout)
+        if not shared.answer.done():
+            raise await self._timeout_error(event, timeout, "sent")
+        if shared.answer.cancelled():
+            return await self.ask(event, max(until - clock(), 0.0), send)
+        return admit_emitted(self.system, shared.answer.result())
 
     def on_answered(self, event: Event[Any]) -> bool:
         """Resolve the request that *event* answers; return False if there is none here."""
@@ -121,10 +172,37 @@ class Requests:
             return pending.answer_id == event.id
         return self._answered.get(key) == event.id
 
+    def claim(self, event: Event[Any]) -> bool:
+        """Return whether a request waits for *event*, which is committed next.
+
+        The request then waits for `on_reply` or `release`, also where its time is over.
+        """
+        pending = self._pending.get((event.parentid or "", event.subject))
+        if pending is None or pending.claimed_by is not None or pending.answer.done():
+            return False
+        if event.to not in reply_addresses(pending.event):
+            return False
+        pending.claimed_by = event.id
+        return True
+
+    def on_reply(self, event: Event[Any]) -> None:
+        """Resolve the request that has claimed *event*, which was committed."""
+        pending = self._claimed(event)
+        if pending is not None:
+            pending.resolve(event)
+            pending.settle()
+
+    def release(self, event: Event[Any]) -> None:
+        """Let the request that has claimed *event* wait on: it was not committed."""
+        pending = self._claimed(event)
+        if pending is not None:
+            pending.settle()
+
     def on_refused(self, event: Event[Any], error: Exception) -> None:
         """Fail the request for *event*: no answer will come."""
         pending = self._pending.get((event.id, _answer_subject(event)))
-        if pending is not None and pending.event.source == event.source:
+        # Another event may have the same id, of this sender or of another one.
+        if pending is not None and content_digest(pending.event) == content_digest(event):
             pending.resolve(error)
 
     def on_duplicate(self, event: Event[Any]) -> None:
@@ -132,7 +210,8 @@ class Requests:
         pending = self._pending.get((event.id, _answer_subject(event)))
         if pending is not None and pending.event is event:
             pending.consumed.set()
-            if not self._begins_workflow(event):
+            pending.on_consumed()
+            if not self._begins_workflow(event) and not is_asked(self.system, event):
                 pending.resolve(NoReply(f"event {event.id!r} was consumed before"))
 
     def fail(self, error: Exception) -> None:
@@ -149,19 +228,53 @@ class Requests:
                 # The caller may be gone, and asyncio logs an exception that is never retrieved.
                 pending.answer.exception()
 
+    def _shortest_pause(self) -> float:
+        """Return the shortest pause between two reads of a workflow, in seconds.
+
+        With many pending requests most answers come by themselves, but late: the reads for them
+        must not take the time of the work.
+        """
+        return min(len(self._pending) / READS_PER_SECOND, POLL_SECONDS_MAX)
+
+    def _claimed(self, event: Event[Any]) -> PendingReply | None:
+        pending = self._pending.get((event.parentid or "", event.subject))
+        return pending if pending is not None and pending.claimed_by == event.id else None
+
     async def _answer(self, pending: PendingReply) -> Event[Any]:
-        if not self._begins_workflow(pending.event):
+        is_signal = is_asked(self.system, pending.event)
+        if not is_signal and not self._begins_workflow(pending.event):
             return await pending.answer
-        polling = supervise(
-            poll_for_answer(self.backend, pending),
-            name="arvo poll for answer",
-            on_failure=pending.resolve,
-        )
+        tasks: list[asyncio.Task[None]] = []
+
+        def start() -> None:
+            # Not from the start: most answers come sooner.
+            if not tasks:
+                work = (
+                    self._poll_for_signal_answer(pending)
+                    if is_signal
+                    else poll_for_answer(self.backend, pending, self._shortest_pause)
+                )
+                name, on_failure = "arvo poll for answer", pending.resolve
+                tasks.append(supervise(work, name=name, on_failure=on_failure))
+
+        pause = max(POLL_SECONDS_MIN, self._shortest_pause())
+        timer = asyncio.get_running_loop().call_later(pause, start)
+        pending.on_consumed = start
         try:
+            if pending.consumed.is_set():
+                start()
             return await pending.answer
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            timer.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _poll_for_signal_answer(self, pending: PendingReply) -> None:
+        try:
+            pending.resolve(await poll_for_signal_answer(self.backend, pending.event))
+        except (NoReply, Corrupt) as error:
+            pending.resolve(error)
 
     def _begins_workflow(self, event: Event[Any]) -> bool:
         handler = self.system.handler_at(event.to)
@@ -202,23 +315,23 @@ class Requests:
         return f"{text}its workflow is {record.status} and waits for answers to {waiting}"
 
 
-async def poll_for_answer(backend: Backend, pending: PendingReply) -> None:
+async def poll_for_answer(
+    backend: Backend, pending: PendingReply, shortest_pause: Callable[[], float] = lambda: 0.0
+) -> None:
     """Read the workflow that an event begins until it has ended, and resolve the request.
 
     Any process may have delivered the answer, and long ago if the event was sent before. If the
     store no longer has the workflow, the answer may still be delivered to this process.
     """
-    event, pause, was_consumed = pending.event, POLL_SECONDS_MIN, False
+    event, pause = pending.event, POLL_SECONDS_MIN
     while not pending.answer.done():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                # A duplicate wakes it at once, the first time; after that it only pauses.
-                await (asyncio.sleep(pause) if was_consumed else pending.consumed.wait())
-        was_consumed, pause = pending.consumed.is_set(), min(2 * pause, POLL_SECONDS_MAX)
+        was_consumed = pending.consumed.is_set()
         try:
             record = await backend.load(event.subject)
-            is_its = record is not None and record.init == event.id
-            conflict = None if record is None else find_id_conflict(record, event)
+            is_its = record is not None and _is_begun_by(record, event, was_consumed)
+            # One that may begin the next run is refused by its turn alone: this run may end before.
+            is_final = record is not None and not may_begin_next(event)
+            conflict = find_id_conflict(record, event) if record and is_final else None
             if conflict is not None:
                 # Its answer is for the sender of the other event.
                 pending.resolve(Violated(conflict))
@@ -233,9 +346,23 @@ async def poll_for_answer(backend: Backend, pending: PendingReply) -> None:
                     pending.resolve(NoReply(f"event {event.id!r} {text}"))
                 return
         except Unavailable:
-            continue
+            pass
         except Corrupt as error:
             pending.resolve(error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(pause, shortest_pause())):
+                # A duplicate wakes it at once, the first time; after that it only pauses.
+                await (asyncio.sleep(POLL_SECONDS_MAX) if was_consumed else pending.consumed.wait())
+        pause = min(2 * pause, POLL_SECONDS_MAX)
+
+
+def _is_begun_by(record: Record, event: Event[Any], was_consumed: bool) -> bool:
+    """Return whether *event* has begun the run of *record*, or is the same begin by content."""
+    if record.init == event.id or not has_chosen_id(event):
+        return record.init == event.id
+    # Before its turn, one that may begin the next run has only the content of the last one.
+    is_certain = was_consumed or not may_begin_next(event)
+    return is_certain and record.init_digest == content_digest(event)
 
 
 async def _find_answer(backend: Backend, init: Event[Any]) -> Event[Any] | None:

@@ -1,7 +1,7 @@
 """Runtime: a client that also processes events: it runs the workers of a system on a backend."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, final
@@ -11,6 +11,7 @@ from attrs import evolve
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.step.step import Middleware
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Retry
 from arvo.interpreters.calls.effects import Effects
@@ -19,12 +20,12 @@ from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
+from arvo.interpreters.ports.observer import Observer
+from arvo.interpreters.runtime.asks import TIMEOUT_SECONDS
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.runtime.signals import on_interrupt
-from arvo.interpreters.runtime.stats import Stats
-from arvo.interpreters.runtime.worker import Worker
 from arvo.interpreters.runtime.worker_tasks import (
     PREFETCH,
     WorkerTasks,
@@ -32,11 +33,12 @@ from arvo.interpreters.runtime.worker_tasks import (
     tasks_by_queue,
 )
 from arvo.interpreters.turns.open_effects import CONCURRENT_MAX
+from arvo.interpreters.worker.middleware import wrap_step
+from arvo.interpreters.worker.stats import Stats
+from arvo.interpreters.worker.worker import Worker
 
 # Attempts before an event that could not be processed becomes a dead letter, by default.
 DEFAULT_RETRY: Final = Retry(attempts=5, delay=0.05, factor=2.0, jitter=0.5, longest=30.0)
-# How long `request` waits for an answer, and `stop` for handlers to finish, by default.
-TIMEOUT_SECONDS: Final = 30.0
 
 
 @final
@@ -49,6 +51,8 @@ class Runtime(Client):
     that fail for a temporary reason, before they become dead letters. *now*: the clock. *grace*:
     for how many seconds an event of a version that no live worker serves waits for one, before it
     becomes a dead letter; by default 30, and 0 on `memory:`, where all workers are in this process.
+    *middleware*: functions from step to step around each step, the first one outermost; they must
+    be pure, as the step is.
     Use it as `async with Runtime(system) as runtime`; leaving the block finishes the deliveries in
     progress and receives no new ones.
     """
@@ -62,6 +66,7 @@ class Runtime(Client):
         retry: Retry = DEFAULT_RETRY,
         now: Callable[[], datetime] = utc_now,
         grace: float | None = None,
+        middleware: Sequence[Middleware] = (),
     ) -> None:
         super().__init__(system, backend)
         self._queues = tasks_by_queue(system.addresses, prefetch)
@@ -83,14 +88,19 @@ class Runtime(Client):
             on_duplicate=self._requests.on_duplicate,
             perform=self._effects.perform,
             grace=default_grace(self._backend) if grace is None else grace,
+            step=wrap_step(middleware),
         )
-        # After a failure no request can count on an answer.
-        self._tasks = WorkerTasks(worker, self._requests.fail)
+        self._tasks = WorkerTasks(worker, self._requests, self._queues)
         self._listeners.on_added = self._tasks.serve_listeners
+
+    def observe(self, observer: Observer) -> None:
+        """Report to *observer* what this runtime and its workers do; see `Client.observe`."""
+        super().observe(observer)
+        self._tasks.worker.observer = observer
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        await self._tasks.start(self._queues)
+        await self._tasks.start()
         return self
 
     async def __aexit__(
@@ -145,6 +155,8 @@ class Runtime(Client):
         self._listeners.close()
         self._effects.close()
         self._requests.stop()
+        if self._observer is not None:
+            await self._observer.close()
         await self._backend.close()
 
     async def send(self, event: Event[Any]) -> None:
@@ -156,10 +168,11 @@ class Runtime(Client):
         self._check_running()
         await super().send(event)
 
-    async def _send(self, event: Event[Any]) -> None:
+    async def _send_message(self, message: Message) -> None:
         # A worker that handles the event must see the listener that waits for the answer.
-        await self._tasks.worker.directory.register()
-        await super()._send(event)
+        await self._tasks.worker.register()
+        if not await self._tasks.send(message):
+            await self._backend.send(message)
 
     async def request(self, event: Event[Any], timeout: float = TIMEOUT_SECONDS) -> Event[Any]:
         """Send an event, wait for its answer, and return it: the first event back to its sender.
@@ -186,6 +199,10 @@ class Runtime(Client):
             text = f"event {event.id!r} was not accepted: the backend did not answer in {timeout} s"
             raise Unavailable(text) from None
         return await self._requests.ask(event, timeout, self._send)
+
+    async def _ask(self, event: Event[Any], timeout: float) -> Event[Any]:
+        # An answer that is produced here comes before a read would find it.
+        return await self.request(event, timeout)
 
     def on_domain(
         self, domain: str | None = None, *, timeout: float | timedelta = LISTENER_SECONDS
@@ -217,7 +234,7 @@ class Runtime(Client):
         Raises `Violated` if the address has a listener already, or a handler.
         """
         register = self._listeners.on_address(address, timeout)
-        if self.system.handler_at(address) is not None:
+        if self.system.handler_at(address) is not None or self.system.is_remote(address):
             issue = Issue("address", "an address that no handler has", repr(address))
             raise Violated(ConfigViolation("a handler receives the events to this address", issue))
         return register
@@ -239,6 +256,14 @@ class Runtime(Client):
         finally:
             idle.cancel()
         return self.stats()
+
+    @property
+    def slots(self) -> Mapping[str, tuple[int, int]]:
+        """For each handler, how many deliveries it processes at the moment, and its `prefetch`.
+
+        What only computes is processed in ticks, takes no time and does not count.
+        """
+        return self._tasks.slots
 
     def stats(self) -> Stats:
         """Return the counts of all outcomes so far."""

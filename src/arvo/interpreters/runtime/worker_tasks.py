@@ -1,7 +1,8 @@
 """Worker tasks: the tasks of a runtime, which receive deliveries and process them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, final
 
@@ -12,11 +13,15 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.chains import CommitsChains
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from arvo.interpreters.runtime.operations import wait_until_idle
-from arvo.interpreters.runtime.worker import Worker
+from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.services.handover import GRACE_SECONDS
+from arvo.interpreters.worker.single_tasks import SingleTasks
+from arvo.interpreters.worker.tick_loop import TickLoop
+from arvo.interpreters.worker.worker import Worker
 
 # Deliveries that one handler processes at the same time, by default.
 PREFETCH: Final = 16
@@ -27,16 +32,22 @@ RECORD_SECONDS: Final = 0.001
 @final
 @define(eq=False)
 class WorkerTasks:
-    """The tasks of *worker*, from `start` until `stop`. *on_failure* gets the exception of a task
-    that breaks.
+    """The tasks of *worker*, from `start` until `end`, for the queues that *prefetch* names.
+
+    On a backend that commits chains a tick loop serves the handlers and the replies, on any other
+    one *prefetch* tasks for each queue do. *requests*: those of this process.
     """
 
     worker: Worker
-    on_failure: Callable[[Exception], None]
+    requests: Requests
+    prefetch: Mapping[str, int]
     _tasks: dict["asyncio.Task[None]", str] = field(factory=dict, init=False)
+    _ticks: TickLoop | None = field(default=None, init=False)
+    # The exception of the first task that broke.
+    _failure: Exception | None = field(default=None, init=False)
 
-    async def start(self, queues: Mapping[str, int]) -> None:
-        """Start the given number of tasks for each queue."""
+    async def start(self) -> None:
+        """Start the tasks."""
         self.worker.stopped.clear()
         if isinstance(self.worker.backend, MemoryBackend):
             # There is no grace period, so it is registered before any event can be sent.
@@ -44,10 +55,21 @@ class WorkerTasks:
         self._start(self.worker.bulkheads.watch(), "arvo bulkheads", OUTBOUND_QUEUE)
         # `stop` need not wait for that one.
         self.worker.idle.update(self._tasks)
-        for queue, number in queues.items():
+        numbers = self.prefetch
+        if isinstance(self.worker.backend, CommitsChains):
+            in_ticks = {queue: it for queue, it in numbers.items() if queue != OUTBOUND_QUEUE}
+            ticks = self._ticks = self._make_ticks(self.worker.backend, in_ticks)
+            self._start(ticks.run(), "arvo tick loop", REPLY_QUEUE)
+            # It starts the calls of listeners, and does not wait for them.
+            numbers = {OUTBOUND_QUEUE: 1}
+        for queue, number in numbers.items():
             for each in range(number):
                 self._start(self.worker.work(queue), f"arvo {queue} {each}", queue)
         self.serve_listeners()
+
+    async def send(self, message: Message) -> bool:
+        """Commit a message that enters with its turns; False if it has to be sent by itself."""
+        return self._ticks is not None and await self._ticks.send(message)
 
     async def stop(self, queues: Sequence[str], deadline: float) -> None:
         """Let the tasks of these queues finish their deliveries, and end.
@@ -55,6 +77,8 @@ class WorkerTasks:
         *deadline*: the time of the loop's clock at which they are cancelled.
         """
         self.worker.stopped.update(queues)
+        if self._ticks is not None:
+            await self._ticks.stop(queues, deadline)
         ending = {task for task, queue in self._tasks.items() if queue in queues}
         for task in ending & self.worker.idle:
             task.cancel()
@@ -74,6 +98,7 @@ class WorkerTasks:
     async def end(self) -> None:
         """Forget all tasks, which have stopped, and what the worker serves."""
         self._tasks.clear()
+        self._ticks = self._failure = None
         # The registration expires with the lease, and the workers have raised what is corrupt.
         with suppress(Unavailable, Corrupt):
             await self.worker.directory.deregister()
@@ -93,9 +118,8 @@ class WorkerTasks:
 
     def check(self) -> None:
         """Raise the exception of a task that broke, if any did."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        if self._failure is not None:
+            raise self._failure
 
     def serve_listeners(self) -> None:
         """Start a task for the queue of each address that has got a listener."""
@@ -106,8 +130,19 @@ class WorkerTasks:
 
     @property
     def all(self) -> tuple["asyncio.Task[None]", ...]:
-        """All tasks, those that call listeners included."""
-        return (*self._tasks, *self.worker.bulkheads.tasks)
+        """All tasks, those of single deliveries and those that call listeners included."""
+        singles = () if self._ticks is None else tuple(self._ticks.singles.tasks)
+        return (*self._tasks, *singles, *self.worker.bulkheads.tasks)
+
+    @property
+    def slots(self) -> Mapping[str, tuple[int, int]]:
+        """For each queue, the deliveries that are processed by themselves, and the most at once."""
+        busy = set(self._tasks) - self.worker.idle
+        tasks = {task: self._tasks[task] for task in busy}
+        if self._ticks is not None:
+            tasks = self._ticks.singles.tasks
+        used = Counter(queue for task, queue in tasks.items() if not task.done())
+        return {queue: (used[queue], size) for queue, size in self.prefetch.items()}
 
     @property
     def is_started(self) -> bool:
@@ -117,11 +152,31 @@ class WorkerTasks:
     @property
     def is_working(self) -> bool:
         """Whether all tasks are at work: none is stopping, and none broke."""
-        broken = any(task.done() for task in self._tasks)
-        return bool(self._tasks) and not self.worker.stopped and not broken
+        return bool(self._tasks) and not self.worker.stopped and self._failure is None
 
     def _start(self, work: Coroutine[Any, Any, None], name: str, queue: str) -> None:
-        self._tasks[supervise(work, name=name, on_failure=self.on_failure)] = queue
+        self._tasks[supervise(work, name=name, on_failure=self._fail)] = queue
+
+    def _fail(self, error: Exception) -> None:
+        """Note that a task broke. After that no request can count on an answer."""
+        # Not found in the tasks when it is needed: each `send` would look through all of them.
+        self._failure = self._failure or error
+        self.requests.fail(error)
+
+    def _make_ticks(self, backend: CommitsChains, prefetch: Mapping[str, int]) -> TickLoop:
+        def on_failure(error: Exception) -> None:
+            ticks.fail(error)
+
+        requests = self.requests
+        ticks = TickLoop(
+            worker=self.worker,
+            backend=backend,
+            singles=SingleTasks(self.worker.process, prefetch, on_failure),
+            claim_reply=requests.claim,
+            on_reply=requests.on_reply,
+            on_unanswered=requests.release,
+        )
+        return ticks
 
 
 def tasks_by_queue(addresses: Sequence[str], prefetch: int | Mapping[str, int]) -> dict[str, int]:

@@ -1,14 +1,14 @@
 """Directory: registers what this worker serves, and looks up what the others serve."""
 
 import asyncio
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 from uuid import uuid4
 
 from attrs import define, field
 
 from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.events.event import Event
-from arvo.engine.step.route import Route, ToCaller, ToHandler, Unroutable
+from arvo.engine.step.route import Route, ToCaller, Unroutable, to_other_process
 from arvo.engine.system.missing import versions_of
 from arvo.engine.system.system import System
 from arvo.interpreters.calls.listeners import Listeners
@@ -32,6 +32,12 @@ class ServiceDirectory:
     _registered: int | None = field(default=None, init=False)
     _remembered: dict[str, None] = field(factory=dict, init=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _registering: SupportsServiceRegistry | None = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Checked once: `isinstance` with a protocol is slow.
+        has_registry = isinstance(self.backend, SupportsServiceRegistry)
+        self._registering = cast("SupportsServiceRegistry", self.backend) if has_registry else None
 
     async def register(self) -> None:
         """Register what this worker serves, unless it is registered; raises `Unavailable`.
@@ -48,14 +54,16 @@ class ServiceDirectory:
         """Remove what this worker serves; the next `register` registers it again."""
         # Another event loop may run the next one.
         self._registered, self._lock = None, asyncio.Lock()
-        if isinstance(self.backend, SupportsServiceRegistry):
-            await self.backend.services.deregister(self._worker_id)
+        if self._registering is not None:
+            await self._registering.services.deregister(self._worker_id)
 
     async def registered(self) -> tuple[WorkerServices, ...] | None:
         """Return what all live workers serve; None if the backend has no registry."""
-        if not isinstance(self.backend, SupportsServiceRegistry):
-            return None
-        return await self.backend.services.list()
+        return None if self._registering is None else await self._registering.services.list()
+
+    async def is_served(self, address: str) -> bool:
+        """Return whether a live worker has a handler of an address."""
+        return any(each.serves(address, None) for each in await self.registered() or ())
 
     async def callers(self) -> frozenset[str]:
         """Return the addresses of callers that other workers have a listener for."""
@@ -84,14 +92,14 @@ class ServiceDirectory:
         registered = await self.registered() or ()
         if not any(each.serves(event.to, None) or event.to in each.callers for each in registered):
             return to
-        return ToHandler(event.to, event.subject if is_workflow else None)
+        return to_other_process(event, event.to)
 
     async def _register_once(self) -> None:
         number = len(self.listeners.addresses)
         if self._registered == number:
             return
-        if isinstance(self.backend, SupportsServiceRegistry):
-            await self.backend.services.register(self.own)
+        if self._registering is not None:
+            await self._registering.services.register(self.own)
         self._registered = number
 
     @property

@@ -3,11 +3,19 @@
 from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
+from arvo.core.begin import find_other_run, has_chosen_id
 from arvo.core.events.event import Event
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violation
-from arvo.engine.step.doors import check_outside, claimed_workflows, record_subject
+from arvo.engine.step.doors import (
+    check_outside,
+    claimed_workflows,
+    event_verb,
+    find_id_conflict,
+    record_subject,
+)
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.missing import missing_service
 from arvo.engine.system.system import System
@@ -34,9 +42,30 @@ async def refuse_outside(
     if subject is not None:
         record = await backend.load(subject)
     violation = await _refuse(system, backend, event, record, unserved)
+    if violation is None and has_chosen_id(event) and event_verb(system, event) == "begin":
+        violation = await _find_begin_conflict(backend, event)
     if violation is None and admit is not None and _is_early(system, event, record):
         await admit(event)
     return violation
+
+
+async def _find_begin_conflict(backend: Backend, event: Event[Any]) -> Violation | None:
+    """Return why the workflow id of a begin is taken; of two that come at once, a step decides.
+
+    A run with another subject would be another run. It is refused all the same: a sender that
+    begins from another address, or by a newer version, means the same one.
+    """
+    id_ = workflow_id_of(event.subject)
+    for stored in await backend.workflows(workflow_id=id_, handler=event.to) if id_ else ():
+        record = stored.record
+        if not record.init:
+            continue
+        is_same_subject = record.subject == event.subject
+        find = find_id_conflict if is_same_subject else find_other_run
+        conflict = find(record, event)
+        if conflict is not None:
+            return conflict
+    return None
 
 
 def _is_early(system: System, event: Event[Any], record: Record | None) -> bool:
@@ -52,7 +81,8 @@ async def _refuse(
 ) -> Violation | None:
     others = frozenset[str]()
     needed = missing_service(system, event, record)
-    if needed is not None and unserved:
+    if needed is not None and (unserved or system.is_remote(needed.address)):
+        # Checked where its handler is.
         return None
     if (needed or claimed_workflows(event)) and isinstance(backend, SupportsServiceRegistry):
         registered = await backend.services.list()

@@ -1,22 +1,23 @@
 """Backend: the default one, which stores everything in one SQLite file."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
-from arvo.core.record import Record, Status
+from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
@@ -29,13 +30,15 @@ from arvo.interpreters.ports.results import (
     Depth,
     Duplicate,
     Fenced,
+    IdReused,
     StoredWorkflow,
+    WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
-from arvo.interpreters.sqlite.session.session import Session, delivery_id
+from arvo.interpreters.sqlite.session.session import Session
 from arvo.interpreters.sqlite.statements import dead_letters, deliveries, operations, queries
 from arvo.interpreters.sqlite.statements.cancellations import pending_cancellation
 
@@ -60,6 +63,7 @@ class SqliteBackend:
     a commit for a delivery that the worker has lost is refused.
     """
 
+    commits_apart: ClassVar[bool] = False
     path: str
     full_sync: bool = True
     queue_max: int = QUEUE_MAX
@@ -108,6 +112,35 @@ class SqliteBackend:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
         return await self._session.write(delivery, commit, messages, dead_letters)
 
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* when a message of *queues* is ready."""
+        self._session.claims.subscribe(queues, on_ready)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self._session.claims.unsubscribe(on_ready)
+
+    async def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Return the deliveries of *queues* that are ready and whose key is free."""
+        await self._session.open()
+        return self._session.claims.poll(queues, limit)
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:
+        """Yield the deliveries of this process that wait behind another one of their key."""
+        return self._session.claims.queues.followers(delivery)
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return whether this process has a delivery of a key besides *deliveries*."""
+        return self._session.claims.queues.is_busy(key, deliveries)
+
+    async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
+        """Read the records of workflows."""
+        return await self._session.read(lambda c: queries.load_all(c, subjects))
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        """Apply chains in one transaction, each of them all or nothing."""
+        return await self._session.commit_chains(chains)
+
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Read the oldest cancellation that a delivery has to yield to."""
         return await self._session.read(lambda c: pending_cancellation(c, delivery))
@@ -118,21 +151,20 @@ class SqliteBackend:
 
     async def find_refusal(
         self, delivery: Delivery, expected: int | None
-    ) -> Conflict | Duplicate | Fenced | None:
+    ) -> Conflict | Duplicate | IdReused | Fenced | None:
         """Return why a turn of this delivery would be refused, None if it would not."""
         return await find_refusal(self._session, delivery, expected)
 
     async def workflows(
         self,
         *,
-        status: Status | None = None,
         handler: str | None = None,
-        unchanged_since: datetime | None = None,
         after: StoredWorkflow | None = None,
         limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
     ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the most recently changed first."""
-        query = WorkflowQuery(status, handler, unchanged_since, after, limit)
+        query = WorkflowQuery(handler, after, limit, **filters)
         return await self._session.read(lambda c: queries.workflows(c, query))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
@@ -208,7 +240,7 @@ class SqliteBackend:
     async def mark_started(self, delivery: Delivery) -> bool:
         """Record that this worker processes a delivery that had a death before."""
         writer, worker_id = await self._session.open(), self.worker_id
-        id_ = delivery_id(delivery)
+        id_ = deliveries.delivery_id(delivery)
         is_owned = await writer.write(lambda c: deliveries.mark_started(c, id_, worker_id))
         if not is_owned:
             self._session.claims.release(delivery)
@@ -216,7 +248,7 @@ class SqliteBackend:
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
-        id_, worker_id = delivery_id(delivery), self.worker_id
+        id_, worker_id = deliveries.delivery_id(delivery), self.worker_id
         due = self._now() + int(delay * 1000)
         try:
             writer = await self._session.open()
@@ -227,9 +259,13 @@ class SqliteBackend:
             raise
         self._session.claims.release(delivery)
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> Committed | Fenced:
         """Store a dead letter, and remove its delivery if there is one."""
-        await self._session.write(delivery, dead_letters=[dead_letter])
+        result = await self._session.write(delivery, dead_letters=[dead_letter])
+        assert isinstance(result, Committed | Fenced)
+        return result
 
     async def dead_letters(
         self,
@@ -286,7 +322,8 @@ class SqliteBackend:
         change: Callable[[sqlite3.Connection, int, str, int, int], bool],
     ) -> bool:
         """Write the next attempt of a delivery; False if this worker no longer owns it."""
-        writer, worker_id, id_ = await self._session.open(), self.worker_id, delivery_id(delivery)
+        writer, worker_id = await self._session.open(), self.worker_id
+        id_ = deliveries.delivery_id(delivery)
         attempt, due = delivery.retried.attempt, self._now() + int(delay * 1000)
         return await writer.write(lambda c: change(c, id_, worker_id, attempt, due))
 

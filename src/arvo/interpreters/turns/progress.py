@@ -10,13 +10,13 @@ from arvo.core.events.event import Event
 from arvo.core.violations.violation import Violated
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.journal import describe, performed_by, read_call, write_call
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import PROGRESS_BYTES_MAX, Delivery
 from arvo.interpreters.ports.results import Committed, Fenced
 
-logger: Final = get_logger()
+logger: Final = get_logger("worker")
 
 # One recorded result: which effect it is of, and its answer as in a flow's journal. Without the
 # answer the effect is performed again.
@@ -81,17 +81,15 @@ class TurnProgress:
         self._stored = [*entries, *stored[position + 1 :]]
         if entries[-1][1] is None:
             return Committed()
-        content: dict[str, object] = {"effects": self._stored}
-        if self.cancellation is not None:
-            content["cancellation"] = self.cancellation.id
-        data = orjson.dumps(content)
+        data = orjson.dumps(self._content(self._stored))
         if len(data) > PROGRESS_BYTES_MAX:
             return Committed()
         try:
             return await self._write(data)
         except Unavailable as error:
             # The turn goes on, and may end without another effect; its commit stores more.
-            logger.warning("the result of %s is not stored: %s", done.effect, error)
+            extra = fields(effect=done.effect.name, reason=error)
+            logger.info("the result of an effect is not stored yet", extra=extra)
             self.delivery.progress.unstored = data
             return Committed()
 
@@ -113,9 +111,26 @@ class TurnProgress:
         if self.delivery.progress.data:
             await self._write(b"")
 
+    async def clear_failed(self) -> None:
+        """Delete the results from the first exception on; those before it are used again."""
+        failed = next((n for n, done in enumerate(self._performed) if done.error), None)
+        if failed is None:
+            return
+        del self._performed[failed:]
+        entries = await self._load()
+        if len(entries) > failed:
+            del entries[failed:]
+            await self._write(orjson.dumps(self._content(entries)) if entries else b"")
+
     @property
     def _performed(self) -> list[Performed]:
         return self.delivery.progress.performed(self.cancellation or self.delivery.message.event)
+
+    def _content(self, entries: list[Entry]) -> dict[str, object]:
+        content: dict[str, object] = {"effects": entries}
+        if self.cancellation is not None:
+            content["cancellation"] = self.cancellation.id
+        return content
 
     async def _write(self, data: bytes) -> Committed | Fenced:
         result = await self.backend.checkpoint(self.delivery, data)

@@ -25,6 +25,7 @@ class Configuration:
 
     __slots__ = (
         "always",
+        "leaf_ids",
         "leaves",
         "mask",
         "plans",
@@ -39,6 +40,7 @@ class Configuration:
         self.program = program
         self.mask = mask
         self.leaves = leaves
+        self.leaf_ids = tuple(program.tree.nodes[leaf].id for leaf in leaves)
         self.value: StateValue = state_value(program.tree, mask) if mask else {}
         self.tags = frozenset(
             tag for node in members(mask) for tag in program.tree.nodes[node].state.tags

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -51,12 +51,14 @@ def _to_transitions(transitions: Transitions) -> tuple[Transition, ...]:
     return tuple(_to_transition(transition) for transition in transitions)
 
 
-def _to_event_map(on: Mapping[Hashable, Transitions]) -> Mapping[Hashable, tuple[Transition, ...]]:
+# Any: a mapping is invariant in its keys, so one that several states share would not fit another
+# type.
+def _to_event_map(on: Mapping[Any, Transitions]) -> Mapping[Hashable, tuple[Transition, ...]]:
     return {key: _to_transitions(value) for key, value in on.items()}
 
 
 def _to_delay_map(
-    after: Mapping[DelayKey, Transitions],
+    after: Mapping[Any, Transitions],
 ) -> Mapping[DelayKey, tuple[Transition, ...]]:
     return {key: _to_transitions(value) for key, value in after.items()}
 

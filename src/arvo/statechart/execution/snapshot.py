@@ -5,6 +5,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
+from arvo.construct import quick_init
 from arvo.statechart.compiled.configuration import Configuration
 from arvo.statechart.compiled.tree import members
 from arvo.statechart.definition.commands import Schedule
@@ -15,7 +16,8 @@ C = TypeVar("C")
 Status: TypeAlias = Literal["active", "done", "error"]
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Memory:
     """The data that outlives the states: history records, and the timers that are pending."""
 
@@ -34,7 +36,8 @@ class End:
     fault: Fault | None = None
 
 
-@frozen(repr=False)
+@quick_init
+@frozen(repr=False, weakref_slot=False)
 class Snapshot(Generic[C]):
     """The state of a chart at one moment. It is a value: a step returns a new one.
 
@@ -42,7 +45,6 @@ class Snapshot(Generic[C]):
     event that failed.
     """
 
-    # Four fields and no more: a frozen class pays for each of them at every event.
     configuration: Configuration = field(repr=False)
     context: C
     memory: Memory = EMPTY_MEMORY
@@ -91,12 +93,13 @@ class Snapshot(Generic[C]):
     @property
     def leaves(self) -> tuple[str, ...]:
         """The ids of the innermost active states, in the order in which they were entered."""
-        nodes = self.configuration.program.tree.nodes
-        return tuple(nodes[index].id for index in self.configuration.leaves)
+        return self.configuration.leaf_ids
 
     @property
     def history(self) -> dict[str, tuple[str, ...]]:
         """The ids of the states that each history state recorded, by its id."""
+        if not self.memory.records:
+            return {}
         nodes = self.configuration.program.tree.nodes
         return {
             nodes[index].id: tuple(nodes[child].id for child in members(recorded))

@@ -1,15 +1,19 @@
 """Step: one macrostep of a chart, from an event to the next stable configuration."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, final
+
+from attrs import frozen
 
 from arvo.interrupts import is_interrupt
 from arvo.statechart.compiled.behaviour import Edge
 from arvo.statechart.compiled.chart import Chart
 from arvo.statechart.compiled.compiled_guards import display_name
+from arvo.statechart.compiled.configuration import Configuration, state_value
 from arvo.statechart.compiled.ops import to_event
 from arvo.statechart.compiled.plan import Plan
 from arvo.statechart.compiled.program import Program
 from arvo.statechart.compiled.selection import select_eventless, select_transitions
+from arvo.statechart.compiled.tree import Tree
 from arvo.statechart.definition.commands import Command, Schedule
 from arvo.statechart.definition.events import ACTOR_ERROR_PREFIX, AFTER_PREFIX, Init
 from arvo.statechart.definition.faults import (
@@ -20,13 +24,33 @@ from arvo.statechart.definition.faults import (
     UnhandledFault,
     describe_error,
 )
+from arvo.statechart.definition.guards import StateValue
 from arvo.statechart.execution.macrostep import Macrostep, run_ops
+from arvo.statechart.execution.repetition import WATCHED_MICROSTEPS_MIN, Repetition
 from arvo.statechart.execution.snapshot import EMPTY_MEMORY, End, Memory, Snapshot
 from arvo.statechart.execution.timers import pending_timers, without_timer
 
 C = TypeVar("C")
 
 LOOP_LENGTH_MAX = 64  # microsteps searched for a repetition before the limit is reached
+
+
+@final
+@frozen(eq=False)
+class _Beginning:
+    """What the guards of actions read while the first states are entered.
+
+    As in XState, `state_in` finds these states by their value, and not by an id.
+    """
+
+    tree: Tree
+    entered: int
+    mask: int = 0
+
+    @property
+    def value(self) -> StateValue:
+        """The state value after the entry."""
+        return state_value(self.tree, self.entered)
 
 
 def initial(chart: Chart[C], input: object = None) -> tuple[Snapshot[C], tuple[Command, ...]]:  # noqa: A002
@@ -39,7 +63,9 @@ def initial(chart: Chart[C], input: object = None) -> tuple[Snapshot[C], tuple[C
     macrostep = Macrostep(program.compiler, empty, None, Init(input), {})
     try:
         macrostep.context = chart.initial_context(input)
-        _microstep(macrostep, program, program.start_plan())
+        plan = program.start_plan()
+        macrostep.configuration = cast("Configuration", _Beginning(program.tree, plan.mask))
+        _microstep(macrostep, program, plan)
         fault = _run_to_stable(macrostep, program, chart.limit)
     except BaseException as error:
         if is_interrupt(error):
@@ -181,6 +207,7 @@ def _run_to_stable(macrostep: Macrostep, program: Program, limit: int) -> Fault 
     """
     first, try_always, steps = program.type_of(macrostep.event), True, 0
     labels: list[str] = []
+    repetition = Repetition()
     while macrostep.end is None:
         always = macrostep.configuration.always
         edges = select_eventless(always, macrostep) if try_always and always else ()
@@ -195,6 +222,11 @@ def _run_to_stable(macrostep: Macrostep, program: Program, limit: int) -> Fault 
             labels.extend(edge.label for edge in edges)
             if steps > limit:
                 return LoopFault(first, limit, _repeated_labels(labels))
+        if steps >= WATCHED_MICROSTEPS_MIN and repetition.is_found(macrostep, edges, raised=raised):
+            # The labels of the last microsteps before the limit, as if they were taken.
+            for later in range(max(steps, limit - LOOP_LENGTH_MAX) + 1, limit + 2):
+                labels.extend(repetition.at(later - steps))
+            return LoopFault(first, limit, _repeated_labels(labels))
         changed = bool(edges) and _microstep(
             macrostep, program, program.plan(macrostep.configuration, edges, macrostep.records)
         )

@@ -137,10 +137,10 @@ def _context_type(chart: Chart[Any]) -> type[Any] | None:
 
 def _load(chart: Chart[C], data: Mapping[str, Any], converter: Converter) -> Snapshot[C] | Stale:
     tree, end = chart.compiled.tree, _load_end(data["end"])
-    missing = _missing_states(tree, data)
+    configuration = chart.compiled.find_configuration(tuple(data["leaves"]))
+    missing = _missing_states(tree, data) if configuration is None or data["history"] else ()
     if missing:
         return Stale(data["chart"], missing, "the chart no longer has these states")
-    configuration = chart.compiled.find_configuration(tuple(data["leaves"]))
     if configuration is None and not data["leaves"] and end is not None and end.fault is not None:
         # Only a chart that failed at its start has no active state.
         configuration = chart.compiled.configuration(0, ())

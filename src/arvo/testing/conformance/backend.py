@@ -4,6 +4,7 @@ from typing import Any
 
 from arvo.interpreters.ports.backend import Backend
 from arvo.testing.conformance.cancellations import Cancellations
+from arvo.testing.conformance.chains import Chains
 from arvo.testing.conformance.checkpoints import Checkpoints
 from arvo.testing.conformance.commits import Commits
 from arvo.testing.conformance.operators import DeadLetters, Operators
@@ -17,6 +18,7 @@ from arvo.testing.conformance.values import Values
 class BackendConformance(
     Commits,
     Cancellations,
+    Chains,
     Queue,
     Order,
     Timers,

@@ -10,7 +10,7 @@ from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import Message
 from arvo.testing.conformance.kit import NOT_DURABLE, BrokerKit, conformance_test, skip
-from arvo.testing.conformance.samples import SERVICE, WORKFLOW, event
+from arvo.testing.conformance.kit.samples import SERVICE, WORKFLOW, event
 from arvo.testing.conformance.values import LARGE_EVENT_BYTES, UNUSUAL
 
 MESSAGES = 100

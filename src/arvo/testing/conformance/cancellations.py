@@ -8,7 +8,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.ports.results import CancellationPending, Committed, Duplicate
 from arvo.testing.conformance.kit import NOT_DURABLE, BackendKit, conformance_test, skip
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     dead_letter,
@@ -108,9 +108,10 @@ class Cancellations(BackendKit):
         """Only the requests of the cancelled workflow are held back."""
         await backend.send(to_workflow("begin"))
         await backend.send(to_workflow("begin", "two"))
+        # Before the cancellations, as workflows have no order between them.
+        one, two = await self._receive_both(backend)
         await backend.send(to_cancel())
         await backend.send(to_cancel("other", "three"))
-        one, two = await self._receive_both(backend)
         assert await backend.pending_cancellation(two) is None
         assert await backend.commit(two, turn_commit(two, 1, run="two"), [], []) == Committed()
         late = Commit(handler=WORKFLOW, event=one.message.event, outcome="unknown_workflow")

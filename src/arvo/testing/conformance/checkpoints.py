@@ -2,7 +2,13 @@
 
 from arvo.interpreters.ports.backend import Backend, FindsRefusals
 from arvo.interpreters.ports.messages import Delivery
-from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
+from arvo.interpreters.ports.results import (
+    Committed,
+    Conflict,
+    Duplicate,
+    Fenced,
+    IdReused,
+)
 from arvo.testing.conformance.kit import (
     NO_LEASE,
     NO_REFUSALS,
@@ -10,8 +16,7 @@ from arvo.testing.conformance.kit import (
     conformance_test,
     skip,
 )
-from arvo.testing.conformance.restarts import Restarts
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     record,
@@ -20,6 +25,7 @@ from arvo.testing.conformance.samples import (
     to_workflow,
     turn_commit,
 )
+from arvo.testing.conformance.restarts import Restarts
 
 ONE = b'{"effects":["one"]}'
 TWO = b'{"effects":["one","two"]}'
@@ -109,10 +115,14 @@ class Checkpoints(Restarts):
         assert await backend.commit(first, turn_commit(first, 1), [], []) == Committed()
 
         await backend.send(to_workflow("begin"))
-        await backend.send(to_workflow("next"))
         copy = await self.eventually(backend.receive(WORKFLOW), "the copy")
         assert await _find_refusal(backend, copy, 1) == Duplicate()
         await backend.ack(copy)
+        await backend.send(to_workflow("begin", data={"key": "another"}))
+        other = await self.eventually(backend.receive(WORKFLOW), "another event with its id")
+        assert await _find_refusal(backend, other, 1) == IdReused()
+        await backend.ack(other)
+        await backend.send(to_workflow("next"))
         second = await self.eventually(backend.receive(WORKFLOW), "the next event")
         assert await _find_refusal(backend, second, 0) == Conflict(1)
         assert await _find_refusal(backend, second, 1) is None
@@ -147,6 +157,6 @@ def _finds_refusals(backend: object) -> bool:
 
 async def _find_refusal(
     backend: object, delivery: Delivery, expected: int | None
-) -> Conflict | Duplicate | Fenced | None:
+) -> Conflict | Duplicate | IdReused | Fenced | None:
     assert isinstance(backend, FindsRefusals)
     return await backend.find_refusal(delivery, expected)

@@ -4,8 +4,11 @@ import asyncio
 from itertools import count
 from typing import Any
 
+from attrs import evolve
+
+from arvo.core.record import Record
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
+from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, IdReused
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.kit.linearizability import (
     Read,
@@ -14,11 +17,12 @@ from arvo.testing.conformance.kit.linearizability import (
     Swap,
     find_linearization,
 )
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     dead_letter,
     event,
+    grow,
     record,
     service_commit,
     subject,
@@ -29,6 +33,7 @@ from arvo.testing.conformance.samples import (
 )
 
 WRITERS = 4
+GROWING_TURNS = 40
 TURNS_PER_WRITER = 3
 
 
@@ -57,6 +62,31 @@ class Commits(BackendKit):
         assert received.message == request
         assert await backend.dead_letters() == (lost,)
         assert (await backend.depth()).total == 1
+
+    @conformance_test
+    async def test_a_record_that_grows_is_loaded_as_it_was_committed(
+        self, backend: Backend
+    ) -> None:
+        """I2: entry by entry, also where the backend writes what a turn changes.
+
+        A turn may append to the lists of a record or begin them anew, and change any of its maps;
+        an operator may replace the record in between.
+        """
+        before: Record | None = None
+        for revision in range(1, GROWING_TURNS + 1):
+            following = record(1) if before is None else grow(before)
+            if revision == GROWING_TURNS // 2:
+                assert await backend.replace_record(following, revision - 1) == Committed()
+            else:
+                await backend.send(to_workflow(f"turn-{revision}"))
+                delivery = await self.eventually(backend.receive(WORKFLOW), "the event of a turn")
+                commit = evolve(turn_commit(delivery, revision), record=following, before=before)
+                assert await backend.commit(delivery, commit, [], []) == Committed()
+
+            loaded = await backend.load(subject())
+            assert loaded == following
+            assert [*loaded.pending_requests] == [*following.pending_requests]
+            before = following
 
     @conformance_test
     async def test_a_commit_on_an_outdated_record_changes_nothing(self, backend: Backend) -> None:
@@ -111,6 +141,53 @@ class Commits(BackendKit):
         await self.eventually(
             backend.wait_until_idle(), "the backend is idle: the duplicate is settled"
         )
+
+    @conformance_test
+    async def test_another_event_with_a_known_id_is_refused(self, backend: Backend) -> None:
+        """I2: its sender learns of it by a dead letter; the first event keeps its effect."""
+        await self._start_workflow(backend)
+        await backend.send(to_workflow("begin", data={"key": "another"}))
+        other = await self.eventually(backend.receive(WORKFLOW), "the other event")
+        request = to_service("ask")
+
+        for revision in (1, 2):
+            commit = turn_commit(other, revision, messages=[request])
+            assert await backend.commit(other, commit, [request], []) == IdReused()
+
+        assert await backend.load(subject()) == record(1)
+        await self.never(backend.receive(SERVICE), "an event of a refused commit")
+        await backend.nack(other, 0.0)
+        again = await self.eventually(backend.receive(WORKFLOW), "the other event again")
+        lost = dead_letter("lost", again.message.event)
+        await backend.dead_letter(again, lost)
+        assert await backend.dead_letters() == (lost,)
+        await self.eventually(backend.wait_until_idle(), "the backend is idle")
+
+    @conformance_test
+    async def test_an_event_that_is_sent_again_may_have_another_trace(
+        self, backend: Backend
+    ) -> None:
+        """I2: the inbox compares what an event says, not how it came."""
+        await self._start_workflow(backend)
+        await backend.send(to_workflow("begin", traceparent="00-1-2-01"))
+        again = await self.eventually(backend.receive(WORKFLOW), "the event again")
+
+        assert await backend.commit(again, turn_commit(again, 2), [], []) == Duplicate()
+
+    @conformance_test
+    async def test_another_request_with_a_known_id_is_refused(self, backend: Backend) -> None:
+        """I2: also for a handler without memory, within one process."""
+        await backend.send(to_service("ask"))
+        first = await self.eventually(backend.receive(SERVICE), "the request")
+        assert await backend.commit(first, service_commit(first), [], []) == Committed()
+        await backend.send(to_service("ask", data={"key": "another"}))
+        other = await self.eventually(backend.receive(SERVICE), "the other request")
+
+        assert await backend.commit(other, service_commit(other), [], []) == IdReused()
+
+        await backend.dead_letter(other, dead_letter("lost", other.message.event))
+        assert [each.id for each in await backend.dead_letters()] == ["lost"]
+        await self.eventually(backend.wait_until_idle(), "the backend is idle")
 
     @conformance_test
     async def test_events_with_the_same_id_are_distinguished_by_source_and_subject(

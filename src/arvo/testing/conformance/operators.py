@@ -1,13 +1,17 @@
 """Operators: workflows are listed and their records replaced, dead letters listed and redriven."""
 
+from typing import Any
+
 from attrs import evolve
 
+from arvo.core.events.identity import ID_REUSE_POLICY
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import Committed, Conflict
+from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
 from arvo.testing.conformance.kit import NO_LISTING, BackendKit, conformance_test, skip
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     dead_letter,
@@ -49,6 +53,80 @@ class Operators(BackendKit):
         assert await backend.workflows(handler="com.unknown") == ()
         assert await backend.workflow(subject("one")) in everything
         assert await backend.workflow(subject("four")) is None
+
+    @conformance_test
+    async def test_workflows_are_found_by_their_workflow_id(self, backend: Backend) -> None:
+        """Where the id was chosen; a store without a list has an index of these ids."""
+        for run, status in (("one", "active"), ("two", "done")):
+            begin = to_workflow("begin", run=run, extensions={ID_REUSE_POLICY: "reject"})
+            await backend.send(begin)
+            delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+            commit = turn_commit(delivery, 1, run=run, status=status)
+            assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        (found,) = await backend.workflows(workflow_id="two")
+
+        assert found == await backend.workflow(subject("two"))
+        assert found.record.subject == subject("two")
+        matching = await backend.workflows(workflow_id="two", status="done", handler=WORKFLOW)
+        assert matching == (found,)
+        assert await backend.workflows(workflow_id="two", status="active") == ()
+        assert await backend.workflows(workflow_id="two", handler="com.unknown") == ()
+        assert await backend.workflows(workflow_id="two", after=found) == ()
+        assert await backend.workflows(workflow_id="three") == ()
+
+    @conformance_test
+    async def test_workflows_are_selected_by_labels_and_text(self, backend: Backend) -> None:
+        """Those of the newest record; a store without a list selects among the runs of one id."""
+        chosen = {"extensions": {ID_REUSE_POLICY: "reject"}}
+        labels = {"one": {"customer": "ann", "size": 5}, "two": {"customer": "anna", "paid": True}}
+        for run, given in labels.items():
+            for revision, state in enumerate(({}, given), start=1):
+                await backend.send(to_workflow(f"{run}-{revision}", run=run, **chosen))
+                delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
+                commit = turn_commit(delivery, revision, run=run, labels=state)
+                assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        async def runs(**filters: Any) -> set[str]:
+            found: set[str] = set()
+            for id_ in (None,) if self.supports_listing else tuple(labels):
+                page = await backend.workflows(workflow_id=id_, **filters)
+                found |= {workflow_id_of(stored.record.subject) for stored in page}
+            return found
+
+        assert await runs(labels={"customer": "ann"}) == {"one"}
+        assert await runs(labels={"customer": "ann", "size": "5"}) == {"one"}
+        assert await runs(labels={"size": 5.0}) == {"one"}
+        assert await runs(labels={"paid": True}) == {"two"}
+        assert await runs(labels={"customer": "ann", "paid": True}) == set()
+        assert await runs(labels={"customer": "an"}) == set()
+        assert await runs(text="ann") == {"one", "two"}
+        assert await runs(text="r=anna") == {"two"}
+        assert await runs(text="tw") == {"two"}
+        assert await runs(text="tw", labels={"customer": "ann"}) == set()
+        assert await runs(text="%") == set()
+        stored = await backend.load(subject("one"))
+        assert stored is not None
+        assert stored.labels == labels["one"]
+
+    @conformance_test
+    async def test_the_next_run_replaces_the_record_of_an_ended_one(self, backend: Backend) -> None:
+        """By compare and set, as each turn: it has the same subject, and keeps the history."""
+        await backend.send(to_workflow("begin"))
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+        ended = turn_commit(delivery, 1, status="done")
+        assert await backend.commit(delivery, ended, [], []) == Committed()
+        await backend.send(to_workflow("again"))
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the second event")
+        commit = turn_commit(delivery, 2, init="again", state={"run": 2})
+
+        assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        assert await backend.load(subject()) == record(2, init="again", state={"run": 2})
+        await backend.send(to_workflow("begin"))
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event once more")
+        old = turn_commit(delivery, 3)
+        assert await backend.commit(delivery, old, [], []) == Duplicate()
 
     @conformance_test
     async def test_a_history_lists_consumed_and_produced_events(self, backend: Backend) -> None:

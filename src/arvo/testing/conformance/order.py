@@ -6,14 +6,14 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed
 from arvo.testing.conformance.kit import NO_LEASE, NOT_DURABLE, conformance_test, skip
-from arvo.testing.conformance.restarts import Restarts
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     WORKFLOW,
     dead_letter,
     timer,
     to_workflow,
     turn_commit,
 )
+from arvo.testing.conformance.restarts import Restarts
 
 DELAY_SECONDS = 0.2
 # A clock in milliseconds may round the delay down.

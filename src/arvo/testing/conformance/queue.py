@@ -6,7 +6,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 from arvo.interpreters.ports.results import Committed
 from arvo.testing.conformance.kit import NO_DEPTH, BackendKit, conformance_test, skip
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     service_commit,

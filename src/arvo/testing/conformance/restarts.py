@@ -22,7 +22,7 @@ from arvo.testing.conformance.kit import (
     conformance_test,
     skip,
 )
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     dead_letter,
@@ -140,6 +140,21 @@ class Restarts(BackendKit):
             assert await backend.commit(stale, refused, [to_service("x")], []) == Fenced()
             assert await other.commit(current, service_commit(current), [], []) == Committed()
             await self.eventually(other.wait_until_idle(), "the backend is idle")
+
+    @conformance_test
+    async def test_a_dead_letter_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
+        """I6: the worker that has the delivery now decides; an event is dead-lettered once."""
+        if type(self).expire_lease is Restarts.expire_lease:
+            skip(NO_LEASE)
+        await backend.send(to_service("ask"))
+        stale = await self._receive(backend)
+        await self.expire_lease(backend)
+
+        async with self.session() as other:
+            current = await self._receive(other)
+            assert await backend.dead_letter(stale, dead_letter("d1", event("ask"))) == Fenced()
+            assert await other.dead_letters() == ()
+            assert await other.commit(current, service_commit(current), [], []) == Committed()
 
     @conformance_test
     async def test_the_deaths_of_workers_are_counted(self, backend: Backend) -> None:

@@ -11,7 +11,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.results import Committed, Duplicate
 from arvo.testing.conformance.kit import BackendKit, conformance_test
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     TIME,
     WORKFLOW,
@@ -98,7 +98,6 @@ class Values(BackendKit):
                     "type": HOSTILE,
                     "dataschema": HOSTILE,
                     "domain": None,
-                    "replies": [],
                 }
             },
             "timers": {HOSTILE: {"id": HOSTILE, "at": TIME, "payload": {HOSTILE: HOSTILE}}},

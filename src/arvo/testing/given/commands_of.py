@@ -1,9 +1,9 @@
 """Commands of: the commands that a handler returns for one event, before a commit is built."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from arvo.core.command import Command, Violate
 from arvo.core.events.event import Event
@@ -15,13 +15,10 @@ from arvo.engine.step.admit import Admitted, admit_event, admit_subject, admit_t
 from arvo.engine.step.advance import advance
 from arvo.engine.step.pending import file_reply
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
-from arvo.handlers.effect import Perform, Performed, effect_error
+from arvo.handlers.effect import EffectTable, Perform, Performed, effect_error
 from arvo.handlers.invoke import InvocationResult, invoke
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 from arvo.interrupts import is_interrupt
-
-# Functions that handlers call as effects, and the functions that run instead.
-EffectTable: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
 
 def commands_of(

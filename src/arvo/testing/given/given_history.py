@@ -14,15 +14,17 @@ from arvo.core.events.stamp import Stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import freeze
-from arvo.core.record import Record, SentRequest
+from arvo.core.payloads.payload import Payload
+from arvo.core.record import Record
+from arvo.core.requests import SentRequest
 from arvo.core.violations.issue import Issues, short_repr
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.resumable import Resumable
 from arvo.testing.given.code import to_code
-from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.strategies.strategies import CLIENT, TIME
 
 # An event, the payload of an event, or a span of time that passes.
@@ -92,7 +94,7 @@ class GivenHistory:
         contract = self.handler.contract
         versions = [contract.version(self.version), *contract.versions.values()]
         for version in versions:
-            if version.accepted.type in (type(payload), *_mapping_type(payload)):
+            if _carries(version.accepted, payload):
                 return version.accepts(payload, source=CLIENT)
         raise self._unexpected(payload, [version.accepted.name for version in versions[1:]])
 
@@ -119,7 +121,7 @@ class GivenHistory:
                     return service.system_error(payload, **options)
                 return service.emits(payload, type=event_type, **options)
         for signal in handler.signals_of(record.version):
-            if signal.accepted.type in (type(payload), *_mapping_type(payload)):
+            if _carries(signal.accepted, payload):
                 return signal.accepts(
                     payload, source=CLIENT, subject=record.subject, to=handler.source
                 )
@@ -140,8 +142,10 @@ def _find_open_request(record: Record, service: VersionedContract[Any]) -> str |
     return next((id_ for id_ in record.unanswered if requests[id_].dataschema == asked), None)
 
 
-def _mapping_type(payload: object) -> tuple[None, ...]:
-    return (None,) if isinstance(payload, Mapping) else ()
+def _carries(declared: Payload[Any], payload: object) -> bool:
+    if not declared.types:
+        return isinstance(payload, Mapping)
+    return type(payload) in declared.instance_types
 
 
 def _matching_replies(
@@ -152,7 +156,7 @@ def _matching_replies(
         if isinstance(payload, SystemFault):
             yield service, service.system_error_type
         for event_type, emitted in service.emitted.items():
-            if emitted.type in (type(payload), *_mapping_type(payload)):
+            if _carries(emitted, payload):
                 yield service, event_type
 
 

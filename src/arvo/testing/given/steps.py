@@ -13,8 +13,8 @@ from arvo.core.violations.violation import Violated, Violation
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.system.handler import Handler
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.testing.given.code import align, format_block, to_code
-from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.given.turn import NOW
 
 # A repeated case reports its first failures in full and counts the others.

@@ -25,10 +25,11 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.system.handler import Handler, is_workflow
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.testing.given.code import align, format_block, to_code
-from arvo.testing.given.commands_of import EffectTable, commands_of
+from arvo.testing.given.commands_of import commands_of
 from arvo.testing.given.given_history import GivenHistory, Stimulus
 from arvo.testing.strategies.strategies import TIME
 
@@ -223,4 +224,4 @@ def _event_types(handler: Handler, payload: object) -> tuple[str, ...]:
         versions = handler.contract.versions.values()
         return tuple({name for version in versions for name in version.types_of(payload)})
     services = (service for version in handler.versions for service in handler.services_of(version))
-    return tuple({s.type for s in services if s.accepted.type is type(payload)})
+    return tuple({s.type for s in services if type(payload) in s.accepted.instance_types})

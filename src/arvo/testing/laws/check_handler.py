@@ -13,8 +13,8 @@ from arvo.core.events.event import Event
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.violation import Violation
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.event_handler import EventHandler
-from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.laws.effect_stubs import EffectSubstitutes, search_effects
 from arvo.testing.laws.handler_laws import LAWS, NOW, HandlerUnderTest
 from arvo.testing.laws.processes.other_processes import (

@@ -13,8 +13,8 @@ from arvo.core.payloads.payload import Payload
 from arvo.core.violations.violation import Violation
 from arvo.engine.system.handler import Handler, is_workflow
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.flow.errors import CallFailed, ServiceFailed
-from arvo.testing.given.commands_of import EffectTable
 from arvo.testing.laws.effect_stubs import EffectFailed, EffectSubstitutes
 from arvo.testing.laws.environment import service_contracts, workflow_handlers
 from arvo.testing.laws.processes.other_processes import start_processes

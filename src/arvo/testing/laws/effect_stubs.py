@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from inspect import isclass
 from typing import Any, Final, TypeAlias, TypeVar, final
 
-import attrs
 from attrs import frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.flow.journal import return_type
 from arvo.testing.strategies.payloads import payloads
 
 T = TypeVar("T")
 
 # For each effect a function that runs instead, as in `run`, or a strategy for its result.
-EffectSubstitutes: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any] | SearchStrategy[Any]]
+EffectSubstitutes: TypeAlias = EffectTable
 
 # Different outcomes of one effect in one example.
 OUTCOMES_MAX: Final = 3
@@ -104,7 +104,7 @@ def return_values(function: Callable[..., Any]) -> SearchStrategy[Any]:
     if kind is Any:
         remedy = "pass effects={function: a function, or a strategy}"
         raise TypeError(f"{_name(function)} has no return annotation: {remedy}")
-    return payloads(kind) if isclass(kind) and attrs.has(kind) else st.from_type(kind)
+    return payloads(kind) if is_payload_class(kind) else st.from_type(kind)
 
 
 def _effect_stubs(

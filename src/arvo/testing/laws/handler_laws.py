@@ -16,11 +16,11 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.step.admit import Admitted, admit_event
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import invoke
 from arvo.testing.given.code import align, to_code
 from arvo.testing.given.commands_of import (
-    EffectTable,
     commands_of,
     is_explicit_violation,
     run_turn,
@@ -200,7 +200,7 @@ def _through_json(
 def _json_problems(subject: HandlerUnderTest, sent: Event[Any]) -> Iterator[str]:
     for version in subject.handler.contract.versions.values():
         payload = version.emitted.get(sent.type)
-        if payload is None or payload.type is not type(sent.data):
+        if payload is None or type(sent.data) not in payload.instance_types:
             continue
         read = payload.read(Event.parse(sent.to_json()).raw)
         if isinstance(read, Issues):

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
-from arvo.testing.given.commands_of import EffectTable
+from arvo.handlers.effect import EffectTable
 from arvo.testing.strategies.replies import Behaviour
 
 

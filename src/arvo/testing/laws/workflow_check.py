@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis.strategies import SearchStrategy
 
 from arvo.core.payloads.payload import Payload
-from arvo.testing.given.commands_of import EffectTable
+from arvo.handlers.effect import EffectTable
 from arvo.testing.laws.effect_stubs import EffectSubstitutes, search_effects
 from arvo.testing.laws.environment import Environment
 from arvo.testing.laws.processes.other_processes import STEPS_MAX, Disagreement, find_disagreement

@@ -47,10 +47,10 @@ def rare_parts(payload: Payload[Any]) -> tuple[str, ...]:
 
 
 def _rare_parts(payload: Payload[Any], draws_per_value: int) -> tuple[str, ...]:
-    problem = inexpressible_part(payload.schema)
+    problem = inexpressible_part(payload.checked_schema)
     if problem is not None:
         return (problem,)
-    document = to_document(payload.schema)
+    document = to_document(payload.checked_schema)
     strategies = SchemaStrategies(document)
     lines: dict[str, str] = {}
     for part in parts_of(document, "data"):
@@ -74,5 +74,5 @@ def _refusals(payload: Payload[Any]) -> tuple[str, ...]:
             found[f"{value.items[0].path}: {payload.name} expects {value.items[0].expected}"] = None
         return value
 
-    sample(SchemaStrategies(to_document(payload.schema)).for_document().map(read), 50)
+    sample(SchemaStrategies(to_document(payload.checked_schema)).for_document().map(read), 50)
     return tuple(found)[:REPORTED_MAX]

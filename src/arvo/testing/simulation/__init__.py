@@ -32,6 +32,7 @@ from arvo.testing.simulation.faults.message import (
     Oversize,
     Poison,
     Reorder,
+    ReuseId,
     SlowListener,
 )
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
@@ -67,6 +68,7 @@ __all__ = [
     "Pause",
     "Poison",
     "Reorder",
+    "ReuseId",
     "SimulatedBroker",
     "SimulatedMemory",
     "Simulation",

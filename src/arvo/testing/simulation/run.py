@@ -8,7 +8,7 @@ from itertools import count
 from math import inf
 from typing import Any, Final, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
 from arvo.core.events.stamp import Stamp, stamping
@@ -16,10 +16,10 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.doors import record_subject
 from arvo.engine.step.route import Unroutable, route
+from arvo.interpreters.delivery.log import silenced
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.runtime.operations import make_cancellation
-from arvo.interpreters.runtime.worker import logger
 from arvo.testing.simulation.checks.checker import Checker
 from arvo.testing.simulation.checks.invariant import InvariantViolated
 from arvo.testing.simulation.checks.world import World
@@ -35,7 +35,7 @@ from arvo.testing.simulation.faults.fault import (
     Partition,
     Server,
 )
-from arvo.testing.simulation.faults.forgery import forge
+from arvo.testing.simulation.faults.forgery import OUTSIDER, forge
 from arvo.testing.simulation.faults.message import (
     Delay,
     Duplicate,
@@ -43,6 +43,7 @@ from arvo.testing.simulation.faults.message import (
     Oversize,
     Poison,
     Reorder,
+    ReuseId,
 )
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX, FaultPlan, RunSize
 from arvo.testing.simulation.setup import Setup
@@ -131,7 +132,8 @@ class Run:
     def advance(self, seconds: float = inf) -> bool:
         """Run until the system is idle, and return True, or for some seconds."""
         until = min(self.loop.time() + seconds, self.setup.until)
-        with self._isolated(), stamping(self._stamp):
+        # The log of thousands of injected faults would hide the one report that matters.
+        with self._seeded(), silenced(), stamping(self._stamp):
             idle = self.loop.run(until, should_stop=self._is_over)
         if self.network.missing_effect is not None:
             issue = Issue("effects", f"a function for {self.network.missing_effect}", "none")
@@ -213,10 +215,13 @@ class Run:
             self.checker.on_publish(message)
 
     def _on_client(self, fault: Fault, delivery: Delivery) -> None:
-        if isinstance(fault, Forge):
-            self._forge(fault, delivery)
-        else:
-            self._cancel(fault, delivery)
+        match fault:
+            case Forge():
+                self._forge(fault, delivery)
+            case ReuseId():
+                self._reuse_id(fault, delivery)
+            case _:
+                self._cancel(fault, delivery)
 
     def _forge(self, fault: Forge, delivery: Delivery) -> None:
         """Send a forged event to a workflow, that of a delivery if it has one."""
@@ -234,6 +239,14 @@ class Run:
             self.checker.forgeries.add(event)
             self.send(event)
 
+    def _reuse_id(self, fault: ReuseId, delivery: Delivery) -> None:
+        """Send the last event from outside that was consumed, with another content."""
+        for event in self.checker.consumed_outside[-1:]:
+            other = evolve(event, redirectto=OUTSIDER)
+            self.checker.add_note(delivery, str(fault))
+            self.checker.losses.add_reused(other)
+            self.send(other)
+
     def _cancel(self, fault: Fault, delivery: Delivery) -> None:
         """Send the cancellation of the workflow that a delivery belongs to, if there is one."""
         self.checker.add_note(delivery, str(fault))
@@ -247,15 +260,12 @@ class Run:
         return Stamp(f"stamp-{next(self._stamps)}", self.now().isoformat(timespec="milliseconds"))
 
     @contextmanager
-    def _isolated(self) -> Iterator[None]:
-        """Seed the global random numbers from the run, and disable the worker's log."""
+    def _seeded(self) -> Iterator[None]:
+        """Seed the global random numbers from the run."""
         before = random.getstate()
         random.setstate(self._random_state)
-        # The log of thousands of injected faults would hide the one report that matters.
-        disabled, logger.disabled = logger.disabled, True
         try:
             yield
         finally:
-            logger.disabled = disabled
             self._random_state = random.getstate()
             random.setstate(before)

@@ -54,4 +54,4 @@ def _make_handler(behaviour: Behaviour) -> EventHandler[Any]:
 
 def _declared(payload: Payload[Any]) -> Any:
     """Return the class or JSON Schema that the contract declares for a payload."""
-    return payload.schema if payload.type is None else payload.type
+    return payload.kind

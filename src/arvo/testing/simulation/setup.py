@@ -11,9 +11,9 @@ from attrs import field, frozen
 from arvo.core.events.event import Event
 from arvo.engine.step.doors import check_outside
 from arvo.engine.system.system import System
-from arvo.interpreters.runtime.worker import Worker
+from arvo.handlers.effect import EffectTable
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing.simulation.checks.invariant import Check
-from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.storage import Storage, StoreStorage
 from arvo.testing.simulation.cluster.store import Store
 from arvo.testing.simulation.faults.forgery import Door

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import count
 from math import inf
 from random import Random
 from typing import Any, Final, final
@@ -11,15 +12,15 @@ from attrs import define, evolve, field
 from arvo.core.events.event import Event
 from arvo.engine.step.doors import check_outside
 from arvo.engine.system.system import System
-from arvo.interpreters.runtime.worker import Worker
+from arvo.handlers.effect import EffectTable
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing.laws.report import NotChecked
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
-from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.store import Store
 from arvo.testing.simulation.faults.draw import draw_faults
 from arvo.testing.simulation.faults.fault import FAULT_KINDS, Fault, OldVersion
 from arvo.testing.simulation.faults.forgery import Door
-from arvo.testing.simulation.faults.plan import RunSize
+from arvo.testing.simulation.faults.plan import FaultPlan, RunSize, Ticks
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed
 from arvo.testing.simulation.pair.model import PairModel
 from arvo.testing.simulation.run import Run
@@ -124,7 +125,8 @@ class _Search:
     kinds: tuple[type[Fault], ...]
     storages: tuple[StorageKind, ...]
     _observed: set[int] = field(factory=set, init=False)
-    _sizes: dict[StorageKind, RunSize] = field(factory=dict, init=False)
+    # By storage, and by the workers that take ticks, as fewer events become messages then.
+    _sizes: dict[tuple[StorageKind, Ticks | None], RunSize] = field(factory=dict, init=False)
     _commits: int = field(default=0, init=False)
     _idle_runs: int = field(default=0, init=False)
 
@@ -173,7 +175,7 @@ class _Search:
         for event in events:
             run.send(event, (_time(event) - start).total_seconds())
         run.finish()
-        self._observed |= run.checker.observed
+        self._observed |= run.checker.watch.observed
         self._commits += run.checker.commits
         self._idle_runs += run.checker.world.is_idle
         simulation = Simulation(
@@ -197,13 +199,16 @@ class _Search:
         """Return the faults of a run; drawn faults hit within the size of a run without faults."""
         if self.faults is not None:
             return self.faults
-        if storage not in self._sizes:
+        ticks = FaultPlan((), seed).ticks
+        if (storage, ticks) not in self._sizes:
             everything = tuple(range(len(self.events)))
-            quiet = RunPlan(0, (), everything, self.setup.workers, storage)
-            _, self._sizes[storage] = self._run(quiet)
+            # The first such run, so that a seed has the same faults whichever seeds come before.
+            quiet_seed = next(it for it in count() if FaultPlan((), it).ticks == ticks)
+            quiet = RunPlan(quiet_seed, (), everything, self.setup.workers, storage)
+            _, self._sizes[storage, ticks] = self._run(quiet)
         return draw_faults(
             seed,
-            self._sizes[storage],
+            self._sizes[storage, ticks],
             workers=self.setup.workers,
             lease=self.setup.lease,
             kinds=self.kinds,

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from arvo.core.events.event import Event
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.testing.simulation.checks.invariant import Check
-from arvo.testing.simulation.cluster.network import EffectTable
 from arvo.testing.simulation.cluster.process import Process
 from arvo.testing.simulation.faults.fault import ClockJump, Partition
 from arvo.testing.simulation.outcome import Simulation, SimulationFailed

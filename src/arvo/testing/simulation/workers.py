@@ -1,7 +1,7 @@
 """Workers: the processes of a run, which restart after a crash, and their listeners."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 from typing import Any, cast, final
@@ -13,9 +13,13 @@ from arvo.engine.step.route import ToDomain, route
 from arvo.engine.system.system import System
 from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listeners
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
+from arvo.interpreters.ports.chains import CommitsChains
+from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Delivery
 from arvo.interpreters.runtime.runtime import DEFAULT_RETRY
-from arvo.interpreters.runtime.stats import Stats
+from arvo.interpreters.worker.single_tasks import SingleTasks
+from arvo.interpreters.worker.stats import Stats
+from arvo.interpreters.worker.tick_loop import TickLoop
+from arvo.interpreters.worker.worker import Worker
 from arvo.testing.simulation.checks.invariant import InvariantViolated
 from arvo.testing.simulation.cluster.loop import wait_forever
 from arvo.testing.simulation.cluster.network import Network
@@ -69,9 +73,7 @@ class Workers:
         for process in self._all:
             for task in process.tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()):
-                    problem = f"{process.name} ended: {error!r}"
-                    violations = self.network.checker.violations
-                    violations.append(InvariantViolated("worker", problem))
+                    self._report(process, error)
 
     def end(self) -> None:
         """Cancel all tasks."""
@@ -108,10 +110,37 @@ class Workers:
             step=process.stepper.step,
         )
         process.start(worker.bulkheads.watch(), "bulkheads")
-        queues = [*system.addresses] * self.setup.prefetch
-        for queue in (*queues, OUTBOUND_QUEUE, REPLY_QUEUE):
-            process.start(worker.work(queue), queue)
+        process.start(worker.work(OUTBOUND_QUEUE), OUTBOUND_QUEUE)
+        queues = dict.fromkeys(system.addresses, self.setup.prefetch) | {REPLY_QUEUE: 1}
+        if self.network.plan.takes_ticks(number):
+            process.start(self._make_ticks(process, worker, queues).run(), "tick loop")
+        else:
+            for queue in (queue for queue, tasks in queues.items() for _ in range(tasks)):
+                process.start(worker.work(queue), queue)
         return process
+
+    def _make_ticks(
+        self, process: Process, worker: Worker, prefetch: Mapping[str, int]
+    ) -> TickLoop:
+        async def process_alone(delivery: Delivery) -> None:
+            # A tick that is cancelled starts tasks for its deliveries, but its process is dead.
+            if process.is_dead:
+                raise asyncio.CancelledError
+            process.on_start(delivery)
+            await worker.process(delivery)
+
+        def on_failure(error: Exception) -> None:
+            self._report(process, error)
+
+        return TickLoop(
+            worker=worker,
+            backend=cast("CommitsChains", worker.backend),
+            singles=SingleTasks(process_alone, prefetch, on_failure),
+            # No request waits for a reply: all of them leave the system as deliveries.
+            claim_reply=lambda _: False,
+            on_reply=lambda _: None,
+            on_unanswered=lambda _: None,
+        )
 
     def _system_of(self, number: int) -> System:
         """Return the system that a worker runs if it starts now."""
@@ -123,6 +152,10 @@ class Workers:
                 if is_its and self.network.loop.time() < fault.at:
                     return self.setup.older
         return self.setup.system
+
+    def _report(self, process: Process, error: BaseException) -> None:
+        problem = f"{process.name} ended: {error!r}"
+        self.network.checker.violations.append(InvariantViolated("worker", problem))
 
     def _on_answered(self, event: Event[Any]) -> bool:
         checker = self.network.checker

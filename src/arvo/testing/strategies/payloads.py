@@ -9,8 +9,8 @@ from hypothesis.strategies import SearchStrategy
 
 from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.converter import converter
-from arvo.core.payloads.fields import fields_of
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.fields import fields_of
 from arvo.core.violations.issue import Issues
 from arvo.testing.schemas.diagnosis import UndrawableSchema, inexpressible_part
 from arvo.testing.schemas.json_values import json_values
@@ -49,6 +49,8 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
     Ping(count=9)
     """
     payload = Payload.of(kind)
+    if payload.members and not fields:
+        return st.one_of(*map(payloads, payload.members))
     _check_field_names(payload, fields)
     values: SearchStrategy[Any] = _json_values(payload, fields)
     if fields:
@@ -61,13 +63,13 @@ def payloads(kind: Any, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
 def _read(payload: Payload[Any], data: Mapping[str, Any]) -> Any:
     """Read *data*, or return Issues, also if it is invalid without the keys that a reader drops."""
     value = payload.read(data)
-    is_changed = payload.type is None and not isinstance(value, Issues) and value != data
+    is_changed = not payload.types and not isinstance(value, Issues) and value != data
     return payload.read(value) if is_changed else value
 
 
 def _json_values(payload: Payload[Any], fields: Mapping[str, object]) -> SearchStrategy[Any]:
     """Draw the JSON data of a payload; the values of *fields* are replaced and may be anything."""
-    schema = payload.schema
+    schema = payload.checked_schema
     if fields:
         # A constant, unless other keywords may have a say in the value.
         replaced: Any = True if schema.keys() & _CONDITIONS else {"const": None}

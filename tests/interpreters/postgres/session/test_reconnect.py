@@ -12,7 +12,7 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import Committed, Fenced
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.interpreters.postgres.statements import deliveries
-from arvo.testing.conformance.samples import (
+from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
     service_commit,

@@ -7,8 +7,10 @@ import pytest
 
 from arvo.interpreters.ports.results import Committed
 from arvo.interpreters.postgres.session.writer import CONCURRENCY, Writer
+from arvo.interpreters.postgres.statements.group_locks import KEYS_MAX
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
 from tests.interpreters.within import within
+from tests.logged import logged
 
 
 def test_a_batch_that_is_handed_in_as_the_last_transactions_end_is_written() -> None:
@@ -31,7 +33,7 @@ def test_a_batch_that_is_handed_in_as_the_last_transactions_end_is_written() -> 
 
         async def hand_in(ids: range) -> None:
             for id_ in ids:
-                await writer.write(WriteBatch(delivery_id=id_), lambda _: None)
+                await writer.write(WriteBatch(delivery_ids=(id_,)), lambda _: None)
 
         tasks = []
         for number in range(CONCURRENCY):
@@ -57,7 +59,7 @@ def test_a_writer_task_that_fails_leaves_no_write_waiting(
             raise RuntimeError("a bug")
 
         writer = Writer(write_group, lambda: None)
-        batches = [WriteBatch(delivery_id=number) for number in range(250)]
+        batches = [WriteBatch(delivery_ids=(number,)) for number in range(250)]
         results = await asyncio.gather(
             *(writer.write(batch, lambda _: None) for batch in batches), return_exceptions=True
         )
@@ -65,4 +67,26 @@ def test_a_writer_task_that_fails_leaves_no_write_waiting(
         return list(results)
 
     assert {repr(result) for result in within(go())} == {"RuntimeError('a bug')"}
-    assert "the task 'arvo postgres writer' failed" in caplog.messages
+    assert {"task": "arvo postgres writer"} in logged(caplog.records, "a task failed")
+
+
+def test_the_chains_of_one_transaction_lock_a_bounded_number_of_keys() -> None:
+    """The server's lock table is bounded, and a chain whose keys are not locked is refused."""
+
+    async def go() -> list[int]:
+        locked: list[int] = []
+
+        async def write_group(batches: Sequence[WriteBatch]) -> list[Written]:
+            locked.append(sum(len(batch.passing_keys) for batch in batches))
+            return [Written(Committed()) for _ in batches]
+
+        writer = Writer(write_group, lambda: None)
+        batches = [WriteBatch(passing_keys=tuple(range(KEYS_MAX // 3))) for _ in range(7)]
+        await asyncio.wait([writer.submit(batch, lambda _: None) for batch in batches])
+        await writer.stop()
+        return locked
+
+    locked = within(go())
+
+    assert sum(locked) == 7 * (KEYS_MAX // 3)
+    assert max(locked) <= KEYS_MAX

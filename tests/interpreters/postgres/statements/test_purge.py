@@ -15,7 +15,7 @@ from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.session import maintenance
 from arvo.interpreters.postgres.statements import purge
-from arvo.testing.conformance.samples import WORKFLOW, timer, to_workflow, turn_commit
+from arvo.testing.conformance.kit.samples import WORKFLOW, timer, to_workflow, turn_commit
 from tests import servers
 from tests.interpreters.until import until
 from tests.interpreters.within import within

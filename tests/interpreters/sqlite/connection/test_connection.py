@@ -2,6 +2,7 @@
 
 import sqlite3
 import struct
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -113,6 +114,50 @@ def test_a_file_that_another_process_is_creating_is_ours(
 
         open_file(path, full_sync=False).close()
         assert not others
+
+
+def test_a_file_that_another_process_makes_at_the_same_time_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would say at once that the database is locked, and a worker would not start."""
+    path = str(tmp_path / "a.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin")
+        other.execute("select * from sqlite_schema")
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                other.rollback()
+
+        def connect(path: str, mode: str) -> sqlite3.Connection:
+            made = real_connect(path, mode)
+            # SQLite waits for a reader, but not for another one that makes the file.
+            made.execute("pragma busy_timeout = 0")
+            return made
+
+        real_connect = module._connect
+        monkeypatch.setattr(module, "_connect", connect)
+        monkeypatch.setattr(time, "sleep", sleep)
+
+        open_file(path, full_sync=False).close()
+
+    assert waits == [module.BUSY_POLL_SECONDS] * 3
+
+
+def test_a_file_that_stays_locked_is_unavailable_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may hold it for ever."""
+    path = str(tmp_path / "a.db")
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin")
+        other.execute("select * from sqlite_schema")
+
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            open_file(path, full_sync=False)
 
 
 @pytest.mark.parametrize(

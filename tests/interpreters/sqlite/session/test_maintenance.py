@@ -67,7 +67,7 @@ class Worker:
         due = datetime.fromtimestamp(1_000 + seconds, UTC)
         to = ToHandler(ORDER, order_request().subject)
         timer = PendingTimer(order_request(name), due)
-        timers.schedule(self.connection, timer, Message(order_request(name), to))
+        timers.schedule(self.connection, [(timer, Message(order_request(name), to))])
 
 
 @pytest.fixture

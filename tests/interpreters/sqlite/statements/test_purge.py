@@ -102,3 +102,32 @@ def test_many_rows_are_deleted_in_small_batches(
         counts += connection.execute("select count(*) from inbox").fetchone()
 
     assert counts == [3, 1, 0, 0]
+
+
+class NextRunBegins:
+    """A connection on which another process begins the next run of a finished workflow, between
+    the read of a purge and its delete.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "begin immediate":
+            self._connection.execute("update workflow set status = 'active'")
+        return self._connection.execute(sql, *values)
+
+    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
+        return self._connection.executemany(sql, rows)
+
+
+def test_a_workflow_whose_next_run_has_begun_is_not_deleted(
+    connection: sqlite3.Connection,
+) -> None:
+    """It is active again."""
+    fill(connection)
+
+    racing: Any = NextRunBegins(connection)
+    purge(racing, RETENTION, NOW)
+
+    assert len(remaining(connection)[0]) == 8

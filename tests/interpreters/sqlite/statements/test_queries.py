@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from arvo.interpreters.delivery.codec import encode_record_body, from_milliseconds
+from arvo.interpreters.delivery.codec import encode_record, from_milliseconds
 from arvo.interpreters.delivery.operations import WorkflowQuery
 from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.interpreters.sqlite.statements.queries import workflow, workflows
@@ -31,7 +31,7 @@ def rows(connection: sqlite3.Connection) -> None:
         " (subject, handler, version, status, revision, record, began, changed)"
         " values (?, ?, '1.0.0', ?, 1, ?, 0, ?)",
         [
-            (subject, handler, status, encode_record_body(evolve(record, subject=subject)), changed)
+            (subject, handler, status, encode_record(evolve(record, subject=subject)), changed)
             for subject, handler, status, changed in ROWS
         ],
     )
@@ -42,7 +42,7 @@ def subjects(page: tuple[StoredWorkflow, ...]) -> str:
 
 
 def query(connection: sqlite3.Connection, **parameters: Any) -> tuple[StoredWorkflow, ...]:
-    everything = WorkflowQuery(status=None, handler=None, unchanged_since=None, after=None, limit=9)
+    everything = WorkflowQuery(limit=9)
     return workflows(connection, evolve(everything, **parameters))
 
 

@@ -6,6 +6,7 @@ from attrs import evolve
 
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.delivery.operations import Replacement
+from arvo.interpreters.delivery.record_log import RECORD_BYTES_MAX
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, Fenced
 from arvo.interpreters.sqlite.statements import operations, queries
 from arvo.interpreters.sqlite.statements.write_batch import WriteBatch, Written, write
@@ -73,36 +74,30 @@ def test_a_history_has_an_entry_for_each_event(connection: sqlite3.Connection) -
     assert length == 7
 
 
-def entry(number: int) -> FrozenDict:
-    return FrozenDict({"asked": number})
-
-
-def test_a_journal_grows_by_its_new_entries_and_may_begin_anew(
+def test_the_log_of_a_record_begins_anew_with_each_whole_record(
     connection: sqlite3.Connection,
 ) -> None:
-    """Entries that are stored are not written again: a turn of a long flow costs no more."""
+    """Else a record that was large once would be read with all that it ever held."""
     for other in ("another", "third"):
         begin_workflow(connection, other)
     commit = begin_workflow(connection, "i1")
-    written, read = [], []
-    for turn, (offset, journal) in enumerate(
-        [
-            (0, (entry(0), entry(1))),
-            (2, (entry(0), entry(1), entry(2))),
-            (0, (entry(9),)),
-            (1, (entry(9),)),
-        ]
-    ):
-        record = evolve(record_of(commit), journal=journal, revision=turn + 2)
+    record, revisions = record_of(commit), []
+    large = FrozenDict({"note": "x" * RECORD_BYTES_MAX})
+    small = FrozenDict({"note": "y"})
+    for turn, journal in enumerate([(large,), (large, small), (small,), (), (large,)]):
+        # A record that follows an unknown one is written whole.
+        before = None if journal == () else record
+        record = evolve(record, journal=journal, revision=record.revision + 1)
         answer = reply_to(commit.events[0], CardCharged("r"), f"a{turn}")
-        next_commit = evolve(
-            commit, event=answer, record=record, expected=turn + 1, journal_offset=offset
+        following = evolve(
+            commit, event=answer, before=before, record=record, expected=record.revision - 1
         )
-        assert write_commit(connection, next_commit).result == Committed()
-        written.append(record)
-        read.append(queries.load(connection, record.subject))
+        assert write_commit(connection, following).result == Committed()
+        assert queries.load(connection, record.subject) == record
+        rows = connection.execute("select revision from record_log order by revision")
+        revisions.append([revision for (revision,) in rows])
 
-    assert read == written
+    assert revisions == [[2], [2, 3], [2, 3, 4], [], [6]]
 
 
 def test_a_redelivered_event_is_distinguished_from_a_lost_race(

@@ -21,13 +21,23 @@ _TOKEN_CHARACTERS: Final = 16
 def ordering_key(message: EncodedMessage) -> str | None:
     """Return the key of which a broker delivers one message at a time, in order; None for none.
 
-    Timers have none, because they are delivered at their time, nor has an event that leaves the
-    system. The default is the key of the message, which its sender knows; for a message of another
-    program, see `with_subject`.
+    Timers have none, because they are delivered at their time.
+    """
+    return None if is_timer(message) else partition_key(message)
+
+
+def is_timer(message: EncodedMessage) -> bool:
+    """Return True for a message that is, or was, due at a time."""
+    return message.due is not None or DUE in message.headers
+
+
+def partition_key(message: EncodedMessage) -> str | None:
+    """Return the key whose messages, timers included, one process should have; None for any.
+
+    An event that leaves the system has none. The default is the key of the message, which its
+    sender knows; for a message of another program, see `with_subject`.
     """
     if message.queue in (OUTBOUND_QUEUE, REPLY_QUEUE):
-        return None
-    if message.due is not None or DUE in message.headers:
         return None
     text = message.headers.get(KEY)
     if text is None:
@@ -62,6 +72,12 @@ def order_of(message: EncodedMessage) -> str:
     ''
     """
     key = ordering_key(message)
+    return "" if key is None else key_token(key)
+
+
+def partition_of(message: EncodedMessage) -> str:
+    """Return the header by which a broker finds the process of a message of ours."""
+    key = partition_key(message)
     return "" if key is None else key_token(key)
 
 

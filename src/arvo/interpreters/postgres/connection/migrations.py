@@ -3,11 +3,15 @@
 from importlib.resources import files
 from typing import Final
 
+from arvo.core.events.subject import workflow_id_of
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 11
+# The first version with workflow ids, and how many rows are read at a time to fill them in.
+_WORKFLOW_IDS: Final = 10
+_ROWS_MAX: Final = 1_000
 
 
 def scripts(dsn: Dsn) -> tuple[str, ...]:
@@ -37,7 +41,25 @@ async def upgrade(connection: Connection, dsn: Dsn) -> int:
             await _create_schema(connection, dsn)
         for script in scripts(dsn)[version:]:
             await connection.execute(script)
+        if 0 < version < _WORKFLOW_IDS:
+            await _fill_workflow_ids(connection, dsn)
     return SCHEMA_VERSION - version
+
+
+async def _fill_workflow_ids(connection: Connection, dsn: Dsn) -> None:
+    """Set the workflow id of each row of an earlier version: SQL cannot read a subject."""
+    last = 0
+    select = dsn.sql("select id, subject from arvo.workflow where id > $1 order by id limit $2")
+    while rows := await connection.fetch(select, last, _ROWS_MAX):
+        ids = [workflow_id_of(row["subject"]) or None for row in rows]
+        await connection.execute(dsn.sql(_SET_WORKFLOW_IDS), [row["id"] for row in rows], ids)
+        last = rows[-1]["id"]
+
+
+_SET_WORKFLOW_IDS: Final = """
+update arvo.workflow set workflow_id = new.workflow_id
+from unnest($1::bigint[], $2::text[]) as new (id, workflow_id) where workflow.id = new.id
+"""
 
 
 async def prepare(connection: Connection, dsn: Dsn) -> None:

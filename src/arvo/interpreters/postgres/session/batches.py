@@ -1,6 +1,8 @@
 """Batches: written through the current session, with the in-process queues kept in step."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import final
 
 from attrs import define, frozen
@@ -8,19 +10,21 @@ from attrs import define, frozen
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
+from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Progress
 from arvo.interpreters.ports.results import (
-    CancellationPending,
     CheckpointResult,
     CommitResult,
     Committed,
     Conflict,
     Duplicate,
     Fenced,
+    IdReused,
 )
 from arvo.interpreters.postgres.session.reconnect import SessionManager
+from arvo.interpreters.postgres.session.session import Session
 from arvo.interpreters.postgres.statements import deliveries, refusals
-from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
+from arvo.interpreters.postgres.statements.write_batch import ChainRefused, WriteBatch, Written
 
 
 @final
@@ -49,17 +53,44 @@ class BatchWriter:
             self.claims.release(delivery)
             return Fenced()
 
-        def on_done(written: Written) -> None:
-            stays = isinstance(written.result, Conflict | CancellationPending)
-            if delivery is not None and not stays:
-                self.claims.release(delivery)
-                if not isinstance(written.result, Fenced):
-                    self.backpressure.add(-1)
-            if isinstance(written.result, Committed):
-                self.backpressure.add(len(batch.deliveries))
-            self.claims.deliver(to_deliveries(session.worker_id, written.rows))
+        on_done = partial(self._on_done, session, batch, delivery)
+        result = (await writer.write(batch, on_done)).result
+        assert not isinstance(result, ChainRefused)
+        return result
 
-        return (await writer.write(batch, on_done)).result
+    async def write_chains(self, batches: Sequence[WriteBatch]) -> list[bool]:
+        """Write chains, each of them in one transaction, and return which were applied."""
+        session, writer = await self.sessions.open()
+        futures = [
+            writer.submit(batch, partial(self._on_done, session, batch, batch.delivery))
+            # A delivery of an earlier session is not owned any more: its next commit is fenced.
+            if all(token_of(each).worker_id == session.worker_id for each in batch.consumed)
+            else None
+            for batch in batches
+        ]
+        submitted = [future for future in futures if future is not None]
+        if submitted:
+            # All of them, even if one fails: the caller has to know which others were applied.
+            await asyncio.wait(submitted)
+        applied = [future is not None and _is_applied(future) for future in futures]
+        for future in submitted:
+            error = future.exception()
+            if error is not None and not (isinstance(error, Unavailable) and any(applied)):
+                raise error
+        return applied
+
+    def _on_done(
+        self, session: Session, batch: WriteBatch, delivery: Delivery | None, written: Written
+    ) -> None:
+        result = written.result
+        if delivery is not None and isinstance(result, Committed | Duplicate | Fenced):
+            # The caller first: it caches the record, which the next turn would load otherwise.
+            asyncio.get_running_loop().call_soon(self.claims.release, delivery, batch.followers)
+            if not isinstance(result, Fenced):
+                self.backpressure.add(-1 - len(batch.followers))
+        if isinstance(result, Committed):
+            self.backpressure.add(len(batch.deliveries))
+        self.claims.deliver(to_deliveries(session.worker_id, written.rows))
 
     async def mark_started(self, delivery: Delivery) -> bool:
         """Mark that this worker processes a delivery; forget it if it belongs to another one."""
@@ -73,7 +104,7 @@ class BatchWriter:
 
     async def find_refusal(
         self, delivery: Delivery, expected: int | None
-    ) -> Conflict | Duplicate | Fenced | None:
+    ) -> Conflict | Duplicate | IdReused | Fenced | None:
         """Return why a turn would be refused; forget a delivery that belongs to another worker."""
         session, token = await self.sessions.session(), token_of(delivery)
         owned = token.delivery_id, token.worker_id
@@ -112,7 +143,16 @@ def to_deliveries(worker_id: int, rows: Sequence[StoredMessage]) -> list[Deliver
     ]
 
 
+def rows_of(deliveries: Sequence[Delivery]) -> tuple[int, ...]:
+    """Return the ids of the rows of deliveries."""
+    return tuple(token_of(delivery).delivery_id for delivery in deliveries)
+
+
 def token_of(delivery: Delivery) -> Token:
     """Return the token of a delivery."""
     assert isinstance(delivery.token, Token)
     return delivery.token
+
+
+def _is_applied(future: "asyncio.Future[Written]") -> bool:
+    return future.exception() is None and isinstance(future.result().result, Committed)

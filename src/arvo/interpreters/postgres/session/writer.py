@@ -16,6 +16,7 @@ from arvo.interpreters.postgres.connection.errors import (
     translate_error,
 )
 from arvo.interpreters.postgres.statements.group_commit import WriteConflict
+from arvo.interpreters.postgres.statements.group_locks import KEYS_MAX
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, Written
 
 # Batches in one transaction: more save nothing, and delay the first of them.
@@ -60,6 +61,12 @@ class Writer:
 
         Raises `Unavailable` or `Corrupt`.
         """
+        return await self.submit(batch, on_done)
+
+    def submit(
+        self, batch: WriteBatch, on_done: Callable[[Written], None]
+    ) -> "asyncio.Future[Written]":
+        """Begin to `write` a batch: those that are submitted together share a transaction."""
         if self._is_closed:
             raise Unavailable("the connection to Postgres is closed here: it is opened again")
         future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
@@ -69,7 +76,7 @@ class Writer:
                 self._write_pending(), name="arvo postgres writer", on_failure=self._fail_pending
             )
             self._tasks.add(task)
-        return await future
+        return future
 
     async def stop(self) -> None:
         """Write the pending batches, and accept no more."""
@@ -114,15 +121,16 @@ class Writer:
         group: list[_PendingWrite] = []
         later: list[_PendingWrite] = []
         keys: set[object] = set()
-        size = 0
+        size = locks = 0
         while self._pending and len(group) < GROUP_MAX and len(later) < GROUP_MAX:
             pending = self._pending.popleft()
-            if group and size + pending.batch.size > GROUP_BYTES_MAX:
+            size += pending.batch.size
+            locks += len(pending.batch.passing_keys)
+            if group and (size > GROUP_BYTES_MAX or locks > KEYS_MAX):
                 self._pending.appendleft(pending)
                 break
             if keys.isdisjoint(pending.batch.exclusive_keys):
                 group.append(pending)
-                size += pending.batch.size
             else:
                 later.append(pending)
             # Also the keys of one that is left: a later one must not overtake it.

@@ -54,4 +54,4 @@ def _digest(event: Event[Any]) -> bytes:
     return consumption_digest(event.to or "", event)
 
 
-CONSUMED: Final = "select digest from arvo.inbox where digest = any($1::bytea[])"
+CONSUMED: Final = "select digest, content from arvo.inbox where digest = any($1::bytea[])"

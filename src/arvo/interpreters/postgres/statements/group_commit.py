@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from arvo.core.events.subject import workflow_id_of
+from arvo.core.labels import label_lines
 from arvo.interpreters.delivery.codec import StoredMessage
-from arvo.interpreters.ports.results import (
-    CommitResult,
-    Committed,
-)
+from arvo.interpreters.delivery.record_log import RecordEntry, next_entry
+from arvo.interpreters.ports.results import Committed
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements import records, timers
 from arvo.interpreters.postgres.statements.columns import columns
@@ -18,14 +18,14 @@ from arvo.interpreters.postgres.statements.dead_letters import dead_letter
 from arvo.interpreters.postgres.statements.deliveries import channel, delivery_columns
 from arvo.interpreters.postgres.statements.group_locks import (
     GroupLocks,
-    acknowledged,
     lock_group,
     needs_no_locks,
-    refusals,
 )
+from arvo.interpreters.postgres.statements.refusals import Refusal, acknowledged, refusals
 from arvo.interpreters.postgres.statements.write_batch import (
+    Changes,
     HistoryRow,
-    TurnRows,
+    WorkflowRows,
     WriteBatch,
     Written,
 )
@@ -44,17 +44,18 @@ async def write(
 ) -> list[Written]:
     """Write batches in one transaction, and return the result of each.
 
-    No two batches may share a consumed event or a subject (see `WriteBatch.exclusive_keys`). Raises
-    `WriteConflict` or an error of the driver; then nothing was written.
+    No two batches may share a consumed event or a subject (see `WriteBatch.exclusive_keys`). Each
+    of them is written whole or not at all. Raises `WriteConflict` or an error of the driver; then
+    nothing was written.
     """
     if needs_no_locks(batches):
-        refused: list[CommitResult | None] = [None for _ in batches]
+        refused: list[Refusal | None] = [None] * len(batches)
         group = _Group(connection, dsn, worker_id, now, GroupLocks())
         rows = await group.write(batches, refused)
     else:
         async with connection.transaction():
             locks = await lock_group(connection, dsn, worker_id, batches, now)
-            refused = await refusals(connection, dsn, batches, locks)
+            refused = await refusals(connection, dsn, batches, locks, now)
             group = _Group(connection, dsn, worker_id, now, locks)
             rows = await group.write(batches, refused)
     return [
@@ -75,18 +76,20 @@ class _Group:
     locks: GroupLocks
 
     async def write(
-        self, batches: Sequence[WriteBatch], refused: Sequence[CommitResult | None]
+        self, batches: Sequence[WriteBatch], refused: Sequence[Refusal | None]
     ) -> list[list[StoredMessage]]:
         """Write the batches that are not refused.
 
         Returns for each batch the new deliveries that this worker owns.
         """
         accepted = [batch for batch, result in zip(batches, refused, strict=True) if result is None]
-        turns = [batch.turn for batch in accepted if batch.turn is not None]
-        recorded = [turn for turn in turns if turn.record is not None]
-        await self._write_optional(accepted, turns, recorded)
-        new = [turn for turn in recorded if turn.subject not in self.locks.workflows]
-        existing = [turn for turn in recorded if turn.subject in self.locks.workflows]
+        changes = [batch.changes for batch in accepted]
+        recorded = [rows for each in changes for rows in each.workflows]
+        entries = [(rows, self._next_entry(rows)) for rows in recorded]
+        await self._write_optional(accepted, changes, entries)
+        known = self.locks.workflows
+        new = [each for each in entries if each[0].record.subject not in known]
+        existing = [each for each in entries if each[0].record.subject in known]
         deliveries = [
             (row, batch.claim_own and (row.key is None or row.key in self.locks.keys))
             for batch in accepted
@@ -95,8 +98,8 @@ class _Group:
         returned = await self.connection.fetch(
             self.dsn.sql(_WRITE),
             acknowledged(batches, refused),
-            *columns(map(self._insert_values, new), 9),
-            *columns(map(self._update_values, existing), 6),
+            *columns((self._insert_values(*each) for each in new), 12),
+            *columns((self._update_values(*each) for each in existing), 8),
             *records.history_columns(self._history(recorded)),
             *delivery_columns(deliveries),
             self.now,
@@ -111,70 +114,82 @@ class _Group:
     async def _write_optional(
         self,
         batches: Sequence[WriteBatch],
-        turns: Sequence[TurnRows],
-        recorded: Sequence[TurnRows],
+        changes: Sequence[Changes],
+        entries: Sequence[tuple[WorkflowRows, RecordEntry]],
     ) -> None:
-        """Write the parts that most groups lack: journals, timers, dead letters."""
-        connection, dsn, workflow_id = self.connection, self.dsn, self.locks.workflow_id
-        # A new journal (offset 0) takes the place of the old one.
-        replaced = [
-            workflow_id(turn) for turn in recorded if turn.journal and not turn.journal_offset
+        """Write the parts that most groups lack: logs of records, timers, dead letters."""
+        connection, dsn = self.connection, self.dsn
+        logs = [
+            (
+                evolve(self._workflow(rows), id=self._workflow_id(rows)),
+                rows.record.revision,
+                entry,
+            )
+            for rows, entry in entries
         ]
-        await records.clear_journals(connection, dsn, replaced)
-        journal = [
-            (workflow_id(turn), position, entry)
-            for turn in recorded
-            for position, entry in enumerate(turn.journal, start=turn.journal_offset)
-        ]
-        await records.extend_journals(connection, dsn, journal)
-        await timers.clear(connection, dsn, [id_ for turn in turns for id_ in turn.cleared_timers])
-        await timers.schedule(connection, dsn, [row for turn in turns for row in turn.timers])
+        await records.write_logs(connection, dsn, logs)
+        await timers.clear(
+            connection, dsn, [id_ for each in changes for id_ in each.cleared_timers]
+        )
+        await timers.schedule(connection, dsn, [row for each in changes for row in each.timers])
         await dead_letter(
             connection, dsn, [entry for batch in batches for entry in batch.dead_letters]
         )
 
-    def _insert_values(self, turn: TurnRows) -> tuple[object, ...]:
-        record = turn.record
-        assert record is not None
+    def _next_entry(self, rows: WorkflowRows) -> RecordEntry:
+        return next_entry(rows.record, rows.before, self._workflow(rows).room)
+
+    def _workflow(self, rows: WorkflowRows) -> records.WorkflowRow:
+        return self.locks.workflow(rows.record.subject)
+
+    def _workflow_id(self, rows: WorkflowRows) -> int:
+        return self.locks.workflow_id(rows.record.subject)
+
+    def _insert_values(self, rows: WorkflowRows, entry: RecordEntry) -> tuple[object, ...]:
+        record = rows.record
         return (
-            self.locks.workflow_id(turn),
+            self._workflow_id(rows),
             record.subject,
             record.handler,
             record.version,
             record.status,
             record.revision,
             record.parent,
-            turn.content,
-            len(turn.history),
+            entry.in_row,
+            len(rows.history),
+            entry.room,
+            workflow_id_of(record.subject) or None,
+            label_lines(record.labels),
         )
 
-    def _update_values(self, turn: TurnRows) -> tuple[object, ...]:
-        record = turn.record
-        assert record is not None
+    def _update_values(self, rows: WorkflowRows, entry: RecordEntry) -> tuple[object, ...]:
+        record = rows.record
         return (
-            self.locks.workflow_id(turn),
+            self._workflow_id(rows),
             record.version,
             record.status,
             record.revision,
-            turn.content,
-            len(turn.history),
+            entry.in_row,
+            len(rows.history),
+            entry.room,
+            label_lines(record.labels),
         )
 
-    def _history(self, turns: Sequence[TurnRows]) -> list[tuple[int, int, HistoryRow]]:
+    def _history(self, recorded: Sequence[WorkflowRows]) -> list[tuple[int, int, HistoryRow]]:
         return [
             (
-                self.locks.workflow_id(turn),
-                self.locks.workflow(turn).history_length + row.position,
+                self._workflow_id(rows),
+                self._workflow(rows).history_length + row.position,
                 row,
             )
-            for turn in turns
-            for row in turn.history
+            for rows in recorded
+            for row in rows.history
         ]
 
 
 def _owned_rows(
     batches: Sequence[WriteBatch],
-    refused: Sequence[CommitResult | None],
+    refused: Sequence[Refusal | None],
     sent: Sequence[tuple[int, bool]],
 ) -> list[list[StoredMessage]]:
     """Return for each batch its new deliveries that this worker owns.
@@ -200,45 +215,51 @@ with acknowledged as (
     delete from arvo.delivery where id = any($1::bigint[])
 ), inserted as (
     insert into arvo.workflow
-        (id, subject, handler, version, status, revision, parent, record, history_length, began,
-        changed)
-    select id, subject, handler, version, status, revision, parent, record, history_length, $29, $29
+        (id, subject, handler, version, status, revision, parent, record, history_length, room,
+        workflow_id, labels, began, changed)
+    select id, subject, handler, version, status, revision, parent, record, history_length, room,
+        workflow_id, labels, $34, $34
     from unnest(
         $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[],
-        $9::bytea[], $10::bigint[]
-    ) as new (id, subject, handler, version, status, revision, parent, record, history_length)
+        $9::bytea[], $10::bigint[], $11::bigint[], $12::text[], $13::text[]
+    ) as new
+        (id, subject, handler, version, status, revision, parent, record, history_length, room,
+        workflow_id, labels)
     order by subject on conflict (subject) do nothing returning id
 ), updated as (
     update arvo.workflow set
         version = new.version, status = new.status, revision = new.revision, record = new.record,
-        changed = $29, history_length = workflow.history_length + new.history_length
-    from unnest($11::bigint[], $12::text[], $13::text[], $14::bigint[], $15::bytea[], $16::bigint[])
-        as new (id, version, status, revision, record, history_length)
+        changed = $34, history_length = workflow.history_length + new.history_length,
+        room = new.room, labels = new.labels
+    from unnest(
+        $14::bigint[], $15::text[], $16::text[], $17::bigint[], $18::bytea[], $19::bigint[],
+        $20::bigint[], $21::text[]
+    ) as new (id, version, status, revision, record, history_length, room, labels)
     where workflow.id = new.id
 ), history as (
     insert into arvo.history (workflow, position, revision, kind, at, event)
     select * from unnest(
-        $17::bigint[], $18::bigint[], $19::bigint[], $20::text[], $21::timestamptz[], $22::bytea[]
+        $22::bigint[], $23::bigint[], $24::bigint[], $25::text[], $26::timestamptz[], $27::bytea[]
     )
 ), sent as (
     insert into arvo.delivery (queue, key, destination, event, cancels, attempt, due, owner)
     select queue, key, destination, event, cancels, 1, '-infinity', case when own
         and not exists (select from arvo.delivery as other
-            where other.key = new.key and other.owner < $30)
+            where other.key = new.key and other.owner < $35)
         and not exists (select from arvo.delivery as other
-            where other.key = new.key and other.owner > $30)
+            where other.key = new.key and other.owner > $35)
         and not exists (select from arvo.delivery as other
             where other.key = new.key and other.owner is null
-                and (other.due <= $29 or not other.deferred))
-        then $30::bigint end
+                and (other.due <= $34 or not other.deferred))
+        then $35::bigint end
     from unnest(
-        $23::text[], $24::bigint[], $25::bytea[], $26::bytea[], $27::boolean[], $28::boolean[]
+        $28::text[], $29::bigint[], $30::bytea[], $31::bytea[], $32::boolean[], $33::boolean[]
     ) with ordinality as new (queue, key, destination, event, cancels, own, place)
     order by place returning id, owner is not null as mine
 )
 select 'inserted' as kind, id, true as mine from inserted
 union all select 'sent', id, mine from sent
 union all select 'notified', 0, true from (
-    select pg_notify($31, '') where exists (select from sent where not mine)
+    select pg_notify($36, '') where exists (select from sent where not mine)
 ) as notified
 """

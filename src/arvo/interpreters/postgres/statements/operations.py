@@ -4,15 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import orjson
-
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.delivery.codec import (
-    consumption_digest,
-    encode_record,
-    encode_record_body,
-)
+from arvo.interpreters.delivery.codec import consumption_digest, encode_record
 from arvo.interpreters.delivery.operations import Replacement
+from arvo.interpreters.delivery.record_log import next_entry
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.results import Committed, Conflict
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
@@ -36,21 +31,18 @@ async def replace_record(
         workflow = await records.find_workflow(connection, dsn, record.subject)
         if workflow is None or workflow.revision != replacement.expected:
             return Conflict(0 if workflow is None else workflow.revision)
+        entry = next_entry(record, None, workflow.room)
         await connection.execute(
             dsn.sql(_UPDATE),
             workflow.id,
             record.version,
             record.status,
             record.revision,
-            encode_record_body(record),
+            entry.in_row,
+            entry.room,
             now,
         )
-        await records.clear_journals(connection, dsn, [workflow.id])
-        journal = [
-            (workflow.id, position, orjson.dumps(entry))
-            for position, entry in enumerate(record.journal)
-        ]
-        await records.extend_journals(connection, dsn, journal)
+        await records.write_logs(connection, dsn, [(workflow, record.revision, entry)])
         row = HistoryRow(0, record.revision, "replaced", now, encode_record(record))
         await records.write_history(connection, dsn, [(workflow.id, workflow.history_length, row)])
         digests = [consumption_digest(record.handler, event) for event in replacement.events]
@@ -63,7 +55,7 @@ async def replace_record(
 
 _UPDATE: Final = """
 update arvo.workflow set
-    version = $2, status = $3, revision = $4, record = $5, changed = $6,
+    version = $2, status = $3, revision = $4, record = $5, room = $6, changed = $7,
     history_length = history_length + 1
 where id = $1
 """

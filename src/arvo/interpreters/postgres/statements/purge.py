@@ -72,8 +72,8 @@ with candidate as materialized (
         from candidate
     ) as counted
     where before < $3 order by before limit $2
-), deleted_journal as (
-    delete from arvo.journal where workflow = any (array (select id from old))
+), deleted_log as (
+    delete from arvo.record_log where workflow = any (array (select id from old))
 ), deleted_history as (
     delete from arvo.history where workflow = any (array (select id from old)) returning 1
 ), deleted_workflow as (

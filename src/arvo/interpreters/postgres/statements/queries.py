@@ -1,5 +1,6 @@
 """Queries: records, workflows and histories, read from a Postgres schema."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -16,6 +17,14 @@ async def load(connection: Connection, dsn: Dsn, subject: str) -> Record | None:
     """Read the record of a workflow, None if there is none."""
     stored = await workflow(connection, dsn, subject)
     return None if stored is None else stored.record
+
+
+async def load_all(connection: Connection, dsn: Dsn, subjects: Sequence[str]) -> dict[str, Record]:
+    """Read the records of those of the workflows that have one."""
+    statement = f"{_WORKFLOWS} where subject = any($1::text[])"
+    rows = await connection.fetch(dsn.sql(statement), subjects)
+    records = (_stored_workflow(row).record for row in rows)
+    return {record.subject: record for record in records}
 
 
 async def workflow(connection: Connection, dsn: Dsn, subject: str) -> StoredWorkflow | None:
@@ -35,6 +44,11 @@ async def workflows(
         values.append(value)
         return f"${len(values)}"
 
+    conditions += (f"position({parameter(line)} in labels) > 0" for line in query.lines)
+    if query.text is not None:
+        text = parameter(query.text)
+        found = (f"position({text} in {column}) > 0" for column in ("labels", "workflow_id"))
+        conditions.append(f"({' or '.join(found)})")
     if query.handler is not None:
         conditions.append(f"handler = {parameter(query.handler)}")
     if query.unchanged_since is not None:
@@ -42,30 +56,39 @@ async def workflows(
     if query.after is not None:
         last = f"{parameter(query.after.changed)}, {parameter(query.after.record.subject)}"
         conditions.append(f"(changed, subject) < ({last})")
+    if query.workflow_id is not None:
+        conditions.append(f"workflow_id = {parameter(query.workflow_id)}")
+        if query.status is not None:
+            conditions.append(f"status = {parameter(query.status)}")
+        statement = f"{_WORKFLOWS} where {' and '.join(conditions)} {_NEWEST_FIRST}"
+        statement += f" limit {parameter(query.limit)}"
+        return tuple(map(_stored_workflow, await connection.fetch(dsn.sql(statement), *values)))
     rows: list[asyncpg.Record] = []
     limit = parameter(query.limit)
     # One query for each status, as a constant: only then are the partial indexes used.
     for status in STATUSES if query.status is None else (query.status,):
         assert status in STATUSES
         where = " and ".join((f"status = '{status}'", *conditions))
-        statement = f"{_WORKFLOWS} where {where} order by changed desc, subject desc limit {limit}"
+        statement = f"{_WORKFLOWS} where {where} {_NEWEST_FIRST} limit {limit}"
         rows += await connection.fetch(dsn.sql(statement), *values)
     rows.sort(key=lambda row: (row["changed"], row["subject"].encode()), reverse=True)
     return tuple(map(_stored_workflow, rows[: query.limit]))
 
 
-# The record and its journal in one snapshot.
+_NEWEST_FIRST: Final = "order by changed desc, subject desc"
+# The row and the log of a record in one snapshot.
 _WORKFLOWS: Final = """
-select record, began, changed, subject, (
-    select array_agg(line order by position) from arvo.journal where workflow = workflow.id
-) as journal
+select record, began, changed, subject, case when room > 0 then (
+    select array_agg(content order by revision) from arvo.record_log where workflow = workflow.id
+) end as log
 from arvo.workflow
 """
 
 
 def _stored_workflow(row: asyncpg.Record) -> StoredWorkflow:
+    whole, *changes = row["log"] or [row["record"]]
     return StoredWorkflow(
-        record=decode_record(row["record"], row["journal"] or []),
+        record=decode_record(whole, changes),
         began=row["began"],
         changed=row["changed"],
     )
@@ -95,5 +118,5 @@ def _history_entry(row: asyncpg.Record) -> HistoryEntry:
         kind=row["kind"],
         at=row["at"],
         event=None if is_replacement else decode_event(row["event"]),
-        record=decode_record(row["event"], None) if is_replacement else None,
+        record=decode_record(row["event"]) if is_replacement else None,
     )

@@ -1,10 +1,11 @@
-"""Records: the rows of workflows in a Postgres schema: records, journals and histories."""
+"""Records: the rows of workflows in a Postgres schema: records and histories."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, final
 
 from attrs import frozen
 
+from arvo.interpreters.delivery.record_log import RecordEntry
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.write_batch import HistoryRow
@@ -13,11 +14,12 @@ from arvo.interpreters.postgres.statements.write_batch import HistoryRow
 @final
 @frozen
 class WorkflowRow:
-    """The state of a workflow that a write depends on."""
+    """The state of a workflow that a write depends on; *room*: see `RecordEntry`."""
 
     id: int
     revision: int
     history_length: int
+    room: int
 
 
 async def find_workflow(connection: Connection, dsn: Dsn, subject: str) -> WorkflowRow | None:
@@ -27,31 +29,36 @@ async def find_workflow(connection: Connection, dsn: Dsn, subject: str) -> Workf
 
 
 _FIND: Final = """
-select id, revision, history_length from arvo.workflow where subject = $1 for update
+select id, revision, history_length, room from arvo.workflow where subject = $1 for update
 """
 
 
-async def extend_journals(
-    connection: Connection, dsn: Dsn, entries: Sequence[tuple[int, int, bytes]]
+async def write_logs(
+    connection: Connection,
+    dsn: Dsn,
+    entries: Sequence[tuple[WorkflowRow, int, RecordEntry]],
 ) -> None:
-    """Append entries to journals: of each the workflow's id, the position, the content."""
-    if entries:
-        await connection.execute(dsn.sql(_EXTEND_JOURNALS), *columns(entries, 3))
+    """Append entries to the logs of large records, or begin the logs anew.
+
+    *entries*: of each the workflow's row, with its id, the revision of the record, and the entry.
+    """
+    replaced = [workflow.id for workflow, _, entry in entries if entry.is_whole and workflow.room]
+    if replaced:
+        await connection.execute(dsn.sql(_CLEAR_LOGS), replaced)
+    rows = [
+        (workflow.id, revision, entry.content)
+        for workflow, revision, entry in entries
+        if entry.room
+    ]
+    if rows:
+        await connection.execute(dsn.sql(_WRITE_LOGS), *columns(rows, 3))
 
 
-_EXTEND_JOURNALS: Final = """
-insert into arvo.journal (workflow, position, line)
+_CLEAR_LOGS: Final = "delete from arvo.record_log where workflow = any($1::bigint[])"
+_WRITE_LOGS: Final = """
+insert into arvo.record_log (workflow, revision, content)
 select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
 """
-
-
-async def clear_journals(connection: Connection, dsn: Dsn, workflow_ids: Sequence[int]) -> None:
-    """Delete the journals of workflows."""
-    if workflow_ids:
-        await connection.execute(dsn.sql(_CLEAR_JOURNALS), workflow_ids)
-
-
-_CLEAR_JOURNALS: Final = "delete from arvo.journal where workflow = any($1::bigint[])"
 
 
 def history_columns(entries: Sequence[tuple[int, int, HistoryRow]]) -> list[list[object]]:

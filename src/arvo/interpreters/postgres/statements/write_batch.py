@@ -1,29 +1,29 @@
-"""Write batch: the changes of one call of the backend, as rows."""
+"""Write batch: the changes of one commit or one chain, as rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias, final
 
-import orjson
 from attrs import field, frozen
 
 from arvo.core.commit import Commit, PendingTimer
+from arvo.core.events.digest import inbox_digest
 from arvo.core.history import Kind
 from arvo.core.record import Record
+from arvo.engine.chain import is_of_workflow
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
     consumption_digest,
     encode_destination,
     encode_event,
-    encode_record_body,
 )
+from arvo.interpreters.ports.chains import expected_revisions, last_timers
 from arvo.interpreters.ports.messages import (
     Delivery,
     Message,
     is_cancellation,
     key_of,
     queue_of,
-    timer_message,
     yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import CommitResult
@@ -51,7 +51,7 @@ class DeliveryRow:
 @final
 @frozen
 class HistoryRow:
-    """A history entry as a new row; *position* counts from the first entry of the turn."""
+    """A history entry as a new row; *position* counts from the first one of its batch."""
 
     position: int
     revision: int
@@ -72,25 +72,50 @@ class TimerRow:
 
 @final
 @frozen(kw_only=True)
-class TurnRows:
-    """The changes of a `Commit`.
+class TurnRow:
+    """An event that a turn consumes, and what its turn depends on.
 
-    *subject*: the workflow whose revision has to be *expected*, None if no revision is compared.
-    *yields_by*: the hash of the ordering key whose cancellations refuse it, None if none does.
-    *content*: the record without its journal. *journal*: the entries from *journal_offset* on.
+    *digest*: of the consumption. *event_digest*: the `inbox_digest` of the consumed event.
+    *subject*: the workflow whose stored revision has to be *expected*, None if no revision is
+    compared. *yields_by*: the hash of the ordering key whose cancellations refuse it, None if none
+    does.
     """
 
     digest: bytes
+    event_digest: str
     subject: str | None
     expected: int
-    record: Record | None
-    content: bytes
-    journal: tuple[bytes, ...]
-    journal_offset: int
+    yields_by: int | None
+
+
+@final
+@frozen(kw_only=True)
+class WorkflowRows:
+    """The last record of a workflow, and the history of all its turns in a batch.
+
+    *before*: the record that the first of these turns follows, see `Commit`.
+    """
+
+    record: Record
+    before: Record | None
     history: tuple[HistoryRow, ...]
-    cleared_timers: tuple[str, ...]
-    timers: tuple[TimerRow, ...]
-    yields_by: int | None = None
+
+
+@final
+@frozen(kw_only=True)
+class Changes:
+    """The changes of one `Commit`, or of those of a chain: *turns* in their order.
+
+    *cleared_timers* are deleted before *timers* are set.
+    """
+
+    turns: tuple[TurnRow, ...] = ()
+    workflows: tuple[WorkflowRows, ...] = ()
+    cleared_timers: tuple[str, ...] = ()
+    timers: tuple[TimerRow, ...] = ()
+
+
+NO_CHANGES: Final = Changes()
 
 
 @final
@@ -98,36 +123,50 @@ class TurnRows:
 class WriteBatch:
     """A delivery to remove, and the changes to write if this worker still owns it.
 
-    *delivery_id*: the row of *delivery*; both are None where there is none. *dead_letters*: see
+    *delivery_ids*: the rows of *delivery* and its *followers*, empty where there is none; only a
+    chain has followers (see `CommitChain`). *dead_letters*: see
     `DeadLetterRow`. *claim_own*: True if this worker shall own the new *deliveries* at once, as
-    far as their keys are free. *size*: a rough estimate in bytes.
+    far as their keys are free. *is_chain*: it is a `CommitChain`, and is applied or refused without
+    a reason. *passing_keys*: the hashes of those of the chain. *size*: a rough estimate in bytes.
     """
 
-    delivery_id: int | None = None
+    delivery_ids: tuple[int, ...] = ()
     delivery: Delivery | None = None
-    turn: TurnRows | None = None
+    followers: tuple[Delivery, ...] = ()
+    changes: Changes = NO_CHANGES
     deliveries: tuple[DeliveryRow, ...] = ()
     dead_letters: tuple[DeadLetterRow, ...] = ()
     claim_own: bool = False
+    is_chain: bool = False
+    passing_keys: tuple[int, ...] = ()
     size: int = field(init=False)
 
     @size.default
     def _estimate_size(self) -> int:
         contents = [row.event for row in self.deliveries]
         contents += (content for *_, content in self.dead_letters)
-        if self.turn is not None:
-            turn = self.turn
-            contents += (turn.content, *turn.journal, *(row.content for row in turn.history))
-            contents += (timer.delivery.event for timer in turn.timers)
+        for rows in self.changes.workflows:
+            contents += (row.content for row in rows.history)
+        contents += (timer.delivery.event for timer in self.changes.timers)
         return sum(map(len, contents)) + ROW_BYTES * (len(contents) + 1)
 
     @property
+    def consumed(self) -> tuple[Delivery, ...]:
+        """The deliveries to remove."""
+        return () if self.delivery is None else (self.delivery, *self.followers)
+
+    @property
     def exclusive_keys(self) -> tuple[object, ...]:
-        """The consumed event and the subject: two batches that share one need two transactions."""
-        if self.turn is None:
-            return ()
-        subject = () if self.turn.subject is None else (self.turn.subject,)
-        return (self.turn.digest, *subject)
+        """Consumed events and subjects: two batches that share one need two transactions."""
+        turns = self.changes.turns
+        subjects = (turn.subject for turn in turns if turn.subject is not None)
+        return (*(turn.digest for turn in turns), *subjects)
+
+
+@final
+@frozen
+class ChainRefused:
+    """A chain was not applied; its delivery stays with the worker."""
 
 
 @final
@@ -135,7 +174,7 @@ class WriteBatch:
 class Written:
     """The result of a batch, and the new deliveries that this worker owns."""
 
-    result: CommitResult
+    result: CommitResult | ChainRefused
     rows: tuple[StoredMessage, ...] = ()
 
 
@@ -152,33 +191,65 @@ def delivery_row(message: Message, hash_text: HashText) -> DeliveryRow:
     )
 
 
-def turn_rows(
-    commit: Commit, deliveries: Sequence[DeliveryRow], now: datetime, hash_text: HashText
-) -> TurnRows:
-    """Encode a commit, whose messages have been encoded as *deliveries*."""
-    record = commit.record
-    subject = None
-    if record is not None:
-        subject = record.subject
-    elif commit.expected:
-        subject = commit.event.subject
-    return TurnRows(
+def commit_changes(
+    commits: Sequence[Commit],
+    deliveries: Sequence[DeliveryRow],
+    now: datetime,
+    hash_text: HashText,
+) -> Changes:
+    """Encode one commit, or those of a chain. *deliveries*: their messages, encoded."""
+    expected = expected_revisions(commits)
+    # The history and the delivery hold an event in the same form, so it is encoded once.
+    encoded = {id(row.message.event): row.event for row in deliveries}
+    recorded: dict[str, list[tuple[Commit, Record]]] = {}
+    for commit in commits:
+        if commit.record is not None:
+            recorded.setdefault(commit.record.subject, []).append((commit, commit.record))
+    cleared, timers = last_timers(commits)
+    return Changes(
+        turns=tuple(_turn_row(commit, expected, hash_text) for commit in commits),
+        workflows=tuple(_workflow_rows(turns, now, encoded) for turns in recorded.values()),
+        cleared_timers=cleared,
+        timers=timer_rows(timers, hash_text),
+    )
+
+
+def _turn_row(commit: Commit, expected: Mapping[str, int], hash_text: HashText) -> TurnRow:
+    subject = commit.event.subject if is_of_workflow(commit) else None
+    return TurnRow(
         digest=consumption_digest(commit.handler, commit.event),
+        event_digest=inbox_digest(commit.event),
         subject=subject,
-        expected=commit.expected,
-        record=record,
-        content=b"" if record is None else encode_record_body(record),
-        journal=()
-        if record is None
-        else tuple(map(orjson.dumps, record.journal[commit.journal_offset :])),
-        journal_offset=commit.journal_offset,
-        history=() if record is None else _history_rows(commit, record, now, deliveries),
-        cleared_timers=commit.cleared_timers,
-        timers=timer_rows(
-            [(timer, timer_message(commit, timer)) for timer in commit.timers], hash_text
-        ),
+        expected=0 if subject is None else expected[subject],
         yields_by=hash_text(commit.event.subject) if yields_to_cancellation(commit) else None,
     )
+
+
+def _workflow_rows(
+    turns: Sequence[tuple[Commit, Record]], now: datetime, encoded: dict[int, bytes]
+) -> WorkflowRows:
+    """Encode the turns of one workflow. *encoded* maps the ids of events to their JSON."""
+    (first, _), (_, last) = turns[0], turns[-1]
+    entries = [entry for turn in turns for entry in _history_entries(*turn, now, encoded)]
+    return WorkflowRows(
+        record=last,
+        before=first.before,
+        history=tuple(HistoryRow(position, *entry) for position, entry in enumerate(entries)),
+    )
+
+
+def _history_entries(
+    commit: Commit, record: Record, now: datetime, encoded: dict[int, bytes]
+) -> Iterator[tuple[int, Kind, datetime, bytes]]:
+    at = now if commit.now is None else commit.now
+    kind: Kind = "consumed"
+    for event in (commit.event, *commit.events):
+        content = encoded.get(id(event))
+        if content is None:
+            # The next turn of a chain may consume the event that this one emits.
+            content = encoded[id(event)] = encode_event(event)
+        yield record.revision, kind, at, content
+        kind = "produced"
 
 
 def timer_rows(
@@ -190,19 +261,3 @@ def timer_rows(
         for timer, message in timers
     }
     return tuple(rows.values())
-
-
-def _history_rows(
-    commit: Commit, record: Record, now: datetime, deliveries: Sequence[DeliveryRow]
-) -> tuple[HistoryRow, ...]:
-    # The history and the delivery hold an event in the same form, so it is encoded once.
-    encoded = {id(row.message.event): row.event for row in deliveries}
-    at = now if commit.now is None else commit.now
-    contents: list[tuple[Kind, bytes]] = [("consumed", encode_event(commit.event))]
-    contents += (
-        ("produced", encoded.get(id(event)) or encode_event(event)) for event in commit.events
-    )
-    return tuple(
-        HistoryRow(position, record.revision, kind, at, content)
-        for position, (kind, content) in enumerate(contents)
-    )

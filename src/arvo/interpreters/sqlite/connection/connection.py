@@ -2,6 +2,7 @@
 
 import sqlite3
 import struct
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from arvo.interpreters.sqlite.connection.migrations import check, upgrade
 
 # How long a transaction waits for another process that holds the file.
 BUSY_SECONDS: Final = 10.0
+BUSY_POLL_SECONDS: Final = 0.01
 _MAGIC: Final = b"SQLite format 3\x00"
 _HEADER_BYTES: Final = 100
 
@@ -34,7 +36,7 @@ def open_file(path: str, *, full_sync: bool) -> FileConnection:
     _check_file(path)
     connection = _connect(path, "rwc")
     try:
-        connection.execute("pragma journal_mode = wal")
+        _write_ahead(connection)
         connection.execute(f"pragma synchronous = {'full' if full_sync else 'normal'}")
         connection.execute("pragma foreign_keys = on")
         upgrade(connection, path)
@@ -64,6 +66,24 @@ def _connect(path: str, mode: str) -> FileConnection:
         )
         connection.hold(path)
     return connection
+
+
+def _write_ahead(connection: FileConnection) -> None:
+    """Let the file have a log.
+
+    SQLite refuses this at once, without its own wait, while another process opens a new file, too.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_POLL_SECONDS)
+        else:
+            return
 
 
 def _check_file(path: str) -> None:

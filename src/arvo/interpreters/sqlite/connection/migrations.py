@@ -4,12 +4,13 @@ import sqlite3
 from importlib.resources import files
 from typing import Final
 
+from arvo.core.events.subject import workflow_id_of
 from arvo.interpreters.ports.errors import Corrupt
 
 # "ARVO" in the file's header, so that the file of another program is never taken for ours.
 APPLICATION_ID: Final = 0x4152564F
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 12
 
 
 def scripts() -> tuple[str, ...]:
@@ -55,6 +56,7 @@ def check(connection: sqlite3.Connection, path: str) -> int:
 
 def _upgrade(connection: sqlite3.Connection, path: str) -> None:
     version = check(connection, path)
+    connection.create_function("arvo_workflow_id", 1, workflow_id_of, deterministic=True)
     for script in scripts()[version:]:
         for statement in _statements(script):
             connection.execute(statement)

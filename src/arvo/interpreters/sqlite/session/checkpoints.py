@@ -7,16 +7,17 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Duplicate,
     Fenced,
+    IdReused,
 )
-from arvo.interpreters.sqlite.session.session import Session, delivery_id
+from arvo.interpreters.sqlite.session.session import Session
 from arvo.interpreters.sqlite.statements import deliveries, refusals
 
 
 async def find_refusal(
     session: Session, delivery: Delivery, expected: int | None
-) -> Conflict | Duplicate | Fenced | None:
+) -> Conflict | Duplicate | IdReused | Fenced | None:
     """Return why a turn of a delivery would be refused; it is forgotten if it has another owner."""
-    worker_id, id_, message = session.worker_id, delivery_id(delivery), delivery.message
+    worker_id, id_, message = session.worker_id, deliveries.delivery_id(delivery), delivery.message
     refusal = await session.read(
         lambda c: refusals.find_refusal(c, message, (id_, worker_id), expected)
     )
@@ -27,7 +28,8 @@ async def find_refusal(
 
 async def checkpoint(session: Session, delivery: Delivery, progress: bytes) -> CheckpointResult:
     """Write the *progress* of a delivery, if this worker still owns it."""
-    writer, worker_id, id_ = await session.open(), session.worker_id, delivery_id(delivery)
+    writer, worker_id = await session.open(), session.worker_id
+    id_ = deliveries.delivery_id(delivery)
     if await writer.write(lambda c: deliveries.checkpoint(c, id_, worker_id, progress)):
         delivery.progress.data = progress
         return Committed()

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import compress
 from math import inf
 from typing import Final, TypeVar, final
 from uuid import uuid4
@@ -17,6 +18,7 @@ from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, Progress
 from arvo.interpreters.ports.process import check_process
@@ -26,6 +28,7 @@ from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
     Fenced,
+    IdReused,
 )
 from arvo.interpreters.services.registrations import Registrations
 from arvo.interpreters.sqlite.connection.connection import open_file
@@ -35,6 +38,8 @@ from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenan
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
 from arvo.interpreters.sqlite.statements import deliveries
+from arvo.interpreters.sqlite.statements.chains import write_chains
+from arvo.interpreters.sqlite.statements.deliveries import delivery_id
 from arvo.interpreters.sqlite.statements.workers import deregister
 from arvo.interpreters.sqlite.statements.write_batch import WriteBatch, Written, write
 
@@ -118,6 +123,29 @@ class Session:
         batch = self._batch(delivery, commit, messages, dead_letters)
         return await self._write(writer, batch, delivery)
 
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        """Write chains in one transaction, each of them whole or not at all."""
+        writer, worker_id = await self.open(), self.worker_id
+        owner = self.owner_of([message for chain in chains for message in chain.messages])
+
+        def work(connection: sqlite3.Connection) -> tuple[list[bool], list[StoredMessage]]:
+            for chain in chains:
+                for commit in chain.commits:
+                    self.maintenance.expect_timers(commit.timers)
+            return write_chains(connection, chains, worker_id, owner, self.now())
+
+        def on_done(done: tuple[list[bool], list[StoredMessage]]) -> None:
+            is_written, rows = done
+            added = 0
+            for chain in compress(chains, is_written):
+                added += len(chain.messages) - len(chain.deliveries)
+                if chain.deliveries:
+                    self.claims.release(chain.deliveries[0], chain.deliveries[1:])
+            self.deliver(rows, added=added)
+
+        is_written, _ = await writer.write(work, on_done)
+        return is_written
+
     def _batch(
         self,
         delivery: Delivery | None = None,
@@ -139,9 +167,10 @@ class Session:
         self, writer: Writer, batch: WriteBatch, delivery: Delivery | None = None
     ) -> CommitResult:
         def on_done(written: Written) -> None:
-            stays = isinstance(written.result, Conflict | CancellationPending)
+            stays = isinstance(written.result, Conflict | IdReused | CancellationPending)
             if delivery is not None and not stays:
-                self.claims.release(delivery)
+                # The caller first: it caches the record, which the next turn would load otherwise.
+                asyncio.get_running_loop().call_soon(self.claims.release, delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)
             added = len(batch.messages) if isinstance(written.result, Committed) else 0
@@ -264,12 +293,6 @@ class Session:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(function)
-
-
-def delivery_id(delivery: Delivery) -> int:
-    """Return the id of the row of a delivery."""
-    assert isinstance(delivery.token, int)
-    return delivery.token
 
 
 def _to_delivery(row: StoredMessage) -> Delivery:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar, final
 
 from attrs import define, field
 
-from arvo.interpreters.delivery.log import get_logger
+from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.sqlite.connection.errors import translate_error
 from arvo.interpreters.sqlite.connection.in_place import FileConnection
@@ -22,7 +22,7 @@ from arvo.interpreters.sqlite.session.transactions import Write, roll_back, run_
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 
-logger: Final = get_logger()
+logger: Final = get_logger("sqlite")
 
 # Writes in one transaction: more save nothing, and delay the first of them.
 GROUP_MAX: Final = 256
@@ -111,7 +111,7 @@ class Writer:
             self._run_groups(connection)
         except Corrupt as error:
             self._failure = error
-            logger.critical("the SQLite backend stops: %s", error)
+            logger.critical("the backend stops", extra=fields(reason=error))
             _call(loop, partial(self.on_failure, error))
         finally:
             # However the thread ends, no caller may wait for a write that will not happen.
@@ -174,7 +174,7 @@ class Writer:
         except Exception:
             # A bug. The thread goes on, for without it no write would be done.
             roll_back(connection)
-            logger.exception("the maintenance of the SQLite backend failed")
+            logger.exception("the maintenance failed")
 
     def _refuse_rest(self) -> None:
         rest: list[Write] = []
@@ -218,7 +218,7 @@ def _resolve_writes(writes: list[Write]) -> None:
                 write.on_done(write.value)
             except Exception as error:
                 # A bug. It goes to the caller of this write, and the others are woken as well.
-                logger.exception("a callback of the SQLite backend failed")
+                logger.exception("a callback failed")
                 write.error = error
         if write.future.cancelled():
             continue

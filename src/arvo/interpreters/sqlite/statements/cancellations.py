@@ -22,4 +22,4 @@ def pending_cancellation(connection: sqlite3.Connection, delivery: Delivery) -> 
 
 
 _WAITING: Final = "select event from delivery where key = ? and cancels and queue = ? order by id"
-CONSUMED: Final = "select 1 from inbox where digest = ?"
+CONSUMED: Final = "select content from inbox where digest = ?"

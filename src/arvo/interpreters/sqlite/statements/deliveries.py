@@ -1,7 +1,7 @@
 """Deliveries: the messages under way in a SQLite file, and the workers that own them."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from arvo.interpreters.delivery.codec import (
@@ -11,7 +11,20 @@ from arvo.interpreters.delivery.codec import (
     encode_destination,
     encode_event,
 )
-from arvo.interpreters.ports.messages import Message, is_cancellation, key_of, queue_of
+from arvo.interpreters.ports.messages import (
+    Delivery,
+    Message,
+    is_cancellation,
+    key_of,
+    queue_of,
+)
+from arvo.interpreters.sqlite.statements.values import select
+
+
+def delivery_id(delivery: Delivery) -> int:
+    """Return the id of the row of a delivery."""
+    assert isinstance(delivery.token, int)
+    return delivery.token
 
 
 def send(
@@ -22,38 +35,42 @@ def send(
     *owner* gets a delivery unless another worker owns one of the same key, or an unclaimed one
     holds it back. With *owner* None all of them stay unclaimed.
     """
+    addressed = [(key_of(message.to), message) for message in messages]
+    if not addressed:
+        return []
+    blocked = set[str]()
+    if owner is not None:
+        # What is added here blocks none of the messages behind it: it has the same owner.
+        keys = list({key: None for key, _ in addressed if key is not None})
+        blocked = {key for (key,) in select(connection, _BLOCKED, keys, (owner, now))}
+    # As SQLite numbers the rows, but known before they are written.
+    (last_id,) = connection.execute("select coalesce(max(id), 0) from delivery").fetchone()
+    rows = []
     owned: list[StoredMessage] = []
-    for message in messages:
-        key = key_of(message.to)
-        new_owner = owner
-        if owner is not None and key is not None:
-            blocking = connection.execute(_BLOCKING, (key, owner, now)).fetchone()
-            new_owner = None if blocking else owner
-        cursor = connection.execute(
-            _INSERT,
-            (
-                queue_of(message.to),
-                key,
-                encode_destination(message.to),
-                encode_event(message.event),
-                now,
-                new_owner,
-                is_cancellation(message),
-            ),
-        )
+    for id_, (key, message) in enumerate(addressed, last_id + 1):
+        new_owner = None if key in blocked else owner
+        event, destination = encode_event(message.event), encode_destination(message.to)
+        cancels = is_cancellation(message)
+        rows.append((id_, queue_of(message.to), key, destination, event, now, new_owner, cancels))
         if new_owner is not None:
-            assert cursor.lastrowid is not None
-            owned.append(StoredMessage(cursor.lastrowid, message, 1))
+            owned.append(StoredMessage(id_, message, 1))
+    connection.executemany(_INSERT, rows)
     return owned
 
 
 _INSERT: Final = """
-insert into delivery (queue, key, destination, event, attempt, due, owner, cancels)
-values (?, ?, ?, ?, 1, ?, ?, ?)
+insert into delivery (id, queue, key, destination, event, attempt, due, owner, cancels)
+values (?, ?, ?, ?, ?, 1, ?, ?, ?)
 """
-_BLOCKING: Final = """
-select 1 from delivery
-where key = ? and (owner <> ? or (owner is null and (due <= ? or not deferred))) limit 1
+# Not `owner <> ?1`: that reads all deliveries of the key that the owner has, perhaps thousands.
+_BLOCKED: Final = """
+select column1 from ({values})
+where exists (select 1 from delivery where key = column1 and owner < ?1)
+    or exists (select 1 from delivery where key = column1 and owner > ?1)
+    or exists (
+        select 1 from delivery
+        where key = column1 and owner is null and (due <= ?2 or not deferred)
+    )
 """
 
 
@@ -66,8 +83,11 @@ def claim(
     unclaimed one that was returned by `nack` and is not due.
     """
     claimed: list[tuple[int, bytes, bytes, int, int, bytes]] = []
+    filled = {queue for (queue,) in connection.execute(_FILLED)}
     for queue, limit in queues.items():
-        values = (queue, now, worker_id, now, limit)
+        if queue not in filled:
+            continue
+        values = {"queue": queue, "now": now, "worker": worker_id, "limit": limit}
         claimed += connection.execute(_CLAIMABLE, values).fetchall()
     claimed.sort()
     connection.executemany(
@@ -82,20 +102,31 @@ def claim(
     ]
 
 
+# Each step is one look into the index, so its cost does not grow with the rows.
+_FILLED: Final = """
+with recursive filled (queue) as (
+    select min(queue) from delivery where owner is null
+    union all
+    select (select min(queue) from delivery where owner is null and queue > filled.queue)
+    from filled where filled.queue is not null
+)
+select queue from filled where queue is not null
+"""
+# `+` keeps SQLite from an index that reads the older deliveries of all keys.
 _CLAIMABLE: Final = """
 select id, destination, event, attempt, deaths, progress from delivery as this
-where queue = ? and owner is null and due <= ? and (
-    key is null or not exists (
-        select 1 from delivery as other
-        where other.key = this.key and (
-            other.owner <> ? or (
-                other.owner is null and other.due > ? and not other.deferred
-                and other.id < this.id and other.queue = this.queue
-            )
+where queue = :queue and owner is null and due <= :now and (
+    key is null or not (
+        exists (select 1 from delivery where key = this.key and owner < :worker)
+        or exists (select 1 from delivery where key = this.key and owner > :worker)
+        or exists (
+            select 1 from delivery as other
+            where other.key = this.key and other.owner is null and other.id < this.id
+                and other.due > :now and not other.deferred and +other.queue = this.queue
         )
     )
 )
-order by id limit ?
+order by id limit :limit
 """
 
 
@@ -105,6 +136,17 @@ def ack(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> boo
         "delete from delivery where id = ? and owner = ?", (delivery_id, worker_id)
     )
     return bool(done.rowcount)
+
+
+def is_owned(connection: sqlite3.Connection, delivery_id: int, worker_id: str) -> bool:
+    """Return whether *worker_id* still owns a delivery."""
+    statement = "select 1 from delivery where id = ? and owner = ?"
+    return connection.execute(statement, (delivery_id, worker_id)).fetchone() is not None
+
+
+def remove(connection: sqlite3.Connection, delivery_ids: Sequence[int]) -> None:
+    """Remove deliveries that the caller owns."""
+    connection.executemany("delete from delivery where id = ?", [(id_,) for id_ in delivery_ids])
 
 
 def checkpoint(

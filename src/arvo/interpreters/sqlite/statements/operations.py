@@ -3,13 +3,13 @@
 import sqlite3
 from collections.abc import Sequence
 
-from arvo.core.history import Kind
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.codec import StoredMessage, consumption_digest, encode_record
 from arvo.interpreters.delivery.operations import Replacement
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.results import Committed, Conflict
 from arvo.interpreters.sqlite.statements import dead_letters, deliveries, records, timers
+from arvo.interpreters.sqlite.statements.records import HistoryRow, WorkflowChange
 
 
 def replace_record(
@@ -23,17 +23,15 @@ def replace_record(
     workflow = records.find_workflow(connection, record.subject)
     if workflow is None or workflow.revision != replacement.expected:
         return Conflict(0 if workflow is None else workflow.revision), []
-    records.update_record(connection, workflow.id, record, 1, now)
-    records.replace_journal(connection, workflow.id, record)
-    entries: list[tuple[Kind, bytes]] = [("replaced", encode_record(record))]
-    records.write_history(connection, workflow, record.revision, now, entries)
+    entry: HistoryRow = record.revision, now, "replaced", encode_record(record)
+    change = WorkflowChange(workflow, None, record, [entry])
+    records.write_workflows(connection, [change], now)
     for event in replacement.events:
         connection.execute(
             "delete from inbox where digest = ?", (consumption_digest(record.handler, event),)
         )
     to = ToHandler(record.handler, record.subject)
-    for timer in replacement.timers:
-        timers.schedule(connection, timer, Message(timer.event, to))
+    timers.schedule(connection, [(timer, Message(timer.event, to)) for timer in replacement.timers])
     messages = [Message(event, to) for event in replacement.redeliver]
     return Committed(), deliveries.send(connection, messages, now, owner)
 

@@ -14,8 +14,8 @@ def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> Non
         (_FINISHED, retention.finished),
         (_HISTORY, retention.history),
     )
-    # Read first: even a transaction that deletes nothing writes to the file. Finished workflows
-    # stay finished, so between read and delete another process can only delete the same rows.
+    # Read first: even a transaction that deletes nothing writes. Until the delete another
+    # process can delete the same rows, or begin the next run of a finished workflow.
     expired = [
         (sql, rows)
         for sql, age in ages
@@ -74,6 +74,6 @@ _FINISHED: Final = (
 _HISTORY: Final = "select workflow, position from history where at < ? limit ?"
 _DELETES: Final = {
     _INBOX: "delete from inbox where id = ?",
-    _FINISHED: "delete from workflow where id = ?",
+    _FINISHED: "delete from workflow where id = ? and status in ('done', 'cancelled')",
     _HISTORY: "delete from history where workflow = ? and position = ?",
 }

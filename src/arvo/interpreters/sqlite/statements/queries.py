@@ -14,21 +14,37 @@ from arvo.interpreters.delivery.codec import (
 )
 from arvo.interpreters.delivery.operations import WorkflowQuery
 from arvo.interpreters.ports.results import StoredWorkflow
-from arvo.interpreters.sqlite.statements.records import load_journal
+from arvo.interpreters.sqlite.statements.records import read_record
+from arvo.interpreters.sqlite.statements.values import select
 
 
 def load(connection: sqlite3.Connection, subject: str) -> Record | None:
     """Read the record of a workflow, None if there is none."""
-    row = connection.execute(
-        "select id, record from workflow where subject = ?", (subject,)
-    ).fetchone()
-    return None if row is None else decode_record(row[1], load_journal(connection, row[0]))
+    return load_all(connection, [subject]).get(subject)
+
+
+def load_all(connection: sqlite3.Connection, subjects: Sequence[str]) -> dict[str, Record]:
+    """Read the records of those of the workflows that have one."""
+    rows = select(connection, _RECORDS, subjects)
+    return {subject: read_record(connection, id_, record) for subject, id_, record in rows}
+
+
+_RECORDS: Final = "select subject, id, record from workflow where subject in ({values})"
 
 
 def workflows(connection: sqlite3.Connection, query: WorkflowQuery) -> tuple[StoredWorkflow, ...]:
     """List the workflows that match, the most recently changed first."""
     conditions: list[str] = []
     values: list[Any] = []
+    if query.workflow_id is not None and query.status is not None:
+        conditions.append("+status = ?")
+        values.append(query.status)
+    for line in query.lines:
+        conditions.append("instr(labels, ?)")
+        values.append(line)
+    if query.text is not None:
+        conditions.append("(instr(labels, ?) or instr(coalesce(workflow_id, ''), ?))")
+        values += (query.text, query.text)
     if query.handler is not None:
         conditions.append("handler = ?")
         values.append(query.handler)
@@ -38,6 +54,13 @@ def workflows(connection: sqlite3.Connection, query: WorkflowQuery) -> tuple[Sto
     if query.after is not None:
         conditions.append("(changed, subject) < (?, ?)")
         values += (to_milliseconds(query.after.changed), query.after.record.subject)
+    if query.workflow_id is not None:
+        # Without an index on the status, which would be read for the order alone.
+        rows = connection.execute(
+            f"{_WORKFLOWS} where {' and '.join(('workflow_id = ?', *conditions))} {_NEWEST_FIRST}",
+            (query.workflow_id, *values, query.limit),
+        ).fetchall()
+        return tuple(_stored_workflow(connection, row) for row in rows)
     rows = []
     # One query for each status: only then does an index give the order.
     for status in STATUSES if query.status is None else (query.status,):
@@ -63,7 +86,7 @@ def workflow(connection: sqlite3.Connection, subject: str) -> StoredWorkflow | N
 def _stored_workflow(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredWorkflow:
     id_, record, began, changed, _ = row
     return StoredWorkflow(
-        record=decode_record(record, load_journal(connection, id_)),
+        record=read_record(connection, id_, record),
         began=from_milliseconds(began),
         changed=from_milliseconds(changed),
     )
@@ -94,5 +117,5 @@ def _history_entry(row: Sequence[Any]) -> HistoryEntry:
         kind=kind,
         at=from_milliseconds(at),
         event=None if is_replacement else decode_event(content),
-        record=decode_record(content, None) if is_replacement else None,
+        record=decode_record(content) if is_replacement else None,
     )

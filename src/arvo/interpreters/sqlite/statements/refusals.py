@@ -3,9 +3,16 @@
 import sqlite3
 from typing import Final
 
+from arvo.core.events.digest import inbox_digest
 from arvo.interpreters.delivery.codec import consumption_digest
 from arvo.interpreters.ports.messages import Message, queue_of
-from arvo.interpreters.ports.results import Conflict, Duplicate, Fenced
+from arvo.interpreters.ports.results import (
+    Conflict,
+    Duplicate,
+    Fenced,
+    IdReused,
+    compare_digests,
+)
 
 
 def find_refusal(
@@ -13,23 +20,23 @@ def find_refusal(
     message: Message,
     owned: tuple[int, str],
     expected: int | None,
-) -> Conflict | Duplicate | Fenced | None:
+) -> Conflict | Duplicate | IdReused | Fenced | None:
     """Return why a turn of a message would be refused, None if it would not.
 
     *owned*: the id of its delivery, and the worker that should own it.
     """
     digest = consumption_digest(queue_of(message.to), message.event)
     parameters = (*owned, digest, message.event.subject)
-    is_owned, is_consumed, revision = connection.execute(_STATE, parameters).fetchone()
+    is_owned, consumed, revision = connection.execute(_STATE, parameters).fetchone()
     if not is_owned:
         return Fenced()
-    if is_consumed:
-        return Duplicate()
+    if consumed is not None:
+        return compare_digests(consumed, inbox_digest(message.event))
     return None if expected in (None, revision) else Conflict(revision)
 
 
 _STATE: Final = """
 select exists (select 1 from delivery where id = ? and owner = ?),
-    exists (select 1 from inbox where digest = ?),
+    (select content from inbox where digest = ?),
     coalesce((select revision from workflow where subject = ?), 0)
 """

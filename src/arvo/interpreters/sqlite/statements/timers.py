@@ -1,6 +1,7 @@
 """Timers: set by workflows in a SQLite file, and turned into deliveries when they are due."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from arvo.core.commit import PendingTimer
@@ -11,11 +12,13 @@ from arvo.interpreters.ports.messages import Message, key_of, queue_of
 FIRE_MAX: Final = 1_000
 
 
-def schedule(connection: sqlite3.Connection, timer: PendingTimer, message: Message) -> None:
-    """Set a timer that delivers *message* when it is due; it replaces a timer of the same id."""
-    connection.execute(
-        "insert or replace into timer (id, due, queue, key, destination, event)"
-        " values (?, ?, ?, ?, ?, ?)",
+def schedule(
+    connection: sqlite3.Connection, timers: Sequence[tuple[PendingTimer, Message]]
+) -> None:
+    """Set timers, each with the message that it delivers when it is due. One of an id that is set
+    replaces that one.
+    """
+    rows = [
         (
             timer.event.id,
             to_milliseconds(timer.due),
@@ -23,26 +26,40 @@ def schedule(connection: sqlite3.Connection, timer: PendingTimer, message: Messa
             key_of(message.to),
             encode_destination(message.to),
             encode_event(timer.event),
-        ),
-    )
+        )
+        for timer, message in timers
+    ]
+    if rows:
+        connection.executemany(_SCHEDULE, rows)
 
 
-def clear(connection: sqlite3.Connection, id_: str) -> None:
-    """Remove a timer."""
-    connection.execute("delete from timer where id = ?", (id_,))
+_SCHEDULE: Final = """
+insert or replace into timer (id, due, queue, key, destination, event) values (?, ?, ?, ?, ?, ?)
+"""
+
+
+def clear(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+    """Remove timers."""
+    if ids:
+        connection.executemany("delete from timer where id = ?", [(id_,) for id_ in ids])
 
 
 def fire(connection: sqlite3.Connection, now: int) -> None:
     """Turn the timers that are due into unclaimed deliveries, oldest first."""
-    due = connection.execute(
-        "select id from timer where due <= ? order by due limit ?", (now, FIRE_MAX)
-    ).fetchall()
-    connection.executemany(
-        "insert into delivery (queue, key, destination, event, attempt, due, owner)"
-        " select queue, key, destination, event, 1, due, null from timer where id = ?",
-        due,
-    )
-    connection.executemany("delete from timer where id = ?", due)
+    connection.execute(_DELIVER, (now, FIRE_MAX))
+    connection.execute(_DELETE, (now, FIRE_MAX))
+
+
+# Both take the same timers: nothing changes between them.
+_DELIVER: Final = """
+insert into delivery (queue, key, destination, event, attempt, due, owner)
+select queue, key, destination, event, 1, due, null from timer
+where due <= ? order by due, id limit ?
+"""
+_DELETE: Final = """
+delete from timer
+where id in (select id from timer where due <= ? order by due, id limit ?)
+"""
 
 
 def next_due(connection: sqlite3.Connection) -> int | None:

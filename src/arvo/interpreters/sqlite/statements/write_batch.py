@@ -1,24 +1,24 @@
 """Write batch: the changes of one call of the backend to a SQLite file, all or nothing."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final, final
 
 from attrs import frozen
 
 from arvo.core.commit import Commit
-from arvo.core.history import Kind
-from arvo.core.record import Record
+from arvo.core.events.digest import inbox_digest
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
     consumption_digest,
     encode_event,
     to_milliseconds,
 )
+from arvo.interpreters.ports.chains import last_timers
 from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
     Message,
-    timer_message,
     yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import (
@@ -28,6 +28,7 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Duplicate,
     Fenced,
+    compare_digests,
 )
 from arvo.interpreters.sqlite.statements import deliveries, records, timers
 from arvo.interpreters.sqlite.statements.cancellations import CONSUMED, pending_cancellation
@@ -65,7 +66,7 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
     """Write a batch in the transaction of the caller.
 
     Every check that can refuse the batch comes before the first write that a refusal would have to
-    roll back; the removal of the delivery stays where the event is a duplicate.
+    roll back, but for the mark in the inbox, which is deleted again.
     """
     workflow: records.WorkflowRow | None = None
     commit = batch.commit
@@ -73,17 +74,25 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
         workflow = records.find_workflow(connection, commit.event.subject)
         revision = 0 if workflow is None else workflow.revision
         if revision != commit.expected:
-            return Written(_refuse_outdated(connection, batch, commit, revision))
+            # On `Conflict` the worker steps again, which would be wasted on an event that was
+            # consumed.
+            return Written(_find_consumed(connection, batch, commit) or Conflict(revision))
     if commit is not None and batch.delivery is not None and yields_to_cancellation(commit):
         cancellation = pending_cancellation(connection, batch.delivery)
         if cancellation is not None:
             return Written(CancellationPending(cancellation))
+    if commit is not None and not _mark_consumed(connection, commit, now):
+        refused = _find_consumed(connection, batch, commit)
+        assert refused is not None
+        return Written(refused)
     if not _ack(connection, batch):
+        if commit is not None:
+            connection.execute(_UNMARK, (digest_of(commit),))
         return Written(Fenced())
     if commit is not None:
-        if not _mark_consumed(connection, commit, now):
-            return Written(Duplicate())
-        _write_commit(connection, commit, workflow, now)
+        if commit.record is not None:
+            records.write_workflows(connection, [change_of([commit], workflow, now)], now)
+        write_timers(connection, [commit])
     for entry in batch.dead_letters:
         dead_letter(connection, entry)
     rows = deliveries.send(connection, batch.messages, now, batch.owner)
@@ -96,58 +105,63 @@ def _ack(connection: sqlite3.Connection, batch: WriteBatch) -> bool:
     )
 
 
-def _refuse_outdated(
-    connection: sqlite3.Connection, batch: WriteBatch, commit: Commit, revision: int
-) -> CommitResult:
-    """Distinguish a redelivered event from a lost race.
-
-    On `Conflict` the worker steps again, which would be wasted on an event that was consumed.
-    """
-    consumed = connection.execute(CONSUMED, (_digest(commit),)).fetchone()
+def _find_consumed(
+    connection: sqlite3.Connection, batch: WriteBatch, commit: Commit
+) -> CommitResult | None:
+    """Return the refusal of an event that was consumed, or None; remove that of a duplicate."""
+    consumed = connection.execute(CONSUMED, (digest_of(commit),)).fetchone()
     if consumed is None:
-        return Conflict(revision)
-    return Duplicate() if _ack(connection, batch) else Fenced()
+        return None
+    if batch.delivery_id is not None and not deliveries.is_owned(
+        connection, batch.delivery_id, batch.worker_id
+    ):
+        return Fenced()
+    result = compare_digests(consumed[0], inbox_digest(commit.event))
+    if isinstance(result, Duplicate):
+        _ack(connection, batch)
+    return result
+
+
+def inbox_row(commit: Commit, now: int) -> tuple[bytes, int, str]:
+    """Return the row that marks the event of a commit as consumed."""
+    return digest_of(commit), now, inbox_digest(commit.event)
 
 
 def _mark_consumed(connection: sqlite3.Connection, commit: Commit, now: int) -> bool:
-    return bool(connection.execute(_MARK, (_digest(commit), now)).rowcount)
+    return bool(connection.execute(MARK, inbox_row(commit, now)).rowcount)
 
 
-def _digest(commit: Commit) -> bytes:
+def digest_of(commit: Commit) -> bytes:
+    """Return the digest of the consumption that a commit marks."""
     return consumption_digest(commit.handler, commit.event)
 
 
-_MARK: Final = "insert into inbox (digest, at) values (?, ?) on conflict do nothing"
+MARK: Final = "insert into inbox (digest, at, content) values (?, ?, ?) on conflict do nothing"
+_UNMARK: Final = "delete from inbox where digest = ?"
 
 
-def _write_commit(
-    connection: sqlite3.Connection,
-    commit: Commit,
-    workflow: records.WorkflowRow | None,
-    now: int,
-) -> None:
-    if commit.record is not None:
-        _write_record(connection, commit, commit.record, workflow, now)
-    for id_ in commit.cleared_timers:
-        timers.clear(connection, id_)
-    for timer in commit.timers:
-        timers.schedule(connection, timer, timer_message(commit, timer))
+def change_of(
+    turns: Sequence[Commit], row: records.WorkflowRow | None, now: int
+) -> records.WorkflowChange:
+    """Return the change by turns of one workflow, of which each has a record."""
+    last = turns[-1].record
+    assert last is not None
+    history = [entry for turn in turns for entry in _history_rows(turn, now)]
+    return records.WorkflowChange(row, turns[0].before, last, history)
 
 
-def _write_record(
-    connection: sqlite3.Connection,
-    commit: Commit,
-    record: Record,
-    workflow: records.WorkflowRow | None,
-    now: int,
-) -> None:
-    """Write the record of a commit, its journal and its history."""
-    entries: list[tuple[Kind, bytes]] = [("consumed", encode_event(commit.event))]
-    entries += (("produced", encode_event(event)) for event in commit.events)
-    if workflow is None:
-        workflow = records.insert_record(connection, record, len(entries), now)
-    else:
-        records.update_record(connection, workflow.id, record, len(entries), now)
-        records.extend_journal(connection, workflow.id, record, commit.journal_offset)
+def write_timers(connection: sqlite3.Connection, commits: Sequence[Commit]) -> None:
+    """Clear and set the timers of commits."""
+    cleared, pending = last_timers(commits)
+    timers.clear(connection, cleared)
+    timers.schedule(connection, pending)
+
+
+def _history_rows(commit: Commit, now: int) -> list[records.HistoryRow]:
+    """Return the history of a turn: the event that it consumed, and those that it emits."""
+    assert commit.record is not None
     at = now if commit.now is None else to_milliseconds(commit.now)
-    records.write_history(connection, workflow, record.revision, at, entries)
+    revision = commit.record.revision
+    rows: list[records.HistoryRow] = [(revision, at, "consumed", encode_event(commit.event))]
+    rows += ((revision, at, "produced", encode_event(event)) for event in commit.events)
+    return rows

@@ -79,6 +79,11 @@ class Consumers:
         """Dead-letter a delivery."""
         await self._broker_of(delivery).dead_letter(delivery, "no handler accepts it")
 
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        """Return whether the broker stores another message of the key of a delivery."""
+        has_others: bool = await self._broker_of(delivery).has_others(delivery)
+        return has_others
+
     async def end(self, delivery: EncodedDelivery) -> None:
         """End the consumer that has a delivery."""
         iteration = self._owners[id(delivery)]

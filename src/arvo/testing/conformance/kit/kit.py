@@ -6,15 +6,17 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar, final
+from typing import Any, Final, NoReturn, TypeVar, cast, final
 from unittest import SkipTest
 
 from attrs import frozen
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
+from arvo.interpreters.ports.observation import Observation
 
 T = TypeVar("T")
 K = TypeVar("K", bound="Kit")
@@ -25,6 +27,9 @@ CALLS_REPORTED_MAX: Final = 12
 TEST_TIMEOUTS: Final = 10
 VALUE_CHARACTERS_MAX: Final = 80
 
+# The current span of each call.
+_SPAN: Final = NonRecordingSpan(SpanContext(7, 9, is_remote=False))
+
 # The reasons for which a test does not apply.
 NOT_DURABLE: Final = "is_durable is False: set it to True if two at one path share their data"
 NO_LISTING: Final = "supports_listing is False: the store cannot list workflows"
@@ -33,8 +38,12 @@ NO_SHARED_DEPTH: Final = "is_durable or reports_depth is False"
 NO_LEASE: Final = "expire_lease is not overridden: override it if deliveries have leases"
 NO_DEATHS: Final = "it has no `mark_started`: it does not count the deaths of workers"
 NO_REFUSALS: Final = "it has no `find_refusal`: it refuses a turn when its effects were performed"
+NO_CHAINS: Final = "it has no `commit_chains`: each delivery is processed by itself"
+NO_FOLLOWERS: Final = "commits_apart is True: each chain of it begins with one delivery"
+NO_PASSING: Final = "`is_busy` says so of each key: its chains have one event of a workflow at most"
 NO_REGISTRY: Final = "it has no `services`, or is_durable is False"
 NO_RELEASE: Final = "it has no `release`, or is_durable or shares_released is False"
+NO_SIGHT: Final = "it has no `has_others`: it does not know which messages of a key it stores"
 NO_PLAIN: Final = "publish_plain is not overridden: override it if other programs may publish"
 
 
@@ -63,7 +72,8 @@ class Kit:
     """
 
     is_durable: bool = False
-    timeout: float = 5.0
+    # Generous, as a loaded machine is slow, and only a failure waits for it.
+    timeout: float = 30.0
     quiet_period: float = 0.05
     tmp_path: Path
 
@@ -159,7 +169,11 @@ class BrokerKit(Kit):
 
 
 class CallRecorder:
-    """A proxy that records each call and its result in *calls*."""
+    """A proxy that records each call and its result in *calls*.
+
+    It calls as an observed worker does: within a span, and with an observation of each delivery,
+    which is the worker's to end.
+    """
 
     def __init__(self, subject: Any, calls: list[str]) -> None:
         self._subject = subject
@@ -175,8 +189,19 @@ class CallRecorder:
             arguments = ", ".join([*map(_summarise, args), *named])
             number = len(self._calls)
             self._calls.append(f"{name}({arguments}) …")
-            result = await attribute(*args, **options)
+            observed = [
+                (each.progress, each.progress.observation)
+                for each in args
+                if isinstance(each, Delivery)
+            ]
+            with use_span(_SPAN):
+                result = await attribute(*args, **options)
             self._calls[number] = f"{name}({arguments}) → {_summarise(result)}"
+            for progress, observation in observed:
+                assert progress.observation is observation, f"{name} changed an observation"
+            for each in result if isinstance(result, list) else [result]:
+                if isinstance(each, Delivery) and each.progress.observation is None:
+                    each.progress.observation = cast("Observation", object())
             return result
 
         return call

@@ -14,9 +14,9 @@ from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.system.system import System
+from arvo.handlers.effect import EffectTable
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.interrupts import is_interrupt
-from arvo.testing.given.commands_of import EffectTable
 
 
 @final

@@ -45,6 +45,20 @@ def matches(pattern: "re.Pattern[str]", least: int, most: int) -> SearchStrategy
     return drawn()
 
 
+def literals_of(pattern: "re.Pattern[str]") -> SearchStrategy[list[str | None]]:
+    """Draw the characters that *pattern* fixes in a shortest match; None for each other one."""
+
+    @st.composite
+    def drawn(draw: DrawFn) -> list[str | None]:
+        tree = _parse(pattern)
+        low, _ = _width(tree)
+        match = _Match(draw, is_of_literals=True)
+        match.add(tree, low, low)
+        return match.characters
+
+    return drawn()
+
+
 def _draw_match(draw: DrawFn, pattern: "re.Pattern[str]", least: int, most: int) -> str:
     tree = _parse(pattern)
     low, high = _width(tree)
@@ -75,6 +89,8 @@ class _Match:
     """The characters drawn so far; None where any character will do."""
 
     draw: DrawFn
+    # None also where a set of characters will do.
+    is_of_literals: bool = False
     characters: list[str | None] = field(factory=list)
     groups: dict[int, tuple[int, int]] = field(factory=dict)
     # The assertions, where they begin, and whether they look back.
@@ -128,7 +144,7 @@ class _Match:
             self.assertions.append((len(self.characters), argument[1], argument[0] < 0))
 
     def _add_characters(self, code: Any, argument: Any, least: int, most: int) -> None:
-        if code is codes.ANY:
+        if code is codes.ANY or (self.is_of_literals and code is not codes.LITERAL):
             size = least if least == most else self.draw(st.integers(least, most))
             self.characters += [None] * size
         else:

@@ -9,6 +9,7 @@ from attrs import frozen
 from arvo.core.commit import Commit
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.record import Record
+from arvo.core.trace_context import trace_of, with_trace
 from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.handler import is_workflow
@@ -75,12 +76,19 @@ def repeat_turn(
     before: Record | None,
     decision: Decision,
 ) -> StepResult:
-    """Take the step of a commit again, on the record *before*."""
+    """Take the step of a commit again, on the record *before* and under its trace."""
+    trace = trace_of([*commit.events, *(timer.event for timer in commit.timers)])
     begin, handler = delivery.message.event, decision.system.handler_at(consumed.event.to)
     is_replaced = delivery_key(consumed) != delivery_key(delivery.message)
     if is_replaced and is_workflow(handler) and (before is None or not before.init):
         now, parent = commit.now or decision.now, begin.raw.get(PARENT_SUBJECT)
-        return cancel_first_turn(handler, consumed.event, before, now, init=begin.id, parent=parent)
+        last = cancel_first_turn(handler, consumed.event, before, now, init=begin.id, parent=parent)
+        return with_trace(last, trace) if trace is not None and isinstance(last, Commit) else last
     return step_plain(
-        decision.system, consumed.event, before, now=decision.now, performed=decision.performed
+        decision.system,
+        consumed.event,
+        before,
+        now=decision.now,
+        performed=decision.performed,
+        trace=trace,
     )

@@ -11,9 +11,16 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.engine.system.system import System
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, timer_message
+from arvo.interpreters.ports.chains import CommitChain
+from arvo.interpreters.ports.messages import (
+    DeadLetter,
+    Delivery,
+    Message,
+    timer_message,
+)
 from arvo.interpreters.ports.results import CommitResult, Committed, Duplicate, Fenced
 from arvo.testing.simulation.checks.cancellations import consumed_message
+from arvo.testing.simulation.checks.chains import ChainedEvents, turns_of
 from arvo.testing.simulation.checks.checkpoints import Checkpoints
 from arvo.testing.simulation.checks.forgeries import Forgeries
 from arvo.testing.simulation.checks.invariant import Check, InvariantViolated
@@ -22,6 +29,7 @@ from arvo.testing.simulation.checks.order import DeliveryKey, DeliveryOrder, del
 from arvo.testing.simulation.checks.report import Report, token_of
 from arvo.testing.simulation.checks.trace import Decision, Step
 from arvo.testing.simulation.checks.turns import Turns, describe
+from arvo.testing.simulation.checks.watch import Watch
 from arvo.testing.simulation.checks.world import World
 
 
@@ -30,8 +38,7 @@ from arvo.testing.simulation.checks.world import World
 class Checker:
     """Tracks accepted and settled events independently of the servers and the workers.
 
-    It compares every answer with its own state. *steps* holds the deliveries, *violations* the
-    promises that the run broke, *observed* the positions of the `sometimes` checks that held.
+    It compares every answer with its own state. *watch* evaluates the checks of the simulation.
     """
 
     system: System
@@ -43,11 +50,12 @@ class Checker:
     checkpoints: Checkpoints = field(init=False)
     losses: Losses = field(init=False)
     forgeries: Forgeries = field(init=False)
-    observed: set[int] = field(factory=set, init=False)
+    watch: Watch = field(init=False)
     _turns: Turns = field(init=False)
     _order: DeliveryOrder = field(init=False)
     _accepted: dict[DeliveryKey, Message] = field(factory=dict, init=False)
     _settled: set[DeliveryKey] = field(factory=set, init=False)
+    _chained: ChainedEvents = field(factory=ChainedEvents, init=False)
     _published: set[DeliveryKey] = field(factory=set, init=False)
     _sent_events: dict[tuple[str, str], Event[Any]] = field(factory=dict, init=False)
 
@@ -56,6 +64,7 @@ class Checker:
         self._turns = Turns(
             self.report, self.world, self.clock, self.is_pair, self._accepted, self._settled
         )
+        self.watch = Watch(self.report, self.world, self.checks, self.clock)
         self.losses = Losses(self.report)
         self.forgeries = Forgeries(self.report)
         # A store keeps the results with the message, a pair by the event.
@@ -80,11 +89,16 @@ class Checker:
         """The number of events whose commit was applied."""
         return len(self._turns.consumed)
 
+    @property
+    def consumed_outside(self) -> list[Event[Any]]:
+        """The events from outside that a handler has consumed and will not handle again."""
+        return self._turns.consumed_outside
+
     def on_send(self, message: Message) -> None:
         """Record an event that came from outside."""
         self._accept(message)
         self._turns.outside[delivery_key(message)] = message
-        self._check_invariants()
+        self.watch.evaluate()
 
     def on_deliver(
         self, delivery: Delivery, worker: str, notes: Sequence[str], *, arrived: bool = True
@@ -92,17 +106,15 @@ class Checker:
         """Record a delivery, and check that its event was sent (I5), is not early (I7), and does
         not overtake another one of its workflow (I4).
         """
-        event, key, token = (
-            delivery.message.event,
-            delivery_key(delivery.message),
-            token_of(delivery),
-        )
+        event, token = delivery.message.event, token_of(delivery)
         is_new = self.report.add_delivery(delivery, worker, notes)
         self._turns.holders[token[0]] = token
         if not arrived:
             return
-        if key not in self._accepted:
+        if delivery_key(delivery.message) not in self._accepted:
             self._report("I5", f"no applied commit sent {event.type}", delivery)
+        if self._chained.has(delivery.message):
+            self._report("I5", f"{event.type} was consumed in its chain, unsent", delivery)
         self.losses.check_deaths(delivery)
         if delivery.progress.data is not None and not self.is_pair:
             self.on_progress(delivery, delivery.progress.data, self.checkpoints.find(delivery))
@@ -111,13 +123,16 @@ class Checker:
             self._turns.check_due(delivery)
         # One that its process delivers again, because it does not know whether the server has taken
         # it back, overtakes no other than before. If it was deferred, it may still be overtaken.
-        overtaken = self._order.deliver(delivery.message) if is_new else None
-        if overtaken is not None:
-            self._report("I4", f"event {event.id!r} overtook event {overtaken!r}", delivery)
+        if is_new:
+            self._check_order(delivery)
 
     def on_defer(self, delivery: Delivery) -> None:
         """Record that a delivery came before its time: the others of its workflow may pass it."""
         self._order.defer(delivery.message)
+
+    def on_look(self, message: Message) -> None:
+        """Record that the broker of a pair says which other messages of a key wait (I4)."""
+        self._order.look(message)
 
     def on_publish(self, message: Message) -> None:
         """Record that the broker of a pair has taken an event: it decides on the order (I4)."""
@@ -163,28 +178,58 @@ class Checker:
             self._settled.add(key)
         elif isinstance(result, Fenced):
             self.add_note(delivery, "the commit of a stale worker is refused")
-        if not isinstance(result, Committed):
-            return
+        if isinstance(result, Committed):
+            self._chained.add_messages(messages)
+            self._apply(delivery, commit, messages, dead_letters, decision)
+
+    def _apply(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+        decision: Decision,
+    ) -> None:
+        """Record a commit that was applied, and check it."""
         self.forgeries.check(delivery, commit, messages)
         if not self._turns.add(delivery, commit, messages, decision):
             return
-        self._settled.update((key, consumed))
+        self._settled.update(
+            map(delivery_key, (delivery.message, consumed_message(delivery, commit)))
+        )
         for message in messages:
             self._accept(message)
         for timer in commit.timers:
             message = timer_message(commit, timer)
             self._turns.timers[delivery_key(message)] = timer.due
             self._accept(message)
-        self._clear_timers(commit)
+        self._settled.update(self._turns.cleared_timers(commit))
         self._add_dead_letters(dead_letters)
-        self._check_invariants()
+        self.watch.evaluate()
+
+    def on_chain(self, chain: CommitChain, decision: Decision, worker: str) -> None:
+        """Record a chain that was applied: its turns are checked like any other."""
+        self._chained.add(chain, self._accepted)
+        self._chained.add_messages(chain.messages)
+        followers = chain.deliveries[1:]
+        for place, (delivery, commit, messages) in enumerate(turns_of(chain)):
+            if place and place <= len(followers):
+                # It never was delivered by itself.
+                self.on_deliver(delivery, worker, ["waited behind the event before it"])
+            elif place and self.is_pair:
+                overtaken = self._order.overtaken(delivery.message, chain.deliveries[0].message)
+                self._report_overtaken(delivery, overtaken)
+            elif place:
+                self._check_order(delivery)
+            self._apply(delivery, commit, messages, (), decision)
 
     def on_ack(self, delivery: Delivery) -> None:
         """Record an event that left the system and was acknowledged."""
-        if isinstance(delivery.message.to, ToHandler):
+        key = delivery_key(delivery.message)
+        if isinstance(delivery.message.to, ToHandler) and key not in self._turns.consumed:
             self._report("I1", "acknowledged without a commit", delivery)
-        self._settled.add(delivery_key(delivery.message))
-        self._check_invariants()
+        self._settled.add(key)
+        self.watch.evaluate()
 
     def on_dead_letter(
         self, delivery: Delivery, dead_letter: DeadLetter, *, is_served: bool
@@ -200,7 +245,7 @@ class Checker:
         if not dead_letter.reason:
             self._report("I8", "a dead letter without a reason", delivery)
         self._add_dead_letters([dead_letter])
-        self._check_invariants()
+        self.watch.evaluate()
 
     def add_note(self, delivery: Delivery | None, text: str) -> None:
         """Add a note to a delivery in the diagram; without a delivery, to the last one."""
@@ -226,16 +271,17 @@ class Checker:
                     self._report("I1", problem, None)
             self.losses.check_cancellations(self._accepted.values(), self.world.records)
         self.world.dead_letters += self.losses.check_dead_letters(dead_letters, self.clock())
+        if idle:
+            self.losses.check_reused(self.world.dead_letters)
         for subject, record in self.world.records.items():
             if records.get(subject) != record:
                 problem = (
                     f"the store has {describe(records.get(subject))} instead of {describe(record)}"
                 )
                 self._report("I4", problem, None)
-        self._check_invariants()
-        for check in self.checks:
-            if idle and check.when == "eventually" and not check.holds(self.world):
-                self._report(check.name, "does not hold at the end", None)
+        self.watch.evaluate()
+        if idle:
+            self.watch.finish()
 
     def _accept(self, message: Message) -> None:
         key = delivery_key(message)
@@ -246,11 +292,13 @@ class Checker:
             self.world.sent.append(message.event)
             self._sent_events[message.event.source, message.event.id] = message.event
 
-    def _clear_timers(self, commit: Commit) -> None:
-        """Mark cleared timers as settled: their events need not come."""
-        for key in list(self._turns.timers):
-            if key[2] in commit.cleared_timers and key[0] == commit.handler:
-                self._settled.add(key)
+    def _check_order(self, delivery: Delivery) -> None:
+        self._report_overtaken(delivery, self._order.deliver(delivery.message))
+
+    def _report_overtaken(self, delivery: Delivery, overtaken: str | None) -> None:
+        if overtaken is not None:
+            id_ = delivery.message.event.id
+            self._report("I4", f"event {id_!r} overtook event {overtaken!r}", delivery)
 
     def _add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         self.losses.add_dead_letters(dead_letters)
@@ -260,15 +308,6 @@ class Checker:
             old = self.world.dead_letters
             old[:] = [each for each in old if event_key(each.event) not in new]
         self.world.dead_letters += dead_letters
-
-    def _check_invariants(self) -> None:
-        """Evaluate the checks after a change."""
-        self.world.now = self.clock()
-        for number, check in enumerate(self.checks):
-            if check.when == "always" and not check.holds(self.world):
-                self._report(check.name, "no longer holds", None)
-            elif check.when == "sometimes" and check.holds(self.world):
-                self.observed.add(number)
 
     def _report(self, law: str, problem: str, delivery: Delivery | None) -> None:
         self.report.add_violation(law, problem, delivery)

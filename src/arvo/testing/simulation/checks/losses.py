@@ -21,6 +21,7 @@ class Losses:
 
     report: Report
     _dead_letters: list[DeadLetter] = field(factory=list, init=False)
+    _reused: list[Event[Any]] = field(factory=list, init=False)
     _refused: list[Event[Any]] = field(factory=list, init=False)
     _kills: Counter[int] = field(factory=Counter, init=False)
 
@@ -43,6 +44,7 @@ class Losses:
     def forget_refused(self, message: Message) -> None:
         """Forget a refused event of which its sender learned."""
         key = event_key(message.event)
+        self._reused = [each for each in self._reused if each != message.event]
         self._refused = [each for each in self._refused if event_key(each) != key]
 
     def add_dead_letters(self, dead_letters: Iterable[DeadLetter]) -> None:
@@ -69,6 +71,18 @@ class Losses:
             else:
                 problem = f"{event.type} was too large, and there is no dead letter of it"
                 self.report.add_violation("I8", problem, None)
+
+    def add_reused(self, event: Event[Any]) -> None:
+        """Record another event with the id of one that was consumed."""
+        self._reused.append(event)
+
+    def check_reused(self, dead_letters: Iterable[DeadLetter]) -> None:
+        """Check that each event with the id of one that was consumed is a dead letter (I2)."""
+        dead = [dead_letter.event for dead_letter in dead_letters]
+        for event in self._reused:
+            if event not in dead:
+                problem = f"another {event.type} with a known id was taken for the first one"
+                self.report.add_violation("I2", problem, None)
 
     def check_cancellations(
         self, accepted: Iterable[Message], records: Mapping[str, Record]

@@ -22,6 +22,8 @@ class DeliveryOrder:
     settled: AbstractSet[DeliveryKey]
     _lines: dict[tuple[str, str], list[DeliveryKey]] = field(factory=dict, init=False)
     _deferred: set[DeliveryKey] = field(factory=set, init=False)
+    # By the message for which a worker has asked: how many messages its line had then.
+    _looks: dict[DeliveryKey, int] = field(factory=dict, init=False)
 
     def add(self, message: Message) -> None:
         """Add a message at the end of the line of its key."""
@@ -31,6 +33,24 @@ class DeliveryOrder:
     def defer(self, message: Message) -> None:
         """Let later messages overtake this one until it is delivered again."""
         self._deferred.add(delivery_key(message))
+
+    def look(self, message: Message) -> None:
+        """Record that a worker asks which messages of a key wait, before it takes turns of that
+        workflow whose events are no messages: those that come later are behind them.
+        """
+        if line := _line_of(message):
+            self._looks[delivery_key(message)] = len(self._lines.get(line, ()))
+
+    def overtaken(self, message: Message, first: Message) -> str | None:
+        """Return the id of an event that *message* overtakes: it is none that was accepted, but
+        emitted by a turn of the chain that began with *first*.
+        """
+        line = _line_of(message)
+        keys = self._lines.get(line, []) if line is not None else []
+        for key in keys[: self._looks.get(delivery_key(first), len(keys))]:
+            if key not in self.settled and key not in self._deferred:
+                return key[2]
+        return None
 
     def deliver(self, message: Message) -> str | None:
         """Record a delivery; return the id of an event that it overtakes, None if there is none."""

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
-from typing import final
+from typing import Any, final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from arvo.core.commit import Commit
+from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.engine.step.step import StepResult
-from arvo.interpreters.ports.messages import Delivery, Message
+from arvo.interpreters.ports.messages import Delivery, Message, key_of
 from arvo.testing.simulation.checks.cancellations import (
     PendingCancellations,
     consumed_message,
@@ -70,6 +70,22 @@ class Turns:
             revisions[commit.record.revision] = commit.record
         return True
 
+    @property
+    def consumed_outside(self) -> list[Event[Any]]:
+        """The events from outside that a handler has consumed and will not handle again."""
+        return [
+            message.event
+            for key, message in self.outside.items()
+            if key in self.consumed
+            # A handler without a record has no journal on a pair.
+            and not (self.is_pair and key_of(message.to) is None)
+        ]
+
+    def cleared_timers(self, commit: Commit) -> list[DeliveryKey]:
+        """Return the timers that a commit clears: their events need not come."""
+        ids, handler = commit.cleared_timers, commit.handler
+        return [key for key in self.timers if key[2] in ids and key[0] == handler]
+
     def check_due(self, delivery: Delivery) -> None:
         """Check that a timer is not early (I7)."""
         due, now = self.timers.get(delivery_key(delivery.message)), self.clock()
@@ -107,7 +123,7 @@ class Turns:
         if delivery_key(consumed) != delivery_key(delivery.message):
             consumed = self.accepted.get(delivery_key(consumed), consumed)
         repeated = repeat_turn(delivery, commit, consumed, before, decision)
-        if not is_same_step(commit, repeated, before):
+        if repeated != commit:
             report("I3", "the same step gives another commit when repeated", delivery)
         after = commit.record
         if before is None or after is None or after.status != "failed":
@@ -115,20 +131,6 @@ class Turns:
         # A failed turn must not change the state that earlier turns persisted.
         if (after.state, after.journal) != (before.state, before.journal):
             report("I9", "a failed turn changed the persisted state", delivery)
-
-
-def is_same_step(commit: Commit, repeated: StepResult, before: Record | None) -> bool:
-    """Return True if a repeated step gives a commit that stores and sends the same.
-
-    A flow that continues from the cache may have read an equal record before, not this object. Then
-    the commit counts no entry of the journal as stored, and the store writes all of them.
-    """
-    if not isinstance(repeated, Commit):
-        return False
-    offset = commit.journal_offset
-    stored = () if before is None else before.journal[:offset]
-    written = () if commit.record is None else commit.record.journal[:offset]
-    return written == stored and evolve(repeated, journal_offset=offset) == commit
 
 
 def describe(record: Record | None) -> str:

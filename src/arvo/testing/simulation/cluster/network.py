@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
-from arvo.handlers.effect import Perform
+from arvo.handlers.effect import EffectTable, Perform
 from arvo.interpreters.ports.messages import Delivery
 from arvo.testing.simulation.checks.checker import Checker
 from arvo.testing.simulation.cluster.loop import VirtualLoop
@@ -16,9 +16,6 @@ from arvo.testing.simulation.cluster.services import Registry
 from arvo.testing.simulation.faults.fault import Fault, Server
 from arvo.testing.simulation.faults.message import Poison
 from arvo.testing.simulation.faults.plan import FaultPlan
-
-# Functions that handlers call as effects, and the functions that run instead.
-EffectTable: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
 
 
 @final
@@ -48,6 +45,8 @@ class Network:
     missing_effect: Perform[Any] | None = field(default=None, init=False)
     dead_letter_count: int = field(default=0, init=False)
     _waiters: dict[str, list[asyncio.Future[None]]] = field(factory=dict, init=False)
+    # By function, the queues about which it wants to know.
+    _subscribers: dict[Callable[[], None], Mapping[str, int]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.registry = Registry(self.lease)
@@ -66,8 +65,19 @@ class Network:
         self._waiters.setdefault(queue, []).append(waiter)
         await waiter
 
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* whenever one of *queues* may have a message."""
+        self._subscribers[on_ready] = queues
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        del self._subscribers[on_ready]
+
     def notify(self, queue: str) -> None:
         """Wake all tasks that wait for a queue; the first one to reach the store gets a message."""
+        for on_ready, queues in [*self._subscribers.items()]:
+            if queue in queues:
+                on_ready()
         for waiter in self._waiters.pop(queue, ()):
             if not waiter.done():
                 waiter.set_result(None)

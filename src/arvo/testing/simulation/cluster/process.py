@@ -92,16 +92,21 @@ class Process:
 
     def on_receive(self, delivery: Delivery, faults: Sequence[Fault]) -> None:
         """Record what the current task handles from now on, and apply the faults that hit it."""
-        self.services.forget()
-        self.stepper.handle(delivery)
+        self.on_start(delivery)
         for fault in faults:
             self.network.on_client(fault, delivery)
 
-    def on_settle(self, delivery: Delivery) -> Sequence[Fault]:
-        """Return the faults that hit the next commit, which is that of a delivery."""
+    def on_start(self, delivery: Delivery) -> None:
+        """Record what the current task handles from now on."""
+        self.services.forget()
+        self.stepper.handle(delivery)
+
+    def on_settle(self, *deliveries: Delivery) -> Sequence[Fault]:
+        """Return the faults that hit the next commit, which is that of *deliveries*."""
         faults = self.network.plan.next("commit")
         for fault in faults:
-            self.network.checker.add_note(delivery, str(fault))
+            for delivery in deliveries:
+                self.network.checker.add_note(delivery, str(fault))
             if isinstance(fault, Pause):
                 self.pause(fault.seconds)
         return faults

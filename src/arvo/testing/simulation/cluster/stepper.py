@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.core.trace_context import TraceContext
 from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
@@ -36,11 +37,21 @@ class Stepper:
     network: Network
     latency: Callable[[], float]
     crash: Callable[[float], None]
+    # The deliveries of a tick, by the identity of their events: a step has the event alone.
+    _polled: dict[int, Delivery] = field(factory=dict, init=False)
+    # A tick goes on to its end, but a process does nothing after it was ended.
+    _is_ended: bool = field(default=False, init=False)
     _decisions: dict[asyncio.Task[Any] | None, Decision] = field(factory=dict, init=False)
+    # Those of the deliveries of ticks, by their identity: another task may commit them.
+    _ticked: dict[int, Decision] = field(factory=dict, init=False)
 
     def handle(self, delivery: Delivery) -> None:
         """Record the delivery that the current task handles from now on."""
         _HANDLED.set(delivery)
+
+    def poll(self, deliveries: Sequence[Delivery]) -> None:
+        """Record the deliveries that the next tick handles."""
+        self._polled = {id(each.message.event): each for each in deliveries}
 
     def step(
         self,
@@ -49,18 +60,28 @@ class Stepper:
         record: Record | None,
         *,
         now: datetime,
-        performed: Sequence[Performed],
+        performed: Sequence[Performed] = (),
+        trace: TraceContext | None = None,
     ) -> StepResult:
         """Take the pure step, and record its inputs."""
-        self._decisions[asyncio.current_task()] = Decision(system, now, tuple(performed))
-        if (poison := self.network.poison(event)) is not None:
+        decision = Decision(system, now, tuple(performed))
+        if (polled := self._polled.pop(id(event), None)) is not None:
+            self.handle(polled)
+            self._ticked[id(polled)] = decision
+        self._decisions[asyncio.current_task()] = decision
+        if not self._is_ended and (poison := self.network.poison(event)) is not None:
+            self._is_ended = True
             self.network.checker.losses.add_kill(_HANDLED.get())
             self.crash(poison.seconds)
-        return step_plain(system, event, record, now=now, performed=performed)
+        return step_plain(system, event, record, now=now, performed=performed, trace=trace)
 
     def decision(self) -> Decision:
         """Return the inputs of the last step of the current task."""
         return self._decisions[asyncio.current_task()]
+
+    def take_decision(self, delivery: Delivery) -> Decision:
+        """Return the inputs of the steps of a chain that begins with a delivery of a tick."""
+        return self._ticked.pop(id(delivery))
 
     async def perform(self, address: str, effect: Perform[Any]) -> Performed:
         """Run an effect's substitute, with its retries and its timeout, in virtual time."""

@@ -1,14 +1,16 @@
 """Store: a model of a whole backend, with the queue that workers share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from attrs import define, field
 
 from arvo.core.commit import Commit
+from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
@@ -29,6 +31,7 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Duplicate,
     Fenced,
+    compare_digests,
 )
 from arvo.testing.simulation.cluster.entry import Entry
 from arvo.testing.simulation.cluster.queue import MessageQueue
@@ -46,7 +49,7 @@ class Store(MessageQueue[Message, Delivery]):
     records: dict[str, Record] = field(factory=dict, init=False)
     dead_letters: dict[str, DeadLetter] = field(factory=dict, init=False)
     timers: dict[str, Message] = field(factory=dict, init=False)
-    consumed: set[Consumption] = field(factory=set, init=False)
+    consumed: dict[Consumption, str] = field(factory=dict, init=False)
 
     def enqueue(self, message: Message) -> None:
         """Add a message at the end of the queue."""
@@ -56,6 +59,29 @@ class Store(MessageQueue[Message, Delivery]):
         """Return the first message of a queue that is available and whose key is free."""
         entry = self.take(queue, worker)
         return None if entry is None else self.delivery(entry)
+
+    def poll(self, queues: Mapping[str, int], limit: int, worker: str) -> list[Delivery]:
+        """Claim the messages of *queues* that are ready: of each queue so many, *limit* in all."""
+        deliveries: list[Delivery] = []
+        for queue, room in queues.items():
+            for _ in range(min(room, limit - len(deliveries))):
+                if (delivery := self.claim(queue, worker)) is None:
+                    break
+                deliveries.append(delivery)
+        return deliveries
+
+    def followers(self, worker: str, delivery: Delivery) -> list[Delivery]:
+        """Return the deliveries that wait behind one of their key, which the worker holds."""
+        followers: list[Delivery] = []
+        key = key_of(delivery.message.to)
+        for entry in self.queue.values() if key and self.holds(worker, delivery) else ():
+            if entry.key != key or entry.holder is not None:
+                continue
+            if entry.available_at <= self.time():
+                followers.append(self.delivery(entry))
+            elif not entry.deferred:
+                break
+        return followers
 
     def delivery(self, entry: Entry) -> Delivery:
         """Return the delivery of an entry that was taken."""
@@ -91,9 +117,12 @@ class Store(MessageQueue[Message, Delivery]):
         """Apply a commit, enqueue its messages and remove the delivery, or refuse it."""
         if not self.holds(worker, delivery):
             return Fenced()
-        if self.consumption(commit) in self.consumed:
-            self.remove(worker, delivery)
-            return Duplicate()
+        stored = self.consumed.get(self.consumption(commit))
+        if stored is not None:
+            refused = compare_digests(stored, inbox_digest(commit.event))
+            if isinstance(refused, Duplicate):
+                self.remove(worker, delivery)
+            return refused
         if commit.record is not None or commit.expected:
             revision = self.revision(commit)
             if revision != commit.expected:
@@ -111,6 +140,61 @@ class Store(MessageQueue[Message, Delivery]):
             self.enqueue(message)
         self.set_timers(commit)
         return Committed()
+
+    def commit_chain(self, worker: str, chain: CommitChain) -> bool:
+        """Apply a chain, or refuse it and change nothing."""
+        if chain.deliveries and not self.holds(worker, chain.deliveries[0]):
+            return False
+        if not all(self.waits(follower) for follower in chain.deliveries[1:]):
+            return False
+        if any(self.has_others(key, chain.deliveries) for key in chain.passing_keys):
+            return False
+        for commit in chain.commits:
+            if self.consumption(commit) in self.consumed:
+                return False
+            if yields_to_cancellation(commit) and self.is_cancelled(commit.event.subject):
+                return False
+        for subject, expected in chain.expected.items():
+            record = self.records.get(subject)
+            if (0 if record is None else record.revision) != expected:
+                return False
+        self.apply_chain(chain)
+        for follower in chain.deliveries[1:]:
+            del self.queue[self.entry(follower).number]
+        for delivery in chain.deliveries[:1]:
+            self.remove(worker, delivery)
+        return True
+
+    def apply_chain(self, chain: CommitChain) -> None:
+        """Apply the commits of a chain, and enqueue the messages that they leave."""
+        for commit in chain.commits:
+            self.write_record(commit)
+            self.mark_consumed(commit)
+            self.set_timers(commit)
+        for message in chain.messages:
+            self.enqueue(message)
+
+    def waits(self, follower: Delivery) -> bool:
+        """Return whether a delivery that no worker holds is in the queue as it was read."""
+        return any(
+            (entry.holder, entry.token) == (None, follower.token) for entry in self.queue.values()
+        )
+
+    def has_others(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return whether a message of a key besides *deliveries* is under way, or waits."""
+        own = [delivery.token for delivery in deliveries]
+        return any(
+            entry.key == key
+            and entry.token not in own
+            and not (entry.deferred and entry.available_at > self.time())
+            for entry in self.queue.values()
+        )
+
+    def is_cancelled(self, key: str) -> bool:
+        """Return whether a cancellation of a workflow waits."""
+        return any(
+            entry.key == key and is_cancellation(entry.message) for entry in self.queue.values()
+        )
 
     def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Return the oldest cancellation that a delivery has to yield to."""
@@ -140,7 +224,7 @@ class Store(MessageQueue[Message, Delivery]):
 
     def mark_consumed(self, commit: Commit) -> None:
         """Record that the handler has consumed the event for its subject."""
-        self.consumed.add(self.consumption(commit))
+        self.consumed[self.consumption(commit)] = inbox_digest(commit.event)
 
     def set_timers(self, commit: Commit) -> None:
         """Clear and set the timers of a commit."""
@@ -173,10 +257,9 @@ class Store(MessageQueue[Message, Delivery]):
             self.put_off(entry, delay)
 
     def dead_letter(self, worker: str, delivery: Delivery, dead_letter: DeadLetter) -> None:
-        """Store a dead letter and remove its delivery."""
-        if self.holds(worker, delivery):
-            self.add_dead_letter(dead_letter)
-            self.remove(worker, delivery)
+        """Store a dead letter and remove its delivery, which *worker* holds."""
+        self.add_dead_letter(dead_letter)
+        self.remove(worker, delivery)
 
     def add_dead_letter(self, dead_letter: DeadLetter) -> None:
         """Store a dead letter."""

@@ -31,6 +31,7 @@ from arvo.testing.simulation.faults.message import (
     Oversize,
     Poison,
     Reorder,
+    ReuseId,
     SlowListener,
 )
 from arvo.testing.simulation.faults.plan import LATENCY_SECONDS_MAX, Point, RunSize
@@ -137,6 +138,7 @@ _DRAWS: Final[Mapping[type[Fault], _Draw]] = {
     Forge: lambda at: Forge(
         at.number("delivery"), at.choose("reply", "error", "timer", "cancellation", "request")
     ),
+    ReuseId: lambda at: ReuseId(at.number("delivery")),
     Crash: lambda at: Crash(at.number("commit"), at.choose("before", "after"), at.seconds),
     OutboxCrash: lambda at: OutboxCrash(
         at.number("commit"), at.choose("write", "publish", "send"), at.seconds

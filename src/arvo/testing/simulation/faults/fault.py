@@ -13,6 +13,7 @@ from arvo.testing.simulation.faults.message import (
     Oversize,
     Poison,
     Reorder,
+    ReuseId,
     SlowListener,
 )
 
@@ -188,6 +189,7 @@ Fault: TypeAlias = (
     | SlowListener
     | LateCancel
     | Forge
+    | ReuseId
     | Crash
     | OutboxCrash
     | Pause
@@ -201,7 +203,8 @@ Fault: TypeAlias = (
 )
 
 # The kinds of faults that `simulate` draws by default; with an older system, `OldVersion` too. A
-# correct system has the same outcome under all of them: not after `Oversize` and `LateCancel`.
+# correct system has the same outcome under all of them: not after `Oversize`, `LateCancel` and
+# `ReuseId`.
 FAULT_KINDS: Final[tuple[type[Fault], ...]] = (
     Delay,
     Duplicate,

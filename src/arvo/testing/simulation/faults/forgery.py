@@ -7,7 +7,8 @@ from attrs import evolve
 
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import SystemFault
-from arvo.core.record import Record, SentRequest
+from arvo.core.record import Record
+from arvo.core.requests import SentRequest
 from arvo.core.violations.violation import Violation
 from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.system.handler import is_workflow
@@ -47,7 +48,7 @@ def _open_request(record: Record) -> tuple[str, SentRequest] | None:
     open_ = (
         (id_, request)
         for id_, request in record.pending_requests.items()
-        if request.domain is None and not request.replies
+        if request.domain is None and id_ not in record.replies.requests
     )
     return next(open_, None)
 

@@ -135,3 +135,17 @@ class Forge:
 
     def __str__(self) -> str:
         return f"an outsider forged a {self.forgery}"
+
+
+@final
+@frozen
+class ReuseId:
+    """At the *at*-th delivery a client sends another event with the id of one that was consumed.
+
+    It must become a dead letter: nothing may take it for the first one (I2).
+    """
+
+    at: int
+
+    def __str__(self) -> str:
+        return "a client sent another event with a known id"

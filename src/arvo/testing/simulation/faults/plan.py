@@ -29,6 +29,7 @@ from arvo.testing.simulation.faults.message import (
     Oversize,
     Poison,
     Reorder,
+    ReuseId,
     SlowListener,
 )
 
@@ -37,6 +38,8 @@ LATENCY_SECONDS_MAX: Final = 0.02
 
 # The points of a run that are counted. A result is that of an effect.
 Point: TypeAlias = Literal["message", "delivery", "commit", "effect", "result", "listener"]
+# Which workers of a run take ticks.
+Ticks: TypeAlias = Literal["none", "some", "all"]
 
 
 @final
@@ -73,6 +76,18 @@ class FaultPlan:
         """
         return Random(f"{self.seed} {name}")  # noqa: S311 - a simulation must be reproducible
 
+    @property
+    def ticks(self) -> Ticks:
+        """The workers that take all that is ready in one tick.
+
+        The others process each delivery by itself, as they do when a tick cannot process it.
+        """
+        return self.random("ticks").choice(("none", "some", "all"))
+
+    def takes_ticks(self, worker: int) -> bool:
+        """Return whether a worker takes ticks."""
+        return self.ticks == "all" or (self.ticks == "some" and worker % 2 == 0)
+
     def size(self, seconds: float) -> RunSize:
         """Return the size of the run so far, which has taken *seconds*."""
         return RunSize(dict(self._counts), seconds)
@@ -82,7 +97,7 @@ def _point(fault: Fault) -> Point | None:
     match fault:
         case Delay() | Duplicate() | Reorder() | Oversize() | Poison():
             return "message"
-        case Drop() | Forge():
+        case Drop() | Forge() | ReuseId():
             return "delivery"
         case LateCancel(during=point):
             return point

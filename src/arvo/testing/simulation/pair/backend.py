@@ -1,9 +1,9 @@
 """Backend: the operations of a process on a pair, for its worker: those of the real pair."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from attrs import define
 
@@ -12,8 +12,14 @@ from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.consumer import token_of
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.interpreters.ports.results import CheckpointResult, CommitResult, Committed
+from arvo.interpreters.ports.results import (
+    CheckpointResult,
+    CommitResult,
+    Committed,
+    DeadLetterResult,
+)
 from arvo.testing.simulation.checks.checker import Checker
 from arvo.testing.simulation.cluster.process import Process
 from arvo.testing.simulation.cluster.services import ProcessServices
@@ -30,6 +36,7 @@ class PairBackend:
     The *pair* is the real one. It reaches its memory and its broker over the links of *process*.
     """
 
+    commits_apart: ClassVar[bool] = True
     process: Process
     pair: Pair
     broker: BrokerLink
@@ -43,11 +50,42 @@ class PairBackend:
     async def receive(self, queue: str) -> Delivery:
         """Return the next delivery of a queue."""
         delivery = await self.pair.receive(queue)
-        notes = self.broker.take_notes(token_of(delivery))
-        self._checker.on_deliver(delivery, self.process.name, notes)
-        self._check_progress(delivery)
-        self.process.on_receive(delivery, self.broker.take_faults(token_of(delivery)))
+        self._on_receive(delivery)
         return delivery
+
+    def subscribe(self, queues: Mapping[str, int], on_ready: Callable[[], None]) -> None:
+        """Call *on_ready* when a message of *queues* is ready in this process."""
+        self.pair.subscribe(queues, on_ready)
+
+    def unsubscribe(self, on_ready: Callable[[], None]) -> None:
+        """End a subscription."""
+        self.pair.unsubscribe(on_ready)
+
+    async def poll(self, queues: Mapping[str, int], limit: int) -> list[Delivery]:
+        """Take the messages of *queues* that are ready in this process and whose key is free."""
+        deliveries = await self.pair.poll(queues, limit)
+        for delivery in deliveries:
+            self._on_receive(delivery)
+        self.process.stepper.poll(deliveries)
+        return deliveries
+
+    def followers(self, delivery: Delivery) -> Iterator[Delivery]:
+        """Yield the messages that wait behind a delivery of their key."""
+        return self.pair.followers(delivery)
+
+    def is_busy(self, key: str, deliveries: Sequence[Delivery]) -> bool:
+        """Return True for a key that a chain of *deliveries* must not go on with."""
+        return self.pair.is_busy(key, deliveries)
+
+    async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
+        """Return the records of workflows."""
+        # Each in a task of its own, by which its read is checked.
+        records = await asyncio.gather(*map(self.load, subjects))
+        return {record.subject: record for record in records if record is not None}
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        """Write, send and acknowledge chains."""
+        return [await self._commit_chain(chain) for chain in chains]
 
     async def load(self, subject: str) -> Record | None:
         """Return the record of a workflow."""
@@ -131,7 +169,9 @@ class PairBackend:
         self._checker.add_note(delivery, "is left to other workers")
         await self.pair.release(delivery, delay)
 
-    async def dead_letter(self, delivery: Delivery | None, dead_letter: DeadLetter) -> None:
+    async def dead_letter(
+        self, delivery: Delivery | None, dead_letter: DeadLetter
+    ) -> DeadLetterResult:
         """Store a dead letter and settle its delivery."""
         assert delivery is not None
         process, event = self.process, delivery.message.event
@@ -143,11 +183,40 @@ class PairBackend:
             self._checker.on_dead_letter(delivery, numbered, is_served=is_served)
 
         async with self._settling(delivery, "dead letter", apply):
-            await self.pair.dead_letter(delivery, numbered)
+            return await self.pair.dead_letter(delivery, numbered)
 
     @property
     def _checker(self) -> Checker:
         return self.process.network.checker
+
+    def _on_receive(self, delivery: Delivery) -> None:
+        """Report a delivery, with the faults that hit it."""
+        notes = self.broker.take_notes(token_of(delivery))
+        self._checker.on_deliver(delivery, self.process.name, notes)
+        self._check_progress(delivery)
+        self.process.on_receive(delivery, self.broker.take_faults(token_of(delivery)))
+
+    async def _commit_chain(self, chain: CommitChain) -> bool:
+        if self.process.is_dead:
+            # A tick that is cancelled starts the tasks of its commits all the same.
+            raise asyncio.CancelledError
+        delivery = chain.deliveries[0]
+        decision = self.process.stepper.take_decision(delivery) if chain.commits else None
+        effect: Effect = "ack" if decision is None else "output"
+        subject = None
+        for commit in chain.commits:
+            if commit.record is not None:
+                effect, subject = "record", commit.record.subject
+
+        def apply() -> None:
+            if decision is None:
+                self._checker.on_ack(delivery)
+            else:
+                self._checker.on_chain(chain, decision, self.process.name)
+
+        async with self._settling(delivery, effect, apply, subject):
+            [is_applied] = await self.pair.commit_chains([chain])
+        return is_applied
 
     def _check_progress(self, delivery: Delivery) -> None:
         """Compare the checkpoint that a delivery will read with the one that was stored."""

@@ -76,9 +76,29 @@ class SimulatedBroker(MessageQueue[EncodedMessage, EncodedDelivery]):
         """Delete a message that cannot be processed."""
         self.remove(consumer, delivery)
 
+    def has_others(self, consumer: str, delivery: EncodedDelivery) -> bool:
+        """Return whether another message of a key is stored, or the consumer does not hold this
+        one. Those that were deferred do not count, nor timers that are not due.
+        """
+        if not self.holds(consumer, delivery):
+            return True
+        own, now = self.entry(delivery), self.time()
+        if own.key is None:
+            return True
+        return any(
+            each.key == own.key
+            and each is not own
+            and not (each.available_at > now and (each.deferred or _is_unfired(each)))
+            for each in self.queue.values()
+        )
+
     def _check_size(self, message: EncodedMessage) -> None:
         if self._refused and _identity(message) in self._refused:
             raise TooLarge("the message is above the size limit of the broker")
+
+
+def _is_unfired(entry: Entry) -> bool:
+    return entry.message.due is not None and not entry.delivery_count
 
 
 def _identity(message: EncodedMessage) -> tuple[str, str]:

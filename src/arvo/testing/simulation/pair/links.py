@@ -194,3 +194,11 @@ class OrderedBrokerLink(BrokerLink):
     async def defer(self, delivery: EncodedDelivery, delay: float) -> None:
         """Redeliver a message after *delay* seconds; the others of its key pass it."""
         await self._return(delivery, delay, self.broker.defer)
+
+    async def has_others(self, delivery: EncodedDelivery) -> bool:
+        """Return whether another message of the key of *delivery* is stored."""
+        await self.process.send_request("broker")
+        has_others = self.broker.has_others(self._consumer(delivery), delivery)
+        self.process.network.checker.on_look(decode_delivery(delivery).message)
+        await self.process.receive_response("broker")
+        return has_others

@@ -1,0 +1,1 @@
+"""Generate: the Python of a contract that exists as JSON."""

@@ -1,0 +1,83 @@
+"""Begin: compares an event that begins a workflow with the run that has its workflow id."""
+
+from typing import Any, Final, Literal, TypeAlias
+
+from arvo.core.events.digest import content_digest
+from arvo.core.events.event import Event
+from arvo.core.events.identity import ID_REUSE_POLICY
+from arvo.core.events.subject import Subject
+from arvo.core.record import Record
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ExecutionViolation
+
+# An event is the "same" as the one that began the run, or has its content; or it begins the "next"
+# run, because this one has ended and the policy of the event allows that; or it is an "other" one.
+Comparison: TypeAlias = Literal["same", "next", "other"]
+
+# The statuses after which each policy allows the next run.
+_ALLOWED_AFTER: Final = {
+    "allow": ("done", "failed", "cancelled"),
+    "allow_if_failed": ("failed", "cancelled"),
+}
+
+
+def has_chosen_id(event: Event[Any]) -> bool:
+    """Return whether *event* begins a run whose workflow id was chosen."""
+    return ID_REUSE_POLICY in event.extensions
+
+
+def may_begin_next(event: Event[Any]) -> bool:
+    """Return whether the policy of *event* allows it to begin the next run in some case."""
+    return event.extensions.get(ID_REUSE_POLICY) in _ALLOWED_AFTER
+
+
+def compare_begin(record: Record, event: Event[Any], *, by_content: bool = True) -> Comparison:
+    """Compare a begin with a chosen id with the *record* of its subject.
+
+    Not *by_content*: only the same id is the same event, as for those that workflows send. Each of
+    their requests needs an answer of its own.
+    """
+    if event.id == record.init:
+        return "same" if record.init_digest in ("", content_digest(event)) else "other"
+    policy = event.extensions.get(ID_REUSE_POLICY)
+    if isinstance(policy, str) and record.status in _ALLOWED_AFTER.get(policy, ()):
+        return "next"
+    return "same" if by_content and record.init_digest == content_digest(event) else "other"
+
+
+def refuse_begin(record: Record, event: Event[Any], workflow_id: str) -> ExecutionViolation:
+    """Return the violation of a begin whose workflow id another begin has; it names both."""
+    expected = f"another one, or the content {record.init_digest[:16]} of the begin {record.init!r}"
+    got = f"the content {content_digest(event)[:16]} of {event.id!r} from {event.source!r}"
+    text = f"{_run_name(record, workflow_id)} has begun with another event"
+    return ExecutionViolation(text, Issue("workflow_id", expected, got))
+
+
+def find_other_run(record: Record, event: Event[Any]) -> ExecutionViolation | None:
+    """Return a violation if *record* is that of another run of the type and id that *event* begins.
+
+    Its subject differs by its version, initiator, domain or meta. None if it has ended, and the
+    policy of *event* allows another run.
+    """
+    if record.subject == event.subject or compare_begin(record, event, by_content=False) == "next":
+        return None
+    theirs, ours = Subject.parse(record.subject), Subject.parse(event.subject)
+    issues = [
+        Issue("workflow_id", "another one, or the subject of that run", repr(ours.execution.id))
+    ]
+    issues += (
+        Issue(path, repr(first), repr(second))
+        for path, first, second in (
+            ("version", theirs.orchestrator.version, ours.orchestrator.version),
+            ("source", theirs.execution.initiator, ours.execution.initiator),
+            ("domain", theirs.execution.domain, ours.execution.domain),
+            ("subject.meta", dict(theirs.meta), dict(ours.meta)),
+        )
+        if first != second
+    )
+    text = f"{_run_name(record, ours.execution.id)} has another subject than {event.id!r} names"
+    return ExecutionViolation(text, tuple(issues))
+
+
+def _run_name(record: Record, workflow_id: str) -> str:
+    return f"the {record.status} run {workflow_id!r} of {record.handler} {record.version}"

@@ -1,0 +1,1 @@
+"""Types: the Python types that JSON can hold, and their JSON Schema."""

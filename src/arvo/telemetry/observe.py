@@ -1,0 +1,106 @@
+"""Observe: let OpenTelemetry show what a runtime does."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from opentelemetry.metrics import Meter, MeterProvider, get_meter
+from opentelemetry.trace import TracerProvider, get_tracer
+
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.runtime import Runtime
+from arvo.telemetry import names
+from arvo.telemetry.attributes import AttributesOf, Describe, EndUser, Redact
+from arvo.telemetry.gauges import GaugeInstruments, Gauges
+from arvo.telemetry.join import WAITS, JoinRule, wait_seconds
+from arvo.telemetry.metrics import Metrics
+from arvo.telemetry.observer import TelemetryObserver
+from arvo.telemetry.turn import Shared
+from arvo.telemetry.workflow import Workflows
+
+C = TypeVar("C", bound=Client)
+
+# The SDK warns of a second instrument of one name, so all runtimes of a process share theirs.
+_METRICS: "WeakKeyDictionary[Meter, tuple[Metrics, GaugeInstruments]]" = WeakKeyDictionary()
+
+
+def observe(
+    runtime: C,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    join: JoinRule | None = None,
+    waits: float | timedelta = WAITS,
+    attributes: AttributesOf | None = None,
+    payloads: Redact | None = None,
+    enduser: EndUser | None = None,
+    reference_attributes: bool = False,
+    gauges: bool = True,
+) -> C:
+    """Show what a runtime or a client does as spans and metrics, and return it.
+
+    Call it before the runtime is entered: `async with observe(Runtime(system, url)) as runtime`.
+
+    *tracer_provider*, *meter_provider*: those to use in place of the global ones. *join*: decides
+    for an event and its delivery whether the span of the delivery is a child of the sender's
+    (`"parent"`), begins a new trace with a link to it (`"link"`), or without one (`"none"`). By
+    default it is a child, but a timer begins a new trace, and so does a reply or a signal that
+    comes later than *waits*, in seconds, after its event. *attributes* returns further attributes
+    for the spans of an event. *payloads* returns the data of an event as its spans may show it; by
+    default they show none. *enduser* returns who acts, for the spans of an operator's commands.
+    *reference_attributes*: whether spans also have the attributes that the TypeScript packages set,
+    with `N/A` for missing values: 13 for the event, and 13 for each of the first four that are
+    emitted. *gauges*: whether to ask the backend, each 15 seconds, for its depth and
+    its dead letters; one process is enough.
+
+    Raises `Violated` if the runtime is observed already.
+    """
+    tracer = get_tracer(names.SCOPE, _version(), tracer_provider, names.SCHEMA_URL)
+    meter = get_meter(names.SCOPE, _version(), meter_provider, names.SCHEMA_URL)
+    if meter not in _METRICS:
+        _METRICS[meter] = Metrics(meter), GaugeInstruments(meter)
+    metrics, instruments = _METRICS[meter]
+    backend = runtime.backend
+    describe = Describe(
+        runtime.system, messaging_system(backend), attributes, payloads, reference_attributes
+    )
+    workflows = Workflows(tracer, metrics, backend.workflow)
+    source = Gauges(runtime, lambda: _slots(runtime), asks=gauges)
+    instruments.sources.add(source)
+    shared = Shared(tracer, metrics, describe, workflows)
+    runtime.observe(TelemetryObserver(shared, join, wait_seconds(waits), source, enduser))
+    return runtime
+
+
+def messaging_system(backend: Backend) -> str:
+    """Return the name of what carries the messages: of a pair, that of its broker.
+
+    `kafka` and `rabbitmq` are names of the semantic conventions.
+    """
+    carrier: Any = getattr(backend, "broker", backend)
+    package = type(carrier).__module__.split(".")
+    if package[:2] != ["arvo", "interpreters"]:
+        return type(carrier).__name__.lower()
+    return _SYSTEMS.get(package[2], f"arvo.{package[2]}")
+
+
+_SYSTEMS: Mapping[str, str] = {
+    "kafka": "kafka",
+    "rabbit": "rabbitmq",
+    "redis": "redis",
+    "postgres": "arvo.postgresql",
+}
+
+
+def _slots(client: Client) -> Mapping[str, tuple[int, int]]:
+    return client.slots if isinstance(client, Runtime) else {}
+
+
+def _version() -> str:
+    try:
+        return version("arvo")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,221 @@
+"""Observer: makes the spans and the metrics of a runtime, or of a client."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final, final
+
+from attrs import define
+from opentelemetry.trace import Link, Span, SpanKind, get_current_span
+
+from arvo.core.events.event import Event
+from arvo.core.trace_context import TraceContext, event_with_trace
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.messages import Delivery, Message, queue_of
+from arvo.interrupts import is_interrupt
+from arvo.telemetry import names
+from arvo.telemetry.attributes import EndUser, report_argument
+from arvo.telemetry.context import NO_SPAN, remote_parent, span_context_of, trace_context
+from arvo.telemetry.gauges import Gauges
+from arvo.telemetry.join import JoinRule, join_reason
+from arvo.telemetry.safely import begin_span, current_span
+from arvo.telemetry.turn import UNSETTLED, Shared, Turn
+
+_NANOSECONDS: Final = 1_000_000_000
+_KINDS: Final = {
+    "process": SpanKind.CONSUMER,
+    "answer": SpanKind.CONSUMER,
+    "leave": SpanKind.PRODUCER,
+}
+
+
+@final
+@define(eq=False)
+class TelemetryObserver:
+    """Makes a span for each attempt at a message, and for what a client sends and does.
+
+    *join*, *waits*, *enduser*: see `observe`. *gauges*: None where another process reports them.
+    """
+
+    shared: Shared
+    join: JoinRule | None
+    waits: float
+    gauges: Gauges | None
+    enduser: EndUser | None = None
+
+    async def start(self) -> None:
+        """Begin to ask the backend for what the gauges show."""
+        if self.gauges is not None:
+            self.gauges.start()
+
+    def received(
+        self, message: Message, delivery: Delivery | None, began: int | None = None
+    ) -> Turn:
+        """Begin the span of an attempt at a message."""
+        began = time.time_ns() if began is None else began
+        event, shared = message.event, self.shared
+        operation, name, destination = _target(message)
+        origin = span_context_of(event.traceparent, event.tracestate)
+        parent, links = origin, None
+        if origin is not None:
+            if self.join is None:
+                reason = join_reason(message, self.waits)
+            else:
+                reason = self._ask(event, delivery)
+            if reason is not None:
+                parent = None
+            elif delivery is not None and delivery.attempt > 1:
+                reason = "redelivery"
+            if reason is not None and reason != "none":
+                links = [Link(origin, {names.LINK: reason})]
+        span = begin_span(
+            shared.tracer,
+            operation if operation == "answer" else f"{operation} {name}",
+            context=remote_parent(parent),
+            kind=_KINDS[operation],
+            attributes=shared.describe.begin(operation, name, event),
+            links=links,
+            start_time=began,
+        )
+        turn = Turn(shared, span, message, operation, destination, began, parent)
+        shared.open.add(turn)
+        if span.is_recording():
+            described = shared.describe.message(event)
+            if operation == "process":
+                described |= shared.describe.handler(name, event)
+            if delivery is not None:
+                described[names.ATTEMPT] = delivery.attempt
+            span.set_attributes(described)
+        if delivery is not None and delivery.attempt == 1:
+            self._record_wait(event, destination, began)
+        return turn
+
+    @contextmanager
+    def sending(self, message: Message) -> Iterator[Message]:
+        """Begin the span of an event that is sent from outside, below the current span."""
+        event, shared, began = message.event, self.shared, time.perf_counter_ns()
+        _, name, destination = _target(message)
+        attributes = shared.describe.begin("send", name, event)
+        labels = [shared.describe.messaging_system, destination, "send"]
+        error, context = "", None
+        if not get_current_span().get_span_context().is_valid:
+            # An event that came over HTTP has the trace of its request.
+            context = remote_parent(span_context_of(event.traceparent, event.tracestate))
+        with current_span(
+            shared.tracer,
+            f"send {name}",
+            context=context,
+            kind=SpanKind.PRODUCER,
+            attributes=attributes,
+        ) as span:
+            if span.is_recording():
+                span.set_attributes(shared.describe.message(event))
+            if event.traceparent is None:
+                # CloudEvents, Distributed Tracing: one that is set must not be changed.
+                trace = trace_context(span.get_span_context(), None, None)
+                if trace is not None:
+                    traced = event_with_trace(event, trace)
+                    message = Message(traced, message.to, message.outside)
+            try:
+                yield message
+            except BaseException as raised:
+                error = type(raised).__name__
+                span.set_attribute(names.ERROR_TYPE, error)
+                raise
+            finally:
+                shared.metrics.add(names.SENT_MESSAGES, *labels, error)
+                named = {names.SYSTEM: labels[0], names.DESTINATION: destination}
+                named[names.OPERATION] = "send"
+                elapsed = (time.perf_counter_ns() - began) / _NANOSECONDS
+                shared.metrics.operation_duration.record(elapsed, named, NO_SPAN)
+
+    @contextmanager
+    def operating(self, verb: str, subject: str | None) -> Iterator["Command"]:
+        """Begin the span of an operator's command, below the current span."""
+        attributes = {names.VERB: verb}
+        if subject is not None:
+            attributes |= {names.WORKFLOW_SUBJECT: subject, names.CONVERSATION_ID: subject}
+        if (enduser := self._enduser()) is not None:
+            attributes[names.ENDUSER] = enduser
+        tracer = self.shared.tracer
+        with current_span(tracer, f"client {verb}", attributes=attributes) as span:
+            yield Command(span, _LINKS.get(verb, verb))
+
+    def unavailable(self, error: Unavailable) -> None:  # noqa: ARG002 - the protocol's
+        """Count an outage."""
+        self.shared.metrics.add(names.UNAVAILABLE, self.shared.describe.messaging_system)
+
+    async def close(self) -> None:
+        """End what is open."""
+        if self.gauges is not None:
+            await self.gauges.stop()
+        await self.shared.workflows.close()
+        for turn in list(self.shared.open):
+            turn.end(UNSETTLED, UNSETTLED, "the runtime stopped before its outcome was durable")
+
+    def _ask(self, event: Event[Any], delivery: Delivery | None) -> str | None:
+        """Return the reason for a new trace that the rule of the user gives."""
+        assert self.join is not None
+        try:
+            decided = self.join(event, delivery)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            return None
+        return {"parent": None, "link": "join", "none": "none"}.get(decided)
+
+    def _enduser(self) -> str | None:
+        if self.enduser is None:
+            return None
+        try:
+            return self.enduser()
+        except BaseException as error:  # noqa: BLE001 - code of the user, and telemetry never raises
+            report_argument("enduser", error)
+            return None
+
+    def _record_wait(self, event: Event[Any], destination: str, began: int) -> None:
+        try:
+            sent = datetime.fromisoformat(event.time).timestamp()
+        except (ValueError, OverflowError, OSError):
+            return
+        labels = {names.DESTINATION: destination}
+        wait = max(0.0, began / _NANOSECONDS - sent)
+        self.shared.metrics.delivery_wait.record(wait, labels, NO_SPAN)
+
+
+@final
+@define(eq=False)
+class Command:
+    """An operator's command in its *span*. *link*: what the link to an earlier trace is named."""
+
+    span: Span
+    link: str
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace of the command."""
+        return trace_context(self.span.get_span_context(), None, None)
+
+    def follows(self, trace: TraceContext) -> None:
+        """Link the command to an earlier trace."""
+        context = span_context_of(trace.traceparent, trace.tracestate)
+        if context is not None:
+            self.span.add_link(context, {names.LINK: self.link})
+
+
+# Of a command that sends an event again.
+_LINKS: Final = {"revive": "revived", "redrive": "redriven", "migrate": "migrated"}
+
+
+def _target(message: Message) -> tuple[str, str, str]:
+    """Return the operation on a message, the name of its target, and that for the metrics."""
+    match message.to:
+        case ToHandler(address=address):
+            return "process", address, address
+        case ToDomain(domain=domain):
+            return "leave", domain, domain
+        case ToCaller(address=address):
+            # Callers are not bounded by the system, so they are one series of the metrics.
+            return "answer", address, queue_of(message.to)
