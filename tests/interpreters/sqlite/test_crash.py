@@ -1,6 +1,7 @@
 """Crash: a process that dies at any call to the backend loses no event and doubles none."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -345,6 +346,7 @@ async def run_to_the_end(
     if crashing.inner._session._reader is not None:
         crashing.inner._session._reader.close()
     await asyncio.gather(*crashing.checkpoints)
+    await end_threads(runtime)
     unstored = len(performed) - len(crashing.checkpoints)
     await asyncio.sleep(2 * LEASE_SECONDS)
     backend, next_observer = SqliteBackend(str(path)), RecordingObserver()
@@ -361,6 +363,14 @@ async def run_to_the_end(
     assert {len(span.ends) for span in observer.spans} <= {0, 1}
     check_spans(next_observer)
     return evolve(outcome, unstored=unstored)
+
+
+async def end_threads(runtime: Runtime) -> None:
+    """Wait for the threads of a dead process, which would perform effects beside the next one."""
+    runtime._effects.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("arvo "):
+            await asyncio.to_thread(thread.join)
 
 
 def check_spans(observer: RecordingObserver) -> None:
