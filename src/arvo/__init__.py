@@ -108,7 +108,7 @@ if TYPE_CHECKING:
     from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
     from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
     from arvo.interpreters.ports.messages import DeadLetter
-    from arvo.interpreters.ports.results import Conflict, Depth, StoredWorkflow
+    from arvo.interpreters.ports.results import Conflict, DeadLetterGroup, Depth, StoredWorkflow
     from arvo.interpreters.ports.services import (
         ReleasesDeliveries,
         ServiceRegistry,
@@ -152,6 +152,7 @@ __all__ = [
     "Corrupt",
     "Dataschema",
     "DeadLetter",
+    "DeadLetterGroup",
     "DefersDeliveries",
     "Depth",
     "Domain",
@@ -300,7 +301,7 @@ _LAZY: Final = {
     "arvo.interpreters.ports.errors": ("Corrupt", "NoReply", "TooEarly", "TooLarge", "Unavailable"),
     "arvo.interpreters.ports.machine_memory": ("MachineMemory", "Stored"),
     "arvo.interpreters.ports.messages": ("DeadLetter",),
-    "arvo.interpreters.ports.results": ("Conflict", "Depth", "StoredWorkflow"),
+    "arvo.interpreters.ports.results": ("Conflict", "DeadLetterGroup", "Depth", "StoredWorkflow"),
     "arvo.interpreters.ports.services": (
         "ReleasesDeliveries",
         "ServiceRegistry",

@@ -176,6 +176,28 @@ def test_dead_letters_are_listed_redriven_and_deleted(
     assert output_of(capsys, "dead-letters", "--backend", url) == ""
 
 
+def test_dead_letters_are_counted_in_groups_and_selected(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Thousands of one fault are one line, and its words select them."""
+    run_orders(url, incomplete, "a", "b")
+
+    def lines(*words: str) -> list[str]:
+        return output_of(capsys, "dead-letters", *words, "--backend", url).splitlines()
+
+    (group,) = map(orjson.loads, lines("groups", "--json"))
+    text = lines("groups", "--type", "com.payment.charge", "--since", "3600")
+    listed = map(orjson.loads, lines("--cause", group["cause"], "--json"))
+
+    assert (group["number"], group["handler"], group["type"]) == (2, None, "com.payment.charge")
+    assert text[0].startswith("2  com.payment.charge  20")
+    assert text[1] == f"  {group['cause']}"
+    assert {each["cause"] for each in listed} == {group["cause"]}
+    assert lines("--text", "another fault") == []
+    assert lines("groups", "--subject", "unknown") == []
+    assert lines("--handler", "com.none\n") == []
+
+
 @pytest.mark.parametrize("form", ["one", "list", "lines"])
 def test_events_are_sent_in_any_form_of_json(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str

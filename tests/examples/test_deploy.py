@@ -21,8 +21,8 @@ import yaml
 from starlette.routing import Route
 
 from arvo import Runtime
-from arvo.cli.app import Url, app
-from arvo.cli.load import load_system
+from arvo.cli.app import app
+from arvo.cli.load import Url, load_system
 from arvo.cli.supervisor import KILL_SECONDS
 from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend

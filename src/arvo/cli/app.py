@@ -5,29 +5,34 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from arvo.cli.dead_letters import dead_letters_app
 from arvo.cli.errors import REPORTED_ERRORS, UsageError, format_error
 from arvo.cli.events import parse_payload, read_events, read_source
 from arvo.cli.generate.module import write_module
 from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
-from arvo.cli.load import BACKEND_VARIABLE, load_system, require_existing
+from arvo.cli.load import (
+    EMPTY_SYSTEM,
+    AsJson,
+    SystemName,
+    Url,
+    load_system,
+    require_existing,
+)
 from arvo.cli.log import LogFormat, LogLevel, LogOptions
 from arvo.cli.output import print_json, print_line, print_status
 from arvo.cli.supervisor import Supervisor
 from arvo.cli.telemetry import is_exporting
 from arvo.core.contracts.contract import Contract
-from arvo.core.events.subject import subject_label
 from arvo.core.record import Status
 from arvo.engine.system.asyncapi import asyncapi as make_asyncapi
-from arvo.engine.system.system import System
 from arvo.extras import extra_of, install_command
 from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.delivery.log import format_traceback
 from arvo.interpreters.http.openapi import openapi as make_openapi
-from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.client import Client
@@ -36,19 +41,8 @@ from arvo.printable import printable
 # The source of events that are sent without --source.
 CLI_SOURCE: Final = "arvo.cli.shell"
 WORKERS_MAX: Final = 256
-EMPTY_SYSTEM: Final = System(())
-
-Url: TypeAlias = Annotated[
-    str, Parameter(env_var=BACKEND_VARIABLE, help="Such as sqlite:///file.db")
-]
-SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
-AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
 app = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
-dead_letters_app = App(
-    name="dead-letters",
-    help="List, redrive or delete dead letters: events that could not be handled.",
-)
 app.command(dead_letters_app)
 
 
@@ -356,72 +350,6 @@ async def revive(
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         record = await client.revive(workflow, after_compensation=after_compensation)
         print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
-
-
-@dead_letters_app.default
-async def dead_letters(
-    *,
-    backend: Url,
-    subject: str | None = None,
-    limit: int = PAGE_MAX,
-    json: AsJson = False,
-) -> None:
-    """List the dead letters, oldest first.
-
-    Parameters
-    ----------
-    subject
-        Only those of one workflow, by its workflow id or subject.
-    json
-        Print one dead letter a line, as JSON.
-    """
-    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        remaining, last = limit, None
-        while remaining > 0 and (
-            page := await client.dead_letters(
-                after=last, limit=min(remaining, PAGE_MAX), subject=subject
-            )
-        ):
-            for dead_letter in page:
-                print_json(_to_json(dead_letter)) if json else print_line(_describe(dead_letter))
-            remaining, last = remaining - len(page), page[-1]
-
-
-def _to_json(dead_letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "id": dead_letter.id,
-        "event": dead_letter.event.to_dict(),
-        "reason": dead_letter.reason,
-        "attempts": dead_letter.attempts,
-        "at": dead_letter.at,
-    }
-
-
-def _describe(dead_letter: DeadLetter) -> str:
-    event, reason = dead_letter.event, " ".join(dead_letter.reason.split())
-    head = f"{dead_letter.id}  {dead_letter.at}  {event.type}, attempts: {dead_letter.attempts}"
-    return "\n".join(map(printable, (head, f"  {reason}", f"  {subject_label(event.subject)}")))
-
-
-@dead_letters_app.command
-async def redrive(id: str, /, *, backend: Url, system: SystemName | None = None) -> None:  # noqa: A002
-    """Redrive a dead letter: send its event again.
-
-    Parameters
-    ----------
-    system
-        The system, needed if no handler had the event's address.
-    """
-    loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
-    async with Client(loaded, require_existing(backend)) as client:
-        await client.redrive_dead_letter(id)
-
-
-@dead_letters_app.command
-async def delete(id: str, /, *, backend: Url) -> None:  # noqa: A002
-    """Delete a dead letter."""
-    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        await client.delete_dead_letter(id)
 
 
 @app.command(name="import")

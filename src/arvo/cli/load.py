@@ -3,7 +3,9 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+from cyclopts import Parameter
 
 from arvo.cli.errors import UsageError, format_error
 from arvo.engine.system.system import System
@@ -12,6 +14,14 @@ from arvo.interpreters.runtime.runtime import Runtime
 
 # The variable that holds the URL of the backend; a worker receives it in this way.
 BACKEND_VARIABLE: Final = "ARVO_BACKEND"
+EMPTY_SYSTEM: Final = System(())
+
+# Parameters of commands.
+Url: TypeAlias = Annotated[
+    str, Parameter(env_var=BACKEND_VARIABLE, help="Such as sqlite:///file.db")
+]
+SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
+AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
 
 def load_system(name: str, backend: str) -> System:

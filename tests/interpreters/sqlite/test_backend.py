@@ -444,6 +444,8 @@ def test_a_file_of_the_version_before_is_upgraded_in_place(tmp_path: Path) -> No
             assert await runtime.dead_letters(subject=event.subject) == (lost,)
             later = evolve(lost, id="later", at=recent(0.001))
             assert await runtime.dead_letters(after=later) == ()
+            (group,) = await runtime.dead_letter_groups()
+            assert (group.number, group.cause, group.type) == (1, lost.cause, event.type)
             record = await runtime.record(event.subject)
             return record and record.status
 

@@ -38,6 +38,7 @@ from arvo.interpreters.ports.results import (
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterGroup,
     DeadLetterResult,
     Depth,
     StoredWorkflow,
@@ -246,6 +247,9 @@ class Crashing:
 
     async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
         return await self.inner.dead_letters(**options)
+
+    async def dead_letter_groups(self, **options: Any) -> tuple[DeadLetterGroup, ...]:
+        return await self.inner.dead_letter_groups(**options)
 
     async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
         return await self.inner.find_dead_letter(id)

@@ -22,6 +22,7 @@ from arvo.interpreters.ports.results import (
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterGroup,
     Depth,
     Duplicate,
     IdReused,
@@ -322,6 +323,17 @@ class RedrivesRepeatedly(Correct):
 class ListsAllDeadLetters(Correct):
     async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
         return await self.inner.dead_letters(**{**options, "subject": None})
+
+
+class GroupsByReason(Correct):
+    async def dead_letter_groups(self, **options: Any) -> tuple[DeadLetterGroup, ...]:
+        groups = await self.inner.dead_letter_groups(**options)
+        return tuple(evolve(group, cause=f"{group.cause} {group.first}") for group in groups)
+
+
+class ListsDeadLettersOfAllCauses(Correct):
+    async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
+        return await self.inner.dead_letters(**{**options, "cause": None})
 
 
 class RestartsAtDeletedDeadLetters(Correct):

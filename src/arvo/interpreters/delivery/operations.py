@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from heapq import nlargest
-from typing import Any, final
+from heapq import nlargest, nsmallest
+from typing import Any, TypeAlias, final
 
 from attrs import frozen
 
@@ -13,9 +13,12 @@ from arvo.core.events.subject import workflow_id_of
 from arvo.core.labels import Label, label_line, label_lines
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record, Status
-from arvo.interpreters.delivery.codec import to_milliseconds
+from arvo.interpreters.delivery.codec import from_milliseconds, to_milliseconds
 from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, StoredWorkflow
+
+# Cause, handler ("" without one) and type of a dead letter.
+GroupKey: TypeAlias = tuple[str, str, str]
 
 
 @final
@@ -74,11 +77,72 @@ def _sort_key(stored: StoredWorkflow) -> tuple[datetime, str]:
 @final
 @frozen
 class DeadLetterQuery:
-    """The parameters of `Backend.dead_letters`."""
+    """The parameters of `Backend.dead_letters` and `Backend.dead_letter_groups`."""
 
     after: DeadLetter | None = None
     limit: int = PAGE_MAX
     subject: str | None = None
+    handler: str | None = None
+    type: str | None = None
+    cause: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+
+    @property
+    def by_subject_only(self) -> bool:
+        """Whether it selects by the subject at most."""
+        others = (self.handler, self.type, self.cause, self.text, self.since)
+        return all(value is None for value in others)
+
+    def selects(self, subject: str, key: GroupKey, at: int) -> bool:
+        """Return whether a dead letter is selected, for a store without an index.
+
+        *at*: its time in milliseconds. It does not compare *after*.
+        """
+        cause, handler, type_ = key
+        return (
+            self.subject in (None, subject)
+            and self.handler in (None, handler)
+            and self.type in (None, type_)
+            and self.cause in (None, cause)
+            and (self.text is None or self.text in cause)
+            and (self.since is None or to_milliseconds(self.since) <= at)
+        )
+
+
+def group_key(dead_letter: DeadLetter) -> GroupKey:
+    """Return the cause, the handler ("" without one) and the type of a dead letter."""
+    return dead_letter.cause, dead_letter.handler or "", dead_letter.event.type
+
+
+def group_dead_letters(
+    query: DeadLetterQuery, selected: Iterable[tuple[GroupKey, int]]
+) -> tuple[DeadLetterGroup, ...]:
+    """Return the groups that a query asks for, for a store without an index.
+
+    *selected*: the group of each dead letter that the query selects, and its time in milliseconds.
+    """
+    times: dict[GroupKey, list[int]] = {}
+    for key, at in selected:
+        times.setdefault(key, []).append(at)
+    return tuple(
+        make_group(*key, len(at), min(at), max(at))
+        for key, at in nsmallest(query.limit, times.items(), key=lambda it: (-len(it[1]), it[0]))
+    )
+
+
+def make_group(
+    cause: str, handler: str, type_: str, number: int, first: int, last: int
+) -> DeadLetterGroup:
+    """Make a group; *first* and *last* in milliseconds."""
+    return DeadLetterGroup(
+        cause=cause,
+        handler=handler or None,
+        type=type_,
+        number=number,
+        first=from_milliseconds(first),
+        last=from_milliseconds(last),
+    )
 
 
 def dead_letter_key(dead_letter: DeadLetter) -> tuple[int, str]:

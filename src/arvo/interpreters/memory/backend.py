@@ -43,6 +43,8 @@ from arvo.interpreters.ports.results import (
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterFilters,
+    DeadLetterGroup,
     Depth,
     Duplicate,
     IdReused,
@@ -266,10 +268,18 @@ class MemoryBackend:
         *,
         after: DeadLetter | None = None,
         limit: int = PAGE_MAX,
-        subject: str | None = None,
+        **filters: Unpack[DeadLetterFilters],
     ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        return self._dead_letters.page(DeadLetterQuery(after, limit, subject))
+        query = DeadLetterQuery(after, limit, **filters)
+        return self._dead_letters.page(query)
+
+    async def dead_letter_groups(
+        self, *, limit: int = PAGE_MAX, **filters: Unpack[DeadLetterFilters]
+    ) -> tuple[DeadLetterGroup, ...]:
+        """Count the dead letters in groups, the largest first."""
+        query = DeadLetterQuery(limit=limit, **filters)
+        return self._dead_letters.groups(query)
 
     async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
         """Return the dead letter with that id."""

@@ -11,13 +11,20 @@ from attrs import define
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter, to_milliseconds
 from arvo.interpreters.delivery.log import fields, get_logger, log_dead_letter
-from arvo.interpreters.delivery.operations import DeadLetterQuery, dead_letter_key, time_key
+from arvo.interpreters.delivery.operations import (
+    DeadLetterQuery,
+    dead_letter_key,
+    group_dead_letters,
+    group_key,
+    time_key,
+)
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.document import FORMAT, decode_value
 from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter, queue_of
+from arvo.interpreters.ports.results import DeadLetterGroup
 
 logger: Final = get_logger("pair")
 
@@ -38,6 +45,7 @@ PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 DeadLetters: TypeAlias = list[DeadLetter]
 # A dead letter as JSON data.
 Fields: TypeAlias = dict[str, Any]
+Selected: TypeAlias = list[Fields]
 
 DEFAULT_RETENTION: Final = Retention()
 
@@ -76,21 +84,29 @@ class DeadLetterStore:
             log_dead_letter(dead_letter)
 
     async def list(self, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
-        """Return dead letters, oldest first; those of a subject are on a few pages."""
+        """Return dead letters, oldest first."""
+        found = await self._select(query)
+        found.sort(key=_fields_key)
+        return tuple(map(_decode, found[: query.limit]))
+
+    async def groups(self, query: DeadLetterQuery) -> tuple[DeadLetterGroup, ...]:
+        """Count dead letters in groups, the largest first."""
+        selected = await self._select(query)
+        return group_dead_letters(
+            query, ((group_key(_decode(it)), time_key(it["at"])) for it in selected)
+        )
+
+    async def _select(self, query: DeadLetterQuery) -> Selected:
+        """Read the dead letters that a query selects; those of a subject are on a few pages."""
         pages = (
             range(PAGES + UNREADABLE_PAGES) if query.subject is None else pages_of(query.subject)
         )
-        after = None if query.after is None else dead_letter_key(query.after)
-        found = [
+        return [
             content
             for page in pages
             for content in (await self._read_fields(page))[0]
-            if query.subject in (None, content["event"]["subject"])
-            and (after is None or _fields_key(content) > after)
-            and self._is_live(content["at"])
+            if self._is_live(content["at"]) and _is_selected(query, content)
         ]
-        found.sort(key=_fields_key)
-        return tuple(map(_decode, found[: query.limit]))
 
     async def get(self, id_: str) -> DeadLetter | None:
         """Return the dead letter with this id."""
@@ -175,6 +191,18 @@ def _digest(text: str) -> int:
 def _fields_key(content: Fields) -> tuple[int, str]:
     """Return `dead_letter_key` of a dead letter that is not decoded."""
     return time_key(content["at"]), content["id"]
+
+
+def _is_selected(query: DeadLetterQuery, content: Fields) -> bool:
+    key = _fields_key(content)
+    if query.after is not None and key <= dead_letter_key(query.after):
+        return False
+    subject: str = content["event"]["subject"]
+    if query.subject not in (None, subject):
+        return False
+    if query.by_subject_only:
+        return True  # nearly all queries; to know the group it must be decoded
+    return query.selects(subject, group_key(_decode(content)), key[0])
 
 
 def _decode(content: Fields) -> DeadLetter:

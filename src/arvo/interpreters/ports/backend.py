@@ -15,6 +15,8 @@ from arvo.interpreters.ports.results import (
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterFilters,
+    DeadLetterGroup,
     DeadLetterResult,
     Depth,
     Duplicate,
@@ -228,13 +230,26 @@ class Backend(Protocol):
         *,
         after: DeadLetter | None = None,
         limit: int = PAGE_MAX,
-        subject: str | None = None,
+        **filters: Unpack[DeadLetterFilters],
     ) -> tuple[DeadLetter, ...]:
         """List at most *limit* dead letters, oldest first; at the same time, by id.
 
         *after* is the last dead letter of the previous page; it may have been deleted since.
         *subject* selects those whose event has that subject, at a cost that does not grow with the
-        number of the others.
+        number of the others. *handler* and *cause* select those with that `DeadLetter.handler` and
+        `DeadLetter.cause`, *type* those whose event has that type, *text* those whose cause
+        contains it, and *since* those of that time or later.
+        """
+        ...
+
+    async def dead_letter_groups(
+        self, *, limit: int = PAGE_MAX, **filters: Unpack[DeadLetterFilters]
+    ) -> tuple[DeadLetterGroup, ...]:
+        """Count the dead letters that `dead_letters` selects by the same *filters*, in groups with
+        the same cause, handler and type; return the *limit* largest groups, the largest first.
+
+        Groups of the same size are sorted by cause, handler and type. No dead letter is decoded:
+        20,000 of them are counted in a fraction of a second.
         """
         ...
 

@@ -1,6 +1,8 @@
 """Messages: an event with its destination, and its forms on the way: delivery, dead letter."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from re import Match
+from re import compile as pattern
 from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, field, frozen
@@ -12,6 +14,7 @@ from arvo.core.violations.violation import Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.handlers.effect import Performed
 from arvo.interpreters.ports.observation import Observation
+from arvo.printable import printable
 
 # `Unroutable` is missing on purpose: an event without a destination becomes a dead letter in the
 # step that emits it, so a backend never sees one.
@@ -24,6 +27,11 @@ REPLY_QUEUE: Final = "(replies)"
 # The longest checkpoint. Results of effects beyond it are not stored, and are obtained again when
 # the delivery is redelivered: a store must hold the checkpoint beside the record of the workflow.
 PROGRESS_BYTES_MAX: Final = 262_144
+
+# The part of a reason that is read for its cause, and the length of a cause: a database has an
+# index of causes, whose rows are limited.
+REASON_CHARACTERS_MAX: Final = 1_000
+CAUSE_CHARACTERS_MAX: Final = 200
 
 
 @final
@@ -118,6 +126,36 @@ class DeadLetter:
     at: str
     to: Destination | None = None
     violation: Violation | None = None
+
+    @property
+    def handler(self) -> str | None:
+        """The address of the handler that it was for, None if it was for none of this system."""
+        return self.to.address if isinstance(self.to, ToHandler) else None
+
+    @property
+    def cause(self) -> str:
+        """The reason without what is of this one event: numbers, ids and the values it has.
+
+        Dead letters of one fault have the same cause, in at most CAUSE_CHARACTERS_MAX characters.
+        """
+        text, violation = self.reason, self.violation
+        if violation is not None:
+            # An issue says what it got as well.
+            parts = [f"{issue.path}: expected {issue.expected}" for issue in violation.issues]
+            text = ": ".join((violation.message, "; ".join(parts))) if parts else violation.message
+        text = _WORD.sub(_hide_number, text[:REASON_CHARACTERS_MAX])
+        return printable(text, CAUSE_CHARACTERS_MAX)
+
+
+# A word with a digit is an id, a subject, a count or an address, unless it is a version.
+_WORD: Final = pattern(r"[\w.+/=-]+")
+_VERSION: Final = pattern(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}\.?")
+
+
+def _hide_number(match: Match[str]) -> str:
+    word = match[0]
+    has_digit = any(map(str.isdigit, word))
+    return "…" if has_digit and not _VERSION.fullmatch(word) else word
 
 
 def timer_message(commit: Commit, timer: PendingTimer) -> Message:

@@ -90,6 +90,39 @@ class WorkflowFilters(TypedDict, total=False):
     text: str | None
 
 
+class DeadLetterFilters(TypedDict, total=False):
+    """What `dead_letters` and `dead_letter_groups` select by; see there."""
+
+    subject: str | None
+    handler: str | None
+    type: str | None
+    cause: str | None
+    text: str | None
+    since: datetime | None
+
+
+@final
+@frozen(kw_only=True)
+class DeadLetterGroup:
+    """The dead letters with one *cause*, *handler* and *type* of event: their *number*, and the
+    times of the *first* and the *last* of them.
+
+    *cause*, *handler*: as in `DeadLetter`. `str` formats it as two lines for an operator.
+    """
+
+    cause: str
+    handler: str | None
+    type: str
+    number: int
+    first: datetime
+    last: datetime
+
+    def __str__(self) -> str:
+        to = "" if self.handler is None else f" for {printable(self.handler)}"
+        times = f"{self.first:{_TIME}} to {self.last:{_TIME}}"
+        return f"{self.number}  {printable(self.type)}{to}  {times}\n  {self.cause}"
+
+
 @final
 @frozen(kw_only=True)
 class StoredWorkflow:

@@ -26,6 +26,8 @@ from arvo.interpreters.ports.results import (
     CommitResult,
     Committed,
     Conflict,
+    DeadLetterFilters,
+    DeadLetterGroup,
     Depth,
     Duplicate,
     Fenced,
@@ -260,11 +262,18 @@ class PostgresBackend:
         *,
         after: DeadLetter | None = None,
         limit: int = PAGE_MAX,
-        subject: str | None = None,
+        **filters: Unpack[DeadLetterFilters],
     ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
-        query = DeadLetterQuery(after, limit, subject)
+        query = DeadLetterQuery(after, limit, **filters)
         return await self._read(lambda c: dead_letters.page(c, self.dsn, query))
+
+    async def dead_letter_groups(
+        self, *, limit: int = PAGE_MAX, **filters: Unpack[DeadLetterFilters]
+    ) -> tuple[DeadLetterGroup, ...]:
+        """Count the dead letters in groups, the largest first."""
+        query = DeadLetterQuery(limit=limit, **filters)
+        return await self._read(lambda c: dead_letters.groups(c, self.dsn, query))
 
     async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
         """Return the dead letter with that id."""

@@ -1,13 +1,10 @@
 """Client: sends events to the workflows on a backend, and inspects and operates them."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Unpack
 
 from arvo.core.contracts.versioned import EventOptions
 from arvo.core.events.event import Event
@@ -17,21 +14,17 @@ from arvo.core.history import HistoryEntry
 from arvo.core.labels import read_labels
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.history.typed import typed_entry
 from arvo.engine.query import query
 from arvo.engine.step.admit import admit_emitted
-from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
-from arvo.engine.system.system import System, require_system
 from arvo.engine.workflow_tree import Tree
 from arvo.handlers.effect import EffectTable
-from arvo.interpreters.ports.backend import Backend, SupportsPing
+from arvo.interpreters.ports.backend import SupportsPing
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import DeadLetter, Destination, Message
-from arvo.interpreters.ports.observer import Observer, Operation, send_again
-from arvo.interpreters.ports.process import check_process
+from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow, WorkflowFilters
 from arvo.interpreters.runtime.asks import (
     CLIENT_SOURCE,
@@ -40,7 +33,7 @@ from arvo.interpreters.runtime.asks import (
     poll_for_signal_answer,
     require_answer,
 )
-from arvo.interpreters.runtime.backends import backend_from_url
+from arvo.interpreters.runtime.dead_letters import DeadLetterClient
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
 from arvo.interpreters.runtime.lookup import find_subject, is_subject
 from arvo.interpreters.runtime.operations import (
@@ -54,7 +47,6 @@ from arvo.interpreters.runtime.operations import (
     workflow_not_found,
 )
 from arvo.interpreters.services.doors import refuse_outside
-from arvo.interpreters.services.early_signals import EarlySignals
 
 # How long a probe waits for the backend before it reports it as unreachable.
 PROBE_SECONDS_MAX: Final = 5.0
@@ -62,7 +54,7 @@ PROBE_SECONDS_MAX: Final = 5.0
 _PROBE_SUBJECT: Final = "arvo.probe"
 
 
-class Client:
+class Client(DeadLetterClient):
     """A client for a system on a backend: it sends events and inspects, cancels, migrates, revives
     and replays workflows. It processes nothing; a `Runtime` does.
 
@@ -70,60 +62,6 @@ class Client:
     that only inspects needs no handlers: `Client(System([]), url)`. Its operations raise
     `Unavailable` and `Corrupt` as the backend does.
     """
-
-    def __init__(self, system: System, backend: str | Backend) -> None:
-        require_system(system, type(self).__name__)
-        self.system = system
-        self._own_backend = backend_from_url(backend)
-        self._early = EarlySignals(lambda: self._backend)
-        self._observer: Observer | None = None
-        self._process = os.getpid()
-
-    def observe(self, observer: Observer) -> None:
-        """Report to *observer* what this client does, before it is used; see `Observer`.
-
-        Raises `Violated` if it has one.
-        """
-        if self._observer is not None:
-            issue = Issue("observer", "one observer", "a second one")
-            name = type(self).__name__
-            raise Violated(ConfigViolation(f"this {name} is observed already", issue))
-        self._observer = observer
-
-    @property
-    def is_observed(self) -> bool:
-        """Whether it has an observer."""
-        return self._observer is not None
-
-    async def __aenter__(self) -> Self:
-        self._process = os.getpid()
-        await self._start_observer()
-        return self
-
-    async def _start_observer(self) -> None:
-        if self._observer is not None:
-            await self._observer.start()
-
-    @property
-    def backend(self) -> Backend:
-        """The backend; raises `Violated` in a process that was forked while it was in use."""
-        return self._backend
-
-    @property
-    def _backend(self) -> Backend:
-        """The backend; raises `Violated` in a process that was forked while it was in use."""
-        check_process(self._process, type(self).__name__)
-        return self._own_backend
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._observer is not None:
-            await self._observer.close()
-        await self._backend.close()
 
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
@@ -239,12 +177,6 @@ class Client:
 
     async def _send_message(self, message: Message) -> None:
         await self._backend.send(message)
-
-    def _operating(
-        self, verb: str, subject: str | None = None
-    ) -> AbstractContextManager[Operation | None]:
-        """Return the context in which an operator's command is carried out."""
-        return nullcontext() if self._observer is None else self._observer.operating(verb, subject)
 
     async def workflows(
         self,
@@ -401,55 +333,3 @@ class Client:
     async def depth(self) -> Depth:
         """Return how many messages are under way, in all processes."""
         return await self._backend.depth()
-
-    async def dead_letters(
-        self,
-        *,
-        after: DeadLetter | None = None,
-        limit: int = PAGE_MAX,
-        subject: str | None = None,
-    ) -> tuple[DeadLetter, ...]:
-        """List at most *limit* events that could not be processed, oldest first.
-
-        *after*: the last dead letter of the previous page; it may have been deleted since.
-        *subject*: only those of this workflow, by its workflow id or subject.
-        """
-        if subject is not None:
-            subject = await self.find_subject(subject)
-            if not is_uri(subject):
-                return ()
-        return await self._backend.dead_letters(after=after, limit=limit, subject=subject)
-
-    async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
-        """Send the event of a dead letter again, and delete the dead letter.
-
-        Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
-        """
-        with self._operating("redrive") as operation:
-            dead_letter = await self._backend.find_dead_letter(id) if id.isprintable() else None
-            if dead_letter is None:
-                raise _dead_letter_not_found(id)
-            to = dead_letter.to or self._destination(dead_letter.event)
-            event = send_again(dead_letter.event, operation, dead_letter.event)
-            if not await self._backend.redrive(id, [Message(event, to)]):
-                raise _dead_letter_not_found(id)
-
-    async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
-        """Delete a dead letter; raises `Violated` if there is none with that *id*."""
-        with self._operating("delete"):
-            if not id.isprintable() or not await self._backend.redrive(id, []):
-                raise _dead_letter_not_found(id)
-
-    def _destination(self, event: Event[Any]) -> Destination:
-        match route(self.system, event, None):
-            case ToHandler() | ToDomain() | ToCaller() as to:
-                return to
-            case Unroutable():
-                known = ", ".join(self.system.addresses) or "none"
-                issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
-                raise Violated(ConfigViolation(f"no handler answers event {event.id!r}", issue))
-
-
-def _dead_letter_not_found(id_: str) -> Violated:
-    issue = Issue("id", "the id of a dead letter (see dead_letters)", repr(id_))
-    return Violated(ConfigViolation("there is no such dead letter", issue))

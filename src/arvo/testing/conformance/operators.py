@@ -1,5 +1,6 @@
 """Operators: workflows are listed and their records replaced, dead letters listed and redriven."""
 
+from datetime import datetime
 from typing import Any
 
 from attrs import evolve
@@ -235,6 +236,56 @@ class DeadLetters(BackendKit):
         assert await backend.dead_letters(subject=subject("none")) == ()
         assert await backend.find_dead_letter("dead-3") == listed[3]
         assert await backend.find_dead_letter("dead-9") is None
+
+    @conformance_test
+    async def test_dead_letters_are_selected_and_counted_in_groups(self, backend: Backend) -> None:
+        """By cause, handler and type; the groups are those of the dead letters that are listed."""
+        unfit = ContractViolation("unfit", (Issue("data.key", "a number", "'bad'"),))
+        faults = (
+            ("no answer after 5 s", None),
+            ("no answer after 30 s", None),
+            ("unfit: got 'bad'", unfit),
+        )
+        entries = [
+            evolve(
+                dead_letter(f"dead-{n}", event(f"e{n}", type=type_), to=to, at=recent(n)),
+                reason=faults[n % 3][0],
+                violation=faults[n % 3][1],
+            )
+            for n, (type_, to) in enumerate(
+                [("com.kit.one", to_service("e").to)] * 4 + [("com.kit.two", None)] * 3
+            )
+        ]
+        for entry in entries:
+            await backend.dead_letter(None, entry)
+
+        groups = await backend.dead_letter_groups()
+
+        late, wrong = "no answer after … s", "unfit: data.key: expected a number"
+        assert [(each.number, each.cause, each.handler, each.type) for each in groups] == [
+            (3, late, SERVICE, "com.kit.one"),
+            (2, late, None, "com.kit.two"),
+            (1, wrong, None, "com.kit.two"),
+            (1, wrong, SERVICE, "com.kit.one"),
+        ]
+        first, last = (datetime.fromisoformat(entries[n].at) for n in (0, 3))
+        assert (groups[0].first, groups[0].last) == (first, last)
+        assert await backend.dead_letter_groups(limit=2) == groups[:2]
+        assert await backend.dead_letter_groups(handler=SERVICE) == (groups[0], groups[3])
+        assert await backend.dead_letter_groups(cause=wrong, type="com.kit.two") == (groups[2],)
+        assert await backend.dead_letter_groups(text="none of them") == ()
+
+        async def listed(**filters: Any) -> list[int]:
+            found = await backend.dead_letters(**filters)
+            return [entries.index(each) for each in found]
+
+        assert await listed(cause=late) == [0, 1, 3, 4, 6]
+        assert await listed(handler=SERVICE, type="com.kit.one", text="a number") == [2]
+        assert await listed(handler="") == [4, 5, 6]
+        assert await listed(since=last, cause=late) == [3, 4, 6]
+        assert await listed(cause=late, after=entries[1], limit=2) == [3, 4]
+        assert await listed(subject=subject(), type="com.kit.two") == [4, 5, 6]
+        assert await listed(subject=subject("none"), cause=late) == []
 
     @conformance_test
     async def test_a_dead_letter_is_redriven_or_deleted_once(self, backend: Backend) -> None:

@@ -144,6 +144,8 @@ def test_dead_letters_of_the_version_before_are_listed(url: str) -> None:
         assert await backend.dead_letters(subject=lost.event.subject) == (lost,)
         assert await backend.dead_letters(subject="other") == ()
         assert await backend.dead_letters(after=lost) == ()
+        (group,) = await backend.dead_letter_groups()
+        assert (group.number, group.cause, group.type) == (1, lost.cause, lost.event.type)
         await backend.close()
 
     within(go())

@@ -129,3 +129,20 @@ def test_a_dead_letter_is_found_by_id_and_by_subject_through_an_index(
     assert len(dead_letters.page(connection, of_workflow)) == 1
     assert count_steps(connection, lambda: dead_letters.page(connection, of_workflow)) < 100
     assert count_steps(connection, lambda: dead_letters.find(connection, "dead-7")) < 50
+
+
+def test_dead_letters_are_counted_without_their_contents(connection: sqlite3.Connection) -> None:
+    """20,000 of them with events of 1 MiB must group at once."""
+    for number in range(300):
+        lost = dead_letter(f"dead-{number}", event(f"e{number}"), at=recent(number))
+        dead_letters.dead_letter(connection, lost)
+    plan = connection.execute(
+        "explain query plan select cause, handler, type, count(*), min(at), max(at)"
+        " from dead_letter group by cause, handler, type"
+    ).fetchall()
+
+    (group,) = dead_letters.groups(connection, DeadLetterQuery())
+    assert (group.number, group.cause) == (300, "because of …")
+    assert "USING COVERING INDEX dead_letter_by_group" in str(plan)
+    one = DeadLetterQuery(None, 10, cause="none")
+    assert count_steps(connection, lambda: dead_letters.groups(connection, one)) < 100

@@ -4,14 +4,20 @@ from importlib.resources import files
 from typing import Final
 
 from arvo.core.events.subject import workflow_id_of
+from arvo.interpreters.delivery.codec import decode_dead_letter
+from arvo.interpreters.delivery.operations import group_key
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 11
-# The first version with workflow ids, and how many rows are read at a time to fill them in.
+SCHEMA_VERSION: Final = 12
+# The first versions with workflow ids and with the groups of dead letters, and how many rows are
+# read at a time to fill them in.
 _WORKFLOW_IDS: Final = 10
+_GROUPS: Final = 12
 _ROWS_MAX: Final = 1_000
+# Each may have 1 MiB.
+_DEAD_LETTERS_MAX: Final = 50
 
 
 def scripts(dsn: Dsn) -> tuple[str, ...]:
@@ -43,6 +49,8 @@ async def upgrade(connection: Connection, dsn: Dsn) -> int:
             await connection.execute(script)
         if 0 < version < _WORKFLOW_IDS:
             await _fill_workflow_ids(connection, dsn)
+        if 0 < version < _GROUPS:
+            await _fill_groups(connection, dsn)
     return SCHEMA_VERSION - version
 
 
@@ -59,6 +67,24 @@ async def _fill_workflow_ids(connection: Connection, dsn: Dsn) -> None:
 _SET_WORKFLOW_IDS: Final = """
 update arvo.workflow set workflow_id = new.workflow_id
 from unnest($1::bigint[], $2::text[]) as new (id, workflow_id) where workflow.id = new.id
+"""
+
+
+async def _fill_groups(connection: Connection, dsn: Dsn) -> None:
+    """Set the group of each dead letter of an earlier version."""
+    last = ""
+    select = dsn.sql("select id, content from arvo.dead_letter where id > $1 order by id limit $2")
+    while rows := await connection.fetch(select, last, _DEAD_LETTERS_MAX):
+        groups = [group_key(decode_dead_letter(row["content"])) for row in rows]
+        ids = [row["id"] for row in rows]
+        await connection.execute(dsn.sql(_SET_GROUPS), ids, *map(list, zip(*groups, strict=True)))
+        last = rows[-1]["id"]
+
+
+_SET_GROUPS: Final = """
+update arvo.dead_letter set cause = new.cause, handler = new.handler, type = new.type
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as new (id, cause, handler, type)
+where dead_letter.id = new.id
 """
 
 

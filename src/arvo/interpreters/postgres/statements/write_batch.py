@@ -27,7 +27,7 @@ from arvo.interpreters.ports.messages import (
     yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import CommitResult
-from arvo.interpreters.postgres.statements.dead_letters import DeadLetterRow
+from arvo.interpreters.postgres.statements.dead_letters import DEAD_LETTER_CONTENT, DeadLetterRow
 
 # The hash of a text, as `Dsn.hash` makes it.
 HashText: TypeAlias = Callable[[str], int]
@@ -144,7 +144,7 @@ class WriteBatch:
     @size.default
     def _estimate_size(self) -> int:
         contents = [row.event for row in self.deliveries]
-        contents += (content for *_, content in self.dead_letters)
+        contents += (row[DEAD_LETTER_CONTENT] for row in self.dead_letters)
         for rows in self.changes.workflows:
             contents += (row.content for row in rows.history)
         contents += (timer.delivery.event for timer in self.changes.timers)

@@ -5,12 +5,14 @@ from importlib.resources import files
 from typing import Final
 
 from arvo.core.events.subject import workflow_id_of
+from arvo.interpreters.delivery.codec import decode_dead_letter
+from arvo.interpreters.delivery.operations import group_key
 from arvo.interpreters.ports.errors import Corrupt
 
 # "ARVO" in the file's header, so that the file of another program is never taken for ours.
 APPLICATION_ID: Final = 0x4152564F
 # The number of files in `schema`; each goes from one version to the next.
-SCHEMA_VERSION: Final = 12
+SCHEMA_VERSION: Final = 13
 
 
 def scripts() -> tuple[str, ...]:
@@ -57,6 +59,7 @@ def check(connection: sqlite3.Connection, path: str) -> int:
 def _upgrade(connection: sqlite3.Connection, path: str) -> None:
     version = check(connection, path)
     connection.create_function("arvo_workflow_id", 1, workflow_id_of, deterministic=True)
+    connection.create_function("arvo_dead_letter", 2, _group_part, deterministic=True)
     for script in scripts()[version:]:
         for statement in _statements(script):
             connection.execute(statement)
@@ -64,6 +67,10 @@ def _upgrade(connection: sqlite3.Connection, path: str) -> None:
         # Pragmas take no parameters; both values are constants of this module.
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
+
+
+def _group_part(content: bytes, part: int) -> str:
+    return group_key(decode_dead_letter(content))[part]
 
 
 def _statements(script: str) -> list[str]:

@@ -1,0 +1,91 @@
+"""Connection: a system on a backend, with its observer: what every part of a client uses."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any, Self
+
+from arvo.core.events.event import Event
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
+from arvo.engine.system.system import System, require_system
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.messages import Destination
+from arvo.interpreters.ports.observer import Observer, Operation
+from arvo.interpreters.ports.process import check_process
+from arvo.interpreters.runtime.backends import backend_from_url
+from arvo.interpreters.services.early_signals import EarlySignals
+
+
+class Connection:
+    """A system on a backend, which is opened by the first call and closed with the context."""
+
+    def __init__(self, system: System, backend: str | Backend) -> None:
+        require_system(system, type(self).__name__)
+        self.system = system
+        self._own_backend = backend_from_url(backend)
+        self._early = EarlySignals(lambda: self._backend)
+        self._observer: Observer | None = None
+        self._process = os.getpid()
+
+    def observe(self, observer: Observer) -> None:
+        """Report to *observer* what this client does, before it is used; see `Observer`.
+
+        Raises `Violated` if it has one.
+        """
+        if self._observer is not None:
+            issue = Issue("observer", "one observer", "a second one")
+            name = type(self).__name__
+            raise Violated(ConfigViolation(f"this {name} is observed already", issue))
+        self._observer = observer
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether it has an observer."""
+        return self._observer is not None
+
+    async def __aenter__(self) -> Self:
+        self._process = os.getpid()
+        await self._start_observer()
+        return self
+
+    async def _start_observer(self) -> None:
+        if self._observer is not None:
+            await self._observer.start()
+
+    @property
+    def backend(self) -> Backend:
+        """The backend; raises `Violated` in a process that was forked while it was in use."""
+        return self._backend
+
+    @property
+    def _backend(self) -> Backend:
+        """The backend; raises `Violated` in a process that was forked while it was in use."""
+        check_process(self._process, type(self).__name__)
+        return self._own_backend
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._observer is not None:
+            await self._observer.close()
+        await self._backend.close()
+
+    def _operating(
+        self, verb: str, subject: str | None = None
+    ) -> AbstractContextManager[Operation | None]:
+        """Return the context in which an operator's command is carried out."""
+        return nullcontext() if self._observer is None else self._observer.operating(verb, subject)
+
+    def _destination(self, event: Event[Any]) -> Destination:
+        match route(self.system, event, None):
+            case ToHandler() | ToDomain() | ToCaller() as to:
+                return to
+            case Unroutable():
+                known = ", ".join(self.system.addresses) or "none"
+                issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
+                raise Violated(ConfigViolation(f"no handler answers event {event.id!r}", issue))
