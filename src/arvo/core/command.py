@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, cast, final
 
 from attrs import Attribute, field, frozen
 
@@ -11,6 +11,7 @@ from arvo.core.events.domain import DomainRule
 from arvo.core.events.identity import GivenId, IdReusePolicy
 from arvo.core.events.protocol import SystemFault
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
+from arvo.core.violations.arguments import check_argument, check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated, Violation
 
@@ -21,11 +22,17 @@ DEFAULT_DOMAINS: Final[tuple[DomainRule, ...]] = ()
 
 
 def _to_rules(value: DomainRule | Iterable[DomainRule]) -> tuple[DomainRule, ...]:
-    return (value,) if value is None or isinstance(value, str) else tuple(value)
+    if value is None or isinstance(value, str):
+        return (value,)
+    check_list("domain", value, "domains, or one of them", of="a command")
+    return tuple(value)
 
 
 def _freeze_mapping(value: Mapping[str, Any]) -> FrozenDict:
-    return value if isinstance(value, FrozenDict) else FrozenDict(value)
+    if isinstance(value, FrozenDict):
+        return value
+    check_argument("extensions", value, Mapping, "a mapping", of="a command")
+    return FrozenDict(value)
 
 
 @final
@@ -127,7 +134,11 @@ class Violate:
 
 
 def _to_timedelta(value: "timedelta | float | None") -> timedelta | None:
-    return timedelta(seconds=value) if isinstance(value, int | float) else value
+    try:
+        return timedelta(seconds=value) if isinstance(value, int | float) else value
+    except (ValueError, OverflowError):
+        # Not a number, or more than a timedelta holds: the check of the whole command refuses it.
+        return cast("timedelta", value)
 
 
 def _check_schedule(schedule: "Schedule", _: "Attribute[Any]", __: object) -> None:

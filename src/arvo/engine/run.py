@@ -13,6 +13,7 @@ from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.core.violations.arguments import check_argument
 from arvo.engine.step.decide import decide_plain
 from arvo.engine.step.doors import find_id_conflict, is_from_handler, refuse_reused_id
 from arvo.engine.step.event_factory import pending_timers
@@ -46,6 +47,8 @@ def run(
     other processes (`System(remote=)`) are in `Trace.remote`.
     """
     require_system(system, "run")
+    for given in (event, *more):
+        check_argument("event", given, Event, "an Event", of="run")
     state = _Run(system, dict(records or {}), effects or {}, now or _time_of(event))
     for record in state.records.values():
         state.schedule_timers(record)

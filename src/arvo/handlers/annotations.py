@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Generator
-from types import NoneType, UnionType
+from types import FunctionType, MethodType, NoneType, UnionType
 from typing import Any, Union, cast, final, get_args, get_origin, get_type_hints
 
 from attrs import frozen
 from returns.result import Result
 
 from arvo.core.payloads.types.adapters import is_payload_class
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, one_line, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 
@@ -29,6 +30,7 @@ def read_signature(decorator: str, function: Callable[..., Any]) -> Signature:
     `Flow[...]` or a `Result[...]`; None, and the failure of a `Result`, are left out. Raises
     `Violated`, which names the annotation that says something else; *decorator* is for its message.
     """
+    check_argument("function", function, FunctionType | MethodType, "a function", of=decorator)
     name = getattr(function, "__qualname__", short_repr(function))
     issues: list[Issue] = []
     accepts: object = None

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from arvo.core.contracts.contract import Contract
 from arvo.core.events.domain import Domain, DomainRule
 from arvo.core.events.event import Event
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.duration import to_seconds
@@ -157,6 +158,9 @@ class EventHandler(Generic[A_co]):
 
 def check_versions(contract: Contract[Any], functions: Mapping[str, object]) -> None:
     """Raise `Violated` unless *functions* has exactly the versions of *contract*."""
+    check_argument("contract", contract, Contract, "a Contract", of="a handler")
+    expected = 'a mapping of functions: {"1.0.0": function}'
+    check_argument("functions", functions, Mapping, expected, of=f"a handler of {contract.uri}")
     issues = [
         Issue(f"handler.{version}", "a function for this version", "nothing")
         for version in contract.sorted_versions

@@ -17,6 +17,7 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.events.event import Event
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.payloads.types.classes import type_name
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.annotations import Signature, read_signature
@@ -113,6 +114,12 @@ def service(
     and *on_error*: see `HandlerPolicy`. *earlier*: the service to which this version is added.
     Raises `Violated` for annotations that name no payload classes, and for an invalid contract.
     """
+
+    check_argument("type", type, str, "an event type: 'com.credit.check'", of="service")
+    check_argument("version", version, str, "a version: '1.0.0'", of="service")
+    check_argument("emits", emits, Mapping, "a mapping of event types to classes", of="service")
+    expected = "a function that `service` decorates"
+    check_argument("earlier", earlier, Service | None, expected, of="service")
 
     def decorate(function: Callable[[Any], Any]) -> Service[Any, Any, Any]:
         signature = read_signature("service", function)

@@ -7,6 +7,7 @@ from arvo.core.command import Emit
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.payloads.payload import Payload
+from arvo.core.violations.arguments import check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 
@@ -82,6 +83,8 @@ def read_services(
     Raises `Violated` for a service listed twice, in two versions, or the workflow itself, and for a
     signal whose event type is taken.
     """
+    for name, listed in (("services", services), ("signals", signals)):
+        check_list(name, listed, 'versions of contracts: [charge["1.0.0"]]', of="a workflow")
     of_services = tuple(map(declared_version, services))
     of_signals = tuple(map(declared_version, signals))
     _check_services(contract, of_services)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any, Final, TypeVar, cast
 
+from attrs import fields
+
 from arvo.core.contracts.version_spec import JsonSchema
 from arvo.core.events.dataschema import WILDCARD, is_version
 from arvo.core.events.envelope import is_event_type
@@ -17,6 +19,44 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 A = TypeVar("A")
 
 ORCHESTRATOR_PREFIX: Final = "arvo.orc"
+
+
+def check_declaration(
+    kind: type[Any],
+    *,
+    names: Mapping[str, object],
+    optional: Mapping[str, object],
+    versions: object,
+    metadata: object,
+) -> None:
+    """Raise `Violated` for values of other types than a contract is annotated with.
+
+    *names* are its texts by parameter, *optional* those that may be None; each of its *versions*
+    is a *kind*, `Version` or `Workflow`.
+    """
+    issues = [
+        Issue(name, "a string", short_repr(value))
+        for name, value in (*names.items(), *optional.items())
+        if not (isinstance(value, str) or (value is None and name in optional))
+    ]
+    if not isinstance(metadata, Mapping):
+        issues.append(Issue("metadata", "a mapping", short_repr(metadata)))
+    issues += _version_issues(kind, versions)
+    if issues:
+        raise Violated(ConfigViolation("invalid contract", tuple(issues)))
+
+
+def _version_issues(kind: type[Any], versions: object) -> Iterator[Issue]:
+    made = f"{kind.__name__}({', '.join(f'{name.name}=...' for name in fields(kind))})"
+    if not isinstance(versions, Mapping):
+        expected = f'a mapping of versions: {{"1.0.0": {made}}}'
+        yield Issue("versions", expected, short_repr(versions))
+        return
+    for number, version in versions.items():
+        if not isinstance(number, str):
+            yield Issue("versions", "version numbers such as '1.0.0'", short_repr(number))
+        elif not isinstance(version, kind):
+            yield Issue(f"versions.{number}", made, short_repr(version))
 
 
 def check_contract(
@@ -37,7 +77,7 @@ def check_contract(
 def _issues(
     uri: str,
     accepted: str,
-    emitted: list[str],
+    emitted: list[Any],
     versions: Mapping[str, object],
     domain: str | None,
     *,
@@ -46,7 +86,7 @@ def _issues(
     if not uri or not is_uri(uri):
         yield Issue("uri", "an encoded URI such as #/contracts/user", repr(uri))
     for path, name in [("type", accepted), *(("emits", name) for name in emitted)]:
-        if not is_event_type(name):
+        if not (isinstance(name, str) and is_event_type(name)):
             yield Issue(path, "lower-case segments and dots, such as com.user.create", repr(name))
         elif not is_workflow and is_orchestrator_type(name):
             yield Issue(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeAlias,
 
 from attrs import frozen
 
-from arvo.core.contracts.check import check_contract, make_payload
+from arvo.core.contracts.check import check_contract, check_declaration, make_payload
 from arvo.core.contracts.json_import import ContractDocument, Unknown, read_document
 from arvo.core.contracts.version_spec import PayloadKind, Version
 from arvo.core.contracts.versioned import VersionedContract
@@ -50,6 +50,13 @@ class Contract(Generic[A]):
         description: str | None = None,
         metadata: Mapping[str, Any] = EMPTY,
     ) -> None:
+        check_declaration(
+            Version,
+            names={"uri": uri, "type": type},
+            optional={"domain": domain, "description": description},
+            versions=versions,
+            metadata=metadata,
+        )
         emits = {number: _emits(number, version) for number, version in versions.items()}
         emitted = [event_type for by_type in emits.values() for event_type in by_type]
         check_contract(uri, type, emitted, versions, domain, is_workflow=False)
@@ -109,7 +116,7 @@ class Contract(Generic[A]):
                 return self.versions[self.sorted_versions[-1]]
             case "oldest":
                 return self.versions[self.sorted_versions[0]]
-            case _ if version in self.versions:
+            case str() if version in self.versions:
                 return self.versions[version]
             case _:
                 known = ", ".join(self.sorted_versions)

@@ -8,6 +8,7 @@ from attrs import frozen
 from arvo.core.contracts.check import (
     ORCHESTRATOR_PREFIX,
     check_contract,
+    check_declaration,
     make_outcomes,
     make_payload,
 )
@@ -47,6 +48,13 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
         description: str | None = None,
         metadata: Mapping[str, Any] = EMPTY,
     ) -> None:
+        check_declaration(
+            Workflow,
+            names={"uri": uri, "name": name},
+            optional={"domain": domain, "description": description},
+            versions=versions,
+            metadata=metadata,
+        )
         accepted = f"{ORCHESTRATOR_PREFIX}.{name}"
         completed = f"{accepted}.done"
         check_contract(uri, accepted, [completed], versions, domain, is_workflow=True)

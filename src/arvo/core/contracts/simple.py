@@ -5,6 +5,7 @@ from typing import Any, Final, TypeVar, cast, final
 
 from attrs import frozen
 
+from arvo.core.contracts.check import check_declaration
 from arvo.core.contracts.contract import Contract, register_reader
 from arvo.core.contracts.json_import import ContractDocument
 from arvo.core.contracts.version_spec import Version
@@ -34,6 +35,9 @@ class SimpleContract(Contract[A]):
         description: str | None = None,
         metadata: Mapping[str, Any] = EMPTY,
     ) -> None:
+        check_declaration(
+            Version, names={"type": type}, optional={}, versions=versions, metadata=metadata
+        )
         success = f"evt.{type}.success"
         super().__init__(
             uri=uri,

@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Generic, TypedDict, TypeVar, Unpack
 
 from attrs import field, frozen
 
@@ -22,6 +22,7 @@ from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.payloads.payload import Payload
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation, Violated
 
@@ -188,8 +189,14 @@ class VersionedContract(Generic[A]):
         options: EventOptions,
         extra: Mapping[str, Any] = EMPTY,
     ) -> Event[Any]:
+        check_argument("source", source, str, "the address of the sender", of=spec.type)
         default = stamp()
         time = options.get("time") or default.time
+        check_argument("time", time, _TIME, "a time with an offset, or its text", of=spec.type)
+        extensions = EMPTY
+        if given := options.get("extensions"):
+            check_argument("extensions", given, Mapping, "a mapping", of=spec.type)
+            extensions = FrozenDict(given)
         return make_event(
             *spec.write(payload, extra),
             event_id(options.get("id"), default.id),
@@ -206,7 +213,7 @@ class VersionedContract(Generic[A]):
             tracestate=options.get("tracestate", default.tracestate),
             parentid=_encode(options.get("parentid")),
             domain=options.get("domain"),
-            extensions=FrozenDict(options["extensions"]) if options.get("extensions") else EMPTY,
+            extensions=extensions,
         )
 
     def _subject(
@@ -221,6 +228,9 @@ class VersionedContract(Generic[A]):
             meta={"redirectto": redirectto} if redirectto else EMPTY,
             id=run,
         )
+
+
+_TIME: Final = str | datetime
 
 
 def process_name(event_type: str) -> str:
@@ -241,4 +251,7 @@ def _one_of(event_types: tuple[str, ...]) -> str:
 
 
 def _encode(text: str | None) -> str | None:
-    return None if text is None else encode_uri(text)
+    if text is None:
+        return None
+    check_argument("parentid", text, str, "the id of an event", of="an event")
+    return encode_uri(text)

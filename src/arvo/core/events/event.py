@@ -26,6 +26,7 @@ from arvo.core.payloads.json_data import (
     freeze_parsed,
     may_be_large_integer,
 )
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ContractViolation, Violated
 
@@ -350,8 +351,12 @@ def _read_sound(
     )  # fmt: skip
 
 
+_TEXT: Final = str | bytes
+
+
 def _size_in_bytes(text: str | bytes, bytes_max: int) -> int:
     # Text has at least as many bytes as characters, so huge text need not be encoded for its size.
-    if text.isascii() or isinstance(text, bytes) or len(text) > bytes_max:
-        return len(text)
-    return len(text.encode(errors="surrogatepass"))
+    if isinstance(text, str) and not text.isascii() and len(text) <= bytes_max:
+        return len(text.encode(errors="surrogatepass"))
+    check_argument("text", text, _TEXT, "JSON text or its bytes", of="Event.parse")
+    return len(text)

@@ -16,6 +16,7 @@ from arvo.core.events.identity import is_workflow_id
 from arvo.core.events.stamp import stamp
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.payloads.json_data import is_encodable
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, one_line, short_repr
 from arvo.core.violations.violation import ExecutionViolation, Violated
 
@@ -63,7 +64,10 @@ class Execution:
 
 
 def _freeze_meta(meta: Mapping[str, str]) -> FrozenDict:
-    return meta if isinstance(meta, FrozenDict) else FrozenDict(meta)
+    if isinstance(meta, FrozenDict):
+        return meta
+    check_argument("meta", meta, Mapping, "a mapping of strings to strings", of="a subject")
+    return FrozenDict(meta)
 
 
 def _check(subject: "Subject", _: "Attribute[Any]", __: object) -> None:
@@ -135,6 +139,7 @@ class Subject:
     @staticmethod
     def parse(text: str) -> "Subject":
         """Parse a subject in its wire format; raises `Violated`, which names the invalid field."""
+        check_argument("text", text, str, "the text of a subject", of="Subject.parse")
         return _parse(text)
 
     def __str__(self) -> str:
@@ -234,7 +239,8 @@ def _issues(subject: Subject) -> "list[Issue]":
         *_name_issues("subject.orchestrator.name", process.name),
         *_name_issues("subject.execution.initiator", run.initiator),
     ]
-    if not is_version(process.version):
+    version: object = process.version
+    if not (isinstance(version, str) and is_version(version)):
         issues.append(
             Issue(
                 "subject.orchestrator.version",
@@ -242,7 +248,7 @@ def _issues(subject: Subject) -> "list[Issue]":
                 short_repr(process.version),
             )
         )
-    if not run.id or ";" in run.id or not is_encodable(run.id):
+    if not _is_run_id(run.id):
         issues.append(Issue("subject.execution.id", "a string without ';'", short_repr(run.id)))
     domain: object = run.domain
     if domain is not None and not (isinstance(domain, str) and is_domain(domain)):
@@ -261,7 +267,13 @@ def _issues(subject: Subject) -> "list[Issue]":
     return issues
 
 
-def _name_issues(path: str, name: str) -> "list[Issue]":
+def _is_run_id(value: object) -> bool:
+    return isinstance(value, str) and value != "" and ";" not in value and is_encodable(value)
+
+
+def _name_issues(path: str, name: object) -> "list[Issue]":
+    if not isinstance(name, str):
+        return [Issue(path, "a string", short_repr(name))]
     if _NAME.fullmatch(name) and name.count(".") >= _SEGMENTS_MIN - 1:
         return []
     return [Issue(path, "a name of three segments such as com.shop.web", short_repr(name))]

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.record import Record
+from arvo.core.violations.arguments import check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
@@ -143,6 +144,7 @@ def _list_handlers(handlers: Iterable[Handler]) -> tuple[Handler, ...]:
 
 
 def _list_remote(remote: Iterable[ServiceSpec]) -> tuple[VersionedContract[Any], ...]:
+    check_list("remote", remote, 'versions of contracts: [charge["1.0.0"]]', of="a System")
     listed: tuple[object, ...] = tuple(map(declared_version, remote))
     issues = tuple(
         Issue(f"remote[{position}]", 'one version of a contract: charge["1.0.0"]', short_repr(item))

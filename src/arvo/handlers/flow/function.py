@@ -12,6 +12,7 @@ from arvo.core.contracts.version_spec import Workflow
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.labels import Label
+from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.annotations import read_signature
@@ -85,6 +86,10 @@ def workflow(
     `flow`. *earlier*: the workflow to which this version is added. Raises `Violated` for
     annotations that name no payload classes, and as `flow` does.
     """
+
+    check_argument("version", version, str, "a version: '1.0.0'", of="workflow")
+    expected = "a function that `workflow` decorates"
+    check_argument("earlier", earlier, WorkflowFunction | None, expected, of="workflow")
 
     def decorate(function: Callable[[Any], Flow[Any]]) -> WorkflowFunction[Any, Any]:
         signature = read_signature("workflow", function)

@@ -194,11 +194,11 @@ def flow(
     return decorate
 
 
-def _check_flow(contract: object, version: str, function: object) -> None:
+def _check_flow(contract: object, version: object, function: object) -> None:
     if not isinstance(contract, OrchestratorContract):
         issue = Issue("contract", "an OrchestratorContract", short_repr(contract))
         raise Violated(ConfigViolation("the flow is invalid", issue))
-    if version not in contract.versions:
+    if not isinstance(version, str) or version not in contract.versions:
         known = ", ".join(contract.sorted_versions)
         issue = Issue("version", f"one of {known}", repr(version))
         raise Violated(ConfigViolation(f"{contract.uri} has no such version", issue))

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 from arvo.core.contracts.orchestrator import OrchestratorContract
 from arvo.core.labels import Label, LabelFunction
 from arvo.core.record import Record
+from arvo.core.violations.arguments import check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.effect import Retry
@@ -62,6 +63,7 @@ class Orchestrator(Generic[C]):
         on_error: OnError = "fail",
         labels: Callable[[Snapshot[C]], Mapping[str, Label | None]] | None = None,
     ) -> None:
+        check_list("machines", machines, "machines", of="an Orchestrator")
         all_machines = tuple(machines)
         issues = tuple(_find_issues(all_machines))
         if issues:

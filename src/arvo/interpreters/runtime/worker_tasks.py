@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.memory.backend import MemoryBackend
@@ -195,8 +195,8 @@ def _seconds_until(deadline: float) -> float:
 
 
 def _prefetch_of(queue: str, prefetch: int | Mapping[str, int]) -> int:
-    number = prefetch if isinstance(prefetch, int) else prefetch.get(queue, PREFETCH)
-    if number < 1:
-        issue = Issue("prefetch", "1 or more", repr(number))
+    number = prefetch.get(queue, PREFETCH) if isinstance(prefetch, Mapping) else prefetch
+    if type(number) is not int or number < 1:
+        issue = Issue("prefetch", "1 or more, or a mapping of addresses to it", short_repr(number))
         raise Violated(ConfigViolation(f"no worker would serve {queue}", issue))
     return number

@@ -10,6 +10,7 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.core.trace_context import TraceContext
+from arvo.core.violations.arguments import check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import (
     ConfigViolation,
@@ -27,9 +28,11 @@ def wrap_step(middleware: Sequence[Middleware]) -> Step:
 
     Raises `Violated` for a middleware that returns no step.
     """
+    check_list("middleware", middleware, "functions from a step to a step", of="a Runtime")
     step: Step = step_plain
-    for wrap in reversed(middleware):
-        wrapped: object = wrap(step)
+    wraps: tuple[Any, ...] = tuple(middleware)
+    for wrap in reversed(wraps):
+        wrapped = wrap(step) if callable(wrap) else None
         if not callable(wrapped):
             issue = Issue("middleware", "a function from a step to a step", short_repr(wrap))
             raise Violated(ConfigViolation("a middleware returned no step", issue))
