@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 
 from arvo import (
     Backend,
+    BatchResult,
+    Client,
     DeadLetter,
     DeadLetterGroup,
     InMemoryMachineMemory,
     MemoryBackend,
     SqliteBackend,
+    System,
+    Violated,
     paired,
 )
 from arvo.core.violations.issue import Issue
@@ -147,6 +151,58 @@ def test_groups_are_those_of_the_dead_letters_that_the_same_filter_lists(
             await check(paired(InMemoryMachineMemory(), MemoryBroker()))
 
     asyncio.run(go())
+
+
+@given(
+    data=st.data(),
+    entries=stored(),
+    act=st.sampled_from(["redrive", "delete"]),
+    limit=st.integers(0, 12),
+)
+def test_an_act_on_many_is_that_act_on_one_after_the_other(
+    data: st.DataObject, entries: list[DeadLetter], act: str, limit: int
+) -> None:
+    """The same are left, the same are refused, and the same is sent; a dry run changes nothing."""
+    filters = data.draw(selections(entries))
+
+    async def fill() -> Client:
+        backend = MemoryBackend()
+        for entry in entries:
+            await backend.dead_letter(None, entry)
+        return Client(System([]), backend)
+
+    async def outcome(client: Client) -> tuple[set[str], int]:
+        left = {entry.id for entry in await client.dead_letters()}
+        return left, (await client.depth()).ready
+
+    async def one_by_one() -> tuple[set[str], int, set[str]]:
+        client, refused = await fill(), set()
+        for entry in await client.dead_letters(**filters, limit=limit):
+            try:
+                await getattr(client, f"{act}_dead_letter")(entry.id)
+            except Violated:
+                refused.add(entry.id)
+        return *await outcome(client), refused
+
+    async def many() -> None:
+        client, reports = await fill(), list[BatchResult]()
+        before = await outcome(client)
+        run = getattr(client, f"{act}_dead_letters")
+        dry = await run(dry_run=True, limit=limit, **filters)
+        assert await outcome(client) == before
+        result = await run(limit=limit, on_progress=reports.append, **filters)
+        left, sent, refused = await one_by_one()
+        assert result == dry
+        assert await outcome(client) == (left, sent)
+        assert {id_ for id_, _ in result.refusals} == refused
+        assert (result.done, result.refused) == (len(entries) - len(left), len(refused))
+        assert result.matched == result.done + result.refused == len(reports)
+        assert result.more == any(
+            is_selected(entry, filters) for entry in entries if entry.id in left - refused
+        )
+        assert reports[-1:] in ([], [result])
+
+    asyncio.run(many())
 
 
 @given(reason=st.text(), number=st.integers(0), other=st.integers(0))

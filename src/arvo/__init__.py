@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from arvo.interpreters.rabbit import RabbitBroker as RabbitBroker
     from arvo.interpreters.redis import RedisBroker as RedisBroker
     from arvo.interpreters.redis import RedisMemory as RedisMemory
+    from arvo.interpreters.runtime.batches import BatchResult
     from arvo.interpreters.runtime.client import Client
     from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
     from arvo.interpreters.runtime.runtime import Runtime
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Alias",
     "Backend",
+    "BatchResult",
     "Broker",
     "CallFailed",
     "Cancel",
@@ -308,6 +310,7 @@ _LAZY: Final = {
         "SupportsServiceRegistry",
         "WorkerServices",
     ),
+    "arvo.interpreters.runtime.batches": ("BatchResult",),
     "arvo.interpreters.runtime.client": ("Client",),
     "arvo.interpreters.runtime.description": ("PendingRequest", "WorkflowDescription"),
     "arvo.interpreters.runtime.runtime": ("Runtime",),

@@ -198,6 +198,37 @@ def test_dead_letters_are_counted_in_groups_and_selected(
     assert lines("--handler", "com.none\n") == []
 
 
+def test_many_dead_letters_are_redriven_and_deleted(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a dry run that changes nothing, and with an exit code for what is refused."""
+    run_orders(url, incomplete, "a", "b", "c")
+    system = ("--system", "tests.shop:shop", "--backend", url)
+
+    unnamed = error_of(capsys, "dead-letters", "redrive", "--backend", url)
+    assert main(["dead-letters", "redrive", "--all", "--backend", url]) == 1
+    refused = capsys.readouterr().out
+    dry = output_of(capsys, "dead-letters", "redrive", "--text", "no handler", "--dry-run", *system)
+    some = output_of(capsys, "dead-letters", "redrive", "--all", "--limit", "1", *system)
+    gone = output_of(capsys, "dead-letters", "delete", "--type", "com.payment.charge", "--limit",
+        "1", "--backend", url)  # fmt: skip
+    (left,) = map(
+        orjson.loads,
+        output_of(capsys, "dead-letters", "--backend", url, "--json").splitlines(),
+    )
+    edited = output_of(
+        capsys, "dead-letters", "redrive", left["id"],
+        "--data", '{"order_id": "z", "amount": 1}', *system,
+    )  # fmt: skip
+
+    assert "expected the ID of a dead letter, or filters such as --cause, or --all" in unnamed
+    assert refused.startswith("done: 0 of 3, gone: 0, refused: 3\n")
+    assert dry == "done: 3 of 3, gone: 0, refused: 0\n"
+    assert some == gone == "done: 1 of 1, and more beyond the limit, gone: 0, refused: 0\n"
+    assert edited == ""
+    assert output_of(capsys, "dead-letters", "--backend", url) == ""
+
+
 @pytest.mark.parametrize("form", ["one", "list", "lines"])
 def test_events_are_sent_in_any_form_of_json(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str

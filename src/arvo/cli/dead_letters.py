@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final, TypeAlias, final
 from attrs import frozen
 from cyclopts import App, Parameter
 
+from arvo.cli.errors import UsageError
+from arvo.cli.events import parse_payload
 from arvo.cli.load import (
     EMPTY_SYSTEM,
     AsJson,
@@ -18,6 +20,7 @@ from arvo.cli.output import print_json, print_line
 from arvo.core.events.subject import subject_label
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
+from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult
 from arvo.interpreters.runtime.client import Client
 from arvo.printable import printable
 
@@ -70,6 +73,7 @@ class _Filters:
 
 Filters: TypeAlias = Annotated[_Filters, Parameter("*")]
 ALL: Final = _Filters()
+EveryOne: TypeAlias = Annotated[bool, Parameter("--all", negative="")]
 
 
 @dead_letters_app.default
@@ -141,21 +145,88 @@ def _group_to_json(group: DeadLetterGroup) -> dict[str, Any]:
 
 
 @dead_letters_app.command
-async def redrive(id: str, /, *, backend: Url, system: SystemName | None = None) -> None:  # noqa: A002
-    """Redrive a dead letter: send its event again.
+async def redrive(
+    id: str | None = None,  # noqa: A002 - short for a shell
+    /,
+    *,
+    filters: Filters = ALL,
+    every: EveryOne = False,
+    dry_run: bool = False,
+    limit: int = BATCH_MAX,
+    data: str | None = None,
+    system: SystemName | None = None,
+    backend: Url,
+) -> int:
+    """Redrive one dead letter, or those that filters select: send their events again.
+
+    Exit code 1 if some were refused.
 
     Parameters
     ----------
+    every
+        Redrive all dead letters.
+    dry_run
+        Change nothing; print how many would be redriven, and which would be refused.
+    limit
+        The most that are redriven.
+    data
+        A payload in the place of that of the event, as JSON; needs --system.
     system
         The system, needed if no handler had the event's address.
     """
+    selected = _require_one(id, filters, every)
     loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
+    payload = None if data is None else parse_payload(data)
     async with Client(loaded, require_existing(backend)) as client:
-        await client.redrive_dead_letter(id)
+        if id is not None:
+            await client.redrive_dead_letter(id, data=payload)
+            return 0
+        if payload is not None:
+            raise UsageError("--data: expected the id of one dead letter")
+        return _print_result(
+            await client.redrive_dead_letters(dry_run=dry_run, limit=limit, **selected)
+        )
 
 
 @dead_letters_app.command
-async def delete(id: str, /, *, backend: Url) -> None:  # noqa: A002
-    """Delete a dead letter."""
+async def delete(
+    id: str | None = None,  # noqa: A002 - short for a shell
+    /,
+    *,
+    filters: Filters = ALL,
+    every: EveryOne = False,
+    dry_run: bool = False,
+    limit: int = BATCH_MAX,
+    backend: Url,
+) -> int:
+    """Delete one dead letter, or those that filters select.
+
+    Parameters
+    ----------
+    every
+        Delete all dead letters.
+    dry_run
+        Change nothing; print how many would be deleted.
+    limit
+        The most that are deleted.
+    """
+    selected = _require_one(id, filters, every)
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        await client.delete_dead_letter(id)
+        if id is not None:
+            await client.delete_dead_letter(id)
+            return 0
+        return _print_result(
+            await client.delete_dead_letters(dry_run=dry_run, limit=limit, **selected)
+        )
+
+
+def _require_one(id_: str | None, filters: _Filters, every: bool) -> DeadLetterFilters:
+    """Return the filters; raise `UsageError` for a command that names none, or both."""
+    if (id_ is not None) + (filters != ALL) + every != 1:
+        raise UsageError("expected the ID of a dead letter, or filters such as --cause, or --all")
+    return filters.select()
+
+
+def _print_result(result: BatchResult) -> int:
+    print_line(str(result))
+    return 1 if result.refused else 0

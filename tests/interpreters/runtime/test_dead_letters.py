@@ -4,8 +4,10 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
 from arvo import (
+    BatchResult,
     Commands,
     ContractViolation,
     Emit,
@@ -25,9 +27,14 @@ from tests.interpreters.runtime.running import (
 from tests.shop import (
     CardCharged,
     ChargeCard,
+    OrderState,
     charge,
     charge_request,
+    fulfil,
+    make_workflow,
+    order_request,
     payment_handler,
+    shipping,
     shop,
 )
 
@@ -113,3 +120,76 @@ def test_a_dead_letter_contains_its_violation() -> None:
             assert isinstance(dead_letter.violation, ContractViolation)
 
     asyncio.run(ask())
+
+
+def cautious(event: Event[ChargeCard]) -> Commands:
+    """Break the contract for a large amount."""
+    return Emit({"receipt": 1 if event.data.amount > 100 else "r"}, type="evt.payment.charged")
+
+
+def test_a_request_that_was_edited_is_answered_to_the_workflow_that_waits() -> None:
+    """It keeps the id, by which the workflow finds the answer."""
+    orders = System([payment_handler(cautious), shipping, make_workflow(fulfil, state=OrderState)])
+
+    async def work(runtime: Runtime) -> str:
+        event = order_request(amount=200.0)
+        await runtime.send(event)
+        await runtime.drain(timeout=60)
+        (dead_letter,) = await runtime.dead_letters()
+        for data, fault in (
+            ({"order_id": "o1"}, "data.amount: expected a value"),
+            ({"order_id": "o1", "amount": "ten"}, "data.amount: expected a number"),
+        ):
+            with pytest.raises(Violated, match=fault):
+                await runtime.redrive_dead_letter(dead_letter.id, data=data)
+        assert await runtime.dead_letters() == (dead_letter,)
+        await runtime.redrive_dead_letter(dead_letter.id, data=ChargeCard("o1", 20.0))
+        await runtime.drain(timeout=60)
+        record = await runtime.record(event.subject)
+        assert record is not None
+        return record.status
+
+    assert run_runtime(orders, work)[0] == "done"
+
+
+def test_an_edited_event_has_a_new_id_and_its_parent() -> None:
+    """Its receiver may have consumed the id; an answer stays the answer to its request."""
+    handled: list[Event[ChargeCard]] = []
+
+    def handler(event: Event[ChargeCard]) -> Commands:
+        handled.append(event)
+        return cautious(event)
+
+    async def work(runtime: Runtime) -> str:
+        await runtime.send(evolve(charge_request(amount=200.0), parentid="cause"))
+        await runtime.drain(timeout=60)
+        (dead_letter,) = await runtime.dead_letters()
+        await runtime.redrive_dead_letter(dead_letter.id, data={"order_id": "o1", "amount": 20.0})
+        await runtime.drain(timeout=60)
+        assert await runtime.dead_letters() == ()
+        return dead_letter.event.id
+
+    original, _ = run_runtime(System([payment_handler(handler)]), work)
+
+    event = handled[-1]
+    assert (event.data.amount, event.parentid) == (20.0, "cause")
+    assert event.id != original
+
+
+def test_what_fails_again_while_many_are_redriven_is_left() -> None:
+    """It would be redriven for ever."""
+
+    async def work(runtime: Runtime) -> tuple[BatchResult, int]:
+        for number in range(30):
+            await runtime.send(charge_request(f"e{number}", amount=200.0))
+        await runtime.drain(timeout=60)
+        dry = await runtime.redrive_dead_letters(dry_run=True, type="com.payment.charge")
+        result = await runtime.redrive_dead_letters(type="com.payment.charge")
+        await runtime.drain(timeout=60)
+        assert dry == result
+        return result, len(await runtime.dead_letters())
+
+    (result, left), stats = run_runtime(System([payment_handler(cautious)]), work)
+
+    assert (result, left) == (BatchResult(matched=30, done=30), 30)
+    assert stats.dead_lettered == 60

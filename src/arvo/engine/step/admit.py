@@ -136,6 +136,17 @@ def admit_emitted(system: System, event: Event[Any]) -> Event[Any]:
     return event
 
 
+def check_emitted(system: System, event: Event[Any]) -> Violation | None:
+    """Return why an event is none that a handler of this system emits to the outside, or None."""
+    handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
+    if handler is not None and schema is not None:
+        for contract, payload in _emitted_contracts(handler, event, schema):
+            admitted = _read(event, contract, payload)
+            return None if isinstance(admitted, Admitted) else admitted
+    issue = Issue("dataschema", "a contract of this system", repr(event.dataschema))
+    return ConfigViolation(f"{describe_event(event)} has no contract here", issue)
+
+
 def _emitted_contracts(
     handler: Handler, event: Event[Any], schema: Dataschema
 ) -> Iterator[tuple[VersionedContract[Any], Payload[Any]]]:

@@ -31,6 +31,7 @@ from arvo.engine.step.admit import (
     admit_subject,
     admit_turn,
     admit_version,
+    check_emitted,
     describe_event,
     is_signal,
 )
@@ -105,6 +106,31 @@ def check_outside(
     return _refuse_claims(system, event, others)
 
 
+def check_payload(system: System, event: Event[Any], record: Record | None) -> Violation | None:
+    """Return why an event fits no contract of its receiver, or of its sender where it leaves.
+
+    *record*: the stored record of the workflow at the event's subject, or None. Nothing else is
+    asked: an operator sends it in the place of one that was inside.
+    """
+    handler = system.handler_at(event.to)
+    if handler is None:
+        return check_emitted(system, event)
+    if isinstance(handler, EventHandler):
+        admitted = admit_event(handler, event)
+        return None if isinstance(admitted, Admitted) else admitted
+    subject = _admit_own_subject(handler, event)
+    if not isinstance(subject, Subject):
+        return subject
+    version = _version_for(handler, subject, event, record)
+    turn = admit_version(handler, version) or admit_turn(handler, version, event)
+    return None if isinstance(turn, Admitted) else turn
+
+
+def requesting_subject(event: Event[Any]) -> str:
+    """Return the subject of the workflow that waits for the answer to *event*, if one does."""
+    return _claimed_subject(event)
+
+
 def find_id_conflict(record: Record, event: Event[Any]) -> ExecutionViolation | None:
     """Return a violation if another event with the id of *event* has begun the workflow.
 
@@ -166,14 +192,21 @@ def _refuse_turn(
         issue = Issue("type", "no cancellation: use `Client.cancel`", repr(event.type))
         return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     begins = event.type == handler.source
-    started = record is not None and record.init and not begins
-    version = record.version if record and started else subject.orchestrator.version
+    version = _version_for(handler, subject, event, record)
     admitted = admit_version(handler, version) or admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted
     if begins or is_signal(handler, version, event):
         return None
     return _refuse_answer(event, record)
+
+
+def _version_for(
+    handler: WorkflowHandler, subject: Subject, event: Event[Any], record: Record | None
+) -> str:
+    """Return the version that reads *event*: that of the run, or of the subject that it begins."""
+    started = record is not None and record.init and event.type != handler.source
+    return record.version if record and started else subject.orchestrator.version
 
 
 def _admit_own_subject(handler: WorkflowHandler, event: Event[Any]) -> Subject | Violation:

@@ -1,15 +1,24 @@
 """Dead letters: the part of a client that lists, groups, redrives and deletes dead letters."""
 
-from typing import Unpack
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Unpack
 
+from attrs import evolve
+
+from arvo.core.events.event import Event
 from arvo.core.events.uri import is_uri
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.step.doors import check_payload, requesting_subject
+from arvo.interpreters.delivery.clock import fresh_stamp
 from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.observer import send_again
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
+from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
 from arvo.interpreters.runtime.connection import Connection
 from arvo.interpreters.runtime.lookup import find_subject
+from arvo.interpreters.runtime.operations import find_record
 
 
 class DeadLetterClient(Connection):
@@ -59,25 +68,113 @@ class DeadLetterClient(Connection):
         subject = await find_subject(self._backend, subject)
         return {**filters, "subject": subject} if is_uri(subject) else None
 
-    async def redrive_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
+    async def redrive_dead_letter(
+        self,
+        id: str,  # noqa: A002 - as `DeadLetter.id`
+        *,
+        data: object = None,
+    ) -> None:
         """Send the event of a dead letter again, and delete the dead letter.
 
-        Raises `Violated` if there is no dead letter with that *id*, or no handler for its event.
+        *data*: send it with this payload in the place of its own: a mapping, or an instance of its
+        payload class. It must fit the contract of the receiver, which this system needs to have.
+        The event keeps its parent, so an answer stays the answer, and gets a new id; a request that
+        a workflow waits for keeps its id, by which its answer is found.
+
+        Raises `Violated` if there is no dead letter with that *id*, no handler for its event, or if
+        *data* does not fit.
         """
-        with self._operating("redrive") as operation:
-            dead_letter = await self._backend.find_dead_letter(id) if id.isprintable() else None
-            if dead_letter is None:
-                raise _dead_letter_not_found(id)
-            to = dead_letter.to or self._destination(dead_letter.event)
-            event = send_again(dead_letter.event, operation, dead_letter.event)
-            if not await self._backend.redrive(id, [Message(event, to)]):
-                raise _dead_letter_not_found(id)
+        if not await self._redrive(id, data=data):
+            raise _dead_letter_not_found(id)
+
+    async def redrive_dead_letters(
+        self,
+        *,
+        dry_run: bool = False,
+        limit: int = BATCH_MAX,
+        on_progress: OnProgress | None = None,
+        **filters: Unpack[DeadLetterFilters],
+    ) -> BatchResult:
+        """Redrive the dead letters that *filters* select when it begins, at most *limit* of them.
+
+        Those of one workflow in their order, up to CONCURRENT_ACTS_MAX workflows at a time. One
+        that fails again meanwhile becomes a new dead letter, which is left. *dry_run*: change
+        nothing, and count what would be redriven and refused. *on_progress* is called after each
+        one. If this raises, or is cancelled, call it again: it goes on with those that are left.
+        """
+        return await self._act_on(
+            partial(self._redrive, dry_run=dry_run), limit, on_progress, filters
+        )
 
     async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
         """Delete a dead letter; raises `Violated` if there is none with that *id*."""
+        if not await self._delete(id):
+            raise _dead_letter_not_found(id)
+
+    async def delete_dead_letters(
+        self,
+        *,
+        dry_run: bool = False,
+        limit: int = BATCH_MAX,
+        on_progress: OnProgress | None = None,
+        **filters: Unpack[DeadLetterFilters],
+    ) -> BatchResult:
+        """Delete the dead letters that *filters* select; see `redrive_dead_letters`."""
+        return await self._act_on(
+            partial(self._delete, dry_run=dry_run), limit, on_progress, filters
+        )
+
+    async def _act_on(
+        self,
+        act: Callable[[str], Awaitable[bool]],
+        limit: int,
+        on_progress: OnProgress | None,
+        filters: DeadLetterFilters,
+    ) -> BatchResult:
+        # All ids first: what is redriven may come back, and would be redriven for ever.
+        selected: list[tuple[str, str]] = []
+        last = None
+        while page := await self.dead_letters(after=last, **filters):
+            last = page[-1]
+            selected += ((dead_letter.id, dead_letter.event.subject) for dead_letter in page)
+            if len(selected) > limit:
+                break
+        more = len(selected) > limit
+        return await run_batch(selected[:limit], act, more=more, on_progress=on_progress)
+
+    async def _redrive(self, id_: str, *, data: object = None, dry_run: bool = False) -> bool:
+        """Redrive a dead letter; False if there is none with this id."""
+        with self._operating("redrive") as operation:
+            dead_letter = await self._backend.find_dead_letter(id_) if id_.isprintable() else None
+            if dead_letter is None:
+                return False
+            event = dead_letter.event if data is None else await self._edit(dead_letter, data)
+            to = dead_letter.to or self._destination(event)
+            if dry_run:
+                return True
+            message = Message(send_again(event, operation, dead_letter.event), to)
+            return await self._backend.redrive(id_, [message])
+
+    async def _delete(self, id_: str, *, dry_run: bool = False) -> bool:
+        """Delete a dead letter; False if there is none with this id."""
+        if not id_.isprintable():
+            return False
+        if dry_run:
+            return await self._backend.find_dead_letter(id_) is not None
         with self._operating("delete"):
-            if not id.isprintable() or not await self._backend.redrive(id, []):
-                raise _dead_letter_not_found(id)
+            return await self._backend.redrive(id_, [])
+
+    async def _edit(self, dead_letter: DeadLetter, data: object) -> Event[Any]:
+        """Return the event of a dead letter with other data."""
+        event = dead_letter.event
+        asking = await find_record(self._backend, requesting_subject(event))
+        is_pending = asking is not None and event.id in asking.pending_requests
+        edited = evolve(event, id=event.id if is_pending else fresh_stamp().id, data=data)
+        record = await find_record(self._backend, event.subject)
+        violation = check_payload(self.system, edited, record)
+        if violation is not None:
+            raise Violated(violation)
+        return edited
 
 
 def _dead_letter_not_found(id_: str) -> Violated:

@@ -1,0 +1,96 @@
+"""Batches: one act on many workflows or dead letters, a bounded number of them at a time."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final, TypeAlias, final
+
+from attrs import evolve, frozen
+
+from arvo.core.violations.violation import Violated, Violation
+from arvo.interpreters.delivery.tasks import gather_all
+from arvo.printable import printable
+
+# The most that one call acts on: as many as a store keeps dead letters by default.
+BATCH_MAX: Final = 100_000
+# Acts in progress at the same time, beside the work of the system.
+CONCURRENT_ACTS_MAX: Final = 16
+# The first refusals show what is wrong; the others are only counted.
+REFUSALS_MAX: Final = 1_000
+REFUSALS_SHOWN_MAX: Final = 20
+
+
+@final
+@frozen(kw_only=True)
+class BatchResult:
+    """How far an act on many has come, in numbers.
+
+    *matched*: what the filters selected when it began. *done*: acted on; in a dry run, what would
+    be. *gone*: no longer there, or in another state: another operator was first. *refused*: what
+    raised a violation; *refusals*: their ids, with the violations, of the first REFUSALS_MAX.
+    *more*: whether more is selected than the limit allowed.
+    """
+
+    matched: int = 0
+    done: int = 0
+    gone: int = 0
+    refused: int = 0
+    refusals: tuple[tuple[str, Violation], ...] = ()
+    more: bool = False
+
+    def __str__(self) -> str:
+        shown = self.refusals[:REFUSALS_SHOWN_MAX]
+        more = ", and more beyond the limit" if self.more else ""
+        head = f"done: {self.done} of {self.matched}{more}, gone: {self.gone}"
+        lines = [
+            f"{head}, refused: {self.refused}",
+            *(printable(f"{id_}: {violation}") for id_, violation in shown),
+        ]
+        if self.refused > len(shown):
+            lines.append(f"… {self.refused - len(shown)} more")
+        return "\n".join(lines)
+
+
+OnProgress: TypeAlias = Callable[[BatchResult], None]
+
+
+async def run_batch(
+    selected: Iterable[tuple[str, str]],
+    act: Callable[[str], Awaitable[bool]],
+    *,
+    more: bool,
+    on_progress: OnProgress | None,
+) -> BatchResult:
+    """Call *act* with the id of each of *selected*, pairs of an id and a key.
+
+    Those of one key one after the other, in their order; the others together. *act* returns whether
+    there was something to act on. After an exception that is no `Violated` nothing more begins.
+    """
+    by_key: dict[str, list[str]] = {}
+    for id_, key in selected:
+        by_key.setdefault(key, []).append(id_)
+    result = BatchResult(matched=sum(map(len, by_key.values())), more=more)
+    waiting = iter(by_key.values())
+    failed = False
+
+    async def work(ids: Iterator[list[str]]) -> None:
+        nonlocal result, failed
+        for id_ in (id_ for same_key in ids for id_ in same_key):
+            if failed:
+                return
+            try:
+                is_done = await act(id_)
+            except Violated as violated:
+                refusals = result.refusals
+                if len(refusals) < REFUSALS_MAX:
+                    refusals = (*refusals, (id_, violated.violation))
+                result = evolve(result, refused=result.refused + 1, refusals=refusals)
+            except BaseException:
+                failed = True
+                raise
+            else:
+                counted = "done" if is_done else "gone"
+                result = evolve(result, **{counted: getattr(result, counted) + 1})
+            if on_progress is not None:
+                on_progress(result)
+
+    await gather_all(work(waiting) for _ in range(min(CONCURRENT_ACTS_MAX, len(by_key))))
+    return result
