@@ -1,7 +1,7 @@
 """Chain: the turns that follow from one event within a process, taken one after the other."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
@@ -13,7 +13,7 @@ from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.events.protocol import cancel_type
 from arvo.core.record import Record
 from arvo.core.trace_context import TRACE_BYTES_MAX, TraceContext, with_trace
-from arvo.engine.step.route import Route, ToCaller, ToHandler, Unroutable, route
+from arvo.engine.step.route import Route, ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.step.step import Step, step_plain
 from arvo.engine.system.system import System
 
@@ -60,7 +60,7 @@ class Tick:
     Pure: the commits of a chain are those that `step` gives for the same events one by one, and
     they are the same in whatever company the chain is taken. *find_record* returns the newest
     record of a subject that is at hand. *keys*: the ordering keys of all events of the tick.
-    *turns_max*: the most turns of one chain.
+    *turns_max*: the most turns of one chain. *listened*: the subscriptions with a listener here.
     """
 
     system: System
@@ -69,6 +69,7 @@ class Tick:
     keys: frozenset[str]
     step: Step = step_plain
     turns_max: int = TURNS_MAX
+    listened: Collection[str] = ()
     # The keys of the chains, and those of the events that they leave.
     _taken: set[str] = field(factory=set, init=False)
     _left: set[str] = field(factory=set, init=False)
@@ -147,6 +148,18 @@ class Tick:
         """Return whether no other event of the tick has *key*, where a chain began with *own*."""
         return key == own or not (key in self._taken or key in self._left or key in self.keys)
 
+    def _is_elsewhere(self, to: Route) -> bool:
+        """Return whether only the registry of all workers may know where an event goes."""
+        match to:
+            case ToHandler(address=address):
+                return address in self.system.subscriptions and address not in self.listened
+            case ToCaller(address=address):
+                return is_orchestrator_type(address)
+            case ToDomain():
+                return False
+            case Unroutable():
+                return True
+
     def _turn(
         self,
         event: Event[Any],
@@ -169,7 +182,7 @@ class Tick:
         if commit.unhandled is not None and not self._fails(commit):
             return None
         sent = [(it, route(self.system, it, commit.event)) for it in commit.events]
-        if any(_is_elsewhere(to) for _, to in sent):
+        if any(self._is_elsewhere(to) for _, to in sent):
             return None
         if trace is None:
             return commit, sent
@@ -181,13 +194,6 @@ class Tick:
             commit = with_trace(commit, context)
             sent = [(it, to) for it, (_, to) in zip(commit.events, sent, strict=True)]
         return commit, sent
-
-
-def _is_elsewhere(to: Route) -> bool:
-    """Return whether only the registry of all workers may know where an event goes."""
-    if isinstance(to, ToCaller):
-        return is_orchestrator_type(to.address)
-    return isinstance(to, Unroutable)
 
 
 @final

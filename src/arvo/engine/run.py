@@ -69,7 +69,7 @@ def run(
 
 
 def _is_remote(system: System, to: Route) -> bool:
-    return isinstance(to, ToHandler) and system.is_remote(to.address)
+    return isinstance(to, ToHandler) and system.is_elsewhere(to.address)
 
 
 def _time_of(event: Event[Any]) -> datetime:

@@ -20,6 +20,7 @@ from arvo.engine.history.diff import differences, event_differences
 from arvo.engine.history.replay_turn import NotReplayable, calls_between, replay_turn
 from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.outcomes import without_outcomes
 from arvo.engine.system.system import System
 from arvo.handlers.effect import EffectTable
 from arvo.printable import printable
@@ -211,7 +212,8 @@ class _Run:
             result = with_trace(result, trace)
         if isinstance(result, Commit) and result.record is not None:
             self.record = result.record
-            issues = event_differences(turn.produced, result.events)
+            then, now = without_outcomes(turn.produced), without_outcomes(result.events)
+            issues = event_differences(then, now)
             return evolve(turn, commit=result, differences=issues)
         # Nothing changes now, so the next turn runs on the record from before.
         self.is_known = self.record is not None

@@ -122,15 +122,12 @@ def is_signal(handler: WorkflowHandler, version: str, event: Event[Any]) -> bool
 
 
 def admit_emitted(system: System, event: Event[Any]) -> Event[Any]:
-    """Read the payload of an event that a handler of this system emitted.
+    """Read the payload of an event that a handler of this system emitted, here or elsewhere.
 
     For listeners and callers, who get the events that leave the system. An event of an unknown
     contract is returned unchanged, with JSON as its data.
     """
-    handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
-    if handler is None or schema is None:
-        return event
-    for contract, payload in _emitted_contracts(handler, event, schema):
+    for contract, payload in _contracts_of(system, event):
         admitted = _read(event, contract, payload)
         return admitted.event if isinstance(admitted, Admitted) else event
     return event
@@ -138,13 +135,30 @@ def admit_emitted(system: System, event: Event[Any]) -> Event[Any]:
 
 def check_emitted(system: System, event: Event[Any]) -> Violation | None:
     """Return why an event is none that a handler of this system emits to the outside, or None."""
-    handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
-    if handler is not None and schema is not None:
-        for contract, payload in _emitted_contracts(handler, event, schema):
-            admitted = _read(event, contract, payload)
-            return None if isinstance(admitted, Admitted) else admitted
+    for contract, payload in _contracts_of(system, event):
+        admitted = _read(event, contract, payload)
+        return None if isinstance(admitted, Admitted) else admitted
     issue = Issue("dataschema", "a contract of this system", repr(event.dataschema))
     return ConfigViolation(f"{describe_event(event)} has no contract here", issue)
+
+
+def _contracts_of(
+    system: System, event: Event[Any]
+) -> Iterator[tuple[VersionedContract[Any], Payload[Any]]]:
+    """Yield the contracts by which an event may have been emitted, each with the payload."""
+    handler, schema = system.handler_at(event.source), Dataschema.parse(event.dataschema)
+    if schema is None:
+        return
+    if handler is not None:
+        yield from _emitted_contracts(handler, event, schema)
+        return
+    for contract in system.remote:
+        if contract.type != event.source or contract.uri != schema.uri:
+            continue
+        if event.type == contract.system_error_type:
+            yield contract, FAULT
+        elif event.type in contract.emitted and schema.version in (contract.version, WILDCARD):
+            yield contract, contract.emitted[event.type]
 
 
 def _emitted_contracts(

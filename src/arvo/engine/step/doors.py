@@ -250,7 +250,8 @@ def _refuse_claims(
     system: System, event: Event[Any], others: Container[str]
 ) -> ContractViolation | None:
     for field, name in _claims(event).items():
-        if is_workflow(system.handler_at(name)) or system.is_remote(name) or name in others:
+        is_own = is_workflow(system.handler_at(name)) or system.is_elsewhere(name)
+        if is_own or name in others:
             issue = Issue(field, "an address outside of this system", repr(name))
             return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     return None

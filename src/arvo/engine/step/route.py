@@ -69,6 +69,9 @@ def route(system: System, event: Event[Any], cause: Event[Any] | None) -> Route:
             return ToHandler(source, event.subject)
         case None if event.to is not None and system.is_remote(event.to):
             return to_other_process(event, event.to)
+        case None if event.to is not None and event.to in system.subscriptions and cause:
+            # Not for an event from outside: only a workflow reports its end.
+            return ToHandler(event.to, None)
         case None:
             pass
     if cause is not None and event.to in (*reply_addresses(cause), *_initiators(event.subject)):

@@ -49,6 +49,7 @@ from arvo.engine.step.doors import find_id_conflict, is_from_handler
 from arvo.engine.step.oversize import limit_sizes
 from arvo.engine.step.pending import file_reply, find_request, refuse_reply
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.outcomes import with_outcomes
 from arvo.engine.system.system import System, require_system
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
@@ -202,11 +203,14 @@ def _step_workflow(
 
     return limit_sizes(
         outcome.commands,
-        lambda commands: build_turn_commit(
-            handler,
-            turn,
-            filed,
-            outcome if commands is outcome.commands else TurnOutcome(commands),
+        lambda commands: with_outcomes(
+            system,
+            build_turn_commit(
+                handler,
+                turn,
+                filed,
+                outcome if commands is outcome.commands else TurnOutcome(commands),
+            ),
         ),
         inputs.trace,
     )

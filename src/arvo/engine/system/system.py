@@ -5,14 +5,21 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import field, frozen
 
+from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
 from arvo.core.violations.arguments import check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.system.handler import Handler, WorkflowHandler, is_workflow
 from arvo.engine.system.lint import lint
+from arvo.engine.system.subscriptions import (
+    Subscribed,
+    read_subscriptions,
+    subscription_issues,
+)
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.services import ServiceSpec, declared_version
 
@@ -26,17 +33,23 @@ class System:
 
     A value: it can be compared, checked, run as a function (`run`) or for real (`Runtime`).
     *remote*: what runs in other processes on the same backend: versions of contracts, or decorated
-    functions. Their events wait for those processes, also while none of them runs. *stacks*:
+    functions. Their events wait for those processes, also while none of them runs. *subscriptions*
+    maps names, such as `com.shop.billing`, to contracts of workflows: each completion and each
+    system error of theirs is kept for the listener of that name (see
+    `Runtime.on_workflow_complete`). All processes that run these workflows list them. *stacks*:
     whether system errors carry the stack trace. The default is False because a system error may
     reach callers outside the application, and a stack trace exposes its internals.
 
     Raises `Violated`, which lists every conflict, for an item that is not a handler, for two
-    handlers at one address, for a remote one at the address of a handler, and for a workflow that
-    calls a service by a contract other than the service's own.
+    handlers at one address, for a remote one at the address of a handler, for a workflow that
+    calls a service by a contract other than the service's own, and for a subscription to what is no
+    workflow of the system.
     """
 
     handlers: tuple[Handler, ...]
     remote: tuple[VersionedContract[Any], ...]
+    # The contracts of each subscription, by its name.
+    subscriptions: FrozenDict
     stacks: bool
     _by_address: Mapping[str, Handler] = field(repr=False, eq=False)
     _elsewhere: frozenset[str] = field(repr=False, eq=False)
@@ -46,6 +59,7 @@ class System:
         handlers: Iterable[Handler],
         *,
         remote: Iterable[ServiceSpec] = (),
+        subscriptions: Mapping[str, Iterable[Subscribed]] = EMPTY,
         stacks: bool = False,
     ) -> None:
         listed, elsewhere = _list_handlers(handlers), _list_remote(remote)
@@ -65,10 +79,13 @@ class System:
         for address, contract in _remote_contracts(elsewhere).items():
             contracts.setdefault(address, contract)
         issues += (issue for handler in listed for issue in _mismatches(handler, contracts))
+        workflows = {address for address in contracts if is_orchestrator_type(address)}
+        issues += subscription_issues(subscriptions, contracts, workflows)
         if issues:
             raise Violated(ConfigViolation("these handlers cannot form a system", tuple(issues)))
         addresses = frozenset(version.type for version in elsewhere)
-        self.__attrs_init__(listed, elsewhere, stacks, by_address, addresses)
+        reports = read_subscriptions(subscriptions)
+        self.__attrs_init__(listed, elsewhere, reports, stacks, by_address, addresses)
 
     def check(self) -> tuple[Issue, ...]:
         """Return an issue for each legal piece of wiring that would lose or refuse an event.
@@ -89,6 +106,18 @@ class System:
     def is_remote(self, address: str | None) -> bool:
         """Return whether other processes have the handler at *address*, by *remote*."""
         return address in self._elsewhere
+
+    def is_elsewhere(self, address: str | None) -> bool:
+        """Return whether the events to *address* wait: for other processes, or for a listener."""
+        return self.is_remote(address) or address in self.subscriptions
+
+    def subscribers(self, address: str) -> tuple[str, ...]:
+        """Return the names of the subscriptions to the workflow at *address*."""
+        return tuple(
+            name
+            for name, listed in self.subscriptions.items()
+            if any(contract.type == address for contract in listed)
+        )
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class BoundedListener:
 @define(eq=False)
 class Listeners:
     """The listeners of a runtime: by domain, where the one for None takes all other domains, and by
-    the address of a caller.
+    the address of a caller or the name of a subscription.
 
     *concurrent_max*: the number of events that one destination processes at the same time.
     """
@@ -121,6 +121,21 @@ class Listeners:
 
         return register
 
+    def on_subscription(
+        self, name: str, timeout: float | timedelta
+    ) -> Callable[[Listener], Listener]:
+        """Return a decorator that adds a listener (see `Runtime.on_workflow_complete`)."""
+        seconds = _positive_seconds(timeout)
+
+        def register(listener: Listener) -> Listener:
+            _require_unused("subscription", name, self._by_address)
+            text = f"the listener of the subscription {name}"
+            self._by_address[name] = self._bound(listener, seconds, text)
+            self.on_added()
+            return listener
+
+        return register
+
     def find(self, to: ToDomain | ToCaller) -> BoundedListener | None:
         """Return the listener of a destination, or None."""
         match to:
@@ -131,7 +146,7 @@ class Listeners:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that have a listener."""
+        """The addresses and the subscriptions that have a listener."""
         return tuple(self._by_address)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self, final
 from attrs import evolve
 
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import Issue
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.step import Middleware
 from arvo.engine.system.system import System
@@ -234,10 +234,37 @@ class Runtime(Client):
         Raises `Violated` if the address has a listener already, or a handler.
         """
         register = self._listeners.on_address(address, timeout)
+        if address in self.system.subscriptions:
+            expected = "no subscription: write `@runtime.on_workflow_complete(name)`"
+            issue = Issue("address", expected, repr(address))
+            raise Violated(ConfigViolation("a subscription has this name", issue))
         if self.system.handler_at(address) is not None or self.system.is_remote(address):
             issue = Issue("address", "an address that no handler has", repr(address))
             raise Violated(ConfigViolation("a handler receives the events to this address", issue))
         return register
+
+    def on_workflow_complete(
+        self, subscription: str, *, timeout: float | timedelta = LISTENER_SECONDS
+    ) -> Callable[[Listener], Listener]:
+        """Register a listener for the outcomes of the workflows that a subscription of the system
+        lists: each completion, and each system error by which one failed or was cancelled. Use it
+        as a decorator: `@runtime.on_workflow_complete("com.shop.billing")`.
+
+        Each outcome is kept from the commit that ends its workflow until the listener has returned,
+        also while no process with the listener runs. Of several processes with it, one takes each
+        outcome. It is called as a listener of `on_domain` is: at least once, with its timeout, and
+        by the retry policy; a call that is repeated has the same event id. The event's subject is
+        that of the workflow, its type says whether it completed.
+
+        Raises `Violated` if the system has no such subscription, or it has a listener already.
+        """
+        if subscription not in self.system.subscriptions:
+            known = ", ".join(map(repr, self.system.subscriptions)) or "none"
+            example = 'System(..., subscriptions={"com.shop.billing": [order]})'
+            expected = f"a subscription of the system ({known}), as in {example}"
+            issue = Issue("subscription", expected, short_repr(subscription))
+            raise Violated(ConfigViolation("the system has no such subscription", issue))
+        return self._listeners.on_subscription(subscription, timeout)
 
     async def drain(self, timeout: float | None = None) -> Stats:
         """Wait until no message is under way, and return the counts of all outcomes.

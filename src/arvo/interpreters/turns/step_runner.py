@@ -21,6 +21,7 @@ from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.step.route import ToHandler
 from arvo.engine.step.step import Step, StepResult, step_plain
 from arvo.engine.system.handler import is_workflow
+from arvo.engine.system.outcomes import with_outcomes
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.handler import FlowHandler
@@ -198,6 +199,7 @@ class StepRunner:
         assert is_workflow(handler)
         parent, now = begin.raw.get(PARENT_SUBJECT), whole_millisecond(self.now())
         last = cancel_first_turn(handler, cancellation, stored, now, init=begin.id, parent=parent)
+        last = with_outcomes(self.system, last)
         return with_trace(last, trace) if trace is not None and isinstance(last, Commit) else last
 
     def _performer(self, address: str) -> Callable[[Perform[Any]], Awaitable[Performed]]:

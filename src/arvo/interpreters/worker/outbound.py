@@ -63,6 +63,15 @@ class Outbound:
         else:
             await self._submit(listener, delivery, f"domain {to.domain}")
 
+    async def report(self, delivery: Delivery, to: ToCaller) -> None:
+        """Pass the outcome of a workflow to the listener of a subscription, which is here.
+
+        No request gets it: a request gets the answer to its own address.
+        """
+        listener = self.listeners.find(to)
+        assert listener is not None
+        await self._submit(listener, delivery, f"subscription {to.address}")
+
     async def answer(self, delivery: Delivery, to: ToCaller) -> None:
         """Pass an answer to the request that is pending, or to the listener of its address.
 

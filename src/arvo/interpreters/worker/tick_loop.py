@@ -191,6 +191,7 @@ class TickLoop:
             now=whole_millisecond(self.worker.now()),
             keys=frozenset(key for key in keys if key is not None),
             step=self.worker.step,
+            listened=self.worker.listeners.addresses,
         )
         taken: list[TakenChain] = []
 

@@ -10,7 +10,13 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
-from arvo.core.violations.violation import ExecutionViolation, TransactionViolation, Violation
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import (
+    ContractViolation,
+    ExecutionViolation,
+    TransactionViolation,
+    Violation,
+)
 from arvo.engine.step.doors import is_from_handler, refuse_reused_id
 from arvo.engine.step.route import Route, ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.step.step import Step, step_plain
@@ -36,6 +42,7 @@ from arvo.interpreters.ports.results import (
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.doors import refuse_outside
 from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
+from arvo.interpreters.services.subscribers import LISTENER_ABSENT_SECONDS_MAX, Subscribers
 from arvo.interpreters.turns.step_runner import Decided, StepRunner, is_committable
 from arvo.interpreters.worker.blocking import TimedStep
 from arvo.interpreters.worker.dead_letters import DeadLetterWriter
@@ -84,6 +91,7 @@ class Worker:
     stopped: set[str] = field(factory=set, init=False)
     directory: ServiceDirectory = field(init=False)
     bulkheads: Bulkheads = field(init=False)
+    _subscribers: Subscribers = field(init=False)
     _recorder: OutcomeRecorder = field(init=False)
     _dead_letters: DeadLetterWriter = field(init=False)
     _retry: DeliveryRetry = field(init=False)
@@ -104,6 +112,9 @@ class Worker:
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)
         self.directory = ServiceDirectory(self.system, self.backend, self.listeners)
+        # Without a grace period all workers are in this process, and so would be the listener.
+        absent_max = LISTENER_ABSENT_SECONDS_MAX if self.grace else 0.0
+        self._subscribers = Subscribers(self.directory, absent_max, self.clock)
         self._retry = DeliveryRetry(
             backend=self.backend,
             default=self.retry,
@@ -183,7 +194,7 @@ class Worker:
     async def _dispatch(self, delivery: Delivery) -> None:
         match delivery.message.to:
             case ToHandler(address=address) if address in self.listeners.addresses:
-                await self._outbound.answer(delivery, ToCaller(address))
+                await self._listen(delivery, address)
             case ToHandler():
                 process = self._admit if delivery.message.outside else self._step
                 await self._process(delivery, process)
@@ -191,6 +202,16 @@ class Worker:
                 await self._outbound.send_out(delivery, to)
             case ToCaller() as to:
                 await self._outbound.answer(delivery, to)
+
+    async def _listen(self, delivery: Delivery, address: str) -> None:
+        if address not in self.system.subscriptions:
+            await self._outbound.answer(delivery, ToCaller(address))
+        elif delivery.message.outside:
+            issue = Issue("to", "an address that takes events from outside", repr(address))
+            text = f"event {delivery.message.event.id!r} is no outcome of a workflow"
+            await self._refuse(delivery, ContractViolation(text, issue))
+        else:
+            await self._outbound.report(delivery, ToCaller(address))
 
     async def _process_guarded(self, delivery: Delivery, process: Process) -> None:
         await self._guard(delivery, lambda each: self._process(each, process))
@@ -339,6 +360,15 @@ class Worker:
         for event in commit.events:
             to = route(self.system, event, commit.event)
             match self.address(event, await self.directory.route_elsewhere(event, to)):
+                case Message(to=ToHandler(address=address)) as message if (
+                    address in self.system.subscriptions
+                ):
+                    absence = await self._subscribers.absence(address)
+                    if absence is None:
+                        messages.append(message)
+                    else:
+                        dead = self._dead_letters.make(event, absence, to=message.to)
+                        dead_letters.append(dead)
                 case Message() as message:
                     messages.append(message)
                 case Unroutable(reason=reason):

@@ -18,11 +18,17 @@ ServiceModel: TypeAlias = EventHandler[Any] | Behaviour
 
 def with_services(system: System, services: Iterable[ServiceModel]) -> System:
     """Return *system* together with *services*."""
-    handlers = (
-        service if isinstance(service, EventHandler) else _make_handler(service)
-        for service in services
-    )
-    return System([*system.handlers, *handlers], stacks=system.stacks)
+    handlers = [
+        *system.handlers,
+        *(it if isinstance(it, EventHandler) else _make_handler(it) for it in services),
+    ]
+    # Workflows of other processes do not run here, so they never end.
+    addresses = {handler.source for handler in handlers}
+    subscriptions = {
+        name: [contract for contract in listed if contract.type in addresses]
+        for name, listed in system.subscriptions.items()
+    }
+    return System(handlers, subscriptions=subscriptions, stacks=system.stacks)
 
 
 def _make_handler(behaviour: Behaviour) -> EventHandler[Any]:

@@ -95,6 +95,8 @@ class Workers:
         self._all.append(process)
         listeners = Listeners(concurrent_max=1)
         listeners.on_domain(None, LISTENER_SECONDS)(self._on_domain_event)
+        for name in system.subscriptions:
+            listeners.on_subscription(name, LISTENER_SECONDS)(self._on_outcome)
         worker = self.setup.worker(
             system=system,
             # It has all the backend operations that a worker calls.
@@ -110,7 +112,8 @@ class Workers:
             step=process.stepper.step,
         )
         process.start(worker.bulkheads.watch(), "bulkheads")
-        process.start(worker.work(OUTBOUND_QUEUE), OUTBOUND_QUEUE)
+        for queue in (OUTBOUND_QUEUE, *system.subscriptions):
+            process.start(worker.work(queue), queue)
         queues = dict.fromkeys(system.addresses, self.setup.prefetch) | {REPLY_QUEUE: 1}
         if self.network.plan.takes_ticks(number):
             process.start(self._make_ticks(process, worker, queues).run(), "tick loop")
@@ -162,13 +165,22 @@ class Workers:
         checker.world.replies.append(checker.as_sent(event))
         return True
 
+    async def _on_outcome(self, event: Event[Any]) -> None:
+        """Hear the end of a workflow."""
+        await self._be_slow()
+        self.network.checker.world.outcomes.append(self.network.checker.as_sent(event))
+
+    async def _be_slow(self) -> None:
+        """Wait where a fault makes the next call of a listener slow."""
+        for fault in self.network.plan.next("listener"):
+            if isinstance(fault, SlowListener):
+                self.network.checker.add_note(None, str(fault))
+                await (asyncio.sleep(fault.seconds) if fault.seconds < inf else wait_forever())
+
     async def _on_domain_event(self, event: Event[Any]) -> None:
         """Pass an event to the listener of its domain, and send the events that it returns."""
         checker = self.network.checker
-        for fault in self.network.plan.next("listener"):
-            if isinstance(fault, SlowListener):
-                checker.add_note(None, str(fault))
-                await (asyncio.sleep(fault.seconds) if fault.seconds < inf else wait_forever())
+        await self._be_slow()
         checker.world.domain_events.append(checker.as_sent(event))
         to = route(self.setup.system, event, event)
         assert isinstance(to, ToDomain)

@@ -13,6 +13,7 @@ from arvo.core.trace_context import trace_of, with_trace
 from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.step.step import StepResult, step_plain
 from arvo.engine.system.handler import is_workflow
+from arvo.engine.system.outcomes import with_outcomes
 from arvo.interpreters.ports.messages import (
     Delivery,
     Message,
@@ -83,6 +84,7 @@ def repeat_turn(
     if is_replaced and is_workflow(handler) and (before is None or not before.init):
         now, parent = commit.now or decision.now, begin.raw.get(PARENT_SUBJECT)
         last = cancel_first_turn(handler, consumed.event, before, now, init=begin.id, parent=parent)
+        last = with_outcomes(decision.system, last)
         return with_trace(last, trace) if trace is not None and isinstance(last, Commit) else last
     return step_plain(
         decision.system,

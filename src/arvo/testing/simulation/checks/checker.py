@@ -225,8 +225,11 @@ class Checker:
 
     def on_ack(self, delivery: Delivery) -> None:
         """Record an event that left the system and was acknowledged."""
-        key = delivery_key(delivery.message)
-        if isinstance(delivery.message.to, ToHandler) and key not in self._turns.consumed:
+        key, to = delivery_key(delivery.message), delivery.message.to
+        if isinstance(to, ToHandler) and to.address in self.system.subscriptions:
+            if all(event.id != delivery.message.event.id for event in self.world.outcomes):
+                self._report("I1", "an outcome that no listener has heard is gone", delivery)
+        elif isinstance(to, ToHandler) and key not in self._turns.consumed:
             self._report("I1", "acknowledged without a commit", delivery)
         self._settled.add(key)
         self.watch.evaluate()

@@ -21,8 +21,9 @@ class World:
 
     *now*: the time. *records*: the records of the workflows, by subject. *sent*: every event that
     came from outside or was sent by a commit, once and in order. *domain_events*: events that left
-    by a domain. *replies*: events that returned to their caller. Both may contain an event more
-    than once, because they are delivered at least once. *performed*: the effects, one entry for
+    by a domain. *replies*: events that returned to their caller. *outcomes*: the ends of workflows
+    that listeners of subscriptions have heard. All three may contain an event more than once,
+    because they are delivered at least once. *performed*: the effects, one entry for
     each call. *dead_letters*: the dead letters. *is_idle*: whether the system has finished.
     """
 
@@ -31,6 +32,7 @@ class World:
     sent: list[Event[Any]] = field(factory=list, init=False)
     domain_events: list[Event[Any]] = field(factory=list, init=False)
     replies: list[Event[Any]] = field(factory=list, init=False)
+    outcomes: list[Event[Any]] = field(factory=list, init=False)
     performed: list[Perform[Any]] = field(factory=list, init=False)
     dead_letters: list[DeadLetter] = field(factory=list, init=False)
     is_idle: bool = field(default=False, init=False)
