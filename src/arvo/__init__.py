@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from arvo.interpreters.nats import NatsBroker as NatsBroker
     from arvo.interpreters.nats import NatsMemory as NatsMemory
     from arvo.interpreters.paired.pairing import paired
+    from arvo.interpreters.ports.audit import AuditEntry
     from arvo.interpreters.ports.backend import Backend
     from arvo.interpreters.ports.broker import (
         Broker,
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
 # Without the names in `_NEED_DRIVERS`: `from arvo import *` must work without any driver.
 __all__ = [
     "Alias",
+    "AuditEntry",
     "Backend",
     "BatchResult",
     "Broker",
@@ -288,6 +290,7 @@ _LAZY: Final = {
     "arvo.interpreters.memory.broker": ("MemoryBroker",),
     "arvo.interpreters.memory.store": ("InMemoryMachineMemory",),
     "arvo.interpreters.paired.pairing": ("paired",),
+    "arvo.interpreters.ports.audit": ("AuditEntry",),
     "arvo.interpreters.ports.backend": ("Backend",),
     "arvo.interpreters.ports.broker": (
         "Broker",

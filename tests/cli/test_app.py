@@ -176,6 +176,31 @@ def test_dead_letters_are_listed_redriven_and_deleted(
     assert output_of(capsys, "dead-letters", "--backend", url) == ""
 
 
+def test_acts_are_listed_with_user_and_reason(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of one that was refused: it is recorded first."""
+    monkeypatch.setenv("LOGNAME", "ann")
+    run_orders(url, shop, "a")
+    subject = order_request("a").subject
+    system = ("tests.shop:shop", subject, "--backend", url)
+
+    output_of(capsys, "cancel", *system, "--reason", "the customer called")
+    error_of(capsys, "revive", *system, "--reason", "it has not failed")
+    listed = output_of(capsys, "audit", subject, "--backend", url).splitlines()
+    (last,) = map(
+        orjson.loads,
+        output_of(capsys, "audit", "--backend", url, "--json", "--limit", "1").splitlines(),
+    )
+
+    assert [line[31:] for line in listed[::2]] == [
+        "ann  revive: it has not failed",
+        f"ann  cancel {listed[2].split()[3].removesuffix(':')}: the customer called",
+    ]
+    assert (last["verb"], last["actor"], last["subject"]) == ("revive", "ann", subject)
+    assert output_of(capsys, "audit", "unknown", "--backend", url) == ""
+
+
 def test_dead_letters_are_counted_in_groups_and_selected(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

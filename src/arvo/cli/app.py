@@ -17,10 +17,12 @@ from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
 from arvo.cli.load import (
     EMPTY_SYSTEM,
     AsJson,
+    Reason,
     SystemName,
     Url,
     load_system,
     require_existing,
+    user_name,
 )
 from arvo.cli.log import LogFormat, LogLevel, LogOptions
 from arvo.cli.output import print_json, print_line, print_status
@@ -182,6 +184,7 @@ async def signal(
     id: str | None = None,  # noqa: A002 - the wire's word
     source: str = CLI_SOURCE,
     wait: float = 0.0,
+    reason: Reason = "",
     backend: Url,
 ) -> None:
     """Signal a workflow; with --wait, print its answer.
@@ -209,7 +212,15 @@ async def signal(
             )
             print_json(answer.to_dict())
             return
-        event = await client.signal(workflow, payload, type=type, id=id, source=source)
+        event = await client.signal(
+            workflow,
+            payload,
+            type=type,
+            id=id,
+            source=source,
+            actor=user_name() or source,
+            reason=reason,
+        )
         print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
 
 
@@ -333,12 +344,18 @@ async def history(workflow: str, /, *, backend: Url, json: AsJson = False) -> No
 async def cancel(system: SystemName, workflow: str, /, *, reason: str, backend: Url) -> None:
     """Cancel a workflow and its children; its compensations are sent."""
     async with Client(load_system(system, backend), require_existing(backend)) as client:
-        await client.cancel(workflow, reason)
+        await client.cancel(workflow, reason, actor=user_name())
 
 
 @app.command
 async def revive(
-    system: SystemName, workflow: str, /, *, backend: Url, after_compensation: bool = False
+    system: SystemName,
+    workflow: str,
+    /,
+    *,
+    backend: Url,
+    after_compensation: bool = False,
+    reason: Reason = "",
 ) -> None:
     """Revive a failed workflow: it continues from its last good record.
 
@@ -348,8 +365,40 @@ async def revive(
         Revive it even if its failure has sent compensations; they stay in effect.
     """
     async with Client(load_system(system, backend), require_existing(backend)) as client:
-        record = await client.revive(workflow, after_compensation=after_compensation)
+        record = await client.revive(
+            workflow, after_compensation=after_compensation, actor=user_name(), reason=reason
+        )
         print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+
+
+@app.command
+async def audit(
+    workflow: str | None = None,
+    /,
+    *,
+    backend: Url,
+    limit: int = PAGE_MAX,
+    json: AsJson = False,
+) -> None:
+    """Print who has acted on workflows and dead letters, when and why, the newest first.
+
+    WORKFLOW: only the acts on this one.
+
+    Parameters
+    ----------
+    json
+        Print one act a line, as JSON.
+    """
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        remaining, last = limit, None
+        while remaining > 0 and (
+            page := await client.audit_log(
+                after=last, limit=min(remaining, PAGE_MAX), workflow=workflow
+            )
+        ):
+            for entry in page:
+                print_json(entry.to_dict()) if json else print_line(str(entry))
+            remaining, last = remaining - len(page), page[-1]
 
 
 @app.command(name="import")

@@ -11,10 +11,12 @@ from arvo.cli.events import parse_payload
 from arvo.cli.load import (
     EMPTY_SYSTEM,
     AsJson,
+    Reason,
     SystemName,
     Url,
     load_system,
     require_existing,
+    user_name,
 )
 from arvo.cli.output import print_json, print_line
 from arvo.core.events.subject import subject_label
@@ -22,6 +24,7 @@ from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
 from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.connection import ActOptions
 from arvo.printable import printable
 
 dead_letters_app: Final = App(
@@ -153,6 +156,7 @@ async def redrive(
     every: EveryOne = False,
     dry_run: bool = False,
     limit: int = BATCH_MAX,
+    reason: Reason = "",
     data: str | None = None,
     system: SystemName | None = None,
     backend: Url,
@@ -175,16 +179,17 @@ async def redrive(
         The system, needed if no handler had the event's address.
     """
     selected = _require_one(id, filters, every)
+    act: ActOptions = {"actor": user_name(), "reason": reason}
     loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
     payload = None if data is None else parse_payload(data)
     async with Client(loaded, require_existing(backend)) as client:
         if id is not None:
-            await client.redrive_dead_letter(id, data=payload)
+            await client.redrive_dead_letter(id, data=payload, **act)
             return 0
         if payload is not None:
             raise UsageError("--data: expected the id of one dead letter")
         return _print_result(
-            await client.redrive_dead_letters(dry_run=dry_run, limit=limit, **selected)
+            await client.redrive_dead_letters(dry_run=dry_run, limit=limit, **act, **selected)
         )
 
 
@@ -197,6 +202,7 @@ async def delete(
     every: EveryOne = False,
     dry_run: bool = False,
     limit: int = BATCH_MAX,
+    reason: Reason = "",
     backend: Url,
 ) -> int:
     """Delete one dead letter, or those that filters select.
@@ -211,12 +217,13 @@ async def delete(
         The most that are deleted.
     """
     selected = _require_one(id, filters, every)
+    act: ActOptions = {"actor": user_name(), "reason": reason}
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         if id is not None:
-            await client.delete_dead_letter(id)
+            await client.delete_dead_letter(id, **act)
             return 0
         return _print_result(
-            await client.delete_dead_letters(dry_run=dry_run, limit=limit, **selected)
+            await client.delete_dead_letters(dry_run=dry_run, limit=limit, **act, **selected)
         )
 
 

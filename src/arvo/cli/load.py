@@ -1,5 +1,6 @@
 """Load: import a `System` or `Runtime` by its name, `package.module:attribute`."""
 
+import getpass
 import importlib
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ Url: TypeAlias = Annotated[
     str, Parameter(env_var=BACKEND_VARIABLE, help="Such as sqlite:///file.db")
 ]
 SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
+Reason: TypeAlias = Annotated[str, Parameter(help="Why, for the audit log.")]
 AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
 
@@ -100,3 +102,11 @@ def _describe_error(error: Exception) -> str:
 def _wrong_target(name: str, got: str) -> UsageError:
     expected = "a System, or a function from the backend's URL to a Runtime"
     return UsageError(f"{name}: expected {expected}, got {got}")
+
+
+def user_name() -> str | None:
+    """Return the name of the user of this process, for the audit log; None if it has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None  # a container may run a user without a name

@@ -31,6 +31,7 @@ from arvo import (
 )
 from arvo.core.history import HistoryEntry
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
@@ -250,6 +251,12 @@ class Crashing:
 
     async def dead_letter_groups(self, **options: Any) -> tuple[DeadLetterGroup, ...]:
         return await self.inner.dead_letter_groups(**options)
+
+    async def record_act(self, entry: AuditEntry) -> None:
+        await self.inner.record_act(entry)
+
+    async def audit_log(self, **options: Any) -> tuple[AuditEntry, ...]:
+        return await self.inner.audit_log(**options)
 
     async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
         return await self.inner.find_dead_letter(id)

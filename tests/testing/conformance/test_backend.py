@@ -181,6 +181,8 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
         (wrong.DeadLettersWithoutSettling, "test_a_dead_letter_preserves_all_its_fields"),
         (wrong.RedrivesRepeatedly, "test_a_dead_letter_is_redriven_or_deleted_once"),
         (wrong.ListsAllDeadLetters, "test_dead_letters_are_listed_in_pages_and_by_subject"),
+        (wrong.ListsActsOldestFirst, "test_acts_of_operators_are_listed_newest_first"),
+        (wrong.ListsAllActs, "test_acts_of_operators_are_listed_newest_first"),
         (wrong.GroupsByReason, "test_dead_letters_are_selected_and_counted_in_groups"),
         (
             wrong.ListsDeadLettersOfAllCauses,

@@ -14,6 +14,7 @@ from arvo.interpreters.memory.broker import MemoryBroker
 from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.store import InMemoryMachineMemory
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -334,6 +335,16 @@ class GroupsByReason(Correct):
 class ListsDeadLettersOfAllCauses(Correct):
     async def dead_letters(self, **options: Any) -> tuple[DeadLetter, ...]:
         return await self.inner.dead_letters(**{**options, "cause": None})
+
+
+class ListsActsOldestFirst(Correct):
+    async def audit_log(self, **options: Any) -> tuple[AuditEntry, ...]:
+        return (await self.inner.audit_log(**options))[::-1]
+
+
+class ListsAllActs(Correct):
+    async def audit_log(self, **options: Any) -> tuple[AuditEntry, ...]:
+        return await self.inner.audit_log(**{**options, "subject": None})
 
 
 class RestartsAtDeletedDeadLetters(Correct):

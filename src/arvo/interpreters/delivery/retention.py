@@ -29,7 +29,8 @@ class Retention:
     cancelled, with their history; failed workflows stay for an operator. *history*: the history
     entries of workflows that are still active; a workflow cannot be replayed without them.
     *dead_letters*: the dead letters. *dead_letters_max*: how many of them are stored at most; above
-    it the oldest are removed. Each removal is logged with the number.
+    it the oldest are removed. Each removal is logged with the number. *audit*: the entries of
+    the audit log; AUDIT_MAX are stored at most.
     """
 
     inbox: timedelta | None = timedelta(days=7)
@@ -40,6 +41,7 @@ class Retention:
     # because a dead letter may belong to a workflow that is active for months.
     dead_letters: timedelta | None = timedelta(days=90)
     dead_letters_max: int = 100_000
+    audit: timedelta | None = timedelta(days=365)
 
     def with_options(self, options: Mapping[str, Any]) -> "Retention":
         """Return it with the values of the `RETENTION_OPTIONS` of a URL."""

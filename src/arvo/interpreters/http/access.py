@@ -102,7 +102,7 @@ class Access:
             async with asyncio.timeout(SEND_SECONDS_MAX):
                 if self.is_cancellation(event):
                     reason, by = event.raw["reason"], event.raw.get("by")
-                    await self.runtime.cancel(event.subject, reason, by=by)
+                    await self.runtime.cancel(event.subject, reason, by=by, actor=event.source)
                 else:
                     await self.runtime.send(event)
         except TimeoutError:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from heapq import nlargest
 from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, field
@@ -13,7 +14,9 @@ from arvo.core.events.event import Event, drop_text
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.audit import AuditQuery, audit_key, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.history_buffer import HistoryBuffer
 from arvo.interpreters.delivery.operations import DeadLetterQuery, WorkflowQuery
 from arvo.interpreters.delivery.queues import InProcessQueues, fail_all, wait_for_wake, wake_one
@@ -25,6 +28,7 @@ from arvo.interpreters.memory.inbox import MemoryInbox
 from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.timers import MemoryTimers
 from arvo.interpreters.memory.workflows import MemoryWorkflows
+from arvo.interpreters.ports.audit import AUDIT_MAX, AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import (
@@ -80,6 +84,7 @@ class MemoryBackend:
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)
     _dead_letters: MemoryDeadLetters = field(init=False)
+    _audit: deque[AuditEntry] = field(factory=lambda: deque(maxlen=AUDIT_MAX), init=False)
     _queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     _cancellations: MemoryCancellations = field(init=False)
     _timers: MemoryTimers = field(init=False)
@@ -294,6 +299,17 @@ class MemoryBackend:
             self._add(message)
         return True
 
+    async def record_act(self, entry: AuditEntry) -> None:
+        """Store what an operator is about to do."""
+        self._audit.append(entry)
+
+    async def audit_log(
+        self, *, after: AuditEntry | None = None, limit: int = PAGE_MAX, subject: str | None = None
+    ) -> tuple[AuditEntry, ...]:
+        """List the acts of operators, newest first."""
+        query = AuditQuery(after, limit, subject, self._oldest_audit())
+        return tuple(nlargest(limit, filter(query.selects, self._audit), key=audit_key))
+
     async def depth(self) -> Depth:
         """Count the messages under way and the pending timers."""
         taken, delayed = len(self._queues.taken), self._queues.delayed
@@ -318,6 +334,9 @@ class MemoryBackend:
         for delivery in self._queues.cancel_delays():
             self._queues.put(delivery)
         fail_all(self._senders, Unavailable("the backend was closed before it took the event"))
+
+    def _oldest_audit(self) -> int:
+        return oldest_audit(self.retention.audit, to_milliseconds(self.now()))
 
     def _commit_chain(self, chain: CommitChain) -> bool:
         if not self._chains.is_applicable(chain):

@@ -23,7 +23,11 @@ from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.chains import ChainWriter
 from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
-from arvo.interpreters.paired.dead_letters import DEFAULT_RETENTION, DeadLetterStore
+from arvo.interpreters.paired.dead_letters import (
+    DEFAULT_RETENTION,
+    AuditStore,
+    DeadLetterStore,
+)
 from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.document import Output
 from arvo.interpreters.paired.outbox import Outbox
@@ -31,6 +35,7 @@ from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.paired.services import ServiceStore
 from arvo.interpreters.paired.unreadable import is_unreadable, original_message
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
@@ -76,6 +81,7 @@ class Pair:
     _consumer: BrokerConsumer = field(init=False)
     _deaths: DeathCounter = field(init=False)
     _dead_letters: DeadLetterStore = field(init=False)
+    _audit: AuditStore = field(init=False)
     _outbox: Outbox = field(init=False)
     _chains: ChainWriter = field(init=False)
     _passes_keys: bool = field(init=False)
@@ -87,6 +93,7 @@ class Pair:
         nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
         self._deaths = DeathCounter(self.memory, nacks_are_returns)
         self._dead_letters = DeadLetterStore(self.memory, self.retention)
+        self._audit = AuditStore(self.memory, self.retention)
         self._consumer = BrokerConsumer(
             self.broker,
             self._dead_letters.add_unreadable,
@@ -345,6 +352,16 @@ class Pair:
                 await self._mark(message)
         await self._dead_letters.remove(dead_letter)
         return True
+
+    async def record_act(self, entry: AuditEntry) -> None:
+        """Store what an operator is about to do."""
+        await self._audit.add(entry)
+
+    async def audit_log(
+        self, *, after: AuditEntry | None = None, limit: int = PAGE_MAX, subject: str | None = None
+    ) -> tuple[AuditEntry, ...]:
+        """List the acts of operators, newest first."""
+        return await self._audit.list(after, limit, subject)
 
     async def depth(self) -> Depth:
         """Count the messages; for a broker that cannot count, only those in this process."""

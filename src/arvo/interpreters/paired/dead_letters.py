@@ -1,13 +1,21 @@
-"""Dead letters: a store of dead letters in a machine memory, which cannot list its values."""
+"""Dead letters, and audit entries: stores in a machine memory, which cannot list its values."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from heapq import nlargest
 from typing import Any, Final, TypeAlias, final
 
 import orjson
 from attrs import define
 
+from arvo.interpreters.delivery.audit import (
+    AuditQuery,
+    audit_key,
+    decode_audit,
+    encode_audit,
+    oldest_audit,
+)
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import decode_dead_letter, encode_dead_letter, to_milliseconds
 from arvo.interpreters.delivery.log import fields, get_logger, log_dead_letter
@@ -21,6 +29,7 @@ from arvo.interpreters.delivery.operations import (
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.document import FORMAT, decode_value
 from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import DeadLetter, queue_of
@@ -41,6 +50,10 @@ UNREADABLE_PAGES: Final = 8
 PAGE_DEAD_LETTERS_MAX: Final = 64
 # Their bytes, unless there is only one: each is read and written with all of its page.
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+# Pages of audit entries, and the entries on each.
+AUDIT_PAGES: Final = 16
+AUDIT_PAGE_ENTRIES_MAX: Final = 256
 
 DeadLetters: TypeAlias = list[DeadLetter]
 # A dead letter as JSON data.
@@ -156,6 +169,56 @@ class DeadLetterStore:
             return [], 0
         content: list[Fields] = decode_value(stored, "dead_letters")["dead_letters"]
         return content, stored.revision
+
+
+@final
+@define(eq=False)
+class AuditStore:
+    """Audit entries, on pages by their subject; the oldest of a page are dropped."""
+
+    memory: MachineMemory
+    retention: Retention = DEFAULT_RETENTION
+    now: Callable[[], datetime] = utc_now
+
+    async def add(self, entry: AuditEntry) -> None:
+        """Store an entry."""
+        page = _audit_page(entry.subject)
+        while True:
+            entries, revision = await self._read(page)
+            live = [*filter(AuditQuery(oldest=self._oldest()).selects, entries), entry]
+            fragments = [
+                orjson.Fragment(encode_audit(each)) for each in live[-AUDIT_PAGE_ENTRIES_MAX:]
+            ]
+            content = orjson.dumps({"arvo": FORMAT, "audit": fragments})
+            if isinstance(await self.memory.write(_audit_key(page), content, revision), Stored):
+                return
+
+    async def list(
+        self, after: AuditEntry | None, limit: int, subject: str | None
+    ) -> tuple[AuditEntry, ...]:
+        """Return entries, newest first."""
+        query = AuditQuery(after, limit, subject, self._oldest())
+        pages = range(AUDIT_PAGES) if subject is None else [_audit_page(subject)]
+        entries = [entry for page in pages for entry in (await self._read(page))[0]]
+        return tuple(nlargest(limit, filter(query.selects, entries), key=audit_key))
+
+    def _oldest(self) -> int:
+        return oldest_audit(self.retention.audit, to_milliseconds(self.now()))
+
+    async def _read(self, page: int) -> "tuple[Sequence[AuditEntry], int]":
+        stored = await self.memory.read(_audit_key(page))
+        if stored is None:
+            return (), 0
+        content = decode_value(stored, "audit")["audit"]
+        return tuple(decode_audit(orjson.dumps(fields)) for fields in content), stored.revision
+
+
+def _audit_page(subject: str) -> int:
+    return _digest(subject) % AUDIT_PAGES
+
+
+def _audit_key(page: int) -> str:
+    return f"(audit) {page}"
 
 
 def _subject(page: int) -> str:

@@ -7,6 +7,7 @@ from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
     HISTORY_PAGE_MAX,
@@ -262,6 +263,23 @@ class Backend(Protocol):
 
         Return False, and accept nothing, if there is no dead letter with that *id*. No messages:
         the dead letter is only deleted.
+        """
+        ...
+
+    async def record_act(self, entry: AuditEntry) -> None:
+        """Store what an operator is about to do. On return it is durable.
+
+        A backend removes the oldest entries above AUDIT_MAX, or a lower number, and those that are
+        too old.
+        """
+        ...
+
+    async def audit_log(
+        self, *, after: AuditEntry | None = None, limit: int = PAGE_MAX, subject: str | None = None
+    ) -> tuple[AuditEntry, ...]:
+        """List at most *limit* acts of operators, newest first; at the same time by id, descending.
+
+        *after* is the last entry of the previous page. *subject* selects those with that subject.
         """
         ...
 

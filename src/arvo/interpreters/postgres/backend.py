@@ -10,12 +10,15 @@ from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -288,6 +291,18 @@ class PostgresBackend:
             self._backpressure.add(len(messages))
         return exists
 
+    async def record_act(self, entry: AuditEntry) -> None:
+        """Store what an operator is about to do."""
+        session, oldest = await self._sessions.session(), self._oldest_audit()
+        await session.write(lambda c: operations.record_act(c, self.dsn, entry, oldest))
+
+    async def audit_log(
+        self, *, after: AuditEntry | None = None, limit: int = PAGE_MAX, subject: str | None = None
+    ) -> tuple[AuditEntry, ...]:
+        """List the acts of operators, newest first."""
+        query = AuditQuery(after, limit, subject, self._oldest_audit())
+        return await self._read(lambda c: operations.audit_log(c, self.dsn, query))
+
     async def depth(self) -> Depth:
         """Count the messages under way, in all processes."""
         total, delayed, timers = await self._read(
@@ -303,6 +318,9 @@ class PostgresBackend:
         """Release the deliveries of this process, close the connections, and end waiting calls."""
         await self._sessions.close()
         self._backpressure.close(Unavailable("the backend was closed before it took the event"))
+
+    def _oldest_audit(self) -> int:
+        return oldest_audit(self.retention.audit, to_milliseconds(self.now()))
 
     async def _claim(
         self, limits: Mapping[str, int], excluded_keys: Sequence[str]

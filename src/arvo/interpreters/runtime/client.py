@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, cast
 
 from arvo.core.contracts.versioned import EventOptions
 from arvo.core.events.event import Event
@@ -22,6 +22,7 @@ from arvo.engine.query import query
 from arvo.engine.step.admit import admit_emitted
 from arvo.engine.workflow_tree import Tree
 from arvo.handlers.effect import EffectTable
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.backend import SupportsPing
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import Message
@@ -33,6 +34,7 @@ from arvo.interpreters.runtime.asks import (
     poll_for_signal_answer,
     require_answer,
 )
+from arvo.interpreters.runtime.connection import ActOptions
 from arvo.interpreters.runtime.dead_letters import DeadLetterClient
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
 from arvo.interpreters.runtime.lookup import find_subject, is_subject
@@ -52,6 +54,13 @@ from arvo.interpreters.services.doors import refuse_outside
 PROBE_SECONDS_MAX: Final = 5.0
 # A subject that no workflow has.
 _PROBE_SUBJECT: Final = "arvo.probe"
+
+
+class SignalOptions(EventOptions, total=False):
+    """Those of an event, and who signals and why, for the audit log."""
+
+    actor: str | None
+    reason: str
 
 
 class Client(DeadLetterClient):
@@ -79,16 +88,23 @@ class Client(DeadLetterClient):
         *,
         type: str | None = None,  # noqa: A002 - the wire's name
         source: str = CLIENT_SOURCE,
-        **options: Unpack[EventOptions],
+        **options: Unpack[SignalOptions],
     ) -> Event[Any]:
         """Signal a workflow, and return the event that was sent.
 
         *workflow*: its workflow id or its subject. *payload*: of the class of one of its signals,
         or a mapping together with *type*. A signal that is sent again with the same *id* counts
-        once; without one each call is another signal. Raises `Violated` for a payload that is no
+        once; without one each call is another signal. With an *actor*, and a *reason*, it is the
+        act of an operator, which the audit log shows. Raises `Violated` for a payload that is no
         signal of the workflow, and as `send` does.
         """
-        event = await self._make_signal(workflow, payload, type, source, options)
+        actor, reason = options.pop("actor", None), options.pop("reason", "")
+        event = await self._make_signal(
+            workflow, payload, type, source, cast("EventOptions", options)
+        )
+        if actor is not None:
+            act: ActOptions = {"actor": actor, "reason": reason}
+            await self._record_act("signal", event.subject, act, target=event.id, detail=event.type)
         await self.send(event)
         return event
 
@@ -253,47 +269,65 @@ class Client(DeadLetterClient):
         """Return the whole tree of workflows that a workflow belongs to (see `arvo.tree`)."""
         return await load_tree(self._backend, await self.find_subject(workflow))
 
-    async def cancel(self, workflow: str, reason: str, *, by: str | None = None) -> None:
+    async def cancel(
+        self, workflow: str, reason: str, *, by: str | None = None, actor: str | None = None
+    ) -> None:
         """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
         children, and sends its initiator a system error with the name `Cancelled`.
 
         *by*: the subject of the workflow that began it, in another system, if that one asks for
-        the cancellation. It waits no more, and gets no system error.
+        the cancellation. It waits no more, and gets no system error. *actor*: who cancels it, for
+        the audit log.
 
         Raises `Violated` if *workflow* names no workflow of this system. A workflow that has ended
         is not changed.
         """
         subject = await self.find_subject(workflow)
         with self._operating("cancel", subject):
-            await self._send(make_cancellation(self.system, subject, reason, by))
+            event = make_cancellation(self.system, subject, reason, by)
+            if by is None:  # otherwise a workflow acts, and no operator
+                act: ActOptions = {"actor": actor, "reason": reason}
+                await self._record_act("cancel", subject, act, target=event.id)
+            await self._send(event)
 
     async def migrate(
-        self, workflow: str, *, to: str, state: Callable[[Any], Any] | None = None
+        self,
+        workflow: str,
+        *,
+        to: str,
+        state: Callable[[Any], Any] | None = None,
+        **act: Unpack[ActOptions],
     ) -> Record:
         """Move an active workflow to another version, and return its record (see `arvo.migrate`).
 
         It acts between two turns: a turn that is in progress meanwhile is taken again, on the new
-        record. Raises `Violated` if the workflow cannot be moved.
+        record. *actor*, *reason*: who does this, and why, for the audit log. Raises `Violated` if
+        the workflow cannot be moved.
         """
         subject = await self.find_subject(workflow)
         with self._operating("migrate", subject) as operation:
+            await self._record_act("migrate", subject, act, detail=f"to {to}")
             return await migrate_workflow(
                 self.system, self._backend, subject, to=to, state=state, operation=operation
             )
 
-    async def revive(self, workflow: str, *, after_compensation: bool = False) -> Record:
+    async def revive(
+        self, workflow: str, *, after_compensation: bool = False, **act: Unpack[ActOptions]
+    ) -> Record:
         """Let a failed workflow continue from its last good record, and return that.
 
         The event on which it failed is delivered once more, and its timers are set again; a timer
         that was due in the meantime is delivered at once. Events that arrived after the failure are
         dead letters; redrive them. The initiator was sent the failure and may receive a completion
         now. If the failure sent compensations, their effect stays, and the state does not show it:
-        that raises `Violated` unless *after_compensation* allows it.
+        that raises `Violated` unless *after_compensation* allows it. *actor*, *reason*: who does
+        this, and why, for the audit log.
 
         Raises `Violated` if the workflow has not failed, or if its history has lost the event.
         """
         subject = await self.find_subject(workflow)
         with self._operating("revive", subject) as operation:
+            await self._record_act("revive", subject, act)
             return await revive_workflow(
                 self.system,
                 self._backend,
@@ -301,6 +335,25 @@ class Client(DeadLetterClient):
                 after_compensation=after_compensation,
                 operation=operation,
             )
+
+    async def audit_log(
+        self,
+        *,
+        after: AuditEntry | None = None,
+        limit: int = PAGE_MAX,
+        workflow: str | None = None,
+    ) -> tuple[AuditEntry, ...]:
+        """List at most *limit* acts of operators, newest first: who did what, when and why.
+
+        A client records each `cancel`, `migrate` and `revive`, each redrive and deletion of a dead
+        letter, and each signal with an *actor*, before it is carried out; an act that was refused
+        then is listed too. *after*: the last entry of the previous page. *workflow*: only those on
+        this workflow, by its workflow id or subject.
+        """
+        subject = None if workflow is None else await self.find_subject(workflow)
+        if subject is not None and not is_uri(subject):
+            return ()
+        return await self._backend.audit_log(after=after, limit=limit, subject=subject)
 
     async def replay(
         self,

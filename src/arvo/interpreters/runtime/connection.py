@@ -3,19 +3,29 @@
 import os
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from arvo.core.events.event import Event
-from arvo.core.violations.issue import Issue
+from arvo.core.payloads.json_data import is_encodable
+from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.system.system import System, require_system
+from arvo.interpreters.delivery.clock import fresh_stamp, utc_now, whole_millisecond
+from arvo.interpreters.ports.audit import AUDIT_CHARACTERS_MAX, AuditEntry, Verb
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import Destination
 from arvo.interpreters.ports.observer import Observer, Operation
 from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.services.early_signals import EarlySignals
+
+
+class ActOptions(TypedDict, total=False):
+    """Who acts, and why; the audit log shows both. At most AUDIT_CHARACTERS_MAX characters each."""
+
+    actor: str | None
+    reason: str
 
 
 class Connection:
@@ -81,6 +91,39 @@ class Connection:
         """Return the context in which an operator's command is carried out."""
         return nullcontext() if self._observer is None else self._observer.operating(verb, subject)
 
+    async def _record_act(
+        self,
+        verb: Verb,
+        subject: str,
+        act: ActOptions,
+        *,
+        target: str | None = None,
+        detail: str = "",
+    ) -> None:
+        """Record an act before it is carried out.
+
+        Raises `Violated` for an actor or a reason that is no text, or too long.
+        """
+        actor, reason = act.get("actor"), act.get("reason", "")
+        for name, text in (("actor", "" if actor is None else actor), ("reason", reason)):
+            if not _is_short_text(text):
+                expected = f"a text of at most {AUDIT_CHARACTERS_MAX} characters"
+                issue = Issue(name, expected, short_repr(text))
+                raise Violated(ConfigViolation(f"the {verb} cannot be recorded", issue))
+        now = utc_now()
+        entry = AuditEntry(
+            # Sorted as they came, also those of one millisecond.
+            id=f"{now:%Y%m%d%H%M%S%f}-{fresh_stamp().id}",
+            at=whole_millisecond(now),
+            verb=verb,
+            subject=subject,
+            target=target,
+            actor=actor,
+            reason=reason,
+            detail=detail,
+        )
+        await self._backend.record_act(entry)
+
     def _destination(self, event: Event[Any]) -> Destination:
         match route(self.system, event, None):
             case ToHandler() | ToDomain() | ToCaller() as to:
@@ -89,3 +132,8 @@ class Connection:
                 known = ", ".join(self.system.addresses) or "none"
                 issue = Issue("to", f"the address of a handler ({known})", repr(event.to))
                 raise Violated(ConfigViolation(f"no handler answers event {event.id!r}", issue))
+
+
+def _is_short_text(text: object) -> bool:
+    """Return whether *text* is a string that a store can hold: a lone surrogate has no encoding."""
+    return isinstance(text, str) and len(text) <= AUDIT_CHARACTERS_MAX and is_encodable(text)

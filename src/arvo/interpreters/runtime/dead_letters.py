@@ -16,7 +16,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.observer import send_again
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
 from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
-from arvo.interpreters.runtime.connection import Connection
+from arvo.interpreters.runtime.connection import ActOptions, Connection
 from arvo.interpreters.runtime.lookup import find_subject
 from arvo.interpreters.runtime.operations import find_record
 
@@ -73,18 +73,20 @@ class DeadLetterClient(Connection):
         id: str,  # noqa: A002 - as `DeadLetter.id`
         *,
         data: object = None,
+        **act: Unpack[ActOptions],
     ) -> None:
         """Send the event of a dead letter again, and delete the dead letter.
 
         *data*: send it with this payload in the place of its own: a mapping, or an instance of its
         payload class. It must fit the contract of the receiver, which this system needs to have.
         The event keeps its parent, so an answer stays the answer, and gets a new id; a request that
-        a workflow waits for keeps its id, by which its answer is found.
+        a workflow waits for keeps its id, by which its answer is found. *actor*, *reason*: who does
+        this, and why, for the audit log.
 
         Raises `Violated` if there is no dead letter with that *id*, no handler for its event, or if
         *data* does not fit.
         """
-        if not await self._redrive(id, data=data):
+        if not await self._redrive(id, act, data=data):
             raise _dead_letter_not_found(id)
 
     async def redrive_dead_letters(
@@ -93,6 +95,8 @@ class DeadLetterClient(Connection):
         dry_run: bool = False,
         limit: int = BATCH_MAX,
         on_progress: OnProgress | None = None,
+        actor: str | None = None,
+        reason: str = "",
         **filters: Unpack[DeadLetterFilters],
     ) -> BatchResult:
         """Redrive the dead letters that *filters* select when it begins, at most *limit* of them.
@@ -103,12 +107,22 @@ class DeadLetterClient(Connection):
         one. If this raises, or is cancelled, call it again: it goes on with those that are left.
         """
         return await self._act_on(
-            partial(self._redrive, dry_run=dry_run), limit, on_progress, filters
+            partial(self._redrive, act={"actor": actor, "reason": reason}, dry_run=dry_run),
+            limit,
+            on_progress,
+            filters,
         )
 
-    async def delete_dead_letter(self, id: str) -> None:  # noqa: A002 - as `DeadLetter.id`
-        """Delete a dead letter; raises `Violated` if there is none with that *id*."""
-        if not await self._delete(id):
+    async def delete_dead_letter(
+        self,
+        id: str,  # noqa: A002 - as `DeadLetter.id`
+        **act: Unpack[ActOptions],
+    ) -> None:
+        """Delete a dead letter; raises `Violated` if there is none with that *id*.
+
+        *actor*, *reason*: who does this, and why, for the audit log.
+        """
+        if not await self._delete(id, act):
             raise _dead_letter_not_found(id)
 
     async def delete_dead_letters(
@@ -117,11 +131,16 @@ class DeadLetterClient(Connection):
         dry_run: bool = False,
         limit: int = BATCH_MAX,
         on_progress: OnProgress | None = None,
+        actor: str | None = None,
+        reason: str = "",
         **filters: Unpack[DeadLetterFilters],
     ) -> BatchResult:
         """Delete the dead letters that *filters* select; see `redrive_dead_letters`."""
         return await self._act_on(
-            partial(self._delete, dry_run=dry_run), limit, on_progress, filters
+            partial(self._delete, act={"actor": actor, "reason": reason}, dry_run=dry_run),
+            limit,
+            on_progress,
+            filters,
         )
 
     async def _act_on(
@@ -142,7 +161,9 @@ class DeadLetterClient(Connection):
         more = len(selected) > limit
         return await run_batch(selected[:limit], act, more=more, on_progress=on_progress)
 
-    async def _redrive(self, id_: str, *, data: object = None, dry_run: bool = False) -> bool:
+    async def _redrive(
+        self, id_: str, act: ActOptions, *, data: object = None, dry_run: bool = False
+    ) -> bool:
         """Redrive a dead letter; False if there is none with this id."""
         with self._operating("redrive") as operation:
             dead_letter = await self._backend.find_dead_letter(id_) if id_.isprintable() else None
@@ -152,16 +173,20 @@ class DeadLetterClient(Connection):
             to = dead_letter.to or self._destination(event)
             if dry_run:
                 return True
+            subject, detail = event.subject, "" if data is None else f"edited as {event.id}"
+            await self._record_act("redrive", subject, act, target=id_, detail=detail)
             message = Message(send_again(event, operation, dead_letter.event), to)
             return await self._backend.redrive(id_, [message])
 
-    async def _delete(self, id_: str, *, dry_run: bool = False) -> bool:
+    async def _delete(self, id_: str, act: ActOptions, *, dry_run: bool = False) -> bool:
         """Delete a dead letter; False if there is none with this id."""
-        if not id_.isprintable():
+        dead_letter = await self._backend.find_dead_letter(id_) if id_.isprintable() else None
+        if dead_letter is None:
             return False
         if dry_run:
-            return await self._backend.find_dead_letter(id_) is not None
+            return True
         with self._operating("delete"):
+            await self._record_act("delete", dead_letter.event.subject, act, target=id_)
             return await self._backend.redrive(id_, [])
 
     async def _edit(self, dead_letter: DeadLetter, data: object) -> Event[Any]:

@@ -12,11 +12,13 @@ from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -304,6 +306,19 @@ class SqliteBackend:
             lambda c: operations.redrive(c, id, messages, owner, self._now()), on_done
         )
         return rows is not None
+
+    async def record_act(self, entry: AuditEntry) -> None:
+        """Store what an operator is about to do."""
+        writer, oldest = await self._session.open(), oldest_audit(self.retention.audit, self._now())
+        await writer.write(lambda c: operations.record_act(c, entry, oldest))
+
+    async def audit_log(
+        self, *, after: AuditEntry | None = None, limit: int = PAGE_MAX, subject: str | None = None
+    ) -> tuple[AuditEntry, ...]:
+        """List the acts of operators, newest first."""
+        oldest = oldest_audit(self.retention.audit, self._now())
+        query = AuditQuery(after, limit, subject, oldest)
+        return await self._session.read(lambda c: operations.audit_log(c, query))
 
     async def depth(self) -> Depth:
         """Count the messages under way, in all processes."""

@@ -9,6 +9,7 @@ from arvo.core.events.identity import ID_REUSE_POLICY
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
+from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
 from arvo.testing.conformance.kit import NO_LISTING, BackendKit, conformance_test, skip
@@ -179,6 +180,33 @@ class Operators(BackendKit):
             commit = turn_commit(delivery, revision)
             assert await backend.commit(delivery, commit, [], []) == Committed()
         assert sorted(ids) == ["begin", "timer"]
+
+    @conformance_test
+    async def test_acts_of_operators_are_listed_newest_first(self, backend: Backend) -> None:
+        """In pages, and those of one subject."""
+        entries = [
+            AuditEntry(
+                id=f"act-{number}",
+                at=datetime.fromisoformat(recent(second)),
+                verb="cancel",
+                subject=subject("odd" if number % 2 else "even"),
+                target=None if number % 2 else f"e{number}",
+                actor=None if number % 3 else "ann \u20ac",
+                reason="" if number % 2 else "the customer called\n",
+                detail="to 2.0.0",
+            )
+            for number, second in enumerate((0, 1, 1, 1, 2, 3))
+        ]
+        for entry in entries:
+            await backend.record_act(entry)
+        newest = tuple(reversed(entries))
+
+        assert await backend.audit_log() == newest
+        assert await backend.audit_log(limit=2) == newest[:2]
+        assert await backend.audit_log(after=newest[2], limit=2) == newest[3:5]
+        assert await backend.audit_log(subject=subject("odd")) == newest[::2]
+        assert await backend.audit_log(subject=subject("odd"), after=newest[2]) == newest[4::2]
+        assert await backend.audit_log(subject=subject("none")) == ()
 
 
 class DeadLetters(BackendKit):

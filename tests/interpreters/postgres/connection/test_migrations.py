@@ -67,6 +67,7 @@ def test_the_tables_lie_in_a_schema_of_their_own(url: str) -> None:
         return [row["tablename"] for row in rows]
 
     assert within(go()) == [
+        "audit",
         "dead_letter",
         "delivery",
         "history",

@@ -31,7 +31,7 @@ def dead_letter_rows(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetterRow,
         (
             entry.id,
             dead_letter_key(entry)[0],
-            _digest(entry.event.subject),
+            subject_digest(entry.event.subject),
             encode_dead_letter(entry),
             *group_key(entry),
         )
@@ -72,7 +72,7 @@ async def groups(
 def _select(query: DeadLetterQuery) -> tuple[str, list[Any]]:
     """Return the condition of a query, and its values; the first one is the limit."""
     columns = {
-        "subject = ": None if query.subject is None else _digest(query.subject),
+        "subject = ": None if query.subject is None else subject_digest(query.subject),
         "cause = ": query.cause,
         "handler = ": query.handler,
         "type = ": query.type,
@@ -113,5 +113,6 @@ async def delete(connection: Connection, dsn: Dsn, id_: str) -> bool:
     return status != "DELETE 0"
 
 
-def _digest(subject: str) -> bytes:
+def subject_digest(subject: str) -> bytes:
+    """Return the digest of a subject, which may have any length."""
     return sha256(subject.encode(errors="surrogatepass")).digest()

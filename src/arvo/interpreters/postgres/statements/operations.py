@@ -5,13 +5,16 @@ from datetime import datetime
 from typing import Final
 
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.audit import AuditQuery, audit_key, decode_audit, encode_audit
 from arvo.interpreters.delivery.codec import consumption_digest, encode_record
 from arvo.interpreters.delivery.operations import Replacement
 from arvo.interpreters.delivery.record_log import next_entry
+from arvo.interpreters.ports.audit import AUDIT_MAX, AuditEntry
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.results import Committed, Conflict
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements import dead_letters, deliveries, records, timers
+from arvo.interpreters.postgres.statements.dead_letters import subject_digest
 from arvo.interpreters.postgres.statements.write_batch import (
     HistoryRow,
     delivery_row,
@@ -74,3 +77,44 @@ async def redrive(connection: Connection, dsn: Dsn, id_: str, messages: Sequence
 async def _send(connection: Connection, dsn: Dsn, messages: Sequence[Message]) -> None:
     rows = [delivery_row(message, dsn.hash) for message in messages]
     await deliveries.send(connection, dsn, rows)
+
+
+async def record_act(connection: Connection, dsn: Dsn, entry: AuditEntry, oldest: int) -> None:
+    """Store an audit entry, and remove those that are too many or before *oldest*."""
+    at, id_ = audit_key(entry)
+    async with connection.transaction():
+        number = await connection.fetchval(
+            dsn.sql(_AUDIT), id_, at, subject_digest(entry.subject), encode_audit(entry)
+        )
+        await connection.execute(dsn.sql(_EXPIRED), number - AUDIT_MAX, oldest)
+
+
+_AUDIT: Final = """
+insert into arvo.audit (id, at, subject, content) values ($1, $2, $3, $4) returning number
+"""
+# The row that another process deletes is not waited for, so two deletes never wait for each other.
+_EXPIRED: Final = """
+delete from arvo.audit where number = any (array (
+    select number from arvo.audit where number <= $1 or at < $2
+    order by number limit 500 for update skip locked
+))
+"""
+
+
+async def audit_log(connection: Connection, dsn: Dsn, query: AuditQuery) -> tuple[AuditEntry, ...]:
+    """List audit entries, newest first."""
+    conditions = ["at >= $2"]
+    values: list[object] = [query.limit, query.oldest]
+    if query.subject is not None:
+        values.append(subject_digest(query.subject))
+        conditions.append(f"subject = ${len(values)}")
+    if query.after is not None:
+        values += audit_key(query.after)
+        conditions.append(f"(at, id) < (${len(values) - 1}, ${len(values)})")
+    statement = f"{_CONTENTS} where {' and '.join(conditions)} {_NEWEST_FIRST}"
+    rows = await connection.fetch(dsn.sql(statement), *values)
+    return tuple(decode_audit(row["content"]) for row in rows)
+
+
+_CONTENTS: Final = "select content from arvo.audit"
+_NEWEST_FIRST: Final = "order by at desc, id desc limit $1"
