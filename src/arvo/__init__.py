@@ -33,7 +33,7 @@ from arvo.core.events.stamp import Stamp, install_stamper, stamp, stamping
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
 from arvo.core.payloads.payload import Payload
-from arvo.core.payloads.types.constraint import Format, Pattern
+from arvo.core.payloads.types.constraint import Format, Pattern, Secret
 from arvo.core.payloads.types.field import Alias
 from arvo.core.payloads.zod import ZodSchema
 from arvo.core.record import Record
@@ -211,6 +211,7 @@ __all__ = [
     "Retry",
     "Runtime",
     "Schedule",
+    "Secret",
     "SeesKeys",
     "Service",
     "ServiceFailed",

@@ -1,7 +1,8 @@
 """Constraint: markers on a field that bound its value, and their JSON Schema keywords.
 
 ``annotated_types`` has markers for bounds, such as ``Annotated[str, Len(1, 20)]``. This module adds
-two for the format of a string. Both validation and the exported JSON Schema follow from them.
+two for the format of a string, and one for a secret. Both validation and the exported JSON Schema
+follow from them.
 """
 
 import re
@@ -74,6 +75,15 @@ class Pattern:
             ) from None
 
 
+@frozen
+class Secret:
+    """A value that no page and no download of the console shows: ``Annotated[str, Secret()]``.
+
+    In JSON Schema it is ``writeOnly`` (2020-12 Validation §9.4). It is stored and sent as it is:
+    the marker does not encrypt.
+    """
+
+
 class NotExpressible(Exception):  # caught to add the names of class and field
     """A marker that JSON Schema has no keyword for, or that does not apply to the type."""
 
@@ -86,6 +96,8 @@ def schema_keywords(marker: object, kinds: frozenset[str]) -> Iterator[tuple[str
     if isinstance(marker, GroupedMetadata):
         for part in marker:
             yield from schema_keywords(part, kinds)
+    elif isinstance(marker, Secret):
+        yield "writeOnly", True
     elif isinstance(marker, Format | Pattern):
         _require_kind(marker, kinds, {"string"})
         yield ("format", marker.name) if isinstance(marker, Format) else ("pattern", marker.regex)
