@@ -22,7 +22,8 @@ MAP: Final = {
     "interpreters": {"core", "handlers", "engine"},
     "testing": {"core", "statechart", "handlers", "engine", "interpreters"},
     "telemetry": {"core", "handlers", "engine", "interpreters"},
-    "cli": {"core", "statechart", "handlers", "engine", "interpreters", "telemetry"},
+    "console": {"core", "statechart", "handlers", "engine", "interpreters"},
+    "cli": {"core", "statechart", "handlers", "engine", "interpreters", "telemetry", "console"},
 }
 # Files that every room may import, and that import none: which optional dependency is missing,
 # which exceptions come from outside of the code that they end, and how foreign text is shown.
@@ -97,6 +98,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing"},
     ),
     "telemetry": ({"telemetry"},),
+    "console": ({"console.views"}, {"console.views.workflow"}, {"console"}),
     "cli": ({"cli.generate"}, {"cli"}),
 }
 # A reader takes in about so many files at once.
@@ -268,7 +270,7 @@ def test_an_extra_that_is_missing_is_named_with_how_to_get_it() -> None:
 def test_importing_arvo_loads_no_driver_no_cli_and_no_test_tool() -> None:
     """A handler's module should be cheap to import."""
     heavy = ["hypothesis", "pytest", "asyncpg", "nats", "cyclopts", "rich", "mermaidx", "sqlite3"]
-    heavy += ["redis", "aio_pika", "confluent_kafka", "starlette", "httpx", "uvicorn"]
+    heavy += ["redis", "aio_pika", "confluent_kafka", "starlette", "httpx", "uvicorn", "jinja2"]
     # A runtime, too: a module of handlers needs none.
     heavy += ["arvo.interpreters", "arvo.engine.history"]
     script = f"import sys, arvo; print([name for name in {heavy} if name in sys.modules])"

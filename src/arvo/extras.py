@@ -15,6 +15,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "cyclopts": "cli",
     "httpx": "http",
     "hypothesis": "testing",
+    "jinja2": "console",
     "mermaidx": "diagram",
     "nats": "nats",
     "opentelemetry.exporter": "otel",

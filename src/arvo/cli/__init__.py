@@ -1,4 +1,4 @@
-"""The command line: `arvo run`, `send`, `workflows`, `describe`, `dead-letters` and others."""
+"""The command line: `arvo run`, `send`, `workflows`, `describe`, `console` and others."""
 
 import sys
 from collections.abc import Sequence

@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
@@ -31,8 +31,8 @@ from arvo.cli.telemetry import is_exporting
 from arvo.core.contracts.contract import Contract
 from arvo.core.record import Status
 from arvo.engine.system.asyncapi import asyncapi as make_asyncapi
-from arvo.extras import extra_of, install_command
-from arvo.interpreters.delivery.backend_url import hide_logins
+from arvo.extras import extra_of, needs_extra
+from arvo.interpreters.delivery.backend_url import hide_logins, show_url
 from arvo.interpreters.delivery.log import format_traceback
 from arvo.interpreters.http.openapi import openapi as make_openapi
 from arvo.interpreters.ports.results import PAGE_MAX
@@ -128,15 +128,77 @@ async def run(
 
 
 def _serve_health(supervisor: Supervisor, address: str) -> AbstractAsyncContextManager[None]:
-    try:
+    with _naming_extra("--health"):
         from arvo.cli.health import listen, serve_health
-    except ModuleNotFoundError as error:
-        extra = extra_of(error)
-        if extra is None:
-            raise
-        text = f"--health needs the extra {extra!r}: {install_command(extra)}"
-        raise UsageError(text) from error
     return serve_health(supervisor, listen(address))
+
+
+@contextmanager
+def _naming_extra(feature: str) -> Iterator[None]:
+    """Make a usage error of an import in the block that finds no module of an extra."""
+    try:
+        with needs_extra(feature):
+            yield
+    except ModuleNotFoundError as error:
+        if extra_of(error) is None:
+            raise
+        raise UsageError(str(error)) from error
+
+
+@app.command
+async def console(
+    system: SystemName | None = None,
+    /,
+    *,
+    backend: Url,
+    listen: str = "127.0.0.1:8300",
+    allow: Literal["read", "act"] = "read",
+    trust_proxy: Annotated[bool, Parameter(negative="")] = False,
+    label: str = "",
+) -> None:
+    """Serve pages that show the workflows on a backend, until a signal stops them.
+
+    SYSTEM is needed to replay, to query, to send and to act, and to show data: the console hides
+    what may be secret in data whose contract it does not have.
+
+    Parameters
+    ----------
+    listen
+        HOST:PORT of the pages; beyond this machine only with --trust-proxy.
+    allow
+        "act" lets everyone who reaches the pages act; "read" lets them look.
+    trust_proxy
+        Take the user from X-Forwarded-User, which a proxy in front sets for each request.
+    label
+        The name of the environment, such as prod, shown above each page.
+    """
+    if backend.startswith("memory:"):
+        raise UsageError(
+            "the memory: backend lives in one process: choose another backend, or mount "
+            "arvo.console.console(client) in the application"
+        )
+    with _naming_extra("arvo console"):
+        from arvo.cli.health import listen as listen_on
+        from arvo.console.serve import is_loopback, serve
+    loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
+    with listen_on(listen, "--listen") as listening:
+        if not (trust_proxy or is_loopback(listening)):
+            raise UsageError(
+                f"--listen: {listen} is reached by other machines, and the console does not know "
+                "who asks: listen on 127.0.0.1, or put a proxy in front that authenticates users "
+                "and sets X-Forwarded-User, and add --trust-proxy"
+            )
+        async with Client(loaded, require_existing(backend)) as client:
+            await client.depth()
+            print_status(f"console on port {listening.getsockname()[1]}")
+            await serve(
+                client,
+                listening,
+                backend=show_url(backend),
+                may_act=allow == "act",
+                trust_proxy=trust_proxy,
+                label=label,
+            )
 
 
 @app.command

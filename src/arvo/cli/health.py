@@ -19,14 +19,14 @@ CONNECTIONS_MAX: Final = 64
 _PORT_MAX: Final = 65_535
 
 
-def listen(address: str) -> socket.socket:
+def listen(address: str, option: str = "--health") -> socket.socket:
     """Open a listening socket on HOST:PORT, or on :PORT for all addresses; port 0 picks a free one.
 
-    Raises `UsageError` where the address is malformed or cannot be bound.
+    Raises `UsageError`, which names the *option*, for an address that is malformed or not free.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > _PORT_MAX:
-        raise UsageError(f"--health: expected HOST:PORT or :PORT, got {address!r}")
+        raise UsageError(f"{option}: expected HOST:PORT or :PORT, got {address!r}")
     host = host.removeprefix("[").removesuffix("]")
     both = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
@@ -34,7 +34,7 @@ def listen(address: str) -> socket.socket:
         return socket.create_server((host, int(port)), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise UsageError(
-            f"--health: {address} cannot be listened on: {format_error(error)}"
+            f"{option}: {address} cannot be listened on: {format_error(error)}"
         ) from error
 
 

@@ -149,8 +149,9 @@ class FlowHandler(Generic[A, C]):
         frame = None if root is None else getattr(root.generator, "gi_frame", None)
         variables = {} if frame is None else dict(frame.f_locals)
         waiting = tuple(execution.descriptions.values())
+        line = None if frame is None else frame.f_lineno
         execution.scheduler.close()
-        return FlowView(waiting, FrozenDict(variables), len(execution.signals))
+        return FlowView(waiting, FrozenDict(variables), len(execution.signals), line)
 
 
 def flow(

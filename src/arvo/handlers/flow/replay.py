@@ -25,11 +25,14 @@ class FlowView:
 
     *waiting* describes each operation that it waits for, as one line, such as `sleep 1:00:00`.
     *variables* holds the local variables of its function, *unread* the number of unread signals.
+    *line* is the number of the line in its source file at which the function waits, None where it
+    does not.
     """
 
     waiting: tuple[str, ...]
     variables: Mapping[str, Any]
     unread: int = 0
+    line: int | None = None
 
 
 def replay_flow(

@@ -1,0 +1,206 @@
+"""Laws of the console: any record, event and text becomes a page, and no secret is on it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import Template
+
+from arvo import Event, Record, StoredWorkflow, System
+from arvo.console.render import SCRUB, make_environment
+from arvo.console.views.data import show_data
+from arvo.console.views.filters import Filters, read_cursor, read_filters, write_cursor
+from arvo.console.views.links import Links
+from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction, Schemas, shape
+from arvo.console.views.state import meet_record, show_state
+from arvo.console.views.workflow.timeline import WIDTH, show_timeline
+from arvo.console.views.workflow.travel import show_differences
+from arvo.console.views.workflows import show_workflows
+from arvo.core.events.protocol import SystemFault, Timer
+from arvo.core.history import HistoryEntry
+from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
+from arvo.core.record import Status
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+EMPTY = System(())
+TEXTS = st.text(max_size=30)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=10,
+)
+OBJECTS = st.dictionaries(st.text("abc", min_size=1, max_size=2), JSON, max_size=4)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    """Draw a record as a store may hold it: its texts come from other programs."""
+    statuses: list[Status] = ["active", "done", "failed", "cancelled"]
+    status = draw(st.sampled_from(statuses))
+    fault = SystemFault(errorName=draw(TEXTS), errorMessage=draw(TEXTS))
+    timers = draw(st.lists(TEXTS, max_size=2, unique=True))
+    labels = draw(st.dictionaries(st.text("ab", min_size=1), st.text("xy<&"), max_size=3))
+    return Record(
+        subject=draw(st.text(min_size=1, max_size=80)),
+        handler=draw(TEXTS),
+        version=draw(TEXTS),
+        revision=draw(st.integers(0, 10**9)),
+        status=status,
+        init=draw(TEXTS),
+        state=draw(JSON),
+        consumed=draw(TEXTS),
+        timers=FrozenDict({it: Timer(it, NOW.isoformat(), None) for it in timers}),
+        failure=fault if status == "failed" else None,
+        labels=FrozenDict(labels),
+    )
+
+
+def render(template: Template, view: Any, redaction: Redaction) -> str:
+    """Print a part of a page as the console prints it."""
+    links = Links("/root")
+    return template.render({SCRUB: redaction.scrub, "view": view, "links": links})
+
+
+ROWS = make_environment().from_string(
+    """{% import "parts.html" as parts with context %}
+{% for row in view.rows %}<tr><td>{{ parts.status(row.status) }}</td>
+<td>{{ parts.workflow(row.subject, row.name) }}{{ row.handler }} {{ row.version }}</td>
+<td>{{ row.waits_for }}</td><td>{{ row.changed | time }}{{ parts.labels(row.labels) }}</td></tr>
+{% endfor %}"""
+)
+
+
+@given(st.lists(records(), max_size=3))
+def test_any_record_is_a_row_of_the_list(listed: list[Record]) -> None:
+    """One workflow whose texts are strange must not hide all the others."""
+    redaction = Redaction(Schemas.of(EMPTY), shows_data=True)
+    stored = [StoredWorkflow(record=it, began=NOW, changed=NOW) for it in listed]
+    for it in listed:
+        meet_record(EMPTY, it, redaction)
+
+    html = render(ROWS, show_workflows(stored, Filters(), redaction), redaction)
+
+    assert html.count("<tr>") == len(listed)
+    assert html.replace("\n", "").isprintable()
+    # Each less-than sign is the printed template's own.
+    assert html.count("<td") == 4 * len(listed)
+
+
+@given(records())
+def test_any_state_is_shown_or_its_shape(record: Record) -> None:
+    """Without a system nothing of a state but its shape is shown."""
+    redaction = Redaction(Schemas.of(EMPTY), shows_data=True)
+
+    shown = show_state(EMPTY, record, redaction)
+
+    assert shown.data == shape(record.state)
+    assert shape(shown.data) == _shape_of_shape(shown.data)
+    assert show_data(shown.data).text is not None
+    assert show_differences(shown.data, shown.data) == ()
+
+
+def _shape_of_shape(data: Any) -> Any:
+    # The shape of a shape has a text for each leaf but null.
+    match data:
+        case dict():
+            return {key: _shape_of_shape(value) for key, value in data.items()}
+        case list():
+            return [_shape_of_shape(value) for value in data]
+        case None:
+            return None
+        case _:
+            return "string"
+
+
+@given(OBJECTS, st.sets(st.text("abc", min_size=1, max_size=2)))
+def test_what_a_schema_marks_is_hidden_and_all_else_is_shown(
+    data: dict[str, Any], marked: set[str]
+) -> None:
+    """The mark hides its field, and no other."""
+    schema = {"properties": {name: {"writeOnly": True} for name in marked}}
+
+    hidden = hide_secrets(schema, data)
+
+    assert hidden.keys() == data.keys()
+    for key, value in data.items():
+        assert hidden[key] == (HIDDEN if key in marked and value is not None else value)
+
+
+# A secret of the marks that hide it would be made anew by them.
+SECRETS = st.text(min_size=SCRUBBED_CHARACTERS_MIN, max_size=40).filter(lambda it: "•" not in it)
+
+
+@given(SECRETS, TEXTS, TEXTS)
+def test_a_secret_that_was_met_is_on_no_page(secret: str, before: str, after: str) -> None:
+    """However a text that copies it is printed: plain, as JSON, or as Python shows it."""
+    redaction = Redaction(Schemas.of(EMPTY), shows_data=True)
+    redaction.data({"properties": {"pin": {"writeOnly": True}}}, {"pin": secret})
+
+    for text in (
+        f"{before}{secret}{after}",
+        orjson.dumps({"copy": secret}).decode(),
+        repr(secret),
+    ):
+        scrubbed = redaction.scrub(text)
+        assert HIDDEN in scrubbed
+        assert secret not in scrubbed
+    assert secret_texts({"properties": {"pin": {"writeOnly": True}}}, {"pin": secret}) == {secret}
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1).filter(str.isprintable))
+def test_a_cursor_is_read_as_it_was_written(changed: datetime, subject: str) -> None:
+    """A page ends between the same two workflows for everyone who opens its link."""
+    record = Record(
+        subject=subject,
+        handler="",
+        version="",
+        revision=0,
+        status="active",
+        init="",
+        consumed="",
+    )
+    stored = StoredWorkflow(record=record, began=changed, changed=changed)
+
+    assert read_cursor(write_cursor(stored)) == stored
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS)), st.lists(st.tuples(st.just("label"), TEXTS)))
+def test_any_address_is_read(pairs: list[tuple[str, str]], labels: list[tuple[str, str]]) -> None:
+    """What cannot be read is named, and the page is shown without it."""
+    filters = read_filters([*pairs, *labels])
+
+    assert filters.after is None
+    assert len(filters.issues) <= len(pairs) + len(labels)
+    assert filters.selection(NOW)["status"] is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**6)), max_size=30))
+def test_a_timeline_stays_within_its_frame(drawn: list[tuple[bool, int]]) -> None:
+    """Whatever the clocks of several workers have said."""
+    event: Event[Any] = Event(
+        id="e",
+        source="com.a.b",
+        type="com.c.d",
+        to="com.c.d",
+        subject="s",
+        data={},
+        time=NOW.isoformat(),
+    )
+    entries = [
+        HistoryEntry(
+            position=n,
+            revision=n,
+            kind="consumed" if is_consumed else "produced",
+            at=datetime.fromtimestamp(seconds, UTC),
+            event=event,
+        )
+        for n, (is_consumed, seconds) in enumerate(drawn)
+    ]
+
+    view = show_timeline(entries)
+
+    assert len(view.dots) == len(entries)
+    assert all(0 <= dot.x <= WIDTH and 0 <= dot.y <= view.height for dot in view.dots)

@@ -1,0 +1,273 @@
+"""Actions: what a person does with a workflow, a dead letter or an event, by a form."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import evolve, frozen
+from starlette.responses import RedirectResponse, Response
+
+from arvo.console.access import Verb
+from arvo.console.pages import find_dead_letter
+from arvo.console.reads import find_workflow
+from arvo.console.views.acts import (
+    ActView,
+    show_cancel,
+    show_dead_letter_act,
+    show_migrate,
+    show_revive,
+    show_signal,
+)
+from arvo.console.views.send import CONSOLE_SOURCE, find_accepted, show_send
+from arvo.console.views.state import meet_record
+from arvo.console.visit import Page, Refused, Visit
+from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
+from arvo.core.events.event import Event
+from arvo.core.events.json_text import parse_json
+from arvo.core.payloads.payload import Payload
+from arvo.core.record import Record
+from arvo.core.violations.issue import Issue, Issues, short_repr
+from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.log import fields, get_logger
+from arvo.interpreters.runtime.client import Client
+
+logger: Final = get_logger("console")
+_COMMAND: Final = "arvo"
+
+Perform: TypeAlias = Callable[[Client, str, Mapping[str, str]], Awaitable[object]]
+
+
+@frozen
+class _Act:
+    """An act on a workflow: the *verb* that allows it, its form, and what it does."""
+
+    verb: Verb
+    show: Callable[[Client, Record, Visit], ActView]
+    perform: Perform
+
+
+async def workflow_form(client: Client, visit: Visit) -> Page:
+    """Show the form of an act on a workflow."""
+    act, record = await _find(client, visit)
+    view = act.show(client, record, visit)
+    return _page(view, record, visit)
+
+
+async def workflow_act(client: Client, visit: Visit) -> Page | Response:
+    """Act on a workflow; where that is refused, show the form again with the reason."""
+    form = await visit.form()
+    act, record = await _find(client, visit)
+    name = visit.request.path_params["verb"]
+    _log(visit, name, record.subject, form.get("reason"))
+    try:
+        await act.perform(client, record.subject, form)
+    except Violated as violated:
+        view = evolve(act.show(client, record, visit), problem=str(violated))
+        return _page(view, record, visit, status=422)
+    return RedirectResponse(visit.links.workflow(record.subject, done=name), 303)
+
+
+async def _find(client: Client, visit: Visit) -> tuple[_Act, Record]:
+    act = _ACTS.get(visit.request.path_params["verb"])
+    if act is None:
+        raise Refused(404, "There is no such action", "A workflow can be acted on in other ways.")
+    stored = await find_workflow(client, visit.reader, visit.request.path_params["workflow"])
+    await visit.require(act.verb, stored.record)
+    meet_record(client.system, stored.record, visit.redaction)
+    return act, stored.record
+
+
+def _page(view: ActView, record: Record, visit: Visit, status: int = 200) -> Page:
+    crumbs = [(view.title, visit.links.workflow(record.subject))]
+    return Page(
+        template="act.html",
+        title=view.title,
+        view=view,
+        status=status,
+        section="workflows",
+        crumbs=crumbs,
+    )
+
+
+async def _cancel(client: Client, subject: str, form: Mapping[str, str]) -> None:
+    await client.cancel(subject, _required(form, "reason", "why the workflow is cancelled"))
+
+
+async def _revive(client: Client, subject: str, form: Mapping[str, str]) -> None:
+    await client.revive(subject, after_compensation=form.get("after_compensation") == "yes")
+
+
+async def _migrate(client: Client, subject: str, form: Mapping[str, str]) -> None:
+    await client.migrate(subject, to=_required(form, "to", "a version"))
+
+
+async def _signal(client: Client, subject: str, form: Mapping[str, str]) -> None:
+    payload = _parse(form.get("data", ""))
+    if isinstance(payload, Issues):
+        raise Violated(ConfigViolation("the payload cannot be sent", payload))
+    type_ = _required(form, "type", "the type of a signal")
+    await client.signal(subject, payload, type=type_, source=CONSOLE_SOURCE)
+
+
+_ACTS: Final[Mapping[str, _Act]] = {
+    "cancel": _Act("cancel", lambda _, it, visit: show_cancel(it, visit.links, _COMMAND), _cancel),
+    "revive": _Act("revive", lambda _, it, visit: show_revive(it, visit.links, _COMMAND), _revive),
+    "migrate": _Act(
+        "migrate", lambda client, it, visit: show_migrate(client.system, it, visit.links), _migrate
+    ),
+    "signal": _Act(
+        "send",
+        lambda client, it, visit: show_signal(client.system, it, visit.links, _COMMAND),
+        _signal,
+    ),
+}
+
+
+async def dead_letter_form(client: Client, visit: Visit) -> Page:
+    """Show the form that redrives or drops a dead letter."""
+    verb = _dead_letter_verb(visit)
+    await visit.require(verb)
+    found = await find_dead_letter(client, visit)
+    view = show_dead_letter_act(found, verb, visit.links, _COMMAND)
+    return Page(template="act.html", title=view.title, view=view, section="dead-letters")
+
+
+async def dead_letter_act(client: Client, visit: Visit) -> Page | Response:
+    """Redrive or drop a dead letter."""
+    await visit.form()
+    verb = _dead_letter_verb(visit)
+    await visit.require(verb)
+    found = await find_dead_letter(client, visit)
+    _log(visit, verb, found.event.subject, None)
+    try:
+        if verb == "drop":
+            await client.delete_dead_letter(found.id)
+        else:
+            await client.redrive_dead_letter(found.id)
+    except Violated as violated:
+        shown = show_dead_letter_act(found, verb, visit.links, _COMMAND)
+        view = evolve(shown, problem=str(violated))
+        return Page(
+            template="act.html", title=view.title, view=view, status=422, section="dead-letters"
+        )
+    return RedirectResponse(visit.links.to("dead-letters", done=verb), 303)
+
+
+def _dead_letter_verb(visit: Visit) -> Literal["retry", "drop"]:
+    match visit.request.query_params.get("verb"):
+        case "retry":
+            return "retry"
+        case "drop":
+            return "drop"
+        case _:
+            raise Refused(404, "There is no such action", "Expected retry or drop.")
+
+
+async def send(client: Client, visit: Visit) -> Page | Response:
+    """Send an event into the system; where it does not fit, show the form with the reasons."""
+    form = await visit.form()
+    await visit.require("send")
+    contract = _accepted(client, form)
+    event = _make_event(contract, form)
+    if isinstance(event, Issues):
+        return _send_page(client, contract, form, event.items)
+    _log(visit, "send", event.subject, None)
+    try:
+        await client.send(event)
+    except Violated as violated:
+        return _send_page(client, contract, form, _issues_of(violated))
+    if isinstance(contract, VersionedWorkflow):
+        return RedirectResponse(visit.links.to("sent", subject=event.subject), 303)
+    return RedirectResponse(visit.links.to("", done="send"), 303)
+
+
+async def check(client: Client, visit: Visit) -> Page:
+    """Check an event as `send` does, and send nothing."""
+    form = await visit.form()
+    await visit.require("see")
+    contract = _accepted(client, form)
+    event = _make_event(contract, form)
+    if isinstance(event, Issues):
+        return _send_page(client, contract, form, event.items)
+    try:
+        await client.check(event)
+    except Violated as violated:
+        return _send_page(client, contract, form, _issues_of(violated))
+    return _send_page(client, contract, form, ())
+
+
+def _accepted(client: Client, form: Mapping[str, str]) -> VersionedContract[Any]:
+    contract = find_accepted(client.system, form.get("contract", ""))
+    if contract is None:
+        raise Refused(404, "There is no such contract", "No handler here takes such an event.")
+    return contract
+
+
+def _send_page(
+    client: Client,
+    contract: VersionedContract[Any],
+    form: Mapping[str, str],
+    issues: tuple[Issue, ...],
+) -> Page:
+    view = show_send(
+        client.system,
+        contract,
+        text=form.get("data", ""),
+        workflow_id=form.get("workflow_id", ""),
+        issues=issues,
+    )
+    # 200 where it fits: htmx shows both.
+    return Page(
+        template="send.html",
+        title="Send",
+        view=view,
+        status=422 if issues else 200,
+        section="send",
+    )
+
+
+def _make_event(contract: VersionedContract[Any], form: Mapping[str, str]) -> Event[Any] | Issues:
+    content = _parse(form.get("data", ""))
+    if isinstance(content, Issues):
+        return content
+    kind = contract.accepted.type
+    # Not by the contract's own reader: it requires fields that the protocol adds to the payload.
+    payload = content if kind is None else Payload.of(kind).read(content)
+    if isinstance(payload, Issues):
+        return payload
+    workflow_id = form.get("workflow_id", "").strip()
+    try:
+        if isinstance(contract, VersionedWorkflow) and workflow_id:
+            return contract.init(payload, source=CONSOLE_SOURCE, workflow_id=workflow_id)
+        event: Event[Any] = contract.accepts(payload, source=CONSOLE_SOURCE)
+        return event
+    except Violated as violated:
+        return Issues.of(_issues_of(violated))
+
+
+def _parse(text: str) -> dict[str, Any] | Issues:
+    content = parse_json(text, "data")
+    if isinstance(content, Issues):
+        return content
+    if not isinstance(content, dict):
+        return Issues.one("data", "a JSON object", short_repr(content))
+    return content
+
+
+def _issues_of(violated: Violated) -> tuple[Issue, ...]:
+    violation = violated.violation
+    return violation.issues or (Issue("event", "one that may enter", violation.message),)
+
+
+def _required(form: Mapping[str, str], name: str, expected: str) -> str:
+    value = form.get(name, "").strip()
+    if not value:
+        issue = Issue(name, expected, "nothing")
+        raise Violated(ConfigViolation("the form is incomplete", issue))
+    return value
+
+
+def _log(visit: Visit, verb: str, subject: str, reason: str | None) -> None:
+    # Before the act: what is not recorded does not happen.
+    extra = fields(verb=verb, user=visit.reader.user, subject=subject, reason=reason)
+    logger.info("an operator acts by the console", extra=extra)

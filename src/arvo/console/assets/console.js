@@ -1,0 +1,122 @@
+// What pages do beyond links and forms: keys, times in other zones, dialogs, news of changes.
+"use strict";
+(() => {
+  const root = document.body.dataset.root;
+  const stored = (name) => { try { return localStorage.getItem(name) || ""; } catch { return ""; } };
+  const store = (name, value) => { try { localStorage.setItem(name, value); } catch { /* not kept */ } };
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // Times: UTC as the server prints them, local, or relative to now.
+  const steps = [[60, "second"], [60, "minute"], [24, "hour"], [Infinity, "day"]];
+  const relative = (at) => {
+    let value = (at - Date.now()) / 1000;
+    const format = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+    for (const [size, unit] of steps) {
+      if (Math.abs(value) < size) return format.format(Math.round(value), unit);
+      value /= size;
+    }
+  };
+  const showTimes = (within = document) => {
+    const zone = stored("arvo.zone") || "utc";
+    for (const time of all("time", within)) {
+      time.dataset.utc ||= time.textContent;
+      const at = new Date(time.dateTime);
+      time.textContent = zone === "local" ? at.toLocaleString() : zone === "relative" ? relative(at) : time.dataset.utc;
+      time.title = zone === "utc" ? at.toLocaleString() : time.dataset.utc;
+    }
+  };
+
+  // What only works with scripts is hidden until here.
+  const enhance = (within = document) => {
+    showTimes(within);
+    for (const button of all("button.copy", within)) button.hidden = !navigator.clipboard;
+  };
+
+  const settings = document.querySelector(".settings");
+  settings.hidden = false;
+  for (const [name, apply] of [["zone", () => showTimes()], ["theme", (value) => {
+    if (value) document.documentElement.dataset.theme = value;
+    else delete document.documentElement.dataset.theme;
+  }]]) {
+    const select = settings.querySelector(`#${name}`);
+    select.value = stored(`arvo.${name}`) || select.options[0].value;
+    select.addEventListener("change", () => { store(`arvo.${name}`, select.value); apply(select.value); });
+  }
+
+  // A form to act opens in a dialog; without scripts its link leads to the same page.
+  const dialog = document.getElementById("act");
+  const openForm = async (link) => {
+    const answer = await fetch(link.href, { headers: { accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const heading = page.querySelector("h1"), form = page.getElementById("form");
+    if (!form) { location.assign(link.href); return; }
+    const title = document.createElement("h2");
+    title.textContent = heading.textContent;
+    dialog.replaceChildren(title, form);
+    dialog.showModal();
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-dialog]");
+    const plain = !event.metaKey && !event.ctrlKey && !event.shiftKey && event.button === 0;
+    if (link && plain) { event.preventDefault(); openForm(link); }
+    if (event.target.closest("#act [data-close]")) { event.preventDefault(); dialog.close(); }
+    const copy = event.target.closest("button.copy");
+    if (copy) {
+      const text = copy.dataset.text || copy.closest(".data").querySelector("pre").textContent;
+      navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; });
+    }
+  });
+
+  // Rows: j and k move, Enter opens.
+  let row = -1;
+  const move = (by) => {
+    const links = all("table.list tbody th a");
+    if (!links.length) return;
+    row = Math.max(0, Math.min(links.length - 1, row + by));
+    links[row].focus();
+  };
+  const go = (page) => location.assign(root + page);
+  const pages = { o: "", w: "workflows", d: "dead-letters", s: "system" };
+  let prefix = "";
+  document.addEventListener("keydown", (event) => {
+    const inInput = event.target.closest("input, textarea, select, dialog");
+    if (inInput || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (prefix === "g" && event.key in pages) { prefix = ""; event.preventDefault(); go(pages[event.key]); return; }
+    prefix = event.key === "g" ? "g" : "";
+    const step = { "[": "previous", "]": "next" }[event.key];
+    if (event.key === "/") { event.preventDefault(); document.getElementById("search").focus(); }
+    else if (event.key === "?") document.getElementById("keys").showModal();
+    else if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+    else if (step) document.querySelector(`a[data-revision="${step}"]`)?.click();
+  });
+
+  // Changes: the visible part is read again at the top of the page, or a bar offers it.
+  const news = document.querySelector(".news");
+  const refresh = () => { changed.clear(); news.replaceChildren(); htmx.trigger("#live", "refresh"); };
+  const changed = new Set();
+  const offer = () => {
+    const button = document.createElement("button");
+    button.textContent = `${changed.size} changed, show`;
+    button.addEventListener("click", refresh);
+    news.replaceChildren(button);
+  };
+  const address = document.body.dataset.live;
+  if (address && window.EventSource) {
+    const source = new EventSource(address);
+    source.addEventListener("changed", (event) => {
+      for (const id of JSON.parse(event.data)) changed.add(id);
+      const live = document.getElementById("live");
+      const isRead = live.contains(document.activeElement) || document.querySelector("dialog[open]");
+      if (window.scrollY < 50 && !isRead) refresh(); else offer();
+    });
+    let lost = null;
+    source.addEventListener("error", () => {
+      lost ||= new Date();
+      news.textContent = `No news of changes since ${lost.toLocaleTimeString()}: trying again.`;
+    });
+    source.addEventListener("open", () => { if (lost) { lost = null; refresh(); } });
+  }
+  document.addEventListener("htmx:after:swap", () => enhance());
+  enhance();
+})();

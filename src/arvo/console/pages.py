@@ -1,0 +1,231 @@
+"""Pages: the lists of workflows and dead letters, and what the console knows of its system."""
+
+from collections.abc import Iterable
+
+import orjson
+from attrs import evolve, frozen
+from starlette.responses import RedirectResponse, Response
+
+from arvo.console.reads import find_workflow
+from arvo.console.views.dead_letters import (
+    READ_MAX,
+    DeadLetterFilters,
+    show_dead_letter,
+    show_dead_letters,
+)
+from arvo.console.views.event import to_download
+from arvo.console.views.filters import read_filters
+from arvo.console.views.overview import QUIET, Listed, show_overview
+from arvo.console.views.send import find_accepted, show_send
+from arvo.console.views.state import meet_record
+from arvo.console.views.systems import find_contract, show_contract, show_system
+from arvo.console.views.workflows import show_row, show_workflows
+from arvo.console.visit import Page, Refused, Visit
+from arvo.core.violations.violation import Violated
+from arvo.engine.system.asyncapi import asyncapi
+from arvo.interpreters.ports.messages import DeadLetter
+from arvo.interpreters.ports.results import Depth, StoredWorkflow
+from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.lookup import is_subject
+
+
+async def overview(client: Client, visit: Visit) -> Page:
+    """Show how many workflows and messages there are, and which need a person."""
+    await visit.require("see")
+    try:
+        active = await client.workflows(status="active")
+        failed = await client.workflows(status="failed")
+        quiet = await client.workflows(status="active", unchanged_since=visit.now - QUIET)
+        listed = Listed(active=active, failed=failed, quiet=quiet)
+    except Violated:
+        listed = None
+    dead_letters = await client.dead_letters()
+    view = show_overview(
+        listed, dead_letters, await client.depth(), links=visit.links, now=visit.now
+    )
+    return Page(template="overview.html", title="Overview", view=view, is_live=True)
+
+
+async def workflows(client: Client, visit: Visit) -> Page:
+    """Show one page of the workflows that the filters of the address select."""
+    await visit.require("see")
+    filters = read_filters(visit.query)
+    try:
+        stored = await client.workflows(**filters.selection(visit.now))
+    except Violated as violated:
+        raise Refused(501, "This backend cannot list workflows", str(violated)) from violated
+    view = show_workflows(stored, filters, visit.redaction)
+    seen = await _seen(client, visit, stored)
+    return Page(
+        template="workflows.html",
+        title="Workflows",
+        view=evolve(view, rows=tuple(show_row(it, visit.redaction) for it in seen)),
+        section="workflows",
+        # A page that is not the first stays as it is: its rows would move away.
+        is_live=filters.after is None,
+    )
+
+
+async def _seen(
+    client: Client, visit: Visit, stored: Iterable[StoredWorkflow]
+) -> list[StoredWorkflow]:
+    """Return the workflows that the user may see, and let the page learn their secrets."""
+    seen = [it for it in stored if await visit.reader.may("see", it.record)]
+    for it in seen:
+        meet_record(client.system, it.record, visit.redaction)
+    return seen
+
+
+async def search(client: Client, visit: Visit) -> Page | Response:
+    """Lead to the workflow with an id or a subject, or to the list that a label or text selects."""
+    await visit.require("see")
+    text = visit.request.query_params.get("q", "").strip()
+    if not text:
+        return RedirectResponse(visit.links.to("workflows"), 303)
+    try:
+        stored = await find_workflow(client, visit.reader, text)
+    except Refused:
+        if "=" in text and not is_subject(text):
+            return RedirectResponse(visit.links.to("workflows", label=text), 303)
+        return Page(
+            template="search.html",
+            title="Nothing found",
+            view=text,
+            status=404,
+            section="workflows",
+        )
+    return RedirectResponse(visit.links.workflow(stored.record.subject), 303)
+
+
+async def dead_letters(client: Client, visit: Visit) -> Page:
+    """Show the dead letters in groups, and those of one group."""
+    await visit.require("see")
+    found: list[DeadLetter] = []
+    while len(found) < READ_MAX and (
+        page := await client.dead_letters(after=found[-1] if found else None)
+    ):
+        found += page
+    has_more = len(found) >= READ_MAX
+    visit.redaction.meet(it.event for it in found)
+    given = visit.request.query_params
+    filters = DeadLetterFilters(
+        reason=given.get("reason", ""),
+        type=given.get("type", ""),
+        handler=given.get("handler", ""),
+    )
+    return Page(
+        template="dead-letters.html",
+        title="Dead letters",
+        view=show_dead_letters(found, filters, visit.redaction, has_more=has_more),
+        section="dead-letters",
+        is_live=True,
+    )
+
+
+async def dead_letter(client: Client, visit: Visit) -> Page:
+    """Show one dead letter in full."""
+    found = await find_dead_letter(client, visit)
+    visit.redaction.meet((found.event,))
+    return Page(
+        template="dead-letter.html",
+        title=f"Dead letter {found.event.type}",
+        view=show_dead_letter(found, visit.redaction),
+        section="dead-letters",
+        crumbs=[("This one", visit.links.to("dead-letter", id=found.id))],
+        more={"is_workflow": is_subject(found.event.subject)},
+    )
+
+
+async def dead_letter_event(client: Client, visit: Visit) -> Response:
+    """Download the event of a dead letter as JSON."""
+    found = await find_dead_letter(client, visit)
+    return download_json("dead-letter.json", to_download(found.event, visit.redaction), visit)
+
+
+async def find_dead_letter(client: Client, visit: Visit) -> DeadLetter:
+    """Return the dead letter whose id is in the address."""
+    await visit.require("see")
+    id_ = visit.request.query_params.get("id", "")
+    found = await client.backend.find_dead_letter(id_) if id_ and id_.isprintable() else None
+    if found is None:
+        text = "No dead letter has this id: it may have been redriven or dropped since."
+        raise Refused(404, "There is no such dead letter", text)
+    return found
+
+
+async def system(client: Client, visit: Visit) -> Page:
+    """Show the handlers and contracts of the system."""
+    await visit.require("see")
+    return Page(
+        template="system.html", title="System", view=show_system(client.system), section="system"
+    )
+
+
+async def contract(client: Client, visit: Visit) -> Page:
+    """Show one version of a contract."""
+    await visit.require("see")
+    given = visit.request.query_params
+    found = find_contract(client.system, given.get("uri", ""), given.get("version", ""))
+    if found is None:
+        raise Refused(404, "There is no such contract", "The system names no such contract.")
+    href = visit.links.to("contract", uri=found.uri, version=found.version)
+    return Page(
+        template="contract.html",
+        title=found.uri,
+        view=show_contract(found),
+        section="system",
+        crumbs=[(found.version, href)],
+    )
+
+
+async def asyncapi_document(client: Client, visit: Visit) -> Response:
+    """Download the AsyncAPI document of the system."""
+    await visit.require("see")
+    return download_json("asyncapi.json", asyncapi(client.system), visit)
+
+
+async def send_form(client: Client, visit: Visit) -> Page:
+    """Show the form by which an event is sent."""
+    await visit.require("see")
+    chosen = find_accepted(client.system, visit.request.query_params.get("contract", ""))
+    return Page(
+        template="send.html", title="Send", view=show_send(client.system, chosen), section="send"
+    )
+
+
+async def sent(client: Client, visit: Visit) -> Page | Response:
+    """Lead to the workflow that a sent event begins, once it has begun."""
+    await visit.require("see")
+    subject = visit.request.query_params.get("subject", "")
+    if await client.record(subject) is not None:
+        return RedirectResponse(visit.links.workflow(subject, done="send"), 303)
+    return Page(template="sent.html", title="Sent", view=subject, section="send", is_live=True)
+
+
+@frozen
+class WorkersView:
+    """What a client knows of the workers: the messages that they share."""
+
+    depth: Depth
+    is_reachable: bool
+
+
+async def workers(client: Client, visit: Visit) -> Page:
+    """Show what is known of the workers."""
+    await visit.require("see")
+    view = WorkersView(await client.depth(), await client.is_reachable())
+    return Page(
+        template="workers.html", title="Workers", view=view, section="workers", is_live=True
+    )
+
+
+def download_json(name: str, content: object, visit: Visit) -> Response:
+    """Return JSON data as a file, without the secrets that the visit has met."""
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
+    return download(name, visit.redaction.scrub(text), "application/json")
+
+
+def download(name: str, text: str, media_type: str) -> Response:
+    """Return a text as a file to store."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(text, 200, headers, media_type)

@@ -1,0 +1,71 @@
+"""Reads: what a page takes from the client, with a limit on each."""
+
+from typing import Final
+
+from arvo.console.access import Reader
+from arvo.console.visit import Refused
+from arvo.core.history import HistoryEntry
+from arvo.core.record import Record
+from arvo.core.violations.violation import Violated
+from arvo.engine.history.replay import Replay, replay
+from arvo.engine.history.typed import typed_entry
+from arvo.interpreters.http.workflow_json import from_path
+from arvo.interpreters.ports.backend import RetainsOutputs
+from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.operations import history_entries
+
+# A replay takes up to a millisecond for an entry, in which no other page is answered.
+REPLAY_ENTRIES_MAX: Final = 5_000
+
+
+async def find_workflow(client: Client, reader: Reader, path: str) -> StoredWorkflow:
+    """Return a workflow by its subject or workflow id, as it stands in an address."""
+    try:
+        subject = await client.find_subject(from_path(path))
+    except Violated as violated:
+        raise Refused(404, "Several workflows have this id", str(violated)) from violated
+    record = await client.record(subject)
+    stored = None if record is None else await client.backend.workflow(subject)
+    if stored is None:
+        raise Refused(
+            404,
+            "There is no such workflow",
+            "No workflow has this id or subject. It may never have begun here, or retention has "
+            "removed it after it ended.",
+        )
+    if not await reader.may("see", stored.record):
+        raise Refused(403, "Not allowed", "You may not see this workflow.")
+    return stored
+
+
+def stores_history(client: Client) -> bool:
+    """Return whether the backend keeps the histories of workflows."""
+    return not isinstance(client.backend, RetainsOutputs)
+
+
+async def read_history(client: Client, subject: str) -> tuple[HistoryEntry, ...]:
+    """Return the whole history of a workflow, oldest first, for a replay.
+
+    Refuses one of more than `REPLAY_ENTRIES_MAX` entries.
+    """
+    if not stores_history(client):
+        raise Refused(501, "No history", "This backend stores no history of a workflow.")
+    entries: list[HistoryEntry] = []
+    async for entry in history_entries(client.backend, subject):
+        entries.append(entry)
+        if len(entries) > REPLAY_ENTRIES_MAX:
+            raise Refused(
+                413,
+                "The history is too long",
+                f"It has more than {REPLAY_ENTRIES_MAX} entries, and a replay of it would hold up "
+                "the other pages: replay it in a script, by `Client.replay`.",
+            )
+    return tuple(typed_entry(client.system, entry) for entry in reversed(entries))
+
+
+async def read_replay(client: Client, record: Record) -> tuple[tuple[HistoryEntry, ...], Replay]:
+    """Return the history of a workflow and its replay by the system of the console."""
+    history = await read_history(client, record.subject)
+    # Not in a thread: a flow's generators are cached, and belong to this one.
+    return history, replay(client.system, history, record=record)

@@ -1,0 +1,285 @@
+"""Tabs: the page of one workflow, and what it can be downloaded as."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+import orjson
+from attrs import evolve, frozen
+from starlette.responses import Response
+
+from arvo.console.pages import download, download_json
+from arvo.console.reads import find_workflow, read_history, read_replay
+from arvo.console.views.acts import show_actions
+from arvo.console.views.data import show_data
+from arvo.console.views.event import show_event, to_download
+from arvo.console.views.state import meet_record, show_state
+from arvo.console.views.workflow.chart import show_chart
+from arvo.console.views.workflow.history import ROWS_MAX, show_entry, show_history
+from arvo.console.views.workflow.now import TABS, Head, show_head, show_now
+from arvo.console.views.workflow.replays import show_replay, show_sequence
+from arvo.console.views.workflow.timeline import show_timeline
+from arvo.console.views.workflow.travel import (
+    DifferenceRow,
+    Moment,
+    find_moment,
+    moments_of,
+    show_commands,
+    show_differences,
+    show_timers,
+)
+from arvo.console.views.workflow.tree import show_tree
+from arvo.console.visit import Page, Refused, Visit
+from arvo.core.history import HistoryEntry
+from arvo.core.record import Record
+from arvo.interpreters.http.workflow_json import to_path
+from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, StoredWorkflow
+from arvo.interpreters.runtime.client import Client
+
+Tab: TypeAlias = Callable[[Client, Visit, Record], Awaitable[Page]]
+
+
+async def workflow(client: Client, visit: Visit) -> Page:
+    """Show one workflow, on the tab of the address."""
+    stored = await _find(client, visit)
+    record = stored.record
+    name = visit.request.query_params.get("tab", "")
+    if name not in _TABS:
+        raise Refused(404, "There is no such page", f"A workflow has no tab {name!r}.")
+    page = await _TABS[name](client, visit, record)
+    head = show_head(stored, visit.redaction, name)
+    crumbs = [(head.name, visit.links.workflow(record.subject))]
+    verbs = await visit.reader.verbs(record)
+    more = {
+        **page.more,
+        "head": head,
+        "tabs": tuple(TabLink(tab, label) for tab, label in TABS.items()),
+        "path": to_path(record.subject),
+        "actions": show_actions(client.system, record, verbs, visit.links),
+    }
+    return evolve(page, section="workflows", crumbs=crumbs, more=more, title=_title(head, name))
+
+
+def _title(head: Head, tab: str) -> str:
+    return f"{head.name} · {TABS[tab]}" if tab in TABS and tab else head.name
+
+
+@frozen
+class TabLink:
+    """A link to a tab."""
+
+    name: str
+    label: str
+
+
+async def _now(client: Client, visit: Visit, record: Record) -> Page:
+    described = await client.describe(record.subject)
+    visit.redaction.meet(it.event for it in described.dead_letters)
+    view = show_now(described, visit.redaction, visit.now)
+    return Page(template="now.html", title="", view=view, is_live=True)
+
+
+async def _timeline(client: Client, visit: Visit, record: Record) -> Page:
+    entries = await _entries(client, record, None, HISTORY_PAGE_MAX)
+    visit.redaction.meet(entry.event for entry in entries)
+    return Page(
+        template="timeline.html",
+        title="",
+        view=show_timeline(entries),
+        more={
+            "rows": tuple(map(show_entry, entries)),
+            "has_more": bool(entries) and entries[0].position > 0,
+        },
+    )
+
+
+async def _history(client: Client, visit: Visit, record: Record) -> Page:
+    before, position = visit.number("before"), visit.number("position")
+    if position is not None:
+        before = position + 1
+    entries = await _entries(client, record, before, ROWS_MAX)
+    visit.redaction.meet(entry.event for entry in entries)
+    newest = await _entries(client, record, None, 1)
+    end = newest[-1].position + 1 if newest else 0
+    # From the end on there is nothing newer.
+    shown = show_history(entries, None if before is None or before >= end else before)
+    return Page(template="history.html", title="", view=shown)
+
+
+async def _event(client: Client, visit: Visit, record: Record) -> Page:
+    entry = await _find_entry(client, visit, record)
+    event = entry.event
+    view = None if event is None else show_event(event, visit.redaction)
+    return Page(template="event.html", title="", view=view, more={"row": show_entry(entry)})
+
+
+async def _find_entry(client: Client, visit: Visit, record: Record) -> HistoryEntry:
+    """Return the history entry at the position of the address."""
+    position = visit.number("position")
+    entries = await _entries(client, record, (position or 0) + 1, 1)
+    if position is None or not entries or entries[0].position != position:
+        text = "The history has no entry at this position: retention may have removed it."
+        raise Refused(404, "There is no such entry", text)
+    return entries[0]
+
+
+async def _state(client: Client, visit: Visit, record: Record) -> Page:
+    state = show_state(client.system, record, visit.redaction)
+    first, last = visit.number("from"), visit.number("to")
+    compared = None
+    if first is not None and last is not None:
+        compared = await _compare(client, visit, record, first, last)
+    more = {"note": state.note, "compared": compared}
+    return Page(template="state.html", title="", view=show_data(state.data), more=more)
+
+
+@frozen
+class Compared:
+    """The differences of the state at two revisions, or the *problem* that hides them."""
+
+    from_: int
+    to: int
+    rows: tuple[DifferenceRow, ...] = ()
+    problem: str = ""
+
+
+async def _compare(client: Client, visit: Visit, record: Record, first: int, last: int) -> Compared:
+    moments = await _moments(client, visit, record)
+    found = {it.revision: it for it in moments}
+    states = []
+    for revision in (first, last):
+        moment = found.get(revision)
+        if moment is None:
+            return Compared(first, last, problem=f"The history has no revision {revision}.")
+        if moment.record is None:
+            return Compared(first, last, problem=f"Revision {revision}: {moment.note}.")
+        states.append(show_state(client.system, moment.record, visit.redaction).data)
+    return Compared(first, last, show_differences(*states))
+
+
+async def _chart(client: Client, visit: Visit, record: Record) -> Page:  # noqa: ARG001 - a `Tab`
+    return Page(template="chart.html", title="", view=show_chart(client.system, record, ()))
+
+
+async def _travel(client: Client, visit: Visit, record: Record) -> Page:
+    moments = await _moments(client, visit, record)
+    place = find_moment(moments, visit.number("revision"))
+    moment = moments[place]
+    before = moments[place - 1].record if place else None
+    state = before_state = None
+    note = ""
+    if moment.record is not None:
+        shown = show_state(client.system, moment.record, visit.redaction)
+        state, note = show_data(shown.data), shown.note
+        earlier = None if before is None else show_state(client.system, before, visit.redaction)
+        before_state = None if earlier is None else earlier.data
+        changes = show_differences(before_state, shown.data)
+    else:
+        changes = ()
+    path = [it.record for it in moments[:place] if it.record is not None]
+    return Page(
+        template="travel.html",
+        title="",
+        more={
+            "moment": moment,
+            "event": None if moment.event is None else show_event(moment.event, visit.redaction),
+            "commands": show_commands(moment),
+            "timers": () if moment.record is None else show_timers(moment.record),
+            "first": moments[0].revision,
+            "last": moments[-1].revision,
+            "previous": moments[place - 1].revision if place else None,
+            "following": moments[place + 1].revision if place + 1 < len(moments) else None,
+            "state": state,
+            "note": note,
+            "changes": changes,
+            "chart": (
+                "" if moment.record is None else show_chart(client.system, moment.record, path)
+            ),
+        },
+    )
+
+
+async def _moments(client: Client, visit: Visit, record: Record) -> tuple[Moment, ...]:
+    history, replayed = await read_replay(client, record)
+    visit.redaction.meet(entry.event for entry in history)
+    if not history:
+        raise Refused(404, "No history", "Retention has removed the history of this workflow.")
+    return moments_of(history, replayed)
+
+
+async def _tree(client: Client, visit: Visit, record: Record) -> Page:
+    tree = await client.tree(record.subject)
+    for node in tree:
+        if node.record is not None:
+            meet_record(client.system, node.record, visit.redaction)
+    return Page(
+        template="tree.html", title="", view=show_tree(tree, record.subject, visit.redaction)
+    )
+
+
+async def _replay(client: Client, visit: Visit, record: Record) -> Page:
+    history, replayed = await read_replay(client, record)
+    visit.redaction.meet(entry.event for entry in history)
+    return Page(template="replay.html", title="", view=show_replay(replayed, visit.redaction))
+
+
+async def _sequence(client: Client, visit: Visit, record: Record) -> Page:
+    entries = await _entries(client, record, None, HISTORY_PAGE_MAX)
+    visit.redaction.meet(entry.event for entry in entries)
+    return Page(template="sequence.html", title="", view=show_sequence(entries))
+
+
+async def _entries(
+    client: Client, record: Record, before: int | None, limit: int
+) -> tuple[HistoryEntry, ...]:
+    return await client.backend.history(record.subject, before=before, limit=limit)
+
+
+_TABS: Final[Mapping[str, Tab]] = {
+    "": _now,
+    "timeline": _timeline,
+    "history": _history,
+    "event": _event,
+    "state": _state,
+    "chart": _chart,
+    "travel": _travel,
+    "tree": _tree,
+    "replay": _replay,
+    "sequence": _sequence,
+}
+
+
+async def history_lines(client: Client, visit: Visit) -> Response:
+    """Download the history of a workflow, one entry a line, as `arvo history --json` prints it."""
+    record = (await _find(client, visit)).record
+    history = await read_history(client, record.subject)
+    visit.redaction.meet(entry.event for entry in history)
+    lines = []
+    for entry in history:
+        event = None if entry.event is None else to_download(entry.event, visit.redaction)
+        content = {**evolve(entry, record=None).to_dict(), "event": event}
+        lines.append(visit.redaction.scrub(orjson.dumps(content).decode()))
+    return download("history.jsonl", "\n".join(lines), "application/jsonl")
+
+
+async def event_json(client: Client, visit: Visit) -> Response:
+    """Download one event of a workflow."""
+    record = (await _find(client, visit)).record
+    entry = await _find_entry(client, visit, record)
+    if entry.event is None:
+        raise Refused(404, "There is no event", "An operator replaced the record here.")
+    return download_json("event.json", to_download(entry.event, visit.redaction), visit)
+
+
+async def state_json(client: Client, visit: Visit) -> Response:
+    """Download the state of a workflow."""
+    record = (await _find(client, visit)).record
+    state = show_state(client.system, record, visit.redaction)
+    return download_json("state.json", state.data, visit)
+
+
+async def _find(client: Client, visit: Visit) -> StoredWorkflow:
+    """Return the workflow of the address, and let the page learn what it may show of it."""
+    stored = await find_workflow(client, visit.reader, visit.request.path_params["workflow"])
+    visit.redaction.shows_data = await visit.reader.may("see_data", stored.record)
+    meet_record(client.system, stored.record, visit.redaction)
+    return stored

@@ -1,0 +1,181 @@
+"""Secrets: which data a page may show, by the contracts of the system that the console has."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Self, final
+from urllib.parse import quote
+
+import orjson
+from attrs import define, field, frozen
+
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import CANCELLATION, FAULT, cancel_type
+from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
+from arvo.core.record import Record
+from arvo.core.violations.issue import GOT_CHARACTERS_MAX, Issue
+from arvo.engine.system.exported import declared_contracts
+from arvo.engine.system.system import System
+from arvo.printable import printable
+
+# A shorter secret is hidden where its field is, and not wherever its few characters occur.
+SCRUBBED_CHARACTERS_MIN: Final = 4
+# Messages cut long values at the end or in the middle: so much of one is hidden as the whole is.
+CUT_CHARACTERS_MIN: Final = 6
+# The texts that one page looks for: those of the events on it, which a page limits.
+SCRUBBED_TEXTS_MAX: Final = 10_000
+
+
+@final
+@frozen
+class Schemas:
+    """The JSON Schemas of the events of a system, by type and dataschema, and its handlers."""
+
+    by_type: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    handlers: frozenset[str]
+
+    @classmethod
+    def of(cls, system: System) -> Self:
+        """Collect the schemas of every contract that *system* names."""
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for contract in (*declared_contracts(system), *system.remote):
+            payloads: dict[str, Payload[Any]] = {contract.type: contract.accepted}
+            payloads |= contract.emitted
+            payloads[contract.system_error_type] = FAULT
+            payloads[cancel_type(contract.type)] = CANCELLATION
+            for name, payload in payloads.items():
+                found.setdefault(name, {})[contract.dataschema] = payload.checked_schema
+        return cls(found, frozenset(system.addresses))
+
+    def of_event(self, event: Event[Any]) -> tuple[Mapping[str, Any], ...]:
+        """Return the schemas that the data of *event* may have: of its version, or of them all."""
+        versions = self.by_type.get(event.type, {})
+        exact = versions.get(event.dataschema or "")
+        return tuple(versions.values()) if exact is None else (exact,)
+
+
+@final
+@define
+class Redaction:
+    """Hides the data that a reader of one page may not see.
+
+    *shows_data*: whether the reader may see data at all; otherwise its shape alone is shown. The
+    data of an event whose contract the console does not have may hold secrets that it does not
+    know of, so its shape is shown, too. A secret that was met by its contract is hidden in every
+    other text of the page as well: a handler may have copied it.
+    """
+
+    schemas: Schemas
+    shows_data: bool
+    _texts: set[str] = field(factory=set, init=False)
+    _pattern: "re.Pattern[str] | None" = field(default=None, init=False)
+
+    def meet(self, events: Iterable[Event[Any] | None]) -> None:
+        """Learn the secrets of events, before anything of the page is shown."""
+        for event in events:
+            if event is not None:
+                for schema in self.schemas.of_event(event):
+                    self._learn(secret_texts(schema, event.raw))
+
+    def event_data(self, event: Event[Any]) -> Any:
+        """Return the data of an event as it may be shown."""
+        self.meet((event,))
+        schemas = self.schemas.of_event(event)
+        if not self.shows_data or not schemas:
+            return shape(event.raw)
+        data: Any = event.raw
+        for schema in schemas:
+            data = hide_secrets(schema, data)
+        return data
+
+    def is_known(self, event: Event[Any]) -> bool:
+        """Whether the console has a contract of this event."""
+        return bool(self.schemas.of_event(event))
+
+    def data(self, schema: Mapping[str, Any], data: Any) -> Any:
+        """Return JSON data of *schema* as it may be shown."""
+        self._learn(secret_texts(schema, data))
+        return hide_secrets(schema, data) if self.shows_data else shape(data)
+
+    def failure(self, record: Record) -> str:
+        """Return why a workflow failed: its name alone where the message may quote a secret."""
+        failure = record.failure
+        if failure is None:
+            return ""
+        is_known = self.shows_data and record.handler in self.schemas.handlers
+        return f"{failure.name}: {failure.message}" if is_known else failure.name
+
+    def message(self, text: str, event: Event[Any]) -> str:
+        """Return why *event* was refused: up to the first value, if its data may not be shown."""
+        if self.shows_data and self.is_known(event):
+            return text
+        for mark in ("'", '"', " got "):
+            text = text.partition(mark)[0]
+        return text.rstrip(" :;,(")
+
+    def issues(self, issues: Iterable[Issue], event: Event[Any] | None) -> tuple[Issue, ...]:
+        """Return what does not fit in *event*, without the values if its data may not be shown.
+
+        Without an event: in a state or a turn, which the system of the console knows.
+        """
+        if self.shows_data and (event is None or self.is_known(event)):
+            return tuple(issues)
+        return tuple(
+            Issue(it.path, HIDDEN if event is None else it.expected, HIDDEN) for it in issues
+        )
+
+    def scrub(self, text: str) -> str:
+        """Return a text without the secrets that were met.
+
+        One in a text of more than `SCRUBBED_TEXTS_MAX` secrets is not looked for.
+        """
+        if not self._texts:
+            return text
+        if self._pattern is None:
+            forms = {form for secret in self._texts for form in _forms(secret)}
+            longest_first = sorted(forms, key=len, reverse=True)
+            whole = map(re.escape, longest_first)
+            self._pattern = re.compile("|".join((*whole, *_cut_forms(longest_first))))
+        return self._pattern.sub(HIDDEN, text)
+
+    def _learn(self, texts: Iterable[str]) -> None:
+        fresh = {text for text in texts if len(text) >= SCRUBBED_CHARACTERS_MIN} - self._texts
+        if fresh and len(self._texts) < SCRUBBED_TEXTS_MAX:
+            self._texts |= fresh
+            self._pattern = None
+
+
+def shape(data: Any) -> Any:
+    """Return the types of the leaves of JSON data in place of their values.
+
+    >>> shape({"name": "Ann", "lines": [1, True, None]})
+    {'name': 'string', 'lines': ['number', 'boolean', None]}
+    """
+    match data:
+        case Mapping():
+            return {key: shape(value) for key, value in data.items()}
+        case list() | tuple():
+            return [shape(value) for value in data]
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case _:
+            return None
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return a secret as it may stand in a text: plain, in JSON, escaped, in an address."""
+    quoted = orjson.dumps(secret.encode("utf-8", "replace").decode()).decode()[1:-1]
+    python = repr(secret)[1:-1]
+    return (secret, quoted, python, printable(secret), quote(secret, safe="", errors="replace"))
+
+
+def _cut_forms(forms: Iterable[str]) -> Iterator[str]:
+    """Yield patterns of what a message leaves of a long secret: its beginning, and its end."""
+    for form in forms:
+        if len(form) >= 2 * CUT_CHARACTERS_MIN:
+            yield rf"{re.escape(form[:CUT_CHARACTERS_MIN])}\S{{0,{GOT_CHARACTERS_MAX}}}"
+            yield rf"\S{{0,{GOT_CHARACTERS_MAX}}}{re.escape(form[-CUT_CHARACTERS_MIN:])}"

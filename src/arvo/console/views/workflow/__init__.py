@@ -1,0 +1,1 @@
+"""Workflow: what the tabs of a workflow's page show."""

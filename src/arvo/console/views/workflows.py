@@ -1,0 +1,113 @@
+"""Workflows: the list of workflows, one page of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, final
+
+from attrs import frozen
+
+from arvo.console.views.filters import Filters, write_cursor
+from arvo.console.views.secrets import Redaction
+from arvo.console.views.state import operation_name
+from arvo.core.events.subject import workflow_id_of
+from arvo.core.labels import label_text
+from arvo.core.record import STATUSES, Record
+from arvo.handlers.flow.replay import read_waiting
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
+
+# Enough of a subject to tell two runs apart; the whole is on the page of the workflow.
+SHORT_CHARACTERS: Final = 12
+# Of the operations that a workflow waits for, the row of a list names so many.
+WAITING_NAMED_MAX: Final = 2
+
+
+@final
+@frozen(kw_only=True)
+class WorkflowRow:
+    """One workflow in a list."""
+
+    subject: str
+    name: str
+    handler: str
+    version: str
+    status: str
+    waits_for: str
+    labels: tuple[tuple[str, str], ...]
+    began: datetime
+    changed: datetime
+    revision: int
+
+
+@final
+@frozen(kw_only=True)
+class WorkflowsView:
+    """One page of the list. *older*: the cursor of the next page, None on the last one."""
+
+    filters: Filters
+    rows: tuple[WorkflowRow, ...]
+    older: str | None
+    statuses: tuple[str, ...] = STATUSES
+
+
+def show_workflows(
+    stored: Sequence[StoredWorkflow], filters: Filters, redaction: Redaction
+) -> WorkflowsView:
+    """Return the page that holds *stored*, the answer to a query for a full page."""
+    return WorkflowsView(
+        filters=filters,
+        rows=tuple(show_row(it, redaction) for it in stored),
+        older=write_cursor(stored[-1]) if len(stored) >= PAGE_MAX else None,
+    )
+
+
+def show_row(stored: StoredWorkflow, redaction: Redaction) -> WorkflowRow:
+    """Return one workflow as a row of a list."""
+    record = stored.record
+    return WorkflowRow(
+        subject=record.subject,
+        name=name_of(record.subject),
+        handler=record.handler,
+        version=record.version,
+        status=record.status,
+        waits_for=waits_for(record, redaction),
+        labels=labels_of(record),
+        began=stored.began,
+        changed=stored.changed,
+        revision=record.revision,
+    )
+
+
+def name_of(subject: str) -> str:
+    """Return what a person calls a workflow: its id, or the end of its subject."""
+    return workflow_id_of(subject) or f"…{subject[-SHORT_CHARACTERS:]}"
+
+
+def labels_of(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return the labels of a workflow as text."""
+    return tuple((name, label_text(label)) for name, label in record.labels.items())
+
+
+def waits_for(record: Record, redaction: Redaction) -> str:
+    """Return in one line what a workflow waits for, or why it does not.
+
+    A signal is not a request, so one that only signals continue waits for nothing that is known.
+    """
+    if record.failure is not None:
+        return redaction.failure(record)
+    if record.status != "active":
+        return ""
+    if not record.init:
+        return "its first event, which will be delivered again"
+    operations, signals = read_waiting(record)
+    parts = list(map(operation_name, operations[:WAITING_NAMED_MAX]))
+    if len(operations) > WAITING_NAMED_MAX:
+        parts.append(f"{len(operations) - WAITING_NAMED_MAX} more")
+    if not operations and record.unanswered:
+        count = len(record.unanswered)
+        parts.append(f"{count} {'reply' if count == 1 else 'replies'}")
+    if record.timers:
+        name, timer = min(record.timers.items(), key=lambda item: item[1].at)
+        parts.append(f"the timer {name}, due {timer.at}")
+    if signals:
+        parts.append(f"{len(signals)} unread")
+    return ", ".join(parts) or "a signal at most"

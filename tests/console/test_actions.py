@@ -1,0 +1,206 @@
+"""Actions: what a person does by a form has the effect that the form names."""
+
+import logging
+from collections.abc import Mapping
+
+import httpx
+import orjson
+import pytest
+
+from arvo import Runtime
+from arvo.console import act
+from arvo.console.security import COOKIE
+from arvo.interpreters.http.workflow_json import to_path
+from arvo.printable import printable
+from tests.console.pages import read_page
+from tests.console.stores import HOSTILE, LARGE, ORDERS, SECRET, with_console
+
+
+def path_of(verb: str, key: str) -> str:
+    """Return the address of a form."""
+    return f"/act/{verb}/{to_path(ORDERS[key].subject)}"
+
+
+async def fill(
+    browser: httpx.AsyncClient, path: str, fields: Mapping[str, str]
+) -> tuple[httpx.Response, httpx.Response]:
+    """Open a form, and send it as a browser does; return the form and the answer."""
+    form = await browser.get(path)
+    # httpx keeps the cookie of the first page.
+    token = browser.cookies[COOKIE]
+    assert f'name="token" value="{token}"' in form.text
+    return form, await browser.post(path, data={"token": token, **fields})
+
+
+def test_a_workflow_is_cancelled_with_a_reason() -> None:
+    """The form says what will happen, and refuses to do it without a reason."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        path = path_of("cancel", "waits-1")
+        form, refused = await fill(browser, path, {"reason": "  "})
+        _, done = await fill(browser, path, {"reason": "the customer called"})
+        shown = await browser.get(done.headers["location"])
+        await runtime.drain(timeout=60)
+        record = await runtime.record("waits-1")
+
+        assert "It has no children." in form.text
+        assert "arvo cancel" in form.text
+        assert refused.status_code == 422
+        assert "reason: expected why the workflow is cancelled, got nothing" in refused.text
+        assert done.status_code == 303
+        assert "The cancellation was sent." in shown.text
+        assert record is not None
+        assert record.status == "cancelled"
+        read_page(form.text)
+        read_page(refused.text)
+
+    with_console(use, allow=act)
+
+
+def test_a_failed_workflow_is_revived() -> None:
+    """Its code or its services were mended meanwhile."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        form, done = await fill(browser, path_of("revive", "failed-1"), {})
+        record = await runtime.record("failed-1")
+        wrong = await browser.post(
+            path_of("revive", "done-1"), data={"token": browser.cookies[COOKIE]}
+        )
+
+        assert SECRET not in form.text
+        assert done.status_code == 303
+        assert record is not None
+        assert record.revivals == 1
+        assert wrong.status_code == 422
+        assert 'role="alert"' in wrong.text
+
+    with_console(use, allow=act)
+
+
+def test_a_workflow_is_migrated() -> None:
+    """Old versions end when the last workflow has left them."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        form, done = await fill(browser, path_of("migrate", "waits-1"), {"to": "2.0.0"})
+        record = await runtime.record("waits-1")
+
+        assert [it.text for it in read_page(form.text).all("option")][-1:] == ["2.0.0"]
+        assert done.status_code == 303
+        assert record is not None
+        assert record.version == "2.0.0"
+
+    with_console(use, allow=act)
+
+
+def test_a_workflow_is_signalled() -> None:
+    """A person approves what the workflow waits for."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        path = path_of("signal", "chart-1")
+        signal = {"type": "com.shop.approve", "data": '{"by": "ann"}'}
+        _, wrong = await fill(browser, path, {**signal, "data": "{"})
+        _, unfit = await fill(browser, path, {**signal, "data": '{"by": 1}'})
+        _, done = await fill(browser, path, signal)
+        await runtime.drain(timeout=60)
+        record = await runtime.record("chart-1")
+
+        assert [wrong.status_code, unfit.status_code, done.status_code] == [422, 422, 303]
+        assert "data.by: expected" in unfit.text
+        assert record is not None
+        assert record.status == "done"
+
+    with_console(use, allow=act)
+
+
+def test_a_dead_letter_is_redriven_or_dropped() -> None:
+    """The operator reads why it failed, and decides."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        first, second, third = await runtime.dead_letters()
+        read_page((await browser.get(f"/act-dead-letter?id={first.id}&verb=drop")).text)
+        _, dropped = await fill(browser, f"/act-dead-letter?id={first.id}&verb=drop", {})
+        _, redriven = await fill(browser, f"/act-dead-letter?id={second.id}&verb=retry", {})
+        gone = await browser.get(f"/act-dead-letter?id={first.id}&verb=drop")
+        nothing = await browser.get(f"/act-dead-letter?id={third.id}&verb=burn")
+        await runtime.drain(timeout=60)
+        left = await runtime.dead_letters()
+
+        assert [dropped.status_code, redriven.status_code] == [303, 303]
+        assert [gone.status_code, nothing.status_code] == [404, 404]
+        # What was redriven has failed once more.
+        assert first.id not in {it.id for it in left}
+        assert {it.event.id for it in left} == {second.event.id, third.event.id}
+
+    with_console(use, allow=act)
+
+
+def test_an_event_is_checked_and_sent() -> None:
+    """A form that takes what the system refuses would teach nothing."""
+    contract = "#/orchestrators/turns/1.0.0"
+    form = {"contract": contract, "workflow_id": "sent-1", "data": '{"amount": 5}'}
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        page = await browser.get("/send", params={"contract": contract})
+        sample = orjson.loads(read_page(page.text).text_of("textarea"))
+        token = browser.cookies[COOKIE]
+        wrong = {**form, "token": token, "data": '{"amount": "five"}'}
+        checked = await browser.post("/check", data={**form, "token": token})
+        refused = await browser.post("/check", data=wrong)
+        not_sent = await browser.post("/send", data=wrong)
+        sent = await browser.post("/send", data={**form, "token": token})
+        await runtime.drain(timeout=60)
+        begun = await browser.get(sent.headers["location"])
+        again = await browser.post("/send", data={**form, "token": token, "data": '{"amount": 6}'})
+        unknown = await browser.post("/send", data={**form, "token": token, "contract": "x"})
+
+        assert sample["amount"] >= 0
+        assert checked.status_code == 200
+        assert [refused.status_code, not_sent.status_code] == [422, 422]
+        assert "a number" in read_page(refused.text).text_of("td")
+        assert sent.status_code == 303
+        assert begun.headers["location"].startswith("/workflows/")
+        assert again.status_code == 422
+        assert unknown.status_code == 404
+
+    with_console(use, allow=act)
+
+
+def test_an_event_that_begins_no_workflow_is_sent() -> None:
+    """Not every handler has a page to lead to."""
+    form = {"contract": "#/contracts/audit/1.0.0", "data": '{"amount": 5, "note": "by hand"}'}
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> tuple[str, int]:
+        await browser.get("/")
+        answer = await browser.post("/send", data={**form, "token": browser.cookies[COOKIE]})
+        await runtime.drain(timeout=60)
+        return answer.headers["location"], len(await runtime.dead_letters())
+
+    assert with_console(use, allow=act) == ("/?done=send", 4)
+
+
+def test_each_act_is_logged_before_it_happens(caplog: pytest.LogCaptureFixture) -> None:
+    """Who did what, when and why is asked later."""
+    caplog.set_level(logging.INFO, "arvo.console")
+
+    async def use(browser: httpx.AsyncClient, _: Runtime) -> None:
+        await fill(browser, path_of("cancel", "waits-1"), {"reason": HOSTILE})
+
+    with_console(use, allow=act, user=lambda request: "ann")
+
+    (record,) = [it for it in caplog.records if it.name == "arvo.console"]
+    assert record.getMessage() == "an operator acts by the console"
+    assert (record.arvo_verb, record.arvo_user) == ("cancel", "ann")  # type: ignore[attr-defined]
+    assert record.arvo_subject == ORDERS["waits-1"].subject  # type: ignore[attr-defined]
+    assert record.arvo_reason == printable(HOSTILE)  # type: ignore[attr-defined]
+
+
+def test_an_action_that_no_workflow_has_is_refused() -> None:
+    """An address is typed by hand as well."""
+
+    async def use(browser: httpx.AsyncClient, _: Runtime) -> list[int]:
+        await browser.get("/")
+        form = {"token": browser.cookies[COOKIE]}
+        paths = [path_of("burn", "done-1"), f"/act/cancel/{to_path(LARGE.subject)}"]
+        return [(await browser.post(path, data=form)).status_code for path in paths]
+
+    assert with_console(use, allow=act) == [404, 404]

@@ -1,0 +1,263 @@
+"""Pages: each page of the console over a store with workflows of every kind."""
+
+from typing import Any
+
+import httpx
+
+from arvo import Client, Runtime, System
+from arvo.console import console
+from arvo.interpreters.http.workflow_json import to_path
+from tests.console.pages import read_page
+from tests.console.stores import (
+    HOSTILE,
+    LARGE,
+    ORDERS,
+    SECRET,
+    browse,
+    filled,
+    system,
+    with_console,
+)
+from tests.interpreters.within import within
+
+TABS = ["", "timeline", "history", "state", "chart", "travel", "tree", "replay", "sequence"]
+# A page of more is too slow to read, on a line of a train.
+PAGE_BYTES_MAX = 300_000
+
+
+def workflow(key: str, tab: str = "") -> str:
+    """Return the address of an order's page."""
+    path = f"/workflows/{to_path(ORDERS[key].subject)}"
+    return f"{path}?tab={tab}" if tab else path
+
+
+def get_all(*paths: str, **options: Any) -> list[httpx.Response]:
+    """Get pages, one after the other."""
+
+    async def use(browser: httpx.AsyncClient, _: Runtime) -> list[httpx.Response]:
+        return [await browser.get(path) for path in paths]
+
+    return with_console(use, **options)
+
+
+def test_every_link_of_every_page_leads_to_a_page() -> None:
+    """A crawler starts at the first page; no page is an end that an operator falls off."""
+
+    async def use(browser: httpx.AsyncClient, _: Runtime) -> dict[str, httpx.Response]:
+        seen: dict[str, httpx.Response] = {}
+        found = ["/"]
+        while found:
+            path = found.pop()
+            if path in seen or path.startswith("#"):
+                continue
+            answer = await browser.get(path)
+            seen[path] = answer
+            if answer.headers.get("content-type", "").startswith("text/html"):
+                found += sorted(read_page(answer.text).links)
+        return seen
+
+    seen = with_console(use, allow=lambda user, verb, record: True)
+
+    broken = {path: it.status_code for path, it in seen.items() if it.status_code not in (200, 303)}
+    assert broken == {}
+    assert len(seen) > 100
+    assert [path for path, answer in seen.items() if SECRET in answer.text] == []
+    assert [path for path, answer in seen.items() if len(answer.content) > PAGE_BYTES_MAX] == []
+
+
+def test_a_workflow_of_each_kind_has_each_tab() -> None:
+    """Also one that has failed, one that waits, and one whose id is markup."""
+    places = [(key, tab) for key in ORDERS for tab in TABS]
+    answers = get_all(*(workflow(key, tab) for key, tab in places))
+
+    for (key, _), answer in zip(places, answers, strict=True):
+        page = read_page(answer.text)
+        current = [it for it in page.all("a") if it.attributes.get("aria-current") == "page"]
+        assert answer.status_code == 200
+        assert page.all("h1")[0].text == key
+        assert len(current) == 2  # of the rail, and of the tabs
+
+
+def test_the_list_shows_what_the_filters_of_its_address_select() -> None:
+    """An operator sends a colleague the address of what is on the screen."""
+    failed, labelled, text, none, wrong = get_all(
+        "/workflows?status=failed",
+        "/workflows?label=amount%3D20",
+        "/workflows?q=flow-1",
+        "/workflows?quiet=1h",
+        "/workflows?status=broken&quiet=1+week&label=x",
+    )
+
+    assert _rows(failed) == ["failed-1"]
+    assert _rows(labelled) == ["a/b <i>?#%"]
+    assert _rows(text) == ["flow-1"]
+    assert _rows(none) == []
+    assert "No workflow has all of these" in none.text
+    assert len(_rows(wrong)) == len(ORDERS)
+    assert "status: expected one of active, done, failed, cancelled" in wrong.text
+
+
+def _rows(answer: httpx.Response) -> list[str]:
+    page = read_page(answer.text)
+    return [it.text for it in page.all("th") if it.attributes.get("scope") == "row"]
+
+
+def test_a_search_leads_to_the_workflow() -> None:
+    """The id in a customer's mail is all that an operator has."""
+    by_id, by_label, missing, empty = get_all(
+        "/search?q=done-1", "/search?q=amount%3D10", "/search?q=nothing", "/search?q="
+    )
+
+    assert by_id.headers["location"] == workflow("done-1")
+    assert by_label.headers["location"] == "/workflows?label=amount%3D10"
+    assert (missing.status_code, empty.headers["location"]) == (404, "/workflows")
+    read_page(missing.text)
+
+
+def test_time_travel_shows_a_turn_and_what_it_changed() -> None:
+    """No log says what the state was before the turn that went wrong."""
+    first, last, beyond = get_all(
+        workflow("chart-1", "travel") + "&revision=1",
+        workflow("chart-1", "travel") + "&revision=2",
+        workflow("chart-1", "travel") + "&revision=99",
+    )
+
+    assert "Revision 1 of 2" in first.text
+    assert "<strong>shop-chart.open.charging</strong>" in first.text
+    assert "<strong>com.bank.charge</strong> to com.bank.charge" in first.text
+    assert "<strong>shop-chart.open.waiting</strong>" in last.text
+    assert "state.context.receipt" in last.text
+    assert "&#39;r-10&#39;" in last.text
+    assert "Revision 2 of 2" in beyond.text
+
+
+def test_time_travel_shows_the_line_at_which_a_flow_waits() -> None:
+    """The position in a journal says little; the line in the source says what it waits for."""
+    first, last = get_all(
+        workflow("flow-1", "travel") + "&revision=1", workflow("flow-1", "travel") + "&revision=2"
+    )
+
+    assert "yield from ask(" in read_page(first.text).all("mark")[0].text
+    assert "yield from sleep(" in read_page(last.text).all("mark")[0].text
+
+
+def test_two_revisions_are_compared() -> None:
+    """Between two looks of an operator a workflow may have taken several turns."""
+    differs, same, missing = get_all(
+        workflow("done-1", "state") + "&from=1&to=2",
+        workflow("done-1", "state") + "&from=2&to=2",
+        workflow("done-1", "state") + "&from=1&to=9",
+    )
+
+    assert "state.receipt" in differs.text
+    assert "The state is the same at both revisions" in same.text
+    assert "The history has no revision 9" in missing.text
+
+
+def test_dead_letters_are_grouped_by_what_they_have_in_common() -> None:
+    """Twenty thousand of one cause are one line, not twenty thousand."""
+    (answer,) = get_all("/dead-letters")
+    page = read_page(answer.text)
+    group = next(it for it in page.all("a") if "reason=" in it.attributes.get("href", ""))
+
+    (of_group,) = get_all("/dead-letters?type=com.shop.audit&handler=com.shop.audit")
+
+    assert page.all("td")[0].text == "3"
+    assert "3 in this group" in of_group.text
+    assert group.text
+
+
+def test_a_page_that_is_missing_says_why() -> None:
+    """An address may be older than the retention of a store."""
+    answers = get_all(
+        "/workflows/nothing",
+        workflow("done-1", "nonsense"),
+        workflow("done-1", "event") + "&position=99",
+        "/dead-letter?id=nothing",
+        "/contract?uri=x",
+        "/nowhere",
+        "/assets/nothing.js",
+        "/assets/..%2Fapp.py",
+    )
+
+    assert [it.status_code for it in answers] == [404] * 8
+    for answer in answers:
+        read_page(answer.text)
+    assert "retention has removed it" in answers[0].text
+
+
+def test_a_console_without_a_system_shows_no_data() -> None:
+    """It cannot know which fields are secret, so it shows their shape."""
+
+    async def go() -> list[httpx.Response]:
+        async with filled() as runtime:
+            app = console(Client(System(()), runtime.backend))
+            async with browse(app) as browser:
+                paths = [
+                    *(workflow(key, tab) for key in ORDERS for tab in TABS),
+                    *("/", "/workflows", "/dead-letters", "/system", "/send", "/workers"),
+                    workflow("done-1", "event") + "&position=0",
+                    f"/history/{to_path(ORDERS['done-1'].subject)}",
+                ]
+                return [await browser.get(path) for path in paths]
+
+    answers = within(go())
+
+    assert {it.status_code for it in answers} == {200}
+    assert [str(it.url) for it in answers if SECRET in it.text] == []
+    assert '"amount": "number"' in answers[-2].text.replace("&#34;", '"')
+
+
+def test_data_that_is_too_large_is_offered_as_a_download() -> None:
+    """A browser that formats a megabyte stands still."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> list[httpx.Response]:
+        await runtime.send(LARGE)
+        await runtime.drain(timeout=60)
+        path = to_path(LARGE.subject)
+        return [
+            await browser.get(it)
+            for it in (
+                f"/workflows/{path}?tab=state",
+                f"/workflows/{path}?tab=event&position=0",
+                f"/workflows/{path}?tab=travel",
+                f"/state/{path}",
+            )
+        ]
+
+    *pages, state = with_console(use)
+
+    for answer in pages:
+        assert "which is too much for a page" in answer.text
+        assert len(answer.content) < PAGE_BYTES_MAX
+    assert len(state.json()["note"]) == 300_000
+    assert state.headers["content-disposition"] == 'attachment; filename="state.json"'
+
+
+def test_texts_of_other_programs_are_escaped() -> None:
+    """Ids, notes and reasons hold markup, escape codes and templates; a page shows them."""
+    answers = get_all("/dead-letters", "/workflows", workflow("a/b <i>?#%"), workflow("waits-1"))
+
+    for answer in answers:
+        assert "<img" not in answer.text
+        assert "<i>" not in answer.text
+        assert "\x1b" not in answer.text
+        assert "\u202e" not in answer.text
+        read_page(answer.text)
+    assert r"\x1b[2J\u202e{{ 7*7 }}" in answers[0].text
+    assert HOSTILE not in answers[0].text
+
+
+def test_a_backend_that_does_not_answer_has_a_page_of_its_own() -> None:
+    """The page says what is wrong, and leads to a second try."""
+
+    async def go() -> httpx.Response:
+        client = Client(system, "postgres://127.0.0.1:9/nothing?timeout=1")
+        async with browse(console(client)) as browser:
+            return await browser.get("/")
+
+    answer = within(go())
+
+    assert answer.status_code == 503
+    assert "Try again" in answer.text
+    read_page(answer.text)

@@ -1,0 +1,213 @@
+"""Views: what a page shows of a value, without a page."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from arvo import DeadLetter, HistoryEntry, Record
+from arvo.console.views.dead_letters import DeadLetterFilters, reason_of, show_dead_letters
+from arvo.console.views.filters import read_cursor, read_filters, write_cursor
+from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.workflow.history import ROWS_MAX, show_history
+from arvo.console.views.workflow.timeline import PEERS_MAX, WIDTH, show_timeline
+from arvo.console.views.workflow.travel import find_moment, moments_of
+from arvo.console.views.workflow.tree import RUNS_SHOWN_MAX, show_tree
+from arvo.engine.history.replay import Replay
+from arvo.engine.workflow_tree import Tree
+from tests.console.stores import ORDERS, SECRET, begin, system, turns
+from tests.console.stores import Order as Placed
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+EVENT = begin(turns, "one", Placed(10, pin=SECRET))
+
+
+def redaction(*, shows_data: bool = True) -> Redaction:
+    """Return the redaction of a reader of the system's pages."""
+    return Redaction(Schemas.of(system), shows_data)
+
+
+def entry(position: int, **values: Any) -> HistoryEntry:
+    """Make an entry of a history."""
+    defaults = {"revision": position, "kind": "consumed", "at": NOW, "event": EVENT}
+    return HistoryEntry(position=position, **{**defaults, **values})
+
+
+def record(subject: str, **values: Any) -> Record:
+    """Make a record."""
+    defaults = {
+        "handler": "arvo.orc.shop.turns",
+        "version": "1.0.0",
+        "revision": 1,
+        "status": "active",
+        "init": "i",
+        "consumed": "i",
+    }
+    return Record(subject=subject, **{**defaults, **values})
+
+
+def dead_letter(number: int, reason: str) -> DeadLetter:
+    """Make a dead letter."""
+    at = (NOW + timedelta(seconds=number)).isoformat()
+    return DeadLetter(id=f"d{number}", event=EVENT, reason=reason, attempts=1, at=at)
+
+
+def test_the_filters_of_an_address_are_read_and_written_alike() -> None:
+    """A form, a link and a bookmark lead to the same list."""
+    pairs = [
+        ("status", "failed"),
+        ("type", "arvo.orc.x"),
+        ("label", "a=1"),
+        ("label", "b=c=d"),
+        ("quiet", "2d"),
+        ("q", " ann "),
+        ("unknown", "x"),
+        ("type", ""),
+    ]
+    filters = read_filters(pairs)
+
+    again = read_filters(
+        (name, one)
+        for name, value in filters.query.items()
+        for one in (value if isinstance(value, tuple) else [value or ""])
+    )
+
+    assert filters.issues == ()
+    assert again == filters
+    assert filters.query["label"] == ("a=1", "b=c=d")
+    assert filters.selection(NOW)["unchanged_since"] == NOW - timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "~", "x~y", "2026-01-01T00:00:00~s", f"{NOW.isoformat()}~", f"{NOW}~\n", "~x"]
+)
+def test_a_cursor_that_is_none_is_refused(text: str) -> None:
+    """An address is typed by hand as well."""
+    assert read_cursor(text) is None
+
+
+def test_a_cursor_holds_what_a_backend_compares() -> None:
+    """Time and subject, by which lists are sorted."""
+    text = f"{NOW.isoformat()}~{EVENT.subject}"
+
+    cursor = read_cursor(text)
+
+    assert cursor is not None
+    assert write_cursor(cursor) == text
+    assert (cursor.changed, cursor.record.subject) == (NOW, EVENT.subject)
+
+
+def test_dead_letters_of_one_cause_are_one_group() -> None:
+    """Their reasons differ in a value alone."""
+    listed = [dead_letter(n, f"no customer with id '{n}'") for n in range(3)]
+    listed.append(dead_letter(9, "its worker died 3 times"))
+
+    view = show_dead_letters(listed, DeadLetterFilters(), redaction(), has_more=False)
+
+    assert [(it.count, it.reason) for it in view.groups] == [
+        (3, "no customer with id"),
+        (1, "its worker died 3 times"),
+    ]
+    assert (view.groups[0].first, view.groups[0].last) == (NOW, NOW + timedelta(seconds=2))
+
+
+def test_a_group_selects_its_dead_letters() -> None:
+    """The link of a group shows those that it counts."""
+    listed = [dead_letter(n, f"no customer with id '{n}'") for n in range(3)]
+    filters = DeadLetterFilters(reason=reason_of(listed[0]), type=EVENT.type)
+
+    fits = show_dead_letters(listed, filters, redaction(), has_more=False)
+    none = show_dead_letters(
+        listed, DeadLetterFilters(handler="other"), redaction(), has_more=False
+    )
+
+    assert (fits.selected, none.selected) == (3, 0)
+
+
+def test_a_page_of_a_history_leads_to_its_neighbours() -> None:
+    """Fifty thousand lines are read two hundred at a time."""
+    page = tuple(entry(n) for n in range(200, 200 + ROWS_MAX))
+
+    newest = show_history(page, None)
+    middle = show_history(page, 400)
+    oldest = show_history(tuple(entry(n) for n in range(200)), 200)
+
+    assert (newest.older, newest.newer) == (200, None)
+    assert (middle.older, middle.newer) == (200, 600)
+    assert (oldest.older, oldest.newer) == (None, 400)
+
+
+def test_a_timeline_has_a_bar_from_a_request_to_its_reply() -> None:
+    """Its length is the time that the service took."""
+    request = begin(turns, "two", Placed(1))
+    reply = begin(turns, "three", Placed(1))
+    reply = type(reply).from_dict({**reply.to_dict(), "parentid": request.id})
+    later = NOW + timedelta(seconds=2)
+
+    view = show_timeline(
+        [entry(0, kind="produced", event=request), entry(1, event=reply, at=later)]
+    )
+
+    assert [it.title for it in view.bars] == [f"{request.type}, answered after 2.000 s"]
+    assert len(view.dots) == 2
+    assert view.bars[0].x + view.bars[0].width <= WIDTH
+
+
+def test_a_timeline_has_a_limit_of_rows() -> None:
+    """The others share one; the table lists each."""
+    events = [
+        type(EVENT).from_dict({**EVENT.to_dict(), "source": f"com.peer.n{n}"}) for n in range(99)
+    ]
+
+    view = show_timeline([entry(n, event=event) for n, event in enumerate(events)])
+
+    assert len(view.peers) == PEERS_MAX
+    assert view.peers[-1].name == "others"
+    assert len(view.dots) == 99
+    assert show_timeline([]).begin is None
+
+
+def test_a_tree_shows_a_limited_number_of_runs() -> None:
+    """A workflow with ten thousand children has a page as well."""
+    children = tuple(Tree(f"s{n}", None) for n in range(RUNS_SHOWN_MAX + 5))
+    top = record(ORDERS["done-1"].subject)
+
+    view = show_tree(Tree(top.subject, top, children, left_out=2), top.subject, redaction())
+
+    assert len(view.rows) == RUNS_SHOWN_MAX
+    assert view.left_out == 8
+    assert view.rows[0].is_this
+    assert (view.rows[1].depth, view.rows[1].status) == (1, "unknown")
+
+
+def test_a_moment_without_its_turn_says_why() -> None:
+    """Retention removes the oldest entries, and a replay cannot begin in the middle."""
+    moments = moments_of([entry(0, kind="produced")], Replay(turns=()))
+    replaced = moments_of(
+        [entry(4, kind="replaced", event=None, record=record("s"))], Replay(turns=())
+    )
+
+    assert moments[0].record is None
+    assert moments[0].note == "retention has removed the event of this turn"
+    assert replaced[0].record == record("s")
+    assert [find_moment((*moments, *replaced), it) for it in (None, 0, 3, 4, 9)] == [1, 0, 0, 1, 1]
+
+
+def test_a_secret_is_hidden_wherever_it_was_copied() -> None:
+    """A handler writes it into an error, a log line or another field."""
+    page = redaction()
+    page.meet((EVENT,))
+    cut = f"{SECRET[:10]}…"
+
+    assert page.scrub(f"a {SECRET} b") == "a ••• b"
+    assert SECRET[:6] not in page.scrub(f"got '{cut}'")
+    assert page.scrub("nothing of it") == "nothing of it"
+    assert page.event_data(EVENT)["pin"] == "•••"
+
+
+def test_without_the_right_to_see_data_a_page_shows_its_shape() -> None:
+    """Also of numbers, which may say more than texts."""
+    shown = redaction(shows_data=False).event_data(EVENT)
+
+    assert shown["amount"] == "number"
+    assert shown["pin"] == "string"
