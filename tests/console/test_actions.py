@@ -15,6 +15,8 @@ from arvo.printable import printable
 from tests.console.pages import read_page
 from tests.console.stores import HOSTILE, LARGE, ORDERS, SECRET, with_console
 
+WHY = {"reason": "a test"}
+
 
 def path_of(verb: str, key: str) -> str:
     """Return the address of a form."""
@@ -46,7 +48,7 @@ def test_a_workflow_is_cancelled_with_a_reason() -> None:
         assert "It has no children." in form.text
         assert "arvo cancel" in form.text
         assert refused.status_code == 422
-        assert "reason: expected why the workflow is cancelled, got nothing" in refused.text
+        assert "reason: expected why you do this, got nothing" in refused.text
         assert done.status_code == 303
         assert "The cancellation was sent." in shown.text
         assert record is not None
@@ -61,10 +63,10 @@ def test_a_failed_workflow_is_revived() -> None:
     """Its code or its services were mended meanwhile."""
 
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
-        form, done = await fill(browser, path_of("revive", "failed-1"), {})
+        form, done = await fill(browser, path_of("revive", "failed-1"), WHY)
         record = await runtime.record("failed-1")
         wrong = await browser.post(
-            path_of("revive", "done-1"), data={"token": browser.cookies[COOKIE]}
+            path_of("revive", "done-1"), data={"token": browser.cookies[COOKIE], **WHY}
         )
 
         assert SECRET not in form.text
@@ -81,7 +83,7 @@ def test_a_workflow_is_migrated() -> None:
     """Old versions end when the last workflow has left them."""
 
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
-        form, done = await fill(browser, path_of("migrate", "waits-1"), {"to": "2.0.0"})
+        form, done = await fill(browser, path_of("migrate", "waits-1"), {"to": "2.0.0", **WHY})
         record = await runtime.record("waits-1")
 
         assert [it.text for it in read_page(form.text).all("option")][-1:] == ["2.0.0"]
@@ -97,7 +99,7 @@ def test_a_workflow_is_signalled() -> None:
 
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
         path = path_of("signal", "chart-1")
-        signal = {"type": "com.shop.approve", "data": '{"by": "ann"}'}
+        signal = {"type": "com.shop.approve", "data": '{"by": "ann"}', **WHY}
         _, wrong = await fill(browser, path, {**signal, "data": "{"})
         _, unfit = await fill(browser, path, {**signal, "data": '{"by": 1}'})
         _, done = await fill(browser, path, signal)
@@ -118,8 +120,8 @@ def test_a_dead_letter_is_redriven_or_dropped() -> None:
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
         first, second, third = await runtime.dead_letters()
         read_page((await browser.get(f"/act-dead-letter?id={first.id}&verb=drop")).text)
-        _, dropped = await fill(browser, f"/act-dead-letter?id={first.id}&verb=drop", {})
-        _, redriven = await fill(browser, f"/act-dead-letter?id={second.id}&verb=retry", {})
+        _, dropped = await fill(browser, f"/act-dead-letter?id={first.id}&verb=drop", WHY)
+        _, redriven = await fill(browser, f"/act-dead-letter?id={second.id}&verb=retry", WHY)
         gone = await browser.get(f"/act-dead-letter?id={first.id}&verb=drop")
         nothing = await browser.get(f"/act-dead-letter?id={third.id}&verb=burn")
         await runtime.drain(timeout=60)
@@ -176,6 +178,24 @@ def test_an_event_that_begins_no_workflow_is_sent() -> None:
         return answer.headers["location"], len(await runtime.dead_letters())
 
     assert with_console(use, allow=act) == ("/?done=send", 4)
+
+
+def test_each_act_is_on_the_page_of_activity() -> None:
+    """Who did what, when and why is asked later."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        (first, *_) = await runtime.dead_letters()
+        await fill(browser, path_of("migrate", "waits-1"), {"to": "2.0.0", "reason": HOSTILE[:20]})
+        await fill(browser, f"/act-dead-letter?id={first.id}&verb=drop", {"reason": "spam"})
+        page = await browser.get("/activity")
+        rows = read_page(page.text).text_of("td")
+
+        assert "migrate to 2.0.0" in rows
+        assert "ann" in rows
+        assert "spam" in rows
+        assert "&lt;img src=x" in page.text
+
+    with_console(use, allow=act, user=lambda request: "ann")
 
 
 def test_each_act_is_logged_before_it_happens(caplog: pytest.LogCaptureFixture) -> None:

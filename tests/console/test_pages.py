@@ -156,15 +156,19 @@ def test_two_revisions_are_compared() -> None:
 
 def test_dead_letters_are_grouped_by_what_they_have_in_common() -> None:
     """Twenty thousand of one cause are one line, not twenty thousand."""
-    (answer,) = get_all("/dead-letters")
-    page = read_page(answer.text)
-    group = next(it for it in page.all("a") if "reason=" in it.attributes.get("href", ""))
 
-    (of_group,) = get_all("/dead-letters?type=com.shop.audit&handler=com.shop.audit")
+    async def use(browser: httpx.AsyncClient, _: Runtime) -> list[httpx.Response]:
+        answer = await browser.get("/dead-letters")
+        links = read_page(answer.text).links
+        (group,) = [it for it in links if it.startswith("/dead-letters?cause=")]
+        other = await browser.get("/dead-letters?handler=none")
+        return [answer, await browser.get(group), other]
 
-    assert page.all("td")[0].text == "3"
-    assert "3 in this group" in of_group.text
-    assert group.text
+    listed, of_group, of_none = with_console(use)
+
+    assert read_page(listed.text).all("td")[0].text == "3"
+    assert "3 dead letters, oldest first" in of_group.text
+    assert "0 dead letters, oldest first" in of_none.text
 
 
 def test_a_page_that_is_missing_says_why() -> None:

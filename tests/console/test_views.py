@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from arvo import DeadLetter, HistoryEntry, Record
-from arvo.console.views.dead_letters import DeadLetterFilters, reason_of, show_dead_letters
+from arvo.console.views.dead_letters import Selection, selection_of, show_dead_letters
 from arvo.console.views.filters import read_cursor, read_filters, write_cursor
 from arvo.console.views.secrets import Redaction, Schemas
 from arvo.console.views.workflow.history import ROWS_MAX, show_history
@@ -15,6 +15,7 @@ from arvo.console.views.workflow.travel import find_moment, moments_of
 from arvo.console.views.workflow.tree import RUNS_SHOWN_MAX, show_tree
 from arvo.engine.history.replay import Replay
 from arvo.engine.workflow_tree import Tree
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup
 from tests.console.stores import ORDERS, SECRET, begin, system, turns
 from tests.console.stores import Order as Placed
 
@@ -97,31 +98,31 @@ def test_a_cursor_holds_what_a_backend_compares() -> None:
     assert (cursor.changed, cursor.record.subject) == (NOW, EVENT.subject)
 
 
-def test_dead_letters_of_one_cause_are_one_group() -> None:
-    """Their reasons differ in a value alone."""
-    listed = [dead_letter(n, f"no customer with id '{n}'") for n in range(3)]
-    listed.append(dead_letter(9, "its worker died 3 times"))
-
-    view = show_dead_letters(listed, DeadLetterFilters(), redaction(), has_more=False)
-
-    assert [(it.count, it.reason) for it in view.groups] == [
-        (3, "no customer with id"),
-        (1, "its worker died 3 times"),
-    ]
-    assert (view.groups[0].first, view.groups[0].last) == (NOW, NOW + timedelta(seconds=2))
-
-
 def test_a_group_selects_its_dead_letters() -> None:
-    """The link of a group shows those that it counts."""
-    listed = [dead_letter(n, f"no customer with id '{n}'") for n in range(3)]
-    filters = DeadLetterFilters(reason=reason_of(listed[0]), type=EVENT.type)
-
-    fits = show_dead_letters(listed, filters, redaction(), has_more=False)
-    none = show_dead_letters(
-        listed, DeadLetterFilters(handler="other"), redaction(), has_more=False
+    """The link of a group shows those that it counts, also those that were for no handler."""
+    group = DeadLetterGroup(
+        cause="no customer", handler=None, type="com.a.b", number=2, first=NOW, last=NOW
     )
 
-    assert (fits.selected, none.selected) == (3, 0)
+    selection = selection_of(group)
+
+    assert selection.filters == {"cause": "no customer", "type": "com.a.b", "handler": ""}
+    assert Selection(**selection.query) == selection
+    assert Selection().filters == {"cause": None, "type": None, "handler": None}
+    assert Selection().is_empty
+
+
+def test_a_full_page_of_dead_letters_leads_to_the_next() -> None:
+    """The last one of a page is where the next one begins."""
+    listed = [dead_letter(n, f"no customer with pin {SECRET}") for n in range(PAGE_MAX)]
+
+    full = show_dead_letters([], listed, Selection(), redaction())
+    last = show_dead_letters([], listed[1:], Selection(), redaction())
+    hidden = show_dead_letters([], listed[1:], Selection(), redaction(shows_data=False))
+
+    assert (full.newer, last.newer) == (listed[-1].id, None)
+    assert full.rows[0].reason == f"no customer with pin {SECRET}"  # hidden as it is printed
+    assert hidden.rows[0].handler == "no destination"
 
 
 def test_a_page_of_a_history_leads_to_its_neighbours() -> None:

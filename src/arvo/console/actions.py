@@ -30,11 +30,12 @@ from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.connection import ActOptions
 
 logger: Final = get_logger("console")
 _COMMAND: Final = "arvo"
 
-Perform: TypeAlias = Callable[[Client, str, Mapping[str, str]], Awaitable[object]]
+Perform: TypeAlias = Callable[[Client, str, Mapping[str, str], ActOptions], Awaitable[object]]
 
 
 @frozen
@@ -60,7 +61,7 @@ async def workflow_act(client: Client, visit: Visit) -> Page | Response:
     name = visit.request.path_params["verb"]
     _log(visit, name, record.subject, form.get("reason"))
     try:
-        await act.perform(client, record.subject, form)
+        await act.perform(client, record.subject, form, _options(visit, form))
     except Violated as violated:
         view = evolve(act.show(client, record, visit), problem=str(violated))
         return _page(view, record, visit, status=422)
@@ -89,24 +90,37 @@ def _page(view: ActView, record: Record, visit: Visit, status: int = 200) -> Pag
     )
 
 
-async def _cancel(client: Client, subject: str, form: Mapping[str, str]) -> None:
-    await client.cancel(subject, _required(form, "reason", "why the workflow is cancelled"))
+def _options(visit: Visit, form: Mapping[str, str]) -> ActOptions:
+    """Return who acts and why, for the audit log; raises `Violated` without a reason."""
+    return {"actor": visit.reader.user, "reason": _required(form, "reason", "why you do this")}
 
 
-async def _revive(client: Client, subject: str, form: Mapping[str, str]) -> None:
-    await client.revive(subject, after_compensation=form.get("after_compensation") == "yes")
+async def _cancel(client: Client, subject: str, _: Mapping[str, str], act: ActOptions) -> None:
+    await client.cancel(subject, act["reason"], actor=act["actor"])
 
 
-async def _migrate(client: Client, subject: str, form: Mapping[str, str]) -> None:
-    await client.migrate(subject, to=_required(form, "to", "a version"))
+async def _revive(client: Client, subject: str, form: Mapping[str, str], act: ActOptions) -> None:
+    after_compensation = form.get("after_compensation") == "yes"
+    await client.revive(subject, after_compensation=after_compensation, **act)
 
 
-async def _signal(client: Client, subject: str, form: Mapping[str, str]) -> None:
+async def _migrate(client: Client, subject: str, form: Mapping[str, str], act: ActOptions) -> None:
+    await client.migrate(subject, to=_required(form, "to", "a version"), **act)
+
+
+async def _signal(client: Client, subject: str, form: Mapping[str, str], act: ActOptions) -> None:
     payload = _parse(form.get("data", ""))
     if isinstance(payload, Issues):
         raise Violated(ConfigViolation("the payload cannot be sent", payload))
     type_ = _required(form, "type", "the type of a signal")
-    await client.signal(subject, payload, type=type_, source=CONSOLE_SOURCE)
+    await client.signal(
+        subject,
+        payload,
+        type=type_,
+        source=CONSOLE_SOURCE,
+        actor=act["actor"],
+        reason=act["reason"],
+    )
 
 
 _ACTS: Final[Mapping[str, _Act]] = {
@@ -134,16 +148,17 @@ async def dead_letter_form(client: Client, visit: Visit) -> Page:
 
 async def dead_letter_act(client: Client, visit: Visit) -> Page | Response:
     """Redrive or drop a dead letter."""
-    await visit.form()
+    form = await visit.form()
     verb = _dead_letter_verb(visit)
     await visit.require(verb)
     found = await find_dead_letter(client, visit)
-    _log(visit, verb, found.event.subject, None)
+    _log(visit, verb, found.event.subject, form.get("reason"))
     try:
+        act = _options(visit, form)
         if verb == "drop":
-            await client.delete_dead_letter(found.id)
+            await client.delete_dead_letter(found.id, **act)
         else:
-            await client.redrive_dead_letter(found.id)
+            await client.redrive_dead_letter(found.id, **act)
     except Violated as violated:
         shown = show_dead_letter_act(found, verb, visit.links, _COMMAND)
         view = evolve(shown, problem=str(violated))

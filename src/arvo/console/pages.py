@@ -7,9 +7,11 @@ from attrs import evolve, frozen
 from starlette.responses import RedirectResponse, Response
 
 from arvo.console.reads import find_workflow
+from arvo.console.views.activity import show_activity
 from arvo.console.views.dead_letters import (
-    READ_MAX,
-    DeadLetterFilters,
+    GROUPS_MAX,
+    Selection,
+    selection_of,
     show_dead_letter,
     show_dead_letters,
 )
@@ -98,27 +100,28 @@ async def search(client: Client, visit: Visit) -> Page | Response:
 
 
 async def dead_letters(client: Client, visit: Visit) -> Page:
-    """Show the dead letters in groups, and those of one group."""
+    """Show the dead letters in groups, and those that the address selects."""
     await visit.require("see")
-    found: list[DeadLetter] = []
-    while len(found) < READ_MAX and (
-        page := await client.dead_letters(after=found[-1] if found else None)
-    ):
-        found += page
-    has_more = len(found) >= READ_MAX
-    visit.redaction.meet(it.event for it in found)
     given = visit.request.query_params
-    filters = DeadLetterFilters(
-        reason=given.get("reason", ""),
+    selection = Selection(
+        cause=given.get("cause", ""),
         type=given.get("type", ""),
         handler=given.get("handler", ""),
     )
+    groups = []
+    for group in await client.dead_letter_groups(limit=GROUPS_MAX):
+        # One of each: a cause may quote a secret of its event.
+        first = await client.dead_letters(limit=1, **selection_of(group).filters)
+        groups += [(group, it) for it in first]
+    after_id = given.get("after", "")
+    after = await client.backend.find_dead_letter(after_id) if after_id.isprintable() else None
+    listed = await client.dead_letters(after=after, **selection.filters)
     return Page(
         template="dead-letters.html",
         title="Dead letters",
-        view=show_dead_letters(found, filters, visit.redaction, has_more=has_more),
+        view=show_dead_letters(groups, listed, selection, visit.redaction),
         section="dead-letters",
-        is_live=True,
+        is_live=after is None,
     )
 
 
@@ -151,6 +154,15 @@ async def find_dead_letter(client: Client, visit: Visit) -> DeadLetter:
         text = "No dead letter has this id: it may have been redriven or dropped since."
         raise Refused(404, "There is no such dead letter", text)
     return found
+
+
+async def activity(client: Client, visit: Visit) -> Page:
+    """Show what operators have done."""
+    await visit.require("see")
+    view = show_activity(await client.audit_log())
+    return Page(
+        template="activity.html", title="Activity", view=view, section="activity", is_live=True
+    )
 
 
 async def system(client: Client, visit: Visit) -> Page:

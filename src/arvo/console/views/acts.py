@@ -30,6 +30,10 @@ class FormField:
     options: tuple[str, ...] = ()
 
 
+# The audit log has it, and who acted.
+REASON: Final = FormField(name="reason", label="Reason")
+
+
 @final
 @frozen(kw_only=True)
 class ActView:
@@ -113,7 +117,7 @@ def show_cancel(record: Record, links: Links, command: str) -> ActView:
         title=f"Cancel {name_of(record.subject)}",
         text="It takes a last turn and waits no more. This cannot be taken back.",
         effects=tuple(effects),
-        fields=(FormField(name="reason", label="Reason"),),
+        fields=(REASON,),
         button="Cancel the workflow",
         is_danger=True,
         action=links.act("cancel", record.subject),
@@ -139,6 +143,7 @@ def show_revive(record: Record, links: Links, command: str) -> ActView:
                 label="Revive it although its failure may have sent compensations",
                 kind="checkbox",
             ),
+            REASON,
         ),
         button="Revive the workflow",
         is_danger=False,
@@ -158,12 +163,13 @@ def show_migrate(system: System, record: Record, links: Links) -> ActView:
             FormField(
                 name="to", label="Version", kind="select", options=other_versions(system, record)
             ),
+            REASON,
         ),
         button="Migrate the workflow",
         is_danger=False,
         action=links.act("migrate", record.subject),
         back=links.workflow(record.subject),
-        command=f"client.migrate({record.subject[:12]!r}…, to=…)  # in Python",
+        command=f"client.migrate({record.subject[:12]!r}…, to=…, reason=…)  # in Python",
     )
 
 
@@ -178,6 +184,7 @@ def show_signal(system: System, record: Record, links: Links, command: str) -> A
                 name="type", label="Signal", kind="select", options=signal_types(system, record)
             ),
             FormField(name="data", label="Payload as JSON", kind="json", value="{}"),
+            REASON,
         ),
         button="Send the signal",
         is_danger=False,
@@ -202,7 +209,7 @@ def show_dead_letter_act(
             else "Its event is sent again, and the dead letter is deleted."
         ),
         effects=(f"The event is {dead_letter.event.type}, id {dead_letter.event.id}.",),
-        fields=(),
+        fields=(REASON,),
         button="Drop it" if is_drop else "Redrive it",
         is_danger=is_drop,
         action=links.to("act-dead-letter", id=dead_letter.id, verb=verb),

@@ -1,6 +1,6 @@
-"""Dead letters: events that could not be handled, in groups by reason, type and handler."""
+"""Dead letters: events that could not be handled, in groups by cause, type and handler."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, final
 
@@ -12,36 +12,52 @@ from arvo.core.events.subject import workflow_id_of
 from arvo.core.violations.issue import Issue
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.ports.messages import DeadLetter, Destination
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
 
-# The dead letters that one page reads; it says when there are more.
-READ_MAX: Final = 1_000
-# The dead letters that one page lists.
-ROWS_MAX: Final = 200
-# The beginning of a reason makes the group: what follows it names one event.
-GROUP_CHARACTERS_MAX: Final = 80
+# The groups that a page counts: the largest ones.
+GROUPS_MAX: Final = 30
+# In an address: those that were for no handler, as an empty value is no filter.
+NO_HANDLER: Final = "none"
 
 
 @final
 @frozen(kw_only=True)
-class DeadLetterFilters:
-    """Which dead letters a page shows: all that are empty select every one."""
+class Selection:
+    """Which dead letters a page shows, as its address says; what is empty selects all."""
 
-    reason: str = ""
+    cause: str = ""
     type: str = ""
     handler: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the page shows all."""
+        return not (self.cause or self.type or self.handler)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The selection as it stands in an address."""
+        return {"cause": self.cause, "type": self.type, "handler": self.handler}
+
+    @property
+    def filters(self) -> DeadLetterFilters:
+        """The filters of `Client.dead_letters`."""
+        handler = "" if self.handler == NO_HANDLER else self.handler or None
+        return {"cause": self.cause or None, "type": self.type or None, "handler": handler}
+
 
 @final
 @frozen(kw_only=True)
-class Group:
-    """Dead letters with one reason, type and handler."""
+class GroupRow:
+    """Dead letters with one cause, type and handler, and what selects them."""
 
-    reason: str
+    cause: str
     type: str
     handler: str
-    count: int
+    number: int
     first: datetime
     last: datetime
+    selection: Selection
 
 
 @final
@@ -62,69 +78,53 @@ class DeadLetterRow:
 @final
 @frozen(kw_only=True)
 class DeadLettersView:
-    """The groups of all dead letters that were read, and those that the filters select.
+    """The largest groups, and a page of those that are selected.
 
-    *has_more*: whether the backend has more than were read.
+    *newer*: the id after which the next page begins, None on the last one.
     """
 
-    filters: DeadLetterFilters
-    groups: tuple[Group, ...]
+    selection: Selection
+    groups: tuple[GroupRow, ...]
     rows: tuple[DeadLetterRow, ...]
-    selected: int
-    has_more: bool
+    newer: str | None
+
+
+def selection_of(group: DeadLetterGroup) -> Selection:
+    """Return what selects the dead letters of a group."""
+    handler = NO_HANDLER if group.handler is None else group.handler
+    return Selection(cause=group.cause, type=group.type, handler=handler)
 
 
 def show_dead_letters(
+    groups: Sequence[tuple[DeadLetterGroup, DeadLetter]],
     dead_letters: Sequence[DeadLetter],
-    filters: DeadLetterFilters,
+    selection: Selection,
     redaction: Redaction,
-    *,
-    has_more: bool,
 ) -> DeadLettersView:
-    """Return the page of *dead_letters*, which are the oldest ones."""
-    selected = [it for it in dead_letters if _fits(it, filters)]
+    """Return a page: *groups*, each with one of its dead letters, and those of the *selection*.
+
+    *dead_letters*: the answer to a query for a full page.
+    """
+    redaction.meet(it.event for _, it in groups)
+    redaction.meet(it.event for it in dead_letters)
     return DeadLettersView(
-        filters=filters,
-        groups=_groups(dead_letters),
-        rows=tuple(_row(it, redaction) for it in selected[:ROWS_MAX]),
-        selected=len(selected),
-        has_more=has_more,
+        selection=selection,
+        groups=tuple(_group(group, first, redaction) for group, first in groups),
+        rows=tuple(_row(it, redaction) for it in dead_letters),
+        newer=dead_letters[-1].id if len(dead_letters) >= PAGE_MAX else None,
     )
 
 
-def reason_of(dead_letter: DeadLetter) -> str:
-    """Return what the reasons of a group have in common: the text before the first detail."""
-    text = " ".join(dead_letter.reason.split())
-    for mark in ("'", '"'):
-        text = text.partition(mark)[0]
-    return text[:GROUP_CHARACTERS_MAX].strip(" :;,(")
-
-
-def _fits(dead_letter: DeadLetter, filters: DeadLetterFilters) -> bool:
-    return (
-        filters.reason in ("", reason_of(dead_letter))
-        and filters.type in ("", dead_letter.event.type)
-        and filters.handler in ("", handler_of(dead_letter.to))
+def _group(group: DeadLetterGroup, first: DeadLetter, redaction: Redaction) -> GroupRow:
+    return GroupRow(
+        cause=redaction.message(group.cause, first.event),
+        type=group.type,
+        handler=group.handler or "–",
+        number=group.number,
+        first=group.first,
+        last=group.last,
+        selection=selection_of(group),
     )
-
-
-def _groups(dead_letters: Iterable[DeadLetter]) -> tuple[Group, ...]:
-    found: dict[tuple[str, str, str], list[datetime]] = {}
-    for dead_letter in dead_letters:
-        key = (reason_of(dead_letter), dead_letter.event.type, handler_of(dead_letter.to))
-        found.setdefault(key, []).append(datetime.fromisoformat(dead_letter.at))
-    groups = (
-        Group(
-            reason=reason,
-            type=type_,
-            handler=handler,
-            count=len(times),
-            first=min(times),
-            last=max(times),
-        )
-        for (reason, type_, handler), times in found.items()
-    )
-    return tuple(sorted(groups, key=lambda group: -group.count))
 
 
 def handler_of(to: Destination | None) -> str:

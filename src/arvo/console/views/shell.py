@@ -14,6 +14,7 @@ SECTIONS: Final[tuple[tuple[str, str], ...]] = (
     ("system", "System"),
     ("send", "Send"),
     ("workers", "Workers"),
+    ("activity", "Activity"),
 )
 # What a page says after an act, by the name in its address.
 DONE: Final[Mapping[str, str]] = {
