@@ -35,6 +35,14 @@ failing = System([payments, shipping, make_workflow(broken, state=OrderState)])
 incomplete = System([make_workflow(fulfil, state=OrderState)])
 
 
+def wait(turn: Turn[OrderState]) -> Commands:
+    """Take each event, and wait for the next one."""
+    return ()
+
+
+waiting = System([payments, shipping, make_workflow(wait, state=OrderState)])
+
+
 def runtime_on(backend: str) -> Runtime:
     """Make a runtime with settings of its own."""
     return Runtime(shop, backend, prefetch=1)
@@ -174,6 +182,31 @@ def test_dead_letters_are_listed_redriven_and_deleted(
     assert "no handler answers event" in alone
     assert done.splitlines()[1] == f"  {subject_label(one['event']['subject'])}"
     assert output_of(capsys, "dead-letters", "--backend", url) == ""
+
+
+def test_many_workflows_are_revived_migrated_and_cancelled(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that a filter selects, after a dry run that changes nothing."""
+    run_orders(url, failing, "a", "b", "c")
+    system = ("tests.cli.test_app:waiting", "--backend", url)
+    selected = ("--type", "arvo.orc.order.fulfil")
+
+    unnamed = error_of(capsys, "cancel", *system, "--reason", "none")
+    dry = output_of(capsys, "revive", *system, *selected, "--dry-run")
+    some = output_of(capsys, "revive", *system, "--all", "--limit", "2", "--reason", "try")
+    assert main(["migrate", *system, "--all", "--to", "9.0.0"]) == 1
+    refused = capsys.readouterr().out
+    cancelled = output_of(capsys, "cancel", *system, *selected, "--reason", "enough")
+    run_orders(url, waiting)
+    left = output_of(capsys, "workflows", "--backend", url, "--status", "failed").splitlines()
+
+    assert "expected a WORKFLOW, or filters such as --type, or --all" in unnamed
+    assert dry == "done: 3 of 3, gone: 0, refused: 0\n"
+    assert some == "done: 2 of 2, and more beyond the limit, gone: 0, refused: 0\n"
+    assert refused.startswith("done: 0 of 2, gone: 0, refused: 2\n")
+    assert cancelled == "done: 2 of 2, gone: 0, refused: 0\n"
+    assert len(left) == 2
 
 
 def test_acts_are_listed_with_user_and_reason(

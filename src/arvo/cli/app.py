@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias, final
 
+from attrs import frozen
 from cyclopts import App, Parameter
 
 from arvo.cli.dead_letters import dead_letters_app
@@ -17,6 +18,8 @@ from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
 from arvo.cli.load import (
     EMPTY_SYSTEM,
     AsJson,
+    DryRun,
+    Every,
     Reason,
     SystemName,
     Url,
@@ -25,7 +28,7 @@ from arvo.cli.load import (
     user_name,
 )
 from arvo.cli.log import LogFormat, LogLevel, LogOptions
-from arvo.cli.output import print_json, print_line, print_status
+from arvo.cli.output import print_json, print_line, print_result, print_status
 from arvo.cli.supervisor import Supervisor
 from arvo.cli.telemetry import is_exporting
 from arvo.core.contracts.contract import Contract
@@ -35,9 +38,11 @@ from arvo.extras import extra_of, needs_extra
 from arvo.interpreters.delivery.backend_url import hide_logins, show_url
 from arvo.interpreters.delivery.log import format_traceback
 from arvo.interpreters.http.openapi import openapi as make_openapi
-from arvo.interpreters.ports.results import PAGE_MAX
+from arvo.interpreters.ports.results import PAGE_MAX, WorkflowFilters
 from arvo.interpreters.runtime.backends import backend_from_url
+from arvo.interpreters.runtime.batches import BATCH_MAX
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.workflows import BatchOptions
 from arvo.printable import printable
 
 # The source of events that are sent without --source.
@@ -318,25 +323,13 @@ def export(
             print_json(handler.contract.json_schema())
 
 
-@app.command
-async def workflows(
-    *,
-    backend: Url,
-    status: Status | None = None,
-    type: str | None = None,  # noqa: A002 - the wire's word
-    id: str | None = None,  # noqa: A002 - short for a shell
-    label: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    text: str | None = None,
-    unchanged_for: float | None = None,
-    limit: int = PAGE_MAX,
-    json: AsJson = False,
-) -> None:
-    """List workflows, the most recently changed first.
+@final
+@frozen(kw_only=True)
+class _Filters:
+    """Which workflows.
 
     Parameters
     ----------
-    status
-        Only those that are active, done, failed or cancelled.
     type
         Only runs of one workflow type, such as arvo.orc.order.
     id
@@ -347,27 +340,73 @@ async def workflows(
         Only those with this text in their workflow id or in a label.
     unchanged_for
         Only those that have not changed for this many seconds.
+    """
+
+    type: str | None = None
+    id: str | None = None
+    label: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    text: str | None = None
+    unchanged_for: float | None = None
+
+    def select(self) -> WorkflowFilters:
+        """Return them as the client takes them, without the type."""
+        if missing := [each for each in self.label if "=" not in each]:
+            raise UsageError(f"--label: expected name=value, got {missing[0]!r}")
+        since = self.unchanged_for
+        return {
+            "workflow_id": self.id,
+            "labels": dict(each.split("=", 1) for each in self.label),
+            "text": self.text,
+            "unchanged_since": None
+            if since is None
+            else datetime.now(UTC) - timedelta(seconds=since),
+        }
+
+    def select_for(
+        self, workflow: str | None, *, is_every: bool, dry_run: bool, limit: int
+    ) -> BatchOptions:
+        """Return the options of an act on many; raise `UsageError` if it names one, or nothing."""
+        if (workflow is not None) + (self != ALL) + is_every != 1:
+            raise UsageError("expected a WORKFLOW, or filters such as --type, or --all")
+        return {
+            **self.select(),
+            "type": self.type,
+            "dry_run": dry_run,
+            "limit": limit,
+            "on_progress": None,
+            "actor": user_name(),
+        }
+
+
+Filters: TypeAlias = Annotated[_Filters, Parameter("*")]
+ALL: Final = _Filters()
+
+
+@app.command
+async def workflows(
+    *,
+    filters: Filters = ALL,
+    backend: Url,
+    status: Status | None = None,
+    limit: int = PAGE_MAX,
+    json: AsJson = False,
+) -> None:
+    """List workflows, the most recently changed first.
+
+    Parameters
+    ----------
+    status
+        Only those that are active, done, failed or cancelled.
     json
         Print one record a line, as JSON.
     """
-    since = None
-    if unchanged_for is not None:
-        since = datetime.now(UTC) - timedelta(seconds=unchanged_for)
-    if missing := [each for each in label if "=" not in each]:
-        raise UsageError(f"--label: expected name=value, got {missing[0]!r}")
-    labels = dict(each.split("=", 1) for each in label)
+    selected = filters.select()
+    selected["status"] = status
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         remaining, last = limit, None
         while remaining > 0 and (
             page := await client.workflows(
-                status=status,
-                type=type,
-                workflow_id=id,
-                labels=labels,
-                text=text,
-                unchanged_since=since,
-                after=last,
-                limit=min(remaining, PAGE_MAX),
+                type=filters.type, after=last, limit=min(remaining, PAGE_MAX), **selected
             )
         ):
             for workflow in page:
@@ -403,34 +442,98 @@ async def history(workflow: str, /, *, backend: Url, json: AsJson = False) -> No
 
 
 @app.command
-async def cancel(system: SystemName, workflow: str, /, *, reason: str, backend: Url) -> None:
-    """Cancel a workflow and its children; its compensations are sent."""
+async def cancel(
+    system: SystemName,
+    workflow: str | None = None,
+    /,
+    *,
+    filters: Filters = ALL,
+    every: Every = False,
+    dry_run: DryRun = False,
+    limit: int = BATCH_MAX,
+    reason: Reason,
+    backend: Url,
+) -> int:
+    """Cancel a workflow and its children, or all active ones that filters select.
+
+    Their compensations are sent. Exit code 1 if some were refused.
+    """
+    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if workflow is None:
+            return print_result(await client.cancel_workflows(reason, **options))
         await client.cancel(workflow, reason, actor=user_name())
+        return 0
+
+
+@app.command
+async def migrate(
+    system: SystemName,
+    workflow: str | None = None,
+    /,
+    *,
+    to: str,
+    filters: Filters = ALL,
+    every: Every = False,
+    dry_run: DryRun = False,
+    limit: int = BATCH_MAX,
+    reason: Reason = "",
+    backend: Url,
+) -> int:
+    """Migrate a workflow to another version, or all active ones that filters select.
+
+    Exit code 1 if some were refused.
+
+    Parameters
+    ----------
+    to
+        The version, such as 2.0.0.
+    """
+    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if workflow is None:
+            return print_result(await client.migrate_workflows(to=to, reason=reason, **options))
+        record = await client.migrate(workflow, to=to, actor=user_name(), reason=reason)
+        print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        return 0
 
 
 @app.command
 async def revive(
     system: SystemName,
-    workflow: str,
+    workflow: str | None = None,
     /,
     *,
+    filters: Filters = ALL,
+    every: Every = False,
+    dry_run: DryRun = False,
+    limit: int = BATCH_MAX,
     backend: Url,
     after_compensation: bool = False,
     reason: Reason = "",
-) -> None:
-    """Revive a failed workflow: it continues from its last good record.
+) -> int:
+    """Revive a failed workflow, or all that filters select.
+
+    It continues from its last good record. Exit code 1 if some were refused.
 
     Parameters
     ----------
     after_compensation
         Revive it even if its failure has sent compensations; they stay in effect.
     """
+    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if workflow is None:
+            return print_result(
+                await client.revive_workflows(
+                    after_compensation=after_compensation, reason=reason, **options
+                )
+            )
         record = await client.revive(
             workflow, after_compensation=after_compensation, actor=user_name(), reason=reason
         )
         print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        return 0
 
 
 @app.command

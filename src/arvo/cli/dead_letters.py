@@ -11,6 +11,8 @@ from arvo.cli.events import parse_payload
 from arvo.cli.load import (
     EMPTY_SYSTEM,
     AsJson,
+    DryRun,
+    Every,
     Reason,
     SystemName,
     Url,
@@ -18,11 +20,11 @@ from arvo.cli.load import (
     require_existing,
     user_name,
 )
-from arvo.cli.output import print_json, print_line
+from arvo.cli.output import print_json, print_line, print_result
 from arvo.core.events.subject import subject_label
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
-from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult
+from arvo.interpreters.runtime.batches import BATCH_MAX
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.connection import ActOptions
 from arvo.printable import printable
@@ -76,7 +78,6 @@ class _Filters:
 
 Filters: TypeAlias = Annotated[_Filters, Parameter("*")]
 ALL: Final = _Filters()
-EveryOne: TypeAlias = Annotated[bool, Parameter("--all", negative="")]
 
 
 @dead_letters_app.default
@@ -153,8 +154,8 @@ async def redrive(
     /,
     *,
     filters: Filters = ALL,
-    every: EveryOne = False,
-    dry_run: bool = False,
+    every: Every = False,
+    dry_run: DryRun = False,
     limit: int = BATCH_MAX,
     reason: Reason = "",
     data: str | None = None,
@@ -169,8 +170,6 @@ async def redrive(
     ----------
     every
         Redrive all dead letters.
-    dry_run
-        Change nothing; print how many would be redriven, and which would be refused.
     limit
         The most that are redriven.
     data
@@ -188,7 +187,7 @@ async def redrive(
             return 0
         if payload is not None:
             raise UsageError("--data: expected the id of one dead letter")
-        return _print_result(
+        return print_result(
             await client.redrive_dead_letters(dry_run=dry_run, limit=limit, **act, **selected)
         )
 
@@ -199,8 +198,8 @@ async def delete(
     /,
     *,
     filters: Filters = ALL,
-    every: EveryOne = False,
-    dry_run: bool = False,
+    every: Every = False,
+    dry_run: DryRun = False,
     limit: int = BATCH_MAX,
     reason: Reason = "",
     backend: Url,
@@ -211,8 +210,6 @@ async def delete(
     ----------
     every
         Delete all dead letters.
-    dry_run
-        Change nothing; print how many would be deleted.
     limit
         The most that are deleted.
     """
@@ -222,7 +219,7 @@ async def delete(
         if id is not None:
             await client.delete_dead_letter(id, **act)
             return 0
-        return _print_result(
+        return print_result(
             await client.delete_dead_letters(dry_run=dry_run, limit=limit, **act, **selected)
         )
 
@@ -232,8 +229,3 @@ def _require_one(id_: str | None, filters: _Filters, every: bool) -> DeadLetterF
     if (id_ is not None) + (filters != ALL) + every != 1:
         raise UsageError("expected the ID of a dead letter, or filters such as --cause, or --all")
     return filters.select()
-
-
-def _print_result(result: BatchResult) -> int:
-    print_line(str(result))
-    return 1 if result.refused else 0

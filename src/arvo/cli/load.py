@@ -23,6 +23,10 @@ Url: TypeAlias = Annotated[
 ]
 SystemName: TypeAlias = Annotated[str, Parameter(help="package.module:attribute")]
 Reason: TypeAlias = Annotated[str, Parameter(help="Why, for the audit log.")]
+Every: TypeAlias = Annotated[bool, Parameter("--all", negative="")]
+DryRun: TypeAlias = Annotated[
+    bool, Parameter(negative="", help="Change nothing; print what would be done and refused.")
+]
 AsJson: TypeAlias = Annotated[bool, Parameter("--json", negative="")]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from arvo.interpreters.runtime.batches import BatchResult
 from arvo.printable import printable, printable_json, printable_lines
 
 
@@ -21,6 +22,12 @@ def print_line(text: str) -> None:
 def print_json(content: Mapping[str, Any]) -> None:
     """Print *content* as one line of JSON, which a terminal shows as it is."""
     sys.stdout.write(printable_json(orjson.dumps(content).decode()) + "\n")
+
+
+def print_result(result: BatchResult) -> int:
+    """Print how far an act on many has come; return the exit code, 1 if some were refused."""
+    print_line(str(result))
+    return 1 if result.refused else 0
 
 
 def print_status(text: str) -> None:

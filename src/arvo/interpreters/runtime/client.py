@@ -8,14 +8,10 @@ from typing import Any, Final, Unpack, cast
 
 from arvo.core.contracts.versioned import EventOptions
 from arvo.core.events.event import Event
-from arvo.core.events.identity import is_workflow_id
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
-from arvo.core.labels import read_labels
-from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issues
-from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.core.violations.violation import Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.history.typed import typed_entry
 from arvo.engine.query import query
@@ -25,8 +21,7 @@ from arvo.handlers.effect import EffectTable
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.backend import SupportsPing
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
-from arvo.interpreters.ports.messages import Message
-from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow, WorkflowFilters
+from arvo.interpreters.ports.results import PAGE_MAX, Depth
 from arvo.interpreters.runtime.asks import (
     CLIENT_SOURCE,
     TIMEOUT_SECONDS,
@@ -35,19 +30,16 @@ from arvo.interpreters.runtime.asks import (
     require_answer,
 )
 from arvo.interpreters.runtime.connection import ActOptions
-from arvo.interpreters.runtime.dead_letters import DeadLetterClient
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
-from arvo.interpreters.runtime.lookup import find_subject, is_subject
+from arvo.interpreters.runtime.lookup import is_subject
 from arvo.interpreters.runtime.operations import (
     find_record,
     history_entries,
     load_record,
     load_tree,
-    make_cancellation,
-    migrate_workflow,
-    revive_workflow,
     workflow_not_found,
 )
+from arvo.interpreters.runtime.workflows import WorkflowClient
 from arvo.interpreters.services.doors import refuse_outside
 
 # How long a probe waits for the backend before it reports it as unreachable.
@@ -63,7 +55,7 @@ class SignalOptions(EventOptions, total=False):
     reason: str
 
 
-class Client(DeadLetterClient):
+class Client(WorkflowClient):
     """A client for a system on a backend: it sends events and inspects, cancels, migrates, revives
     and replays workflows. It processes nothing; a `Runtime` does.
 
@@ -182,54 +174,6 @@ class Client(DeadLetterClient):
         if violation is not None:
             raise Violated(violation)
 
-    async def _send(self, event: Event[Any]) -> None:
-        """Send an event without asking whether its sender is inside."""
-        message = Message(event, self._destination(event))
-        if self._observer is None:
-            await self._send_message(message)
-        else:
-            with self._observer.sending(message) as observed:
-                await self._send_message(observed)
-
-    async def _send_message(self, message: Message) -> None:
-        await self._backend.send(message)
-
-    async def workflows(
-        self,
-        *,
-        type: str | None = None,  # noqa: A002 - the name of the event attribute
-        after: StoredWorkflow | None = None,
-        limit: int = PAGE_MAX,
-        **filters: Unpack[WorkflowFilters],
-    ) -> tuple[StoredWorkflow, ...]:
-        """List at most *limit* workflows, the most recently changed first.
-
-        *status*, *type* (`arvo.orc.order.fulfil`), *workflow_id*: only those. *labels*: only those
-        that have all of these labels. *text*: only those with this text in their workflow id, or in
-        one of their labels as `name=value`. *unchanged_since*:
-        only those that have not changed since; this finds workflows that make no progress. *after*:
-        the last workflow of the previous page.
-        """
-        workflow_id, labels = filters.get("workflow_id"), filters.get("labels", EMPTY)
-        is_known = workflow_id is None or is_workflow_id(workflow_id)
-        if not is_known or (type is not None and not is_uri(type)):
-            return ()
-        if isinstance(checked := read_labels(labels), Issues):
-            raise Violated(ConfigViolation("no workflow has such labels", checked))
-        if len(checked) < len(labels) or not (filters.get("text") or "").isprintable():
-            return ()  # None is no label, and ids and labels are printable
-        filters["labels"] = checked
-        return await self._backend.workflows(handler=type, after=after, limit=limit, **filters)
-
-    async def find_subject(self, workflow: str) -> str:
-        """Return the subject of a workflow, by its workflow id: that of its current run.
-
-        The other methods take the id in place of the subject too. `arvo.orc.order/order-1` names a
-        run of one type. Returns *workflow* itself where no workflow has that id. Raises `Violated`
-        if it fits runs of several types, or several active runs.
-        """
-        return await find_subject(self._backend, workflow)
-
     async def describe(self, workflow: str) -> WorkflowDescription:
         """Describe the state of a workflow: what it waits for, since when, and why it failed.
 
@@ -268,73 +212,6 @@ class Client(DeadLetterClient):
     async def tree(self, workflow: str) -> Tree:
         """Return the whole tree of workflows that a workflow belongs to (see `arvo.tree`)."""
         return await load_tree(self._backend, await self.find_subject(workflow))
-
-    async def cancel(
-        self, workflow: str, reason: str, *, by: str | None = None, actor: str | None = None
-    ) -> None:
-        """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
-        children, and sends its initiator a system error with the name `Cancelled`.
-
-        *by*: the subject of the workflow that began it, in another system, if that one asks for
-        the cancellation. It waits no more, and gets no system error. *actor*: who cancels it, for
-        the audit log.
-
-        Raises `Violated` if *workflow* names no workflow of this system. A workflow that has ended
-        is not changed.
-        """
-        subject = await self.find_subject(workflow)
-        with self._operating("cancel", subject):
-            event = make_cancellation(self.system, subject, reason, by)
-            if by is None:  # otherwise a workflow acts, and no operator
-                act: ActOptions = {"actor": actor, "reason": reason}
-                await self._record_act("cancel", subject, act, target=event.id)
-            await self._send(event)
-
-    async def migrate(
-        self,
-        workflow: str,
-        *,
-        to: str,
-        state: Callable[[Any], Any] | None = None,
-        **act: Unpack[ActOptions],
-    ) -> Record:
-        """Move an active workflow to another version, and return its record (see `arvo.migrate`).
-
-        It acts between two turns: a turn that is in progress meanwhile is taken again, on the new
-        record. *actor*, *reason*: who does this, and why, for the audit log. Raises `Violated` if
-        the workflow cannot be moved.
-        """
-        subject = await self.find_subject(workflow)
-        with self._operating("migrate", subject) as operation:
-            await self._record_act("migrate", subject, act, detail=f"to {to}")
-            return await migrate_workflow(
-                self.system, self._backend, subject, to=to, state=state, operation=operation
-            )
-
-    async def revive(
-        self, workflow: str, *, after_compensation: bool = False, **act: Unpack[ActOptions]
-    ) -> Record:
-        """Let a failed workflow continue from its last good record, and return that.
-
-        The event on which it failed is delivered once more, and its timers are set again; a timer
-        that was due in the meantime is delivered at once. Events that arrived after the failure are
-        dead letters; redrive them. The initiator was sent the failure and may receive a completion
-        now. If the failure sent compensations, their effect stays, and the state does not show it:
-        that raises `Violated` unless *after_compensation* allows it. *actor*, *reason*: who does
-        this, and why, for the audit log.
-
-        Raises `Violated` if the workflow has not failed, or if its history has lost the event.
-        """
-        subject = await self.find_subject(workflow)
-        with self._operating("revive", subject) as operation:
-            await self._record_act("revive", subject, act)
-            return await revive_workflow(
-                self.system,
-                self._backend,
-                subject,
-                after_compensation=after_compensation,
-                operation=operation,
-            )
 
     async def audit_log(
         self,

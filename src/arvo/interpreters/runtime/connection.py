@@ -14,7 +14,7 @@ from arvo.engine.system.system import System, require_system
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now, whole_millisecond
 from arvo.interpreters.ports.audit import AUDIT_CHARACTERS_MAX, AuditEntry, Verb
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.messages import Destination
+from arvo.interpreters.ports.messages import Destination, Message
 from arvo.interpreters.ports.observer import Observer, Operation
 from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -123,6 +123,18 @@ class Connection:
             detail=detail,
         )
         await self._backend.record_act(entry)
+
+    async def _send(self, event: Event[Any]) -> None:
+        """Send an event without asking whether its sender is inside."""
+        message = Message(event, self._destination(event))
+        if self._observer is None:
+            await self._send_message(message)
+        else:
+            with self._observer.sending(message) as observed:
+                await self._send_message(observed)
+
+    async def _send_message(self, message: Message) -> None:
+        await self._backend.send(message)
 
     def _destination(self, event: Event[Any]) -> Destination:
         match route(self.system, event, None):

@@ -135,12 +135,9 @@ async def revive_workflow(
     *operation*: what an observer has on this command. Raises `Violated` if it cannot continue.
     """
     for _ in range(CONFLICTS_MAX):
-        record = await load_record(backend, subject)
-        entries = [entry async for entry in last_turn_entries(backend, record)]
-        turn = [entry.event for entry in reversed(entries) if entry.event is not None]
-        revived = revived_record(system, record, turn, after_compensation=after_compensation)
-        if not isinstance(revived, Record):
-            raise Violated(revived)
+        record, revived, turn = await decide_revival(
+            system, backend, subject, after_compensation=after_compensation
+        )
         # If it failed on a timer, the timer's event is redelivered, and not set once more.
         timers = [
             timer for timer in pending_timers(system, revived) if timer.event.id != turn[0].id
@@ -154,6 +151,21 @@ async def revive_workflow(
             return revived
     text = f"the workflow changed {CONFLICTS_MAX} times while it was to be revived"
     raise Violated(TransactionViolation(text, cause="conflict"))
+
+
+async def decide_revival(
+    system: System, backend: Backend, subject: str, *, after_compensation: bool
+) -> tuple[Record, Record, list[Event[Any]]]:
+    """Return the record of a failed workflow, the one from which it would continue, and the events
+    of the turn that failed. Raises `Violated` if it cannot continue.
+    """
+    record = await load_record(backend, subject)
+    entries = [entry async for entry in last_turn_entries(backend, record)]
+    turn = [entry.event for entry in reversed(entries) if entry.event is not None]
+    revived = revived_record(system, record, turn, after_compensation=after_compensation)
+    if not isinstance(revived, Record):
+        raise Violated(revived)
+    return record, revived, turn
 
 
 async def history_entries(

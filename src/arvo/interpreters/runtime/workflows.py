@@ -1,0 +1,250 @@
+"""Workflows: the part of a client that lists, cancels, migrates and revives workflows."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Unpack
+
+from arvo.core.events.identity import is_workflow_id
+from arvo.core.events.uri import is_uri
+from arvo.core.labels import read_labels
+from arvo.core.payloads.frozen_json import EMPTY
+from arvo.core.record import Record, Status
+from arvo.core.violations.issue import Issues
+from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.history.migrate import migrate_plain
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow, WorkflowFilters
+from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
+from arvo.interpreters.runtime.connection import ActOptions
+from arvo.interpreters.runtime.dead_letters import DeadLetterClient
+from arvo.interpreters.runtime.lookup import find_subject
+from arvo.interpreters.runtime.operations import (
+    decide_revival,
+    find_record,
+    make_cancellation,
+    migrate_workflow,
+    revive_workflow,
+)
+
+
+class BatchOptions(WorkflowFilters, total=False):
+    """Which workflows of which *type* an act is for, how, and who acts and why.
+
+    The filters are those of `Client.workflows`; the status is always that of workflows on which the
+    act has an effect. *dry_run*: change nothing, and count what would be done and refused. *limit*:
+    the most to act on. *on_progress* is called after each one.
+    """
+
+    type: str | None
+    dry_run: bool
+    limit: int
+    on_progress: OnProgress | None
+    actor: str | None
+
+
+class WorkflowClient(DeadLetterClient):
+    """Lists, cancels, migrates and revives workflows, one or many."""
+
+    async def workflows(
+        self,
+        *,
+        type: str | None = None,  # noqa: A002 - the name of the event attribute
+        after: StoredWorkflow | None = None,
+        limit: int = PAGE_MAX,
+        **filters: Unpack[WorkflowFilters],
+    ) -> tuple[StoredWorkflow, ...]:
+        """List at most *limit* workflows, the most recently changed first.
+
+        *status*, *type* (`arvo.orc.order.fulfil`), *workflow_id*: only those. *labels*: only those
+        that have all of these labels. *text*: only those with this text in their workflow id, or in
+        one of their labels as `name=value`. *unchanged_since*:
+        only those that have not changed since; this finds workflows that make no progress. *after*:
+        the last workflow of the previous page.
+        """
+        workflow_id, labels = filters.get("workflow_id"), filters.get("labels", EMPTY)
+        is_known = workflow_id is None or is_workflow_id(workflow_id)
+        if not is_known or (type is not None and not is_uri(type)):
+            return ()
+        if isinstance(checked := read_labels(labels), Issues):
+            raise Violated(ConfigViolation("no workflow has such labels", checked))
+        if len(checked) < len(labels) or not (filters.get("text") or "").isprintable():
+            return ()  # None is no label, and ids and labels are printable
+        filters["labels"] = checked
+        return await self._backend.workflows(handler=type, after=after, limit=limit, **filters)
+
+    async def find_subject(self, workflow: str) -> str:
+        """Return the subject of a workflow, by its workflow id: that of its current run.
+
+        The other methods take the id in place of the subject too. `arvo.orc.order/order-1` names a
+        run of one type. Returns *workflow* itself where no workflow has that id. Raises `Violated`
+        if it fits runs of several types, or several active runs.
+        """
+        return await find_subject(self._backend, workflow)
+
+    async def cancel(
+        self, workflow: str, reason: str, *, by: str | None = None, actor: str | None = None
+    ) -> None:
+        """Cancel a workflow. It takes a last turn, which sends its compensations, cancels its
+        children, and sends its initiator a system error with the name `Cancelled`.
+
+        *by*: the subject of the workflow that began it, in another system, if that one asks for
+        the cancellation. It waits no more, and gets no system error. *actor*: who cancels it, for
+        the audit log.
+
+        Raises `Violated` if *workflow* names no workflow of this system. A workflow that has ended
+        is not changed.
+        """
+        subject = await self.find_subject(workflow)
+        with self._operating("cancel", subject):
+            event = make_cancellation(self.system, subject, reason, by)
+            if by is None:  # otherwise a workflow acts, and no operator
+                act: ActOptions = {"actor": actor, "reason": reason}
+                await self._record_act("cancel", subject, act, target=event.id)
+            await self._send(event)
+
+    async def migrate(
+        self,
+        workflow: str,
+        *,
+        to: str,
+        state: Callable[[Any], Any] | None = None,
+        **act: Unpack[ActOptions],
+    ) -> Record:
+        """Move an active workflow to another version, and return its record (see `arvo.migrate`).
+
+        It acts between two turns: a turn that is in progress meanwhile is taken again, on the new
+        record. *actor*, *reason*: who does this, and why, for the audit log. Raises `Violated` if
+        the workflow cannot be moved.
+        """
+        subject = await self.find_subject(workflow)
+        with self._operating("migrate", subject) as operation:
+            await self._record_act("migrate", subject, act, detail=f"to {to}")
+            return await migrate_workflow(
+                self.system, self._backend, subject, to=to, state=state, operation=operation
+            )
+
+    async def revive(
+        self, workflow: str, *, after_compensation: bool = False, **act: Unpack[ActOptions]
+    ) -> Record:
+        """Let a failed workflow continue from its last good record, and return that.
+
+        The event on which it failed is delivered once more, and its timers are set again; a timer
+        that was due in the meantime is delivered at once. Events that arrived after the failure are
+        dead letters; redrive them. The initiator was sent the failure and may receive a completion
+        now. If the failure sent compensations, their effect stays, and the state does not show it:
+        that raises `Violated` unless *after_compensation* allows it. *actor*, *reason*: who does
+        this, and why, for the audit log.
+
+        Raises `Violated` if the workflow has not failed, or if its history has lost the event.
+        """
+        subject = await self.find_subject(workflow)
+        with self._operating("revive", subject) as operation:
+            await self._record_act("revive", subject, act)
+            return await revive_workflow(
+                self.system,
+                self._backend,
+                subject,
+                after_compensation=after_compensation,
+                operation=operation,
+            )
+
+    async def cancel_workflows(self, reason: str, **options: Unpack[BatchOptions]) -> BatchResult:
+        """Cancel the active workflows that *options* select when it begins; see `BatchOptions`.
+
+        Up to CONCURRENT_ACTS_MAX at a time. If this raises, or is cancelled, call it again: it goes
+        on with those that are left. A workflow of another system is refused.
+        """
+
+        async def act(subject: str) -> bool:
+            if not await self._has_status(subject, "active"):
+                return False
+            if options.get("dry_run"):
+                make_cancellation(self.system, subject, reason)
+            else:
+                await self.cancel(subject, reason, actor=options.get("actor"))
+            return True
+
+        return await self._act_on_workflows(act, "active", options)
+
+    async def migrate_workflows(
+        self,
+        *,
+        to: str,
+        state: Callable[[Any], Any] | None = None,
+        reason: str = "",
+        **options: Unpack[BatchOptions],
+    ) -> BatchResult:
+        """Migrate the active workflows that *options* select, as `migrate` does.
+
+        See `cancel_workflows`. Those that are on the version already count as gone.
+        """
+
+        async def act(subject: str) -> bool:
+            record = await find_record(self._backend, subject)
+            if record is None or record.status != "active":
+                return False
+            moved = migrate_plain(self.system, record, to=to, state=state)
+            if not isinstance(moved, Record):
+                raise Violated(moved)
+            if moved is not record and not options.get("dry_run"):
+                who: ActOptions = {"actor": options.get("actor"), "reason": reason}
+                await self.migrate(subject, to=to, state=state, **who)
+            return moved is not record
+
+        return await self._act_on_workflows(act, "active", options)
+
+    async def revive_workflows(
+        self,
+        *,
+        after_compensation: bool = False,
+        reason: str = "",
+        **options: Unpack[BatchOptions],
+    ) -> BatchResult:
+        """Revive the failed workflows that *options* select, as `revive` does.
+
+        See `cancel_workflows`. Those that fail again meanwhile are left.
+        """
+
+        async def act(subject: str) -> bool:
+            if not await self._has_status(subject, "failed"):
+                return False
+            if options.get("dry_run"):
+                await decide_revival(
+                    self.system, self._backend, subject, after_compensation=after_compensation
+                )
+                return True
+            who: ActOptions = {"actor": options.get("actor"), "reason": reason}
+            await self.revive(subject, after_compensation=after_compensation, **who)
+            return True
+
+        return await self._act_on_workflows(act, "failed", options)
+
+    async def _has_status(self, subject: str, status: Status) -> bool:
+        record = await find_record(self._backend, subject)
+        return record is not None and record.status == status
+
+    async def _act_on_workflows(
+        self, act: Callable[[str], Awaitable[bool]], status: Status, options: BatchOptions
+    ) -> BatchResult:
+        limit = options.get("limit", BATCH_MAX)
+        filters: WorkflowFilters = {
+            "status": status,
+            "workflow_id": options.get("workflow_id"),
+            "unchanged_since": options.get("unchanged_since"),
+            "labels": options.get("labels", EMPTY),
+            "text": options.get("text"),
+        }
+        # All of them first: what is acted on moves to the front of the list. A dict, as one that
+        # takes a turn meanwhile may be listed twice.
+        subjects: dict[str, None] = {}
+        last = None
+        while page := await self.workflows(type=options.get("type"), after=last, **filters):
+            last = page[-1]
+            subjects |= dict.fromkeys(stored.record.subject for stored in page)
+            if len(subjects) > limit:
+                break
+        selected = [(subject, subject) for subject in subjects]
+        return await run_batch(
+            selected[:limit],
+            act,
+            more=len(selected) > limit,
+            on_progress=options.get("on_progress"),
+        )
