@@ -187,6 +187,9 @@ class FlowExecution:
     def forget(self, number: int, operation: PendingOperation) -> None:
         """Remove an operation that is no longer pending, and cancel its timer."""
         self.descriptions.pop(number, None)
+        if self.is_replaying:
+            # What the flow waits for is collected at the end.
+            return
         self.waiting.pop(str(number), None)
         self.calls.pop(number, None)
         key = self.keys.pop(number, None)
@@ -230,9 +233,10 @@ class FlowExecution:
         return evolve(command, to=command.to or asked["to"], parentid=asked["id"])
 
     def end_replay(self) -> None:
-        """Leave the replay where the flow waits: only these operations need keys."""
+        """Leave the replay where the flow waits: only these operations are in the record."""
         self.is_replaying = False
         for number, (_, operation) in self.scheduler.open.items():
+            self.waiting[str(number)] = self.descriptions[number]
             match operation:
                 case Request():
                     self._assign_key(number, self._request_id(number))
@@ -244,9 +248,10 @@ class FlowExecution:
                     pass
 
     def _on_wait(self, number: int, operation: PendingOperation) -> None:
-        self.descriptions[number] = self.waiting[str(number)] = describe(operation)
+        description = self.descriptions[number] = describe(operation)
         if self.is_replaying:
             return
+        self.waiting[str(number)] = description
         match operation:
             case Request(emit=emit):
                 id_ = self._request_id(number)

@@ -33,8 +33,9 @@ from arvo.handlers.services import Services, accepts_emit
 
 # Longer descriptions are cut. A digest of the whole distinguishes those that differ after the cut.
 DESCRIPTION_CHARACTERS_MAX: Final = 160
-# Functions whose return type is cached.
+# Functions whose return type is cached, and classes whose payload is.
 FUNCTIONS_MAX: Final = 1_000
+CLASSES_MAX: Final = 1_000
 
 # One entry: the number of an operation ("at"), its description ("asked") and, once it has one, its
 # answer ("got"). The first entry of a journal holds the event that began the workflow.
@@ -69,12 +70,29 @@ def _describe_emit(emit: Emit) -> str:
     if emit.to is not None or emit.domain:
         name += f" to {emit.to or 'its handler'} by {emit.domain or 'default'}"
     try:
-        is_class = is_payload_class(kind)
-        data = Payload.of(kind).write(emit.payload) if is_class else emit.payload
+        data = _write(kind, emit.payload)
         return f"{name} {orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()}"
     except TypeError:
         # An invalid payload is refused when it is sent, with each field. Here it is only described.
         return f"{name} {short_repr(emit.payload)}"
+
+
+def _write(kind: Any, value: object) -> object:
+    try:
+        payload = _payload_of(kind)
+    except LookupError:
+        return value
+    return payload.write(value)
+
+
+@lru_cache(maxsize=CLASSES_MAX)
+def _payload_of(kind: type[Any]) -> Payload[Any]:
+    """Return the payload of a class. LookupError, for another one, is not cached: a class of
+    pydantic becomes one when `arvo.pydantic` is imported.
+    """
+    if not is_payload_class(kind):
+        raise LookupError(kind)
+    return Payload.of(kind)
 
 
 def _describe_delay(delay: Delay) -> str:
@@ -119,8 +137,10 @@ def read_reply(services: Services, request: Request, answer: Any) -> Any:
     if not candidates:
         known = ", ".join(service.type for service in services) or "none"
         raise _stale(Issue("journal.got.type", f"an answer of a service ({known})", answer["type"]))
-    # The service of the request comes first, because others may have replies of the same type.
-    service = max(candidates, key=lambda service: accepts_emit(service, request.emit))
+    service = candidates[0]
+    if len(candidates) > 1:
+        # Others have replies of the same type.
+        service = max(candidates, key=lambda candidate: accepts_emit(candidate, request.emit))
     if answer["type"] == service.system_error_type:
         return _read(FAULT, answer)
     return _read(service.emitted[answer["type"]], answer)

@@ -222,6 +222,8 @@ def _ask(
     if isinstance(payload, Service):
         payload, replies = _of_service(payload, replies, options)
     check_classes("ask", replies)
+    if compensate is None:
+        return (yield Request(_request(payload, options), replies))
     yield from _register_payload(compensate)
     reply = yield Request(_request(payload, options), replies)
     yield from _register_function(compensate, reply)
