@@ -1,5 +1,7 @@
 """Table: its rows can be measured, and what is missing on a machine is named."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +59,19 @@ def test_a_runtime_gives_the_figures_of_its_rows(
 ) -> None:
     """The rows pick from them."""
     assert set(measure()) == units
+
+
+def test_a_registry_that_does_not_answer_stops_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its peers are left out, as those that it does not have."""
+
+    def hang(command: list[str], **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, node.INSTALL_SECONDS_MAX)
+
+    monkeypatch.delenv("ARVO_BENCH_NODE", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", hang)
+
+    assert [path.name for path in node.install_packages().iterdir()] == ["package.json"]
 
 
 def test_a_peer_without_node_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
