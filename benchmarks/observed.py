@@ -33,7 +33,8 @@ from arvo.engine.step.route import ToHandler
 from arvo.engine.step.step import step_plain
 from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.ports.observer import Observer
-from arvo.telemetry import names, observe
+from arvo.telemetry import observe
+from arvo.telemetry.conventions import names
 from benchmarks.measure import Call, Figures, print_figures
 from benchmarks.shop import NOW, ChargeCard, PlaceOrder, charge, order, system
 

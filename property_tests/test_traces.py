@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from opentelemetry.trace import SpanContext
 
 from arvo import TraceContext
-from arvo.telemetry.context import span_context_of, trace_context
+from arvo.telemetry.spans.context import span_context_of, trace_context
 from tests.shop import charge_request
 
 traceparents = st.builds(

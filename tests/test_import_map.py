@@ -97,8 +97,14 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.simulation"},
         {"testing"},
     ),
-    "telemetry": ({"telemetry"},),
     "console": ({"console.views"}, {"console.views.workflow"}, {"console"}),
+    "telemetry": (
+        {"telemetry.conventions"},
+        {"telemetry.logs"},
+        {"telemetry.metrics"},
+        {"telemetry.spans"},
+        {"telemetry"},
+    ),
     "cli": ({"cli.generate"}, {"cli"}),
 }
 # A reader takes in about so many files at once.

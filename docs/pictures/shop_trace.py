@@ -21,7 +21,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from arvo import Runtime
-from arvo.telemetry import names, observe
+from arvo.telemetry import observe
+from arvo.telemetry.conventions import names
 from docs.examples.orders.contracts import Item, PlaceOrder
 from docs.examples.orders.shop import order_event
 from docs.examples.orders.systems import SYSTEMS

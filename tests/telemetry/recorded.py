@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from arvo import Retry, Runtime, System
-from arvo.telemetry import names, observe
+from arvo.telemetry import observe
+from arvo.telemetry.conventions import names
 from tests.interpreters.within import within
 
 FAST = Retry(attempts=2, delay=0.0)

@@ -4,7 +4,7 @@ import pytest
 from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 
 from arvo import TraceContext
-from arvo.telemetry.context import span_context_of, trace_context
+from arvo.telemetry.spans.context import span_context_of, trace_context
 from tests.shop import charge_request
 
 TRACE, SPAN = f"{7:032x}", f"{8:016x}"

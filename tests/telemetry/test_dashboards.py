@@ -11,9 +11,9 @@ import yaml
 from opentelemetry.metrics import NoOpMeter
 from promql_parser import AggregateExpr, BinaryExpr, Expr, VectorSelector, parse, walk
 
-from arvo.telemetry import names
-from arvo.telemetry.gauges import GaugeInstruments
-from arvo.telemetry.metrics import Metrics
+from arvo.telemetry.conventions import names
+from arvo.telemetry.metrics.gauges import GaugeInstruments
+from arvo.telemetry.metrics.instruments import Metrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"

@@ -21,8 +21,8 @@ from arvo import (
     Violated,
     call,
 )
-from arvo.telemetry import names
-from arvo.telemetry.providers import LogHandler
+from arvo.telemetry.conventions import names
+from arvo.telemetry.logs.handler import LogHandler
 from tests.interpreters.runtime.running import Replaced
 from tests.logged import logged
 from tests.shop import (

@@ -7,8 +7,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from arvo import MemoryBackend, Runtime, Unavailable
-from arvo.telemetry import names
-from arvo.telemetry.metrics import SERIES_MAX, Metrics
+from arvo.telemetry.conventions import buckets, names
+from arvo.telemetry.metrics.instruments import SERIES_MAX, Metrics
 from tests.interpreters.runtime.running import Replaced
 from tests.shop import charge_request, order_request, shop
 from tests.telemetry.recorded import Sdk, Work
@@ -76,7 +76,7 @@ def test_durations_have_the_buckets_of_the_conventions() -> None:
     points = sdk.points(names.PROCESS_DURATION)
     assert points["arvo.memory", "process", ORDER, "handled"].count == 4
     assert points["arvo.memory", "process", ORDER, "failed", "Fail"].count == 1
-    assert {point.explicit_bounds for point in points.values()} == {names.OPERATION_BUCKETS}
+    assert {point.explicit_bounds for point in points.values()} == {buckets.OPERATION}
     assert sdk.counted(names.OPERATION_DURATION) == {
         ("arvo.memory", ORDER, "send"): 2,
         ("arvo.memory", CHARGE, "send"): 1,
@@ -90,7 +90,7 @@ def test_the_wait_of_a_message_is_measured_at_its_first_delivery() -> None:
     waits = sdk.points(names.DELIVERY_WAIT)
     # What is emitted is handled where it is emitted, and waits for nothing.
     assert waits[(ORDER,)].count == 2
-    assert waits[(ORDER,)].explicit_bounds == names.WAIT_BUCKETS
+    assert waits[(ORDER,)].explicit_bounds == buckets.WAIT
     assert waits[(ORDER,)].min >= 0
 
 

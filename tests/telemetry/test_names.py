@@ -8,7 +8,7 @@ from opentelemetry.semconv._incubating.metrics import messaging_metrics
 from opentelemetry.semconv.schemas import Schemas
 
 from arvo import Event
-from arvo.telemetry import names
+from arvo.telemetry.conventions import names
 from tests.shop import charge_request
 
 OURS = {name: value for name, value in vars(names).items() if name.isupper()}

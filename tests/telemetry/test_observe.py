@@ -27,9 +27,10 @@ from arvo import (
     call,
 )
 from arvo.core.events.envelope import ARVO_CONTENT_TYPE
-from arvo.telemetry import names, observe
+from arvo.telemetry import observe
+from arvo.telemetry.conventions import names
 from arvo.telemetry.observe import messaging_system
-from arvo.telemetry.workflow import derived_span_id
+from arvo.telemetry.spans.workflow import derived_span_id
 from tests.interpreters.runtime.running import Replaced
 from tests.interpreters.within import within
 from tests.shop import (

@@ -12,7 +12,8 @@ import pytest
 
 from arvo import Client, Runtime, System
 from arvo.cli.telemetry import is_exporting
-from arvo.telemetry import names, observe
+from arvo.telemetry import observe
+from arvo.telemetry.conventions import names
 from tests.cli.test_supervisor import health_url, supervised, until, wait_until_done
 from tests.interpreters.within import within
 from tests.shop import order_request, payment_handler

@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from arvo.extras import needs_extra
-from arvo.telemetry.join import Join, JoinRule
 from arvo.telemetry.observe import observe
+from arvo.telemetry.spans.join import Join, JoinRule
 
 if TYPE_CHECKING:
-    from arvo.telemetry.sampler import WorkflowSampler as WorkflowSampler
+    from arvo.telemetry.spans.sampler import WorkflowSampler as WorkflowSampler
 
 # Without those that need the SDK, which an application may lack: then a star import would fail.
 __all__ = ["Join", "JoinRule", "observe"]
@@ -18,4 +18,4 @@ def __getattr__(name: str) -> Any:
     if name != "WorkflowSampler":
         raise AttributeError(f"module 'arvo.telemetry' has no attribute {name!r}")
     with needs_extra("arvo.telemetry.WorkflowSampler"):
-        return import_module("arvo.telemetry.sampler").WorkflowSampler
+        return import_module("arvo.telemetry.spans.sampler").WorkflowSampler

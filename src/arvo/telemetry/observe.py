@@ -12,14 +12,14 @@ from opentelemetry.trace import TracerProvider, get_tracer
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.runtime import Runtime
-from arvo.telemetry import names
-from arvo.telemetry.attributes import AttributesOf, Describe, EndUser, Redact
-from arvo.telemetry.gauges import GaugeInstruments, Gauges
-from arvo.telemetry.join import WAITS, JoinRule, wait_seconds
-from arvo.telemetry.metrics import Metrics
+from arvo.telemetry.conventions import names
+from arvo.telemetry.metrics.gauges import GaugeInstruments, Gauges
+from arvo.telemetry.metrics.instruments import Metrics
 from arvo.telemetry.observer import TelemetryObserver
-from arvo.telemetry.turn import Shared
-from arvo.telemetry.workflow import Workflows
+from arvo.telemetry.spans.attributes import AttributesOf, Describe, EndUser, Redact
+from arvo.telemetry.spans.join import WAITS, JoinRule, wait_seconds
+from arvo.telemetry.spans.turn import Shared
+from arvo.telemetry.spans.workflow import Workflows
 
 C = TypeVar("C", bound=Client)
 

@@ -15,13 +15,15 @@ from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message, queue_of
 from arvo.interrupts import is_interrupt
-from arvo.telemetry import names
-from arvo.telemetry.attributes import EndUser, report_argument
-from arvo.telemetry.context import NO_SPAN, remote_parent, span_context_of, trace_context
-from arvo.telemetry.gauges import Gauges
-from arvo.telemetry.join import JoinRule, join_reason
-from arvo.telemetry.safely import begin_span, current_span
-from arvo.telemetry.turn import UNSETTLED, Shared, Turn
+from arvo.telemetry.conventions import names
+from arvo.telemetry.logs.failures import report_argument
+from arvo.telemetry.metrics.gauges import Gauges
+from arvo.telemetry.metrics.instruments import NO_SPAN
+from arvo.telemetry.spans.attributes import EndUser
+from arvo.telemetry.spans.context import remote_parent, span_context_of, trace_context
+from arvo.telemetry.spans.join import JoinRule, join_reason
+from arvo.telemetry.spans.safely import begin_span, current_span
+from arvo.telemetry.spans.turn import UNSETTLED, Shared, Turn
 
 _NANOSECONDS: Final = 1_000_000_000
 _KINDS: Final = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, final
 
 from attrs import frozen
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber, set_logger_provider
+from opentelemetry._logs import set_logger_provider
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -23,12 +23,10 @@ from opentelemetry.trace import set_tracer_provider
 
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.delivery.log.fields import add_context, fields_of
 from arvo.interpreters.delivery.log.logger import LOGGER
-from arvo.interpreters.delivery.log.tracebacks import format_traceback
-from arvo.telemetry import names
-from arvo.telemetry.safely import report_failure
-from arvo.telemetry.sampler import WorkflowSampler
+from arvo.telemetry.conventions import names
+from arvo.telemetry.logs.handler import LogHandler
+from arvo.telemetry.spans.sampler import WorkflowSampler
 
 # The name of `WorkflowSampler` in OTEL_TRACES_SAMPLER.
 WORKFLOW_SAMPLER: Final = "arvo_workflow"
@@ -77,58 +75,6 @@ def install_providers(name: str, worker: int) -> Providers:
     set_meter_provider(meters)
     set_logger_provider(logs)
     return Providers(tracers, meters, logs)
-
-
-@final
-class LogHandler(logging.Handler):
-    """Emits the records of `logging` to an OpenTelemetry *logger*, with the current span.
-
-    The fields of a record are its attributes. Not the handler of the SDK, which is deprecated for
-    one of another package.
-    """
-
-    def __init__(self, logger: Logger) -> None:
-        super().__init__()
-        self._logger = logger
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Emit a record; what a processor raises is reported once in ten seconds."""
-        try:
-            self._logger.emit(_log_record(record))
-        except BaseException as error:  # noqa: BLE001 - code of the application
-            report_failure(error)
-
-
-def _log_record(record: logging.LogRecord) -> LogRecord:
-    add_context(record)
-    attributes = {
-        name: value if isinstance(value, bool | int | float | str) else repr(value)
-        for name, value in fields_of(record).items()
-        # A record of OpenTelemetry has them itself.
-        if name not in ("otelTraceID", "otelSpanID")
-    }
-    attributes[names.LOGGER] = record.name
-    if record.exc_info and record.exc_info[1] is not None:
-        error = record.exc_info[1]
-        attributes[names.EXCEPTION_TYPE] = type(error).__name__
-        attributes[names.EXCEPTION_MESSAGE] = str(error)
-        attributes[names.EXCEPTION_STACKTRACE] = format_traceback(error)
-    return LogRecord(
-        timestamp=int(record.created * 1_000_000_000),
-        severity_text=record.levelname,
-        severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.UNSPECIFIED),
-        body=record.getMessage(),
-        attributes=attributes,
-    )
-
-
-_SEVERITIES: Final = {
-    logging.DEBUG: SeverityNumber.DEBUG,
-    logging.INFO: SeverityNumber.INFO,
-    logging.WARNING: SeverityNumber.WARN,
-    logging.ERROR: SeverityNumber.ERROR,
-    logging.CRITICAL: SeverityNumber.FATAL,
-}
 
 
 _HTTP: Final = "http/protobuf"

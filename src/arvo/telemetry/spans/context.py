@@ -29,8 +29,6 @@ MEMBERS_MAX: Final = 32
 STATE_CHARACTERS_MAX: Final = 512
 
 NO_CONTEXT: Final = Context()
-# For a measurement: of an empty context the SDK takes the current one.
-NO_SPAN: Final = Context({"arvo": None})
 
 
 def span_context_of(traceparent: str | None, tracestate: str | None = None) -> SpanContext | None:

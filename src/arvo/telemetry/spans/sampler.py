@@ -11,7 +11,7 @@ from opentelemetry.util.types import Attributes
 
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.telemetry import names
+from arvo.telemetry.conventions import names
 
 _BITS: Final = 64
 _MASK: Final = 2**_BITS - 1

@@ -26,19 +26,20 @@ from arvo.core.violations.violation import Violation
 from arvo.handlers.effect import Perform, Performed
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.observation import Activity, Settled
-from arvo.telemetry import names
-from arvo.telemetry.attributes import Attributes, Describe, state_text
-from arvo.telemetry.context import span_context_of, trace_context
-from arvo.telemetry.metrics import Metrics
-from arvo.telemetry.safely import current_span, end_span, report_failure
-from arvo.telemetry.span_events import (
+from arvo.telemetry.conventions import names
+from arvo.telemetry.logs.failures import report_failure
+from arvo.telemetry.metrics.instruments import Metrics
+from arvo.telemetry.spans.attributes import Attributes, Describe, state_text
+from arvo.telemetry.spans.context import span_context_of, trace_context
+from arvo.telemetry.spans.events import (
     TEXT_CHARACTERS_MAX,
     add_commit,
     add_exception,
     add_violation,
     fault_of,
 )
-from arvo.telemetry.workflow import Workflows
+from arvo.telemetry.spans.safely import current_span, end_span
+from arvo.telemetry.spans.workflow import Workflows
 
 # Outcomes for which no person has to act.
 _SOUND: Final = frozenset(

@@ -15,9 +15,8 @@ from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
-from arvo.interpreters.delivery.log import fields, get_logger
-from arvo.interrupts import is_interrupt
-from arvo.telemetry import names
+from arvo.telemetry.conventions import names
+from arvo.telemetry.logs.failures import report_argument
 
 Attributes: TypeAlias = dict[str, AttributeValue]
 # Returns further attributes for the spans of an event.
@@ -26,8 +25,6 @@ AttributesOf: TypeAlias = Callable[[Event[Any]], Mapping[str, AttributeValue]]
 EndUser: TypeAlias = Callable[[], str | None]
 # Returns the data of an event as a span may show it.
 Redact: TypeAlias = Callable[[Event[Any]], object]
-
-logger: Final = get_logger("telemetry")
 
 # The data of an event on a span.
 DATA_BYTES_MAX: Final = 8_192
@@ -168,16 +165,6 @@ def _prefixed(prefix: str, event: Event[Any]) -> Attributes:
 
 # What the semantic conventions group operations by.
 _OPERATION_TYPES: Final = {"answer": "process", "leave": "send"}
-
-
-def report_argument(argument: str, error: BaseException) -> str:
-    """Log what a function of the user raised, unless it is to end the process."""
-    if is_interrupt(error):
-        raise error
-    text = f"{argument}= raised {error!r}"
-    extra = fields(argument=argument, reason=repr(error))
-    logger.warning("a function of observe() raised", extra=extra)
-    return text
 
 
 def state_text(state: Any) -> str | None:

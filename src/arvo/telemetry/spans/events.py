@@ -10,8 +10,8 @@ from arvo.core.commit import Commit
 from arvo.core.events.protocol import SystemFault, is_system_error
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
-from arvo.telemetry import names
-from arvo.telemetry.attributes import state_text
+from arvo.telemetry.conventions import names
+from arvo.telemetry.spans.attributes import state_text
 
 # Events of one span. A turn may emit thousands.
 EVENTS_MAX: Final = 64

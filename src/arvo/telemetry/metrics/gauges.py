@@ -13,7 +13,7 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import PAGE_MAX, Depth
 from arvo.interpreters.runtime.client import Client
-from arvo.telemetry import names
+from arvo.telemetry.conventions import names
 
 # How often the backend is asked.
 ASK_SECONDS: Final = 15.0

@@ -15,10 +15,10 @@ from arvo.core.commit import Commit
 from arvo.core.record import Record
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import StoredWorkflow
-from arvo.telemetry import names
-from arvo.telemetry.context import remote_parent
-from arvo.telemetry.metrics import Metrics
-from arvo.telemetry.safely import begin_span, end_span
+from arvo.telemetry.conventions import names
+from arvo.telemetry.metrics.instruments import Metrics
+from arvo.telemetry.spans.context import remote_parent
+from arvo.telemetry.spans.safely import begin_span, end_span
 
 # Workflows that began here and have not ended: of others the backend is asked when they began.
 BEGUN_MAX: Final = 10_000

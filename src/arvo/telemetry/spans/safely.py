@@ -1,29 +1,12 @@
 """Safely: begin and end spans; what a processor of the application raises stops no delivery."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, use_span
 
-from arvo.interpreters.delivery.log import fields, get_logger
-from arvo.interpreters.delivery.log.limit import LineLimit
-from arvo.interrupts import is_interrupt
-
-logger: Final = get_logger("telemetry")
-
-_LIMIT: Final = LineLimit(time.monotonic)
-
-
-def report_failure(error: BaseException) -> None:
-    """Log what a sampler, a processor or an exporter raised, unless it is to end the process."""
-    if is_interrupt(error):
-        raise error
-    # It would fail for each delivery.
-    if _LIMIT.is_due():
-        extra = fields(reason=repr(error), unlogged=_LIMIT.unlogged)
-        logger.warning("telemetry failed", extra=extra)
+from arvo.telemetry.logs.failures import report_failure
 
 
 def begin_span(tracer: Tracer, name: str, **options: Any) -> Span:

@@ -6,11 +6,14 @@ from functools import partial
 from typing import Final, final
 
 from attrs import define, field
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 from opentelemetry.util.types import AttributeValue
 
-from arvo.telemetry import names
-from arvo.telemetry.context import NO_SPAN
+from arvo.telemetry.conventions import buckets, names
+
+# For a measurement: of an empty context the SDK takes the current one.
+NO_SPAN: Final = Context({"arvo": None})
 
 # The values of the attributes in the order of their names.
 _Key = tuple[str, ...]
@@ -95,21 +98,21 @@ class Metrics:
             callback = partial(self._observe, name)
             self.meter.create_observable_counter(name, [callback], unit, description)
         self.process_duration = self._histogram(
-            names.PROCESS_DURATION, "The time of one attempt at a message.", names.OPERATION_BUCKETS
+            names.PROCESS_DURATION, "The time of one attempt at a message.", buckets.OPERATION
         )
         self.operation_duration = self._histogram(
-            names.OPERATION_DURATION, "The time that it takes to send.", names.OPERATION_BUCKETS
+            names.OPERATION_DURATION, "The time that it takes to send.", buckets.OPERATION
         )
         self.delivery_wait = self._histogram(
             names.DELIVERY_WAIT,
             "The time from an event, or from when a timer is due, to its first delivery.",
-            names.WAIT_BUCKETS,
+            buckets.WAIT,
         )
         self.effect_duration = self._histogram(
-            names.EFFECT_DURATION, "The time of an effect, with its retries.", names.EFFECT_BUCKETS
+            names.EFFECT_DURATION, "The time of an effect, with its retries.", buckets.EFFECT
         )
         self.workflow_duration = self._histogram(
-            names.WORKFLOW_DURATION, "The time from begin to end.", names.WORKFLOW_BUCKETS
+            names.WORKFLOW_DURATION, "The time from begin to end.", buckets.WORKFLOW
         )
 
     def add(self, counter: str, *values: str) -> None:

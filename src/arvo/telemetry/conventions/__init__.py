@@ -1,0 +1,1 @@
+"""Conventions: the names and the buckets of telemetry."""

@@ -1,0 +1,1 @@
+"""Logs: the lines of the log as records of OpenTelemetry, and what telemetry itself logs."""

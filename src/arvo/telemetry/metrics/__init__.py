@@ -1,0 +1,1 @@
+"""Metrics: what a process did, and what its backend holds."""

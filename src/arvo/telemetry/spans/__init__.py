@@ -1,0 +1,1 @@
+"""Spans: those of attempts at messages, of their effects, and of workflows."""
