@@ -4,10 +4,20 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.trace import SpanContext
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import SpanContext, SpanKind
 
 from arvo import TraceContext
-from arvo.telemetry.spans.context import span_context_of, trace_context
+from arvo.telemetry.spans.context import remote_parent, span_context_of, trace_context
+from arvo.telemetry.spans.tracing import Tracing
 from tests.shop import charge_request
 
 traceparents = st.builds(
@@ -46,3 +56,42 @@ def test_every_text_is_a_trace_or_none(text: str, state: str) -> None:
     context = span_context_of(text, state)
 
     assert context is None or re.fullmatch(r"[0-9a-f]{2}(-[0-9a-f]+){3}(-.*)?", text)
+
+
+SAMPLERS = [
+    ALWAYS_ON,
+    ALWAYS_OFF,
+    ParentBased(ALWAYS_ON),
+    ParentBased(ALWAYS_OFF),
+    TraceIdRatioBased(0.5),
+]
+
+
+@given(st.sampled_from(SAMPLERS), traceparents | st.none(), states | st.none())
+def test_a_span_that_is_dropped_has_the_context_that_the_sdk_gives_it(
+    sampler: Sampler, traceparent: str | None, tracestate: str | None
+) -> None:
+    """The SDK is not asked for it, which would take twice as long."""
+    ids = Ids()
+    provider = TracerProvider(sampler=sampler, id_generator=ids, shutdown_on_exit=False)
+    parent = span_context_of(traceparent, tracestate)
+    tracer = provider.get_tracer("arvo")
+
+    theirs = tracer.start_span("turn", remote_parent(parent))
+    ours = Tracing(tracer).begin("turn", parent, SpanKind.CONSUMER, {})
+
+    assert ours.is_recording() == theirs.is_recording()
+    assert ours.get_span_context() == theirs.get_span_context()
+
+
+class Ids(IdGenerator):
+    """Gives the same ids again and again."""
+
+    def generate_trace_id(self) -> int:
+        return 7
+
+    def generate_span_id(self) -> int:
+        return 9
+
+    def is_trace_id_random(self) -> bool:
+        return True

@@ -18,6 +18,7 @@ from arvo.telemetry.metrics.instruments import Metrics
 from arvo.telemetry.observer import TelemetryObserver
 from arvo.telemetry.spans.attributes import AttributesOf, Describe, EndUser, Redact
 from arvo.telemetry.spans.join import WAITS, JoinRule, wait_seconds
+from arvo.telemetry.spans.tracing import Tracing
 from arvo.telemetry.spans.turn import Shared
 from arvo.telemetry.spans.workflow import Workflows
 
@@ -67,10 +68,11 @@ def observe(
     describe = Describe(
         runtime.system, messaging_system(backend), attributes, payloads, reference_attributes
     )
-    workflows = Workflows(tracer, metrics, backend.workflow)
+    tracing = Tracing(tracer)
+    workflows = Workflows(tracing, metrics, backend.workflow)
     source = Gauges(runtime, lambda: _slots(runtime), asks=gauges)
     instruments.sources.add(source)
-    shared = Shared(tracer, metrics, describe, workflows)
+    shared = Shared(tracing, metrics, describe, workflows)
     runtime.observe(TelemetryObserver(shared, join, wait_seconds(waits), source, enduser))
     return runtime
 

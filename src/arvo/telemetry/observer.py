@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Any, Final, final
 
 from attrs import define
-from opentelemetry.trace import Link, Span, SpanKind, get_current_span
+from opentelemetry.context import attach, detach, get_current
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    get_current_span,
+    set_span_in_context,
+)
 
 from arvo.core.events.event import Event
 from arvo.core.trace_context import TraceContext, event_with_trace
@@ -18,11 +26,10 @@ from arvo.interrupts import is_interrupt
 from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.failures import report_argument
 from arvo.telemetry.metrics.gauges import Gauges
-from arvo.telemetry.metrics.instruments import NO_SPAN
 from arvo.telemetry.spans.attributes import EndUser
-from arvo.telemetry.spans.context import remote_parent, span_context_of, trace_context
+from arvo.telemetry.spans.context import NO_CONTEXT, span_context_of, trace_context
 from arvo.telemetry.spans.join import JoinRule, join_reason
-from arvo.telemetry.spans.safely import begin_span, current_span
+from arvo.telemetry.spans.tracing import end_span, fail_span
 from arvo.telemetry.spans.turn import UNSETTLED, Shared, Turn
 
 _NANOSECONDS: Final = 1_000_000_000
@@ -72,24 +79,22 @@ class TelemetryObserver:
                 reason = "redelivery"
             if reason is not None and reason != "none":
                 links = [Link(origin, {names.LINK: reason})]
-        span = begin_span(
-            shared.tracer,
+        span = shared.tracing.begin(
             operation if operation == "answer" else f"{operation} {name}",
-            context=remote_parent(parent),
-            kind=_KINDS[operation],
-            attributes=shared.describe.begin(operation, name, event),
+            parent,
+            _KINDS[operation],
+            shared.describe.begin(operation, name, event),
             links=links,
-            start_time=began,
+            start=began,
         )
         turn = Turn(shared, span, message, operation, destination, began, parent)
         shared.open.add(turn)
         if span.is_recording():
-            described = shared.describe.message(event)
+            described = turn.attributes = shared.describe.message(event)
             if operation == "process":
-                described |= shared.describe.handler(name, event)
+                shared.describe.add_handler(described, name, event)
             if delivery is not None:
                 described[names.ATTEMPT] = delivery.attempt
-            span.set_attributes(described)
         if delivery is not None and delivery.attempt == 1:
             self._record_wait(event, destination, began)
         return turn
@@ -99,39 +104,36 @@ class TelemetryObserver:
         """Begin the span of an event that is sent from outside, below the current span."""
         event, shared, began = message.event, self.shared, time.perf_counter_ns()
         _, name, destination = _target(message)
-        attributes = shared.describe.begin("send", name, event)
-        labels = [shared.describe.messaging_system, destination, "send"]
-        error, context = "", None
-        if not get_current_span().get_span_context().is_valid:
+        parent: SpanContext | None = get_current_span().get_span_context()
+        context = get_current()
+        if parent is None or not parent.is_valid:
             # An event that came over HTTP has the trace of its request.
-            context = remote_parent(span_context_of(event.traceparent, event.tracestate))
-        with current_span(
-            shared.tracer,
-            f"send {name}",
-            context=context,
-            kind=SpanKind.PRODUCER,
-            attributes=attributes,
-        ) as span:
-            if span.is_recording():
-                span.set_attributes(shared.describe.message(event))
-            if event.traceparent is None:
-                # CloudEvents, Distributed Tracing: one that is set must not be changed.
-                trace = trace_context(span.get_span_context(), None, None)
-                if trace is not None:
-                    traced = event_with_trace(event, trace)
-                    message = Message(traced, message.to, message.outside)
-            try:
-                yield message
-            except BaseException as raised:
-                error = type(raised).__name__
-                span.set_attribute(names.ERROR_TYPE, error)
-                raise
-            finally:
-                shared.metrics.add(names.SENT_MESSAGES, *labels, error)
-                named = {names.SYSTEM: labels[0], names.DESTINATION: destination}
-                named[names.OPERATION] = "send"
-                elapsed = (time.perf_counter_ns() - began) / _NANOSECONDS
-                shared.metrics.operation_duration.record(elapsed, named, NO_SPAN)
+            parent, context = span_context_of(event.traceparent, event.tracestate), NO_CONTEXT
+        attributes = shared.describe.begin("send", name, event)
+        span = shared.tracing.begin(
+            f"send {name}", parent, SpanKind.PRODUCER, attributes, context=context
+        )
+        if span.is_recording():
+            span.set_attributes(shared.describe.message(event))
+        if event.traceparent is None:
+            # CloudEvents, Distributed Tracing: one that is set must not be changed.
+            trace = trace_context(span.get_span_context(), None, None)
+            if trace is not None:
+                message = Message(event_with_trace(event, trace), message.to, message.outside)
+        error, token = "", attach(set_span_in_context(span))
+        try:
+            yield message
+        except BaseException as raised:
+            error = type(raised).__name__
+            fail_span(span, raised)
+            raise
+        finally:
+            detach(token)
+            end_span(span)
+            operation = (shared.describe.messaging_system, destination, "send", error)
+            elapsed = (time.perf_counter_ns() - began) / _NANOSECONDS
+            shared.metrics.add(names.SENT_MESSAGES, *operation)
+            shared.metrics.add_operation(operation, elapsed)
 
     @contextmanager
     def operating(self, verb: str, subject: str | None) -> Iterator["Command"]:
@@ -141,8 +143,7 @@ class TelemetryObserver:
             attributes |= {names.WORKFLOW_SUBJECT: subject, names.CONVERSATION_ID: subject}
         if (enduser := self._enduser()) is not None:
             attributes[names.ENDUSER] = enduser
-        tracer = self.shared.tracer
-        with current_span(tracer, f"client {verb}", attributes=attributes) as span:
+        with self.shared.tracing.current(f"client {verb}", attributes=attributes) as span:
             yield Command(span, _LINKS.get(verb, verb))
 
     def unavailable(self, error: Unavailable) -> None:  # noqa: ARG002 - the protocol's
@@ -182,9 +183,7 @@ class TelemetryObserver:
             sent = datetime.fromisoformat(event.time).timestamp()
         except (ValueError, OverflowError, OSError):
             return
-        labels = {names.DESTINATION: destination}
-        wait = max(0.0, began / _NANOSECONDS - sent)
-        self.shared.metrics.delivery_wait.record(wait, labels, NO_SPAN)
+        self.shared.metrics.add_wait(destination, max(0.0, began / _NANOSECONDS - sent))
 
 
 @final

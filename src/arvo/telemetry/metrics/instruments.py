@@ -18,17 +18,26 @@ NO_SPAN: Final = Context({"arvo": None})
 # The values of the attributes in the order of their names.
 _Key = tuple[str, ...]
 
+# The attributes of an operation on messages, and of an attempt at one.
+_OPERATION: Final = (names.SYSTEM, names.DESTINATION, names.OPERATION, names.ERROR_TYPE)
+_ATTEMPT: Final = (
+    names.SYSTEM,
+    names.OPERATION,
+    names.DESTINATION,
+    names.OUTCOME,
+    names.ERROR_TYPE,
+)
 # By counter: its unit, its description and its attributes. One that is empty is left out.
 _COUNTERS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
     names.SENT_MESSAGES: (
         "{message}",
         "Messages that were sent.",
-        (names.SYSTEM, names.DESTINATION, names.OPERATION, names.ERROR_TYPE),
+        _OPERATION,
     ),
     names.CONSUMED_MESSAGES: (
         "{message}",
         "Messages that a worker received.",
-        (names.SYSTEM, names.DESTINATION, names.OPERATION, names.ERROR_TYPE),
+        _OPERATION,
     ),
     names.DELIVERIES: (
         "{delivery}",
@@ -57,14 +66,6 @@ _COUNTERS: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
         (names.WORKFLOW_TYPE, names.TO),
     ),
 }
-# The attributes of an attempt at a message.
-_ATTEMPT: Final = (
-    names.SYSTEM,
-    names.OPERATION,
-    names.DESTINATION,
-    names.OUTCOME,
-    names.ERROR_TYPE,
-)
 # The series of one counter, of which the SDK has 2,000 at most. Addresses, outcomes and states are
 # few; names of exceptions may not be.
 SERIES_MAX: Final = 1_000
@@ -131,11 +132,26 @@ class Metrics:
         if labels is None:
             if len(self._labels) >= SERIES_MAX:
                 attempt = tuple(_OTHER for _ in attempt)
-            named = zip(_ATTEMPT, attempt, strict=True)
-            labels = self._labels[attempt] = {name: value for name, value in named if value}
+            labels = self._labels[attempt] = _labels_of(_ATTEMPT, attempt)
         self._attempts[attempt] += 1
         # Without a context the SDK looks for the current span, to give it as an example.
         self.process_duration.record(seconds, labels, NO_SPAN)
+
+    def add_operation(self, operation: _Key, seconds: float) -> None:
+        """Record how long an operation on messages took.
+
+        *operation*: system, destination, its name, and class of the error or an empty text.
+        """
+        labels = self._labels.get(operation)
+        if labels is None:
+            if len(self._labels) >= SERIES_MAX:
+                operation = tuple(_OTHER for _ in operation)
+            labels = self._labels[operation] = _labels_of(_OPERATION, operation)
+        self.operation_duration.record(seconds, labels, NO_SPAN)
+
+    def add_wait(self, destination: str, seconds: float) -> None:
+        """Record how long a message waited for its first delivery."""
+        self.delivery_wait.record(seconds, {names.DESTINATION: destination}, NO_SPAN)
 
     def _histogram(self, name: str, description: str, buckets: tuple[float, ...]) -> Histogram:
         return self.meter.create_histogram(
@@ -151,5 +167,9 @@ class Metrics:
             for attempt, number in self._attempts.copy().items():
                 counts[tuple(attempt[place] for place in places)] += number
         for values, number in counts.items():
-            named: dict[str, AttributeValue] = dict(zip(attributes, values, strict=True))
-            yield Observation(number, {key: value for key, value in named.items() if value})
+            yield Observation(number, _labels_of(attributes, values))
+
+
+def _labels_of(attributes: tuple[str, ...], values: _Key) -> dict[str, AttributeValue]:
+    """Return attributes by their names, without those that are empty."""
+    return {name: value for name, value in zip(attributes, values, strict=True) if value}

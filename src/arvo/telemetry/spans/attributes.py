@@ -48,17 +48,23 @@ class Describe:
     more: AttributesOf | None = None
     redact: Redact | None = None
     reference: bool = False
+    _destinations: dict[tuple[str, str], Attributes] = field(factory=dict, init=False)
     _handlers: dict[str, Attributes] = field(factory=dict, init=False)
 
     def begin(self, operation: str, destination: str, event: Event[Any]) -> Attributes:
         """Return the attributes that a sampler sees."""
-        return {
-            names.SYSTEM: self.messaging_system,
-            names.OPERATION: operation,
-            names.OPERATION_TYPE: _OPERATION_TYPES.get(operation, operation),
-            names.DESTINATION: destination,
-            names.CONVERSATION_ID: event.subject,
-        }
+        known = self._destinations.get((operation, destination))
+        if known is None:
+            known = {
+                names.SYSTEM: self.messaging_system,
+                names.OPERATION: operation,
+                names.OPERATION_TYPE: _OPERATION_TYPES.get(operation, operation),
+                names.DESTINATION: destination,
+            }
+            # Callers are not bounded by the system.
+            if operation != "answer":
+                self._destinations[operation, destination] = known
+        return {**known, names.CONVERSATION_ID: event.subject}
 
     def message(self, event: Event[Any]) -> Attributes:
         """Return the other attributes of an event, those of its handler included."""
@@ -92,14 +98,14 @@ class Describe:
             attributes |= self._further(event)
         return attributes
 
-    def handler(self, address: str, event: Event[Any]) -> Attributes:
-        """Return the attributes of the handler of an event."""
+    def add_handler(self, attributes: Attributes, address: str, event: Event[Any]) -> None:
+        """Add the attributes of the handler of an event."""
         known = self._handlers.get(address)
         if known is None:
             known = self._handlers[address] = self._describe_handler(address)
-        attributes = dict(known)
+        attributes.update(known)
         if self.reference:
-            attributes |= _prefixed("consumable.0", event)
+            attributes.update(_prefixed("consumable.0", event))
         if event.dataschema is not None:
             attributes[names.CONTRACT_VERSION] = event.dataschema.rpartition("/")[2]
         if names.WORKFLOW_TYPE in known:
@@ -107,10 +113,9 @@ class Describe:
             try:
                 process = Subject.parse(event.subject).orchestrator
             except Violated:
-                return attributes
+                return
             attributes[names.PARSED_NAME] = process.name
             attributes[names.PARSED_VERSION] = process.version
-        return attributes
 
     def emitted(self, events: Sequence[Event[Any]]) -> Attributes:
         """Return the attributes of the events that a turn emits, as the TypeScript packages do."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    INVALID_SPAN,
     NonRecordingSpan,
     SpanContext,
     TraceFlags,
@@ -29,6 +30,8 @@ MEMBERS_MAX: Final = 32
 STATE_CHARACTERS_MAX: Final = 512
 
 NO_CONTEXT: Final = Context()
+# Under which a context holds its span.
+[_SPAN] = set_span_in_context(INVALID_SPAN, NO_CONTEXT)
 
 
 def span_context_of(traceparent: str | None, tracestate: str | None = None) -> SpanContext | None:
@@ -76,7 +79,7 @@ def remote_parent(parent: SpanContext | None) -> Context:
     """
     if parent is None:
         return NO_CONTEXT
-    return set_span_in_context(NonRecordingSpan(parent), NO_CONTEXT)
+    return Context({_SPAN: NonRecordingSpan(parent)})
 
 
 def trace_context(

@@ -11,7 +11,7 @@ from arvo.core.events.protocol import SystemFault, is_system_error
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violation
 from arvo.telemetry.conventions import names
-from arvo.telemetry.spans.attributes import state_text
+from arvo.telemetry.spans.attributes import Attributes, state_text
 
 # Events of one span. A turn may emit thousands.
 EVENTS_MAX: Final = 64
@@ -22,25 +22,23 @@ TEXT_CHARACTERS_MAX: Final = 1_000
 SpanEvent = tuple[str, dict[str, AttributeValue]]
 
 
-def add_commit(span: Span, commit: Commit) -> None:
-    """Add what a commit did: its record's status, and an event for each thing that it changed."""
-    record = commit.record
+def add_commit(span: Span, commit: Commit) -> Attributes:
+    """Add an event for each thing that a commit changed; return its attributes."""
+    record, attributes = commit.record, Attributes()
     if record is not None:
-        attributes: dict[str, AttributeValue] = {
-            names.WORKFLOW_STATUS: record.status,
-            names.WORKFLOW_REVISION: record.revision,
-        }
+        attributes[names.WORKFLOW_STATUS] = record.status
+        attributes[names.WORKFLOW_REVISION] = record.revision
         state = state_text(record.state)
         if state is not None:
             attributes[names.WORKFLOW_STATE] = state
-        span.set_attributes(attributes)
     number = 0
-    for name, attributes in _events(commit):
+    for name, described in _events(commit):
         number += 1
         if number <= EVENTS_MAX:
-            span.add_event(name, attributes)
+            span.add_event(name, described)
     if number > EVENTS_MAX:
-        span.set_attribute(names.EVENTS_DROPPED, number - EVENTS_MAX)
+        attributes[names.EVENTS_DROPPED] = number - EVENTS_MAX
+    return attributes
 
 
 def _events(commit: Commit) -> Iterator[SpanEvent]:
@@ -104,7 +102,7 @@ def add_exception(span: Span, fault: SystemFault) -> None:
     span.add_event(names.EXCEPTION, attributes)
 
 
-def add_violation(span: Span, violation: Violation) -> None:
-    """Add the issues of a violation: for each the field, what was expected and what came."""
-    for number, issue in enumerate(violation.issues[:ISSUES_MAX]):
-        span.set_attribute(f"arvo.issue.{number}", str(issue)[:TEXT_CHARACTERS_MAX])
+def violation_attributes(violation: Violation) -> Attributes:
+    """Return the issues of a violation: for each the field, what was expected and what came."""
+    issues = enumerate(violation.issues[:ISSUES_MAX])
+    return {f"arvo.issue.{number}": str(it)[:TEXT_CHARACTERS_MAX] for number, it in issues}

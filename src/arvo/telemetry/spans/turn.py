@@ -12,7 +12,6 @@ from opentelemetry.trace import (
     SpanContext,
     Status,
     StatusCode,
-    Tracer,
     set_span_in_context,
     use_span,
 )
@@ -35,10 +34,10 @@ from arvo.telemetry.spans.events import (
     TEXT_CHARACTERS_MAX,
     add_commit,
     add_exception,
-    add_violation,
     fault_of,
+    violation_attributes,
 )
-from arvo.telemetry.spans.safely import current_span, end_span
+from arvo.telemetry.spans.tracing import Tracing, end_span
 from arvo.telemetry.spans.workflow import Workflows
 
 # Outcomes for which no person has to act.
@@ -62,7 +61,7 @@ _NANOSECONDS: Final = 1_000_000_000
 class Shared:
     """What all turns of a runtime use. *open*: those that have not ended."""
 
-    tracer: Tracer
+    tracing: Tracing
     metrics: Metrics
     describe: Describe
     workflows: Workflows
@@ -85,6 +84,8 @@ class Turn:
     destination: str
     began: int
     parent: SpanContext | None
+    # Of a span that records. Set in one call: each takes the SDK as long as some of them do.
+    attributes: Attributes = field(factory=dict, init=False)
     _trace: TraceContext | None = field(default=None, init=False)
     _step_seconds: float = field(default=0.0, init=False)
 
@@ -104,15 +105,14 @@ class Turn:
             if activity in ("process", "listen") or not self.span.is_recording():
                 yield
                 return
-            with current_span(self.shared.tracer, f"arvo.{activity}"):
+            with self.shared.tracing.current(f"arvo.{activity}"):
                 yield
 
     @contextmanager
     def performing(self, effect: Perform[Any]) -> Iterator["EffectSpan"]:
         """Begin the span of an effect, and make it the current one."""
         function = getattr(effect.function, "__qualname__", type(effect.function).__qualname__)
-        with current_span(
-            self.shared.tracer,
+        with self.shared.tracing.current(
             f"call {function}",
             context=set_span_in_context(self.span),
             attributes={names.FUNCTION: function},
@@ -128,8 +128,7 @@ class Turn:
         contexts = [span_context_of(event.traceparent, event.tracestate) for event in events]
         how = {names.LINK: "forward"}
         links = [Link(context, how) for context in contexts[:LINKS_MAX] if context is not None]
-        with current_span(
-            self.shared.tracer,
+        with self.shared.tracing.current(
             "arvo.outbox.forward",
             context=set_span_in_context(self.span),
             attributes={names.BATCH_COUNT: len(events)},
@@ -164,15 +163,13 @@ class Turn:
         reason: str | None,
     ) -> None:
         fault = fault_of(commit) if commit is not None and outcome == "failed" else None
-        error = ""
-        if outcome not in _SOUND:
-            error = _error_type(outcome, fault, violation, reason)
+        error = "" if outcome in _SOUND else _error_type(outcome, fault, violation, reason)
         if self.span.is_recording():
             if violation is not None:
-                add_violation(self.span, violation)
+                self.attributes |= violation_attributes(violation)
             if commit is not None:
-                add_commit(self.span, commit)
-                self.span.set_attributes(self.shared.describe.emitted(commit.events))
+                self.attributes |= add_commit(self.span, commit)
+                self.attributes |= self.shared.describe.emitted(commit.events)
             if fault is not None:
                 add_exception(self.span, fault)
                 reason = fault.message
@@ -186,7 +183,8 @@ class Turn:
         span, shared, end = self.span, self.shared, time.time_ns()
         shared.open.discard(self)
         if span.is_recording():
-            ended: Attributes = {names.OUTCOME: outcome}
+            ended = self.attributes
+            ended[names.OUTCOME] = outcome
             if self._step_seconds:
                 ended[names.STEP_SECONDS] = round(self._step_seconds, 6)
             if self.operation == "process":

@@ -1,15 +1,15 @@
 """Workflow: one span and one duration for each workflow that ends, from its begin to its end."""
 
 import asyncio
-import copy
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Final, final
+from typing import Final, final
 
 from attrs import define, field
-from opentelemetry.trace import Span, SpanContext, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
 
 from arvo.core.commit import Commit
 from arvo.core.record import Record
@@ -17,8 +17,7 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.telemetry.conventions import names
 from arvo.telemetry.metrics.instruments import Metrics
-from arvo.telemetry.spans.context import remote_parent
-from arvo.telemetry.spans.safely import begin_span, end_span
+from arvo.telemetry.spans.tracing import Tracing, end_span
 
 # Workflows that began here and have not ended: of others the backend is asked when they began.
 BEGUN_MAX: Final = 10_000
@@ -26,20 +25,6 @@ BEGUN_MAX: Final = 10_000
 ASKING_MAX: Final = 100
 
 _NANOSECONDS: Final = 1_000_000_000
-
-
-@define(eq=False)
-class _DerivedIds:
-    """The id generator of a tracer, but the next span gets *span_id*."""
-
-    inner: Any
-    span_id: int = 0
-
-    def generate_span_id(self) -> int:
-        return self.span_id
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
 
 
 @final
@@ -50,21 +35,12 @@ class Workflows:
     *find*: returns a workflow as the backend has it.
     """
 
-    tracer: Tracer
+    tracing: Tracing
     metrics: Metrics
     find: Callable[[str], Awaitable[StoredWorkflow | None]]
     # By subject: when it began, and the span of its first turn.
     _begun: "OrderedDict[str, tuple[int, SpanContext]]" = field(factory=OrderedDict, init=False)
     _asking: set["asyncio.Task[None]"] = field(factory=set, init=False)
-    _ids: _DerivedIds | None = field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        # Those of the SDK have one; the API has no way to choose the id of a span.
-        generator = getattr(self.tracer, "id_generator", None)
-        if generator is not None:
-            self._ids = _DerivedIds(generator)
-            self.tracer = copy.copy(self.tracer)
-            self.tracer.id_generator = self._ids  # type: ignore[attr-defined]
 
     def note(self, commit: Commit, record: Record, span: Span, began: int) -> None:
         """Note a turn that was committed. *began*: when it was taken in hand, in nanoseconds."""
@@ -105,26 +81,23 @@ class Workflows:
 
     def _end(self, record: Record, began: int, end: int, parent: SpanContext) -> None:
         end = max(began, end)
-        attributes = {
+        attributes: dict[str, AttributeValue] = {
             names.WORKFLOW_TYPE: record.handler,
             names.WORKFLOW_VERSION: record.version,
             names.WORKFLOW_STATUS: record.status,
         }
         self.metrics.workflow_duration.record((end - began) / _NANOSECONDS, attributes)
-        if self._ids is not None:
-            self._ids.span_id = derived_span_id(record.subject)
-        span = begin_span(
-            self.tracer,
+        span = self.tracing.begin(
             f"workflow {record.handler}",
-            context=remote_parent(parent),
-            attributes={
-                **attributes,
-                names.WORKFLOW_SUBJECT: record.subject,
-                names.WORKFLOW_REVISION: record.revision,
-                names.CONVERSATION_ID: record.subject,
-            },
-            start_time=began,
+            parent,
+            SpanKind.INTERNAL,
+            {**attributes, names.CONVERSATION_ID: record.subject},
+            start=began,
+            span_id=derived_span_id(record.subject),
         )
+        if span.is_recording():
+            span.set_attribute(names.WORKFLOW_SUBJECT, record.subject)
+            span.set_attribute(names.WORKFLOW_REVISION, record.revision)
         if span.is_recording() and record.failure is not None:
             span.set_attribute(names.ERROR_TYPE, record.failure.name)
             span.set_status(Status(StatusCode.ERROR, record.failure.message))
