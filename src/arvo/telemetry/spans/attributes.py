@@ -8,6 +8,7 @@ from attrs import define, field
 from opentelemetry.util.types import AttributeValue
 
 from arvo.core.events.event import Event
+from arvo.core.events.protocol import SystemFault
 from arvo.core.events.subject import Subject
 from arvo.core.violations.violation import Violated
 from arvo.engine.system.system import System
@@ -124,6 +125,12 @@ class Describe:
             for number, event in enumerate(events[:EMITTED_MAX]):
                 attributes |= _prefixed(f"emittables.{number}", event)
         return attributes
+
+    def failed(self, fault: SystemFault) -> Attributes:
+        """Return the attributes of a failure, as the TypeScript packages have them."""
+        if not self.reference:
+            return {}
+        return {names.EXCEPTION_TYPE: fault.name, names.EXCEPTION_MESSAGE: fault.message}
 
     def _describe_handler(self, address: str) -> Attributes:
         handler = self.system.handler_at(address)

@@ -172,6 +172,7 @@ class Turn:
                 self.attributes |= self.shared.describe.emitted(commit.events)
             if fault is not None:
                 add_exception(self.span, fault)
+                self.attributes |= self.shared.describe.failed(fault)
                 reason = fault.message
         self.end(outcome, error, reason or (str(violation) if violation else None))
         if commit is not None and commit.record is not None:
