@@ -1,6 +1,8 @@
 """Logs: a line has the trace of the attempt that it is about."""
 
 import logging
+import sys
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
 
@@ -24,6 +26,7 @@ from arvo import (
 from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.handler import LogHandler
 from tests.interpreters.runtime.running import Replaced
+from tests.interpreters.within import within
 from tests.logged import logged
 from tests.shop import (
     CardCharged,
@@ -138,6 +141,51 @@ def test_a_log_processor_that_raises_stops_nothing(caplog: pytest.LogCaptureFixt
     logged_to(Broken(make_exporter()))
 
     assert "it failed" in caplog.messages
+
+
+@pytest.mark.parametrize("runtimes", [1, 2])
+def test_the_log_is_exported_while_a_runtime_is_entered(runtimes: int) -> None:
+    """To the provider of an application, once however many runtimes it has, and not after."""
+    exporter, sdk = make_exporter(), Sdk()
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    before = list(logging.getLogger("arvo").handlers)
+
+    async def go() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(runtimes):
+                runtime = sdk.runtime(shop, MemoryBackend(), logs=provider)
+                await stack.enter_async_context(runtime)
+            await runtime.send(order_request(amount=5_000.0))
+            await runtime.drain(timeout=30)
+            logging.getLogger("arvo.worker").warning("all are entered")
+            # A runtime that serves is stopped twice.
+            await runtime.stop()
+
+    within(go())
+
+    lines = [each.log_record for each in exporter.get_finished_logs()]
+    assert [line.body for line in lines] == ["a workflow failed", "all are entered"]
+    assert f"{lines[0].span_id:016x}" == ids_of(sdk, "failed")["otelSpanID"]
+    assert dict(lines[0].attributes or {})["arvo_reason"] == "payment declined: limit"
+    assert logging.getLogger("arvo").handlers == before
+
+
+def test_the_log_goes_to_the_global_provider_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of an agent, or of the code that begins the process."""
+    exporter = make_exporter()
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    module = sys.modules["arvo.telemetry.observe"]
+    monkeypatch.setattr(module, "get_logger_provider", lambda: provider)
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(order_request(amount=5_000.0))
+
+    Sdk().run(shop, work, logs=True)
+
+    [line] = [each.log_record for each in exporter.get_finished_logs()]
+    assert line.body == "a workflow failed"
 
 
 def test_the_line_of_a_retry_leads_to_the_effect(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from opentelemetry._logs import LoggerProvider, get_logger_provider
 from opentelemetry.metrics import Meter, MeterProvider, get_meter
 from opentelemetry.trace import TracerProvider, get_tracer
 
@@ -40,8 +41,9 @@ def observe(
     enduser: EndUser | None = None,
     reference_attributes: bool = False,
     gauges: bool = True,
+    logs: bool | LoggerProvider = False,
 ) -> C:
-    """Show what a runtime or a client does as spans and metrics, and return it.
+    """Show what a runtime or a client does as spans, metrics and logs, and return it.
 
     Call it before the runtime is entered: `async with observe(Runtime(system, url)) as runtime`.
 
@@ -55,7 +57,9 @@ def observe(
     *reference_attributes*: whether spans also have the attributes that the TypeScript packages set,
     with `N/A` for missing values: 13 for the event, and 13 for each of the first four that are
     emitted. *gauges*: whether to ask the backend, each 15 seconds, for its depth and
-    its dead letters; one process is enough.
+    its dead letters; one process is enough. *logs*: whether to export the records of the logger
+    `arvo`, to the global provider or to this one, while the runtime is entered. They are those that
+    the level of the logger lets through: by default warnings and errors.
 
     Raises `Violated` if the runtime is observed already.
     """
@@ -73,7 +77,8 @@ def observe(
     source = Gauges(runtime, lambda: _slots(runtime), asks=gauges)
     instruments.sources.add(source)
     shared = Shared(tracing, metrics, describe, workflows)
-    runtime.observe(TelemetryObserver(shared, join, wait_seconds(waits), source, enduser))
+    provider = get_logger_provider() if logs is True else logs or None
+    runtime.observe(TelemetryObserver(shared, join, wait_seconds(waits), source, provider, enduser))
     return runtime
 
 

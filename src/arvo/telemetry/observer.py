@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, final
 
-from attrs import define
+from attrs import define, field
+from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import (
     Link,
@@ -25,6 +26,7 @@ from arvo.interpreters.ports.messages import Delivery, Message, queue_of
 from arvo.interrupts import is_interrupt
 from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.failures import report_argument
+from arvo.telemetry.logs.handler import attach_handler, detach_handler
 from arvo.telemetry.metrics.gauges import Gauges
 from arvo.telemetry.spans.attributes import EndUser
 from arvo.telemetry.spans.context import NO_CONTEXT, span_context_of, trace_context
@@ -46,16 +48,22 @@ class TelemetryObserver:
     """Makes a span for each attempt at a message, and for what a client sends and does.
 
     *join*, *waits*, *enduser*: see `observe`. *gauges*: None where another process reports them.
+    *logs*: where the log goes; None: only where `logging` writes it.
     """
 
     shared: Shared
     join: JoinRule | None
     waits: float
     gauges: Gauges | None
+    logs: LoggerProvider | None = None
     enduser: EndUser | None = None
+    _is_logging: bool = field(default=False, init=False)
 
     async def start(self) -> None:
-        """Begin to ask the backend for what the gauges show."""
+        """Begin to ask the backend for what the gauges show, and to export the log."""
+        if self.logs is not None and not self._is_logging:
+            self._is_logging = True
+            attach_handler(self.logs)
         if self.gauges is not None:
             self.gauges.start()
 
@@ -157,6 +165,9 @@ class TelemetryObserver:
         await self.shared.workflows.close()
         for turn in list(self.shared.open):
             turn.end(UNSETTLED, UNSETTLED, "the runtime stopped before its outcome was durable")
+        if self.logs is not None and self._is_logging:
+            self._is_logging = False
+            detach_handler(self.logs)
 
     def _ask(self, event: Event[Any], delivery: Delivery | None) -> str | None:
         """Return the reason for a new trace that the rule of the user gives."""

@@ -1,6 +1,5 @@
 """Providers: those of the SDK of OpenTelemetry, made from its standard variables."""
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Final, final
@@ -23,9 +22,7 @@ from opentelemetry.trace import set_tracer_provider
 
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.delivery.log.logger import LOGGER
-from arvo.telemetry.conventions import names
-from arvo.telemetry.logs.handler import LogHandler
+from arvo.telemetry.logs.handler import attach_handler
 from arvo.telemetry.spans.sampler import WorkflowSampler
 
 # The name of `WorkflowSampler` in OTEL_TRACES_SAMPLER.
@@ -70,7 +67,7 @@ def install_providers(name: str, worker: int) -> Providers:
     logs = LoggerProvider(resource)
     if _exports("LOGS"):
         logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
-        logging.getLogger(LOGGER).addHandler(LogHandler(logs.get_logger(names.SCOPE)))
+        attach_handler(logs)
     set_tracer_provider(tracers)
     set_meter_provider(meters)
     set_logger_provider(logs)

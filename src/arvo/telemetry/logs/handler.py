@@ -3,12 +3,34 @@
 import logging
 from typing import Final, final
 
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
 
 from arvo.interpreters.delivery.log.fields import add_context, fields_of
+from arvo.interpreters.delivery.log.logger import LOGGER
 from arvo.interpreters.delivery.log.tracebacks import format_traceback
 from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.failures import report_failure
+
+# The handlers that are attached, and for how many runtimes: a line is exported once.
+_ATTACHED: Final[dict[LoggerProvider, tuple[logging.Handler, int]]] = {}
+
+
+def attach_handler(provider: LoggerProvider) -> None:
+    """Export the lines of Arvo's log to *provider*, until `detach_handler` is called as often."""
+    handler, number = _ATTACHED.get(provider, (None, 0))
+    if handler is None:
+        handler = LogHandler(provider.get_logger(names.SCOPE))
+        logging.getLogger(LOGGER).addHandler(handler)
+    _ATTACHED[provider] = handler, number + 1
+
+
+def detach_handler(provider: LoggerProvider) -> None:
+    """Undo one call of `attach_handler`."""
+    handler, number = _ATTACHED.pop(provider)
+    if number > 1:
+        _ATTACHED[provider] = handler, number - 1
+    else:
+        logging.getLogger(LOGGER).removeHandler(handler)
 
 
 @final
