@@ -81,16 +81,23 @@ def test_a_step_does_not_change_its_arguments(drawn: Drawn) -> None:
         assert (entry.event.to_json(), None if before is None else before.to_dict()) == arguments
 
 
+# Of the extensions that carry baggage.
+NAMES = st.from_regex(r"bg[a-z0-9]{1,4}", fullmatch=True)
 TRACES = st.builds(
     TraceContext,
     st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
     st.none() | st.from_regex(r"[a-z]{1,9}=[!-+\--<>-~]{1,99}", fullmatch=True),
+    st.dictionaries(
+        st.from_regex(r"bg[a-z0-9]{1,4}", fullmatch=True),
+        st.text("aé\"'\\ ", max_size=9),
+        max_size=3,
+    ).map(lambda entries: tuple(entries.items())),
 )
 
 
 @pytest.mark.promise("I3")
 @given(systems(), TRACES)
-def test_a_trace_changes_two_attributes_of_what_a_step_emits(
+def test_a_trace_changes_two_attributes_and_the_baggage_of_what_a_step_emits(
     drawn: Drawn, trace: TraceContext
 ) -> None:
     """I3: an observed worker and one that is not observed make the same events, ids included."""
@@ -109,15 +116,34 @@ def test_a_trace_changes_two_attributes_of_what_a_step_emits(
         commit = traced.unwrap()
         assert isinstance(commit, Commit)
         sent = [*commit.events, *(timer.event for timer in commit.timers)]
-        assert all(trace_of([event]) == trace for event in sent)
+        assert all(_carries(event, trace) for event in sent)
+        assert (
+            not sent or step(system, cause, entry.before, now=now, trace=trace_of(sent)) == traced
+        )
         assert _traced_as(cause, commit) == plain.unwrap()
+
+
+def _carries(event: Event[Any], trace: TraceContext) -> bool:
+    found = trace_of([event])
+    assert found is not None
+    # It may have been in the event before, and in another order.
+    return (found.traceparent, found.tracestate) == (trace.traceparent, trace.tracestate) and set(
+        found.baggage
+    ) >= set(trace.baggage)
 
 
 def _traced_as(cause: Event[Any], commit: Commit) -> Commit:
     """Give what a commit emits the trace of its cause."""
 
     def like_cause(event: Event[Any]) -> Event[Any]:
-        return evolve(event, traceparent=cause.traceparent, tracestate=cause.tracestate)
+        return evolve(
+            event,
+            traceparent=cause.traceparent,
+            tracestate=cause.tracestate,
+            extensions={
+                name: value for name, value in event.extensions.items() if not name.startswith("bg")
+            },
+        )
 
     return evolve(
         commit,

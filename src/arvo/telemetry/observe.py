@@ -1,6 +1,6 @@
 """Observe: let OpenTelemetry show what a runtime does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from arvo.telemetry.metrics.gauges import GaugeInstruments, Gauges
 from arvo.telemetry.metrics.instruments import Metrics
 from arvo.telemetry.observer import TelemetryObserver
 from arvo.telemetry.spans.attributes import AttributesOf, Describe, EndUser, Redact
+from arvo.telemetry.spans.baggage import Baggage
 from arvo.telemetry.spans.join import WAITS, JoinRule, wait_seconds
 from arvo.telemetry.spans.tracing import Tracing
 from arvo.telemetry.spans.turn import Shared
@@ -39,6 +40,7 @@ def observe(
     attributes: AttributesOf | None = None,
     payloads: Redact | None = None,
     enduser: EndUser | None = None,
+    baggage: Iterable[str] = (),
     reference_attributes: bool = False,
     gauges: bool = True,
     logs: bool | LoggerProvider = False,
@@ -54,6 +56,9 @@ def observe(
     comes later than *waits*, in seconds, after its event. *attributes* returns further attributes
     for the spans of an event. *payloads* returns the data of an event as its spans may show it; by
     default they show none. *enduser* returns who acts, for the spans of an operator's commands.
+    *baggage*: the keys of W3C Baggage, at most 8, whose entries travel with the events, as
+    extensions `bg<key>` of 256 bytes in all; a client takes them from the context in which it
+    sends, and they are in that of each effect and listener.
     *reference_attributes*: whether spans also have the attributes that the TypeScript packages set,
     with `N/A` for missing values: 13 for the event, and 13 for each of the first four that are
     emitted. *gauges*: whether to ask the backend, each 15 seconds, for its depth and
@@ -61,7 +66,7 @@ def observe(
     `arvo`, to the global provider or to this one, while the runtime is entered. They are those that
     the level of the logger lets through: by default warnings and errors.
 
-    Raises `Violated` if the runtime is observed already.
+    Raises `Violated` if the runtime is observed already, and for an argument that is none.
     """
     tracer = get_tracer(names.SCOPE, _version(), tracer_provider, names.SCHEMA_URL)
     meter = get_meter(names.SCOPE, _version(), meter_provider, names.SCHEMA_URL)
@@ -76,7 +81,7 @@ def observe(
     workflows = Workflows(tracing, metrics, backend.workflow)
     source = Gauges(runtime, lambda: _slots(runtime), asks=gauges)
     instruments.sources.add(source)
-    shared = Shared(tracing, metrics, describe, workflows)
+    shared = Shared(tracing, metrics, describe, workflows, Baggage.of(baggage))
     provider = get_logger_provider() if logs is True else logs or None
     runtime.observe(TelemetryObserver(shared, join, wait_seconds(waits), source, provider, enduser))
     return runtime

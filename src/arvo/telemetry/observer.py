@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import (
@@ -19,7 +19,7 @@ from opentelemetry.trace import (
 )
 
 from arvo.core.events.event import Event
-from arvo.core.trace_context import TraceContext, event_with_trace
+from arvo.core.trace_context import TraceContext, event_with_trace, trace_of
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message, queue_of
@@ -123,11 +123,14 @@ class TelemetryObserver:
         )
         if span.is_recording():
             span.set_attributes(shared.describe.message(event))
-        if event.traceparent is None:
+        trace = trace_of([event])
+        entries = shared.baggage.of_event(event) or shared.baggage.of_context(get_current())
+        if trace is None:
             # CloudEvents, Distributed Tracing: one that is set must not be changed.
             trace = trace_context(span.get_span_context(), None, None)
-            if trace is not None:
-                message = Message(event_with_trace(event, trace), message.to, message.outside)
+        if trace is not None and (event.traceparent is None or entries):
+            traced = event_with_trace(event, evolve(trace, baggage=entries))
+            message = Message(traced, message.to, message.outside)
         error, token = "", attach(set_span_in_context(span))
         try:
             yield message

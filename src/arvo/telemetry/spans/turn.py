@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, final
 
-from attrs import define, field
+from attrs import define, evolve, field
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import (
     Link,
     Span,
@@ -13,7 +14,6 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     set_span_in_context,
-    use_span,
 )
 
 from arvo.core.commit import Commit
@@ -29,6 +29,7 @@ from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.failures import report_failure
 from arvo.telemetry.metrics.instruments import Metrics
 from arvo.telemetry.spans.attributes import Attributes, Describe, state_text
+from arvo.telemetry.spans.baggage import Baggage, with_baggage
 from arvo.telemetry.spans.context import span_context_of, trace_context
 from arvo.telemetry.spans.events import (
     TEXT_CHARACTERS_MAX,
@@ -65,6 +66,7 @@ class Shared:
     metrics: Metrics
     describe: Describe
     workflows: Workflows
+    baggage: Baggage
     open: set["Turn"] = field(factory=set, init=False)
 
 
@@ -94,19 +96,30 @@ class Turn:
         """The trace of the events that the turn emits: that of its span."""
         if self._trace is None:
             context = self.span.get_span_context()
-            self._trace = trace_context(context, self.message.event, self.parent)
+            event = self.message.event
+            trace = trace_context(context, event, self.parent)
+            entries = self.shared.baggage.of_event(event)
+            self._trace = evolve(trace, baggage=entries) if trace and entries else trace
         return self._trace
 
     @contextmanager
     def doing(self, activity: Activity) -> Iterator[None]:
         """Make the span the current one: for the log, a driver or a listener."""
-        # An exception is reported by the outcome.
-        with use_span(self.span, record_exception=False, set_status_on_exception=False):
+        # Not `use_span`: an exception is reported by the outcome.
+        token = attach(self._context(get_current()))
+        try:
             if activity in ("process", "listen") or not self.span.is_recording():
                 yield
                 return
             with self.shared.tracing.current(f"arvo.{activity}"):
                 yield
+        finally:
+            detach(token)
+
+    def _context(self, context: Context) -> Context:
+        """Return a context with the span, and with the baggage of the event."""
+        entries = self.shared.baggage.of_event(self.message.event)
+        return set_span_in_context(self.span, with_baggage(context, entries))
 
     @contextmanager
     def performing(self, effect: Perform[Any]) -> Iterator["EffectSpan"]:
@@ -114,7 +127,7 @@ class Turn:
         function = getattr(effect.function, "__qualname__", type(effect.function).__qualname__)
         with self.shared.tracing.current(
             f"call {function}",
-            context=set_span_in_context(self.span),
+            context=self._context(get_current()),
             attributes={names.FUNCTION: function},
         ) as span:
             yield EffectSpan(span, self.shared.metrics, function)
