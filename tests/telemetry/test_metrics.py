@@ -77,9 +77,46 @@ def test_durations_have_the_buckets_of_the_conventions() -> None:
     assert points["arvo.memory", "process", ORDER, "handled"].count == 4
     assert points["arvo.memory", "process", ORDER, "failed", "Fail"].count == 1
     assert {point.explicit_bounds for point in points.values()} == {buckets.OPERATION}
-    assert sdk.counted(names.OPERATION_DURATION) == {
+
+
+def test_the_time_of_each_operation_on_the_backend_is_measured() -> None:
+    """By this number an operator knows that the backend is slow; how long a worker waits for a
+    message is no such number.
+    """
+    sdk = measure()
+
+    counts = sdk.counted(names.OPERATION_DURATION)
+    # The commit of a tick is that of many messages, with any destination.
+    assert counts.pop(("arvo.memory", "commit")) >= 2
+    assert counts == {
         ("arvo.memory", ORDER, "send"): 2,
         ("arvo.memory", CHARGE, "send"): 1,
+        ("arvo.memory", CHARGE, "dead_letter"): 1,
+    }
+    points = sdk.points(names.OPERATION_DURATION)
+    assert {point.explicit_bounds for point in points.values()} == {buckets.OPERATION}
+
+
+def test_the_operations_of_single_deliveries_have_their_destinations() -> None:
+    """And the class of the error, where the backend raised one."""
+    backend = MemoryBackend()
+    commit, outages = backend.commit, [Unavailable("down")]
+
+    async def commit_later(*arguments: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return await commit(*arguments)
+
+    sdk = measure(charged, Replaced(backend, commit=commit_later))
+
+    counts = sdk.counted(names.OPERATION_DURATION)
+    counts.pop(("replaced", "commit"))
+    assert counts == {
+        ("replaced", CHARGE, "send"): 1,
+        ("replaced", CHARGE, "commit", "Unavailable"): 1,
+        ("replaced", CHARGE, "nack"): 1,
+        ("replaced", CHARGE, "commit"): 1,
+        ("replaced", "(replies)", "ack"): 1,
     }
 
 

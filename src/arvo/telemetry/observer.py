@@ -157,6 +157,12 @@ class TelemetryObserver:
         with self.shared.tracing.current(f"client {verb}", attributes=attributes) as span:
             yield Command(span, _LINKS.get(verb, verb))
 
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Record how long a tick takes to be durable."""
+        with self.shared.operation("commit"):
+            yield
+
     def unavailable(self, error: Unavailable) -> None:  # noqa: ARG002 - the protocol's
         """Count an outage."""
         self.shared.metrics.add(names.UNAVAILABLE, self.shared.describe.messaging_system)

@@ -156,6 +156,11 @@ class RecordingObserver:
         with self._ending(span):
             yield span
 
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Record nothing."""
+        yield
+
     def unavailable(self, error: Unavailable) -> None:
         """Record an outage."""
         self.outages.append(error)

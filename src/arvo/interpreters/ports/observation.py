@@ -28,7 +28,8 @@ Settled: TypeAlias = (
 )
 
 
-Activity: TypeAlias = Literal["process", "load", "commit", "listen"]
+# The last four settle a message.
+Activity: TypeAlias = Literal["process", "load", "listen", "commit", "ack", "nack", "dead_letter"]
 
 
 class EffectObservation(Protocol):

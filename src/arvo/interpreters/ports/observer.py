@@ -1,6 +1,6 @@
 """Observer: the protocol of what watches the workers of a runtime, such as `arvo.telemetry`."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from arvo.core.commit import Commit
@@ -9,7 +9,7 @@ from arvo.core.trace_context import TraceContext, event_with_trace, trace_of
 from arvo.core.violations.violation import Violation
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message
-from arvo.interpreters.ports.observation import Observation, Settled
+from arvo.interpreters.ports.observation import Activity, Observation, Settled
 
 
 class Operation(Protocol):
@@ -55,6 +55,10 @@ class Observer(Protocol):
         """The backend did not answer a worker."""
         ...
 
+    def committing(self) -> AbstractContextManager[None]:
+        """Enter this context to commit the turns of one tick, of any number of messages."""
+        ...
+
     async def start(self) -> None:
         """The client or the runtime is entered."""
         ...
@@ -76,6 +80,12 @@ def send_again(event: Event[Any], operation: Operation | None, after: Event[Any]
     if follows is not None:
         operation.follows(follows)
     return event_with_trace(event, operation.trace)
+
+
+def doing(delivery: Delivery, activity: Activity) -> AbstractContextManager[None]:
+    """Return the context for what a worker does with a delivery; see `Observation.doing`."""
+    observation = delivery.progress.observation
+    return nullcontext() if observation is None else observation.doing(activity)
 
 
 def settle(

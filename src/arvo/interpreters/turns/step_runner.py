@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias, final
@@ -30,6 +29,7 @@ from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend, FindsRefusals
 from arvo.interpreters.ports.messages import Delivery, is_cancellation, key_of, queue_of
 from arvo.interpreters.ports.observation import EFFECT, Observation
+from arvo.interpreters.ports.observer import doing
 from arvo.interpreters.ports.results import (
     CancellationPending,
     Conflict,
@@ -83,8 +83,7 @@ class StepRunner:
         return await self.take(delivery, await self._load(delivery), cancellation)
 
     async def _load(self, delivery: Delivery) -> Record | None:
-        observation = delivery.progress.observation
-        with nullcontext() if observation is None else observation.doing("load"):
+        with doing(delivery, "load"):
             return await self.backend.load(delivery.message.event.subject)
 
     async def take(

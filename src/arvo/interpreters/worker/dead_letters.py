@@ -13,7 +13,7 @@ from arvo.interpreters.delivery.log import log_dead_letter
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Destination
 from arvo.interpreters.ports.observation import Settled
-from arvo.interpreters.ports.observer import settle
+from arvo.interpreters.ports.observer import doing, settle
 from arvo.interpreters.ports.results import Committed, Duplicate, Fenced
 from arvo.interpreters.worker.stats import Stats
 
@@ -69,7 +69,9 @@ class DeadLetterWriter:
             to=delivery.message.to,
             violation=violation,
         )
-        match await self.backend.dead_letter(delivery, dead_letter):
+        with doing(delivery, "dead_letter"):
+            written = await self.backend.dead_letter(delivery, dead_letter)
+        match written:
             case Committed():
                 self.stats.dead_lettered += 1
                 log_dead_letter(dead_letter)

@@ -1,7 +1,6 @@
 """Outbound: delivers the events that leave the system, to their listeners and their callers."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from typing import Any, Final, TypeAlias, final
 
 from attrs import define
@@ -17,7 +16,7 @@ from arvo.interpreters.calls.listeners import BoundedListener, ListenerFailed, L
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.messages import REPLY_QUEUE, Delivery, Message
-from arvo.interpreters.ports.observer import settle
+from arvo.interpreters.ports.observer import doing, settle
 from arvo.interpreters.ports.results import IdReused
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.worker.dead_letters import DeadLetterWriter
@@ -80,7 +79,8 @@ class Outbound:
         """
         event = delivery.message.event
         if self.on_answered(event):
-            await self.backend.ack(delivery)
+            with doing(delivery, "ack"):
+                await self.backend.ack(delivery)
             self.stats.answered += 1
             settle(delivery, "answered")
             return
@@ -90,7 +90,8 @@ class Outbound:
             return
         if await self._pass_on(delivery, to):
             return
-        await self.backend.ack(delivery)
+        with doing(delivery, "ack"):
+            await self.backend.ack(delivery)
         self.stats.unclaimed += 1
         extra = fields(event, address=to.address)
         logger.debug("no request and no listener takes an answer", extra=extra)
@@ -107,10 +108,12 @@ class Outbound:
             event = delivery.message.event
             message = Message(event, ToHandler(to.address, None))
             commit = Commit(handler=REPLY_QUEUE, event=event)
-            result = await self.backend.commit(delivery, commit, [message], [])
+            with doing(delivery, "commit"):
+                result = await self.backend.commit(delivery, commit, [message], [])
             if isinstance(result, IdReused):
                 # A handler that was repeated has answered twice; the first answer was passed on.
-                await self.backend.ack(delivery)
+                with doing(delivery, "ack"):
+                    await self.backend.ack(delivery)
             self.stats.released += 1
             settle(delivery, "released")
             return True
@@ -139,7 +142,8 @@ class Outbound:
         except ListenerFailed as failed:
             await self.retry.retry_later(delivery, str(failed), failed.after)
             return
-        await self.backend.ack(delivery)
+        with doing(delivery, "ack"):
+            await self.backend.ack(delivery)
         if isinstance(delivery.message.to, ToDomain):
             self.stats.sent_out += 1
             settle(delivery, "sent_out")
@@ -148,7 +152,7 @@ class Outbound:
             settle(delivery, "answered")
 
     async def _listen(self, listener: BoundedListener, delivery: Delivery) -> None:
-        event, observation = delivery.message.event, delivery.progress.observation
-        with nullcontext() if observation is None else observation.doing("listen"):
+        event = delivery.message.event
+        with doing(delivery, "listen"):
             # An event that came over a wire or from a store has a payload of plain JSON.
             await listener.call(admit_emitted(self.system, event))

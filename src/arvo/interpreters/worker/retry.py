@@ -25,7 +25,7 @@ from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery
-from arvo.interpreters.ports.observer import settle
+from arvo.interpreters.ports.observer import doing, settle
 from arvo.interpreters.ports.services import ReleasesDeliveries
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.handover import Handover
@@ -156,7 +156,8 @@ class DeliveryRetry:
     async def _return(self, delivery: Delivery, reason: str, after: float = 0.0) -> None:
         try:
             delay = max(after, self._delay(delivery))
-            await self.backend.nack(delivery, delay)
+            with doing(delivery, "nack"):
+                await self.backend.nack(delivery, delay)
             self._record_retry(delivery, reason, delay)
         except Unavailable as error:
             await self.pause(error)
@@ -166,7 +167,8 @@ class DeliveryRetry:
 
     async def _defer(self, delivery: Delivery, delay: float, violation: Violation) -> None:
         try:
-            await self.backend.defer(delivery, delay)
+            with doing(delivery, "nack"):
+                await self.backend.defer(delivery, delay)
             self._record_retry(delivery, str(violation), delay)
         except Unavailable as error:
             # As after `nack`: the message is delivered again, and this delivery is settled.
@@ -242,10 +244,11 @@ class DeliveryRetry:
     async def _release(self, delivery: Delivery, delay: float) -> None:
         """Return a delivery for any worker, without an attempt where the backend can do that."""
         try:
-            if isinstance(self.backend, ReleasesDeliveries):
-                await self.backend.release(delivery, delay)
-            else:
-                await self.backend.nack(delivery, delay)
+            with doing(delivery, "nack"):
+                if isinstance(self.backend, ReleasesDeliveries):
+                    await self.backend.release(delivery, delay)
+                else:
+                    await self.backend.nack(delivery, delay)
             self.stats.released += 1
             extra = fields(delivery.message.event, wait=round(delay, 3))
             logger.debug("delivery released for another worker", extra=extra)

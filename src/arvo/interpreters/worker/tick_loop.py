@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, cast, final
 
 from attrs import define, field
@@ -237,7 +237,8 @@ class TickLoop:
             for subject in each.chain.expected:
                 self.worker.records.discard(subject)
         try:
-            applied = await self.backend.commit_chains([each.chain for each in taken])
+            with self._committing():
+                applied = await self.backend.commit_chains([each.chain for each in taken])
         except BaseException as error:
             if not isinstance(error, Unavailable):
                 self._abandon(taken)
@@ -250,6 +251,10 @@ class TickLoop:
                 self._record(each)
             else:
                 self._refuse(each)
+
+    def _committing(self) -> AbstractContextManager[None]:
+        observer = self.worker.observer
+        return nullcontext() if observer is None else observer.committing()
 
     def _record(self, taken: TakenChain) -> None:
         for place, commit in enumerate(taken.chain.commits):

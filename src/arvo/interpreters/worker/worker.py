@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
-from arvo.interpreters.ports.observer import Observer, settle
+from arvo.interpreters.ports.observer import Observer, doing, settle
 from arvo.interpreters.ports.results import (
     CancellationPending,
     Committed,
@@ -154,8 +153,7 @@ class Worker:
         # A tick may have received it, whose commit was refused.
         if self.observer is not None and delivery.progress.observation is None:
             delivery.progress.observation = self.observer.received(delivery.message, delivery)
-        observation = delivery.progress.observation
-        with nullcontext() if observation is None else observation.doing("process"):
+        with doing(delivery, "process"):
             await self._guard(delivery, self._dispatch)
 
     def record_commit(self, commit: Commit) -> None:
@@ -331,8 +329,7 @@ class Worker:
         # record. The new one must not be cached before: another worker's may have its revision.
         if (key := key_of(delivery.message.to)) is not None:
             self.records.discard(key)
-        observation = delivery.progress.observation
-        with nullcontext() if observation is None else observation.doing("commit"):
+        with doing(delivery, "commit"):
             result = await self.backend.commit(delivery, commit, messages, dead_letters)
         match result:
             case Committed():
@@ -385,7 +382,8 @@ class Worker:
         if not delivery.message.outside and (
             is_from_handler(self.system, event) or await self.directory.is_served(event.source)
         ):
-            await self.backend.ack(delivery)
+            with doing(delivery, "ack"):
+                await self.backend.ack(delivery)
             self.stats.duplicates += 1
             settle(delivery, "duplicate")
             self.on_duplicate(event)

@@ -102,7 +102,9 @@ class Metrics:
             names.PROCESS_DURATION, "The time of one attempt at a message.", buckets.OPERATION
         )
         self.operation_duration = self._histogram(
-            names.OPERATION_DURATION, "The time that it takes to send.", buckets.OPERATION
+            names.OPERATION_DURATION,
+            "The time that the backend takes to send or settle messages.",
+            buckets.OPERATION,
         )
         self.delivery_wait = self._histogram(
             names.DELIVERY_WAIT,

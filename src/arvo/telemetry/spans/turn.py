@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final, final
 
 from attrs import define, evolve, field
@@ -51,6 +51,9 @@ _SOUND: Final = frozenset(
 # The outcome of an attempt that had none when the runtime stopped.
 UNSETTLED: Final = "unsettled"
 
+# What settles a message at its backend: the durations of `messaging.client.operation.duration`.
+_SETTLES: Final = ("commit", "ack", "nack", "dead_letter")
+
 # Links of one span to the events that it sends again.
 LINKS_MAX: Final = 64
 
@@ -68,6 +71,20 @@ class Shared:
     workflows: Workflows
     baggage: Baggage
     open: set["Turn"] = field(factory=set, init=False)
+
+    @contextmanager
+    def operation(self, name: str, destination: str = "") -> Iterator[None]:
+        """Record how long an operation on the backend takes."""
+        began, error = time.perf_counter_ns(), ""
+        try:
+            yield
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            elapsed = (time.perf_counter_ns() - began) / _NANOSECONDS
+            system = self.describe.messaging_system
+            self.metrics.add_operation((system, destination, name, error), elapsed)
 
 
 @final
@@ -108,13 +125,19 @@ class Turn:
         # Not `use_span`: an exception is reported by the outcome.
         token = attach(self._context(get_current()))
         try:
-            if activity in ("process", "listen") or not self.span.is_recording():
-                yield
-                return
-            with self.shared.tracing.current(f"arvo.{activity}"):
+            with self._measuring(activity):
                 yield
         finally:
             detach(token)
+
+    def _measuring(self, activity: Activity) -> AbstractContextManager[object]:
+        """Return the context that shows how long an activity takes."""
+        with ExitStack() as stack:
+            if activity in _SETTLES:
+                stack.enter_context(self.shared.operation(activity, self.destination))
+            if activity in ("load", "commit") and self.span.is_recording():
+                stack.enter_context(self.shared.tracing.current(f"arvo.{activity}"))
+            return stack.pop_all()
 
     def _context(self, context: Context) -> Context:
         """Return a context with the span, and with the baggage of the event."""
