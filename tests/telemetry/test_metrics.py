@@ -141,6 +141,23 @@ def test_workflows_are_counted_and_measured_from_begin_to_end() -> None:
     assert sdk.counted(names.WORKFLOW_DURATION) == ended
 
 
+def test_a_workflow_that_ends_in_one_tick_has_a_duration() -> None:
+    """Its last turn begins after its first; the time of a step has whole milliseconds."""
+    sdk = Sdk()
+    sdk.run(shop, orders)
+
+    spans = {it.context.span_id: it for it in sdk.named(f"workflow {ORDER}")}
+    assert len(spans) == 2
+    for workflow in spans.values():
+        turns = [
+            turn
+            for turn in sdk.named(f"process {ORDER}")
+            if turn.context.trace_id == workflow.context.trace_id
+        ]
+        assert workflow.start_time == min(turn.start_time or 0 for turn in turns)
+        assert (workflow.end_time or 0) >= max(turn.start_time or 0 for turn in turns)
+
+
 def test_an_effect_is_measured_with_its_retries() -> None:
     """By its function."""
     sdk = Sdk()

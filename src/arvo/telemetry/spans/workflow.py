@@ -55,7 +55,8 @@ class Workflows:
             return
         self.metrics.add(names.WORKFLOWS_ENDED, record.handler, record.version, record.status)
         known = self._begun.pop(subject, None)
-        end = began if commit.now is None else _nanoseconds(commit.now)
+        # The time of the step is in whole milliseconds, so it may be before its turn began.
+        end = began if commit.now is None else max(began, _nanoseconds(commit.now))
         if known is not None:
             self._end(record, known[0], end, known[1])
         elif len(self._asking) < ASKING_MAX:
