@@ -1,6 +1,7 @@
 """Batches: an act on many workflows is that act on one after the other."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from arvo import (
     Runtime,
     System,
     Turn,
+    VersionUse,
     Violated,
 )
 from tests.shop import (
@@ -89,6 +91,9 @@ async def run(
         await runtime.drain(timeout=60)
         stored = await runtime.workflows()
         records = [each.record for each in stored]
+        counts = Counter(record.status for record in records)
+        used = VersionUse(ORDER, "1.0.0", counts["active"], counts["failed"])
+        assert await runtime.versions() == ((used,) if used.active or used.failed else ())
         statuses: dict[str, tuple[str, int]] = {
             record.subject: (record.status, record.revision) for record in records
         }

@@ -109,7 +109,13 @@ if TYPE_CHECKING:
     from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
     from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
     from arvo.interpreters.ports.messages import DeadLetter
-    from arvo.interpreters.ports.results import Conflict, DeadLetterGroup, Depth, StoredWorkflow
+    from arvo.interpreters.ports.results import (
+        Conflict,
+        DeadLetterGroup,
+        Depth,
+        StoredWorkflow,
+        VersionUse,
+    )
     from arvo.interpreters.ports.services import (
         ReleasesDeliveries,
         ServiceRegistry,
@@ -239,6 +245,7 @@ __all__ = [
     "Unavailable",
     "UnexpectedReply",
     "Version",
+    "VersionUse",
     "VersionedContract",
     "VersionedWorkflow",
     "Violate",
@@ -307,7 +314,13 @@ _LAZY: Final = {
     "arvo.interpreters.ports.errors": ("Corrupt", "NoReply", "TooEarly", "TooLarge", "Unavailable"),
     "arvo.interpreters.ports.machine_memory": ("MachineMemory", "Stored"),
     "arvo.interpreters.ports.messages": ("DeadLetter",),
-    "arvo.interpreters.ports.results": ("Conflict", "DeadLetterGroup", "Depth", "StoredWorkflow"),
+    "arvo.interpreters.ports.results": (
+        "Conflict",
+        "DeadLetterGroup",
+        "Depth",
+        "StoredWorkflow",
+        "VersionUse",
+    ),
     "arvo.interpreters.ports.services": (
         "ReleasesDeliveries",
         "ServiceRegistry",

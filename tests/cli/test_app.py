@@ -209,6 +209,27 @@ def test_many_workflows_are_revived_migrated_and_cancelled(
     assert len(left) == 2
 
 
+def test_a_deployment_may_not_leave_out_a_version_that_is_active(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gate fails by its exit code; another version, or one that has only failed, may go."""
+    run_orders(url, failing, "a")
+    run_orders(url, waiting, "b", "c")
+    gate = ["versions", "--backend", url, "--expect-none"]
+
+    assert main([*gate, "arvo.orc.order.fulfil@1.0.0"]) == 1
+    assert capsys.readouterr().out == "arvo.orc.order.fulfil@1.0.0  active: 2, failed: 1\n"
+    assert main([*gate, "arvo.orc.order.fulfil@2.0.0"]) == 0
+    capsys.readouterr()
+    assert orjson.loads(output_of(capsys, "versions", "--backend", url, "--json")) == {
+        "handler": "arvo.orc.order.fulfil",
+        "version": "1.0.0",
+        "active": 2,
+        "failed": 1,
+    }
+    assert "expected HANDLER@VERSION, got 'order'" in error_of(capsys, *gate, "order")
+
+
 def test_acts_are_listed_with_user_and_reason(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

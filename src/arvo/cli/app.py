@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias, final
 
-from attrs import frozen
+from attrs import asdict, frozen
 from cyclopts import App, Parameter
 
 from arvo.cli.dead_letters import dead_letters_app
@@ -412,6 +412,32 @@ async def workflows(
             for workflow in page:
                 print_json(workflow.record.to_dict()) if json else print_line(str(workflow))
             remaining, last = remaining - len(page), page[-1]
+
+
+@app.command
+async def versions(
+    *,
+    expect_none: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    backend: Url,
+    json: AsJson = False,
+) -> int:
+    """Count the active and the failed workflows by handler and version.
+
+    Parameters
+    ----------
+    expect_none
+        Exit with code 1 if a workflow of HANDLER@VERSION, such as arvo.orc.order@1.0.0, is active:
+        a deployment may not leave it out.
+    json
+        Print one version a line, as JSON.
+    """
+    if missing := [each for each in expect_none if not all(each.partition("@"))]:
+        raise UsageError(f"--expect-none: expected HANDLER@VERSION, got {missing[0]!r}")
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        uses = await client.versions()
+    for use in uses:
+        print_json(asdict(use)) if json else print_line(str(use))
+    return int(any(use.active and f"{use.handler}@{use.version}" in expect_none for use in uses))
 
 
 @app.command

@@ -8,6 +8,7 @@ import pytest
 
 from arvo import (
     Backend,
+    Client,
     InMemoryMachineMemory,
     MemoryBackend,
     Retention,
@@ -112,3 +113,15 @@ def test_acts_are_forgotten_when_their_time_is_over(name: str, tmp_path: Path) -
         return entries
 
     assert within(go()) == (act(0), act(1))
+
+
+def test_a_pair_says_that_it_cannot_list_workflows() -> None:
+    """It has no list: an act on many of them is refused, and so is a count of versions."""
+
+    async def go() -> None:
+        client = Client(shop, paired(InMemoryMachineMemory(), MemoryBroker()))
+        for ask in (client.versions(), client.cancel_workflows("enough")):
+            with pytest.raises(Violated, match="expected a backend that can list"):
+                await ask
+
+    within(go())

@@ -43,6 +43,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterResult,
     Depth,
     StoredWorkflow,
+    VersionUse,
 )
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.testing import RecordingObserver
@@ -251,6 +252,9 @@ class Crashing:
 
     async def dead_letter_groups(self, **options: Any) -> tuple[DeadLetterGroup, ...]:
         return await self.inner.dead_letter_groups(**options)
+
+    async def versions(self) -> tuple[VersionUse, ...]:
+        return await self.inner.versions()
 
     async def record_act(self, entry: AuditEntry) -> None:
         await self.inner.record_act(entry)

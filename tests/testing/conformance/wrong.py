@@ -3,6 +3,7 @@
 # ruff: noqa: ARG002 - ignoring an argument is the fault of some of these backends
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from arvo.interpreters.ports.results import (
     Depth,
     Duplicate,
     IdReused,
+    VersionUse,
 )
 
 
@@ -340,6 +342,15 @@ class ListsDeadLettersOfAllCauses(Correct):
 class ListsActsOldestFirst(Correct):
     async def audit_log(self, **options: Any) -> tuple[AuditEntry, ...]:
         return (await self.inner.audit_log(**options))[::-1]
+
+
+class CountsVersionsOfEndedWorkflows(Correct):
+    async def versions(self) -> tuple[VersionUse, ...]:
+        counts = Counter(
+            (stored.record.handler, stored.record.version)
+            for stored in await self.inner.workflows()
+        )
+        return tuple(VersionUse(*key, number, 0) for key, number in sorted(counts.items()))
 
 
 class ListsAllActs(Correct):

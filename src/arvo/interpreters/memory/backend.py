@@ -53,6 +53,7 @@ from arvo.interpreters.ports.results import (
     Duplicate,
     IdReused,
     StoredWorkflow,
+    VersionUse,
     WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
@@ -208,6 +209,10 @@ class MemoryBackend:
     ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the most recently changed first."""
         return self._workflows.page(WorkflowQuery(handler, after, limit, **filters))
+
+    async def versions(self) -> tuple[VersionUse, ...]:
+        """Count the active and the failed workflows by handler and version."""
+        return self._workflows.versions()
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return one workflow as `workflows` lists it."""

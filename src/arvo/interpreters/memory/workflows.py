@@ -1,6 +1,6 @@
 """Workflows: the records of the memory backend, with the times of their first and last write."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, final
@@ -10,7 +10,7 @@ from attrs import define, field
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.interpreters.delivery.operations import WorkflowQuery, select_workflows
-from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
 
 # Ended workflows that are stored. Memory is limited, so the oldest are dropped.
 ENDED_MAX: Final = 100_000
@@ -59,6 +59,18 @@ class MemoryWorkflows:
             subjects = self._subjects.get(query.workflow_id, ())
             workflows = [self._workflows[subject] for subject in subjects]
         return select_workflows(query, workflows)
+
+    def versions(self) -> tuple[VersionUse, ...]:
+        """Count the active and the failed workflows by handler and version."""
+        uses: dict[tuple[str, str], Counter[str]] = {}
+        for stored in self._workflows.values():
+            record = stored.record
+            if record.status not in ENDED:
+                counts = uses.setdefault((record.handler, record.version), Counter())
+                counts[record.status] += 1
+        return tuple(
+            VersionUse(*key, uses[key]["active"], uses[key]["failed"]) for key in sorted(uses)
+        )
 
     def _drop_oldest(self) -> None:
         """Drop the workflow that ended first, unless its next run has begun."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Unpack, final
+from typing import Any, ClassVar, Final, NoReturn, Unpack, final
 
 from attrs import define, field
 
@@ -239,13 +239,15 @@ class Pair:
         """
         workflow_id = filters.get("workflow_id")
         if workflow_id is None:
-            expected = "a backend that can list, such as sqlite:///file.db"
-            issue = Issue("workflows", expected, "a pair")
-            raise Violated(ConfigViolation("ask for one workflow, by its id or subject", issue))
+            raise _cannot_list("workflows")
         query = WorkflowQuery(handler, after, limit, **filters)
         subjects = await self._outbox.workflow_ids.find(workflow_id)
         stored = [await self.workflow(subject) for subject in subjects]
         return select_workflows(query, filter(None, stored))
+
+    async def versions(self) -> NoReturn:
+        """Raise `Violated`: a store that only compares and sets cannot list its values."""
+        raise _cannot_list("versions")
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return a workflow and its times."""
@@ -408,3 +410,8 @@ class Pair:
         if is_lost:
             await self._consumer.forget(delivery)
         return is_lost
+
+
+def _cannot_list(operation: str) -> Violated:
+    issue = Issue(operation, "a backend that can list, such as sqlite:///file.db", "a pair")
+    return Violated(ConfigViolation("ask for one workflow, by its id or subject", issue))

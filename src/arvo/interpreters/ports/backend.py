@@ -24,6 +24,7 @@ from arvo.interpreters.ports.results import (
     Fenced,
     IdReused,
     StoredWorkflow,
+    VersionUse,
     WorkflowFilters,
 )
 
@@ -161,6 +162,13 @@ class Backend(Protocol):
         those whose workflow id, or one of whose labels as `name=value`, contains it.
         *unchanged_since* selects those that changed before that time. *after* is the last workflow
         of the previous page.
+        """
+        ...
+
+    async def versions(self) -> tuple[VersionUse, ...]:
+        """Count the active and the failed workflows by handler and version, sorted by these.
+
+        Raises `Violated` as `workflows` does in a backend that cannot list.
         """
         ...
 

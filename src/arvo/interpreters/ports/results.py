@@ -147,6 +147,24 @@ class StoredWorkflow:
 
 
 @final
+@frozen
+class VersionUse:
+    """How many workflows run a *version* of a *handler*: the *active* and the *failed* ones.
+
+    A failed one needs the version when it is revived.
+    """
+
+    handler: str
+    version: str
+    active: int
+    failed: int
+
+    def __str__(self) -> str:
+        name = printable(f"{self.handler}@{self.version}")
+        return f"{name}  active: {self.active}, failed: {self.failed}"
+
+
+@final
 @frozen(kw_only=True)
 class Depth:
     """How many messages a backend holds, in all processes.

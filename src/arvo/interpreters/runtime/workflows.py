@@ -11,7 +11,7 @@ from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.migrate import migrate_plain
-from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow, WorkflowFilters
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow, VersionUse, WorkflowFilters
 from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
 from arvo.interpreters.runtime.connection import ActOptions
 from arvo.interpreters.runtime.dead_letters import DeadLetterClient
@@ -78,6 +78,14 @@ class WorkflowClient(DeadLetterClient):
         if it fits runs of several types, or several active runs.
         """
         return await find_subject(self._backend, workflow)
+
+    async def versions(self) -> tuple[VersionUse, ...]:
+        """Count the active and the failed workflows by handler and version of its contract.
+
+        No deployment may leave out a version that an active workflow runs, and a failed one needs
+        it when it is revived. Raises `Violated` on a backend that cannot list workflows.
+        """
+        return await self._backend.versions()
 
     async def cancel(
         self, workflow: str, reason: str, *, by: str | None = None, actor: str | None = None

@@ -36,6 +36,7 @@ from arvo.interpreters.ports.results import (
     Fenced,
     IdReused,
     StoredWorkflow,
+    VersionUse,
     WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
@@ -170,6 +171,10 @@ class SqliteBackend:
         """List workflows, the most recently changed first."""
         query = WorkflowQuery(handler, after, limit, **filters)
         return await self._session.read(lambda c: queries.workflows(c, query))
+
+    async def versions(self) -> tuple[VersionUse, ...]:
+        """Count the active and the failed workflows by handler and version."""
+        return await self._session.read(queries.versions)
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Read one workflow as `workflows` would list it, None if there is none."""

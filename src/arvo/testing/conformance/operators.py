@@ -11,7 +11,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import Committed, Conflict, Duplicate
+from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, VersionUse
 from arvo.testing.conformance.kit import NO_LISTING, BackendKit, conformance_test, skip
 from arvo.testing.conformance.kit.samples import (
     SERVICE,
@@ -180,6 +180,23 @@ class Operators(BackendKit):
             commit = turn_commit(delivery, revision)
             assert await backend.commit(delivery, commit, [], []) == Committed()
         assert sorted(ids) == ["begin", "timer"]
+
+    @conformance_test
+    async def test_workflows_are_counted_by_version(self, backend: Backend) -> None:
+        """Those that are active or failed; the ended ones need no version any more."""
+        if not self.supports_listing:
+            skip(NO_LISTING)
+        runs = (("1.0.0", "active"), ("2.0.0", "failed"), ("1.0.0", "active"), ("3.0.0", "done"))
+        for number, (version, status) in enumerate(runs):
+            await backend.send(to_workflow(f"begin-{number}", run=f"run-{number}"))
+            delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+            commit = turn_commit(delivery, 1, run=f"run-{number}", version=version, status=status)
+            assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        assert await backend.versions() == (
+            VersionUse(WORKFLOW, "1.0.0", 2, 0),
+            VersionUse(WORKFLOW, "2.0.0", 0, 1),
+        )
 
     @conformance_test
     async def test_acts_of_operators_are_listed_newest_first(self, backend: Backend) -> None:

@@ -9,7 +9,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Record
 from arvo.interpreters.delivery.codec import decode_event, decode_record
 from arvo.interpreters.delivery.operations import WorkflowQuery
-from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
 
@@ -25,6 +25,19 @@ async def load_all(connection: Connection, dsn: Dsn, subjects: Sequence[str]) ->
     rows = await connection.fetch(dsn.sql(statement), subjects)
     records = (_stored_workflow(row).record for row in rows)
     return {record.subject: record for record in records}
+
+
+async def versions(connection: Connection, dsn: Dsn) -> tuple[VersionUse, ...]:
+    """Count the active and the failed workflows by handler and version."""
+    return tuple(VersionUse(*row) for row in await connection.fetch(dsn.sql(_VERSIONS)))
+
+
+_VERSIONS: Final = """
+select handler, version,
+    count(*) filter (where status = 'active'), count(*) filter (where status = 'failed')
+from arvo.workflow where status in ('active', 'failed')
+group by handler, version order by handler, version collate "C"
+"""
 
 
 async def workflow(connection: Connection, dsn: Dsn, subject: str) -> StoredWorkflow | None:

@@ -13,7 +13,7 @@ from arvo.interpreters.delivery.codec import (
     to_milliseconds,
 )
 from arvo.interpreters.delivery.operations import WorkflowQuery
-from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
 from arvo.interpreters.sqlite.statements.records import read_record
 from arvo.interpreters.sqlite.statements.values import select
 
@@ -75,6 +75,17 @@ def workflows(connection: sqlite3.Connection, query: WorkflowQuery) -> tuple[Sto
 
 _WORKFLOWS: Final = "select id, record, began, changed, subject from workflow"
 _NEWEST_FIRST: Final = "order by changed desc, subject desc limit ?"
+
+
+def versions(connection: sqlite3.Connection) -> tuple[VersionUse, ...]:
+    """Count the active and the failed workflows by handler and version."""
+    return tuple(VersionUse(*row) for row in connection.execute(_VERSIONS))
+
+
+_VERSIONS: Final = """
+select handler, version, sum(status = 'active'), sum(status = 'failed') from workflow
+where status in ('active', 'failed') group by handler, version order by handler, version
+"""
 
 
 def workflow(connection: sqlite3.Connection, subject: str) -> StoredWorkflow | None:
