@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
@@ -29,13 +29,16 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.brokers.ordering import key_token
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
+from arvo.interpreters.nats.connection import Connection
+from arvo.interpreters.nats.pull import ACK
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.codec import decode_message, encode_message
-from arvo.interpreters.ports.broker import EncodedDelivery
+from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import Message
 from arvo.testing.conformance.kit.samples import SERVICE, event
 from tests.interpreters.brokers import PAY, encode, event_of, receive_through_pair
 from tests.interpreters.nats.plain_client import connected, last, publish, stream
+from tests.interpreters.until import until
 from tests.logged import logged
 from tests.parity.recordings import load_cases
 from tests.servers import nats, nats_url
@@ -285,7 +288,9 @@ def test_deliveries_of_a_dead_process_are_redelivered() -> None:
 
             async with deliveries(other) as others:
                 redelivered = await eventually(anext(others))
-                assert (redelivered.message, redelivered.attempt) == (stale.message, 2)
+                assert redelivered.message == stale.message
+                # On a busy machine the server may count another expiry of this short ack wait.
+                assert redelivered.attempt >= 2
                 assert other.owns(redelivered)
                 assert not ours.owns(stale)
                 await asyncio.sleep(0.1)
@@ -362,24 +367,90 @@ def test_a_full_queue_refuses_messages_until_there_is_room() -> None:
     asyncio.run(go())
 
 
+def timer_after(seconds: float, name: str = "timer") -> EncodedMessage:
+    due = datetime.now(UTC) + timedelta(seconds=seconds)
+    return encode_message(Message(event(name), ToHandler(SERVICE, "run")), due)
+
+
 def test_a_delayed_message_waits_on_the_server() -> None:
     """Also while no process runs; until it is due, it counts as a timer."""
-    due = datetime.now(UTC) + timedelta(seconds=1)
-    timer = encode_message(Message(event("timer"), ToHandler(SERVICE, "run")), due)
 
     async def go() -> None:
         async with opened() as ours:
-            await ours.publish([timer])
+            await ours.publish([timer_after(3600, "later")])
             depth = await ours.depth()
             assert (depth.total, depth.timers) == (0, 1)
+            timer = timer_after(1)
+            await ours.publish([timer])
 
         async with opened(prefix=ours.prefix) as after, deliveries(after) as incoming:
             delivery = await eventually(anext(incoming))
 
-            assert datetime.now(UTC) >= due
+            assert timer.due is not None
+            assert datetime.now(UTC) >= timer.due
             assert delivery.message == timer
             depth = await after.depth()
-            assert (depth.total, depth.taken, depth.timers) == (1, 1, 0)
+            assert (depth.total, depth.taken, depth.timers) == (1, 1, 1)
+
+    asyncio.run(go())
+
+
+def after_the_first_count(
+    monkeypatch: pytest.MonkeyPatch, stream: str, change: Callable[[], Awaitable[None]]
+) -> None:
+    """Call *change* when the messages of a stream have been counted for the first time."""
+    call_api, changes = Connection.call_api, [change]
+
+    async def call_and_change(self: Connection, call: str, *rest: Any) -> Any:
+        reply = await call_api(self, call, *rest)
+        if call == f"STREAM.INFO.{stream}" and changes:
+            await changes.pop()()
+        return reply
+
+    monkeypatch.setattr(Connection, "call_api", call_and_change)
+
+
+def test_a_timer_that_is_processed_counts_while_others_are_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise `drain` would return while a workflow is under way."""
+
+    async def go() -> None:
+        async with opened() as ours, deliveries(ours) as incoming:
+            await ours.publish([timer_after(0.1)])
+            await eventually(anext(incoming))
+
+            async def set_another() -> None:
+                await ours.publish([timer_after(3600, "later")])
+
+            after_the_first_count(monkeypatch, f"{ours.prefix}-timers", set_another)
+            assert (await ours.depth()).total == 1
+
+    asyncio.run(go())
+
+
+def test_an_event_that_leads_to_a_due_timer_between_two_counts_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The timer is in a stream of its own, which was counted before the event was acked."""
+
+    async def go() -> None:
+        async with opened() as ours, deliveries(ours) as incoming, connected() as client:
+            await ours.publish([encode(event("one"), SERVICE)])
+            first = await eventually(anext(incoming))
+
+            async def is_due() -> bool:
+                timers, due = f"{ours.prefix}-timers", f"{ours.prefix}-due.>"
+                info = await client.jetstream().stream_info(timers, subjects_filter=due)
+                return bool(info.state.subjects)
+
+            async def set_and_ack() -> None:
+                await ours.publish([timer_after(0.1)])
+                await until(is_due)
+                await first.token.settle(ours._connection, ACK)
+
+            after_the_first_count(monkeypatch, f"{ours.prefix}-timers", set_and_ack)
+            assert (await ours.depth()).total == 1
 
     asyncio.run(go())
 

@@ -103,7 +103,7 @@ class Publisher:
         if message.due is not None and (message.due > utc_now() or message_id is not None):
             # NATS ADR-51: the server holds it under a subject of its own until then.
             headers["Nats-Schedule"] = f"@at {_rfc3339(message.due)}"
-            headers["Nats-Schedule-Target"] = subject_name(f"{prefix}-due", message.queue)
+            headers["Nats-Schedule-Target"] = subject_name(self.streams.due, message.queue)
             subject = f"{prefix}-timer.{headers['Nats-Msg-Id']}"
         elif message.queue in (OUTBOUND_QUEUE, REPLY_QUEUE):
             subject = subject_name(prefix, message.queue)

@@ -3,17 +3,31 @@
 import asyncio
 from typing import Final, final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.nats.connection import Content
-from arvo.interpreters.nats.streams import WAITING, Streams
+from arvo.interpreters.nats.streams import Streams
 from arvo.interpreters.ports.results import Depth
 
 logger: Final = get_logger("nats")
 
 # The pause between two searches for settled messages, however often the depth is requested.
 PURGE_SECONDS: Final = 1.0
+# Counts of none that are made again, because timers were set or became due meanwhile.
+COUNTS_MAX: Final = 20
+
+
+@final
+@frozen
+class _Stored:
+    """What a stream stores: the numbers of messages that are *under_way*, and of timers that are
+    *waiting* until they are due, and *last*, the sequence of the newest message that it ever had.
+    """
+
+    under_way: int
+    waiting: int
+    last: int
 
 
 @final
@@ -25,32 +39,44 @@ class DepthCounter:
     _purged_at: float = field(default=0.0, init=False)
 
     async def count(self) -> Depth:
-        """Count the messages; delayed ones count as taken."""
-        # In this order, because a timer that becomes due moves to the second stream: it may be
-        # counted twice, but must not be missed.
-        in_timers, timers_taken, waiting = await self._count_stream(self.streams.timers)
-        in_queue, queue_taken, _ = await self._count_stream(self.streams.queue)
-        total = max(0, in_timers - waiting) + in_queue
-        taken = min(timers_taken + queue_taken, total)
-        return Depth(ready=total - taken, taken=taken, timers=waiting)
+        """Count the messages; delayed ones count as taken.
 
-    async def _count_stream(self, stream: str) -> tuple[int, int, int]:
-        """Return the numbers of a stream's messages, of those delivered, and of timers not due."""
-        messages = await self._count_messages(stream)
-        if not messages:
-            return 0, 0, 0
+        Nothing is under way only if both streams are empty at one moment, but the end of a message
+        in one of them may follow a new message in the other. So the stream of the timers is counted
+        first, and a sum of zero holds if it has stored nothing until the queue was counted.
+        """
+        for _ in range(COUNTS_MAX):
+            timers, timers_taken = await self._count_stream(self.streams.timers)
+            queue, queue_taken = await self._count_stream(self.streams.queue)
+            total = timers.under_way + queue.under_way
+            if total or (await self._stored(self.streams.timers)).last == timers.last:
+                break
+        taken = min(timers_taken + queue_taken, total)
+        return Depth(ready=total - taken, taken=taken, timers=timers.waiting)
+
+    async def _count_stream(self, stream: str) -> tuple[_Stored, int]:
+        """Return what a stream stores, and the number of messages that are delivered."""
+        stored = await self._stored(stream)
+        if not stored.under_way:
+            return stored, 0
         consumers = await self._consumers(stream)
-        waiting = sum(info["num_pending"] for info in consumers if info["name"] == WAITING)
-        consumers = [info for info in consumers if info["name"] != WAITING]
         taken = sum(info["num_ack_pending"] for info in consumers)
         ready = sum(info["num_pending"] for info in consumers)
-        if (
-            messages > waiting
-            and not taken + ready
-            and await self._purge_settled(stream, consumers)
-        ):
+        if not taken + ready and await self._purge_settled(stream, consumers):
             return await self._count_stream(stream)
-        return messages, taken, waiting
+        return stored, taken
+
+    async def _stored(self, stream: str) -> _Stored:
+        # The server counts the due timers. The difference of two of its numbers would be wrong if a
+        # timer was set or became due in between.
+        request = {"subjects_filter": f"{self.streams.due}.>"}
+        info = await self.streams.connection.call_api(f"STREAM.INFO.{stream}", request)
+        state = info["state"]
+        number = int(state["messages"])
+        if stream == self.streams.timers:
+            due = sum((state.get("subjects") or {}).values())
+            return _Stored(due, max(0, number - due), state["last_seq"])
+        return _Stored(number, 0, state["last_seq"])
 
     async def _purge_settled(self, stream: str, consumers: list[Content]) -> int:
         """Delete settled messages that are still stored, and return their number.
@@ -71,10 +97,6 @@ class DepthCounter:
                 logger.info("settled messages were purged", extra=extra)
             purged += number
         return purged
-
-    async def _count_messages(self, stream: str) -> int:
-        info = await self.streams.connection.call_api(f"STREAM.INFO.{stream}")
-        return int(info["state"]["messages"])
 
     async def _consumers(self, stream: str) -> list[Content]:
         consumers: list[Content] = []

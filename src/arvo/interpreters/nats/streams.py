@@ -24,8 +24,6 @@ DEAD_LETTER_SECONDS: Final = 30 * 24 * 3600
 # The readable part of a consumer's name.
 NAME_CHARACTERS_MAX: Final = 100
 NANOSECONDS: Final = 1_000_000_000
-# A consumer that delivers nothing; it counts the timers that are not due yet.
-WAITING: Final = "waiting"
 
 
 @final
@@ -76,6 +74,11 @@ class Streams:
         return f"{self.prefix}-timers"
 
     @property
+    def due(self) -> str:
+        """The first token of the subjects of timers that are due."""
+        return f"{self.prefix}-due"
+
+    @property
     def dead_letters(self) -> str:
         """The stream of the dead letters, and the first token of its subjects."""
         return f"{self.prefix}-dead"
@@ -110,7 +113,7 @@ class Streams:
         """Create the consumers of a queue, which all processes share."""
         await self.declare()
         name, plain = unique_name(queue, NAME_CHARACTERS_MAX), subject_name(self.queue, queue)
-        due = subject_name(f"{self.prefix}-due", queue)
+        due = subject_name(self.due, queue)
         timers = await self._consumer(self.timers, name, due)
         if queue in (OUTBOUND_QUEUE, REPLY_QUEUE):
             return [await self._consumer(self.queue, name, plain), timers]
@@ -156,14 +159,13 @@ class Streams:
         info = await self._declare_stream(
             self.timers,
             retention="workqueue",
-            subjects=[f"{self.prefix}-timer.>", f"{self.prefix}-due.>"],
+            subjects=[f"{self.prefix}-timer.>", f"{self.due}.>"],
             duplicate_window=DEDUPE_SECONDS * NANOSECONDS,
             allow_msg_schedules=True,
         )
         if not info["config"].get("allow_msg_schedules"):
             text = f"nats: stream {self.timers} does not allow timers"
             raise Corrupt(f"{text}: run nats-server 2.12 or later")
-        await self._declare_consumer(self.timers, WAITING, f"{self.prefix}-timer.>", PENDING_MAX)
 
     async def _declare_stream(self, name: str, **config: Any) -> Content:
         call_api = self.connection.call_api
