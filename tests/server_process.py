@@ -1,6 +1,7 @@
 """Server process: starts a server for tests, and stops it with the process that started it."""
 
 import atexit
+import fcntl
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from attrs import define, field
 
@@ -22,6 +23,8 @@ READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 # Linux gives connections ports from 32,768, others from 49,152.
 PORTS: Final = (20_000, 32_000)
+# The locked files of the ports that this process has chosen.
+_RESERVED: Final[list[IO[str]]] = []
 
 
 @define(eq=False)
@@ -88,7 +91,7 @@ def make_folder(name: str) -> Path:
 
 
 def free_port() -> int:
-    """Return a port on which no process listens now.
+    """Return a port on which no process listens now, and that no test process gets after this one.
 
     Below those that systems give to connections: a server that restarts needs its port again, and
     a connection of another test may have taken it meanwhile.
@@ -96,7 +99,24 @@ def free_port() -> int:
     while True:
         port = random.randint(*PORTS)  # noqa: S311 - no secret
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _reserve(port)
             return port
+
+
+def _reserve(port: int) -> None:
+    """Keep a port for this process until it ends; raises `OSError` if another one keeps it.
+
+    A server listens some time after its port was chosen, and not while it restarts.
+    """
+    folder = Path(tempfile.gettempdir()) / f"arvo-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    file = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    _RESERVED.append(file)
 
 
 def answers(port: int, request: bytes, first: bytes = b"") -> bool:
