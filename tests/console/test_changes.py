@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 
 from arvo import Runtime
-from arvo.console.changes import REMEMBERED_MAX, Changes
+from arvo.console.changes import REMEMBERED_MAX, Changes, digest_of
 from tests.console.stores import ORDERS, begin, filled, system, turns
 from tests.console.stores import Order as Placed
 from tests.interpreters.within import within
@@ -46,7 +46,7 @@ def test_a_page_learns_what_changed_since_it_was_opened() -> None:
     number, subjects = within(go())
 
     assert number == 1
-    assert subjects == [event.subject]
+    assert subjects == [digest_of(event.subject)]
 
 
 def test_a_page_that_was_away_gets_what_it_missed() -> None:

@@ -180,6 +180,23 @@ def test_the_application_decides_for_each_workflow() -> None:
     assert open_.status_code == 403
 
 
+def test_what_operators_did_to_a_hidden_workflow_is_hidden() -> None:
+    """The reason of an act says as much as the page of the workflow."""
+
+    def not_waiting(user: str | None, verb: Verb, record: Record | None) -> bool:
+        return record is None or record.subject != ORDERS["waits-1"].subject
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> httpx.Response:
+        await runtime.cancel("waits-1", "a private reason")
+        await runtime.cancel("chart-1", "a public reason")
+        return await browser.get("/activity")
+
+    answer = with_console(use, allow=not_waiting)
+
+    assert "a public reason" in answer.text
+    assert "a private reason" not in answer.text
+
+
 def test_a_user_who_may_not_see_data_sees_its_shape() -> None:
     """Support sees that an order waits, and not the address of the customer."""
 

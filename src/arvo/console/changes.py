@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from hashlib import blake2b
 from typing import Final, final
 
 import orjson
@@ -29,16 +30,19 @@ _NUMBER_DIGITS_MAX: Final = 15
 @final
 @frozen
 class Change:
-    """A change of workflows: its *number* counts from 1."""
+    """A change: its *number* counts from 1. *workflows*: a digest of the subject of each.
+
+    A page only counts them, and its user may not be allowed to see each of them.
+    """
 
     number: int
-    subjects: tuple[str, ...]
+    workflows: tuple[str, ...]
 
 
 @final
 @define(eq=False)
 class Changes:
-    """Finds the workflows that have changed, while pages watch; ids alone leave the server."""
+    """Finds the workflows that have changed, while pages watch; digests alone leave the server."""
 
     client: Client
     poll_seconds: float = POLL_SECONDS
@@ -108,9 +112,14 @@ class Changes:
         changed = () if before is None else tuple(it for it in now if before.get(it) != now[it])
         if changed:
             self._number += 1
-            self._remembered.append(Change(self._number, changed))
+            self._remembered.append(Change(self._number, tuple(map(digest_of, changed))))
+
+
+def digest_of(subject: str) -> str:
+    """Return what tells a workflow from the others, and not which one it is."""
+    return blake2b(subject.encode(), digest_size=8).hexdigest()
 
 
 def _write(change: Change) -> bytes:
-    data = orjson.dumps(change.subjects).decode()
+    data = orjson.dumps(change.workflows).decode()
     return f"id: {change.number}\nevent: changed\ndata: {data}\n\n".encode()

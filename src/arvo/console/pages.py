@@ -26,7 +26,7 @@ from arvo.console.visit import Page, Refused, Visit
 from arvo.core.violations.violation import Violated
 from arvo.engine.system.asyncapi import asyncapi
 from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import Depth, StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.lookup import is_subject
 
@@ -78,6 +78,12 @@ async def _seen(
     return seen
 
 
+async def _may_see(client: Client, visit: Visit, subject: str) -> bool:
+    """Return whether the user may see the workflow with *subject*, if that is one."""
+    record = await client.record(subject) if is_subject(subject) else None
+    return await visit.reader.may("see", record)
+
+
 async def search(client: Client, visit: Visit) -> Page | Response:
     """Lead to the workflow with an id or a subject, or to the list that a label or text selects."""
     await visit.require("see")
@@ -116,10 +122,13 @@ async def dead_letters(client: Client, visit: Visit) -> Page:
     after_id = given.get("after", "")
     after = await client.backend.find_dead_letter(after_id) if after_id.isprintable() else None
     listed = await client.dead_letters(after=after, **selection.filters)
+    view = show_dead_letters(groups, listed, selection, visit.redaction)
+    subjects = {it.event.subject for it in listed}
+    seen = {it for it in subjects if await _may_see(client, visit, it)}
     return Page(
         template="dead-letters.html",
         title="Dead letters",
-        view=show_dead_letters(groups, listed, selection, visit.redaction),
+        view=evolve(view, rows=tuple(row for row in view.rows if row.subject in seen)),
         section="dead-letters",
         is_live=after is None,
     )
@@ -150,7 +159,7 @@ async def find_dead_letter(client: Client, visit: Visit) -> DeadLetter:
     await visit.require("see")
     id_ = visit.request.query_params.get("id", "")
     found = await client.backend.find_dead_letter(id_) if id_ and id_.isprintable() else None
-    if found is None:
+    if found is None or not await _may_see(client, visit, found.event.subject):
         text = "No dead letter has this id: it may have been redriven or dropped since."
         raise Refused(404, "There is no such dead letter", text)
     return found
@@ -159,7 +168,9 @@ async def find_dead_letter(client: Client, visit: Visit) -> DeadLetter:
 async def activity(client: Client, visit: Visit) -> Page:
     """Show what operators have done."""
     await visit.require("see")
-    view = show_activity(await client.audit_log())
+    entries = await client.audit_log()
+    seen = [it for it in entries if await _may_see(client, visit, it.subject)]
+    view = show_activity(seen, has_more=len(entries) >= PAGE_MAX)
     return Page(
         template="activity.html", title="Activity", view=view, section="activity", is_live=True
     )

@@ -8,7 +8,6 @@ from attrs import frozen
 
 from arvo.console.views.workflows import name_of
 from arvo.interpreters.ports.audit import AuditEntry
-from arvo.interpreters.ports.results import PAGE_MAX
 
 
 @final
@@ -34,9 +33,9 @@ class ActivityView:
     has_more: bool
 
 
-def show_activity(entries: Sequence[AuditEntry]) -> ActivityView:
+def show_activity(entries: Sequence[AuditEntry], *, has_more: bool) -> ActivityView:
     """Return the acts of operators, newest first, as a page shows them."""
-    return ActivityView(rows=tuple(map(_row, entries)), has_more=len(entries) >= PAGE_MAX)
+    return ActivityView(rows=tuple(map(_row, entries)), has_more=has_more)
 
 
 def _row(entry: AuditEntry) -> ActivityRow:
