@@ -208,7 +208,7 @@ def test_an_event_of_no_active_workflow_has_a_named_outcome() -> None:
         commit.outcome: commit.note
         for commit in (
             expect_commit(shop, answer, None),
-            expect_commit(shop, answer, failed.record),
+            expect_commit(shop, order_request("again", subject=answer.subject), failed.record),
             expect_commit(shop, answer, done.record),
         )
     }

@@ -11,7 +11,7 @@ from arvo.core.requests import write_child, write_request
 
 _FIELDS: Final[tuple[str, ...]] = (
     *("version", "revision", "status", "init", "init_digest", "state", "parent", "consumed"),
-    *("produced", "revivals", "labels"),
+    *("produced", "late_replies", "revivals", "labels"),
 )
 # The lists and maps of a record, and the function that writes an entry.
 _LISTS: Final[tuple[str, ...]] = ("journal", "compensations", "replies")

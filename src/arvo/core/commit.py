@@ -10,8 +10,9 @@ from arvo.core.command import Log
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 
-# The fate of the consumed event. Only the first three change a record. `duplicate`: was consumed
-# before. `late`: is for a workflow that has ended, or for a timer that is no longer pending.
+# The fate of the consumed event. Only the first three change a record, and a reply that a failed
+# workflow keeps. `duplicate`: was consumed before. `late`: is for a workflow that has ended, or for
+# a timer that is no longer pending.
 # `workflow_failed`: is for a workflow that failed. `unknown_workflow`: is for a workflow that never
 # began. `wrong_handler`: its subject names another handler.
 Outcome: TypeAlias = Literal[
@@ -46,7 +47,7 @@ class Commit:
     for a first turn; a store may write the difference, `record_change`, in place of a large record.
     *events*: to send, in this order. *timers*: to set.
     *cleared_timers*: the ids of timers to delete (a timer's id is that of its event); one that
-    fires all the same changes nothing. *note*: why the step changed nothing, if it did not. *now*:
+    fires all the same changes nothing. *note*: why no handler was called, if none was. *now*:
     the time of the step, if it changed a record: a replay repeats the step with this time.
     *unhandled*: the name and the text of the exception that escaped the handler, None if none did.
     """

@@ -46,10 +46,11 @@ class Record:
     last answered ones, by id, for a service may reply more than once. *timers*: the pending timers,
     by name. *compensations*: the compensation requests, oldest first, as JSON. *consumed*,
     *produced*: the event ids of the last turn. *failure*: why it failed; state, journal, pending
-    requests and timers are then those of its last good turn (promise I9). *revivals*: how often it
-    was revived after a failure. *labels*: those that its handler computed from the state, by name.
-    A workflow that failed in its first turn has an empty *init* once
-    it is revived: it waits for its init event.
+    requests and timers are then those of its last good turn (promise I9). *late_replies*: how many
+    of the last *replies* came after the failure; they count once it is revived. *revivals*: how
+    often it was revived after a failure. *labels*: those that its handler computed from the state,
+    by name. A workflow that failed in its first turn has an empty *init* once it is revived: it
+    waits for its init event.
     """
 
     subject: str
@@ -71,6 +72,7 @@ class Record:
     consumed: str
     produced: tuple[str, ...] = ()
     failure: SystemFault | None = None
+    late_replies: int = 0
     revivals: int = 0
     labels: FrozenDict = EMPTY
 
@@ -106,6 +108,7 @@ class Record:
             "consumed": self.consumed,
             "produced": list(self.produced),
             "failure": write_fault(self.failure),
+            "late_replies": self.late_replies,
             "revivals": self.revivals,
             "labels": self.labels,
         }
@@ -141,6 +144,7 @@ class Record:
             consumed=content["consumed"],
             produced=tuple(content["produced"]),
             failure=None if failure is None else _read_fault(failure),
+            late_replies=content.get("late_replies", 0),
             revivals=content.get("revivals", 0),
             labels=_read_labels(content.get("labels", EMPTY)),
         )
@@ -176,6 +180,7 @@ _SHAPE: Final[tuple[tuple[str, type | tuple[type, ...], str], ...]] = (
 
 # Records of earlier versions lack these keys.
 _OPTIONAL: Final = (
+    ("late_replies", int, "a whole number"),
     ("revivals", int, "a whole number"),
     ("init_digest", str, "a string"),
     ("replies", (list, tuple), "a list of events"),

@@ -14,7 +14,6 @@ from arvo import (
     Emit,
     Event,
     ExecutionViolation,
-    Fail,
     Log,
     Perform,
     Performed,
@@ -248,25 +247,6 @@ def test_an_event_of_an_unknown_workflow_expects_no_record() -> None:
     unknown = expect_commit(shop, reply_to(request, CardCharged("r")))
 
     assert (unknown.outcome, unknown.expected, unknown.record) == ("unknown_workflow", 0, None)
-
-
-def test_an_event_for_a_failed_workflow_waits_for_an_operator() -> None:
-    """An operator may revive the workflow; if that has happened meanwhile, the commit conflicts."""
-    system = System(
-        [make_workflow(lambda turn: Emit(ChargeCard("o1", 1)) if turn.input else Fail("no money"))]
-    )
-    begun = expect_commit(system, order_request())
-    answer = reply_to(begun.events[0], CardCharged("r"))
-    failed = expect_commit(system, answer, begun.record)
-
-    refused_event = expect_commit(system, attrs.evolve(answer, id="a2"), failed.record)
-
-    assert (refused_event.outcome, refused_event.expected, refused_event.record) == (
-        "workflow_failed",
-        2,
-        None,
-    )
-    assert refused_event.note == "the workflow failed: no money"
 
 
 def test_two_replies_of_one_service_are_two_events() -> None:

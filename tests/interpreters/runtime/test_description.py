@@ -67,7 +67,7 @@ def test_a_description_shows_what_a_workflow_waits_for_and_since_when() -> None:
     ]
 
 
-def test_a_description_shows_why_a_workflow_failed_and_its_dead_letters() -> None:
+def test_a_description_shows_why_a_workflow_failed_and_what_has_come_since() -> None:
     """The dead letters can be redriven after the workflow was revived."""
     outage = Outage(down="CardCharged")
 
@@ -78,13 +78,14 @@ def test_a_description_shows_why_a_workflow_failed_and_its_dead_letters() -> Non
             history = await runtime.history(SUBJECT)
             request = next(entry.event for entry in history if entry.kind == "produced")
             assert request is not None
-            late = reply_to(request, CardCharged("r2"), key="late")
-            await send_inside(runtime, late)
+            await send_inside(runtime, reply_to(request, CardCharged("r2"), key="late"))
+            await send_inside(runtime, order_request("another", subject=SUBJECT))
             await runtime.drain(timeout=60)
             text = str(await runtime.describe(SUBJECT))
             assert "failed     ConnectionError: the database is down" in text
-            assert "waited for  a reply to com.payment.charge" in text
-            assert "dead letter  evt.payment.charged" in text
+            assert "replies    1 that came since; a revival delivers them again" in text
+            assert "waited for  the timer soon" in text
+            assert "dead letter  arvo.orc.order.fulfil" in text
 
     asyncio.run(go())
 

@@ -116,13 +116,14 @@ def test_a_request_to_a_failed_workflow_is_refused_at_once() -> None:
     async def work(runtime: Runtime) -> str:
         await runtime.send(order_request())
         await runtime.drain(timeout=60)
+        again = order_request("i2", subject=order_request().subject)
         with pytest.raises(Violated) as refused:
-            await runtime._requests.ask(reply_to_an_unknown_workflow(), 60, runtime._send)
+            await runtime._requests.ask(again, 60, runtime._send)
         return str(refused.value)
 
     message, _ = run_runtime(System([make_workflow(lambda _: Fail("no"))]), work)
 
-    assert "no handler consumed event 'a1': the workflow failed: no" in message
+    assert "no handler consumed event 'i2': the workflow failed: no" in message
 
 
 @pytest.mark.promise("I8")

@@ -6,13 +6,33 @@ from collections.abc import Callable
 import pytest
 
 from arvo import (
+    Effects,
+    Emit,
+    Event,
+    EventHandler,
+    Flow,
     Runtime,
+    System,
     TimerFired,
     Violated,
+    ask,
+    call,
+    flow,
+    gather,
 )
 from tests.interpreters.runtime.running import On, Outage
 from tests.shop import (
+    SERVICES,
+    BookShipment,
+    CardCharged,
+    ChargeCard,
+    OrderFulfilled,
+    PlaceOrder,
+    ShipmentBooked,
+    order,
     order_request,
+    payments,
+    ship,
     shop,
 )
 
@@ -111,3 +131,56 @@ def test_a_workflow_that_has_not_failed_is_not_revived() -> None:
                 await runtime.revive(SUBJECT)
 
     asyncio.run(go())
+
+
+@pytest.mark.promise("I8")
+def test_a_reply_that_comes_after_the_failure_counts_when_the_workflow_is_revived(on: On) -> None:
+    """I8: it is no dead letter, and no operator has to redrive it."""
+    is_down, shipped = [True], asyncio.Event()
+
+    @flow(order, "1.0.0", services=SERVICES)
+    def both(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
+        def pay() -> Flow[str]:
+            charged = yield from ask(ChargeCard("o1", 1.0), CardCharged)
+            if is_down[0]:
+                raise ConnectionError("the database is down")
+            return charged.receipt
+
+        receipt, booked = yield from gather(pay(), ask(BookShipment("o1"), ShipmentBooked))
+        return OrderFulfilled(f"{receipt} {booked.tracking}")
+
+    async def wait() -> None:
+        await shipped.wait()
+
+    def book(event: Event[BookShipment]) -> Effects[Emit]:
+        yield from call(wait)
+        return Emit(ShipmentBooked("t1"))
+
+    async def work(runtime: Runtime) -> None:
+        await runtime.send(order_request())
+        record = None
+        while record is None or record.status != "failed":
+            await asyncio.sleep(0.01)
+            record = await runtime.record(SUBJECT)
+        shipped.set()
+        stats = await runtime.drain(timeout=60)
+        kept = await runtime.record(SUBJECT)
+
+        is_down[0] = False
+        await runtime.revive(SUBJECT)
+        await runtime.drain(timeout=60)
+
+        done = await runtime.record(SUBJECT)
+        assert (stats.late, stats.dead_lettered) == (1, 0)
+        assert kept is not None
+        assert (kept.status, kept.late_replies) == ("failed", 1)
+        assert done is not None
+        assert (done.status, done.revivals, done.late_replies) == ("done", 1, 0)
+        assert await runtime.dead_letters() == ()
+        is_down[0] = True
+        # The turn of the failure differs from now on: it would fail again.
+        replayed = await runtime.replay(SUBJECT, until=kept.revision)
+        assert [turn.agrees for turn in replayed.turns] == [True, True, True]
+        assert replayed.record == kept
+
+    on(System([both, payments, EventHandler(ship, {"1.0.0": book})]), work)

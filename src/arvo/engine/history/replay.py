@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import groupby, zip_longest
+from itertools import groupby
 from typing import Any, Final, TypeAlias, final
 
 from attrs import define, evolve, frozen
@@ -128,14 +128,14 @@ def replay(
     if record is not None:
         run.begins_at = _begins_at(groups, record)
     turns: list[ReplayedTurn] = []
-    for group, following in zip_longest(groups, groups[1:]):
+    for group, revived in zip(groups, _next_records(groups), strict=True):
         first = group[0]
         if not _is_within(first, until):
             break
         if first.record is not None:
             run.is_known, run.record = True, first.record
         elif first.kind == "consumed" and first.event is not None:
-            turns.append(run.replay(first, first.event, group[1:], following))
+            turns.append(run.replay(first, first.event, group[1:], revived))
         # Otherwise retention has removed the oldest entries of this turn.
     replayed = run.record if run.is_known else None
     record_differences: tuple[Issue, ...] = ()
@@ -163,9 +163,9 @@ class _Run:
     begins_at: int = 0
 
     def replay(
-        self, entry: HistoryEntry, event: Event[Any], sent: Group, following: Group | None
+        self, entry: HistoryEntry, event: Event[Any], sent: Group, revived: Record | None
     ) -> ReplayedTurn:
-        """Replay one turn."""
+        """Replay one turn. *revived*: the next record in the history."""
         produced = tuple(line.event for line in sent if line.event is not None)
         turn = ReplayedTurn(revision=entry.revision, at=entry.at, event=event, produced=produced)
         if not self.is_known or entry.revision != self._revision() + 1:
@@ -176,7 +176,8 @@ class _Run:
             if is_workflow(handler) and event.type == cancel_type(handler.source):
                 return self._compare(turn, self._cancel_first_turn(handler, event, entry.at))
         # A failed turn adds nothing to the journal: the next entries belong to the turn after it.
-        calls = () if self._was_revived(following) else self._calls(entry.revision)
+        has_failed = self._has_failed_on(event, revived)
+        calls = () if has_failed else self._calls(entry.revision)
         result = replay_turn(
             self.system, event, self.record, now=entry.at, calls=calls, effects=self.effects
         )
@@ -227,11 +228,10 @@ class _Run:
     def _revision(self) -> int:
         return 0 if self.record is None else self.record.revision
 
-    def _was_revived(self, following: Group | None) -> bool:
-        """Return True if a turn failed and the workflow was revived: the next record shows it."""
-        revived = None if following is None else following[0].record
+    def _has_failed_on(self, event: Event[Any], revived: Record | None) -> bool:
+        """Return True if the workflow failed on *event* and was revived, as that record shows."""
         before = 0 if self.record is None else self.record.revivals
-        return revived is not None and revived.revivals > before
+        return revived is not None and revived.consumed == event.id and revived.revivals > before
 
 
 def _begins_at(groups: Sequence[Group], record: Record) -> int:
@@ -244,6 +244,16 @@ def _begins_at(groups: Sequence[Group], record: Record) -> int:
         ),
         0,
     )
+
+
+def _next_records(groups: Sequence[Group]) -> list[Record | None]:
+    """Return for each turn the record that the history holds behind it, None where it has none."""
+    following: list[Record | None] = []
+    record: Record | None = None
+    for first, *_ in reversed(groups):
+        following.append(record)
+        record = first.record or record
+    return following[::-1]
 
 
 _UNKNOWN: Final = "the history does not hold the record before it"

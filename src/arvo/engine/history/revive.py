@@ -8,6 +8,7 @@ from attrs import evolve
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type, is_system_error
 from arvo.core.record import Record
+from arvo.core.replies import Replies
 from arvo.core.violations.issue import Issue, one_line
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violation
 from arvo.engine.system.system import System, find_workflow
@@ -23,9 +24,9 @@ def revived_record(
     """Return the record from which a failed workflow continues, or why it cannot.
 
     *turn*: the events of the turn that failed, the consumed one first. State, journal, requests and
-    timers are those of the last good turn; the consumed event must be delivered again. If the
-    failed turn sent compensations, their effect stays, and the record does not show it: that is a
-    violation unless *after_compensation* allows it.
+    timers are those of the last good turn; the consumed event must be delivered again, and behind
+    it the `kept_replies` of *record*. If the failed turn sent compensations, their effect stays,
+    and the record does not show it: that is a violation unless *after_compensation* allows it.
     """
     handler = find_workflow(system, record)
     if isinstance(handler, ConfigViolation):
@@ -50,11 +51,21 @@ def revived_record(
         record,
         status="active",
         failure=None,
+        replies=Replies(record.replies.events[: len(record.replies) - record.late_replies]),
+        late_replies=0,
         revision=record.revision + 1,
         revivals=record.revivals + 1,
         init=record.init if started else "",
         init_digest=record.init_digest if started else "",
     )
+
+
+def kept_replies(record: Record) -> tuple[Event[Any], ...]:
+    """Return the replies that came to a workflow after it failed, in the order in which they came.
+
+    They are delivered again when it is revived.
+    """
+    return record.replies.events[len(record.replies) - record.late_replies :]
 
 
 def _reports_end(event: Event[Any]) -> bool:

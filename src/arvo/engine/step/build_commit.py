@@ -36,6 +36,7 @@ from arvo.engine.step.compensation import event_factory_for
 from arvo.engine.step.draft import Draft, answer_draft, fault_draft, make_fault
 from arvo.engine.step.event_factory import EventFactory, make_events
 from arvo.engine.step.pending import (
+    PENDING_REQUESTS_MAX,
     Pending,
     next_answered,
     next_children,
@@ -48,10 +49,6 @@ from arvo.engine.system.labels import labels_of
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import normalise
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
-
-# A workflow that waits for more replies than this has lost track of them, and each turn copies the
-# list.
-PENDING_REQUESTS_MAX: Final = 10_000
 
 # The name of the system error for a child whose workflow id another run has.
 ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
@@ -138,9 +135,10 @@ def build_turn_commit(
         issue = Issue("pending_requests", expected, f"{len(requests)}")
         return ExecutionViolation(f"{handler.source} waits for too many replies", issue)
     timers, new_timers = next_timers(handler, turn, current, effects, factory)
-    answered = (
-        next_answered(handler, current, filed, requests) if effects.status == "active" else EMPTY
-    )
+    # Those of a failed workflow stay as well: a service may reply once more after it is revived.
+    answered = current.answered_requests if failed else EMPTY
+    if effects.status == "active":
+        answered = next_answered(handler, current, filed, requests)
     # All that have a reply are gone as soon as one request is gone.
     replies = NO_REPLIES if requests is not current.pending_requests else filed
     replies = current.replies if failed else replies

@@ -24,6 +24,10 @@ from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
+# A workflow that waits for more replies than this has lost track of them, and each turn copies the
+# list.
+PENDING_REQUESTS_MAX: Final = 10_000
+
 # Finished children stay in the record so that the workflow tree can show them. Without a limit, a
 # workflow that starts one child a day and never ends would grow with each of them.
 CHILDREN_MAX: Final = 1_000

@@ -8,16 +8,12 @@ from attrs import define
 from returns.result import Failure, Result, Success
 
 from arvo.core.begin import compare_begin, has_chosen_id, refuse_begin
-from arvo.core.command import Log
-from arvo.core.commit import Commit, Outcome
+from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
     Cancellation,
-    SystemFault,
     TimerFired,
     cancel_type,
-    is_system_error,
-    timer_event_type,
 )
 from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
@@ -48,6 +44,7 @@ from arvo.engine.step.build_commit import (
 from arvo.engine.step.doors import find_id_conflict, is_from_handler
 from arvo.engine.step.oversize import limit_sizes
 from arvo.engine.step.pending import file_reply, find_request, refuse_reply
+from arvo.engine.step.termination import decide_after_end, needs_active_run, unchanged_commit
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.outcomes import with_outcomes
 from arvo.engine.system.system import System, require_system
@@ -227,7 +224,7 @@ def _check_before_turn(
     owner = Subject.parse(event.subject).orchestrator.name
     if owner != handler.source:
         note = f"the subject belongs to {owner}"
-        return _unchanged_commit(handler, event, None, "wrong_handler", note)
+        return unchanged_commit(handler, event, None, "wrong_handler", note)
     starts = event.type == handler.source
     if record is None:
         if starts:
@@ -239,7 +236,7 @@ def _check_before_turn(
             message = f"the cancellation {event.id!r} arrived before the workflow started"
             return TransactionViolation(message, "early", issue)
         note = "no workflow with this subject has started"
-        return _unchanged_commit(handler, event, None, "unknown_workflow", note)
+        return unchanged_commit(handler, event, None, "unknown_workflow", note)
     if starts and has_chosen_id(event):
         return _decide_begin(system, handler, event, record, inputs)
     if _is_duplicate(record, event, starts=starts):
@@ -247,11 +244,11 @@ def _check_before_turn(
         if conflict is not None and not is_from_handler(system, event):
             return conflict
         note = "the workflow has consumed it already"
-        return _unchanged_commit(handler, event, record, "duplicate", note)
-    if record.status == "failed" and not _may_be_ignored(handler, event, record):
+        return unchanged_commit(handler, event, record, "duplicate", note)
+    if record.status == "failed" and needs_active_run(handler, event, record):
         reason = "unknown reason" if record.failure is None else record.failure.message
         note = f"the workflow failed: {reason}"
-        return _unchanged_commit(handler, event, record, "workflow_failed", note)
+        return unchanged_commit(handler, event, record, "workflow_failed", note)
     if starts:
         issue = Issue("subject", "a new subject", f"the subject of event {record.init!r}")
         return ExecutionViolation("the workflow has already started", issue)
@@ -271,7 +268,7 @@ def _decide_begin(
     is_inside = is_from_handler(system, event)
     if compare_begin(record, event, by_content=not is_inside) == "same":
         note = "the workflow has begun with it already"
-        return _unchanged_commit(handler, event, record, "duplicate", note)
+        return unchanged_commit(handler, event, record, "duplicate", note)
     conflict = refuse_begin(record, event, workflow_id_of(event.subject))
     if not is_inside:
         return conflict
@@ -295,17 +292,6 @@ def _is_duplicate(record: Record, event: Event[Any], *, starts: bool) -> bool:
     )
 
 
-def _may_be_ignored(handler: WorkflowHandler, event: Event[Any], record: Record) -> bool:
-    """Return True for an event that a failed workflow may ignore.
-
-    That is a timer, a cancellation (compensation has run already) and a successful reply to a
-    compensation request.
-    """
-    if event.type in (timer_event_type(handler.source), cancel_type(handler.source)):
-        return True
-    return event.parentid in record.produced and not is_system_error(event.type)
-
-
 def _check_still_expected(
     handler: WorkflowHandler, event: Event[Any], record: Record | None, now: datetime
 ) -> Commit | Violation | None:
@@ -313,12 +299,7 @@ def _check_still_expected(
     if record is None:
         return None
     if record.status != "active":
-        failed = isinstance(event.data, SystemFault) and event.parentid in record.produced
-        # A compensation request failed, so an operator must see it.
-        outcome: Outcome = "workflow_failed" if failed and record.status == "cancelled" else "late"
-        return _unchanged_commit(
-            handler, event, record, outcome, f"the workflow is {record.status}"
-        )
+        return decide_after_end(handler, event, record, now)
     if isinstance(event.data, TimerFired):
         return _check_timer(handler, event, event.data, record, now)
     if isinstance(event.data, Cancellation):
@@ -328,7 +309,7 @@ def _check_still_expected(
     sent = find_request(record, event)
     if sent is None:
         note = f"it answers no open request (parentid {event.parentid!r})"
-        return _unchanged_commit(handler, event, record, "late", note)
+        return unchanged_commit(handler, event, record, "late", note)
     return refuse_reply(sent, event)
 
 
@@ -339,7 +320,7 @@ def _check_timer(
     timer = record.timers.get(fired.name)
     if timer is None or timer.id != event.id:
         note = f"the timer {fired.name!r} has fired, or was cancelled or rescheduled"
-        return _unchanged_commit(handler, event, record, "late", note)
+        return unchanged_commit(handler, event, record, "late", note)
     if fired.at.isoformat() != timer.at or fired.payload != timer.payload:
         issue = Issue("data", f"the timer as it was set, due at {timer.at}", fired.at.isoformat())
         return ContractViolation(f"the timer {fired.name!r} of {handler.source} is forged", issue)
@@ -348,24 +329,3 @@ def _check_timer(
         message = f"the timer {fired.name!r} of {handler.source} is delivered too early"
         return TransactionViolation(message, cause="early", issues=issue)
     return None
-
-
-def _unchanged_commit(
-    handler: WorkflowHandler, event: Event[Any], record: Record | None, outcome: Outcome, note: str
-) -> Commit:
-    """Return the commit of an event that changes nothing; *note* is the reason."""
-    # A late reply or timer is ordinary, after a race or a failure. The sender of a signal or of a
-    # cancellation expects an effect.
-    is_notable = outcome == "late" and (
-        event.type == cancel_type(handler.source)
-        or (record is not None and is_signal(handler, record.version, event))
-    )
-    log = Log("info" if is_notable else "debug", "event without effect", {"arvo_reason": note})
-    return Commit(
-        handler=handler.source,
-        event=event,
-        outcome=outcome,
-        expected=0 if record is None else record.revision,
-        logs=(log,),
-        note=note,
-    )

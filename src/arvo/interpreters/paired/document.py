@@ -118,10 +118,14 @@ class WorkflowDocument:
         sent: Container[TurnKey],
         now: datetime,
     ) -> "WorkflowDocument":
-        """Return the document after turns, without the outputs that were *sent*."""
+        """Return the document after turns, without the outputs that were *sent*.
+
+        A failed workflow that keeps a late reply keeps its last output too, which has its outcome.
+        """
+        is_late = self.record is not None and self.record.status == record.status == "failed"
         before = [
             Consumption(past.digest, content=past.content)
-            if past.output and past.key in sent
+            if past.output and past.key in sent and not (is_late and past.output.messages)
             else past
             for past in self.journal
         ]

@@ -197,7 +197,8 @@ class Backend(Protocol):
     ) -> Committed | Conflict:
         """Replace a record outside any delivery, as one transaction with a compare-and-set.
 
-        Sets *timers*, and sends the events in *redeliver* to the record's handler. Both are removed
+        Sets *timers*, and sends the events in *redeliver*, in their order, to the record's handler.
+        Both are removed
         from the consumed events first, so that the handler consumes them once more. Returns
         `Conflict` and changes nothing if the stored revision is not *expected*. The new record's
         revision is higher than *expected*, so a step that was decided on the old one conflicts.

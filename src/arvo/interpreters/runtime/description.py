@@ -67,6 +67,9 @@ class WorkflowDescription:
         if record.failure is not None:
             failure = record.failure
             yield f"  failed     {one_line(failure.name)}: {one_line(failure.message)}"
+        if record.late_replies:
+            number = f"{record.late_replies} that came since"
+            yield f"  replies    {number}; a revival delivers them again"
         if record.state is not None and not record.journal:
             yield f"  state      {short_repr(record.state)}"
         yield from self._waiting_lines()

@@ -1,7 +1,7 @@
 """Operations: what an operator does with one workflow: cancel, migrate, revive, inspect."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,11 +10,11 @@ from arvo.core.events.subject import Subject
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.core.trace_context import trace_of
+from arvo.core.trace_context import event_with_trace, trace_of
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
 from arvo.engine.history.migrate import migrate_plain
-from arvo.engine.history.revive import revived_record
+from arvo.engine.history.revive import kept_replies, revived_record
 from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
@@ -143,9 +143,9 @@ async def revive_workflow(
             timer for timer in pending_timers(system, revived) if timer.event.id != turn[0].id
         ]
         # The last event of the turn that failed carries its trace.
-        event = send_again(turn[0], operation, turn[-1])
+        events = [send_again(turn[0], operation, turn[-1]), *_kept_replies(record, operation)]
         result = await backend.replace_record(
-            revived, record.revision, timers=timers, redeliver=[event]
+            revived, record.revision, timers=timers, redeliver=events
         )
         if isinstance(result, Committed):
             return revived
@@ -168,6 +168,13 @@ async def decide_revival(
     return record, revived, turn
 
 
+def _kept_replies(record: Record, operation: Operation | None) -> Iterable[Event[Any]]:
+    """Return the replies that a failed workflow has kept, with the trace of the command."""
+    trace = None if operation is None else operation.trace
+    kept = kept_replies(record)
+    return kept if trace is None else (event_with_trace(event, trace) for event in kept)
+
+
 async def history_entries(
     backend: Backend, subject: str, page_max: int = HISTORY_PAGE_MAX
 ) -> AsyncIterator[HistoryEntry]:
@@ -182,11 +189,13 @@ async def history_entries(
 
 
 async def last_turn_entries(backend: Backend, record: Record) -> AsyncIterator[HistoryEntry]:
-    """Yield the history entries of the turn that wrote *record*, newest first."""
+    """Yield the history entries of the last turn that *record* shows, newest first."""
+    # Each reply that came after a failure has written a revision, without a turn.
+    revision = record.revision - record.late_replies
     async for entry in history_entries(backend, record.subject):
-        if entry.revision < record.revision:
+        if entry.revision < revision:
             return
-        if entry.revision == record.revision:
+        if entry.revision == revision:
             yield entry
 
 

@@ -134,12 +134,13 @@ class WorkflowClient(DeadLetterClient):
     ) -> Record:
         """Let a failed workflow continue from its last good record, and return that.
 
-        The event on which it failed is delivered once more, and its timers are set again; a timer
-        that was due in the meantime is delivered at once. Events that arrived after the failure are
-        dead letters; redrive them. The initiator was sent the failure and may receive a completion
-        now. If the failure sent compensations, their effect stays, and the state does not show it:
-        that raises `Violated` unless *after_compensation* allows it. *actor*, *reason*: who does
-        this, and why, for the audit log.
+        The event on which it failed is delivered once more, then the replies that arrived after
+        the failure, and its timers are set again; a timer that was due in the meantime is delivered
+        at once. Signals that arrived after the failure are dead letters; redrive them. The
+        initiator was sent the failure and may receive a completion now. If the failure sent
+        compensations, their effect stays, and the state does not show it: that raises `Violated`
+        unless *after_compensation* allows it. *actor*, *reason*: who does this, and why, for the
+        audit log.
 
         Raises `Violated` if the workflow has not failed, or if its history has lost the event.
         """

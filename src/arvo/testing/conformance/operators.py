@@ -158,28 +158,31 @@ class Operators(BackendKit):
     async def test_replacing_a_record_redelivers_events_and_sets_timers(
         self, backend: Backend
     ) -> None:
-        """An event that the workflow has already consumed is delivered to it again."""
-        await backend.send(to_workflow("begin"))
-        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
-        assert await backend.commit(delivery, turn_commit(delivery, 1), [], []) == Committed()
-        redeliver, timers = [event("begin")], [timer("timer", -1.0)]
+        """Events that the workflow has consumed are delivered to it again, in their order."""
+        for revision, key in enumerate(("begin", "late"), start=1):
+            await backend.send(to_workflow(key))
+            delivery = await self.eventually(backend.receive(WORKFLOW), "the first events")
+            commit = turn_commit(delivery, revision)
+            assert await backend.commit(delivery, commit, [], []) == Committed()
+        redeliver, timers = [event("begin"), event("late")], [timer("timer", -1.0)]
 
         assert await backend.replace_record(
-            record(2), 0, timers=timers, redeliver=redeliver
-        ) == Conflict(1)
+            record(3), 0, timers=timers, redeliver=redeliver
+        ) == Conflict(2)
         await self.never(backend.receive(WORKFLOW), "an event of a refused replacement")
         assert (
-            await backend.replace_record(record(2), 1, timers=timers, redeliver=redeliver)
+            await backend.replace_record(record(3), 2, timers=timers, redeliver=redeliver)
             == Committed()
         )
 
         ids = []
-        for revision in (3, 4):
-            delivery = await self.eventually(backend.receive(WORKFLOW), "event and timer")
+        for revision in (4, 5, 6):
+            delivery = await self.eventually(backend.receive(WORKFLOW), "events and timer")
             ids.append(delivery.message.event.id)
             commit = turn_commit(delivery, revision)
             assert await backend.commit(delivery, commit, [], []) == Committed()
-        assert sorted(ids) == ["begin", "timer"]
+        assert sorted(ids) == ["begin", "late", "timer"]
+        assert ids.index("begin") < ids.index("late")
 
     @conformance_test
     async def test_workflows_are_counted_by_version(self, backend: Backend) -> None:
