@@ -33,7 +33,7 @@ from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.sqlite import SqliteBackend
-from tests.processes import signals
+from tests.processes import asks, signals
 
 # Short, so that a test does not wait long until a stopped process counts as dead; and long enough
 # for a process under load to renew it.
@@ -89,7 +89,9 @@ def sum_up(event: Event[Begin]) -> Flow[Done]:
     return Done(three.number)
 
 
-system = System([EventHandler(add, {"1.0.0": add_one}), sum_up, *signals.handlers])
+system = System(
+    [EventHandler(add, {"1.0.0": add_one}), sum_up, *signals.handlers, asks.count_votes]
+)
 
 
 def expected_total(number: int) -> int:

@@ -45,7 +45,8 @@ class Commit:
     step read, 0 if there was none; a store that holds another revision refuses the commit.
     *record*: the new record, None if it stays the same. *before*: the record that it follows, None
     for a first turn; a store may write the difference, `record_change`, in place of a large record.
-    *events*: to send, in this order. *timers*: to set.
+    *events*: to send, in this order. *answers*: the ids of those that answer a signal. *timers*: to
+    set.
     *cleared_timers*: the ids of timers to delete (a timer's id is that of its event); one that
     fires all the same changes nothing. *note*: why no handler was called, if none was. *now*:
     the time of the step, if it changed a record: a replay repeats the step with this time.
@@ -59,6 +60,7 @@ class Commit:
     record: Record | None = None
     before: Record | None = None
     events: tuple[Event[Any], ...] = ()
+    answers: tuple[str, ...] = ()
     timers: tuple[PendingTimer, ...] = ()
     cleared_timers: tuple[str, ...] = ()
     logs: tuple[Log, ...] = ()

@@ -52,7 +52,8 @@ class TurnEffects:
     """The effects of one turn's commands, gathered command by command.
 
     *timers*: by name, the timer to set, or None for one to clear. *fail*: the command that failed
-    the workflow. Where several commands set the state or the same timer, the last one counts.
+    the workflow. *answers*: the ids of the events that answer a signal, once they are made. Where
+    several commands set the state or the same timer, the last one counts.
     """
 
     state: Json
@@ -62,6 +63,7 @@ class TurnEffects:
     logs: list[Log] = field(factory=list)
     timers: dict[str, Scheduled | None] = field(factory=dict)
     fail: Fail | None = None
+    answers: tuple[str, ...] = ()
 
 
 def apply_commands(

@@ -125,10 +125,11 @@ def build_turn_commit(
         return events
     # A failed workflow keeps the requests of its last good turn, so that an operator can revive it.
     failed = effects.status == "failed"
+    answers = _signal_answers(handler, turn.version)
     requests = (
         current.pending_requests
         if failed
-        else next_requests(filed, current, events, outcome, _signal_answers(handler, turn.version))
+        else next_requests(filed, current, events, outcome, answers)
     )
     if len(requests) > PENDING_REQUESTS_MAX:
         expected = f"at most {PENDING_REQUESTS_MAX} requests"
@@ -151,6 +152,8 @@ def build_turn_commit(
         # As text too: for Python, a label that changes from 1 to True stays the same.
         is_same = labels == record.labels and label_lines(labels) == label_lines(record.labels)
         record = record if is_same else evolve(record, labels=labels)
+    if answers:
+        effects.answers = tuple([event.id for event in events if event.type in answers])
     return _commit(turn, current, effects, record, events, pending)
 
 
@@ -274,6 +277,7 @@ def _commit(
         # A workflow that starts anew after a revival does not follow its stored record.
         before=turn.record if turn.record is turn.stored else None,
         events=events,
+        answers=effects.answers,
         timers=pending.new_timers,
         cleared_timers=_cleared_timers(turn, current, record) if current.timers else (),
         logs=tuple(effects.logs),

@@ -178,7 +178,7 @@ class Pair:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Write, send and ack: see `paired`."""
-        output = Output(encode_output(commit, messages), tuple(dead_letters))
+        output = Output(encode_output(commit, messages), tuple(dead_letters), commit.answers)
         if commit.record is None and not commit.expected:
             result: CommitResult = await self._outbox.send_answer(commit, output)
         else:
@@ -265,6 +265,10 @@ class Pair:
     async def produced(self, subject: str) -> tuple[Event[Any], ...]:
         """Return the output that may be unsent; for an ended workflow, that of its last turn."""
         return await self._outbox.unsent_events(subject)
+
+    async def answers(self, subject: str, signal: str) -> tuple[Event[Any], ...]:
+        """Return the answers to a signal, unless hundreds of others have followed."""
+        return await self._outbox.answers_to(subject, signal)
 
     async def replace_record(
         self,

@@ -61,7 +61,10 @@ class ChainWriter:
         timers = (message for commit in chain.commits for message in encode_timers(commit))
         # The replies that no broker has to deliver are last, and are left out when it is sent.
         messages = *map(encode_message, chain.messages), *timers
-        output = Output((*messages, *map(encode_message, chain.replies)))
+        output = Output(
+            (*messages, *map(encode_message, chain.replies)),
+            answers=tuple(id_ for commit in chain.commits for id_ in commit.answers),
+        )
         turns = [commit for commit in chain.commits if is_of_workflow(commit)]
         if not turns:
             sent = await self.outbox.send_answer(chain.commits[0], Output(messages))

@@ -44,10 +44,14 @@ TurnKey: TypeAlias = tuple[str, int]
 @final
 @frozen
 class Output:
-    """The messages, timers included, and the dead letters of one consumption, in order."""
+    """The messages, timers included, and the dead letters of one consumption, in order.
+
+    *answers*: the ids of the events among the messages that answer a signal.
+    """
 
     messages: tuple[EncodedMessage, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 @final
@@ -233,6 +237,14 @@ def decode_value(stored: Stored, *keys: str) -> dict[str, Any]:
     return content
 
 
+def decode_events(stored: Stored, key: str) -> tuple[Event[Any], ...]:
+    """Decode the events under a *key* of a value; raises `Corrupt` where they are none."""
+    try:
+        return tuple(map(Event.from_dict, decode_value(stored, key)[key]))
+    except (Violated, TypeError) as error:
+        raise _unreadable(error) from error
+
+
 def _unreadable(reason: object) -> Corrupt:
     remedy = "restore it from a backup, or run the version that wrote it"
     return Corrupt(f"the memory holds a value that cannot be read ({reason}): {remedy}")
@@ -258,7 +270,8 @@ def _encode_entry(entry: Consumption) -> object:
         orjson.Fragment(encode_dead_letter(dead_letter))
         for dead_letter in entry.output.dead_letters
     ]
-    return [entry.digest, entry.turn, messages, dead_letters, entry.content]
+    answers = [entry.output.answers] if entry.output.answers else []
+    return [entry.digest, entry.turn, messages, dead_letters, entry.content, *answers]
 
 
 def _decode_entry(entry: Any) -> Consumption:
@@ -266,10 +279,11 @@ def _decode_entry(entry: Any) -> Consumption:
         return Consumption(entry)
     if len(entry) == 2:
         return Consumption(entry[0], content=entry[1])
-    # An earlier version has written no content.
+    # An earlier version has written no content; most turns answer no signal.
     digest, turn, messages, dead_letters, *content = entry
     output = Output(
         tuple(map(message_from_dict, messages)),
         tuple(decode_dead_letter(orjson.dumps(fields)) for fields in dead_letters),
+        tuple(content[1]) if len(content) > 1 else (),
     )
-    return Consumption(digest, turn, output, *content)
+    return Consumption(digest, turn, output, *content[:1])

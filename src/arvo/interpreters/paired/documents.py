@@ -1,8 +1,9 @@
-"""Documents: those of workflows in a machine memory, with their cancellations and chosen ids."""
+"""Documents: those of workflows in a machine memory, with cancellations, chosen ids and answers."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, final
+from zlib import crc32
 
 import orjson
 from attrs import define, evolve, field
@@ -13,7 +14,13 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type
 from arvo.core.events.subject import workflow_id_of
 from arvo.interpreters.paired.codec import decode_message
-from arvo.interpreters.paired.document import FORMAT, WorkflowDocument, decode_value, digest_of
+from arvo.interpreters.paired.document import (
+    FORMAT,
+    WorkflowDocument,
+    decode_events,
+    decode_value,
+    digest_of,
+)
 from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.ports.messages import (
@@ -30,6 +37,11 @@ from arvo.interpreters.ports.results import Conflict
 DOCUMENTS_MAX: Final = 10_000
 # Runs with one workflow id, of other types, versions or initiators; the oldest are dropped.
 SUBJECTS_MAX: Final = 100
+# The answers of one workflow are on so many pages, by the ids of their signals. A page is written
+# whole with each answer, and has to hold one until its caller reads it, in a second at most.
+ANSWER_PAGES: Final = 16
+ANSWERS_MAX: Final = 32
+ANSWERS_BYTES_MAX: Final = 256 * 1024
 
 
 @final
@@ -180,6 +192,62 @@ class WorkflowIds:
         if stored is None:
             return (), 0
         return tuple(decode_value(stored, "subjects")["subjects"]), stored.revision
+
+
+@final
+@define(eq=False)
+class AnswerStore:
+    """The answers of workflows to their signals, for callers in any process.
+
+    They are on pages of their own: a turn that answers nothing writes none, and a caller that waits
+    for an answer reads none of the others. Of each page the newest answers stay.
+    """
+
+    memory: MachineMemory
+
+    async def add(self, events: Iterable[Event[Any]]) -> None:
+        """Store answers; those that are stored already stay as they are."""
+        for event in events:
+            await self._add(_answers_key(event.subject, event.parentid), event)
+
+    async def find(self, subject: str, signal: str) -> tuple[Event[Any], ...]:
+        """Return the answers to the signal with that id, oldest first."""
+        page, _ = await self._read(_answers_key(subject, signal))
+        return tuple(event for event in page if event.parentid == signal)
+
+    async def _add(self, key: str, event: Event[Any]) -> None:
+        # Most pages are short: the first write of each needs no read.
+        page: tuple[Event[Any], ...] = ()
+        revision = 0
+        while event not in page:
+            content = {"arvo": FORMAT, "answers": _newest_answers((*page, event))}
+            written = await self.memory.write(key, orjson.dumps(content), revision)
+            if not isinstance(written, Conflict):
+                return
+            page, revision = await self._read(key)
+
+    async def _read(self, key: str) -> tuple[tuple[Event[Any], ...], int]:
+        stored = await self.memory.read(key)
+        if stored is None:
+            return (), 0
+        return decode_events(stored, "answers"), stored.revision
+
+
+def _newest_answers(page: tuple[Event[Any], ...]) -> list[dict[str, Any]]:
+    """Return the newest of the answers as JSON data: at least one, and no more than fit."""
+    size = 0
+    newest: list[dict[str, Any]] = []
+    for event in page[: -ANSWERS_MAX - 1 : -1]:
+        size += len(event.to_bytes())
+        if newest and size > ANSWERS_BYTES_MAX:
+            break
+        newest.append(event.to_dict())
+    return newest[::-1]
+
+
+def _answers_key(subject: str, signal: str | None) -> str:
+    page = crc32((signal or "").encode(errors="surrogatepass")) % ANSWER_PAGES
+    return f"(answers {page}) {subject}"
 
 
 def _ids_key(id_: str) -> str:

@@ -25,6 +25,7 @@ from arvo.interpreters.paired.document import (
     digest_of,
 )
 from arvo.interpreters.paired.documents import (
+    AnswerStore,
     CancellationMarks,
     DocumentStore,
     WorkflowIds,
@@ -66,6 +67,7 @@ class Outbox:
     documents: DocumentStore = field(init=False)
     cancellations: CancellationMarks = field(init=False)
     workflow_ids: WorkflowIds = field(init=False)
+    answers: AnswerStore = field(init=False)
     # Turns that this process has sent, and the `inbox_digest` of their events; the memory learns of
     # it with the next write.
     _sent: "OrderedDict[TurnKey, str]" = field(factory=OrderedDict, init=False)
@@ -74,6 +76,7 @@ class Outbox:
         self.documents = DocumentStore(self.memory, self._send_operator_changes)
         self.cancellations = CancellationMarks(self.documents)
         self.workflow_ids = WorkflowIds(self.memory)
+        self.answers = AnswerStore(self.memory)
 
     async def send_answer(self, commit: Commit, output: Output) -> Committed | Duplicate | IdReused:
         """Send the output of a handler without memory, unless this process has sent it before."""
@@ -160,6 +163,24 @@ class Outbox:
                 await self.send_unsent(entry)
                 return Committed()
 
+    async def answers_to(self, subject: str, signal: str) -> tuple[Event[Any], ...]:
+        """Return the answers to the signal with that id, oldest first.
+
+        The newest one may be in the document alone: it is stored apart once that is written.
+        """
+        document = await self.read(subject)
+        stored = await self.answers.find(subject, signal)
+        known = {event.id for event in stored}
+        outputs = [entry.output for entry in document.journal if entry.output is not None]
+        newest = [
+            event
+            for output in outputs
+            if output.answers
+            for event in (decode_message(each).event for each in output.messages)
+            if event.id in output.answers and event.parentid == signal and event.id not in known
+        ]
+        return (*stored, *newest)
+
     async def read_progress(self, subject: str, digest: str) -> bytes:
         """Return the checkpoint of an event, empty where there is none."""
         data: bytes = (await self.read(subject)).progress.get(digest, b"")
@@ -241,9 +262,7 @@ class Outbox:
         """
         output = entry.output
         if output is not None and entry.key not in self._sent:
-            await self._send(
-                entry.key, evolve(output, messages=output.messages[:number]), entry.content
-            )
+            await self._send(entry.key, output, entry.content, number)
 
     async def _send_again(self, delivery: Delivery, entry: Consumption) -> None:
         """Send the output of a turn that was written by an earlier attempt."""
@@ -253,9 +272,18 @@ class Outbox:
         if is_unsent and observation is not None and output is not None:
             observation.forwarded([decode_message(each).event for each in output.messages])
 
-    async def _send(self, key: TurnKey, output: Output, content: str) -> None:
-        if output.messages:
-            messages = _identified(key, output.messages)
+    async def _send(
+        self, key: TurnKey, output: Output, content: str, number: int | None = None
+    ) -> None:
+        if output.answers:
+            # Before they are sent: a caller in another process has no other way to them.
+            await self.answers.add(
+                event
+                for event in (decode_message(each).event for each in output.messages)
+                if event.id in output.answers
+            )
+        if output.messages[:number]:
+            messages = _identified(key, output.messages[:number])
             try:
                 await self.broker.publish(messages)
             except TooLarge:

@@ -379,6 +379,14 @@ class RetainsOutputs(Protocol):
         """
         ...
 
+    async def answers(self, subject: str, signal: str) -> tuple[Event[Any], ...]:
+        """Return the events by which a workflow has answered the signal with that id, oldest first.
+
+        They are the `Commit.answers` of all turns that were committed, in any process. The backend
+        may drop them when some hundred other answers of the workflow have followed.
+        """
+        ...
+
 
 @runtime_checkable
 class AppliesBackpressure(Protocol):

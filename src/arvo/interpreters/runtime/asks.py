@@ -1,7 +1,7 @@
 """Asks: makes the signals that a client sends, and finds the answers of their workflows."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, final
 
 from attrs import define, field
@@ -24,6 +24,8 @@ CLIENT_SOURCE: Final = "arvo.client"
 # The first and the longest pause between two reads of a workflow whose answer a caller awaits.
 POLL_SECONDS_MIN: Final = 0.02
 POLL_SECONDS_MAX: Final = 1.0
+# How many reads a second all callers of a process make together, until each makes one a second.
+READS_PER_SECOND: Final = 500
 # How long a caller waits for an answer, by default.
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -89,10 +91,13 @@ def is_asked(system: System, event: Event[Any]) -> bool:
     )
 
 
-async def poll_for_signal_answer(backend: Backend, event: Event[Any]) -> Event[Any]:
+async def poll_for_signal_answer(
+    backend: Backend, event: Event[Any], callers: Callable[[], int]
+) -> Event[Any]:
     """Read a workflow until it has answered the signal *event*, and return the answer.
 
-    Any process may take the signal, and may have done so before. Raises `NoReply` if the workflow
+    Any process may take the signal, and may have done so before. *callers*: how many callers of
+    this process read now; with many of them each pauses longer. Raises `NoReply` if the workflow
     has ended without an answer.
     """
     pause, search = POLL_SECONDS_MIN, _Search(backend, event)
@@ -108,8 +113,17 @@ async def poll_for_signal_answer(backend: Backend, event: Event[Any]) -> Event[A
         if record is not None and record.init and record.status != "active":
             text = f"the workflow is {record.status}, and has not answered signal {event.id!r}"
             raise NoReply(text)
-        await asyncio.sleep(pause)
+        await asyncio.sleep(max(pause, shortest_pause(callers())))
         pause = min(2 * pause, POLL_SECONDS_MAX)
+
+
+def shortest_pause(callers: int) -> float:
+    """Return the shortest pause between two reads of a workflow, in seconds.
+
+    With many callers that wait, most answers come by themselves, but late: the reads for them must
+    not take the time of the work.
+    """
+    return min(callers / READS_PER_SECOND, POLL_SECONDS_MAX)
 
 
 @final
@@ -125,7 +139,7 @@ class _Search:
     async def find(self) -> Event[Any] | None:
         """Return the answer, or None if the workflow has not produced it."""
         if isinstance(self.backend, RetainsOutputs):
-            outputs = await self.backend.produced(self.signal.subject)
+            outputs = await self.backend.answers(self.signal.subject, self.signal.id)
             return next((event for event in outputs if self._is_answer(event)), None)
         newest = self._read
         async for entry in history_entries(self.backend, self.signal.subject):

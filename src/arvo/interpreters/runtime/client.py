@@ -64,6 +64,9 @@ class Client(WorkflowClient):
     `Unavailable` and `Corrupt` as the backend does.
     """
 
+    # How many callers of it wait for the answer to a signal.
+    _asking: int = 0
+
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
 
@@ -143,13 +146,16 @@ class Client(WorkflowClient):
         )
 
     async def _ask(self, event: Event[Any], timeout: float) -> Event[Any]:
+        self._asking += 1
         try:
             async with asyncio.timeout(timeout):
                 await self.send(event)
-                answer = await poll_for_signal_answer(self._backend, event)
+                answer = await poll_for_signal_answer(self._backend, event, lambda: self._asking)
         except TimeoutError:
             text = f"signal {event.id!r} was not answered within {timeout:g} s"
             raise TimeoutError(f"{text}; ask again with this id to wait on") from None
+        finally:
+            self._asking -= 1
         return admit_emitted(self.system, answer)
 
     async def check(self, event: Event[Any]) -> None:

@@ -23,14 +23,12 @@ from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, RetainsOutputs
 from arvo.interpreters.ports.errors import Corrupt, NoReply, Unavailable
 from arvo.interpreters.ports.results import PAGE_MAX
-from arvo.interpreters.runtime.asks import is_asked, poll_for_signal_answer
+from arvo.interpreters.runtime.asks import is_asked, poll_for_signal_answer, shortest_pause
 from arvo.interpreters.runtime.operations import history_entries
 
 # The first and the longest pause between two reads of a workflow whose answer a caller awaits.
 POLL_SECONDS_MIN: Final = 0.05
 POLL_SECONDS_MAX: Final = 1.0
-# How many reads a second all pending requests make together, until each makes one a second.
-READS_PER_SECOND: Final = 500
 # How long a request that has timed out waits for the store, to report how far its event has come.
 PROGRESS_SECONDS_MAX: Final = 1.0
 # Answers that are remembered: the delivery of one follows the record that shows it in moments.
@@ -229,12 +227,8 @@ class Requests:
                 pending.answer.exception()
 
     def _shortest_pause(self) -> float:
-        """Return the shortest pause between two reads of a workflow, in seconds.
-
-        With many pending requests most answers come by themselves, but late: the reads for them
-        must not take the time of the work.
-        """
-        return min(len(self._pending) / READS_PER_SECOND, POLL_SECONDS_MAX)
+        """Return the shortest pause between two reads of a workflow, in seconds."""
+        return shortest_pause(len(self._pending))
 
     def _claimed(self, event: Event[Any]) -> PendingReply | None:
         pending = self._pending.get((event.parentid or "", event.subject))
@@ -272,7 +266,8 @@ class Requests:
 
     async def _poll_for_signal_answer(self, pending: PendingReply) -> None:
         try:
-            pending.resolve(await poll_for_signal_answer(self.backend, pending.event))
+            callers = self._pending.__len__
+            pending.resolve(await poll_for_signal_answer(self.backend, pending.event, callers))
         except (NoReply, Corrupt) as error:
             pending.resolve(error)
 
