@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware import Middleware
@@ -34,10 +35,12 @@ from arvo.interpreters.http.access import Allow, Verb
 from arvo.interpreters.http.binding import BATCH
 from arvo.interpreters.http.workflow_json import to_path
 from tests.interpreters.http.serving import client_of, post
+from tests.interpreters.inside import send_inside
 from tests.interpreters.within import within
 from tests.logged import logged
 from tests.shop import (
     SERVICES,
+    WEB,
     BookShipment,
     CardCharged,
     ChargeCard,
@@ -320,3 +323,80 @@ def test_a_parent_cancels_its_child_in_another_system() -> None:
 
     assert within(go()) == ("cancelled", 0, ())
     assert callers == [(None, "begin"), (None, "cancel")]
+
+
+@pytest.mark.promise("I12")
+@pytest.mark.parametrize("data", [{"order_id": "o1"}, {"order_id": 5}], ids=["fits", "does not"])
+@pytest.mark.parametrize("signal", ["com.shop.pause", "com.shop.other"])
+def test_a_caller_that_may_not_signal_cannot_tell_which_ids_there_are(
+    data: dict[str, Any], signal: str
+) -> None:
+    """I12: nor may it learn by a fault of its payload, or by an id that two runs have."""
+
+    def allow(caller: Any, verb: Verb, event: Any, record: Record | None) -> bool:
+        return verb == "begin"
+
+    async def use(client: httpx.AsyncClient, runtime: Runtime, _: object) -> list[tuple[int, Any]]:
+        for key, source in (("known", WEB), ("twice", WEB), ("twice", "com.other.shop")):
+            begun = order["1.0.0"].init(PlaceOrder("o1"), source=source, workflow_id=key)
+            # As two that enter at the same moment.
+            await send_inside(runtime, begun)
+        await runtime.drain(timeout=60)
+        assert (await runtime.find_subject("known")) != "known"
+        responses = [
+            await client.post(f"/workflows/{key}/signals/{signal}", json={"data": data})
+            for key in ("known", "twice", "unknown")
+        ]
+        responses += [
+            await client.get(f"/workflows/{key}{view}")
+            for view in ("", "/result", "/events")
+            for key in ("known", "twice", "unknown")
+        ]
+        return [(response.status_code, response.json()["detail"]) for response in responses]
+
+    responses = use_app(allow, use)
+
+    assert responses == [
+        (403, f"this caller may not {verb} here")
+        for verb in ("signal", "describe", "result", "history")
+        for _ in range(3)
+    ]
+
+
+@pytest.mark.promise("I12")
+def test_a_caller_that_may_not_answer_cannot_tell_what_a_workflow_waits_for() -> None:
+    """I12: the ids of requests follow from those of begins, which may be guessed."""
+
+    def allow(caller: Any, verb: Verb, event: Any, record: Record | None) -> bool:
+        return verb == "begin"
+
+    async def use(client: httpx.AsyncClient, runtime: Runtime, left: list[Event[Any]]) -> list[int]:
+        await post(client, BEGIN)
+        await runtime.drain(timeout=60)
+        answers = [
+            reply_to(left[0], CardCharged("r-1")),
+            reply_to(left[0], CardCharged("r-1"), source="com.mallory"),
+            evolve(reply_to(left[0], CardCharged("r-1")), parentid="another"),
+        ]
+        return [(await post(client, answer)).status_code for answer in answers]
+
+    assert use_app(allow, use) == [403, 403, 403]
+
+
+def test_a_caller_that_may_signal_learns_what_is_wrong() -> None:
+    """404 for an id that no workflow has, and the fault of a payload."""
+
+    async def use(client: httpx.AsyncClient, runtime: Runtime, _: object) -> list[int]:
+        await post(client, BEGIN)
+        await runtime.drain(timeout=60)
+        path = f"/workflows/{to_path(BEGIN.subject)}/signals"
+        return [
+            (await client.post(url, json={"data": data})).status_code
+            for url, data in (
+                ("/workflows/unknown/signals/com.shop.pause", {"order_id": "o1"}),
+                (f"{path}/com.shop.pause", {"order_id": 5}),
+                (f"{path}/com.shop.pause", {"order_id": "o1"}),
+            )
+        ]
+
+    assert use_app(lambda *_: True, use) == [404, 400, 202]

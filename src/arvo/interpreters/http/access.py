@@ -28,7 +28,8 @@ Verb: TypeAlias = EventVerb | Literal["describe", "result", "history"]
 # *caller*: Starlette's `request.user`, or that of the partner who signed the request, or None.
 # *verb*: "begin", "request" (to an event handler), "signal", "answer", "cancel",
 # "describe", "result" or "history".
-# *event*: the event, which fits its contract, with its data as JSON; None for the last three.
+# *event*: the event, which fits its contract, with its data as JSON; None for the last three, and
+# for a signal that no workflow with this id takes.
 # *record*: the stored record of the workflow, or None. Only True allows.
 Allow: TypeAlias = Callable[[Any, Verb, Event[Any] | None, Record | None], bool | Awaitable[bool]]
 
@@ -58,16 +59,34 @@ class Access:
         """Return the refusal of an event that may not enter, or that *caller* may not send."""
         violation = await self._check_door(event)
         refusal = None if violation is None else self._respond(event, violation)
-        if self.allow is None or (violation is not None and not _shows_state(violation)):
+        verb = event_verb(self.runtime.system, event)
+        shows_state = violation is None or verb == "answer" or _shows_state(violation)
+        if self.allow is None or not shows_state:
             return refusal
         record = None
         if is_workflow(self.runtime.system.handler_at(event.to)):
             record = await self.runtime.record(event.subject)
         # Such a refusal shows the state of the workflow, so the caller is authorized first.
-        forbidden = await self.authorize(
-            caller, event_verb(self.runtime.system, event), event, record
-        )
+        forbidden = await self.authorize(caller, verb, event, record)
         return refusal if forbidden is None else forbidden
+
+    async def find(self, caller: Any, verb: Verb, workflow: str) -> Record | Response:
+        """Return the record of a workflow, by its id or subject, or the refusal.
+
+        A caller that may not do this cannot tell whether there is such a workflow.
+        """
+        record, ambiguous = None, None
+        try:
+            record = await self.runtime.record(workflow)
+        except Violated as violated:
+            # It names the runs that have the id.
+            ambiguous = violated
+        refusal = await self.authorize(caller, verb, None, record)
+        if refusal is not None:
+            return refusal
+        if ambiguous is not None:
+            raise ambiguous
+        return unknown_workflow() if record is None else record
 
     async def authorize(
         self, caller: Any, verb: Verb, event: Event[Any] | None, record: Record | None
@@ -124,6 +143,11 @@ class Access:
     def _respond(self, event: Event[Any], violation: Violation) -> Response:
         is_address = self.runtime.system.handler_at(event.to) is None
         return violation_problem(violation, None if is_address or _shows_state(violation) else 400)
+
+
+def unknown_workflow() -> Response:
+    """Return the response for an id or a subject that no workflow has."""
+    return problem(404, "no workflow has this id or subject")
 
 
 def _shows_state(violation: Violation) -> bool:

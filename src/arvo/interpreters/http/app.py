@@ -91,12 +91,9 @@ class _Views:
         """Respond with the description of a workflow."""
         subject = from_path(request.path_params["subject"])
         try:
-            record = await self.runtime.record(subject)
-            refusal = await self.access.authorize(caller_of(request), "describe", None, record)
-            if refusal is not None:
-                return refusal
-            if record is None:
-                return problem(404, "no workflow has this id or subject")
+            record = await self.access.find(caller_of(request), "describe", subject)
+            if isinstance(record, Response):
+                return record
             workflow = await self.runtime.describe(record.subject)
             return json_response(200, to_json(workflow), NO_STORE)
         except Violated as violated:

@@ -4,7 +4,7 @@ They speak plain JSON. A client names a workflow by the id that it chose, and ne
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from arvo.core.violations.violation import (
 )
 from arvo.engine.step.doors import find_id_conflict
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
-from arvo.interpreters.http.access import Access, Verb, caller_of
+from arvo.interpreters.http.access import Access, Verb, caller_of, unknown_workflow
 from arvo.interpreters.http.events import (
     Places,
     client_name,
@@ -143,22 +143,9 @@ class WorkflowsEndpoint:
 
     async def _signal(self, request: Request, body: bytes) -> Response:
         content = parse_body(body, ("id", "source", "data"))
-        record = await self._find(request)
-        subject = from_path(request.path_params["workflow"]) if record is None else record.subject
-        if not is_subject(subject):
-            return _unknown_workflow()
-        with faults_of_client():
-            event = make_signal(
-                self.runtime.system,
-                subject,
-                record,
-                content.get("data", {}),
-                type=request.path_params["type"],
-                options={
-                    "source": read_text(content, "source", HTTP_SOURCE),
-                    "id": read_text(content, "id", read_text(request.headers, "idempotency-key")),
-                },
-            )
+        event = await self._make_signal(request, content)
+        if isinstance(event, Response):
+            return event
         refusal = await self.access.check(caller_of(request), event)
         if refusal is not None:
             return refusal
@@ -174,6 +161,42 @@ class WorkflowsEndpoint:
             return json_response(200, {"type": answer.type, "data": answer.raw}, NO_STORE)
         await self.access.send(event)
         return self._accepted(request, event)
+
+    async def _make_signal(
+        self, request: Request, content: Mapping[str, Any]
+    ) -> Event[Any] | Response:
+        """Make the signal of a request. What is wrong with it may show that there is the workflow,
+        so a caller that may not signal it only learns that.
+        """
+        record, workflow = None, from_path(request.path_params["workflow"])
+        try:
+            record = await self.runtime.record(workflow)
+            if record is not None or is_subject(workflow):
+                with faults_of_client():
+                    return self._signal_of(request, content, record)
+            fault = None
+        except Violated as violated:
+            fault = violated
+        refusal = await self.access.authorize(caller_of(request), "signal", None, record)
+        if refusal is None and fault is not None:
+            raise fault
+        return unknown_workflow() if refusal is None else refusal
+
+    def _signal_of(
+        self, request: Request, content: Mapping[str, Any], record: Record | None
+    ) -> Event[Any]:
+        workflow = from_path(request.path_params["workflow"])
+        return make_signal(
+            self.runtime.system,
+            workflow if record is None else record.subject,
+            record,
+            content.get("data", {}),
+            type=request.path_params["type"],
+            options={
+                "source": read_text(content, "source", HTTP_SOURCE),
+                "id": read_text(content, "id", read_text(request.headers, "idempotency-key")),
+            },
+        )
 
     async def _get_result(self, request: Request) -> Response:
         record = await self._find_allowed(request, "result")
@@ -232,15 +255,9 @@ class WorkflowsEndpoint:
             entries.append(entry)
         return entries
 
-    async def _find(self, request: Request) -> Record | None:
-        return await self.runtime.record(from_path(request.path_params["workflow"]))
-
     async def _find_allowed(self, request: Request, verb: Verb) -> Record | Response:
-        record = await self._find(request)
-        refusal = await self.access.authorize(caller_of(request), verb, None, record)
-        if refusal is not None:
-            return refusal
-        return _unknown_workflow() if record is None else record
+        workflow = from_path(request.path_params["workflow"])
+        return await self.access.find(caller_of(request), verb, workflow)
 
     async def _wait(
         self, request: Request, subject: str, seconds: int, until: Callable[[Record], bool]
@@ -299,10 +316,6 @@ class WorkflowsEndpoint:
         }
         location = f"{root}/workflows/{to_path(event.subject)}/result"
         return json_response(202, content, {"location": location})
-
-
-def _unknown_workflow() -> Response:
-    return problem(404, "no workflow has this id or subject")
 
 
 def _has_ended(record: Record) -> bool:
