@@ -73,7 +73,8 @@ class HandlerPolicy:
 
     *retry*: how often and when an event is tried again, in place of the runtime's policy. *timeout*
     limits the effects of one attempt, together and with their own retries: a timedelta or seconds,
-    None for no limit. An effect that is not done by then raises `TimeoutError` in the handler.
+    None for no limit. An effect that is not done by then raises `TimeoutError` in the handler. The
+    handler's own code is not limited, as nothing can interrupt it.
     *on_error*: what follows from an exception that escapes the handler:
 
     - "fail": a system error event to the requester, and a workflow ends as failed;

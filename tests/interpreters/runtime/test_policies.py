@@ -1,6 +1,7 @@
 """HandlerPolicy: retries, timeouts and exceptions as a handler's own data, and middleware."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -277,6 +278,30 @@ def test_the_effects_of_an_attempt_have_one_timeout() -> None:
     text = "was not done within the 0.02 s of its handler"
     assert answer == CardCharged(f"hang('first') {text}, hang('second') {text}")
     assert begun == ["first"]
+
+
+def test_the_timeout_of_a_handler_limits_no_code_of_its_own() -> None:
+    """Nothing can interrupt it; only what it calls after that is too late."""
+    called: list[str] = []
+
+    def handle(event: Event[Any]) -> Effects[Emit]:
+        time.sleep(0.01)
+        if event.data.amount > 100:
+            yield from call(called.append, "bank")
+        return Emit(CardCharged("r"))
+
+    handler = EventHandler(charge, {"1.0.0": handle}, timeout=0.001)
+
+    async def work(runtime: Runtime) -> tuple[Any, Any]:
+        small = await runtime.request(charge_request("small"), timeout=60)
+        large = await runtime.request(charge_request("large", 200.0), timeout=60)
+        return small.data, large.data
+
+    (small, large), _ = run_runtime(System([handler]), work)
+
+    assert small == CardCharged("r")
+    assert isinstance(large, SystemFault)
+    assert (large.name, called) == ("TimeoutError", [])
 
 
 def test_an_effect_may_have_a_shorter_timeout_than_its_handler() -> None:
