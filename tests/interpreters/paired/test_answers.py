@@ -19,6 +19,7 @@ from arvo import (
 )
 from arvo.interpreters.paired import documents
 from arvo.interpreters.paired.documents import AnswerStore
+from arvo.interpreters.ports.backend import RetainsOutputs
 from arvo.interpreters.ports.machine_memory import Stored
 from tests.interpreters.within import within
 from tests.processes.asks import Counted, Open, Vote, count_votes, poll, vote
@@ -81,6 +82,7 @@ class DownOnce:
         if self.is_down and subject.startswith("(answers"):
             self.is_down = False
             elsewhere = paired(self.memory, MemoryBroker())
+            assert isinstance(elsewhere, RetainsOutputs)
             self.found = await elsewhere.answers(begin(1).subject, "vote-0")
             raise Unavailable("the memory is down")
         return await self.memory.write(subject, record, expected)

@@ -5,11 +5,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from attrs import evolve
 
-from arvo import Commit, Record, Violation
+from arvo import Commit, Event, Record, System, Violation
+from arvo.core.begin import has_chosen_id
+from arvo.core.events.identity import ID_REUSE_POLICY
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.engine.step.route import Unroutable, route
+from arvo.engine.step.step import StepResult
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
 from arvo.interpreters.ports.results import (
     CancellationPending,
@@ -242,6 +247,24 @@ class IgnoresConflicts(Worker):
                 self.records.put(decision.record)
         elif not isinstance(decision, Fenced | CancellationPending):
             await self._refuse(delivery, decision)
+
+
+class BeginsAgain(Worker):
+    """Lets any begin follow a run that has ended, whatever its policy says."""
+
+    def __attrs_post_init__(self) -> None:
+        step = self.step
+
+        def begin_again(
+            system: System, event: Event[Any], record: Record | None, **options: Any
+        ) -> StepResult:
+            policy = FrozenDict({ID_REUSE_POLICY: "allow"})
+            allowed = evolve(event, extensions=policy) if has_chosen_id(event) else event
+            result = step(system, allowed, record, **options)
+            return evolve(result, event=event) if isinstance(result, Commit) else result
+
+        self.step = begin_again
+        super().__attrs_post_init__()
 
 
 class PassesOverCancellations(Worker):

@@ -57,7 +57,8 @@ def simulate(
     """Run a system with simulated workers, servers and clocks, and check all promises.
 
     The workers run the same code as in a `Runtime`. After each change the simulation checks the
-    delivery promises I1 to I9 and I12, that no turn is committed past a cancellation (`stop`), and
+    delivery promises I1 to I9 and I12, that no turn is committed past a cancellation (`stop`), that
+    each run of a workflow id begins once, and only where its policy allows it (`begin`), and
     *checks* (`always`, `eventually`, `sometimes`). It returns the last run. It raises
     `SimulationFailed` for the first run that breaks a promise, with the shortest such run, its
     diagram, and the line of Python that repeats it. It raises `NotChecked` if no run handles an

@@ -11,6 +11,7 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.interpreters.ports.messages import Delivery, Message, key_of
+from arvo.testing.simulation.checks.begins import Begins
 from arvo.testing.simulation.checks.cancellations import (
     PendingCancellations,
     consumed_message,
@@ -46,6 +47,10 @@ class Turns:
     holders: dict[int, object] = field(factory=dict, init=False)
     _revisions: dict[str, dict[int, Record]] = field(factory=dict, init=False)
     _outputs: dict[DeliveryKey, list[str]] = field(factory=dict, init=False)
+    _begins: Begins = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._begins = Begins(self.report)
 
     def add(
         self, delivery: Delivery, commit: Commit, messages: Sequence[Message], decision: Decision
@@ -60,6 +65,7 @@ class Turns:
                 self.report.add_violation("I2", problem, delivery)
             return False
         self._check(delivery, commit, decision)
+        self._begins.check(delivery, commit, self.world.records.get(commit.event.subject))
         if not (self.is_pair and commit.record is None and commit.expected):
             # Else the pair has no journal entry: it comes again after a stale acknowledgement.
             self.consumed.add(key)
