@@ -33,7 +33,7 @@ from arvo import (
     flow,
     gather,
 )
-from arvo.engine.history.revive import kept_replies, revived_record
+from arvo.engine.history.revive import replies_after_failure, revived_record
 from arvo.engine.step.step import step_plain
 from arvo.statechart import State, Transition, assign, emit
 
@@ -215,7 +215,7 @@ def play(kind: str, case: Case, failing: set[int]) -> Play:
     while events or _has_failed(run):
         if _has_failed(run) and (not until_revived or not events):
             assert run.record is not None
-            again = (turn[0], *kept_replies(run.record))
+            again = (turn[0], *replies_after_failure(run.record))
             revived = revived_record(system, run.record, turn)
             assert isinstance(revived, Record), revived
             run.record = revived

@@ -22,7 +22,7 @@ from arvo import (
     flow,
     gather,
 )
-from arvo.engine.history.revive import kept_replies, revived_record
+from arvo.engine.history.revive import replies_after_failure, revived_record
 from arvo.engine.step import termination
 from tests.shop import (
     SERVICES,
@@ -91,7 +91,7 @@ def fail_on_the_charge(system: System) -> tuple[Record, Event[Any], Commit]:
 
 
 @pytest.mark.parametrize("handler", [both, make_workflow(two_requests)])
-def test_a_reply_that_comes_after_the_failure_is_kept_and_is_no_dead_letter(
+def test_a_reply_that_comes_after_the_failure_is_retained_and_is_no_dead_letter(
     handler: Any,
 ) -> None:
     """Its branch lost the `gather`; a revived workflow needs it."""
@@ -99,20 +99,20 @@ def test_a_reply_that_comes_after_the_failure_is_kept_and_is_no_dead_letter(
     failed, ship, turn = fail_on_the_charge(system)
     booked = reply_to(ship, ShipmentBooked("t"), key="a2")
 
-    kept = expect_commit(system, booked, failed)
+    retained = expect_commit(system, booked, failed)
 
-    assert (kept.outcome, kept.expected, kept.events) == ("late", failed.revision, ())
-    assert record_of(kept) == attrs.evolve(
+    assert (retained.outcome, retained.expected, retained.events) == ("late", failed.revision, ())
+    assert record_of(retained) == attrs.evolve(
         failed,
         revision=failed.revision + 1,
         replies=failed.replies.add(booked),
         late_replies=1,
     )
-    assert Record.from_dict(record_of(kept).to_dict()) == record_of(kept)
-    again = expect_commit(system, booked, record_of(kept))
+    assert Record.from_dict(record_of(retained).to_dict()) == record_of(retained)
+    again = expect_commit(system, booked, record_of(retained))
     assert (again.outcome, again.record) == ("duplicate", None)
-    assert kept_replies(record_of(kept)) == (booked,)
-    revived = revived_record(system, record_of(kept), [turn.event, *turn.events])
+    assert replies_after_failure(record_of(retained)) == (booked,)
+    revived = revived_record(system, record_of(retained), [turn.event, *turn.events])
     assert isinstance(revived, Record)
     assert (revived.replies, revived.late_replies) == (failed.replies, 0)
 
@@ -121,9 +121,9 @@ def test_a_flow_keeps_one_reply_for_a_request() -> None:
     """Revived, it would ignore the second one."""
     system = System([both])
     failed, ship, _ = fail_on_the_charge(system)
-    kept = expect_commit(system, reply_to(ship, ShipmentBooked("t"), key="a2"), failed)
+    retained = expect_commit(system, reply_to(ship, ShipmentBooked("t"), key="a2"), failed)
 
-    second = expect_commit(system, reply_to(ship, ShipmentBooked("u"), key="a3"), kept.record)
+    second = expect_commit(system, reply_to(ship, ShipmentBooked("u"), key="a3"), retained.record)
 
     assert (second.outcome, second.record, second.note) == ("late", None, "the workflow is failed")
 
@@ -132,9 +132,9 @@ def test_a_reply_that_no_open_request_of_the_last_good_turn_waits_for_is_late() 
     """A revived workflow would not wait for it either."""
     system = System([both])
     failed, ship, _ = fail_on_the_charge(system)
-    stray = attrs.evolve(reply_to(ship, ShipmentBooked("t"), key="a2"), parentid="none")
+    unrelated = attrs.evolve(reply_to(ship, ShipmentBooked("t"), key="a2"), parentid="none")
 
-    commit = expect_commit(system, stray, failed)
+    commit = expect_commit(system, unrelated, failed)
 
     assert (commit.outcome, commit.record) == ("late", None)
 
@@ -208,17 +208,17 @@ def test_further_replies_of_an_answered_request_count_after_a_revival() -> None:
     first = expect_commit(system, reply_to(charge, CardCharged("r"), key="a1"), begun.record)
     failed = expect_commit(system, reply_to(charge, CardCharged("bad"), key="a2"), first.record)
     further = reply_to(charge, CardCharged("s"), key="a3")
-    kept = expect_commit(system, further, failed.record)
-    revived = revived_record(system, record_of(kept), [failed.event, *failed.events])
+    retained = expect_commit(system, further, failed.record)
+    revived = revived_record(system, record_of(retained), [failed.event, *failed.events])
     assert isinstance(revived, Record)
 
     commit = expect_commit(system, further, revived)
 
-    assert (record_of(failed).status, record_of(kept).late_replies) == ("failed", 1)
+    assert (record_of(failed).status, record_of(retained).late_replies) == ("failed", 1)
     assert (commit.outcome, record_of(commit).state) == ("handled", 2)
 
 
-def test_the_failure_of_a_service_is_kept_like_any_other_reply() -> None:
+def test_the_failure_of_a_service_is_retained_like_any_other_reply() -> None:
     """A flow may catch it."""
 
     @flow(order, "1.0.0", services=SERVICES)
@@ -238,6 +238,6 @@ def test_the_failure_of_a_service_is_kept_like_any_other_reply() -> None:
     charge, ship = begun.events
     failed = expect_commit(system, fault_of(charge), begun.record)
 
-    kept = expect_commit(system, fault_of(ship), failed.record)
+    retained = expect_commit(system, fault_of(ship), failed.record)
 
-    assert (kept.outcome, record_of(kept).late_replies) == ("late", 1)
+    assert (retained.outcome, record_of(retained).late_replies) == ("late", 1)

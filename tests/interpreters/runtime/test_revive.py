@@ -164,7 +164,7 @@ def test_a_reply_that_comes_after_the_failure_counts_when_the_workflow_is_revive
             record = await runtime.record(SUBJECT)
         shipped.set()
         stats = await runtime.drain(timeout=60)
-        kept = await runtime.record(SUBJECT)
+        retained = await runtime.record(SUBJECT)
 
         is_down[0] = False
         await runtime.revive(SUBJECT)
@@ -172,15 +172,15 @@ def test_a_reply_that_comes_after_the_failure_counts_when_the_workflow_is_revive
 
         done = await runtime.record(SUBJECT)
         assert (stats.late, stats.dead_lettered) == (1, 0)
-        assert kept is not None
-        assert (kept.status, kept.late_replies) == ("failed", 1)
+        assert retained is not None
+        assert (retained.status, retained.late_replies) == ("failed", 1)
         assert done is not None
         assert (done.status, done.revivals, done.late_replies) == ("done", 1, 0)
         assert await runtime.dead_letters() == ()
         is_down[0] = True
         # The turn of the failure differs from now on: it would fail again.
-        replayed = await runtime.replay(SUBJECT, until=kept.revision)
+        replayed = await runtime.replay(SUBJECT, until=retained.revision)
         assert [turn.agrees for turn in replayed.turns] == [True, True, True]
-        assert replayed.record == kept
+        assert replayed.record == retained
 
     on(System([both, payments, EventHandler(ship, {"1.0.0": book})]), work)

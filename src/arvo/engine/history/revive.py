@@ -25,8 +25,9 @@ def revived_record(
 
     *turn*: the events of the turn that failed, the consumed one first. State, journal, requests and
     timers are those of the last good turn; the consumed event must be delivered again, and behind
-    it the `kept_replies` of *record*. If the failed turn sent compensations, their effect stays,
-    and the record does not show it: that is a violation unless *after_compensation* allows it.
+    it the `replies_after_failure` of *record*. If the failed turn sent compensations, their effect
+    stays, and the record does not show it: that is a violation unless *after_compensation* allows
+    it.
     """
     handler = find_workflow(system, record)
     if isinstance(handler, ConfigViolation):
@@ -60,7 +61,7 @@ def revived_record(
     )
 
 
-def kept_replies(record: Record) -> tuple[Event[Any], ...]:
+def replies_after_failure(record: Record) -> tuple[Event[Any], ...]:
     """Return the replies that came to a workflow after it failed, in the order in which they came.
 
     They are delivered again when it is revived.

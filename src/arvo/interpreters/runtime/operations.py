@@ -14,7 +14,7 @@ from arvo.core.trace_context import event_with_trace, trace_of
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
 from arvo.engine.history.migrate import migrate_plain
-from arvo.engine.history.revive import kept_replies, revived_record
+from arvo.engine.history.revive import replies_after_failure, revived_record
 from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
@@ -143,7 +143,10 @@ async def revive_workflow(
             timer for timer in pending_timers(system, revived) if timer.event.id != turn[0].id
         ]
         # The last event of the turn that failed carries its trace.
-        events = [send_again(turn[0], operation, turn[-1]), *_kept_replies(record, operation)]
+        events = [
+            send_again(turn[0], operation, turn[-1]),
+            *_replies_after_failure(record, operation),
+        ]
         result = await backend.replace_record(
             revived, record.revision, timers=timers, redeliver=events
         )
@@ -168,11 +171,11 @@ async def decide_revival(
     return record, revived, turn
 
 
-def _kept_replies(record: Record, operation: Operation | None) -> Iterable[Event[Any]]:
-    """Return the replies that a failed workflow has kept, with the trace of the command."""
+def _replies_after_failure(record: Record, operation: Operation | None) -> Iterable[Event[Any]]:
+    """Return the replies that a failed workflow has retained, with the trace of the command."""
     trace = None if operation is None else operation.trace
-    kept = kept_replies(record)
-    return kept if trace is None else (event_with_trace(event, trace) for event in kept)
+    retained = replies_after_failure(record)
+    return retained if trace is None else (event_with_trace(event, trace) for event in retained)
 
 
 async def history_entries(
