@@ -1,4 +1,4 @@
-"""Laws of pairs: faults of the store and the broker do not change the outcome."""
+"""Laws of pairs: faults of the store, the index and the broker do not change the outcome."""
 
 import asyncio
 from collections import deque
@@ -54,6 +54,7 @@ async def run_processes(
         for fault in (*call_faults, CallFault()):
             await surroundings.run_process(SYSTEM, fault)
             label(f"crashed: {fault.crashed.is_set()}")
+    await surroundings.check_index()
     subjects = {event.id: event.subject for event in events}
     return {
         "records": {
@@ -70,7 +71,9 @@ async def run_processes(
 def test_duplicates_delays_outages_and_crashes_do_not_change_the_outcome(
     numbers: list[int], call_faults: list[CallFault], delivery_faults: list[DeliveryFault]
 ) -> None:
-    """No event is lost, none is consumed twice, and outbound events keep their ids."""
+    """No event is lost, none is consumed twice, outbound events keep their ids, and at the end the
+    index has each record and each turn once.
+    """
     events = [order_request(f"i{number}") for number in numbers]
 
     undisturbed = asyncio.run(run_processes(events, [], []))

@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
     from arvo.interpreters.memory.backend import MemoryBackend
     from arvo.interpreters.memory.broker import MemoryBroker
+    from arvo.interpreters.memory.index import InMemoryIndex
     from arvo.interpreters.memory.store import InMemoryMachineMemory
     from arvo.interpreters.nats import NatsBroker as NatsBroker
     from arvo.interpreters.nats import NatsMemory as NatsMemory
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
         SeesKeys,
     )
     from arvo.interpreters.ports.errors import Corrupt, NoReply, TooEarly, TooLarge, Unavailable
+    from arvo.interpreters.ports.index import HasIndex, HistoryBlock, Index, IndexQuery, IndexRow
     from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
     from arvo.interpreters.ports.messages import DeadLetter
     from arvo.interpreters.ports.results import (
@@ -181,9 +183,15 @@ __all__ = [
     "Format",
     "HandlerDomains",
     "HandlerPolicy",
+    "HasIndex",
+    "HistoryBlock",
     "HistoryEntry",
     "IdReusePolicy",
+    "InMemoryIndex",
     "InMemoryMachineMemory",
+    "Index",
+    "IndexQuery",
+    "IndexRow",
     "Issue",
     "Issues",
     "Log",
@@ -296,6 +304,7 @@ _LAZY: Final = {
     "arvo.interpreters.delivery.retention": ("Retention",),
     "arvo.interpreters.memory.backend": ("MemoryBackend",),
     "arvo.interpreters.memory.broker": ("MemoryBroker",),
+    "arvo.interpreters.memory.index": ("InMemoryIndex",),
     "arvo.interpreters.memory.store": ("InMemoryMachineMemory",),
     "arvo.interpreters.paired.pairing": ("paired",),
     "arvo.interpreters.ports.audit": ("AuditEntry",),
@@ -312,6 +321,13 @@ _LAZY: Final = {
         "SeesKeys",
     ),
     "arvo.interpreters.ports.errors": ("Corrupt", "NoReply", "TooEarly", "TooLarge", "Unavailable"),
+    "arvo.interpreters.ports.index": (
+        "HasIndex",
+        "HistoryBlock",
+        "Index",
+        "IndexQuery",
+        "IndexRow",
+    ),
     "arvo.interpreters.ports.machine_memory": ("MachineMemory", "Stored"),
     "arvo.interpreters.ports.messages": ("DeadLetter",),
     "arvo.interpreters.ports.results": (

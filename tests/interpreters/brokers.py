@@ -11,7 +11,7 @@ from arvo.core.record import Status
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.paired.codec import decode_message, encode_message
+from arvo.interpreters.paired.documents.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.messages import Message
 from tests.shop import charge_request

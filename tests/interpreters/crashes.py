@@ -1,4 +1,4 @@
-"""Crashes: a memory and a broker that stop a process, or fail, at any one of their calls."""
+"""Crashes: a memory, an index and a broker that stop a process, or fail, at any of their calls."""
 
 import asyncio
 from collections import deque
@@ -15,8 +15,13 @@ from arvo import (
     EncodedDelivery,
     EncodedMessage,
     Event,
+    HistoryBlock,
+    IndexQuery,
+    IndexRow,
+    InMemoryIndex,
     InMemoryMachineMemory,
     MemoryBroker,
+    Retention,
     Retry,
     Runtime,
     Stored,
@@ -25,9 +30,11 @@ from arvo import (
 )
 from arvo.engine.step.route import ToHandler, route
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.documents.codec import decode_message
+from arvo.interpreters.paired.documents.document import WorkflowDocument
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
+from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.testing import RecordingObserver
 from tests.shop import NOW
 
@@ -35,6 +42,9 @@ from tests.shop import NOW
 # lost answer), and the process continues.
 FaultKind: TypeAlias = Literal["crash before", "crash after", "fail before", "fail after"]
 
+
+# The clock of these tests is not the one by which ended workflows are deleted.
+FOREVER = Retention(finished=None)
 
 # Which turns a pair writes at once: all that follow in a workflow, those of handlers that follow
 # one of its turns, or each by itself.
@@ -95,6 +105,28 @@ class FaultyMemory:
         written = await self.inner.write(subject, record, expected)
         await self.fault.after(number)
         return written
+
+
+@define(eq=False)
+class FaultyIndex:
+    """An index whose writes fail as *fault* says."""
+
+    inner: InMemoryIndex
+    fault: CallFault
+
+    async def write(self, row: IndexRow, blocks: Sequence[HistoryBlock]) -> None:
+        number = await self.fault.before("index")
+        await self.inner.write(row, blocks)
+        await self.fault.after(number)
+
+    async def search(self, query: IndexQuery) -> Sequence[IndexRow]:
+        return await self.inner.search(query)
+
+    async def blocks(self, subject: str, start: int, end: int) -> Sequence[HistoryBlock]:
+        return await self.inner.blocks(subject, start, end)
+
+    async def delete_ended(self, before: datetime, limit: int) -> int:
+        return await self.inner.delete_ended(before, limit)
 
 
 @define(eq=False)
@@ -208,6 +240,7 @@ class Surroundings:
 
     clock: Clock = field(factory=Clock)
     memory: InMemoryMachineMemory = field(factory=InMemoryMachineMemory)
+    index: InMemoryIndex = field(factory=InMemoryIndex)
     broker: MemoryBroker = field(init=False)
     outbound: set[tuple[str, str, str]] = field(factory=set)
     delivery_faults: deque[tuple[int, int | None]] = field(factory=deque)
@@ -220,7 +253,9 @@ class Surroundings:
         """Make a backend on the same memory and broker, as another process would."""
         make = FaultyBroker if self.chaining == "a workflow's" else BlindBroker
         broker = make(self.broker, fault, self.outbound, self.delivery_faults)
-        pair: Any = Pair(FaultyMemory(self.memory, fault), broker)
+        index = FaultyIndex(self.index, fault)
+        memory = FaultyMemory(self.memory, fault)
+        pair: Any = Pair(memory, broker, retention=FOREVER, index=index)
         if self.chaining == "none":
             pair._chains = NoChains()
         # Time does not pass in these tests.
@@ -252,6 +287,36 @@ class Surroundings:
         # A process that has crashed closes nothing; the broker notices that its connection is gone.
         await (backend._consumer.close() if fault.crashed.is_set() else backend.close())
         assert [span.name for span in observer.spans if len(span.ends) > 1] == []
+
+    async def check_index(self) -> None:
+        """Compare the index, once no message is under way, with all that the memory holds."""
+        backend = self.open_backend(CallFault())
+        documents = [
+            WorkflowDocument.from_stored(stored)
+            for subject, stored in self.memory._values.items()
+            if not subject.startswith("(")
+        ]
+        records = {each.record.subject: each for each in documents if each.record is not None}
+        listed, page = list[StoredWorkflow](), (await backend.workflows(limit=2))
+        while page:
+            listed += page
+            page = await backend.workflows(after=page[-1], limit=2)
+        places = [(stored.changed, stored.record.subject) for stored in listed]
+        assert places == sorted(
+            ((each.changed, subject) for subject, each in records.items()), reverse=True
+        )
+        for stored in listed:
+            subject, record = stored.record.subject, stored.record
+            assert record == records[subject].record
+            assert await backend.workflow(subject) == stored
+            history = await backend.history(subject)
+            assert [entry.position for entry in history] == list(range(len(history)))
+            turns = [entry.revision for entry in history if entry.kind == "consumed"]
+            assert turns == list(range(1, record.revision + 1))
+            assert history[-1].revision == record.revision
+            # All of it is in the index, and not only in the document.
+            blocks = await self.index.blocks(subject, 0, len(history))
+            assert sum(block.length for block in blocks) == len(history)
 
     async def _wait_until_idle(self, observer: RecordingObserver) -> None:
         while True:
@@ -288,6 +353,7 @@ async def run_with_fault(
         await send_all(observer, system, events)
         await surroundings.run_process(system, fault)
         await surroundings.run_process(system, CallFault())
+    await surroundings.check_index()
     dead_letters = await observer.dead_letters()
     return {
         "records": {event.subject: await observer.load(event.subject) for event in events},

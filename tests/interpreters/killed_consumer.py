@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from arvo import RabbitBroker, RedisBroker
-from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.documents.codec import decode_message
 
 
 async def receive_and_die(url: str, prefix: str, address: str) -> bytes:

@@ -10,16 +10,19 @@ from arvo import EncodedMessage, Event
 from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
+from arvo.interpreters.memory.index import InMemoryIndex
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.paired.pairing import paired
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.index import Index
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import release
 from arvo.testing import (
     BackendConformance,
     BrokerConformance,
+    IndexConformance,
     MachineMemoryConformance,
     OrderedBrokerConformance,
 )
@@ -45,6 +48,13 @@ class TestSqlite(BackendConformance):
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestPaired(BackendConformance):
+    async def backend(self) -> Backend:
+        memory, broker, index = InMemoryMachineMemory(), MemoryBroker(), InMemoryIndex()
+        return paired(memory, broker, queue_max=self.queue_max, index=index)
+
+
+@pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
+class TestPairedWithoutIndex(BackendConformance):
     supports_listing = False
 
     async def backend(self) -> Backend:
@@ -73,6 +83,11 @@ class TestPairedWithoutOrder(BackendConformance):
 class TestMemoryMachineMemory(MachineMemoryConformance):
     async def memory(self) -> MachineMemory:
         return InMemoryMachineMemory()
+
+
+class TestMemoryIndex(IndexConformance):
+    async def index(self) -> Index:
+        return InMemoryIndex()
 
 
 @pytest.mark.promise("I1")

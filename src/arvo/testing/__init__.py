@@ -11,6 +11,7 @@ from arvo.testing.compatibility.published import check_published
 from arvo.testing.conformance import (
     BackendConformance,
     BrokerConformance,
+    IndexConformance,
     MachineMemoryConformance,
     OrderedBrokerConformance,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "Fault",
     "Forge",
     "Given",
+    "IndexConformance",
     "InvariantViolated",
     "LateCancel",
     "LawViolated",

@@ -11,7 +11,7 @@ from arvo import Backend, Client, Runtime, System, Unavailable, Violated
 from arvo.interpreters.delivery.backend_url import BackendUrl, check_urls, hide_logins, show_url
 from arvo.interpreters.kafka import KafkaBroker
 from arvo.interpreters.nats import NatsMemory
-from arvo.interpreters.nats.settings import parse_servers
+from arvo.interpreters.nats.connection.settings import parse_servers
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.interpreters.rabbit import RabbitBroker
 from arvo.interpreters.redis import RedisBroker, RedisMemory

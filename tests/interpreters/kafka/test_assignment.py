@@ -9,7 +9,7 @@ import pytest
 from arvo import EncodedDelivery, KafkaBroker
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.kafka import consumer, partition
-from arvo.interpreters.paired.codec import encode_message
+from arvo.interpreters.paired.documents.codec import encode_message
 from arvo.testing.conformance.key_order import of_key
 from arvo.testing.conformance.kit.samples import SERVICE, WORKFLOW, to_service
 from tests.interpreters.brokers import PAY, event_ids, message

@@ -29,10 +29,10 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.brokers.ordering import key_token
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
-from arvo.interpreters.nats.connection import Connection
+from arvo.interpreters.nats.connection.connection import Connection
 from arvo.interpreters.nats.pull import ACK
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.paired.codec import decode_message, encode_message
+from arvo.interpreters.paired.documents.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import Message
 from arvo.testing.conformance.kit.samples import SERVICE, event

@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 
 from arvo.interpreters.nats import NatsBroker, NatsMemory
+from arvo.interpreters.nats.connection.connection import Connection
+from arvo.interpreters.nats.storage.index import NatsIndex
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.index import Index
 from arvo.interpreters.ports.machine_memory import MachineMemory
-from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+from arvo.testing import (
+    BackendConformance,
+    BrokerConformance,
+    IndexConformance,
+    MachineMemoryConformance,
+)
 from tests.interpreters.ordered_pair import OrderedPairConformance
 from tests.interpreters.within import LEASE_TIMEOUT
 from tests.servers import nats_url
@@ -33,6 +41,16 @@ class TestNatsMemory(MachineMemoryConformance):
         await memory.close()
 
 
+class TestNatsIndex(IndexConformance):
+    is_durable = True
+
+    async def index(self) -> Index:
+        return NatsIndex(Connection(nats_url()), prefix_of(self.tmp_path))
+
+    async def close(self, index: Any) -> None:
+        await index.connection.close()
+
+
 @pytest.mark.promise("I1")
 class TestNatsBroker(BrokerConformance):
     is_durable = True
@@ -49,7 +67,6 @@ class TestNatsBroker(BrokerConformance):
 class TestNats(OrderedPairConformance, BackendConformance):
     is_durable = True
     timeout = LEASE_TIMEOUT
-    supports_listing = False
 
     async def backend(self) -> Backend:
         prefix = prefix_of(self.tmp_path)

@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from arvo import EncodedMessage, Event
 from arvo.interpreters.nats import NatsBroker
 from arvo.interpreters.nats.pull import POLLING_SECONDS
-from arvo.interpreters.paired.codec import encode_message
+from arvo.interpreters.paired.documents.codec import encode_message
 from arvo.interpreters.ports.messages import Message
 from arvo.testing import OrderedBrokerConformance
 from arvo.testing.conformance.key_order import of_key

@@ -27,7 +27,7 @@ from arvo import (
     Workflow,
 )
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.paired.codec import encode_message
+from arvo.interpreters.paired.documents.codec import encode_message
 from arvo.interpreters.ports.messages import Message
 from tests.interpreters.brokers import event_of
 from tests.interpreters.nats import plain_programs

@@ -17,8 +17,8 @@ from arvo import (
     Unavailable,
     paired,
 )
-from arvo.interpreters.paired import documents
-from arvo.interpreters.paired.documents import AnswerStore
+from arvo.interpreters.paired.documents import store as documents
+from arvo.interpreters.paired.documents.store import AnswerStore
 from arvo.interpreters.ports.backend import RetainsOutputs
 from arvo.interpreters.ports.machine_memory import Stored
 from tests.interpreters.within import within

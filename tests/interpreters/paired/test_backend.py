@@ -41,8 +41,13 @@ from arvo import (
 )
 from arvo.core.record import Status
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
-from arvo.interpreters.paired.codec import encode_message
-from arvo.interpreters.paired.document import REPLACED, Consumption, Output, WorkflowDocument
+from arvo.interpreters.paired.documents.codec import encode_message
+from arvo.interpreters.paired.documents.document import (
+    REPLACED,
+    Consumption,
+    Output,
+    WorkflowDocument,
+)
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from tests.interpreters.plain_broker import PlainBroker
 from tests.interpreters.within import within

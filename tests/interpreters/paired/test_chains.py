@@ -28,8 +28,8 @@ ANSWER = ["deliver", "read", "ack"]
 @pytest.mark.parametrize(
     ("chaining", "calls"),
     [
-        ("a workflow's", ["deliver", "has_others", "write", "publish", "ack", *ANSWER]),
-        ("a turn's", 3 * ["deliver", "write", "publish", "ack"] + ANSWER),
+        ("a workflow's", ["deliver", "has_others", "write", "publish", "index", "ack", *ANSWER]),
+        ("a turn's", 3 * ["deliver", "write", "publish", "index", "ack"] + ANSWER),
     ],
 )
 def test_a_workflow_with_two_services_takes_few_requests(

@@ -31,7 +31,7 @@ from arvo import (
     sleep,
 )
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.paired.document import JOURNAL_MAX, UNSENT_MAX, WorkflowDocument
+from arvo.interpreters.paired.documents.document import JOURNAL_MAX, UNSENT_MAX, WorkflowDocument
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.results import Committed, Duplicate, IdReused
 from tests.handlers.test_signals import approve, signal

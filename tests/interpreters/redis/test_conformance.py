@@ -7,9 +7,17 @@ import pytest
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.index import Index
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.redis import RedisBroker, RedisMemory
-from arvo.testing import BackendConformance, BrokerConformance, MachineMemoryConformance
+from arvo.interpreters.redis.connection import Connection
+from arvo.interpreters.redis.index import RedisIndex
+from arvo.testing import (
+    BackendConformance,
+    BrokerConformance,
+    IndexConformance,
+    MachineMemoryConformance,
+)
 from tests.interpreters.ordered_pair import OrderedPairConformance
 from tests.interpreters.within import LEASE_TIMEOUT
 from tests.servers import redis_url
@@ -26,6 +34,16 @@ class TestRedisMemory(MachineMemoryConformance):
         await memory.close()
 
 
+class TestRedisIndex(IndexConformance):
+    is_durable = True
+
+    async def index(self) -> Index:
+        return RedisIndex(Connection(redis_url()), self.tmp_path.name)
+
+    async def close(self, index: Any) -> None:
+        await index.connection.close()
+
+
 @pytest.mark.promise("I1")
 class TestRedisBroker(BrokerConformance):
     is_durable = True
@@ -40,7 +58,7 @@ class TestRedisBroker(BrokerConformance):
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8")
 class TestRedis(OrderedPairConformance, BackendConformance):
-    is_durable, supports_listing = True, False
+    is_durable = True
     timeout = LEASE_TIMEOUT
 
     async def backend(self) -> Backend:

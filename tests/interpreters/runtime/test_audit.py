@@ -116,12 +116,12 @@ def test_acts_are_forgotten_when_their_time_is_over(name: str, tmp_path: Path) -
 
 
 def test_a_pair_says_that_it_cannot_list_workflows() -> None:
-    """It has no list: an act on many of them is refused, and so is a count of versions."""
+    """Without an index it has none: an act on many is refused, and so is a count of versions."""
 
     async def go() -> None:
         client = Client(shop, paired(InMemoryMachineMemory(), MemoryBroker()))
         for ask in (client.versions(), client.cancel_workflows("enough")):
-            with pytest.raises(Violated, match="expected a backend that can list"):
+            with pytest.raises(Violated, match="expected a pair with an index"):
                 await ask
 
     within(go())

@@ -101,6 +101,7 @@ def test_the_pair_passes_with_a_correct_memory_and_broker() -> None:
         ({"pair": wrong.ForgetsOutput}, ["I1"]),
         ({"pair": wrong.WritesChainsWithoutOutput}, ["I1"]),
         ({"pair": wrong.LosesDeadLetters}, ["I8"]),
+        ({"pair": wrong.IndexesOnce}, ["list"]),
     ],
     ids=lambda value: (
         "-".join(part.__name__ for part in value.values()) if isinstance(value, dict) else ""
@@ -122,6 +123,13 @@ def test_an_outbox_that_is_not_sent_after_a_crash_is_found_by_that_crash() -> No
     model = PairModel(pair=wrong.ForgetsOutput)
     with pytest.raises(SimulationFailed, match=r"I1: .* accepted and never settled"):
         simulate(system, events(), storage=model, faults=[OutboxCrash(1, "write")])
+
+
+def test_a_turn_that_is_not_indexed_after_a_crash_is_found_by_that_crash() -> None:
+    """Its workflow would be missing in each list."""
+    model = PairModel(pair=wrong.IndexesOnce)
+    with pytest.raises(SimulationFailed, match="list: the index has the revisions"):
+        simulate(shop, [order_request()], storage=model, faults=[OutboxCrash(1, "send")])
 
 
 def test_a_pair_that_loses_the_results_of_effects_is_found() -> None:

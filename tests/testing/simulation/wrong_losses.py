@@ -81,7 +81,9 @@ class SkipsTooLarge(Pair):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        self._outbox = _OutboxWithoutRefused(self.memory, self.broker, self._dead_letters)
+        self._outbox = _OutboxWithoutRefused(
+            self.memory, self.broker, self._dead_letters, self._outbox.index
+        )
 
 
 class ComparesIdsOnly(Store):
@@ -113,7 +115,9 @@ class DropsReusedIds(Pair):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        self._outbox = _OutboxThatComparesIdsOnly(self.memory, self.broker, self._dead_letters)
+        self._outbox = _OutboxThatComparesIdsOnly(
+            self.memory, self.broker, self._dead_letters, self._outbox.index
+        )
 
 
 class LosesLateCancellations(Store):

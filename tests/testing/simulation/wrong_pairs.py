@@ -12,9 +12,10 @@ from arvo import Commit, Record
 from arvo.interpreters.delivery.brokers.ordering import ordering_key
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.chains import ChainWriter
-from arvo.interpreters.paired.codec import encode_message
 from arvo.interpreters.paired.consumer import token_of
-from arvo.interpreters.paired.document import Consumption, WorkflowDocument
+from arvo.interpreters.paired.documents.codec import encode_message
+from arvo.interpreters.paired.documents.document import Consumption, WorkflowDocument
+from arvo.interpreters.paired.index import Addition, IndexWriter
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.chains import CommitChain
@@ -139,7 +140,9 @@ class WritesChainsWithoutOutput(Pair):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        outbox = _OutboxWithoutOutput(self.memory, self.broker, self._dead_letters)
+        outbox = _OutboxWithoutOutput(
+            self.memory, self.broker, self._dead_letters, self._outbox.index
+        )
         self._chains = ChainWriter(self.broker, outbox)
 
 
@@ -179,10 +182,11 @@ class _OutboxWithoutOutput(Outbox):
         document: WorkflowDocument,
         record: Record,
         entries: Sequence[Consumption],
+        history: Sequence[Addition],
         now: datetime,
-    ) -> bool:
+    ) -> WorkflowDocument | None:
         without = [evolve(entry, output=None) for entry in entries]
-        return await super().write(document, record, without, now)
+        return await super().write(document, record, without, history, now)
 
 
 class ForgetsOutput(Pair):
@@ -190,7 +194,31 @@ class ForgetsOutput(Pair):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        self._outbox = _OutboxWithoutOutput(self.memory, self.broker, self._dead_letters)
+        self._outbox = _OutboxWithoutOutput(
+            self.memory, self.broker, self._dead_letters, self._outbox.index
+        )
+
+
+class _WriterOfOwnTurns(IndexWriter):
+    _written: WorkflowDocument | None = None
+
+    def add(
+        self, document: WorkflowDocument, additions: Sequence[Addition], at: datetime
+    ) -> WorkflowDocument:
+        self._written = super().add(document, additions, at)
+        return self._written
+
+    async def write(self, document: WorkflowDocument) -> None:
+        if document is self._written:
+            await super().write(document)
+
+
+class IndexesOnce(Pair):
+    """Writes a turn to the index when it is committed, and not when its event is redelivered."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self._outbox.index = _WriterOfOwnTurns(self.index)
 
 
 class LosesDeferred(Pair):

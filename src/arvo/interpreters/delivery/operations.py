@@ -1,11 +1,12 @@
 """Operations: the parameters of the read and write operations of a backend, as values."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest, nsmallest
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from arvo.core.commit import PendingTimer
 from arvo.core.events.event import Event
@@ -15,7 +16,7 @@ from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record, Status
 from arvo.interpreters.delivery.codec import from_milliseconds, to_milliseconds
 from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, StoredWorkflow, VersionUse
 
 # Cause, handler ("" without one) and type of a dead letter.
 GroupKey: TypeAlias = tuple[str, str, str]
@@ -39,6 +40,30 @@ class WorkflowQuery:
     def lines(self) -> list[str]:
         """The labels as `label_lines` has them."""
         return [label_line(name, label) for name, label in self.labels.items()]
+
+
+@final
+@define(eq=False)
+class VersionCounter:
+    """Counts the workflows that need a version of their handler, for a store without an index."""
+
+    _counts: Counter[tuple[str, str, Status]] = field(factory=Counter, init=False)
+
+    def add(self, record: Record) -> None:
+        """Count a workflow that is active, or has failed and may be revived."""
+        if record.status in _LASTING:
+            self._counts[record.handler, record.version, record.status] += 1
+
+    def uses(self) -> tuple[VersionUse, ...]:
+        """Return the counts by handler and version, sorted by these."""
+        versions = sorted({(handler, version) for handler, version, _ in self._counts})
+        return tuple(
+            VersionUse(*key, *(self._counts[*key, status] for status in _LASTING))
+            for key in versions
+        )
+
+
+_LASTING: Final[tuple[Status, ...]] = ("active", "failed")
 
 
 def select_workflows(

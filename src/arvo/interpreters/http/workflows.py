@@ -50,7 +50,7 @@ from arvo.interpreters.http.problem import (
 )
 from arvo.interpreters.http.signature import Partners
 from arvo.interpreters.http.workflow_json import from_path, to_path
-from arvo.interpreters.ports.backend import RetainsOutputs
+from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.errors import NoReply, Unavailable
 from arvo.interpreters.runtime.asks import has_answer, make_signal
 from arvo.interpreters.runtime.lookup import is_subject
@@ -211,8 +211,8 @@ class WorkflowsEndpoint:
         record = await self._find_allowed(request, "history")
         if isinstance(record, Response):
             return record
-        if isinstance(self.runtime.backend, RetainsOutputs):
-            return problem(501, "this backend stores no history")
+        if find_outputs(self.runtime.backend) is not None:
+            return problem(501, "this backend stores no history: give the pair an index")
         if not self._may_wait(request):
             return problem(429, "too many clients watch workflows, try again later")
         last = request.headers.get("last-event-id", "")
@@ -296,8 +296,8 @@ class WorkflowsEndpoint:
 
     async def _completion(self, record: Record) -> Event[Any] | None:
         backend, done = self.runtime.backend, f"{record.handler}.done"
-        if isinstance(backend, RetainsOutputs):
-            outputs = await backend.produced(record.subject)
+        if (retaining := find_outputs(backend)) is not None:
+            outputs = await retaining.produced(record.subject)
             return next((event for event in reversed(outputs) if event.type == done), None)
         async for entry in history_entries(backend, record.subject):
             if entry.kind == "produced" and entry.event is not None and entry.event.type == done:

@@ -1,6 +1,6 @@
 """Workflows: the records of the memory backend, with the times of their first and last write."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, final
@@ -9,7 +9,7 @@ from attrs import define, field
 
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
-from arvo.interpreters.delivery.operations import WorkflowQuery, select_workflows
+from arvo.interpreters.delivery.operations import VersionCounter, WorkflowQuery, select_workflows
 from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
 
 # Ended workflows that are stored. Memory is limited, so the oldest are dropped.
@@ -62,15 +62,10 @@ class MemoryWorkflows:
 
     def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version."""
-        uses: dict[tuple[str, str], Counter[str]] = {}
+        counter = VersionCounter()
         for stored in self._workflows.values():
-            record = stored.record
-            if record.status not in ENDED:
-                counts = uses.setdefault((record.handler, record.version), Counter())
-                counts[record.status] += 1
-        return tuple(
-            VersionUse(*key, uses[key]["active"], uses[key]["failed"]) for key in sorted(uses)
-        )
+            counter.add(stored.record)
+        return counter.uses()
 
     def _drop_oldest(self) -> None:
         """Drop the workflow that ended first, unless its next run has begun."""

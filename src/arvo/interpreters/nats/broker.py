@@ -8,14 +8,14 @@ from urllib.parse import quote
 from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.headers import REASON, reason_text
-from arvo.interpreters.nats.connection import Connection
+from arvo.interpreters.nats.connection.connection import Connection
+from arvo.interpreters.nats.connection.settings import Storage, check_settings
+from arvo.interpreters.nats.connection.wire import body_bytes_max, has_key, subject_name
 from arvo.interpreters.nats.in_flight import InFlight
 from arvo.interpreters.nats.publisher import Publication, Publisher
 from arvo.interpreters.nats.pull import ACK, TERM, PulledMessage
 from arvo.interpreters.nats.queue_depth import DepthCounter
-from arvo.interpreters.nats.settings import Storage, check_settings
 from arvo.interpreters.nats.streams import Streams
-from arvo.interpreters.nats.wire import body_bytes_max, has_key, subject_name
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.results import Depth

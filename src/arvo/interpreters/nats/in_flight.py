@@ -11,12 +11,8 @@ from attrs import define, field
 
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.nats.connection import Connection
-from arvo.interpreters.nats.key_gate import KeyGate
-from arvo.interpreters.nats.publisher import Publisher
-from arvo.interpreters.nats.pull import ACK, NAK, WINDOW_MAX, Pull, PulledMessage
-from arvo.interpreters.nats.streams import Consumer, Streams
-from arvo.interpreters.nats.wire import (
+from arvo.interpreters.nats.connection.connection import Connection
+from arvo.interpreters.nats.connection.wire import (
     EXPECT_NONE,
     EXPECTED_LAST,
     decode,
@@ -24,6 +20,10 @@ from arvo.interpreters.nats.wire import (
     notice_subject,
     seconds_left,
 )
+from arvo.interpreters.nats.key_gate import KeyGate
+from arvo.interpreters.nats.publisher import Publisher
+from arvo.interpreters.nats.pull import ACK, NAK, WINDOW_MAX, Pull, PulledMessage
+from arvo.interpreters.nats.streams import Consumer, Streams
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import TooLarge, Unavailable
 

@@ -13,9 +13,9 @@ from nats.aio.subscription import Subscription
 
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.nats.connection.wire import notice_subject, stored_body, stored_headers
 from arvo.interpreters.nats.pull import POLLING_SECONDS, PulledMessage
 from arvo.interpreters.nats.streams import Consumer, Streams
-from arvo.interpreters.nats.wire import notice_subject, stored_body, stored_headers
 from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = get_logger("nats")

@@ -13,10 +13,9 @@ from nats.aio.msg import Msg
 from arvo.interpreters.delivery.brokers.ordering import ordering_key, with_subject
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import gather_all
-from arvo.interpreters.nats.connection import Content, Headers
-from arvo.interpreters.nats.errors import TOO_LARGE, WRONG_SEQUENCE
-from arvo.interpreters.nats.streams import Streams
-from arvo.interpreters.nats.wire import (
+from arvo.interpreters.nats.connection.connection import Content, Headers
+from arvo.interpreters.nats.connection.errors import TOO_LARGE, WRONG_SEQUENCE
+from arvo.interpreters.nats.connection.wire import (
     EXPECT_NONE,
     EXPECTED_LAST,
     deferred_headers,
@@ -26,6 +25,7 @@ from arvo.interpreters.nats.wire import (
     keyed_subject,
     subject_name,
 )
+from arvo.interpreters.nats.streams import Streams
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge, Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE

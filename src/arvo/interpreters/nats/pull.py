@@ -13,15 +13,15 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from arvo.interpreters.delivery.log import fields, get_logger
-from arvo.interpreters.nats.connection import Connection, status_of
-from arvo.interpreters.nats.streams import NANOSECONDS, Consumer
-from arvo.interpreters.nats.wire import (
+from arvo.interpreters.nats.connection.connection import Connection, status_of
+from arvo.interpreters.nats.connection.wire import (
     EXPECT_NONE,
     EXPECTED_LAST,
     attempt_of,
     has_key,
     notice_subject,
 )
+from arvo.interpreters.nats.streams import NANOSECONDS, Consumer
 from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = get_logger("nats")

@@ -6,7 +6,7 @@ from typing import Final, final
 from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.log import fields, get_logger
-from arvo.interpreters.nats.connection import Content
+from arvo.interpreters.nats.connection.connection import Content
 from arvo.interpreters.nats.streams import Streams
 from arvo.interpreters.ports.results import Depth
 

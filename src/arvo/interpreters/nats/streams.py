@@ -5,10 +5,10 @@ from typing import Any, Final, final
 from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.brokers.names import unique_name
-from arvo.interpreters.nats.connection import Connection, Content
-from arvo.interpreters.nats.errors import NAME_IN_USE, NO_CONSUMER, NO_MESSAGE, NO_STREAM
-from arvo.interpreters.nats.settings import Storage
-from arvo.interpreters.nats.wire import all_keys_subject, subject_name
+from arvo.interpreters.nats.connection.connection import Connection, Content
+from arvo.interpreters.nats.connection.errors import NAME_IN_USE, NO_CONSUMER, NO_MESSAGE, NO_STREAM
+from arvo.interpreters.nats.connection.settings import Storage
+from arvo.interpreters.nats.connection.wire import all_keys_subject, subject_name
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, NoReturn, Unpack, final
+from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, field
 
@@ -10,8 +10,6 @@ from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue
-from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.brokers.depth_limiter import DepthLimiter
 from arvo.interpreters.delivery.operations import (
     DeadLetterQuery,
@@ -21,7 +19,6 @@ from arvo.interpreters.delivery.operations import (
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
 from arvo.interpreters.paired.chains import ChainWriter
-from arvo.interpreters.paired.codec import encode_message, encode_output
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import (
     DEFAULT_RETENTION,
@@ -29,7 +26,9 @@ from arvo.interpreters.paired.dead_letters import (
     DeadLetterStore,
 )
 from arvo.interpreters.paired.deaths import DeathCounter
-from arvo.interpreters.paired.document import Output
+from arvo.interpreters.paired.documents.codec import encode_message, encode_output
+from arvo.interpreters.paired.documents.document import Output
+from arvo.interpreters.paired.index import IndexReader, IndexWriter
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
@@ -38,9 +37,11 @@ from arvo.interpreters.paired.unreadable import is_unreadable, original_message
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.chains import CommitChain
+from arvo.interpreters.ports.index import HasIndex, Index
 from arvo.interpreters.ports.machine_memory import Closeable, MachineMemory
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
 from arvo.interpreters.ports.results import (
+    HISTORY_PAGE_MAX,
     PAGE_MAX,
     CancellationPending,
     CheckpointResult,
@@ -54,6 +55,7 @@ from arvo.interpreters.ports.results import (
     Fenced,
     IdReused,
     StoredWorkflow,
+    VersionUse,
     WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
@@ -69,7 +71,10 @@ _PING_SUBJECT: Final = "arvo.ping"
 @final
 @define(eq=False)
 class Pair:
-    """The backend that `paired` makes. *owned*: close memory and broker with the backend."""
+    """The backend that `paired` makes. *owned*: close memory and broker with the backend.
+
+    *index*: that of the memory, if it has one and none is given.
+    """
 
     commits_apart: ClassVar[bool] = True
     memory: MachineMemory
@@ -77,12 +82,14 @@ class Pair:
     queue_max: int = QUEUE_MAX
     owned: bool = False
     retention: Retention = DEFAULT_RETENTION
+    index: Index | None = None
     services: ServiceStore = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
     _deaths: DeathCounter = field(init=False)
     _dead_letters: DeadLetterStore = field(init=False)
     _audit: AuditStore = field(init=False)
     _outbox: Outbox = field(init=False)
+    _index: IndexReader = field(init=False)
     _chains: ChainWriter = field(init=False)
     _passes_keys: bool = field(init=False)
     _progress: ProgressStore = field(init=False)
@@ -100,7 +107,11 @@ class Pair:
             self._deaths,
             ReleaseCounts(self.memory),
         )
-        self._outbox = Outbox(self.memory, self.broker, self._dead_letters)
+        if self.index is None and isinstance(self.memory, HasIndex):
+            self.index = self.memory.index
+        writer = IndexWriter(self.index, self.retention.finished)
+        self._outbox = Outbox(self.memory, self.broker, self._dead_letters, writer)
+        self._index = IndexReader(self.index, self._outbox.documents)
         self._chains = ChainWriter(self.broker, self._outbox)
         self._passes_keys = self._chains.passes_keys
         self._progress = ProgressStore(self.memory, self._outbox)
@@ -234,20 +245,22 @@ class Pair:
         limit: int = PAGE_MAX,
         **filters: Unpack[WorkflowFilters],
     ) -> tuple[StoredWorkflow, ...]:
-        """List the runs with a chosen id. Without one raise `Violated`: a store that only compares
-        and sets cannot list its values.
+        """List workflows as the index has them; the runs of a chosen id as the memory has them.
+
+        Without an index it has only these, and raises `Violated` for any other list: a store that
+        only compares and sets cannot list its values.
         """
-        workflow_id = filters.get("workflow_id")
-        if workflow_id is None:
-            raise _cannot_list("workflows")
         query = WorkflowQuery(handler, after, limit, **filters)
-        subjects = await self._outbox.workflow_ids.find(workflow_id)
-        stored = [await self.workflow(subject) for subject in subjects]
+        if (id_ := query.workflow_id) is None:
+            return await self._index.workflows(query)
+        chosen = await self._outbox.workflow_ids.find(id_)
+        subjects = dict.fromkeys((*chosen, *await self._index.subjects(id_)))
+        stored = await asyncio.gather(*map(self.workflow, subjects))
         return select_workflows(query, filter(None, stored))
 
-    async def versions(self) -> NoReturn:
-        """Raise `Violated`: a store that only compares and sets cannot list its values."""
-        raise _cannot_list("versions")
+    async def versions(self) -> tuple[VersionUse, ...]:
+        """Count the active and the failed workflows as the index has them, one by one."""
+        return await self._index.versions()
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return a workflow and its times."""
@@ -258,9 +271,16 @@ class Pair:
             record=document.record, began=document.began, changed=document.changed
         )
 
-    async def history(self, subject: str, **_: object) -> tuple[HistoryEntry, ...]:  # noqa: ARG002
-        """Return nothing: a pair stores no history, only a journal of consumed events."""
-        return ()
+    @property
+    def stores_history(self) -> bool:
+        """Whether there is an index, which has the histories."""
+        return self.index is not None
+
+    async def history(
+        self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
+    ) -> tuple[HistoryEntry, ...]:
+        """Return the newest entries of a history, oldest first; nothing without an index."""
+        return await self._index.history(subject, before, limit)
 
     async def produced(self, subject: str) -> tuple[Event[Any], ...]:
         """Return the output that may be unsent; for an ended workflow, that of its last turn."""
@@ -414,8 +434,3 @@ class Pair:
         if is_lost:
             await self._consumer.forget(delivery)
         return is_lost
-
-
-def _cannot_list(operation: str) -> Violated:
-    issue = Issue(operation, "a backend that can list, such as sqlite:///file.db", "a pair")
-    return Violated(ConfigViolation("ask for one workflow, by its id or subject", issue))

@@ -9,10 +9,15 @@ from arvo.core.commit import Commit
 from arvo.core.events.digest import inbox_digest
 from arvo.engine.chain import is_of_workflow
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.paired.codec import encode_message, encode_timers
 from arvo.interpreters.paired.consumer import token_of
-from arvo.interpreters.paired.document import Consumption, Output, WorkflowDocument, digest_of
-from arvo.interpreters.paired.documents import pending_in
+from arvo.interpreters.paired.documents.codec import encode_message, encode_timers
+from arvo.interpreters.paired.documents.document import (
+    Consumption,
+    Output,
+    WorkflowDocument,
+    digest_of,
+)
+from arvo.interpreters.paired.documents.store import pending_in
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.broker import Broker, SeesKeys
 from arvo.interpreters.ports.chains import CommitChain
@@ -96,9 +101,12 @@ class ChainWriter:
         if pending_in(document, delivery) is not None:
             return False
         await self.outbox.workflow_ids.add(first)
-        if not await self.outbox.write(document, last, entries, turns[-1].now or utc_now()):
+        now = turns[-1].now or utc_now()
+        after = await self.outbox.write(document, last, entries, turns, now)
+        if after is None:
             return False
         await self.outbox.send_unsent(entries[0], number)
+        await self.outbox.index.write(after)
         return True
 
     async def _document(self, subject: str, expected: int) -> WorkflowDocument:

@@ -10,8 +10,8 @@ from attrs import define, evolve, field
 from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.paired.codec import Unreadable, decode_delivery
 from arvo.interpreters.paired.deaths import DeathCounter
+from arvo.interpreters.paired.documents.codec import Unreadable, decode_delivery
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.ports.broker import (
     Broker,

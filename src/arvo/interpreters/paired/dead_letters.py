@@ -27,7 +27,7 @@ from arvo.interpreters.delivery.operations import (
     time_key,
 )
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.paired.document import FORMAT, decode_value
+from arvo.interpreters.paired.documents.document import FORMAT, decode_value
 from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import EncodedDelivery

@@ -9,7 +9,7 @@ from typing import Final, final
 import orjson
 from attrs import define, evolve, field, frozen
 
-from arvo.interpreters.paired.document import FORMAT, decode_value, digest_of
+from arvo.interpreters.paired.documents.document import FORMAT, decode_value, digest_of
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored

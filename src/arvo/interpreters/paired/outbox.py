@@ -14,9 +14,9 @@ from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
 from arvo.interpreters.delivery.log import log_dead_letter
-from arvo.interpreters.paired.codec import decode_message, encode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
-from arvo.interpreters.paired.document import (
+from arvo.interpreters.paired.documents.codec import decode_message, encode_message
+from arvo.interpreters.paired.documents.document import (
     REPLACED,
     Consumption,
     Output,
@@ -24,13 +24,14 @@ from arvo.interpreters.paired.document import (
     WorkflowDocument,
     digest_of,
 )
-from arvo.interpreters.paired.documents import (
+from arvo.interpreters.paired.documents.store import (
     AnswerStore,
     CancellationMarks,
     DocumentStore,
     WorkflowIds,
     pending_in,
 )
+from arvo.interpreters.paired.index import Addition, IndexWriter
 from arvo.interpreters.ports.broker import Broker, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.machine_memory import MachineMemory
@@ -64,6 +65,7 @@ class Outbox:
     memory: MachineMemory
     broker: Broker
     dead_letters: DeadLetterStore
+    index: IndexWriter = field(factory=IndexWriter)
     documents: DocumentStore = field(init=False)
     cancellations: CancellationMarks = field(init=False)
     workflow_ids: WorkflowIds = field(init=False)
@@ -99,6 +101,7 @@ class Outbox:
             document = document or await self.read(subject)
             if (entry := document.find(digest)) is not None:
                 await self._send_again(delivery, entry)
+                await self.index.write(document)
                 return compare_digests(entry.content, content)
             cancellation = None
             if yields_to_cancellation(commit):
@@ -111,8 +114,10 @@ class Outbox:
                     return Committed()
                 await self.workflow_ids.add(commit)
                 entry = Consumption(digest, commit.record.revision, output, content)
-                if await self.write(document, commit.record, [entry], commit.now or utc_now()):
+                now = commit.now or utc_now()
+                if after := await self.write(document, commit.record, [entry], [commit], now):
                     await self.send_unsent(entry)
+                    await self.index.write(after)
                     return Committed()
             elif is_fresh:
                 return Conflict(document.turn)
@@ -128,6 +133,7 @@ class Outbox:
     async def _send_operator_changes(self, document: WorkflowDocument) -> None:
         for entry in document.operator_changes:
             await self.send_unsent(entry)
+            await self.index.write(document)
 
     async def unsent_events(self, subject: str) -> tuple[Event[Any], ...]:
         """Return the events of the outputs that a document still holds, in order."""
@@ -159,8 +165,10 @@ class Outbox:
             document = await self.read(record.subject)
             if document.turn != expected:
                 return Conflict(document.turn)
-            if await self.write(document.without(forgotten), record, [entry], utc_now()):
+            changed = document.without(forgotten)
+            if after := await self.write(changed, record, [entry], [record], utc_now()):
                 await self.send_unsent(entry)
+                await self.index.write(after)
                 return Committed()
 
     async def answers_to(self, subject: str, signal: str) -> tuple[Event[Any], ...]:
@@ -231,9 +239,12 @@ class Outbox:
         digest, stored = digest_of(message.to.address, message.event), None
         if message.to.key is None:
             stored = self._sent.get((digest, 0))
-        elif (entry := (await self.read(message.event.subject)).find(digest)) is not None:
-            await self.send_unsent(entry)
-            stored = entry.content
+        else:
+            document = await self.read(message.event.subject)
+            if (entry := document.find(digest)) is not None:
+                await self.send_unsent(entry)
+                await self.index.write(document)
+                stored = entry.content
         if stored is None:
             return False
         return isinstance(compare_digests(stored, inbox_digest(message.event)), Duplicate)
@@ -247,13 +258,19 @@ class Outbox:
         document: WorkflowDocument,
         record: Record,
         entries: Sequence[Consumption],
+        history: Sequence[Addition],
         now: datetime,
-    ) -> bool:
-        """Write turns on top of a document; False if the store has another one by now."""
+    ) -> WorkflowDocument | None:
+        """Write turns on top of a document; None if the store has another one by now.
+
+        *history*: what they add to the history of the workflow.
+        """
         for unsent in document.excess_unsent(self._sent):
             await self.send_unsent(unsent)
+        await self.index.write_excess(document)
         after = document.after_turns(record, entries, self._sent, now)
-        return await self.documents.write(record.subject, after)
+        after = self.index.add(after, history, now)
+        return after if await self.documents.write(record.subject, after) else None
 
     async def send_unsent(self, entry: Consumption, number: int | None = None) -> None:
         """Send the output of a turn, unless this process knows that it was sent.

@@ -5,6 +5,7 @@ from arvo.interpreters.paired.backend import QUEUE_MAX, Pair
 from arvo.interpreters.paired.dead_letters import DEFAULT_RETENTION
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.broker import Broker
+from arvo.interpreters.ports.index import Index
 from arvo.interpreters.ports.machine_memory import MachineMemory
 
 
@@ -14,28 +15,34 @@ def paired(
     *,
     queue_max: int = QUEUE_MAX,
     retention: Retention = DEFAULT_RETENTION,
+    index: Index | None = None,
 ) -> Backend:
     """Make a backend of a memory and a broker that do not know each other.
 
     *queue_max*: messages under way before `send` waits, if the broker is a `ReportsDepth`.
-    *retention*: how long dead letters are stored; their number is bounded anyway. You own memory
-    and broker: closing the backend ends its iterations and leaves both open.
+    *retention*: how long dead letters are stored, whose number is bounded anyway, and how long
+    ended workflows stay in the index. *index*: lists the workflows and stores their histories; by
+    default that of the memory, if it has one. Without an index a pair lists only the runs of a
+    chosen workflow id, has no history and cannot revive. You own memory and broker: closing the
+    backend ends its iterations and leaves both open.
 
-    A turn of a workflow is committed in four moves, and a crash may follow each of them:
+    A turn of a workflow is committed in five moves, and a crash may follow each of them:
 
     1. write: record and journal as one value, by compare and set. The journal holds which events
        were consumed, and the output of the newest ones: events, timers, dead letters.
     2. send: publish the events (timers as messages that are due later), store the dead letters.
-    3. ack the delivery.
-    4. drop the output from the journal, with the next write.
+    3. index: write the row and the history of the turn, if there is an index. The value holds that
+       history too, until the index is known to have it.
+    4. ack the delivery.
+    5. drop output and history from the value, with the next write.
 
     A crash before the first move has no effect. After any later one the broker redelivers the
-    event; the pair finds it in the journal and sends the same output again, and the consumers of
-    that output drop duplicates by journals of their own. When two workers process one event, the
-    write of the slower one is refused.
+    event; the pair finds it in the journal, sends the same output again and writes to the index
+    what it lacks. The consumers of that output drop duplicates by journals of their own. When two
+    workers process one event, the write of the slower one is refused.
 
     A handler without memory has no journal: when its event is redelivered, it sends its output
     again, with the same ids. Events to a domain and replies to a caller are delivered at least
     once, with the same id each time.
     """
-    return Pair(memory, broker, queue_max, retention=retention)
+    return Pair(memory, broker, queue_max, retention=retention, index=index)

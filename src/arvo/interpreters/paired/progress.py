@@ -8,7 +8,7 @@ import orjson
 from attrs import define
 
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.paired.document import FORMAT, decode_value, digest_of
+from arvo.interpreters.paired.documents.document import FORMAT, decode_value, digest_of
 from arvo.interpreters.paired.outbox import Outbox, is_replaceable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import Delivery, Message

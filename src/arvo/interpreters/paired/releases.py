@@ -8,7 +8,7 @@ from typing import Final, final
 import orjson
 from attrs import define, evolve
 
-from arvo.interpreters.paired.document import FORMAT, decode_value
+from arvo.interpreters.paired.documents.document import FORMAT, decode_value
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.messages import Delivery, Message, queue_of
 

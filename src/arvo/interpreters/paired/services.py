@@ -11,7 +11,7 @@ from attrs import define, field
 
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.paired.document import FORMAT, decode_value
+from arvo.interpreters.paired.documents.document import FORMAT, decode_value
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
 from arvo.interpreters.ports.services import WorkerServices

@@ -10,7 +10,7 @@ from arvo.core.payloads.json_data import is_json
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.paired.codec import destination_of
+from arvo.interpreters.paired.documents.codec import destination_of
 from arvo.interpreters.ports.broker import MESSAGE_BYTES_MAX, EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import DeadLetter
 

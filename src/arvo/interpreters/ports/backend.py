@@ -370,7 +370,12 @@ class FindsRefusals(Protocol):
 
 @runtime_checkable
 class RetainsOutputs(Protocol):
-    """A backend that stores no history, but retains the outputs of a workflow's last turns."""
+    """A backend that may store no history, but retains the outputs of a workflow's last turns."""
+
+    @property
+    def stores_history(self) -> bool:
+        """Whether `history` returns entries, and so does more than `produced`."""
+        ...
 
     async def produced(self, subject: str) -> tuple[Event[Any], ...]:
         """Return the events that a workflow's last turns produced, oldest first.
@@ -386,6 +391,13 @@ class RetainsOutputs(Protocol):
         may drop them when some hundred other answers of the workflow have followed.
         """
         ...
+
+
+def find_outputs(backend: Backend) -> RetainsOutputs | None:
+    """Return a backend that has the outputs of the last turns and no history, None for others."""
+    if isinstance(backend, RetainsOutputs) and not backend.stores_history:
+        return backend
+    return None
 
 
 @runtime_checkable

@@ -8,12 +8,17 @@ __all__ = ["RedisBroker", "RedisMemory", "broker", "memory"]
 
 
 def memory(url: str) -> RedisMemory:
-    """Return the memory of `redis://host:6379/0?prefix=shop` or `rediss://…`."""
+    """Return the memory of `redis://host:6379/0?prefix=shop&index=no` or `rediss://…`.
+
+    `index=no` is `has_index=False`.
+    """
     driver_url, options = parse_url(url)
-    return RedisMemory(driver_url, **{k: v for k, v in options.items() if k == "prefix"})
+    prefix = {name: options[name] for name in ("prefix",) if name in options}
+    return RedisMemory(driver_url, has_index=options.get("index", True), **prefix)
 
 
 def broker(url: str) -> RedisBroker:
     """Return the broker of `redis://host:6379/0?prefix=shop&lease=30` or `rediss://…`."""
     driver_url, options = parse_url(url)
+    options.pop("index", None)
     return RedisBroker(driver_url, **options)

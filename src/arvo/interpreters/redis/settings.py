@@ -10,12 +10,18 @@ from arvo.interpreters.delivery.url_options import (
     COUNT,
     SECONDS,
     TEXT,
+    YES_OR_NO,
     UrlOption,
     refuse_option,
     take_options,
 )
 
-_OPTIONS: Final[dict[str, UrlOption]] = {"prefix": TEXT, "lease": SECONDS, "queue_max": COUNT}
+_OPTIONS: Final[dict[str, UrlOption]] = {
+    "prefix": TEXT,
+    "lease": SECONDS,
+    "queue_max": COUNT,
+    "index": YES_OR_NO,
+}
 # The driver reads these from the rest of the query; any other name would be a bare TypeError.
 _DRIVER_OPTIONS: Final = frozenset(
     {*URL_QUERY_ARGUMENT_PARSERS, "client_name", "password", "username"}

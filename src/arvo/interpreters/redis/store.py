@@ -9,6 +9,7 @@ from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.results import Conflict
 from arvo.interpreters.redis.connection import CALL_SECONDS_MAX, Connection
 from arvo.interpreters.redis.errors import translate_errors
+from arvo.interpreters.redis.index import RedisIndex
 
 PREFIX: Final = "arvo"
 
@@ -19,7 +20,8 @@ class RedisMemory:
     """Records in Redis or Valkey, connected at first use.
 
     *url*: `redis://host:6379/0`, `rediss://…` with TLS. *prefix*: of its keys; two memories with
-    the same prefix share their records.
+    the same prefix share their records. *has_index*: whether a pair keeps an index here, to list
+    workflows and to store their histories.
 
     Which failures a record survives depends on the settings of the server: with `appendonly yes`
     and `appendfsync always` a power failure, with `everysec` all but the last second before it,
@@ -30,10 +32,16 @@ class RedisMemory:
 
     url: str = field(repr=False)
     prefix: str = PREFIX
+    has_index: bool = field(default=True, kw_only=True)
     _connection: Connection = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._connection = Connection(self.url)
+
+    @property
+    def index(self) -> RedisIndex | None:
+        """The index on the same server."""
+        return RedisIndex(self._connection, self.prefix) if self.has_index else None
 
     async def read(self, subject: str) -> Stored | None:
         """Return the value of a subject."""

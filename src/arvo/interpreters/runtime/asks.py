@@ -15,7 +15,7 @@ from arvo.core.violations.violation import ConfigViolation, ContractViolation, V
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
 from arvo.handlers.services import Services
-from arvo.interpreters.ports.backend import Backend, RetainsOutputs
+from arvo.interpreters.ports.backend import Backend, find_outputs
 from arvo.interpreters.ports.errors import NoReply, Unavailable
 from arvo.interpreters.runtime.operations import history_entries, workflow_handler
 
@@ -138,8 +138,8 @@ class _Search:
 
     async def find(self) -> Event[Any] | None:
         """Return the answer, or None if the workflow has not produced it."""
-        if isinstance(self.backend, RetainsOutputs):
-            outputs = await self.backend.answers(self.signal.subject, self.signal.id)
+        if (retaining := find_outputs(self.backend)) is not None:
+            outputs = await retaining.answers(self.signal.subject, self.signal.id)
             return next((event for event in outputs if self._is_answer(event)), None)
         newest = self._read
         async for entry in history_entries(self.backend, self.signal.subject):

@@ -20,7 +20,7 @@ from arvo.engine.step.route import reply_addresses
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, RetainsOutputs
+from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, find_outputs
 from arvo.interpreters.ports.errors import Corrupt, NoReply, Unavailable
 from arvo.interpreters.ports.results import PAGE_MAX
 from arvo.interpreters.runtime.asks import is_asked, poll_for_signal_answer, shortest_pause
@@ -363,8 +363,8 @@ def _is_begun_by(record: Record, event: Event[Any], was_consumed: bool) -> bool:
 async def _find_answer(backend: Backend, init: Event[Any]) -> Event[Any] | None:
     """Return the last event that a workflow has produced for the sender of its *init* event."""
     addresses = reply_addresses(init)
-    if isinstance(backend, RetainsOutputs):
-        outputs = await backend.produced(init.subject)
+    if (retaining := find_outputs(backend)) is not None:
+        outputs = await retaining.produced(init.subject)
         return next((event for event in reversed(outputs) if event.to in addresses), None)
     async for entry in history_entries(backend, init.subject):
         if entry.kind == "produced" and entry.event is not None and entry.event.to in addresses:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from arvo.engine.step.route import ToHandler
-from arvo.interpreters.paired.codec import decode_message, encode_message
+from arvo.interpreters.paired.documents.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker, EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import Message
 from arvo.testing.conformance.kit import NOT_DURABLE, BrokerKit, conformance_test, skip

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Final
 
 from arvo.core.events.event import Event
-from arvo.interpreters.paired.codec import decode_message, encode_message
+from arvo.interpreters.paired.documents.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import Broker, EncodedMessage, ReportsDepth, SeesKeys
 from arvo.testing.conformance.kit import NO_PLAIN, NO_SIGHT, BrokerKit, conformance_test, skip
 from arvo.testing.conformance.kit.consumers import Consumers

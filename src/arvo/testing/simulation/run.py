@@ -152,6 +152,8 @@ class Run:
                 storage, subjects = self.storage, self.checker.world.records
                 records = {subject: storage.record(subject) for subject in subjects}
                 self.checker.finish(records, storage.dead_letters(), idle=idle)
+                if idle and (difference := storage.list_problem()):
+                    self.checker.violations.append(InvariantViolated("list", difference))
         finally:
             self.close()
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Self
 
-from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.documents.codec import decode_message
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.testing.conformance.kit.kit import Kit
 

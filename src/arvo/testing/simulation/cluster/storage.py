@@ -46,6 +46,10 @@ class Storage(Protocol):
         """Return the stored dead letters."""
         ...
 
+    def list_problem(self) -> str | None:
+        """Return how the list of workflows differs from the records, None if it does not."""
+        ...
+
 
 @final
 @define(eq=False)
@@ -78,3 +82,6 @@ class StoreStorage:
     def dead_letters(self) -> Iterable[DeadLetter]:
         """Return the stored dead letters."""
         return self.queue.dead_letters.values()
+
+    def list_problem(self) -> None:
+        """Return None: a store lists its records themselves."""

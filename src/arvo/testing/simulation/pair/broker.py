@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.ordering import ordering_key
-from arvo.interpreters.paired.codec import decode_message
+from arvo.interpreters.paired.documents.codec import decode_message
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.testing.simulation.cluster.entry import Entry

@@ -1,13 +1,16 @@
-"""Links: the memory and the broker of a pair as one process reaches them, over the network."""
+"""Links: memory, index and broker of a pair as one process reaches them, over the network."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
 from typing import Any, final
 
 from attrs import define, field
 
-from arvo.interpreters.paired.codec import decode_delivery
+from arvo.interpreters.memory.index import InMemoryIndex
+from arvo.interpreters.paired.documents.codec import decode_delivery
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.index import HistoryBlock, IndexQuery, IndexRow
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.results import Conflict
 from arvo.testing.simulation.cluster.process import Process
@@ -65,6 +68,33 @@ class MemoryLink:
             operation.lose_answer()
         await self.process.receive_response("store")
         return result
+
+
+@final
+@define(eq=False)
+class IndexLink:
+    """An `Index` on the server of the memory. No worker reads it."""
+
+    process: Process
+    index: InMemoryIndex
+
+    async def write(self, row: IndexRow, blocks: Sequence[HistoryBlock]) -> None:
+        """Store a row and blocks."""
+        await self.process.send_request("store")
+        await self.index.write(row, blocks)
+        await self.process.receive_response("store")
+
+    async def search(self, query: IndexQuery) -> tuple[IndexRow, ...]:
+        """Return the rows that match."""
+        return await self.index.search(query)
+
+    async def blocks(self, subject: str, start: int, end: int) -> tuple[HistoryBlock, ...]:
+        """Return the blocks of a workflow."""
+        return await self.index.blocks(subject, start, end)
+
+    async def delete_ended(self, before: datetime, limit: int) -> int:
+        """Delete workflows that have ended before."""
+        return await self.index.delete_ended(before, limit)
 
 
 @define(eq=False)

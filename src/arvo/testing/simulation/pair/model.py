@@ -1,6 +1,6 @@
 """Model: a pair as the storage of a simulation."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from random import Random
 from typing import Any, Final, TypeVar, final
@@ -10,11 +10,13 @@ from attrs import define, frozen
 from arvo.core.record import Record
 from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.delivery.retention import Retention
+from arvo.interpreters.memory.index import InMemoryIndex
 from arvo.interpreters.paired.backend import Pair
-from arvo.interpreters.paired.codec import decode_message
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
-from arvo.interpreters.paired.document import WorkflowDocument
+from arvo.interpreters.paired.documents.codec import decode_message
+from arvo.interpreters.paired.documents.document import WorkflowDocument
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.index import IndexQuery
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.results import Conflict
@@ -22,14 +24,20 @@ from arvo.testing.simulation.cluster.entry import Entry
 from arvo.testing.simulation.cluster.process import Process
 from arvo.testing.simulation.pair.backend import PairBackend
 from arvo.testing.simulation.pair.broker import SimulatedBroker
-from arvo.testing.simulation.pair.links import BrokerLink, MemoryLink, Operations, OrderedBrokerLink
+from arvo.testing.simulation.pair.links import (
+    BrokerLink,
+    IndexLink,
+    MemoryLink,
+    Operations,
+    OrderedBrokerLink,
+)
 from arvo.testing.simulation.pair.memory import SimulatedMemory
 from arvo.testing.simulation.pair.partitions import PartitionedBroker
 
 T = TypeVar("T")
 
-# The time of a run is simulated, and its dead letters are compared at the end.
-FOREVER: Final = Retention(dead_letters=None)
+# The time of a run is simulated, and its dead letters and its list are compared at the end.
+FOREVER: Final = Retention(dead_letters=None, finished=None)
 EVERY: Final = DeadLetterQuery(limit=100_000)
 
 
@@ -40,20 +48,22 @@ class PairModel:
 
     *memory* and *broker* are models of the two servers; by default each run draws a broker that
     keeps the order of a key (`SimulatedBroker`), or one with partitions (`PartitionedBroker`).
-    *pair* is the backend that uses them.
+    *index* is that of the memory's server, and *pair* the backend that uses them.
     """
 
     memory: type[SimulatedMemory] = SimulatedMemory
     broker: type[SimulatedBroker] | None = None
+    index: type[InMemoryIndex] = InMemoryIndex
     pair: type[Pair] = Pair
 
 
 @final
 @define(eq=False)
 class PairStorage:
-    """The memory and the broker of one run, and the backends of its processes."""
+    """The memory, the index and the broker of one run, and the backends of its processes."""
 
     memory: SimulatedMemory
+    index: InMemoryIndex
     queue: SimulatedBroker
     pair: type[Pair]
 
@@ -76,7 +86,8 @@ class PairStorage:
         operations = Operations()
         kind = OrderedBrokerLink if self.queue.keeps_order else BrokerLink
         broker = kind(process, self.queue, operations)
-        pair = self.pair(MemoryLink(process, self.memory, operations), broker, retention=FOREVER)
+        memory, index = MemoryLink(process, self.memory, operations), IndexLink(process, self.index)
+        pair = self.pair(memory, broker, retention=FOREVER, index=index)
         # The real registry renews its leases for ever, so no run would become idle.
         pair.services = process.services  # type: ignore[assignment]
         return PairBackend(process, pair, broker, operations)
@@ -84,6 +95,24 @@ class PairStorage:
     def record(self, subject: str) -> Record | None:
         """Return the stored record of a workflow."""
         return WorkflowDocument.from_stored(self.memory.values.get(subject)).record
+
+    def list_problem(self) -> str | None:
+        """Return how the index differs from the documents, None if it does not."""
+        found = map(WorkflowDocument.from_stored, self._documents())
+        documents = {each.record.subject: each for each in found if each.record is not None}
+        query = IndexQuery(limit=len(documents) + 1)
+        revisions = {row.subject: row.revision for row in _run(self.index.search(query))}
+        if revisions != {subject: each.turn for subject, each in documents.items()}:
+            return f"the index has the revisions {revisions} of {len(documents)} workflows"
+        for subject, document in documents.items():
+            blocks = _run(self.index.blocks(subject, 0, document.history_length))
+            if sum(block.length for block in blocks) != document.history_length:
+                return f"the index lacks a part of a history: it has {blocks}"
+        return None
+
+    def _documents(self) -> Iterator[Stored]:
+        # The subject of a workflow is base64, which has no parentheses.
+        return (value for subject, value in self.memory.values.items() if subject[:1] != "(")
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return the stored dead letters."""
@@ -102,7 +131,7 @@ def open_pair(
     broker = kind(now, time, call_later)
     # As NATS does, and others do not.
     broker.nacks_are_returns = broker.keeps_order and random.random() < 1 / 2
-    return PairStorage(model.memory(), broker, model.pair)
+    return PairStorage(model.memory(), model.index(), broker, model.pair)
 
 
 @final

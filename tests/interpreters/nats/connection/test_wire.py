@@ -4,7 +4,7 @@ import pytest
 
 from arvo import EncodedMessage, TooLarge
 from arvo.interpreters.delivery.brokers.headers import ENCODING
-from arvo.interpreters.nats.wire import decode, encode_body, encode_headers, subject_name
+from arvo.interpreters.nats.connection.wire import decode, encode_body, encode_headers, subject_name
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE
 from arvo.testing.conformance.kit.samples import SERVICE, event
 from tests.interpreters.brokers import encode

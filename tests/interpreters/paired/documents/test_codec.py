@@ -9,7 +9,7 @@ import pytest
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.delivery.brokers.headers import ATTEMPT, DUE, ENCODING, INSIDE, KEY, UNTIL
-from arvo.interpreters.paired.codec import (
+from arvo.interpreters.paired.documents.codec import (
     Unreadable,
     decode_delivery,
     decode_message,

@@ -18,8 +18,8 @@ from arvo.interpreters.delivery.brokers.headers import (
 from arvo.interpreters.delivery.brokers.names import ALPHANUMERIC, escape_name
 from arvo.interpreters.delivery.brokers.ordering import key_token
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.nats.compression import DEFLATE, inflate
-from arvo.interpreters.nats.connection import Headers
+from arvo.interpreters.nats.connection.compression import DEFLATE, inflate
+from arvo.interpreters.nats.connection.connection import Headers
 from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 

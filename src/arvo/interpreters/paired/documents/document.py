@@ -17,9 +17,10 @@ from arvo.interpreters.delivery.codec import (
     decode_dead_letter,
     encode_dead_letter,
 )
-from arvo.interpreters.paired.codec import message_from_dict, message_to_dict
+from arvo.interpreters.paired.documents.codec import message_from_dict, message_to_dict
 from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.errors import Corrupt
+from arvo.interpreters.ports.index import HistoryBlock
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter
 
@@ -81,7 +82,9 @@ class WorkflowDocument:
 
     *revision* is the revision of the value in the store, 0 where there is none. *progress* maps the
     digest of an event, not consumed yet or by the last turn, to the checkpoint of its turn.
-    *cancellations*: those that were published and not consumed, oldest first.
+    *cancellations*: those that were published and not consumed, oldest first. *history_length*: the
+    number of the entries of its history, where the pair has an index. *unindexed*: those of them
+    that the index may lack.
     """
 
     record: Record | None = None
@@ -91,6 +94,8 @@ class WorkflowDocument:
     changed: datetime | None = None
     progress: FrozenDict = EMPTY
     cancellations: tuple[Event[Any], ...] = ()
+    history_length: int = 0
+    unindexed: tuple[HistoryBlock, ...] = ()
     _digests: frozenset[str] = field(init=False, eq=False, repr=False)
 
     @_digests.default
@@ -145,6 +150,8 @@ class WorkflowDocument:
             changed=now,
             progress=FrozenDict(progress) if progress else EMPTY,
             cancellations=self.cancellations if is_active else (),
+            history_length=self.history_length,
+            unindexed=self.unindexed,
         )
 
     def with_progress(self, digest: str, data: bytes) -> "WorkflowDocument":
@@ -186,6 +193,8 @@ class WorkflowDocument:
             content["progress"] = {key: orjson.Fragment(it) for key, it in self.progress.items()}
         if self.cancellations:
             content["cancellations"] = [event.to_dict() for event in self.cancellations]
+        if self.history_length:
+            content["history"] = [self.history_length, *map(_encode_block, self.unindexed)]
         return orjson.dumps({"arvo": FORMAT, **content, "changed": self.changed})
 
     @staticmethod
@@ -203,6 +212,7 @@ class WorkflowDocument:
                 key: orjson.dumps(data) for key, data in content.get("progress", {}).items()
             }
             cancellations = tuple(map(Event.from_dict, content.get("cancellations", ())))
+            history_length, *unindexed = content.get("history", (0,))
             return WorkflowDocument(
                 record=record,
                 journal=journal,
@@ -211,6 +221,8 @@ class WorkflowDocument:
                 changed=changed,
                 progress=FrozenDict(progress),
                 cancellations=cancellations,
+                history_length=history_length,
+                unindexed=tuple(map(_decode_block, unindexed)),
             )
         except (Violated, ValueError, TypeError, KeyError) as error:
             raise _unreadable(error) from error
@@ -287,3 +299,12 @@ def _decode_entry(entry: Any) -> Consumption:
         tuple(content[1]) if len(content) > 1 else (),
     )
     return Consumption(digest, turn, output, *content[:1])
+
+
+def _encode_block(block: HistoryBlock) -> object:
+    return [block.position, block.length, orjson.Fragment(block.content)]
+
+
+def _decode_block(block: Any) -> HistoryBlock:
+    position, length, entries = block
+    return HistoryBlock(position, length, orjson.dumps(entries))

@@ -16,8 +16,8 @@ from nats.aio.subscription import Subscription
 
 from arvo.interpreters.delivery.brokers.errors import error_text
 from arvo.interpreters.delivery.log import fields, get_logger
-from arvo.interpreters.nats.errors import translate_error, translate_errors
-from arvo.interpreters.nats.settings import parse_servers
+from arvo.interpreters.nats.connection.errors import translate_error, translate_errors
+from arvo.interpreters.nats.connection.settings import parse_servers
 from arvo.interpreters.ports.errors import Unavailable
 
 logger: Final = get_logger("nats")

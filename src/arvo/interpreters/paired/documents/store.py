@@ -1,4 +1,4 @@
-"""Documents: those of workflows in a machine memory, with cancellations, chosen ids and answers."""
+"""Store: the documents of workflows in a memory, with cancellations, chosen ids and answers."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,8 +13,8 @@ from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type
 from arvo.core.events.subject import workflow_id_of
-from arvo.interpreters.paired.codec import decode_message
-from arvo.interpreters.paired.document import (
+from arvo.interpreters.paired.documents.codec import decode_message
+from arvo.interpreters.paired.documents.document import (
     FORMAT,
     WorkflowDocument,
     decode_events,

@@ -8,7 +8,7 @@ from typing import Final, final
 from attrs import frozen
 
 from arvo.interpreters.delivery.brokers.headers import ENCODING
-from arvo.interpreters.nats.compression import DEFLATE, inflate
+from arvo.interpreters.nats.connection.compression import DEFLATE, inflate
 from arvo.interpreters.ports.errors import Corrupt
 
 # Smaller records are stored plain: `nats kv get` shows them, and compression would cost more.

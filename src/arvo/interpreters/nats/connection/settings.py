@@ -13,6 +13,7 @@ from arvo.interpreters.delivery.url_options import (
     COUNT,
     SECONDS,
     TEXT,
+    YES_OR_NO,
     UrlOption,
     one_of,
     parse_options,
@@ -33,6 +34,7 @@ _OPTIONS: Final[Mapping[str, UrlOption]] = {
     "ack_wait": SECONDS,
     "messages_max": COUNT,
     "bytes_max": COUNT,
+    "index": YES_OR_NO,
 }
 
 

@@ -1,0 +1,1 @@
+"""Storage: what a NATS memory stores: values of any size, rows of an index, and histories."""
