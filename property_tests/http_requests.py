@@ -11,7 +11,7 @@ from arvo import Event, SystemFault
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.core.events.protocol import timer_event_type
 from arvo.interpreters.http.binding import BATCH, JSON, STRUCTURED, write_event
-from arvo.interpreters.http.workflow_json import to_path
+from arvo.interpreters.http.workflow_json import PARAMETERS, to_path
 from tests.shop import CardCharged, charge, charge_request, order, order_request, reply_to
 
 Headers = list[tuple[bytes, bytes]]
@@ -32,6 +32,7 @@ class Sent:
     chunks: tuple[bytes, ...]
     ends: bool | None
     is_signed: bool
+    query: bytes = b""
 
 
 def _forge(inner: Event[Any]) -> list[Event[Any]]:
@@ -139,7 +140,16 @@ def _sending_requests(draw: st.DrawFn, events: st.SearchStrategy[Event[Any]]) ->
 def _reading_requests(draw: st.DrawFn) -> Sent:
     subject = str(BEGIN.subject)
     paths = st.sampled_from(
-        ["/", "", "/live", "/ready/", "//", "/workflows", "/workflows/", "/workflows/../live"]
+        [
+            "/",
+            "",
+            "/live",
+            "/ready/",
+            "//",
+            *["/workflows"] * 3,
+            "/workflows/",
+            "/workflows/../live",
+        ]
         + [f"/workflows/{text}" for text in (subject, to_path(subject), subject[:-3], "%00", "\0")]
     )
     return Sent(
@@ -149,8 +159,26 @@ def _reading_requests(draw: st.DrawFn) -> Sent:
         (),
         ends=True,
         is_signed=draw(st.booleans()),
+        query=draw(_QUERIES),
     )
 
+
+_QUERY_VALUES: Final = st.sampled_from(
+    [
+        "done",
+        "arvo.orc.order",
+        "1.0.0",
+        "customer:ann",
+        "0",
+        "100",
+        "2026-01-01T00:00:00Z~x",
+        "%00",
+        "",
+    ]
+) | st.text(st.characters(codec="ascii", exclude_characters="&#"), max_size=8)
+_QUERIES: Final = st.lists(
+    st.tuples(st.sampled_from([*PARAMETERS, "other"]), _QUERY_VALUES), max_size=3
+).map(lambda pairs: "&".join(f"{name}={value}" for name, value in pairs).encode())
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

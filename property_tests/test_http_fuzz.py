@@ -138,7 +138,8 @@ class _Server:
 
         scope = {
             "type": "http", "http_version": "1.1", "method": sent.method, "path": sent.path,
-            "raw_path": sent.path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+            "raw_path": sent.path.encode(), "query_string": sent.query, "root_path": "",
+            "scheme": "http",
             "headers": [*(_sign(sent) if sent.is_signed else ()), *sent.headers],
             "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
         }  # fmt: skip

@@ -67,6 +67,7 @@ def test_the_documents_have_the_contracts() -> None:
     http, events = openapi(signals), asyncapi(signals)
 
     assert set(http["paths"]) == {
+        "/workflows",
         "/workflows/blog.publish/1.0.0",
         "/workflows/{workflow}/signals/com.blog.approve",
         "/workflows/{workflow}/signals/com.blog.close",

@@ -1,6 +1,7 @@
 """Workflows: the endpoints for clients that have no library of ours."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from arvo import Emit, Event, EventHandler, Fail, Runtime, System
+from arvo.core.events.subject import workflow_id_of
 from arvo.http import asgi_app
 from tests.interpreters.http.serving import client_of, post, with_client
 from tests.interpreters.runtime.test_asks import (
@@ -24,6 +26,7 @@ from tests.shop import shop
 BEGIN = "/workflows/blog.publish/1.0.0"
 PAGE = {"workflow_id": "page-1", "data": {"page": "home"}}
 system = System([as_flow, checking])
+Use = Callable[[httpx.AsyncClient, Runtime], Awaitable[Any]]
 
 
 def events_of(stream: httpx.Response) -> list[dict[str, str]]:
@@ -285,3 +288,148 @@ def test_a_handler_that_breaks_its_contract_is_no_fault_of_the_client(payload: A
 
     assert response.status_code == 500
     assert "page" not in response.json()["detail"]
+
+
+def listing(use: Use, backend: str = "memory:") -> Any:
+    """Use a client of an app in which each caller may do all."""
+
+    async def go() -> Any:
+        async with Runtime(system, backend) as runtime:
+            app = asgi_app(runtime, allow=lambda *_: True)
+            async with client_of(app) as client:
+                return await use(client, runtime)
+
+    return within(go())
+
+
+async def begin_pages(client: httpx.AsyncClient, runtime: Runtime, number: int) -> None:
+    for each in range(number):
+        body = {"workflow_id": f"page-{each}", "data": {"page": f"p{each}"}}
+        assert (await client.post(BEGIN, json=body)).status_code == 202
+    await runtime.drain(60)
+
+
+@pytest.mark.parametrize("backend", ["memory:", "sqlite"])
+def test_all_workflows_are_listed_in_pages(backend: str, tmp_path: Path) -> None:
+    async def use(client: httpx.AsyncClient, runtime: Runtime) -> list[dict[str, Any]]:
+        await begin_pages(client, runtime, 5)
+        pages, after = [], ""
+        while True:
+            response = await client.get(f"/workflows?limit=2{after}")
+            assert response.status_code == 200
+            pages.append(response.json())
+            if pages[-1]["next"] is None:
+                return pages
+            after = f"&after={pages[-1]['next']}"
+            # The next page begins where this one ended, whatever has happened to its last workflow.
+            last = pages[-1]["workflows"][-1]["workflow_id"]
+            path = f"/workflows/{last}/signals/com.blog.close"
+            await client.post(path, json={"data": {"by": "ann"}})
+            await runtime.drain(60)
+
+    url = backend if backend == "memory:" else f"sqlite:///{tmp_path}/list.db"
+    pages = listing(use, url)
+
+    rows = [row for page in pages for row in page["workflows"]]
+    assert sorted(row["workflow_id"] for row in rows) == [f"page-{each}" for each in range(5)]
+    assert [len(page["workflows"]) for page in pages[:2]] == [2, 2]
+    assert {row["type"] for row in rows} == {"arvo.orc.blog.publish"}
+    assert {row["version"] for row in rows} == {"1.0.0"}
+    assert {row["status"] for row in rows} == {"active"}
+    assert all(row["labels"] == {} and row["began"] and row["changed"] for row in rows)
+
+
+def test_a_list_is_selected_by_its_parameters() -> None:
+    async def use(client: httpx.AsyncClient, runtime: Runtime) -> Any:
+        await begin_pages(client, runtime, 3)
+        close = "/workflows/page-1/signals/com.blog.close"
+        await client.post(close, json={"data": {"by": "ann"}})
+        await runtime.drain(60)
+
+        async def ids(query: str) -> list[str]:
+            response = await client.get(f"/workflows?{query}")
+            assert response.status_code == 200, response.text
+            return sorted(row["workflow_id"] for row in response.json()["workflows"])
+
+        assert await ids("status=done") == ["page-1"]
+        assert await ids("status=active") == ["page-0", "page-2"]
+        assert await ids("workflow_id=page-2") == ["page-2"]
+        assert await ids("text=page-0") == ["page-0"]
+        assert await ids("type=arvo.orc.blog.publish&version=1.0.0") == [
+            "page-0",
+            "page-1",
+            "page-2",
+        ]
+        assert await ids("version=9.0.0") == []
+        assert await ids("type=arvo.orc.other") == []
+        assert await ids("label=customer:ann") == []
+
+    listing(use)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=open", "status"),
+        ("stauts=done", "stauts"),
+        ("label=ann", "label"),
+        ("label=a:1&label=a:2", "label"),
+        ("label=:ann", "labels"),
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=ten", "limit"),
+        ("text=a&text=b", "text"),
+        ("after=page-1", "after"),
+        ("after=2026-01-01T00:00:00Z~page-1", "after"),
+        ("&".join(f"label={each}:1" for each in range(17)), "label"),
+    ],
+)
+def test_a_wrong_parameter_of_a_list_is_named(query: str, field: str) -> None:
+    async def use(client: httpx.AsyncClient, _: Runtime) -> httpx.Response:
+        return await client.get(f"/workflows?{query}")
+
+    response = listing(use)
+
+    assert response.status_code == 400
+    assert field in [issue["field"] for issue in response.json()["issues"]]
+
+
+def test_a_list_holds_what_the_caller_may_see() -> None:
+    """An application shows each customer the own orders, and no others."""
+    asked: list[Any] = []
+
+    def allow(_: Any, verb: Any, event: Any, record: Any) -> bool:
+        if verb == "list":
+            asked.append(event)
+            return workflow_id_of(record.subject) == "page-1"
+        return True
+
+    async def go() -> Any:
+        async with Runtime(system) as runtime, client_of(asgi_app(runtime, allow=allow)) as client:
+            await begin_pages(client, runtime, 3)
+            return (await client.get("/workflows?limit=2")).json()
+
+    page = within(go())
+
+    assert [row["workflow_id"] for row in page["workflows"]] == ["page-1"]
+    assert page["next"] is None
+    assert asked == [None, None, None]
+
+
+def test_a_pair_says_that_it_cannot_list() -> None:
+    async def use(client: httpx.AsyncClient, _: Runtime) -> httpx.Response:
+        return await client.get("/workflows")
+
+    assert listing(use, "memory: memory:").status_code == 501
+
+
+def test_without_allow_nothing_is_listed() -> None:
+    """Ids and labels are no business of a caller who may be anyone."""
+
+    async def use(client: httpx.AsyncClient, _: Runtime) -> httpx.Response:
+        return await client.get("/workflows")
+
+    response = with_client(system, use)
+
+    assert response.status_code == 403
+    assert "allow" in response.json()["detail"]

@@ -3,29 +3,40 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from arvo.core.violations.issue import short_repr
-from arvo.core.violations.violation import Violated
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import ContractViolation, Violated
 from arvo.interpreters.http.access import Access, Allow, caller_of
-from arvo.interpreters.http.events import EventsEndpoint, json_response
+from arvo.interpreters.http.events import EventsEndpoint, guard, json_response
 from arvo.interpreters.http.probes import NO_STORE, Health, probes
 from arvo.interpreters.http.problem import problem, unavailable_problem, violation_problem
 from arvo.interpreters.http.signature import Partners
-from arvo.interpreters.http.workflow_json import from_path, to_json
+from arvo.interpreters.http.workflow_json import (
+    Listing,
+    from_path,
+    page_json,
+    read_listing,
+    to_json,
+)
 from arvo.interpreters.http.workflows import WorkflowsEndpoint
 from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
+from arvo.interpreters.runtime.lookup import is_subject
 from arvo.interpreters.runtime.runtime import Runtime
 
 # The age up to which a probe repeats the last result, so that probes do not load the backend.
 PING_SECONDS: Final = 1.0
+# Pages of the store that one list of workflows reads: a client goes on with `next`.
+PAGES_READ_MAX: Final = 10
 
 
 def asgi_app(
@@ -61,6 +72,7 @@ def asgi_app(
     return Starlette(
         routes=[
             Route("/", events.post_events, methods=["POST"]),
+            Route("/workflows", views.list_workflows, methods=["GET"]),
             Route("/workflows/{contract}/{version}", workflows.begin, methods=["POST"]),
             Route(
                 "/workflows/{workflow:path}/signals/{type}",
@@ -100,6 +112,67 @@ class _Views:
             return violation_problem(violated.violation, 404)
         except Unavailable as error:
             return unavailable_problem(error)
+
+    async def list_workflows(self, request: Request) -> Response:
+        """Respond with a page of the workflows that the caller may see."""
+        return await guard(self.runtime, self._list(request))
+
+    async def _list(self, request: Request) -> Response:
+        if self.access.allow is None:
+            # A description needs the id of the workflow; a list would show the ids of all.
+            return problem(403, "this app lists no workflows: it has no `allow` that decides on it")
+        listing = read_listing(request.query_params)
+        last = await self._last_listed(listing)
+        found: list[StoredWorkflow] = []
+        # A caller who may see few, or asks for a rare version, gets short pages.
+        for _ in range(PAGES_READ_MAX):
+            page = await self._read_page(listing, last)
+            if isinstance(page, Response):
+                return page
+            for last in page:
+                shown = await self._is_shown(request, listing, last)
+                if isinstance(shown, Response):
+                    return shown
+                found += [last] * shown
+                if len(found) == listing.limit:
+                    return json_response(200, page_json(found, last), NO_STORE)
+            if len(page) < PAGE_MAX:
+                last = None
+                break
+        return json_response(200, page_json(found, last), NO_STORE)
+
+    async def _last_listed(self, listing: Listing) -> StoredWorkflow | None:
+        """Return the last workflow of the page before, as it was then."""
+        if listing.after is None:
+            return None
+        changed, subject = listing.after
+        stored = await self.runtime.backend.workflow(subject) if is_subject(subject) else None
+        if stored is None:
+            issue = Issue("after", "the `next` of a page", short_repr(subject))
+            text = "the last workflow of the page before is gone: begin without `after`"
+            raise Violated(ContractViolation(text, issue))
+        return evolve(stored, changed=changed)
+
+    async def _read_page(
+        self, listing: Listing, last: StoredWorkflow | None
+    ) -> tuple[StoredWorkflow, ...] | Response:
+        try:
+            return await self.runtime.workflows(after=last, **listing.filters)
+        except Violated as violated:
+            violation = violated.violation
+            # A pair cannot list, and no workflow has such labels.
+            is_pair = any(issue.path == "workflows" for issue in violation.issues)
+            return violation_problem(violation, 501 if is_pair else 400)
+
+    async def _is_shown(
+        self, request: Request, listing: Listing, stored: StoredWorkflow
+    ) -> bool | Response:
+        if listing.version not in (None, stored.record.version):
+            return False
+        refusal = await self.access.authorize(caller_of(request), "list", None, stored.record)
+        if refusal is None:
+            return True
+        return False if refusal.status_code == HTTPStatus.FORBIDDEN else refusal
 
     async def live(self) -> Health:
         """Report that the event loop runs: the response itself is the proof."""

@@ -7,6 +7,8 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.engine.system.exported import Components
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
+from arvo.interpreters.http.workflow_json import STATUSES
+from arvo.interpreters.ports.results import PAGE_MAX
 
 VERSION: Final = "3.1.0"
 _TEXT: Final = {"type": "string"}
@@ -57,6 +59,47 @@ _ACCEPTED: Final = {
     "required": ["workflow_id", "subject", "id"],
     "properties": {"workflow_id": {"type": ["string", "null"]}, "subject": _TEXT, "id": _TEXT},
 }
+_LIST: Final = {
+    "type": "object",
+    "required": ["workflows", "next"],
+    "properties": {
+        "workflows": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["subject", "type", "version", "status", "labels", "began", "changed"],
+                "properties": {
+                    "workflow_id": {"type": ["string", "null"]},
+                    "subject": _TEXT,
+                    "type": _TEXT,
+                    "version": _TEXT,
+                    "status": {"enum": list(STATUSES)},
+                    "labels": {"type": "object"},
+                    "began": {"type": "string", "format": "date-time"},
+                    "changed": {"type": "string", "format": "date-time"},
+                },
+            },
+        },
+        "next": {"type": ["string", "null"]},
+    },
+}
+# The parameters of a list of workflows, each with its schema and what it selects.
+_FILTERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "status": ({"enum": list(STATUSES)}, "Only those with this status."),
+    "type": (_TEXT, "Only those of this type, such as `arvo.orc.order`."),
+    "version": (_TEXT, "Only those of this version."),
+    "workflow_id": (_TEXT, "Only the runs with this workflow id."),
+    "label": (
+        {"type": "array", "items": {"type": "string", "pattern": "^[^:]+:"}},
+        "Only those with this label, as `name:value`; of several, all.",
+    ),
+    "text": (_TEXT, "Only those with this text in their workflow id or in a label."),
+    "after": (_TEXT, "The `next` of the page before."),
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX},
+        "The most workflows of the page.",
+    ),
+}
 _ENTRY: Final = {
     "type": "object",
     "required": ["position", "revision", "kind", "at", "event"],
@@ -79,6 +122,18 @@ def openapi(system: System, *, title: str = "arvo", version: str = "1.0.0") -> d
     accepted = _json(components.ref("arvo.accepted", _ACCEPTED))
     components.ref("arvo.problem", _PROBLEM)
     components.ref("arvo.entry", _ENTRY)
+    page = _json(components.ref("arvo.workflows", _LIST))
+    paths["/workflows"] = {
+        "get": _operation(
+            "List workflows, the most recently changed first",
+            "list",
+            {"200": {"description": "a page; it is the last one if `next` is null", **page}},
+            [
+                {"name": name, "in": "query", "description": text, "schema": schema}
+                for name, (schema, text) in _FILTERS.items()
+            ],
+        )
+    }
     outcomes: list[dict[str, Any]] = []
     for handler in filter(is_workflow, system.handlers):
         for number in handler.versions:
