@@ -97,6 +97,7 @@ def test_a_span_describes_its_event_and_its_handler() -> None:
         "arvo.parsed.subject.orchestrator.version": "1.0.0",
         "arvo.outcome": "handled",
         "arvo.workflow.subject": SUBJECT,
+        "arvo.workflow.id": "i1",
         "arvo.workflow.type": ORDER,
         "arvo.workflow.status": "active",
         "arvo.workflow.revision": 1,

@@ -28,7 +28,7 @@ from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.failures import report_argument
 from arvo.telemetry.logs.handler import attach_handler, detach_handler
 from arvo.telemetry.metrics.gauges import Gauges
-from arvo.telemetry.spans.attributes import EndUser
+from arvo.telemetry.spans.attributes import Attributes, EndUser, workflow_attributes
 from arvo.telemetry.spans.context import NO_CONTEXT, span_context_of, trace_context
 from arvo.telemetry.spans.join import JoinRule, join_reason
 from arvo.telemetry.spans.tracing import end_span, fail_span
@@ -149,9 +149,10 @@ class TelemetryObserver:
     @contextmanager
     def operating(self, verb: str, subject: str | None) -> Iterator["Command"]:
         """Begin the span of an operator's command, below the current span."""
-        attributes = {names.VERB: verb}
+        attributes: Attributes = {names.VERB: verb}
         if subject is not None:
-            attributes |= {names.WORKFLOW_SUBJECT: subject, names.CONVERSATION_ID: subject}
+            attributes |= workflow_attributes(subject)
+            attributes[names.CONVERSATION_ID] = subject
         if (enduser := self._enduser()) is not None:
             attributes[names.ENDUSER] = enduser
         with self.shared.tracing.current(f"client {verb}", attributes=attributes) as span:

@@ -280,6 +280,7 @@ def test_the_attributes_of_a_log_command_are_fields(log: pytest.LogCaptureFixtur
         "event": "c1",
         "type": "com.payment.charge",
         "subject": charge_request("c1").subject,
+        "workflow_id": "c1",
         "handler": "com.payment.charge",
     }
     assert stats.handled == 1

@@ -9,7 +9,7 @@ from opentelemetry.util.types import AttributeValue
 
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import SystemFault
-from arvo.core.events.subject import Subject
+from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.violations.violation import Violated
 from arvo.engine.system.system import System
 from arvo.handlers.event_handler import EventHandler
@@ -80,6 +80,9 @@ class Describe:
             names.EVENT_TIME: event.time,
             names.EVENT_CONTENT_TYPE: event.datacontenttype,
         }
+        if id_ := workflow_id_of(event.subject):
+            # Also of an event for a service: people search by it.
+            attributes[names.WORKFLOW_ID] = id_
         # Not `N/A` for those that are missing, as the TypeScript packages have it.
         for name, value in (
             (names.EVENT_DATASCHEMA, event.dataschema),
@@ -169,6 +172,14 @@ class Describe:
         except BaseException as error:  # noqa: BLE001 - code of the user, and telemetry never raises
             report_argument("attributes", error)
             return {}
+
+
+def workflow_attributes(subject: str) -> Attributes:
+    """Return by what people and programs find a workflow: its subject, and its id if it has one."""
+    attributes: Attributes = {names.WORKFLOW_SUBJECT: subject}
+    if id_ := workflow_id_of(subject):
+        attributes[names.WORKFLOW_ID] = id_
+    return attributes
 
 
 def _prefixed(prefix: str, event: Event[Any]) -> Attributes:

@@ -17,6 +17,7 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.telemetry.conventions import names
 from arvo.telemetry.metrics.instruments import Metrics
+from arvo.telemetry.spans.attributes import workflow_attributes
 from arvo.telemetry.spans.tracing import Tracing, end_span
 
 # Workflows that began here and have not ended: of others the backend is asked when they began.
@@ -97,7 +98,7 @@ class Workflows:
             span_id=derived_span_id(record.subject),
         )
         if span.is_recording():
-            span.set_attribute(names.WORKFLOW_SUBJECT, record.subject)
+            span.set_attributes(workflow_attributes(record.subject))
             span.set_attribute(names.WORKFLOW_REVISION, record.revision)
         if span.is_recording() and record.failure is not None:
             span.set_attribute(names.ERROR_TYPE, record.failure.name)

@@ -32,7 +32,7 @@ def test_a_person_reads_the_line_then_the_fields_and_the_subject_last() -> None:
     assert text == (
         "WARNING dead letter stored handler=com.payment.charge "
         r'reason="no \"route\"" attempts=3 event=c1 type=com.payment.charge '
-        f"subject={EVENT.subject}"
+        f"workflow_id=c1 subject={EVENT.subject}"
     )
 
 
@@ -73,6 +73,7 @@ def test_a_program_reads_each_field() -> None:
         "arvo_event": "c1",
         "arvo_type": EVENT.type,
         "arvo_subject": EVENT.subject,
+        "arvo_workflow_id": "c1",
         "level_": "x",
         "order": {"id": 7},
     }
@@ -123,5 +124,5 @@ def test_the_filter_adds_the_event_in_hand_to_records_of_other_loggers() -> None
 
     assert TextFormatter("%(message)s").format(record) == (
         "dead letter stored handler=com.payment.charge event=c1 type=com.payment.charge "
-        f"subject={EVENT.subject}"
+        f"workflow_id=c1 subject={EVENT.subject}"
     )

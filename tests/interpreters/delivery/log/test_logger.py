@@ -22,7 +22,7 @@ SPAN = NonRecordingSpan(
 )
 IDS = {"otelTraceID": f"{0x1234:032x}", "otelSpanID": f"{0x56:016x}"}
 EVENT = charge_request("c1")
-OF_EVENT = {"event": "c1", "type": EVENT.type, "subject": EVENT.subject}
+OF_EVENT = {"event": "c1", "type": EVENT.type, "subject": EVENT.subject, "workflow_id": "c1"}
 logger = get_logger("test_logger")
 
 

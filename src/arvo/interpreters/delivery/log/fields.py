@@ -12,6 +12,7 @@ from typing import Any, Final
 from opentelemetry import trace
 
 from arvo.core.events.event import Event
+from arvo.core.events.subject import workflow_id_of
 
 PREFIX: Final = "arvo_"
 # The attributes of every record, and those that formatters and later versions of Python add.
@@ -23,7 +24,8 @@ STANDARD: Final = frozenset(
 )
 # What is known of every record about an event.
 OF_EVERY_RECORD: Final = (
-    *("arvo_event", "arvo_type", "arvo_subject", "arvo_handler", "arvo_revision"),
+    *("arvo_event", "arvo_type", "arvo_subject", "arvo_workflow_id"),
+    *("arvo_handler", "arvo_revision"),
     *("otelTraceID", "otelSpanID"),
 )
 # Attributes of one `Log` command that are logged.
@@ -87,8 +89,11 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _event_fields(event: Event[Any]) -> dict[str, object]:
-    return {
+    known: dict[str, object] = {
         "arvo_event": event.id,
         "arvo_type": event.type,
         "arvo_subject": event.subject,
     }
+    if id_ := workflow_id_of(event.subject):
+        known["arvo_workflow_id"] = id_
+    return known
