@@ -14,8 +14,11 @@ def to_timedelta(argument: str, value: object) -> timedelta:
     >>> to_timedelta("sleep", 1.5)
     datetime.timedelta(seconds=1, microseconds=500000)
     """
+    span: object = value
     try:
-        span = timedelta(seconds=value) if isinstance(value, int | float) else value
+        # True is an int, and no number of seconds.
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            span = timedelta(seconds=value)
     except (ValueError, OverflowError):
         # Not a number, or more than a timedelta holds.
         span = None

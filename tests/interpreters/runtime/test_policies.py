@@ -333,6 +333,7 @@ def test_an_effect_may_have_a_shorter_timeout_than_its_handler() -> None:
         ),
         ({"timeout": 0}, "timeout: expected more than 0 seconds, or None for no limit, got 0"),
         ({"timeout": -1}, "timeout: expected seconds or a timedelta, not below 0"),
+        ({"timeout": True}, "timeout: expected seconds or a timedelta, not below 0"),
     ],
 )
 def test_an_invalid_policy_is_refused(options: Any, text: str) -> None:
