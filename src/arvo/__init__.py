@@ -115,6 +115,7 @@ if TYPE_CHECKING:
         Conflict,
         DeadLetterGroup,
         Depth,
+        DueTimer,
         StoredWorkflow,
         VersionUse,
     )
@@ -168,6 +169,7 @@ __all__ = [
     "DefersDeliveries",
     "Depth",
     "Domain",
+    "DueTimer",
     "Effects",
     "Emit",
     "EncodedDelivery",
@@ -334,6 +336,7 @@ _LAZY: Final = {
         "Conflict",
         "DeadLetterGroup",
         "Depth",
+        "DueTimer",
         "StoredWorkflow",
         "VersionUse",
     ),

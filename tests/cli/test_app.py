@@ -2,12 +2,13 @@
 
 import asyncio
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 
-from arvo import Commands, Fail, Resumable, Runtime, System, Turn
+from arvo import Commands, Fail, Resumable, Runtime, Schedule, System, Turn
 from arvo.cli import main
 from arvo.core.events.subject import subject_label
 from tests.shop import (
@@ -207,6 +208,29 @@ def test_many_workflows_are_revived_migrated_and_cancelled(
     assert refused.startswith("done: 0 of 2, gone: 0, refused: 2\n")
     assert cancelled == "done: 2 of 2, gone: 0, refused: 0\n"
     assert len(left) == 2
+
+
+def remind(turn: Turn[OrderState]) -> Commands:
+    """Set two timers."""
+    return Schedule("later", after=timedelta(days=2)), Schedule("soon", after=timedelta(days=1))
+
+
+def test_timers_are_listed_the_next_one_first(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By workflow type, and as JSON."""
+    run_orders(url, System([make_workflow(remind, state=OrderState)]), "a")
+
+    def lines(*words: str) -> list[str]:
+        return output_of(capsys, "timers", *words, "--backend", url).splitlines()
+
+    listed = lines("--type", "arvo.orc.order.fulfil")
+    (first,) = map(orjson.loads, lines("--limit", "1", "--json"))
+
+    assert [line.split("  ")[1:] for line in listed[::2]] == [
+        ["soon", "arvo.orc.order.fulfil"],
+        ["later", "arvo.orc.order.fulfil"],
+    ]
+    assert (first["name"], first["subject"]) == ("soon", order_request("a").subject)
+    assert lines("--type", "arvo.orc.other") == lines("--type", "no type\n") == []
 
 
 def test_a_deployment_may_not_leave_out_a_version_that_is_active(

@@ -415,6 +415,34 @@ async def workflows(
 
 
 @app.command
+async def timers(
+    *,
+    type: str | None = None,  # noqa: A002 - the wire's word
+    limit: int = PAGE_MAX,
+    backend: Url,
+    json: AsJson = False,
+) -> None:
+    """List the timers that have not fired, the next one first; late ones are before it.
+
+    Parameters
+    ----------
+    type
+        Only those of one workflow type, such as arvo.orc.order.
+    json
+        Print one timer a line, as JSON.
+    """
+    async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
+        remaining, last = limit, None
+        while remaining > 0 and (
+            page := await client.timers(type=type, after=last, limit=min(remaining, PAGE_MAX))
+        ):
+            for timer in page:
+                due = timer.due.isoformat(timespec="milliseconds")
+                print_json({**asdict(timer), "due": due}) if json else print_line(str(timer))
+            remaining, last = remaining - len(page), page[-1]
+
+
+@app.command
 async def versions(
     *,
     expect_none: Annotated[tuple[str, ...], Parameter(negative="")] = (),

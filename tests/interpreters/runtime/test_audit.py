@@ -120,7 +120,7 @@ def test_a_pair_says_that_it_cannot_list_workflows() -> None:
 
     async def go() -> None:
         client = Client(shop, paired(InMemoryMachineMemory(), MemoryBroker()))
-        for ask in (client.versions(), client.cancel_workflows("enough")):
+        for ask in (client.versions(), client.timers(), client.cancel_workflows("enough")):
             with pytest.raises(Violated, match="expected a pair with an index"):
                 await ask
 

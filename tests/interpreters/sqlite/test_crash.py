@@ -42,6 +42,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterGroup,
     DeadLetterResult,
     Depth,
+    DueTimer,
     StoredWorkflow,
     VersionUse,
 )
@@ -252,6 +253,9 @@ class Crashing:
 
     async def dead_letter_groups(self, **options: Any) -> tuple[DeadLetterGroup, ...]:
         return await self.inner.dead_letter_groups(**options)
+
+    async def timers(self, **options: Any) -> tuple[DueTimer, ...]:
+        return await self.inner.timers(**options)
 
     async def versions(self) -> tuple[VersionUse, ...]:
         return await self.inner.versions()

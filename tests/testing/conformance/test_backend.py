@@ -184,6 +184,7 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
         (wrong.ListsActsOldestFirst, "test_acts_of_operators_are_listed_newest_first"),
         (wrong.ListsAllActs, "test_acts_of_operators_are_listed_newest_first"),
         (wrong.CountsVersionsOfEndedWorkflows, "test_workflows_are_counted_by_version"),
+        (wrong.ListsLastTimersFirst, "test_timers_are_listed_by_their_due_time"),
         (wrong.GroupsByReason, "test_dead_letters_are_selected_and_counted_in_groups"),
         (
             wrong.ListsDeadLettersOfAllCauses,

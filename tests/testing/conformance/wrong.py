@@ -26,6 +26,7 @@ from arvo.interpreters.ports.results import (
     Conflict,
     DeadLetterGroup,
     Depth,
+    DueTimer,
     Duplicate,
     IdReused,
     VersionUse,
@@ -351,6 +352,11 @@ class CountsVersionsOfEndedWorkflows(Correct):
             for stored in await self.inner.workflows()
         )
         return tuple(VersionUse(*key, number, 0) for key, number in sorted(counts.items()))
+
+
+class ListsLastTimersFirst(Correct):
+    async def timers(self, **options: Any) -> tuple[DueTimer, ...]:
+        return (await self.inner.timers(**options))[::-1]
 
 
 class ListsAllActs(Correct):

@@ -15,8 +15,14 @@ from arvo.core.labels import Label, label_line, label_lines
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import Record, Status
 from arvo.interpreters.delivery.codec import from_milliseconds, to_milliseconds
-from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, StoredWorkflow, VersionUse
+from arvo.interpreters.ports.messages import DeadLetter, Message, queue_of
+from arvo.interpreters.ports.results import (
+    PAGE_MAX,
+    DeadLetterGroup,
+    DueTimer,
+    StoredWorkflow,
+    VersionUse,
+)
 
 # Cause, handler ("" without one) and type of a dead letter.
 GroupKey: TypeAlias = tuple[str, str, str]
@@ -179,6 +185,34 @@ def time_key(at: str) -> int:
     """Return the milliseconds of an RFC 3339 time, by which dead letters are sorted."""
     time = datetime.fromisoformat(at)
     return to_milliseconds(time if time.tzinfo else time.replace(tzinfo=UTC))
+
+
+def make_due_timer(due: datetime, message: Message) -> DueTimer:
+    """Make the view of a timer from the message that it delivers."""
+    event = message.event
+    return DueTimer(
+        id=event.id,
+        name=str(event.raw.get("name", "")),
+        subject=event.subject,
+        handler=queue_of(message.to),
+        due=due,
+    )
+
+
+def select_timers(
+    timers: Iterable[DueTimer], handler: str | None, after: DueTimer | None, limit: int
+) -> tuple[DueTimer, ...]:
+    """Return the page of *timers* that `Backend.timers` asks for, for a store without an index."""
+    selected = (
+        timer
+        for timer in timers
+        if handler in (None, timer.handler) and (after is None or _due_key(timer) > _due_key(after))
+    )
+    return tuple(nsmallest(limit, selected, key=_due_key))
+
+
+def _due_key(timer: DueTimer) -> tuple[datetime, str]:
+    return timer.due, timer.id
 
 
 @final

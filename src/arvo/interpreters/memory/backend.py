@@ -50,6 +50,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterFilters,
     DeadLetterGroup,
     Depth,
+    DueTimer,
     Duplicate,
     IdReused,
     StoredWorkflow,
@@ -213,6 +214,12 @@ class MemoryBackend:
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version."""
         return self._workflows.versions()
+
+    async def timers(
+        self, *, handler: str | None = None, after: DueTimer | None = None, limit: int = PAGE_MAX
+    ) -> tuple[DueTimer, ...]:
+        """List the timers that have not fired, the next one first."""
+        return self._timers.page(handler, after, limit)
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return one workflow as `workflows` lists it."""

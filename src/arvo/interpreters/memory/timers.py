@@ -9,7 +9,9 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.core.commit import PendingTimer
+from arvo.interpreters.delivery.operations import make_due_timer, select_timers
 from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import DueTimer
 
 # Entries of deleted timers that the heap may hold before it is rebuilt.
 HEAP_SLACK: Final = 64
@@ -40,6 +42,11 @@ class MemoryTimers:
             heappush(self._heap, (timer.due, timer.event.id))
         if added:
             self.start()
+
+    def page(self, handler: str | None, after: DueTimer | None, limit: int) -> tuple[DueTimer, ...]:
+        """List timers, the next one first."""
+        timers = (make_due_timer(due, message) for due, message in self._pending.values())
+        return select_timers(timers, handler, after, limit)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete the pending timers whose events have these ids."""

@@ -51,6 +51,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterFilters,
     DeadLetterGroup,
     Depth,
+    DueTimer,
     Duplicate,
     Fenced,
     IdReused,
@@ -261,6 +262,12 @@ class Pair:
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows as the index has them, one by one."""
         return await self._index.versions()
+
+    async def timers(
+        self, *, handler: str | None = None, after: DueTimer | None = None, limit: int = PAGE_MAX
+    ) -> tuple[DueTimer, ...]:
+        """List timers as the records of the indexed workflows have them, the next one first."""
+        return await self._index.timers(handler, after, limit)
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Return a workflow and its times."""

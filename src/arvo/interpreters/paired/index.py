@@ -19,7 +19,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import decode_event, decode_record
-from arvo.interpreters.delivery.operations import VersionCounter, WorkflowQuery
+from arvo.interpreters.delivery.operations import VersionCounter, WorkflowQuery, select_timers
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS
 from arvo.interpreters.paired.documents.document import WorkflowDocument
 from arvo.interpreters.paired.documents.store import DocumentStore
@@ -31,7 +31,7 @@ from arvo.interpreters.ports.index import (
     IndexQuery,
     IndexRow,
 )
-from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
+from arvo.interpreters.ports.results import DueTimer, StoredWorkflow, VersionUse
 
 # Workflows of which this process knows what the index has. One that drops out is written again.
 INDEXED_MAX: Final = 100_000
@@ -123,16 +123,26 @@ class IndexReader:
 
     async def workflows(self, query: WorkflowQuery) -> tuple[StoredWorkflow, ...]:
         """List the workflows that the index has and whose newest record matches too."""
-        index, found = self._required(), list[StoredWorkflow]()
+        index, found = self._required("workflows"), list[StoredWorkflow]()
         async for stored in self._candidates(index, query):
             found.append(stored)
             if len(found) == query.limit:
                 break
         return tuple(found)
 
+    async def timers(
+        self, handler: str | None, after: DueTimer | None, limit: int
+    ) -> tuple[DueTimer, ...]:
+        """List the timers of active workflows, reading each record: a broker lists none."""
+        index, page = self._required("timers"), tuple[DueTimer, ...]()
+        async for stored in self._candidates(index, WorkflowQuery(handler, status="active")):
+            if stored.record.timers:
+                page = select_timers((*page, *_timers(stored.record)), handler, after, limit)
+        return page
+
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version, reading each record."""
-        index, counter = self._required(), VersionCounter()
+        index, counter = self._required("versions"), VersionCounter()
         statuses: tuple[Status, ...] = ("active", "failed")
         for status in statuses:
             async for stored in self._candidates(index, WorkflowQuery(status=status)):
@@ -165,10 +175,10 @@ class IndexReader:
         entries = (entry for _, block in sorted(blocks.items()) for entry in _entries(block))
         return tuple(entry for entry in entries if start <= entry.position < end)
 
-    def _required(self) -> Index:
+    def _required(self, operation: str) -> Index:
         if self.index is None:
             expected = "a pair with an index, as nats: and redis: have, or sqlite:///file.db"
-            issue = Issue("workflows", expected, "a pair without an index")
+            issue = Issue(operation, expected, "a pair without an index")
             raise Violated(ConfigViolation("ask for one workflow, by its id or subject", issue))
         return self.index
 
@@ -190,6 +200,17 @@ class IndexReader:
             if len(rows) < query.limit:
                 return
             wanted = evolve(wanted, after=rows[-1].sort_key)
+
+
+def _timers(record: Record) -> Iterator[DueTimer]:
+    for name, timer in record.timers.items():
+        yield DueTimer(
+            id=timer.id,
+            name=name,
+            subject=record.subject,
+            handler=record.handler,
+            due=datetime.fromisoformat(timer.at),
+        )
 
 
 def index_query(query: WorkflowQuery) -> IndexQuery:

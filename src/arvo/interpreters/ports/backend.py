@@ -20,6 +20,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterGroup,
     DeadLetterResult,
     Depth,
+    DueTimer,
     Duplicate,
     Fenced,
     IdReused,
@@ -168,6 +169,18 @@ class Backend(Protocol):
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version, sorted by these.
 
+        Raises `Violated` as `workflows` does in a backend that cannot list.
+        """
+        ...
+
+    async def timers(
+        self, *, handler: str | None = None, after: DueTimer | None = None, limit: int = PAGE_MAX
+    ) -> tuple[DueTimer, ...]:
+        """List at most *limit* timers that have not fired, the next one first; at the same time, by
+        id.
+
+        One that is late is first: no process that runs the workflow has looked since. *handler*:
+        only those of workflows of this handler. *after*: the last timer of the previous page.
         Raises `Violated` as `workflows` does in a backend that cannot list.
         """
         ...

@@ -166,6 +166,24 @@ class VersionUse:
 
 @final
 @frozen(kw_only=True)
+class DueTimer:
+    """A timer that a workflow has set and that has not fired: its *id* and *name*, the *subject*
+    and the *handler* of the workflow, and the time at which it is *due*.
+    """
+
+    id: str
+    name: str
+    subject: str
+    handler: str
+    due: datetime
+
+    def __str__(self) -> str:
+        head = f"{self.due:{_TIME}}  {one_line(self.name)}  {printable(self.handler)}"
+        return f"{head}\n  {printable(subject_label(self.subject))}"
+
+
+@final
+@frozen(kw_only=True)
 class Depth:
     """How many messages a backend holds, in all processes.
 

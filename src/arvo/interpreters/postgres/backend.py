@@ -32,6 +32,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterFilters,
     DeadLetterGroup,
     Depth,
+    DueTimer,
     Duplicate,
     Fenced,
     IdReused,
@@ -47,6 +48,7 @@ from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
 from arvo.interpreters.postgres.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.postgres.statements import timers as timer_rows
 from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, delivery_row
@@ -205,6 +207,12 @@ class PostgresBackend:
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version."""
         return await self._read(lambda c: queries.versions(c, self.dsn))
+
+    async def timers(
+        self, *, handler: str | None = None, after: DueTimer | None = None, limit: int = PAGE_MAX
+    ) -> tuple[DueTimer, ...]:
+        """List the timers that have not fired, the next one first."""
+        return await self._read(lambda c: timer_rows.page(c, self.dsn, handler, after, limit))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Read one workflow as `workflows` would list it, None if there is none."""

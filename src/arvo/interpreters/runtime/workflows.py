@@ -11,7 +11,13 @@ from arvo.core.record import Record, Status
 from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.migrate import migrate_plain
-from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow, VersionUse, WorkflowFilters
+from arvo.interpreters.ports.results import (
+    PAGE_MAX,
+    DueTimer,
+    StoredWorkflow,
+    VersionUse,
+    WorkflowFilters,
+)
 from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
 from arvo.interpreters.runtime.connection import ActOptions
 from arvo.interpreters.runtime.dead_letters import DeadLetterClient
@@ -78,6 +84,22 @@ class WorkflowClient(DeadLetterClient):
         if it fits runs of several types, or several active runs.
         """
         return await find_subject(self._backend, workflow)
+
+    async def timers(
+        self,
+        *,
+        type: str | None = None,  # noqa: A002 - the name of the event attribute
+        after: DueTimer | None = None,
+        limit: int = PAGE_MAX,
+    ) -> tuple[DueTimer, ...]:
+        """List at most *limit* timers that have not fired, the next one first, so late ones before.
+
+        *type*: only those of workflows of this type, such as `arvo.orc.order.fulfil`. *after*: the
+        last timer of the previous page. Raises `Violated` on a backend that cannot list them.
+        """
+        if type is not None and not is_uri(type):
+            return ()
+        return await self._backend.timers(handler=type, after=after, limit=limit)
 
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version of its contract.

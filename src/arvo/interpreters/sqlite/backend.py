@@ -32,6 +32,7 @@ from arvo.interpreters.ports.results import (
     DeadLetterFilters,
     DeadLetterGroup,
     Depth,
+    DueTimer,
     Duplicate,
     Fenced,
     IdReused,
@@ -45,6 +46,7 @@ from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session
 from arvo.interpreters.sqlite.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.sqlite.statements import timers as timer_rows
 from arvo.interpreters.sqlite.statements.cancellations import pending_cancellation
 
 # Messages that may be under way before `send` waits.
@@ -175,6 +177,12 @@ class SqliteBackend:
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version."""
         return await self._session.read(queries.versions)
+
+    async def timers(
+        self, *, handler: str | None = None, after: DueTimer | None = None, limit: int = PAGE_MAX
+    ) -> tuple[DueTimer, ...]:
+        """List the timers that have not fired, the next one first."""
+        return await self._session.read(lambda c: timer_rows.page(c, handler, after, limit))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Read one workflow as `workflows` would list it, None if there is none."""

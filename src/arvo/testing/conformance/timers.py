@@ -1,13 +1,17 @@
 """Timers: they fire once, not before their time, and after a restart too."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
+from arvo.core.commit import Commit, PendingTimer
+from arvo.core.events.protocol import Timer
+from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import Committed
-from arvo.testing.conformance.kit import NOT_DURABLE, BackendKit, conformance_test, skip
+from arvo.testing.conformance.kit import NO_LISTING, NOT_DURABLE, BackendKit, conformance_test, skip
 from arvo.testing.conformance.kit.samples import WORKFLOW, subject, timer, to_workflow, turn_commit
 
 # Long enough to detect a backend that ignores it, short enough to wait for.
@@ -34,6 +38,33 @@ class Timers(BackendKit):
         assert await backend.commit(delivery, turn_commit(delivery, 2), [], []) == Committed()
         await self.never(backend.receive(WORKFLOW), "the timer a second time")
         assert (await backend.depth()).timers == 0
+
+    @conformance_test
+    async def test_timers_are_listed_by_their_due_time(self, backend: Backend) -> None:
+        """The next one first, then by id, in pages; one that was cleared is not listed."""
+        if not self.supports_listing:
+            skip(NO_LISTING)
+        await backend.send(to_workflow("begin"))
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
+        one, last = timer("d", 600), timer("c", 900)
+        set_ = [last, timer("a", 300), one, evolve(timer("b", 600), due=one.due)]
+        commit = _with_timers(turn_commit(delivery, 1, timers=set_), set_)
+        assert await backend.commit(delivery, commit, [], []) == Committed()
+        await backend.send(to_workflow("next"))
+        delivery = await self.eventually(backend.receive(WORKFLOW), "the second event")
+        cleared = evolve(turn_commit(delivery, 2), cleared_timers=("c",))
+        cleared = _with_timers(cleared, set_[1:])
+        assert await backend.commit(delivery, cleared, [], []) == Committed()
+
+        timers = await backend.timers()
+
+        due = {each.event.id: each.due for each in set_}
+        assert [each.id for each in timers] == ["a", "b", "d"]
+        assert {(each.subject, each.handler) for each in timers} == {(subject(), WORKFLOW)}
+        assert all(abs(each.due - due[each.id]) < timedelta(seconds=1) for each in timers)
+        assert await backend.timers(limit=2) == timers[:2]
+        assert await backend.timers(after=timers[0], handler=WORKFLOW) == timers[1:]
+        assert await backend.timers(handler="com.unknown") == ()
 
     @conformance_test
     async def test_timers_fire_in_order_of_their_due_time(self, backend: Backend) -> None:
@@ -107,3 +138,10 @@ class Timers(BackendKit):
         commit = turn_commit(delivery, 1, timers=[pending])
         assert await backend.commit(delivery, commit, [], []) == Committed()
         return pending.due
+
+
+def _with_timers(commit: Commit, timers: Sequence[PendingTimer]) -> Commit:
+    """Return a commit whose record has the timers that are pending, as that of a workflow has."""
+    assert commit.record is not None
+    pending = {it.event.id: Timer(it.event.id, it.due.isoformat(), EMPTY) for it in timers}
+    return evolve(commit, record=evolve(commit.record, timers=FrozenDict(pending)))

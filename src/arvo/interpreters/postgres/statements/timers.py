@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from arvo.interpreters.delivery.codec import decode_destination, decode_event
+from arvo.interpreters.delivery.operations import make_due_timer
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.deliveries import notify
@@ -65,3 +69,30 @@ with fired as (
 insert into arvo.delivery (queue, key, destination, event, attempt, due)
 select queue, key, destination, event, 1, '-infinity' from fired order by due
 """
+
+
+async def page(
+    connection: Connection, dsn: Dsn, handler: str | None, after: DueTimer | None, limit: int
+) -> tuple[DueTimer, ...]:
+    """List timers, the next one first."""
+    values: list[object] = [limit]
+    conditions = ["true"]
+    if handler is not None:
+        values.append(handler)
+        conditions.append(f"queue = ${len(values)}")
+    if after is not None:
+        values += (after.due, after.id)
+        conditions.append(f"(due, id) > (${len(values) - 1}, ${len(values)})")
+    statement = f"{_TIMERS} where {' and '.join(conditions)} {_NEXT_FIRST}"
+    rows = await connection.fetch(dsn.sql(statement), *values)
+    return tuple(
+        make_due_timer(
+            row["due"],
+            Message(decode_event(row["event"]), decode_destination(row["destination"])),
+        )
+        for row in rows
+    )
+
+
+_TIMERS: Final = "select due, destination, event from arvo.timer"
+_NEXT_FIRST: Final = "order by due, id limit $1"

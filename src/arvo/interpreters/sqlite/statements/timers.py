@@ -5,8 +5,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from arvo.core.commit import PendingTimer
-from arvo.interpreters.delivery.codec import encode_destination, encode_event, to_milliseconds
+from arvo.interpreters.delivery.codec import (
+    decode_destination,
+    decode_event,
+    encode_destination,
+    encode_event,
+    from_milliseconds,
+    to_milliseconds,
+)
+from arvo.interpreters.delivery.operations import make_due_timer
 from arvo.interpreters.ports.messages import Message, key_of, queue_of
+from arvo.interpreters.ports.results import DueTimer
 
 # Timers fired in one transaction; the rest follows with the next poll.
 FIRE_MAX: Final = 1_000
@@ -59,6 +68,26 @@ where due <= ? order by due, id limit ?
 _DELETE: Final = """
 delete from timer
 where id in (select id from timer where due <= ? order by due, id limit ?)
+"""
+
+
+def page(
+    connection: sqlite3.Connection, handler: str | None, after: DueTimer | None, limit: int
+) -> tuple[DueTimer, ...]:
+    """List timers, the next one first."""
+    due, id_ = (-1, "") if after is None else (to_milliseconds(after.due), after.id)
+    rows = connection.execute(_PAGE, (due, id_, handler, handler, limit))
+    return tuple(
+        make_due_timer(
+            from_milliseconds(due), Message(decode_event(event), decode_destination(destination))
+        )
+        for due, destination, event in rows
+    )
+
+
+_PAGE: Final = """
+select due, destination, event from timer
+where (due, id) > (?, ?) and (? is null or queue = ?) order by due, id limit ?
 """
 
 
