@@ -18,8 +18,10 @@ from arvo import (
     System,
     Violated,
 )
+from arvo.interpreters.runtime.backends import backend_from_url
 from tests.interpreters.inside import send_inside
 from tests.interpreters.runtime.running import (
+    Replaced,
     new_backend,
     reply_to_an_unknown_workflow,
     run_runtime,
@@ -193,3 +195,27 @@ def test_what_fails_again_while_many_are_redriven_is_left() -> None:
 
     assert (result, left) == (BatchResult(matched=30, done=30), 30)
     assert stats.dead_lettered == 60
+
+
+@pytest.mark.parametrize("verb", ["redrive_dead_letters", "delete_dead_letters"])
+def test_what_another_operator_took_first_is_gone(verb: str) -> None:
+    """It is no refusal: nothing is left to do."""
+    made = new_backend()
+    backend = backend_from_url(made) if isinstance(made, str) else made
+
+    async def find_none(_: str) -> None:
+        return None
+
+    async def work(runtime: Runtime) -> BatchResult:
+        await runtime.send(charge_request(amount=200.0))
+        await runtime.drain(timeout=60)
+        result: BatchResult = await getattr(runtime, verb)()
+        return result
+
+    result, _ = run_runtime(
+        System([payment_handler(cautious)]),
+        work,
+        backend=Replaced(backend, find_dead_letter=find_none),
+    )
+
+    assert result == BatchResult(matched=1, gone=1)

@@ -413,6 +413,21 @@ def test_the_verbs_of_an_operator_are_observed(store: str) -> None:
     ]
 
 
+def test_a_dry_run_is_not_observed(store: str) -> None:
+    """It changes nothing, and would count as a redrive."""
+    invalid = charge_request().with_payload(FrozenDict({}), FrozenDict({"order_id": 1}))
+
+    async def work(runtime: Runtime) -> None:
+        await runtime._send(invalid)
+        await runtime.drain(timeout=30)
+        assert (await runtime.redrive_dead_letters(dry_run=True)).done == 1
+        assert (await runtime.delete_dead_letters(dry_run=True)).done == 1
+
+    observer = observe(shop, store, work)
+
+    assert not [it.name for it in observer.spans if it.name.startswith("client")]
+
+
 def test_a_runtime_has_one_observer() -> None:
     """The second one would get nothing."""
     runtime = Runtime(shop)

@@ -86,8 +86,7 @@ class DeadLetterClient(Connection):
         Raises `Violated` if there is no dead letter with that *id*, no handler for its event, or if
         *data* does not fit.
         """
-        if not await self._redrive(id, act, data=data):
-            raise _dead_letter_not_found(id)
+        await self._redrive(id, act, data=data)
 
     async def redrive_dead_letters(
         self,
@@ -106,12 +105,9 @@ class DeadLetterClient(Connection):
         nothing, and count what would be redriven and refused. *on_progress* is called after each
         one. If this raises, or is cancelled, call it again: it goes on with those that are left.
         """
-        return await self._act_on(
-            partial(self._redrive, act={"actor": actor, "reason": reason}, dry_run=dry_run),
-            limit,
-            on_progress,
-            filters,
-        )
+        act: ActOptions = {"actor": actor, "reason": reason}
+        redrive = self._check_redrive if dry_run else partial(self._redrive, act=act)
+        return await self._act_on(redrive, limit, on_progress, filters)
 
     async def delete_dead_letter(
         self,
@@ -122,8 +118,7 @@ class DeadLetterClient(Connection):
 
         *actor*, *reason*: who does this, and why, for the audit log.
         """
-        if not await self._delete(id, act):
-            raise _dead_letter_not_found(id)
+        await self._delete(id, act)
 
     async def delete_dead_letters(
         self,
@@ -136,20 +131,24 @@ class DeadLetterClient(Connection):
         **filters: Unpack[DeadLetterFilters],
     ) -> BatchResult:
         """Delete the dead letters that *filters* select; see `redrive_dead_letters`."""
-        return await self._act_on(
-            partial(self._delete, act={"actor": actor, "reason": reason}, dry_run=dry_run),
-            limit,
-            on_progress,
-            filters,
-        )
+        act: ActOptions = {"actor": actor, "reason": reason}
+        delete = self._find if dry_run else partial(self._delete, act=act)
+        return await self._act_on(delete, limit, on_progress, filters)
 
     async def _act_on(
         self,
-        act: Callable[[str], Awaitable[bool]],
+        act: Callable[[str], Awaitable[object]],
         limit: int,
         on_progress: OnProgress | None,
         filters: DeadLetterFilters,
     ) -> BatchResult:
+        async def act_on(id_: str) -> bool:
+            try:
+                await act(id_)
+            except _NotFound:
+                return False
+            return True
+
         # All ids first: what is redriven may come back, and would be redriven for ever.
         selected: list[tuple[str, str]] = []
         last = None
@@ -159,35 +158,37 @@ class DeadLetterClient(Connection):
             if len(selected) > limit:
                 break
         more = len(selected) > limit
-        return await run_batch(selected[:limit], act, more=more, on_progress=on_progress)
+        return await run_batch(selected[:limit], act_on, more=more, on_progress=on_progress)
 
-    async def _redrive(
-        self, id_: str, act: ActOptions, *, data: object = None, dry_run: bool = False
-    ) -> bool:
-        """Redrive a dead letter; False if there is none with this id."""
+    async def _redrive(self, id_: str, act: ActOptions, *, data: object = None) -> None:
         with self._operating("redrive") as operation:
-            dead_letter = await self._backend.find_dead_letter(id_) if id_.isprintable() else None
-            if dead_letter is None:
-                return False
+            dead_letter = await self._find(id_)
             event = dead_letter.event if data is None else await self._edit(dead_letter, data)
             to = dead_letter.to or self._destination(event)
-            if dry_run:
-                return True
             subject, detail = event.subject, "" if data is None else f"edited as {event.id}"
             await self._record_act("redrive", subject, act, target=id_, detail=detail)
             message = Message(send_again(event, operation, dead_letter.event), to)
-            return await self._backend.redrive(id_, [message])
+            if not await self._backend.redrive(id_, [message]):
+                raise _NotFound(id_)
 
-    async def _delete(self, id_: str, act: ActOptions, *, dry_run: bool = False) -> bool:
-        """Delete a dead letter; False if there is none with this id."""
+    async def _check_redrive(self, id_: str) -> None:
+        dead_letter = await self._find(id_)
+        if dead_letter.to is None:
+            self._destination(dead_letter.event)
+
+    async def _delete(self, id_: str, act: ActOptions) -> None:
+        with self._operating("delete"):
+            dead_letter = await self._find(id_)
+            await self._record_act("delete", dead_letter.event.subject, act, target=id_)
+            if not await self._backend.redrive(id_, []):
+                raise _NotFound(id_)
+
+    async def _find(self, id_: str) -> DeadLetter:
+        """Return the dead letter with this id; raises `_NotFound`."""
         dead_letter = await self._backend.find_dead_letter(id_) if id_.isprintable() else None
         if dead_letter is None:
-            return False
-        if dry_run:
-            return True
-        with self._operating("delete"):
-            await self._record_act("delete", dead_letter.event.subject, act, target=id_)
-            return await self._backend.redrive(id_, [])
+            raise _NotFound(id_)
+        return dead_letter
 
     async def _edit(self, dead_letter: DeadLetter, data: object) -> Event[Any]:
         """Return the event of a dead letter with other data."""
@@ -202,6 +203,9 @@ class DeadLetterClient(Connection):
         return edited
 
 
-def _dead_letter_not_found(id_: str) -> Violated:
-    issue = Issue("id", "the id of a dead letter (see dead_letters)", repr(id_))
-    return Violated(ConfigViolation("there is no such dead letter", issue))
+class _NotFound(Violated):
+    """There is no such dead letter; in a batch, another operator was first."""
+
+    def __init__(self, id_: str) -> None:
+        issue = Issue("id", "the id of a dead letter (see dead_letters)", repr(id_))
+        super().__init__(ConfigViolation("there is no such dead letter", issue))
