@@ -53,6 +53,23 @@ def test_outcomes_wait_for_an_hour_from_the_last_time_that_a_listener_was_seen()
     within(go())
 
 
+def test_two_looks_that_are_far_apart_are_no_absence() -> None:
+    """Each may fall into a restart of the listener's process, which was there between them."""
+
+    async def go() -> None:
+        backend, time = MemoryBackend(), Time()
+        decides = subscribers(backend, time)
+        for _ in range(3):
+            assert await decides.absence(BILLING) is None
+            time.now += 2 * HOUR
+        for _ in range(4):
+            assert await decides.absence(BILLING) is None
+            time.now += HOUR / 4
+        assert await decides.absence(BILLING) is not None
+
+    within(go())
+
+
 def test_a_listener_of_this_process_is_there() -> None:
     async def go() -> None:
         listeners, time = Listeners(concurrent_max=1), Time()

@@ -9,7 +9,8 @@ from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.services.directory import ServiceDirectory
 
 # A process with a listener that does not come back for an hour needs an operator. Until then its
-# outcomes wait in their queue, which holds no more than those of an hour.
+# outcomes wait in their queue, which holds no more than those of an hour, and those that come more
+# than an hour apart.
 LISTENER_ABSENT_SECONDS_MAX: Final = 3_600.0
 # How long a look at the registry counts: each end of a workflow would read it.
 SEEN_SECONDS: Final = 10.0
@@ -27,9 +28,9 @@ class Subscribers:
     directory: ServiceDirectory
     absent_max: float
     clock: Callable[[], float]
-    # When a listener was seen last, or missed first, and when the registry was read last.
+    # When a listener was seen last; when it was missed first and last, without being seen between.
     _present: dict[str, float] = field(factory=dict, init=False)
-    _absent: dict[str, float] = field(factory=dict, init=False)
+    _absent: dict[str, tuple[float, float]] = field(factory=dict, init=False)
 
     async def absence(self, name: str) -> str | None:
         """Return why an outcome cannot wait for the listener of a subscription; None if it can."""
@@ -47,7 +48,11 @@ class Subscribers:
             self._present[name] = now
             self._absent.pop(name, None)
             return None
-        if now - self._absent.setdefault(name, now) < self.absent_max:
+        first, last = self._absent.get(name, (now, now))
+        # It may have been there in such a long time: two restarts of its process are no absence.
+        first = now if now - last >= self.absent_max else first
+        self._absent[name] = first, now
+        if now - first < self.absent_max:
             return None
         text = f"no process has a listener of the subscription {name!r}"
         return f"{text}, for {self.absent_max:g} s (see on_workflow_complete)"
