@@ -40,9 +40,8 @@ from arvo.interpreters.delivery.log import format_traceback
 from arvo.interpreters.http.openapi import openapi as make_openapi
 from arvo.interpreters.ports.results import PAGE_MAX, WorkflowFilters
 from arvo.interpreters.runtime.backends import backend_from_url
-from arvo.interpreters.runtime.batches import BATCH_MAX
+from arvo.interpreters.runtime.batches import BATCH_MAX, BatchOptions
 from arvo.interpreters.runtime.client import Client
-from arvo.interpreters.runtime.workflows import BatchOptions
 from arvo.printable import printable
 
 # The source of events that are sent without --source.

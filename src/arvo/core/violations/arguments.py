@@ -1,10 +1,15 @@
 """Arguments: refuses a value that an annotation rules out, for callers that no checker reads."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from types import UnionType
+from typing import Final
 
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+
+# What a 32-bit integer holds, which every store can count to.
+LIMIT_MAX: Final = 2**31 - 1
 
 
 def check_argument(
@@ -21,4 +26,22 @@ def check_list(name: str, value: object, item: str, *, of: str) -> None:
     is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes)
     if not is_list:
         issue = Issue(name, f"a list of {item}", short_repr(value))
+        raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))
+
+
+def check_limit(value: object, *, of: str) -> None:
+    """Raise `Violated` unless *value* is a number of items to return or to act on.
+
+    Not below 0: a store would return all items, and a slice all but some.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LIMIT_MAX:
+        issue = Issue("limit", f"a whole number from 0 to {LIMIT_MAX}", short_repr(value))
+        raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))
+
+
+def check_time(name: str, value: object, *, of: str) -> None:
+    """Raise `Violated` unless *value* is None or a time with an offset from UTC."""
+    if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
+        expected = "a datetime with a time zone, such as datetime.now(UTC)"
+        issue = Issue(name, expected, short_repr(value))
         raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))

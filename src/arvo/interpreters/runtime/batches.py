@@ -5,8 +5,12 @@ from typing import Final, TypeAlias, final
 
 from attrs import evolve, frozen
 
-from arvo.core.violations.violation import Violated, Violation
+from arvo.core.record import Status
+from arvo.core.violations.arguments import check_limit
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import ConfigViolation, Violated, Violation
 from arvo.interpreters.delivery.tasks import gather_all
+from arvo.interpreters.ports.results import WorkflowFilters
 from arvo.printable import printable
 
 # The most that one call acts on: as many as a store keeps dead letters by default.
@@ -50,6 +54,35 @@ class BatchResult:
 
 
 OnProgress: TypeAlias = Callable[[BatchResult], None]
+
+
+class BatchOptions(WorkflowFilters, total=False):
+    """Which workflows of which *type* an act is for, how, and who acts and why.
+
+    The filters are those of `Client.workflows`; the status is always that of workflows on which the
+    act has an effect. *dry_run*: change nothing, and count what would be done and refused. *limit*:
+    the most to act on. *on_progress* is called after each one.
+    """
+
+    type: str | None
+    dry_run: bool
+    limit: int
+    on_progress: OnProgress | None
+    actor: str | None
+
+
+def check_options(verb: str, status: Status, options: BatchOptions) -> None:
+    """Refuse options that would select other workflows than the caller means, or act on them."""
+    name = f"{verb}_workflows"
+    if unknown := sorted(set(options) - BatchOptions.__optional_keys__):
+        # As Python itself does: one that is misspelled must not be left out.
+        known = ", ".join(sorted(BatchOptions.__optional_keys__))
+        text = f"{name}() got an unexpected keyword argument {unknown[0]!r}"
+        raise TypeError(f"{text}; it takes {known}")
+    check_limit(options.get("limit", BATCH_MAX), of=name)
+    if (chosen := options.get("status")) not in (None, status):
+        issue = Issue("status", f"{status!r}, or none: no others change", short_repr(chosen))
+        raise Violated(ConfigViolation(f"{name} cannot take this argument", issue))
 
 
 async def run_batch(

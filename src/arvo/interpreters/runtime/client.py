@@ -11,6 +11,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.core.violations.arguments import check_limit
 from arvo.core.violations.violation import Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.history.typed import typed_entry
@@ -233,6 +234,7 @@ class Client(WorkflowClient):
         then is listed too. *after*: the last entry of the previous page. *workflow*: only those on
         this workflow, by its workflow id or subject.
         """
+        check_limit(limit, of="audit_log")
         subject = None if workflow is None else await self.find_subject(workflow)
         if subject is not None and not is_uri(subject):
             return ()

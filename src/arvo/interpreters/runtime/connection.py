@@ -28,6 +28,16 @@ class ActOptions(TypedDict, total=False):
     reason: str
 
 
+def check_act(act: ActOptions, name: str) -> None:
+    """Raise `Violated` for an actor or a reason of the act *name* that is no text, or too long."""
+    actor, reason = act.get("actor"), act.get("reason", "")
+    for key, text in (("actor", "" if actor is None else actor), ("reason", reason)):
+        if not _is_short_text(text):
+            expected = f"a text of at most {AUDIT_CHARACTERS_MAX} characters"
+            issue = Issue(key, expected, short_repr(text))
+            raise Violated(ConfigViolation(f"the {name} cannot be recorded", issue))
+
+
 class Connection:
     """A system on a backend, which is opened by the first call and closed with the context."""
 
@@ -104,12 +114,7 @@ class Connection:
 
         Raises `Violated` for an actor or a reason that is no text, or too long.
         """
-        actor, reason = act.get("actor"), act.get("reason", "")
-        for name, text in (("actor", "" if actor is None else actor), ("reason", reason)):
-            if not _is_short_text(text):
-                expected = f"a text of at most {AUDIT_CHARACTERS_MAX} characters"
-                issue = Issue(name, expected, short_repr(text))
-                raise Violated(ConfigViolation(f"the {verb} cannot be recorded", issue))
+        check_act(act, verb)
         now = utc_now()
         entry = AuditEntry(
             # Sorted as they came, also those of one millisecond.
@@ -118,8 +123,8 @@ class Connection:
             verb=verb,
             subject=subject,
             target=target,
-            actor=actor,
-            reason=reason,
+            actor=act.get("actor"),
+            reason=act.get("reason", ""),
             detail=detail,
         )
         await self._backend.record_act(entry)

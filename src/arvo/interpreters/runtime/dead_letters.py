@@ -8,6 +8,7 @@ from attrs import evolve
 
 from arvo.core.events.event import Event
 from arvo.core.events.uri import is_uri
+from arvo.core.violations.arguments import check_limit, check_time
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.doors import check_payload, requesting_subject
@@ -16,7 +17,7 @@ from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.observer import send_again
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
 from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
-from arvo.interpreters.runtime.connection import ActOptions, Connection
+from arvo.interpreters.runtime.connection import ActOptions, Connection, check_act
 from arvo.interpreters.runtime.lookup import find_subject
 from arvo.interpreters.runtime.operations import find_record
 
@@ -39,6 +40,7 @@ class DeadLetterClient(Connection):
         that were for none. *cause*: only those with this `DeadLetter.cause`. *text*: only those
         whose cause contains this text. *since*: only those that were stored then or later.
         """
+        check_limit(limit, of="dead_letters")
         selected = await self._select(filters)
         if selected is None:
             return ()
@@ -51,6 +53,7 @@ class DeadLetterClient(Connection):
 
         The *limit* largest groups, the largest first. *filters*: those of `dead_letters`.
         """
+        check_limit(limit, of="dead_letter_groups")
         selected = await self._select(filters)
         if selected is None:
             return ()
@@ -58,6 +61,7 @@ class DeadLetterClient(Connection):
 
     async def _select(self, filters: DeadLetterFilters) -> DeadLetterFilters | None:
         """Return the filters for the backend, None if they can select nothing."""
+        check_time("since", filters.get("since"), of="dead_letters")
         texts = (filters.get("handler"), filters.get("type"), filters.get("cause"))
         # A cause is printable. A database refuses some texts that are not, and none has them.
         if not all((text or "").isprintable() for text in (*texts, filters.get("text"))):
@@ -106,6 +110,7 @@ class DeadLetterClient(Connection):
         one. If this raises, or is cancelled, call it again: it goes on with those that are left.
         """
         act: ActOptions = {"actor": actor, "reason": reason}
+        check_act(act, "redrive")
         redrive = self._check_redrive if dry_run else partial(self._redrive, act=act)
         return await self._act_on(redrive, limit, on_progress, filters)
 
@@ -132,6 +137,7 @@ class DeadLetterClient(Connection):
     ) -> BatchResult:
         """Delete the dead letters that *filters* select; see `redrive_dead_letters`."""
         act: ActOptions = {"actor": actor, "reason": reason}
+        check_act(act, "delete")
         delete = self._find if dry_run else partial(self._delete, act=act)
         return await self._act_on(delete, limit, on_progress, filters)
 
@@ -142,6 +148,8 @@ class DeadLetterClient(Connection):
         on_progress: OnProgress | None,
         filters: DeadLetterFilters,
     ) -> BatchResult:
+        check_limit(limit, of="an act on dead letters")
+
         async def act_on(id_: str) -> bool:
             try:
                 await act(id_)

@@ -1,16 +1,19 @@
 """Workflows: the part of a client that lists, cancels, migrates and revives workflows."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Unpack
 
 from arvo.core.events.identity import is_workflow_id
 from arvo.core.events.uri import is_uri
 from arvo.core.labels import read_labels
 from arvo.core.payloads.frozen_json import EMPTY
-from arvo.core.record import Record, Status
-from arvo.core.violations.issue import Issues
+from arvo.core.record import STATUSES, Record, Status
+from arvo.core.violations.arguments import check_limit, check_time
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.migrate import migrate_plain
+from arvo.interpreters.ports.audit import Verb
 from arvo.interpreters.ports.results import (
     PAGE_MAX,
     DueTimer,
@@ -18,8 +21,14 @@ from arvo.interpreters.ports.results import (
     VersionUse,
     WorkflowFilters,
 )
-from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
-from arvo.interpreters.runtime.connection import ActOptions
+from arvo.interpreters.runtime.batches import (
+    BATCH_MAX,
+    BatchOptions,
+    BatchResult,
+    check_options,
+    run_batch,
+)
+from arvo.interpreters.runtime.connection import ActOptions, check_act
 from arvo.interpreters.runtime.dead_letters import DeadLetterClient
 from arvo.interpreters.runtime.lookup import find_subject
 from arvo.interpreters.runtime.operations import (
@@ -29,21 +38,6 @@ from arvo.interpreters.runtime.operations import (
     migrate_workflow,
     revive_workflow,
 )
-
-
-class BatchOptions(WorkflowFilters, total=False):
-    """Which workflows of which *type* an act is for, how, and who acts and why.
-
-    The filters are those of `Client.workflows`; the status is always that of workflows on which the
-    act has an effect. *dry_run*: change nothing, and count what would be done and refused. *limit*:
-    the most to act on. *on_progress* is called after each one.
-    """
-
-    type: str | None
-    dry_run: bool
-    limit: int
-    on_progress: OnProgress | None
-    actor: str | None
 
 
 class WorkflowClient(DeadLetterClient):
@@ -61,10 +55,13 @@ class WorkflowClient(DeadLetterClient):
 
         *status*, *type* (`arvo.orc.order.fulfil`), *workflow_id*: only those. *labels*: only those
         that have all of these labels. *text*: only those with this text in their workflow id, or in
-        one of their labels as `name=value`. *unchanged_since*:
-        only those that have not changed since; this finds workflows that make no progress. *after*:
-        the last workflow of the previous page.
+        one of their labels as `name=value`. *unchanged_since*: only those that have not changed
+        since; this finds workflows that make no progress. *after*: the last workflow of the
+        previous page. Raises `Violated` for a limit, a status or a time that cannot be one.
         """
+        check_limit(limit, of="workflows")
+        check_time("unchanged_since", filters.get("unchanged_since"), of="workflows")
+        _check_status(filters.get("status"))
         workflow_id, labels = filters.get("workflow_id"), filters.get("labels", EMPTY)
         is_known = workflow_id is None or is_workflow_id(workflow_id)
         if not is_known or (type is not None and not is_uri(type)):
@@ -97,6 +94,7 @@ class WorkflowClient(DeadLetterClient):
         *type*: only those of workflows of this type, such as `arvo.orc.order.fulfil`. *after*: the
         last timer of the previous page. Raises `Violated` on a backend that cannot list them.
         """
+        check_limit(limit, of="timers")
         if type is not None and not is_uri(type):
             return ()
         return await self._backend.timers(handler=type, after=after, limit=limit)
@@ -193,7 +191,7 @@ class WorkflowClient(DeadLetterClient):
                 await self.cancel(subject, reason, actor=options.get("actor"))
             return True
 
-        return await self._act_on_workflows(act, "active", options)
+        return await self._act_on_workflows("cancel", act, "active", reason, options)
 
     async def migrate_workflows(
         self,
@@ -220,7 +218,7 @@ class WorkflowClient(DeadLetterClient):
                 await self.migrate(subject, to=to, state=state, **who)
             return moved is not record
 
-        return await self._act_on_workflows(act, "active", options)
+        return await self._act_on_workflows("migrate", act, "active", reason, options)
 
     async def revive_workflows(
         self,
@@ -246,15 +244,22 @@ class WorkflowClient(DeadLetterClient):
             await self.revive(subject, after_compensation=after_compensation, **who)
             return True
 
-        return await self._act_on_workflows(act, "failed", options)
+        return await self._act_on_workflows("revive", act, "failed", reason, options)
 
     async def _has_status(self, subject: str, status: Status) -> bool:
         record = await find_record(self._backend, subject)
         return record is not None and record.status == status
 
     async def _act_on_workflows(
-        self, act: Callable[[str], Awaitable[bool]], status: Status, options: BatchOptions
+        self,
+        verb: Verb,
+        act: Callable[[str], Awaitable[bool]],
+        status: Status,
+        reason: str,
+        options: BatchOptions,
     ) -> BatchResult:
+        check_options(verb, status, options)
+        check_act({"actor": options.get("actor"), "reason": reason}, verb)
         limit = options.get("limit", BATCH_MAX)
         filters: WorkflowFilters = {
             "status": status,
@@ -263,15 +268,7 @@ class WorkflowClient(DeadLetterClient):
             "labels": options.get("labels", EMPTY),
             "text": options.get("text"),
         }
-        # All of them first: what is acted on moves to the front of the list. A dict, as one that
-        # takes a turn meanwhile may be listed twice.
-        subjects: dict[str, None] = {}
-        last = None
-        while page := await self.workflows(type=options.get("type"), after=last, **filters):
-            last = page[-1]
-            subjects |= dict.fromkeys(stored.record.subject for stored in page)
-            if len(subjects) > limit:
-                break
+        subjects = await self._subjects(options.get("type"), filters, limit)
         selected = [(subject, subject) for subject in subjects]
         return await run_batch(
             selected[:limit],
@@ -279,3 +276,37 @@ class WorkflowClient(DeadLetterClient):
             more=len(selected) > limit,
             on_progress=options.get("on_progress"),
         )
+
+    async def _subjects(
+        self, type_: str | None, filters: WorkflowFilters, limit: int
+    ) -> dict[str, None]:
+        """List the workflows that are there now, and perhaps more than *limit* of them.
+
+        All of them before the first act: what is acted on moves to the front of the list. So does
+        what takes a turn meanwhile, perhaps from a page that is not read yet: what has changed
+        since the first page is listed again, until that shows no other one.
+        """
+        subjects: dict[str, None] = {}
+        opened: datetime | None = None
+        reached: datetime | None = None
+        while True:
+            known, newest, last = len(subjects), None, None
+            while page := await self.workflows(type=type_, after=last, **filters):
+                newest, last = newest or page[0].changed, page[-1]
+                opened = opened or newest
+                # What begins later is not selected: the list would perhaps never end.
+                older = (it for it in page if reached is None or it.began <= opened)
+                subjects |= dict.fromkeys(stored.record.subject for stored in older)
+                if len(subjects) > limit:
+                    return subjects
+                if reached is not None and last.changed < reached:
+                    break
+            if len(subjects) == known:
+                return subjects
+            reached = newest
+
+
+def _check_status(status: object) -> None:
+    if status is not None and status not in STATUSES:
+        issue = Issue("status", f"one of {', '.join(STATUSES)}", short_repr(status))
+        raise Violated(ConfigViolation("no workflow has such a status", issue))
