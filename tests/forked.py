@@ -91,7 +91,17 @@ class Forked:
                 os.kill(self.pid, number)
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it is killed; a daemon ends with it otherwise."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def _run(work: Callable[..., None], arguments: tuple[Any, ...], begins: Connection) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
     def report() -> None:
         begins.send("working")
         begins.close()

@@ -425,3 +425,41 @@ def test_a_client_is_unreachable_without_its_broker() -> None:
     assert within(is_reachable(MemoryBroker()))
     assert within(is_reachable(PlainBroker()))
     assert not within(is_reachable(UnavailableBroker()))
+
+
+@define(eq=False)
+class OpeningBroker(PlainBroker):
+    """A broker whose server takes a while until an iteration receives messages."""
+
+    quiet_seconds: float = 0.0
+    opened: asyncio.Event = field(factory=asyncio.Event)
+
+    @property
+    def is_opening(self) -> bool:
+        return not self.opened.is_set()
+
+    async def deliveries(self, queues: Sequence[str]) -> AsyncIterator[EncodedDelivery]:
+        await self.opened.wait()
+        async for delivery in self.inner.deliveries(queues):
+            yield delivery
+
+
+def test_a_broker_is_not_empty_because_it_is_slow_to_open() -> None:
+    """It is quiet until it is asked for messages, and `drain` must not take that for the end."""
+
+    async def go() -> tuple[bool, bool]:
+        broker = OpeningBroker()
+        backend = paired(InMemoryMachineMemory(), broker)
+        await backend.send(Message(order_request(), ToHandler(order.type, order_request().subject)))
+        receiving = asyncio.create_task(backend.receive(order.type))
+        idle = asyncio.create_task(backend.wait_until_idle())
+        # Long enough for a backend that gives up at once.
+        await asyncio.wait({idle}, timeout=0.05)
+        is_early = idle.done()
+        broker.opened.set()
+        await backend.ack(await receiving)
+        await idle
+        await backend.close()
+        return is_early, idle.done()
+
+    assert within(go()) == (False, True)

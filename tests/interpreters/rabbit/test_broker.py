@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
+from attrs import define
 
 from arvo import Corrupt, RabbitBroker, Runtime, Stats, Unavailable
 from arvo.core.record import Status
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.rabbit import connection as connections
 from arvo.interpreters.rabbit.delays import DELAY_MAX
 from arvo.testing.conformance.kit.samples import to_service
 from tests.interpreters.brokers import (
@@ -316,3 +318,30 @@ def test_failures_and_deaths_are_counted_apart() -> None:
     counts = within(count_deaths(lambda: RabbitBroker(rabbit_url(), prefix), to_service("e1")))
 
     assert counts == [before for _, before in LIFE]
+
+
+@define
+class OpenConnection:
+    """What `Connection` uses of the driver's connection."""
+
+    is_closed: bool = False
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_channel_that_does_not_end_ends_its_connection(
+    is_slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server delivers to it, nobody takes these messages, and no other process gets them."""
+    monkeypatch.setattr(connections, "CALL_SECONDS_MAX", 0.0 if is_slow else 60.0)
+
+    async def go() -> bool:
+        connection, driver = connections.Connection("amqp://localhost"), OpenConnection()
+        connection._connection = driver  # type: ignore[assignment]
+        await connection.finish(asyncio.sleep(3600 if is_slow else 0))
+        await asyncio.gather(*connection._ending, return_exceptions=True)
+        return driver.is_closed
+
+    assert within(go()) is is_slow

@@ -163,6 +163,10 @@ class BrokerConsumer:
         """
         if isinstance(self.broker, ReportsDepth):
             return bool((await self.broker.depth()).total)
+        if getattr(self.broker, "is_opening", False):
+            # It has not been asked for its messages yet.
+            self.expect_activity()
+            return True
         is_quiet = asyncio.get_running_loop().time() >= self._quiet_at
         return bool(self._unsettled.total()) or not is_quiet
 
@@ -219,6 +223,7 @@ class BrokerConsumer:
             try:
                 await self._consume(queue)
             except Unavailable as error:
+                self.expect_activity()
                 if self._outage.is_due():
                     extra = fields(queue=queue, reason=error, unlogged=self._outage.unlogged)
                     logger.warning("the broker is unavailable, trying again", extra=extra)

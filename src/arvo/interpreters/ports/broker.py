@@ -71,7 +71,9 @@ class Broker(Protocol):
 
     `paired` makes a backend of a `MachineMemory` and a broker. A broker that can count its messages
     should be a `ReportsDepth` too. One that cannot may have an attribute `quiet_seconds`: after so
-    long without a delivery the pair assumes that the broker is empty (default: 0.1). One whose
+    long without a delivery the pair assumes that the broker is empty (default: 0.1), and an
+    attribute `is_opening` that is true until all iterations receive messages, which takes a while
+    on some servers: until then the pair assumes nothing. One whose
     server counts all deliveries alike, so that `nack` and `defer` are among the `returns` of a
     delivery, has an attribute `nacks_are_returns` that is true; the pair then stores which of them
     failed.

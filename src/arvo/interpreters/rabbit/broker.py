@@ -52,6 +52,7 @@ class RabbitBroker:
     _connection: Connection = field(init=False)
     _queues: Queues = field(init=False)
     _publisher: Publisher = field(init=False)
+    _consumers: set[Consumer] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._connection = Connection(check_url(self.url))
@@ -66,9 +67,18 @@ class RabbitBroker:
     async def deliveries(self, queues: Sequence[str]) -> AsyncGenerator[EncodedDelivery, None]:
         """Deliver the messages of these queues in order, those of one key one at a time."""
         consumer = Consumer(self._connection, self._queues, self._publisher, self.prefetch, queues)
-        async with aclosing(consumer.deliveries()) as incoming:
-            async for delivery in incoming:
-                yield delivery
+        self._consumers.add(consumer)
+        try:
+            async with aclosing(consumer.deliveries()) as incoming:
+                async for delivery in incoming:
+                    yield delivery
+        finally:
+            self._consumers.discard(consumer)
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether an iteration does not receive from all of its queues yet."""
+        return not all(consumer.is_open for consumer in self._consumers)
 
     async def ack(self, delivery: EncodedDelivery) -> None:
         """Delete a message."""

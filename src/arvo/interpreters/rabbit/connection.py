@@ -77,12 +77,22 @@ class Connection:
         """Wait for the last calls of a channel, for `CLOSE_SECONDS_MAX`; then they go on alone.
 
         Not cancelled: after a call that is given up, the driver closes the channel, and forgets the
-        acks that a flush waits for.
+        acks that a flush waits for. If they take longer than a call may, the connection is closed:
+        the server would go on delivering to a channel whose messages nobody takes.
         """
-        task = asyncio.ensure_future(work)
+        task = asyncio.ensure_future(self._end(asyncio.ensure_future(work)))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         await asyncio.wait({task}, timeout=CLOSE_SECONDS_MAX)
+
+    async def _end(self, work: "asyncio.Future[None]") -> None:
+        connection = self._connection
+        try:
+            done, _ = await asyncio.wait({work}, timeout=CALL_SECONDS_MAX)
+            if not done and self._connection is connection:
+                await self.close()
+        finally:
+            work.cancel()
 
     async def close(self) -> None:
         """Close the connection."""

@@ -51,6 +51,8 @@ class Consumer:
     _sources: list[Source] = field(factory=list, init=False)
     _wakeup: asyncio.Event = field(factory=asyncio.Event, init=False)
     _error: Exception | None = field(default=None, init=False)
+    # Whether it receives from all queues. A busy server takes seconds to get there.
+    is_open: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._balance = Balance(self.connection, self.queues, self.addresses, self._ordered)
@@ -68,6 +70,7 @@ class Consumer:
             for address in self.addresses:
                 names = self.queues.ordered(address)
                 await gather_all([self._open_ordered(name, address) for name in names])
+            self.is_open = True
             forwarding = self._start(forwarder.run())
             balancing = self._start(balance.run(self._reopen))
             while True:
