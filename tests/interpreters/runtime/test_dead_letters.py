@@ -18,7 +18,9 @@ from arvo import (
     System,
     Violated,
 )
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.runtime.backends import backend_from_url
+from tests.core.contracts.test_versioned_workflow import begin
 from tests.interpreters.inside import send_inside
 from tests.interpreters.runtime.running import (
     Replaced,
@@ -30,12 +32,15 @@ from tests.shop import (
     CardCharged,
     ChargeCard,
     OrderState,
+    PlaceOrder,
     charge,
     charge_request,
     fulfil,
     make_workflow,
+    order,
     order_request,
     payment_handler,
+    payments,
     shipping,
     shop,
 )
@@ -219,3 +224,45 @@ def test_what_another_operator_took_first_is_gone(verb: str) -> None:
     )
 
     assert result == BatchResult(matched=1, gone=1)
+
+
+def test_a_begin_that_is_a_dead_letter_is_found_by_its_workflow_id() -> None:
+    """No workflow has the id then, and an operator knows no other."""
+    invalid = begin().with_payload(FrozenDict({}), FrozenDict({"order_id": 1}))
+
+    async def work(runtime: Runtime) -> BatchResult:
+        for event in (invalid, charge_request(amount=200.0)):
+            await runtime._send(event)  # past the checks of `send`
+        await runtime.drain(timeout=60)
+        [found] = await runtime.dead_letters(subject="order-1")
+        assert found.event.subject == invalid.subject
+        assert await runtime.dead_letters(subject="arvo.orc.order.fulfil/order-1") == (found,)
+        assert await runtime.dead_letters(subject="arvo.orc.other/order-1") == ()
+        assert await runtime.dead_letters(subject="order-2") == ()
+        [group] = await runtime.dead_letter_groups(subject="order-1")
+        assert group.number == 1
+        return await runtime.delete_dead_letters(subject="order-1")
+
+    system = System([make_workflow(fulfil), payment_handler(cautious), shipping])
+    result, _ = run_runtime(system, work)
+
+    assert result == BatchResult(matched=1, done=1)
+
+
+def test_dead_letters_of_several_runs_with_one_id_are_refused() -> None:
+    """The error names the runs, of which the caller chooses one."""
+    begins = [
+        order["1.0.0"].init(PlaceOrder("o1", 1.0), source=source, workflow_id="order-1")
+        for source in ("com.shop.web", "com.other.web")
+    ]
+
+    async def work(runtime: Runtime) -> None:
+        for event in begins:
+            invalid = event.with_payload(FrozenDict({}), FrozenDict({"order_id": 1}))
+            await runtime._send(invalid)
+        await runtime.drain(timeout=60)
+        with pytest.raises(Violated, match="several workflows have this id") as refused:
+            await runtime.dead_letters(subject="order-1")
+        assert all(event.subject in str(refused.value) for event in begins)
+
+    run_runtime(System([make_workflow(fulfil), payments, shipping]), work)

@@ -18,7 +18,7 @@ from arvo.interpreters.ports.observer import send_again
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
 from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
 from arvo.interpreters.runtime.connection import ActOptions, Connection, check_act
-from arvo.interpreters.runtime.lookup import find_subject
+from arvo.interpreters.runtime.lookup import find_dead_letter_subject
 from arvo.interpreters.runtime.operations import find_record
 
 
@@ -35,10 +35,11 @@ class DeadLetterClient(Connection):
         """List at most *limit* events that could not be processed, oldest first.
 
         *after*: the last dead letter of the previous page; it may have been deleted since.
-        *subject*: only those of this workflow, by its workflow id or subject. *type*: only events
-        of this type. *handler*: only those that were for the handler at this address; "" for those
-        that were for none. *cause*: only those with this `DeadLetter.cause`. *text*: only those
-        whose cause contains this text. *since*: only those that were stored then or later.
+        *subject*: only those of this workflow, by its workflow id or subject; also of one that has
+        not begun, as the event that begins it is a dead letter. *type*: only events of this type.
+        *handler*: only those that were for the handler at this address; "" for those that were for
+        none. *cause*: only those with this `DeadLetter.cause`. *text*: only those whose cause
+        contains this text. *since*: only those that were stored then or later.
         """
         check_limit(limit, of="dead_letters")
         selected = await self._select(filters)
@@ -69,7 +70,7 @@ class DeadLetterClient(Connection):
         subject = filters.get("subject")
         if subject is None:
             return filters
-        subject = await find_subject(self._backend, subject)
+        subject = await find_dead_letter_subject(self._backend, subject)
         return {**filters, "subject": subject} if is_uri(subject) else None
 
     async def redrive_dead_letter(
@@ -159,8 +160,8 @@ class DeadLetterClient(Connection):
 
         # All ids first: what is redriven may come back, and would be redriven for ever.
         selected: list[tuple[str, str]] = []
-        last = None
-        while page := await self.dead_letters(after=last, **filters):
+        query, last = await self._select(filters), None
+        while query is not None and (page := await self._backend.dead_letters(after=last, **query)):
             last = page[-1]
             selected += ((dead_letter.id, dead_letter.event.subject) for dead_letter in page)
             if len(selected) > limit:
