@@ -3,6 +3,7 @@
 import getpass
 import importlib
 import sys
+from inspect import isfunction
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -15,6 +16,7 @@ from arvo.interpreters.runtime.runtime import Runtime
 
 # The variable that holds the URL of the backend; a worker receives it in this way.
 BACKEND_VARIABLE: Final = "ARVO_BACKEND"
+_TARGET: Final = "a System, or a function from the backend's URL to a Runtime"
 EMPTY_SYSTEM: Final = System(())
 
 # Parameters of commands.
@@ -50,10 +52,13 @@ def load_runtime(name: str, backend: str) -> Runtime:
         try:
             target = target(backend)
         except Exception as error:
-            raise _wrong_target(name, f"a function that raises {_describe_error(error)}") from error
+            got = f"a function that raises {_describe_error(error)}"
+            raise UsageError(f"{name}: expected {_TARGET}, got {got}") from error
     if isinstance(target, Runtime):
         return target
-    raise _wrong_target(name, type(target).__name__)
+    module_name, _, _ = name.partition(":")
+    got = f"{type(target).__name__}: {_list_systems(module_name)}"
+    raise UsageError(f"{name}: expected {_TARGET}, got {got}")
 
 
 def require_existing(backend: str) -> str:
@@ -70,13 +75,14 @@ def require_existing(backend: str) -> str:
 
 
 def _import(name: str) -> object:
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise UsageError(f"{name!r} names no system: expected package.module:attribute")
+    module_name, _, attribute = name.partition(":")
     # Unlike `python -m`, a console script does not search the current folder.
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    if not (module_name and attribute):
+        hint = _hint(module_name)
+        raise UsageError(f"{name!r} names no system: expected package.module:attribute{hint}")
     try:
         target: object = importlib.import_module(module_name)
         for part in attribute.split("."):
@@ -87,25 +93,41 @@ def _import(name: str) -> object:
     return target
 
 
+def _hint(module_name: str) -> str:
+    """Return what a module defines, or an empty text if it cannot be imported."""
+    try:
+        importlib.import_module(module_name)
+    except Exception:  # noqa: BLE001  # the name is wrong in any case
+        return ""
+    return f": {_list_systems(module_name)}"
+
+
 def _remedy(error: Exception, module_name: str, folder: str) -> str:
     """Return what to do about an error of `_import`, or an empty text."""
     top = module_name.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and error.name == top:
         return f": run this in the folder that holds {top} (this is {folder}), or install it"
-    module = sys.modules.get(module_name)
-    if module is not None and isinstance(error, AttributeError) and error.obj is module:
-        systems = [name for name, value in vars(module).items() if isinstance(value, System)]
-        return f": it defines {', '.join(systems) or 'no system'}"
+    if isinstance(error, AttributeError) and module_name in sys.modules:
+        return f": {_list_systems(module_name)}"
     return ""
+
+
+def _list_systems(module_name: str) -> str:
+    """Return the names that a module gives to systems, runtimes and functions that make one."""
+    named = vars(sys.modules[module_name]).items()
+    systems = [name for name, value in named if _is_target(value)]
+    return f"{module_name} defines {', '.join(systems) or 'no system'}"
+
+
+def _is_target(value: object) -> bool:
+    if isinstance(value, System | Runtime):
+        return True
+    annotations = getattr(value, "__annotations__", {}) if isfunction(value) else {}
+    return annotations.get("return") in (Runtime, Runtime.__name__)
 
 
 def _describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {format_error(error)}"
-
-
-def _wrong_target(name: str, got: str) -> UsageError:
-    expected = "a System, or a function from the backend's URL to a Runtime"
-    return UsageError(f"{name}: expected {expected}, got {got}")
 
 
 def user_name() -> str | None:
