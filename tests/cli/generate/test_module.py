@@ -312,3 +312,19 @@ def test_the_command_names_what_is_wrong_with_a_document(
 
     assert main(["import", str(path)]) == 2
     assert "contract.uri: expected a string, got 3" in capsys.readouterr().err
+
+
+def test_any_number_of_keys_has_fields() -> None:
+    """Also where their names in Python are the same, as those of other alphabets and of signs."""
+    keys = ["!" * number for number in range(1, 1_201)]
+    schema = {
+        "title": "Signs",
+        "type": "object",
+        "properties": {key: {"type": "string"} for key in keys},
+        "required": keys,
+    }
+    contract = Contract(
+        uri="#/signs", type="com.signs", versions={"1.0.0": Version(accepts=schema, emits={})}
+    )
+
+    assert "    field_1200: Annotated[" in write_module(contract)

@@ -126,7 +126,7 @@ class _Document:
         return found
 
     def _source(self, schema: Mapping[str, Any], name: str) -> str:
-        required = schema.get("required", [])
+        required = frozenset(schema.get("required", ()))
         fields = schema["properties"]
         # A field that may be missing without a default is none of attrs.
         is_record = any(

@@ -4,6 +4,7 @@ import builtins
 import re
 from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
+from itertools import chain, count
 from keyword import iskeyword
 from typing import Final
 from unicodedata import normalize
@@ -27,7 +28,7 @@ def class_name(title: str, taken: Collection[str]) -> str | None:
     base = re.sub(r"\W", "_", identifier(title)).strip("_")
     if not base.isidentifier():
         return None
-    names = (f"{base}{number}" for number in ("", *range(2, 1_000)))
+    names = chain((base,), (f"{base}{number}" for number in count(2)))
     return next(it for it in names if it not in taken and it not in _TAKEN and not iskeyword(it))
 
 
@@ -49,11 +50,12 @@ def field_name(key: str, taken: AbstractSet[str]) -> str:
         name = f"field_{name}".rstrip("_")
     if iskeyword(name) or name == "self" or (name in taken and name in _TAKEN):
         name += "_"
-    return next(it for it in (name, *_numbered(name)) if it not in taken)
+    # Lazily, as nearly every first name is free, and without a limit: all keys may differ in case.
+    return next(it for it in chain((name,), _numbered(name)) if it not in taken)
 
 
 def _numbered(name: str) -> Iterator[str]:
-    return (f"{name}_{number}" for number in range(2, 1_000))
+    return (f"{name}_{number}" for number in count(2))
 
 
 def names_in(expression: Expression) -> set[str]:

@@ -1,5 +1,6 @@
 """Fields: the fields of a payload class and their names on the wire."""
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
@@ -35,9 +36,9 @@ def fields_of(kind: Any) -> tuple[Field, ...]:
         raise PayloadError(f"{name}: not a payload class: {remedy}")
     hints = hints_of(kind)
     fields = tuple(_field(name, declared, hints) for declared in declared_fields(kind))
-    keys = [it.wire for it in fields]
+    keys = Counter(it.wire for it in fields)
     for it in fields:
-        if keys.count(it.wire) > 1:
+        if keys[it.wire] > 1:
             raise PayloadError(f"{name}.{it.name}: another field has the key {it.wire!r}: use one")
     _require_complete(name, kind)
     return fields
