@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from arvo.cli.dead_letters import dead_letters_app
 from arvo.cli.errors import REPORTED_ERRORS, UsageError, format_error
-from arvo.cli.events import parse_payload, read_events, read_source
+from arvo.cli.events import parse_payload, read_contracts, read_events
 from arvo.cli.generate.module import write_module
 from arvo.cli.heartbeat import HANG_SECONDS, HANG_SECONDS_MIN
 from arvo.cli.load import (
@@ -31,7 +31,6 @@ from arvo.cli.log import LogFormat, LogLevel, LogOptions
 from arvo.cli.output import print_json, print_line, print_result, print_status
 from arvo.cli.supervisor import Supervisor
 from arvo.cli.telemetry import is_exporting
-from arvo.core.contracts.contract import Contract
 from arvo.core.record import Status
 from arvo.engine.system.asyncapi import asyncapi as make_asyncapi
 from arvo.extras import extra_of, needs_extra
@@ -621,13 +620,14 @@ async def audit(
 
 @app.command(name="import")
 def import_contract(document: str = "-", /) -> None:
-    """Print the Python of a contract that exists as JSON: payload classes and their contract.
+    """Print the Python of contracts that exist as JSON: payload classes and their contracts.
 
     DOCUMENT is a JSON file, or - for standard input: what `Contract.json_schema` exports, or
-    `toJsonSchema` of the TypeScript packages. A payload that no class has exactly stays a JSON
+    `toJsonSchema` of the TypeScript packages; several as a list, or one a line, as
+    `arvo export --json-schema` prints them. A payload that no class has exactly stays a JSON
     Schema.
     """
-    print_line(write_module(Contract.from_json_schema(read_source(document))).removesuffix("\n"))
+    print_line(write_module(*read_contracts(document)).removesuffix("\n"))
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""Events: read events, or payloads to build events from, out of a JSON file."""
+"""Events: read events, payloads to build events from, or contracts, out of a JSON file."""
 
 import sys
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from arvo.cli.errors import UsageError
+from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event
 from arvo.core.events.json_text import NotJson, parse_json
@@ -75,13 +76,48 @@ def _split(text: bytes) -> Iterator[Any]:
         yield from whole if isinstance(whole, list) else (whole,)
 
 
-def _split_lines(text: bytes) -> Iterator[Any]:
+def _split_lines(text: bytes, whole: str = "event", path: str = "") -> Iterator[Any]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            content = parse_json(line, "event")
+            content = parse_json(line, whole, path)
+            if isinstance(content, NotJson):
+                # Once more, with the lines before it, so that the position is that in the text.
+                content = parse_json(b"\n" * (number - 1) + line, whole, path)
             if isinstance(content, Issues):
                 raise UsageError(f"line {number}: {content}")
             yield content
+
+
+def read_contracts(path: str) -> list[Contract[Any]]:
+    """Read the contracts in the file at *path* (`-` for standard input), at least one.
+
+    The file holds one JSON object, a list of objects, or one object a line. Raises `UsageError`
+    that names the contract, or the line and the column, and the fault.
+    """
+    source, contracts = _describe_source(path), []
+    try:
+        contents = list(_split_contracts(read_source(path)))
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
+    for number, content in enumerate(contents, start=1):
+        try:
+            contracts.append(Contract.from_json_schema(content))
+        except Violated as error:
+            raise UsageError(f"contract {number} of {source}: {error}") from error
+    if not contracts:
+        raise UsageError(f"{source}: expected at least one contract, got an empty list")
+    return contracts
+
+
+def _split_contracts(text: bytes) -> Iterator[Any]:
+    whole = parse_json(text, "contract", "contract")
+    first, _, more = text.strip().partition(b"\n")
+    if isinstance(whole, NotJson) and more and not isinstance(parse_json(first, ""), NotJson):
+        yield from _split_lines(text, "contract", "contract")
+    elif isinstance(whole, Issues):
+        raise UsageError(str(whole))
+    else:
+        yield from whole if isinstance(whole, list) else (whole,)
 
 
 def _parse_event(content: object) -> Event[Any]:

@@ -328,3 +328,47 @@ def test_any_number_of_keys_has_fields() -> None:
     )
 
     assert "    field_1200: Annotated[" in write_module(contract)
+
+
+def test_all_contracts_of_a_system_are_imported(capsys: pytest.CaptureFixture[str]) -> None:
+    """`arvo export --json-schema` prints one a line; their names do not clash."""
+    assert main(["export", "tests.shop:shop", "--json-schema"]) == 0
+    exported = capsys.readouterr().out
+    lines = exported.splitlines()
+    again = json.loads(lines[0]) | {"uri": "#/another"}
+    contracts = [Contract.from_json_schema(line) for line in (*lines, json.dumps(again))]
+
+    values: dict[str, Any] = {}
+    exec(write_module(*contracts), values)  # noqa: S102
+
+    made = [value for value in values.values() if isinstance(value, Contract)]
+    assert [it.json_schema() for it in made] == [it.json_schema() for it in contracts]
+    assert len(lines) == 3
+
+
+def test_each_form_of_several_contracts_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list, or one a line; an error names the file and the place."""
+    file = tmp_path / "contracts.json"
+    one, other = (json.dumps(document({"type": "object"}) | {"uri": it}) for it in ("#/a", "#/b"))
+
+    def imported(text: str) -> tuple[str, str]:
+        file.write_text(text)
+        main(["import", str(file)])
+        read = capsys.readouterr()
+        return read.out, read.err
+
+    lines, listed = imported(f"{one}\n{other}\n"), imported(f"[{one}, {other}]")
+    assert lines == listed
+    assert '"#/b"' in lines[0]
+    for text, place in [
+        (f"{one}\n{{", "line 2, column 2"),
+        ('{"uri":\n  5,\n}', "line 2, column 4"),
+        ("[]", "at least one contract"),
+        (f"{one}\n5", f"contract 2 of {file}"),
+    ]:
+        output, error = imported(text)
+        assert not output
+        assert str(file) in error
+        assert place in error

@@ -61,7 +61,7 @@ def test_text_that_is_no_json_names_the_position() -> None:
 
     assert isinstance(issues, NotJson)
     assert str(issues).startswith("contract: expected JSON, ")
-    assert "at character 26" in str(issues)
+    assert "at line 1, column 27" in str(issues)
 
 
 def test_text_of_deep_nesting_does_not_end_the_worker() -> None:

@@ -61,10 +61,10 @@ class WrittenClass:
 class Classes:
     """Writes the classes of schemas, each once, with the imports that they need.
 
-    *contract*: the name of the contract in the module, which no class has.
+    *contracts*: the names of the contracts in the module, which no class has.
     """
 
-    contract: str
+    contracts: frozenset[str]
     imports: set[tuple[str, str]] = Factory(set)
     written: list[WrittenClass] = Factory(list)
     # By the schema and its title: one class may be in several payloads.
@@ -84,7 +84,7 @@ class Classes:
 
     def name(self, title: str) -> str:
         """Return a name that no other class has."""
-        name = class_name(title, {*self.names.values(), self.contract})
+        name = class_name(title, {*self.names.values(), *self.contracts})
         if name is None:
             raise UnsupportedError(title)
         return name

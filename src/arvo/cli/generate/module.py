@@ -7,7 +7,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from arvo.cli.generate.classes import Classes, WrittenClass
-from arvo.cli.generate.names import identifier
+from arvo.cli.generate.names import free_name, identifier
 from arvo.cli.generate.normalise import normalise
 from arvo.cli.generate.source import (
     LINE_CHARACTERS_MAX,
@@ -28,15 +28,38 @@ from arvo.core.payloads.zod import ZodSchema
 _ADDED: Final = ("contractType", "rootType", "initEventType", "completeEventType")
 
 
-def write_module(contract: Contract[Any]) -> str:
-    """Return a module with the payload classes and the declaration of *contract*.
+def write_module(*contracts: Contract[Any]) -> str:
+    """Return a module with the payload classes and the declarations of *contracts*.
 
-    The module's contract equals *contract* in its exported JSON. A payload that no class expresses
+    Its contracts equal *contracts* in their exported JSON. A payload that no class expresses
     exactly stays a JSON Schema. The payloads of zod become classes that accept the same data, with
-    a schema of their own.
+    a schema of their own. Equal payloads are one class.
     """
-    name = _name(contract)
-    classes = Classes(name)
+    named: dict[str, Contract[Any]] = {}
+    for contract in contracts:
+        named[free_name(_name(contract), named, "_")] = contract
+    classes = Classes(frozenset(named))
+    declared = [
+        line
+        for name, contract in named.items()
+        for line in ("", "", layout(f"{name} = ", _declaration(contract, classes)))
+    ]
+    more = len(contracts) - 1
+    title = f"The contract {contracts[0].uri}{f', and {more} more' if more else ''}"
+    lines = [f'"""{title}."""', "", *_imports(classes.imports)]
+    lines.pop()
+    for written in classes.written:
+        lines += ["", "", written.source]
+        if written.name != written.title:
+            lines += [
+                "",
+                "",
+                f"{written.name}.__name__ = {quote(written.title)}  # its name in the schema",
+            ]
+    return "\n".join([*lines, *declared, ""])
+
+
+def _declaration(contract: Contract[Any], classes: Classes) -> Expression:
     versions = {number: _version(contract, number, classes) for number in contract.sorted_versions}
     kind = type(contract).__name__
     classes.imports |= {("arvo", kind)}
@@ -50,18 +73,7 @@ def write_module(contract: Contract[Any]) -> str:
     metadata = {key: it for key, it in contract.metadata.items() if key not in _ADDED}
     if metadata:
         arguments["metadata"] = literal(metadata)
-    lines = [f'"""The contract {contract.uri}."""', "", *_imports(classes.imports)]
-    lines.pop()
-    for written in classes.written:
-        lines += ["", "", written.source]
-        if written.name != written.title:
-            lines += [
-                "",
-                "",
-                f"{written.name}.__name__ = {quote(written.title)}  # its name in the schema",
-            ]
-    lines += ["", "", layout(f"{name} = ", call(kind, **arguments)), ""]
-    return "\n".join(lines)
+    return call(kind, **arguments)
 
 
 def _name(contract: Contract[Any]) -> str:

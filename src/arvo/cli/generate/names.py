@@ -2,7 +2,7 @@
 
 import builtins
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import chain, count
 from keyword import iskeyword
@@ -28,7 +28,7 @@ def class_name(title: str, taken: Collection[str]) -> str | None:
     base = re.sub(r"\W", "_", identifier(title)).strip("_")
     if not base.isidentifier():
         return None
-    names = chain((base,), (f"{base}{number}" for number in count(2)))
+    names = _numbered(base)
     return next(it for it in names if it not in taken and it not in _TAKEN and not iskeyword(it))
 
 
@@ -50,12 +50,17 @@ def field_name(key: str, taken: AbstractSet[str]) -> str:
         name = f"field_{name}".rstrip("_")
     if iskeyword(name) or name == "self" or (name in taken and name in _TAKEN):
         name += "_"
-    # Lazily, as nearly every first name is free, and without a limit: all keys may differ in case.
-    return next(it for it in chain((name,), _numbered(name)) if it not in taken)
+    return free_name(name, taken, "_")
 
 
-def _numbered(name: str) -> Iterator[str]:
-    return (f"{name}_{number}" for number in count(2))
+def free_name(name: str, taken: Container[str], joint: str = "") -> str:
+    """Return *name*, or the first one with a number that is not *taken*."""
+    return next(it for it in _numbered(name, joint) if it not in taken)
+
+
+def _numbered(name: str, joint: str = "") -> Iterator[str]:
+    # Lazily, as nearly every first name is free, and without a limit: all keys may be signs.
+    return chain((name,), (f"{name}{joint}{number}" for number in count(2)))
 
 
 def names_in(expression: Expression) -> set[str]:

@@ -41,7 +41,7 @@ def parse_json(text: str | bytes, whole: str, path: str = "") -> Any | Issues:
     except orjson.JSONDecodeError as error:
         # An integer of more than 308 digits is an error of the parser, too.
         refusal = _find_large_integers(text, path) if _has_long_number(text) else None
-        got = f"{error.msg} at character {error.pos}"
+        got = f"{error.msg} at line {error.lineno}, column {error.colno}"
         return refusal or NotJson((Issue(whole, "JSON", got),))
     if not _has_long_number(text):
         return content
