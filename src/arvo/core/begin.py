@@ -1,11 +1,13 @@
 """Begin: compares an event that begins a workflow with the run that has its workflow id."""
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeAlias
 
+from arvo.core.commit import Commit
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.identity import ID_REUSE_POLICY
-from arvo.core.events.subject import Subject
+from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation
@@ -57,9 +59,11 @@ def find_other_run(record: Record, event: Event[Any]) -> ExecutionViolation | No
     """Return a violation if *record* is that of another run of the type and id that *event* begins.
 
     Its subject differs by its version, initiator, domain or meta. None if it has ended, and the
-    policy of *event* allows another run.
+    policy of *event* allows another run. None too if its first turn failed: it has not begun.
     """
-    if record.subject == event.subject or compare_begin(record, event, by_content=False) == "next":
+    if record.subject == event.subject or not record.init:
+        return None
+    if compare_begin(record, event, by_content=False) == "next":
         return None
     theirs, ours = Subject.parse(record.subject), Subject.parse(event.subject)
     issues = [
@@ -77,6 +81,35 @@ def find_other_run(record: Record, event: Event[Any]) -> ExecutionViolation | No
     )
     text = f"{_run_name(record, ours.execution.id)} has another subject than {event.id!r} names"
     return ExecutionViolation(text, tuple(issues))
+
+
+def begun_id(commit: Commit) -> tuple[str, str] | None:
+    """Return the handler and the chosen id of the run that a commit begins, None for all others."""
+    begins = commit.record is not None and commit.event.type == commit.handler
+    if not begins or not has_chosen_id(commit.event):
+        return None
+    id_ = workflow_id_of(commit.event.subject)
+    return (commit.handler, id_) if id_ else None
+
+
+def begun_ids(commits: Iterable[Commit]) -> dict[tuple[str, str], Event[Any]] | None:
+    """Return the events by which commits begin runs, by `begun_id`; None if two subjects have one.
+
+    Those of one subject are turns of one record, so only the first of them is compared.
+    """
+    begun: dict[tuple[str, str], Event[Any]] = {}
+    for commit in commits:
+        key = begun_id(commit)
+        if key is not None:
+            first = begun.setdefault(key, commit.event)
+            if first.subject != commit.event.subject:
+                return None
+    return begun
+
+
+def find_holder(records: Iterable[Record], event: Event[Any]) -> Record | None:
+    """Return the one of *records* that has the id which *event* begins; see `find_other_run`."""
+    return next((record for record in records if find_other_run(record, event)), None)
 
 
 def _run_name(record: Record, workflow_id: str) -> str:

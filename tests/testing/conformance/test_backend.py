@@ -85,6 +85,23 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
     ("make", "test"),
     [
         (wrong.LosesUpdates, "test_a_commit_on_an_outdated_record_changes_nothing"),
+        (wrong.ForgetsOtherRuns, "test_a_workflow_id_that_another_run_has_is_taken"),
+        (
+            wrong.ForgetsOtherRuns,
+            "test_a_workflow_id_is_free_where_its_policy_allows_the_next_run",
+        ),
+        (
+            wrong.ForgetsOtherRuns,
+            "test_of_concurrent_begins_with_one_workflow_id_one_is_applied",
+        ),
+        (
+            wrong.ForgetsOtherRuns,
+            "test_of_two_chains_that_begin_one_workflow_id_one_is_applied",
+        ),
+        (
+            wrong_chains.BeginsOneIdTwice,
+            "test_a_chain_that_begins_one_workflow_id_twice_is_refused",
+        ),
         (wrong.PublishesFirst, "test_a_commit_on_an_outdated_record_changes_nothing"),
         (wrong.ComparesBeforeItSets, "test_concurrent_commits_are_linearizable"),
         (wrong.ForgetsConsumedEvents, "test_an_event_is_consumed_once"),

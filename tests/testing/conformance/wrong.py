@@ -17,6 +17,7 @@ from arvo.interpreters.memory.services import MemoryServices
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
+from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.machine_memory import Stored
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
 from arvo.interpreters.ports.results import (
@@ -50,6 +51,21 @@ class LosesUpdates(Correct):
         current = None if commit.record is None else await self.inner.load(commit.record.subject)
         forced = evolve(commit, expected=0 if current is None else current.revision)
         return await self.inner.commit(delivery, forced, messages, dead_letters)
+
+
+class ForgetsOtherRuns(Correct):
+    async def commit(
+        self, delivery: Delivery, commit: Commit, messages: Any, dead_letters: Any
+    ) -> CommitResult:
+        self.inner._workflows._subjects.clear()
+        return await self.inner.commit(delivery, commit, messages, dead_letters)
+
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        applied = []
+        for chain in chains:
+            self.inner._workflows._subjects.clear()
+            applied += await self.inner.commit_chains([chain])
+        return applied
 
 
 class PublishesFirst(Correct):

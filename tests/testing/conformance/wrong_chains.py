@@ -154,6 +154,17 @@ class ChainsWithFollowersPassCancellations(Correct):
         return await self.inner.commit_chains(chains)
 
 
+class BeginsOneIdTwice(Correct):
+    async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
+        apart = [
+            evolve(chain, commits=(commit,), deliveries=chain.deliveries if commit is first else ())
+            for chain in chains
+            for first in chain.commits[:1]
+            for commit in chain.commits
+        ]
+        return [any(await self.inner.commit_chains(apart))]
+
+
 class LoadsEmptyRecords(Correct):
     async def load_all(self, subjects: Sequence[str]) -> dict[str, Record | None]:
         found: Any = await self.inner.load_all(subjects)

@@ -59,6 +59,13 @@ class CommitsPastCancellations(Store):
         return None
 
 
+class ForgetsOtherRuns(Store):
+    """Does not look for another run with the workflow id of a begin."""
+
+    def find_holder(self, key: tuple[str, str], event: Event[Any]) -> None:
+        del key, event
+
+
 class ForgetsConsumedEvents(Store):
     """Has no inbox: an event that is delivered twice is applied twice."""
 

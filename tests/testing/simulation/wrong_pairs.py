@@ -15,6 +15,7 @@ from arvo.interpreters.paired.chains import ChainWriter
 from arvo.interpreters.paired.consumer import token_of
 from arvo.interpreters.paired.documents.codec import encode_message
 from arvo.interpreters.paired.documents.document import Consumption, WorkflowDocument
+from arvo.interpreters.paired.documents.store import DocumentStore
 from arvo.interpreters.paired.index import Addition, IndexWriter
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
@@ -160,6 +161,38 @@ class CommitsPastCancellations(Pair):
         if pending is not None:
             delivery.progress.passed_over.add(pending.id)
         return await super().commit(delivery, commit, messages, dead_letters)
+
+
+class ForgetsOtherRuns(Pair):
+    """Finds no document of another run with the workflow id of a begin."""
+
+    async def commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
+        ids = self._outbox.workflow_ids
+        ids.documents = _Empty(self._outbox.memory, ids.documents.on_read)
+        return await super().commit(delivery, commit, messages, dead_letters)
+
+    async def _commit_chain(self, chain: CommitChain) -> bool:
+        ids = self._outbox.workflow_ids
+        ids.documents = _Empty(self._outbox.memory, ids.documents.on_read)
+        return await super()._commit_chain(chain)
+
+
+class _Empty(DocumentStore):
+    """Has no document."""
+
+    async def read(self, subject: str) -> WorkflowDocument:
+        del subject
+        return WorkflowDocument()
+
+    async def write(self, subject: str, document: WorkflowDocument) -> bool:
+        del subject, document
+        return True
 
 
 class PublishesFirst(Pair):

@@ -160,12 +160,13 @@ def build_turn_commit(
 def build_refused_begin(
     handler: WorkflowHandler,
     event: Event[Any],
-    record: Record,
+    expected: int,
     conflict: Violation,
     now: datetime,
 ) -> Commit | Violation:
-    """Build the commit of a child's begin that conflicts with the run of *record*.
+    """Build the commit of a child's begin that conflicts with another run.
 
+    *expected*: the revision of the record at the event's subject, 0 if there is none.
     The run stays as it is, and the workflow that wanted the child gets a system error.
     """
     parent = event.raw.get(PARENT_SUBJECT)
@@ -187,7 +188,7 @@ def build_refused_begin(
         handler=handler.source,
         event=event,
         outcome="failed",
-        expected=record.revision,
+        expected=expected,
         events=events,
     )
 

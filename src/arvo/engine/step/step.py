@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, final
 from attrs import define
 from returns.result import Failure, Result, Success
 
-from arvo.core.begin import compare_begin, has_chosen_id, refuse_begin
+from arvo.core.begin import compare_begin, find_other_run, has_chosen_id, refuse_begin
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
@@ -272,11 +272,48 @@ def _decide_begin(
     conflict = refuse_begin(record, event, workflow_id_of(event.subject))
     if not is_inside:
         return conflict
-    # The workflow that asks for a child waits for an answer, which no operator can give.
-    commit = build_refused_begin(handler, event, record, conflict, inputs.now)
-    if inputs.trace is None or not isinstance(commit, Commit):
+    return _answer_refused_begin(
+        handler, event, record.revision, conflict, now=inputs.now, trace=inputs.trace
+    )
+
+
+def decide_taken_id(
+    system: System,
+    event: Event[Any],
+    holder: Record,
+    expected: int,
+    *,
+    now: datetime,
+    trace: TraceContext | None = None,
+) -> Commit | Violation:
+    """Decide a begin whose workflow id another run has: that of *holder*, see `find_other_run`.
+
+    *expected*: the revision of the record at the event's own subject, 0 if there is none.
+    """
+    handler, conflict = system.handler_at(event.to), find_other_run(holder, event)
+    assert is_workflow(handler)
+    assert conflict is not None
+    if not is_from_handler(system, event):
+        return conflict
+    return _answer_refused_begin(handler, event, expected, conflict, now=now, trace=trace)
+
+
+def _answer_refused_begin(
+    handler: WorkflowHandler,
+    event: Event[Any],
+    expected: int,
+    conflict: Violation,
+    *,
+    now: datetime,
+    trace: TraceContext | None,
+) -> Commit | Violation:
+    """Build the system error for the workflow that asks for a child: it waits for an answer, which
+    no operator can give.
+    """
+    commit = build_refused_begin(handler, event, expected, conflict, now)
+    if trace is None or not isinstance(commit, Commit):
         return commit
-    return with_trace(commit, inputs.trace)
+    return with_trace(commit, trace)
 
 
 def _is_duplicate(record: Record, event: Event[Any], *, starts: bool) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, field
 
+from arvo.core.begin import begun_id
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event, drop_text
 from arvo.core.history import HistoryEntry
@@ -56,6 +57,7 @@ from arvo.interpreters.ports.results import (
     StoredWorkflow,
     VersionUse,
     WorkflowFilters,
+    WorkflowIdTaken,
 )
 from arvo.interpreters.ports.size import check_sizes
 
@@ -142,6 +144,9 @@ class MemoryBackend:
             return Conflict(revision)
         if yields_to_cancellation(commit) and (event := self._cancellations.pending(delivery)):
             return CancellationPending(event)
+        begun = begun_id(commit)
+        if begun is not None and (holder := self._workflows.find_holder(begun, commit.event)):
+            return WorkflowIdTaken(holder)
         self._apply(commit)
         for message in messages:
             self._add(message)

@@ -4,6 +4,7 @@ from typing import final
 
 from attrs import frozen
 
+from arvo.core.begin import begun_ids
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.memory.cancellations import MemoryCancellations
 from arvo.interpreters.memory.inbox import MemoryInbox
@@ -24,7 +25,8 @@ class MemoryChains:
 
     def is_applicable(self, chain: CommitChain) -> bool:
         """Return whether a chain can be applied."""
-        return not (
+        begun = begun_ids(chain.commits)
+        return begun is not None and not (
             any(self.queues.is_busy(key, chain.deliveries) for key in chain.passing_keys)
             or any(
                 self.workflows.revision(subject) != expected
@@ -36,4 +38,5 @@ class MemoryChains:
                 for commit in chain.commits
             )
             or any(self.inbox.has(commit.handler, commit.event) for commit in chain.commits)
+            or any(self.workflows.find_holder(key, event) for key, event in begun.items())
         )

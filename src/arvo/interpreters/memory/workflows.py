@@ -3,10 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Final, final
+from typing import Any, Final, final
 
 from attrs import define, field
 
+from arvo.core.begin import find_holder
+from arvo.core.events.event import Event
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.interpreters.delivery.operations import VersionCounter, WorkflowQuery, select_workflows
@@ -59,6 +61,15 @@ class MemoryWorkflows:
             subjects = self._subjects.get(query.workflow_id, ())
             workflows = [self._workflows[subject] for subject in subjects]
         return select_workflows(query, workflows)
+
+    def find_holder(self, key: tuple[str, str], event: Event[Any]) -> Record | None:
+        """Return the record of another run that has the workflow id which *event* begins.
+
+        *key*: its `begun_id`.
+        """
+        handler, id_ = key
+        records = [self._workflows[each].record for each in self._subjects.get(id_, ())]
+        return find_holder([each for each in records if each.handler == handler], event)
 
     def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version."""

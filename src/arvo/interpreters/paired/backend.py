@@ -58,6 +58,7 @@ from arvo.interpreters.ports.results import (
     StoredWorkflow,
     VersionUse,
     WorkflowFilters,
+    WorkflowIdTaken,
 )
 from arvo.interpreters.ports.size import check_sizes
 
@@ -195,7 +196,7 @@ class Pair:
             result: CommitResult = await self._outbox.send_answer(commit, output)
         else:
             result = await self._outbox.commit_turn(delivery, commit, output)
-        if not isinstance(result, Conflict | IdReused | CancellationPending):
+        if not isinstance(result, Conflict | IdReused | CancellationPending | WorkflowIdTaken):
             await self.ack(delivery)
         return result
 

@@ -100,7 +100,8 @@ class ChainWriter:
             return False
         if pending_in(document, delivery) is not None:
             return False
-        await self.outbox.workflow_ids.add(first)
+        if await self.outbox.workflow_ids.reserve(first) is not None:
+            return False
         now = turns[-1].now or utc_now()
         after = await self.outbox.write(document, last, entries, turns, now)
         if after is None:

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
+from arvo.core.begin import begun_id
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
@@ -50,6 +51,7 @@ from arvo.interpreters.ports.results import (
     Duplicate,
     Fenced,
     IdReused,
+    WorkflowIdTaken,
     compare_digests,
 )
 
@@ -77,7 +79,7 @@ class Outbox:
     def __attrs_post_init__(self) -> None:
         self.documents = DocumentStore(self.memory, self._send_operator_changes)
         self.cancellations = CancellationMarks(self.documents)
-        self.workflow_ids = WorkflowIds(self.memory)
+        self.workflow_ids = WorkflowIds(self.memory, self.documents)
         self.answers = AnswerStore(self.memory)
 
     async def send_answer(self, commit: Commit, output: Output) -> Committed | Duplicate | IdReused:
@@ -90,7 +92,7 @@ class Outbox:
 
     async def commit_turn(
         self, delivery: Delivery, commit: Commit, output: Output
-    ) -> Committed | Conflict | Duplicate | IdReused | CancellationPending:
+    ) -> Committed | Conflict | Duplicate | IdReused | CancellationPending | WorkflowIdTaken:
         """Write the turn of a workflow and send its output, or find that it was written before."""
         subject = commit.event.subject if commit.record is None else commit.record.subject
         digest, content = digest_of(commit.handler, commit.event), inbox_digest(commit.event)
@@ -112,13 +114,18 @@ class Outbox:
                 if commit.record is None:
                     await self._send((digest, 0), output, content)
                     return Committed()
-                await self.workflow_ids.add(commit)
+                if holder := await self.workflow_ids.reserve(commit):
+                    return WorkflowIdTaken(holder)
                 entry = Consumption(digest, commit.record.revision, output, content)
                 now = commit.now or utc_now()
                 if after := await self.write(document, commit.record, [entry], [commit], now):
                     await self.send_unsent(entry)
                     await self.index.write(after)
                     return Committed()
+                if begun_id(commit) is not None:
+                    # Two that begin one id may refuse each other's write: the worker tries again,
+                    # and later if need be.
+                    return Conflict(document.turn)
             elif is_fresh:
                 return Conflict(document.turn)
             document, is_fresh = None, True

@@ -99,7 +99,7 @@ class Backend(Protocol):
         A timer is delivered as the message `timer_message(commit, timer)`: not before it is due,
         and not after it was cleared.
 
-        Returns `Committed`, or one of five refusals that apply nothing:
+        Returns `Committed`, or one of six refusals that apply nothing:
 
         - `Conflict`: the stored revision is not the commit's `expected` (0: no record). The
           delivery stays with the worker, which loads the record and steps again. A commit that has
@@ -116,6 +116,9 @@ class Backend(Protocol):
           (`yields_to_cancellation`). The delivery stays with the worker, which commits the turn of
           that event in place of this one: the delivery is acknowledged, and the cancellation is a
           duplicate when it is delivered.
+        - `WorkflowIdTaken`: the commit begins a run with a chosen workflow id (`begun_id`), and
+          another run of the handler has that id (`find_other_run`), also one whose commit is under
+          way in another process. The delivery stays with the worker, which refuses the event.
         """
         ...
 

@@ -66,7 +66,20 @@ class CancellationPending:
     event: Event[Any]
 
 
-CommitResult: TypeAlias = Committed | Conflict | Duplicate | IdReused | Fenced | CancellationPending
+@final
+@frozen
+class WorkflowIdTaken:
+    """Another run of this handler has the workflow id that the event would begin: that of *record*.
+
+    Nothing was applied, and the delivery stays with the worker, which refuses the event.
+    """
+
+    record: Record
+
+
+CommitResult: TypeAlias = (
+    Committed | Conflict | Duplicate | IdReused | Fenced | CancellationPending | WorkflowIdTaken
+)
 CheckpointResult: TypeAlias = Committed | Fenced
 DeadLetterResult: TypeAlias = Committed | Duplicate | Fenced
 

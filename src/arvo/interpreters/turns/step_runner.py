@@ -18,7 +18,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import TransactionViolation, Violation
 from arvo.engine.step.advance import cancel_first_turn
 from arvo.engine.step.route import ToHandler
-from arvo.engine.step.step import Step, StepResult, step_plain
+from arvo.engine.step.step import Step, StepResult, decide_taken_id, step_plain
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.outcomes import with_outcomes
 from arvo.engine.system.system import System
@@ -144,6 +144,18 @@ class StepRunner:
                 performed.append(done)
         finally:
             await effects.close()
+
+    def decide_taken_id(
+        self, delivery: Delivery, holder: Record, expected: int
+    ) -> Commit | Violation:
+        """Decide a begin whose workflow id the run of *holder* has, in place of its turn.
+
+        *expected*: the revision that the turn was decided on.
+        """
+        observation = delivery.progress.observation
+        trace = None if observation is None else observation.trace
+        event, now = delivery.message.event, whole_millisecond(self.now())
+        return decide_taken_id(self.system, event, holder, expected, now=now, trace=trace)
 
     async def forget(self, delivery: Delivery) -> None:
         """Delete the results on which a step was decided: the next step performs them again.

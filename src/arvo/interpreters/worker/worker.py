@@ -37,6 +37,7 @@ from arvo.interpreters.ports.results import (
     Duplicate,
     Fenced,
     IdReused,
+    WorkflowIdTaken,
 )
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.doors import refuse_outside
@@ -270,7 +271,7 @@ class Worker:
             if isinstance(result, Commit) and result.unhandled is not None:
                 result = await self._on_unhandled(delivery, result, result.unhandled)
             if isinstance(result, Commit) and is_committable(result, cancellation):
-                result = await self._commit(delivery, result)
+                result = await self._commit_or_refuse(delivery, result)
             match result:
                 case None:
                     return
@@ -320,9 +321,24 @@ class Worker:
             case "dead-letter":
                 return ExecutionViolation(f"the handler {failed.handler} raised {reason}")
 
+    async def _commit_or_refuse(
+        self, delivery: Delivery, commit: Commit
+    ) -> CancellationPending | Conflict | Fenced | IdReused | Violation | None:
+        """Commit a step; if it begins a run whose workflow id another run has, refuse that."""
+        result = await self._commit(delivery, commit)
+        if not isinstance(result, WorkflowIdTaken):
+            return result
+        refused = self._turns.decide_taken_id(delivery, result.record, commit.expected)
+        if not isinstance(refused, Commit):
+            return refused
+        result = await self._commit(delivery, refused)
+        # It begins no run.
+        assert not isinstance(result, WorkflowIdTaken)
+        return result
+
     async def _commit(
         self, delivery: Delivery, commit: Commit
-    ) -> CancellationPending | Conflict | Fenced | IdReused | None:
+    ) -> CancellationPending | Conflict | Fenced | IdReused | WorkflowIdTaken | None:
         """Commit a step; None if it is applied, or was before."""
         messages, dead_letters = await self._route(commit)
         # Another task may take the next event sooner than this one goes on; it has to load the
@@ -343,7 +359,9 @@ class Worker:
                 self.stats.duplicates += 1
                 settle(delivery, "duplicate")
                 self.on_duplicate(delivery.message.event)
-            case Fenced() | Conflict() | CancellationPending() | IdReused() as refused:
+            case (
+                Fenced() | Conflict() | CancellationPending() | IdReused() | WorkflowIdTaken()
+            ) as refused:
                 return refused
         return None
 

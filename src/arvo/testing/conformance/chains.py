@@ -14,9 +14,11 @@ from arvo.testing.conformance.kit.kit import NO_CHAINS, NO_FOLLOWERS, NO_PASSING
 from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
+    begin_commit,
     record,
     subject,
     timer,
+    to_begin,
     to_caller,
     to_service,
     to_workflow,
@@ -205,6 +207,47 @@ class Chains(BackendKit):
 
         assert list(applied) == [False]
         assert await backend.load(subject()) is None
+
+    @conformance_test
+    async def test_of_two_chains_that_begin_one_workflow_id_one_is_applied(
+        self, backend: Backend
+    ) -> None:
+        """I2: in one call, and in two that follow each other."""
+        begins = [to_begin(f"begin-{at}", initiator=f"com.kit.{at}") for at in range(3)]
+        chains = []
+        for begin in begins:
+            first = await self._enter(backend, begin)
+            chains.append(_chain(first, [begin_commit(Delivery(begin, 1))]))
+        commit_chains = _chains(backend).commit_chains
+        if _chains(backend).commits_apart:
+            results = await asyncio.gather(*(commit_chains([chain]) for chain in chains[:2]))
+            applied = [result for [result] in results]
+        else:
+            applied = list(await commit_chains(chains[:2]))
+        late = await commit_chains(chains[2:])
+
+        # Those of a pair may refuse each other, and are then taken one by one.
+        assert sum(applied) <= 1
+        if not _chains(backend).commits_apart:
+            assert sum(applied) == 1
+        if any(applied):
+            assert list(late) == [False]
+        stored = [await backend.load(begin.event.subject) for begin in begins]
+        assert [record is not None for record in stored] == [*applied, *late]
+
+    @conformance_test
+    async def test_a_chain_that_begins_one_workflow_id_twice_is_refused(
+        self, backend: Backend
+    ) -> None:
+        """I2: two versions of a workflow have the same id under two subjects."""
+        begins = [to_begin(f"begin-{at}", initiator=f"com.kit.{at}") for at in range(2)]
+        first = await self._enter(backend, begins[0])
+        commits = [begin_commit(Delivery(begin, 1)) for begin in begins]
+
+        applied = await _chains(backend).commit_chains([_chain(first, commits)])
+
+        assert list(applied) == [False]
+        assert await backend.load(begins[0].event.subject) is None
 
     @conformance_test
     async def test_a_chain_survives_a_restart(self, backend: Backend) -> None:

@@ -2,13 +2,22 @@
 
 import asyncio
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve
 
+from arvo.core.commit import Commit
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.results import Committed, Conflict, Duplicate, IdReused
+from arvo.interpreters.ports.messages import Delivery, Message
+from arvo.interpreters.ports.results import (
+    Committed,
+    Conflict,
+    Duplicate,
+    IdReused,
+    WorkflowIdTaken,
+)
 from arvo.testing.conformance.kit import BackendKit, conformance_test
 from arvo.testing.conformance.kit.linearizability import (
     Read,
@@ -20,6 +29,7 @@ from arvo.testing.conformance.kit.linearizability import (
 from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
+    begin_commit,
     dead_letter,
     event,
     grow,
@@ -27,6 +37,7 @@ from arvo.testing.conformance.kit.samples import (
     service_commit,
     subject,
     timer,
+    to_begin,
     to_service,
     to_workflow,
     turn_commit,
@@ -35,6 +46,8 @@ from arvo.testing.conformance.kit.samples import (
 WRITERS = 4
 GROWING_TURNS = 40
 TURNS_PER_WRITER = 3
+RUNS = 5
+OTHER: Final = "com.kit.other"
 
 
 class Commits(BackendKit):
@@ -208,6 +221,75 @@ class Commits(BackendKit):
             assert await backend.commit(delivery, commit, [], []) == Committed()
 
     @conformance_test
+    async def test_a_workflow_id_that_another_run_has_is_taken(self, backend: Backend) -> None:
+        """I2: by another subject it would begin the same order a second time."""
+        first, second = await self._receive_begins(
+            backend, to_begin("a"), to_begin("b", initiator=OTHER)
+        )
+        request, begun = to_service("ask"), begin_commit(first)
+        assert begun.record is not None
+
+        assert await backend.commit(first, begun, [], []) == Committed()
+        refused = evolve(begin_commit(second), events=(request.event,))
+        result = await backend.commit(second, refused, [request], [dead_letter("lost", event("e"))])
+
+        assert result == WorkflowIdTaken(begun.record)
+        assert await backend.load(second.message.event.subject) is None
+        assert await backend.dead_letters() == ()
+        await self.never(backend.receive(SERVICE), "an event of a refused commit")
+        # The worker still holds the delivery, and its event has not been consumed.
+        answer = Commit(handler=WORKFLOW, event=second.message.event, outcome="failed")
+        assert await backend.commit(second, answer, [], []) == Committed()
+        await self.eventually(backend.wait_until_idle(), "the backend is idle")
+
+    @conformance_test
+    async def test_a_workflow_id_is_free_where_its_policy_allows_the_next_run(
+        self, backend: Backend
+    ) -> None:
+        """I2: after a run that has ended; and another id, or a failed first turn, takes none."""
+        cases: tuple[tuple[Message, dict[str, Any], bool], ...] = (
+            (to_begin("other", "two"), {}, False),
+            (to_begin("failed"), {"status": "failed", "init": ""}, False),
+            (to_begin("a", initiator="com.kit.a"), {"status": "done"}, False),
+            (to_begin("b", initiator=OTHER), {}, True),
+            (to_begin("c", initiator=OTHER, policy="allow_if_failed"), {}, True),
+            (to_begin("d", initiator=OTHER, policy="allow"), {}, False),
+            (to_begin("e", initiator="com.kit.e", policy="allow"), {}, True),
+        )
+        for begin, changes, is_taken in cases:
+            await backend.send(begin)
+            delivery = await self.eventually(backend.receive(WORKFLOW), "the begin")
+
+            result = await backend.commit(delivery, begin_commit(delivery, **changes), [], [])
+
+            assert isinstance(result, WorkflowIdTaken) == is_taken, begin.event.id
+            if is_taken:
+                await backend.ack(delivery)
+
+    @conformance_test
+    async def test_of_concurrent_begins_with_one_workflow_id_one_is_applied(
+        self, backend: Backend
+    ) -> None:
+        """I2: neither commit sees the record of the other one before both have begun."""
+        runs = [f"run-{number}" for number in range(RUNS)]
+        begins = await self._receive_begins(
+            backend,
+            *(to_begin(f"a-{run}", run) for run in runs),
+            *(to_begin(f"b-{run}", run, initiator=OTHER) for run in runs),
+        )
+
+        async def commit(delivery: Delivery) -> tuple[str, bool]:
+            result: Any = Conflict(0)
+            while isinstance(result, Conflict):
+                result = await backend.commit(delivery, begin_commit(delivery), [], [])
+            assert isinstance(result, Committed | WorkflowIdTaken), result
+            return workflow_id_of(delivery.message.event.subject), result == Committed()
+
+        results = await self.eventually(asyncio.gather(*map(commit, begins)), "the commits")
+
+        assert sorted(run for run, is_applied in results if is_applied) == sorted(runs)
+
+    @conformance_test
     async def test_concurrent_commits_are_linearizable(self, backend: Backend) -> None:
         """I4: some serial order explains the result of every read and every commit."""
         history: list[Span] = []
@@ -253,6 +335,15 @@ class Commits(BackendKit):
 
         assert await backend.commit(delivery, service_commit(delivery), [], []) == Committed()
         assert await backend.load(subject()) == record(1)
+
+    async def _receive_begins(self, backend: Backend, *messages: Message) -> list[Delivery]:
+        """Send messages of different keys, and receive them in the order of *messages*."""
+        deliveries: dict[str, Delivery] = {}
+        for message in messages:
+            await backend.send(message)
+            delivery = await self.eventually(backend.receive(WORKFLOW), "a begin")
+            deliveries[delivery.message.event.id] = delivery
+        return [deliveries[message.event.id] for message in messages]
 
     async def _start_workflow(self, backend: Backend) -> None:
         await backend.send(to_workflow("begin"))

@@ -22,6 +22,7 @@ from arvo.testing.conformance.kit.samples import (
     record,
     subject,
     timer,
+    to_begin,
     to_service,
     to_workflow,
     turn_commit,
@@ -60,8 +61,7 @@ class Operators(BackendKit):
     async def test_workflows_are_found_by_their_workflow_id(self, backend: Backend) -> None:
         """Where the id was chosen; a store without a list has an index of these ids."""
         for run, status in (("one", "active"), ("two", "done")):
-            begin = to_workflow("begin", run=run, extensions={ID_REUSE_POLICY: "reject"})
-            await backend.send(begin)
+            await backend.send(to_begin("begin", run))
             delivery = await self.eventually(backend.receive(WORKFLOW), "the first event")
             commit = turn_commit(delivery, 1, run=run, status=status)
             assert await backend.commit(delivery, commit, [], []) == Committed()
@@ -80,7 +80,7 @@ class Operators(BackendKit):
     @conformance_test
     async def test_workflows_are_selected_by_labels_and_text(self, backend: Backend) -> None:
         """Those of the newest record; a store without a list selects among the runs of one id."""
-        chosen = {"extensions": {ID_REUSE_POLICY: "reject"}}
+        chosen = {"extensions": {ID_REUSE_POLICY: "reject"}, "type": WORKFLOW}
         labels = {"one": {"customer": "ann", "size": 5}, "two": {"customer": "anna", "paid": True}}
         for run, given in labels.items():
             for revision, state in enumerate(({}, given), start=1):

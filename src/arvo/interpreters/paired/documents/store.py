@@ -8,11 +8,12 @@ from zlib import crc32
 import orjson
 from attrs import define, evolve, field
 
-from arvo.core.begin import has_chosen_id
+from arvo.core.begin import begun_id, find_other_run
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import cancel_type
-from arvo.core.events.subject import workflow_id_of
+from arvo.core.events.subject import Subject
+from arvo.core.record import Record
 from arvo.interpreters.paired.documents.codec import decode_message
 from arvo.interpreters.paired.documents.document import (
     FORMAT,
@@ -162,26 +163,59 @@ class WorkflowIds:
     """The subjects by chosen workflow id, in a memory that cannot list its values.
 
     A subject is stored before the first record of its run, so a subject may have no document.
+
+    A memory writes one value at a time, so no write can compare the documents of other subjects. Of
+    two turns that begin one id under different subjects one is refused all the same, because each
+    of them, between the read and the write of its own document, stores its subject and then writes
+    the documents of all others anew. Of two turns that do so one has stored its subject later: it
+    finds the other one. Either that has been written, and the later one is refused; or the
+    other one's write is refused, because its document has changed, and its worker repeats all this
+    and finds the later one.
     """
 
     memory: MachineMemory
+    documents: DocumentStore
 
-    async def add(self, commit: Commit) -> None:
-        """Store the subject of a turn that begins a run with a chosen id."""
-        subject = commit.event.subject
-        id_ = workflow_id_of(subject)
-        if not has_chosen_id(commit.event) or not id_:
-            return
+    async def reserve(self, commit: Commit) -> Record | None:
+        """Store the subject of a turn that begins a run with a chosen id, and return the record of
+        another run that has the id.
+
+        The document of the turn's own subject is read before, and written afterwards on that read.
+        """
+        begun = begun_id(commit)
+        if begun is None:
+            return None
+        own, key = commit.event.subject, _ids_key(begun[1])
         subjects: tuple[str, ...] = ()
         revision = 0
-        while True:
-            content = {"arvo": FORMAT, "subjects": [*subjects, subject][-SUBJECTS_MAX:]}
-            written = await self.memory.write(_ids_key(id_), orjson.dumps(content), revision)
+        while own not in subjects:
+            # Not stored where the id is taken: the oldest subjects are dropped.
+            if holder := await self._find_holder(subjects, commit, begun[0]):
+                return holder
+            added = (*subjects, own)[-SUBJECTS_MAX:]
+            content = {"arvo": FORMAT, "subjects": added}
+            written = await self.memory.write(key, orjson.dumps(content), revision)
             if not isinstance(written, Conflict):
-                return
-            subjects, revision = await self._read(id_)
-            if subject in subjects:
-                return
+                subjects = added
+            else:
+                subjects, revision = await self._read(begun[1])
+        return await self._find_holder(subjects, commit, begun[0], writes=True)
+
+    async def _find_holder(
+        self, subjects: Iterable[str], commit: Commit, handler: str, *, writes: bool = False
+    ) -> Record | None:
+        """Return the record of one of *subjects* that has the id. *writes*: write the others."""
+        for subject in subjects:
+            parsed = Subject.parse(subject)
+            if subject == commit.event.subject or parsed.orchestrator.name != handler:
+                continue
+            while True:
+                document = await self.documents.read(subject)
+                if document.record is not None and find_other_run(document.record, commit.event):
+                    return document.record
+                if not writes or await self.documents.write(subject, document):
+                    break
+        return None
 
     async def find(self, id_: str) -> tuple[str, ...]:
         """Return the subjects with a workflow id, those of the oldest runs first."""

@@ -125,7 +125,8 @@ class Writer:
         while self._pending and len(group) < GROUP_MAX and len(later) < GROUP_MAX:
             pending = self._pending.popleft()
             size += pending.batch.size
-            locks += len(pending.batch.passing_keys)
+            batch = pending.batch
+            locks += len(batch.passing_keys) + len(batch.changes.begun or ())
             if group and (size > GROUP_BYTES_MAX or locks > KEYS_MAX):
                 self._pending.appendleft(pending)
                 break

@@ -19,6 +19,7 @@ from arvo.interpreters.postgres.statements.deliveries import channel, delivery_c
 from arvo.interpreters.postgres.statements.group_locks import (
     GroupLocks,
     lock_group,
+    lock_ids,
     needs_no_locks,
 )
 from arvo.interpreters.postgres.statements.refusals import Refusal, acknowledged, refusals
@@ -54,8 +55,9 @@ async def write(
         rows = await group.write(batches, refused)
     else:
         async with connection.transaction():
+            holders = await lock_ids(connection, dsn, batches)
             locks = await lock_group(connection, dsn, worker_id, batches, now)
-            refused = await refusals(connection, dsn, batches, locks, now)
+            refused = await refusals(connection, dsn, batches, locks, holders, now)
             group = _Group(connection, dsn, worker_id, now, locks)
             rows = await group.write(batches, refused)
     return [

@@ -1,17 +1,20 @@
 """Group locks: the rows and keys that a group of batches needs, locked in one statement."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, final
 
 import asyncpg
 from attrs import define, field
 
+from arvo.core.begin import find_holder
 from arvo.core.events.event import Event
+from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import decode_event
 from arvo.interpreters.ports.results import Conflict, Duplicate, Fenced
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements.columns import columns
+from arvo.interpreters.postgres.statements.queries import with_ids
 from arvo.interpreters.postgres.statements.records import WorkflowRow
 from arvo.interpreters.postgres.statements.write_batch import TurnRow, WriteBatch
 
@@ -75,6 +78,40 @@ def needs_no_locks(batches: Sequence[WriteBatch]) -> bool:
     )
 
 
+async def lock_ids(
+    connection: Connection, dsn: Dsn, batches: Sequence[WriteBatch]
+) -> Mapping[int, Record]:
+    """Lock the workflow ids that batches begin, and find those that other runs have.
+
+    Returns the record of such a run by the place of the batch. A unique index would not do: which
+    runs that have ended allow another one depends on the policy of the event, and a run may end in
+    the commit that begins it. So two transactions that begin one id follow each other: both take
+    an advisory lock, and what the first one has written is visible once the second one has it.
+
+    These are the first locks of every transaction, and taken in order, so that no two transactions
+    wait for each other.
+    """
+    begun = {
+        place: batch.changes.begun for place, batch in enumerate(batches) if batch.changes.begun
+    }
+    keys = {key: None for events in begun.values() for key in events}
+    if not keys:
+        return {}
+    locks = sorted({dsn.hash(f"(workflow id) {handler}/{id_}") for handler, id_ in keys})
+    await connection.execute(dsn.sql(_LOCK_IDS), locks)
+    # A statement of its own: that of the locks does not see what it has waited for.
+    runs = await with_ids(connection, dsn, list(keys))
+    return {
+        place: holder
+        for place, events in begun.items()
+        for key, event in events.items()
+        if (holder := find_holder(runs.get(key, ()), event)) is not None
+    }
+
+
+_LOCK_IDS: Final = "select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as wanted (key)"
+
+
 async def lock_group(
     connection: Connection,
     dsn: Dsn,
@@ -85,7 +122,7 @@ async def lock_group(
     """Lock the deliveries, workflows and keys of a group, and mark its events as consumed.
 
     Every transaction takes its locks in the same order, so that no two wait for each other:
-    deliveries, workflows, the inbox, new workflows; for keys none waits.
+    workflow ids (`lock_ids`), deliveries, workflows, the inbox, new workflows; for keys none waits.
     """
     turns = [each for batch in batches for each in _turns(batch)]
     compared = [

@@ -9,8 +9,9 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Record
 from arvo.interpreters.delivery.codec import decode_event, decode_record
 from arvo.interpreters.delivery.operations import WorkflowQuery
-from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow, VersionUse
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.statements.columns import columns
 
 
 async def load(connection: Connection, dsn: Dsn, subject: str) -> Record | None:
@@ -88,6 +89,20 @@ async def workflows(
     return tuple(map(_stored_workflow, rows[: query.limit]))
 
 
+async def with_ids(
+    connection: Connection, dsn: Dsn, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[Record]]:
+    """Read the records of the newest runs with workflow ids; the active one of each is new.
+
+    *keys*: handlers and ids.
+    """
+    found: dict[tuple[str, str], list[Record]] = {}
+    for row in await connection.fetch(dsn.sql(_WITH_IDS), *columns(keys, 2), PAGE_MAX):
+        key = row["wanted_handler"], row["wanted_id"]
+        found.setdefault(key, []).append(_stored_workflow(row).record)
+    return found
+
+
 _NEWEST_FIRST: Final = "order by changed desc, subject desc"
 # The row and the log of a record in one snapshot.
 _WORKFLOWS: Final = """
@@ -96,6 +111,13 @@ select record, began, changed, subject, case when room > 0 then (
 ) end as log
 from arvo.workflow
 """
+
+
+_WANTED: Final = """
+select * from unnest($1::text[], $2::text[]) as wanted (wanted_handler, wanted_id)
+"""
+_RUNS: Final = f"{_WORKFLOWS} where handler = wanted_handler and workflow_id = wanted_id"
+_WITH_IDS: Final = f"{_WANTED} cross join lateral ({_RUNS} {_NEWEST_FIRST} limit $3) as run"
 
 
 def _stored_workflow(row: asyncpg.Record) -> StoredWorkflow:

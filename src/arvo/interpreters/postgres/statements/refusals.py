@@ -1,10 +1,11 @@
 """Refusals: why commits and chains are refused, and whether one would be, before its effects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
 from arvo.core.events.digest import inbox_digest
+from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import consumption_digest
 from arvo.interpreters.ports.messages import Message, queue_of
 from arvo.interpreters.ports.results import (
@@ -13,6 +14,7 @@ from arvo.interpreters.ports.results import (
     Duplicate,
     Fenced,
     IdReused,
+    WorkflowIdTaken,
     compare_digests,
 )
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
@@ -26,7 +28,9 @@ from arvo.interpreters.postgres.statements.group_locks import GroupLocks
 from arvo.interpreters.postgres.statements.write_batch import ChainRefused, WriteBatch
 
 # Why a batch is not written.
-Refusal: TypeAlias = CancellationPending | ChainRefused | Conflict | Duplicate | Fenced | IdReused
+Refusal: TypeAlias = (
+    CancellationPending | ChainRefused | Conflict | Duplicate | Fenced | IdReused | WorkflowIdTaken
+)
 
 
 async def find_refusal(
@@ -63,16 +67,20 @@ async def refusals(
     dsn: Dsn,
     batches: Sequence[WriteBatch],
     locks: GroupLocks,
+    holders: Mapping[int, Record],
     now: datetime,
 ) -> list[Refusal | None]:
     """Return for each batch why it cannot be written, None if it can.
 
+    *holders*: the runs that have a workflow id which a batch begins, by the place of the batch.
     The events of a batch that is refused are not marked as consumed, unless they were before.
     """
     results: list[Refusal | None] = [locks.refusal(batch) for batch in batches]
     await _find_consumed(connection, dsn, batches, locks, results)
     if locks.cancellations:
         await _yield_to_cancellations(connection, dsn, batches, locks, results)
+    for place, holder in holders.items():
+        results[place] = results[place] or WorkflowIdTaken(holder)
     await _refuse_chains(connection, dsn, batches, locks, results, now)
     unmarked = [
         turn.digest
@@ -87,7 +95,7 @@ async def refusals(
     return results
 
 
-_UNMARKS: Final = (CancellationPending, ChainRefused)
+_UNMARKS: Final = (CancellationPending, ChainRefused, WorkflowIdTaken)
 _UNMARK: Final = "delete from arvo.inbox where digest = any($1::bytea[])"
 
 
@@ -186,10 +194,13 @@ async def _refuse_chains(
 
 
 def _may_pass(batch: WriteBatch, locks: GroupLocks) -> bool:
-    """Return whether a chain has its locks, yields to none, and consumes no event twice."""
+    """Return whether a chain has its locks, yields to none, and consumes no event and begins no
+    workflow id twice.
+    """
     turns = batch.changes.turns
     return (
-        all(key in locks.keys for key in batch.passing_keys)
+        batch.changes.begun is not None
+        and all(key in locks.keys for key in batch.passing_keys)
         and not any(turn.yields_by in locks.cancellations for turn in turns)
         and len({turn.digest for turn in turns}) == len(turns)
     )

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from attrs import field, frozen
 
+from arvo.core.begin import begun_ids
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.digest import inbox_digest
+from arvo.core.events.event import Event
 from arvo.core.history import Kind
 from arvo.core.record import Record
 from arvo.engine.chain import is_of_workflow
@@ -106,13 +108,14 @@ class WorkflowRows:
 class Changes:
     """The changes of one `Commit`, or of those of a chain: *turns* in their order.
 
-    *cleared_timers* are deleted before *timers* are set.
+    *cleared_timers* are deleted before *timers* are set. *begun*: the `begun_ids` of the commits.
     """
 
     turns: tuple[TurnRow, ...] = ()
     workflows: tuple[WorkflowRows, ...] = ()
     cleared_timers: tuple[str, ...] = ()
     timers: tuple[TimerRow, ...] = ()
+    begun: Mapping[tuple[str, str], Event[Any]] | None = field(factory=dict)
 
 
 NO_CHANGES: Final = Changes()
@@ -157,10 +160,12 @@ class WriteBatch:
 
     @property
     def exclusive_keys(self) -> tuple[object, ...]:
-        """Consumed events and subjects: two batches that share one need two transactions."""
+        """Consumed events, subjects, and workflow ids that are begun: two batches that share one
+        need two transactions.
+        """
         turns = self.changes.turns
         subjects = (turn.subject for turn in turns if turn.subject is not None)
-        return (*(turn.digest for turn in turns), *subjects)
+        return (*(turn.digest for turn in turns), *subjects, *(self.changes.begun or ()))
 
 
 @final
@@ -211,6 +216,7 @@ def commit_changes(
         workflows=tuple(_workflow_rows(turns, now, encoded) for turns in recorded.values()),
         cleared_timers=cleared,
         timers=timer_rows(timers, hash_text),
+        begun=begun_ids(commits),
     )
 
 

@@ -23,12 +23,10 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, Progress
 from arvo.interpreters.ports.process import check_process
 from arvo.interpreters.ports.results import (
-    CancellationPending,
     CommitResult,
     Committed,
-    Conflict,
+    Duplicate,
     Fenced,
-    IdReused,
 )
 from arvo.interpreters.services.registrations import Registrations
 from arvo.interpreters.sqlite.connection.connection import open_file
@@ -167,8 +165,7 @@ class Session:
         self, writer: Writer, batch: WriteBatch, delivery: Delivery | None = None
     ) -> CommitResult:
         def on_done(written: Written) -> None:
-            stays = isinstance(written.result, Conflict | IdReused | CancellationPending)
-            if delivery is not None and not stays:
+            if delivery is not None and isinstance(written.result, Committed | Duplicate | Fenced):
                 # The caller first: it caches the record, which the next turn would load otherwise.
                 asyncio.get_running_loop().call_soon(self.claims.release, delivery)
                 if not isinstance(written.result, Fenced):

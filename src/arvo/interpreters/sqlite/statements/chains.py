@@ -9,11 +9,13 @@ from typing import Final, TypeVar, final
 import orjson
 from attrs import define
 
+from arvo.core.begin import begun_id, begun_ids, find_holder
 from arvo.core.commit import Commit
+from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import is_cancellation, key_of, yields_to_cancellation
-from arvo.interpreters.sqlite.statements import deliveries, records
+from arvo.interpreters.sqlite.statements import deliveries, queries, records
 from arvo.interpreters.sqlite.statements.deliveries import delivery_id
 from arvo.interpreters.sqlite.statements.values import select
 from arvo.interpreters.sqlite.statements.write_batch import (
@@ -65,7 +67,8 @@ class _Stored:
 
     *owned*: those of their deliveries that the worker owns. *workflows*: by subject. *busy*: the
     keys that a chain passes and of which there is another message. *cancelled*: the keys for which
-    a cancellation is under way. *consumed*: the digests of consumptions that were marked.
+    a cancellation is under way. *consumed*: the digests of consumptions that were marked. *runs*:
+    those that have the workflow ids which chains begin, by `begun_id`.
     """
 
     owned: set[int]
@@ -73,6 +76,7 @@ class _Stored:
     busy: set[str]
     cancelled: set[str]
     consumed: set[bytes]
+    runs: dict[tuple[str, str], list[Record]]
 
     def accept(self, chain: CommitChain, ids: Sequence[int], digests: Sequence[bytes]) -> bool:
         """Return whether a chain is written; its digests and messages then count for the next.
@@ -93,6 +97,13 @@ class _Stored:
         held_up = self.cancelled.intersection(chain.expected).difference(passing)
         if held_up and any(map(yields_to_cancellation, chain.commits)):
             return False
+        begun = begun_ids(chain.commits)
+        if begun is None or any(find_holder(self.runs[key], begun[key]) for key in begun):
+            return False
+        for commit in chain.commits:
+            begun_key = begun_id(commit)
+            if begun_key is not None and commit.record is not None:
+                self.runs[begun_key].append(commit.record)
         self.consumed |= own
         for message in chain.messages:
             key = key_of(message.to)
@@ -115,12 +126,14 @@ def _read(
     own = orjson.dumps(ids).decode()
     subjects = [subject for chain in chains for subject in chain.expected]
     passing = [key for chain in chains for key in chain.passing_keys]
+    begun = {begun_id(commit) for chain in chains for commit in chain.commits}
     return _Stored(
         owned={id_ for (id_,) in connection.execute(_OWNED, (own, worker_id))},
         workflows=records.find_workflows(connection, subjects),
         busy={key for (key,) in select(connection, _BUSY, passing, (own, now))},
         cancelled={key for (key,) in select(connection, _CANCELLED, subjects)},
         consumed={digest for (digest,) in select(connection, _CONSUMED, digests)},
+        runs={key: queries.with_id(connection, key) for key in begun if key is not None},
     )
 
 

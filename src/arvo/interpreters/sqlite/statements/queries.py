@@ -73,6 +73,16 @@ def workflows(connection: sqlite3.Connection, query: WorkflowQuery) -> tuple[Sto
     return tuple(_stored_workflow(connection, row) for row in rows[: query.limit])
 
 
+def with_id(connection: sqlite3.Connection, key: tuple[str, str]) -> list[Record]:
+    """Read the records of the newest runs of a handler with a workflow id; the active one is new.
+
+    *key*: the handler and the id.
+    """
+    handler, id_ = key
+    found = workflows(connection, WorkflowQuery(handler, workflow_id=id_))
+    return [stored.record for stored in found]
+
+
 _WORKFLOWS: Final = "select id, record, began, changed, subject from workflow"
 _NEWEST_FIRST: Final = "order by changed desc, subject desc limit ?"
 

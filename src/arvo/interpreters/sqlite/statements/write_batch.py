@@ -6,6 +6,7 @@ from typing import Final, final
 
 from attrs import frozen
 
+from arvo.core.begin import begun_id, find_holder
 from arvo.core.commit import Commit
 from arvo.core.events.digest import inbox_digest
 from arvo.interpreters.delivery.codec import (
@@ -28,9 +29,10 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Duplicate,
     Fenced,
+    WorkflowIdTaken,
     compare_digests,
 )
-from arvo.interpreters.sqlite.statements import deliveries, records, timers
+from arvo.interpreters.sqlite.statements import deliveries, queries, records, timers
 from arvo.interpreters.sqlite.statements.cancellations import CONSUMED, pending_cancellation
 from arvo.interpreters.sqlite.statements.dead_letters import dead_letter
 
@@ -77,14 +79,12 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
             # On `Conflict` the worker steps again, which would be wasted on an event that was
             # consumed.
             return Written(_find_consumed(connection, batch, commit) or Conflict(revision))
-    if commit is not None and batch.delivery is not None and yields_to_cancellation(commit):
-        cancellation = pending_cancellation(connection, batch.delivery)
-        if cancellation is not None:
-            return Written(CancellationPending(cancellation))
-    if commit is not None and not _mark_consumed(connection, commit, now):
-        refused = _find_consumed(connection, batch, commit)
-        assert refused is not None
+    if commit is not None and (refused := _find_precedence(connection, batch, commit)) is not None:
         return Written(refused)
+    if commit is not None and not _mark_consumed(connection, commit, now):
+        consumed = _find_consumed(connection, batch, commit)
+        assert consumed is not None
+        return Written(consumed)
     if not _ack(connection, batch):
         if commit is not None:
             connection.execute(_UNMARK, (digest_of(commit),))
@@ -97,6 +97,23 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
         dead_letter(connection, entry)
     rows = deliveries.send(connection, batch.messages, now, batch.owner)
     return Written(Committed(), tuple(rows))
+
+
+def _find_precedence(
+    connection: sqlite3.Connection, batch: WriteBatch, commit: Commit
+) -> CommitResult | None:
+    """Return the refusal of a commit that a cancellation or another run precedes, or None."""
+    if batch.delivery is not None and yields_to_cancellation(commit):
+        cancellation = pending_cancellation(connection, batch.delivery)
+        if cancellation is not None:
+            return CancellationPending(cancellation)
+    begun = begun_id(commit)
+    if begun is None:
+        return None
+    holder = find_holder(queries.with_id(connection, begun), commit.event)
+    if holder is None:
+        return None
+    return _find_consumed(connection, batch, commit) or WorkflowIdTaken(holder)
 
 
 def _ack(connection: sqlite3.Connection, batch: WriteBatch) -> bool:

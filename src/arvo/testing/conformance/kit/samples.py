@@ -8,6 +8,7 @@ from attrs import evolve
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
+from arvo.core.events.identity import ID_REUSE_POLICY, IdReusePolicy
 from arvo.core.events.protocol import Timer
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.frozen_json import FrozenDict
@@ -58,6 +59,26 @@ def to_workflow(key: str, run: str = "one", **attributes: Any) -> Message:
     """Make a message to a run of the workflow, which handles one event at a time, in order."""
     sent = event(key, run, **attributes)
     return Message(sent, ToHandler(WORKFLOW, sent.subject))
+
+
+def to_begin(
+    key: str, run: str = "one", initiator: str = CLIENT, policy: IdReusePolicy = "reject"
+) -> Message:
+    """Make a message that begins a run whose workflow id was chosen: *run*."""
+    sent = event(
+        key,
+        type=WORKFLOW,
+        source=initiator,
+        subject=str(Subject.new(WORKFLOW, "1.0.0", initiator=initiator, id=run)),
+        extensions={ID_REUSE_POLICY: policy},
+    )
+    return Message(sent, ToHandler(WORKFLOW, sent.subject))
+
+
+def begin_commit(delivery: Delivery, **changes: Any) -> Commit:
+    """Make the commit of the first turn of a run that `to_begin` begins."""
+    begin = delivery.message.event
+    return turn_commit(delivery, 1, **{"subject": begin.subject, "init": begin.id, **changes})
 
 
 def to_service(key: str, **attributes: Any) -> Message:

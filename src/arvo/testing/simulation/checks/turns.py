@@ -7,9 +7,13 @@ from typing import Any, final
 
 from attrs import define, field
 
+from arvo.core.begin import find_other_run, has_chosen_id
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
+from arvo.core.trace_context import trace_of
+from arvo.engine.step.step import decide_taken_id
 from arvo.interpreters.ports.messages import Delivery, Message, key_of
 from arvo.testing.simulation.checks.begins import Begins
 from arvo.testing.simulation.checks.cancellations import (
@@ -65,7 +69,7 @@ class Turns:
                 self.report.add_violation("I2", problem, delivery)
             return False
         self._check(delivery, commit, decision)
-        self._begins.check(delivery, commit, self.world.records.get(commit.event.subject))
+        self._begins.check(delivery, commit, self.world.records)
         if not (self.is_pair and commit.record is None and commit.expected):
             # Else the pair has no journal entry: it comes again after a stale acknowledgement.
             self.consumed.add(key)
@@ -129,7 +133,7 @@ class Turns:
         if delivery_key(consumed) != delivery_key(delivery.message):
             consumed = self.accepted.get(delivery_key(consumed), consumed)
         repeated = repeat_turn(delivery, commit, consumed, before, decision)
-        if repeated != commit:
+        if repeated != commit and not self._refuses_taken_id(commit, decision):
             report("I3", "the same step gives another commit when repeated", delivery)
         after = commit.record
         if before is None or after is None or after.status != "failed":
@@ -137,6 +141,24 @@ class Turns:
         # A failed turn must not change the state that earlier turns persisted.
         if (after.state, after.journal) != (before.state, before.journal):
             report("I9", "a failed turn changed the persisted state", delivery)
+
+    def _refuses_taken_id(self, commit: Commit, decision: Decision) -> bool:
+        """Return whether a commit answers a begin whose workflow id another run has had."""
+        if commit.record is not None or not (has_chosen_id(commit.event) and commit.events):
+            return False
+        # The worker decides it after the step, when the store has refused the turn.
+        now, trace = datetime.fromisoformat(commit.events[0].time), trace_of(commit.events)
+        return any(
+            commit
+            == decide_taken_id(
+                decision.system, commit.event, record, commit.expected, now=now, trace=trace
+            )
+            for revisions in self._revisions.values()
+            for record in revisions.values()
+            if record.handler == commit.handler
+            and find_other_run(record, commit.event)
+            and workflow_id_of(record.subject) == workflow_id_of(commit.event.subject)
+        )
 
 
 def describe(record: Record | None) -> str:

@@ -6,9 +6,11 @@ from typing import Any, TypeAlias
 
 from attrs import define, field
 
+from arvo.core.begin import begun_id, begun_ids, find_holder
 from arvo.core.commit import Commit
 from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import (
@@ -31,6 +33,7 @@ from arvo.interpreters.ports.results import (
     Conflict,
     Duplicate,
     Fenced,
+    WorkflowIdTaken,
     compare_digests,
 )
 from arvo.testing.simulation.cluster.entry import Entry
@@ -131,6 +134,9 @@ class Store(MessageQueue[Message, Delivery]):
             cancellation = self.pending_cancellation(delivery)
             if cancellation is not None:
                 return CancellationPending(cancellation)
+        begun = begun_id(commit)
+        if begun is not None and (holder := self.find_holder(begun, commit.event)):
+            return WorkflowIdTaken(holder)
         self.write_record(commit)
         self.mark_consumed(commit)
         for dead_letter in dead_letters:
@@ -158,12 +164,27 @@ class Store(MessageQueue[Message, Delivery]):
             record = self.records.get(subject)
             if (0 if record is None else record.revision) != expected:
                 return False
+        begun = begun_ids(chain.commits)
+        if begun is None or any(self.find_holder(key, event) for key, event in begun.items()):
+            return False
         self.apply_chain(chain)
         for follower in chain.deliveries[1:]:
             del self.queue[self.entry(follower).number]
         for delivery in chain.deliveries[:1]:
             self.remove(worker, delivery)
         return True
+
+    def find_holder(self, key: tuple[str, str], event: Event[Any]) -> Record | None:
+        """Return the record of another run with the workflow id that *event* begins.
+
+        *key*: its `begun_id`.
+        """
+        runs = (
+            record
+            for record in self.records.values()
+            if (record.handler, workflow_id_of(record.subject)) == key
+        )
+        return find_holder(runs, event)
 
     def apply_chain(self, chain: CommitChain) -> None:
         """Apply the commits of a chain, and enqueue the messages that they leave."""
