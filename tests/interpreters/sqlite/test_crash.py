@@ -340,6 +340,7 @@ async def run_to_the_end(
     """
     outbound: set[tuple[str, str]] = set()
     sent = asyncio.Event()
+    others = threading.enumerate()
     crashing = make(SqliteBackend(str(path), lease=LEASE_SECONDS), at, when)
     runtime, observer = Runtime(system, crashing), RecordingObserver()
     runtime.observe(observer)
@@ -365,7 +366,7 @@ async def run_to_the_end(
     if crashing.inner._session._reader is not None:
         crashing.inner._session._reader.close()
     await asyncio.gather(*crashing.checkpoints)
-    await end_threads(runtime)
+    await end_threads(runtime, others)
     unstored = len(performed) - len(crashing.checkpoints)
     await asyncio.sleep(2 * LEASE_SECONDS)
     backend, next_observer = SqliteBackend(str(path)), RecordingObserver()
@@ -384,11 +385,14 @@ async def run_to_the_end(
     return evolve(outcome, unstored=unstored)
 
 
-async def end_threads(runtime: Runtime) -> None:
-    """Wait for the threads of a dead process, which would perform effects beside the next one."""
+async def end_threads(runtime: Runtime, others: Sequence[threading.Thread]) -> None:
+    """Wait for the threads of a dead process, which would perform effects beside the next one.
+
+    *others*: those that ran before it began; they belong to other tests and may never end.
+    """
     runtime._effects.close()
     for thread in threading.enumerate():
-        if thread.name.startswith("arvo "):
+        if thread not in others and thread.name.startswith("arvo "):
             await asyncio.to_thread(thread.join)
 
 
