@@ -116,7 +116,7 @@ class Changes:
 
 
 def digest_of(subject: str) -> str:
-    """Return what tells a workflow from the others, and not which one it is."""
+    """Return a token that differs between workflows, and does not show which one it is."""
     return blake2b(subject.encode(), digest_size=8).hexdigest()
 
 

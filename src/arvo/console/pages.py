@@ -166,7 +166,7 @@ async def find_dead_letter(client: Client, visit: Visit) -> DeadLetter:
 
 
 async def activity(client: Client, visit: Visit) -> Page:
-    """Show what operators have done."""
+    """Show the acts of operators."""
     await visit.require("see")
     entries = await client.audit_log()
     seen = [it for it in entries if await _may_see(client, visit, it.subject)]
@@ -234,7 +234,7 @@ class WorkersView:
 
 
 async def workers(client: Client, visit: Visit) -> Page:
-    """Show what is known of the workers."""
+    """Show the workers that are known."""
     await visit.require("see")
     view = WorkersView(await client.depth(), await client.is_reachable())
     return Page(

@@ -28,6 +28,9 @@ from arvo.core.violations.violation import ExecutionViolation, Violated
 
 Status: TypeAlias = Literal["active", "done", "failed", "cancelled"]
 STATUSES: Final[tuple[str, ...]] = ("active", "done", "failed", "cancelled")
+# A failed workflow has not ended in this sense: an operator may revive it.
+ENDED_STATUSES: Final[tuple[Status, ...]] = ("done", "cancelled")
+LASTING_STATUSES: Final[tuple[Status, ...]] = ("active", "failed")
 
 
 @final

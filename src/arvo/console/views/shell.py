@@ -16,7 +16,7 @@ SECTIONS: Final[tuple[tuple[str, str], ...]] = (
     ("workers", "Workers"),
     ("activity", "Activity"),
 )
-# What a page says after an act, by the name in its address.
+# The text of a page after an act, by the name in its address.
 DONE: Final[Mapping[str, str]] = {
     "cancel": "The cancellation was sent.",
     "revive": "The workflow was revived: its last event is delivered once more.",
@@ -41,7 +41,7 @@ class Item:
 @final
 @frozen(kw_only=True)
 class Shell:
-    """What stands around a page. *address*: its own. *verbs*: what the user may do."""
+    """The frame of a page. *address*: its own. *verbs*: what the user may do."""
 
     backend: str
     label: str

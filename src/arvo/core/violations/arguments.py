@@ -17,16 +17,18 @@ def check_argument(
 ) -> None:
     """Raise `Violated` unless the argument *name* of *of*, a function or a class, is a *kind*."""
     if not isinstance(value, kind):
-        issue = Issue(name, expected, short_repr(value))
-        raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))
+        raise _refusal(name, value, expected, of)
 
 
 def check_list(name: str, value: object, item: str, *, of: str) -> None:
     """Raise `Violated` unless *value* can be read as a list of *item*; a string cannot."""
-    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    if not is_list:
-        issue = Issue(name, f"a list of {item}", short_repr(value))
-        raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+        raise _refusal(name, value, f"a list of {item}", of)
+
+
+def _refusal(name: str, value: object, expected: str, of: str) -> Violated:
+    issue = Issue(name, expected, short_repr(value))
+    return Violated(ConfigViolation(f"{of} cannot take this argument", issue))
 
 
 def check_limit(value: object, *, of: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final, final
 
 from attrs import frozen
 
-from arvo.core.record import Record
+from arvo.core.record import ENDED_STATUSES, Record
 from arvo.core.violations.violation import Violation
 from arvo.engine.history.migrate import migrate_plain
 from arvo.engine.system.system import Owner
@@ -59,7 +59,7 @@ def migrate_all(
     moved = unchanged = ended = refused = 0
     refusals: list[tuple[str, Violation]] = []
     for record in records:
-        if record.status in ("done", "cancelled"):
+        if record.status in ENDED_STATUSES:
             ended += 1
             continue
         result = migrate_plain(owner, record, to=to, state=state)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest, nsmallest
-from typing import Any, Final, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from attrs import define, field, frozen
 
@@ -13,7 +13,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.labels import Label, label_line, label_lines
 from arvo.core.payloads.frozen_json import EMPTY
-from arvo.core.record import Record, Status
+from arvo.core.record import LASTING_STATUSES, Record, Status
 from arvo.interpreters.delivery.codec import from_milliseconds, to_milliseconds
 from arvo.interpreters.ports.messages import DeadLetter, Message, queue_of
 from arvo.interpreters.ports.results import (
@@ -57,19 +57,16 @@ class VersionCounter:
 
     def add(self, record: Record) -> None:
         """Count a workflow that is active, or has failed and may be revived."""
-        if record.status in _LASTING:
+        if record.status in LASTING_STATUSES:
             self._counts[record.handler, record.version, record.status] += 1
 
     def uses(self) -> tuple[VersionUse, ...]:
         """Return the counts by handler and version, sorted by these."""
         versions = sorted({(handler, version) for handler, version, _ in self._counts})
         return tuple(
-            VersionUse(*key, *(self._counts[*key, status] for status in _LASTING))
+            VersionUse(*key, *(self._counts[*key, status] for status in LASTING_STATUSES))
             for key in versions
         )
-
-
-_LASTING: Final[tuple[Status, ...]] = ("active", "failed")
 
 
 def select_workflows(

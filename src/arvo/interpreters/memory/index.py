@@ -5,7 +5,8 @@ from datetime import datetime
 
 from attrs import define, field
 
-from arvo.interpreters.ports.index import ENDED_STATUSES, HistoryBlock, IndexQuery, IndexRow
+from arvo.core.record import ENDED_STATUSES
+from arvo.interpreters.ports.index import HistoryBlock, IndexQuery, IndexRow
 
 
 @define(eq=False)

@@ -15,13 +15,13 @@ class MemoryServices:
     _by_worker: dict[str, WorkerServices] = field(factory=dict, init=False)
 
     async def register(self, services: WorkerServices) -> None:
-        """Register what a worker serves."""
+        """Register the services of a worker."""
         self._by_worker[services.worker_id] = services
 
     async def deregister(self, worker_id: str) -> None:
-        """Remove what a worker serves."""
+        """Remove the services of a worker."""
         self._by_worker.pop(worker_id, None)
 
     async def list(self) -> tuple[WorkerServices, ...]:
-        """Return what the workers serve."""
+        """Return the services of the workers."""
         return tuple(self._by_worker.values())

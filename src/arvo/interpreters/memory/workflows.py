@@ -10,14 +10,12 @@ from attrs import define, field
 from arvo.core.begin import find_holder
 from arvo.core.events.event import Event
 from arvo.core.events.subject import workflow_id_of
-from arvo.core.record import Record
+from arvo.core.record import ENDED_STATUSES, Record
 from arvo.interpreters.delivery.operations import VersionCounter, WorkflowQuery, select_workflows
 from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
 
 # Ended workflows that are stored. Memory is limited, so the oldest are dropped.
 ENDED_MAX: Final = 100_000
-# A failed one is not among them: an operator may revive it.
-ENDED: Final = ("done", "cancelled")
 
 
 @final
@@ -49,7 +47,7 @@ class MemoryWorkflows:
         if before is None:
             id_ = workflow_id_of(record.subject)
             self._subjects[id_] = (*self._subjects.get(id_, ()), record.subject)
-        if record.status in ENDED:
+        if record.status in ENDED_STATUSES:
             self._ended.append(record.subject)
             if len(self._ended) > ENDED_MAX:
                 self._drop_oldest()
@@ -82,7 +80,7 @@ class MemoryWorkflows:
         """Drop the workflow that ended first, unless its next run has begun."""
         oldest = self._ended.popleft()
         stored = self._workflows.get(oldest)
-        if stored is None or stored.record.status not in ENDED:
+        if stored is None or stored.record.status not in ENDED_STATUSES:
             return
         del self._workflows[oldest]
         id_ = workflow_id_of(oldest)

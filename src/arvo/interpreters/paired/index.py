@@ -14,7 +14,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.history import HistoryEntry
 from arvo.core.labels import label_lines
-from arvo.core.record import Record, Status
+from arvo.core.record import ENDED_STATUSES, LASTING_STATUSES, Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.clock import utc_now
@@ -25,7 +25,6 @@ from arvo.interpreters.paired.documents.document import WorkflowDocument
 from arvo.interpreters.paired.documents.store import DocumentStore
 from arvo.interpreters.ports.index import (
     BLOCK_ENTRIES_MAX,
-    ENDED_STATUSES,
     HistoryBlock,
     Index,
     IndexQuery,
@@ -65,7 +64,7 @@ class IndexWriter:
         additions: Sequence[Addition],
         at: datetime,
     ) -> WorkflowDocument:
-        """Return a document with what is to be written to the index, and without what it has."""
+        """Return a document with the blocks that the index is to get, and without those it has."""
         if self.index is None or document.record is None:
             return document
         indexed = self._indexed.get(document.record.subject, 0)
@@ -143,8 +142,7 @@ class IndexReader:
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version, reading each record."""
         index, counter = self._required("versions"), VersionCounter()
-        statuses: tuple[Status, ...] = ("active", "failed")
-        for status in statuses:
+        for status in LASTING_STATUSES:
             async for stored in self._candidates(index, WorkflowQuery(status=status)):
                 counter.add(stored.record)
         return counter.uses()

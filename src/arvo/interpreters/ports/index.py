@@ -12,8 +12,6 @@ from arvo.interpreters.ports.results import PAGE_MAX
 
 # History entries in one block at most: a reader of entries looks for the block that they begin in.
 BLOCK_ENTRIES_MAX: Final = 64
-# A failed workflow has not ended in this sense: an operator may revive it.
-ENDED_STATUSES: Final = ("done", "cancelled")
 
 
 @final

@@ -140,7 +140,7 @@ class DeadLetter:
         """
         text, violation = self.reason, self.violation
         if violation is not None:
-            # An issue says what it got as well.
+            # An issue holds the actual value, too.
             parts = [f"{issue.path}: expected {issue.expected}" for issue in violation.issues]
             text = ": ".join((violation.message, "; ".join(parts))) if parts else violation.message
         text = _WORD.sub(_hide_number, text[:REASON_CHARACTERS_MAX])

@@ -94,7 +94,7 @@ def compare_digests(stored: str | None, digest: str) -> Duplicate | IdReused:
 
 
 class WorkflowFilters(TypedDict, total=False):
-    """What `workflows` selects by; see there."""
+    """The filters of `workflows`; see there."""
 
     status: Status | None
     workflow_id: str | None

@@ -79,7 +79,7 @@ class ServiceRegistry(Protocol):
         ...
 
     async def list(self) -> tuple[WorkerServices, ...]:
-        """Return what the live workers serve."""
+        """Return the services of the live workers."""
         ...
 
 

@@ -38,7 +38,7 @@ class Connection:
     declared: set[str] = field(factory=set, init=False)
     _unreachable_until: float = field(default=0.0, init=False)
     _opening: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    # What `finish` has stopped to wait for.
+    # The calls for which `finish` no longer waits.
     _ending: "set[asyncio.Task[None]]" = field(factory=set, init=False)
 
     @asynccontextmanager

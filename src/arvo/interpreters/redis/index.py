@@ -7,10 +7,9 @@ from typing import Any, Final, final
 
 from attrs import define
 
-from arvo.core.record import STATUSES
+from arvo.core.record import ENDED_STATUSES, STATUSES
 from arvo.interpreters.ports.index import (
     BLOCK_ENTRIES_MAX,
-    ENDED_STATUSES,
     HistoryBlock,
     IndexQuery,
     IndexRow,

@@ -113,7 +113,7 @@ async def migrate_workflow(
 
 
 async def _follow_last_turn(backend: Backend, record: Record, operation: Operation) -> None:
-    # What is observed succeeds, whatever is known of it.
+    # The command succeeds, observed or not.
     with suppress(Unavailable, Corrupt):
         async for entry in last_turn_entries(backend, record):
             trace = None if entry.event is None else trace_of([entry.event])

@@ -1,4 +1,4 @@
-"""Directory: registers what this worker serves, and looks up what the others serve."""
+"""Directory: registers the services of this worker, and looks up those of the others."""
 
 import asyncio
 from typing import Any, Final, cast, final
@@ -104,6 +104,6 @@ class ServiceDirectory:
 
     @property
     def own(self) -> WorkerServices:
-        """What this worker serves."""
+        """The services of this worker."""
         versions = {handler.source: versions_of(handler) for handler in self.system.handlers}
         return WorkerServices(self._worker_id, versions, self.listeners.addresses)

@@ -1,1 +1,1 @@
-"""Metrics: what a process did, and what its backend holds."""
+"""Metrics: counts of the work of a process, and gauges of its backend."""

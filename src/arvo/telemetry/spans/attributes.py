@@ -1,4 +1,4 @@
-"""Attributes: what a span says about the event of a message and about its handler."""
+"""Attributes: those of a span, for the event of a message and for its handler."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, final

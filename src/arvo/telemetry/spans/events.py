@@ -103,6 +103,6 @@ def add_exception(span: Span, fault: SystemFault) -> None:
 
 
 def violation_attributes(violation: Violation) -> Attributes:
-    """Return the issues of a violation: for each the field, what was expected and what came."""
+    """Return the issues of a violation: for each the field and both values."""
     issues = enumerate(violation.issues[:ISSUES_MAX])
     return {f"arvo.issue.{number}": str(it)[:TEXT_CHARACTERS_MAX] for number, it in issues}

@@ -91,7 +91,7 @@ class DeadLetterLink:
 @final
 @frozen(kw_only=True)
 class NowView:
-    """What a workflow waits for, and what became of it."""
+    """The events that a workflow waits for, and its outcome."""
 
     requests: tuple[PendingRequest, ...]
     timers: tuple[TimerRow, ...]
@@ -125,7 +125,7 @@ def show_now(described: WorkflowDescription, redaction: Redaction, now: datetime
 
 
 def _next_step(record: Record, timers: Sequence[TimerRow]) -> str:
-    """Return what happens next, as far as the record says."""
+    """Return the next step, as far as the record shows it."""
     match record.status:
         case "done":
             return "It has completed. Nothing more happens."

@@ -79,7 +79,7 @@ def find_moment(moments: Sequence[Moment], revision: int | None) -> int:
 @final
 @frozen
 class DifferenceRow:
-    """A part of the state that differs: what it was, and what it is."""
+    """A part of the state that differs: the value before, and the one after."""
 
     path: str
     before: str
@@ -107,7 +107,7 @@ class CommandRow:
 
 
 def show_commands(moment: Moment) -> tuple[CommandRow, ...]:
-    """Return what a turn sent."""
+    """Return the events that a turn sent."""
     return tuple(
         CommandRow(type=it.type, to=it.to or it.domain or "–", id=it.id) for it in moment.produced
     )

@@ -9,6 +9,7 @@ from typing import Final, final
 
 from attrs import define, field
 
+from arvo.core.record import ENDED_STATUSES
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.nats.connection.connection import Connection
 from arvo.interpreters.nats.connection.errors import (
@@ -25,7 +26,6 @@ from arvo.interpreters.nats.storage.search import search_prompt
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.index import (
     BLOCK_ENTRIES_MAX,
-    ENDED_STATUSES,
     HistoryBlock,
     IndexQuery,
     IndexRow,

@@ -16,7 +16,7 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Rows(Protocol):
-    """What a search reads from; see `RowStream`."""
+    """The source of a search; see `RowStream`."""
 
     async def bounds(self) -> tuple[int, int]: ...
 

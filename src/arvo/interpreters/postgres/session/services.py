@@ -28,7 +28,7 @@ class PostgresServices:
             await self._write()
 
     async def list(self) -> tuple[WorkerServices, ...]:
-        """Return what the live workers serve."""
+        """Return the services of the live workers."""
         session = await self.sessions.session()
         return await session.read(lambda c: workers.services(c, session.dsn))
 

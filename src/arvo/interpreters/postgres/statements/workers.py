@@ -40,7 +40,7 @@ async def set_services(connection: Connection, dsn: Dsn, worker_id: int, service
 
 
 async def services(connection: Connection, dsn: Dsn) -> tuple[WorkerServices, ...]:
-    """Return what the live workers serve."""
+    """Return the services of the live workers."""
     statement = "select services from arvo.worker where lease >= clock_timestamp()"
     rows = await connection.fetch(dsn.sql(statement))
     return tuple(each for row in rows for each in decode_services(row["services"]))

@@ -33,7 +33,7 @@ class SqliteServices:
             await self._write()
 
     async def list(self) -> tuple[WorkerServices, ...]:
-        """Return what the live workers serve."""
+        """Return the services of the live workers."""
         return await self.session.read(lambda c: workers.services(c, self.now()))
 
     async def _write(self) -> None:

@@ -32,7 +32,7 @@ def set_services(connection: sqlite3.Connection, worker_id: str, services: str) 
 
 
 def services(connection: sqlite3.Connection, now: int) -> tuple[WorkerServices, ...]:
-    """Return what the live workers serve."""
+    """Return the services of the live workers."""
     rows = connection.execute("select services from worker where lease >= ?", (now,))
     return tuple(each for (text,) in rows for each in decode_services(text))
 

@@ -26,7 +26,7 @@ class Registry:
     _silences: dict[str, list[tuple[float, float]]] = field(factory=dict, init=False)
 
     def register(self, process: str, services: WorkerServices) -> None:
-        """Register what a process serves."""
+        """Register the services of a process."""
         self._by_process[process] = services
 
     def silence(self, process: str, since: float, until: float) -> None:
@@ -58,14 +58,14 @@ class ProcessServices:
     )
 
     async def register(self, services: WorkerServices) -> None:
-        """Register what this process serves."""
+        """Register the services of this process."""
         self.registry.register(self.process, services)
 
     async def deregister(self, worker_id: str) -> None:
         """Do nothing: a simulated process ends by a crash, and its lease expires."""
 
     async def list(self) -> tuple[WorkerServices, ...]:
-        """Return what the live processes serve."""
+        """Return the services of the live processes."""
         await self.connect()
         listed = self.registry.live(asyncio.get_running_loop().time())
         self._listed[asyncio.current_task()] = listed
