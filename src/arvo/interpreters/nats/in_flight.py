@@ -199,10 +199,10 @@ class InFlight:
             await asyncio.sleep(interval)
             now = asyncio.get_running_loop().time()
             held_back = [pulled for gate in self._gates.values() for pulled in gate.waiting]
+            messages = (*self._delivered.values(), *held_back)
+            owned = [pulled for pulled in messages if pulled.is_owned]
             with suppress(Unavailable):
-                for pulled in (*self._delivered.values(), *held_back):
-                    if pulled.is_owned:
-                        await pulled.renew(self._connection)
+                await asyncio.gather(*(pulled.renew(self._connection) for pulled in owned))
                 while self.ready and self.ready[0].arrived_at < now - interval:
                     await self.ready.popleft().settle(self._connection, NAK)
 
