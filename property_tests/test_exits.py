@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arvo import Record, SystemFault, Trace, run, tree
-from arvo.cli.errors import format_error
+from arvo.cli.terminal.errors import format_error
 from arvo.core.violations.issue import GOT_CHARACTERS_MAX, Issue, one_line
 from arvo.engine.sequence_diagram import Arrow, draw_sequence
 from arvo.interpreters.delivery.brokers.headers import REASON_CHARACTERS_MAX, reason_text

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arvo.cli.errors import REPORTED_ERRORS, format_error
-from arvo.cli.load import load_runtime
+from arvo.cli.terminal.errors import REPORTED_ERRORS, format_error
+from arvo.cli.terminal.load import load_runtime
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.backend_url import BackendUrl, show_url
 from arvo.interpreters.runtime.backends import backend_from_url

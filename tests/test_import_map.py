@@ -110,7 +110,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"telemetry.spans"},
         {"telemetry"},
     ),
-    "cli": ({"cli.generate"}, {"cli"}),
+    "cli": ({"cli.generate"}, {"cli.terminal"}, {"cli.process"}, {"cli.commands"}, {"cli"}),
 }
 # A reader takes in about so many files at once.
 FOLDER_FILES_MAX: Final = 15

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from arvo.cli import main
-from arvo.cli.health import listen
+from arvo.cli.process.health import listen
 from arvo.console.serve import is_loopback
 from tests.cli.test_app import run_orders
 from tests.shop import shop

@@ -19,7 +19,7 @@ import pytest
 
 from arvo import Runtime, System
 from arvo.cli import main
-from arvo.cli.health import listen
+from arvo.cli.process.health import listen
 from tests.interpreters.postgres.schemas import schema_url
 from tests.shop import payment_handler, shop
 
@@ -308,7 +308,7 @@ def test_health_without_its_extra_names_the_extra(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command line alone needs no web server."""
-    monkeypatch.delitem(sys.modules, "arvo.cli.health")
+    monkeypatch.delitem(sys.modules, "arvo.cli.process.health")
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
 
@@ -383,7 +383,7 @@ system = System([])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("loads_slowly", ["arvo.cli run", "arvo.cli.worker"])
+@pytest.mark.parametrize("loads_slowly", ["arvo.cli run", "arvo.cli.process.worker"])
 def test_a_signal_while_the_system_is_loaded_ends_orderly(
     tmp_path: Path, loads_slowly: str, number: signal.Signals
 ) -> None:
@@ -414,7 +414,7 @@ def test_the_login_of_the_backend_is_in_no_line_and_no_list_of_processes(tmp_pat
         watched.signal(signal.SIGTERM)
         watched.wait_for("stopped")
 
-    assert "arvo.cli.worker" in listed.stdout
+    assert "arvo.cli.process.worker" in listed.stdout
     assert "secret" not in listed.stdout + "".join(watched.lines)
     assert "shop on postgresql://127.0.0.1:" in watched.lines[0]
 

@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from arvo import Runtime
 from arvo.cli.app import app
-from arvo.cli.load import Url, load_system
-from arvo.cli.supervisor import KILL_SECONDS
+from arvo.cli.process.supervisor import KILL_SECONDS
+from arvo.cli.terminal.load import Url, load_system
 from arvo.http import asgi_app
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.runtime.asks import TIMEOUT_SECONDS

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from arvo import Commands, Effects, Emit, Event, Log, Retry, Runtime, System, call
-from arvo.cli.telemetry import WORKER_VARIABLE
+from arvo.cli.process.telemetry import WORKER_VARIABLE
 from tests.shop import CardCharged, ChargeCard, fulfilment, payment_handler, shipping
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from arvo import Client, Runtime, System
-from arvo.cli.telemetry import is_exporting
+from arvo.cli.process.telemetry import is_exporting
 from arvo.telemetry import observe
 from arvo.telemetry.conventions import names
 from tests.cli.test_supervisor import health_url, supervised, until, wait_until_done

@@ -1,14 +1,15 @@
 """Dead letters: the commands that list, group, redrive and delete dead letters."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias, final
 
 from attrs import frozen
 from cyclopts import App, Parameter
 
-from arvo.cli.errors import UsageError
-from arvo.cli.events import parse_payload
-from arvo.cli.load import (
+from arvo.cli.terminal.errors import UsageError
+from arvo.cli.terminal.events import parse_payload
+from arvo.cli.terminal.load import (
     EMPTY_SYSTEM,
     AsJson,
     DryRun,
@@ -20,7 +21,8 @@ from arvo.cli.load import (
     require_existing,
     user_name,
 )
-from arvo.cli.output import print_json, print_line, print_result
+from arvo.cli.terminal.output import print_json, print_line, print_result
+from arvo.cli.terminal.pages import paged
 from arvo.core.events.subject import subject_label
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
@@ -92,15 +94,8 @@ async def dead_letters(
         Print one dead letter a line, as JSON.
     """
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
-        remaining, last, selected = limit, None, filters.select()
-        while remaining > 0 and (
-            page := await client.dead_letters(
-                after=last, limit=min(remaining, PAGE_MAX), **selected
-            )
-        ):
-            for dead_letter in page:
-                print_json(_to_json(dead_letter)) if json else print_line(_describe(dead_letter))
-            remaining, last = remaining - len(page), page[-1]
+        async for dead_letter in paged(partial(client.dead_letters, **filters.select()), limit):
+            print_json(_to_json(dead_letter)) if json else print_line(_describe(dead_letter))
 
 
 def _to_json(dead_letter: DeadLetter) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any, Final
 import uvicorn
 from starlette.applications import Starlette
 
-from arvo.cli.errors import UsageError, format_error
-from arvo.cli.output import print_status
-from arvo.cli.supervisor import Supervisor
+from arvo.cli.process.supervisor import Supervisor
+from arvo.cli.terminal.errors import UsageError, format_error
+from arvo.cli.terminal.output import print_status
 from arvo.interpreters.http.probes import Health, probes
 
 # Probes come one at a time; more connections than this are a fault or an attack.

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, final
 
 from attrs import frozen
 
-from arvo.cli.output import print_status
+from arvo.cli.terminal.output import print_status
 from arvo.interpreters.delivery.log.formatters import EventFields, JsonFormatter, TextFormatter
 from arvo.interpreters.delivery.log.logger import LOGGER
 

@@ -9,11 +9,11 @@ from typing import Final
 
 from attrs import define, field
 
-from arvo.cli.heartbeat import HANG_SECONDS, Heartbeat
-from arvo.cli.load import BACKEND_VARIABLE
-from arvo.cli.log import LogOptions
-from arvo.cli.telemetry import WORKER_VARIABLE
-from arvo.cli.worker import EXIT_UNRECOVERABLE
+from arvo.cli.process.heartbeat import HANG_SECONDS, Heartbeat
+from arvo.cli.process.log import LogOptions
+from arvo.cli.process.telemetry import WORKER_VARIABLE
+from arvo.cli.process.worker import EXIT_UNRECOVERABLE
+from arvo.cli.terminal.load import BACKEND_VARIABLE
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.backend_url import show_url
 from arvo.interpreters.runtime.signals import on_interrupt
@@ -99,7 +99,7 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "arvo.cli.worker",
+            "arvo.cli.process.worker",
             self.name,
             str(self.shutdown_timeout),
             self.log.format,

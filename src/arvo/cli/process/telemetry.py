@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from arvo.cli.errors import UsageError
+from arvo.cli.terminal.errors import UsageError
 from arvo.extras import extra_of, install_command
 from arvo.interpreters.runtime.runtime import Runtime
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from arvo.cli.errors import REPORTED_ERRORS, format_error
-from arvo.cli.heartbeat import redirect_stdout, send_heartbeats
-from arvo.cli.load import BACKEND_VARIABLE, load_runtime
-from arvo.cli.log import LogOptions
-from arvo.cli.telemetry import install, observe_worker
+from arvo.cli.process.heartbeat import redirect_stdout, send_heartbeats
+from arvo.cli.process.log import LogOptions
+from arvo.cli.process.telemetry import install, observe_worker
+from arvo.cli.terminal.errors import REPORTED_ERRORS, format_error
+from arvo.cli.terminal.load import BACKEND_VARIABLE, load_runtime
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.runtime.runtime import Runtime
 

@@ -1,8 +1,12 @@
 """Errors: the exceptions that the command line prints as one line instead of a traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cyclopts import CycloptsError
 
 from arvo.core.violations.violation import Violated
+from arvo.extras import extra_of, needs_extra
 from arvo.interpreters.delivery.backend_url import hide_logins
 from arvo.interpreters.ports.errors import Corrupt, NoReply, TooLarge, Unavailable
 
@@ -27,3 +31,15 @@ REPORTED_ERRORS = (
 def format_error(error: BaseException) -> str:
     """Format an error as one line, without logins: its message, or the name of its class."""
     return hide_logins(" ".join(str(error).split())) or type(error).__name__
+
+
+@contextmanager
+def naming_extra(feature: str) -> Iterator[None]:
+    """Make a usage error of an import in the block that finds no module of an extra."""
+    try:
+        with needs_extra(feature):
+            yield
+    except ModuleNotFoundError as error:
+        if extra_of(error) is None:
+            raise
+        raise UsageError(str(error)) from error

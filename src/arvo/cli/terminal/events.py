@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from arvo.cli.errors import UsageError
+from arvo.cli.terminal.errors import UsageError
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event

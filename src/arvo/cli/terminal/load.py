@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeAlias
 
 from cyclopts import Parameter
 
-from arvo.cli.errors import UsageError, format_error
+from arvo.cli.terminal.errors import UsageError, format_error
 from arvo.engine.system.system import System
 from arvo.interpreters.delivery.backend_url import check_urls
 from arvo.interpreters.runtime.runtime import Runtime

@@ -1,0 +1,1 @@
+"""The commands of `arvo`, by what they act on."""

@@ -1,0 +1,108 @@
+"""Acts: the commands that change workflows."""
+
+from arvo.cli.terminal.filters import ALL, Filters
+from arvo.cli.terminal.load import (
+    DryRun,
+    Every,
+    Reason,
+    SystemName,
+    Url,
+    load_system,
+    require_existing,
+    user_name,
+)
+from arvo.cli.terminal.output import print_line, print_result
+from arvo.interpreters.runtime.batches import BATCH_MAX
+from arvo.interpreters.runtime.client import Client
+
+
+async def cancel(
+    system: SystemName,
+    workflow: str | None = None,
+    /,
+    *,
+    filters: Filters = ALL,
+    every: Every = False,
+    dry_run: DryRun = False,
+    limit: int = BATCH_MAX,
+    reason: Reason,
+    backend: Url,
+) -> int:
+    """Cancel a workflow and its children, or all active ones that filters select.
+
+    Their compensations are sent. Exit code 1 if some were refused.
+    """
+    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if workflow is None:
+            return print_result(await client.cancel_workflows(reason, **options))
+        await client.cancel(workflow, reason, actor=user_name())
+        return 0
+
+
+async def migrate(
+    system: SystemName,
+    workflow: str | None = None,
+    /,
+    *,
+    to: str,
+    filters: Filters = ALL,
+    every: Every = False,
+    dry_run: DryRun = False,
+    limit: int = BATCH_MAX,
+    reason: Reason = "",
+    backend: Url,
+) -> int:
+    """Migrate a workflow to another version, or all active ones that filters select.
+
+    Exit code 1 if some were refused.
+
+    Parameters
+    ----------
+    to
+        The version, such as 2.0.0.
+    """
+    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if workflow is None:
+            return print_result(await client.migrate_workflows(to=to, reason=reason, **options))
+        record = await client.migrate(workflow, to=to, actor=user_name(), reason=reason)
+        print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        return 0
+
+
+async def revive(
+    system: SystemName,
+    workflow: str | None = None,
+    /,
+    *,
+    filters: Filters = ALL,
+    every: Every = False,
+    dry_run: DryRun = False,
+    limit: int = BATCH_MAX,
+    backend: Url,
+    after_compensation: bool = False,
+    reason: Reason = "",
+) -> int:
+    """Revive a failed workflow, or all that filters select.
+
+    It continues from its last good record. Exit code 1 if some were refused.
+
+    Parameters
+    ----------
+    after_compensation
+        Revive it even if its failure has sent compensations; they stay in effect.
+    """
+    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        if workflow is None:
+            return print_result(
+                await client.revive_workflows(
+                    after_compensation=after_compensation, reason=reason, **options
+                )
+            )
+        record = await client.revive(
+            workflow, after_compensation=after_compensation, actor=user_name(), reason=reason
+        )
+        print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        return 0

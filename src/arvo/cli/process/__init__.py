@@ -1,0 +1,1 @@
+"""The processes of `arvo run`: supervisor, workers, probes."""

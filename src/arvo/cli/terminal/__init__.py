@@ -1,0 +1,1 @@
+"""What commands read from a shell and print there."""
