@@ -10,6 +10,7 @@ from jinja2 import Template
 
 from arvo import Event, Record, StoredWorkflow, System
 from arvo.console.render import SCRUB, make_environment
+from arvo.console.views import timers
 from arvo.console.views.data import show_data
 from arvo.console.views.filters import Filters, read_cursor, read_filters, write_cursor
 from arvo.console.views.links import Links
@@ -23,6 +24,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
 from arvo.core.record import Status
+from arvo.interpreters.ports.results import DueTimer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY = System(())
@@ -165,6 +167,14 @@ def test_a_cursor_is_read_as_it_was_written(changed: datetime, subject: str) -> 
     stored = StoredWorkflow(record=record, began=changed, changed=changed)
 
     assert read_cursor(write_cursor(stored)) == stored
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1).filter(str.isprintable))
+def test_a_cursor_of_timers_is_read_as_it_was_written(due: datetime, id_: str) -> None:
+    """No timer is on two pages, and none between them."""
+    timer = DueTimer(id=id_, name="", subject="", handler="", due=due)
+
+    assert timers.read_cursor(timers.write_cursor(timer)) == timer
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS)), st.lists(st.tuples(st.just("label"), TEXTS)))

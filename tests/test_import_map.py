@@ -102,7 +102,11 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.simulation"},
         {"testing"},
     ),
-    "console": ({"console.views"}, {"console.views.workflow"}, {"console"}),
+    "console": (
+        {"console.views"},
+        {"console.views.sending", "console.views.workflow"},
+        {"console"},
+    ),
     "telemetry": (
         {"telemetry.conventions"},
         {"telemetry.logs"},

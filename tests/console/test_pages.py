@@ -171,6 +171,33 @@ def test_dead_letters_are_grouped_by_what_they_have_in_common() -> None:
     assert "0 dead letters, oldest first" in of_none.text
 
 
+def test_timers_are_listed_by_type() -> None:
+    """A delay that is longer than it should be is found before a customer finds it."""
+    every, of_one, of_none = get_all(
+        "/timers", "/timers?type=arvo.orc.shop.flow", "/timers?type=arvo.orc.shop.turns"
+    )
+
+    assert sorted(_rows(every)) == ["chart-1", "flow-1"]
+    assert _rows(of_one) == ["flow-1"]
+    assert workflow("flow-1") in read_page(of_one.text).links
+    assert _rows(of_none) == []
+    assert "No workflow of this type waits for a timer" in of_none.text
+
+
+def test_a_backend_that_cannot_list_says_so() -> None:
+    """An empty list of timers would look as if nothing waited."""
+
+    async def go() -> httpx.Response:
+        client = Client(system, "memory: memory:")
+        async with client, browse(console(client)) as browser:
+            return await browser.get("/timers")
+
+    answer = within(go())
+
+    assert answer.status_code == 501
+    assert "This backend cannot list timers" in read_page(answer.text).text_of("h1")
+
+
 def test_a_page_that_is_missing_says_why() -> None:
     """An address may be older than the retention of a store."""
     answers = get_all(

@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 
 from arvo import DeadLetter, HistoryEntry, Record
+from arvo.console.views import timers
 from arvo.console.views.dead_letters import Selection, selection_of, show_dead_letters
 from arvo.console.views.filters import read_cursor, read_filters, write_cursor
 from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.timers import show_timers
 from arvo.console.views.workflow.history import ROWS_MAX, show_history
 from arvo.console.views.workflow.timeline import PEERS_MAX, WIDTH, show_timeline
 from arvo.console.views.workflow.travel import find_moment, moments_of
 from arvo.console.views.workflow.tree import RUNS_SHOWN_MAX, show_tree
 from arvo.engine.history.replay import Replay
 from arvo.engine.workflow_tree import Tree
-from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, DueTimer
 from tests.console.stores import ORDERS, SECRET, begin, system, turns
 from tests.console.stores import Order as Placed
 
@@ -123,6 +125,39 @@ def test_a_full_page_of_dead_letters_leads_to_the_next() -> None:
     assert (full.newer, last.newer) == (listed[-1].id, None)
     assert full.rows[0].reason == f"no customer with pin {SECRET}"  # hidden as it is printed
     assert hidden.rows[0].handler == "no destination"
+
+
+def timer(number: int) -> DueTimer:
+    """Make a timer; each is due a minute after the one before."""
+    due = NOW + timedelta(minutes=number)
+    return DueTimer(id=f"t{number}", name="n", subject=EVENT.subject, handler="arvo.orc.a", due=due)
+
+
+def test_a_late_timer_is_marked() -> None:
+    """It says that no worker runs."""
+    view = show_timers([timer(0), timer(1)], type_="", types=(), now=NOW + timedelta(seconds=1))
+
+    assert [(row.is_late, row.workflow) for row in view.rows] == [(True, "one"), (False, "one")]
+
+
+def test_a_full_page_of_timers_leads_to_the_next() -> None:
+    """A type that the system does not have is still the one that the form shows."""
+    listed = [timer(number) for number in range(PAGE_MAX)]
+
+    full = show_timers(listed, type_="arvo.orc.a", types=["arvo.orc.b"], now=NOW)
+    last = show_timers(listed[1:], type_="", types=["arvo.orc.b"], now=NOW)
+
+    assert (full.later, full.types) == (
+        timers.write_cursor(listed[-1]),
+        ("arvo.orc.b", "arvo.orc.a"),
+    )
+    assert (last.later, last.types) == (None, ("arvo.orc.b",))
+
+
+@pytest.mark.parametrize("text", ["", "~", "x~y", "2026-01-01T00:00:00~s", f"{NOW}~\n", "~x"])
+def test_a_cursor_of_timers_that_is_none_is_refused(text: str) -> None:
+    """An address is typed by hand as well."""
+    assert timers.read_cursor(text) is None
 
 
 def test_a_page_of_a_history_leads_to_its_neighbours() -> None:

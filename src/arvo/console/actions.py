@@ -17,7 +17,7 @@ from arvo.console.views.acts import (
     show_revive,
     show_signal,
 )
-from arvo.console.views.send import CONSOLE_SOURCE, find_accepted, show_send
+from arvo.console.views.sending.send import CONSOLE_SOURCE, find_accepted, show_send
 from arvo.console.views.state import meet_record
 from arvo.console.visit import Page, Refused, Visit
 from arvo.core.contracts.versioned import VersionedContract

@@ -43,6 +43,7 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/dead-letters": pages.dead_letters,
     "/dead-letter": pages.dead_letter,
     "/dead-letter-event": pages.dead_letter_event,
+    "/timers": pages.timers,
     "/activity": pages.activity,
     "/system": pages.system,
     "/contract": pages.contract,

@@ -18,13 +18,15 @@ from arvo.console.views.dead_letters import (
 from arvo.console.views.event import to_download
 from arvo.console.views.filters import read_filters
 from arvo.console.views.overview import QUIET, Listed, show_overview
-from arvo.console.views.send import find_accepted, show_send
+from arvo.console.views.sending.send import find_accepted, show_send
 from arvo.console.views.state import meet_record
 from arvo.console.views.systems import find_contract, show_contract, show_system
+from arvo.console.views.timers import read_cursor, show_timers
 from arvo.console.views.workflows import show_row, show_workflows
 from arvo.console.visit import Page, Refused, Visit
 from arvo.core.violations.violation import Violated
 from arvo.engine.system.asyncapi import asyncapi
+from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
@@ -163,6 +165,33 @@ async def find_dead_letter(client: Client, visit: Visit) -> DeadLetter:
         text = "No dead letter has this id: it may have been redriven or dropped since."
         raise Refused(404, "There is no such dead letter", text)
     return found
+
+
+async def timers(client: Client, visit: Visit) -> Page:
+    """Show the timers that have not fired, of one workflow type or of all."""
+    await visit.require("see")
+    given = visit.request.query_params
+    type_, after = given.get("type", ""), read_cursor(given.get("after", ""))
+    try:
+        listed = await client.timers(type=type_ or None, after=after)
+    except Violated as violated:
+        raise Refused(501, "This backend cannot list timers", str(violated)) from violated
+    records = {it: await client.record(it) for it in {timer.subject for timer in listed}}
+    seen = set()
+    for subject, record in records.items():
+        if await visit.reader.may("see", record):
+            seen.add(subject)
+            if record is not None:
+                meet_record(client.system, record, visit.redaction)
+    types = [it.source for it in client.system.handlers if is_workflow(it)]
+    view = show_timers(listed, type_=type_, types=types, now=visit.now)
+    return Page(
+        template="timers.html",
+        title="Timers",
+        view=evolve(view, rows=tuple(row for row in view.rows if row.subject in seen)),
+        section="timers",
+        is_live=after is None,
+    )
 
 
 async def activity(client: Client, visit: Visit) -> Page:

@@ -76,7 +76,7 @@
     links[row].focus();
   };
   const go = (page) => location.assign(root + page);
-  const pages = { o: "", w: "workflows", d: "dead-letters", s: "system" };
+  const pages = { o: "", w: "workflows", d: "dead-letters", t: "timers", s: "system" };
   let prefix = "";
   document.addEventListener("keydown", (event) => {
     const inInput = event.target.closest("input, textarea, select, dialog");

@@ -11,6 +11,7 @@ SECTIONS: Final[tuple[tuple[str, str], ...]] = (
     ("", "Overview"),
     ("workflows", "Workflows"),
     ("dead-letters", "Dead letters"),
+    ("timers", "Timers"),
     ("system", "System"),
     ("send", "Send"),
     ("workers", "Workers"),

@@ -1,0 +1,1 @@
+"""Sending: the form by which a person sends an event."""
