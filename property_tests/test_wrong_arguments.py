@@ -18,10 +18,12 @@ from arvo import (
     EventHandler,
     Fail,
     Flow,
+    HandlerPolicy,
     Machine,
     Orchestrator,
     OrchestratorContract,
     Resumable,
+    Retention,
     Retry,
     Runtime,
     Schedule,
@@ -31,12 +33,17 @@ from arvo import (
     Version,
     Violated,
     Workflow,
+    ZodSchema,
     flow,
     run,
     service,
     sleep,
     workflow,
 )
+from arvo.console import console, read_only
+from arvo.console.access import scope_user
+from arvo.http import asgi_app
+from arvo.telemetry import observe
 
 
 @frozen
@@ -70,6 +77,11 @@ def answer_with(make: Callable[..., Any]) -> Callable[..., Any]:
     return lambda **arguments: run(System([returning(make(**arguments))]), event)
 
 
+def afresh(argument: Any) -> Any:
+    """Return a runtime for its system, as each is observed once; others as they are."""
+    return Runtime(argument, "memory:") if argument is SYSTEM else argument
+
+
 VERSION: Version[Number] = Version(accepts=Number, emits={"evt.number": Number})
 numbers = Contract(uri="#/numbers", type="com.numbers", versions={"1.0.0": VERSION})
 order = OrchestratorContract(
@@ -81,6 +93,7 @@ machine = Machine.from_xstate(
 handler = returning(None)
 event = numbers["1.0.0"].accepts(Number(1), source="com.shop.web")
 check_service = service("com.check")(check)
+SYSTEM = System([handler])
 TEXTS: dict[str, object] = {"domain": None, "description": None, "metadata": {}}
 POLICY: dict[str, object] = {"retry": None, "on_error": "fail"}
 TIMED: dict[str, object] = {**POLICY, "timeout": None}
@@ -153,6 +166,28 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
     ),
     "Client": (Client, {"system": System([handler]), "backend": "memory:"}),
     "Retry": (Retry, {"attempts": 5, "delay": 0.1}),
+    "HandlerPolicy": (HandlerPolicy, TIMED),
+    "Retention": (
+        Retention,
+        {"inbox": None, "finished": None, "history": None, "dead_letters": None, "audit": None}
+        | {"dead_letters_max": 5},
+    ),
+    "asgi_app": (
+        asgi_app,
+        {"runtime": Runtime(System([handler]), "memory:"), "allow": None, "secrets": None},
+    ),
+    "console": (
+        console,
+        {"client": Client(System([handler]), "memory:"), "user": scope_user, "allow": read_only}
+        | {"backend": "", "label": ""},
+    ),
+    "observe": (
+        lambda **it: observe(afresh(it.pop("runtime")), **it),
+        {"runtime": SYSTEM, "baggage": (), "waits": 1.0}
+        | dict.fromkeys(("tracer_provider", "meter_provider", "join", "attributes", "payloads"))
+        | {"enduser": None, "reference_attributes": False, "gauges": True, "logs": False},
+    ),
+    "ZodSchema": (ZodSchema, {"schema": {}, "strips": True}),
     "accepts": (
         lambda **it: numbers["1.0.0"].accepts(it.pop("payload"), **it),
         {"payload": Number(1), "subject": None, "parentid": None, **ENVELOPE},

@@ -21,6 +21,7 @@ from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction, Schemas
 from arvo.console.views.shell import DONE, Shell, show_crumbs, show_sections
 from arvo.console.visit import Page, Refused, Visit
+from arvo.core.violations.arguments import check_argument, check_function
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
@@ -82,6 +83,11 @@ def console(
     `Allow`; by default every user may see everything, and act on nothing. *backend* and *label* are
     shown above each page: the name of the backend, and of the environment.
     """
+    check_argument("client", client, Client, "a Client or a Runtime", of="console")
+    check_function("user", user, "a function from a request to a name", of="console")
+    check_function("allow", allow, "a function of a user, a verb and a record", of="console")
+    check_argument("backend", backend, str, "the name of the backend", of="console")
+    check_argument("label", label, str, "the name of the environment", of="console")
     app = _Console(client, user, allow, backend or type(client.backend).__name__, label)
     routes = [
         Route(path, app.endpoint(respond), methods=["GET"]) for path, respond in _PAGES.items()

@@ -10,6 +10,7 @@ from opentelemetry._logs import LoggerProvider, get_logger_provider
 from opentelemetry.metrics import Meter, MeterProvider, get_meter
 from opentelemetry.trace import TracerProvider, get_tracer
 
+from arvo.core.violations.arguments import check_argument, check_function
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.runtime import Runtime
@@ -68,6 +69,11 @@ def observe(
 
     Raises `Violated` if the runtime is observed already, and for an argument that is none.
     """
+    _check(runtime, (tracer_provider, meter_provider), logs, (reference_attributes, gauges))
+    for name, value in (
+        ("join", join), ("attributes", attributes), ("payloads", payloads), ("enduser", enduser),
+    ):  # fmt: skip
+        check_function(name, value, "a function, or None", of="observe")
     tracer = get_tracer(names.SCOPE, _version(), tracer_provider, names.SCHEMA_URL)
     meter = get_meter(names.SCOPE, _version(), meter_provider, names.SCHEMA_URL)
     if meter not in _METRICS:
@@ -85,6 +91,19 @@ def observe(
     provider = get_logger_provider() if logs is True else logs or None
     runtime.observe(TelemetryObserver(shared, join, wait_seconds(waits), source, provider, enduser))
     return runtime
+
+
+def _check(
+    runtime: object, providers: tuple[object, object], logs: object, flags: tuple[object, object]
+) -> None:
+    check_argument("runtime", runtime, Client, "a Runtime or a Client", of="observe")
+    tracers, meters = providers
+    expected = "a provider of OpenTelemetry, or None"
+    check_argument("tracer_provider", tracers, TracerProvider | None, expected, of="observe")
+    check_argument("meter_provider", meters, MeterProvider | None, expected, of="observe")
+    check_argument("logs", logs, bool | LoggerProvider, "True, False or a provider", of="observe")
+    for name, flag in zip(("reference_attributes", "gauges"), flags, strict=True):
+        check_argument(name, flag, bool, "True or False", of="observe")
 
 
 def messaging_system(backend: Backend) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from arvo.core.violations.arguments import check_argument
+
 _DATE: Final = (
     r"((\d\d[2468][048]|\d\d[13579][26]|\d\d0[48]|[02468][048]00|[13579][26]00)-02-29"
     r"|\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
@@ -82,10 +84,13 @@ class ZodSchema(dict[str, Any]):
     """A JSON Schema that was exported from zod, to be checked as zod checks.
 
     *strips*: whether unknown keys are dropped where the schema refuses them, as `z.object` does.
-    The schema stays as it was exported; `checked` is the one that data is checked by.
+    The schema stays as it was exported; `checked` is the one that data is checked by. Raises
+    `Violated` for a schema that is no mapping.
     """
 
     def __init__(self, schema: Mapping[str, Any], *, strips: bool = True) -> None:
+        check_argument("schema", schema, Mapping, "a JSON Schema, as a dict", of="ZodSchema")
+        check_argument("strips", strips, bool, "True or False", of="ZodSchema")
         super().__init__(schema)
         self.strips = strips
 

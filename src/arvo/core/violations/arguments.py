@@ -1,6 +1,6 @@
 """Arguments: refuses a value that an annotation rules out, for callers that no checker reads."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import UnionType
 from typing import Final
@@ -17,6 +17,12 @@ def check_argument(
 ) -> None:
     """Raise `Violated` unless the argument *name* of *of*, a function or a class, is a *kind*."""
     if not isinstance(value, kind):
+        raise _refusal(name, value, expected, of)
+
+
+def check_function(name: str, value: object, expected: str, *, of: str) -> None:
+    """Raise `Violated` unless the optional argument *name* of *of* can be called, or is None."""
+    if value is not None and not isinstance(value, Callable):  # type: ignore[arg-type]
         raise _refusal(name, value, expected, of)
 
 

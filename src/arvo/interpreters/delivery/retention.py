@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, final
 
-from attrs import evolve, frozen
+from attrs import Attribute, evolve, field, frozen
 
+from arvo.core.violations.arguments import LIMIT_MAX
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.url_options import COUNT, DAYS
 
@@ -17,6 +20,21 @@ PURGE_BATCH_ROWS: Final = 500
 SWEEP_SECONDS: Final = 5.0
 # Dead letters that one sweep of a SQLite file removes, in batches: more than a flood can add.
 SWEEP_BATCHES: Final = 10
+
+
+def _refuse(name: str, expected: str, value: object) -> Violated:
+    issue = Issue(name, expected, short_repr(value))
+    return Violated(ConfigViolation("Retention cannot take this argument", issue))
+
+
+def _check_age(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and (not isinstance(value, timedelta) or value < timedelta(0)):
+        raise _refuse(attribute.name, "a timedelta of 0 or more, or None", value)
+
+
+def _check_count(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LIMIT_MAX:
+        raise _refuse(attribute.name, f"a whole number from 0 to {LIMIT_MAX}", value)
 
 
 @final
@@ -31,17 +49,19 @@ class Retention:
     *dead_letters*: the dead letters. *dead_letters_max*: how many of them are stored at most; above
     it the oldest are removed. Each removal is logged with the number. *audit*: the entries of
     the audit log; AUDIT_MAX are stored at most.
+
+    Raises `Violated` for an age that is no timedelta of 0 or more.
     """
 
-    inbox: timedelta | None = timedelta(days=7)
-    finished: timedelta | None = timedelta(days=30)
-    history: timedelta | None = None
+    inbox: timedelta | None = field(default=timedelta(days=7), validator=_check_age)
+    finished: timedelta | None = field(default=timedelta(days=30), validator=_check_age)
+    history: timedelta | None = field(default=None, validator=_check_age)
     # Queues of others: Amazon SQS and Google Pub/Sub delete what is older than 14 or 31 days,
     # RabbitMQ bounds the number (`x-max-length`) and drops the oldest. An operator has longer here,
     # because a dead letter may belong to a workflow that is active for months.
-    dead_letters: timedelta | None = timedelta(days=90)
-    dead_letters_max: int = 100_000
-    audit: timedelta | None = timedelta(days=365)
+    dead_letters: timedelta | None = field(default=timedelta(days=90), validator=_check_age)
+    dead_letters_max: int = field(default=100_000, validator=_check_count)
+    audit: timedelta | None = field(default=timedelta(days=365), validator=_check_age)
 
     def with_options(self, options: Mapping[str, Any]) -> "Retention":
         """Return it with the values of the `RETENTION_OPTIONS` of a URL."""

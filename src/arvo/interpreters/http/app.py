@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from arvo.core.violations.arguments import check_argument, check_function
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ContractViolation, Violated
 from arvo.interpreters.http.access import Access, Allow, caller_of
@@ -56,6 +57,13 @@ def asgi_app(
     counts. Then every post needs a signature by Standard Webhooks, the partner's name is the
     caller, and the partner gets signed answers. Raises `Violated` for a secret that is none.
     """
+    check_argument("runtime", runtime, Runtime, "a Runtime", of="asgi_app")
+    check_function(
+        "allow", allow, "a function of a caller, a verb, an event and a record", of="asgi_app"
+    )
+    check_argument(
+        "secrets", secrets, Mapping | None, "the secrets of each partner by its name", of="asgi_app"
+    )
     access = Access(runtime, allow)
     partners = None if secrets is None else Partners.parse(secrets)
 

@@ -39,7 +39,7 @@ class Secrets:
     @classmethod
     def parse(cls, secrets: str | Sequence[str]) -> "Secrets":
         """Read one secret or several; raises `Violated`, which does not show them."""
-        texts = (secrets,) if isinstance(secrets, str) else tuple(secrets)
+        texts = tuple(secrets) if isinstance(secrets, list | tuple) else (secrets,)
         if not texts or not all(map(_is_secret, texts)):
             expected = f"whsec_ and {_BYTES_MIN} to {_BYTES_MAX} bytes in base64"
             issue = Issue("secret", expected, "none" if not texts else "another text")

@@ -14,6 +14,7 @@ from opentelemetry.context import Context
 
 from arvo.core.events.event import Event
 from arvo.core.trace_context import BAGGAGE
+from arvo.core.violations.arguments import check_list
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 
@@ -36,13 +37,15 @@ class Baggage:
     @classmethod
     def of(cls, keys: Iterable[str]) -> Self:
         """Check the keys; raises `Violated` for those that are no name of an extension."""
-        named = (keys,) if isinstance(keys, str) else tuple(keys)
+        if not isinstance(keys, str):
+            check_list("baggage", keys, "keys", of="observe")
+        named: tuple[object, ...] = (keys,) if isinstance(keys, str) else tuple(keys)
         for key in named:
-            if not _KEY.fullmatch(key):
+            if not isinstance(key, str) or not _KEY.fullmatch(key):
                 _refuse("1 to 18 lower-case letters and digits", short_repr(key))
         if len(named) > KEYS_MAX:
             _refuse(f"at most {KEYS_MAX} keys", f"{len(named)}")
-        return cls(named)
+        return cls(tuple(map(str, named)))
 
     def of_event(self, event: Event[Any]) -> Entries:
         """Return the entries that an event carries, as extensions."""
