@@ -7,6 +7,7 @@ from returns.result import Failure, Result, Success
 
 from arvo.core.command import (
     Cancel,
+    CancelChild,
     Command,
     Compensate,
     Complete,
@@ -150,6 +151,7 @@ __all__ = [
     "Broker",
     "CallFailed",
     "Cancel",
+    "CancelChild",
     "Cancellation",
     "Cancelled",
     "Client",

@@ -200,6 +200,33 @@ class Cancel:
     name: str = field(validator=_check_cancel)
 
 
+def _check_cancel_child(command: "CancelChild", _: "Attribute[Any]", __: object) -> None:
+    # Typed as objects, because handlers are not always checked by mypy.
+    fields: dict[str, object] = {"workflow_id": command.workflow_id, "reason": command.reason}
+    issues = [
+        Issue(f"cancel_child.{name}", "a text of one character or more", short_repr(value))
+        for name, value in fields.items()
+        if not isinstance(value, str) or not value
+    ]
+    if issues:
+        raise Violated(ExecutionViolation("invalid cancellation of a child", tuple(issues)))
+
+
+@final
+@frozen
+class CancelChild:
+    """Cancel the child that this workflow began with a *workflow_id*, and wait for it no longer.
+
+    Its own children are cancelled with it. A child that has replied, or that this workflow has not
+    begun, is left as it is. A reply that is under way is late. *reason*: for the child and its
+    history.
+    """
+
+    workflow_id: str
+    # The last field, so that its validator sees both.
+    reason: str = field(default="its parent no longer waits for it", validator=_check_cancel_child)
+
+
 def _to_emit(value: Any) -> Emit:
     return value if isinstance(value, Emit) else Emit(value)
 
@@ -232,5 +259,5 @@ class Log:
 # The closed union of all commands. A `match` on it has no `case _`, so that mypy names each place
 # to change when a command is added. `isinstance(value, Command)` tests for any of them.
 Command: TypeAlias = (
-    Emit | Persist | Complete | Fail | Violate | Schedule | Cancel | Compensate | Log
+    Emit | Persist | Complete | Fail | Violate | Schedule | Cancel | CancelChild | Compensate | Log
 )

@@ -85,6 +85,11 @@ class Record:
         answered = self.replies.requests
         return tuple(id_ for id_ in self.pending_requests if id_ not in answered)
 
+    @property
+    def open_children(self) -> tuple[str, ...]:
+        """The ids of the events that began the children without a reply, oldest first."""
+        return tuple(id_ for id_ in self.unanswered if id_ in self.children)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON data."""
         return {

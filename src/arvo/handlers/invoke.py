@@ -8,6 +8,7 @@ from returns.result import Result
 
 from arvo.core.command import (
     Cancel,
+    CancelChild,
     Command,
     Compensate,
     Complete,
@@ -153,7 +154,9 @@ def _from_iterable(returned: Iterable[object]) -> tuple[Command, ...]:
 def _check_command(command: Command, path: str) -> Command:
     """Check at run time the fields whose types a handler without mypy may get wrong."""
     match command:
-        case Emit() | Persist() | Complete() | Fail() | Schedule() | Cancel() | Compensate():
+        case Emit() | Persist() | Complete() | Fail() | Compensate():
+            return command
+        case Schedule() | Cancel() | CancelChild():
             return command
         case Violate(violation=violation):
             return Violate(to_violation(violation, path))
@@ -250,5 +253,7 @@ def _is_retained(command: Command, ending: type[Violate | Fail]) -> bool:
             return True
         case Compensate():
             return ending is Fail
-        case Emit() | Persist() | Complete() | Fail() | Violate() | Schedule() | Cancel():
+        case Emit() | Persist() | Complete() | Fail() | Violate():
+            return False
+        case Schedule() | Cancel() | CancelChild():
             return False

@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from arvo.core.command import (
     Cancel,
+    CancelChild,
     Command,
     Compensate,
     Complete,
@@ -18,6 +19,7 @@ from arvo.core.command import (
     Schedule,
     Violate,
 )
+from arvo.core.events.subject import workflow_id_of
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.json_data import Json, freeze, freeze_object, freeze_unchecked
 from arvo.core.payloads.payload import Payload
@@ -51,9 +53,10 @@ class Scheduled:
 class TurnEffects:
     """The effects of one turn's commands, gathered command by command.
 
-    *timers*: by name, the timer to set, or None for one to clear. *fail*: the command that failed
-    the workflow. *answers*: the ids of the events that answer a signal, once they are made. Where
-    several commands set the state or the same timer, the last one counts.
+    *timers*: by name, the timer to set, or None for one to clear. *cancelled_children*: why, by the
+    id of the request that began the child. *fail*: the command that failed the workflow. *answers*:
+    the ids of the events that answer a signal, once they are made. Where several commands set the
+    state or the same timer, the last one counts.
     """
 
     state: Json
@@ -62,6 +65,7 @@ class TurnEffects:
     drafts: list[Draft] = field(factory=list)
     logs: list[Log] = field(factory=list)
     timers: dict[str, Scheduled | None] = field(factory=dict)
+    cancelled_children: dict[str, str] = field(factory=dict)
     fail: Fail | None = None
     answers: tuple[str, ...] = ()
 
@@ -126,6 +130,10 @@ def _apply(  # noqa: C901 - one branch for each command
             # commands.
             effects.timers.pop(name, None)
             effects.timers[name] = None
+        case CancelChild(workflow_id=id_, reason=reason):
+            for request in current.open_children:
+                if workflow_id_of(current.children[request].subject) == id_:
+                    effects.cancelled_children[request] = reason
         case Compensate(emit=emit):
             compensation = make_compensation(handler, turn, current, emit)
             if not isinstance(compensation, FrozenDict):

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from arvo.core.command import (
     Cancel,
+    CancelChild,
     Command,
     Compensate,
     Complete,
@@ -84,7 +85,7 @@ def build_event_handler_commit(
                 return violation
             case Log():
                 logs.append(command)
-            case Persist() | Complete() | Schedule() | Cancel() | Compensate():
+            case Persist() | Complete() | Schedule() | Cancel() | CancelChild() | Compensate():
                 return _reject_workflow_command(handler, command)
     factory = EventFactory(
         handler.source, event, contract.domain, None, handler.executionunits, now
@@ -113,6 +114,9 @@ def build_turn_commit(
     effects = apply_commands(handler, turn, current, outcome.commands)
     if not isinstance(effects, TurnEffects):
         return effects
+    if effects.cancelled_children:
+        abandoned = (*outcome.abandoned_requests, *effects.cancelled_children)
+        outcome = evolve(outcome, abandoned_requests=abandoned)
     if effects.status == "active":
         cancelled = isinstance(turn.event.data, Cancellation)
         effects.status = "done" if outcome.ended else "cancelled" if cancelled else "active"
@@ -310,7 +314,8 @@ def _system_error_draft(handler: EventHandler[Any], admitted: Admitted, fail: Fa
 
 
 def _reject_workflow_command(
-    handler: EventHandler[Any], command: Persist | Complete | Schedule | Cancel | Compensate
+    handler: EventHandler[Any],
+    command: Persist | Complete | Schedule | Cancel | CancelChild | Compensate,
 ) -> Violation:
     expected = "Emit, Fail, Violate or Log: only a workflow can return the other commands"
     issue = Issue("return", expected, type(command).__name__)

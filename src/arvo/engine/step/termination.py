@@ -1,6 +1,5 @@
 """Termination: the events that end a workflow or its children, and what comes after its end."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -54,34 +53,28 @@ def termination_drafts(
         if not isinstance(requests, tuple):
             return requests
         drafts += requests
-    children = [
-        current.children[id_] for id_ in outcome.abandoned_requests if id_ in current.children
-    ]
-    reason = f"{handler.source} no longer waits for it"
+    abandoned = f"{handler.source} no longer waits for it"
+    reasons = {
+        id_: effects.cancelled_children.get(id_, abandoned)
+        for id_ in outcome.abandoned_requests
+        if id_ in current.children
+    }
     if isinstance(cancellation, Cancellation):
-        children, reason = list(open_children(current)), cancellation.reason
+        reasons = dict.fromkeys(current.open_children, cancellation.reason)
         if cancellation.by is not None and cancellation.by == current.parent:
             # The parent has ended or abandoned this child, so it gets no system error, not even for
             # a failure.
             fail = None
         elif effects.status == "cancelled":
             fail = make_cancelled_fail(cancellation)
-    for child in children:
-        draft = cancel_draft(turn, child, reason)
+    for id_, reason in reasons.items():
+        draft = cancel_draft(turn, current.children[id_], reason)
         if not isinstance(draft, Draft):
             return draft
         drafts.append(draft)
     if fail is not None:
         drafts.append(fail_draft(handler, turn, current, fail))
     return tuple(drafts)
-
-
-def open_children(record: Record) -> Iterator[ChildRun]:
-    """Yield the children that have not replied yet."""
-    for id_ in record.unanswered:
-        child = record.children.get(id_)
-        if child is not None:
-            yield child
 
 
 def cancel_draft(turn: TurnInput, child: ChildRun, reason: str) -> Draft | Violation:

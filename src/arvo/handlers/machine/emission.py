@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 
 from arvo.core.command import (
     Cancel,
+    CancelChild,
     Command,
     Compensate,
     Complete,
@@ -53,7 +54,9 @@ def _check_command(machine: Machine[Any], command: Command) -> Command | Violati
         case Complete():
             issue = Issue("emit", "output=..., because a machine completes at its end", "Complete")
             return _not_an_event(machine, issue)
-        case Emit() | Compensate() | Log() | Fail() | Violate() | Schedule() | Cancel():
+        case Emit() | Compensate() | Log() | Fail() | Violate():
+            return command
+        case Schedule() | Cancel() | CancelChild():
             return command
 
 

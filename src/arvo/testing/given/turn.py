@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from arvo.core.command import (
     Cancel,
+    CancelChild,
     Command,
     Compensate,
     Complete,
@@ -196,7 +197,9 @@ class TurnResult:
                 return evolve(command, id=None if sets_ids else command.id, type=type_)
             case Fail():
                 return evolve(command, stack=None)
-            case Persist() | Complete() | Violate() | Schedule() | Cancel() | Compensate() | Log():
+            case Persist() | Complete() | Violate() | Schedule() | Cancel() | CancelChild():
+                return command
+            case Compensate() | Log():
                 return command
 
     def _heading(self) -> str:
