@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jinja2 import Template
 
 from arvo import Event, Record, StoredWorkflow, System
+from arvo.console.dev.deliveries import DELIVERIES_MAX, Deliveries, HandledDelivery
 from arvo.console.render import SCRUB, make_environment
 from arvo.console.views import timers
 from arvo.console.views.data import show_data
@@ -214,3 +215,28 @@ def test_a_timeline_stays_within_its_frame(drawn: list[tuple[bool, int]]) -> Non
 
     assert len(view.dots) == len(entries)
     assert all(0 <= dot.x <= WIDTH and 0 <= dot.y <= view.height for dot in view.dots)
+
+
+@given(st.lists(st.integers(1, 2 * DELIVERIES_MAX), max_size=4))
+def test_open_pages_learn_of_each_delivery_once(numbers: list[int]) -> None:
+    """Of the newest ones, where more came between two looks than are held."""
+    deliveries = Deliveries()
+    reported = []
+    for number in numbers:
+        for _ in range(number):
+            deliveries.add(
+                HandledDelivery(
+                    at=NOW,
+                    type="com.a.b",
+                    subject=str(deliveries.number),
+                    to="com.a.b",
+                    attempt=1,
+                    outcome="handled",
+                    seconds=0.0,
+                )
+            )
+        reported.append(deliveries.changed())
+
+    assert [len(it) for it in reported] == [min(it, DELIVERIES_MAX) for it in numbers]
+    assert len({subject for each in reported for subject in each}) == sum(map(len, reported))
+    assert deliveries.changed() == ()

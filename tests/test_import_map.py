@@ -106,6 +106,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"console.views"},
         {"console.views.sending", "console.views.workflow"},
         {"console"},
+        {"console.dev"},
     ),
     "telemetry": (
         {"telemetry.conventions"},
@@ -114,7 +115,14 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"telemetry.spans"},
         {"telemetry"},
     ),
-    "cli": ({"cli.generate"}, {"cli.terminal"}, {"cli.process"}, {"cli.commands"}, {"cli"}),
+    "cli": (
+        {"cli.generate"},
+        {"cli.terminal"},
+        {"cli.process"},
+        {"cli.dev"},
+        {"cli.commands"},
+        {"cli"},
+    ),
 }
 # A reader takes in about so many files at once.
 FOLDER_FILES_MAX: Final = 15

@@ -26,6 +26,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "standardwebhooks": "http",
     "starlette": "http",
     "uvicorn": "http",
+    "watchfiles": "console",
 }
 
 

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from arvo.cli import main
-from arvo.cli.process.health import listen
-from arvo.console.serve import is_loopback
+from arvo.cli.process.listen import is_loopback, listen
 from tests.cli.test_app import run_orders
 from tests.shop import shop
 

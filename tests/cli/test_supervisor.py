@@ -19,7 +19,7 @@ import pytest
 
 from arvo import Runtime, System
 from arvo.cli import main
-from arvo.cli.process.health import listen
+from arvo.cli.process.listen import listen
 from tests.interpreters.postgres.schemas import schema_url
 from tests.shop import payment_handler, shop
 

@@ -10,6 +10,7 @@ from arvo.cli.commands.acts import cancel, migrate, revive
 from arvo.cli.commands.console import console
 from arvo.cli.commands.contracts import export, import_contract
 from arvo.cli.commands.dead_letters import dead_letters_app
+from arvo.cli.commands.dev import dev
 from arvo.cli.commands.events import send, signal
 from arvo.cli.commands.run import run, upgrade
 from arvo.cli.commands.workflows import audit, describe, history, timers, versions, workflows
@@ -20,7 +21,7 @@ from arvo.interpreters.delivery.log import format_traceback
 
 app: Final = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
 for _command in (
-    run, console, send, signal, export, workflows, timers, versions, describe, history, cancel,
+    run, dev, console, send, signal, export, workflows, timers, versions, describe, history, cancel,
     migrate, revive, audit, upgrade,
 ):  # fmt: skip
     app.command(_command)

@@ -1,7 +1,7 @@
 """App: the operator's console as an ASGI app."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 from attrs import define, field
 from jinja2 import Environment
@@ -15,11 +15,12 @@ from starlette.routing import Route
 from arvo.console import actions, pages, tabs
 from arvo.console.access import Allow, Reader, UserSource, read_only, scope_user
 from arvo.console.changes import Changes
+from arvo.console.extension import NO_EXTENSION, Extension, Respond
 from arvo.console.render import ASSETS, SCRUB, make_environment
 from arvo.console.security import COOKIE, SecurityHeaders, make_token
 from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction, Schemas
-from arvo.console.views.shell import DONE, Shell, show_crumbs, show_sections
+from arvo.console.views.shell import DONE, Shell, show_ahead, show_crumbs, show_sections
 from arvo.console.visit import Page, Refused, Visit
 from arvo.core.violations.arguments import check_argument, check_function
 from arvo.core.violations.violation import Violated
@@ -28,7 +29,6 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.runtime.client import Client
 
 logger: Final = get_logger("console")
-Respond: TypeAlias = Callable[[Client, Visit], Awaitable[Page | Response]]
 
 _MEDIA_TYPES: Final[Mapping[str, str]] = {
     ".css": "text/css",
@@ -88,12 +88,26 @@ def console(
     check_function("allow", allow, "a function of a user, a verb and a record", of="console")
     check_argument("backend", backend, str, "the name of the backend", of="console")
     check_argument("label", label, str, "the name of the environment", of="console")
-    app = _Console(client, user, allow, backend or type(client.backend).__name__, label)
+    return extended_console(client, user, allow, backend, label, NO_EXTENSION)
+
+
+def extended_console(
+    client: Client,
+    user: UserSource,
+    allow: Allow,
+    backend: str,
+    label: str,
+    extension: Extension,
+) -> Starlette:
+    """Make the console with the pages of an *extension*; the rest as for `console`."""
+    name = backend or type(client.backend).__name__
+    app = _Console(client, user, allow, name, label, extension)
+    pages_, actions_ = {**_PAGES, **extension.pages}, {**_ACTIONS, **extension.actions}
     routes = [
-        Route(path, app.endpoint(respond), methods=["GET"]) for path, respond in _PAGES.items()
+        Route(path, app.endpoint(respond), methods=["GET"]) for path, respond in pages_.items()
     ]
     routes += [
-        Route(path, app.endpoint(respond), methods=["POST"]) for path, respond in _ACTIONS.items()
+        Route(path, app.endpoint(respond), methods=["POST"]) for path, respond in actions_.items()
     ]
     return Starlette(
         routes=[
@@ -116,6 +130,7 @@ class _Console:
     allow: Allow
     backend: str
     label: str
+    extension: Extension
     _schemas: Schemas = field(init=False)
     _environment: Environment = field(factory=make_environment, init=False)
     _changes: Changes = field(init=False)
@@ -126,7 +141,7 @@ class _Console:
 
     @_changes.default
     def _default_changes(self) -> Changes:
-        return Changes(self.client)
+        return Changes(self.client, handled=self.extension.changed)
 
     def endpoint(self, respond: Respond) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint that shows what *respond* makes."""
@@ -190,8 +205,9 @@ class _Console:
             backend=self.backend,
             label=self.label,
             user=visit.reader.user or "",
-            items=show_sections(visit.links, page.section),
+            items=show_sections(visit.links, page.section, self.extension.sections),
             crumbs=show_crumbs(visit.links, page.section, page.crumbs),
+            ahead=show_ahead(self.extension.ahead()),
             done=DONE.get(request.query_params.get("done", ""), ""),
             token=visit.token,
             verbs=await visit.reader.verbs(),

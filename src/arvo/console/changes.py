@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from hashlib import blake2b
 from typing import Final, final
 
@@ -42,10 +42,14 @@ class Change:
 @final
 @define(eq=False)
 class Changes:
-    """Finds the workflows that have changed, while pages watch; digests alone leave the server."""
+    """Finds the workflows that have changed, while pages watch; digests alone leave the server.
+
+    *handled*: see `Extension.changed`.
+    """
 
     client: Client
     poll_seconds: float = POLL_SECONDS
+    handled: Callable[[], Collection[str]] = tuple
     _remembered: deque[Change] = field(factory=lambda: deque(maxlen=REMEMBERED_MAX), init=False)
     _revisions: dict[str, int] | None = field(default=None, init=False)
     _number: int = field(default=0, init=False)
@@ -95,8 +99,9 @@ class Changes:
 
     async def _poll(self) -> None:
         while True:
+            handled = self.handled()
             try:
-                self.compare(await self.client.workflows())
+                self.compare(await self.client.workflows(), handled)
             except Violated:
                 return  # this backend cannot list: pages are read again by hand
             except (Unavailable, Corrupt):
@@ -105,11 +110,17 @@ class Changes:
                 self._news.notify_all()
             await asyncio.sleep(self.poll_seconds)
 
-    def compare(self, newest: Sequence[StoredWorkflow]) -> None:
-        """Remember which of the workflows that changed last differ from the look before."""
+    def compare(self, newest: Sequence[StoredWorkflow], handled: Collection[str] = ()) -> None:
+        """Remember which of the workflows that changed last differ from the look before.
+
+        *handled*: subjects of which events were handled since.
+        """
         now = {it.record.subject: it.record.revision for it in newest}
         before, self._revisions = self._revisions, now
-        changed = () if before is None else tuple(it for it in now if before.get(it) != now[it])
+        changed: tuple[str, ...] = ()
+        if before is not None:
+            differing = (it for it in now if before.get(it) != now[it])
+            changed = tuple(dict.fromkeys((*differing, *handled)))
         if changed:
             self._number += 1
             self._remembered.append(Change(self._number, tuple(map(digest_of, changed))))

@@ -1,14 +1,17 @@
 """Serve: the console on a port of its own."""
 
+import asyncio
 import socket
-from ipaddress import ip_address
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from arvo.console.access import act, proxy_user, read_only, scope_user
-from arvo.console.app import console
+from arvo.console.app import console, extended_console
+from arvo.console.extension import Extension
 from arvo.console.security import OnlyHosts
 from arvo.interpreters.runtime.client import Client
 
@@ -38,19 +41,44 @@ async def serve(
         backend=backend,
         label=label,
     )
-    config = uvicorn.Config(
-        app if trust_proxy else OnlyHosts(app),
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        limit_concurrency=CONNECTIONS_MAX,
-        timeout_graceful_shutdown=1,
-        proxy_headers=False,
-    )
+    config = _config(app if trust_proxy else OnlyHosts(app), "warning", stop_seconds=1)
     await uvicorn.Server(config).serve(sockets=[listening])
 
 
-def is_loopback(listening: socket.socket) -> bool:
-    """Return whether only this machine reaches a socket."""
-    return ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+@asynccontextmanager
+async def serving(
+    client: Client, listening: socket.socket, *, backend: str, extension: Extension
+) -> AsyncIterator[None]:
+    """Serve the console of `arvo dev` on a socket while the context is open.
+
+    Everyone on this machine may act. Signals are left to the caller, and the socket stays open.
+    """
+    app = extended_console(client, scope_user, act, backend, "dev", extension)
+    # An open page holds a connection for its news, which is ended at once; that is no error.
+    server = _Server(_config(OnlyHosts(app), "critical", stop_seconds=0))
+    task = asyncio.create_task(server.serve(sockets=[listening.dup()]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _config(app: ASGIApp, log_level: str, *, stop_seconds: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        log_level=log_level,
+        access_log=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_graceful_shutdown=stop_seconds,
+        proxy_headers=False,
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # The caller handles signals: its workers have to finish first.
+        yield

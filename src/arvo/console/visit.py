@@ -1,7 +1,7 @@
 """Visit: one request to the console: who asks for what, and the page that answers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, final
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from arvo.console.security import FORM_BYTES_MAX, find_forgery
 from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction
 from arvo.core.record import Record
+from arvo.interpreters.delivery.clock import utc_now
 
 FORM_FIELDS_MAX: Final = 100
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -57,7 +58,7 @@ class Visit:
     redaction: Redaction
     links: Links
     token: str
-    now: datetime = field(factory=lambda: datetime.now(UTC))
+    now: datetime = field(factory=utc_now)
 
     @property
     def query(self) -> list[tuple[str, str]]:

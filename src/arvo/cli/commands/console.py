@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from arvo.cli.process.listen import listen as listen_on
+from arvo.cli.process.listen import require_loopback
 from arvo.cli.terminal.errors import UsageError, naming_extra
 from arvo.cli.terminal.load import (
     EMPTY_SYSTEM,
@@ -49,16 +51,15 @@ async def console(
             "arvo.console.console(client) in the application"
         )
     with naming_extra("arvo console"):
-        from arvo.cli.process.health import listen as listen_on
-        from arvo.console.serve import is_loopback, serve
+        from arvo.console.serve import serve
     loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
     with listen_on(listen, "--listen") as listening:
-        if not (trust_proxy or is_loopback(listening)):
-            raise UsageError(
-                f"--listen: {listen} is reached by other machines, and the console does not know "
-                "who asks: listen on 127.0.0.1, or put a proxy in front that authenticates users "
-                "and sets X-Forwarded-User, and add --trust-proxy"
+        if not trust_proxy:
+            proxy = (
+                ", or put a proxy in front that authenticates users and sets X-Forwarded-User, "
+                "and add --trust-proxy"
             )
+            require_loopback(listening, listen, proxy)
         async with Client(loaded, require_existing(backend)) as client:
             await client.depth()
             print_status(f"console on port {listening.getsockname()[1]}")

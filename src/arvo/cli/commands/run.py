@@ -83,7 +83,8 @@ async def run(
 
 def _serve_health(supervisor: Supervisor, address: str) -> AbstractAsyncContextManager[None]:
     with naming_extra("--health"):
-        from arvo.cli.process.health import listen, serve_health
+        from arvo.cli.process.health import serve_health
+        from arvo.cli.process.listen import listen
     return serve_health(supervisor, listen(address))
 
 

@@ -10,32 +10,11 @@ import uvicorn
 from starlette.applications import Starlette
 
 from arvo.cli.process.supervisor import Supervisor
-from arvo.cli.terminal.errors import UsageError, format_error
 from arvo.cli.terminal.output import print_status
 from arvo.interpreters.http.probes import Health, probes
 
 # Probes come one at a time; more connections than this are a fault or an attack.
 CONNECTIONS_MAX: Final = 64
-_PORT_MAX: Final = 65_535
-
-
-def listen(address: str, option: str = "--health") -> socket.socket:
-    """Open a listening socket on HOST:PORT, or on :PORT for all addresses; port 0 picks a free one.
-
-    Raises `UsageError`, which names the *option*, for an address that is malformed or not free.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > _PORT_MAX:
-        raise UsageError(f"{option}: expected HOST:PORT or :PORT, got {address!r}")
-    host = host.removeprefix("[").removesuffix("]")
-    both = not host and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, int(port)), family=family, dualstack_ipv6=both)
-    except OSError as error:
-        raise UsageError(
-            f"{option}: {address} cannot be listened on: {format_error(error)}"
-        ) from error
 
 
 @asynccontextmanager

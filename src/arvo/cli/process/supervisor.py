@@ -90,7 +90,7 @@ class Supervisor:
             deaths = 1 if clock() - began > STEADY_SECONDS else deaths + 1
             wait = BACK_OFF.wait_after(deaths)
             self.log.report(
-                f"worker {number} ended ({_describe_exit(code)}), restarting in {wait:g} s"
+                f"worker {number} ended ({describe_exit(code)}), restarting in {wait:g} s"
             )
             await self._back_off(wait)
 
@@ -120,7 +120,7 @@ class Supervisor:
         if self._stopping.is_set():
             process.terminate()
         await self._watch(number, process)
-        code = await _wait_for_exit(process)
+        code = await wait_for_exit(process)
         self.heartbeats[number].exited()
         del self._running[number]
         return code
@@ -180,7 +180,8 @@ async def _read_heartbeats(beats: asyncio.StreamReader) -> bytes | None:
         return None
 
 
-async def _wait_for_exit(process: Process) -> int:
+async def wait_for_exit(process: Process) -> int:
+    """Wait until a process with a pipe to its standard input has exited; return its code."""
     # Not `process.wait()`: it also waits for the pipes, which a child of the worker may hold open.
     while process.returncode is None:  # noqa: ASYNC110 - asyncio has no public event for it
         await asyncio.sleep(POLL_SECONDS / 20)
@@ -189,5 +190,6 @@ async def _wait_for_exit(process: Process) -> int:
     return process.returncode
 
 
-def _describe_exit(code: int) -> str:
+def describe_exit(code: int) -> str:
+    """Return in words how a process ended."""
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

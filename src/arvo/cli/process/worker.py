@@ -29,7 +29,7 @@ def run_worker(arguments: Sequence[str]) -> int:
     # The supervisor has checked both.
     options = LogOptions(log_format, log_level)  # type: ignore[arg-type]
     options.configure()
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    threading.Thread(target=stop_with_parent, daemon=True).start()
     descriptor = redirect_stdout()
     try:
         flush = install(name)
@@ -56,7 +56,7 @@ async def _serve(runtime: Runtime, seconds: float, descriptor: int) -> None:
         heartbeats.cancel()
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
     """Stop this process when its supervisor is gone: standard input then ends."""
     # Not `sys.stdin.read`: a thread blocked in it keeps the interpreter from exiting.
     with suppress(OSError):

@@ -1,6 +1,7 @@
 """Shell: what stands around every page: the backend, the user, the links to the other pages."""
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Final, final
 
 from attrs import frozen
@@ -26,6 +27,8 @@ DONE: Final[Mapping[str, str]] = {
     "send": "The event was sent.",
     "retry": "The dead letter was redriven.",
     "drop": "The dead letter was dropped.",
+    "skip": "The clock was set ahead: the timer is due.",
+    "skip-none": "No workflow waits for a timer that is not due.",
 }
 
 
@@ -42,7 +45,10 @@ class Item:
 @final
 @frozen(kw_only=True)
 class Shell:
-    """The frame of a page. *address*: its own. *verbs*: what the user may do."""
+    """The frame of a page. *address*: its own. *verbs*: what the user may do.
+
+    *ahead*: how far the clock is ahead of the host's, in words; None where no page can move it.
+    """
 
     backend: str
     label: str
@@ -53,11 +59,25 @@ class Shell:
     token: str
     verbs: frozenset[str]
     address: Href
+    ahead: str | None = None
 
 
-def show_sections(links: Links, section: str) -> tuple[Item, ...]:
-    """Return the links to the pages, that of *section* as the current one."""
-    return tuple(Item(label, links.to(name), name == section) for name, label in SECTIONS)
+def show_sections(
+    links: Links, section: str, more: tuple[tuple[str, str], ...] = ()
+) -> tuple[Item, ...]:
+    """Return the links to the pages, that of *section* as the current one; *more* are the last."""
+    return tuple(Item(label, links.to(name), name == section) for name, label in (*SECTIONS, *more))
+
+
+def show_ahead(ahead: timedelta | None) -> str | None:
+    """Return in words how far a clock is ahead; an empty text if it is not.
+
+    >>> show_ahead(timedelta(days=2, seconds=61)), show_ahead(timedelta()), show_ahead(None)
+    ('2 days, 0:01:01', '', None)
+    """
+    if ahead is None:
+        return None
+    return str(timedelta(seconds=round(ahead.total_seconds()))) if ahead else ""
 
 
 def show_crumbs(

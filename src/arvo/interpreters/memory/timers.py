@@ -17,6 +17,8 @@ from arvo.interpreters.ports.results import DueTimer
 HEAP_SLACK: Final = 64
 # The shortest sleep before the clock is read again: a clock can be set back.
 SLEEP_SECONDS_MIN: Final = 0.001
+# The longest one: a clock can be set ahead, and a machine that slept counts no seconds of it.
+SLEEP_SECONDS_MAX: Final = 1.0
 
 
 @final
@@ -66,7 +68,8 @@ class MemoryTimers:
             if timer is not None:
                 self.on_due(timer[1])
         if self._heap:
-            seconds = max(SLEEP_SECONDS_MIN, (self._heap[0][0] - now).total_seconds())
+            seconds = (self._heap[0][0] - now).total_seconds()
+            seconds = min(max(SLEEP_SECONDS_MIN, seconds), SLEEP_SECONDS_MAX)
             self._handle = asyncio.get_running_loop().call_later(seconds, self.start)
 
     def resume(self) -> None:

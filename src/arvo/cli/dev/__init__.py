@@ -1,0 +1,1 @@
+"""Dev: the processes of `arvo dev`: a watcher, and a program that has the system."""

@@ -1,0 +1,1 @@
+"""Dev: what the console has beyond its own pages in `arvo dev`."""
