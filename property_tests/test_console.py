@@ -1,5 +1,6 @@
 """Laws of the console: any record, event and text becomes a page, and no secret is on it."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +11,11 @@ from jinja2 import Template
 
 from arvo import Event, Record, StoredWorkflow, System
 from arvo.console.dev.deliveries import DELIVERIES_MAX, Deliveries, HandledDelivery
+from arvo.console.jobs.act import WorkflowAct
 from arvo.console.render import SCRUB, make_environment
 from arvo.console.views import timers
+from arvo.console.views.batches.job import NAMED_MAX, group_refusals
+from arvo.console.views.batches.target import command_of
 from arvo.console.views.data import show_data
 from arvo.console.views.filters import Filters, read_cursor, read_filters, write_cursor
 from arvo.console.views.links import Links
@@ -25,7 +29,9 @@ from arvo.core.history import HistoryEntry
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
 from arvo.core.record import Status
+from arvo.core.violations.violation import ConfigViolation
 from arvo.interpreters.ports.results import DueTimer
+from arvo.interpreters.runtime.batches import BatchResult
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY = System(())
@@ -240,3 +246,36 @@ def test_open_pages_learn_of_each_delivery_once(numbers: list[int]) -> None:
     assert [len(it) for it in reported] == [min(it, DELIVERIES_MAX) for it in numbers]
     assert len({subject for each in reported for subject in each}) == sum(map(len, reported))
     assert deliveries.changed() == ()
+
+
+@given(TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3), TEXTS)
+def test_a_filter_stays_one_argument_of_its_command(
+    type_: str, labels: dict[str, str], text: str
+) -> None:
+    """A person pastes the command into a shell: no text of a filter may become another option."""
+    filters = Filters(type=type_, labels=labels, text=text)
+    expected = ["--type", type_]
+    for name, value in labels.items():
+        expected += ["--label", f"{name}={value}"]
+    expected += ["--text", text]
+
+    command = command_of(WorkflowAct(verb="cancel", filters=filters, at=NOW))
+
+    assert shlex.split(command) == [
+        *["arvo", "cancel", "package.module:system"],
+        *expected,
+        *["--reason", "…"],
+    ]
+
+
+@given(st.lists(st.tuples(st.text("ab"), st.sampled_from("xyz")), max_size=30))
+def test_each_refused_one_counts_for_its_reason(refused: list[tuple[str, str]]) -> None:
+    """The sums of a page are those of the act, and the most frequent reason is first."""
+    refusals = tuple((id_, ConfigViolation(reason)) for id_, reason in refused)
+
+    groups = group_refusals(BatchResult(refused=len(refused), refusals=refusals))
+
+    assert sum(it.number for it in groups) == len(refused)
+    assert len({it.violation for it in groups}) == len(groups)
+    assert [it.number for it in groups] == sorted((it.number for it in groups), reverse=True)
+    assert all(len(it.ids) == min(it.number, NAMED_MAX) for it in groups)

@@ -104,7 +104,8 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     ),
     "console": (
         {"console.views"},
-        {"console.views.sending", "console.views.workflow"},
+        {"console.jobs", "console.views.sending", "console.views.workflow"},
+        {"console.views.batches"},
         {"console"},
         {"console.dev"},
     ),

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 
 from arvo import Runtime
-from arvo.console.changes import REMEMBERED_MAX, Changes, digest_of
+from arvo.console.changes import REMEMBERED_MAX, Changes
+from arvo.console.views.data import digest_of
 from tests.console.stores import ORDERS, begin, filled, system, turns
 from tests.console.stores import Order as Placed
 from tests.interpreters.within import within

@@ -1,6 +1,7 @@
 """App: the operator's console as an ASGI app."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, final
 
 from attrs import define, field
@@ -12,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from arvo.console import actions, pages, tabs
+from arvo.console import actions, batches, pages, tabs
 from arvo.console.access import Allow, Reader, UserSource, read_only, scope_user
 from arvo.console.changes import Changes
 from arvo.console.extension import NO_EXTENSION, Extension, Respond
+from arvo.console.jobs.runner import Jobs
 from arvo.console.render import ASSETS, SCRUB, make_environment
 from arvo.console.security import COOKIE, SecurityHeaders, make_token
 from arvo.console.views.links import Href, Links
@@ -46,6 +48,14 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/dead-letter-event": pages.dead_letter_event,
     "/timers": pages.timers,
     "/activity": pages.activity,
+    "/jobs": batches.jobs,
+    "/job": batches.job,
+    # A browser that is sent there once more, as after signing in, gets a page as well.
+    "/batches/workflows": batches.back_to_list,
+    "/batches/dead-letters": batches.back_to_list,
+    "/job/run": batches.back_to_job,
+    "/job/again": batches.back_to_job,
+    "/job/stop": batches.back_to_job,
     "/system": pages.system,
     "/contract": pages.contract,
     "/asyncapi.json": pages.asyncapi_document,
@@ -64,6 +74,11 @@ _ACTIONS: Final[Mapping[str, Respond]] = {
     "/send": actions.send,
     "/check": actions.check,
     "/act-dead-letter": actions.dead_letter_act,
+    "/batches/workflows": batches.workflow_batch,
+    "/batches/dead-letters": batches.dead_letter_batch,
+    "/job/run": batches.run_job,
+    "/job/again": batches.try_again,
+    "/job/stop": batches.stop_job,
     "/act/{verb}/{workflow:path}": actions.workflow_act,
 }
 
@@ -78,7 +93,8 @@ def console(
 ) -> Starlette:
     """Make the console of a client as an ASGI app, to mount in another one or to serve alone.
 
-    The client is used, and not opened or closed. *user* names the user of a request, by default the
+    The client is used, and not opened or closed. The lifespan of the app stops the jobs by which
+    operators act on many workflows. *user* names the user of a request, by default the
     one of Starlette's `AuthenticationMiddleware`. *allow* decides what a user may see and do, see
     `Allow`; by default every user may see everything, and act on nothing. *backend* and *label* are
     shown above each page: the name of the backend, and of the environment.
@@ -109,7 +125,7 @@ def extended_console(
     routes += [
         Route(path, app.endpoint(respond), methods=["POST"]) for path, respond in actions_.items()
     ]
-    return Starlette(
+    made = Starlette(
         routes=[
             Route("/assets/{name}", _asset, methods=["GET"]),
             Route("/changes", app.changes, methods=["GET"]),
@@ -117,7 +133,10 @@ def extended_console(
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: app.http_error},
+        lifespan=app.lifespan,
     )
+    made.state.jobs = app.jobs
+    return made
 
 
 @final
@@ -134,6 +153,7 @@ class _Console:
     _schemas: Schemas = field(init=False)
     _environment: Environment = field(factory=make_environment, init=False)
     _changes: Changes = field(init=False)
+    jobs: Jobs = field(init=False)
 
     @_schemas.default
     def _default_schemas(self) -> Schemas:
@@ -142,6 +162,18 @@ class _Console:
     @_changes.default
     def _default_changes(self) -> Changes:
         return Changes(self.client, handled=self.extension.changed)
+
+    @jobs.default
+    def _default_jobs(self) -> Jobs:
+        return Jobs(self.client)
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Stop the jobs at the end, before the client is closed."""
+        try:
+            yield
+        finally:
+            await self.jobs.close()
 
     def endpoint(self, respond: Respond) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint that shows what *respond* makes."""
@@ -190,6 +222,7 @@ class _Console:
             redaction=Redaction(self._schemas, await reader.may("see_data")),
             links=Links(str(request.scope.get("root_path", "")).rstrip("/")),
             token=request.cookies.get(COOKIE) or make_token(),
+            jobs=self.jobs,
         )
 
     def _require_user(self, visit: Visit) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from hashlib import blake2b
 from typing import Final, final
 
 import orjson
@@ -11,6 +10,7 @@ from attrs import define, field, frozen
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from arvo.console.views.data import digest_of
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import StoredWorkflow
@@ -124,11 +124,6 @@ class Changes:
         if changed:
             self._number += 1
             self._remembered.append(Change(self._number, tuple(map(digest_of, changed))))
-
-
-def digest_of(subject: str) -> str:
-    """Return a token that differs between workflows, and does not show which one it is."""
-    return blake2b(subject.encode(), digest_size=8).hexdigest()
 
 
 def _write(change: Change) -> bytes:

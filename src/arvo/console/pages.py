@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from arvo.console.reads import find_workflow
 from arvo.console.views.activity import show_activity
+from arvo.console.views.batches.bar import show_dead_letter_bar, show_workflow_bar
 from arvo.console.views.dead_letters import (
     GROUPS_MAX,
     Selection,
@@ -67,6 +68,11 @@ async def workflows(client: Client, visit: Visit) -> Page:
         section="workflows",
         # A page that is not the first stays as it is: its rows would move away.
         is_live=filters.after is None,
+        more={
+            "bar": show_workflow_bar(
+                client.system, filters, await visit.reader.verbs(), visit.links
+            )
+        },
     )
 
 
@@ -127,12 +133,15 @@ async def dead_letters(client: Client, visit: Visit) -> Page:
     view = show_dead_letters(groups, listed, selection, visit.redaction)
     subjects = {it.event.subject for it in listed}
     seen = {it for it in subjects if await _may_see(client, visit, it)}
+    number = next((it.number for it, _ in groups if selection_of(it) == selection), None)
+    verbs = await visit.reader.verbs()
     return Page(
         template="dead-letters.html",
         title="Dead letters",
         view=evolve(view, rows=tuple(row for row in view.rows if row.subject in seen)),
         section="dead-letters",
         is_live=after is None,
+        more={"bar": show_dead_letter_bar(selection, number, verbs, visit.links)},
     )
 
 

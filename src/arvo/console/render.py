@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from arvo.console.views.data import Block
+from arvo.console.views.data import Block, digest_of
 from arvo.console.views.links import Href
 from arvo.printable import printable, printable_lines
 
@@ -36,6 +36,7 @@ def make_environment() -> Environment:
         finalize=_finalize,
     )
     environment.filters["time"] = show_time
+    environment.filters["digest"] = digest_of
     environment.globals["block"] = Block
     return environment
 

@@ -67,7 +67,7 @@ async def serving(
 def _config(app: ASGIApp, log_level: str, *, stop_seconds: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         log_level=log_level,
         access_log=False,

@@ -9,13 +9,15 @@ from attrs import define, field, frozen
 from starlette.requests import ClientDisconnect, Request
 
 from arvo.console.access import Reader, Verb
+from arvo.console.jobs.runner import Jobs
 from arvo.console.security import FORM_BYTES_MAX, find_forgery
 from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction
 from arvo.core.record import Record
 from arvo.interpreters.delivery.clock import utc_now
 
-FORM_FIELDS_MAX: Final = 100
+# A list may have so many selected rows, and a few other fields.
+FORM_FIELDS_MAX: Final = 1_100
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -51,13 +53,17 @@ class Page:
 @final
 @define(eq=False)
 class Visit:
-    """One request. *token*: what the forms of the page repeat. *redaction*: what its texts hide."""
+    """One request. *token*: what the forms of the page repeat. *redaction*: what its texts hide.
+
+    *jobs*: those of the console.
+    """
 
     request: Request
     reader: Reader
     redaction: Redaction
     links: Links
     token: str
+    jobs: Jobs
     now: datetime = field(factory=utc_now)
 
     @property
@@ -76,7 +82,11 @@ class Visit:
             raise Refused(403, "Not allowed", f"You may not {verb.replace('_', ' ')} here.")
 
     async def form(self) -> dict[str, str]:
-        """Read the fields of a form that a page of this console sent.
+        """Read the fields of a form that a page of this console sent."""
+        return dict(await self.form_pairs())
+
+    async def form_pairs(self) -> list[tuple[str, str]]:
+        """Read the fields of a form that a page of this console sent, also repeated ones.
 
         Not by Starlette, which needs another package for the plain kind of form.
         """
@@ -91,7 +101,6 @@ class Visit:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
         except (ValueError, ClientDisconnect) as error:
             raise Refused(400, "Not a form", "The form cannot be read.") from error
-        fields = dict(pairs)
-        if forgery := find_forgery(self.request, fields.get("token", "")):
+        if forgery := find_forgery(self.request, dict(pairs).get("token", "")):
             raise Refused(403, "Not sent from the console", f"Nothing was done: {forgery}.")
-        return fields
+        return pairs

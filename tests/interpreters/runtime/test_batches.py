@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from attrs import define, evolve
 
-from arvo import Client, MemoryBackend, Runtime, StoredWorkflow, System, Turn, Violated
+from arvo import Client, MemoryBackend, Record, Runtime, StoredWorkflow, System, Turn, Violated
 from arvo.core.events.subject import workflow_id_of
+from arvo.core.violations.violation import ConfigViolation
 from arvo.interpreters.ports.results import PAGE_MAX
 from tests.core.contracts.test_versioned_workflow import begin
 from tests.interpreters.runtime.running import Replaced, within
@@ -146,5 +147,43 @@ def test_a_reason_that_cannot_be_recorded_is_refused_before_the_first_act(dry_ru
         ):
             with pytest.raises(Violated, match=path):
                 await act
+
+    assert within(one_workflow(work)) == 1
+
+
+def test_workflows_that_were_chosen_are_acted_on_in_place_of_filters() -> None:
+    """An operator has selected rows of a list; one of them has ended meanwhile."""
+
+    async def go() -> tuple[int, int, int]:
+        async with Runtime(waiting, MemoryBackend()) as runtime:
+            for number in range(3):
+                await runtime.send(begin(1.0, workflow_id=f"order-{number}"))
+            await runtime.drain(timeout=60)
+            chosen = [await runtime.find_subject(f"order-{number}") for number in (0, 1)]
+            await runtime.cancel("order-1", "a bug")
+            await runtime.drain(timeout=60)
+            result = await runtime.cancel_workflows("a bug", subjects=[*chosen, chosen[0]])
+            await runtime.drain(timeout=60)
+            left = await runtime.workflows(status="active")
+            assert [workflow_id_of(it.record.subject) for it in left] == ["order-2"]
+            with pytest.raises(Violated, match="type: expected none beside subjects"):
+                await runtime.cancel_workflows("a bug", subjects=chosen, type="arvo.orc.x")
+            return result.matched, result.done, result.gone
+
+    assert within(go()) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_check_refuses_workflows(dry_run: bool) -> None:
+    """Its caller may act on some of those that match, and a dry run counts the same."""
+
+    async def check(record: Record) -> None:
+        if record.status == "active":
+            raise Violated(ConfigViolation("you may not do this"))
+
+    async def work(client: Client) -> None:
+        result = await client.cancel_workflows("a bug", check=check, dry_run=dry_run)
+        assert (result.done, result.refused) == (0, 1)
+        assert str(result.refusals[0][1]) == "you may not do this"
 
     assert within(one_workflow(work)) == 1

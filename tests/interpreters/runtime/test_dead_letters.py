@@ -10,6 +10,7 @@ from arvo import (
     BatchResult,
     Commands,
     ContractViolation,
+    DeadLetter,
     Emit,
     Event,
     EventHandler,
@@ -19,6 +20,7 @@ from arvo import (
     Violated,
 )
 from arvo.core.payloads.frozen_json import FrozenDict
+from arvo.core.violations.violation import ConfigViolation
 from arvo.interpreters.runtime.backends import backend_from_url
 from tests.core.contracts.test_versioned_workflow import begin
 from tests.interpreters.inside import send_inside
@@ -200,6 +202,36 @@ def test_what_fails_again_while_many_are_redriven_is_left() -> None:
 
     assert (result, left) == (BatchResult(matched=30, done=30), 30)
     assert stats.dead_lettered == 60
+
+
+def test_dead_letters_that_were_chosen_are_acted_on_in_place_of_filters() -> None:
+    """An operator has selected rows of a list; a check leaves one, and one was deleted since."""
+
+    async def work(runtime: Runtime) -> BatchResult:
+        for number in range(4):
+            await runtime.send(charge_request(f"e{number}", amount=200.0))
+        await runtime.drain(timeout=60)
+        first, second, third, fourth = await runtime.dead_letters()
+
+        async def check(dead_letter: DeadLetter) -> None:
+            if dead_letter == second:
+                raise Violated(ConfigViolation("you may not do this"))
+
+        chosen = [third.id, "nothing", second.id, first.id]
+        dry = await runtime.delete_dead_letters(ids=chosen, check=check, dry_run=True)
+        result = await runtime.delete_dead_letters(ids=chosen, check=check)
+        assert dry == result
+        assert await runtime.dead_letters() == (second, fourth)
+        for act in (runtime.redrive_dead_letters, runtime.delete_dead_letters):
+            with pytest.raises(Violated, match="handler: expected none beside ids"):
+                await act(ids=chosen, handler="")
+            with pytest.raises(TypeError, match="unexpected keyword argument 'causes'"):
+                await act(causes="x")  # type: ignore[call-arg]
+        return result
+
+    result, _ = run_runtime(System([payment_handler(cautious)]), work)
+
+    assert (result.matched, result.done, result.gone, result.refused) == (4, 2, 1, 1)
 
 
 @pytest.mark.parametrize("verb", ["redrive_dead_letters", "delete_dead_letters"])

@@ -62,6 +62,8 @@ class _Filters:
         return {
             **self.select(),
             "type": self.type,
+            "subjects": None,
+            "check": None,
             "dry_run": dry_run,
             "limit": limit,
             "on_progress": None,

@@ -75,6 +75,17 @@
     row = Math.max(0, Math.min(links.length - 1, row + by));
     links[row].focus();
   };
+  // Selected rows: x selects the row in focus; the form says how many are selected.
+  const selected = () => all("table.list tbody input[type=checkbox]:checked");
+  const countSelected = () => {
+    const text = document.querySelector("#bar .selected"), count = selected().length;
+    if (text) text.textContent = count ? `(${count})` : "";
+  };
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("table.list input[type=checkbox]")) return;
+    countSelected();
+    if (event.target.checked) document.getElementById("scope-selected").checked = true;
+  });
   const go = (page) => location.assign(root + page);
   const pages = { o: "", w: "workflows", d: "dead-letters", t: "timers", s: "system" };
   let prefix = "";
@@ -88,6 +99,7 @@
     else if (event.key === "?") document.getElementById("keys").showModal();
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
+    else if (event.key === "x") document.activeElement.closest("tr")?.querySelector("input[type=checkbox]")?.click();
     else if (step) document.querySelector(`a[data-revision="${step}"]`)?.click();
   });
 
@@ -107,7 +119,7 @@
     source.addEventListener("changed", (event) => {
       for (const id of JSON.parse(event.data)) changed.add(id);
       const live = document.getElementById("live");
-      const isRead = live.contains(document.activeElement) || document.querySelector("dialog[open]");
+      const isRead = live.contains(document.activeElement) || document.querySelector("dialog[open]") || selected().length;
       if (window.scrollY < 50 && !isRead) refresh(); else offer();
     });
     let lost = null;
@@ -117,6 +129,6 @@
     });
     source.addEventListener("open", () => { if (lost) { lost = null; refresh(); } });
   }
-  document.addEventListener("htmx:after:swap", () => enhance());
+  document.addEventListener("htmx:after:swap", () => { enhance(); countSelected(); });
   enhance();
 })();

@@ -45,6 +45,14 @@ class Selection:
         handler = "" if self.handler == NO_HANDLER else self.handler or None
         return {"cause": self.cause or None, "type": self.type or None, "handler": handler}
 
+    def command_options(self) -> list[str]:
+        """Return the selection as options of `arvo dead-letters redrive` and `delete`."""
+        options = ["--cause", self.cause] if self.cause else []
+        options += ["--type", self.type] if self.type else []
+        if self.handler:
+            options += ["--handler", "" if self.handler == NO_HANDLER else self.handler]
+        return options
+
 
 @final
 @frozen(kw_only=True)

@@ -11,6 +11,7 @@ from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import STATUSES, Record, Status
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.runtime.batches import BatchOptions
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _QUIET: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
@@ -61,6 +62,26 @@ class Filters:
             "unchanged_since": None if self._quiet_for is None else now - self._quiet_for,
             "after": self.after,
         }
+
+    def of_batch(self, now: datetime) -> BatchOptions:
+        """Return the arguments of an act on many; its verb gives the status."""
+        return {
+            "type": self.type,
+            "labels": self.labels,
+            "text": self.text,
+            "unchanged_since": None if self._quiet_for is None else now - self._quiet_for,
+        }
+
+    def command_options(self) -> list[str]:
+        """Return the filters as options of `arvo cancel` and the others like it."""
+        options = [] if self.type is None else ["--type", self.type]
+        for name, value in self.labels.items():
+            options += ["--label", f"{name}={value}"]
+        if self.text is not None:
+            options += ["--text", self.text]
+        if self._quiet_for is not None:
+            options += ["--unchanged-for", f"{self._quiet_for.total_seconds():g}"]
+        return options
 
 
 def read_filters(pairs: Iterable[tuple[str, str]]) -> Filters:

@@ -1,16 +1,17 @@
 """Batches: one act on many workflows or dead letters, a bounded number of them at a time."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias, final
 
 from attrs import evolve, frozen
 
-from arvo.core.record import Status
+from arvo.core.record import Record, Status
 from arvo.core.violations.arguments import check_limit
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated, Violation
 from arvo.interpreters.delivery.tasks import gather_all
-from arvo.interpreters.ports.results import WorkflowFilters
+from arvo.interpreters.ports.messages import DeadLetter
+from arvo.interpreters.ports.results import DeadLetterFilters, WorkflowFilters
 from arvo.printable import printable
 
 # The most that one call acts on: as many as a store keeps dead letters by default.
@@ -60,29 +61,68 @@ class BatchOptions(WorkflowFilters, total=False):
     """Which workflows of which *type* an act is for, how, and who acts and why.
 
     The filters are those of `Client.workflows`; the status is always that of workflows on which the
-    act has an effect. *dry_run*: change nothing, and count what would be done and refused. *limit*:
-    the most to act on. *on_progress* is called after each one.
+    act has an effect. *subjects*: these workflows, in place of filters. *check* is awaited with the
+    record of each one before it is acted on, also in a dry run, and raises `Violated` to refuse it.
+    *dry_run*: change nothing, and count what would be done and refused. *limit*: the most to act
+    on. *on_progress* is called after each one.
     """
 
     type: str | None
+    subjects: Collection[str] | None
+    check: Callable[[Record], Awaitable[None]] | None
     dry_run: bool
     limit: int
     on_progress: OnProgress | None
     actor: str | None
 
 
+class DeadLetterBatchOptions(DeadLetterFilters, total=False):
+    """Which dead letters an act is for, how, and who acts and why.
+
+    The filters are those of `Client.dead_letters`. *ids*: these dead letters, in place of filters.
+    *check* is awaited with each one before it is acted on, also in a dry run, and raises `Violated`
+    to refuse it. The others are those of `BatchOptions`.
+    """
+
+    ids: Collection[str] | None
+    check: Callable[[DeadLetter], Awaitable[None]] | None
+    dry_run: bool
+    limit: int
+    on_progress: OnProgress | None
+    actor: str | None
+    reason: str
+
+
 def check_options(verb: str, status: Status, options: BatchOptions) -> None:
     """Refuse options that would select other workflows than the caller means, or act on them."""
     name = f"{verb}_workflows"
-    if unknown := sorted(set(options) - BatchOptions.__optional_keys__):
-        # As Python itself does: one that is misspelled must not be left out.
-        known = ", ".join(sorted(BatchOptions.__optional_keys__))
-        text = f"{name}() got an unexpected keyword argument {unknown[0]!r}"
-        raise TypeError(f"{text}; it takes {known}")
+    check_names(options, BatchOptions.__optional_keys__, name)
     check_limit(options.get("limit", BATCH_MAX), of=name)
     if (chosen := options.get("status")) not in (None, status):
         issue = Issue("status", f"{status!r}, or none: no others change", short_repr(chosen))
         raise Violated(ConfigViolation(f"{name} cannot take this argument", issue))
+    filters = {"type", *WorkflowFilters.__optional_keys__} - {"status"}
+    check_chosen("subjects", options.get("subjects"), {it: options.get(it) for it in filters}, name)
+
+
+def check_names(given: Iterable[str], known: Iterable[str], name: str) -> None:
+    """Refuse an argument that is misspelled, as Python itself does: it must not be left out."""
+    if unknown := sorted({*given} - {*known}):
+        text = f"{name}() got an unexpected keyword argument {unknown[0]!r}"
+        raise TypeError(f"{text}; it takes {', '.join(sorted(known))}")
+
+
+def check_chosen(
+    key: str, chosen: Collection[str] | None, filters: Mapping[str, object], name: str
+) -> None:
+    """Refuse filters beside the ids that a caller has *chosen*: one of the two has no effect."""
+    if chosen is not None and (given := sorted(it for it in filters if _selects(filters[it]))):
+        issue = Issue(given[0], f"none beside {key}", short_repr(filters[given[0]]))
+        raise Violated(ConfigViolation(f"{name} cannot take this argument", issue))
+
+
+def _selects(value: object) -> bool:
+    return value is not None and value != {}  # no handler is "", and selects
 
 
 async def run_batch(

@@ -13,10 +13,18 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.doors import check_payload, requesting_subject
 from arvo.interpreters.delivery.clock import fresh_stamp
+from arvo.interpreters.delivery.operations import dead_letter_key
 from arvo.interpreters.ports.messages import DeadLetter, Message
 from arvo.interpreters.ports.observer import send_again
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
-from arvo.interpreters.runtime.batches import BATCH_MAX, BatchResult, OnProgress, run_batch
+from arvo.interpreters.runtime.batches import (
+    BATCH_MAX,
+    BatchResult,
+    DeadLetterBatchOptions,
+    check_chosen,
+    check_names,
+    run_batch,
+)
 from arvo.interpreters.runtime.connection import ActOptions, Connection, check_act
 from arvo.interpreters.runtime.lookup import find_dead_letter_subject
 from arvo.interpreters.runtime.operations import find_record
@@ -93,27 +101,15 @@ class DeadLetterClient(Connection):
         """
         await self._redrive(id, act, data=data)
 
-    async def redrive_dead_letters(
-        self,
-        *,
-        dry_run: bool = False,
-        limit: int = BATCH_MAX,
-        on_progress: OnProgress | None = None,
-        actor: str | None = None,
-        reason: str = "",
-        **filters: Unpack[DeadLetterFilters],
-    ) -> BatchResult:
-        """Redrive the dead letters that *filters* select when it begins, at most *limit* of them.
+    async def redrive_dead_letters(self, **options: Unpack[DeadLetterBatchOptions]) -> BatchResult:
+        """Redrive the dead letters that *options* select when it begins; `DeadLetterBatchOptions`.
 
         Those of one workflow in their order, up to CONCURRENT_ACTS_MAX workflows at a time. One
-        that fails again meanwhile becomes a new dead letter, which is left. *dry_run*: change
-        nothing, and count what would be redriven and refused. *on_progress* is called after each
-        one. If this raises, or is cancelled, call it again: it goes on with those that are left.
+        that fails again meanwhile becomes a new dead letter, which is left. If this raises, or is
+        cancelled, call it again: it goes on with those that are left.
         """
-        act: ActOptions = {"actor": actor, "reason": reason}
-        check_act(act, "redrive")
-        redrive = self._check_redrive if dry_run else partial(self._redrive, act=act)
-        return await self._act_on(redrive, limit, on_progress, filters)
+        act = partial(self._redrive, act=_act_of(options))
+        return await self._act_on("redrive", self._check_redrive, act, options)
 
     async def delete_dead_letter(
         self,
@@ -126,39 +122,55 @@ class DeadLetterClient(Connection):
         """
         await self._delete(id, act)
 
-    async def delete_dead_letters(
-        self,
-        *,
-        dry_run: bool = False,
-        limit: int = BATCH_MAX,
-        on_progress: OnProgress | None = None,
-        actor: str | None = None,
-        reason: str = "",
-        **filters: Unpack[DeadLetterFilters],
-    ) -> BatchResult:
-        """Delete the dead letters that *filters* select; see `redrive_dead_letters`."""
-        act: ActOptions = {"actor": actor, "reason": reason}
-        check_act(act, "delete")
-        delete = self._find if dry_run else partial(self._delete, act=act)
-        return await self._act_on(delete, limit, on_progress, filters)
+    async def delete_dead_letters(self, **options: Unpack[DeadLetterBatchOptions]) -> BatchResult:
+        """Delete the dead letters that *options* select; see `redrive_dead_letters`."""
+        act = partial(self._delete, act=_act_of(options))
+        return await self._act_on("delete", self._find, act, options)
 
     async def _act_on(
         self,
+        verb: str,
+        try_out: Callable[[str], Awaitable[object]],
         act: Callable[[str], Awaitable[object]],
-        limit: int,
-        on_progress: OnProgress | None,
-        filters: DeadLetterFilters,
+        options: DeadLetterBatchOptions,
     ) -> BatchResult:
-        check_limit(limit, of="an act on dead letters")
+        check_names(options, DeadLetterBatchOptions.__optional_keys__, f"{verb}_dead_letters")
+        check_act(_act_of(options), verb)
+        selected = await self._list(verb, options)
+        check = options.get("check")
 
         async def act_on(id_: str) -> bool:
             try:
-                await act(id_)
+                if check is not None:
+                    await check(await self._find(id_))
+                await (try_out if options.get("dry_run") else act)(id_)
             except _NotFound:
                 return False
             return True
 
-        # All ids first: what is redriven may come back, and would be redriven for ever.
+        limit = options.get("limit", BATCH_MAX)
+        return await run_batch(
+            selected[:limit],
+            act_on,
+            more=len(selected) > limit,
+            on_progress=options.get("on_progress"),
+        )
+
+    async def _list(self, verb: str, options: DeadLetterBatchOptions) -> list[tuple[str, str]]:
+        """Return the ids and subjects of the dead letters to act on, oldest first.
+
+        All of them before the first act, and perhaps more than the limit: what is redriven may come
+        back, and would be redriven for ever.
+        """
+        name, limit = f"{verb}_dead_letters", options.get("limit", BATCH_MAX)
+        check_limit(limit, of=name)
+        filters = _filters_of(options)
+        check_chosen("ids", ids := options.get("ids"), filters, name)
+        if ids is not None:
+            found = {id_: await self._look_up(id_) for id_ in ids}
+            known = sorted(filter(None, found.values()), key=dead_letter_key)
+            gone = [(id_, id_) for id_, it in found.items() if it is None]
+            return [*((it.id, it.event.subject) for it in known), *gone]
         selected: list[tuple[str, str]] = []
         query, last = await self._select(filters), None
         while query is not None and (page := await self._backend.dead_letters(after=last, **query)):
@@ -166,8 +178,7 @@ class DeadLetterClient(Connection):
             selected += ((dead_letter.id, dead_letter.event.subject) for dead_letter in page)
             if len(selected) > limit:
                 break
-        more = len(selected) > limit
-        return await run_batch(selected[:limit], act_on, more=more, on_progress=on_progress)
+        return selected
 
     async def _redrive(self, id_: str, act: ActOptions, *, data: object = None) -> None:
         with self._operating("redrive") as operation:
@@ -194,10 +205,13 @@ class DeadLetterClient(Connection):
 
     async def _find(self, id_: str) -> DeadLetter:
         """Return the dead letter with this id; raises `_NotFound`."""
-        dead_letter = await self._backend.find_dead_letter(id_) if id_.isprintable() else None
+        dead_letter = await self._look_up(id_)
         if dead_letter is None:
             raise _NotFound(id_)
         return dead_letter
+
+    async def _look_up(self, id_: str) -> DeadLetter | None:
+        return await self._backend.find_dead_letter(id_) if id_.isprintable() else None
 
     async def _edit(self, dead_letter: DeadLetter, data: object) -> Event[Any]:
         """Return the event of a dead letter with other data."""
@@ -210,6 +224,21 @@ class DeadLetterClient(Connection):
         if violation is not None:
             raise Violated(violation)
         return edited
+
+
+def _act_of(options: DeadLetterBatchOptions) -> ActOptions:
+    return {"actor": options.get("actor"), "reason": options.get("reason", "")}
+
+
+def _filters_of(options: DeadLetterBatchOptions) -> DeadLetterFilters:
+    return {
+        "subject": options.get("subject"),
+        "handler": options.get("handler"),
+        "type": options.get("type"),
+        "cause": options.get("cause"),
+        "text": options.get("text"),
+        "since": options.get("since"),
+    }
 
 
 class _NotFound(Violated):

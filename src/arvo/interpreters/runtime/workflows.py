@@ -268,11 +268,22 @@ class WorkflowClient(DeadLetterClient):
             "labels": options.get("labels", EMPTY),
             "text": options.get("text"),
         }
-        subjects = await self._subjects(options.get("type"), filters, limit)
+        chosen, check = options.get("subjects"), options.get("check")
+        if chosen is None:
+            subjects = await self._subjects(options.get("type"), filters, limit)
+        else:
+            subjects = dict.fromkeys(chosen)
         selected = [(subject, subject) for subject in subjects]
+
+        async def checked(subject: str) -> bool:
+            record = None if check is None else await find_record(self._backend, subject)
+            if check is not None and record is not None:
+                await check(record)
+            return await act(subject)
+
         return await run_batch(
             selected[:limit],
-            act,
+            checked,
             more=len(selected) > limit,
             on_progress=options.get("on_progress"),
         )

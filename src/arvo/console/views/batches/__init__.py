@@ -1,0 +1,1 @@
+"""Batches: the views of acts on many workflows or dead letters."""
