@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests start many processes, each of which would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs lint types lock clean
+.PHONY: help setup demo console test test-testing test-backends test-brokers test-laws test-killed test-others test-deep mutate bench bench-check docs lint types lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -14,7 +14,13 @@ setup:  ## make .venv with everything that the other targets need
 	@$(PYTHON) requirements/make_venv.py
 
 demo: setup  ## a shop takes 1,000 orders from a file and reports what became of them
-	$(BIN)/python -m docs.examples.orders
+	@mkdir -p .arvo && rm -f .arvo/demo.db*
+	$(BIN)/python -m docs.examples.orders --database .arvo/demo.db
+	@echo "Look at these orders in a browser: make console"
+
+console:  ## the operator's pages over the orders of the demo
+	@test -f .arvo/demo.db || { echo "there are no orders yet: run make demo first" >&2; exit 2; }
+	$(BIN)/arvo console docs.examples.orders.deployed:system --backend sqlite:///.arvo/demo.db
 
 lint: setup  ## ruff: lint and format
 	$(BIN)/ruff check --no-cache .

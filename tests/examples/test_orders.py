@@ -1,5 +1,7 @@
 """The order example: its system as a function, its parsing of lines, and the whole program."""
 
+import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,8 +11,17 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from arvo import ContractViolation, Issue, Issues, System, SystemFault, run
-from docs.examples.orders import carrier
+from arvo import (
+    Client,
+    ContractViolation,
+    Issue,
+    Issues,
+    StoredWorkflow,
+    System,
+    SystemFault,
+    run,
+)
+from docs.examples.orders import carrier, deployed
 from docs.examples.orders.contracts import Item, OrderClosed, PlaceOrder, order
 from docs.examples.orders.reader import BadLine, read_line, read_orders
 from docs.examples.orders.shop import order_event, run_purely
@@ -151,9 +162,10 @@ def test_a_form_passes_the_check_of_its_system(system: System) -> None:
     assert system.check() == ()
 
 
-def test_the_program_ends_with_the_outcome_of_each_order() -> None:
-    """It is what `make demo` shows; in a pipe, there is no terminal."""
-    process = _program()
+def test_the_program_ends_with_the_outcome_of_each_order(tmp_path: Path) -> None:
+    """It is what `make demo` shows; in a pipe, there is no terminal. The console shows its file."""
+    database = tmp_path / "demo.db"
+    process = _program("--database", str(database))
 
     assert (process.returncode, process.stderr) == (0, "")
     table = process.stdout.partition("Outcomes")[2].partition("One order")[0]
@@ -173,6 +185,25 @@ def test_the_program_ends_with_the_outcome_of_each_order() -> None:
     text = " ".join(process.stdout.split())
     assert "killed 3 times during the run: 981 orders had exactly one outcome each, and 8" in text
     assert process.stdout.count("ContractViolation: ") == 9
+    assert len(asyncio.run(_failed_orders(database))) == 4
+
+
+async def _failed_orders(database: Path) -> tuple[StoredWorkflow, ...]:
+    async with Client(deployed.system, f"sqlite:///{database}") as client:
+        return await client.workflows(status="failed")
+
+
+def test_make_console_without_a_demo_says_what_to_run(tmp_path: Path) -> None:
+    """An empty list of orders would look like a demo that failed."""
+    make = shutil.which("make")
+    assert make is not None
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    ended = subprocess.run(
+        [make, "console"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "there are no orders yet: run make demo first" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -180,6 +211,7 @@ def test_the_program_ends_with_the_outcome_of_each_order() -> None:
     [
         (("--orders", "nowhere.jsonl"), "cannot read the orders: nowhere.jsonl: No such file"),
         (("--trace", "ord-9999"), "no order ord-9999 in "),
+        (("--database", "Makefile"), "Makefile exists: remove it, or name another file"),
     ],
 )
 def test_a_wrong_argument_gets_one_clear_line(arguments: tuple[str, ...], error: str) -> None:

@@ -42,26 +42,30 @@ def main(arguments: list[str] | None = None) -> int:
     bad = tuple(line for line in lines if isinstance(line, BadLine))
     if options.trace is not None and options.trace not in {order.order_id for order in orders}:
         return print_error(f"no order {options.trace} in {options.orders}")
+    if options.database is not None and options.database.exists():
+        return print_error(f"{options.database} exists: remove it, or name another file")
     console.print(f"{options.orders.name}: {len(orders):,} orders, {len(bad):,} bad lines\n")
     show_bad_lines(console, bad)
-    return process(console, options.form, orders, bad, options.trace)
+    return process(console, options, orders, bad)
 
 
 def process(
     console: Console,
-    form: str,
+    options: Namespace,
     orders: tuple[PlaceOrder, ...],
     bad: tuple[BadLine, ...],
-    traced: str | None,
 ) -> int:
     """Process all orders under a progress bar and print the outcomes."""
-    started = perf_counter()
+    form, started = options.form, perf_counter()
     with make_progress(console) as progress:
         task = progress.add_task("orders", total=len(orders))
         try:
             result = asyncio.run(
                 fulfil_all(
-                    form, orders, lambda completed: progress.update(task, completed=completed)
+                    form,
+                    orders,
+                    options.database,
+                    lambda completed: progress.update(task, completed=completed),
                 )
             )
         except KeyboardInterrupt:
@@ -72,7 +76,7 @@ def process(
     if console.is_terminal:
         console.print()
     show_outcomes(console, result.results, bad)
-    shown = choose(result.results, traced)
+    shown = choose(result.results, options.trace)
     if shown is not None:
         placed = next(order for order in orders if order.order_id == shown.order_id)
         show_trace(console, shown, run_purely(SYSTEMS[form], placed))
@@ -119,6 +123,12 @@ def parse(arguments: list[str] | None) -> Namespace:
         choices=SYSTEMS,
         default="flow",
         help="the form of the workflow (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--database",
+        type=Path,
+        metavar="FILE",
+        help="a new SQLite file for the orders, which `arvo console` shows afterwards",
     )
     parser.add_argument("--trace", metavar="ORDER_ID", help="draw this order")
     return parser.parse_args(arguments)

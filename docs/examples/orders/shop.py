@@ -54,9 +54,14 @@ def order_event(placed: PlaceOrder) -> Event[PlaceOrder]:
 
 
 async def fulfil_all(
-    form: str, orders: Sequence[PlaceOrder], on_progress: Callable[[int], None]
+    form: str,
+    orders: Sequence[PlaceOrder],
+    database: Path | None,
+    on_progress: Callable[[int], None],
 ) -> RunResult:
     """Process all orders on a SQLite file; *on_progress* receives the number of completed ones.
+
+    *database*: the file, which the console can show afterwards; None for one that is removed.
 
     A worker process that shares the file does the work. It is killed a few times, and a new one
     continues. An order that breaks a contract has no outcome: its event is a dead letter, which an
@@ -64,7 +69,7 @@ async def fulfil_all(
     """
     events = [order_event(placed) for placed in orders]
     with TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'shop.db'}"
+        url = f"sqlite:///{database or Path(folder) / 'shop.db'}"
         async with Client(SYSTEMS[form], url) as client:
             await asyncio.gather(*map(client.send, events))
             known: set[str] = set()
