@@ -13,6 +13,7 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToCaller, ToDomain
 from arvo.handlers.duration import to_seconds
+from arvo.interpreters.calls.running import running
 from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interrupts import is_interrupt
@@ -52,7 +53,8 @@ class BoundedListener:
         """Call the listener. Raises `ListenerFailed`, or `Violated` as the listener does."""
         try:
             async with asyncio.timeout(self.timeout) as limit:
-                await self._invoke(event)
+                with running(self.name):
+                    await self._invoke(event)
         except (Violated, asyncio.CancelledError):
             raise
         except BaseException as error:

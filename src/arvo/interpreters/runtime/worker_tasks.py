@@ -21,6 +21,7 @@ from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.services.handover import GRACE_SECONDS
 from arvo.interpreters.worker.single_tasks import SingleTasks
 from arvo.interpreters.worker.tick_loop import TickLoop
+from arvo.interpreters.worker.watchdog import Watchdog
 from arvo.interpreters.worker.worker import Worker
 
 # Deliveries that one handler processes at the same time, by default.
@@ -43,12 +44,15 @@ class WorkerTasks:
     prefetch: Mapping[str, int]
     _tasks: dict["asyncio.Task[None]", str] = field(factory=dict, init=False)
     _ticks: TickLoop | None = field(default=None, init=False)
+    _watchdog: Watchdog | None = field(default=None, init=False)
     # The exception of the first task that broke.
     _failure: Exception | None = field(default=None, init=False)
 
     async def start(self) -> None:
         """Start the tasks."""
         self.worker.stopped.clear()
+        self._watchdog = Watchdog(asyncio.get_running_loop(), self.worker.timed_step)
+        self._watchdog.start()
         if isinstance(self.worker.backend, MemoryBackend):
             # There is no grace period, so it is registered before any event can be sent.
             await self.worker.directory.register()
@@ -98,6 +102,8 @@ class WorkerTasks:
     async def end(self) -> None:
         """Forget all tasks, which have stopped, and what the worker serves."""
         self._tasks.clear()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self._ticks = self._failure = None
         # The registration expires with the lease, and the workers have raised what is corrupt.
         with suppress(Unavailable, Corrupt):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, final
 
-from attrs import frozen
+from attrs import define, field
 
 from arvo.core.events.event import Event
 from arvo.core.record import Record
@@ -24,15 +24,17 @@ BLOCKED_SECONDS: Final = 0.25
 
 
 @final
-@frozen(eq=False)
+@define(eq=False)
 class TimedStep:
     """The pure *step*, which logs each call that takes longer than `BLOCKED_SECONDS`.
 
-    *clock*: a monotonic clock, in seconds.
+    *clock*: a monotonic clock, in seconds. *taken*: the arguments of the call that now
+    runs.
     """
 
     step: Step
     clock: Callable[[], float]
+    taken: tuple[System, Event[Any], Record | None] | None = field(default=None, init=False)
 
     def __call__(
         self,
@@ -45,11 +47,14 @@ class TimedStep:
     ) -> StepResult:
         """Take the step."""
         began = self.clock()
-        result = self.step(system, event, record, now=now, **options)
+        self.taken = system, event, record
+        try:
+            result = self.step(system, event, record, now=now, **options)
+        finally:
+            self.taken = None
         seconds = self.clock() - began
         if seconds > BLOCKED_SECONDS:
-            function = _find_function(system.handler_at(event.to), event, record)
-            name, code = _describe_function(function)
+            name, code = describe_function(system, event, record)
             extra = fields(
                 event,
                 handler=event.to,
@@ -60,6 +65,24 @@ class TimedStep:
             )
             logger.warning("a handler blocked the event loop", extra=extra)
         return result
+
+
+def describe_function(
+    system: System, event: Event[Any], record: Record | None
+) -> tuple[str | None, str | None]:
+    """Return the name of the function that handles an event, and the module and line of its
+    definition, if they are known.
+    """
+    function = _find_function(system.handler_at(event.to), event, record)
+    if not callable(function):
+        return None, None
+    unwrapped: Any = inspect.unwrap(function)
+    code = getattr(unwrapped, "__code__", None)
+    if code is None:
+        # A function that `arvo.compose` made, or another object that is called.
+        return repr(function), None
+    name = getattr(unwrapped, "__qualname__", code.co_name)
+    return name, f"{unwrapped.__module__}:{code.co_firstlineno}"
 
 
 def _find_function(handler: object, event: Event[Any], record: Record | None) -> object:
@@ -76,16 +99,3 @@ def _find_function(handler: object, event: Event[Any], record: Record | None) ->
     if record is not None:
         version = record.version
     return next(iter(functions.values())) if len(functions) == 1 else functions.get(version)
-
-
-def _describe_function(function: object) -> tuple[str | None, str | None]:
-    """Return the name of a function, and the module and line of its definition, if it has them."""
-    if not callable(function):
-        return None, None
-    unwrapped: Any = inspect.unwrap(function)
-    code = getattr(unwrapped, "__code__", None)
-    if code is None:
-        # A function that `arvo.compose` made, or another object that is called.
-        return repr(function), None
-    name = getattr(unwrapped, "__qualname__", code.co_name)
-    return name, f"{unwrapped.__module__}:{code.co_firstlineno}"

@@ -98,9 +98,10 @@ class Worker:
     _suspects: Suspects = field(init=False)
     _turns: StepRunner = field(init=False)
     _outbound: Outbound = field(init=False)
+    timed_step: TimedStep = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.step = TimedStep(self.step, self.clock)
+        self.step = self.timed_step = TimedStep(self.step, self.clock)
         self._turns = StepRunner(
             system=self.system,
             backend=self.backend,
