@@ -50,6 +50,7 @@ from arvo.interpreters.paired.documents.document import (
 )
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
 from tests.interpreters.plain_broker import PlainBroker
+from tests.interpreters.until import until
 from tests.interpreters.within import within
 from tests.shop import (
     NOW,
@@ -134,7 +135,7 @@ def test_a_timer_fires_and_a_cleared_timer_changes_nothing() -> None:
     async def go() -> tuple[object, Stats]:
         async with Runtime(System([make_workflow(function)]), a_pair()) as runtime:
             answer = await runtime.request(order_request(), timeout=60)
-            await asyncio.sleep(0.05)
+            await until(lambda: runtime.stats().late == 1)
             return answer.data, await runtime.drain(timeout=60)
 
     answer, stats = within(go())
@@ -188,6 +189,13 @@ def test_a_delivery_that_waits_for_its_key_does_not_block_others() -> None:
     assert within(go()) == ["one", "other", "one"]
 
 
+def number_done(tasks: list["asyncio.Task[None]"]) -> int:
+    """Return how many of the first tasks are done; no later one is."""
+    done = [task.done() for task in tasks]
+    assert done == sorted(done, reverse=True)
+    return sum(done)
+
+
 def test_a_sender_waits_while_the_broker_is_full_and_fails_when_it_closes() -> None:
     """Backpressure instead of loss; senders are served in order."""
 
@@ -195,14 +203,13 @@ def test_a_sender_waits_while_the_broker_is_full_and_fails_when_it_closes() -> N
         pair = a_pair(queue_max=2)
         messages = [Message(charge_request(f"c{n}"), ToHandler(PAY, None)) for n in range(5)]
         sending = [asyncio.create_task(pair.send(message)) for message in messages]
-        await asyncio.sleep(0.01)
-        assert [task.done() for task in sending] == [True, True, False, False, False]
+        await until(lambda: number_done(sending) == 2)
         received = []
         for _ in range(2):
             delivery = await pair.receive(PAY)
             received.append(delivery.message.event.id)
             await pair.ack(delivery)
-        await asyncio.sleep(0.02)
+        await until(lambda: number_done(sending) == 4)
         await pair.close()
         with pytest.raises(Unavailable, match="closed before it took the event"):
             await sending[4]

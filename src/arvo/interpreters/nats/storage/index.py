@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final, final
@@ -10,7 +10,6 @@ from typing import Final, final
 from attrs import define, field
 
 from arvo.core.record import ENDED_STATUSES
-from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.nats.connection.connection import Connection
 from arvo.interpreters.nats.connection.errors import (
     NAME_IN_USE,
@@ -33,7 +32,8 @@ from arvo.interpreters.ports.index import (
 
 # Rows as this process last wrote them. One that drops out is read before it is written again.
 ROWS_MAX: Final = 10_000
-# A row that is written so long after its workflow changed is not found by the time it was stored.
+# A row that is stored so long after its workflow changed is not found by when it was stored, nor
+# is one of a machine whose clock differs so much from that of the server.
 LATE: Final = timedelta(seconds=10)
 _EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 
@@ -53,7 +53,6 @@ class NatsIndex:
     replicas: int = 1
     storage: Storage = "file"
     bytes_max: int | None = None
-    now: Callable[[], datetime] = utc_now
     _history: Bucket = field(init=False)
     _rows: RowStream = field(init=False)
     _written: "OrderedDict[str, StoredRow]" = field(factory=OrderedDict, init=False)
@@ -154,7 +153,8 @@ class NatsIndex:
 
     async def _set(self, row: IndexRow, pattern: str, before: StoredRow | None) -> StoredRow | None:
         """Store a row behind *before*; None if that is not the last one of its workflow."""
-        times = "late" if abs(self.now() - row.changed) > LATE else "prompt"
+        distance = abs(await self._rows.now() - row.changed)
+        times = "late" if distance > LATE else "prompt"
         name = f"{self.stream}.{times}.{row.status}.{_identity(row)}"
         expected = str(0 if before is None else before.sequence)
         headers = {EXPECTED_LAST: expected, _EXPECTED_SUBJECT: pattern}

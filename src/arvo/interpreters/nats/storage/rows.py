@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, final
 
 import orjson
@@ -15,6 +15,8 @@ from arvo.interpreters.ports.index import IndexRow
 
 # Rows in one reply of the server.
 BATCH_MAX: Final = 1_000
+# How long the time of the server is counted on by the clock of the loop, until it is read again.
+CLOCK_SECONDS: Final = 60.0
 _NO_TIME: Final = datetime.min.replace(tzinfo=UTC)
 # The statuses of the server: the end of a batch, and no message.
 _END, _NONE = "204", "404"
@@ -73,6 +75,16 @@ class RowStream:
 
     connection: Connection
     stream: str
+    # The time of the server, and that of the loop when it was asked for.
+    _clock: tuple[datetime, float] | None = field(default=None, init=False)
+
+    async def now(self) -> datetime:
+        """Return the time of the server, by which it stores rows; this machine's may differ."""
+        time = asyncio.get_running_loop().time()
+        if self._clock is None or time - self._clock[1] > CLOCK_SECONDS:
+            info = await self.connection.call_api(f"STREAM.INFO.{self.stream}")
+            self._clock = datetime.fromisoformat(info["ts"]), time
+        return self._clock[0] + timedelta(seconds=time - self._clock[1])
 
     async def bounds(self) -> tuple[int, int]:
         """Return the first sequence, and that after the last one."""

@@ -8,7 +8,7 @@ from arvo.interpreters.nats.storage.rows import StoredRow
 from arvo.interpreters.ports.index import IndexQuery, IndexRow
 
 # How far apart the time at which a workflow changed and that at which its row was stored may be: as
-# long as a row is not late, a request, and the clocks of two machines.
+# long as a row is not late by the clock of the server, and the request that stores it.
 APART: Final = timedelta(seconds=40)
 # Sequences that a search reads at first; more where few rows match.
 WINDOW: Final = 512
