@@ -454,7 +454,11 @@ def test_nothing_is_sent_where_one_of_the_events_is_wrong(
 @pytest.mark.parametrize(
     ("tokens", "error"),
     [
-        (["bogus"], "bogus"),
+        (["bogus"], '"bogus"'),
+        (["bogus"], ": `arvo --help` lists what it takes"),
+        (["describe", "a", "b", "--backend", "memory:"], "arvo describe does not take 'b': `arvo"),
+        (["dead-letters", "groups", "x", "--backend", "memory:"], "`arvo dead-letters groups --h"),
+        (["describe"], ": `arvo describe --help` lists what it takes"),
         (["run", "tests.shop:shop"], "--backend"),
         (["run", "tests.shop", "--backend", "memory:"], "expected package.module:attribute"),
         (["run", "nosuch:shop", "--backend", "memory:"], "in the folder that holds nosuch (this"),

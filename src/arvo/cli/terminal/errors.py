@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, UnusedCliTokensError
 
 from arvo.core.violations.violation import Violated
 from arvo.extras import extra_of, needs_extra
@@ -29,8 +29,17 @@ REPORTED_ERRORS = (
 
 
 def format_error(error: BaseException) -> str:
-    """Format an error as one line, without logins: its message, or the name of its class."""
-    return hide_logins(" ".join(str(error).split())) or type(error).__name__
+    """Format an error as one line, without logins: its message, or the name of its class.
+
+    Where the arguments fit no command, it says how to see those that do.
+    """
+    text = hide_logins(" ".join(str(error).split())) or type(error).__name__
+    if not isinstance(error, CycloptsError):
+        return text
+    command = " ".join(("arvo", *(error.command_chain or ())))
+    if isinstance(error, UnusedCliTokensError):
+        text = f"{command} does not take {' '.join(map(repr, error.unused_tokens or ()))}"
+    return f"{text.removesuffix('...').rstrip(' .,')}: `{command} --help` lists what it takes"
 
 
 @contextmanager
