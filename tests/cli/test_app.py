@@ -159,6 +159,32 @@ def test_a_workflow_is_revived_and_another_cancelled(
     assert refusal.endswith("has not failed: record.status: expected failed, got done")
 
 
+def test_a_failed_workflow_is_forked_before_its_failure(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The new one ends, and the first one stays as it failed; the shell processes nothing."""
+    run_orders(url, failing, "i1")
+
+    subject = output_of(
+        capsys, "fork", "tests.shop:shop", SUBJECT, "--at", "1", "--id", "again",
+        "--reason", "the shop is mended", "--backend", url,
+    )  # fmt: skip
+    run_orders(url, shop)
+
+    record = orjson.loads(
+        output_of(capsys, "workflows", "--id", "again", "--json", "--backend", url)
+    )
+    first = output_of(capsys, "describe", SUBJECT, "--backend", url)
+    acts = output_of(capsys, "audit", SUBJECT, "--backend", url)
+    assert (record["subject"], record["status"]) == (subject.strip(), "done")
+    assert first.splitlines()[0] == "arvo.orc.order.fulfil 1.0.0: failed"
+    assert "fork at 1 as again: the shop is mended" in acts
+    refusal = error_of(
+        capsys, "fork", "tests.shop:shop", SUBJECT, "--at", "7", "--reason", "", "--backend", url
+    )
+    assert refusal.endswith("no such revision: at: expected a revision from 1 to 2, got 7")
+
+
 def test_dead_letters_are_listed_redriven_and_deleted(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from arvo.core.commit import Commit
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
 from arvo.core.events.identity import ID_REUSE_POLICY
+from arvo.core.events.protocol import fork_type
 from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
@@ -85,8 +86,8 @@ def find_other_run(record: Record, event: Event[Any]) -> ExecutionViolation | No
 
 def begun_id(commit: Commit) -> tuple[str, str] | None:
     """Return the handler and the chosen id of the run that a commit begins, None for all others."""
-    begins = commit.record is not None and commit.event.type == commit.handler
-    if not begins or not has_chosen_id(commit.event):
+    begins = commit.event.type in (commit.handler, fork_type(commit.handler))
+    if commit.record is None or not begins or not has_chosen_id(commit.event):
         return None
     id_ = workflow_id_of(commit.event.subject)
     return (commit.handler, id_) if id_ else None

@@ -228,7 +228,12 @@ class Command:
 
 
 # Of a command that sends an event again.
-_LINKS: Final = {"revive": "revived", "redrive": "redriven", "migrate": "migrated"}
+_LINKS: Final = {
+    "revive": "revived",
+    "redrive": "redriven",
+    "migrate": "migrated",
+    "fork": "forked",
+}
 
 
 def _target(message: Message) -> tuple[str, str, str]:

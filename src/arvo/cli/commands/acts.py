@@ -1,5 +1,9 @@
 """Acts: the commands that change workflows."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from arvo.cli.terminal.filters import ALL, Filters
 from arvo.cli.terminal.load import (
     DryRun,
@@ -105,4 +109,45 @@ async def revive(
             workflow, after_compensation=after_compensation, actor=user_name(), reason=reason
         )
         print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
+        return 0
+
+
+async def fork(
+    system: SystemName,
+    workflow: str,
+    /,
+    *,
+    at: int,
+    new_id: Annotated[str | None, Parameter(name="--id")] = None,
+    to: str | None = None,
+    after_compensation: bool = False,
+    reason: Reason,
+    backend: Url,
+) -> int:
+    """Begin a new workflow that continues from a revision of another one.
+
+    The first one does not change. Prints the subject of the new one.
+
+    Parameters
+    ----------
+    at
+        The revision, as in `arvo history`.
+    new_id
+        The id of the new workflow; a generated one by default.
+    to
+        The version to which it is migrated, such as 2.0.0.
+    after_compensation
+        Fork it even if the first workflow has sent compensations since; they stay in effect.
+    """
+    async with Client(load_system(system, backend), require_existing(backend)) as client:
+        subject = await client.fork(
+            workflow,
+            at=at,
+            new_id=new_id,
+            version=to,
+            after_compensation=after_compensation,
+            actor=user_name(),
+            reason=reason,
+        )
+        print_line(subject)
         return 0

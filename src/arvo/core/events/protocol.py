@@ -1,4 +1,4 @@
-"""Protocol: the events that Arvo itself defines: timers, cancellations and system errors."""
+"""Protocol: the events that Arvo itself defines: timers, cancellations, forks, system errors."""
 
 import traceback
 from collections.abc import Mapping
@@ -57,6 +57,20 @@ class Cancellation:
 
 @final
 @frozen
+class Fork:
+    """The begin of a workflow that continues from a turn of another one.
+
+    *origin*: the subject of that workflow. *revision*: that of its record. *content*: the record
+    and the requests that the new workflow begins with, as `arvo.core.fork` writes them.
+    """
+
+    origin: str
+    revision: int
+    content: str
+
+
+@final
+@frozen
 class SystemFault:
     """The payload of every `sys.*.error` event.
 
@@ -98,6 +112,7 @@ def _message(error: BaseException) -> str:
 
 TIMER_FIRED: Final = Payload.of(TimerFired)
 CANCELLATION: Final = Payload.of(Cancellation)
+FORK: Final = Payload.of(Fork)
 FAULT: Final = Payload.of(SystemFault)
 # The error name in the system error that a cancelled workflow sends to its initiator.
 CANCELLED: Final = "Cancelled"
@@ -121,6 +136,16 @@ def cancel_type(accepted: str) -> str:
     'sys.arvo.orc.order.cancel'
     """
     return f"sys.{accepted}.cancel"
+
+
+@lru_cache(maxsize=1024)
+def fork_type(accepted: str) -> str:
+    """Return the event type that begins a workflow from a turn of another one.
+
+    >>> fork_type("arvo.orc.order")
+    'sys.arvo.orc.order.fork'
+    """
+    return f"sys.{accepted}.fork"
 
 
 def system_error_type(accepted: str) -> str:

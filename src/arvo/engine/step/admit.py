@@ -12,8 +12,10 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
     CANCELLATION,
     FAULT,
+    FORK,
     TIMER_FIRED,
     cancel_type,
+    fork_type,
     timer_event_type,
 )
 from arvo.core.events.subject import Subject
@@ -94,7 +96,7 @@ def admit_version(handler: WorkflowHandler, version: str) -> ConfigViolation | N
 def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Admitted | Violation:
     """Read an event for a workflow.
 
-    It is the event that starts the workflow, a reply, a signal, a timer or a cancellation.
+    It is the event that starts the workflow, a reply, a signal, a timer, a cancellation or a fork.
     """
     starts = event.type == handler.source
     reply = handler.services_of(version).reply_of.get((event.type, event.dataschema))
@@ -110,6 +112,8 @@ def admit_turn(handler: WorkflowHandler, version: str, event: Event[Any]) -> Adm
         return _admit_own(handler, event, schema, TIMER_FIRED)
     if event.type == cancel_type(handler.source):
         return _admit_own(handler, event, schema, CANCELLATION)
+    if event.type == fork_type(handler.source):
+        return _admit_own(handler, event, schema, FORK)
     signal = handler.signals_of(version).by_type.get(event.type)
     if signal is not None:
         return _admit_signal(signal, event, schema)

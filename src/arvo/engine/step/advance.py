@@ -8,16 +8,27 @@ from typing import Any
 from attrs import evolve
 
 from arvo.core.commit import Commit
+from arvo.core.events.digest import content_digest
+from arvo.core.events.envelope import time_text
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import Cancellation
+from arvo.core.events.protocol import Cancellation, Fork
 from arvo.core.events.subject import Subject
+from arvo.core.fork import ForkContent
 from arvo.core.record import Record
 from arvo.core.replies import Replies
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation, Violated, Violation
-from arvo.engine.step.admit import Admitted, admit_subject, admit_turn, admit_version
+from arvo.engine.step.admit import (
+    Admitted,
+    admit_emitted,
+    admit_subject,
+    admit_turn,
+    admit_version,
+)
 from arvo.engine.step.build_commit import build_turn_commit, initial_record
+from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.system.handler import WorkflowHandler
+from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform
 from arvo.handlers.flow.advance import advance_flow
 from arvo.handlers.flow.handler import FlowHandler
@@ -127,6 +138,50 @@ def cancel_first_turn(
         return refused
     started = evolve(turn, record=record)
     return build_turn_commit(handler, started, record.replies, TurnOutcome(commands=()))
+
+
+def fork_first_turn(system: System, event: Event[Fork], now: datetime) -> Commit | Violation:
+    """Build the commit that begins a workflow from a turn of another one.
+
+    No code of the workflow runs: the record is the one in *event*, its requests are sent, and its
+    timers are set, those at once that are due already.
+    """
+    try:
+        content = ForkContent.unpack(event.data.content)
+    except Violated as violated:
+        return violated.violation
+    record = content.record
+    if (record.subject, record.handler) != (event.subject, event.to):
+        issue = Issue("data.content", f"a record of {event.subject!r}", repr(record.subject))
+        return ContractViolation(f"the fork {event.id!r} is of another workflow", issue)
+    requests = tuple(
+        admit_emitted(
+            system,
+            evolve(
+                request,
+                time=time_text(now),
+                parentid=event.id,
+                traceparent=event.traceparent,
+                tracestate=event.tracestate,
+            ),
+        )
+        for request in content.requests
+    )
+    return Commit(
+        handler=record.handler,
+        event=event,
+        now=now,
+        record=evolve(
+            record,
+            revision=1,
+            init=event.id,
+            init_digest=content_digest(event),
+            consumed=event.id,
+            produced=tuple(request.id for request in requests),
+        ),
+        events=requests,
+        timers=tuple(pending_timers(system, record)),
+    )
 
 
 def check_cancellation(

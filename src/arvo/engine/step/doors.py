@@ -2,8 +2,8 @@
 
 Outside is every sender but the handlers of the system and an operator: the callers of `send` and
 of HTTP, the answers of a domain, other programs on a broker. They may begin workflows, address
-handlers, send signals, and answer an open request that left by a domain. Timers, cancellations and
-the name of a workflow of this system belong to those inside.
+handlers, send signals, and answer an open request that left by a domain. Timers, cancellations,
+forks and the name of a workflow of this system belong to those inside.
 """
 
 from collections.abc import Container
@@ -14,7 +14,7 @@ from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import cancel_type, timer_event_type
+from arvo.core.events.protocol import cancel_type, fork_type, timer_event_type
 from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
@@ -190,6 +190,9 @@ def _refuse_turn(
         return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     if event.type == cancel_type(handler.source):
         issue = Issue("type", "no cancellation: use `Client.cancel`", repr(event.type))
+        return ContractViolation(f"{describe_event(event)} comes from outside", issue)
+    if event.type == fork_type(handler.source):
+        issue = Issue("type", "no fork: use `Client.fork`", repr(event.type))
         return ContractViolation(f"{describe_event(event)} comes from outside", issue)
     begins = event.type == handler.source
     version = _version_for(handler, subject, event, record)

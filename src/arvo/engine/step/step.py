@@ -14,6 +14,7 @@ from arvo.core.events.protocol import (
     Cancellation,
     TimerFired,
     cancel_type,
+    fork_type,
 )
 from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
@@ -35,7 +36,7 @@ from arvo.engine.step.admit import (
     admit_version,
     is_signal,
 )
-from arvo.engine.step.advance import advance, check_cancellation
+from arvo.engine.step.advance import advance, check_cancellation, fork_first_turn
 from arvo.engine.step.build_commit import (
     build_event_handler_commit,
     build_refused_begin,
@@ -179,6 +180,11 @@ def _step_workflow(
     admitted = admit_version(handler, version) or admit_turn(handler, version, event)
     if not isinstance(admitted, Admitted):
         return admitted
+    if record is None and event.type != handler.source:
+        forked = fork_first_turn(system, admitted.event, inputs.now)
+        if inputs.trace is None or not isinstance(forked, Commit):
+            return forked
+        return with_trace(forked, inputs.trace)
     # After the payload: an event that fits no contract is a violation even if it comes too late.
     decided = _check_still_expected(handler, admitted.event, record, inputs.now)
     if decided is not None:
@@ -226,8 +232,9 @@ def _check_before_turn(
         note = f"the subject belongs to {owner}"
         return unchanged_commit(handler, event, None, "wrong_handler", note)
     starts = event.type == handler.source
+    forks = event.type == fork_type(handler.source)
     if record is None:
-        if starts:
+        if starts or forks:
             return None
         if event.type == cancel_type(handler.source):
             # The cancellation may have overtaken the event that starts the workflow. Ignoring it
@@ -239,7 +246,7 @@ def _check_before_turn(
         return unchanged_commit(handler, event, None, "unknown_workflow", note)
     if starts and has_chosen_id(event):
         return _decide_begin(system, handler, event, record, inputs)
-    if _is_duplicate(record, event, starts=starts):
+    if _is_duplicate(record, event, starts=starts or forks):
         conflict = find_id_conflict(record, event)
         if conflict is not None and not is_from_handler(system, event):
             return conflict
@@ -249,7 +256,7 @@ def _check_before_turn(
         reason = "unknown reason" if record.failure is None else record.failure.message
         note = f"the workflow failed: {reason}"
         return unchanged_commit(handler, event, record, "workflow_failed", note)
-    if starts:
+    if starts or forks:
         issue = Issue("subject", "a new subject", f"the subject of event {record.init!r}")
         return ExecutionViolation("the workflow has already started", issue)
     return None

@@ -267,7 +267,7 @@ class FlowExecution:
                 pass
 
     def _request_id(self, number: int) -> str:
-        return derived_id(self.handler, "flow", self.init, self.subject, self.generation, number)
+        return request_id(self.handler, self.init, self.subject, self.generation, number)
 
     def _timer_name(self, number: int) -> str:
         return f"flow.{self.generation}.{number}"
@@ -290,3 +290,11 @@ class FlowExecution:
     def _assign_key(self, number: int, key: str) -> None:
         self.numbers[key] = number
         self.keys[number] = key
+
+
+def request_id(handler: str, init: str, subject: str, generation: int, number: int) -> str:
+    """Return the id of the request that operation *number* of a flow sends.
+
+    *init*: the id of the event that began the workflow.
+    """
+    return derived_id(handler, "flow", init, subject, generation, number)

@@ -1,11 +1,14 @@
-"""Operations: what an operator does with one workflow: cancel, migrate, revive, inspect."""
+"""Operations: what an operator does with one workflow: cancel, migrate, revive, fork, inspect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
+from attrs import evolve
+
 from arvo.core.events.event import Event
+from arvo.core.events.protocol import Fork
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
@@ -13,16 +16,19 @@ from arvo.core.record import Record
 from arvo.core.trace_context import event_with_trace, trace_of
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
+from arvo.engine.history.fork import ForkOptions, fork_event
 from arvo.engine.history.migrate import migrate_plain
 from arvo.engine.history.revive import replies_after_failure, revived_record
 from arvo.engine.step.event_factory import pending_timers
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
 from arvo.engine.system.system import System
 from arvo.engine.workflow_tree import Tree, tree_loader
+from arvo.interpreters.delivery.clock import fresh_stamp
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.observer import Operation, send_again
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, Committed, Conflict
+from arvo.interpreters.services.doors import find_begin_conflict
 
 # The source of the events that an operator sends. Nothing is sent back to it.
 OPERATOR: Final = "arvo.runtime.operator"
@@ -169,6 +175,33 @@ async def decide_revival(
     if not isinstance(revived, Record):
         raise Violated(revived)
     return record, revived, turn
+
+
+async def make_fork(
+    system: System,
+    backend: Backend,
+    subject: str,
+    options: ForkOptions,
+    operation: Operation | None = None,
+) -> Event[Fork]:
+    """Make the event that begins a new workflow from a turn of another one.
+
+    *operation*: what an observer has on this command; it follows the trace of the last turn. Raises
+    `Violated` if the record cannot be derived, or another run has the workflow id.
+    """
+    workflow_handler(system, subject)
+    record = await load_record(backend, subject)
+    newest_first = [entry async for entry in history_entries(backend, subject)]
+    event = fork_event(system, record, newest_first[::-1], options)
+    if not isinstance(event, Event):
+        raise Violated(event)
+    conflict = await find_begin_conflict(backend, event) if options.is_chosen else None
+    if conflict is not None:
+        raise Violated(conflict)
+    if operation is not None:
+        await _follow_last_turn(backend, record, operation)
+    stamp = fresh_stamp()
+    return evolve(event, traceparent=stamp.traceparent, tracestate=stamp.tracestate)
 
 
 def _replies_after_failure(record: Record, operation: Operation | None) -> Iterable[Event[Any]]:

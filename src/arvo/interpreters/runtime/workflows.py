@@ -1,10 +1,10 @@
-"""Workflows: the part of a client that lists, cancels, migrates and revives workflows."""
+"""Workflows: the part of a client that lists, cancels, migrates, revives and forks workflows."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Unpack
 
-from arvo.core.events.identity import is_workflow_id
+from arvo.core.events.identity import check_begin, is_workflow_id
 from arvo.core.events.uri import is_uri
 from arvo.core.labels import read_labels
 from arvo.core.payloads.frozen_json import EMPTY
@@ -12,7 +12,9 @@ from arvo.core.record import STATUSES, Record, Status
 from arvo.core.violations.arguments import check_limit, check_time
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.engine.history.fork import ForkOptions
 from arvo.engine.history.migrate import migrate_plain
+from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
 from arvo.interpreters.ports.audit import Verb
 from arvo.interpreters.ports.results import (
     PAGE_MAX,
@@ -32,16 +34,18 @@ from arvo.interpreters.runtime.connection import ActOptions, check_act
 from arvo.interpreters.runtime.dead_letters import DeadLetterClient
 from arvo.interpreters.runtime.lookup import find_subject
 from arvo.interpreters.runtime.operations import (
+    OPERATOR,
     decide_revival,
     find_record,
     make_cancellation,
+    make_fork,
     migrate_workflow,
     revive_workflow,
 )
 
 
 class WorkflowClient(DeadLetterClient):
-    """Lists, cancels, migrates and revives workflows, one or many."""
+    """Lists, cancels, migrates and revives workflows, one or many, and forks one."""
 
     async def workflows(
         self,
@@ -174,6 +178,55 @@ class WorkflowClient(DeadLetterClient):
                 after_compensation=after_compensation,
                 operation=operation,
             )
+
+    async def fork(
+        self,
+        workflow: str,
+        *,
+        at: int,
+        new_id: str | None = None,
+        version: str | None = None,
+        after_compensation: bool = False,
+        **act: Unpack[ActOptions],
+    ) -> str:
+        """Begin a new workflow that continues from revision *at* of another one; return its
+        subject. The first workflow, active, failed or ended, does not change.
+
+        A replay of the history derives the record of that revision. The new workflow has its state,
+        labels and version, or *version*, to which it is migrated then. The requests that were open
+        are sent again, with new ids, so that their replies come to the new workflow; open children
+        begin anew, as its own. Timers keep their times; one that was due meanwhile fires at once.
+        Replies and signals that came after that revision are not repeated. It has no parent and
+        answers no caller.
+
+        *new_id*: its workflow id, by default a generated one; a fork with the same id, workflow
+        and revision begins once. It undoes what was done before the revision only if the first
+        workflow is done; otherwise that one does so, or has. In the latter case the state does not
+        show it: that raises `Violated` unless *after_compensation* allows it. *actor*, *reason*:
+        who does this, and why, for the audit log.
+
+        When this returns, the begin is accepted, and a worker takes it. Raises `Violated` if the
+        workflow was not active at that revision, if its history no longer holds it, if the replay
+        disagrees with what happened, or if another run has *new_id*.
+        """
+        if new_id is not None:
+            check_begin(new_id, "reject")
+        options = ForkOptions(
+            at=at,
+            workflow_id=fresh_stamp().id if new_id is None else new_id,
+            source=OPERATOR,
+            now=utc_now(),
+            is_chosen=new_id is not None,
+            version=version,
+            after_compensation=after_compensation,
+        )
+        subject = await self.find_subject(workflow)
+        with self._operating("fork", subject) as operation:
+            detail = f"at {at}" if new_id is None else f"at {at} as {new_id}"
+            await self._record_act("fork", subject, act, detail=detail)
+            event = await make_fork(self.system, self._backend, subject, options, operation)
+            await self._send(event)
+            return event.subject
 
     async def cancel_workflows(self, reason: str, **options: Unpack[BatchOptions]) -> BatchResult:
         """Cancel the active workflows that *options* select when it begins; see `BatchOptions`.

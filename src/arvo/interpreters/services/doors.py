@@ -43,13 +43,13 @@ async def refuse_outside(
         record = await backend.load(subject)
     violation = await _refuse(system, backend, event, record, unserved)
     if violation is None and has_chosen_id(event) and event_verb(system, event) == "begin":
-        violation = await _find_begin_conflict(backend, event)
+        violation = await find_begin_conflict(backend, event)
     if violation is None and admit is not None and _is_early(system, event, record):
         await admit(event)
     return violation
 
 
-async def _find_begin_conflict(backend: Backend, event: Event[Any]) -> Violation | None:
+async def find_begin_conflict(backend: Backend, event: Event[Any]) -> Violation | None:
     """Return why the workflow id of a begin is taken; of two that come at once, a step decides.
 
     A run with another subject would be another run. It is refused all the same: a sender that
