@@ -27,7 +27,7 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_ready():
             return 0
-        print("setting up .venv (about 200 MB to download, 0.65 GB on disk)", flush=True)
+        print("setting up .venv (about 250 MB to download, 0.8 GB on disk)", flush=True)
         return install()
 
 

@@ -62,7 +62,30 @@ def kafka_url() -> str:
 
 def has_rabbit() -> bool:
     """Return True if a RabbitMQ is installed or named; no wheel contains one."""
-    return bool(os.environ.get("ARVO_TEST_RABBIT") or _rabbit_script())
+    return _is_there("a RabbitMQ", os.environ.get("ARVO_TEST_RABBIT") or _rabbit_script())
+
+
+def has_chromium() -> bool:
+    """Return True if a Chromium is installed or named; no wheel contains one."""
+    return _is_there("a Chromium", _chromium())
+
+
+def _is_there(name: str, place: str | None) -> bool:
+    # A test that CI skips without a word would be one that nobody runs.
+    if place is None and os.environ.get("CI"):
+        raise LookupError(f"expected {name} where CI is set, as .ci/run installs it")
+    return place is not None
+
+
+def chromium() -> str:
+    """Return the path of a Chromium; see `has_chromium`."""
+    path = _chromium()
+    assert path is not None, "ask has_chromium first"
+    return path
+
+
+def _chromium() -> str | None:
+    return os.environ.get("ARVO_TEST_CHROMIUM") or shutil.which("chromium")
 
 
 @cache

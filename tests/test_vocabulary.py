@@ -59,8 +59,8 @@ FORBIDDEN: Final = {
     "whoever": "the caller, the worker",
     "wish": "operation",
 }
-# The words of HTTP, of attrs and of dataclasses.
-ALLOWED: Final = {"__attrs_post_init__", "__post_init__", "post", "post_events", "POST"}
+# The words of HTTP, of attrs, of dataclasses and of a browser's keyboard.
+ALLOWED: Final = {"__attrs_post_init__", "__post_init__", "post", "post_events", "POST", "press"}
 
 PYTHON = sorted(
     path

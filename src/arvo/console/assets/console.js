@@ -26,9 +26,22 @@
     }
   };
 
+  // What is wider than its box is scrolled by keys as well, so the box must take the focus.
+  const scrollers = new ResizeObserver((entries) => {
+    for (const { target: box } of entries) {
+      const isScrolled = box.scrollWidth > box.clientWidth;
+      const attributes = { tabindex: "0", role: "region", "aria-label": box.querySelector("caption, figcaption").textContent };
+      for (const [name, value] of Object.entries(attributes)) {
+        if (isScrolled) box.setAttribute(name, value);
+        else box.removeAttribute(name);
+      }
+    }
+  });
+
   // What only works with scripts is hidden until here.
   const enhance = (within = document) => {
     showTimes(within);
+    for (const box of all(".wide, .timeline", within)) scrollers.observe(box);
     for (const button of all("button.copy", within)) button.hidden = !navigator.clipboard;
   };
 
