@@ -19,7 +19,7 @@ from arvo import (
 from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.errors import Unavailable
 from tests.core.contracts.test_versioned_workflow import begin
-from tests.interpreters.runtime.running import run_runtime, within
+from tests.interpreters.runtime.running import Outage, run_runtime, within
 from tests.shop import (
     OrderFulfilled,
     PlaceOrder,
@@ -212,6 +212,35 @@ def test_of_several_runs_of_a_type_the_last_one_counts(open_backend: Open) -> No
         assert len(await runtime.workflows(workflow_id="order-1")) == 2
 
     on(open_backend, work)
+
+
+@pytest.mark.promise("I2")
+def test_a_failed_run_is_not_revived_beside_another_run(open_backend: Open) -> None:
+    """I2: both would be the order. It is when the other one has ended."""
+    outage = Outage(down="CardCharged", after=3_600)
+
+    async def work(runtime: Runtime) -> None:
+        failed, other = begin(), begin_elsewhere(id_reuse_policy="allow_if_failed")
+        await runtime.send(failed)
+        await until_status(runtime, failed.subject, "failed")
+        await runtime.send(other)
+        await until_status(runtime, other.subject, "active")
+
+        with pytest.raises(Violated, match="another run has the workflow id by now"):
+            await runtime.revive(failed.subject)
+        await runtime.cancel(other.subject, "a mistake")
+        await until_status(runtime, other.subject, "cancelled")
+        if not await runtime.backend.history(failed.subject):
+            return  # it revives nothing
+        revived = await runtime.revive(failed.subject)
+        assert revived.status == "active"
+
+    on(open_backend, work, outage.system)
+
+
+async def until_status(runtime: Runtime, subject: str, status: str) -> None:
+    while (record := await runtime.record(subject)) is None or record.status != status:  # noqa: ASYNC110 - `on` limits the time
+        await asyncio.sleep(0.01)
 
 
 def test_a_caller_that_waits_with_another_sends_the_begin_again_if_that_one_gives_up() -> None:

@@ -9,13 +9,18 @@ from attrs import evolve
 
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import Fork
-from arvo.core.events.subject import Subject
+from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.trace_context import event_with_trace, trace_of
 from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ConfigViolation, TransactionViolation, Violated
+from arvo.core.violations.violation import (
+    ConfigViolation,
+    ExecutionViolation,
+    TransactionViolation,
+    Violated,
+)
 from arvo.engine.history.fork import ForkOptions, fork_event
 from arvo.engine.history.migrate import migrate_plain
 from arvo.engine.history.revive import replies_after_failure, revived_record
@@ -169,12 +174,26 @@ async def decide_revival(
     of the turn that failed. Raises `Violated` if it cannot continue.
     """
     record = await load_record(backend, subject)
+    if (other := await _find_active_run(backend, record)) is not None:
+        issue = Issue("subject", f"{other}, the run that is active since", short_repr(subject))
+        text = "another run has the workflow id by now: cancel it first"
+        raise Violated(ExecutionViolation(text, issue))
     entries = [entry async for entry in last_turn_entries(backend, record)]
     turn = [entry.event for entry in reversed(entries) if entry.event is not None]
     revived = revived_record(system, record, turn, after_compensation=after_compensation)
     if not isinstance(revived, Record):
         raise Violated(revived)
     return record, revived, turn
+
+
+async def _find_active_run(backend: Backend, record: Record) -> str | None:
+    """Return the subject of another run with the workflow id of *record* that is active."""
+    id_ = workflow_id_of(record.subject)
+    runs = await backend.workflows(workflow_id=id_, handler=record.handler) if id_ else ()
+    for run in runs:
+        if run.record.subject != record.subject and run.record.status == "active":
+            return run.record.subject
+    return None
 
 
 async def make_fork(
