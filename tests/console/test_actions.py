@@ -142,7 +142,7 @@ def test_an_event_is_checked_and_sent() -> None:
     form = {"contract": contract, "workflow_id": "sent-1", "data": '{"amount": 5}'}
 
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
-        page = await browser.get("/send", params={"contract": contract})
+        page = await browser.get("/send", params={"contract": contract, "edit": "json"})
         sample = orjson.loads(read_page(page.text).text_of("textarea"))
         token = browser.cookies[COOKIE]
         wrong = {**form, "token": token, "data": '{"amount": "five"}'}

@@ -1,7 +1,7 @@
-"""Actions: what a person does with a workflow, a dead letter or an event, by a form."""
+"""Actions: what a person does with a workflow or a dead letter, by a form."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from attrs import evolve, frozen
 from starlette.responses import RedirectResponse, Response
@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from arvo.console.access import Verb
 from arvo.console.pages import find_dead_letter
 from arvo.console.reads import find_workflow
+from arvo.console.sending import parse_object
 from arvo.console.views.acts import (
     ActView,
     show_cancel,
@@ -17,22 +18,15 @@ from arvo.console.views.acts import (
     show_revive,
     show_signal,
 )
-from arvo.console.views.sending.send import CONSOLE_SOURCE, find_accepted, show_send
+from arvo.console.views.sending.send import CONSOLE_SOURCE
 from arvo.console.views.state import meet_record
-from arvo.console.visit import Page, Refused, Visit
-from arvo.core.contracts.versioned import VersionedContract
-from arvo.core.contracts.versioned_workflow import VersionedWorkflow
-from arvo.core.events.event import Event
-from arvo.core.events.json_text import parse_json
-from arvo.core.payloads.payload import Payload
+from arvo.console.visit import Page, Refused, Visit, log_act
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, Issues, short_repr
+from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.connection import ActOptions
 
-logger: Final = get_logger("console")
 _COMMAND: Final = "arvo"
 
 Perform: TypeAlias = Callable[[Client, str, Mapping[str, str], ActOptions], Awaitable[object]]
@@ -59,7 +53,7 @@ async def workflow_act(client: Client, visit: Visit) -> Page | Response:
     form = await visit.form()
     act, record = await _find(client, visit)
     name = visit.request.path_params["verb"]
-    _log(visit, name, record.subject, form.get("reason"))
+    log_act(visit, name, record.subject, form.get("reason"))
     try:
         await act.perform(client, record.subject, form, _options(visit, form))
     except Violated as violated:
@@ -109,7 +103,7 @@ async def _migrate(client: Client, subject: str, form: Mapping[str, str], act: A
 
 
 async def _signal(client: Client, subject: str, form: Mapping[str, str], act: ActOptions) -> None:
-    payload = _parse(form.get("data", ""))
+    payload = parse_object(form.get("data", ""))
     if isinstance(payload, Issues):
         raise Violated(ConfigViolation("the payload cannot be sent", payload))
     type_ = _required(form, "type", "the type of a signal")
@@ -152,7 +146,7 @@ async def dead_letter_act(client: Client, visit: Visit) -> Page | Response:
     verb = _dead_letter_verb(visit)
     await visit.require(verb)
     found = await find_dead_letter(client, visit)
-    _log(visit, verb, found.event.subject, form.get("reason"))
+    log_act(visit, verb, found.event.subject, form.get("reason"))
     try:
         act = _options(visit, form)
         if verb == "drop":
@@ -178,111 +172,9 @@ def _dead_letter_verb(visit: Visit) -> Literal["retry", "drop"]:
             raise Refused(404, "There is no such action", "Expected retry or drop.")
 
 
-async def send(client: Client, visit: Visit) -> Page | Response:
-    """Send an event into the system; where it does not fit, show the form with the reasons."""
-    form = await visit.form()
-    await visit.require("send")
-    contract = _accepted(client, form)
-    event = _make_event(contract, form)
-    if isinstance(event, Issues):
-        return _send_page(client, contract, form, event.items)
-    _log(visit, "send", event.subject, None)
-    try:
-        await client.send(event)
-    except Violated as violated:
-        return _send_page(client, contract, form, _issues_of(violated))
-    if isinstance(contract, VersionedWorkflow):
-        return RedirectResponse(visit.links.to("sent", subject=event.subject), 303)
-    return RedirectResponse(visit.links.to("", done="send"), 303)
-
-
-async def check(client: Client, visit: Visit) -> Page:
-    """Check an event as `send` does, and send nothing."""
-    form = await visit.form()
-    await visit.require("see")
-    contract = _accepted(client, form)
-    event = _make_event(contract, form)
-    if isinstance(event, Issues):
-        return _send_page(client, contract, form, event.items)
-    try:
-        await client.check(event)
-    except Violated as violated:
-        return _send_page(client, contract, form, _issues_of(violated))
-    return _send_page(client, contract, form, ())
-
-
-def _accepted(client: Client, form: Mapping[str, str]) -> VersionedContract[Any]:
-    contract = find_accepted(client.system, form.get("contract", ""))
-    if contract is None:
-        raise Refused(404, "There is no such contract", "No handler here takes such an event.")
-    return contract
-
-
-def _send_page(
-    client: Client,
-    contract: VersionedContract[Any],
-    form: Mapping[str, str],
-    issues: tuple[Issue, ...],
-) -> Page:
-    view = show_send(
-        client.system,
-        contract,
-        text=form.get("data", ""),
-        workflow_id=form.get("workflow_id", ""),
-        issues=issues,
-    )
-    # 200 where it fits: htmx shows both.
-    return Page(
-        template="send.html",
-        title="Send",
-        view=view,
-        status=422 if issues else 200,
-        section="send",
-    )
-
-
-def _make_event(contract: VersionedContract[Any], form: Mapping[str, str]) -> Event[Any] | Issues:
-    content = _parse(form.get("data", ""))
-    if isinstance(content, Issues):
-        return content
-    kind = contract.accepted.type
-    # Not by the contract's own reader: it requires fields that the protocol adds to the payload.
-    payload = content if kind is None else Payload.of(kind).read(content)
-    if isinstance(payload, Issues):
-        return payload
-    workflow_id = form.get("workflow_id", "").strip()
-    try:
-        if isinstance(contract, VersionedWorkflow) and workflow_id:
-            return contract.init(payload, source=CONSOLE_SOURCE, workflow_id=workflow_id)
-        event: Event[Any] = contract.accepts(payload, source=CONSOLE_SOURCE)
-        return event
-    except Violated as violated:
-        return Issues.of(_issues_of(violated))
-
-
-def _parse(text: str) -> dict[str, Any] | Issues:
-    content = parse_json(text, "data")
-    if isinstance(content, Issues):
-        return content
-    if not isinstance(content, dict):
-        return Issues.one("data", "a JSON object", short_repr(content))
-    return content
-
-
-def _issues_of(violated: Violated) -> tuple[Issue, ...]:
-    violation = violated.violation
-    return violation.issues or (Issue("event", "one that may enter", violation.message),)
-
-
 def _required(form: Mapping[str, str], name: str, expected: str) -> str:
     value = form.get(name, "").strip()
     if not value:
         issue = Issue(name, expected, "nothing")
         raise Violated(ConfigViolation("the form is incomplete", issue))
     return value
-
-
-def _log(visit: Visit, verb: str, subject: str, reason: str | None) -> None:
-    # Before the act: what is not recorded does not happen.
-    extra = fields(verb=verb, user=visit.reader.user, subject=subject, reason=reason)
-    logger.info("an operator acts by the console", extra=extra)

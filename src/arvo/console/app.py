@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from arvo.console import actions, batches, pages, tabs
+from arvo.console import actions, batches, pages, sending, tabs
 from arvo.console.access import Allow, Reader, UserSource, read_only, scope_user
 from arvo.console.changes import Changes
 from arvo.console.extension import NO_EXTENSION, Extension, Respond
@@ -59,8 +59,8 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/system": pages.system,
     "/contract": pages.contract,
     "/asyncapi.json": pages.asyncapi_document,
-    "/send": pages.send_form,
-    "/sent": pages.sent,
+    "/send": sending.send_form,
+    "/sent": sending.sent,
     "/workers": pages.workers,
     "/act-dead-letter": actions.dead_letter_form,
     "/act/{verb}/{workflow:path}": actions.workflow_form,
@@ -71,8 +71,8 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/state/{workflow:path}": tabs.state_json,
 }
 _ACTIONS: Final[Mapping[str, Respond]] = {
-    "/send": actions.send,
-    "/check": actions.check,
+    "/send": sending.send,
+    "/check": sending.check,
     "/act-dead-letter": actions.dead_letter_act,
     "/batches/workflows": batches.workflow_batch,
     "/batches/dead-letters": batches.dead_letter_batch,

@@ -19,7 +19,6 @@ from arvo.console.views.dead_letters import (
 from arvo.console.views.event import to_download
 from arvo.console.views.filters import read_filters
 from arvo.console.views.overview import QUIET, Listed, show_overview
-from arvo.console.views.sending.send import find_accepted, show_send
 from arvo.console.views.state import meet_record
 from arvo.console.views.systems import find_contract, show_contract, show_system
 from arvo.console.views.timers import read_cursor, show_timers
@@ -243,24 +242,6 @@ async def asyncapi_document(client: Client, visit: Visit) -> Response:
     """Download the AsyncAPI document of the system."""
     await visit.require("see")
     return download_json("asyncapi.json", asyncapi(client.system), visit)
-
-
-async def send_form(client: Client, visit: Visit) -> Page:
-    """Show the form by which an event is sent."""
-    await visit.require("see")
-    chosen = find_accepted(client.system, visit.request.query_params.get("contract", ""))
-    return Page(
-        template="send.html", title="Send", view=show_send(client.system, chosen), section="send"
-    )
-
-
-async def sent(client: Client, visit: Visit) -> Page | Response:
-    """Lead to the workflow that a sent event begins, once it has begun."""
-    await visit.require("see")
-    subject = visit.request.query_params.get("subject", "")
-    if await client.record(subject) is not None:
-        return RedirectResponse(visit.links.workflow(subject, done="send"), 303)
-    return Page(template="sent.html", title="Sent", view=subject, section="send", is_live=True)
 
 
 @frozen

@@ -15,8 +15,10 @@ from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction
 from arvo.core.record import Record
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.log import fields, get_logger
 
 # A list may have so many selected rows, and a few other fields.
+logger: Final = get_logger("console")
 FORM_FIELDS_MAX: Final = 1_100
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -104,3 +106,9 @@ class Visit:
         if forgery := find_forgery(self.request, dict(pairs).get("token", "")):
             raise Refused(403, "Not sent from the console", f"Nothing was done: {forgery}.")
         return pairs
+
+
+def log_act(visit: Visit, verb: str, subject: str, reason: str | None) -> None:
+    """Log that a user acts, before the act: what is not recorded does not happen."""
+    extra = fields(verb=verb, user=visit.reader.user, subject=subject, reason=reason)
+    logger.info("an operator acts by the console", extra=extra)

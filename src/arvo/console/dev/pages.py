@@ -10,13 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from arvo.console.dev.deliveries import Deliveries, HandledDelivery
 from arvo.console.extension import Extension, Respond
-from arvo.console.visit import Page, Refused, Visit
+from arvo.console.visit import Page, Refused, Visit, log_act
 from arvo.interpreters.delivery.clock import clock_ahead, utc_now
-from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.runtime.client import Client
 
-logger: Final = get_logger("console")
 # Beyond that the clock would come near the end of the calendar, which is the year 9999.
 AHEAD_MAX: Final = timedelta(days=36_525)
 
@@ -96,7 +94,8 @@ def _skip_action(set_ahead: Callable[[timedelta], None]) -> Respond:
             if ahead > AHEAD_MAX:
                 text = f"The next one is due at {timer.due:%Y-%m-%d}, over 100 years from now."
                 raise Refused(422, "The timer is too far away", text)
-            _log(visit, timer)
+            reason = f"the timer {timer.name}, due {timer.due}"
+            log_act(visit, "skip", timer.subject, reason)
             set_ahead(ahead)
         done = "skip-none" if timer is None else "skip"
         return RedirectResponse(_back(visit, form.get("back", ""), done), 303)
@@ -108,12 +107,6 @@ async def next_timer(client: Client, now: datetime) -> DueTimer | None:
     """Return the next timer of those that are not due yet; None if there is none."""
     after = DueTimer(id="", name="", subject="", handler="", due=now)
     return next(iter(await client.timers(after=after, limit=1)), None)
-
-
-def _log(visit: Visit, timer: DueTimer) -> None:
-    reason = f"the timer {timer.name}, due {timer.due}"
-    extra = fields(verb="skip", user=visit.reader.user, subject=timer.subject, reason=reason)
-    logger.info("an operator acts by the console", extra=extra)
 
 
 def _back(visit: Visit, address: str, done: str) -> str:

@@ -27,6 +27,16 @@ def secret_texts(schema: Mapping[str, Any], data: Any) -> frozenset[str]:
     return frozenset(_texts((schema,), schema, data))
 
 
+def is_secret_property(schema: Mapping[str, Any], key: str) -> bool:
+    """Return whether *schema* marks the property *key* of an object as secret.
+
+    >>> is_secret_property({"properties": {"pin": {"writeOnly": True}}}, "pin")
+    True
+    """
+    parts = _property(tuple(_applied((schema,), schema)), key)
+    return _is_secret(tuple(_applied(parts, schema)))
+
+
 def _hide(parts: Sequence[Any], root: Mapping[str, Any], data: Any) -> Any:
     parts = tuple(_applied(parts, root))
     if data is not None and _is_secret(parts):
@@ -90,13 +100,14 @@ def _applied(parts: Sequence[Any], root: Mapping[str, Any]) -> Iterator[Mapping[
             continue
         seen.add(id(part))
         yield part
-        rest += (_resolve(part.get("$ref"), root), part.get("then"), part.get("else"))
+        rest += (resolve_reference(part.get("$ref"), root), part.get("then"), part.get("else"))
         for keyword in ("anyOf", "oneOf", "allOf"):
             listed = part.get(keyword)
             rest += listed if isinstance(listed, list | tuple) else ()
 
 
-def _resolve(reference: object, root: Mapping[str, Any]) -> Any:
+def resolve_reference(reference: object, root: Mapping[str, Any]) -> Any:
+    """Return the part of a schema that a ``$ref`` names; None if it names none."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     found: Any = root
