@@ -6,10 +6,11 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, TypeVar, cast, final
 
 import uvicorn
 from attrs import define, field
+from starlette.routing import Route
 
 from arvo import Runtime
 from arvo.console import console
@@ -17,6 +18,8 @@ from arvo.console import console
 T = TypeVar("T")
 # Generous: only a failure waits for it.
 WAIT_SECONDS: Final = 120.0
+# Tests look more often than pages need.
+POLL_SECONDS: Final = 0.05
 Open = Callable[[], AbstractAsyncContextManager[Runtime]]
 
 
@@ -34,6 +37,7 @@ class Site:
     _port: int
     _server: uvicorn.Server | None = field(default=None, init=False)
     _serving: "Future[None] | None" = field(default=None, init=False)
+    _changes: Any = field(default=None, init=False)
 
     @property
     def address(self) -> str:
@@ -53,8 +57,12 @@ class Site:
         """Answer requests."""
         listening = _bind(self._port)
         listening.listen()
+        app = console(self.runtime, **self.options)
+        [route] = [it for it in app.routes if isinstance(it, Route) and it.path == "/changes"]
+        self._changes = cast("Any", route.endpoint).__self__._changes
+        self._changes.poll_seconds = POLL_SECONDS
         config = uvicorn.Config(
-            console(self.runtime, **self.options),
+            app,
             lifespan="off",
             log_config=None,
             log_level="critical",
@@ -65,6 +73,15 @@ class Site:
         self._serving = asyncio.run_coroutine_threadsafe(
             self._server.serve([listening]), self._loop
         )
+
+    def wait_until_watched(self) -> None:
+        """Wait until a page would learn of a change: something is compared with what comes."""
+
+        async def go(_: Runtime) -> None:
+            while self._changes._revisions is None:  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(POLL_SECONDS)
+
+        self.run(go)
 
     def stop(self) -> None:
         """End all connections and refuse new ones."""

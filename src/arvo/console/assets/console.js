@@ -80,13 +80,12 @@
     }
   });
 
-  // Rows: j and k move, Enter opens.
-  let row = -1;
+  // Rows: j and k move from the row in focus, Enter opens.
   const move = (by) => {
     const links = all("table.list tbody th a");
-    if (!links.length) return;
-    row = Math.max(0, Math.min(links.length - 1, row + by));
-    links[row].focus();
+    const rows = links.map((link) => link.closest("tr"));
+    const row = rows.indexOf(document.activeElement.closest("tr"));
+    links[row < 0 ? 0 : Math.max(0, Math.min(links.length - 1, row + by))]?.focus();
   };
   // Selected rows: x selects the row in focus; the form says how many are selected.
   const selected = () => all("table.list tbody input[type=checkbox]:checked");
@@ -118,30 +117,34 @@
 
   // Changes: the visible part is read again at the top of the page, or a bar offers it.
   const news = document.querySelector(".news");
-  const refresh = () => { changed.clear(); news.replaceChildren(); htmx.trigger("#live", "refresh"); };
   const changed = new Set();
-  const offer = () => {
+  const refresh = () => { changed.clear(); news.replaceChildren(); htmx.trigger("#live", "refresh"); };
+  const show = (text) => {
+    const live = document.getElementById("live");
+    const isRead = live.contains(document.activeElement) || document.querySelector("dialog[open]") || selected().length;
+    if (window.scrollY < 50 && !isRead) { refresh(); return; }
     const button = document.createElement("button");
-    button.textContent = `${changed.size} changed, show`;
+    button.textContent = text;
     button.addEventListener("click", refresh);
     news.replaceChildren(button);
   };
   const address = document.body.dataset.live;
-  if (address && window.EventSource) {
+  let lost = null;
+  const watch = () => {
     const source = new EventSource(address);
     source.addEventListener("changed", (event) => {
       for (const id of JSON.parse(event.data)) changed.add(id);
-      const live = document.getElementById("live");
-      const isRead = live.contains(document.activeElement) || document.querySelector("dialog[open]") || selected().length;
-      if (window.scrollY < 50 && !isRead) refresh(); else offer();
+      show(`${changed.size} changed, show`);
     });
-    let lost = null;
     source.addEventListener("error", () => {
       lost ||= new Date();
       news.textContent = `No news of changes since ${lost.toLocaleTimeString()}: trying again.`;
+      // A browser asks again after a broken connection, but not after an answer such as a proxy's 502.
+      if (source.readyState === EventSource.CLOSED) setTimeout(watch, 3000);
     });
-    source.addEventListener("open", () => { if (lost) { lost = null; refresh(); } });
-  }
+    source.addEventListener("open", () => { if (lost) { lost = null; show("Some may have changed, show"); } });
+  };
+  if (address) watch();
   document.addEventListener("htmx:after:swap", () => { enhance(); countSelected(); });
   enhance();
 })();
