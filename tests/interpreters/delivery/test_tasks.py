@@ -1,6 +1,7 @@
 """Tasks: background tasks that fail visibly, and work that ends with its caller."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from opentelemetry.trace import (
@@ -13,7 +14,14 @@ from opentelemetry.trace import (
 )
 
 from arvo.interpreters.delivery import tasks
-from arvo.interpreters.delivery.tasks import end_task, gather_all, poll_until_idle, supervise
+from arvo.interpreters.delivery.tasks import (
+    end_task,
+    end_within,
+    gather_all,
+    poll_until_idle,
+    supervise,
+)
+from arvo.interpreters.ports.errors import Unavailable
 from tests.interpreters.within import within
 from tests.logged import lines_of
 
@@ -121,6 +129,38 @@ def test_gathering_ends_all_work_before_it_raises() -> None:
         return done
 
     assert within(go()) == ["slow"]
+
+
+def test_work_that_swallows_one_cancellation_ends_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A driver did, at the timeout of its own call; the log says where it went on waiting."""
+
+    async def never_answers() -> None:
+        with suppress(TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(0):
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def go() -> None:
+        with pytest.raises(Unavailable, match="commit did not end within 0 s"):
+            await end_within(0.02, never_answers(), call="commit")
+
+    within(go())
+    [record] = caplog.records
+    assert lines_of([record]) == [
+        ("warning", "a call did not end", {"call": "commit", "seconds": 0})
+    ]
+    assert record.exc_info is not None
+
+
+def test_the_errors_of_the_work_are_its_own() -> None:
+    async def go() -> int:
+        with pytest.raises(TimeoutError, match="mine"):
+            await end_within(60, fails(TimeoutError("mine")), call="commit")
+        return await end_within(60, asyncio.sleep(0, 5), call="commit")
+
+    assert within(go()) == 5
 
 
 def test_polling_ends_when_nothing_is_busy() -> None:

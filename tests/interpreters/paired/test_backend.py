@@ -41,6 +41,7 @@ from arvo import (
 )
 from arvo.core.record import Status
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.interpreters.paired import backend as pair
 from arvo.interpreters.paired.documents.codec import encode_message
 from arvo.interpreters.paired.documents.document import (
     REPLACED,
@@ -470,3 +471,27 @@ def test_a_broker_is_not_empty_because_it_is_slow_to_open() -> None:
         return is_early, idle.done()
 
     assert within(go()) == (False, True)
+
+
+@define(eq=False)
+class DeafBroker(PlainBroker):
+    """A broker whose driver never confirms the first messages of a workflow, and says nothing."""
+
+    is_deaf: bool = True
+
+    async def publish(self, messages: Sequence[EncodedMessage]) -> None:
+        if self.is_deaf and any(each.queue == PAY for each in messages):
+            self.is_deaf = False
+            await asyncio.Event().wait()
+        await self.inner.publish(messages)
+
+
+def test_a_commit_that_waits_for_good_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker would keep the event, and with it all later ones of its workflow, for ever."""
+    monkeypatch.setattr(pair, "COMMIT_SECONDS_MAX", 0.05)
+
+    async def go() -> Event[Any]:
+        async with Runtime(shop, paired(InMemoryMachineMemory(), DeafBroker())) as runtime:
+            return await runtime.request(order_request(), timeout=60)
+
+    assert within(go()).data == OrderFulfilled("t-o1")

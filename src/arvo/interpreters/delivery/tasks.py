@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from opentelemetry.context import Context, attach
 
 from arvo.interpreters.delivery.log import HANDLED, fields, get_logger
+from arvo.interpreters.ports.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -79,6 +80,24 @@ async def gather_all(works: Iterable[Awaitable[object]]) -> None:
     for result in await asyncio.gather(*all_, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+
+
+async def end_within(seconds: float, work: Awaitable[T], *, call: str) -> T:
+    """Await *work*. If that takes longer, log where it waited, and raise `Unavailable`.
+
+    Behind the timeouts of single calls to a server, which end a call by cancelling it: a driver
+    that swallows that one cancellation goes on waiting, and nothing would ever cancel it again.
+    *call*: the name of the work.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await work
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        extra = fields(call=call, seconds=round(seconds))
+        logger.warning("a call did not end", exc_info=error, extra=extra)
+        raise Unavailable(f"{call} did not end within {seconds:.0f} s") from error
 
 
 async def poll_until_idle(is_busy: Callable[[], Awaitable[bool]]) -> None:

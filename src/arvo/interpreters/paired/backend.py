@@ -17,7 +17,7 @@ from arvo.interpreters.delivery.operations import (
     select_workflows,
 )
 from arvo.interpreters.delivery.retention import Retention
-from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.delivery.tasks import end_within, poll_until_idle
 from arvo.interpreters.paired.chains import ChainWriter
 from arvo.interpreters.paired.consumer import BrokerConsumer, token_of
 from arvo.interpreters.paired.dead_letters import (
@@ -66,6 +66,10 @@ from arvo.interpreters.ports.size import check_sizes
 QUEUE_MAX: Final = 10_000
 # The pause before an event is tried again that another worker has stored results for.
 CONTENDED_SECONDS: Final = 0.5
+# How long a commit may take before it is given up and tried again: each call to a server has a time
+# of its own, and is over long before. A large one gets more, for each message.
+COMMIT_SECONDS_MAX: Final = 60.0
+MESSAGE_SECONDS_MAX: Final = 0.1
 # A subject that no workflow has: reading it shows whether the memory answers.
 _PING_SUBJECT: Final = "arvo.ping"
 
@@ -191,6 +195,16 @@ class Pair:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Write, send and ack: see `paired`."""
+        work = self._commit(delivery, commit, messages, dead_letters)
+        return await end_within(_limit(len(messages)), work, call="commit")
+
+    async def _commit(
+        self,
+        delivery: Delivery,
+        commit: Commit,
+        messages: Sequence[Message],
+        dead_letters: Sequence[DeadLetter],
+    ) -> CommitResult:
         output = Output(encode_output(commit, messages), tuple(dead_letters), commit.answers)
         if commit.record is None and not commit.expected:
             result: CommitResult = await self._outbox.send_answer(commit, output)
@@ -425,6 +439,10 @@ class Pair:
                 await half.close()
 
     async def _commit_chain(self, chain: CommitChain) -> bool:
+        work = self._write_chain(chain)
+        return await end_within(_limit(len(chain.messages)), work, call="commit")
+
+    async def _write_chain(self, chain: CommitChain) -> bool:
         if not await self._chains.write(chain):
             return False
         [delivery] = chain.deliveries
@@ -442,3 +460,8 @@ class Pair:
         if is_lost:
             await self._consumer.forget(delivery)
         return is_lost
+
+
+def _limit(messages: int) -> float:
+    """Return the seconds that a commit of so many messages may take."""
+    return COMMIT_SECONDS_MAX + MESSAGE_SECONDS_MAX * messages
