@@ -20,6 +20,7 @@ from arvo.console.views.data import show_data
 from arvo.console.views.filters import Filters, read_cursor, read_filters, write_cursor
 from arvo.console.views.links import Links
 from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction, Schemas, shape
+from arvo.console.views.sending.edit import restore
 from arvo.console.views.state import meet_record, show_state
 from arvo.console.views.workflow.timeline import WIDTH, show_timeline
 from arvo.console.views.workflow.travel import show_differences
@@ -279,3 +280,20 @@ def test_each_refused_one_counts_for_its_reason(refused: list[tuple[str, str]]) 
     assert len({it.violation for it in groups}) == len(groups)
     assert [it.number for it in groups] == sorted((it.number for it in groups), reverse=True)
     assert all(len(it.ids) == min(it.number, NAMED_MAX) for it in groups)
+
+
+UNMARKED = OBJECTS.filter(lambda it: HIDDEN not in orjson.dumps(it).decode())
+
+
+@given(OBJECTS, st.sets(st.text("abc", min_size=1, max_size=2)), UNMARKED)
+def test_a_mark_that_is_sent_back_stands_for_the_value_that_it_hides(
+    data: dict[str, Any], marked: set[str], other: dict[str, Any]
+) -> None:
+    """An operator edits a field beside a secret: the secret is sent, and nothing else changes."""
+    schema = {"properties": {name: {"writeOnly": True} for name in marked}}
+    shown = hide_secrets(schema, data)
+    edited = {**shown, **{key: value for key, value in other.items() if key not in marked}}
+
+    assert restore(shown, shown, data) == data
+    restored = restore(shown, edited, data)
+    assert restored == {**data, **{key: edited[key] for key in edited if key not in marked}}

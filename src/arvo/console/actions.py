@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from arvo.console.access import Verb
 from arvo.console.pages import find_dead_letter
 from arvo.console.reads import find_workflow
-from arvo.console.sending import parse_object
+from arvo.console.sending import issues_of, parse_object
 from arvo.console.views.acts import (
     ActView,
     show_cancel,
@@ -18,14 +18,17 @@ from arvo.console.views.acts import (
     show_revive,
     show_signal,
 )
+from arvo.console.views.sending.edit import editable, restore, show_edit, why_not_editable
 from arvo.console.views.sending.send import CONSOLE_SOURCE
 from arvo.console.views.state import meet_record
 from arvo.console.visit import Page, Refused, Visit, log_act
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.connection import ActOptions
+from arvo.interpreters.runtime.lookup import is_subject
 
 _COMMAND: Final = "arvo"
 
@@ -170,6 +173,87 @@ def _dead_letter_verb(visit: Visit) -> Literal["retry", "drop"]:
             return "drop"
         case _:
             raise Refused(404, "There is no such action", "Expected retry or drop.")
+
+
+async def edit_form(client: Client, visit: Visit) -> Page:
+    """Show the data of a dead letter in a form, with each issue beside its field."""
+    found = await _editable(client, visit)
+    violation = found.violation
+    return _edit_page(found, visit, () if violation is None else violation.issues)
+
+
+async def edit_act(client: Client, visit: Visit) -> Page | Response:
+    """Redrive a dead letter with other data; where they do not fit, show the form again."""
+    form = await visit.form()
+    found = await _editable(client, visit)
+    data = _read_edited(found, visit, form)
+    if isinstance(data, Issues):
+        return _edit_page(found, visit, data.items, form)
+    log_act(visit, "retry", found.event.subject, form.get("reason"))
+    try:
+        await client.redrive_dead_letter(found.id, data=data, **_options(visit, form))
+    except Violated as violated:
+        return _edit_page(found, visit, issues_of(violated), form)
+    return RedirectResponse(visit.links.to("dead-letters", done="edit"), 303)
+
+
+async def edit_check(client: Client, visit: Visit) -> Page:
+    """Check other data for a dead letter, and send nothing."""
+    form = await visit.form()
+    found = await _editable(client, visit)
+    data = _read_edited(found, visit, form)
+    if isinstance(data, Issues):
+        return _edit_page(found, visit, data.items, form)
+    try:
+        await client.redrive_dead_letter(found.id, data=data, dry_run=True)
+    except Violated as violated:
+        return _edit_page(found, visit, issues_of(violated), form)
+    return _edit_page(found, visit, (), form)
+
+
+async def _editable(client: Client, visit: Visit) -> DeadLetter:
+    found = await find_dead_letter(client, visit)
+    subject = found.event.subject
+    record = await client.record(subject) if is_subject(subject) else None
+    await visit.require("retry", record)
+    visit.redaction.shows_data = await visit.reader.may("see_data", record)
+    visit.redaction.meet((found.event,))
+    if reason := why_not_editable(found.event, visit.redaction):
+        raise Refused(403, "Its data cannot be edited here", reason)
+    return found
+
+
+def _read_edited(found: DeadLetter, visit: Visit, form: Mapping[str, str]) -> object:
+    edited = parse_object(form.get("data", ""))
+    if isinstance(edited, Issues):
+        return edited
+    return restore(editable(found.event, visit.redaction), edited, found.event.raw)
+
+
+def _edit_page(
+    found: DeadLetter,
+    visit: Visit,
+    issues: tuple[Issue, ...],
+    form: Mapping[str, str] | None = None,
+) -> Page:
+    view = show_edit(
+        found.id,
+        found.event,
+        visit.redaction,
+        issues,
+        text=None if form is None else form.get("data", ""),
+        reason="" if form is None else form.get("reason", ""),
+    )
+    crumbs = [("This one", visit.links.to("dead-letter", id=found.id))]
+    return Page(
+        template="dead-letter-edit.html",
+        title="Redrive with other data",
+        view=view,
+        # 200 where it fits: htmx shows both.
+        status=422 if issues and form is not None else 200,
+        section="dead-letters",
+        crumbs=crumbs,
+    )
 
 
 def _required(form: Mapping[str, str], name: str, expected: str) -> str:

@@ -63,6 +63,8 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/sent": sending.sent,
     "/workers": pages.workers,
     "/act-dead-letter": actions.dead_letter_form,
+    "/edit-dead-letter": actions.edit_form,
+    "/check-dead-letter": actions.edit_form,
     "/act/{verb}/{workflow:path}": actions.workflow_form,
     # A path, because a workflow id may have slashes.
     "/workflows/{workflow:path}": tabs.workflow,
@@ -74,6 +76,8 @@ _ACTIONS: Final[Mapping[str, Respond]] = {
     "/send": sending.send,
     "/check": sending.check,
     "/act-dead-letter": actions.dead_letter_act,
+    "/edit-dead-letter": actions.edit_act,
+    "/check-dead-letter": actions.edit_check,
     "/batches/workflows": batches.workflow_batch,
     "/batches/dead-letters": batches.dead_letter_batch,
     "/job/run": batches.run_job,

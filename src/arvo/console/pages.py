@@ -19,6 +19,7 @@ from arvo.console.views.dead_letters import (
 from arvo.console.views.event import to_download
 from arvo.console.views.filters import read_filters
 from arvo.console.views.overview import QUIET, Listed, show_overview
+from arvo.console.views.sending.edit import check_fields, why_not_editable
 from arvo.console.views.state import meet_record
 from arvo.console.views.systems import find_contract, show_contract, show_system
 from arvo.console.views.timers import read_cursor, show_timers
@@ -147,14 +148,20 @@ async def dead_letters(client: Client, visit: Visit) -> Page:
 async def dead_letter(client: Client, visit: Visit) -> Page:
     """Show one dead letter in full."""
     found = await find_dead_letter(client, visit)
-    visit.redaction.meet((found.event,))
+    event = found.event
+    visit.redaction.meet((event,))
+    view = show_dead_letter(found, visit.redaction)
     return Page(
         template="dead-letter.html",
-        title=f"Dead letter {found.event.type}",
-        view=show_dead_letter(found, visit.redaction),
+        title=f"Dead letter {event.type}",
+        view=view,
         section="dead-letters",
         crumbs=[("This one", visit.links.to("dead-letter", id=found.id))],
-        more={"is_workflow": is_subject(found.event.subject)},
+        more={
+            "is_workflow": is_subject(event.subject),
+            "fields": check_fields(event, visit.redaction, view.issues),
+            "not_editable": why_not_editable(event, visit.redaction),
+        },
     )
 
 

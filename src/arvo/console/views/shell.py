@@ -26,6 +26,7 @@ DONE: Final[Mapping[str, str]] = {
     "signal": "The signal was sent.",
     "send": "The event was sent.",
     "retry": "The dead letter was redriven.",
+    "edit": "The dead letter was redriven with other data.",
     "drop": "The dead letter was dropped.",
     "skip": "The clock was set ahead: the timer is due.",
     "skip-none": "No workflow waits for a timer that is not due.",

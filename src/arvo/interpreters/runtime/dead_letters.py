@@ -86,6 +86,7 @@ class DeadLetterClient(Connection):
         id: str,  # noqa: A002 - as `DeadLetter.id`
         *,
         data: object = None,
+        dry_run: bool = False,
         **act: Unpack[ActOptions],
     ) -> None:
         """Send the event of a dead letter again, and delete the dead letter.
@@ -93,13 +94,17 @@ class DeadLetterClient(Connection):
         *data*: send it with this payload in the place of its own: a mapping, or an instance of its
         payload class. It must fit the contract of the receiver, which this system needs to have.
         The event keeps its parent, so an answer stays the answer, and gets a new id; a request that
-        a workflow waits for keeps its id, by which its answer is found. *actor*, *reason*: who does
-        this, and why, for the audit log.
+        a workflow waits for keeps its id, by which its answer is found. *dry_run*: change
+        nothing, and raise as without it. *actor*, *reason*: who does this, and why, for the audit
+        log.
 
         Raises `Violated` if there is no dead letter with that *id*, no handler for its event, or if
         *data* does not fit.
         """
-        await self._redrive(id, act, data=data)
+        if dry_run:
+            await self._check_redrive(id, data=data)
+        else:
+            await self._redrive(id, act, data=data)
 
     async def redrive_dead_letters(self, **options: Unpack[DeadLetterBatchOptions]) -> BatchResult:
         """Redrive the dead letters that *options* select when it begins; `DeadLetterBatchOptions`.
@@ -191,10 +196,11 @@ class DeadLetterClient(Connection):
             if not await self._backend.redrive(id_, [message]):
                 raise _NotFound(id_)
 
-    async def _check_redrive(self, id_: str) -> None:
+    async def _check_redrive(self, id_: str, *, data: object = None) -> None:
         dead_letter = await self._find(id_)
+        event = dead_letter.event if data is None else await self._edit(dead_letter, data)
         if dead_letter.to is None:
-            self._destination(dead_letter.event)
+            self._destination(event)
 
     async def _delete(self, id_: str, act: ActOptions) -> None:
         with self._operating("delete"):
