@@ -117,10 +117,9 @@ class Changes:
         """
         now = {it.record.subject: it.record.revision for it in newest}
         before, self._revisions = self._revisions, now
-        changed: tuple[str, ...] = ()
-        if before is not None:
-            differing = (it for it in now if before.get(it) != now[it])
-            changed = tuple(dict.fromkeys((*differing, *handled)))
+        differing = () if before is None else tuple(it for it in now if before.get(it) != now[it])
+        # Those of a first look as well: they may be newer than the page that is open.
+        changed = tuple(dict.fromkeys((*differing, *handled)))
         if changed:
             self._number += 1
             self._remembered.append(Change(self._number, tuple(map(digest_of, changed))))

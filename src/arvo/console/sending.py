@@ -60,7 +60,7 @@ async def check(client: Client, visit: Visit) -> Page:
             await client.check(event)
         except Violated as violated:
             issues = issues_of(violated)
-    return _again(client, contract, form, issues)
+    return _again(client, contract, visit, form, issues)
 
 
 async def send(client: Client, visit: Visit) -> Page | Response:
@@ -70,7 +70,7 @@ async def send(client: Client, visit: Visit) -> Page | Response:
     contract = _accepted(client, form)
     event = _make_event(contract, form)
     if isinstance(event, Issues):
-        return _again(client, contract, form, event.items)
+        return _again(client, contract, visit, form, event.items)
     log_act(visit, "send", event.subject, None)
     waits = form.get("wait") == "yes"
     try:
@@ -78,7 +78,7 @@ async def send(client: Client, visit: Visit) -> Page | Response:
             return await _ask(client, event, visit)
         await client.send(event)
     except Violated as violated:
-        return _again(client, contract, form, issues_of(violated))
+        return _again(client, contract, visit, form, issues_of(violated))
     if not isinstance(contract, VersionedWorkflow):
         return RedirectResponse(visit.links.to("", done="send"), 303)
     if waits:
@@ -132,13 +132,15 @@ def _accepted(client: Client, form: Mapping[str, str]) -> VersionedContract[Any]
 def _again(
     client: Client,
     contract: VersionedContract[Any],
+    visit: Visit,
     form: Mapping[str, str],
     issues: tuple[Issue, ...],
 ) -> Page:
     """Show what was sent again, with the reasons why it does not fit."""
     page = _page(client, contract, _edited(form, issues), as_json="data" in form)
-    # 200 where it fits: htmx shows both.
-    return evolve(page, status=422 if issues else 200)
+    # A browser reports each 422 that a script gets as an error of the page.
+    is_of_script = "hx-request" in visit.request.headers
+    return evolve(page, status=422 if issues and not is_of_script else 200)
 
 
 def _edited(form: Mapping[str, str], issues: tuple[Issue, ...]) -> Edited:

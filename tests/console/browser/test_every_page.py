@@ -12,7 +12,7 @@ from tests.console.browser.axe import find_violations
 from tests.console.browser.tab import NARROW, WIDE, Scheme, Tab
 
 # What shows each kind of page, beside those to which links lead.
-STARTS: Final = ("/", "/send?contract=%23%2Fcontracts%2Fcharge%401.0.0")
+STARTS: Final = ("/", "/send?contract=%23%2Fcontracts%2Fcharge%2F1.0.0")
 SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
 # Addresses that lead a person, and not files to store.
 LINKS: Final = """() => [...document.querySelectorAll("a[href]:not([download])")]

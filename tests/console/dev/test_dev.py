@@ -126,8 +126,8 @@ def test_open_pages_learn_of_deliveries() -> None:
         changes.compare((), deliveries.changed())
         return tuple(it for change in changes._remembered for it in change.workflows)
 
-    # What was handled before a page was open is on the page.
-    assert within(go()) == (digest_of("s2"),)
+    # The first one may have come between a page and its stream.
+    assert within(go()) == (digest_of("s1"), digest_of("s2"))
 
 
 def test_a_button_skips_to_the_next_timer() -> None:
