@@ -47,7 +47,7 @@ def tab(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tab]:
     set_clock_ahead(timedelta())
 
 
-def test_a_press_of_a_button_ends_a_workflow_that_sleeps(tab: Tab) -> None:
+def test_a_button_ends_the_sleep_of_a_workflow(tab: Tab) -> None:
     """The page of deliveries shows by itself what follows."""
     tab.go("/deliveries")
     rows = tab.page.locator("tbody tr")
