@@ -105,7 +105,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     "console": (
         {"console.views"},
         {"console.jobs", "console.views.sending", "console.views.workflow"},
-        {"console.views.batches"},
+        {"console.replay", "console.views.batches"},
         {"console"},
         {"console.dev"},
     ),

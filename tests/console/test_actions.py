@@ -224,3 +224,54 @@ def test_an_action_that_no_workflow_has_is_refused() -> None:
         return [(await browser.post(path, data=form)).status_code for path in paths]
 
     assert with_console(use, allow=act) == [404, 404]
+
+
+def test_a_failed_workflow_is_forked_from_the_revision_before() -> None:
+    """The time-travel page leads to the form; the page of the new one says where it comes from."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        subject = ORDERS["failed-1"].subject
+        page = await browser.get(f"/workflows/{to_path(subject)}?tab=travel&revision=1")
+        [link] = [it for it in read_page(page.text).all("a") if it.text == "Fork from here…"]
+        form, wrong = await fill(browser, path_of("fork", "failed-1"), {"at": "x", **WHY})
+        _, late = await fill(browser, path_of("fork", "failed-1"), {"at": "9", **WHY})
+        _, done = await fill(
+            browser, path_of("fork", "failed-1"), {"at": "1", "id": "forked-1", **WHY}
+        )
+        await runtime.drain(timeout=60)
+        record = await runtime.record("forked-1")
+        shown = await browser.get("/workflows/forked-1")
+        history = await browser.get("/workflows/forked-1?tab=history")
+        lines = await browser.get(f"/history/{to_path(record.subject)}") if record else None
+        begin = await browser.get("/workflows/forked-1?tab=event&position=0")
+
+        assert link.attributes["href"].endswith("?at=1")
+        assert "arvo fork" in form.text
+        assert [wrong.status_code, late.status_code, done.status_code] == [422, 422, 303]
+        assert "at: expected a revision from 1 to 2" in late.text
+        assert record is not None
+        assert done.headers["location"].startswith("/sent?subject=")
+        assert "Forked from" in shown.text
+        assert "failed-1" in shown.text
+        assert "revision 1" in shown.text
+        for answer in (shown, history, lines, begin):
+            assert answer is not None
+            assert SECRET not in answer.text
+        assert "•••" in begin.text
+
+    with_console(use, allow=act)
+
+
+def test_no_form_forks_for_a_user_who_may_not() -> None:
+    """The verb is one of its own."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        del runtime
+        subject = ORDERS["failed-1"].subject
+        page = await browser.get(f"/workflows/{to_path(subject)}?tab=travel&revision=1")
+        form = await browser.get(path_of("fork", "failed-1"))
+
+        assert "Fork" not in page.text
+        assert form.status_code == 403
+
+    with_console(use, allow=lambda user, verb, record: verb != "fork")

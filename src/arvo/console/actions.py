@@ -14,6 +14,7 @@ from arvo.console.views.acts import (
     ActView,
     show_cancel,
     show_dead_letter_act,
+    show_fork,
     show_migrate,
     show_revive,
     show_signal,
@@ -23,7 +24,7 @@ from arvo.console.views.sending.send import CONSOLE_SOURCE
 from arvo.console.views.state import meet_record
 from arvo.console.visit import Page, Refused, Visit, log_act
 from arvo.core.record import Record
-from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.runtime.client import Client
@@ -32,7 +33,8 @@ from arvo.interpreters.runtime.lookup import is_subject
 
 _COMMAND: Final = "arvo"
 
-Perform: TypeAlias = Callable[[Client, str, Mapping[str, str], ActOptions], Awaitable[object]]
+# Returns the subject of the workflow that the act begins, if it begins one.
+Perform: TypeAlias = Callable[[Client, str, Mapping[str, str], ActOptions], Awaitable[str | None]]
 
 
 @frozen
@@ -58,10 +60,12 @@ async def workflow_act(client: Client, visit: Visit) -> Page | Response:
     name = visit.request.path_params["verb"]
     log_act(visit, name, record.subject, form.get("reason"))
     try:
-        await act.perform(client, record.subject, form, _options(visit, form))
+        begun = await act.perform(client, record.subject, form, _options(visit, form))
     except Violated as violated:
         view = evolve(act.show(client, record, visit), problem=str(violated))
         return _page(view, record, visit, status=422)
+    if begun is not None:
+        return RedirectResponse(visit.links.to("sent", subject=begun), 303)
     return RedirectResponse(visit.links.workflow(record.subject, done=name), 303)
 
 
@@ -105,6 +109,20 @@ async def _migrate(client: Client, subject: str, form: Mapping[str, str], act: A
     await client.migrate(subject, to=_required(form, "to", "a version"), **act)
 
 
+async def _fork(client: Client, subject: str, form: Mapping[str, str], act: ActOptions) -> str:
+    at = _required(form, "at", "a revision")
+    if not at.isdecimal():
+        issue = Issue("at", "a whole number", short_repr(at))
+        raise Violated(ConfigViolation("the form is incomplete", issue))
+    return await client.fork(
+        subject,
+        at=int(at),
+        new_id=form.get("id", "").strip() or None,
+        after_compensation=form.get("after_compensation") == "yes",
+        **act,
+    )
+
+
 async def _signal(client: Client, subject: str, form: Mapping[str, str], act: ActOptions) -> None:
     payload = parse_object(form.get("data", ""))
     if isinstance(payload, Issues):
@@ -125,6 +143,11 @@ _ACTS: Final[Mapping[str, _Act]] = {
     "revive": _Act("revive", lambda _, it, visit: show_revive(it, visit.links, _COMMAND), _revive),
     "migrate": _Act(
         "migrate", lambda client, it, visit: show_migrate(client.system, it, visit.links), _migrate
+    ),
+    "fork": _Act(
+        "fork",
+        lambda _, it, visit: show_fork(it, visit.links, _COMMAND, visit.number("at")),
+        _fork,
     ),
     "signal": _Act(
         "send",

@@ -1,8 +1,10 @@
 """Reads: what a page takes from the client, with a limit on each."""
 
+import asyncio
 from typing import Final
 
 from arvo.console.access import Reader
+from arvo.console.replay.slices import own_entry, private_system
 from arvo.console.visit import Refused
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
@@ -15,7 +17,7 @@ from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.operations import history_entries
 
-# A replay takes up to a millisecond for an entry, in which no other page is answered.
+# A page shows every turn of a replay, and a replay takes up to a millisecond for an entry.
 REPLAY_ENTRIES_MAX: Final = 5_000
 
 
@@ -44,13 +46,18 @@ def stores_history(client: Client) -> bool:
     return not isinstance(client.backend, RetainsOutputs)
 
 
+def require_history(client: Client) -> None:
+    """Refuse a page of a history on a backend that stores none."""
+    if not stores_history(client):
+        raise Refused(501, "No history", "This backend stores no history of a workflow.")
+
+
 async def read_history(client: Client, subject: str) -> tuple[HistoryEntry, ...]:
     """Return the whole history of a workflow, oldest first, for a replay.
 
     Refuses one of more than `REPLAY_ENTRIES_MAX` entries.
     """
-    if not stores_history(client):
-        raise Refused(501, "No history", "This backend stores no history of a workflow.")
+    require_history(client)
     entries: list[HistoryEntry] = []
     async for entry in history_entries(client.backend, subject):
         entries.append(entry)
@@ -58,14 +65,14 @@ async def read_history(client: Client, subject: str) -> tuple[HistoryEntry, ...]
             raise Refused(
                 413,
                 "The history is too long",
-                f"It has more than {REPLAY_ENTRIES_MAX} entries, and a replay of it would hold up "
-                "the other pages: replay it in a script, by `Client.replay`.",
+                f"It has more than {REPLAY_ENTRIES_MAX} entries, too many for one page: see its "
+                "turns by time travel, or replay it in a script, by `Client.replay`.",
             )
-    return tuple(typed_entry(client.system, entry) for entry in reversed(entries))
+    return tuple(own_entry(typed_entry(client.system, entry)) for entry in reversed(entries))
 
 
 async def read_replay(client: Client, record: Record) -> tuple[tuple[HistoryEntry, ...], Replay]:
     """Return the history of a workflow and its replay by the system of the console."""
     history = await read_history(client, record.subject)
-    # Not in a thread: a flow's generators are cached, and belong to this one.
-    return history, replay(client.system, history, record=record)
+    system = private_system(client.system)
+    return history, await asyncio.to_thread(replay, system, history, record=record)

@@ -8,32 +8,39 @@ from attrs import evolve, frozen
 from starlette.responses import Response
 
 from arvo.console.pages import download, download_json
-from arvo.console.reads import find_workflow, read_history, read_replay
+from arvo.console.reads import find_workflow, read_history, read_replay, require_history
+from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
 from arvo.console.views.acts import show_actions
 from arvo.console.views.data import show_data
 from arvo.console.views.event import show_event, to_download
 from arvo.console.views.state import meet_record, show_state
 from arvo.console.views.workflow.chart import show_chart
 from arvo.console.views.workflow.history import ROWS_MAX, show_entry, show_history
-from arvo.console.views.workflow.now import TABS, Head, show_head, show_now
+from arvo.console.views.workflow.now import (
+    TABS,
+    Head,
+    Origin,
+    show_head,
+    show_now,
+    show_origin,
+)
 from arvo.console.views.workflow.replays import show_replay, show_sequence
 from arvo.console.views.workflow.timeline import show_timeline
 from arvo.console.views.workflow.travel import (
     DifferenceRow,
-    Moment,
-    find_moment,
-    moments_of,
     show_commands,
     show_differences,
     show_timers,
 )
 from arvo.console.views.workflow.tree import show_tree
 from arvo.console.visit import Page, Refused, Visit
+from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.operations import OPERATOR
 
 Tab: TypeAlias = Callable[[Client, Visit, Record], Awaitable[Page]]
 
@@ -55,8 +62,17 @@ async def workflow(client: Client, visit: Visit) -> Page:
         "tabs": tuple(TabLink(tab, label) for tab, label in TABS.items()),
         "path": to_path(record.subject),
         "actions": show_actions(client.system, record, verbs, visit.links),
+        "origin": await _origin(client, record),
     }
     return evolve(page, section="workflows", crumbs=crumbs, more=more, title=_title(head, name))
+
+
+async def _origin(client: Client, record: Record) -> Origin | None:
+    """Return what a fork was forked from, None for another workflow."""
+    if Subject.parse(record.subject).execution.initiator != OPERATOR:
+        return None
+    first = await _entries(client, record, 1, 1)
+    return show_origin(first[0].event) if first and first[0].event is not None else None
 
 
 def _title(head: Head, tab: str) -> str:
@@ -143,17 +159,26 @@ class Compared:
 
 
 async def _compare(client: Client, visit: Visit, record: Record, first: int, last: int) -> Compared:
-    moments = await _moments(client, visit, record)
-    found = {it.revision: it for it in moments}
     states = []
     for revision in (first, last):
-        moment = found.get(revision)
-        if moment is None:
+        found = await walks_of(client).find(record, revision, visit.redaction.secrets_of)
+        if isinstance(found, Unreached):
+            return Compared(first, last, problem=_so_far(found, record))
+        if found is None or found.moment.revision != revision:
             return Compared(first, last, problem=f"The history has no revision {revision}.")
-        if moment.record is None:
-            return Compared(first, last, problem=f"Revision {revision}: {moment.note}.")
-        states.append(show_state(client.system, moment.record, visit.redaction).data)
-    return Compared(first, last, show_differences(*states))
+        if found.moment.record is None:
+            return Compared(first, last, problem=f"Revision {revision}: {found.moment.note}.")
+        visit.redaction.learn(found.secret)
+        states.append(found.moment.record)
+    shown = [show_state(client.system, it, visit.redaction).data for it in states]
+    return Compared(first, last, show_differences(*shown))
+
+
+def _so_far(found: Unreached, record: Record) -> str:
+    return (
+        f"The replay has come to revision {found.revision} of {record.revision}: it runs for "
+        f"{REPLAY_SECONDS:g} s at a time, and goes on when this page is read again."
+    )
 
 
 async def _chart(client: Client, visit: Visit, record: Record) -> Page:  # noqa: ARG001 - a `Tab`
@@ -161,49 +186,58 @@ async def _chart(client: Client, visit: Visit, record: Record) -> Page:  # noqa:
 
 
 async def _travel(client: Client, visit: Visit, record: Record) -> Page:
-    moments = await _moments(client, visit, record)
-    place = find_moment(moments, visit.number("revision"))
-    moment = moments[place]
-    before = moments[place - 1].record if place else None
+    require_history(client)
+    wanted, redaction = visit.number("revision"), visit.redaction
+    found = await walks_of(client).find(record, wanted, redaction.secrets_of)
+    if found is None:
+        raise Refused(404, "No history", "Retention has removed the history of this workflow.")
+    if isinstance(found, Unreached):
+        return Page(
+            template="replaying.html",
+            title="",
+            view=found,
+            more={"text": _so_far(found, record), "revision": wanted},
+        )
+    redaction.learn(found.secret)
+    moment = found.moment
+    redaction.meet((moment.event, *moment.produced))
     state = before_state = None
     note = ""
     if moment.record is not None:
-        shown = show_state(client.system, moment.record, visit.redaction)
+        shown = show_state(client.system, moment.record, redaction)
         state, note = show_data(shown.data), shown.note
-        earlier = None if before is None else show_state(client.system, before, visit.redaction)
-        before_state = None if earlier is None else earlier.data
+        if found.before is not None:
+            before_state = show_state(client.system, found.before, redaction).data
         changes = show_differences(before_state, shown.data)
     else:
         changes = ()
-    path = [it.record for it in moments[:place] if it.record is not None]
+    is_active = moment.record is not None and moment.record.status == "active"
+    may_fork = is_active and await visit.reader.may("fork", record)
     return Page(
         template="travel.html",
         title="",
         more={
             "moment": moment,
-            "event": None if moment.event is None else show_event(moment.event, visit.redaction),
+            "event": None if moment.event is None else show_event(moment.event, redaction),
             "commands": show_commands(moment),
             "timers": () if moment.record is None else show_timers(moment.record),
-            "first": moments[0].revision,
-            "last": moments[-1].revision,
-            "previous": moments[place - 1].revision if place else None,
-            "following": moments[place + 1].revision if place + 1 < len(moments) else None,
+            "first": found.first,
+            "last": found.last,
+            "previous": moment.revision - 1 if moment.revision > found.first else None,
+            "following": moment.revision + 1 if moment.revision < found.last else None,
             "state": state,
             "note": note,
             "changes": changes,
+            "fork": (
+                visit.links.act("fork", record.subject, at=moment.revision) if may_fork else None
+            ),
             "chart": (
-                "" if moment.record is None else show_chart(client.system, moment.record, path)
+                ""
+                if moment.record is None
+                else show_chart(client.system, moment.record, found.path)
             ),
         },
     )
-
-
-async def _moments(client: Client, visit: Visit, record: Record) -> tuple[Moment, ...]:
-    history, replayed = await read_replay(client, record)
-    visit.redaction.meet(entry.event for entry in history)
-    if not history:
-        raise Refused(404, "No history", "Retention has removed the history of this workflow.")
-    return moments_of(history, replayed)
 
 
 async def _tree(client: Client, visit: Visit, record: Record) -> Page:

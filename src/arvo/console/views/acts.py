@@ -21,13 +21,14 @@ FieldKind: TypeAlias = Literal["text", "checkbox", "select", "json"]
 @final
 @frozen(kw_only=True)
 class FormField:
-    """A field of a form."""
+    """A field of a form. *is_required*: of a text."""
 
     name: str
     label: str
     kind: FieldKind = "text"
     value: str = ""
     options: tuple[str, ...] = ()
+    is_required: bool = True
 
 
 # The audit log has it, and who acted.
@@ -80,6 +81,8 @@ def show_actions(
             actions.append(Action("Cancel", links.act("cancel", record.subject), is_danger=True))
     if record.status == "failed" and "revive" in verbs:
         actions.append(Action("Revive", links.act("revive", record.subject)))
+    if "fork" in verbs and record.init:
+        actions.append(Action("Fork", links.act("fork", record.subject)))
     return tuple(actions)
 
 
@@ -171,6 +174,55 @@ def show_migrate(system: System, record: Record, links: Links) -> ActView:
         back=links.workflow(record.subject),
         command=f"client.migrate({record.subject[:12]!r}…, to=…, reason=…)  # in Python",
     )
+
+
+def show_fork(record: Record, links: Links, command: str, at: int | None) -> ActView:
+    """Return the form that begins a new workflow from revision *at* of another one."""
+    revision = last_active_revision(record) if at is None else at
+    first = {
+        "active": "This workflow goes on as well: cancel it if the new one takes its place.",
+        "done": "If the new one fails, it compensates what was done before this revision.",
+    }
+    compensated = "What was done before this revision is compensated by this workflow alone."
+    return ActView(
+        title=f"Fork {name_of(record.subject)}",
+        text="A new workflow begins with the state of a revision. This one does not change.",
+        effects=(
+            "Open requests are sent again, and open children begin anew: for the new one.",
+            "Its timers keep their times; one that was due meanwhile fires at once.",
+            "Signals and replies that came after the revision are not repeated.",
+            *((first[record.status],) if record.status in first else ()),
+            *((compensated,) if record.status != "done" else ()),
+            "It has no parent, and answers no caller.",
+        ),
+        fields=(
+            FormField(name="at", label="Revision", value=str(revision)),
+            FormField(
+                name="id",
+                label="Workflow id of the new one (generated if empty)",
+                is_required=False,
+            ),
+            FormField(
+                name="after_compensation",
+                label="Fork it although compensations were sent since",
+                kind="checkbox",
+            ),
+            REASON,
+        ),
+        button="Begin the new workflow",
+        is_danger=False,
+        action=links.act("fork", record.subject, at=at),
+        back=links.workflow(record.subject),
+        command=(
+            f'{command} fork package.module:system {_quoted(record)} --at {revision} --reason "…"'
+        ),
+    )
+
+
+def last_active_revision(record: Record) -> int:
+    """Return the last revision at which a workflow was active."""
+    ended = record.status != "active"
+    return max(1, record.revision - record.late_replies - (1 if ended else 0))
 
 
 def show_signal(system: System, record: Record, links: Links, command: str) -> ActView:

@@ -35,6 +35,6 @@ class Links:
         """Return the address of a workflow's page, on one of its tabs."""
         return self.to(f"workflows/{quote(to_path(subject), safe='')}", tab=tab, **query)
 
-    def act(self, verb: str, subject: str) -> Href:
+    def act(self, verb: str, subject: str, **query: object) -> Href:
         """Return the address of the form by which an operator acts on a workflow."""
-        return self.to(f"act/{verb}/{quote(to_path(subject), safe='')}")
+        return self.to(f"act/{verb}/{quote(to_path(subject), safe='')}", **query)

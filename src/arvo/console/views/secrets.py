@@ -9,11 +9,13 @@ import orjson
 from attrs import define, field, frozen
 
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import CANCELLATION, FAULT, cancel_type
+from arvo.core.events.protocol import CANCELLATION, FAULT, cancel_type, is_fork
+from arvo.core.fork import ForkContent
 from arvo.core.payloads.payload import Payload
 from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
 from arvo.core.record import Record
 from arvo.core.violations.issue import GOT_CHARACTERS_MAX, Issue
+from arvo.core.violations.violation import Violated
 from arvo.engine.system.exported import declared_contracts
 from arvo.engine.system.system import System
 from arvo.printable import printable
@@ -74,12 +76,20 @@ class Redaction:
         """Learn the secrets of events, before anything of the page is shown."""
         for event in events:
             if event is not None:
-                for schema in self.schemas.of_event(event):
-                    self._learn(secret_texts(schema, event.raw))
+                self.learn(self.secrets_of(event))
+
+    def secrets_of(self, event: Event[Any]) -> Iterator[str]:
+        """Yield the texts in an event that its contract marks as secret."""
+        # The events before a fork are in the history of another workflow.
+        for each in _fork_events(event) if is_fork(event.type) else (event,):
+            for schema in self.schemas.of_event(each):
+                yield from secret_texts(schema, each.raw)
 
     def event_data(self, event: Event[Any]) -> Any:
         """Return the data of an event as it may be shown."""
         self.meet((event,))
+        if is_fork(event.type):
+            return {**event.raw, "content": HIDDEN}
         schemas = self.schemas.of_event(event)
         if not self.shows_data or not schemas:
             return shape(event.raw)
@@ -94,7 +104,7 @@ class Redaction:
 
     def data(self, schema: Mapping[str, Any], data: Any) -> Any:
         """Return JSON data of *schema* as it may be shown."""
-        self._learn(secret_texts(schema, data))
+        self.learn(secret_texts(schema, data))
         return hide_secrets(schema, data) if self.shows_data else shape(data)
 
     def failure(self, record: Record) -> str:
@@ -138,11 +148,22 @@ class Redaction:
             self._pattern = re.compile("|".join((*whole, *_cut_forms(longest_first))))
         return self._pattern.sub(HIDDEN, text)
 
-    def _learn(self, texts: Iterable[str]) -> None:
+    def learn(self, texts: Iterable[str]) -> None:
+        """Look for these texts in every other text of the page."""
         fresh = {text for text in texts if len(text) >= SCRUBBED_CHARACTERS_MIN} - self._texts
         if fresh and len(self._texts) < SCRUBBED_TEXTS_MAX:
             self._texts |= fresh
             self._pattern = None
+
+
+def _fork_events(event: Event[Any]) -> tuple[Event[Any], ...]:
+    """Return the events of the first workflow that a fork holds."""
+    try:
+        content = ForkContent.unpack(str(event.raw.get("content")))
+    except Violated:
+        return ()
+    begin = () if content.begin is None else (content.begin,)
+    return (*begin, *content.requests, *content.record.replies.events)
 
 
 def shape(data: Any) -> Any:

@@ -148,6 +148,11 @@ def fork_type(accepted: str) -> str:
     return f"sys.{accepted}.fork"
 
 
+def is_fork(event_type: str) -> bool:
+    """Return whether *event_type* is that of the forks of some workflow."""
+    return event_type.startswith("sys.") and event_type.endswith(".fork")
+
+
 def system_error_type(accepted: str) -> str:
     """Return the event type of a contract's system errors.
 

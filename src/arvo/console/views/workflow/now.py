@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, final
+from typing import Any, Final, final
 
 from attrs import frozen
 
 from arvo.console.views.secrets import Redaction
 from arvo.console.views.state import operation_name
 from arvo.console.views.workflows import labels_of, name_of
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import is_fork
 from arvo.core.record import Record
 from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
@@ -65,6 +67,25 @@ def show_head(stored: StoredWorkflow, redaction: Redaction, tab: str) -> Head:
         failure=redaction.failure(record),
         tab=tab,
     )
+
+
+@final
+@frozen
+class Origin:
+    """The workflow that another one was forked from, and the revision."""
+
+    subject: str
+    name: str
+    revision: int
+
+
+def show_origin(begin: Event[Any]) -> Origin | None:
+    """Return what the event that began a workflow forked it from; None for another begin."""
+    match dict(begin.raw):
+        case {"origin": str(subject), "revision": int(revision)} if is_fork(begin.type):
+            return Origin(subject, name_of(subject), revision)
+        case _:
+            return None
 
 
 @final

@@ -65,17 +65,6 @@ def _refusal(issues: Sequence[Issue]) -> str:
     return "; ".join(map(str, issues)) or "the turn changes nothing now"
 
 
-def find_moment(moments: Sequence[Moment], revision: int | None) -> int:
-    """Return the place of the moment with *revision*, or of the last one before it.
-
-    Without a revision, and for one beyond the last, that is the last moment.
-    """
-    if revision is None:
-        return len(moments) - 1
-    places = [place for place, moment in enumerate(moments) if moment.revision <= revision]
-    return places[-1] if places else 0
-
-
 @final
 @frozen
 class DifferenceRow:
