@@ -275,3 +275,81 @@ def test_no_form_forks_for_a_user_who_may_not() -> None:
         assert form.status_code == 403
 
     with_console(use, allow=lambda user, verb, record: verb != "fork")
+
+
+def test_a_turn_is_taken_again_with_another_event_and_nothing_is_stored() -> None:
+    """What would have happened: other data, other events, another state; the secret stays."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        subject = ORDERS["done-1"].subject
+        before = await runtime.history(subject)
+        path = f"/what-if/{to_path(subject)}"
+        travel = await browser.get(f"/workflows/{to_path(subject)}?tab=travel&revision=1")
+        [link] = [it for it in read_page(travel.text).all("a") if it.text == "What if…"]
+        form = await browser.get(link.attributes["href"])
+        [area] = read_page(form.text).all("textarea")
+        shown = orjson.loads(area.text)
+        token = {"token": browser.cookies[COOKIE]}
+        same = await browser.post(f"{path}?revision=1", data={**token, "data": area.text})
+        edited = orjson.dumps({**shown, "amount": 7.5}).decode()
+        other = await browser.post(f"{path}?revision=1", data={**token, "data": edited})
+        wrong = await browser.post(
+            f"{path}?revision=1", data={**token, "data": '{"amount": "much"}'}
+        )
+        broken = await browser.post(f"{path}?revision=1", data={**token, "data": "{"})
+        forged = await browser.post(f"{path}?revision=1", data={"data": area.text})
+        answers = (form, same, other, wrong, broken)
+
+        assert shown["pin"] == "•••"
+        for unchanged in (form, same):
+            assert "The same as it did" in unchanged.text
+        assert "state.amount" in other.text
+        assert "sent[0].data.amount" in other.text
+        assert "7.5" in other.text
+        # The secret was taken as it was, so it does not differ.
+        assert "data.pin" not in other.text
+        assert "data.amount" in wrong.text
+        assert [wrong.status_code, broken.status_code, forged.status_code] == [422, 422, 403]
+        for answer in answers:
+            assert SECRET not in answer.text
+            read_page(answer.text)
+        assert await runtime.history(subject) == before
+        assert await runtime.dead_letters() is not None
+
+    with_console(use, allow=act)
+
+
+def test_what_if_needs_the_right_to_see_data() -> None:
+    """The form has the data of an event."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        del runtime
+        subject = to_path(ORDERS["done-1"].subject)
+        travel = await browser.get(f"/workflows/{subject}?tab=travel&revision=1")
+        form = await browser.get(f"/what-if/{subject}?revision=1")
+
+        assert "What if" not in travel.text
+        assert form.status_code == 403
+
+    with_console(use, allow=lambda user, verb, record: verb == "see")
+
+
+def test_an_event_of_any_characters_comes_back_from_its_form_as_it_was() -> None:
+    """Markup, escape codes and a text that copies a secret."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        del runtime
+        for key in ORDERS:
+            path = f"/what-if/{to_path(ORDERS[key].subject)}?revision=1"
+            form = await browser.get(path)
+            if form.status_code == 404:
+                continue
+            [area] = read_page(form.text).all("textarea")
+            token = {"token": browser.cookies[COOKIE]}
+            again = await browser.post(path, data={**token, "data": area.text})
+            first, second = (page.text.partition('id="result"')[2] for page in (form, again))
+
+            assert first == second
+            assert SECRET not in form.text + again.text
+
+    with_console(use, allow=act)

@@ -1,14 +1,16 @@
 """Actions: what a person does with a workflow or a dead letter, by a form."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import evolve, frozen
 from starlette.responses import RedirectResponse, Response
 
 from arvo.console.access import Verb
 from arvo.console.pages import find_dead_letter
-from arvo.console.reads import find_workflow
+from arvo.console.reads import find_workflow, require_history
+from arvo.console.replay.walks import Found, Unreached, walks_of
+from arvo.console.replay.what_if import take_turn
 from arvo.console.sending import issues_of, parse_object
 from arvo.console.views.acts import (
     ActView,
@@ -22,7 +24,11 @@ from arvo.console.views.acts import (
 from arvo.console.views.sending.edit import editable, restore, show_edit, why_not_editable
 from arvo.console.views.sending.send import CONSOLE_SOURCE
 from arvo.console.views.state import meet_record
+from arvo.console.views.workflow.what_if import WhatIf, edit_event, event_text, show_what_if
+from arvo.console.views.workflows import name_of
 from arvo.console.visit import Page, Refused, Visit, log_act
+from arvo.core.events.event import Event
+from arvo.core.events.protocol import is_fork
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
@@ -155,6 +161,79 @@ _ACTS: Final[Mapping[str, _Act]] = {
         _signal,
     ),
 }
+
+
+async def what_if_form(client: Client, visit: Visit) -> Page:
+    """Take a turn again with the code that is loaded, and show a form to edit its event."""
+    found, event, record = await _find_turn(client, visit)
+    result = await take_turn(client.system, found, event)
+    view = show_what_if(client.system, found.moment, result, visit.redaction)
+    text = event_text(event, visit.redaction)
+    return _what_if_page(visit, record, found, text, view=view)
+
+
+async def what_if(client: Client, visit: Visit) -> Page:
+    """Take a turn again with the event of a form; nothing is sent or stored."""
+    form = await visit.form()
+    found, event, record = await _find_turn(client, visit)
+    edited = edit_event(event, form.get("data", ""), visit.redaction)
+    if isinstance(edited, Issues):
+        text = visit.redaction.scrub(form.get("data", ""))
+        return _what_if_page(visit, record, found, text, problem=str(edited))
+    visit.redaction.meet((edited,))
+    result = await take_turn(client.system, found, edited)
+    view = show_what_if(client.system, found.moment, result, visit.redaction)
+    text = event_text(edited, visit.redaction)
+    return _what_if_page(visit, record, found, text, view=view)
+
+
+async def _find_turn(client: Client, visit: Visit) -> tuple[Found, Event[Any], Record]:
+    """Return the turn of the address and its event, for a user who may see data."""
+    stored = await find_workflow(client, visit.reader, visit.request.path_params["workflow"])
+    record, redaction = stored.record, visit.redaction
+    await visit.require("see_data", record)
+    require_history(client)
+    redaction.shows_data = True
+    meet_record(client.system, record, redaction)
+    found = await walks_of(client).find(record, visit.number("revision"), redaction.secrets_of)
+    if isinstance(found, Unreached):
+        raise Refused(503, "Not replayed yet", "See this revision by time travel before.")
+    event = None if found is None else found.moment.event
+    if found is None or event is None or is_fork(event.type):
+        raise Refused(404, "There is no turn", "No event led to this revision, or none is left.")
+    redaction.learn(found.secret)
+    redaction.meet((event, *found.moment.produced))
+    return found, event, record
+
+
+def _what_if_page(
+    visit: Visit,
+    record: Record,
+    found: Found,
+    text: str,
+    *,
+    view: WhatIf | None = None,
+    problem: str = "",
+) -> Page:
+    revision, event = found.moment.revision, found.moment.event
+    back = visit.links.workflow(record.subject, "travel", revision=revision)
+    is_refused = problem or (view is not None and view.issues)
+    return Page(
+        template="what-if.html",
+        title=f"What if at revision {revision}",
+        view=view,
+        status=422 if is_refused else 200,
+        section="workflows",
+        crumbs=[(name_of(record.subject), back)],
+        more={
+            "revision": revision,
+            "type": "" if event is None else event.type,
+            "text": text,
+            "problem": problem,
+            "back": back,
+            "action": visit.links.what_if(record.subject, revision),
+        },
+    )
 
 
 async def dead_letter_form(client: Client, visit: Visit) -> Page:

@@ -66,6 +66,7 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/edit-dead-letter": actions.edit_form,
     "/check-dead-letter": actions.edit_form,
     "/act/{verb}/{workflow:path}": actions.workflow_form,
+    "/what-if/{workflow:path}": actions.what_if_form,
     # A path, because a workflow id may have slashes.
     "/workflows/{workflow:path}": tabs.workflow,
     "/history/{workflow:path}": tabs.history_lines,
@@ -84,6 +85,7 @@ _ACTIONS: Final[Mapping[str, Respond]] = {
     "/job/again": batches.try_again,
     "/job/stop": batches.stop_job,
     "/act/{verb}/{workflow:path}": actions.workflow_act,
+    "/what-if/{workflow:path}": actions.what_if,
 }
 
 

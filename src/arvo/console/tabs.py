@@ -34,6 +34,7 @@ from arvo.console.views.workflow.travel import (
 )
 from arvo.console.views.workflow.tree import show_tree
 from arvo.console.visit import Page, Refused, Visit
+from arvo.core.events.protocol import is_fork
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
@@ -228,6 +229,13 @@ async def _travel(client: Client, visit: Visit, record: Record) -> Page:
             "state": state,
             "note": note,
             "changes": changes,
+            "what_if": (
+                visit.links.what_if(record.subject, moment.revision)
+                if moment.event is not None
+                and not is_fork(moment.event.type)
+                and redaction.shows_data
+                else None
+            ),
             "fork": (
                 visit.links.act("fork", record.subject, at=moment.revision) if may_fork else None
             ),

@@ -35,6 +35,10 @@ class Links:
         """Return the address of a workflow's page, on one of its tabs."""
         return self.to(f"workflows/{quote(to_path(subject), safe='')}", tab=tab, **query)
 
+    def what_if(self, subject: str, revision: int) -> Href:
+        """Return the address of the page that takes a turn again."""
+        return self.to(f"what-if/{quote(to_path(subject), safe='')}", revision=revision)
+
     def act(self, verb: str, subject: str, **query: object) -> Href:
         """Return the address of the form by which an operator acts on a workflow."""
         return self.to(f"act/{verb}/{quote(to_path(subject), safe='')}", **query)
