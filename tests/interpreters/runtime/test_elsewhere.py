@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from arvo import Backend, Client, Event, MemoryBackend, Runtime, System, Unavailable
+from arvo import Backend, Client, Emit, Event, MemoryBackend, Runtime, System, Unavailable
 from arvo.engine.step.route import ToCaller, ToHandler
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.services import WorkerServices
 from tests.interpreters.runtime.running import Replaced
 from tests.interpreters.until import until
 from tests.interpreters.within import within
-from tests.shop import WEB, CardCharged, charge_request, payments, reply_to
+from tests.shop import WEB, CardCharged, charge_request, payment_handler, payments, reply_to
 
 EVENTS = 20
 OpenBackend = Callable[[], Backend]
@@ -60,6 +60,46 @@ def test_an_answer_reaches_the_process_that_listens_to_its_address(
     within(go(), 120)
 
     assert set(got) == {f"c{number}" for number in range(EVENTS)}
+
+
+@pytest.mark.promise("I8")
+@pytest.mark.parametrize("domain", ["bank", None])
+def test_an_event_reaches_the_process_that_listens_to_its_domain(
+    open_backend: OpenBackend, domain: str | None
+) -> None:
+    """A process without the listener may take it first; it was a dead letter there."""
+    got: list[str | None] = []
+    paying = System([payment_handler(lambda _: Emit(CardCharged("r"), domain="bank"))])
+
+    async def go() -> None:
+        async with (
+            Runtime(paying, open_backend()) as worker,
+            Runtime(listening, open_backend()) as web,
+        ):
+            # Added while it runs and waits, so it is registered again.
+            @web.on_domain(domain)
+            async def listener(event: Event[Any]) -> None:
+                got.append(event.parentid)
+
+            registry: Any = open_backend()
+            await until_domain_listed(registry, domain)
+            await registry.close()
+            await send(paying, open_backend(), *range(EVENTS))
+            await until(lambda: len(got) >= EVENTS)
+            await web.drain(timeout=60)
+            assert web.stats().sent_out == EVENTS
+            assert worker.stats().dead_lettered == web.stats().dead_lettered == 0
+
+    within(go(), 120)
+
+    assert sorted(got, key=str) == sorted((f"c{number}" for number in range(EVENTS)), key=str)
+
+
+async def until_domain_listed(backend: Any, domain: str | None) -> None:
+    async def is_listed() -> bool:
+        return any(domain in each.domains for each in await backend.services.list())
+
+    await until(is_listed)
 
 
 async def until_listed(backend: Any, address: str) -> None:

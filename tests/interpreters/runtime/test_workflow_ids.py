@@ -5,14 +5,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from arvo import (
     Backend,
+    Commands,
+    Complete,
+    Emit,
     Event,
     OrchestratorContract,
     Resumable,
     Runtime,
     System,
+    Turn,
     Violated,
     Workflow,
 )
@@ -20,12 +25,16 @@ from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.errors import Unavailable
 from tests.core.contracts.test_versioned_workflow import begin
 from tests.interpreters.runtime.running import Outage, run_runtime, within
+from tests.interpreters.until import until
 from tests.shop import (
+    CardCharged,
+    ChargeCard,
     OrderFulfilled,
     PlaceOrder,
     make_workflow,
     order,
     payments,
+    reply_to,
     shipping,
     shop,
 )
@@ -258,3 +267,32 @@ def test_a_caller_that_waits_with_another_sends_the_begin_again_if_that_one_give
             await first
 
     run_runtime(shop, work, backend="memory:")
+
+
+@pytest.mark.promise("I2")
+def test_a_begin_that_changes_nothing_is_answered_whichever_process_takes_it(
+    open_backend: Open,
+) -> None:
+    """I2: the process that asks must learn that its begin was a duplicate of the active run."""
+    asked: list[Event[ChargeCard]] = []
+
+    def place(turn: Turn[None]) -> Commands:
+        if isinstance(turn.event.data, PlaceOrder):
+            return Emit(ChargeCard("o1", 1.0), domain="bank")
+        return Complete(OrderFulfilled("t"))
+
+    async def go() -> Event[Any]:
+        async with (
+            Runtime(System([make_workflow(place)]), open_backend()) as worker,
+            Runtime(System([], remote=[order["1.0.0"]]), open_backend()) as web,
+        ):
+            worker.on_domain("bank")(asked.append)
+            await web.send(begin())
+            await until(lambda: bool(asked))
+            again = asyncio.create_task(ask(web, begin(id_reuse_policy="allow")))
+            await until(lambda: worker.stats().duplicates > 0)
+            reply = evolve(reply_to(asked[0], CardCharged("r")), domain=None)
+            await worker.send(reply)
+            return await again
+
+    assert within(go(), 120).parentid == begin().id

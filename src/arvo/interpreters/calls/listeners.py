@@ -86,7 +86,7 @@ class Listeners:
     """
 
     concurrent_max: int
-    # Called when an address has got a listener.
+    # Called when an address or a domain has got a listener.
     on_added: Callable[[], None] = field(default=lambda: None, init=False)
     _by_domain: dict[str | None, BoundedListener] = field(factory=dict, init=False)
     _by_address: dict[str, BoundedListener] = field(factory=dict, init=False)
@@ -103,6 +103,7 @@ class Listeners:
             _require_unused("domain", domain, self._by_domain)
             name = f"the listener of {'all other domains' if domain is None else domain}"
             self._by_domain[domain] = self._bound(listener, seconds, name)
+            self.on_added()
             return listener
 
         return register
@@ -150,6 +151,16 @@ class Listeners:
     def addresses(self) -> tuple[str, ...]:
         """The addresses and the subscriptions that have a listener."""
         return tuple(self._by_address)
+
+    @property
+    def domains(self) -> tuple[str | None, ...]:
+        """The domains that have a listener; None if one listens to all others."""
+        return tuple(self._by_domain)
+
+    @property
+    def number(self) -> int:
+        """How many listeners there are; none is ever removed."""
+        return len(self._by_domain) + len(self._by_address)
 
     def close(self) -> None:
         """End the threads that are idle (see `ThreadPool.close`)."""

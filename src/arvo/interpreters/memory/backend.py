@@ -205,6 +205,10 @@ class MemoryBackend:
         revision = self._workflows.revision(event.subject)
         return None if expected in (None, revision) else Conflict(revision)
 
+    async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
+        """Return the refusal of an event that was consumed before."""
+        return self._inbox.compare(queue_of(message.to), message.event)
+
     async def workflows(
         self,
         *,

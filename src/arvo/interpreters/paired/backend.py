@@ -253,6 +253,10 @@ class Pair:
             return Fenced()
         return refusal
 
+    async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
+        """Return the refusal of an event that was consumed before."""
+        return await self._outbox.find_consumption(message)
+
     async def workflows(
         self,
         *,

@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 from attrs import define, evolve, field
 
-from arvo.core.begin import begun_id
+from arvo.core.begin import begun_id, may_begin_next
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
@@ -40,6 +40,7 @@ from arvo.interpreters.ports.messages import (
     DeadLetter,
     Delivery,
     Message,
+    key_of,
     queue_of,
     yields_to_cancellation,
 )
@@ -113,6 +114,7 @@ class Outbox:
             if document.turn == commit.expected and cancellation is None:
                 if commit.record is None:
                     await self._send((digest, 0), output, content)
+                    await self._mark_begin(commit, Consumption(digest, content=content))
                     return Committed()
                 if holder := await self.workflow_ids.reserve(commit):
                     return WorkflowIdTaken(holder)
@@ -129,6 +131,17 @@ class Outbox:
             elif is_fresh:
                 return Conflict(document.turn)
             document, is_fresh = None, True
+
+    async def _mark_begin(self, commit: Commit, entry: Consumption) -> None:
+        """Store that a begin which may begin the next run has changed nothing.
+
+        The caller may be in another process, and no record shows it. If the worker dies before, the
+        begin is delivered again.
+        """
+        if commit.outcome == "duplicate" and may_begin_next(commit.event):
+            await self.documents.change(
+                commit.event.subject, lambda document: document.with_consumption(entry)
+            )
 
     async def read(self, subject: str) -> WorkflowDocument:
         """Read a document, and send the output of operators' changes.
@@ -225,17 +238,31 @@ class Outbox:
         self, message: Message, expected: int | None
     ) -> Conflict | Duplicate | IdReused | None:
         """Return why a turn would be refused, None if it would not; nothing is sent again."""
-        digest, content = (
-            digest_of(queue_of(message.to), message.event),
-            inbox_digest(message.event),
-        )
-        if expected is None:
-            stored = self._sent.get((digest, 0))
-            return None if stored is None else compare_digests(stored, content)
-        document = await self.read(message.event.subject)
-        if (entry := document.find(digest)) is not None:
-            return compare_digests(entry.content, content)
-        return None if document.turn == expected else Conflict(document.turn)
+        refusal, document = await self._compare(message, has_record=expected is not None)
+        if refusal is not None or document is None or document.turn == expected:
+            return refusal
+        return Conflict(document.turn)
+
+    async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
+        """Return the refusal of an event that was consumed before; of a handler without a record,
+        in this process.
+        """
+        return (await self._compare(message, has_record=key_of(message.to) is not None))[0]
+
+    async def _compare(
+        self, message: Message, *, has_record: bool
+    ) -> tuple[Duplicate | IdReused | None, WorkflowDocument | None]:
+        """Compare an event with the one that was consumed by its id, and return the document."""
+        digest = digest_of(queue_of(message.to), message.event)
+        if not has_record:
+            document, stored = None, self._sent.get((digest, 0))
+        else:
+            document = await self.read(message.event.subject)
+            entry = document.find(digest)
+            stored = None if entry is None else entry.content
+        if stored is None:
+            return None, document
+        return compare_digests(stored, inbox_digest(message.event)), document
 
     async def was_consumed(self, message: Message) -> bool:
         """Return True if an event was consumed before, and not another one with its id; output that

@@ -17,7 +17,8 @@ LISTED_MAX: Final = 20
 class WorkerServices:
     """The handlers of one worker: *versions* maps each address to the versions it implements.
 
-    *callers*: the addresses of callers that it has a listener for.
+    *callers*: the addresses of callers that it has a listener for. *domains*: the domains that it
+    has one for; None is the listener of all others.
 
     >>> services = WorkerServices("w1", {"com.shop.charge": ("1.0.0", "2.0.0")})
     >>> services.serves("com.shop.charge", "2.0.0"), services.serves("com.shop.ship", None)
@@ -27,11 +28,16 @@ class WorkerServices:
     worker_id: str
     versions: Mapping[str, tuple[str, ...]] = field(converter=FrozenDict)
     callers: tuple[str, ...] = ()
+    domains: tuple[str | None, ...] = ()
 
     def serves(self, address: str, version: str | None) -> bool:
         """Return whether a handler is at *address* and implements *version*; None: any version."""
         versions = self.versions.get(address)
         return versions is not None and (version is None or version in versions)
+
+    def listens_to(self, domain: str) -> bool:
+        """Return whether it has a listener for *domain*."""
+        return domain in self.domains or None in self.domains
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -40,13 +46,15 @@ class WorkerServices:
             "worker": self.worker_id,
             "versions": versions,
             "callers": list(self.callers),
+            "domains": list(self.domains),
         }
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> "WorkerServices":
         """Make it from the JSON data of `to_dict`."""
         versions = {address: tuple(each) for address, each in content["versions"].items()}
-        return WorkerServices(content["worker"], versions, tuple(content.get("callers", ())))
+        callers, domains = (tuple(content.get(name, ())) for name in ("callers", "domains"))
+        return WorkerServices(content["worker"], versions, callers, domains)
 
 
 def describe_services(services: Iterable[WorkerServices], address: str) -> str:

@@ -192,6 +192,10 @@ class PostgresBackend:
         """Return why a turn of this delivery would be refused, None if it would not."""
         return await self._batches.find_refusal(delivery, expected)
 
+    async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
+        """Return the refusal of an event that was consumed before."""
+        return await self._batches.find_consumption(message)
+
     async def workflows(
         self,
         *,

@@ -16,13 +16,19 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.engine.step.admit import admit_emitted
 from arvo.engine.step.doors import find_id_conflict
-from arvo.engine.step.route import reply_addresses
+from arvo.engine.step.route import ToHandler, reply_addresses
 from arvo.engine.system.handler import is_workflow
 from arvo.engine.system.system import System
 from arvo.interpreters.delivery.tasks import supervise
-from arvo.interpreters.ports.backend import AppliesBackpressure, Backend, find_outputs
+from arvo.interpreters.ports.backend import (
+    AppliesBackpressure,
+    Backend,
+    FindsRefusals,
+    find_outputs,
+)
 from arvo.interpreters.ports.errors import Corrupt, NoReply, Unavailable
-from arvo.interpreters.ports.results import PAGE_MAX
+from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.ports.results import PAGE_MAX, Duplicate
 from arvo.interpreters.runtime.asks import is_asked, poll_for_signal_answer, shortest_pause
 from arvo.interpreters.runtime.operations import history_entries
 
@@ -322,7 +328,11 @@ async def poll_for_answer(
     while not pending.answer.done():
         was_consumed = pending.consumed.is_set()
         try:
+            is_elsewhere = not was_consumed and await _is_duplicate_elsewhere(backend, event)
             record = await backend.load(event.subject)
+            if is_elsewhere and record is not None and record.init != event.id:
+                pending.consumed.set()
+                was_consumed = True
             is_its = record is not None and _is_begun_by(record, event, was_consumed)
             # One that may begin the next run is refused by its turn alone: this run may end before.
             is_final = record is not None and not may_begin_next(event)
@@ -349,6 +359,18 @@ async def poll_for_answer(
                 # A duplicate wakes it at once, the first time; after that it only pauses.
                 await (asyncio.sleep(POLL_SECONDS_MAX) if was_consumed else pending.consumed.wait())
         pause = min(2 * pause, POLL_SECONDS_MAX)
+
+
+async def _is_duplicate_elsewhere(backend: Backend, event: Event[Any]) -> bool:
+    """Return whether another process has consumed a begin that may begin the next run.
+
+    Its content does not show that: the run that has it may have ended before. Read before the
+    record: a begin that is consumed in between may have begun the next run.
+    """
+    if not may_begin_next(event) or not isinstance(backend, FindsRefusals):
+        return False
+    message = Message(event, ToHandler(event.type, event.subject))
+    return isinstance(await backend.find_consumption(message), Duplicate)
 
 
 def _is_begun_by(record: Record, event: Event[Any], was_consumed: bool) -> bool:

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.interpreters.delivery.tasks import supervise
+from arvo.interpreters.delivery.tasks import end_task, supervise
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.chains import CommitsChains
@@ -45,6 +45,7 @@ class WorkerTasks:
     _tasks: dict["asyncio.Task[None]", str] = field(factory=dict, init=False)
     _ticks: TickLoop | None = field(default=None, init=False)
     _watchdog: Watchdog | None = field(default=None, init=False)
+    _registering: "asyncio.Task[None] | None" = field(default=None, init=False)
     # The exception of the first task that broke.
     _failure: Exception | None = field(default=None, init=False)
 
@@ -69,7 +70,7 @@ class WorkerTasks:
         for queue, number in numbers.items():
             for each in range(number):
                 self._start(self.worker.work(queue), f"arvo {queue} {each}", queue)
-        self.serve_listeners()
+        self._serve_addresses()
 
     async def send(self, message: Message) -> bool:
         """Commit a message that enters with its turns; False if it has to be sent by itself."""
@@ -104,6 +105,8 @@ class WorkerTasks:
         self._tasks.clear()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._registering is not None:
+            await end_task(self._registering)
         self._ticks = self._failure = None
         # The registration expires with the lease, and the workers have raised what is corrupt.
         with suppress(Unavailable, Corrupt):
@@ -128,8 +131,16 @@ class WorkerTasks:
             raise self._failure
 
     def serve_listeners(self) -> None:
-        """Start a task for the queue of each address that has got a listener."""
-        for address in self.worker.listeners.addresses if self._tasks else ():
+        """Register the listeners, of which some are new, and serve their addresses."""
+        if self._tasks:
+            # Now: a worker that waits registers nothing, and the others must see its domains.
+            work, name = self._register(), "arvo register"
+            self._registering = supervise(work, name=name, on_failure=self._fail)
+            self._serve_addresses()
+
+    def _serve_addresses(self) -> None:
+        """Start a task for the queue of each address that has a listener and no task."""
+        for address in self.worker.listeners.addresses:
             if address not in self._tasks.values():
                 # One is enough: it starts the calls and does not wait for them.
                 self._start(self.worker.work(address), f"arvo {address}", address)
@@ -159,6 +170,11 @@ class WorkerTasks:
     def is_working(self) -> bool:
         """Whether all tasks are at work: none is stopping, and none broke."""
         return bool(self._tasks) and not self.worker.stopped and self._failure is None
+
+    async def _register(self) -> None:
+        # If it is unavailable: it is registered before the next event is received.
+        with suppress(Unavailable):
+            await self.worker.register()
 
     def _start(self, work: Coroutine[Any, Any, None], name: str, queue: str) -> None:
         self._tasks[supervise(work, name=name, on_failure=self._fail)] = queue

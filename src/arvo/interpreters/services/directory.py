@@ -45,7 +45,7 @@ class ServiceDirectory:
         A worker calls it before it receives anything, and after a listener was added. So what it
         sends can reach no worker that does not see it.
         """
-        if self._registered == len(self.listeners.addresses):
+        if self._registered == self.listeners.number:
             return
         async with self._lock:
             await self._register_once()
@@ -64,6 +64,12 @@ class ServiceDirectory:
     async def is_served(self, address: str) -> bool:
         """Return whether a live worker has a handler of an address."""
         return any(each.serves(address, None) for each in await self.registered() or ())
+
+    async def is_listened(self, domain: str) -> bool:
+        """Return whether another live worker has a listener for a domain."""
+        registered = await self.registered() or ()
+        others = (each for each in registered if each.worker_id != self._worker_id)
+        return any(each.listens_to(domain) for each in others)
 
     async def callers(self) -> frozenset[str]:
         """Return the addresses of callers that other workers have a listener for."""
@@ -95,7 +101,7 @@ class ServiceDirectory:
         return to_other_process(event, event.to)
 
     async def _register_once(self) -> None:
-        number = len(self.listeners.addresses)
+        number = self.listeners.number
         if self._registered == number:
             return
         if self._registering is not None:
@@ -106,4 +112,5 @@ class ServiceDirectory:
     def own(self) -> WorkerServices:
         """The services of this worker."""
         versions = {handler.source: versions_of(handler) for handler in self.system.handlers}
-        return WorkerServices(self._worker_id, versions, self.listeners.addresses)
+        callers, domains = self.listeners.addresses, self.listeners.domains
+        return WorkerServices(self._worker_id, versions, callers, domains)

@@ -45,7 +45,13 @@ from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusa
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
 from arvo.interpreters.sqlite.session.session import Session
-from arvo.interpreters.sqlite.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.sqlite.statements import (
+    dead_letters,
+    deliveries,
+    operations,
+    queries,
+    refusals,
+)
 from arvo.interpreters.sqlite.statements import timers as timer_rows
 from arvo.interpreters.sqlite.statements.cancellations import pending_cancellation
 
@@ -161,6 +167,10 @@ class SqliteBackend:
     ) -> Conflict | Duplicate | IdReused | Fenced | None:
         """Return why a turn of this delivery would be refused, None if it would not."""
         return await find_refusal(self._session, delivery, expected)
+
+    async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
+        """Return the refusal of an event that was consumed before."""
+        return await self._session.read(lambda c: refusals.find_consumption(c, message))
 
     async def workflows(
         self,

@@ -54,9 +54,14 @@ class Outbound:
     process: Callable[[Delivery, Process], Awaitable[None]]
 
     async def send_out(self, delivery: Delivery, to: ToDomain) -> None:
-        """Pass an event to the listener of its domain, in a task of that domain."""
+        """Pass an event to the listener of its domain, in a task of that domain.
+
+        Where only other processes have one, it is returned for them.
+        """
         listener = self.listeners.find(to)
-        if listener is None:
+        if listener is None and await self.directory.is_listened(to.domain):
+            await self.retry.return_unattempted(delivery, 0.0)
+        elif listener is None:
             reason = f"no listener for domain {to.domain!r} (see on_domain)"
             await self.dead_letters.write(delivery, reason)
         else:

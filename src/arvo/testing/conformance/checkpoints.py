@@ -1,7 +1,7 @@
 """Checkpoints: the results of effects stay with their delivery until it is settled."""
 
 from arvo.interpreters.ports.backend import Backend, FindsRefusals
-from arvo.interpreters.ports.messages import Delivery
+from arvo.interpreters.ports.messages import Delivery, Message
 from arvo.interpreters.ports.results import (
     Committed,
     Conflict,
@@ -112,15 +112,18 @@ class Checkpoints(Restarts):
         first = await self.eventually(backend.receive(WORKFLOW), "the event")
         assert await _find_refusal(backend, first, 0) is None
         assert await _find_refusal(backend, first, 1) == Conflict(0)
+        assert await _find_consumption(backend, first.message) is None
         assert await backend.commit(first, turn_commit(first, 1), [], []) == Committed()
 
         await backend.send(to_workflow("begin"))
         copy = await self.eventually(backend.receive(WORKFLOW), "the copy")
         assert await _find_refusal(backend, copy, 1) == Duplicate()
+        assert await _find_consumption(backend, copy.message) == Duplicate()
         await backend.ack(copy)
         await backend.send(to_workflow("begin", data={"key": "another"}))
         other = await self.eventually(backend.receive(WORKFLOW), "another event with its id")
         assert await _find_refusal(backend, other, 1) == IdReused()
+        assert await _find_consumption(backend, other.message) == IdReused()
         await backend.ack(other)
         await backend.send(to_workflow("next"))
         second = await self.eventually(backend.receive(WORKFLOW), "the next event")
@@ -149,6 +152,11 @@ class Checkpoints(Restarts):
             await other.nack(current, 0.0)
             again = await self.eventually(other.receive(WORKFLOW), "the event again")
             assert await again.progress.load() == TWO
+
+
+async def _find_consumption(backend: object, message: Message) -> Duplicate | IdReused | None:
+    assert isinstance(backend, FindsRefusals)
+    return await backend.find_consumption(message)
 
 
 def _finds_refusals(backend: object) -> bool:

@@ -120,6 +120,12 @@ class WorkflowDocument:
         unsent = [entry for entry in self.journal if entry.output and entry.key not in sent]
         return unsent[: max(0, len(unsent) - UNSENT_MAX + 1)]
 
+    def with_consumption(self, entry: Consumption) -> "WorkflowDocument | None":
+        """Return the document with one more consumption, None if it has that already."""
+        if self.find(entry.digest) is not None:
+            return None
+        return evolve(self, journal=tuple(_newest([*self.journal, entry])))
+
     def after_turns(
         self,
         record: Record,

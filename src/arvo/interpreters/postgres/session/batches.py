@@ -11,7 +11,7 @@ from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.ports.messages import Delivery, Progress
+from arvo.interpreters.ports.messages import Delivery, Message, Progress
 from arvo.interpreters.ports.results import (
     CheckpointResult,
     CommitResult,
@@ -114,6 +114,11 @@ class BatchWriter:
         if isinstance(refusal, Fenced):
             self.claims.release(delivery)
         return refusal
+
+    async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
+        """Return the refusal of an event that was consumed before."""
+        session = await self.sessions.session()
+        return await session.read(lambda c: refusals.find_consumption(c, session.dsn, message))
 
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Write the *progress* of a delivery, if this worker still owns it."""

@@ -55,6 +55,17 @@ async def find_refusal(
     return None if expected in (None, revision) else Conflict(revision)
 
 
+async def find_consumption(
+    connection: Connection, dsn: Dsn, message: Message
+) -> Duplicate | IdReused | None:
+    """Return the refusal of a message that was consumed before."""
+    digest = consumption_digest(queue_of(message.to), message.event)
+    row = await connection.fetchrow(dsn.sql(CONSUMED), [digest])
+    if row is None:
+        return None
+    return compare_digests(row["content"] or "", inbox_digest(message.event))
+
+
 _STATE: Final = """
 select exists (select from arvo.delivery where id = $1 and owner = $2) as is_owned,
     (select coalesce(content, '') from arvo.inbox where digest = $3) as consumed,

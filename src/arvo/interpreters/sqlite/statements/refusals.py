@@ -13,6 +13,7 @@ from arvo.interpreters.ports.results import (
     IdReused,
     compare_digests,
 )
+from arvo.interpreters.sqlite.statements.cancellations import CONSUMED
 
 
 def find_refusal(
@@ -33,6 +34,15 @@ def find_refusal(
     if consumed is not None:
         return compare_digests(consumed, inbox_digest(message.event))
     return None if expected in (None, revision) else Conflict(revision)
+
+
+def find_consumption(
+    connection: sqlite3.Connection, message: Message
+) -> Duplicate | IdReused | None:
+    """Return the refusal of a message that was consumed before."""
+    digest = consumption_digest(queue_of(message.to), message.event)
+    row = connection.execute(CONSUMED, (digest,)).fetchone()
+    return None if row is None else compare_digests(row[0], inbox_digest(message.event))
 
 
 _STATE: Final = """
