@@ -169,7 +169,8 @@ async def what_if_form(client: Client, visit: Visit) -> Page:
     result = await take_turn(client.system, found, event)
     view = show_what_if(client.system, found.moment, result, visit.redaction)
     text = event_text(event, visit.redaction)
-    return _what_if_page(visit, record, found, text, view=view)
+    # What no longer fits is the answer here, and no fault of the request.
+    return evolve(_what_if_page(visit, record, found, text, view=view), status=200)
 
 
 async def what_if(client: Client, visit: Visit) -> Page:

@@ -69,7 +69,7 @@ async def workflow(client: Client, visit: Visit) -> Page:
 
 
 async def _origin(client: Client, record: Record) -> Origin | None:
-    """Return what a fork was forked from, None for another workflow."""
+    """Return the origin of a fork, None for another workflow."""
     if Subject.parse(record.subject).execution.initiator != OPERATOR:
         return None
     first = await _entries(client, record, 1, 1)

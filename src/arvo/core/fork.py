@@ -21,7 +21,7 @@ CONTENT_BYTES_MAX: Final = 64 * 1024 * 1024
 @final
 @frozen
 class ForkContent:
-    """What a fork begins with.
+    """The content of the event that begins a fork.
 
     *record*: its record after the first turn. *requests*: the events that this turn sends. *begin*:
     the event that began the first workflow, None where its history no longer holds it.

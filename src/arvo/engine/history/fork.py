@@ -44,7 +44,7 @@ class ForkOptions:
 
     *is_chosen*: whether an operator has chosen the id. *version*: None for that of the record.
     *source*: the sender of the event, to which nothing is sent back. *now*: its time.
-    *after_compensation*: also where the first workflow has undone what it did before.
+    *after_compensation*: also where the first workflow has compensated since.
     """
 
     at: int

@@ -20,8 +20,8 @@ def record_at(
 ) -> Record | Violation:
     """Return the record of a workflow at a revision, or why the replay cannot derive it.
 
-    *stored*: its record, *history*: its history, oldest first. A replay that disagrees with what
-    happened up to that revision derives a record that the workflow never had.
+    *stored*: its record, *history*: its history, oldest first. A replay that disagrees with the
+    turns up to that revision derives a record that the workflow never had.
     """
     if type(at) is not int or not 1 <= at <= stored.revision:
         issue = Issue("at", f"a revision from 1 to {stored.revision}", short_repr(at))

@@ -80,7 +80,7 @@ class Origin:
 
 
 def show_origin(begin: Event[Any]) -> Origin | None:
-    """Return what the event that began a workflow forked it from; None for another begin."""
+    """Return the origin of a fork by the event that began it; None for another begin."""
     match dict(begin.raw):
         case {"origin": str(subject), "revision": int(revision)} if is_fork(begin.type):
             return Origin(subject, name_of(subject), revision)

@@ -1,4 +1,4 @@
-"""What if: a turn that was taken again, beside what happened."""
+"""What if: a turn that was taken again, beside the recorded one."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ _MISSING: Final = object()
 @final
 @frozen(kw_only=True)
 class WhatIf:
-    """What the turn does now, and where that differs from what happened.
+    """The result of the turn now, and where it differs from the recorded one.
 
     *refusal*: why there is no turn now, "" if there is one; *issues*: which fields do not fit.
     *status*, *failure*: then and now. *state*, *timers*, *sent*: the differences.
@@ -42,7 +42,7 @@ class WhatIf:
 
     @property
     def is_same(self) -> bool:
-        """Whether the turn does what it did."""
+        """Whether the turn has the same result."""
         changes = (*self.state, *self.timers, *self.sent)
         pairs = (self.status, self.failure)
         return not (self.refusal or changes or any(then != now for then, now in pairs))
@@ -74,7 +74,7 @@ def show_what_if(
     result: Commit | Violation | NotReplayable,
     redaction: Redaction,
 ) -> WhatIf:
-    """Compare the result of a turn with what happened in it."""
+    """Compare the result of a turn with the recorded one."""
     if isinstance(result, NotReplayable):
         return WhatIf(refusal=result.reason)
     if not isinstance(result, Commit):
