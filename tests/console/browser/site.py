@@ -17,7 +17,7 @@ from arvo.console import console
 
 T = TypeVar("T")
 # Generous: only a failure waits for it.
-WAIT_SECONDS: Final = 120.0
+WAIT_SECONDS: Final = 300.0
 # Tests look more often than pages need.
 POLL_SECONDS: Final = 0.05
 Open = Callable[[], AbstractAsyncContextManager[Runtime]]
