@@ -1,4 +1,4 @@
-"""Actions: what a person does with a workflow or a dead letter, by a form."""
+"""Actions: the acts of a person on a workflow or a dead letter, by a form."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -169,7 +169,7 @@ async def what_if_form(client: Client, visit: Visit) -> Page:
     result = await take_turn(client.system, found, event)
     view = show_what_if(client.system, found.moment, result, visit.redaction)
     text = event_text(event, visit.redaction)
-    # What no longer fits is the answer here, and no fault of the request.
+    # A payload that no longer fits is the answer here, and no fault of the request.
     return evolve(_what_if_page(visit, record, found, text, view=view), status=200)
 
 

@@ -16,12 +16,12 @@ Respond: TypeAlias = Callable[[Client, Visit], Awaitable[Page | Response]]
 @final
 @frozen(kw_only=True)
 class Extension:
-    """What a console has beyond its own pages.
+    """Pages that a console has beyond its own.
 
-    *pages*, *actions*: what answers GET and POST, by path. *sections*: further links of the rail,
-    by their path. *changed*: returns the subjects of the events that were handled since it was
-    called last, for which open pages are read again. *ahead*: returns how far the clock of the
-    process is ahead of the host's, None where no page can move it.
+    *pages*, *actions*: the functions that answer GET and POST, by path. *sections*: further links
+    of the rail, by their path. *changed*: returns the subjects of the events that were handled
+    since it was called last, for which open pages are read again. *ahead*: returns how far the
+    clock of the process is ahead of the host's, None where no page can move it.
     """
 
     pages: Mapping[str, Respond] = field(factory=dict)

@@ -1,4 +1,4 @@
-"""Sending: the pages by which a person sends an event, and sees what it began."""
+"""Sending: the pages by which a person sends an event, and sees the workflow that it began."""
 
 import asyncio
 from collections.abc import Mapping
@@ -136,7 +136,7 @@ def _again(
     form: Mapping[str, str],
     issues: tuple[Issue, ...],
 ) -> Page:
-    """Show what was sent again, with the reasons why it does not fit."""
+    """Show the form again, with the reasons why it does not fit."""
     page = _page(client, contract, _edited(form, issues), as_json="data" in form)
     # A browser reports each 422 that a script gets as an error of the page.
     is_of_script = "hx-request" in visit.request.headers
@@ -159,7 +159,7 @@ def _page(
 
 
 def _converted(contract: VersionedContract[Any], form: Mapping[str, str], edit: str) -> Edited:
-    """Return what was edited as JSON as a form, or the other way round.
+    """Return JSON that was edited as a form, or the other way round.
 
     Without the secrets: a page would show them as JSON.
     """
@@ -221,6 +221,6 @@ def parse_object(text: str) -> dict[str, Any] | Issues:
 
 
 def issues_of(violated: Violated) -> tuple[Issue, ...]:
-    """Return what an event breaks, or the violation as one issue."""
+    """Return the issues of an event, or the violation as one issue."""
     violation = violated.violation
     return violation.issues or (Issue("event", "one that may enter", violation.message),)

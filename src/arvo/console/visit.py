@@ -55,9 +55,10 @@ class Page:
 @final
 @define(eq=False)
 class Visit:
-    """One request. *token*: what the forms of the page repeat. *redaction*: what its texts hide.
+    """One request.
 
-    *jobs*: those of the console.
+    *token*: repeated by the forms of the page. *redaction*: hides secrets in its texts. *jobs*:
+    those of the console.
     """
 
     request: Request
@@ -109,6 +110,6 @@ class Visit:
 
 
 def log_act(visit: Visit, verb: str, subject: str, reason: str | None) -> None:
-    """Log that a user acts, before the act: what is not recorded does not happen."""
+    """Log that a user acts, before the act: one that is not recorded does not happen."""
     extra = fields(verb=verb, user=visit.reader.user, subject=subject, reason=reason)
     logger.info("an operator acts by the console", extra=extra)

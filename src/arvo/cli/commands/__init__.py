@@ -1,1 +1,1 @@
-"""The commands of `arvo`, by what they act on."""
+"""The commands of `arvo`, a module for each thing that they act on."""

@@ -1,4 +1,4 @@
-"""Folder: where `arvo dev` stores what it keeps between two runs."""
+"""Folder: where `arvo dev` stores its database between two runs."""
 
 from pathlib import Path
 from typing import Final

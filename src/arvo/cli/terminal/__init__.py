@@ -1,1 +1,1 @@
-"""What commands read from a shell and print there."""
+"""The arguments and the output of commands, in a shell."""

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def paged(fetch: Callable[..., Awaitable[Sequence[T]]], limit: int) -> AsyncIterator[T]:
-    """Yield up to *limit* items of what `fetch(after=, limit=)` returns page by page."""
+    """Yield up to *limit* items, which `fetch(after=, limit=)` returns page by page."""
     remaining, last = limit, None
     while remaining > 0 and (page := await fetch(after=last, limit=min(remaining, PAGE_MAX))):
         for item in page:

@@ -26,7 +26,7 @@
     }
   };
 
-  // What is wider than its box is scrolled by keys as well, so the box must take the focus.
+  // A box with wider content is scrolled by keys as well, so it must take the focus.
   const scrollers = new ResizeObserver((entries) => {
     for (const { target: box } of entries) {
       const isScrolled = box.scrollWidth > box.clientWidth;

@@ -1,1 +1,1 @@
-"""Dev: what the console has beyond its own pages in `arvo dev`."""
+"""Dev: the pages that the console has in `arvo dev` alone."""

@@ -89,7 +89,7 @@ class _Attempt:
 @final
 @frozen(eq=False)
 class DeliveryObserver:
-    """Adds what the workers of a runtime have handled to *deliveries*."""
+    """Adds each delivery that the workers of a runtime have handled to *deliveries*."""
 
     deliveries: Deliveries
 

@@ -22,7 +22,7 @@ AHEAD_MAX: Final = timedelta(days=36_525)
 def dev_extension(
     deliveries: Deliveries | None, set_ahead: Callable[[timedelta], None] | None
 ) -> Extension:
-    """Return what the console of `arvo dev` has beyond that of an operator.
+    """Return the pages that the console of `arvo dev` has beyond that of an operator.
 
     *deliveries*: None where the runtime has another observer. *set_ahead*: puts the clock of the
     process so far ahead of the host's; None where the backend has a clock of its own.
@@ -110,7 +110,7 @@ async def next_timer(client: Client, now: datetime) -> DueTimer | None:
 
 
 def _back(visit: Visit, address: str, done: str) -> str:
-    """Return the address of the page with the button, with what was *done*."""
+    """Return the address of the page with the button, with the act that was *done*."""
     parts = urlsplit(address)
     is_own = not (parts.scheme or parts.netloc) and parts.path.startswith(visit.links.to())
     if not is_own or "\\" in address:

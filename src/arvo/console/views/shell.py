@@ -46,7 +46,7 @@ class Item:
 @final
 @frozen(kw_only=True)
 class Shell:
-    """The frame of a page. *address*: its own. *verbs*: what the user may do.
+    """The frame of a page. *address*: its own. *verbs*: those that the user may do.
 
     *ahead*: how far the clock is ahead of the host's, in words; None where no page can move it.
     """

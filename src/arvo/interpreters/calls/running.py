@@ -46,5 +46,5 @@ def running(call: str) -> Iterator[None]:
 
 
 def find_running(task: "asyncio.Task[Any]") -> Running | None:
-    """Return what a task awaits; any thread may ask."""
+    """Return the place at which a task waits; any thread may ask."""
     return _RUNNING.get(task)

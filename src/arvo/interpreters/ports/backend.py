@@ -384,7 +384,7 @@ class FindsRefusals(Protocol):
         ...
 
     async def find_consumption(self, message: Message) -> Duplicate | IdReused | None:
-        """Return what `commit` would return for one more delivery of a message that a handler has
+        """Return the result of `commit` for one more delivery of a message that a handler has
         consumed, in any process; None if no handler has consumed it. Nothing changes.
 
         A caller that waits for an answer asks it whether its own event was a duplicate elsewhere.

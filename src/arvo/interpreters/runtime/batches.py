@@ -63,8 +63,8 @@ class BatchOptions(WorkflowFilters, total=False):
     The filters are those of `Client.workflows`; the status is always that of workflows on which the
     act has an effect. *subjects*: these workflows, in place of filters. *check* is awaited with the
     record of each one before it is acted on, also in a dry run, and raises `Violated` to refuse it.
-    *dry_run*: change nothing, and count what would be done and refused. *limit*: the most to act
-    on. *on_progress* is called after each one.
+    *dry_run*: change nothing, and count the acts that would be done and refused. *limit*: the most
+    to act on. *on_progress* is called after each one.
     """
 
     type: str | None

@@ -1,4 +1,4 @@
-"""Operations: what an operator does with one workflow: cancel, migrate, revive, fork, inspect."""
+"""Operations: the acts of an operator on one workflow: cancel, migrate, revive, fork, inspect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -101,7 +101,7 @@ async def migrate_workflow(
 ) -> Record:
     """Move a workflow to another version, and return its new record.
 
-    *operation*: what an observer has on this command; it follows the trace of the last turn. If a
+    *operation*: the observation of this command; it follows the trace of the last turn. If a
     turn is committed in between, the record that it left is moved instead. Raises `Violated` if the
     workflow cannot be moved.
     """
@@ -143,7 +143,7 @@ async def revive_workflow(
 ) -> Record:
     """Let a failed workflow continue, and return its new record.
 
-    *operation*: what an observer has on this command. Raises `Violated` if it cannot continue.
+    *operation*: the observation of this command. Raises `Violated` if it cannot continue.
     """
     for _ in range(CONFLICTS_MAX):
         record, revived, turn = await decide_revival(
@@ -205,7 +205,7 @@ async def make_fork(
 ) -> Event[Fork]:
     """Make the event that begins a new workflow from a turn of another one.
 
-    *operation*: what an observer has on this command; it follows the trace of the last turn. Raises
+    *operation*: the observation of this command; it follows the trace of the last turn. Raises
     `Violated` if the record cannot be derived, or another run has the workflow id.
     """
     workflow_handler(system, subject)

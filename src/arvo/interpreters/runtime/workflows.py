@@ -200,7 +200,7 @@ class WorkflowClient(DeadLetterClient):
         answers no caller.
 
         *new_id*: its workflow id, by default a generated one; a fork with the same id, workflow
-        and revision begins once. It undoes what was done before the revision only if the first
+        and revision begins once. It undoes effects before the revision only if the first
         workflow is done; otherwise that one does so, or has. In the latter case the state does not
         show it: that raises `Violated` unless *after_compensation* allows it. *actor*, *reason*:
         who does this, and why, for the audit log.

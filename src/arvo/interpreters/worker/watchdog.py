@@ -1,4 +1,4 @@
-"""Watchdog: a thread that logs what blocks the event loop, while it does."""
+"""Watchdog: a thread that names the code which blocks the event loop, while it does."""
 
 import asyncio
 import sys
@@ -23,8 +23,8 @@ MISSED_MAX: Final = 10
 @final
 @define(eq=False)
 class Watchdog:
-    """A thread that logs what blocks the event *loop*, after `MISSED_MAX` looks, and again each
-    time that it has taken twice as long.
+    """A thread that logs the code which blocks the event *loop*, after `MISSED_MAX` looks, and
+    again each time that it has taken twice as long.
 
     A handler that never returns is in no other line: `TimedStep` logs one that has returned. Code
     in C that does not release the interpreter, such as a regular expression, blocks this thread

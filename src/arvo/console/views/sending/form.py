@@ -33,7 +33,7 @@ _ABSENT: Final = object()
 class FormField:
     """One field of a payload: its *label*, the *name* and *value* of its control, and its *issues*.
 
-    *options*: of a select, each with its text. *type*: what it holds, in words.
+    *options*: of a select, each with its text. *type*: its content, in words.
     """
 
     label: str
@@ -115,7 +115,7 @@ def _controls(posted: Mapping[str, str]) -> Iterable[tuple[str, Encoding, str]]:
 
 
 def with_plain_lines(text: str) -> str:
-    """Return what a browser sent without the carriage returns that it adds to line breaks."""
+    """Return a text without the carriage returns that a browser adds to line breaks."""
     return text.replace("\r\n", "\n")
 
 
@@ -231,7 +231,7 @@ def _choices(part: Any, root: Mapping[str, Any], depth: int = 0) -> tuple[Any, .
 
 
 def type_text(schema: Mapping[str, Any]) -> str:
-    """Return what a field holds, in words.
+    """Return the content of a field, in words.
 
     >>> type_text({"type": "string", "format": "email"}), type_text({"enum": ["a", "b"]})
     ('string (email)', 'one of a, b')

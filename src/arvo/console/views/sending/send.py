@@ -23,7 +23,7 @@ CONSOLE_SOURCE: Final = "arvo.console.form"
 @final
 @frozen(kw_only=True)
 class Envelope:
-    """What an event has beside its payload, each text empty for the default.
+    """The envelope of an event, each text empty for the default.
 
     *workflow_id*: the id of the workflow that it begins. *to*, *domain*, *redirectto*: attributes.
     """
@@ -45,7 +45,7 @@ class SendView:
     """The form. *choices*: the contracts by their dataschema. *text*: the payload as JSON.
 
     *fields*: the payload by its fields, None where it is edited as JSON, or its schema lists no
-    fields (*has_fields*). *issues*: what does not fit and names no field. *is_workflow*: whether
+    fields (*has_fields*). *issues*: those that name no field. *is_workflow*: whether
     the event begins a workflow. *may_wait*: whether an answer can be waited for.
     """
 
@@ -63,7 +63,7 @@ class SendView:
 @final
 @frozen(kw_only=True)
 class Edited:
-    """What a person has edited: *posted*, the texts of a form, *text*, the payload as JSON, or
+    """The edits of a person: *posted*, the texts of a form, *text*, the payload as JSON, or
     *data*, the payload of one of the two. Without any a sample is edited.
     """
 
@@ -105,7 +105,7 @@ def show_send(
 
 
 def form_schema(contract: VersionedContract[Any] | None) -> Mapping[str, Any]:
-    """Return the schema of what a person fills in: the payload without what the protocol adds."""
+    """Return the schema of the form: the payload without the fields that the protocol adds."""
     if contract is None:
         return {}
     kind = contract.accepted.type
