@@ -224,7 +224,7 @@ def test_of_several_runs_of_a_type_the_last_one_counts(open_backend: Open) -> No
 
 
 @pytest.mark.promise("I2")
-def test_a_failed_run_is_not_revived_beside_another_run(open_backend: Open) -> None:
+def test_a_failed_run_is_not_revived_while_another_run_is_active(open_backend: Open) -> None:
     """I2: both would be the order. It is when the other one has ended."""
     outage = Outage(down="CardCharged", after=3_600)
 
