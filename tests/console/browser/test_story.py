@@ -1,4 +1,4 @@
-"""Story: an operator with ten thousand orders finds the one that stands still, and mends it."""
+"""Story: an operator with ten thousand orders mends one, cancels many, and begins one anew."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -87,3 +87,22 @@ def test_five_hundred_orders_are_cancelled_after_a_dry_run(tab: Tab, site: Site)
     expect(page.get_by_text("No workflow has all of these.")).to_be_visible()
     tab.go("/workflows?label=note%3Dfine&status=active")
     expect(page.locator("#rows tr").first).to_be_visible()
+
+
+def test_an_order_begins_anew_from_one_of_its_turns(tab: Tab) -> None:
+    """The first one goes on, and the new one says where it comes from."""
+    page = tab.page
+    tab.go("/")
+    tab.press("/")
+    page.locator("#search").fill("order-9000")
+    tab.press("Enter")
+    page.get_by_role("link", name="order-9000").first.click()
+    page.get_by_role("link", name="Time travel").click()
+    page.get_by_role("link", name="Fork from here…").click()
+    page.get_by_label("Workflow id of the new one").fill("order-anew")
+    page.get_by_label("Reason").fill("a customer wants the same again")
+    page.get_by_role("button", name="Begin the new workflow").click()
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("order-anew")
+    expect(page.locator(".head")).to_contain_text("Forked from")
+    expect(page.locator(".head").get_by_role("link", name="order-9000")).to_be_visible()
