@@ -58,6 +58,7 @@ def test_the_console_serves_the_workflows_of_a_backend(tmp_path: Path) -> None:
         (["--listen", ":0"], "--listen: :0 is reached by other machines"),
         (["--listen", "here"], "--listen: expected HOST:PORT or :PORT, got 'here'"),
         (["--allow", "all"], "allow"),
+        (["--trace-url", "http://jaeger/"], "--trace-url: expected an http address with"),
     ],
 )
 def test_an_address_that_others_reach_needs_a_source_of_users(

@@ -3,8 +3,10 @@
 from typing import Any
 
 import httpx
+import pytest
+from attrs import evolve
 
-from arvo import Client, Runtime, System
+from arvo import Client, Runtime, System, Violated
 from arvo.console import console
 from arvo.interpreters.http.workflow_json import to_path
 from tests.console.pages import read_page
@@ -13,9 +15,12 @@ from tests.console.stores import (
     LARGE,
     ORDERS,
     SECRET,
+    Order,
+    begin,
     browse,
     filled,
     system,
+    turns,
     with_console,
 )
 from tests.interpreters.within import within
@@ -292,3 +297,36 @@ def test_a_backend_that_does_not_answer_has_a_page_of_its_own() -> None:
     assert answer.status_code == 503
     assert "Try again" in answer.text
     read_page(answer.text)
+
+
+def test_a_workflow_and_an_event_lead_to_their_trace() -> None:
+    """The spans of other services are on the pages of another program."""
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    traced = evolve(
+        begin(turns, "traced-1", Order(10)), traceparent=f"00-{trace}-00f067aa0ba902b7-01"
+    )
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> list[str]:
+        await runtime.send(traced)
+        await runtime.drain(timeout=60)
+        path = f"/workflows/{to_path(traced.subject)}"
+        pages = [path, f"{path}?tab=event&position=0", workflow("done-1")]
+        return [(await browser.get(it)).text for it in pages]
+
+    url = "http://jaeger/trace/{trace_id}"
+    now, event, untraced = with_console(use, trace_url=url)
+    plain, *_ = with_console(use)
+
+    for page in (now, event):
+        assert f"http://jaeger/trace/{trace}" in read_page(page).links
+    for page in (untraced, plain):
+        assert "jaeger" not in page
+
+
+@pytest.mark.parametrize("url", ["http://jaeger/", "javascript:{trace_id}", "{trace_id}", "x"])
+def test_an_address_that_is_of_no_trace_is_refused(url: str) -> None:
+    """A link without an id leads to another page, and a script must not become a link."""
+    client = Client(System(()), "memory:")
+
+    with pytest.raises(Violated, match="trace_url: expected an http address"):
+        console(client, trace_url=url)

@@ -20,12 +20,13 @@ from arvo.console.extension import NO_EXTENSION, Extension, Respond
 from arvo.console.jobs.runner import Jobs
 from arvo.console.render import ASSETS, SCRUB, make_environment
 from arvo.console.security import COOKIE, SecurityHeaders, make_token
-from arvo.console.views.links import Href, Links
+from arvo.console.views.links import Href, Links, is_trace_url
 from arvo.console.views.secrets import Redaction, Schemas
 from arvo.console.views.shell import DONE, Shell, show_ahead, show_crumbs, show_sections
 from arvo.console.visit import Page, Refused, Visit
 from arvo.core.violations.arguments import check_argument, check_function
-from arvo.core.violations.violation import Violated
+from arvo.core.violations.issue import Issue, short_repr
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.runtime.client import Client
@@ -96,6 +97,7 @@ def console(
     allow: Allow = read_only,
     backend: str = "",
     label: str = "",
+    trace_url: str = "",
 ) -> Starlette:
     """Make the console of a client as an ASGI app, to mount in another one or to serve alone.
 
@@ -103,27 +105,34 @@ def console(
     operators act on many workflows. *user* names the user of a request, by default the
     one of Starlette's `AuthenticationMiddleware`. *allow* decides what a user may see and do, see
     `Allow`; by default every user may see everything, and act on nothing. *backend* and *label* are
-    shown above each page: the name of the backend, and of the environment.
+    shown above each page: the name of the backend, and of the environment. *trace_url*: the address
+    of the page of a trace elsewhere, such as `http://jaeger/trace/{trace_id}`.
     """
     check_argument("client", client, Client, "a Client or a Runtime", of="console")
     check_function("user", user, "a function from a request to a name", of="console")
     check_function("allow", allow, "a function of a user, a verb and a record", of="console")
     check_argument("backend", backend, str, "the name of the backend", of="console")
     check_argument("label", label, str, "the name of the environment", of="console")
-    return extended_console(client, user, allow, backend, label, NO_EXTENSION)
+    expected = "an http address with {trace_id} in it, or nothing"
+    check_argument("trace_url", trace_url, str, expected, of="console")
+    if trace_url and not is_trace_url(trace_url):
+        issue = Issue("trace_url", expected, short_repr(trace_url))
+        raise Violated(ConfigViolation("console cannot take this argument", issue))
+    return extended_console(client, user, allow, backend, label, NO_EXTENSION, trace_url)
 
 
-def extended_console(
+def extended_console(  # noqa: PLR0913 - those of `console`
     client: Client,
     user: UserSource,
     allow: Allow,
     backend: str,
     label: str,
     extension: Extension,
+    trace_url: str = "",
 ) -> Starlette:
     """Make the console with the pages of an *extension*; the rest as for `console`."""
     name = backend or type(client.backend).__name__
-    app = _Console(client, user, allow, name, label, extension)
+    app = _Console(client, user, allow, name, label, extension, trace_url)
     pages_, actions_ = {**_PAGES, **extension.pages}, {**_ACTIONS, **extension.actions}
     routes = [
         Route(path, app.endpoint(respond), methods=["GET"]) for path, respond in pages_.items()
@@ -156,6 +165,7 @@ class _Console:
     backend: str
     label: str
     extension: Extension
+    trace_url: str
     _schemas: Schemas = field(init=False)
     _environment: Environment = field(factory=make_environment, init=False)
     _changes: Changes = field(init=False)
@@ -226,7 +236,7 @@ class _Console:
             request=request,
             reader=reader,
             redaction=Redaction(self._schemas, await reader.may("see_data")),
-            links=Links(str(request.scope.get("root_path", "")).rstrip("/")),
+            links=Links(str(request.scope.get("root_path", "")).rstrip("/"), self.trace_url),
             token=request.cookies.get(COOKIE) or make_token(),
             jobs=self.jobs,
         )

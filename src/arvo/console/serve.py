@@ -19,7 +19,7 @@ from arvo.interpreters.runtime.client import Client
 CONNECTIONS_MAX: Final = 256
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - those of `console`
     client: Client,
     listening: socket.socket,
     *,
@@ -27,12 +27,13 @@ async def serve(
     may_act: bool,
     trust_proxy: bool,
     label: str,
+    trace_url: str,
 ) -> None:
     """Serve the console on a socket until a signal stops the process.
 
     *may_act*: whether everyone who reaches it may act. *trust_proxy*: whether a proxy in front
     names the user of each request; without one only requests for this machine are answered.
-    *backend*, *label*: see `console`.
+    *backend*, *label*, *trace_url*: see `console`.
     """
     app: ASGIApp = console(
         client,
@@ -40,6 +41,7 @@ async def serve(
         allow=act if may_act else read_only,
         backend=backend,
         label=label,
+        trace_url=trace_url,
     )
     config = _config(app if trust_proxy else OnlyHosts(app), "warning", stop_seconds=1)
     await uvicorn.Server(config).serve(sockets=[listening])

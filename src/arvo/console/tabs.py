@@ -13,6 +13,7 @@ from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
 from arvo.console.views.acts import show_actions
 from arvo.console.views.data import show_data
 from arvo.console.views.event import show_event, to_download
+from arvo.console.views.links import Href
 from arvo.console.views.state import meet_record, show_state
 from arvo.console.views.workflow.chart import show_chart
 from arvo.console.views.workflow.history import ROWS_MAX, show_entry, show_history
@@ -62,6 +63,7 @@ async def workflow(client: Client, visit: Visit) -> Page:
         "head": head,
         "tabs": tuple(TabLink(tab, label) for tab, label in TABS.items()),
         "path": to_path(record.subject),
+        "trace": await _trace(client, visit, record),
         "actions": show_actions(client.system, record, verbs, visit.links),
         "origin": await _origin(client, record),
     }
@@ -74,6 +76,13 @@ async def _origin(client: Client, record: Record) -> Origin | None:
         return None
     first = await _entries(client, record, 1, 1)
     return show_origin(first[0].event) if first and first[0].event is not None else None
+
+
+async def _trace(client: Client, visit: Visit, record: Record) -> Href | None:
+    """Return the address of the trace of a workflow's last event, where traces have pages."""
+    newest = await _entries(client, record, None, 1) if visit.links.trace_url else ()
+    event = newest[0].event if newest else None
+    return None if event is None else visit.links.trace(event.traceparent)
 
 
 def _title(head: Head, tab: str) -> str:

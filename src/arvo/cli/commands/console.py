@@ -28,6 +28,7 @@ async def console(
     allow: Literal["read", "act"] = "read",
     trust_proxy: Annotated[bool, Parameter(negative="")] = False,
     label: str = "",
+    trace_url: str = "",
 ) -> None:
     """Serve pages that show the workflows on a backend, until a signal stops them.
 
@@ -44,6 +45,8 @@ async def console(
         Take the user from X-Forwarded-User, which a proxy in front sets for each request.
     label
         The name of the environment, such as prod, shown above each page.
+    trace_url
+        The address of a trace's page, such as http://jaeger/trace/{trace_id}, for links to it.
     """
     if backend.startswith("memory:"):
         raise UsageError(
@@ -52,6 +55,10 @@ async def console(
         )
     with naming_extra("arvo console"):
         from arvo.console.serve import serve
+        from arvo.console.views.links import is_trace_url
+    if trace_url and not is_trace_url(trace_url):
+        expected = "an http address with {trace_id} in it"
+        raise UsageError(f"--trace-url: expected {expected}, got {trace_url!r}")
     loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
     with listen_on(listen, "--listen") as listening:
         if not trust_proxy:
@@ -70,4 +77,5 @@ async def console(
                 may_act=allow == "act",
                 trust_proxy=trust_proxy,
                 label=label,
+                trace_url=trace_url,
             )

@@ -14,12 +14,14 @@ from arvo.core.events.event import Event
 class EventView:
     """One event: its *attributes* in the order of the wire, and its data.
 
-    *is_known*: whether the console has its contract, without which it shows the shape alone.
+    *traceparent*: its place in a trace. *is_known*: whether the console has its contract, without
+    which it shows the shape alone.
     """
 
     type: str
     attributes: tuple[tuple[str, str], ...]
     data: DataView
+    traceparent: str | None
     is_known: bool
 
 
@@ -31,6 +33,7 @@ def show_event(event: Event[Any], redaction: Redaction) -> EventView:
         type=event.type,
         attributes=tuple((name, str(value)) for name, value in flat.items() if value is not None),
         data=show_data(redaction.event_data(event)),
+        traceparent=event.traceparent,
         is_known=redaction.is_known(event),
     )
 

@@ -1,11 +1,16 @@
 """Links: the addresses of the console's pages, below the path that it is mounted at."""
 
-from typing import final
+import re
+from typing import Final, final
 from urllib.parse import quote, urlencode
 
 from attrs import frozen
 
 from arvo.interpreters.http.workflow_json import to_path
+
+# The trace id in a traceparent (W3C Trace Context §3.2.2).
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_ID: Final = "{trace_id}"
 
 
 class Href(str):
@@ -19,11 +24,15 @@ class Href(str):
 class Links:
     """Makes addresses; *root* is the path that the console is mounted at, without a final slash.
 
+    *trace_url*: the address of a trace elsewhere, with `{trace_id}` in the place of its id; empty
+    where traces have no pages.
+
     >>> Links("/arvo").to("workflows", status="failed", q="")
     '/arvo/workflows?status=failed'
     """
 
     root: str
+    trace_url: str = ""
 
     def to(self, page: str = "", **query: object) -> Href:
         """Return the address of a page; a query value of None, or an empty one, is left out."""
@@ -42,3 +51,19 @@ class Links:
     def act(self, verb: str, subject: str, **query: object) -> Href:
         """Return the address of the form by which an operator acts on a workflow."""
         return self.to(f"act/{verb}/{quote(to_path(subject), safe='')}", **query)
+
+    def trace(self, traceparent: str | None) -> Href | None:
+        """Return the address of the trace of an event; None if it has none, or traces no pages."""
+        found = _TRACEPARENT.fullmatch(traceparent or "")
+        return (
+            Href(self.trace_url.replace(TRACE_ID, found[1])) if found and self.trace_url else None
+        )
+
+
+def is_trace_url(text: str) -> bool:
+    """Return whether a text is the address of a trace, with `{trace_id}` in the place of its id.
+
+    >>> is_trace_url("http://jaeger/trace/{trace_id}"), is_trace_url("javascript:{trace_id}")
+    (True, False)
+    """
+    return text.startswith(("http://", "https://")) and TRACE_ID in text and text.isprintable()
