@@ -16,7 +16,14 @@ from arvo.console.render import SCRUB, make_environment
 from arvo.console.views import timers
 from arvo.console.views.batches.job import NAMED_MAX, group_refusals
 from arvo.console.views.batches.target import command_of
-from arvo.console.views.data import show_data
+from arvo.console.views.data import (
+    TREE_DEPTH_MAX,
+    TREE_ITEMS_MAX,
+    TREE_NODES_MAX,
+    DataNode,
+    show_branches,
+    show_data,
+)
 from arvo.console.views.filters import Filters, read_cursor, read_filters, write_cursor
 from arvo.console.views.links import Links
 from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction, Schemas, shape
@@ -33,6 +40,7 @@ from arvo.core.record import Status
 from arvo.core.violations.violation import ConfigViolation
 from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.runtime.batches import BatchResult
+from tests.console.pages import ReadPage
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EMPTY = System(())
@@ -125,6 +133,90 @@ def _shape_of_shape(data: Any) -> Any:
             return "string"
 
 
+# A secret of the marks that hide it would be made anew by them.
+SECRETS = st.text(min_size=SCRUBBED_CHARACTERS_MIN, max_size=40).filter(lambda it: "•" not in it)
+DATA = make_environment().from_string(
+    """{% import "parts.html" as parts with context %}{{ parts.data(view, "/file", "The data") }}"""
+)
+# As deep as data may be, and wider and with more values than a tree shows.
+LARGE = st.tuples(JSON, st.integers(0, 50), st.integers(0, 300), st.integers(0, 4)).map(
+    lambda drawn: [nested(drawn[0], drawn[1])] * drawn[2] + [[[drawn[0]] * 60] * 60] * drawn[3]
+)
+
+
+KEY = {"class": "key"}
+
+
+def nested(value: Any, depth: int) -> Any:
+    """Put a value into so many objects."""
+    for _ in range(depth):
+        value = {"in": value}
+    return value
+
+
+def below(node: DataNode) -> list[tuple[int, DataNode]]:
+    """Return the values below a branch, each with its depth."""
+    found = []
+    for child in node.children or ():
+        found += [(1, child), *((depth + 1, it) for depth, it in below(child))]
+    return found
+
+
+@given(JSON | LARGE)
+def test_any_data_is_a_tree_within_its_limits(data: Any) -> None:
+    """A tree leaves nothing out in silence, and no data makes a page that stands still."""
+    tree = show_branches(data)
+    nodes = below(tree)
+    branches = [it for _, it in ((0, tree), *nodes) if it.children is not None]
+
+    assert len(nodes) <= TREE_NODES_MAX
+    assert all(depth <= TREE_DEPTH_MAX for depth, _ in nodes)
+    for it in branches:
+        assert len(it.children or ()) <= TREE_ITEMS_MAX
+        assert len(it.children or ()) + it.more == it.number
+    assert tree.size == len(orjson.dumps(data))
+    assert all(it.size < tree.size for _, it in nodes)
+
+
+@given(JSON | LARGE)
+def test_any_data_is_printed(data: Any) -> None:
+    """Whatever another program has sent, its page is whole and leads to all of it."""
+    redaction = Redaction(Schemas.of(EMPTY), shows_data=True)
+    view = show_data(data)
+    page = ReadPage()
+
+    html = render(DATA, view, redaction)
+    page.feed(html)
+    page.close()
+
+    assert page.faults == []
+    assert html.replace("\n", "").isprintable()
+    assert len(page.all("pre")) == (view.text is not None)
+    nodes = [] if view.tree is None else [view.tree, *(it for _, it in below(view.tree))]
+    # The first branch is always open, and the raw JSON closed beside it.
+    has_tree = bool(nodes and nodes[0].number)
+    branches = [it for it in nodes if it.children is not None]
+    assert len(page.all("details")) == (len(branches) if has_tree else 0)
+    downloads = [it for it in page.all("a") if it.attributes == {"href": "/file", "download": ""}]
+    assert len(downloads) == 1 + sum(it.more > 0 for it in branches)
+
+
+@given(SECRETS, TEXTS)
+def test_a_secret_that_was_copied_is_in_no_branch(secret: str, name: str) -> None:
+    """As a key, as a value, and in a text."""
+    redaction = Redaction(Schemas.of(EMPTY), shows_data=True)
+    redaction.data({"properties": {"pin": {"writeOnly": True}}}, {"pin": secret})
+    data = {secret: {"copy": secret, "in": [f"{name}{secret}", {secret: 1}]}}
+    page = ReadPage()
+
+    page.feed(render(DATA, show_data(data), redaction))
+    page.close()
+
+    shown = [it.text for it in page.elements if it.tag == "code" or it.attributes == KEY]
+    assert [it for it in shown if secret in it] == []
+    assert sum(HIDDEN in it for it in shown) == 4
+
+
 @given(OBJECTS, st.sets(st.text("abc", min_size=1, max_size=2)))
 def test_what_a_schema_marks_is_hidden_and_all_else_is_shown(
     data: dict[str, Any], marked: set[str]
@@ -137,10 +229,6 @@ def test_what_a_schema_marks_is_hidden_and_all_else_is_shown(
     assert hidden.keys() == data.keys()
     for key, value in data.items():
         assert hidden[key] == (HIDDEN if key in marked and value is not None else value)
-
-
-# A secret of the marks that hide it would be made anew by them.
-SECRETS = st.text(min_size=SCRUBBED_CHARACTERS_MIN, max_size=40).filter(lambda it: "•" not in it)
 
 
 @given(SECRETS, TEXTS, TEXTS)

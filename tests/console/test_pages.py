@@ -270,6 +270,41 @@ def test_data_that_is_too_large_is_offered_as_a_download() -> None:
     assert state.headers["content-disposition"] == 'attachment; filename="state.json"'
 
 
+def test_data_is_a_tree_with_its_raw_text() -> None:
+    """A person opens the branches that matter, also by keys and without scripts."""
+    answers = get_all(
+        workflow("chart-1", "state"),
+        workflow("chart-1", "event") + "&position=0",
+        workflow("chart-1", "travel") + "&revision=1",
+    )
+
+    state, event, travel = (read_page(it.text) for it in answers)
+
+    for page in (state, event, travel):
+        assert [it.text for it in page.all("summary") if it.text == "Raw JSON"]
+        keys = [it.text for it in page.all("span") if it.attributes.get("class") == "key"]
+        assert {"amount", "pin"} <= set(keys)
+    branches = [it.text for it in state.all("summary")]
+    assert [it for it in branches if it.startswith("context object of ") and it.endswith(" B")]
+    path = to_path(ORDERS["chart-1"].subject)
+    assert f"/event/{path}?position=0" in travel.links
+
+
+def test_an_event_leads_to_what_it_changed() -> None:
+    """Where the loaded system can say it."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> list[str]:
+        path = workflow("done-1", "event") + "&position=0"
+        async with browse(console(Client(System(()), runtime.backend))) as other:
+            return [(await it.get(path)).text for it in (browser, other)]
+
+    page, unknown = map(read_page, with_console(use))
+
+    changes = workflow("done-1", "travel") + "&revision=1#after"
+    assert changes in page.links
+    assert changes not in unknown.links
+
+
 def test_texts_of_other_programs_are_escaped() -> None:
     """Ids, notes and reasons hold markup, escape codes and templates; a page shows them."""
     answers = get_all("/dead-letters", "/workflows", workflow("a/b <i>?#%"), workflow("waits-1"))

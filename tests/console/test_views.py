@@ -7,6 +7,13 @@ import pytest
 
 from arvo import DeadLetter, HistoryEntry, Record
 from arvo.console.views import timers
+from arvo.console.views.data import (
+    TREE_DEPTH_MAX,
+    TREE_ITEMS_MAX,
+    TREE_NODES_MAX,
+    show_branches,
+    show_data,
+)
 from arvo.console.views.dead_letters import Selection, selection_of, show_dead_letters
 from arvo.console.views.filters import read_cursor, read_filters, write_cursor
 from arvo.console.views.secrets import Redaction, Schemas
@@ -246,3 +253,41 @@ def test_without_the_right_to_see_data_a_page_shows_its_shape() -> None:
 
     assert shown["amount"] == "number"
     assert shown["pin"] == "string"
+
+
+def test_a_long_list_shows_its_first_items_and_counts_the_others() -> None:
+    """A person reads an outline, and downloads the rest."""
+    tree = show_branches({"lines": list(range(1_000))})
+
+    [lines] = tree.children or ()
+    assert [it.text for it in lines.children or ()] == [str(it) for it in range(TREE_ITEMS_MAX)]
+    assert (lines.number, lines.more) == (1_000, 1_000 - TREE_ITEMS_MAX)
+    assert (tree.is_open, lines.is_open) == (True, False)
+
+
+def test_a_large_first_branch_leaves_room_for_the_others() -> None:
+    """The fields of an order stay visible above and below its thousand lines."""
+    line = {"item": "a", "sizes": [1, 2, 3]}
+    tree = show_branches({"lines": [line] * 500, "to": {"city": "Bern"}})
+
+    lines, to = tree.children or ()
+    assert (lines.number, len(lines.children or ())) == (500, TREE_ITEMS_MAX)
+    assert [(it.key, it.text) for it in to.children or ()] == [("city", '"Bern"')]
+    assert 100 < str(tree).count("DataNode") <= TREE_NODES_MAX
+
+
+def test_deep_data_ends_with_a_count() -> None:
+    """Each level is indented, and a phone has room for a few."""
+    data: Any = 1
+    for _ in range(60):
+        data = [data]
+    node = show_branches(data)
+    for _ in range(TREE_DEPTH_MAX):
+        [node] = node.children or ()
+
+    assert (node.children, node.number, node.more) == ((), 1, 1)
+
+
+def test_data_that_is_too_large_has_no_tree() -> None:
+    """It is a download alone."""
+    assert show_data("x" * 300_000).tree is None

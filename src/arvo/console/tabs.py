@@ -39,6 +39,7 @@ from arvo.core.events.protocol import is_fork
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
@@ -135,7 +136,10 @@ async def _event(client: Client, visit: Visit, record: Record) -> Page:
     entry = await _find_entry(client, visit, record)
     event = entry.event
     view = None if event is None else show_event(event, visit.redaction)
-    return Page(template="event.html", title="", view=view, more={"row": show_entry(entry)})
+    # Without the handler a replay cannot say how a turn changed the state.
+    has_turns = is_workflow(client.system.handler_at(record.handler))
+    more = {"row": show_entry(entry), "has_turns": has_turns}
+    return Page(template="event.html", title="", view=view, more=more)
 
 
 async def _find_entry(client: Client, visit: Visit, record: Record) -> HistoryEntry:
