@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Final
 
+import httpx
 from attrs import define, field
 
 # Elements without an end tag (HTML Living Standard §13.1.2).
@@ -93,6 +94,21 @@ def read_page(text: str) -> ReadPage:
     _check_policy(page)
     _check_access(page, set(ids))
     return page
+
+
+async def crawl(browser: httpx.AsyncClient, *starts: str) -> dict[str, httpx.Response]:
+    """Follow each link from *starts* on, and read each page; return what is at each address."""
+    seen: dict[str, httpx.Response] = {}
+    found = list(starts)
+    while found:
+        path = found.pop()
+        if path in seen or path.startswith("#"):
+            continue
+        answer = await browser.get(path)
+        seen[path] = answer
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            found += sorted(read_page(answer.text).links)
+    return seen
 
 
 def _check_policy(page: ReadPage) -> None:

@@ -9,7 +9,7 @@ from attrs import evolve
 from arvo import Client, Runtime, System, Violated
 from arvo.console import console
 from arvo.interpreters.http.workflow_json import to_path
-from tests.console.pages import read_page
+from tests.console.pages import crawl, read_page
 from tests.console.stores import (
     HOSTILE,
     LARGE,
@@ -49,17 +49,7 @@ def test_every_link_of_every_page_leads_to_a_page() -> None:
     """A crawler starts at the first page; no page is an end that an operator falls off."""
 
     async def use(browser: httpx.AsyncClient, _: Runtime) -> dict[str, httpx.Response]:
-        seen: dict[str, httpx.Response] = {}
-        found = ["/"]
-        while found:
-            path = found.pop()
-            if path in seen or path.startswith("#"):
-                continue
-            answer = await browser.get(path)
-            seen[path] = answer
-            if answer.headers.get("content-type", "").startswith("text/html"):
-                found += sorted(read_page(answer.text).links)
-        return seen
+        return await crawl(browser, "/")
 
     seen = with_console(use, allow=lambda user, verb, record: True)
 

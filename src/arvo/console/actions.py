@@ -81,6 +81,8 @@ async def _find(client: Client, visit: Visit) -> tuple[_Act, Record]:
         raise Refused(404, "There is no such action", "A workflow can be acted on in other ways.")
     stored = await find_workflow(client, visit.reader, visit.request.path_params["workflow"])
     await visit.require(act.verb, stored.record)
+    if act.verb == "fork":
+        require_history(client)
     meet_record(client.system, stored.record, visit.redaction)
     return act, stored.record
 

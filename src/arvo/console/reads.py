@@ -12,13 +12,14 @@ from arvo.core.violations.violation import Violated
 from arvo.engine.history.replay import Replay, replay
 from arvo.engine.history.typed import typed_entry
 from arvo.interpreters.http.workflow_json import from_path
-from arvo.interpreters.ports.backend import RetainsOutputs
+from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.results import StoredWorkflow
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.operations import history_entries
 
 # A page shows every turn of a replay, and a replay takes up to a millisecond for an entry.
 REPLAY_ENTRIES_MAX: Final = 5_000
+NO_HISTORY: Final = "This backend stores no history of a workflow: give its store an index."
 
 
 async def find_workflow(client: Client, reader: Reader, path: str) -> StoredWorkflow:
@@ -43,13 +44,13 @@ async def find_workflow(client: Client, reader: Reader, path: str) -> StoredWork
 
 def stores_history(client: Client) -> bool:
     """Return whether the backend keeps the histories of workflows."""
-    return not isinstance(client.backend, RetainsOutputs)
+    return find_outputs(client.backend) is None
 
 
 def require_history(client: Client) -> None:
     """Refuse a page of a history on a backend that stores none."""
     if not stores_history(client):
-        raise Refused(501, "No history", "This backend stores no history of a workflow.")
+        raise Refused(501, "No history", NO_HISTORY)
 
 
 async def read_history(client: Client, subject: str) -> tuple[HistoryEntry, ...]:

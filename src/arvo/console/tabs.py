@@ -8,7 +8,14 @@ from attrs import evolve, frozen
 from starlette.responses import Response
 
 from arvo.console.pages import download, download_json
-from arvo.console.reads import find_workflow, read_history, read_replay, require_history
+from arvo.console.reads import (
+    NO_HISTORY,
+    find_workflow,
+    read_history,
+    read_replay,
+    require_history,
+    stores_history,
+)
 from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
 from arvo.console.views.acts import show_actions
 from arvo.console.views.data import show_data
@@ -55,17 +62,21 @@ async def workflow(client: Client, visit: Visit) -> Page:
     name = visit.request.query_params.get("tab", "")
     if name not in _TABS:
         raise Refused(404, "There is no such page", f"A workflow has no tab {name!r}.")
-    page = await _TABS[name](client, visit, record)
+    has_history, verbs = stores_history(client), await visit.reader.verbs(record)
+    make = _TABS[name] if has_history or name not in _OF_HISTORY else _no_history
+    page = await make(client, visit, record)
     head = show_head(stored, visit.redaction, name)
     crumbs = [(head.name, visit.links.workflow(record.subject))]
-    verbs = await visit.reader.verbs(record)
     more = {
         **page.more,
         "head": head,
         "tabs": tuple(TabLink(tab, label) for tab, label in TABS.items()),
         "path": to_path(record.subject),
         "trace": await _trace(client, visit, record),
-        "actions": show_actions(client.system, record, verbs, visit.links),
+        "has_history": has_history,
+        "actions": show_actions(
+            client.system, record, verbs if has_history else verbs - {"fork"}, visit.links
+        ),
         "origin": await _origin(client, record),
     }
     return evolve(page, section="workflows", crumbs=crumbs, more=more, title=_title(head, name))
@@ -144,6 +155,7 @@ async def _event(client: Client, visit: Visit, record: Record) -> Page:
 
 async def _find_entry(client: Client, visit: Visit, record: Record) -> HistoryEntry:
     """Return the history entry at the position of the address."""
+    require_history(client)
     position = visit.number("position")
     entries = await _entries(client, record, (position or 0) + 1, 1)
     if position is None or not entries or entries[0].position != position:
@@ -200,7 +212,6 @@ async def _chart(client: Client, visit: Visit, record: Record) -> Page:  # noqa:
 
 
 async def _travel(client: Client, visit: Visit, record: Record) -> Page:
-    require_history(client)
     wanted, redaction = visit.number("revision"), visit.redaction
     found = await walks_of(client).find(record, wanted, redaction.secrets_of)
     if found is None:
@@ -283,6 +294,10 @@ async def _sequence(client: Client, visit: Visit, record: Record) -> Page:
     return Page(template="sequence.html", title="", view=show_sequence(entries))
 
 
+async def _no_history(client: Client, visit: Visit, record: Record) -> Page:  # noqa: ARG001 - a `Tab`
+    return Page(template="no-history.html", title="", view=NO_HISTORY, status=501)
+
+
 async def _entries(
     client: Client, record: Record, before: int | None, limit: int
 ) -> tuple[HistoryEntry, ...]:
@@ -301,6 +316,7 @@ _TABS: Final[Mapping[str, Tab]] = {
     "replay": _replay,
     "sequence": _sequence,
 }
+_OF_HISTORY: Final = frozenset({"timeline", "history", "travel", "replay", "sequence"})
 
 
 async def history_lines(client: Client, visit: Visit) -> Response:
