@@ -8,7 +8,9 @@ from attrs import evolve
 
 from arvo import Client, Runtime, System, Violated
 from arvo.console import console
+from arvo.console.reads import count_workflows
 from arvo.interpreters.http.workflow_json import to_path
+from arvo.interpreters.ports.results import PAGE_MAX
 from tests.console.pages import crawl, read_page
 from tests.console.stores import (
     HOSTILE,
@@ -258,6 +260,38 @@ def test_data_that_is_too_large_is_offered_as_a_download() -> None:
         assert len(answer.content) < PAGE_BYTES_MAX
     assert len(state.json()["note"]) == 300_000
     assert state.headers["content-disposition"] == 'attachment; filename="state.json"'
+
+
+def test_a_long_list_is_counted_on_demand() -> None:
+    """A count reads every workflow, so no page counts by itself."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> list[str]:
+        for number in range(PAGE_MAX):
+            await runtime.send(begin(turns, f"many-{number}", Order(500, "many")))
+        await runtime.drain(timeout=100)
+        first = await browser.get("/workflows?q=many")
+        every = await browser.get("/workflows")
+        [counted] = [it for it in read_page(every.text).links if "count=1" in it]
+        [more] = [it for it in read_page(every.text).links if "after=" in it]
+        answers = [first, every, *[await browser.get(it) for it in (counted, more)]]
+        assert await count_workflows(runtime, {}, number_max=PAGE_MAX - 1) == PAGE_MAX
+        return [read_page(it.text).text_of("caption") for it in answers]
+
+    # The first page is full, so it cannot know that nothing follows.
+    full, every, counted, more = with_console(use)
+
+    assert full.startswith("100+ workflows (count)")
+    assert every.startswith("100+ workflows (count)")
+    assert counted.startswith(f"{PAGE_MAX + len(ORDERS)} workflows (count again)")
+    assert more.startswith(f"{len(ORDERS)}+ workflows (count)")
+
+
+def test_each_row_has_the_id_to_copy() -> None:
+    """A person takes it to a shell or into a message."""
+    [answer] = get_all("/workflows")
+
+    copied = {it.attributes.get("data-text") for it in read_page(answer.text).all("button")}
+    assert set(ORDERS) <= copied
 
 
 def test_data_is_a_tree_with_its_raw_text() -> None:

@@ -6,7 +6,7 @@ import orjson
 from attrs import evolve, frozen
 from starlette.responses import RedirectResponse, Response
 
-from arvo.console.reads import find_workflow
+from arvo.console.reads import count_workflows, find_workflow
 from arvo.console.views.activity import show_activity
 from arvo.console.views.batches.bar import show_dead_letter_bar, show_workflow_bar
 from arvo.console.views.dead_letters import (
@@ -59,7 +59,10 @@ async def workflows(client: Client, visit: Visit) -> Page:
         stored = await client.workflows(**filters.selection(visit.now))
     except Violated as violated:
         raise Refused(501, "This backend cannot list workflows", str(violated)) from violated
-    view = show_workflows(stored, filters, visit.redaction)
+    counted = None
+    if visit.request.query_params.get("count"):
+        counted = await count_workflows(client, filters.selection(visit.now))
+    view = show_workflows(stored, filters, visit.redaction, counted)
     seen = await _seen(client, visit, stored)
     return Page(
         template="workflows.html",

@@ -1,10 +1,12 @@
 """Reads: what a page takes from the client, with a limit on each."""
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from arvo.console.access import Reader
 from arvo.console.replay.slices import own_entry, private_system
+from arvo.console.views.workflows import COUNTED_MAX
 from arvo.console.visit import Refused
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
@@ -13,7 +15,7 @@ from arvo.engine.history.replay import Replay, replay
 from arvo.engine.history.typed import typed_entry
 from arvo.interpreters.http.workflow_json import from_path
 from arvo.interpreters.ports.backend import find_outputs
-from arvo.interpreters.ports.results import StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.operations import history_entries
 
@@ -40,6 +42,25 @@ async def find_workflow(client: Client, reader: Reader, path: str) -> StoredWork
     if not await reader.may("see", stored.record):
         raise Refused(403, "Not allowed", "You may not see this workflow.")
     return stored
+
+
+async def count_workflows(
+    client: Client, selection: Mapping[str, Any], number_max: int = COUNTED_MAX
+) -> int:
+    """Return how many workflows *selection* has, the arguments of `Client.workflows`.
+
+    Counts no further than the page on which there are more than *number_max*.
+    """
+    number, after = 0, None
+    while number <= number_max:
+        # A backend in memory answers at once: other pages and events come between.
+        await asyncio.sleep(0)
+        page = await client.workflows(**{**selection, "after": after})
+        number += len(page)
+        if len(page) < PAGE_MAX:
+            break
+        after = page[-1]
+    return number
 
 
 def stores_history(client: Client) -> bool:

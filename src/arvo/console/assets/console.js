@@ -122,7 +122,8 @@
   const show = (text) => {
     const live = document.getElementById("live");
     const isRead = live.contains(document.activeElement) || document.querySelector("dialog[open]") || selected().length;
-    if (window.scrollY < 50 && !isRead) { refresh(); return; }
+    const isScrolled = window.scrollY >= 50 || live.querySelector(".rows")?.scrollTop >= 50;
+    if (!isScrolled && !isRead) { refresh(); return; }
     const button = document.createElement("button");
     button.textContent = text;
     button.addEventListener("click", refresh);
@@ -145,6 +146,18 @@
     source.addEventListener("open", () => { if (lost) { lost = null; show("Some may have changed, show"); } });
   };
   if (address) watch();
-  document.addEventListener("htmx:after:swap", () => { enhance(); countSelected(); });
+  // The focus stays in its place when the link that had it is replaced by what it has loaded.
+  let place = null;
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[hx-get]"), row = link?.closest("tr.more");
+    place = row ? { rows: row.parentElement, index: row.sectionRowIndex } : link?.id ? { id: link.id } : null;
+  });
+  const keepPlace = () => {
+    if (!place || document.activeElement !== document.body) return;
+    const { id, rows, index } = place;
+    (id ? document.getElementById(id) : rows.rows[index]?.querySelector("a"))?.focus();
+    place = null;
+  };
+  document.addEventListener("htmx:after:swap", () => { enhance(); countSelected(); keepPlace(); });
   enhance();
 })();

@@ -17,6 +17,8 @@ from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
 
 # Enough of a subject to tell two runs apart; the whole is on the page of the workflow.
 SHORT_CHARACTERS: Final = 12
+# A count reads each workflow; a person who acts on more acts on all that match.
+COUNTED_MAX: Final = 10_000
 # Of the operations that a workflow waits for, the row of a list names so many.
 WAITING_NAMED_MAX: Final = 2
 
@@ -24,9 +26,10 @@ WAITING_NAMED_MAX: Final = 2
 @final
 @frozen(kw_only=True)
 class WorkflowRow:
-    """One workflow in a list."""
+    """One workflow in a list. *id*: what finds it, its workflow id or else its subject."""
 
     subject: str
+    id: str
     name: str
     handler: str
     version: str
@@ -41,23 +44,56 @@ class WorkflowRow:
 @final
 @frozen(kw_only=True)
 class WorkflowsView:
-    """One page of the list. *older*: the cursor of the next page, None on the last one."""
+    """One page of the list. *older*: the cursor of the next page, None on the last one.
+
+    *number*: how many workflows match, as far as it is known, in words; *is_counted*: whether they
+    were counted. *is_whole*: whether the page has them all.
+    """
 
     filters: Filters
     rows: tuple[WorkflowRow, ...]
     older: str | None
+    number: str
+    is_counted: bool
+    is_whole: bool
     statuses: tuple[str, ...] = STATUSES
 
 
 def show_workflows(
-    stored: Sequence[StoredWorkflow], filters: Filters, redaction: Redaction
+    stored: Sequence[StoredWorkflow],
+    filters: Filters,
+    redaction: Redaction,
+    counted: int | None = None,
 ) -> WorkflowsView:
-    """Return the page that holds *stored*, the answer to a query for a full page."""
+    """Return the page that holds *stored*, the answer to a query for a full page.
+
+    *counted*: how many match the filters, None if they were not counted.
+    """
+    has_more = len(stored) >= PAGE_MAX
+    is_whole = not has_more and filters.after is None
+    if is_whole:
+        counted = len(stored)
     return WorkflowsView(
         filters=filters,
         rows=tuple(show_row(it, redaction) for it in stored),
-        older=write_cursor(stored[-1]) if len(stored) >= PAGE_MAX else None,
+        older=write_cursor(stored[-1]) if has_more else None,
+        number=_number(len(stored), counted),
+        is_counted=counted is not None,
+        is_whole=is_whole,
     )
+
+
+def _number(shown: int, counted: int | None) -> str:
+    """Return in words how many workflows there are.
+
+    >>> _number(100, None), _number(1, 1), _number(100, 2_500), _number(100, COUNTED_MAX + 1)
+    ('100+ workflows', '1 workflow', '2,500 workflows', 'more than 10,000 workflows')
+    """
+    if counted is None:
+        return f"{shown}+ workflows"
+    if counted > COUNTED_MAX:
+        return f"more than {COUNTED_MAX:,} workflows"
+    return f"{counted:,} {'workflow' if counted == 1 else 'workflows'}"
 
 
 def show_row(stored: StoredWorkflow, redaction: Redaction) -> WorkflowRow:
@@ -65,6 +101,7 @@ def show_row(stored: StoredWorkflow, redaction: Redaction) -> WorkflowRow:
     record = stored.record
     return WorkflowRow(
         subject=record.subject,
+        id=workflow_id_of(record.subject) or record.subject,
         name=name_of(record.subject),
         handler=record.handler,
         version=record.version,
