@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from arvo.interpreters.paired.backend import COMMIT_SECONDS_MAX
 from arvo.testing import (
     ClockJump,
     Crash,
@@ -17,6 +18,7 @@ from arvo.testing import (
     Partition,
     PartitionedBroker,
     Pause,
+    Poison,
     SimulationFailed,
     simulate,
 )
@@ -56,6 +58,19 @@ def test_a_fault_of_a_pair_does_not_change_the_result(fault: Fault, seed: int) -
     """With three processes, of which each reaches the memory and the broker on its own."""
     quiet = simulate(shop, [order_request()], faults=[], storage="pair")
     simulation = simulate(shop, [order_request()], faults=[fault], seed=seed, storage="pair")
+
+    assert final_state(simulation.world) == final_state(quiet.world)
+
+
+@pytest.mark.promise("I1", "I2")
+@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_pause_beyond_the_limit_of_a_commit_ends_no_worker(at: int, workers: int) -> None:
+    """It is given up wherever it was, also where its delivery has been settled."""
+    # A death is written beside the workflow, and forgotten once the delivery is settled.
+    faults = [Poison(1, 2, 5.0), Pause(at, COMMIT_SECONDS_MAX + 10.0)]
+    quiet = simulate(shop, [order_request()], faults=[], storage="pair")
+    simulation = simulate(shop, [order_request()], faults=faults, storage="pair", workers=workers)
 
     assert final_state(simulation.world) == final_state(quiet.world)
 

@@ -1,8 +1,8 @@
 """Backend: a pair of any machine memory and any broker, as one backend."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Unpack, final
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeVar, Unpack, final
 
 from attrs import define, field
 
@@ -61,6 +61,8 @@ from arvo.interpreters.ports.results import (
     WorkflowIdTaken,
 )
 from arvo.interpreters.ports.size import check_sizes
+
+T = TypeVar("T")
 
 # Messages under way before `send` waits, if the broker reports its depth.
 QUEUE_MAX: Final = 10_000
@@ -195,21 +197,12 @@ class Pair:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Write, send and ack: see `paired`."""
-        work = self._commit(delivery, commit, messages, dead_letters)
-        return await end_within(_limit(len(messages)), work, call="commit")
-
-    async def _commit(
-        self,
-        delivery: Delivery,
-        commit: Commit,
-        messages: Sequence[Message],
-        dead_letters: Sequence[DeadLetter],
-    ) -> CommitResult:
         output = Output(encode_output(commit, messages), tuple(dead_letters), commit.answers)
         if commit.record is None and not commit.expected:
-            result: CommitResult = await self._outbox.send_answer(commit, output)
+            work: Awaitable[CommitResult] = self._outbox.send_answer(commit, output)
         else:
-            result = await self._outbox.commit_turn(delivery, commit, output)
+            work = self._outbox.commit_turn(delivery, commit, output)
+        result = await _end_commit(work, len(messages))
         if not isinstance(result, Conflict | IdReused | CancellationPending | WorkflowIdTaken):
             await self.ack(delivery)
         return result
@@ -443,11 +436,7 @@ class Pair:
                 await half.close()
 
     async def _commit_chain(self, chain: CommitChain) -> bool:
-        work = self._write_chain(chain)
-        return await end_within(_limit(len(chain.messages)), work, call="commit")
-
-    async def _write_chain(self, chain: CommitChain) -> bool:
-        if not await self._chains.write(chain):
+        if not await _end_commit(self._chains.write(chain), len(chain.messages)):
             return False
         [delivery] = chain.deliveries
         await self.ack(delivery)
@@ -466,6 +455,7 @@ class Pair:
         return is_lost
 
 
-def _limit(messages: int) -> float:
-    """Return the seconds that a commit of so many messages may take."""
-    return COMMIT_SECONDS_MAX + MESSAGE_SECONDS_MAX * messages
+async def _end_commit(work: Awaitable[T], messages: int) -> T:
+    """Await a commit of so many messages, without its ack: a delivery is settled once."""
+    seconds = COMMIT_SECONDS_MAX + MESSAGE_SECONDS_MAX * messages
+    return await end_within(seconds, work, call="commit")
