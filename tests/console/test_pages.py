@@ -1,5 +1,6 @@
 """Pages: each page of the console over a store with workflows of every kind."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from tests.console.stores import (
     turns,
     with_console,
 )
+from tests.interpreters.runtime.running import Replaced
 from tests.interpreters.within import within
 
 TABS = ["", "timeline", "history", "state", "chart", "travel", "tree", "replay", "sequence"]
@@ -166,6 +168,31 @@ def test_dead_letters_are_grouped_by_what_they_have_in_common() -> None:
     assert read_page(listed.text).all("td")[0].text == "3"
     assert "3 dead letters, oldest first" in of_group.text
     assert "0 dead letters, oldest first" in of_none.text
+
+
+def test_the_page_of_dead_letters_reads_a_group_with_a_listed_one_once() -> None:
+    """Thirty groups are not thirty more queries to the backend."""
+
+    async def go() -> tuple[httpx.Response, list[str]]:
+        async with filled() as runtime:
+            read: list[str] = []
+            operations = ("dead_letters", "dead_letter_groups")
+
+            def counted(name: str) -> Callable[..., Awaitable[Any]]:
+                async def call(**given: Any) -> Any:
+                    read.append(name)
+                    return await getattr(runtime.backend, name)(**given)
+
+                return call
+
+            backend: Any = Replaced(runtime.backend, **{it: counted(it) for it in operations})
+            async with browse(console(Client(system, backend))) as browser:
+                return await browser.get("/dead-letters"), read
+
+    answer, read = within(go())
+
+    assert read_page(answer.text).all("td")[0].text == "3"
+    assert sorted(read) == ["dead_letter_groups", "dead_letters"]
 
 
 def test_timers_are_listed_by_type() -> None:

@@ -1,6 +1,6 @@
 """Pages: the lists of workflows and dead letters, and what the console knows of its system."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import orjson
 from attrs import evolve, frozen
@@ -29,7 +29,7 @@ from arvo.core.violations.violation import Violated
 from arvo.engine.system.asyncapi import asyncapi
 from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import PAGE_MAX, Depth, StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, Depth, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.lookup import is_subject
 
@@ -125,14 +125,10 @@ async def dead_letters(client: Client, visit: Visit) -> Page:
         type=given.get("type", ""),
         handler=given.get("handler", ""),
     )
-    groups = []
-    for group in await client.dead_letter_groups(limit=GROUPS_MAX):
-        # One of each: a cause may quote a secret of its event.
-        first = await client.dead_letters(limit=1, **selection_of(group).filters)
-        groups += [(group, it) for it in first]
     after_id = given.get("after", "")
     after = await client.backend.find_dead_letter(after_id) if after_id.isprintable() else None
     listed = await client.dead_letters(after=after, **selection.filters)
+    groups = await _groups(client, listed)
     view = show_dead_letters(groups, listed, selection, visit.redaction)
     subjects = {it.event.subject for it in listed}
     seen = {it for it in subjects if await _may_see(client, visit, it)}
@@ -146,6 +142,25 @@ async def dead_letters(client: Client, visit: Visit) -> Page:
         is_live=after is None,
         more={"bar": show_dead_letter_bar(selection, number, verbs, visit.links)},
     )
+
+
+async def _groups(
+    client: Client, listed: Sequence[DeadLetter]
+) -> list[tuple[DeadLetterGroup, DeadLetter]]:
+    """Return the largest groups with one dead letter of each: a cause may quote its secret.
+
+    One that is *listed* is not read again.
+    """
+    known = {(it.cause, it.handler, it.event.type): it for it in listed}
+    groups = []
+    for group in await client.dead_letter_groups(limit=GROUPS_MAX):
+        first = known.get((group.cause, group.handler, group.type))
+        if first is not None:
+            groups.append((group, first))
+            continue
+        read = await client.dead_letters(limit=1, **selection_of(group).filters)
+        groups += [(group, it) for it in read]
+    return groups
 
 
 async def dead_letter(client: Client, visit: Visit) -> Page:
