@@ -28,6 +28,11 @@ def delivery(name: str, key: str | None = None, queue: str = PAY) -> Delivery:
     return Delivery(message(name, key, queue), 1)
 
 
+def order_of(received: Delivery) -> int:
+    """Return the number in the id, such as 2 of c2."""
+    return int(id_of(received)[1:])
+
+
 def id_of(received: Delivery) -> str:
     return received.message.event.id
 
@@ -51,7 +56,7 @@ class Store:
 
 
 def claim_loop(store: Store, keep_max: int = 10, key_max: float = inf) -> ClaimLoop:
-    return ClaimLoop(store.claim, prefetch=3, keep_max=keep_max, key_max=key_max)
+    return ClaimLoop(store.claim, prefetch=3, keep_max=keep_max, key_max=key_max, order_of=order_of)
 
 
 async def let_tasks_run() -> None:
@@ -125,9 +130,45 @@ def test_a_notification_during_a_claim_leads_to_another_claim() -> None:
                 return [], False
             return [delivery("c1")], False
 
-        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf)
+        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf, order_of=order_of)
         assert id_of(await loop.receive(PAY)) == "c1"
         assert asked == [0, 1]
+
+    within(go())
+
+
+@pytest.mark.promise("I4")
+@pytest.mark.parametrize("claimed", [["c1", "c2"], ["c2", "c4"], ["c4", "c5"]])
+def test_a_message_of_this_process_overtakes_none_that_is_being_claimed(
+    claimed: list[str],
+) -> None:
+    """I4: the store gave it to this process because this process owns the earlier ones by now."""
+
+    async def go() -> None:
+        async def claim(*_: object) -> tuple[Sequence[Delivery], bool]:
+            loop.deliver([delivery("c3", "o1")])
+            await let_tasks_run()
+            rows, claimed[:] = [delivery(name, "o1") for name in claimed], []
+            return rows, False
+
+        names = sorted([*claimed, "c3"])
+        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf, order_of=order_of)
+        for name in names:
+            received = await loop.receive(PAY)
+            assert id_of(received) == name
+            loop.release(received)
+
+    within(go())
+
+
+def test_messages_of_this_process_are_delivered_if_a_claim_fails() -> None:
+    async def go() -> None:
+        async def claim(*_: object) -> tuple[Sequence[Delivery], bool]:
+            loop.deliver([delivery("c1")])
+            raise Unavailable("the store is gone")
+
+        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf, order_of=order_of)
+        assert id_of(await loop.receive(PAY)) == "c1"
 
     within(go())
 
@@ -381,7 +422,7 @@ def test_a_stop_waits_for_a_claim_in_progress_but_not_for_ever(
             outcomes.append("done")
             return [], False
 
-        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf)
+        loop = ClaimLoop(claim, prefetch=1, keep_max=1, key_max=inf, order_of=order_of)
         waiting = asyncio.create_task(loop.receive(PAY))
         await let_tasks_run()
         await loop.stop()

@@ -392,7 +392,9 @@ async def end_threads(runtime: Runtime, others: Sequence[threading.Thread]) -> N
     """
     runtime._effects.close()
     for thread in threading.enumerate():
-        if thread not in others and thread.name.startswith("arvo "):
+        # That of the watchdog ends with the event loop, which waits here.
+        is_own = thread.name.startswith("arvo ") and thread.name != "arvo watchdog"
+        if thread not in others and is_own:
             await asyncio.to_thread(thread.join)
 
 

@@ -68,7 +68,7 @@ def test_a_fault_of_a_pair_does_not_change_the_result(fault: Fault, seed: int) -
 def test_a_pause_beyond_the_limit_of_a_commit_ends_no_worker(at: int, workers: int) -> None:
     """It is given up wherever it was, also where its delivery has been settled."""
     # A death is written beside the workflow, and forgotten once the delivery is settled.
-    faults = [Poison(1, 2, 5.0), Pause(at, COMMIT_SECONDS_MAX + 10.0)]
+    faults: list[Fault] = [Poison(1, 2, 5.0), Pause(at, COMMIT_SECONDS_MAX + 10.0)]
     quiet = simulate(shop, [order_request()], faults=[], storage="pair")
     simulation = simulate(shop, [order_request()], faults=faults, storage="pair", workers=workers)
 

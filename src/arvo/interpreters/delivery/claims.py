@@ -38,13 +38,15 @@ class ClaimLoop:
     *prefetch*: rows to claim for each delivery that a worker waits for. *keep_max*: how many of the
     messages that this process sends itself it may own without a claim; above that it leaves them to
     other processes. *key_max*: how many rows of one key it claims before their turn, so that one
-    busy workflow does not fill the memory of the process.
+    busy workflow does not fill the memory of the process. *order_of*: the order in which the store
+    accepted a delivery.
     """
 
     claim: Claim
     prefetch: int
     keep_max: int
     key_max: float
+    order_of: Callable[[Delivery], int]
     queues: InProcessQueues = field(factory=InProcessQueues, init=False)
     served: set[str] = field(factory=set, init=False)
     # What the callers of `poll` take next, by the function that wakes them.
@@ -54,6 +56,8 @@ class ClaimLoop:
     # Keys that the last claims skipped.
     _excluded_keys: set[str] = field(factory=set, init=False)
     _filling: "asyncio.Task[None] | None" = field(default=None, init=False)
+    # Deliveries that this process came to own while a claim is under way, None while none is.
+    _held: list[Delivery] | None = field(default=None, init=False)
     _wakes: set[asyncio.TimerHandle] = field(factory=set, init=False)
 
     async def receive(self, queue: str) -> Delivery:
@@ -86,7 +90,14 @@ class ClaimLoop:
         return deliveries
 
     def deliver(self, deliveries: Iterable[Delivery]) -> None:
-        """Make deliveries ready that this process already owns in the store."""
+        """Make deliveries ready that this process already owns in the store.
+
+        While a claim is under way they wait for it: it may return earlier messages of their keys,
+        which this process then owns, too, but does not have yet.
+        """
+        if self._held is not None:
+            self._held.extend(deliveries)
+            return
         for delivery in deliveries:
             self.queues.put(delivery)
 
@@ -168,8 +179,7 @@ class ClaimLoop:
                 self._more -= limits.keys()
                 excluded_keys = self.queues.crowded_keys(self.key_max)
                 self._excluded_keys.update(excluded_keys)
-                claimed, is_contested = await self.claim(limits, excluded_keys)
-                self.deliver(claimed)
+                claimed, is_contested = await self._claim_in_order(limits, excluded_keys)
                 # A queue that had rows may have more.
                 self._more.update(queue_of(delivery.message.to) for delivery in claimed)
                 if is_contested:
@@ -184,6 +194,18 @@ class ClaimLoop:
         finally:
             self._filling = None
 
+    async def _claim_in_order(
+        self, limits: Mapping[str, int], excluded_keys: Sequence[str]
+    ) -> tuple[Sequence[Delivery], bool]:
+        claimed: Sequence[Delivery] = ()
+        held = self._held = []
+        try:
+            claimed, is_contested = await self.claim(limits, excluded_keys)
+        finally:
+            self._held = None
+            self.deliver(sorted([*claimed, *held], key=self.order_of) if held else claimed)
+        return claimed, is_contested
+
     def depth(self, total: int, delayed: int, timers: int) -> Depth:
         """Return the depth, given the counts in the store and the deliveries taken here."""
         taken = len(self.queues.taken)
@@ -194,6 +216,8 @@ class ClaimLoop:
         """Remove every delivery that is not taken: this process does not own them any more."""
         self.queues.cancel_delays()
         self.queues.clear_ready()
+        if self._held is not None:
+            self._held.clear()
         self._excluded_keys.clear()
         self._more.update(self.served)
 

@@ -42,7 +42,12 @@ from arvo.interpreters.ports.results import (
 )
 from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
-from arvo.interpreters.postgres.session.batches import BatchWriter, rows_of, to_deliveries
+from arvo.interpreters.postgres.session.batches import (
+    BatchWriter,
+    rows_of,
+    to_deliveries,
+    token_of,
+)
 from arvo.interpreters.postgres.session.commits import CommitWriter
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
@@ -104,7 +109,13 @@ class PostgresBackend:
         self.lease = self.dsn.lease or self.lease
         self.queue_max = self.dsn.queue_max or self.queue_max
         self.retention = self.dsn.limit(self.retention)
-        self._claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=KEY_MAX)
+        self._claims = ClaimLoop(
+            self._claim,
+            prefetch=PREFETCH,
+            keep_max=KEEP_MAX,
+            key_max=KEY_MAX,
+            order_of=lambda delivery: token_of(delivery).delivery_id,
+        )
         self._backpressure = Backpressure(self.queue_max)
         self._sessions = SessionManager(
             self.dsn, self._claims, self._backpressure, self.now, self.lease, self.retention

@@ -75,7 +75,13 @@ class Session:
     _process: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.claims = ClaimLoop(self._claim, prefetch=PREFETCH, keep_max=KEEP_MAX, key_max=inf)
+        self.claims = ClaimLoop(
+            self._claim,
+            prefetch=PREFETCH,
+            keep_max=KEEP_MAX,
+            key_max=inf,
+            order_of=delivery_id,
+        )
         self.backpressure = Backpressure(self.queue_max)
 
     async def open(self) -> Writer:
