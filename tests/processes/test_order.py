@@ -129,13 +129,7 @@ def test_signals_arrive_in_order_at_four_workers(start: Start) -> None:
 @pytest.mark.parametrize("start", SERVERS)
 def test_signals_arrive_in_order_through_kills(start: Start) -> None:
     """I4: what a dead process had comes first again, and the server forgets no order."""
-    # A RabbitMQ that was killed on a busy machine, seconds after its queues were made, has left
-    # some of the workflows without an end. No delay is the cause: none of their queues existed. The
-    # server has delivered the signals to a worker that lives, on the only channel of their queue
-    # there; why that worker does not handle them is open.
-    # `make test-deep` kills it here too, and the tests end to end do with less haste.
-    restarts = 0 if start is rabbit_server else 1
-    assert run_workflows(start, 60, kills=1, restarts=restarts) == Outcome()
+    assert run_workflows(start, 60, kills=1, restarts=1) == Outcome()
 
 
 @pytest.mark.deep

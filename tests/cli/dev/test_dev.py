@@ -166,7 +166,7 @@ def test_a_change_of_code_is_loaded_and_the_records_stay(tmp_path: Path) -> None
     assert "order-1" in loaded.text
     assert "order-2" in loaded.text
     assert again.headers["location"] == "/workflows?status=done&done=skip"
-    assert read_page(listed.text).text_of("table").count("order-") == 2
+    assert read_page(listed.text).text_of("table").count("Copy the id of order-") == 2
     assert re.search(r"The clock is (3|4) days, \S+ ahead", listed.text)
     assert "second text" in history.text
     assert (tmp_path / ".arvo/.gitignore").read_text() == "*\n"

@@ -277,7 +277,8 @@ def test_the_effects_of_an_attempt_have_one_timeout() -> None:
 
     text = "was not done within the 0.02 s of its handler"
     assert answer == CardCharged(f"hang('first') {text}, hang('second') {text}")
-    assert begun == ["first"]
+    # On a busy machine the time may be over before the first one begins.
+    assert "second" not in begun
 
 
 def test_the_timeout_of_a_handler_limits_no_code_of_its_own() -> None:

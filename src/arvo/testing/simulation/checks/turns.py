@@ -7,7 +7,7 @@ from typing import Any, final
 
 from attrs import define, field
 
-from arvo.core.begin import find_other_run, has_chosen_id
+from arvo.core.begin import find_other_run, has_chosen_id, may_begin_next
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.subject import workflow_id_of
@@ -70,8 +70,10 @@ class Turns:
             return False
         self._check(delivery, commit, decision)
         self._begins.check(delivery, commit, self.world.records)
-        if not (self.is_pair and commit.record is None and commit.expected):
-            # Else the pair has no journal entry: it comes again after a stale acknowledgement.
+        # A pair has no journal entry for most events that change nothing, so they come again after
+        # a stale acknowledgement. It marks a begin that may begin the next run.
+        is_marked = commit.outcome == "duplicate" and may_begin_next(commit.event)
+        if is_marked or not (self.is_pair and commit.record is None and commit.expected):
             self.consumed.add(key)
         self._outputs[key] = ids
         if commit.record is not None:
