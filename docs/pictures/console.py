@@ -18,12 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 FOLDER: Final = Path(__file__).parent
 ROOT: Final = FOLDER.parents[1]
 SYSTEM: Final = "docs.examples.orders.deployed:system"
-SIZE: Final = {"width": 1_200, "height": 760}
+SIZE: Final[ViewportSize] = {"width": 1_200, "height": 760}
 # The name of each picture: a page, and the tab of its first workflow, if that is what it shows.
 PICTURES: Final = {
     "console-overview": ("/", None),

@@ -85,7 +85,7 @@ def test_a_backend_that_holds_nothing_is_refused(
     url: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An empty page would look like a system that does nothing."""
-    assert main(["console", "--backend", url]) == 2
+    assert main(["console", "--backend", url, "--listen", "127.0.0.1:0"]) == 2
     assert message in capsys.readouterr().err
 
 

@@ -59,7 +59,7 @@ async def workflow_batch(client: Client, visit: Visit) -> Response:
         verb=verb,
         filters=evolve(filters, status=None, after=None),
         at=visit.now,
-        subjects=_selected(pairs, "subject"),
+        selected=_selected(pairs, "subject"),
         to=to if verb == "migrate" else "",
     )
     return _start(visit, _dry_run(visit, act))
@@ -77,7 +77,7 @@ async def dead_letter_batch(client: Client, visit: Visit) -> Response:
         cause=form.get("cause", ""), type=form.get("type", ""), handler=form.get("handler", "")
     )
     act = DeadLetterAct(
-        verb=cast("DeadLetterVerb", verb), selection=selection, ids=_selected(pairs, "id")
+        verb=cast("DeadLetterVerb", verb), selection=selection, selected=_selected(pairs, "id")
     )
     # A cause may quote a secret, and the page describes its selection.
     visit.redaction.meet(it.event for it in await client.dead_letters(limit=1, **selection.filters))

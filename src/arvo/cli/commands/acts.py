@@ -4,10 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from arvo.cli.terminal.filters import ALL, Filters
+from arvo.cli.terminal.filters import ALL, DEFAULT_BATCH, Batch, Filters
 from arvo.cli.terminal.load import (
-    DryRun,
-    Every,
     Reason,
     SystemName,
     Url,
@@ -16,7 +14,6 @@ from arvo.cli.terminal.load import (
     user_name,
 )
 from arvo.cli.terminal.output import print_line, print_result
-from arvo.interpreters.runtime.batches import BATCH_MAX
 from arvo.interpreters.runtime.client import Client
 
 
@@ -26,9 +23,7 @@ async def cancel(
     /,
     *,
     filters: Filters = ALL,
-    every: Every = False,
-    dry_run: DryRun = False,
-    limit: int = BATCH_MAX,
+    batch: Batch = DEFAULT_BATCH,
     reason: Reason,
     backend: Url,
 ) -> int:
@@ -36,7 +31,7 @@ async def cancel(
 
     Their compensations are sent. Exit code 1 if some were refused.
     """
-    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    options = filters.select_for(workflow, batch)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         if workflow is None:
             return print_result(await client.cancel_workflows(reason, **options))
@@ -51,9 +46,7 @@ async def migrate(
     *,
     to: str,
     filters: Filters = ALL,
-    every: Every = False,
-    dry_run: DryRun = False,
-    limit: int = BATCH_MAX,
+    batch: Batch = DEFAULT_BATCH,
     reason: Reason = "",
     backend: Url,
 ) -> int:
@@ -66,7 +59,7 @@ async def migrate(
     to
         The version, such as 2.0.0.
     """
-    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    options = filters.select_for(workflow, batch)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         if workflow is None:
             return print_result(await client.migrate_workflows(to=to, reason=reason, **options))
@@ -81,9 +74,7 @@ async def revive(
     /,
     *,
     filters: Filters = ALL,
-    every: Every = False,
-    dry_run: DryRun = False,
-    limit: int = BATCH_MAX,
+    batch: Batch = DEFAULT_BATCH,
     backend: Url,
     after_compensation: bool = False,
     reason: Reason = "",
@@ -97,7 +88,7 @@ async def revive(
     after_compensation
         Revive it even if its failure has sent compensations; they stay in effect.
     """
-    options = filters.select_for(workflow, is_every=every, dry_run=dry_run, limit=limit)
+    options = filters.select_for(workflow, batch)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         if workflow is None:
             return print_result(

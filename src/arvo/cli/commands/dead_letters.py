@@ -9,11 +9,10 @@ from cyclopts import App, Parameter
 
 from arvo.cli.terminal.errors import UsageError
 from arvo.cli.terminal.events import parse_payload
+from arvo.cli.terminal.filters import DEFAULT_BATCH, Batch
 from arvo.cli.terminal.load import (
     EMPTY_SYSTEM,
     AsJson,
-    DryRun,
-    Every,
     Reason,
     SystemName,
     Url,
@@ -26,7 +25,6 @@ from arvo.cli.terminal.pages import paged
 from arvo.core.events.subject import subject_label
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
-from arvo.interpreters.runtime.batches import BATCH_MAX
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.connection import ActOptions
 from arvo.printable import printable
@@ -149,9 +147,7 @@ async def redrive(
     /,
     *,
     filters: Filters = ALL,
-    every: Every = False,
-    dry_run: DryRun = False,
-    limit: int = BATCH_MAX,
+    batch: Batch = DEFAULT_BATCH,
     reason: Reason = "",
     data: str | None = None,
     system: SystemName | None = None,
@@ -163,16 +159,12 @@ async def redrive(
 
     Parameters
     ----------
-    every
-        Redrive all dead letters.
-    limit
-        The most that are redriven.
     data
         A payload in the place of that of the event, as JSON; needs --system.
     system
         The system, needed if no handler had the event's address.
     """
-    selected = _require_one(id, filters, every)
+    selected = _require_one(id, filters, is_every=batch.every)
     act: ActOptions = {"actor": user_name(), "reason": reason}
     loaded = EMPTY_SYSTEM if system is None else load_system(system, backend)
     payload = None if data is None else parse_payload(data)
@@ -183,7 +175,9 @@ async def redrive(
         if payload is not None:
             raise UsageError("--data: expected the id of one dead letter")
         return print_result(
-            await client.redrive_dead_letters(dry_run=dry_run, limit=limit, **act, **selected)
+            await client.redrive_dead_letters(
+                dry_run=batch.dry_run, limit=batch.limit, **act, **selected
+            )
         )
 
 
@@ -193,34 +187,26 @@ async def delete(
     /,
     *,
     filters: Filters = ALL,
-    every: Every = False,
-    dry_run: DryRun = False,
-    limit: int = BATCH_MAX,
+    batch: Batch = DEFAULT_BATCH,
     reason: Reason = "",
     backend: Url,
 ) -> int:
-    """Delete one dead letter, or those that filters select.
-
-    Parameters
-    ----------
-    every
-        Delete all dead letters.
-    limit
-        The most that are deleted.
-    """
-    selected = _require_one(id, filters, every)
+    """Delete one dead letter, or those that filters select."""
+    selected = _require_one(id, filters, is_every=batch.every)
     act: ActOptions = {"actor": user_name(), "reason": reason}
     async with Client(EMPTY_SYSTEM, require_existing(backend)) as client:
         if id is not None:
             await client.delete_dead_letter(id, **act)
             return 0
         return print_result(
-            await client.delete_dead_letters(dry_run=dry_run, limit=limit, **act, **selected)
+            await client.delete_dead_letters(
+                dry_run=batch.dry_run, limit=batch.limit, **act, **selected
+            )
         )
 
 
-def _require_one(id_: str | None, filters: _Filters, every: bool) -> DeadLetterFilters:
+def _require_one(id_: str | None, filters: _Filters, *, is_every: bool) -> DeadLetterFilters:
     """Return the filters; raise `UsageError` for a command that names none, or both."""
-    if (id_ is not None) + (filters != ALL) + every != 1:
+    if (id_ is not None) + (filters != ALL) + is_every != 1:
         raise UsageError("expected the ID of a dead letter, or filters such as --cause, or --all")
     return filters.select()

@@ -1,4 +1,4 @@
-"""Filters: the options by which commands select workflows."""
+"""Filters: the options by which commands select workflows, and of acts on many."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeAlias, final
@@ -7,11 +7,31 @@ from attrs import frozen
 from cyclopts import Parameter
 
 from arvo.cli.terminal.errors import UsageError
-from arvo.cli.terminal.load import (
-    user_name,
-)
+from arvo.cli.terminal.load import DryRun, Every, user_name
 from arvo.interpreters.ports.results import WorkflowFilters
-from arvo.interpreters.runtime.batches import BatchOptions
+from arvo.interpreters.runtime.batches import BATCH_MAX, BatchOptions
+
+
+@final
+@frozen(kw_only=True)
+class _Batch:
+    """How an act on many is done.
+
+    Parameters
+    ----------
+    every
+        Act on all of them.
+    limit
+        The most that are acted on.
+    """
+
+    every: Every = False
+    dry_run: DryRun = False
+    limit: int = BATCH_MAX
+
+
+Batch: TypeAlias = Annotated[_Batch, Parameter("*")]
+DEFAULT_BATCH: Final = _Batch()
 
 
 @final
@@ -53,25 +73,21 @@ class _Filters:
             else datetime.now(UTC) - timedelta(seconds=since),
         }
 
-    def select_for(
-        self, workflow: str | None, *, is_every: bool, dry_run: bool, limit: int
-    ) -> BatchOptions:
+    def select_for(self, workflow: str | None, batch: _Batch) -> BatchOptions:
         """Return the options of an act on many; raise `UsageError` if it names one, or nothing."""
-        if (workflow is not None) + (self != ALL) + is_every != 1:
+        if (workflow is not None) + (self != ALL) + batch.every != 1:
             raise UsageError("expected a WORKFLOW, or filters such as --type, or --all")
         return {
             **self.select(),
             "type": self.type,
             "subjects": None,
             "check": None,
-            "dry_run": dry_run,
-            "limit": limit,
+            "dry_run": batch.dry_run,
+            "limit": batch.limit,
             "on_progress": None,
             "actor": user_name(),
         }
 
 
 Filters: TypeAlias = Annotated[_Filters, Parameter("*")]
-
-
 ALL: Final = _Filters()

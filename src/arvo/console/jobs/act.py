@@ -49,23 +49,19 @@ class Run:
 @final
 @frozen(kw_only=True)
 class WorkflowAct:
-    """An act on the workflows with these *subjects*, or on all that *filters* select.
+    """An act on workflows that were *selected* one by one, or on all that *filters* select.
 
-    *at*: the time from which a filter counts back. *to*: the version to migrate to.
-    *after_compensation*: whether a workflow whose failure may have sent compensations is revived.
+    *selected*: their subjects. *at*: the time from which a filter counts back. *to*: the version to
+    migrate to. *after_compensation*: whether a workflow whose failure may have sent compensations
+    is revived.
     """
 
     verb: WorkflowVerb
     filters: Filters
     at: datetime
-    subjects: tuple[str, ...] | None = None
+    selected: tuple[str, ...] | None = None
     to: str = ""
     after_compensation: bool = False
-
-    @property
-    def selected(self) -> tuple[str, ...] | None:
-        """The subjects that were selected one by one, None for all that the filters select."""
-        return self.subjects
 
     async def perform(self, client: Client, run: Run) -> BatchResult:
         """Carry the act out; raises as the client does."""
@@ -75,10 +71,10 @@ class WorkflowAct:
             "on_progress": run.on_progress,
             "actor": run.actor,
         }
-        if self.subjects is None:
+        if self.selected is None:
             options.update(self.filters.of_batch(self.at))
         else:
-            options["subjects"] = self.subjects
+            options["subjects"] = self.selected
         match self.verb:
             case "cancel":
                 return await client.cancel_workflows(run.reason, **options)
@@ -93,16 +89,11 @@ class WorkflowAct:
 @final
 @frozen(kw_only=True)
 class DeadLetterAct:
-    """An act on the dead letters with these *ids*, or on all of a *selection*."""
+    """An act on dead letters that were *selected* one by one, by id, or on all of a *selection*."""
 
     verb: DeadLetterVerb
     selection: Selection
-    ids: tuple[str, ...] | None = None
-
-    @property
-    def selected(self) -> tuple[str, ...] | None:
-        """The ids that were selected one by one, None for all of the selection."""
-        return self.ids
+    selected: tuple[str, ...] | None = None
 
     async def perform(self, client: Client, run: Run) -> BatchResult:
         """Carry the act out; raises as the client does."""
@@ -113,10 +104,10 @@ class DeadLetterAct:
             "actor": run.actor,
             "reason": run.reason,
         }
-        if self.ids is None:
+        if self.selected is None:
             options = {**self.selection.filters, **options}
         else:
-            options["ids"] = self.ids
+            options["ids"] = self.selected
         match self.verb:
             case "retry":
                 return await client.redrive_dead_letters(**options)

@@ -34,8 +34,8 @@ def command_of(act: Act) -> Block:
         return _workflow_command(act)
     verb = "redrive" if act.verb == "retry" else "delete"
     start = ["arvo", "dead-letters", verb]
-    if act.ids is not None:
-        return _lines([[*start, id_] for id_ in act.ids])
+    if act.selected is not None:
+        return _lines([[*start, id_] for id_ in act.selected])
     return _lines([[*start, *(act.selection.command_options() or ["--all"])]])
 
 
@@ -43,8 +43,8 @@ def _workflow_command(act: WorkflowAct) -> Block:
     start = ["arvo", act.verb, _SYSTEM]
     end = ["--to", act.to] if act.verb == "migrate" else []
     end += ["--after-compensation"] if act.after_compensation else []
-    if act.subjects is not None:
-        names = [workflow_id_of(subject) or subject for subject in act.subjects]
+    if act.selected is not None:
+        names = [workflow_id_of(subject) or subject for subject in act.selected]
         return _lines([[*start, name, *end] for name in names])
     return _lines([[*start, *(act.filters.command_options() or ["--all"]), *end]])
 
