@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import pytest
 from attrs import define, evolve, field
@@ -20,8 +21,15 @@ from arvo.engine.step.route import ToHandler
 from arvo.interpreters.paired import deaths
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.deaths import PAGE_EVENTS_MAX, PAGES, DeathCounter
-from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
-from arvo.testing.conformance.kit.samples import WORKFLOW, to_service, to_workflow
+from arvo.interpreters.paired.documents.codec import encode_message
+from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, queue_of
+from arvo.testing.conformance.kit.samples import (
+    WORKFLOW,
+    service_commit,
+    to_service,
+    to_workflow,
+    turn_commit,
+)
 from tests.interpreters.death_counts import LIFE, count_deaths
 from tests.shop import charge_request
 
@@ -172,6 +180,40 @@ def test_a_copy_of_a_dead_letter_ends_one_worker_at_most() -> None:
     assert within(go()) == [(1, 0), (4, 3), (1, 0), (2, 1)]
 
 
+@pytest.mark.promise("I11")
+@pytest.mark.parametrize("sender", [to_workflow("a"), to_service("a")], ids=["workflow", "service"])
+def test_a_copy_that_is_sent_after_a_death_has_the_deaths_of_the_first(sender: Message) -> None:
+    """The event is sent once more each time that its end takes the ack of its sender along."""
+
+    async def go() -> list[tuple[int, int]]:
+        processes = Processes()
+        pairs = [processes.start() for _ in range(2)]
+        await pairs[0].send(sender)
+        for number, pair in enumerate(pairs):
+            delivery = await pair.receive(queue_of(sender.to))
+            messages = [Message(charge_request(), TO)]
+            commit = service_commit(delivery, messages)
+            if sender.to == ToHandler(WORKFLOW, sender.event.subject):
+                commit = turn_commit(delivery, 1, messages=messages)
+            if number == 0:
+                # The worker dies before its ack.
+                with patch.object(MemoryBroker, "ack"):
+                    await pair.commit(delivery, commit, messages, [])
+                await processes.die(pair)
+            else:
+                await pair.commit(delivery, commit, messages, [])
+        for _ in range(3):
+            dies = processes.start()
+            delivery, _ = await receive(dies)
+            if delivery.deaths:
+                await dies.mark_started(delivery)
+            await processes.die(dies)
+        receiver = processes.start()
+        return [(await receive(receiver))[1] for _ in range(2)]
+
+    assert within(go()) == [(4, 3), (3, 2)]
+
+
 def dead_letter_of(delivery: Delivery) -> DeadLetter:
     message = delivery.message
     time = "2026-01-02T03:04:05Z"
@@ -183,14 +225,14 @@ def dead_letter_of(delivery: Delivery) -> DeadLetter:
 @pytest.mark.promise("I11")
 def test_failures_are_stored_for_a_broker_that_counts_all_deliveries_alike() -> None:
     """A message that failed often and one that was fetched often look equal there."""
+    message = Message(charge_request(), TO)
 
     def encoded(times: int) -> EncodedDelivery:
         # As NATS reports the times-th delivery.
-        return EncodedDelivery(None, times, None, times - 1)  # type: ignore[arg-type]
+        return EncodedDelivery(encode_message(message), times, None, times - 1)
 
     async def go() -> list[tuple[int, int]]:
         memory, seen = InMemoryMachineMemory(), []
-        message = Message(charge_request(), TO)
         for times, how in enumerate(["fails", "fails", "fetched", "fetched", "dies", "last"], 1):
             counter = DeathCounter(memory, nacks_are_returns=True)
             delivery = await counter.count(Delivery(message, times, encoded(times)))

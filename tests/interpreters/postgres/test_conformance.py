@@ -12,7 +12,7 @@ from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.statements.workers import release
 from arvo.testing import BackendConformance, MachineMemoryConformance
 from tests import servers
-from tests.interpreters.postgres.schemas import execute, schema_url
+from tests.interpreters.postgres.schemas import schema_url
 
 
 @pytest.mark.promise("I1", "I2", "I4", "I6", "I7", "I8", "I11")
@@ -24,14 +24,16 @@ class TestPostgres(BackendConformance):
 
     async def expire_lease(self, backend: Any) -> None:
         # Not those of all: the next worker is registered too, and would lose what it has just got.
-        worker_id = (await backend._sessions.session()).worker_id
-        await execute(backend.url, _EXPIRE.format(worker_id))
+        worker_id, dsn = (await backend._sessions.session()).worker_id, Dsn.parse(backend.url)
         connection = await asyncpg.connect(servers.postgres_url())
-        await release(connection, Dsn.parse(backend.url), 0, backend.now())
+        # In one transaction, or the backend may renew its lease between the two.
+        async with connection.transaction():
+            await connection.execute(dsn.sql(_EXPIRE), worker_id)
+            await release(connection, dsn, 0, backend.now())
         await connection.close()
 
 
-_EXPIRE = "update arvo.worker set lease = '-infinity' where id = {}"
+_EXPIRE = "update arvo.worker set lease = '-infinity' where id = $1"
 
 
 class TestPostgresMemory(MachineMemoryConformance):

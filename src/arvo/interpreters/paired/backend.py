@@ -199,7 +199,7 @@ class Pair:
         """Write, send and ack: see `paired`."""
         output = Output(encode_output(commit, messages), tuple(dead_letters), commit.answers)
         if commit.record is None and not commit.expected:
-            work: Awaitable[CommitResult] = self._outbox.send_answer(commit, output)
+            work: Awaitable[CommitResult] = self._outbox.send_answer(delivery, commit, output)
         else:
             work = self._outbox.commit_turn(delivery, commit, output)
         result = await _end_commit(work, len(messages))

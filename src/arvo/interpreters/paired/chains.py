@@ -72,7 +72,7 @@ class ChainWriter:
         )
         turns = [commit for commit in chain.commits if is_of_workflow(commit)]
         if not turns:
-            sent = await self.outbox.send_answer(chain.commits[0], Output(messages))
+            sent = await self.outbox.send_answer(delivery, chain.commits[0], Output(messages))
             return isinstance(sent, Committed)
         key = key_of(delivery.message.to)
         if any(turn.record is None or turn.record.subject != key for turn in turns):
@@ -106,7 +106,7 @@ class ChainWriter:
         after = await self.outbox.write(document, last, entries, turns, now)
         if after is None:
             return False
-        await self.outbox.send_unsent(entries[0], number)
+        await self.outbox.send_new(entries[0], number)
         await self.outbox.index.write(after)
         return True
 

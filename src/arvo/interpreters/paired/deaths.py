@@ -9,6 +9,7 @@ from typing import Final, final
 import orjson
 from attrs import define, evolve, field, frozen
 
+from arvo.interpreters.delivery.brokers.headers import DUP
 from arvo.interpreters.paired.documents.document import FORMAT, decode_value, digest_of
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.errors import Unavailable
@@ -40,7 +41,9 @@ class DeathCounter:
 
     A broker reports how many deliveries of an event ended without a settlement (`returns`), but not
     whether a worker had started them. So each start of such an event is written here first, and
-    removed when it is settled. An event that is settled at its first delivery is never here.
+    removed when it is settled. An event that is settled at its first delivery is never here. Each
+    copy of an event has the deaths of all of them, so a message that may be a copy is looked up at
+    its first delivery, too.
 
     *nacks_are_returns*: the broker counts a `nack` among the returns; then failures are written
     here, too.
@@ -56,7 +59,7 @@ class DeathCounter:
         """Return a delivery with its number of attempts and deaths."""
         encoded = delivery.token
         assert isinstance(encoded, EncodedDelivery)
-        if encoded.attempt == 1:
+        if encoded.attempt == 1 and DUP not in encoded.message.headers:
             return delivery
         digest = _digest(delivery)
         counts, _ = await self._read(_page(digest))

@@ -13,8 +13,10 @@ from arvo.core.events.digest import inbox_digest
 from arvo.core.events.event import Event
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.delivery.brokers.headers import DUP
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now
 from arvo.interpreters.delivery.log import log_dead_letter
+from arvo.interpreters.paired.consumer import token_of
 from arvo.interpreters.paired.dead_letters import DeadLetterStore
 from arvo.interpreters.paired.documents.codec import decode_message, encode_message
 from arvo.interpreters.paired.documents.document import (
@@ -83,12 +85,14 @@ class Outbox:
         self.workflow_ids = WorkflowIds(self.memory, self.documents)
         self.answers = AnswerStore(self.memory)
 
-    async def send_answer(self, commit: Commit, output: Output) -> Committed | Duplicate | IdReused:
+    async def send_answer(
+        self, delivery: Delivery, commit: Commit, output: Output
+    ) -> Committed | Duplicate | IdReused:
         """Send the output of a handler without memory, unless this process has sent it before."""
         key, content = (digest_of(commit.handler, commit.event), 0), inbox_digest(commit.event)
         if key in self._sent:
             return compare_digests(self._sent[key], content)
-        await self._send(key, output, content)
+        await self._send(key, output, content, is_dup=_is_repeated(delivery))
         return Committed()
 
     async def commit_turn(
@@ -113,7 +117,7 @@ class Outbox:
                 return CancellationPending(cancellation)
             if document.turn == commit.expected and cancellation is None:
                 if commit.record is None:
-                    await self._send((digest, 0), output, content)
+                    await self._send((digest, 0), output, content, is_dup=_is_repeated(delivery))
                     await self._mark_begin(commit, Consumption(digest, content=content))
                     return Committed()
                 if holder := await self.workflow_ids.reserve(commit):
@@ -121,7 +125,7 @@ class Outbox:
                 entry = Consumption(digest, commit.record.revision, output, content)
                 now = commit.now or utc_now()
                 if after := await self.write(document, commit.record, [entry], [commit], now):
-                    await self.send_unsent(entry)
+                    await self.send_new(entry)
                     await self.index.write(after)
                     return Committed()
                 if begun_id(commit) is not None:
@@ -187,7 +191,7 @@ class Outbox:
                 return Conflict(document.turn)
             changed = document.without(forgotten)
             if after := await self.write(changed, record, [entry], [record], utc_now()):
-                await self.send_unsent(entry)
+                await self.send_new(entry)
                 await self.index.write(after)
                 return Committed()
 
@@ -306,14 +310,18 @@ class Outbox:
         after = self.index.add(after, history, now)
         return after if await self.documents.write(record.subject, after) else None
 
-    async def send_unsent(self, entry: Consumption, number: int | None = None) -> None:
-        """Send the output of a turn, unless this process knows that it was sent.
+    async def send_new(self, entry: Consumption, number: int | None = None) -> None:
+        """Send the output of a turn that this process has just written.
 
         *number*: how many of its messages; requests of this process take the others.
         """
-        output = entry.output
-        if output is not None and entry.key not in self._sent:
-            await self._send(entry.key, output, entry.content, number)
+        if entry.output is not None and entry.key not in self._sent:
+            await self._send(entry.key, entry.output, entry.content, number)
+
+    async def send_unsent(self, entry: Consumption) -> None:
+        """Send the output of a turn, unless this process knows that it was sent."""
+        if entry.output is not None and entry.key not in self._sent:
+            await self._send(entry.key, entry.output, entry.content, is_dup=True)
 
     async def _send_again(self, delivery: Delivery, entry: Consumption) -> None:
         """Send the output of a turn that was written by an earlier attempt."""
@@ -324,7 +332,13 @@ class Outbox:
             observation.forwarded([decode_message(each).event for each in output.messages])
 
     async def _send(
-        self, key: TurnKey, output: Output, content: str, number: int | None = None
+        self,
+        key: TurnKey,
+        output: Output,
+        content: str,
+        number: int | None = None,
+        *,
+        is_dup: bool = False,
     ) -> None:
         if output.answers:
             # Before they are sent: a caller in another process has no other way to them.
@@ -335,6 +349,8 @@ class Outbox:
             )
         if output.messages[:number]:
             messages = _identified(key, output.messages[:number])
+            if is_dup:
+                messages = [_with_dup(message) for message in messages]
             try:
                 await self.broker.publish(messages)
             except TooLarge:
@@ -376,6 +392,16 @@ def is_replaceable(stored: bytes, known: Container[bytes]) -> bool:
     Any other one is that of a worker that processes the same event, here or in another process.
     """
     return not stored or stored in known
+
+
+def _is_repeated(delivery: Delivery) -> bool:
+    """Return whether a worker may have sent the output of a delivery before."""
+    encoded = token_of(delivery)
+    return encoded.attempt > 1 or DUP in encoded.message.headers
+
+
+def _with_dup(message: EncodedMessage) -> EncodedMessage:
+    return evolve(message, headers={**message.headers, DUP: "yes"})
 
 
 def _identified(key: TurnKey, messages: Sequence[EncodedMessage]) -> Sequence[EncodedMessage]:

@@ -15,6 +15,8 @@ CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 KEY: Final = "arvo-key"
 INSIDE: Final = "arvo-inside"
 DUE: Final = "arvo-due"
+# Written by the pair where a message may have been published before; MQTT has a flag of this name.
+DUP: Final = "arvo-dup"
 # Written by the adapters.
 ADDRESS: Final = "arvo-address"
 ATTEMPT: Final = "arvo-attempt"
