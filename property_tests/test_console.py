@@ -342,8 +342,8 @@ def test_a_filter_stays_one_argument_of_its_command(
     type_: str, labels: dict[str, str], text: str
 ) -> None:
     """A person pastes the command into a shell: no text of a filter may become another option."""
-    filters = Filters(type=type_, labels=labels, text=text)
-    expected = ["--type", type_]
+    filters = Filters(type=type_, version="1.0.0", labels=labels, text=text)
+    expected = ["--type", type_, "--version", "1.0.0"]
     for name, value in labels.items():
         expected += ["--label", f"{name}={value}"]
     expected += ["--text", text]

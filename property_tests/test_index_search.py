@@ -52,6 +52,7 @@ def stored(number: int, sequence: int, at: datetime, late: float, status: Status
         revision=1,
         began=NOW,
         changed=at - timedelta(seconds=late),
+        version=("", "1.0.0", "2.0.0")[number % 3],
         labels="\nodd=true\n" if number % 2 else "",
     )
     return StoredRow(row, f"row.{number}", sequence, at)
@@ -85,6 +86,7 @@ def make_stream(drawn: Sequence[tuple[int, float, float, Status]]) -> Stream:
     st.none() | st.sampled_from(STATUSES),
     st.integers(1, 9),
     st.booleans(),
+    st.sampled_from((None, "1.0.0")),
     st.none() | st.floats(0, 100 * SECONDS),
 )
 def test_the_pages_of_a_search_are_those_of_the_whole_list(
@@ -92,6 +94,7 @@ def test_the_pages_of_a_search_are_those_of_the_whole_list(
     status: Status | None,
     limit: int,
     is_labelled: bool,
+    version: str | None,
     since: float | None,
 ) -> None:
     """However late each row was stored, within the bound, and wherever the gaps are."""
@@ -99,6 +102,7 @@ def test_the_pages_of_a_search_are_those_of_the_whole_list(
         status=status,
         limit=limit,
         labels=("\nodd=true\n",) if is_labelled else (),
+        version=version,
         unchanged_since=None if since is None else NOW + timedelta(seconds=since),
     )
     stream = make_stream(drawn)

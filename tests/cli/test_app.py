@@ -95,6 +95,8 @@ def test_workflows_are_listed_with_what_they_wait_for(
     out = output_of(capsys, "workflows", "--backend", url)
     some = output_of(capsys, "workflows", "--backend", url, "--status", "done", "--limit", "1")
     quiet = output_of(capsys, "workflows", "--backend", url, "--unchanged-for", "3600")
+    current = output_of(capsys, "workflows", "--backend", url, "--version", "1.0.0")
+    other = output_of(capsys, "workflows", "--backend", url, "--version", "2.0.0")
 
     assert [line.split("  ")[1] for line in out.splitlines()[::2]] == ["failed", "done"]
     assert out.splitlines()[1::2] == [
@@ -103,7 +105,9 @@ def test_workflows_are_listed_with_what_they_wait_for(
     ]
     assert "no stock" in out
     assert some.splitlines()[1].startswith("  a  ")
-    assert quiet == ""
+    assert (current, other, quiet) == (out, "", "")
+    refused = error_of(capsys, "workflows", "--backend", url, "--version", "latest")
+    assert refused.endswith("expected major.minor.patch, such as '1.0.0', got 'latest'")
 
 
 def test_programs_read_json(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,6 +144,14 @@ def test_many_workflows_are_migrated_and_the_refused_ones_are_explained() -> Non
         assert record.version == "2.0.0"
         assert unknown.status_code == 422
 
+        fields = {"verb": "cancel", "scope": "all", "version": "2.0.0"}
+        begun = await post(browser, "/batches/workflows", fields)
+        dry = await ended(browser, begun.headers["location"])
+        await run(browser, begun.headers["location"])
+
+        assert "--version 2.0.0" in dry
+        assert await active_ids(runtime) == ACTIVE - {"waits-1"}
+
     with_console(use, allow=act)
 
 

@@ -79,21 +79,24 @@ def test_a_workflow_of_each_kind_has_each_tab() -> None:
 
 def test_the_list_shows_what_the_filters_of_its_address_select() -> None:
     """An operator sends a colleague the address of what is on the screen."""
-    failed, labelled, text, none, wrong = get_all(
+    failed, labelled, text, version, none, wrong = get_all(
         "/workflows?status=failed",
         "/workflows?label=amount%3D20",
         "/workflows?q=flow-1",
-        "/workflows?quiet=1h",
-        "/workflows?status=broken&quiet=1+week&label=x",
+        "/workflows?version=1.0.0&q=waits-1",
+        "/workflows?version=2.0.0",
+        "/workflows?status=broken&quiet=1+week&label=x&version=latest",
     )
 
     assert _rows(failed) == ["failed-1"]
     assert _rows(labelled) == ["a/b <i>?#%"]
     assert _rows(text) == ["flow-1"]
+    assert _rows(version) == ["waits-1"]
     assert _rows(none) == []
     assert "No workflow has all of these" in none.text
     assert len(_rows(wrong)) == len(ORDERS)
     assert "status: expected one of active, done, failed, cancelled" in wrong.text
+    assert "version: expected a version such as 1.0.0" in wrong.text
 
 
 def _rows(answer: httpx.Response) -> list[str]:

@@ -67,6 +67,7 @@ def test_the_filters_of_an_address_are_read_and_written_alike() -> None:
     pairs = [
         ("status", "failed"),
         ("type", "arvo.orc.x"),
+        ("version", "10.0.1"),
         ("label", "a=1"),
         ("label", "b=c=d"),
         ("quiet", "2d"),
@@ -84,6 +85,7 @@ def test_the_filters_of_an_address_are_read_and_written_alike() -> None:
 
     assert filters.issues == ()
     assert again == filters
+    assert filters.of_batch(NOW)["version"] == filters.selection(NOW)["version"] == "10.0.1"
     assert filters.query["label"] == ("a=1", "b=c=d")
     assert filters.selection(NOW)["unchanged_since"] == NOW - timedelta(days=2)
 

@@ -372,6 +372,7 @@ def test_a_list_is_selected_by_its_parameters() -> None:
     [
         ("status=open", "status"),
         ("stauts=done", "stauts"),
+        ("version=latest", "version"),
         ("label=ann", "label"),
         ("label=a:1&label=a:2", "label"),
         ("label=:ann", "labels"),

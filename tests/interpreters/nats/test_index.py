@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from attrs import evolve
 
 from arvo import IndexQuery, IndexRow
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.nats.connection.connection import Connection
 from arvo.interpreters.nats.storage.index import NatsIndex
+from arvo.interpreters.nats.storage.rows import decode_row, encode_row
 from tests.interpreters.nats.test_conformance import prefix_of
 from tests.servers import nats_url
 
@@ -57,3 +60,12 @@ def test_a_row_of_a_worker_whose_clock_is_behind_is_searched_as_a_late_one(
 
     assert stored_as == times
     assert [row.subject for row in found] == ["s1"]
+
+
+def test_a_row_without_a_version_is_read() -> None:
+    """An earlier version has written it, and the next turn writes it again."""
+    row = changed_now("s1")
+    fields = orjson.loads(encode_row(evolve(row, version="1.0.0")))
+    del fields["version"]
+
+    assert decode_row(orjson.dumps(fields)) == row

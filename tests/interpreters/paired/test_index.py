@@ -74,6 +74,26 @@ def test_a_turn_stands_while_its_index_is_down_and_its_row_comes_with_the_next_d
     asyncio.run(go())
 
 
+def test_a_row_without_a_version_is_listed_by_that_of_its_record() -> None:
+    """An earlier version of this library has written it; the next turn gives it a version."""
+
+    class Earlier(InMemoryIndex):
+        async def write(self, row: Any, blocks: Any) -> None:
+            await super().write(evolve(row, version=""), blocks)
+
+    async def go() -> None:
+        pair = paired(InMemoryMachineMemory(), MemoryBroker(), index=Earlier())
+        for run, version in (("one", "1.0.0"), ("two", "2.0.0")):
+            await turn(pair, run, version=version)
+
+        for run, version in (("one", "1.0.0"), ("two", "2.0.0")):
+            assert await pair.workflows(version=version) == (await pair.workflow(subject(run)),)
+        assert await pair.workflows(version="3.0.0") == ()
+        await pair.close()
+
+    asyncio.run(go())
+
+
 def test_what_another_process_has_written_without_its_row_is_written_with_the_next_turn() -> None:
     """A process may die before it writes to the index, and its delivery may go to a third one."""
 

@@ -175,11 +175,12 @@ class Colour(str, Enum):  # noqa: UP042 - the text of a `StrEnum` is its value
         ({"text": "\n"}, 0),  # stores separate labels by it
         ({"text": "\ud800"}, 0),  # stores cannot write it
         ({"text": None}, 1),
+        ({"version": "1.0.0"}, 1),
+        ({"version": "2.0.0"}, 0),
+        ({"version": None}, 1),
     ],
 )
-def test_filters_by_labels_take_what_a_form_or_a_shell_sends(
-    on: On, filters: Any, found: int
-) -> None:
+def test_filters_take_what_a_form_or_a_shell_sends(on: On, filters: Any, found: int) -> None:
     """And find no workflow by what no label has."""
     handler = Resumable(
         order,

@@ -43,6 +43,8 @@ class _Filters:
     ----------
     type
         Only runs of one workflow type, such as arvo.orc.order.
+    version
+        Only those that run this version, such as 1.0.0.
     id
         Only runs with this workflow id.
     label
@@ -54,6 +56,7 @@ class _Filters:
     """
 
     type: str | None = None
+    version: str | None = None
     id: str | None = None
     label: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     text: str | None = None
@@ -65,6 +68,7 @@ class _Filters:
             raise UsageError(f"--label: expected name=value, got {missing[0]!r}")
         since = self.unchanged_for
         return {
+            "version": self.version,
             "workflow_id": self.id,
             "labels": dict(each.split("=", 1) for each in self.label),
             "text": self.text,

@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from attrs import field, frozen
 
+from arvo.core.events.dataschema import is_version
 from arvo.core.payloads.frozen_json import EMPTY
 from arvo.core.record import STATUSES, Record, Status
 from arvo.core.violations.issue import Issue, short_repr
@@ -29,6 +30,7 @@ class Filters:
 
     status: Status | None = None
     type: str | None = None
+    version: str | None = None
     labels: Mapping[str, str] = EMPTY
     quiet: str | None = None
     text: str | None = None
@@ -42,6 +44,7 @@ class Filters:
         return {
             "status": self.status,
             "type": self.type,
+            "version": self.version,
             "label": tuple(f"{name}={value}" for name, value in self.labels.items()),
             "quiet": self.quiet,
             "q": self.text,
@@ -57,6 +60,7 @@ class Filters:
         return {
             "status": self.status,
             "type": self.type,
+            "version": self.version,
             "labels": self.labels,
             "text": self.text,
             "unchanged_since": None if self._quiet_for is None else now - self._quiet_for,
@@ -67,6 +71,7 @@ class Filters:
         """Return the arguments of an act on many; its verb gives the status."""
         return {
             "type": self.type,
+            "version": self.version,
             "labels": self.labels,
             "text": self.text,
             "unchanged_since": None if self._quiet_for is None else now - self._quiet_for,
@@ -75,6 +80,8 @@ class Filters:
     def command_options(self) -> list[str]:
         """Return the filters as options of `arvo cancel` and the others like it."""
         options = [] if self.type is None else ["--type", self.type]
+        if self.version is not None:
+            options += ["--version", self.version]
         for name, value in self.labels.items():
             options += ["--label", f"{name}={value}"]
         if self.text is not None:
@@ -98,6 +105,7 @@ def read_filters(pairs: Iterable[tuple[str, str]]) -> Filters:
 _EXPECTED: Final[Mapping[str, str]] = {
     "status": f"one of {', '.join(STATUSES)}",
     "type": "the type of a workflow",
+    "version": "a version such as 1.0.0",
     "q": "a text",
     "label": "name=value",
     "quiet": "a time such as 90s, 15m, 1h or 2d",
@@ -112,6 +120,8 @@ def _read(found: dict[str, Any], name: str, text: str) -> bool:
             found["status"] = text
         case "type":
             found["type"] = text
+        case "version" if is_version(text):
+            found["version"] = text
         case "q":
             found["text"] = text
         case "label" if "=" in text:

@@ -37,6 +37,7 @@ class WorkflowQuery:
     after: StoredWorkflow | None = None
     limit: int = PAGE_MAX
     status: Status | None = None
+    version: str | None = None
     workflow_id: str | None = None
     unchanged_since: datetime | None = None
     labels: Mapping[str, Label] = EMPTY
@@ -84,6 +85,7 @@ def _matches(query: WorkflowQuery, stored: StoredWorkflow) -> bool:
     return (
         query.status in (None, stored.record.status)
         and query.handler in (None, stored.record.handler)
+        and query.version in (None, stored.record.version)
         and (query.unchanged_since is None or stored.changed < query.unchanged_since)
         and (query.after is None or _sort_key(stored) < _sort_key(query.after))
         and ((not query.labels and query.text is None) or _matches_labels(query, stored.record))

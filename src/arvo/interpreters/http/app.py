@@ -132,13 +132,13 @@ class _Views:
         listing = read_listing(request.query_params)
         last = await self._last_listed(listing)
         found: list[StoredWorkflow] = []
-        # A caller who may see few, or asks for a rare version, gets short pages.
+        # A caller who may see few gets short pages.
         for _ in range(PAGES_READ_MAX):
             page = await self._read_page(listing, last)
             if isinstance(page, Response):
                 return page
             for last in page:
-                shown = await self._is_shown(request, listing, last)
+                shown = await self._is_shown(request, last)
                 if isinstance(shown, Response):
                     return shown
                 found += [last] * shown
@@ -172,11 +172,7 @@ class _Views:
             is_pair = any(issue.path == "workflows" for issue in violation.issues)
             return violation_problem(violation, 501 if is_pair else 400)
 
-    async def _is_shown(
-        self, request: Request, listing: Listing, stored: StoredWorkflow
-    ) -> bool | Response:
-        if listing.version not in (None, stored.record.version):
-            return False
+    async def _is_shown(self, request: Request, stored: StoredWorkflow) -> bool | Response:
         refusal = await self.access.authorize(caller_of(request), "list", None, stored.record)
         if refusal is None:
             return True

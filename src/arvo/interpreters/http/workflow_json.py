@@ -91,12 +91,10 @@ def to_json(workflow: WorkflowDescription) -> dict[str, Any]:
 class Listing:
     """The workflows that a client asks for: *filters* of `Client.workflows`, and one page of them.
 
-    *version*: only those of this version. *after*: when the last workflow of the page before had
-    changed, and its subject.
+    *after*: when the last workflow of the page before had changed, and its subject.
     """
 
     filters: Mapping[str, Any]
-    version: str | None
     after: tuple[datetime, str] | None
     limit: int
 
@@ -106,14 +104,13 @@ def read_listing(query: "QueryParams") -> Listing:
     issues = tuple(_issues(query))
     if issues:
         raise Violated(ContractViolation("the request cannot be read", issues))
-    names = ("status", "type", "workflow_id", "text")
+    names = ("status", "type", "version", "workflow_id", "text")
     filters: dict[str, Any] = {name: query[name] for name in names if name in query}
     labels = query.getlist("label")
     if labels:
         filters["labels"] = dict(each.split(":", 1) for each in labels)
     return Listing(
         filters=filters,
-        version=query.get("version"),
         after=_read_cursor(query["after"]) if "after" in query else None,
         limit=int(query.get("limit", PAGE_MAX)),
     )

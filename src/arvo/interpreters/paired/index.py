@@ -217,6 +217,7 @@ def index_query(query: WorkflowQuery) -> IndexQuery:
     return IndexQuery(
         handler=query.handler,
         status=query.status,
+        version=query.version,
         workflow_id=query.workflow_id,
         unchanged_since=query.unchanged_since,
         labels=tuple(query.lines),
@@ -234,6 +235,7 @@ def _row(record: Record, began: datetime, changed: datetime) -> IndexRow:
         revision=record.revision,
         began=began,
         changed=changed,
+        version=record.version,
         workflow_id=workflow_id_of(record.subject),
         labels=label_lines(record.labels),
     )

@@ -162,6 +162,7 @@ class Backend(Protocol):
         Workflows that changed at the same time are sorted by subject, descending. *status* and
         *handler* select workflows with that status and handler, *workflow_id* those whose subject
         has it (`workflow_id_of`), at a cost that does not grow with the number of the others.
+        *version* selects those that run this version of their handler's contract.
         *labels* selects those that have all of these labels, compared by `label_text`, and *text*
         those whose workflow id, or one of whose labels as `name=value`, contains it.
         *unchanged_since* selects those that changed before that time. *after* is the last workflow

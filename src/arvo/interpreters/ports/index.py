@@ -19,7 +19,8 @@ BLOCK_ENTRIES_MAX: Final = 64
 class IndexRow:
     """What a list selects and sorts a workflow by.
 
-    *revision*: of its record. *workflow_id*: empty for none. *labels*: as `label_lines` has them.
+    *revision*: of its record. *version*: of its handler's contract; empty in rows of earlier
+    versions of this library. *workflow_id*: empty for none. *labels*: as `label_lines` has them.
     *began*, *changed*: the times of its first and its last turn, in UTC.
     """
 
@@ -29,6 +30,7 @@ class IndexRow:
     revision: int
     began: datetime
     changed: datetime
+    version: str = ""
     workflow_id: str = ""
     labels: str = ""
 
@@ -57,12 +59,13 @@ class IndexQuery:
     """Which rows to return, *limit* at most; None and empty values select all.
 
     *labels*: parts of `IndexRow.labels`, of which a row has all. *text*: a part of the workflow id
-    or of the labels. *unchanged_since*: rows that changed before. *after*: the place of the last
-    row of the previous page.
+    or of the labels. *unchanged_since*: rows that changed before. *version* selects those without
+    one, too: the record has it. *after*: the place of the last row of the previous page.
     """
 
     handler: str | None = None
     status: Status | None = None
+    version: str | None = None
     workflow_id: str | None = None
     unchanged_since: datetime | None = None
     labels: tuple[str, ...] = ()
@@ -75,6 +78,7 @@ class IndexQuery:
         return (
             self.status in (None, row.status)
             and self.handler in (None, row.handler)
+            and (self.version is None or row.version in ("", self.version))
             and self.workflow_id in (None, row.workflow_id)
             and (self.unchanged_since is None or row.changed < self.unchanged_since)
             and (self.after is None or row.sort_key < self.after)

@@ -97,6 +97,7 @@ class WorkflowFilters(TypedDict, total=False):
     """The filters of `workflows`; see there."""
 
     status: Status | None
+    version: str | None
     workflow_id: str | None
     unchanged_since: datetime | None
     labels: Mapping[str, Label]

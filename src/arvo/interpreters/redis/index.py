@@ -19,7 +19,7 @@ from arvo.interpreters.redis.errors import translate_errors
 
 # Rows that are read at once.
 ROWS_MAX: Final = 100
-_FIELDS: Final = ("handler", "status", "revision", "began", "changed", "id", "labels")
+_FIELDS: Final = ("handler", "status", "revision", "began", "changed", "id", "labels", "version")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -42,7 +42,7 @@ class RedisIndex:
         """Store a row and blocks, as one operation of the server."""
         arguments: list[Any] = [self.prefix, row.subject, row.handler, row.status, row.revision]
         arguments += [_microseconds(row.began), _microseconds(row.changed)]
-        arguments += [row.workflow_id, row.labels]
+        arguments += [row.workflow_id, row.labels, row.version]
         for block in blocks:
             arguments += (block.position, block.length, block.content)
         keys = [self._key("index-row", row.subject), self._key("index-history", row.subject)]
@@ -130,8 +130,8 @@ def _highest(query: IndexQuery) -> str:
     return min(highest, default=(0, "+inf"))[1]
 
 
-def _decode(subject: bytes, fields: Sequence[bytes]) -> IndexRow:
-    handler, status, revision, began, changed, id_, labels = fields
+def _decode(subject: bytes, fields: Sequence[Any]) -> IndexRow:
+    handler, status, revision, began, changed, id_, labels, version = fields
     name: Any = status.decode()
     return IndexRow(
         subject=subject.decode(),
@@ -140,6 +140,8 @@ def _decode(subject: bytes, fields: Sequence[bytes]) -> IndexRow:
         revision=int(revision),
         began=_EPOCH + int(began) * _MICROSECOND,
         changed=_EPOCH + int(changed) * _MICROSECOND,
+        # A row of an earlier version has none.
+        version=(version or b"").decode(),
         workflow_id=id_.decode(),
         labels=labels.decode(),
     )

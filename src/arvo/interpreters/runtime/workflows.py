@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Unpack
 
+from arvo.core.events.dataschema import is_version
 from arvo.core.events.identity import check_begin, is_workflow_id
 from arvo.core.events.uri import is_uri
 from arvo.core.labels import read_labels
@@ -57,15 +58,17 @@ class WorkflowClient(DeadLetterClient):
     ) -> tuple[StoredWorkflow, ...]:
         """List at most *limit* workflows, the most recently changed first.
 
-        *status*, *type* (`arvo.orc.order.fulfil`), *workflow_id*: only those. *labels*: only those
-        that have all of these labels. *text*: only those with this text in their workflow id, or in
-        one of their labels as `name=value`. *unchanged_since*: only those that have not changed
-        since; this finds workflows that make no progress. *after*: the last workflow of the
-        previous page. Raises `Violated` for a limit, a status or a time that cannot be one.
+        *status*, *type* (`arvo.orc.order.fulfil`), *version* (`1.0.0`), *workflow_id*: only those.
+        *labels*: only those that have all of these labels. *text*: only those with this text in
+        their workflow id, or in one of their labels as `name=value`. *unchanged_since*: only those
+        that have not changed since; this finds workflows that make no progress. *after*: the last
+        workflow of the previous page. Raises `Violated` for a limit, status, version or time that
+        cannot be one.
         """
         check_limit(limit, of="workflows")
         check_time("unchanged_since", filters.get("unchanged_since"), of="workflows")
         _check_status(filters.get("status"))
+        _check_version(filters.get("version"))
         workflow_id, labels = filters.get("workflow_id"), filters.get("labels", EMPTY)
         is_known = workflow_id is None or is_workflow_id(workflow_id)
         if not is_known or (type is not None and not is_uri(type)):
@@ -316,6 +319,7 @@ class WorkflowClient(DeadLetterClient):
         limit = options.get("limit", BATCH_MAX)
         filters: WorkflowFilters = {
             "status": status,
+            "version": options.get("version"),
             "workflow_id": options.get("workflow_id"),
             "unchanged_since": options.get("unchanged_since"),
             "labels": options.get("labels", EMPTY),
@@ -374,3 +378,9 @@ def _check_status(status: object) -> None:
     if status is not None and status not in STATUSES:
         issue = Issue("status", f"one of {', '.join(STATUSES)}", short_repr(status))
         raise Violated(ConfigViolation("no workflow has such a status", issue))
+
+
+def _check_version(version: object) -> None:
+    if version is not None and not (isinstance(version, str) and is_version(version)):
+        issue = Issue("version", "major.minor.patch, such as '1.0.0'", short_repr(version))
+        raise Violated(ConfigViolation("no workflow has such a version", issue))

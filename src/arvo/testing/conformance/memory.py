@@ -166,11 +166,11 @@ _TWO: Final = {"handler": "com.two > *", "revision": 3, "workflow_id": "a/b c:*"
 _ORDER: Final = {"workflow_id": "order-1"}
 # Two of them changed at the same time, and the texts of some have unusual characters.
 ROWS: Final = (
-    _row("a", 5, status="active", labels="\ncustomer=ann\n", **_ONE, **_ORDER),
+    _row("a", 5, status="active", version="1.0.0", labels="\ncustomer=ann\n", **_ONE, **_ORDER),
     _row("b", 5, status="done", labels="\ncustomer=anna\npaid=true\n", **_ONE),
-    _row("漢字 🧵", 4, status="failed", **_ONE),
+    _row("漢字 🧵", 4, status="failed", version="1.0.0", **_ONE),
     _row("'; drop table x; --", 9, status="active", labels="\nsize=5\n", **{**_TWO, **_ORDER}),
-    _row("*.>:d", 1, status="cancelled", **_TWO),
+    _row("*.>:d", 1, status="cancelled", version="10.0.0", **_TWO),
     _row("d", 2, status="active", labels="\npart=ord\n", **_TWO),
 )
 QUERIES: Final = (
@@ -179,6 +179,9 @@ QUERIES: Final = (
     IndexQuery(handler="com.two > *"),
     IndexQuery(handler="com.one", status="done"),
     IndexQuery(handler="com.unknown"),
+    IndexQuery(version="1.0.0"),
+    IndexQuery(version="10.0.0", handler="com.two > *"),
+    IndexQuery(version="1.0.0", status="failed"),
     IndexQuery(workflow_id="order-1"),
     IndexQuery(workflow_id="a/b c:*", status="active"),
     IndexQuery(workflow_id="order"),

@@ -112,6 +112,33 @@ class Operators(BackendKit):
         assert stored.labels == labels["one"]
 
     @conformance_test
+    async def test_workflows_are_selected_by_version(self, backend: Backend) -> None:
+        """That of the newest record: a workflow moves from the list of one version to another's."""
+        chosen = {"extensions": {ID_REUSE_POLICY: "reject"}, "type": WORKFLOW}
+        for run, version in (("one", "1.0.0"), ("two", "1.0.0"), ("three", "10.0.0")):
+            await backend.send(to_workflow(run, run=run, **chosen))
+            delivery = await self.eventually(backend.receive(WORKFLOW), "the event")
+            commit = turn_commit(delivery, 1, run=run, version=version)
+            assert await backend.commit(delivery, commit, [], []) == Committed()
+
+        async def runs(version: str, **filters: Any) -> list[str]:
+            found: set[str] = set()
+            for id_ in (None,) if self.supports_listing else ("one", "two", "three"):
+                page = await backend.workflows(workflow_id=id_, version=version, **filters)
+                found |= {workflow_id_of(stored.record.subject) for stored in page}
+            return sorted(found)
+
+        assert await runs("1.0.0") == ["one", "two"]
+        assert await runs("10.0.0") == ["three"]
+        assert await runs("0.0.0") == []
+        assert await runs("1.0.0", handler=WORKFLOW, status="active", text="tw") == ["two"]
+        assert await runs("1.0.0", status="done") == []
+        migrated = record(2, run="two", version="10.0.0")
+        assert await backend.replace_record(migrated, expected=1) == Committed()
+        assert await runs("1.0.0") == ["one"]
+        assert await runs("10.0.0") == ["three", "two"]
+
+    @conformance_test
     async def test_the_next_run_replaces_the_record_of_an_ended_one(self, backend: Backend) -> None:
         """By compare and set, as each turn: it has the same subject, and keeps the history."""
         await backend.send(to_workflow("begin"))

@@ -43,6 +43,7 @@ def encode_row(row: IndexRow) -> bytes:
             "revision": row.revision,
             "began": row.began,
             "changed": row.changed,
+            "version": row.version,
             "id": row.workflow_id,
             "labels": row.labels,
         }
@@ -60,6 +61,8 @@ def decode_row(content: bytes) -> IndexRow:
             revision=fields["revision"],
             began=datetime.fromisoformat(fields["began"]),
             changed=datetime.fromisoformat(fields["changed"]),
+            # A row of an earlier version has none.
+            version=fields.get("version", ""),
             workflow_id=fields["id"],
             labels=fields["labels"],
         )

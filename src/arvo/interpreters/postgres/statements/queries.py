@@ -65,6 +65,8 @@ async def workflows(
         conditions.append(f"({' or '.join(found)})")
     if query.handler is not None:
         conditions.append(f"handler = {parameter(query.handler)}")
+    if query.version is not None:
+        conditions.append(f"version = {parameter(query.version)}")
     if query.unchanged_since is not None:
         conditions.append(f"changed < {parameter(query.unchanged_since)}")
     if query.after is not None:

@@ -1,13 +1,13 @@
 -- Index: stores the row of a workflow in place of one of a lower revision, and new blocks of its
 -- history.
 -- KEYS: row, history. ARGV: prefix, subject, handler, status, revision, began, changed, workflow id,
--- labels, then the position, the length and the content of each block.
+-- labels, version, then the position, the length and the content of each block.
 local row, history = KEYS[1], KEYS[2]
 local prefix, subject, handler, status, revision = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local changed, id = ARGV[7], ARGV[8]
 local stored = redis.call('HMGET', row, 'revision', 'status', 'length')
 local length = tonumber(stored[3] or '0')
-for i = 10, #ARGV, 3 do
+for i = 11, #ARGV, 3 do
   local position = tonumber(ARGV[i])
   if position >= length then
     length = position + tonumber(ARGV[i + 1])
@@ -30,5 +30,5 @@ if id ~= '' and not stored[1] then
   redis.call('SADD', prefix .. ':index-id:' .. id, subject)
 end
 redis.call('HSET', row, 'handler', handler, 'status', status, 'revision', revision,
-  'began', ARGV[6], 'changed', changed, 'id', id, 'labels', ARGV[9])
+  'began', ARGV[6], 'changed', changed, 'id', id, 'labels', ARGV[9], 'version', ARGV[10])
 return 1

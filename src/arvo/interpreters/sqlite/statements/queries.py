@@ -48,6 +48,9 @@ def workflows(connection: sqlite3.Connection, query: WorkflowQuery) -> tuple[Sto
     if query.handler is not None:
         conditions.append("handler = ?")
         values.append(query.handler)
+    if query.version is not None:
+        conditions.append("version = ?")
+        values.append(query.version)
     if query.unchanged_since is not None:
         conditions.append("changed < ?")
         values.append(to_milliseconds(query.unchanged_since))
