@@ -50,7 +50,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     ),
     "handlers": (
         {"handlers"},
-        {"handlers.compose", "handlers.flow", "handlers.machine"},
+        {"handlers.compose", "handlers.flow", "handlers.machine", "handlers.schedule"},
     ),
     "engine": (
         {"engine.system"},

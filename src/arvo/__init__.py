@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     from arvo.engine.run import run
     from arvo.engine.trace import Trace
     from arvo.engine.workflow_tree import Tree, tree
+    from arvo.handlers.schedule.next_times import next_times
+    from arvo.handlers.schedule.spec import Calendar, Cron, Every
     from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
     from arvo.interpreters.memory.backend import MemoryBackend
@@ -149,6 +151,7 @@ __all__ = [
     "Backend",
     "BatchResult",
     "Broker",
+    "Calendar",
     "CallFailed",
     "Cancel",
     "CancelChild",
@@ -165,6 +168,7 @@ __all__ = [
     "Contract",
     "ContractViolation",
     "Corrupt",
+    "Cron",
     "Dataschema",
     "DeadLetter",
     "DeadLetterGroup",
@@ -178,6 +182,7 @@ __all__ = [
     "EncodedMessage",
     "Event",
     "EventHandler",
+    "Every",
     "ExecutionViolation",
     "Fail",
     "Failure",
@@ -281,6 +286,7 @@ __all__ = [
     "gather",
     "migrate",
     "migrate_all",
+    "next_times",
     "paired",
     "query",
     "race",
@@ -305,6 +311,8 @@ _LAZY: Final = {
     "arvo.engine.run": ("run",),
     "arvo.engine.trace": ("Trace",),
     "arvo.engine.workflow_tree": ("Tree", "tree"),
+    "arvo.handlers.schedule.next_times": ("next_times",),
+    "arvo.handlers.schedule.spec": ("Calendar", "Cron", "Every"),
     "arvo.interpreters.delivery.retention": ("Retention",),
     "arvo.interpreters.memory.backend": ("MemoryBackend",),
     "arvo.interpreters.memory.broker": ("MemoryBroker",),

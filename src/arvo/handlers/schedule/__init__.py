@@ -1,0 +1,1 @@
+"""Schedules: workflows that begin other workflows at given times."""
