@@ -26,6 +26,9 @@ from arvo.console.views.data import (
 )
 from arvo.console.views.filters import Filters, read_cursor, read_filters, write_cursor
 from arvo.console.views.links import Links
+from arvo.console.views.metrics.outcomes import HEIGHT as LINE_HEIGHT
+from arvo.console.views.metrics.outcomes import WIDTH as LINE_WIDTH
+from arvo.console.views.metrics.outcomes import Sample, show_outcomes
 from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction, Schemas, shape
 from arvo.console.views.sending.edit import restore
 from arvo.console.views.state import meet_record, show_state
@@ -40,6 +43,7 @@ from arvo.core.record import Status
 from arvo.core.violations.violation import ConfigViolation
 from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.runtime.batches import BatchResult
+from arvo.interpreters.worker.stats import Stats
 from tests.console.pages import ReadPage
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -385,3 +389,29 @@ def test_a_mark_that_is_sent_back_stands_for_the_value_that_it_hides(
     assert restore(shown, shown, data) == data
     restored = restore(shown, edited, data)
     assert restored == {**data, **{key: edited[key] for key in edited if key not in marked}}
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 10**9), st.integers(0, 3)), max_size=30)
+)
+def test_a_line_of_rates_stays_within_its_frame(drawn: list[tuple[float, int, int]]) -> None:
+    """For any pauses between samples; the highest rate touches the edge, and no count is lost."""
+    seconds, handled, failed, samples = 0.0, 0, 0, list[Sample]()
+    for pause, good, bad in drawn:
+        seconds, handled, failed = seconds + pause, handled + good, failed + bad
+        samples.append(Sample(seconds, Stats(handled=handled, failed=failed)))
+
+    view = show_outcomes(samples)
+
+    assert (view is None) == (not samples)
+    for row in () if view is None else view.rows:
+        points = [tuple(map(float, it.split(","))) for it in row.points.split()]
+        assert all(0 <= x <= LINE_WIDTH and 1 <= y <= LINE_HEIGHT - 1 for x, y in points)
+        assert [x for x, _ in points] == sorted(x for x, _ in points)
+        assert not points or (min(y for _, y in points) == 1) == (row.highest > 0)
+        assert 0 <= row.latest <= row.highest
+    if view is not None:
+        counts = {row.outcome: row.in_all for row in view.rows}
+        first = samples[0].stats
+        assert counts["handled"] == handled - first.handled
+        assert counts.get("failed", 0) == failed - first.failed

@@ -104,8 +104,13 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     ),
     "console": (
         {"console.views"},
-        {"console.jobs", "console.views.sending", "console.views.workflow"},
-        {"console.replay", "console.views.batches"},
+        {
+            "console.jobs",
+            "console.views.metrics",
+            "console.views.sending",
+            "console.views.workflow",
+        },
+        {"console.metrics", "console.replay", "console.views.batches"},
         {"console"},
         {"console.dev"},
     ),

@@ -18,6 +18,7 @@ from arvo.console.access import Allow, Reader, UserSource, read_only, scope_user
 from arvo.console.changes import Changes
 from arvo.console.extension import NO_EXTENSION, Extension, Respond
 from arvo.console.jobs.runner import Jobs
+from arvo.console.metrics.sampler import Sampler
 from arvo.console.render import ASSETS, SCRUB, make_environment
 from arvo.console.security import COOKIE, SecurityHeaders, make_token
 from arvo.console.views.links import Href, Links, is_trace_url
@@ -169,6 +170,7 @@ class _Console:
     _schemas: Schemas = field(init=False)
     _environment: Environment = field(factory=make_environment, init=False)
     _changes: Changes = field(init=False)
+    _sampler: Sampler = field(init=False)
     jobs: Jobs = field(init=False)
 
     @_schemas.default
@@ -179,16 +181,22 @@ class _Console:
     def _default_changes(self) -> Changes:
         return Changes(self.client, handled=self.extension.changed)
 
+    @_sampler.default
+    def _default_sampler(self) -> Sampler:
+        return Sampler(self.client)
+
     @jobs.default
     def _default_jobs(self) -> Jobs:
         return Jobs(self.client)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Stop the jobs at the end, before the client is closed."""
+        """Stop jobs and samples at the end, before the client is closed."""
+        self._sampler.start()
         try:
             yield
         finally:
+            await self._sampler.close()
             await self.jobs.close()
 
     def endpoint(self, respond: Respond) -> Callable[[Request], Awaitable[Response]]:
@@ -231,6 +239,8 @@ class _Console:
         return await self._print(page, await self._visit(request))
 
     async def _visit(self, request: Request) -> Visit:
+        # The lifespan of a mounted app is not run, unless its application does.
+        self._sampler.start()
         reader = Reader(self.user(request), self.allow)
         return Visit(
             request=request,
@@ -239,6 +249,7 @@ class _Console:
             links=Links(str(request.scope.get("root_path", "")).rstrip("/"), self.trace_url),
             token=request.cookies.get(COOKIE) or make_token(),
             jobs=self.jobs,
+            sampler=self._sampler,
         )
 
     def _require_user(self, visit: Visit) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import orjson
-from attrs import evolve, frozen
+from attrs import evolve
 from starlette.responses import RedirectResponse, Response
 
 from arvo.console.reads import count_workflows, find_workflow
@@ -18,6 +18,8 @@ from arvo.console.views.dead_letters import (
 )
 from arvo.console.views.event import to_download
 from arvo.console.views.filters import read_filters
+from arvo.console.views.metrics.outcomes import show_outcomes
+from arvo.console.views.metrics.workers import show_workers
 from arvo.console.views.overview import QUIET, Listed, show_overview
 from arvo.console.views.sending.edit import check_fields, why_not_editable
 from arvo.console.views.state import meet_record
@@ -29,9 +31,11 @@ from arvo.core.violations.violation import Violated
 from arvo.engine.system.asyncapi import asyncapi
 from arvo.engine.system.handler import is_workflow
 from arvo.interpreters.ports.messages import DeadLetter
-from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, Depth, StoredWorkflow
+from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, StoredWorkflow
+from arvo.interpreters.ports.services import SupportsServiceRegistry
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.lookup import is_subject
+from arvo.interpreters.runtime.runtime import Runtime
 
 
 async def overview(client: Client, visit: Visit) -> Page:
@@ -48,7 +52,14 @@ async def overview(client: Client, visit: Visit) -> Page:
     view = show_overview(
         listed, dead_letters, await client.depth(), links=visit.links, now=visit.now
     )
-    return Page(template="overview.html", title="Overview", view=view, is_live=True)
+    outcomes = show_outcomes(visit.sampler.samples)
+    return Page(
+        template="overview.html",
+        title="Overview",
+        view=view,
+        is_live=True,
+        more={"outcomes": outcomes},
+    )
 
 
 async def workflows(client: Client, visit: Visit) -> Page:
@@ -269,20 +280,25 @@ async def asyncapi_document(client: Client, visit: Visit) -> Response:
     return download_json("asyncapi.json", asyncapi(client.system), visit)
 
 
-@frozen
-class WorkersView:
-    """What a client knows of the workers: the messages that they share."""
-
-    depth: Depth
-    is_reachable: bool
-
-
 async def workers(client: Client, visit: Visit) -> Page:
-    """Show the workers that are known."""
+    """Show the workers that are known, and what those of this process do."""
     await visit.require("see")
-    view = WorkersView(await client.depth(), await client.is_reachable())
+    backend = client.backend
+    view = show_workers(
+        await client.depth(),
+        is_reachable=await client.is_reachable(),
+        services=(
+            await backend.services.list() if isinstance(backend, SupportsServiceRegistry) else None
+        ),
+        slots=client.slots if isinstance(client, Runtime) else None,
+    )
     return Page(
-        template="workers.html", title="Workers", view=view, section="workers", is_live=True
+        template="workers.html",
+        title="Workers",
+        view=view,
+        section="workers",
+        is_live=True,
+        more={"outcomes": show_outcomes(visit.sampler.samples)},
     )
 
 

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from arvo.console.access import Reader, Verb
 from arvo.console.jobs.runner import Jobs
+from arvo.console.metrics.sampler import Sampler
 from arvo.console.security import FORM_BYTES_MAX, find_forgery
 from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction
@@ -57,8 +58,8 @@ class Page:
 class Visit:
     """One request.
 
-    *token*: repeated by the forms of the page. *redaction*: hides secrets in its texts. *jobs*:
-    those of the console.
+    *token*: repeated by the forms of the page. *redaction*: hides secrets in its texts. *jobs*,
+    *sampler*: those of the console.
     """
 
     request: Request
@@ -67,6 +68,7 @@ class Visit:
     links: Links
     token: str
     jobs: Jobs
+    sampler: Sampler
     now: datetime = field(factory=utc_now)
 
     @property

@@ -1,0 +1,1 @@
+"""Metrics: samples what the deliveries of the console's own process were."""

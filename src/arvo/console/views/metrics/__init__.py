@@ -1,0 +1,1 @@
+"""Metrics: what the console shows of the work of processes."""
