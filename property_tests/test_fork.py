@@ -7,16 +7,29 @@ from typing import Any
 import pytest
 from attrs import define, field
 from hypothesis import event as note
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arvo import Commands, Commit, Event, Persist, Record, System, TimerFired, Trace, Turn, run
+from arvo import (
+    Commands,
+    Commit,
+    Event,
+    Orchestrator,
+    Persist,
+    Record,
+    System,
+    TimerFired,
+    Trace,
+    Turn,
+    run,
+)
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.protocol import Cancellation, timer_event_type
 from arvo.engine.history.fork import ForkOptions, fork_event, new_request_ids
 from arvo.engine.history.replay_turn import calls_between, replay_turn
 from arvo.engine.step.step import step_plain
 from arvo.engine.system.handler import is_workflow
+from property_tests.machines import orchestrators
 from property_tests.test_family import family_runs
 from property_tests.test_flows import (
     CHOICES,
@@ -27,6 +40,7 @@ from property_tests.test_flows import (
     run_steps,
 )
 from property_tests.test_flows import Program as FlowProgram
+from property_tests.test_orchestrator import TURNS, MachineRun
 from property_tests.test_timers import SCRIPTS, Script, _command
 from tests.family import family
 from tests.histories import write_history
@@ -202,3 +216,27 @@ def test_a_forked_flow_goes_on_as_the_first_one(
     system = System([make_handler(program)])
     commits = [step.commit for step in run_steps(system, choices) if step.commit.record is not None]
     note(f"turns: {min(goes_on_as_the_first_one(system, commits, 1 + at % len(commits)), 3)}")
+
+
+@pytest.mark.promise("I3", "I7")
+@settings(max_examples=settings().max_examples // 2)
+@given(orchestrators(), st.data(), PLACES)
+def test_a_forked_machine_goes_on_as_the_first_one(
+    orchestrator: Orchestrator[Any], data: st.DataObject, at: int
+) -> None:
+    """Any chart: with regions, history and timers, whose replies come in any order."""
+    machine = MachineRun(System([orchestrator]), data)
+    commits: list[Commit] = []
+    event: Event[Any] | None = machine.begin()
+    for _ in range(TURNS):
+        if event is None:
+            break
+        before, commit = machine.record, machine.step(event)
+        if isinstance(commit, Commit) and commit.record not in (None, before):
+            commits.append(commit)
+        event = machine.next_event()
+    statuses = [commit.record.status for commit in commits if commit.record is not None]
+    # Most charts end soon, and a fork of one that has ended is refused.
+    place = 1 + at % max(1, statuses.count("active"))
+    turns = goes_on_as_the_first_one(machine.system, commits, place)
+    note(f"turns: {min(turns, 3)}")

@@ -50,7 +50,7 @@ def _no_stamp() -> Stamp:
 
 
 @define
-class _Run:
+class MachineRun:
     """One workflow, and the events that it may still receive, in any order."""
 
     system: System
@@ -115,7 +115,7 @@ def test_a_step_is_a_function_of_what_is_stored(
     orchestrator: Orchestrator[Any], data: st.DataObject
 ) -> None:
     """I3: after a crash, on another host, from JSON, the commit is the same."""
-    workflow_run = _Run(System([orchestrator]), data)
+    workflow_run = MachineRun(System([orchestrator]), data)
     event: Event[Any] | None = workflow_run.begin()
     for _ in range(TURNS):
         if event is None:
@@ -137,7 +137,7 @@ def test_a_stored_machine_continues_like_one_in_memory(
     orchestrator: Orchestrator[Any], data: st.DataObject
 ) -> None:
     """The record is complete: state, context, history, and pending timers."""
-    workflow_run = _Run(System([orchestrator]), data)
+    workflow_run = MachineRun(System([orchestrator]), data)
     chart = orchestrator.machines["1.0.0"].chart
     in_memory: Snapshot[Any] | None = None
     event: Event[Any] | None = workflow_run.begin()
@@ -198,7 +198,7 @@ def test_a_timer_fires_once_and_not_early(
     orchestrator: Orchestrator[Any], data: st.DataObject
 ) -> None:
     """I7: replies and timers may come in any order, and more than once."""
-    workflow_run = _Run(System([orchestrator]), data)
+    workflow_run = MachineRun(System([orchestrator]), data)
     fired: list[str] = []
     event: Event[Any] | None = workflow_run.begin()
     for _ in range(TURNS):
