@@ -6,11 +6,12 @@ from typing import Any, cast
 
 from attrs import frozen
 from hypothesis import event as note
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arvo import Backend, Commit, HistoryEntry, System, Trace, replay
+from arvo import Backend, Commit, HistoryEntry, Record, Replay, System, Trace, replay
 from arvo.console.replay.walks import Found, Unreached, Walks
+from arvo.console.views.workflow.replays import Results
 from arvo.console.views.workflow.travel import moments_of
 from property_tests.test_family import family_runs
 from property_tests.test_flows import CHOICES, PROGRAMS, make_handler, run_steps
@@ -64,7 +65,20 @@ async def shows_the_same(
         before = moments.get(revision - 1)
         assert found.before == (None if before is None else before.record)
         assert (found.first, found.last) == (1, stored.revision)
+    await replays_the_same(walks, stored, replay(system, history, record=stored))
     note(f"revisions: {min(len(moments), 5)}")
+
+
+async def replays_the_same(walks: Walks, stored: Record, whole: Replay) -> None:
+    """Compare the results of all turns, and of the record, with those of a whole replay."""
+    while isinstance(found := await walks.replay(stored, lambda _: ()), Unreached):
+        pass
+    expected = Results()
+    expected.add(whole.turns)
+    assert found.results.newest == expected.newest
+    assert found.results.number == len(whole.turns)
+    assert found.differences == whole.record_differences
+    note(f"agrees: {whole.agrees}")
 
 
 @given(family_runs(), st.integers(0, 59), PAGES, ASKED, st.sampled_from([0.0, 60.0]))
@@ -86,3 +100,18 @@ def test_a_walk_through_a_flow_shows_what_a_whole_replay_shows(
     steps: list[Any] = run_steps(system, choices)
     commits = [step.commit for step in steps if step.commit.record is not None]
     asyncio.run(shows_the_same(system, commits, page, asked, seconds))
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(PROGRAMS, PROGRAMS, CHOICES, PAGES, st.sampled_from([0.0, 60.0]))
+def test_a_walk_by_other_code_finds_what_a_whole_replay_finds(
+    program: FlowProgram, changed: FlowProgram, choices: list[int], page: int, seconds: float
+) -> None:
+    """Turns that differ, are unknown, or change nothing now: in whichever slice they are."""
+    steps: list[Any] = run_steps(System([make_handler(program)]), choices)
+    commits = [step.commit for step in steps if step.commit.record is not None]
+    stored, history = commits[-1].record, write_history(*commits)
+    assert stored is not None
+    system = System([make_handler(changed)])
+    walks = Walks(system, cast("Backend", Stored(history)), seconds=seconds, page=page)
+    asyncio.run(replays_the_same(walks, stored, replay(system, history, record=stored)))

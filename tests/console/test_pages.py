@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from attrs import evolve
 
-from arvo import Client, Runtime, System, Violated
+from arvo import Client, MemoryBackend, Runtime, System, Violated
 from arvo.console import console
 from arvo.console.reads import count_workflows
 from arvo.interpreters.http.workflow_json import to_path
@@ -419,3 +420,31 @@ def test_an_address_that_is_of_no_trace_is_refused(url: str) -> None:
 
     with pytest.raises(Violated, match="trace_url: expected an http address"):
         console(client, trace_url=url)
+
+
+def test_a_history_of_many_pages_is_downloaded_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a stream that needs the memory of one page; no secret of a later entry is in an earlier
+    one.
+    """
+    monkeypatch.setattr("arvo.console.reads.HISTORY_PAGE_MAX", 2)
+    subject = ORDERS["chart-1"].subject
+    limits, read = list[int](), MemoryBackend.history
+
+    async def counted(backend: MemoryBackend, subject: str, **options: Any) -> Any:
+        limits.append(options["limit"])
+        return await read(backend, subject, **options)
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> tuple[httpx.Response, int]:
+        expected = len(await runtime.history(subject))
+        monkeypatch.setattr(MemoryBackend, "history", counted)
+        return await browser.get(f"/history/{to_path(subject)}"), expected
+
+    answer, expected = with_console(use)
+
+    lines = [orjson.loads(line) for line in answer.text.splitlines()]
+    assert [line["position"] for line in lines] == list(range(expected))
+    assert [line["kind"] for line in lines[:2]] == ["consumed", "produced"]
+    assert expected > 2
+    assert max(limits) <= 2
+    assert answer.headers["content-disposition"] == 'attachment; filename="history.jsonl"'
+    assert SECRET not in answer.text

@@ -7,16 +7,22 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from attrs import evolve
 
 from arvo import Backend, Commands, Commit, Complete, Emit, Persist, Runtime, System, Turn, replay
 from arvo.console.replay import walks
 from arvo.console.replay.walks import Found, Unreached, Walks, walks_of
+from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.workflow.replays import TURNS_SHOWN_MAX, Results, show_replay
 from arvo.console.views.workflow.travel import moments_of
+from arvo.core.violations.issue import Issue
+from arvo.engine.history.replay import ReplayedTurn
 from arvo.interpreters.http.workflow_json import to_path
 from property_tests.test_walks import Stored
 from tests.console.stores import ORDERS, SECRET, with_console
 from tests.histories import write_history
 from tests.shop import (
+    NOW,
     CardCharged,
     ChargeCard,
     OrderFulfilled,
@@ -139,6 +145,44 @@ def test_points_and_slices_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(found._slices) <= walks.SLICES_MAX
 
     asyncio.run(go())
+
+
+def test_of_many_turns_the_newest_and_the_doubtful_are_listed() -> None:
+    """And all are counted, in a bounded number of rows."""
+    agrees = ReplayedTurn(revision=0, at=NOW, event=order_request(), produced=())
+    differs = evolve(agrees, differences=(Issue("turn", "a change", "no change"),))
+    unknown = evolve(agrees, not_replayable="the effect is unknown")
+    kinds = [differs, agrees, unknown, agrees] * TURNS_SHOWN_MAX
+    results = Results()
+    for number, turn in enumerate(kinds, start=1):
+        results.add([evolve(turn, revision=number)])
+
+    view = show_replay(results, (), Redaction(Schemas.of(counting), shows_data=True))
+
+    assert not view.agrees
+    listed = [row.revision for row in view.turns]
+    older = [2 * number + 1 for number in range(TURNS_SHOWN_MAX)]
+    assert listed == [*older, *range(len(kinds) - TURNS_SHOWN_MAX + 1, len(kinds) + 1)]
+    assert view.left_out == len(kinds) - 2 * TURNS_SHOWN_MAX
+    assert view.doubtful_left_out == len(kinds) // 2 - TURNS_SHOWN_MAX - TURNS_SHOWN_MAX // 2
+
+
+def test_the_replay_of_a_long_history_ends_with_a_later_page() -> None:
+    """However long it is; the last page judges every turn."""
+
+    async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+        walks_of(runtime).seconds = 0.0
+        walks_of(runtime).page = 1
+        path = f"/workflows/{to_path(ORDERS['failed-1'].subject)}?tab=replay"
+        first = await browser.get(path)
+        second = await browser.get(path)
+
+        assert first.status_code == second.status_code == 200
+        assert "The replay has come to revision 1 of 2" in first.text
+        assert "Each turn agrees with the code" in second.text
+        assert SECRET not in first.text + second.text
+
+    with_console(use)
 
 
 def test_a_page_says_how_far_its_replay_has_come() -> None:

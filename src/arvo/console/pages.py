@@ -305,10 +305,9 @@ async def workers(client: Client, visit: Visit) -> Page:
 def download_json(name: str, content: object, visit: Visit) -> Response:
     """Return JSON data as a file, without the secrets that the visit has met."""
     text = orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
-    return download(name, visit.redaction.scrub(text), "application/json")
+    return Response(visit.redaction.scrub(text), 200, attachment(name), "application/json")
 
 
-def download(name: str, text: str, media_type: str) -> Response:
-    """Return a text as a file to store."""
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(text, 200, headers, media_type)
+def attachment(name: str) -> dict[str, str]:
+    """Return the headers of a file to store."""
+    return {"content-disposition": f'attachment; filename="{name}"'}

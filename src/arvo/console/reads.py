@@ -1,26 +1,19 @@
 """Reads: what a page takes from the client, with a limit on each."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from arvo.console.access import Reader
-from arvo.console.replay.slices import own_entry, private_system
 from arvo.console.views.workflows import COUNTED_MAX
 from arvo.console.visit import Refused
 from arvo.core.history import HistoryEntry
-from arvo.core.record import Record
 from arvo.core.violations.violation import Violated
-from arvo.engine.history.replay import Replay, replay
-from arvo.engine.history.typed import typed_entry
 from arvo.interpreters.http.workflow_json import from_path
 from arvo.interpreters.ports.backend import find_outputs
-from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow
+from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, PAGE_MAX, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
-from arvo.interpreters.runtime.operations import history_entries
 
-# A page shows every turn of a replay, and a replay takes up to a millisecond for an entry.
-REPLAY_ENTRIES_MAX: Final = 5_000
 NO_HISTORY: Final = "This backend stores no history of a workflow: give its store an index."
 
 
@@ -74,27 +67,19 @@ def require_history(client: Client) -> None:
         raise Refused(501, "No history", NO_HISTORY)
 
 
-async def read_history(client: Client, subject: str) -> tuple[HistoryEntry, ...]:
-    """Return the whole history of a workflow, oldest first, for a replay.
+async def history_pages(
+    client: Client, subject: str, end: int
+) -> AsyncIterator[tuple[HistoryEntry, ...]]:
+    """Yield the entries of a history before position *end*, oldest first, page by page."""
+    for start in range(0, end, HISTORY_PAGE_MAX):
+        before = min(end, start + HISTORY_PAGE_MAX)
+        page = await client.backend.history(subject, before=before, limit=HISTORY_PAGE_MAX)
+        # Where retention has removed entries, a page reaches back behind those before it.
+        yield tuple(entry for entry in page if entry.position >= start)
 
-    Refuses one of more than `REPLAY_ENTRIES_MAX` entries.
-    """
+
+async def history_end(client: Client, subject: str) -> int:
+    """Return the position behind the last entry of a history."""
     require_history(client)
-    entries: list[HistoryEntry] = []
-    async for entry in history_entries(client.backend, subject):
-        entries.append(entry)
-        if len(entries) > REPLAY_ENTRIES_MAX:
-            raise Refused(
-                413,
-                "The history is too long",
-                f"It has more than {REPLAY_ENTRIES_MAX} entries, too many for one page: see its "
-                "turns by time travel, or replay it in a script, by `Client.replay`.",
-            )
-    return tuple(own_entry(typed_entry(client.system, entry)) for entry in reversed(entries))
-
-
-async def read_replay(client: Client, record: Record) -> tuple[tuple[HistoryEntry, ...], Replay]:
-    """Return the history of a workflow and its replay by the system of the console."""
-    history = await read_history(client, record.subject)
-    system = private_system(client.system)
-    return history, await asyncio.to_thread(replay, system, history, record=record)
+    newest = await client.backend.history(subject, limit=1)
+    return newest[-1].position + 1 if newest else 0

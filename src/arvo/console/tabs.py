@@ -1,18 +1,19 @@
 """Tabs: the page of one workflow, and what it can be downloaded as."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 import orjson
 from attrs import evolve, frozen
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from arvo.console.pages import download, download_json
+from arvo.console.pages import attachment, download_json
 from arvo.console.reads import (
     NO_HISTORY,
     find_workflow,
-    read_history,
-    read_replay,
+    history_end,
+    history_pages,
     require_history,
     stores_history,
 )
@@ -136,8 +137,7 @@ async def _history(client: Client, visit: Visit, record: Record) -> Page:
         before = position + 1
     entries = await _entries(client, record, before, ROWS_MAX)
     visit.redaction.meet(entry.event for entry in entries)
-    newest = await _entries(client, record, None, 1)
-    end = newest[-1].position + 1 if newest else 0
+    end = await history_end(client, record.subject)
     # From the end on there is nothing newer.
     shown = show_history(entries, None if before is None or before >= end else before)
     return Page(template="history.html", title="", view=shown)
@@ -217,12 +217,7 @@ async def _travel(client: Client, visit: Visit, record: Record) -> Page:
     if found is None:
         raise Refused(404, "No history", "Retention has removed the history of this workflow.")
     if isinstance(found, Unreached):
-        return Page(
-            template="replaying.html",
-            title="",
-            view=found,
-            more={"text": _so_far(found, record), "revision": wanted},
-        )
+        return _replaying(found, record, "travel", wanted)
     redaction.learn(found.secret)
     moment = found.moment
     redaction.meet((moment.event, *moment.produced))
@@ -283,9 +278,18 @@ async def _tree(client: Client, visit: Visit, record: Record) -> Page:
 
 
 async def _replay(client: Client, visit: Visit, record: Record) -> Page:
-    history, replayed = await read_replay(client, record)
-    visit.redaction.meet(entry.event for entry in history)
-    return Page(template="replay.html", title="", view=show_replay(replayed, visit.redaction))
+    replayed = await walks_of(client).replay(record, visit.redaction.secrets_of)
+    if isinstance(replayed, Unreached):
+        return _replaying(replayed, record, "replay", None)
+    visit.redaction.learn(replayed.secret)
+    view = show_replay(replayed.results, replayed.differences, visit.redaction)
+    return Page(template="replay.html", title="", view=view)
+
+
+def _replaying(found: Unreached, record: Record, tab: str, revision: int | None) -> Page:
+    """Show how far a replay has come; the page reads itself again."""
+    more = {"text": _so_far(found, record), "tab": tab, "revision": revision}
+    return Page(template="replaying.html", title="", view=found, more=more)
 
 
 async def _sequence(client: Client, visit: Visit, record: Record) -> Page:
@@ -320,16 +324,32 @@ _OF_HISTORY: Final = frozenset({"timeline", "history", "travel", "replay", "sequ
 
 
 async def history_lines(client: Client, visit: Visit) -> Response:
-    """Download the history of a workflow, one entry a line, as `arvo history --json` prints it."""
-    record = (await _find(client, visit)).record
-    history = await read_history(client, record.subject)
-    visit.redaction.meet(entry.event for entry in history)
-    lines = []
-    for entry in history:
-        event = None if entry.event is None else to_download(entry.event, visit.redaction)
-        content = {**evolve(entry, record=None).to_dict(), "event": event}
-        lines.append(visit.redaction.scrub(orjson.dumps(content).decode()))
-    return download("history.jsonl", "\n".join(lines), "application/jsonl")
+    """Download the history of a workflow, one entry a line, as `arvo history --json` prints it.
+
+    It is read twice, page by page: a secret may have been copied into an earlier event. So a
+    history of any length needs the memory of one page.
+    """
+    subject = (await _find(client, visit)).record.subject
+    end = await history_end(client, subject)
+    async for page in history_pages(client, subject, end):
+        visit.redaction.meet(entry.event for entry in page)
+
+    async def lines() -> AsyncIterator[str]:
+        async for page in history_pages(client, subject, end):
+            for entry in page:
+                # Other pages and events come between.
+                await asyncio.sleep(0)
+                yield f"{_line(entry, visit)}\n"
+
+    return StreamingResponse(
+        lines(), 200, attachment("history.jsonl"), media_type="application/jsonl"
+    )
+
+
+def _line(entry: HistoryEntry, visit: Visit) -> str:
+    event = None if entry.event is None else to_download(entry.event, visit.redaction)
+    content = {**evolve(entry, record=None).to_dict(), "event": event}
+    return visit.redaction.scrub(orjson.dumps(content).decode())
 
 
 async def event_json(client: Client, visit: Visit) -> Response:

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from arvo.console.views.workflow.travel import Moment, moments_of
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.engine.history.replay import replay
+from arvo.engine.history.replay import ReplayedTurn, replay
 from arvo.engine.history.typed import typed_entry
 from arvo.engine.system.system import System
 from arvo.handlers.flow.handler import FlowHandler
@@ -36,13 +36,14 @@ class Point:
 @final
 @frozen
 class Slice:
-    """The *moments* between two points, and the entries that they come from.
+    """The *moments* between two points, the entries that they come from, and the *turns* again.
 
     *next*: the point behind them. *is_last*: whether the history ends there.
     """
 
     moments: tuple[Moment, ...]
     entries: tuple[HistoryEntry, ...]
+    turns: tuple[ReplayedTurn, ...]
     next: Point
     is_last: bool
 
@@ -62,7 +63,7 @@ async def read_slice(
     ahead = max(page // LOOKAHEAD, 1)
     entries, is_last = await _read(backend, stored.subject, start.position, page, ahead)
     if not entries:
-        return Slice((), (), start, is_last=True)
+        return Slice((), (), (), start, is_last=True)
     until = entries[-1].revision
     if not is_last:
         # The turn to which the looked-at entries belong may not be whole.
@@ -116,7 +117,7 @@ def _replay(
     replayed = replay(system, [*before, *typed], until=until, record=stored)
     shown = tuple(entry for entry in typed if entry.revision <= until)
     following = Point(shown[-1].position + 1, until, replayed.record)
-    return Slice(moments_of(shown, replayed), shown, following, is_last)
+    return Slice(moments_of(shown, replayed), shown, replayed.turns, following, is_last)
 
 
 def own_entry(entry: HistoryEntry) -> HistoryEntry:

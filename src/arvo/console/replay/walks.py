@@ -10,9 +10,12 @@ from weakref import WeakKeyDictionary
 from attrs import define, field, frozen
 
 from arvo.console.replay.slices import Point, Slice, private_system, read_slice
+from arvo.console.views.workflow.replays import Results
 from arvo.console.views.workflow.travel import Moment
 from arvo.core.events.event import Event
 from arvo.core.record import Record
+from arvo.core.violations.issue import Issue
+from arvo.engine.history.diff import differences
 from arvo.engine.system.system import System
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX
@@ -50,6 +53,20 @@ class Found:
 
 @final
 @frozen
+class Replayed:
+    """The *results* of all turns.
+
+    *differences*: where the stored record differs from that behind the last turn. *secret*: the
+    secret texts of the events.
+    """
+
+    results: Results
+    differences: tuple[Issue, ...]
+    secret: frozenset[str]
+
+
+@final
+@frozen
 class Unreached:
     """The replay has come to *revision* and goes on when it is asked again."""
 
@@ -59,9 +76,12 @@ class Unreached:
 @final
 @define(eq=False)
 class Walk:
-    """The replay of one workflow: the points that it has passed, the last one as far as it is."""
+    """The replay of one workflow: the points that it has passed, the last one as far as it is, and
+    the results of the turns up to there.
+    """
 
     points: list[Point] = field(factory=lambda: [Point()])
+    results: Results = field(factory=Results)
     secret: set[str] = field(factory=set)
     first: int | None = None
     lock: asyncio.Lock = field(factory=asyncio.Lock)
@@ -71,6 +91,7 @@ class Walk:
         for entry in passed.entries:
             if entry.event is not None and len(self.secret) < SECRETS_MAX:
                 self.secret.update(secrets_of(entry.event))
+        self.results.add(passed.turns)
         if self.first is None and passed.moments:
             self.first = passed.moments[0].revision
         self.points.append(passed.next)
@@ -104,20 +125,45 @@ class Walks:
         history.
         """
         wanted = stored.revision if revision is None else max(1, min(revision, stored.revision))
+        walk = self._walk(stored)
+        async with walk.lock:
+            unreached = await self._go_on(stored, walk, wanted, secrets_of)
+            return unreached or await self._find(stored, walk, wanted)
+
+    async def replay(self, stored: Record, secrets_of: SecretsOf) -> Replayed | Unreached:
+        """Return the results of all turns, or how far the replay has come."""
+        walk = self._walk(stored)
+        async with walk.lock:
+            unreached = await self._go_on(stored, walk, stored.revision, secrets_of)
+            if unreached is not None:
+                return unreached
+            # It is read before the history, which may have grown since.
+            last, found = walk.points[-1], tuple[Issue, ...]()
+            if last.record is not None and last.revision <= stored.revision:
+                contents = stored.to_dict(), last.record.to_dict()
+                found = await asyncio.to_thread(differences, "record", *contents)
+            return Replayed(walk.results, found, frozenset(walk.secret))
+
+    def _walk(self, stored: Record) -> Walk:
         walk = self._walks.setdefault(stored.subject, Walk())
         self._walks.move_to_end(stored.subject)
         if len(self._walks) > WALKS_MAX:
             self._walks.popitem(last=False)
+        return walk
+
+    async def _go_on(
+        self, stored: Record, walk: Walk, wanted: int, secrets_of: SecretsOf
+    ) -> Unreached | None:
+        """Replay up to a revision; return how far it has come where the time was too short."""
         deadline = time.monotonic() + self.seconds
-        async with walk.lock:
-            while walk.points[-1].revision < wanted:
-                passed = await self._slice(stored, walk.points[-1])
-                if not passed.moments:
-                    break
-                walk.pass_slice(passed, secrets_of)
-                if walk.points[-1].revision < wanted and time.monotonic() >= deadline:
-                    return Unreached(walk.points[-1].revision)
-            return await self._find(stored, walk, wanted)
+        while walk.points[-1].revision < wanted:
+            passed = await self._slice(stored, walk.points[-1])
+            if not passed.moments:
+                break
+            walk.pass_slice(passed, secrets_of)
+            if walk.points[-1].revision < wanted and time.monotonic() >= deadline:
+                return Unreached(walk.points[-1].revision)
+        return None
 
     async def _find(self, stored: Record, walk: Walk, wanted: int) -> Found | None:
         start = walk.points[0]

@@ -1,15 +1,15 @@
 """Replays: whether the turns of a workflow agree with the code that the console has."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Final, final
 
-from attrs import frozen
+from attrs import define, evolve, field, frozen
 
 from arvo.console.views.secrets import Redaction
 from arvo.core.history import HistoryEntry
 from arvo.core.violations.issue import Issue
-from arvo.engine.history.replay import Replay
+from arvo.engine.history.replay import ReplayedTurn
 from arvo.engine.sequence_diagram import Arrow, draw_sequence
 
 # The turns and the differences that one page lists.
@@ -23,7 +23,6 @@ class TurnRow:
     """One turn: whether the replay agrees, and where it differs."""
 
     revision: int
-    at: datetime
     event: str
     sent: tuple[str, ...]
     result: str
@@ -32,47 +31,74 @@ class TurnRow:
 
 
 @final
+@define(eq=False)
+class Results:
+    """The results of turns that are added oldest first: their number, and rows of some of them.
+
+    *newest*: the last `TURNS_SHOWN_MAX`. *doubtful*: as many of those before that do not agree, the
+    oldest ones; *number_doubtful* counts all that do not agree. A turn without its event or its
+    effect neither agrees nor differs: it is unknown.
+    """
+
+    number: int = 0
+    number_doubtful: int = 0
+    newest: deque[TurnRow] = field(factory=lambda: deque(maxlen=TURNS_SHOWN_MAX))
+    doubtful: list[TurnRow] = field(factory=list)
+
+    def add(self, turns: Iterable[ReplayedTurn]) -> None:
+        """Add the turns that follow."""
+        for turn in turns:
+            self.number += 1
+            self.number_doubtful += not turn.agrees
+            if len(self.newest) == TURNS_SHOWN_MAX:
+                oldest = self.newest[0]
+                if oldest.result != "agrees" and len(self.doubtful) < TURNS_SHOWN_MAX:
+                    self.doubtful.append(oldest)
+            self.newest.append(_row(turn))
+
+
+def _row(turn: ReplayedTurn) -> TurnRow:
+    differs = "differs" if turn.differences else "agrees"
+    return TurnRow(
+        revision=turn.revision,
+        event=turn.event.type,
+        sent=tuple(event.type for event in turn.produced),
+        result=differs if turn.not_replayable is None else "unknown",
+        reason=turn.not_replayable or "",
+        differences=turn.differences,
+    )
+
+
+@final
 @frozen(kw_only=True)
 class ReplayView:
-    """The result of a replay. *left_out*: the number of turns that agree and are not listed."""
+    """The result of a replay.
+
+    *left_out*: the number of turns that are not listed; *doubtful_left_out* of them do not agree.
+    """
 
     agrees: bool
     turns: tuple[TurnRow, ...]
     left_out: int
+    doubtful_left_out: int
     record_differences: tuple[Issue, ...]
 
 
-def show_replay(replayed: Replay, redaction: Redaction) -> ReplayView:
-    """Return a replay as a page shows it: all turns, or of very many the newest and the differing.
-
-    A turn without its event or its effect is neither: it is unknown.
-    """
-    turns = replayed.turns
-    newest = turns[-TURNS_SHOWN_MAX:]
-    older = [turn for turn in turns[: -len(newest) or None] if not turn.agrees]
-    shown = [*older[:TURNS_SHOWN_MAX], *newest] if len(turns) > TURNS_SHOWN_MAX else list(turns)
+def show_replay(
+    results: Results, record_differences: Iterable[Issue], redaction: Redaction
+) -> ReplayView:
+    """Return a replay as a page shows it: of very many turns the newest and the differing."""
+    shown = [*results.doubtful, *results.newest]
+    doubtful = sum(row.result != "agrees" for row in shown)
+    differences = redaction.issues(record_differences, None)
     return ReplayView(
-        agrees=replayed.agrees,
+        agrees=not results.number_doubtful and not differences,
         turns=tuple(
-            TurnRow(
-                revision=turn.revision,
-                at=turn.at,
-                event=turn.event.type,
-                sent=tuple(event.type for event in turn.produced),
-                result=(
-                    "unknown"
-                    if turn.not_replayable is not None
-                    else "differs"
-                    if turn.differences
-                    else "agrees"
-                ),
-                reason=turn.not_replayable or "",
-                differences=redaction.issues(turn.differences, None),
-            )
-            for turn in shown
+            evolve(row, differences=redaction.issues(row.differences, None)) for row in shown
         ),
-        left_out=len(turns) - len(shown),
-        record_differences=redaction.issues(replayed.record_differences, None),
+        left_out=results.number - len(shown),
+        doubtful_left_out=results.number_doubtful - doubtful,
+        record_differences=differences,
     )
 
 
