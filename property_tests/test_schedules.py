@@ -1,17 +1,35 @@
-"""Laws of schedules: their occurrences."""
+"""Laws of schedules: their occurrences, and the runs that begin at these."""
 
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from operator import add
 from typing import Final
 
+from attrs import frozen
 from cronsim import CronSim
 from hypothesis import assume, given, reject, strategies
 
+from arvo import (
+    Commands,
+    Complete,
+    Fail,
+    OrchestratorContract,
+    Resumable,
+    Schedule,
+    System,
+    TimerFired,
+    Trace,
+    Turn,
+    Workflow,
+    every,
+    query,
+    run,
+)
 from arvo.core.payloads.payload import Payload
 from arvo.core.violations.violation import Violated
 from arvo.handlers.schedule.next_times import next_times
+from arvo.handlers.schedule.plan import Overlap
 from arvo.handlers.schedule.spec import WEEKDAYS, Calendar, Cron, Every, Spec
 
 MOMENT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -178,3 +196,104 @@ def test_a_spec_travels_as_json(spec: Spec) -> None:
     written = payload.write(spec)
 
     assert payload.read(written) == spec
+
+
+@frozen
+class Work:
+    """Begin some work."""
+
+    at: str
+
+
+@frozen
+class Worked:
+    """The work is done."""
+
+    at: str
+
+
+work = OrchestratorContract(
+    uri="#/orchestrators/work",
+    name="work",
+    versions={"1.0.0": Workflow(init=Work, complete=Worked)},
+)
+OVERLAPS: Final[tuple[Overlap, ...]] = ("skip", "buffer", "cancel_previous", "allow")
+# How long the first, the second … work takes, in minutes; None fails at once.
+durations = strategies.lists(
+    strategies.none() | strategies.integers(0, 200), min_size=1, max_size=8
+).map(tuple)
+
+
+def _worker(minutes: tuple[int | None, ...]) -> Resumable[None]:
+    """Return a workflow whose runs take these minutes, by the hour for which they are."""
+
+    def take(turn: Turn[None]) -> Commands:
+        match turn.event.data:
+            case Work(at=at):
+                takes = minutes[datetime.fromisoformat(at).hour % len(minutes)]
+                if takes is None:
+                    return Fail("no luck")
+                return Schedule("done", after=timedelta(minutes=takes), payload={"at": at})
+            case TimerFired(payload={"at": at}):
+                return Complete(Worked(at))
+            case _:
+                return None
+
+    return Resumable(work, {"1.0.0": take})
+
+
+HOURS: Final = 12
+
+
+@given(
+    overlap=strategies.sampled_from(OVERLAPS),
+    minutes=durations,
+    jitter=strategies.integers(0, 90),
+    spec=strategies.sampled_from((Every(hours=1), Every(minutes=40), Cron("0,10 * * * *"))),
+)
+def test_each_occurrence_is_decided_once_by_the_policy(
+    overlap: Overlap, minutes: tuple[int | None, ...], jitter: int, spec: Spec
+) -> None:
+    """It begins, waits, or is left out and counted: none is lost, and none begins twice."""
+    handler = every(
+        work["1.0.0"],
+        spec,
+        lambda at: Work(at.isoformat()),
+        overlap=overlap,
+        jitter=timedelta(minutes=jitter),
+        until=MOMENT + timedelta(hours=HOURS),
+    )
+
+    trace = run(System([handler, _worker(minutes)]), handler.begin(time=MOMENT))
+
+    record = trace.records[trace.root.subject]
+    state = query(handler, record)
+    assert state is not None
+    begun = [event for event in trace.events if event.type == work.type]
+    times = [event.extensions["scheduledtime"] for event in begun]
+    due = [each.isoformat() for each in takewhile(_is_within, next_times(spec, MOMENT))]
+    assert (trace.violations, record.status) == ((), "done")
+    assert len(set(times)) == len(times) == state.counts.begun
+    assert times == [each for each in due if each in times]
+    assert state.counts.begun + state.counts.skipped == len(due)
+    if overlap != "skip":
+        assert times == due
+    if overlap in ("skip", "buffer"):
+        assert _most_at_once(trace) <= 1
+
+
+def _is_within(at: datetime) -> bool:
+    return at <= MOMENT + timedelta(hours=HOURS)
+
+
+def _most_at_once(trace: Trace) -> int:
+    """Return how many runs went on at the same time at most, by the turns of the trace."""
+    active, most = set[str](), 0
+    for commit in trace.commits:
+        if commit.record is not None and commit.record.handler == work.type:
+            if commit.record.status == "active":
+                active.add(commit.record.subject)
+            else:
+                active.discard(commit.record.subject)
+            most = max(most, len(active))
+    return most

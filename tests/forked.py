@@ -22,6 +22,7 @@ _PROCESSES.set_forkserver_preload(
         "tests.end_to_end.worker",
         "tests.processes.worker",
         "tests.processes.poison",
+        "tests.processes.schedules",
         *(
             f"arvo.interpreters.{name}"
             for name in ("kafka", "nats", "postgres", "rabbit", "redis", "sqlite")

@@ -87,8 +87,25 @@ if TYPE_CHECKING:
     from arvo.engine.run import run
     from arvo.engine.trace import Trace
     from arvo.engine.workflow_tree import Tree, tree
+    from arvo.handlers.schedule.handler import ScheduleHandler, every
     from arvo.handlers.schedule.next_times import next_times
+    from arvo.handlers.schedule.plan import (
+        Backfill,
+        Occurrence,
+        ScheduleCounts,
+        SchedulePlan,
+        ScheduleState,
+    )
+    from arvo.handlers.schedule.signals import (
+        BackfillSchedule,
+        DeleteSchedule,
+        PauseSchedule,
+        ResumeSchedule,
+        TriggerSchedule,
+        UpdateSchedule,
+    )
     from arvo.handlers.schedule.spec import Calendar, Cron, Every
+    from arvo.handlers.schedule.turns import ScheduleEnded
     from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
     from arvo.interpreters.memory.backend import MemoryBackend
@@ -149,6 +166,8 @@ __all__ = [
     "Alias",
     "AuditEntry",
     "Backend",
+    "Backfill",
+    "BackfillSchedule",
     "BatchResult",
     "Broker",
     "Calendar",
@@ -173,6 +192,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterGroup",
     "DefersDeliveries",
+    "DeleteSchedule",
     "Depth",
     "Domain",
     "DueTimer",
@@ -213,11 +233,13 @@ __all__ = [
     "Middleware",
     "Migration",
     "NoReply",
+    "Occurrence",
     "Orchestrator",
     "OrchestratorContract",
     "OwnsDeliveries",
     "PassesDeliveries",
     "Pattern",
+    "PauseSchedule",
     "Payload",
     "PendingRequest",
     "Perform",
@@ -230,10 +252,16 @@ __all__ = [
     "ReportsDepth",
     "Result",
     "Resumable",
+    "ResumeSchedule",
     "Retention",
     "Retry",
     "Runtime",
     "Schedule",
+    "ScheduleCounts",
+    "ScheduleEnded",
+    "ScheduleHandler",
+    "SchedulePlan",
+    "ScheduleState",
     "Secret",
     "SeesKeys",
     "Service",
@@ -258,9 +286,11 @@ __all__ = [
     "TraceContext",
     "TransactionViolation",
     "Tree",
+    "TriggerSchedule",
     "Turn",
     "Unavailable",
     "UnexpectedReply",
+    "UpdateSchedule",
     "Version",
     "VersionUse",
     "VersionedContract",
@@ -280,6 +310,7 @@ __all__ = [
     "compensate_with",
     "continue_as_new",
     "decide",
+    "every",
     "fail",
     "flow",
     "flows",
@@ -311,8 +342,25 @@ _LAZY: Final = {
     "arvo.engine.run": ("run",),
     "arvo.engine.trace": ("Trace",),
     "arvo.engine.workflow_tree": ("Tree", "tree"),
+    "arvo.handlers.schedule.handler": ("ScheduleHandler", "every"),
     "arvo.handlers.schedule.next_times": ("next_times",),
+    "arvo.handlers.schedule.plan": (
+        "Backfill",
+        "Occurrence",
+        "ScheduleCounts",
+        "SchedulePlan",
+        "ScheduleState",
+    ),
+    "arvo.handlers.schedule.signals": (
+        "BackfillSchedule",
+        "DeleteSchedule",
+        "PauseSchedule",
+        "ResumeSchedule",
+        "TriggerSchedule",
+        "UpdateSchedule",
+    ),
     "arvo.handlers.schedule.spec": ("Calendar", "Cron", "Every"),
+    "arvo.handlers.schedule.turns": ("ScheduleEnded",),
     "arvo.interpreters.delivery.retention": ("Retention",),
     "arvo.interpreters.memory.backend": ("MemoryBackend",),
     "arvo.interpreters.memory.broker": ("MemoryBroker",),

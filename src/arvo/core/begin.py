@@ -17,6 +17,8 @@ from arvo.core.violations.violation import ExecutionViolation
 # run, because this one has ended and the policy of the event allows that; or it is an "other" one.
 Comparison: TypeAlias = Literal["same", "next", "other"]
 
+# The name of the system error for a child whose workflow id another run has.
+ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
 # The statuses after which each policy allows the next run.
 _ALLOWED_AFTER: Final = {
     "allow": ("done", "failed", "cancelled"),

@@ -1,8 +1,8 @@
 """Resumable: a workflow written as a function of an event and its persisted state."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final, Generic, TypeAlias, TypeVar, cast, final
 
 from attrs import define, field, frozen
 
@@ -42,14 +42,15 @@ class Turn(Generic[S_co]):
     `SystemFault` of a service, a signal, a `TimerFired`, or a `Cancellation` (then this is the last
     turn); `match turn.event.data` distinguishes them. *state*: the state persisted last, None
     before the first `Persist` (annotate `Turn[OrderState | None]` to have the type checker point
-    this out). *collected*: the replies so far to its most recent requests, by event type, this one
-    included. *record*: the workflow's whole record, None in the first turn. *input*: the
-    event if it began the workflow, else None. *service*: the event if it is a service's reply, else
-    None.
+    this out). *now*: the time of the turn, the same in a replay. *collected*: the replies so far to
+    its most recent requests, by event type, this one included. *record*: the workflow's whole
+    record, None in the first turn. *input*: the event if it began the workflow, else None.
+    *service*: the event if it is a service's reply, else None.
     """
 
     event: Event[Any]
     state: S_co
+    now: datetime
     collected: Mapping[str, tuple[Event[Any], ...]]
     record: Record | None
     input: Event[Any] | None
@@ -70,7 +71,6 @@ class WorkflowDomains:
     system_error: tuple[DomainRule, ...] = field(default=CONTEXT, converter=to_domain_rules)
 
 
-@final
 @frozen(init=False)
 class Resumable(Generic[S]):
     """Functions that take a workflow's turns, one for each version.
@@ -95,6 +95,8 @@ class Resumable(Generic[S]):
     policy: HandlerPolicy
     labels: LabelFunction | None
     source: str = field(init=False, repr=False, eq=False)
+    # How many finished children stay in the record, if fewer than of other workflows.
+    children_max: ClassVar[int | None] = None
 
     @source.default
     def _default_source(self) -> str:

@@ -77,6 +77,7 @@ def _make_argument(
     argument: Turn[Any] = make_turn(
         event,
         state,
+        turn.now,
         Collected(partial(_collect, handler, turn, filed)),
         record,
         event if event.type == handler.source else None,

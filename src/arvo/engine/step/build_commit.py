@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from arvo.core.begin import ALREADY_STARTED
 from arvo.core.command import (
     Cancel,
     CancelChild,
@@ -50,9 +51,6 @@ from arvo.engine.system.labels import labels_of
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import normalise
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
-
-# The name of the system error for a child whose workflow id another run has.
-ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
 
 _OUTCOMES: Final[Mapping[Status, Outcome]] = {
     "active": "handled",
@@ -147,7 +145,8 @@ def build_turn_commit(
     # All that have a reply are gone as soon as one request is gone.
     replies = NO_REPLIES if requests is not current.pending_requests else filed
     replies = current.replies if failed else replies
-    pending = Pending(requests, replies, answered, timers, new_timers)
+    children = next_children(handler, current, requests, replies, events)
+    pending = Pending(requests, replies, answered, children, timers, new_timers)
     record = _next_record(turn, current, effects, outcome, events, pending)
     if handler.labels is not None and not failed:
         labels = labels_of(handler, record)
@@ -251,7 +250,7 @@ def _next_record(
         journal,
         effects.status,
         None if effects.fail is None else make_fault(effects.fail),
-        next_children(current, pending, events),
+        pending.children,
         pending.requests,
         pending.replies,
         pending.answered,

@@ -22,6 +22,7 @@ from arvo.engine.step.apply_commands import TurnEffects
 from arvo.engine.step.event_factory import EventFactory
 from arvo.engine.system.handler import WorkflowHandler
 from arvo.handlers.flow.handler import FlowHandler
+from arvo.handlers.resumable import Resumable
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 # A workflow that waits for more replies than this has lost track of them, and each turn copies the
@@ -47,12 +48,14 @@ _WITHOUT_REPLY: Final = frozenset({Cancellation, SystemFault})
 class Pending:
     """Everything that a workflow waits for after a turn.
 
-    *replies*: those to the *requests*. *timers*: by name. *new_timers*: those that this turn set.
+    *replies*: those to the *requests*. *children*: those that have ended, too. *timers*: by name.
+    *new_timers*: those that this turn set.
     """
 
     requests: PendingRequests
     replies: Replies
     answered: PendingRequests
+    children: Mapping[str, ChildRun]
     timers: Mapping[str, Timer]
     new_timers: tuple[PendingTimer, ...]
 
@@ -161,16 +164,20 @@ def next_answered(
     for id_ in filed.requests:
         if id_ in before and id_ not in pending:
             answered[id_] = before[id_]
-    excess = len(answered) - ANSWERED_REQUESTS_MAX
+    excess = len(answered) - min(ANSWERED_REQUESTS_MAX, _children_max(handler))
     for id_ in [*islice(answered, excess)] if excess > 0 else ():
         del answered[id_]
     return FrozenDict(answered)
 
 
 def next_children(
-    current: Record, waiting: Pending, events: tuple[Event[Any], ...]
+    handler: WorkflowHandler,
+    current: Record,
+    requests: PendingRequests,
+    replies: Replies,
+    events: tuple[Event[Any], ...],
 ) -> Mapping[str, ChildRun]:
-    """Add the workflows that *events* start; drop the oldest finished ones over CHILDREN_MAX."""
+    """Add the workflows that *events* start; drop the oldest finished ones that are too many."""
     started = {}
     for event in events:
         if event.raw.get(PARENT_SUBJECT) == current.subject:
@@ -178,13 +185,18 @@ def next_children(
     if not started:
         return current.children
     children = {**current.children, **started}
-    excess = len(children) - CHILDREN_MAX
+    excess = len(children) - _children_max(handler)
     if excess > 0:
-        open_ids = waiting.requests.keys() - waiting.replies.requests
+        open_ids = requests.keys() - replies.requests
         finished = [id_ for id_ in children if id_ not in started and id_ not in open_ids]
         for id_ in finished[:excess]:
             del children[id_]
     return FrozenDict(children)
+
+
+def _children_max(handler: WorkflowHandler) -> int:
+    own = handler.children_max if isinstance(handler, Resumable) else None
+    return CHILDREN_MAX if own is None else own
 
 
 def next_timers(

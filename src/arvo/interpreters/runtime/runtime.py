@@ -18,6 +18,7 @@ from arvo.interpreters.calls.effects import Effects
 from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listener, Listeners
 from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
 from arvo.interpreters.delivery.clock import utc_now
+from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Message
@@ -32,6 +33,7 @@ from arvo.interpreters.runtime.worker_tasks import (
     default_grace,
     tasks_by_queue,
 )
+from arvo.interpreters.services.schedules import declare_schedules, retry_declaring
 from arvo.interpreters.turns.open_effects import CONCURRENT_MAX
 from arvo.interpreters.worker.middleware import wrap_step
 from arvo.interpreters.worker.stats import Stats
@@ -91,6 +93,7 @@ class Runtime(Client):
             step=wrap_step(middleware),
         )
         self._tasks = WorkerTasks(worker, self._requests, self._queues)
+        self._declaring: asyncio.Task[None] | None = None
         self._listeners.on_added = self._tasks.serve_listeners
 
     def observe(self, observer: Observer) -> None:
@@ -101,6 +104,15 @@ class Runtime(Client):
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         await self._tasks.start()
+        try:
+            await declare_schedules(self.system, self._backend, self.send)
+        except Unavailable:
+            # The workers wait for the backend as well.
+            work = retry_declaring(self.system, self._backend, self.send)
+            self._declaring = supervise(work, name="arvo schedules", on_failure=self._tasks.fail)
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -147,6 +159,8 @@ class Runtime(Client):
         by then is logged; its thread ends with the process.
         """
         deadline = asyncio.get_running_loop().time() + timeout
+        if self._declaring is not None:
+            self._declaring.cancel()
         # Handlers first: the answers that they still emit have to be delivered.
         await self._tasks.stop(self.system.addresses, deadline)
         await asyncio.sleep(0)

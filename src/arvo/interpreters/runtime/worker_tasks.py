@@ -135,7 +135,7 @@ class WorkerTasks:
         if self._tasks:
             # Now: a worker that waits registers nothing, and the others must see its domains.
             work, name = self._register(), "arvo register"
-            self._registering = supervise(work, name=name, on_failure=self._fail)
+            self._registering = supervise(work, name=name, on_failure=self.fail)
             self._serve_addresses()
 
     def _serve_addresses(self) -> None:
@@ -177,9 +177,9 @@ class WorkerTasks:
             await self.worker.register()
 
     def _start(self, work: Coroutine[Any, Any, None], name: str, queue: str) -> None:
-        self._tasks[supervise(work, name=name, on_failure=self._fail)] = queue
+        self._tasks[supervise(work, name=name, on_failure=self.fail)] = queue
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """Note that a task broke. After that no request can count on an answer."""
         # Not found in the tasks when it is needed: each `send` would look through all of them.
         self._failure = self._failure or error
