@@ -252,7 +252,7 @@ def wait_until_ready(address: str) -> Any:
     """Wait until the readiness probe succeeds, and return its body."""
     for _ in range(400):
         try:
-            response = httpx.get(f"{address}/ready", timeout=10)
+            response = httpx.get(f"{address}/ready", timeout=60)
         except httpx.TransportError:
             response = httpx.Response(503)
         if response.status_code == 200:

@@ -189,7 +189,7 @@ def test_answers_are_posted_to_a_partner_that_did_not_wait_for_them() -> None:
             runtime.on_address("com.shop.web")(Webhook(runtime, outward, "http://partner/answers"))
             message = write_event(charge_request(), "structured")
             response = await inward.post("/", content=message.body, headers=message.headers)
-            return response.status_code, await runtime.drain(timeout=10)
+            return response.status_code, await runtime.drain(timeout=30)
 
     status, stats = within(go())
 

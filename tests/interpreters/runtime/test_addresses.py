@@ -202,9 +202,9 @@ def test_answers_to_a_listener_that_hangs_stop_no_other_answer() -> None:
         for number in range(20):
             await runtime.send(charge_request(f"h{number}", source="com.partner.hangs"))
         await until(lambda: len(hung) == 16)
-        answer = await runtime.request(charge_request(), timeout=10)
+        answer = await runtime.request(charge_request(), timeout=30)
         release.set()
-        await runtime.drain(timeout=10)
+        await runtime.drain(timeout=30)
         return answer.type, len(hung)
 
     answer, stats = run_runtime(System([payment_handler(fails)]), work)

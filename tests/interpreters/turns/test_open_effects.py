@@ -52,7 +52,7 @@ def test_the_calls_of_a_gather_are_performed_at_the_same_time(make: Any) -> None
     """Each waits for the other, so one after the other they would never end."""
 
     async def work(runtime: Runtime) -> Any:
-        return await runtime.request(order_request(), timeout=4)
+        return await runtime.request(order_request(), timeout=30)
 
     def both(event: Event[PlaceOrder]) -> Flow[OrderFulfilled]:
         meet = made[0]
@@ -86,7 +86,7 @@ def test_a_race_of_calls_is_won_by_the_first_that_ends() -> None:
         return OrderFulfilled((yield from race(call(slow), call(fast))))
 
     async def work(runtime: Runtime) -> Any:
-        return await runtime.request(order_request(), timeout=4)
+        return await runtime.request(order_request(), timeout=30)
 
     answer, _ = run_runtime(System([make_flow(racing)]), work)
 

@@ -158,7 +158,7 @@ def run_charges(
     """Request one charge from a handler, and return the answer and the statistics."""
 
     async def work(runtime: Runtime) -> Any:
-        return await runtime.request(charge_request(), timeout=4)
+        return await runtime.request(charge_request(), timeout=30)
 
     system = System([payment_handler(function)])
     return run_runtime(system, work, backend=backend, retry=Retry(attempts=4, delay=0.0))
