@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 from arvo.core.commit import Commit
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
-from arvo.core.events.identity import ID_REUSE_POLICY
+from arvo.core.events.identity import ID_REUSE_POLICY, SIGNAL
 from arvo.core.events.protocol import fork_type
 from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
@@ -14,8 +14,9 @@ from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ExecutionViolation
 
 # An event is the "same" as the one that began the run, or has its content; or it begins the "next"
-# run, because this one has ended and the policy of the event allows that; or it is an "other" one.
-Comparison: TypeAlias = Literal["same", "next", "other"]
+# run, because this one has ended and the policy of the event allows that; or it is a "signal" to
+# this one, because its contract is keyed; or it is an "other" one.
+Comparison: TypeAlias = Literal["same", "next", "signal", "other"]
 
 # The name of the system error for a child whose workflow id another run has.
 ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
@@ -23,12 +24,19 @@ ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
 _ALLOWED_AFTER: Final = {
     "allow": ("done", "failed", "cancelled"),
     "allow_if_failed": ("failed", "cancelled"),
+    # Not after a failure: the run holds events of others, which an operator can revive.
+    SIGNAL: ("done", "cancelled"),
 }
 
 
 def has_chosen_id(event: Event[Any]) -> bool:
     """Return whether *event* begins a run whose workflow id was chosen."""
     return ID_REUSE_POLICY in event.extensions
+
+
+def is_keyed(event: Event[Any]) -> bool:
+    """Return whether *event* is one of a keyed contract: it begins a run, or is a signal to it."""
+    return event.extensions.get(ID_REUSE_POLICY) == SIGNAL
 
 
 def may_begin_next(event: Event[Any]) -> bool:
@@ -47,6 +55,9 @@ def compare_begin(record: Record, event: Event[Any], *, by_content: bool = True)
     policy = event.extensions.get(ID_REUSE_POLICY)
     if isinstance(policy, str) and record.status in _ALLOWED_AFTER.get(policy, ()):
         return "next"
+    if policy == SIGNAL:
+        # Not by content: two equal events are two events.
+        return "signal"
     return "same" if by_content and record.init_digest == content_digest(event) else "other"
 
 

@@ -1,6 +1,6 @@
 """Orchestrator: the contract of a workflow, with its init and completion events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar, final
 
 from attrs import frozen
@@ -18,6 +18,7 @@ from arvo.core.contracts.version_spec import JsonSchema, Workflow
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.payloads.zod import ZodSchema
+from arvo.core.violations.arguments import check_function
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -36,6 +37,11 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
 
     `name="order.fulfil"` accepts `arvo.orc.order.fulfil` and completes with
     `arvo.orc.order.fulfil.done`.
+
+    *key* makes it a keyed contract, for a `Resumable`: a pure function from the payload to the
+    workflow id. An event of it begins the run of its key; while that run is active, the event is a
+    signal to it, and a further turn gets it. Several senders share the run: it has no parent, and
+    its completion goes to none of them.
     """
 
     def __init__(
@@ -47,7 +53,10 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
         domain: str | None = None,
         description: str | None = None,
         metadata: Mapping[str, Any] = EMPTY,
+        key: Callable[[A], str] | None = None,
     ) -> None:
+        expected = "a function from the payload to a workflow id"
+        check_function("key", key, expected, of=f"the contract {uri}")
         check_declaration(
             Workflow,
             names={"uri": uri, "name": name},
@@ -80,6 +89,7 @@ class OrchestratorContract(Contract[A], Generic[A, C]):
                     completed: make_outcomes(f"versions.{number}.complete", workflow.complete)
                 },
                 name=name,
+                key=key,
             )
             for number, workflow in versions.items()
         }

@@ -1,27 +1,36 @@
 """Versioned workflow: one version of an orchestrator's contract, and the events it names."""
 
-from collections.abc import Mapping
-from typing import Final, Generic, TypeVar, Unpack, final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar, Unpack, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from arvo.core.contracts.event_spec import EventSpec
 from arvo.core.contracts.versioned import EventOptions, VersionedContract
 from arvo.core.events.dataschema import WILDCARD
 from arvo.core.events.event import Event
-from arvo.core.events.identity import ID_REUSE_POLICY, IdReusePolicy, begin_id, check_begin
+from arvo.core.events.identity import (
+    ID_REUSE_POLICY,
+    KEYED_PREFIX,
+    SIGNAL,
+    IdReusePolicy,
+    begin_id,
+    check_begin,
+)
 from arvo.core.events.protocol import CANCELLATION, Cancellation, cancel_type
 from arvo.core.events.subject import Subject
 from arvo.core.events.uri import encode_uri
+from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.payload import Payload
-from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ExecutionViolation, Violated
+from arvo.core.violations.issue import Issue, Issues, short_repr
+from arvo.core.violations.violation import ContractViolation, ExecutionViolation, Violated
 
 A = TypeVar("A")
 C = TypeVar("C")
 
 # The key by which the data of an init event names its parent workflow.
 PARENT_SUBJECT: Final = "parentSubject$$"
+_NO_PARENT: Final = FrozenDict({PARENT_SUBJECT: None})
 
 
 class BeginOptions(EventOptions, total=False):
@@ -40,9 +49,13 @@ class BeginOptions(EventOptions, total=False):
 @final
 @frozen(kw_only=True)
 class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
-    """One version of a workflow contract, with factories for its init and completion events."""
+    """One version of a workflow contract, with factories for its init and completion events.
+
+    *key*: from the payload to the workflow id, for a keyed contract: see `OrchestratorContract`.
+    """
 
     name: str
+    key: Callable[[Any], str] | None = field(default=None, repr=False, eq=False)
 
     @property
     def complete_type(self) -> str:
@@ -78,6 +91,8 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
             value = payload.get(PARENT_SUBJECT)
             parent = value if value is None or isinstance(value, str) else repr(value)
         parent_subject = Subject.parse(parent) if isinstance(parent, str) else parent
+        if self.key is not None:
+            return self._init_keyed(payload, source, parent_subject, options)
         workflow_id = options.pop("workflow_id", None)
         if workflow_id is not None or "id_reuse_policy" in options:
             self._identify(workflow_id, source, options)
@@ -94,6 +109,55 @@ class VersionedWorkflow(VersionedContract[A], Generic[A, C]):
             options["subject"] = self._subject(source, self.type, options, workflow_id)
         extra = {PARENT_SUBJECT: None if parent_subject is None else str(parent_subject)}
         return self._make(self.request, payload, source, options, extra)
+
+    def keyed_id(self, payload: object) -> str:
+        """Return the workflow id of a payload of a keyed contract, an instance or a mapping.
+
+        Raises `Violated` for a payload that does not fit, and for a key that is no workflow id.
+        """
+        assert self.key is not None
+        if isinstance(payload, Mapping) and self.accepted.type is not None:
+            payload = self.accepted.read({PARENT_SUBJECT: None, **payload})
+            if isinstance(payload, Issues):
+                raise Violated(ContractViolation(f"{self.dataschema} has no key", payload))
+        try:
+            key = self.key(payload)
+        except Exception as error:  # a function of a user raises anything
+            issue = Issue("key", "a workflow id", short_repr(error))
+            raise Violated(ExecutionViolation(f"{self.dataschema} has no key", issue)) from error
+        check_begin(key, "reject")
+        return key
+
+    def keyed_subject(self, workflow_id: str) -> Subject:
+        """Return the subject of the run of a key, the same for each sender.
+
+        Its initiator is an address of no sender: `arvo.keyed.{name}`, which gets the completion.
+        """
+        initiator = f"{KEYED_PREFIX}{self.name}"
+        return Subject.new(self.type, self.version, initiator=initiator, id=workflow_id)
+
+    def _init_keyed(
+        self, payload: A, source: str, parent: Subject | None, options: BeginOptions
+    ) -> Event[A]:
+        key = self.keyed_id(payload)
+        given: tuple[tuple[str, object, object], ...] = (
+            ("workflow_id", options.pop("workflow_id", None), key),
+            ("id_reuse_policy", options.pop("id_reuse_policy", None), None),
+            ("subject", options.get("subject"), None),
+            ("redirectto", options.get("redirectto"), None),
+            ("parent", parent, None),
+        )
+        issues = tuple(
+            Issue(name, "none, or the key of the payload", short_repr(value))
+            for name, value, allowed in given
+            if value is not None and value != allowed
+        )
+        if issues:
+            text = f"{self.dataschema} is keyed: several senders share a run"
+            raise Violated(ExecutionViolation(text, issues))
+        options["subject"] = self.keyed_subject(key)
+        options["extensions"] = {**(options.get("extensions") or {}), ID_REUSE_POLICY: SIGNAL}
+        return self._make(self.request, payload, source, options, _NO_PARENT)
 
     def _identify(self, workflow_id: object, source: str, options: BeginOptions) -> None:
         """Set the id and the extension of an event that begins a run with a chosen id."""

@@ -21,6 +21,11 @@ from arvo.core.violations.violation import ContractViolation, ExecutionViolation
 # other run. "allow": begin the next one. "allow_if_failed": only after a failure or a cancellation.
 IdReusePolicy: TypeAlias = Literal["reject", "allow", "allow_if_failed"]
 ID_REUSE_POLICIES: Final[tuple[str, ...]] = get_args(IdReusePolicy)
+# The policy of every begin of a keyed contract: where a run with its workflow id is active, or has
+# failed, the event is a signal to it; where it has ended, the event begins the next run.
+SIGNAL: Final = "signal"
+# The address that gets what the run of a key, and the handlers it asks, would answer to a sender.
+KEYED_PREFIX: Final = "arvo.keyed."
 # The extension attribute that holds it, in each begin whose workflow id was chosen.
 ID_REUSE_POLICY: Final = "idreusepolicy"
 # Workflow ids are indexed and shown in lists; Temporal allows about four times as much.

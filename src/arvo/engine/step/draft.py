@@ -11,7 +11,7 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
 from arvo.core.events.domain import DomainRule
 from arvo.core.events.event import Event
-from arvo.core.events.identity import ID_REUSE_POLICY, GivenId, check_begin
+from arvo.core.events.identity import ID_REUSE_POLICY, SIGNAL, GivenId, check_begin
 from arvo.core.events.protocol import SystemFault, to_wire_text
 from arvo.core.events.subject import Subject
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
@@ -185,6 +185,8 @@ def _with_child(
 
     Its parent is this workflow, unless the payload names another parent or None.
     """
+    if isinstance(service, VersionedWorkflow) and service.key is not None:
+        return _with_keyed_run(draft, handler, service, emit)
     if emit.workflow_id is not None or emit.id_reuse_policy is not None:
         policy = emit.id_reuse_policy or "reject"
         try:
@@ -205,6 +207,23 @@ def _with_child(
             return ExecutionViolation(message, violated.violation.issues)
     child = Child(service.type, service.version, redirectto, parent_subject, emit.workflow_id)
     draft.child, draft.extra = child, FrozenDict({PARENT_SUBJECT: parent})
+    return draft
+
+
+def _with_keyed_run(
+    draft: Draft, handler: WorkflowHandler, service: VersionedWorkflow[Any, Any], emit: Emit
+) -> Draft | Violation:
+    """Address an event of a keyed contract to the run of its key, which has no parent."""
+    if emit.workflow_id is not None or emit.id_reuse_policy is not None:
+        return _refuse_workflow_id(handler.source, emit)
+    try:
+        key = service.keyed_id(emit.payload)
+    except Violated as violated:
+        return violated.violation
+    draft.subject = str(service.keyed_subject(key))
+    draft.extensions = FrozenDict({**draft.extensions, ID_REUSE_POLICY: SIGNAL})
+    draft.extra = FrozenDict({PARENT_SUBJECT: None})
+    draft.redirectto = None
     return draft
 
 

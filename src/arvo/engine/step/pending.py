@@ -6,10 +6,12 @@ from typing import Any, Final, TypeAlias, final
 
 from attrs import define
 
+from arvo.core.begin import is_keyed
 from arvo.core.commit import PendingTimer
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.dataschema import WILDCARD, Dataschema
 from arvo.core.events.event import Event
+from arvo.core.events.identity import KEYED_PREFIX
 from arvo.core.events.protocol import Cancellation, SystemFault, Timer, TimerFired
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
@@ -135,7 +137,11 @@ def next_requests(
     sent = {
         event.id: make_request(event.to or "", event.type, event.dataschema or "", event.domain)
         for event in events
-        if type(event.data) not in _WITHOUT_REPLY and event.type not in answers
+        if type(event.data) not in _WITHOUT_REPLY
+        and event.type not in answers
+        and not is_keyed(event)
+        # Its answers go to none of the senders that share a run.
+        and not (event.redirectto or "").startswith(KEYED_PREFIX)
     }
     if not sent and not outcome.abandoned_requests and not outcome.continued_as_new:
         return current.pending_requests

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, final
 from attrs import define
 from returns.result import Failure, Result, Success
 
-from arvo.core.begin import compare_begin, find_other_run, has_chosen_id, refuse_begin
+from arvo.core.begin import compare_begin, find_other_run, has_chosen_id, is_keyed, refuse_begin
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import (
@@ -52,6 +52,7 @@ from arvo.engine.system.system import System, require_system
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.event_handler import EventHandler
 from arvo.handlers.invoke import invoke
+from arvo.handlers.resumable import Resumable
 from arvo.handlers.turn_input import TurnInput, TurnOutcome
 
 StepResult: TypeAlias = Commit | Perform[Any] | Violation
@@ -244,7 +245,8 @@ def _check_before_turn(
             return TransactionViolation(message, "early", issue)
         note = "no workflow with this subject has started"
         return unchanged_commit(handler, event, None, "unknown_workflow", note)
-    if starts and has_chosen_id(event):
+    is_shared = starts and is_keyed(event) and isinstance(handler, Resumable)
+    if starts and has_chosen_id(event) and not is_shared:
         return _decide_begin(system, handler, event, record, inputs)
     if _is_duplicate(record, event, starts=starts or forks):
         conflict = find_id_conflict(record, event)
@@ -256,7 +258,7 @@ def _check_before_turn(
         reason = "unknown reason" if record.failure is None else record.failure.message
         note = f"the workflow failed: {reason}"
         return unchanged_commit(handler, event, record, "workflow_failed", note)
-    if starts or forks:
+    if (starts and not is_shared) or forks:
         issue = Issue("subject", "a new subject", f"the subject of event {record.init!r}")
         return ExecutionViolation("the workflow has already started", issue)
     return None

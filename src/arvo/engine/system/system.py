@@ -8,6 +8,7 @@ from attrs import field, frozen
 from arvo.core.contracts.check import is_orchestrator_type
 from arvo.core.contracts.contract import Contract
 from arvo.core.contracts.versioned import VersionedContract
+from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
 from arvo.core.violations.arguments import check_list
@@ -21,6 +22,7 @@ from arvo.engine.system.subscriptions import (
     subscription_issues,
 )
 from arvo.handlers.event_handler import EventHandler
+from arvo.handlers.resumable import Resumable
 from arvo.handlers.services import ServiceSpec, declared_version
 
 _HANDLER: Final = "an EventHandler, a Resumable, an Orchestrator or a function decorated with @flow"
@@ -42,8 +44,8 @@ class System:
 
     Raises `Violated`, which lists every conflict, for an item that is not a handler, for two
     handlers at one address, for a remote one at the address of a handler, for a workflow that
-    calls a service by a contract other than the service's own, and for a subscription to what is no
-    workflow of the system.
+    calls a service by a contract other than the service's own, for a subscription to what is no
+    workflow of the system, and for a keyed contract of a workflow that is no `Resumable`.
     """
 
     handlers: tuple[Handler, ...]
@@ -79,6 +81,7 @@ class System:
         for address, contract in _remote_contracts(elsewhere).items():
             contracts.setdefault(address, contract)
         issues += (issue for handler in listed for issue in _mismatches(handler, contracts))
+        issues += _keyed_issues(listed)
         workflows = {address for address in contracts if is_orchestrator_type(address)}
         issues += subscription_issues(subscriptions, contracts, workflows)
         if issues:
@@ -193,6 +196,16 @@ def _remote_contracts(
     for version in remote:
         versions.setdefault(version.type, []).append(version)
     return {address: Contract.of(listed) for address, listed in versions.items()}
+
+
+def _keyed_issues(handlers: Iterable[Handler]) -> Iterator[Issue]:
+    """Yield the keyed contracts of workflows that would not read the further events of a key."""
+    for position, handler in enumerate(handlers):
+        versions = handler.contract.versions.values()
+        is_keyed = any(isinstance(it, VersionedWorkflow) and it.key for it in versions)
+        if is_keyed and not isinstance(handler, Resumable):
+            expected = f"a Resumable, as {handler.contract.uri} has a key"
+            yield Issue(f"handlers[{position}]", expected, type(handler).__name__)
 
 
 def _mismatches(handler: Handler, contracts: Mapping[str, Contract[Any]]) -> Iterator[Issue]:

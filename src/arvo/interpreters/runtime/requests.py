@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, final
 
 from attrs import define, field
 
-from arvo.core.begin import has_chosen_id, may_begin_next
+from arvo.core.begin import has_chosen_id, is_keyed, may_begin_next
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.digest import content_digest
 from arvo.core.events.event import Event
@@ -109,6 +109,9 @@ class Requests:
         self, event: Event[Any], timeout: float, send: Callable[[Event[Any]], Awaitable[None]]
     ) -> Event[Any]:
         """Send an event and wait for its answer (see `Runtime.request`)."""
+        if is_keyed(event):
+            issue = Issue("event", "one of a contract without a key: use `send`", repr(event.type))
+            raise Violated(ExecutionViolation("several senders share the run of a key", issue))
         key = event.id, _answer_subject(event)
         shared = self._pending.get(key)
         if shared is not None and not shared.answer.cancelled():

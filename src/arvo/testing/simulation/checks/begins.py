@@ -5,10 +5,10 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
-from arvo.core.begin import has_chosen_id
+from arvo.core.begin import has_chosen_id, is_keyed
 from arvo.core.commit import Commit
 from arvo.core.events.event import Event
-from arvo.core.events.identity import ID_REUSE_POLICY
+from arvo.core.events.identity import ID_REUSE_POLICY, SIGNAL
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.record import Record
 from arvo.interpreters.ports.messages import Delivery
@@ -19,6 +19,7 @@ _FOLLOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "reject": (),
     "allow_if_failed": ("failed", "cancelled"),
     "allow": ("done", "failed", "cancelled"),
+    SIGNAL: ("done", "cancelled"),
 }
 
 
@@ -37,6 +38,9 @@ class Begins:
         if not begins or not has_chosen_id(event):
             return
         self._check_others(delivery, event, records)
+        if is_keyed(event) and before is not None and before.status == "active":
+            # It is a signal to the run of its key.
+            return
         # One that was revived after its first turn failed has not begun: it begins once more.
         has_begun = before is not None and bool(before.init)
         begun = self._begun.setdefault(event.subject, set())
