@@ -93,6 +93,7 @@ if TYPE_CHECKING:
         Backfill,
         Occurrence,
         ScheduleCounts,
+        ScheduleEnded,
         SchedulePlan,
         ScheduleState,
     )
@@ -105,7 +106,6 @@ if TYPE_CHECKING:
         UpdateSchedule,
     )
     from arvo.handlers.schedule.spec import Calendar, Cron, Every
-    from arvo.handlers.schedule.turns import ScheduleEnded
     from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
     from arvo.interpreters.memory.backend import MemoryBackend
@@ -348,6 +348,7 @@ _LAZY: Final = {
         "Backfill",
         "Occurrence",
         "ScheduleCounts",
+        "ScheduleEnded",
         "SchedulePlan",
         "ScheduleState",
     ),
@@ -360,7 +361,6 @@ _LAZY: Final = {
         "UpdateSchedule",
     ),
     "arvo.handlers.schedule.spec": ("Calendar", "Cron", "Every"),
-    "arvo.handlers.schedule.turns": ("ScheduleEnded",),
     "arvo.interpreters.delivery.retention": ("Retention",),
     "arvo.interpreters.memory.backend": ("MemoryBackend",),
     "arvo.interpreters.memory.broker": ("MemoryBroker",),

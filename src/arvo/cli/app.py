@@ -13,6 +13,7 @@ from arvo.cli.commands.dead_letters import dead_letters_app
 from arvo.cli.commands.dev import dev
 from arvo.cli.commands.events import send, signal
 from arvo.cli.commands.run import run, upgrade
+from arvo.cli.commands.schedules import schedules_app
 from arvo.cli.commands.workflows import audit, describe, history, timers, versions, workflows
 from arvo.cli.terminal.errors import REPORTED_ERRORS, format_error
 from arvo.cli.terminal.output import print_status
@@ -27,6 +28,7 @@ for _command in (
     app.command(_command)
 app.command(import_contract, name="import")
 app.command(dead_letters_app)
+app.command(schedules_app)
 
 
 def run_command(tokens: Sequence[str]) -> int:

@@ -23,13 +23,15 @@ from arvo.handlers.resumable import Resumable, WorkflowDomains
 from arvo.handlers.schedule.plan import (
     CATCH_UP,
     Overlap,
+    ScheduleEnded,
     SchedulePlan,
     ScheduleState,
     plan_digest,
 )
 from arvo.handlers.schedule.signals import SIGNALS, UPDATE, UpdateSchedule
 from arvo.handlers.schedule.spec import Spec
-from arvo.handlers.schedule.turns import ScheduleEnded, Target, take_turn
+from arvo.handlers.schedule.target import Target
+from arvo.handlers.schedule.turns import take_turn
 from arvo.handlers.services import read_services
 
 A = TypeVar("A")

@@ -1,6 +1,6 @@
 """Plan: what a schedule begins, when and how, and the state of its workflow."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, final, get_args
 
@@ -120,6 +120,14 @@ class ScheduleCounts:
 
 
 @final
+@frozen
+class ScheduleEnded:
+    """The completion of a schedule: it was deleted, or has no occurrence left."""
+
+    counts: ScheduleCounts
+
+
+@final
 @frozen(kw_only=True)
 class ScheduleState:
     """The state of a schedule between its turns.
@@ -138,3 +146,16 @@ class ScheduleState:
     buffered: tuple[Occurrence, ...] = ()
     backfills: tuple[Backfill, ...] = ()
     counts: ScheduleCounts = ScheduleCounts()
+
+
+def jitter_of(schedule: str, time: datetime, longest: timedelta) -> timedelta:
+    """Return by how much an occurrence begins later: a part of *longest*, the same each time."""
+    cause = f"{schedule}\0{utc_text(time)}".encode()
+    part = int.from_bytes(blake2b(cause, digest_size=6).digest()) / 2**48
+    # In milliseconds, as every store holds times.
+    return timedelta(milliseconds=int(longest / timedelta(milliseconds=1) * part))
+
+
+def utc_text(time: datetime) -> str:
+    """Return a time in UTC as text, as the workflow id of an occurrence has it."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,12 +1,11 @@
 """Turns: the function of a schedule's workflow, from an event and its state to commands."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from itertools import islice, takewhile
 from typing import Any, Final, final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from arvo.core.begin import ALREADY_STARTED
 from arvo.core.command import (
@@ -20,12 +19,11 @@ from arvo.core.command import (
     Schedule,
     Violate,
 )
-from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT, VersionedWorkflow
 from arvo.core.events.identity import digest_id
 from arvo.core.events.protocol import Cancellation, SystemFault, TimerFired
 from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.payloads.frozen_json import FrozenDict
-from arvo.core.violations.issue import Issue, Issues
+from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ContractViolation, ExecutionViolation
 from arvo.handlers.invoke import Commands
 from arvo.handlers.resumable import Turn
@@ -33,10 +31,12 @@ from arvo.handlers.schedule.next_times import next_times
 from arvo.handlers.schedule.plan import (
     Backfill,
     Occurrence,
-    ScheduleCounts,
+    ScheduleEnded,
     SchedulePlan,
     ScheduleState,
+    jitter_of,
     plan_digest,
+    utc_text,
 )
 from arvo.handlers.schedule.signals import (
     BackfillSchedule,
@@ -46,6 +46,7 @@ from arvo.handlers.schedule.signals import (
     TriggerSchedule,
     UpdateSchedule,
 )
+from arvo.handlers.schedule.target import Target
 
 # The name of the one timer of a schedule.
 TIMER: Final = "next"
@@ -58,36 +59,6 @@ BACKFILLS_MAX: Final = 10
 # Occurrences of an outage that are counted: each takes a computation.
 MISSED_MAX: Final = 1_000
 _JUST_BEFORE: Final = timedelta(microseconds=1)
-
-
-@final
-@frozen
-class ScheduleEnded:
-    """The completion of a schedule: it was deleted, or has no occurrence left."""
-
-    counts: ScheduleCounts
-
-
-@final
-@frozen
-class Target:
-    """What a schedule begins: a *workflow*, with the payload that *make* returns for a time."""
-
-    workflow: VersionedWorkflow[Any, Any]
-    make: Callable[[datetime], Any]
-
-    def write(self, payload: object) -> Any | Issues:
-        """Return a payload as JSON, without the key that names the parent."""
-        json = self.workflow.accepted.write(payload, extra={PARENT_SUBJECT: None}, path="payload")
-        if isinstance(json, Issues):
-            return json
-        return {name: value for name, value in json.items() if name != PARENT_SUBJECT}
-
-    def check(self, payload: object) -> Issues | None:
-        """Return why a payload, as JSON, is none that the workflow accepts; None if it is one."""
-        whole = {**payload, PARENT_SUBJECT: None} if isinstance(payload, Mapping) else payload
-        read = self.workflow.accepted.read(whole, "plan.payload")
-        return read if isinstance(read, Issues) else None
 
 
 def take_turn(target: Target, turn: Turn[Any]) -> Commands:
@@ -182,12 +153,12 @@ class _Draft:
         plan = self.state.plan
         oldest = self.turn.now - plan.catch_up - plan.jitter
         if time >= oldest:
-            self.decide(Occurrence(f"{self.id}/{_text(time)}", time))
+            self.decide(Occurrence(f"{self.id}/{utc_text(time)}", time))
             return
         times = islice(next_times(plan.spec, time), MISSED_MAX - 1)
         number = 1 + sum(1 for _ in takewhile(lambda each: each < oldest, times))
         self._count(missed=number)
-        self._log("occurrences were missed", number=number, oldest=_text(time))
+        self._log("occurrences were missed", number=number, oldest=utc_text(time))
         self.state = evolve(self.state, after=max(time, oldest - _JUST_BEFORE))
 
     def triggered(self) -> Occurrence:
@@ -196,7 +167,7 @@ class _Draft:
         at = datetime.fromisoformat(event.time).astimezone(UTC)
         # A signal may have any id; a workflow id is short and printable.
         suffix = digest_id(f"{event.source}\0{event.id}")[:8]
-        return Occurrence(f"{self.id}/{_text(at)}-{suffix}", at)
+        return Occurrence(f"{self.id}/{utc_text(at)}-{suffix}", at)
 
     def decide(self, occurrence: Occurrence) -> None:
         """Begin an occurrence, or do what the overlap policy says."""
@@ -287,7 +258,7 @@ class _Draft:
             if after is None or after > first_range.end:
                 self.state = evolve(self.state, backfills=tuple(others_ranges))
                 continue
-            occurrence = Occurrence(f"{self.id}/{_text(after)}", after.astimezone(UTC))
+            occurrence = Occurrence(f"{self.id}/{utc_text(after)}", after.astimezone(UTC))
             self._begin(occurrence)
             moved = evolve(
                 first_range,
@@ -323,15 +294,3 @@ class _Draft:
         self.commands.append(
             Log("warning", message, FrozenDict({"schedule": self.id, **attributes}))
         )
-
-
-def jitter_of(schedule: str, time: datetime, longest: timedelta) -> timedelta:
-    """Return by how much an occurrence begins later: a part of *longest*, the same each time."""
-    cause = f"{schedule}\0{_text(time)}".encode()
-    part = int.from_bytes(blake2b(cause, digest_size=6).digest()) / 2**48
-    # In milliseconds, as every store holds times.
-    return timedelta(milliseconds=int(longest / timedelta(milliseconds=1) * part))
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
