@@ -1,5 +1,6 @@
 """Laws of the console: any record, event and text becomes a page, and no secret is on it."""
 
+import re
 import shlex
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +30,14 @@ from arvo.console.views.links import Links
 from arvo.console.views.metrics.outcomes import HEIGHT as LINE_HEIGHT
 from arvo.console.views.metrics.outcomes import WIDTH as LINE_WIDTH
 from arvo.console.views.metrics.outcomes import Sample, show_outcomes
-from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction, Schemas, shape
+from arvo.console.views.secrets import (
+    CUT_CHARACTERS_MIN,
+    SCRUBBED_CHARACTERS_MIN,
+    Redaction,
+    Schemas,
+    forms_of,
+    shape,
+)
 from arvo.console.views.sending.edit import restore
 from arvo.console.views.state import meet_record, show_state
 from arvo.console.views.workflow.timeline import WIDTH, show_timeline
@@ -40,6 +48,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
 from arvo.core.record import Status
+from arvo.core.violations.issue import GOT_CHARACTERS_MAX
 from arvo.core.violations.violation import ConfigViolation
 from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.runtime.batches import BatchResult
@@ -252,6 +261,35 @@ def test_a_secret_that_was_met_is_on_no_page(secret: str, before: str, after: st
     assert secret_texts({"properties": {"pin": {"writeOnly": True}}}, {"pin": secret}) == {secret}
 
 
+PARTS = st.text("ab'% ", max_size=8)
+
+
+@given(st.lists(st.text("ab'% ", min_size=4, max_size=16), max_size=4), st.lists(PARTS), st.data())
+def test_a_text_is_scrubbed_as_by_a_pattern_of_all_secrets(
+    known: list[str], between: list[str], data: st.DataObject
+) -> None:
+    """It is searched for those alone of which it has a part, and loses no other."""
+    redaction = Redaction(Schemas.of(EMPTY), shows_data=True)
+    redaction.learn(known)
+    forms = {form for secret in known for form in forms_of(secret)}
+    cuts = st.tuples(st.sampled_from(sorted(forms) or [""]), st.integers(0, 16), st.integers(0, 16))
+    copies = [form[first : first + length] for form, first, length in data.draw(st.lists(cuts))]
+    text = "".join(data.draw(st.permutations([*between, *copies])))
+    longest_first = sorted(forms, key=lambda form: (-len(form), form))
+    cut = (
+        each
+        for form in longest_first
+        if len(form) >= 2 * CUT_CHARACTERS_MIN
+        for each in (
+            rf"{re.escape(form[:CUT_CHARACTERS_MIN])}\S{{0,{GOT_CHARACTERS_MAX}}}",
+            rf"\S{{0,{GOT_CHARACTERS_MAX}}}{re.escape(form[-CUT_CHARACTERS_MIN:])}",
+        )
+    )
+    patterns = [*map(re.escape, longest_first), *cut]
+
+    assert redaction.scrub(text) == (re.sub("|".join(patterns), HIDDEN, text) if forms else text)
+
+
 @given(st.datetimes(timezones=st.just(UTC)), st.text(min_size=1).filter(str.isprintable))
 def test_a_cursor_is_read_as_it_was_written(changed: datetime, subject: str) -> None:
     """A page ends between the same two workflows for everyone who opens its link."""
@@ -392,14 +430,16 @@ def test_a_mark_that_is_sent_back_stands_for_the_value_that_it_hides(
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 10**9), st.integers(0, 3)), max_size=30)
+    st.lists(
+        st.tuples(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 3)), max_size=30
+    )
 )
-def test_a_line_of_rates_stays_within_its_frame(drawn: list[tuple[float, int, int]]) -> None:
+def test_a_line_of_rates_stays_within_its_frame(drawn: list[tuple[int, int, int]]) -> None:
     """For any pauses between samples; the highest rate touches the edge, and no count is lost."""
-    seconds, handled, failed, samples = 0.0, 0, 0, list[Sample]()
+    microseconds, handled, failed, samples = 0, 0, 0, list[Sample]()
     for pause, good, bad in drawn:
-        seconds, handled, failed = seconds + pause, handled + good, failed + bad
-        samples.append(Sample(seconds, Stats(handled=handled, failed=failed)))
+        microseconds, handled, failed = microseconds + pause, handled + good, failed + bad
+        samples.append(Sample(microseconds / 1e6, Stats(handled=handled, failed=failed)))
 
     view = show_outcomes(samples)
 

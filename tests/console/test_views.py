@@ -1,5 +1,6 @@
 """Views: what a page shows of a value, without a page."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from arvo.console.views.workflow.history import ROWS_MAX, show_history
 from arvo.console.views.workflow.timeline import PEERS_MAX, WIDTH, show_timeline
 from arvo.console.views.workflow.travel import moments_of
 from arvo.console.views.workflow.tree import RUNS_SHOWN_MAX, show_tree
+from arvo.core.payloads.secrets import HIDDEN
 from arvo.engine.history.replay import Replay
 from arvo.engine.workflow_tree import Tree
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, DueTimer
@@ -96,6 +98,26 @@ def test_the_filters_of_an_address_are_read_and_written_alike() -> None:
 def test_a_cursor_that_is_none_is_refused(text: str) -> None:
     """An address is typed by hand as well."""
     assert read_cursor(text) is None
+
+
+def test_a_text_is_searched_for_the_secrets_that_it_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long history has thousands, and a pattern of them all takes a second for a line."""
+    hides = redaction()
+    hides.learn(f"token-{number:05}" for number in range(5_000))
+    patterns, sub = list[str](), re.sub
+
+    def noted(pattern: str, replacement: str, text: str) -> str:
+        patterns.append(pattern)
+        return sub(pattern, replacement, text)
+
+    monkeypatch.setattr(re, "sub", noted)
+
+    assert hides.scrub("without any of them") == "without any of them"
+    assert hides.scrub("with token-04711 and tok-00815") == f"with {HIDDEN} and tok-00815"
+    assert len(patterns) == 1
+    assert len(patterns[0]) < 200
 
 
 def test_a_cursor_holds_what_a_backend_compares() -> None:

@@ -1,7 +1,7 @@
 """Secrets: which data a page may show, by the contracts of the system that the console has."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Self, final
 from urllib.parse import quote
 
@@ -70,7 +70,9 @@ class Redaction:
     schemas: Schemas
     shows_data: bool
     _texts: set[str] = field(factory=set, init=False)
-    _pattern: "re.Pattern[str] | None" = field(default=None, init=False)
+    # The forms of the secrets by a part that each text with one has: a pattern of thousands of
+    # secrets takes a second for a line.
+    _forms: dict[str, set[str]] = field(factory=dict, init=False)
 
     def meet(self, events: Iterable[Event[Any] | None]) -> None:
         """Learn the secrets of events, before anything of the page is shown."""
@@ -139,21 +141,26 @@ class Redaction:
 
         One in a text of more than `SCRUBBED_TEXTS_MAX` secrets is not looked for.
         """
-        if not self._texts:
+        if not self._forms:
             return text
-        if self._pattern is None:
-            forms = {form for secret in self._texts for form in _forms(secret)}
-            longest_first = sorted(forms, key=len, reverse=True)
-            whole = map(re.escape, longest_first)
-            self._pattern = re.compile("|".join((*whole, *_cut_forms(longest_first))))
-        return self._pattern.sub(HIDDEN, text)
+        ends = range(SCRUBBED_CHARACTERS_MIN, len(text) + 1)
+        parts = {text[end - SCRUBBED_CHARACTERS_MIN : end] for end in ends}
+        found = {form for part in parts for form in self._forms.get(part, ())}
+        if not found:
+            return text
+        patterns = _patterns(sorted(found, key=lambda form: (-len(form), form)), text)
+        # Many secrets may begin alike, as tokens do: one pattern hides what is left of each.
+        joined = "|".join(dict.fromkeys(patterns))
+        return re.sub(joined, HIDDEN, text) if joined else text
 
     def learn(self, texts: Iterable[str]) -> None:
         """Look for these texts in every other text of the page."""
         fresh = {text for text in texts if len(text) >= SCRUBBED_CHARACTERS_MIN} - self._texts
         if fresh and len(self._texts) < SCRUBBED_TEXTS_MAX:
             self._texts |= fresh
-            self._pattern = None
+            for form in (form for secret in fresh for form in forms_of(secret)):
+                for part in (form[:SCRUBBED_CHARACTERS_MIN], form[-SCRUBBED_CHARACTERS_MIN:]):
+                    self._forms.setdefault(part, set()).add(form)
 
 
 def _fork_events(event: Event[Any]) -> tuple[Event[Any], ...]:
@@ -187,16 +194,22 @@ def shape(data: Any) -> Any:
             return None
 
 
-def _forms(secret: str) -> tuple[str, ...]:
+def forms_of(secret: str) -> tuple[str, ...]:
     """Return a secret as it may stand in a text: plain, in JSON, escaped, in an address."""
     quoted = orjson.dumps(secret.encode("utf-8", "replace").decode()).decode()[1:-1]
     python = repr(secret)[1:-1]
     return (secret, quoted, python, printable(secret), quote(secret, safe="", errors="replace"))
 
 
-def _cut_forms(forms: Iterable[str]) -> Iterator[str]:
-    """Yield patterns of what a message leaves of a long secret: its beginning, and its end."""
+def _patterns(forms: Sequence[str], text: str) -> Iterator[str]:
+    """Yield patterns of the forms that *text* has, longest first, and then of what a message leaves
+    of a long one: its beginning, and its end.
+    """
+    yield from (re.escape(form) for form in forms if form in text)
     for form in forms:
         if len(form) >= 2 * CUT_CHARACTERS_MIN:
-            yield rf"{re.escape(form[:CUT_CHARACTERS_MIN])}\S{{0,{GOT_CHARACTERS_MAX}}}"
-            yield rf"\S{{0,{GOT_CHARACTERS_MAX}}}{re.escape(form[-CUT_CHARACTERS_MIN:])}"
+            head, tail = form[:CUT_CHARACTERS_MIN], form[-CUT_CHARACTERS_MIN:]
+            if head in text:
+                yield rf"{re.escape(head)}\S{{0,{GOT_CHARACTERS_MAX}}}"
+            if tail in text:
+                yield rf"\S{{0,{GOT_CHARACTERS_MAX}}}{re.escape(tail)}"
