@@ -30,7 +30,7 @@ from arvo.interpreters.delivery.brokers.ordering import key_token
 from arvo.interpreters.memory.store import InMemoryMachineMemory
 from arvo.interpreters.nats import NatsBroker, NatsMemory, broker, memory
 from arvo.interpreters.nats.connection.connection import Connection
-from arvo.interpreters.nats.pull import ACK
+from arvo.interpreters.nats.pull import ACK, IN_PROGRESS
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.paired.documents.codec import decode_message, encode_message
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
@@ -269,6 +269,36 @@ def test_a_slow_handler_keeps_its_delivery() -> None:
             await ours.ack(slow)
 
             assert (await ours.depth()).total == 0
+
+    asyncio.run(go())
+
+
+def test_a_delivery_that_was_lost_before_its_heartbeat_was_confirmed_stays_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its worker has forgotten it by then: renewed for ever, no process would get it."""
+    request, renewed = Connection.request, asyncio.Event()
+
+    async def go() -> None:
+        async with opened(ack_wait=2.0) as ours, opened(prefix=ours.prefix) as other:
+            await ours.publish([encode(event("one"), SERVICE)])
+            async with deliveries(ours) as incoming:
+                lost = await eventually(anext(incoming))
+
+                async def confirm_late(connection: Connection, *arguments: Any) -> Any:
+                    reply = await request(connection, *arguments)
+                    if IN_PROGRESS in arguments:
+                        lost.token.until = asyncio.get_running_loop().time()
+                        renewed.set()
+                    return reply
+
+                with monkeypatch.context() as patch:
+                    patch.setattr(Connection, "request", confirm_late)
+                    await eventually(renewed.wait())
+                assert not ours.owns(lost)
+                await ours.ack(lost)
+                async with deliveries(other) as others:
+                    assert event_of(await eventually(anext(others))).id == "one"
 
     asyncio.run(go())
 

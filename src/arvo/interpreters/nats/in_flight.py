@@ -201,6 +201,9 @@ class InFlight:
             held_back = [pulled for gate in self._gates.values() for pulled in gate.waiting]
             messages = (*self._delivered.values(), *held_back)
             owned = [pulled for pulled in messages if pulled.is_owned]
+            # Another process has the others, and nothing here settles them.
+            for key in [key for key, pulled in self._delivered.items() if not pulled.is_owned]:
+                del self._delivered[key]
             with suppress(Unavailable):
                 await asyncio.gather(*(pulled.renew(self._connection) for pulled in owned))
                 while self.ready and self.ready[0].arrived_at < now - interval:

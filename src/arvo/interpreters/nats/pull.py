@@ -101,10 +101,13 @@ class PulledMessage:
     async def renew(self, connection: Connection) -> None:
         """Have the server wait for the ack once more as long; confirmed, as a lost one changes
         nothing there.
+
+        What was lost before the confirmation came stays lost: its worker has forgotten it.
         """
         now = asyncio.get_running_loop().time()
         await connection.request(self.reply, IN_PROGRESS)
-        self.until = now + self.consumer.ack_wait
+        if self.is_owned:
+            self.until = now + self.consumer.ack_wait
 
     async def _finish(self, connection: Connection, *, is_deleted: bool) -> None:
         self.is_settled = True
