@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 from cronsim import CronSim
-from hypothesis import assume, given, reject, strategies
+from hypothesis import assume, given, reject, settings, strategies
 
 from arvo import (
     Commands,
@@ -245,6 +245,8 @@ def _worker(minutes: tuple[int | None, ...]) -> Resumable[None]:
 HOURS: Final = 12
 
 
+# Each example is a run of half a day.
+@settings(max_examples=settings().max_examples // 2)
 @given(
     overlap=strategies.sampled_from(OVERLAPS),
     minutes=durations,

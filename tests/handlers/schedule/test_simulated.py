@@ -132,10 +132,10 @@ def test_each_occurrence_begins_once_under_every_fault(overlap: Overlap) -> None
             eventually(all_are_decided(all_begin=overlap != "skip")),
             sometimes(a_run_takes_longer_than_the_interval),
         ],
-        runs=8,
+        runs=6,
     )
 
-    assert simulation.runs == 8
+    assert simulation.runs == 6
 
 
 def test_signals_are_decided_once_under_every_fault() -> None:
@@ -159,5 +159,5 @@ def test_signals_are_decided_once_under_every_fault() -> None:
         system,
         [begin, *triggers, signal(PauseSchedule(), 33), signal(ResumeSchedule(), 41)],
         checks=[always(each_occurrence_begins_once), eventually(each_trigger_begins_one)],
-        runs=8,
+        runs=6,
     )

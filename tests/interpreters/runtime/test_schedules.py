@@ -20,6 +20,7 @@ from arvo import (
     PauseSchedule,
     Record,
     Resumable,
+    ResumeSchedule,
     Runtime,
     ScheduleHandler,
     SchedulePlan,
@@ -178,6 +179,20 @@ async def test_a_deleted_schedule_comes_back_with_another_plan_only(
     async with working(changed, tmp_path) as first, working(changed, tmp_path) as second:
         assert (await record_of(second, changed)).status == "active"
         assert not await first.dead_letters()
+
+
+@finished
+async def test_the_turns_of_a_schedule_replay_equally(tmp_path: Path) -> None:
+    """What a turn decides by its time, it decides by the same time again."""
+    handler, other = schedule(), SchedulePlan(spec=Every(hours=1), jitter=timedelta(minutes=9))
+    async with working(handler, tmp_path) as runtime:
+        for signal in (TriggerSchedule(), PauseSchedule(), UpdateSchedule(other), ResumeSchedule()):
+            await runtime.signal("hotel.clean", signal)
+            await runtime.drain(timeout=30)
+
+        replayed = await runtime.replay("hotel.clean")
+        assert replayed.agrees, str(replayed)
+        assert len(replayed.turns) == 6
 
 
 @finished
