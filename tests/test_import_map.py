@@ -62,6 +62,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters"},
         {"interpreters.ports"},
         {"interpreters.delivery.log"},
+        {"interpreters.delivery.archive"},
         {"interpreters.delivery"},
         {"interpreters.delivery.brokers"},
         {"interpreters.calls"},

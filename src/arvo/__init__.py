@@ -106,6 +106,7 @@ if TYPE_CHECKING:
         UpdateSchedule,
     )
     from arvo.handlers.schedule.spec import Calendar, Cron, Every
+    from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow, read_archive
     from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
     from arvo.interpreters.memory.backend import MemoryBackend
@@ -164,6 +165,7 @@ if TYPE_CHECKING:
 # Without the names in `_NEED_DRIVERS`: `from arvo import *` must work without any driver.
 __all__ = [
     "Alias",
+    "ArchivedWorkflow",
     "AuditEntry",
     "Backend",
     "Backfill",
@@ -321,6 +323,7 @@ __all__ = [
     "paired",
     "query",
     "race",
+    "read_archive",
     "replay",
     "run",
     "service",
@@ -361,6 +364,7 @@ _LAZY: Final = {
         "UpdateSchedule",
     ),
     "arvo.handlers.schedule.spec": ("Calendar", "Cron", "Every"),
+    "arvo.interpreters.delivery.archive.workflow": ("ArchivedWorkflow", "read_archive"),
     "arvo.interpreters.delivery.retention": ("Retention",),
     "arvo.interpreters.memory.backend": ("MemoryBackend",),
     "arvo.interpreters.memory.broker": ("MemoryBroker",),

@@ -1,5 +1,6 @@
 """Retention: how long a store keeps data that it no longer needs for its promises."""
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, final
@@ -9,6 +10,7 @@ from attrs import Attribute, evolve, field, frozen
 from arvo.core.violations.arguments import LIMIT_MAX
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.delivery.archive.file import Archive
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.url_options import COUNT, DAYS
 
@@ -37,6 +39,14 @@ def _check_count(_: object, attribute: "Attribute[Any]", value: object) -> None:
         raise _refuse(attribute.name, f"a whole number from 0 to {LIMIT_MAX}", value)
 
 
+def _to_archive(value: Any) -> Archive | None:
+    if value is None or isinstance(value, Archive):
+        return value
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise _refuse("archive", "the path of a file, or None", value)
+    return Archive(value)
+
+
 @final
 @frozen(kw_only=True)
 class Retention:
@@ -48,7 +58,9 @@ class Retention:
     entries of workflows that are still active; a workflow cannot be replayed without them.
     *dead_letters*: the dead letters. *dead_letters_max*: how many of them are stored at most; above
     it the oldest are removed. Each removal is logged with the number. *audit*: the entries of
-    the audit log; AUDIT_MAX are stored at most.
+    the audit log; AUDIT_MAX are stored at most. *archive*: the path of a file to which finished
+    workflows are appended, one JSON line for each, before they are removed (see `read_archive`);
+    without it they are removed for good.
 
     Raises `Violated` for an age that is no timedelta of 0 or more.
     """
@@ -62,6 +74,7 @@ class Retention:
     dead_letters: timedelta | None = field(default=timedelta(days=90), validator=_check_age)
     dead_letters_max: int = field(default=100_000, validator=_check_count)
     audit: timedelta | None = field(default=timedelta(days=365), validator=_check_age)
+    archive: Archive | None = field(default=None, converter=_to_archive)
 
     def with_options(self, options: Mapping[str, Any]) -> "Retention":
         """Return it with the values of the `RETENTION_OPTIONS` of a URL."""

@@ -10,6 +10,8 @@ from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.delivery.brokers.depth_limiter import DepthLimiter
 from arvo.interpreters.delivery.operations import (
     DeadLetterQuery,
@@ -104,6 +106,11 @@ class Pair:
     _limiter: DepthLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.retention.archive is not None:
+            issue = Issue(
+                "archive", "None: a pair removes no workflow", str(self.retention.archive)
+            )
+            raise Violated(ConfigViolation("the retention of a pair has no archive", issue))
         self.services = ServiceStore(self.memory)
         nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
         self._deaths = DeathCounter(self.memory, nacks_are_returns)

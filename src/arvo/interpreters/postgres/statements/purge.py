@@ -1,11 +1,14 @@
 """Purge: delete expired rows from a Postgres schema, one batch at a time."""
 
+import asyncio
 from datetime import datetime
 from typing import Final
 
+from arvo.interpreters.delivery.archive.file import ARCHIVE_ENTRIES_MAX, Archive
 from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.statements import queries
 
 # History entries that one batch deletes with their workflows, not counting those of the last
 # workflow: one may have thousands.
@@ -32,9 +35,12 @@ async def purge(connection: Connection, dsn: Dsn, retention: Retention, now: dat
             deleted += _row_count(status)
         if retention.finished is not None:
             before = now - retention.finished
-            deleted += await connection.fetchval(
-                dsn.sql(_FINISHED), before, PURGE_BATCH_ROWS, ENTRIES_MAX
-            )
+            if retention.archive is None:
+                deleted += await connection.fetchval(
+                    dsn.sql(_FINISHED), before, PURGE_BATCH_ROWS, ENTRIES_MAX
+                )
+            else:
+                deleted += await _move(connection, dsn, retention.archive, before)
         removed: int = await connection.fetchval(
             dsn.sql(_DEAD_LETTERS),
             retention.dead_letters_max,
@@ -43,6 +49,24 @@ async def purge(connection: Connection, dsn: Dsn, retention: Retention, now: dat
         )
     retention.log_removal(removed)
     return deleted + removed
+
+
+async def _move(connection: Connection, dsn: Dsn, archive: Archive, before: datetime) -> int:
+    """Delete finished workflows once the archive has them; return how many rows.
+
+    The lock of the purge keeps the other processes from the archive, and those of the rows keep
+    the next runs from beginning.
+    """
+    limits = before, PURGE_BATCH_ROWS, ARCHIVE_ENTRIES_MAX
+    ids = [row["id"] for row in await connection.fetch(dsn.sql(_OLD_IDS), *limits)]
+    if not ids:
+        return 0
+    workflows = await queries.archived(connection, dsn, ids)
+    # In a thread: it waits for the disk.
+    if not await asyncio.to_thread(archive.append, workflows):
+        return 0
+    deleted: int = await connection.fetchval(dsn.sql(_MOVED), ids)
+    return deleted
 
 
 # By keys from an array: planned without knowing how few they are, `in (...)` reads whole tables.
@@ -58,7 +82,7 @@ delete from arvo.history where (workflow, position) in (
 """
 # One status at a time, oldest first, in the order of the index: otherwise all workflows are read
 # when none has expired.
-_FINISHED: Final = """
+_OLD: Final = """
 with candidate as materialized (
     select this.id, this.history_length, this.changed
     from (values ('done'), ('cancelled')) as over (status) cross join lateral (
@@ -72,7 +96,10 @@ with candidate as materialized (
         from candidate
     ) as counted
     where before < $3 order by before limit $2
-), deleted_log as (
+)
+"""
+_DELETED: Final = """
+deleted_log as (
     delete from arvo.record_log where workflow = any (array (select id from old))
 ), deleted_history as (
     delete from arvo.history where workflow = any (array (select id from old)) returning 1
@@ -81,6 +108,9 @@ with candidate as materialized (
 )
 select (select count(*) from deleted_workflow) + (select count(*) from deleted_history)
 """
+_FINISHED: Final = f"{_OLD}, {_DELETED}"
+_OLD_IDS: Final = f"{_OLD} table old"
+_MOVED: Final = f"with old as (select unnest($1::bigint[]) as id), {_DELETED}"
 
 # Oldest first: those above the number, and those that are too old.
 _DEAD_LETTERS: Final = """

@@ -7,6 +7,7 @@ import asyncpg
 
 from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Record
+from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow
 from arvo.interpreters.delivery.codec import decode_event, decode_record
 from arvo.interpreters.delivery.operations import WorkflowQuery
 from arvo.interpreters.ports.results import PAGE_MAX, StoredWorkflow, VersionUse
@@ -145,6 +146,27 @@ where workflow = (select id from arvo.workflow where subject = $1)
     and position < coalesce($2::bigint, 9223372036854775807)
 order by position desc limit $3
 """
+
+
+async def archived(connection: Connection, dsn: Dsn, ids: Sequence[int]) -> list[ArchivedWorkflow]:
+    """Read workflows with their whole histories, for an archive, the oldest first."""
+    history: dict[int, list[HistoryEntry]] = {}
+    for row in await connection.fetch(dsn.sql(_HISTORIES), ids):
+        history.setdefault(row["workflow"], []).append(_history_entry(row))
+    rows = await connection.fetch(dsn.sql(f"{_WITH_ROW_ID} order by changed, id"), ids)
+    return [
+        ArchivedWorkflow(_stored_workflow(row).record, tuple(history.get(row["id"], ())))
+        for row in rows
+    ]
+
+
+_HISTORIES: Final = """
+select workflow, position, revision, kind, at, event from arvo.history
+where workflow = any ($1::bigint[]) order by workflow, position
+"""
+_WITH_ROW_ID: Final = (
+    f"{_WORKFLOWS.replace('select ', 'select id, ', 1)} where id = any ($1::bigint[])"
+)
 
 
 def _history_entry(row: asyncpg.Record) -> HistoryEntry:

@@ -4,14 +4,16 @@ import sqlite3
 from datetime import timedelta
 from typing import Final
 
+from arvo.interpreters.delivery.archive.file import ARCHIVE_ENTRIES_MAX, Archive
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, SWEEP_BATCHES, Retention
+from arvo.interpreters.sqlite.statements import queries
 
 
 def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> None:
     """Delete one batch of expired rows, in a transaction of its own."""
     ages = (
         (_INBOX, retention.inbox),
-        (_FINISHED, retention.finished),
+        (_FINISHED, None if retention.archive else retention.finished),
         (_HISTORY, retention.history),
     )
     # Read first: even a transaction that deletes nothing writes. Until the delete another
@@ -21,11 +23,32 @@ def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> Non
         for sql, age in ages
         if age is not None and (rows := connection.execute(sql, _batch(age, now)).fetchall())
     ]
-    if not expired:
+    if expired:
+        connection.execute("begin immediate")
+        for sql, rows in expired:
+            connection.executemany(_DELETES[sql], rows)
+        connection.execute("commit")
+    if retention.archive is not None and retention.finished is not None:
+        _move(connection, retention.archive, _batch(retention.finished, now))
+
+
+def _move(connection: sqlite3.Connection, archive: Archive, expired: tuple[int, int]) -> None:
+    """Delete finished workflows, in one transaction, once the archive has them.
+
+    The transaction keeps the other processes of the file from the archive.
+    """
+    if connection.execute(_FINISHED, expired).fetchone() is None:
         return
     connection.execute("begin immediate")
-    for sql, rows in expired:
-        connection.executemany(_DELETES[sql], rows)
+    moved, entries = [], 0
+    for (id_,) in connection.execute(_FINISHED, expired).fetchall():
+        workflow = queries.archived(connection, id_)
+        moved.append((id_, workflow))
+        entries += len(workflow.history)
+        if entries >= ARCHIVE_ENTRIES_MAX:
+            break
+    if moved and archive.append(workflow for _, workflow in moved):
+        connection.executemany(_DELETES[_FINISHED], [(id_,) for id_, _ in moved])
     connection.execute("commit")
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Record
+from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow
 from arvo.interpreters.delivery.codec import (
     decode_event,
     decode_record,
@@ -130,6 +131,17 @@ where workflow = (select id from workflow where subject = ?)
     and position < coalesce(?, 9223372036854775807)
 order by position desc limit ?
 """
+
+
+def archived(connection: sqlite3.Connection, id_: int) -> ArchivedWorkflow:
+    """Read a workflow of the file with its whole history, for an archive."""
+    (record,) = connection.execute("select record from workflow where id = ?", (id_,)).fetchone()
+    rows = connection.execute(
+        "select position, revision, kind, at, event from history where workflow = ?"
+        " order by position",
+        (id_,),
+    )
+    return ArchivedWorkflow(read_record(connection, id_, record), tuple(map(_history_entry, rows)))
 
 
 def _history_entry(row: Sequence[Any]) -> HistoryEntry:

@@ -1,0 +1,36 @@
+"""Archives: the command that replays the workflows of an archive."""
+
+from arvo.cli.terminal.load import SystemName, load_system
+from arvo.cli.terminal.output import print_line, print_status
+from arvo.core.events.subject import workflow_id_of
+from arvo.engine.history.replay import replay as replay_turns
+from arvo.interpreters.delivery.archive.workflow import read_archive
+
+
+def replay(system: SystemName, /, *archives: str, workflow: str | None = None) -> int:
+    """Replay the workflows of an archive with a system, and print each one that would differ now.
+
+    ARCHIVES are files that `Retention(archive=...)` has written. The exit code is 1 if a workflow
+    differs, or cannot be replayed.
+
+    Parameters
+    ----------
+    workflow
+        Only the runs with this workflow id, or of this subject; their turns are printed.
+    """
+    loaded = load_system(system, "memory:")
+    count = differing = 0
+    for path in archives:
+        for archived in read_archive(path):
+            record = archived.record
+            id_ = workflow_id_of(record.subject)
+            if workflow is not None and workflow not in (id_, record.subject):
+                continue
+            count += 1
+            result = replay_turns(loaded, archived.history, record=record)
+            differing += not result.agrees
+            if workflow is not None or not result.agrees:
+                print_line(f"{record.handler} {record.version} {id_ or record.subject}")
+                print_line(str(result))
+    print_status(f"{count} workflows, {differing} of them differ")
+    return int(differing > 0)

@@ -1,0 +1,1 @@
+"""Archive: the finished workflows that a store has forgotten, in a file."""
