@@ -61,6 +61,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
     "interpreters": (
         {"interpreters"},
         {"interpreters.ports"},
+        {"interpreters.codecs"},
         {"interpreters.delivery.log"},
         {"interpreters.delivery.archive"},
         {"interpreters.delivery"},

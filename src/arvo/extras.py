@@ -12,6 +12,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "asyncpg": "postgres",
     "cloudpickle": "testing",
     "confluent_kafka": "kafka",
+    "cryptography": "crypto",
     "cyclopts": "cli",
     "httpx": "http",
     "hypothesis": "testing",

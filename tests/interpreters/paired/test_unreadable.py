@@ -19,13 +19,14 @@ from arvo import (
 )
 from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.codecs.unreadable import UNREADABLE, is_unreadable
 from arvo.interpreters.delivery.operations import DeadLetterQuery
 from arvo.interpreters.paired.dead_letters import (
     PAGE_DEAD_LETTERS_MAX,
     UNREADABLE_PAGES,
     DeadLetterStore,
 )
-from arvo.interpreters.paired.unreadable import EXCERPT_BYTES, UNREADABLE, is_unreadable
+from arvo.interpreters.paired.unreadable import EXCERPT_BYTES
 from arvo.testing.conformance.kit.samples import dead_letter
 from tests.interpreters.within import within
 from tests.logged import logged
@@ -157,7 +158,7 @@ def test_unreadable_messages_do_not_displace_the_dead_letters_of_events() -> Non
             delivery = EncodedDelivery(EncodedMessage(PAY, f"{number}".encode()))
             await store.add_unreadable(delivery, "no event")
         listed = await store.list(DeadLetterQuery(limit=10_000))
-        unreadable = sum(is_unreadable(each) for each in listed)
+        unreadable = sum(is_unreadable(each.event, each.id) for each in listed)
         return len(listed) - unreadable, unreadable
 
     events, unreadable = within(go())

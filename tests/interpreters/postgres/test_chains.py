@@ -108,7 +108,7 @@ def test_a_chain_sees_an_event_that_another_worker_took_while_it_waited(url: str
             committing = asyncio.create_task(commit_chain(backend, chain))
             await is_blocked(other, backend)
             async with other_process(backend) as another:
-                row = delivery_row(to_workflow("signal", "two"), backend.dsn.hash)
+                row = delivery_row(to_workflow("signal", "two"), backend.dsn)
                 await deliveries.send(another, backend.dsn, [row])
                 await another.execute(
                     backend.dsn.sql("update arvo.delivery set owner = $1 where owner is null"),

@@ -82,7 +82,7 @@ class SkipsTooLarge(Pair):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._outbox = _OutboxWithoutRefused(
-            self.memory, self.broker, self._dead_letters, self._outbox.index
+            self.memory, self._wire, self._dead_letters, self._outbox.index
         )
 
 
@@ -116,7 +116,7 @@ class DropsReusedIds(Pair):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._outbox = _OutboxThatComparesIdsOnly(
-            self.memory, self.broker, self._dead_letters, self._outbox.index
+            self.memory, self._wire, self._dead_letters, self._outbox.index
         )
 
 

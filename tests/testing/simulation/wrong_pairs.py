@@ -142,7 +142,7 @@ class WritesChainsWithoutOutput(Pair):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         outbox = _OutboxWithoutOutput(
-            self.memory, self.broker, self._dead_letters, self._outbox.index
+            self.memory, self._wire, self._dead_letters, self._outbox.index
         )
         self._chains = ChainWriter(self.broker, outbox)
 
@@ -228,7 +228,7 @@ class ForgetsOutput(Pair):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._outbox = _OutboxWithoutOutput(
-            self.memory, self.broker, self._dead_letters, self._outbox.index
+            self.memory, self._wire, self._dead_letters, self._outbox.index
         )
 
 

@@ -8,6 +8,7 @@ from arvo.cli.terminal.load import (
     SystemName,
     Url,
     load_system,
+    open_backend,
     require_existing,
     user_name,
 )
@@ -44,7 +45,7 @@ async def send(
     """
     loaded = load_system(system, backend)
     batch = read_events(loaded, events, type, source, id)
-    async with Client(loaded, backend) as client:
+    async with Client(loaded, open_backend(backend)) as client:
         for event in batch:
             await client.check(event)
         for event in batch:

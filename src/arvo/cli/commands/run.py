@@ -15,6 +15,7 @@ from arvo.cli.terminal.load import (
     SystemName,
     Url,
     load_system,
+    open_backend,
 )
 from arvo.cli.terminal.output import print_line
 from arvo.interpreters.runtime.backends import backend_from_url
@@ -70,7 +71,7 @@ async def run(
             "the memory: backend lives in one process: choose another backend, or --workers 1"
         )
     # A faulty name or URL would fail in every worker: report it once, before any starts.
-    async with Client(load_system(system, backend), backend) as client:
+    async with Client(load_system(system, backend), open_backend(backend)) as client:
         await client.record("arvo.run")
         await client.depth()
     log, exports = LogOptions(log_format, log_level), is_exporting(otel, os.environ)

@@ -2,6 +2,7 @@
 
 import getpass
 import importlib
+import os
 import sys
 from inspect import isfunction
 from pathlib import Path
@@ -11,11 +12,16 @@ from cyclopts import Parameter
 
 from arvo.cli.terminal.errors import UsageError, format_error
 from arvo.engine.system.system import System
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.backend_url import check_urls
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.runtime.backends import backend_from_url
 from arvo.interpreters.runtime.runtime import Runtime
 
 # The variable that holds the URL of the backend; a worker receives it in this way.
 BACKEND_VARIABLE: Final = "ARVO_BACKEND"
+# The variable that names the codec of the backend, as `package.module:attribute`.
+CODEC_VARIABLE: Final = "ARVO_CODEC"
 _TARGET: Final = "a System, or a function from the backend's URL to a Runtime"
 EMPTY_SYSTEM: Final = System(())
 
@@ -47,7 +53,7 @@ def load_runtime(name: str, backend: str) -> Runtime:
     check_urls(backend)
     target = _import(name)
     if isinstance(target, System):
-        return Runtime(target, backend)
+        return Runtime(target, backend, codec=load_codec())
     if callable(target):
         try:
             target = target(backend)
@@ -61,8 +67,27 @@ def load_runtime(name: str, backend: str) -> Runtime:
     raise UsageError(f"{name}: expected {_TARGET}, got {got}")
 
 
-def require_existing(backend: str) -> str:
-    """Return *backend* unchanged; raise `UsageError` for a SQLite file that does not exist.
+def load_codec() -> Codec | None:
+    """Import the codec that the environment names, None if it names none; raises `UsageError`."""
+    name = os.environ.get(CODEC_VARIABLE)
+    if not name:
+        return None
+    codec = _import(name)
+    if not isinstance(codec, Codec):
+        expected = "a codec, such as arvo.codecs.encrypted(keys)"
+        raise UsageError(
+            f"{CODEC_VARIABLE}={name}: expected {expected}, got {type(codec).__name__}"
+        )
+    return codec
+
+
+def open_backend(url: str) -> Backend:
+    """Return the backend of a URL, with the codec that the environment names."""
+    return backend_from_url(url, load_codec())
+
+
+def require_existing(backend: str) -> Backend:
+    """Return the backend of a URL; raise `UsageError` for a SQLite file that does not exist.
 
     Opening it would create an empty file, and a misspelled path would look like an empty backend.
     """
@@ -71,7 +96,7 @@ def require_existing(backend: str) -> str:
         raise UsageError(
             f"--backend: there is no file {path}: check the path, or start `arvo run` first"
         )
-    return backend
+    return open_backend(backend)
 
 
 def _import(name: str) -> object:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Any, Final, final
 
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 
 from arvo.core.change import apply_changes, record_change
 from arvo.core.events.event import Event, restore_event
@@ -21,8 +21,13 @@ from arvo.core.violations.violation import (
     Violation,
 )
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
+from arvo.interpreters.codecs.codec import Codec, Place, Undecodable
+from arvo.interpreters.codecs.content import decode_content, encode_content
+from arvo.interpreters.codecs.envelope import ENCODED, decode_data, encode_data
+from arvo.interpreters.codecs.unreadable import is_unreadable, original_content, stored_event
+from arvo.interpreters.delivery.clock import fresh_stamp
 from arvo.interpreters.ports.errors import Corrupt
-from arvo.interpreters.ports.messages import DeadLetter, Destination, Message
+from arvo.interpreters.ports.messages import DeadLetter, Destination, Message, queue_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -40,41 +45,121 @@ class StoredMessage:
     progress: bytes = b""
 
 
-def encode_event(event: Event[Any]) -> bytes:
-    """Encode an event."""
-    return event.to_bytes()
+def encode_event(event: Event[Any], codec: Codec | None = None) -> bytes:
+    """Encode an event; a codec encodes its data."""
+    return event.to_bytes() if codec is None else encode_data(event.to_dict(), codec, "event")
 
 
-def decode_event(content: bytes) -> Event[Any]:
+def decode_event(content: bytes, codec: Codec | None = None) -> Event[Any]:
     """Decode an event; raises `Corrupt` if the bytes are not one."""
     try:
-        return restore_event(content)
+        return restore_event(decode_data(content, codec, "event"))
+    except Undecodable as error:
+        raise Corrupt(f"the store: {error}") from error
     except (Violated, ValueError) as error:
         raise _corrupt("an event", error) from error
 
 
-def encode_record(record: Record) -> bytes:
+def decode_waiting(content: bytes, to: Destination, codec: Codec | None = None) -> Message:
+    """Decode an event that waits for a worker.
+
+    One that the codec cannot decode becomes a message with the reason, for a dead letter: it must
+    not stop the worker, nor the next one.
+    """
+    try:
+        return Message(restore_event(decode_data(content, codec, "event")), to)
+    except Undecodable as error:
+        return _unreadable(content, to, error)
+    except (Violated, ValueError) as error:
+        raise _corrupt("an event", error) from error
+
+
+def stored_message(
+    row: tuple[int, bytes, bytes, int, int, bytes], codec: Codec | None
+) -> StoredMessage:
+    """Decode a delivery: its id, destination, event, attempt, deaths and progress."""
+    id_, to, event, attempt, deaths, progress = row
+    message = decode_waiting(event, decode_destination(to), codec)
+    try:
+        progress = _decode_progress(progress, message, codec)
+    except Undecodable as error:
+        message, progress = _unreadable(event, message.to, error), b""
+    return StoredMessage(id_, message, attempt, deaths, progress)
+
+
+def original_messages(
+    messages: Sequence[Message], dead_letter_id: str, codec: Codec | None
+) -> Sequence[Message]:
+    """Return what a dead letter is redriven as: the event that could not be decoded, if its event
+    stands for one. Raises `Violated` if it still cannot be decoded.
+    """
+    return [
+        evolve(message, event=_original_event(message.event, codec))
+        if is_unreadable(message.event, dead_letter_id)
+        else message
+        for message in messages
+    ]
+
+
+def _original_event(event: Event[Any], codec: Codec | None) -> Event[Any]:
+    try:
+        return decode_event(original_content(event), codec)
+    except Corrupt as error:
+        issue = Issue("codec", "the codec and the key that encoded the event", str(error))
+        raise Violated(ConfigViolation("the event cannot be decoded", issue)) from error
+
+
+def encode_record(record: Record, codec: Codec | None = None) -> bytes:
     """Encode a record."""
-    return orjson.dumps(record.to_dict())
+    return encode_content(orjson.dumps(record.to_dict()), codec, Place("record", record.subject))
 
 
-def encode_change(before: Record, after: Record) -> bytes:
+def encode_change(before: Record, after: Record, codec: Codec | None = None) -> bytes:
     """Encode what one turn changed in a record."""
-    return orjson.dumps(record_change(before, after))
+    content = orjson.dumps(record_change(before, after))
+    return encode_content(content, codec, Place("change", after.subject))
 
 
-def decode_record(content: bytes, changes: Sequence[bytes] = ()) -> Record:
-    """Decode a record and the encoded *changes* since, oldest first.
+def decode_record(
+    content: bytes,
+    changes: Sequence[bytes] = (),
+    *,
+    codec: Codec | None = None,
+    subject: str = "",
+) -> Record:
+    """Decode the record of *subject* and the encoded *changes* since, oldest first.
 
     Raises `Corrupt` if the bytes are not those.
     """
     try:
-        body = orjson.loads(content)
+        body = orjson.loads(decode_content(content, codec, Place("record", subject)))
         if changes:
-            body = apply_changes(body, map(orjson.loads, changes))
+            place = Place("change", subject)
+            decoded = (decode_content(change, codec, place) for change in changes)
+            body = apply_changes(body, map(orjson.loads, decoded))
         return Record.from_dict(body)
+    except Undecodable as error:
+        raise Corrupt(f"the store: {error}") from error
     except (Violated, ValueError, TypeError, KeyError) as error:
         raise _corrupt("a record", error) from error
+
+
+def encode_progress(progress: bytes, event: Event[Any], codec: Codec | None) -> bytes:
+    """Encode the checkpoint of a turn of *event*; none stays none."""
+    return progress and encode_content(progress, codec, Place("progress", event.subject, event.id))
+
+
+def _decode_progress(content: bytes, message: Message, codec: Codec | None) -> bytes:
+    if not content or message.unreadable:
+        return b""
+    event = message.event
+    return decode_content(content, codec, Place("progress", event.subject, event.id))
+
+
+def _unreadable(content: bytes, to: Destination, error: Undecodable) -> Message:
+    stamp = fresh_stamp()
+    event = stored_event(stamp.id, queue_of(to), stamp.time, content)
+    return Message(event, to, unreadable=str(error))
 
 
 def encode_destination(to: Destination) -> bytes:
@@ -101,26 +186,32 @@ def decode_destination(content: bytes) -> Destination:
             raise _corrupt("a destination", other)
 
 
-def encode_dead_letter(dead_letter: DeadLetter) -> bytes:
-    """Encode a dead letter."""
+def encode_dead_letter(dead_letter: DeadLetter, codec: Codec | None = None) -> bytes:
+    """Encode a dead letter; a codec encodes all of it but its id and its subject."""
+    body = _dead_letter_to_dict(dead_letter)
+    if codec is None:
+        return orjson.dumps(body)
+    shell = {"id": dead_letter.id, "subject": dead_letter.event.subject, "data": body}
+    return encode_data(shell, codec, "dead_letter")
+
+
+def _dead_letter_to_dict(dead_letter: DeadLetter) -> dict[str, Any]:
     to, violation = dead_letter.to, dead_letter.violation
-    return orjson.dumps(
-        {
-            "id": dead_letter.id,
-            "event": dead_letter.event.to_dict(),
-            "reason": dead_letter.reason,
-            "attempts": dead_letter.attempts,
-            "at": dead_letter.at,
-            "to": None if to is None else orjson.loads(encode_destination(to)),
-            "violation": None if violation is None else _violation_to_dict(violation),
-        }
-    )
+    return {
+        "id": dead_letter.id,
+        "event": dead_letter.event.to_dict(),
+        "reason": dead_letter.reason,
+        "attempts": dead_letter.attempts,
+        "at": dead_letter.at,
+        "to": None if to is None else orjson.loads(encode_destination(to)),
+        "violation": None if violation is None else _violation_to_dict(violation),
+    }
 
 
-def decode_dead_letter(content: bytes) -> DeadLetter:
+def decode_dead_letter(content: bytes, codec: Codec | None = None) -> DeadLetter:
     """Decode a dead letter; raises `Corrupt` if the bytes are not one."""
     try:
-        body = orjson.loads(content)
+        body = _dead_letter_body(content, codec)
         to, violation = body["to"], body["violation"]
         return DeadLetter(
             id=body["id"],
@@ -131,8 +222,21 @@ def decode_dead_letter(content: bytes) -> DeadLetter:
             to=None if to is None else decode_destination(orjson.dumps(to)),
             violation=None if violation is None else _parse_violation(violation),
         )
+    except Undecodable as error:
+        raise Corrupt(f"the store: {error}") from error
     except (Violated, ValueError, TypeError, KeyError) as error:
         raise _corrupt("a dead letter", error) from error
+
+
+def _dead_letter_body(content: bytes, codec: Codec | None) -> dict[str, Any]:
+    body: dict[str, Any] = orjson.loads(content)
+    if ENCODED in body:
+        body = orjson.loads(decode_data(content, codec, "dead_letter"))["data"]
+    elif codec is not None:
+        # Written without a codec, which decides whether it reads that.
+        place = Place("dead_letter", body["event"]["subject"], body["id"])
+        body = orjson.loads(codec.decode(content, place))
+    return body
 
 
 def consumption_digest(handler: str, event: Event[Any]) -> bytes:

@@ -5,6 +5,7 @@ from typing import Final, final
 from attrs import frozen
 
 from arvo.core.record import Record
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.codec import encode_change, encode_record
 
 # A record up to this size is written whole in each turn, in the row of its workflow: a database
@@ -34,17 +35,19 @@ class RecordEntry:
         return b"" if self.room else self.content
 
 
-def next_entry(record: Record, before: Record | None, room: int) -> RecordEntry:
+def next_entry(
+    record: Record, before: Record | None, room: int, codec: Codec | None = None
+) -> RecordEntry:
     """Return what to write for a record that follows *before*, whose stored entry left *room*.
 
     The changes since the last whole record take no more bytes than it does. So a record is read at
     twice its cost at most, and over its life no more than three times its bytes are written.
     """
     if room and before is not None and not _has_shrunk(before, record):
-        change = encode_change(before, record)
+        change = encode_change(before, record, codec)
         if len(change) < room:
             return RecordEntry(change, is_whole=False, room=room - len(change))
-    whole = encode_record(record)
+    whole = encode_record(record, codec)
     room = 0 if len(whole) <= RECORD_BYTES_MAX else len(whole)
     return RecordEntry(whole, is_whole=True, room=room)
 

@@ -15,6 +15,7 @@ from arvo.core.events.event import Event, drop_text
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.audit import AuditQuery, audit_key, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import to_milliseconds
@@ -103,6 +104,10 @@ class MemoryBackend:
         self._cancellations = MemoryCancellations(self._inbox)
         self._timers = MemoryTimers(lambda: self.now(), self._add)
         self._chains = MemoryChains(self._workflows, self._inbox, self._cancellations, self._queues)
+
+    def with_codec(self, codec: Codec) -> "MemoryBackend":  # noqa: ARG002 - the port's
+        """Return this backend: what it has leaves the process in no form."""
+        return self
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` events are under way."""

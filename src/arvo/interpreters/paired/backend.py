@@ -1,10 +1,10 @@
 """Backend: a pair of any machine memory and any broker, as one backend."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar, Unpack, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
@@ -12,6 +12,9 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.stores import EncodedIndex, EncodedMemory
+from arvo.interpreters.codecs.unreadable import is_unreadable
 from arvo.interpreters.delivery.brokers.depth_limiter import DepthLimiter
 from arvo.interpreters.delivery.operations import (
     DeadLetterQuery,
@@ -30,12 +33,13 @@ from arvo.interpreters.paired.dead_letters import (
 from arvo.interpreters.paired.deaths import DeathCounter
 from arvo.interpreters.paired.documents.codec import encode_message, encode_output
 from arvo.interpreters.paired.documents.document import Output
+from arvo.interpreters.paired.documents.wire import Wire
 from arvo.interpreters.paired.index import IndexReader, IndexWriter
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.paired.services import ServiceStore
-from arvo.interpreters.paired.unreadable import is_unreadable, original_message
+from arvo.interpreters.paired.unreadable import original_message
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.chains import CommitChain
@@ -83,7 +87,7 @@ _PING_SUBJECT: Final = "arvo.ping"
 class Pair:
     """The backend that `paired` makes. *owned*: close memory and broker with the backend.
 
-    *index*: that of the memory, if it has one and none is given.
+    *index*: that of the memory, if it has one and none is given. *codec*, *clear*: see `paired`.
     """
 
     commits_apart: ClassVar[bool] = True
@@ -93,7 +97,10 @@ class Pair:
     owned: bool = False
     retention: Retention = DEFAULT_RETENTION
     index: Index | None = None
+    codec: Codec | None = None
+    clear: Collection[str] = ()
     services: ServiceStore = field(init=False)
+    _wire: Wire = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
     _deaths: DeathCounter = field(init=False)
     _dead_letters: DeadLetterStore = field(init=False)
@@ -111,32 +118,44 @@ class Pair:
                 "archive", "None: a pair removes no workflow", str(self.retention.archive)
             )
             raise Violated(ConfigViolation("the retention of a pair has no archive", issue))
-        self.services = ServiceStore(self.memory)
+        memory, codec = self.memory, self.codec
+        if codec is not None:
+            memory = EncodedMemory(memory, codec)
+        self._wire = Wire(self.broker, codec, frozenset(self.clear))
+        self.services = ServiceStore(memory)
         nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
-        self._deaths = DeathCounter(self.memory, nacks_are_returns)
-        self._dead_letters = DeadLetterStore(self.memory, self.retention)
-        self._audit = AuditStore(self.memory, self.retention)
+        self._deaths = DeathCounter(memory, nacks_are_returns)
+        self._dead_letters = DeadLetterStore(memory, self.retention)
+        self._audit = AuditStore(memory, self.retention)
         self._consumer = BrokerConsumer(
             self.broker,
+            self._wire.decode,
             self._dead_letters.add_unreadable,
             self._deaths,
-            ReleaseCounts(self.memory),
+            ReleaseCounts(memory),
         )
         if self.index is None and isinstance(self.memory, HasIndex):
             self.index = self.memory.index
-        writer = IndexWriter(self.index, self.retention.finished)
-        self._outbox = Outbox(self.memory, self.broker, self._dead_letters, writer)
-        self._index = IndexReader(self.index, self._outbox.documents)
+        index = self.index
+        if index is not None and codec is not None:
+            index = EncodedIndex(index, codec)
+        writer = IndexWriter(index, self.retention.finished)
+        self._outbox = Outbox(memory, self._wire, self._dead_letters, writer)
+        self._index = IndexReader(index, self._outbox.documents)
         self._chains = ChainWriter(self.broker, self._outbox)
         self._passes_keys = self._chains.passes_keys
-        self._progress = ProgressStore(self.memory, self._outbox)
+        self._progress = ProgressStore(memory, self._outbox)
         self._limiter = DepthLimiter(self.broker, self.queue_max)
+
+    def with_codec(self, codec: Codec) -> "Pair":
+        """Return this backend, which was not used yet, with a codec."""
+        return evolve(self, codec=codec)
 
     async def send(self, message: Message) -> None:
         """Publish an event from outside; waits while the queue is full."""
         check_sizes([message])
         await self._limiter.admit()
-        await self.broker.publish([encode_message(message)])
+        await self._wire.publish([encode_message(message)])
         await self._mark(message)
 
     async def wait_for_room(self) -> None:
@@ -395,11 +414,11 @@ class Pair:
         dead_letter = await self._dead_letters.get(id)
         if dead_letter is None:
             return False
-        if messages and is_unreadable(dead_letter):
+        if messages and is_unreadable(dead_letter.event, id):
             await self.broker.publish([original_message(dead_letter)])
         elif messages:
             await self._deaths.forget(dead_letter)
-            await self.broker.publish([encode_message(message) for message in messages])
+            await self._wire.publish([encode_message(message) for message in messages])
             for message in messages:
                 await self._mark(message)
         await self._dead_letters.remove(dead_letter)

@@ -11,7 +11,7 @@ from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.delivery.queues import InProcessQueues
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.paired.deaths import DeathCounter
-from arvo.interpreters.paired.documents.codec import Unreadable, decode_delivery
+from arvo.interpreters.paired.documents.codec import Unreadable
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.ports.broker import (
     Broker,
@@ -48,6 +48,7 @@ class BrokerConsumer:
     """
 
     broker: Broker
+    decode: Callable[[EncodedDelivery], Delivery]
     on_unreadable: Callable[[EncodedDelivery, str], Awaitable[None]]
     deaths: DeathCounter
     releases: ReleaseCounts
@@ -256,7 +257,7 @@ class BrokerConsumer:
         dead letter, and then the broker settles it.
         """
         try:
-            delivery = decode_delivery(encoded)
+            delivery = self.decode(encoded)
         except Unreadable as error:
             await self.on_unreadable(encoded, str(error))
             await self.broker.dead_letter(encoded, str(error))

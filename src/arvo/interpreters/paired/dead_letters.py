@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias, final
 import orjson
 from attrs import define
 
+from arvo.interpreters.codecs.unreadable import is_unreadable
 from arvo.interpreters.delivery.audit import (
     AuditQuery,
     audit_key,
@@ -28,7 +29,7 @@ from arvo.interpreters.delivery.operations import (
 )
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.documents.document import FORMAT, decode_value
-from arvo.interpreters.paired.unreadable import is_unreadable, unreadable_dead_letter
+from arvo.interpreters.paired.unreadable import unreadable_dead_letter
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import EncodedDelivery
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
@@ -236,7 +237,7 @@ def page_of(dead_letter: DeadLetter) -> int:
     """Return the page of a dead letter: one of `pages_of` its subject."""
     # Not hash(), which differs from process to process.
     digest = _digest(repr(_identity(dead_letter)))
-    if is_unreadable(dead_letter):
+    if is_unreadable(dead_letter.event, dead_letter.id):
         return PAGES + digest % UNREADABLE_PAGES
     return pages_of(dead_letter.event.subject)[digest % SUBJECT_PAGES]
 

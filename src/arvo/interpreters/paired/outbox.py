@@ -34,8 +34,9 @@ from arvo.interpreters.paired.documents.store import (
     WorkflowIds,
     pending_in,
 )
+from arvo.interpreters.paired.documents.wire import Wire
 from arvo.interpreters.paired.index import Addition, IndexWriter
-from arvo.interpreters.ports.broker import Broker, EncodedMessage
+from arvo.interpreters.ports.broker import EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.ports.messages import (
@@ -68,7 +69,7 @@ class Outbox:
     """The first two moves of a commit (see `paired`), and their repetition after a crash."""
 
     memory: MachineMemory
-    broker: Broker
+    wire: Wire
     dead_letters: DeadLetterStore
     index: IndexWriter = field(factory=IndexWriter)
     documents: DocumentStore = field(init=False)
@@ -352,7 +353,7 @@ class Outbox:
             if is_dup:
                 messages = [_with_dup(message) for message in messages]
             try:
-                await self.broker.publish(messages)
+                await self.wire.publish(messages)
             except TooLarge:
                 await self._send_one_by_one(messages)
             await self.cancellations.mark_published(messages)
@@ -369,7 +370,7 @@ class Outbox:
         """
         for encoded in messages:
             try:
-                await self.broker.publish([encoded])
+                await self.wire.publish([encoded])
             except TooLarge as error:
                 message, reason = decode_message(encoded), str(error)
                 dead_letter = DeadLetter(

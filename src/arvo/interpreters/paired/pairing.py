@@ -1,5 +1,8 @@
 """Pairing: makes a backend of a memory and a broker."""
 
+from collections.abc import Collection
+
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.paired.backend import QUEUE_MAX, Pair
 from arvo.interpreters.paired.dead_letters import DEFAULT_RETENTION
@@ -9,13 +12,15 @@ from arvo.interpreters.ports.index import Index
 from arvo.interpreters.ports.machine_memory import MachineMemory
 
 
-def paired(
+def paired(  # noqa: PLR0913 - options by keyword
     memory: MachineMemory,
     broker: Broker,
     *,
     queue_max: int = QUEUE_MAX,
     retention: Retention = DEFAULT_RETENTION,
     index: Index | None = None,
+    codec: Codec | None = None,
+    clear: Collection[str] = (),
 ) -> Backend:
     """Make a backend of a memory and a broker that do not know each other.
 
@@ -23,7 +28,9 @@ def paired(
     *retention*: how long dead letters are stored, whose number is bounded anyway, and how long
     ended workflows stay in the index. *index*: lists the workflows and stores their histories; by
     default that of the memory, if it has one. Without an index a pair lists only the runs of a
-    chosen workflow id, has no history and cannot revive. You own memory and broker: closing the
+    chosen workflow id, has no history and cannot revive. *codec*: encodes the values of the memory,
+    the histories of the index, and the data of the messages but for those to the addresses in
+    *clear*, which programs in other languages read. You own memory and broker: closing the
     backend ends its iterations and leaves both open.
 
     A turn of a workflow is committed in five moves, and a crash may follow each of them:
@@ -45,4 +52,6 @@ def paired(
     again, with the same ids. Events to a domain and replies to a caller are delivered at least
     once, with the same id each time.
     """
-    return Pair(memory, broker, queue_max, retention=retention, index=index)
+    return Pair(
+        memory, broker, queue_max, retention=retention, index=index, codec=codec, clear=clear
+    )

@@ -2,21 +2,18 @@
 
 from base64 import b64decode, b64encode
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
-from arvo.core.events.event import EVENT_BYTES_MAX, Event
-from arvo.core.events.uri import encode_uri
+from arvo.core.events.event import EVENT_BYTES_MAX
 from arvo.core.payloads.json_data import is_json
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.codecs.unreadable import unreadable_event
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.paired.documents.codec import destination_of
 from arvo.interpreters.ports.broker import MESSAGE_BYTES_MAX, EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.messages import DeadLetter
 
-# The type of the event that stands for the message. No handler has it as its address.
-UNREADABLE: Final = "sys.arvo.unreadable"
-SOURCE: Final = "arvo.broker"
 # The part of a larger message that its dead letter holds. It shows an operator which program sent
 # the message; the message itself stays with a broker that has a dead-letter queue.
 EXCERPT_BYTES: Final = 4096
@@ -42,35 +39,22 @@ def unreadable_dead_letter(delivery: EncodedDelivery, reason: str) -> DeadLetter
     identity = repr((message.queue, sorted(headers.items()))).encode(errors="surrogatepass")
     digest = blake2b(identity + message.body, digest_size=16).hexdigest()
     now = utc_now().isoformat(timespec="milliseconds")
-    event: Event[Any] = Event(
-        id=digest,
-        source=SOURCE,
-        type=UNREADABLE,
-        subject=message.queue,
-        to=encode_uri(message.queue),
-        time=now,
-        data={
-            "queue": message.queue,
-            "headers": headers if complete else {},
-            "bytes": len(message.body),
-            "body": b64encode(body).decode(),
-            "complete": complete,
-        },
-    )
+    data = {
+        "queue": message.queue,
+        "headers": headers if complete else {},
+        "bytes": len(message.body),
+        "body": b64encode(body).decode(),
+        "complete": complete,
+    }
     return DeadLetter(
         # Not a fresh one: a redelivery must find that it is stored.
         id=digest,
-        event=event,
+        event=unreadable_event(digest, message.queue, now, data),
         reason=reason,
         attempts=delivery.attempt,
         at=now,
         to=destination_of(message.queue, None),
     )
-
-
-def is_unreadable(dead_letter: DeadLetter) -> bool:
-    """Return True for a dead letter that `unreadable_dead_letter` made."""
-    return dead_letter.event.type == UNREADABLE and dead_letter.event.source == SOURCE
 
 
 def original_message(dead_letter: DeadLetter) -> EncodedMessage:

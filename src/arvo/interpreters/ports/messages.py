@@ -40,12 +40,15 @@ class Message:
     """An event and its destination.
 
     *outside*: another program put it into the broker, so the worker checks that it may enter. All
-    other messages were checked when they were sent, or come from a handler.
+    other messages were checked when they were sent, or come from a handler. *unreadable*: why the
+    codec of the backend could not decode it; the event then stands for the text, and becomes a dead
+    letter.
     """
 
     event: Event[Any]
     to: Destination
     outside: bool = False
+    unreadable: str = ""
 
 
 @final

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, TypeVar, Unpack, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
@@ -83,7 +84,8 @@ class PostgresBackend:
     *queue_max*: the number of messages under way from which `send` waits. *now*: the clock of
     timers; leases go by the server's clock. *lease*: how many seconds a worker keeps its deliveries
     without renewing its lease; those of a process whose connection has ended are released at once.
-    *retention*: how long finished work is stored.
+    *retention*: how long finished work is stored. *codec*: encodes payloads, records and
+    checkpoints.
 
     Concurrent writes share a transaction. A delivery belongs to one worker; a commit for a delivery
     that the worker has lost is refused.
@@ -95,6 +97,7 @@ class PostgresBackend:
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
     retention: Retention = DEFAULT_RETENTION
+    codec: Codec | None = None
     dsn: Dsn = field(init=False)
     services: PostgresServices = field(init=False)
     _claims: ClaimLoop = field(init=False)
@@ -105,7 +108,7 @@ class PostgresBackend:
     _returns: DeliveryReturns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.dsn = Dsn.parse(self.url)
+        self.dsn = evolve(Dsn.parse(self.url), codec=self.codec)
         self.lease = self.dsn.lease or self.lease
         self.queue_max = self.dsn.queue_max or self.queue_max
         self.retention = self.dsn.limit(self.retention)
@@ -125,12 +128,16 @@ class PostgresBackend:
         self._returns = DeliveryReturns(self._sessions, self._claims, self.now)
         self.services = PostgresServices(self._sessions)
 
+    def with_codec(self, codec: Codec) -> "PostgresBackend":
+        """Return this backend, which was not used yet, with a codec."""
+        return evolve(self, codec=codec)
+
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
         check_sizes([message])
         await self.wait_for_room()
         with self._backpressure.reserve():
-            row = delivery_row(message, self.dsn.hash)
+            row = delivery_row(message, self.dsn)
             await self._batches.write(
                 WriteBatch(deliveries=(row,), claim_own=self._claims.accepts([message]))
             )
@@ -283,7 +290,9 @@ class PostgresBackend:
     ) -> Committed | Fenced:
         """Store a dead letter, and remove its delivery if there is one."""
         delivery_ids = () if delivery is None else rows_of([delivery])
-        batch = WriteBatch(delivery_ids=delivery_ids, dead_letters=dead_letter_rows([dead_letter]))
+        batch = WriteBatch(
+            delivery_ids=delivery_ids, dead_letters=dead_letter_rows([dead_letter], self.dsn)
+        )
         result = await self._batches.write(batch, delivery)
         assert isinstance(result, Committed | Fenced)
         return result

@@ -20,6 +20,7 @@ from typing import Any, Final
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.extras import extra_of, install_command
+from arvo.interpreters.codecs.codec import AcceptsCodec, Codec
 from arvo.interpreters.delivery.backend_url import EXAMPLES, refuse_url, scheme_of
 from arvo.interpreters.paired.backend import Pair
 from arvo.interpreters.ports.backend import Backend
@@ -31,19 +32,36 @@ MEMORIES: Final = "arvo.memories"
 BROKERS: Final = "arvo.brokers"
 
 
-def backend_from_url(backend: str | Backend) -> Backend:
+def backend_from_url(backend: str | Backend, codec: Codec | None = None) -> Backend:
     """Return the backend that a URL names. A `Backend` is returned as it is.
 
     `memory:` keeps all data in this process. `sqlite:///orders.db` keeps it in a file, here with a
     relative path; `sqlite:////var/lib/orders.db` has an absolute one. Two URLs with a space between
     them are a pair (see `paired`): first the memory, then the broker. One URL whose server is both,
-    such as `nats://host`, is a pair of the two.
+    such as `nats://host`, is a pair of the two. *codec*: encodes what the backend stores and sends.
 
     No connection is opened before the backend is used. Raises `Violated` for a URL that names no
     backend, and for one whose driver is not installed.
     """
-    if not isinstance(backend, str):
-        return backend
+    if isinstance(backend, str):
+        made = _backend_from_url(backend)
+        return made if codec is None else _with_codec(made, codec)
+    if codec is not None:
+        issue = Issue("codec", "a URL with it, or a backend made with codec=", "a Backend")
+        raise Violated(ConfigViolation("this backend was made already", issue))
+    return backend
+
+
+def _with_codec(backend: Backend, codec: Codec) -> Backend:
+    encoding = backend.with_codec(codec) if isinstance(backend, AcceptsCodec) else None
+    if encoding is None:
+        expected = "a backend with `with_codec` (see AcceptsCodec)"
+        issue = Issue("codec", expected, type(backend).__name__)
+        raise Violated(ConfigViolation("this backend stores everything in the clear", issue))
+    return encoding
+
+
+def _backend_from_url(backend: str) -> Backend:
     scheme, urls = scheme_of(backend), backend.split()
     memories, brokers = _registered(MEMORIES), _registered(BROKERS)
     # One URL of a whole backend may contain spaces, in the path of a file.

@@ -60,8 +60,9 @@ class Client(WorkflowClient):
     """A client for a system on a backend: it sends events and inspects, cancels, migrates, revives
     and replays workflows. It processes nothing; a `Runtime` does.
 
-    *backend*: a URL or a `Backend`. Use it as `async with Client(system, url) as client`. A client
-    that only inspects needs no handlers: `Client(System([]), url)`. Its operations raise
+    *backend*: a URL or a `Backend`. *codec*: decodes what the backend of a URL stores, as that of
+    the runtime does (see `arvo.codecs`). Use it as `async with Client(system, url) as client`. A
+    client that only inspects needs no handlers: `Client(System([]), url)`. Its operations raise
     `Unavailable` and `Corrupt` as the backend does.
     """
 

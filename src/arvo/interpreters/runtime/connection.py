@@ -11,6 +11,7 @@ from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.system.system import System, require_system
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now, whole_millisecond
 from arvo.interpreters.ports.audit import AUDIT_CHARACTERS_MAX, AuditEntry, Verb
 from arvo.interpreters.ports.backend import Backend
@@ -41,10 +42,12 @@ def check_act(act: ActOptions, name: str) -> None:
 class Connection:
     """A system on a backend, which is opened by the first call and closed with the context."""
 
-    def __init__(self, system: System, backend: str | Backend) -> None:
+    def __init__(
+        self, system: System, backend: str | Backend, *, codec: Codec | None = None
+    ) -> None:
         require_system(system, type(self).__name__)
         self.system = system
-        self._own_backend = backend_from_url(backend)
+        self._own_backend = backend_from_url(backend, codec)
         self._early = EarlySignals(lambda: self._backend)
         self._observer: Observer | None = None
         self._process = os.getpid()

@@ -17,6 +17,7 @@ from arvo.handlers.effect import Retry
 from arvo.interpreters.calls.effects import Effects
 from arvo.interpreters.calls.listeners import LISTENER_SECONDS, Listener, Listeners
 from arvo.interpreters.calls.threads import THREADS_PER_DELIVERY, ThreadPool
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.backend import Backend
@@ -54,7 +55,8 @@ class Runtime(Client):
     for how many seconds an event of a version that no live worker serves waits for one, before it
     becomes a dead letter; by default 30, and 0 on `memory:`, where all workers are in this process.
     *middleware*: functions from step to step around each step, the first one outermost; they must
-    be pure, as the step is.
+    be pure, as the step is. *codec*: encodes what the backend of a URL stores (see `arvo.codecs`);
+    every process and client of the backend needs it.
     Use it as `async with Runtime(system) as runtime`; leaving the block finishes the deliveries in
     progress and receives no new ones.
     """
@@ -69,8 +71,9 @@ class Runtime(Client):
         now: Callable[[], datetime] = utc_now,
         grace: float | None = None,
         middleware: Sequence[Middleware] = (),
+        codec: Codec | None = None,
     ) -> None:
-        super().__init__(system, backend)
+        super().__init__(system, backend, codec=codec)
         self._queues = tasks_by_queue(system.addresses, prefetch)
         self._effects = Effects(
             {address: _threads(address, self._queues[address]) for address in system.addresses}

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Unpack, final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from arvo.core.commit import Commit, PendingTimer
 from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
@@ -70,7 +71,7 @@ class SqliteBackend:
     *queue_max*: the number of messages under way from which `send` waits. *now*: the clock of
     timers and leases. *lease*: how many seconds a worker keeps its deliveries without renewing its
     lease; after that they are released to other workers. *retention*: how long finished work is
-    stored.
+    stored. *codec*: encodes payloads, records and checkpoints.
 
     One thread writes, and concurrent writes share a transaction. A delivery belongs to one worker;
     a commit for a delivery that the worker has lost is refused.
@@ -83,14 +84,25 @@ class SqliteBackend:
     now: Callable[[], datetime] = utc_now
     lease: float = LEASE_SECONDS
     retention: Retention = DEFAULT_RETENTION
+    codec: Codec | None = None
     services: SqliteServices = field(init=False)
     _session: Session = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(
-            self.path, self.full_sync, self.queue_max, self._now, self.lease, self.retention
+            self.path,
+            self.full_sync,
+            self.queue_max,
+            self._now,
+            self.lease,
+            self.retention,
+            self.codec,
         )
         self.services = SqliteServices(self._session, self._now)
+
+    def with_codec(self, codec: Codec) -> "SqliteBackend":
+        """Return this backend, which was not used yet, with a codec."""
+        return evolve(self, codec=codec)
 
     @property
     def worker_id(self) -> str:

@@ -187,6 +187,7 @@ def _is_single(delivery: Delivery) -> bool:
         delivery.attempt > 1
         or delivery.deaths > 0
         or delivery.message.outside
+        or bool(delivery.message.unreadable)
         or delivery.progress.is_single
         or bool(delivery.progress.data)
     )

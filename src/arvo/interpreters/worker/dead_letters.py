@@ -35,10 +35,13 @@ class DeadLetterWriter:
         attempts: int = 0,
         to: Destination | None = None,
         violation: Violation | None = None,
+        id_: str = "",
     ) -> DeadLetter:
-        """Make a dead letter. *attempts*, *to*, *violation*: see `DeadLetter`."""
+        """Make a dead letter. *attempts*, *to*, *violation*: see `DeadLetter`. *id_*: if it
+        needs a certain one.
+        """
         return DeadLetter(
-            id=fresh_stamp().id,
+            id=id_ or fresh_stamp().id,
             event=event,
             reason=reason,
             attempts=attempts,
@@ -68,6 +71,7 @@ class DeadLetterWriter:
             attempts=delivery.attempt if attempts is None else attempts,
             to=delivery.message.to,
             violation=violation,
+            id_=event.id if delivery.message.unreadable else "",
         )
         with doing(delivery, "dead_letter"):
             written = await self.backend.dead_letter(delivery, dead_letter)

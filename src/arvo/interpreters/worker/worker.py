@@ -192,6 +192,9 @@ class Worker:
             await self.process(delivery)
 
     async def _dispatch(self, delivery: Delivery) -> None:
+        if reason := delivery.message.unreadable:
+            await self._dead_letters.write(delivery, reason)
+            return
         match delivery.message.to:
             case ToHandler(address=address) if address in self.listeners.addresses:
                 await self._listen(delivery, address)

@@ -12,6 +12,8 @@ from arvo.core.events.event import Event
 from arvo.core.payloads.frozen_json import EMPTY, FrozenDict
 from arvo.core.record import Record
 from arvo.core.violations.violation import Violated
+from arvo.interpreters.codecs.codec import Place
+from arvo.interpreters.codecs.content import decode_content
 from arvo.interpreters.delivery.codec import (
     consumption_digest,
     decode_dead_letter,
@@ -245,7 +247,7 @@ def decode_value(stored: Stored, *keys: str) -> dict[str, Any]:
     Raises `Corrupt` where it is no such object, or has another format.
     """
     try:
-        content = orjson.loads(stored.record)
+        content = orjson.loads(decode_content(stored.record, None, Place("value", "the pair")))
     except ValueError as error:
         raise _unreadable(error) from error
     if not isinstance(content, dict) or content.get("arvo") != FORMAT:

@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.backend_url import BackendUrl
 from arvo.interpreters.delivery.retention import RETENTION_OPTIONS, Retention
 from arvo.interpreters.delivery.url_options import (
@@ -78,7 +79,8 @@ class Dsn:
     proxy such as PgBouncer in transaction mode gives each transaction another connection; then no
     statement is prepared and no channel is listened to. *migrate*: False if the tables must exist
     already. *lease* and *queue_max*: see `PostgresBackend`; *dead_letters_days* and
-    *dead_letters_max*: see `Retention`. None if the URL does not set them.
+    *dead_letters_max*: see `Retention`. None if the URL does not set them. *codec*: encodes what
+    the tables hold; no URL sets it.
     """
 
     url: str = field(repr=False)
@@ -89,6 +91,7 @@ class Dsn:
     queue_max: int | None = None
     dead_letters_days: timedelta | None = None
     dead_letters_max: int | None = None
+    codec: Codec | None = field(default=None, repr=False)
 
     @staticmethod
     def parse(url: str) -> "Dsn":

@@ -9,7 +9,7 @@ from attrs import define, frozen
 
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
-from arvo.interpreters.delivery.codec import StoredMessage
+from arvo.interpreters.delivery.codec import StoredMessage, encode_progress
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message, Progress
 from arvo.interpreters.ports.results import (
@@ -123,9 +123,10 @@ class BatchWriter:
     async def checkpoint(self, delivery: Delivery, progress: bytes) -> CheckpointResult:
         """Write the *progress* of a delivery, if this worker still owns it."""
         session, token = await self.sessions.session(), token_of(delivery)
+        content = encode_progress(progress, delivery.message.event, session.dsn.codec)
         if token.worker_id == session.worker_id and await session.write(
             lambda c: deliveries.checkpoint(
-                c, self.sessions.dsn, token.delivery_id, token.worker_id, progress
+                c, self.sessions.dsn, token.delivery_id, token.worker_id, content
             )
         ):
             delivery.progress.data = progress

@@ -39,14 +39,14 @@ class CommitWriter:
         dead_letters: Sequence[DeadLetter],
     ) -> CommitResult:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
-        hash_text = self.sessions.dsn.hash
-        rows = tuple(delivery_row(message, hash_text) for message in messages)
+        dsn = self.sessions.dsn
+        rows = tuple(delivery_row(message, dsn) for message in messages)
         batch = WriteBatch(
             delivery_ids=rows_of([delivery]),
             delivery=delivery,
-            changes=commit_changes([commit], rows, self.now(), hash_text),
+            changes=commit_changes([commit], rows, self.now(), dsn),
             deliveries=rows,
-            dead_letters=dead_letter_rows(dead_letters),
+            dead_letters=dead_letter_rows(dead_letters, dsn),
             claim_own=self.claims.accepts(messages),
         )
         result = await self.batches.write(batch, delivery)
@@ -64,15 +64,15 @@ class CommitWriter:
         return applied
 
     def _batch(self, chain: CommitChain) -> WriteBatch:
-        hash_text = self.sessions.dsn.hash
-        rows = tuple(delivery_row(message, hash_text) for message in chain.messages)
+        dsn = self.sessions.dsn
+        rows = tuple(delivery_row(message, dsn) for message in chain.messages)
         return WriteBatch(
             delivery_ids=rows_of(chain.deliveries),
             delivery=chain.deliveries[0] if chain.deliveries else None,
             followers=chain.deliveries[1:],
-            changes=commit_changes(chain.commits, rows, self.now(), hash_text),
+            changes=commit_changes(chain.commits, rows, self.now(), dsn),
             deliveries=rows,
             claim_own=self.claims.accepts(chain.messages),
             is_chain=True,
-            passing_keys=tuple(map(hash_text, chain.passing_keys)),
+            passing_keys=tuple(map(dsn.hash, chain.passing_keys)),
         )

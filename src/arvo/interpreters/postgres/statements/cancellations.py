@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from arvo.core.events.event import Event
-from arvo.interpreters.delivery.codec import consumption_digest, decode_event
+from arvo.engine.step.route import ToCaller
+from arvo.interpreters.delivery.codec import consumption_digest, decode_waiting
 from arvo.interpreters.ports.messages import Delivery, find_cancellation, key_of, queue_of
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 
@@ -21,12 +22,22 @@ async def pending_cancellation(
         return None
     hashed = dsn.hash(key)
     rows = await connection.fetch(dsn.sql(_WAITING), hashed)
-    waiting = {hashed: [decode_event(row["event"]) for row in rows]}
+    waiting = {hashed: decode_cancellations([row["event"] for row in rows], dsn)}
     consumed = await consumed_cancellations(connection, dsn, waiting)
     return choose(waiting[hashed], delivery, consumed)
 
 
 _WAITING: Final = "select event from arvo.delivery where key = $1 and cancels order by id"
+
+
+def decode_cancellations(contents: Iterable[bytes], dsn: Dsn) -> list[Event[Any]]:
+    """Decode cancellations that wait.
+
+    One that cannot be decoded is left out: its own delivery shows what becomes of it.
+    """
+    to = ToCaller("")
+    messages = (decode_waiting(content, to, dsn.codec) for content in contents)
+    return [message.event for message in messages if not message.unreadable]
 
 
 async def consumed_cancellations(

@@ -25,14 +25,14 @@ DeadLetterRow: TypeAlias = tuple[str, int, bytes, bytes, str, str, str]
 DEAD_LETTER_CONTENT: Final = 3
 
 
-def dead_letter_rows(dead_letters: Sequence[DeadLetter]) -> tuple[DeadLetterRow, ...]:
+def dead_letter_rows(dead_letters: Sequence[DeadLetter], dsn: Dsn) -> tuple[DeadLetterRow, ...]:
     """Encode dead letters."""
     return tuple(
         (
             entry.id,
             dead_letter_key(entry)[0],
             subject_digest(entry.event.subject),
-            encode_dead_letter(entry),
+            encode_dead_letter(entry, dsn.codec),
             *group_key(entry),
         )
         for entry in dead_letters
@@ -57,7 +57,7 @@ async def page(connection: Connection, dsn: Dsn, query: DeadLetterQuery) -> tupl
     """List dead letters, oldest first."""
     where, values = _select(query)
     rows = await connection.fetch(dsn.sql(f"{_CONTENTS} {where} {_OLDEST_FIRST}"), *values)
-    return tuple(decode_dead_letter(row["content"]) for row in rows)
+    return tuple(decode_dead_letter(row["content"], dsn.codec) for row in rows)
 
 
 async def groups(
@@ -104,7 +104,7 @@ _LARGEST_FIRST: Final = (
 async def find(connection: Connection, dsn: Dsn, id_: str) -> DeadLetter | None:
     """Read a dead letter, None if there is none of this id."""
     row = await connection.fetchrow(dsn.sql(f"{_CONTENTS} where id = $1"), id_)
-    return None if row is None else decode_dead_letter(row["content"])
+    return None if row is None else decode_dead_letter(row["content"], dsn.codec)
 
 
 async def delete(connection: Connection, dsn: Dsn, id_: str) -> bool:

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from arvo.interpreters.delivery.codec import StoredMessage, decode_destination, decode_event
-from arvo.interpreters.ports.messages import Message
+from arvo.interpreters.delivery.codec import StoredMessage, stored_message
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.write_batch import DeliveryRow
@@ -76,12 +75,7 @@ async def claim(
         # A statement of its own: the first one saw each key as it was before it was locked.
         claimed = await connection.fetch(dsn.sql(_CLAIM), worker_id, ids, now) if ids else []
     claimed.sort(key=lambda row: row["id"])
-    rows = [
-        StoredMessage(
-            id_, Message(decode_event(event), decode_destination(to)), attempt, deaths, progress
-        )
-        for id_, to, event, attempt, deaths, progress in claimed
-    ]
+    rows = [stored_message(tuple(row), dsn.codec) for row in claimed]
     return rows, len(rows) < len(candidates)
 
 

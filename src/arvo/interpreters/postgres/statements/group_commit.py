@@ -139,7 +139,7 @@ class _Group:
         )
 
     def _next_entry(self, rows: WorkflowRows) -> RecordEntry:
-        return next_entry(rows.record, rows.before, self._workflow(rows).room)
+        return next_entry(rows.record, rows.before, self._workflow(rows).room, self.dsn.codec)
 
     def _workflow(self, rows: WorkflowRows) -> records.WorkflowRow:
         return self.locks.workflow(rows.record.subject)

@@ -10,9 +10,9 @@ from attrs import define, field
 from arvo.core.begin import find_holder
 from arvo.core.events.event import Event
 from arvo.core.record import Record
-from arvo.interpreters.delivery.codec import decode_event
 from arvo.interpreters.ports.results import Conflict, Duplicate, Fenced
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.statements.cancellations import decode_cancellations
 from arvo.interpreters.postgres.statements.columns import columns
 from arvo.interpreters.postgres.statements.queries import with_ids
 from arvo.interpreters.postgres.statements.records import WorkflowRow
@@ -139,7 +139,7 @@ async def lock_group(
         now,
         list({turn.yields_by: None for _, turn in turns if turn.yields_by is not None}),
     )
-    return _read_locks(rows)
+    return _read_locks(rows, dsn)
 
 
 def _turns(batch: WriteBatch) -> Iterator[tuple[int | None, TurnRow]]:
@@ -150,7 +150,7 @@ def _turns(batch: WriteBatch) -> Iterator[tuple[int | None, TurnRow]]:
         yield next(own, first), turn
 
 
-def _read_locks(rows: Iterable[asyncpg.Record]) -> GroupLocks:
+def _read_locks(rows: Iterable[asyncpg.Record], dsn: Dsn) -> GroupLocks:
     locks = GroupLocks()
     for kind, id_, subject, revision, history_length, room, digest in rows:
         match kind:
@@ -163,7 +163,7 @@ def _read_locks(rows: Iterable[asyncpg.Record]) -> GroupLocks:
             case "new":
                 locks.new_ids[subject] = id_
             case "cancellation":
-                locks.cancellations.setdefault(id_, []).append(decode_event(digest))
+                locks.cancellations.setdefault(id_, []).extend(decode_cancellations([digest], dsn))
             case _:
                 locks.digests.add(digest)
     return locks

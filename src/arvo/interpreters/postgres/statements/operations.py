@@ -6,7 +6,11 @@ from typing import Final
 
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.audit import AuditQuery, audit_key, decode_audit, encode_audit
-from arvo.interpreters.delivery.codec import consumption_digest, encode_record
+from arvo.interpreters.delivery.codec import (
+    consumption_digest,
+    encode_record,
+    original_messages,
+)
 from arvo.interpreters.delivery.operations import Replacement
 from arvo.interpreters.delivery.record_log import next_entry
 from arvo.interpreters.ports.audit import AUDIT_MAX, AuditEntry
@@ -34,7 +38,7 @@ async def replace_record(
         workflow = await records.find_workflow(connection, dsn, record.subject)
         if workflow is None or workflow.revision != replacement.expected:
             return Conflict(0 if workflow is None else workflow.revision)
-        entry = next_entry(record, None, workflow.room)
+        entry = next_entry(record, None, workflow.room, dsn.codec)
         await connection.execute(
             dsn.sql(_UPDATE),
             workflow.id,
@@ -46,12 +50,12 @@ async def replace_record(
             now,
         )
         await records.write_logs(connection, dsn, [(workflow, record.revision, entry)])
-        row = HistoryRow(0, record.revision, "replaced", now, encode_record(record))
+        row = HistoryRow(0, record.revision, "replaced", now, encode_record(record, dsn.codec))
         await records.write_history(connection, dsn, [(workflow.id, workflow.history_length, row)])
         digests = [consumption_digest(record.handler, event) for event in replacement.events]
         await connection.execute(dsn.sql(_FORGET_CONSUMED), digests)
         pending = [(timer, Message(timer.event, to)) for timer in replacement.timers]
-        await timers.schedule(connection, dsn, timer_rows(pending, dsn.hash))
+        await timers.schedule(connection, dsn, timer_rows(pending, dsn))
         await _send(connection, dsn, [Message(event, to) for event in replacement.redeliver])
     return Committed()
 
@@ -70,12 +74,12 @@ async def redrive(connection: Connection, dsn: Dsn, id_: str, messages: Sequence
     async with connection.transaction():
         if not await dead_letters.delete(connection, dsn, id_):
             return False
-        await _send(connection, dsn, messages)
+        await _send(connection, dsn, original_messages(messages, id_, dsn.codec))
     return True
 
 
 async def _send(connection: Connection, dsn: Dsn, messages: Sequence[Message]) -> None:
-    rows = [delivery_row(message, dsn.hash) for message in messages]
+    rows = [delivery_row(message, dsn) for message in messages]
     await deliveries.send(connection, dsn, rows)
 
 

@@ -25,7 +25,7 @@ async def load_all(connection: Connection, dsn: Dsn, subjects: Sequence[str]) ->
     """Read the records of those of the workflows that have one."""
     statement = f"{_WORKFLOWS} where subject = any($1::text[])"
     rows = await connection.fetch(dsn.sql(statement), subjects)
-    records = (_stored_workflow(row).record for row in rows)
+    records = (_stored_workflow(row, dsn).record for row in rows)
     return {record.subject: record for record in records}
 
 
@@ -45,7 +45,7 @@ group by handler, version order by handler, version collate "C"
 async def workflow(connection: Connection, dsn: Dsn, subject: str) -> StoredWorkflow | None:
     """Read one workflow as `workflows` would list it, None if there is none."""
     row = await connection.fetchrow(dsn.sql(f"{_WORKFLOWS} where subject = $1"), subject)
-    return None if row is None else _stored_workflow(row)
+    return None if row is None else _stored_workflow(row, dsn)
 
 
 async def workflows(
@@ -79,8 +79,9 @@ async def workflows(
             conditions.append(f"status = {parameter(query.status)}")
         statement = f"{_WORKFLOWS} where {' and '.join(conditions)} {_NEWEST_FIRST}"
         statement += f" limit {parameter(query.limit)}"
-        return tuple(map(_stored_workflow, await connection.fetch(dsn.sql(statement), *values)))
-    rows: list[asyncpg.Record] = []
+        rows = await connection.fetch(dsn.sql(statement), *values)
+        return tuple(_stored_workflow(row, dsn) for row in rows)
+    rows = []
     limit = parameter(query.limit)
     # One query for each status, as a constant: only then are the partial indexes used.
     for status in STATUSES if query.status is None else (query.status,):
@@ -89,7 +90,7 @@ async def workflows(
         statement = f"{_WORKFLOWS} where {where} {_NEWEST_FIRST} limit {limit}"
         rows += await connection.fetch(dsn.sql(statement), *values)
     rows.sort(key=lambda row: (row["changed"], row["subject"].encode()), reverse=True)
-    return tuple(map(_stored_workflow, rows[: query.limit]))
+    return tuple(_stored_workflow(row, dsn) for row in rows[: query.limit])
 
 
 async def with_ids(
@@ -102,7 +103,7 @@ async def with_ids(
     found: dict[tuple[str, str], list[Record]] = {}
     for row in await connection.fetch(dsn.sql(_WITH_IDS), *columns(keys, 2), PAGE_MAX):
         key = row["wanted_handler"], row["wanted_id"]
-        found.setdefault(key, []).append(_stored_workflow(row).record)
+        found.setdefault(key, []).append(_stored_workflow(row, dsn).record)
     return found
 
 
@@ -123,10 +124,10 @@ _RUNS: Final = f"{_WORKFLOWS} where handler = wanted_handler and workflow_id = w
 _WITH_IDS: Final = f"{_WANTED} cross join lateral ({_RUNS} {_NEWEST_FIRST} limit $3) as run"
 
 
-def _stored_workflow(row: asyncpg.Record) -> StoredWorkflow:
+def _stored_workflow(row: asyncpg.Record, dsn: Dsn) -> StoredWorkflow:
     whole, *changes = row["log"] or [row["record"]]
     return StoredWorkflow(
-        record=decode_record(whole, changes),
+        record=decode_record(whole, changes, codec=dsn.codec, subject=row["subject"]),
         began=row["began"],
         changed=row["changed"],
     )
@@ -137,7 +138,7 @@ async def history(
 ) -> tuple[HistoryEntry, ...]:
     """Read the newest entries of a history whose position is below *before*, in order."""
     rows = await connection.fetch(dsn.sql(_HISTORY), subject, before, limit)
-    return tuple(map(_history_entry, reversed(rows)))
+    return tuple(_history_entry(row, dsn, subject) for row in reversed(rows))
 
 
 _HISTORY: Final = """
@@ -150,12 +151,14 @@ order by position desc limit $3
 
 async def archived(connection: Connection, dsn: Dsn, ids: Sequence[int]) -> list[ArchivedWorkflow]:
     """Read workflows with their whole histories, for an archive, the oldest first."""
+    rows = await connection.fetch(dsn.sql(f"{_WITH_ROW_ID} order by changed, id"), ids)
+    subjects: dict[int, str] = {row["id"]: row["subject"] for row in rows}
     history: dict[int, list[HistoryEntry]] = {}
     for row in await connection.fetch(dsn.sql(_HISTORIES), ids):
-        history.setdefault(row["workflow"], []).append(_history_entry(row))
-    rows = await connection.fetch(dsn.sql(f"{_WITH_ROW_ID} order by changed, id"), ids)
+        id_ = row["workflow"]
+        history.setdefault(id_, []).append(_history_entry(row, dsn, subjects[id_]))
     return [
-        ArchivedWorkflow(_stored_workflow(row).record, tuple(history.get(row["id"], ())))
+        ArchivedWorkflow(_stored_workflow(row, dsn).record, tuple(history.get(row["id"], ())))
         for row in rows
     ]
 
@@ -169,13 +172,13 @@ _WITH_ROW_ID: Final = (
 )
 
 
-def _history_entry(row: asyncpg.Record) -> HistoryEntry:
-    is_replacement = row["kind"] == "replaced"
+def _history_entry(row: asyncpg.Record, dsn: Dsn, subject: str) -> HistoryEntry:
+    is_replacement, content = row["kind"] == "replaced", row["event"]
     return HistoryEntry(
         position=row["position"],
         revision=row["revision"],
         kind=row["kind"],
         at=row["at"],
-        event=None if is_replacement else decode_event(row["event"]),
-        record=decode_record(row["event"]) if is_replacement else None,
+        event=None if is_replacement else decode_event(content, dsn.codec),
+        record=decode_record(content, codec=dsn.codec, subject=subject) if is_replacement else None,
     )

@@ -88,7 +88,7 @@ async def page(
     return tuple(
         make_due_timer(
             row["due"],
-            Message(decode_event(row["event"]), decode_destination(row["destination"])),
+            Message(decode_event(row["event"], dsn.codec), decode_destination(row["destination"])),
         )
         for row in rows
     )

@@ -1,8 +1,8 @@
 """Write batch: the changes of one commit or one chain, as rows."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 from attrs import field, frozen
 
@@ -13,6 +13,7 @@ from arvo.core.events.event import Event
 from arvo.core.history import Kind
 from arvo.core.record import Record
 from arvo.engine.chain import is_of_workflow
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
     consumption_digest,
@@ -29,10 +30,9 @@ from arvo.interpreters.ports.messages import (
     yields_to_cancellation,
 )
 from arvo.interpreters.ports.results import CommitResult
+from arvo.interpreters.postgres.connection.dsn import Dsn
 from arvo.interpreters.postgres.statements.dead_letters import DEAD_LETTER_CONTENT, DeadLetterRow
 
-# The hash of a text, as `Dsn.hash` makes it.
-HashText: TypeAlias = Callable[[str], int]
 # A rough estimate of the cost of a row besides its content, so that no row counts as free.
 ROW_BYTES: Final = 200
 
@@ -183,15 +183,15 @@ class Written:
     rows: tuple[StoredMessage, ...] = ()
 
 
-def delivery_row(message: Message, hash_text: HashText) -> DeliveryRow:
+def delivery_row(message: Message, dsn: Dsn) -> DeliveryRow:
     """Encode a message."""
     key = key_of(message.to)
     return DeliveryRow(
         message,
         queue_of(message.to),
-        None if key is None else hash_text(key),
+        None if key is None else dsn.hash(key),
         encode_destination(message.to),
-        encode_event(message.event),
+        encode_event(message.event, dsn.codec),
         is_cancellation(message),
     )
 
@@ -200,7 +200,7 @@ def commit_changes(
     commits: Sequence[Commit],
     deliveries: Sequence[DeliveryRow],
     now: datetime,
-    hash_text: HashText,
+    dsn: Dsn,
 ) -> Changes:
     """Encode one commit, or those of a chain. *deliveries*: their messages, encoded."""
     expected = expected_revisions(commits)
@@ -212,31 +212,36 @@ def commit_changes(
             recorded.setdefault(commit.record.subject, []).append((commit, commit.record))
     cleared, timers = last_timers(commits)
     return Changes(
-        turns=tuple(_turn_row(commit, expected, hash_text) for commit in commits),
-        workflows=tuple(_workflow_rows(turns, now, encoded) for turns in recorded.values()),
+        turns=tuple(_turn_row(commit, expected, dsn) for commit in commits),
+        workflows=tuple(
+            _workflow_rows(turns, now, encoded, dsn.codec) for turns in recorded.values()
+        ),
         cleared_timers=cleared,
-        timers=timer_rows(timers, hash_text),
+        timers=timer_rows(timers, dsn),
         begun=begun_ids(commits),
     )
 
 
-def _turn_row(commit: Commit, expected: Mapping[str, int], hash_text: HashText) -> TurnRow:
+def _turn_row(commit: Commit, expected: Mapping[str, int], dsn: Dsn) -> TurnRow:
     subject = commit.event.subject if is_of_workflow(commit) else None
     return TurnRow(
         digest=consumption_digest(commit.handler, commit.event),
         event_digest=inbox_digest(commit.event),
         subject=subject,
         expected=0 if subject is None else expected[subject],
-        yields_by=hash_text(commit.event.subject) if yields_to_cancellation(commit) else None,
+        yields_by=dsn.hash(commit.event.subject) if yields_to_cancellation(commit) else None,
     )
 
 
 def _workflow_rows(
-    turns: Sequence[tuple[Commit, Record]], now: datetime, encoded: dict[int, bytes]
+    turns: Sequence[tuple[Commit, Record]],
+    now: datetime,
+    encoded: dict[int, bytes],
+    codec: Codec | None,
 ) -> WorkflowRows:
-    """Encode the turns of one workflow. *encoded* maps the ids of events to their JSON."""
+    """Encode the turns of one workflow. *encoded* maps the ids of events to their text."""
     (first, _), (_, last) = turns[0], turns[-1]
-    entries = [entry for turn in turns for entry in _history_entries(*turn, now, encoded)]
+    entries = [entry for turn in turns for entry in _history_entries(*turn, now, encoded, codec)]
     return WorkflowRows(
         record=last,
         before=first.before,
@@ -245,7 +250,11 @@ def _workflow_rows(
 
 
 def _history_entries(
-    commit: Commit, record: Record, now: datetime, encoded: dict[int, bytes]
+    commit: Commit,
+    record: Record,
+    now: datetime,
+    encoded: dict[int, bytes],
+    codec: Codec | None,
 ) -> Iterator[tuple[int, Kind, datetime, bytes]]:
     at = now if commit.now is None else commit.now
     kind: Kind = "consumed"
@@ -253,17 +262,15 @@ def _history_entries(
         content = encoded.get(id(event))
         if content is None:
             # The next turn of a chain may consume the event that this one emits.
-            content = encoded[id(event)] = encode_event(event)
+            content = encoded[id(event)] = encode_event(event, codec)
         yield record.revision, kind, at, content
         kind = "produced"
 
 
-def timer_rows(
-    timers: Sequence[tuple[PendingTimer, Message]], hash_text: HashText
-) -> tuple[TimerRow, ...]:
+def timer_rows(timers: Sequence[tuple[PendingTimer, Message]], dsn: Dsn) -> tuple[TimerRow, ...]:
     """Encode timers; of two with the same id the later one counts."""
     rows = {
-        timer.event.id: TimerRow(timer.event.id, timer.due, delivery_row(message, hash_text))
+        timer.event.id: TimerRow(timer.event.id, timer.due, delivery_row(message, dsn))
         for timer, message in timers
     }
     return tuple(rows.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.sqlite.connection.in_place import (
     FileConnection,
@@ -23,7 +24,7 @@ _MAGIC: Final = b"SQLite format 3\x00"
 _HEADER_BYTES: Final = 100
 
 
-def open_file(path: str, *, full_sync: bool) -> FileConnection:
+def open_file(path: str, *, full_sync: bool, codec: Codec | None = None) -> FileConnection:
     """Open a file for writing, and create or upgrade its tables.
 
     Raises `Unavailable` where the folder does not exist. Raises `Corrupt`, and does not change the
@@ -35,6 +36,7 @@ def open_file(path: str, *, full_sync: bool) -> FileConnection:
     refuse_inherited(path)
     _check_file(path)
     connection = _connect(path, "rwc")
+    connection.codec = codec
     try:
         _write_ahead(connection)
         connection.execute(f"pragma synchronous = {'full' if full_sync else 'normal'}")
@@ -46,9 +48,11 @@ def open_file(path: str, *, full_sync: bool) -> FileConnection:
     return connection
 
 
-def open_reader(path: str) -> FileConnection:
+def open_reader(path: str, codec: Codec | None = None) -> FileConnection:
     """Open an existing file of ours for reading only."""
-    return _connect(path, "ro")
+    connection = _connect(path, "ro")
+    connection.codec = codec
+    return connection
 
 
 def _connect(path: str, mode: str) -> FileConnection:

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from attrs import define, field
 
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.process import forked
 
@@ -52,8 +53,9 @@ if hasattr(os, "register_at_fork"):
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to a file, which `hold` names."""
+    """A connection to a file, which `hold` names. *codec*: encodes what is stored in it."""
 
+    codec: Codec | None = None
     _path: str = ""
     _file: FileId | None = None
     _log: FileId | None = None
@@ -113,6 +115,11 @@ class FileConnection(sqlite3.Connection):
                     if self._file in _INDEXES:
                         os.close(_INDEXES.pop(self._file))
                 self._file = None
+
+
+def codec_of(connection: sqlite3.Connection) -> Codec | None:
+    """Return the codec of a connection to a file of ours."""
+    return connection.codec if isinstance(connection, FileConnection) else None
 
 
 def locked() -> threading.Lock:

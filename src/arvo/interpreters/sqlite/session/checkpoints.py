@@ -1,5 +1,6 @@
 """Checkpoints: the results of a step's effects, in the row of its delivery."""
 
+from arvo.interpreters.delivery.codec import encode_progress
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import (
     CheckpointResult,
@@ -30,7 +31,8 @@ async def checkpoint(session: Session, delivery: Delivery, progress: bytes) -> C
     """Write the *progress* of a delivery, if this worker still owns it."""
     writer, worker_id = await session.open(), session.worker_id
     id_ = deliveries.delivery_id(delivery)
-    if await writer.write(lambda c: deliveries.checkpoint(c, id_, worker_id, progress)):
+    content = encode_progress(progress, delivery.message.event, session.codec)
+    if await writer.write(lambda c: deliveries.checkpoint(c, id_, worker_id, content)):
         delivery.progress.data = progress
         return Committed()
     session.claims.release(delivery)

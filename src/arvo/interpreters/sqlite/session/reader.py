@@ -8,6 +8,7 @@ from typing import TypeVar, final
 
 from attrs import define, field
 
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.sqlite.connection.connection import open_reader
 from arvo.interpreters.sqlite.connection.errors import translate_error
 
@@ -20,6 +21,7 @@ class Reader:
     """One read-only connection to the file at *path*, which exists. The first read opens it."""
 
     path: str
+    codec: Codec | None = None
     _thread: ThreadPoolExecutor = field(init=False)
     _connection: sqlite3.Connection | None = field(default=None, init=False)
 
@@ -40,7 +42,7 @@ class Reader:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             if self._connection is None:
-                self._connection = open_reader(self.path)
+                self._connection = open_reader(self.path, self.codec)
             return work(self._connection)
         except sqlite3.Error as error:
             raise translate_error(error) from error

@@ -14,6 +14,7 @@ from uuid import uuid4
 from attrs import define, field
 
 from arvo.core.commit import Commit
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
@@ -64,6 +65,7 @@ class Session:
     now: Callable[[], int]
     lease: float
     retention: Retention
+    codec: Codec | None = None
     claims: ClaimLoop = field(init=False)
     backpressure: Backpressure = field(init=False)
     services: Registrations = field(factory=Registrations, init=False)
@@ -200,7 +202,7 @@ class Session:
         # The reader does not create the file.
         await self.open()
         if self._reader is None:
-            self._reader = Reader(self.path)
+            self._reader = Reader(self.path, self.codec)
         return await self._reader.read(work)
 
     async def probe(self) -> None:
@@ -282,7 +284,7 @@ class Session:
     def _connect(self, maintenance: Maintenance) -> FileConnection:
         """Open the file and register this worker, in the writer's thread."""
         try:
-            connection = open_file(self.path, full_sync=self.full_sync)
+            connection = open_file(self.path, full_sync=self.full_sync, codec=self.codec)
             try:
                 maintenance.register(connection)
             except BaseException:

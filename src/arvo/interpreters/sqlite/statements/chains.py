@@ -12,9 +12,11 @@ from attrs import define
 from arvo.core.begin import begun_id, begun_ids, find_holder
 from arvo.core.commit import Commit
 from arvo.core.record import Record
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.codec import StoredMessage
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import is_cancellation, key_of, yields_to_cancellation
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements import deliveries, queries, records
 from arvo.interpreters.sqlite.statements.deliveries import delivery_id
 from arvo.interpreters.sqlite.statements.values import select
@@ -49,7 +51,10 @@ def write_chains(
     written = list(compress(chains, is_written))
     deliveries.remove(connection, _all(compress(ids, is_written)))
     connection.executemany(MARK, _all(compress(marks, is_written)))
-    changes = [change for chain in written for change in _changes(chain, stored.workflows, now)]
+    codec = codec_of(connection)
+    changes = [
+        change for chain in written for change in _changes(chain, stored.workflows, now, codec)
+    ]
     records.write_workflows(connection, changes, now)
     write_timers(connection, [commit for chain in written for commit in chain.commits])
     messages = [message for chain in written for message in chain.messages]
@@ -158,7 +163,10 @@ _CONSUMED: Final = "select digest from inbox where digest in ({values})"
 
 
 def _changes(
-    chain: CommitChain, workflows: Mapping[str, records.WorkflowRow], now: int
+    chain: CommitChain,
+    workflows: Mapping[str, records.WorkflowRow],
+    now: int,
+    codec: Codec | None,
 ) -> Iterator[records.WorkflowChange]:
     """Yield the change of each workflow of a chain."""
     turns: dict[str, list[Commit]] = {}
@@ -166,4 +174,4 @@ def _changes(
         if commit.record is not None:
             turns.setdefault(commit.event.subject, []).append(commit)
     for subject, own in turns.items():
-        yield change_of(own, workflows.get(subject), now)
+        yield change_of(own, workflows.get(subject), now, codec)

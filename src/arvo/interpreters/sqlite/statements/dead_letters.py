@@ -12,14 +12,14 @@ from arvo.interpreters.delivery.operations import (
 )
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import DeadLetterGroup
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 
 
 def dead_letter(connection: sqlite3.Connection, entry: DeadLetter) -> None:
     """Store a dead letter."""
     at, id_ = dead_letter_key(entry)
-    connection.execute(
-        _INSERT, (id_, at, entry.event.subject, encode_dead_letter(entry), *group_key(entry))
-    )
+    content = encode_dead_letter(entry, codec_of(connection))
+    connection.execute(_INSERT, (id_, at, entry.event.subject, content, *group_key(entry)))
 
 
 _INSERT: Final = """
@@ -32,7 +32,8 @@ def page(connection: sqlite3.Connection, query: DeadLetterQuery) -> tuple[DeadLe
     """List dead letters, oldest first."""
     where, values = _select(query)
     rows = connection.execute(f"{_CONTENTS} {where} {_OLDEST_FIRST}", (*values, query.limit))
-    return tuple(decode_dead_letter(content) for (content,) in rows)
+    codec = codec_of(connection)
+    return tuple(decode_dead_letter(content, codec) for (content,) in rows)
 
 
 def groups(connection: sqlite3.Connection, query: DeadLetterQuery) -> tuple[DeadLetterGroup, ...]:
@@ -73,7 +74,7 @@ _LARGEST_FIRST: Final = (
 def find(connection: sqlite3.Connection, id_: str) -> DeadLetter | None:
     """Read a dead letter, None if there is none of this id."""
     row = connection.execute(f"{_CONTENTS} where id = ?", (id_,)).fetchone()
-    return None if row is None else decode_dead_letter(row[0])
+    return None if row is None else decode_dead_letter(row[0], codec_of(connection))
 
 
 def delete(connection: sqlite3.Connection, id_: str) -> bool:

@@ -6,10 +6,9 @@ from typing import Final
 
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
-    decode_destination,
-    decode_event,
     encode_destination,
     encode_event,
+    stored_message,
 )
 from arvo.interpreters.ports.messages import (
     Delivery,
@@ -18,6 +17,7 @@ from arvo.interpreters.ports.messages import (
     key_of,
     queue_of,
 )
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements.values import select
 
 
@@ -47,9 +47,10 @@ def send(
     (last_id,) = connection.execute("select coalesce(max(id), 0) from delivery").fetchone()
     rows = []
     owned: list[StoredMessage] = []
+    codec = codec_of(connection)
     for id_, (key, message) in enumerate(addressed, last_id + 1):
         new_owner = None if key in blocked else owner
-        event, destination = encode_event(message.event), encode_destination(message.to)
+        event, destination = encode_event(message.event, codec), encode_destination(message.to)
         cancels = is_cancellation(message)
         rows.append((id_, queue_of(message.to), key, destination, event, now, new_owner, cancels))
         if new_owner is not None:
@@ -94,12 +95,8 @@ def claim(
         "update delivery set owner = ?, deferred = 0 where id = ?",
         [(worker_id, row[0]) for row in claimed],
     )
-    return [
-        StoredMessage(
-            id_, Message(decode_event(event), decode_destination(to)), attempt, deaths, progress
-        )
-        for id_, to, event, attempt, deaths, progress in claimed
-    ]
+    codec = codec_of(connection)
+    return [stored_message(row, codec) for row in claimed]
 
 
 # Each step is one look into the index, so its cost does not grow with the rows.

@@ -6,11 +6,17 @@ from typing import Any, Final
 
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.delivery.audit import AuditQuery, audit_key, decode_audit, encode_audit
-from arvo.interpreters.delivery.codec import StoredMessage, consumption_digest, encode_record
+from arvo.interpreters.delivery.codec import (
+    StoredMessage,
+    consumption_digest,
+    encode_record,
+    original_messages,
+)
 from arvo.interpreters.delivery.operations import Replacement
 from arvo.interpreters.ports.audit import AUDIT_MAX, AuditEntry
 from arvo.interpreters.ports.messages import Message
 from arvo.interpreters.ports.results import Committed, Conflict
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements import dead_letters, deliveries, records, timers
 from arvo.interpreters.sqlite.statements.records import HistoryRow, WorkflowChange
 
@@ -26,7 +32,12 @@ def replace_record(
     workflow = records.find_workflow(connection, record.subject)
     if workflow is None or workflow.revision != replacement.expected:
         return Conflict(0 if workflow is None else workflow.revision), []
-    entry: HistoryRow = record.revision, now, "replaced", encode_record(record)
+    entry: HistoryRow = (
+        record.revision,
+        now,
+        "replaced",
+        encode_record(record, codec_of(connection)),
+    )
     change = WorkflowChange(workflow, None, record, [entry])
     records.write_workflows(connection, [change], now)
     for event in replacement.events:
@@ -52,6 +63,7 @@ def redrive(
     """
     if not dead_letters.delete(connection, id_):
         return None
+    messages = original_messages(messages, id_, codec_of(connection))
     return deliveries.send(connection, messages, now, owner)
 
 

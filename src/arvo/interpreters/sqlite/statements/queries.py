@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from arvo.core.history import HistoryEntry
 from arvo.core.record import STATUSES, Record
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow
 from arvo.interpreters.delivery.codec import (
     decode_event,
@@ -15,6 +16,7 @@ from arvo.interpreters.delivery.codec import (
 )
 from arvo.interpreters.delivery.operations import WorkflowQuery
 from arvo.interpreters.ports.results import StoredWorkflow, VersionUse
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements.records import read_record
 from arvo.interpreters.sqlite.statements.values import select
 
@@ -27,7 +29,7 @@ def load(connection: sqlite3.Connection, subject: str) -> Record | None:
 def load_all(connection: sqlite3.Connection, subjects: Sequence[str]) -> dict[str, Record]:
     """Read the records of those of the workflows that have one."""
     rows = select(connection, _RECORDS, subjects)
-    return {subject: read_record(connection, id_, record) for subject, id_, record in rows}
+    return {subject: read_record(connection, subject, id_, record) for subject, id_, record in rows}
 
 
 _RECORDS: Final = "select subject, id, record from workflow where subject in ({values})"
@@ -109,9 +111,9 @@ def workflow(connection: sqlite3.Connection, subject: str) -> StoredWorkflow | N
 
 
 def _stored_workflow(connection: sqlite3.Connection, row: Sequence[Any]) -> StoredWorkflow:
-    id_, record, began, changed, _ = row
+    id_, record, began, changed, subject = row
     return StoredWorkflow(
-        record=read_record(connection, id_, record),
+        record=read_record(connection, subject, id_, record),
         began=from_milliseconds(began),
         changed=from_milliseconds(changed),
     )
@@ -122,7 +124,8 @@ def history(
 ) -> tuple[HistoryEntry, ...]:
     """Read the newest entries of a history whose position is below *before*, in order."""
     rows = connection.execute(_HISTORY, (subject, before, limit)).fetchall()
-    return tuple(map(_history_entry, reversed(rows)))
+    codec = codec_of(connection)
+    return tuple(_history_entry(row, subject, codec) for row in reversed(rows))
 
 
 _HISTORY: Final = """
@@ -135,16 +138,19 @@ order by position desc limit ?
 
 def archived(connection: sqlite3.Connection, id_: int) -> ArchivedWorkflow:
     """Read a workflow of the file with its whole history, for an archive."""
-    (record,) = connection.execute("select record from workflow where id = ?", (id_,)).fetchone()
+    (subject, in_row) = connection.execute(
+        "select subject, record from workflow where id = ?", (id_,)
+    ).fetchone()
     rows = connection.execute(
         "select position, revision, kind, at, event from history where workflow = ?"
         " order by position",
         (id_,),
     )
-    return ArchivedWorkflow(read_record(connection, id_, record), tuple(map(_history_entry, rows)))
+    record, codec = read_record(connection, subject, id_, in_row), codec_of(connection)
+    return ArchivedWorkflow(record, tuple(_history_entry(row, subject, codec) for row in rows))
 
 
-def _history_entry(row: Sequence[Any]) -> HistoryEntry:
+def _history_entry(row: Sequence[Any], subject: str, codec: Codec | None) -> HistoryEntry:
     position, revision, kind, at, content = row
     is_replacement = kind == "replaced"
     return HistoryEntry(
@@ -152,6 +158,6 @@ def _history_entry(row: Sequence[Any]) -> HistoryEntry:
         revision=revision,
         kind=kind,
         at=from_milliseconds(at),
-        event=None if is_replacement else decode_event(content),
-        record=decode_record(content) if is_replacement else None,
+        event=None if is_replacement else decode_event(content, codec),
+        record=decode_record(content, codec=codec, subject=subject) if is_replacement else None,
     )

@@ -12,6 +12,7 @@ from arvo.core.labels import label_lines
 from arvo.core.record import Record
 from arvo.interpreters.delivery.codec import decode_record
 from arvo.interpreters.delivery.record_log import RecordEntry, next_entry
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements.values import select
 
 # Of a history entry: its revision, time and kind, and an event or a record as JSON.
@@ -69,10 +70,10 @@ def write_workflows(
     updated: list[tuple[Any, ...]] = []
     history: list[tuple[Any, ...]] = []
     logged: list[tuple[WorkflowRow, Record, RecordEntry]] = []
-    last_id = -1
+    last_id, codec = -1, codec_of(connection)
     for change in changes:
         row, record = change.row, change.record
-        entry = next_entry(record, change.before, 0 if row is None else row.room)
+        entry = next_entry(record, change.before, 0 if row is None else row.room, codec)
         added = len(change.history)
         if row is None:
             if last_id < 0:
@@ -163,12 +164,15 @@ def _write_logs(
             )
 
 
-def read_record(connection: sqlite3.Connection, workflow_id: int, in_row: bytes) -> Record:
+def read_record(
+    connection: sqlite3.Connection, subject: str, workflow_id: int, in_row: bytes
+) -> Record:
     """Return the record of a workflow, from its row or from its log."""
+    codec = codec_of(connection)
     if in_row:
-        return decode_record(in_row)
+        return decode_record(in_row, codec=codec, subject=subject)
     rows = connection.execute(
         "select content from record_log where workflow = ? order by revision", (workflow_id,)
     )
     whole, *changes = (content for (content,) in rows)
-    return decode_record(whole, changes)
+    return decode_record(whole, changes, codec=codec, subject=subject)

@@ -16,6 +16,7 @@ from arvo.interpreters.delivery.codec import (
 from arvo.interpreters.delivery.operations import make_due_timer
 from arvo.interpreters.ports.messages import Message, key_of, queue_of
 from arvo.interpreters.ports.results import DueTimer
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 
 # Timers fired in one transaction; the rest follows with the next poll.
 FIRE_MAX: Final = 1_000
@@ -27,6 +28,7 @@ def schedule(
     """Set timers, each with the message that it delivers when it is due. One of an id that is set
     replaces that one.
     """
+    codec = codec_of(connection)
     rows = [
         (
             timer.event.id,
@@ -34,7 +36,7 @@ def schedule(
             queue_of(message.to),
             key_of(message.to),
             encode_destination(message.to),
-            encode_event(timer.event),
+            encode_event(timer.event, codec),
         )
         for timer, message in timers
     ]
@@ -76,10 +78,14 @@ def page(
 ) -> tuple[DueTimer, ...]:
     """List timers, the next one first."""
     due, id_ = (-1, "") if after is None else (to_milliseconds(after.due), after.id)
-    rows = connection.execute(_PAGE, (due, id_, handler, handler, limit))
+    rows, codec = (
+        connection.execute(_PAGE, (due, id_, handler, handler, limit)),
+        codec_of(connection),
+    )
     return tuple(
         make_due_timer(
-            from_milliseconds(due), Message(decode_event(event), decode_destination(destination))
+            from_milliseconds(due),
+            Message(decode_event(event, codec), decode_destination(destination)),
         )
         for due, destination, event in rows
     )

@@ -9,6 +9,7 @@ from attrs import frozen
 from arvo.core.begin import begun_id, find_holder
 from arvo.core.commit import Commit
 from arvo.core.events.digest import inbox_digest
+from arvo.interpreters.codecs.codec import Codec
 from arvo.interpreters.delivery.codec import (
     StoredMessage,
     consumption_digest,
@@ -32,6 +33,7 @@ from arvo.interpreters.ports.results import (
     WorkflowIdTaken,
     compare_digests,
 )
+from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements import deliveries, queries, records, timers
 from arvo.interpreters.sqlite.statements.cancellations import CONSUMED, pending_cancellation
 from arvo.interpreters.sqlite.statements.dead_letters import dead_letter
@@ -91,7 +93,9 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
         return Written(Fenced())
     if commit is not None:
         if commit.record is not None:
-            records.write_workflows(connection, [change_of([commit], workflow, now)], now)
+            records.write_workflows(
+                connection, [change_of([commit], workflow, now, codec_of(connection))], now
+            )
         write_timers(connection, [commit])
     for entry in batch.dead_letters:
         dead_letter(connection, entry)
@@ -158,12 +162,12 @@ _UNMARK: Final = "delete from inbox where digest = ?"
 
 
 def change_of(
-    turns: Sequence[Commit], row: records.WorkflowRow | None, now: int
+    turns: Sequence[Commit], row: records.WorkflowRow | None, now: int, codec: Codec | None
 ) -> records.WorkflowChange:
     """Return the change by turns of one workflow, of which each has a record."""
     last = turns[-1].record
     assert last is not None
-    history = [entry for turn in turns for entry in _history_rows(turn, now)]
+    history = [entry for turn in turns for entry in _history_rows(turn, now, codec)]
     return records.WorkflowChange(row, turns[0].before, last, history)
 
 
@@ -174,11 +178,11 @@ def write_timers(connection: sqlite3.Connection, commits: Sequence[Commit]) -> N
     timers.schedule(connection, pending)
 
 
-def _history_rows(commit: Commit, now: int) -> list[records.HistoryRow]:
+def _history_rows(commit: Commit, now: int, codec: Codec | None) -> list[records.HistoryRow]:
     """Return the history of a turn: the event that it consumed, and those that it emits."""
     assert commit.record is not None
     at = now if commit.now is None else to_milliseconds(commit.now)
     revision = commit.record.revision
-    rows: list[records.HistoryRow] = [(revision, at, "consumed", encode_event(commit.event))]
-    rows += ((revision, at, "produced", encode_event(event)) for event in commit.events)
+    rows: list[records.HistoryRow] = [(revision, at, "consumed", encode_event(commit.event, codec))]
+    rows += ((revision, at, "produced", encode_event(event, codec)) for event in commit.events)
     return rows
