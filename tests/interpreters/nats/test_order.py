@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 
 from arvo import EncodedMessage, Event
 from arvo.interpreters.nats import NatsBroker
+from arvo.interpreters.nats.connection.connection import Connection
 from arvo.interpreters.nats.pull import POLLING_SECONDS
 from arvo.interpreters.paired.documents.codec import encode_message
 from arvo.interpreters.ports.messages import Message
@@ -40,11 +41,21 @@ class TestNatsKeyOrder(OrderedBrokerConformance):
 
 
 @pytest.mark.promise("I4", "I8")
-def test_a_settled_message_that_is_still_stored_does_not_hold_back_its_key() -> None:
+def test_a_settled_message_that_is_still_stored_does_not_hold_back_its_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A killed server may forget the deletion of an acked message, which is never redelivered.
 
-    A stream with a retention that keeps all messages shows the same state reliably.
+    A stream with a retention that keeps all messages shows the same state reliably. It is deleted
+    by itself: a purge of its key moves the ack floor of the consumer beyond other keys' messages.
     """
+    call_api, calls = Connection.call_api, list[str]()
+
+    async def record(connection: Connection, call: str, *arguments: Any, **more: Any) -> Any:
+        calls.append(call.partition(".t")[0])
+        return await call_api(connection, call, *arguments, **more)
+
+    monkeypatch.setattr(Connection, "call_api", record)
 
     async def go() -> list[str]:
         ours = NatsBroker(nats_url(), prefix=f"t{token_hex(6)}")
@@ -61,6 +72,8 @@ def test_a_settled_message_that_is_still_stored_does_not_hold_back_its_key() -> 
         return ids
 
     assert within(go()) == ["first", "second", "third"]
+    assert calls.count("STREAM.MSG.DELETE") == 2
+    assert "STREAM.PURGE" not in calls
 
 
 def test_a_message_of_another_program_is_forwarded_once() -> None:

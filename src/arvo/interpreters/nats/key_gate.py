@@ -176,12 +176,13 @@ class KeyGate:
         if now >= self._ack_floor_at + FLOOR_SECONDS:
             self._ack_floor_at = now
             self._ack_floor = await self.streams.ack_floor(self.consumer.name)
-        if queue.first <= self._ack_floor and queue.messages:
-            last = min(self._ack_floor, queue.messages[0].sequence - 1)
-            number = await self.streams.purge(self.consumer.stream, queue.subject, last)
-            if number:
-                extra = fields(queue=queue.subject, number=number)
-                logger.info("settled messages were purged", extra=extra)
+        is_settled = queue.first <= self._ack_floor and queue.messages
+        if is_settled and queue.first < queue.messages[0].sequence:
+            if await self.streams.delete(queue.first):
+                extra = fields(queue=queue.subject, sequence=queue.first)
+                logger.info("a settled message was deleted", extra=extra)
+            # The next one may be settled, too.
+            queue.wakeup.set()
 
     async def _unsubscribe(self) -> None:
         notices, self._notices = self._notices, None

@@ -6,7 +6,14 @@ from attrs import define, field, frozen
 
 from arvo.interpreters.delivery.brokers.names import unique_name
 from arvo.interpreters.nats.connection.connection import Connection, Content
-from arvo.interpreters.nats.connection.errors import NAME_IN_USE, NO_CONSUMER, NO_MESSAGE, NO_STREAM
+from arvo.interpreters.nats.connection.errors import (
+    NAME_IN_USE,
+    NO_CONSUMER,
+    NO_MESSAGE,
+    NO_SEQUENCE,
+    NO_STREAM,
+    NOT_DELETED,
+)
 from arvo.interpreters.nats.connection.settings import Storage
 from arvo.interpreters.nats.connection.wire import all_keys_subject, subject_name
 from arvo.interpreters.ports.errors import Corrupt
@@ -137,6 +144,18 @@ class Streams:
         """Return the sequence up to which a consumer's messages in the queue are all settled."""
         info = await self.connection.call_api(f"CONSUMER.INFO.{self.queue}.{consumer}")
         return int(info["ack_floor"]["stream_seq"])
+
+    async def delete(self, sequence: int) -> bool:
+        """Delete one message of the queue; False if it is not stored.
+
+        A purge of one key would do the same, but it moves the ack floor of its consumer beyond
+        messages that are not settled, which the server then never redelivers (2.15.1).
+        """
+        request = {"seq": sequence, "no_erase": True}
+        reply = await self.connection.call_api(
+            f"STREAM.MSG.DELETE.{self.queue}", request, expected={NOT_DELETED, NO_SEQUENCE}
+        )
+        return bool(reply.get("success"))
 
     async def purge(self, stream: str, subject: str, last: int) -> int:
         """Delete the messages of a subject up to the sequence *last*; return their number."""

@@ -9,6 +9,8 @@ from arvo.interpreters.ports.errors import Corrupt, Unavailable
 
 # Error codes of JetStream's API that some callers expect.
 NO_MESSAGE: Final = 10037
+NO_SEQUENCE: Final = 10043
+NOT_DELETED: Final = 10057
 NAME_IN_USE: Final = 10058
 NO_STREAM: Final = 10059
 TOO_LARGE: Final = 10054
