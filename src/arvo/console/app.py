@@ -191,13 +191,13 @@ class _Console:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Stop jobs and samples at the end, before the client is closed."""
+        """Stop jobs and samples at the end, before the client is closed; first the acts."""
         self._sampler.start()
         try:
             yield
         finally:
-            await self._sampler.close()
             await self.jobs.close()
+            await self._sampler.close()
 
     def endpoint(self, respond: Respond) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint that shows what *respond* makes."""

@@ -57,8 +57,8 @@ class OutcomesView:
     def span(self) -> str:
         """The time that the rows cover, in words.
 
-        >>> OutcomesView((), 89.9).span, OutcomesView((), 899.9).span
-        ('89 s', '14 min')
+        >>> OutcomesView((), 45.2).span, OutcomesView((), 899.9).span
+        ('45 s', '14 min')
         """
         return f"{self.seconds:.0f} s" if self.seconds < 60 else f"{self.seconds // 60:.0f} min"
 
