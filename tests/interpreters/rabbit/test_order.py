@@ -46,6 +46,30 @@ async def take(broker: RabbitBroker, number: int, acks: int) -> list[str]:
     return ids
 
 
+@pytest.mark.promise("I1", "I4")
+def test_an_ack_that_a_lost_connection_never_writes_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The driver waits for room in the queue of a writer that has ended; the key would wait too."""
+
+    async def wait_for_room(_: aio_pika.IncomingMessage) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def go() -> list[str]:
+        async with a_broker() as broker, aclosing(broker.deliveries([WORKFLOW])) as incoming:
+            await broker.publish([of_key("first"), of_key("second")])
+            first = await anext(incoming)
+            with monkeypatch.context() as patch:
+                patch.setattr(source, "CALL_SECONDS_MAX", 0.05)
+                patch.setattr(aio_pika.IncomingMessage, "ack", wait_for_room)
+                await broker.ack(first)
+            second = await anext(incoming)
+            await broker.ack(second)
+            return [event_of(first).id, event_of(second).id]
+
+    assert within(go()) == ["first", "second"]
+
+
 @pytest.mark.promise("I4")
 def test_several_deaths_change_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server puts returned messages behind those that were returned before and are there."""
