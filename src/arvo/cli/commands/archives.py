@@ -1,10 +1,13 @@
 """Archives: the command that replays the workflows of an archive."""
 
+from collections.abc import Iterator
+
+from arvo.cli.terminal.errors import UsageError
 from arvo.cli.terminal.load import SystemName, load_system
 from arvo.cli.terminal.output import print_line, print_status
 from arvo.core.events.subject import workflow_id_of
 from arvo.engine.history.replay import replay as replay_turns
-from arvo.interpreters.delivery.archive.workflow import read_archive
+from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow, read_archive
 
 
 def replay(system: SystemName, /, *archives: str, workflow: str | None = None) -> int:
@@ -18,10 +21,12 @@ def replay(system: SystemName, /, *archives: str, workflow: str | None = None) -
     workflow
         Only the runs with this workflow id, or of this subject; their turns are printed.
     """
+    if not archives:
+        raise UsageError("expected an ARCHIVE: a file that Retention(archive=...) has written")
     loaded = load_system(system, "memory:")
     count = differing = 0
     for path in archives:
-        for archived in read_archive(path):
+        for archived in _read(path):
             record = archived.record
             id_ = workflow_id_of(record.subject)
             if workflow is not None and workflow not in (id_, record.subject):
@@ -34,3 +39,10 @@ def replay(system: SystemName, /, *archives: str, workflow: str | None = None) -
                 print_line(str(result))
     print_status(f"{count} workflows, {differing} of them differ")
     return int(differing > 0)
+
+
+def _read(path: str) -> Iterator[ArchivedWorkflow]:
+    try:
+        yield from read_archive(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -176,3 +176,14 @@ def test_the_command_replays_an_archive(tmp_path: Path, capsys: pytest.CaptureFi
 
     assert run_command(["replay", f"{__name__}:empty", str(path)]) == 1
     assert "1 workflows, 1 of them differ" in capsys.readouterr().err
+
+
+def test_the_command_names_an_archive_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says what it takes where none is given."""
+    assert run_command(["replay", "tests.shop:shop", str(tmp_path / "none.jsonl")]) == 2
+    assert "none.jsonl cannot be read: No such file or directory" in capsys.readouterr().err
+
+    assert run_command(["replay", "tests.shop:shop"]) == 2
+    assert "expected an ARCHIVE" in capsys.readouterr().err
