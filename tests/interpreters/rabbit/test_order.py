@@ -60,7 +60,7 @@ def test_an_ack_that_a_lost_connection_never_writes_is_given_up(
             await broker.publish([of_key("first"), of_key("second")])
             first = await anext(incoming)
             with monkeypatch.context() as patch:
-                patch.setattr(source, "CALL_SECONDS_MAX", 0.05)
+                patch.setattr(connection, "CALL_SECONDS_MAX", 0.05)
                 patch.setattr(aio_pika.IncomingMessage, "ack", wait_for_room)
                 await broker.ack(first)
             second = await anext(incoming)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, final
 
 from aio_pika import connect
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
 from aiormq import Channel
 from attrs import define, field
@@ -135,6 +135,17 @@ class Connection:
                 self._unreachable_until = time() + PAUSE_SECONDS
                 raise
         return self._connection
+
+
+async def ack(incoming: AbstractIncomingMessage) -> None:
+    """Ack a message; the server does not confirm it, and redelivers it if the connection is lost.
+
+    A lost connection may take no call any more, without an error: the queue of the driver is full,
+    and nothing writes it. The next message of the key would wait for that ack for ever.
+    """
+    with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
+        async with asyncio.timeout(CALL_SECONDS_MAX):
+            await incoming.ack()
 
 
 async def close_channel(channel: AbstractChannel) -> None:

@@ -1,18 +1,16 @@
 """Forwarder: publishes the messages of other programs to the queues of their keys."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final, TypeAlias, final
 
 from aio_pika.abc import AbstractIncomingMessage
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from attrs import define, field
 
 from arvo.interpreters.delivery.brokers.headers import ORDER
 from arvo.interpreters.delivery.brokers.ordering import foreign_order_of
 from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.ports.errors import Unavailable
-from arvo.interpreters.rabbit.connection import CALL_SECONDS_MAX
+from arvo.interpreters.rabbit.connection import ack
 from arvo.interpreters.rabbit.publisher import Publisher
 from arvo.interpreters.rabbit.queues import Queues
 from arvo.interpreters.rabbit.source import message_of
@@ -58,7 +56,4 @@ class Forwarder:
                         extra = fields(queue=name, reason=error, unlogged=limit.unlogged)
                         logger.warning("a message is not written yet", extra=extra)
                     await asyncio.sleep(PAUSE_SECONDS)
-            # A lost connection may take no call any more: see `Source.ack`.
-            with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
-                async with asyncio.timeout(CALL_SECONDS_MAX):
-                    await incoming.ack()
+            await ack(incoming)

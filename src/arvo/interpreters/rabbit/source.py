@@ -1,19 +1,16 @@
 """Source: what a consumer receives on one channel, and which of it workers have."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final, final
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from attrs import define, evolve, field, frozen
 
 from arvo.interpreters.delivery.brokers.headers import ORDER, take_attempt
 from arvo.interpreters.delivery.brokers.key_queue import KeyQueue
 from arvo.interpreters.delivery.brokers.ordering import is_timer
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
-from arvo.interpreters.rabbit.connection import CALL_SECONDS_MAX
+from arvo.interpreters.rabbit.connection import ack
 
 # How long a queue stays in a process at least, after a message that is for another one: each move
 # returns all of its messages.
@@ -92,12 +89,7 @@ class Source:
         if self.owns(delivery):
             self.in_flight.discard(token)
             self.has_acked = True
-            # The server does not confirm it. If the connection is lost, it redelivers the message.
-            # A lost one may take no call any more, without an error: the driver's queue is full,
-            # and nothing writes it. The next delivery of the key would wait here for ever.
-            with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
-                async with asyncio.timeout(CALL_SECONDS_MAX):
-                    await token.incoming.ack()
+            await ack(token.incoming)
             self.messages.release(token.order)
 
     def hold(self, delivery: EncodedDelivery, delay: float) -> None:
