@@ -25,9 +25,8 @@ from arvo.console.views.links import Href, Links, is_trace_url
 from arvo.console.views.secrets import Redaction, Schemas
 from arvo.console.views.shell import DONE, Shell, show_ahead, show_crumbs, show_sections
 from arvo.console.visit import Page, Refused, Visit
-from arvo.core.violations.arguments import check_argument, check_function
-from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.core.violations.arguments import check_argument, check_function, refusal
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.runtime.client import Client
@@ -117,8 +116,7 @@ def console(
     expected = "an http address with {trace_id} in it, or nothing"
     check_argument("trace_url", trace_url, str, expected, of="console")
     if trace_url and not is_trace_url(trace_url):
-        issue = Issue("trace_url", expected, short_repr(trace_url))
-        raise Violated(ConfigViolation("console cannot take this argument", issue))
+        raise refusal("trace_url", trace_url, expected, "console")
     return extended_console(client, user, allow, backend, label, NO_EXTENSION, trace_url)
 
 

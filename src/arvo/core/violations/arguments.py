@@ -17,22 +17,23 @@ def check_argument(
 ) -> None:
     """Raise `Violated` unless the argument *name* of *of*, a function or a class, is a *kind*."""
     if not isinstance(value, kind):
-        raise _refusal(name, value, expected, of)
+        raise refusal(name, value, expected, of)
 
 
 def check_function(name: str, value: object, expected: str, *, of: str) -> None:
     """Raise `Violated` unless the optional argument *name* of *of* can be called, or is None."""
     if value is not None and not isinstance(value, Callable):  # type: ignore[arg-type]
-        raise _refusal(name, value, expected, of)
+        raise refusal(name, value, expected, of)
 
 
 def check_list(name: str, value: object, item: str, *, of: str) -> None:
     """Raise `Violated` unless *value* can be read as a list of *item*; a string cannot."""
     if not isinstance(value, Iterable) or isinstance(value, str | bytes):
-        raise _refusal(name, value, f"a list of {item}", of)
+        raise refusal(name, value, f"a list of {item}", of)
 
 
-def _refusal(name: str, value: object, expected: str, of: str) -> Violated:
+def refusal(name: str, value: object, expected: str, of: str) -> Violated:
+    """Return the `Violated` for the argument *name* of *of*."""
     issue = Issue(name, expected, short_repr(value))
     return Violated(ConfigViolation(f"{of} cannot take this argument", issue))
 
@@ -43,13 +44,10 @@ def check_limit(value: object, *, of: str) -> None:
     Not below 0: a store would return all items, and a slice all but some.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LIMIT_MAX:
-        issue = Issue("limit", f"a whole number from 0 to {LIMIT_MAX}", short_repr(value))
-        raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))
+        raise refusal("limit", value, f"a whole number from 0 to {LIMIT_MAX}", of)
 
 
 def check_time(name: str, value: object, *, of: str) -> None:
     """Raise `Violated` unless *value* is None or a time with an offset from UTC."""
     if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
-        expected = "a datetime with a time zone, such as datetime.now(UTC)"
-        issue = Issue(name, expected, short_repr(value))
-        raise Violated(ConfigViolation(f"{of} cannot take this argument", issue))
+        raise refusal(name, value, "a datetime with a time zone, such as datetime.now(UTC)", of)

@@ -15,7 +15,8 @@ from arvo.core.events.event import Event
 from arvo.core.events.identity import is_workflow_id
 from arvo.core.payloads.payload import Payload
 from arvo.core.payloads.types.adapters import is_payload_class
-from arvo.core.violations.issue import Issue, Issues, short_repr
+from arvo.core.violations.arguments import check_argument, refusal
+from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.handlers.duration import to_timedelta
 from arvo.handlers.event_handler import DEFAULT_POLICY
@@ -127,14 +128,12 @@ def every(  # noqa: PLR0913 - what a schedule is
     contract. *overlap*, *jitter*, *catch_up* and *until*: see `SchedulePlan`; spans are seconds or
     timedeltas. Raises `Violated`, which names each argument.
     """
-    candidate: object = workflow
-    if not isinstance(candidate, VersionedWorkflow):
-        expected = 'one version of a workflow\'s contract, such as report["1.0.0"]'
-        raise _refuse(Issue("workflow", expected, short_repr(candidate)))
+    expected = 'one version of a workflow\'s contract, such as report["1.0.0"]'
+    check_argument("workflow", workflow, VersionedWorkflow, expected, of="every")
     name = workflow.name if name is None else name
     if not is_workflow_id(name) or len(name) > NAME_CHARACTERS_MAX:
         expected = f"lower-case segments and dots, at most {NAME_CHARACTERS_MAX} characters"
-        raise _refuse(Issue("name", expected, short_repr(name)))
+        raise refusal("name", name, expected, "every")
     is_made = callable(payload) and not is_payload_class(type(payload))
     make: Any = payload if is_made else lambda _: payload
     target = Target(workflow, make)
@@ -158,7 +157,3 @@ def _contract_of(name: str) -> OrchestratorContract[Any, Any]:
         name=f"schedule.{name}",
         versions={VERSION: Workflow(init=SchedulePlan, complete=ScheduleEnded)},
     )
-
-
-def _refuse(issue: Issue) -> Violated:
-    return Violated(ConfigViolation("every cannot take this argument", issue))

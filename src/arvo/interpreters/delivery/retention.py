@@ -7,9 +7,8 @@ from typing import Any, Final, final
 
 from attrs import Attribute, evolve, field, frozen
 
-from arvo.core.violations.arguments import LIMIT_MAX
-from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.core.violations.arguments import LIMIT_MAX, refusal
+from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.archive.file import Archive
 from arvo.interpreters.delivery.log import fields, get_logger
 from arvo.interpreters.delivery.url_options import COUNT, DAYS
@@ -25,8 +24,7 @@ SWEEP_BATCHES: Final = 10
 
 
 def _refuse(name: str, expected: str, value: object) -> Violated:
-    issue = Issue(name, expected, short_repr(value))
-    return Violated(ConfigViolation("Retention cannot take this argument", issue))
+    return refusal(name, value, expected, "Retention")
 
 
 def _check_age(_: object, attribute: "Attribute[Any]", value: object) -> None:

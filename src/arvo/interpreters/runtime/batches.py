@@ -6,9 +6,8 @@ from typing import Final, TypeAlias, final
 from attrs import evolve, frozen
 
 from arvo.core.record import Record, Status
-from arvo.core.violations.arguments import check_limit
-from arvo.core.violations.issue import Issue, short_repr
-from arvo.core.violations.violation import ConfigViolation, Violated, Violation
+from arvo.core.violations.arguments import check_limit, refusal
+from arvo.core.violations.violation import Violated, Violation
 from arvo.interpreters.delivery.tasks import gather_all
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import DeadLetterFilters, WorkflowFilters
@@ -99,8 +98,7 @@ def check_options(verb: str, status: Status, options: BatchOptions) -> None:
     check_names(options, BatchOptions.__optional_keys__, name)
     check_limit(options.get("limit", BATCH_MAX), of=name)
     if (chosen := options.get("status")) not in (None, status):
-        issue = Issue("status", f"{status!r}, or none: no others change", short_repr(chosen))
-        raise Violated(ConfigViolation(f"{name} cannot take this argument", issue))
+        raise refusal("status", chosen, f"{status!r}, or none: no others change", name)
     filters = {"type", *WorkflowFilters.__optional_keys__} - {"status"}
     check_chosen("subjects", options.get("subjects"), {it: options.get(it) for it in filters}, name)
 
@@ -117,8 +115,7 @@ def check_chosen(
 ) -> None:
     """Refuse filters beside the ids that a caller has *chosen*: one of the two has no effect."""
     if chosen is not None and (given := sorted(it for it in filters if _selects(filters[it]))):
-        issue = Issue(given[0], f"none beside {key}", short_repr(filters[given[0]]))
-        raise Violated(ConfigViolation(f"{name} cannot take this argument", issue))
+        raise refusal(given[0], filters[given[0]], f"none beside {key}", name)
 
 
 def _selects(value: object) -> bool:
