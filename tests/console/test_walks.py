@@ -167,20 +167,27 @@ def test_of_many_turns_the_newest_and_the_doubtful_are_listed() -> None:
     assert view.doubtful_left_out == len(kinds) // 2 - TURNS_SHOWN_MAX - TURNS_SHOWN_MAX // 2
 
 
+async def read_twice(browser: httpx.AsyncClient, runtime: Runtime, tab: str) -> str:
+    """Read a tab whose replay takes one revision a page, and return its second page."""
+    walks_of(runtime).seconds = 0.0
+    walks_of(runtime).page = 1
+    path = f"/workflows/{to_path(ORDERS['failed-1'].subject)}?tab={tab}"
+    first = await browser.get(path)
+    second = await browser.get(path)
+
+    assert first.status_code == second.status_code == 200
+    assert "The replay has come to revision 1 of 2" in first.text
+    assert SECRET not in first.text + second.text
+    return second.text
+
+
 def test_the_replay_of_a_long_history_ends_with_a_later_page() -> None:
     """However long it is; the last page judges every turn."""
 
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
-        walks_of(runtime).seconds = 0.0
-        walks_of(runtime).page = 1
-        path = f"/workflows/{to_path(ORDERS['failed-1'].subject)}?tab=replay"
-        first = await browser.get(path)
-        second = await browser.get(path)
+        second = await read_twice(browser, runtime, "replay")
 
-        assert first.status_code == second.status_code == 200
-        assert "The replay has come to revision 1 of 2" in first.text
-        assert "Each turn agrees with the code" in second.text
-        assert SECRET not in first.text + second.text
+        assert "Each turn agrees with the code" in second
 
     with_console(use)
 
@@ -189,15 +196,8 @@ def test_a_page_says_how_far_its_replay_has_come() -> None:
     """It reads itself again, and leads to what can be seen already."""
 
     async def use(browser: httpx.AsyncClient, runtime: Runtime) -> None:
-        walks_of(runtime).seconds = 0.0
-        walks_of(runtime).page = 1
-        path = f"/workflows/{to_path(ORDERS['failed-1'].subject)}?tab=travel"
-        first = await browser.get(path)
-        second = await browser.get(path)
+        second = await read_twice(browser, runtime, "travel")
 
-        assert first.status_code == second.status_code == 200
-        assert "The replay has come to revision 1 of 2" in first.text
-        assert "What it sent" in second.text
-        assert SECRET not in first.text + second.text
+        assert "What it sent" in second
 
     with_console(use)

@@ -6,18 +6,16 @@ from typing import Any, TypeVar
 
 from arvo.core.command import Command, Emit, Persist, Schedule, Violate
 from arvo.core.contracts.check import make_payload
-from arvo.core.events.protocol import Cancellation, TimerFired
+from arvo.core.events.protocol import TimerFired
 from arvo.core.violations.issue import Issues
 from arvo.core.violations.violation import ExecutionViolation, Violated
 from arvo.handlers.compose.keyed import (
-    EMPTY_RUN,
     Held,
     check_count,
     check_seconds,
     complete,
     hold,
     make_keyed,
-    report_cancelled,
     send,
     target_of,
 )
@@ -56,8 +54,7 @@ def batched(
     payload = make_payload("batched.item", item)
     most, seconds = check_count("batched", "size", size), check_seconds("batched", "within", within)
 
-    def turn(turn: Turn[Held | None]) -> Commands:
-        state = turn.state or EMPTY_RUN
+    def take_turn(turn: Turn[Held | None], state: Held) -> Commands:
         if turn.input is not None:
             held = hold(state, turn.input)
             if isinstance(held, Violate):
@@ -74,8 +71,6 @@ def batched(
         match turn.event.data:
             case TimerFired():
                 return _send_all(state), complete(state)
-            case Cancellation():
-                return report_cancelled(state)
             case _:
                 return None
 
@@ -89,4 +84,4 @@ def batched(
             raise Violated(ExecutionViolation("an item of the batch is unreadable", value))
         return value
 
-    return make_keyed("batched", target, item, key, turn)
+    return make_keyed("batched", target, item, key, take_turn)

@@ -5,16 +5,14 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from arvo.core.command import Persist, Schedule, Violate
-from arvo.core.events.protocol import Cancellation, TimerFired
+from arvo.core.events.protocol import TimerFired
 from arvo.handlers.compose.keyed import (
-    EMPTY_RUN,
     Held,
     check_seconds,
     complete,
     hold,
     make_keyed,
     refuse,
-    report_cancelled,
     send,
     target_of,
 )
@@ -55,8 +53,7 @@ def debounced(
     if latest < quiet:
         refuse("debounced", "longest", f"at least after ({quiet} seconds)", longest)
 
-    def turn(turn: Turn[Held | None]) -> Commands:
-        state = turn.state or EMPTY_RUN
+    def take_turn(turn: Turn[Held | None], state: Held) -> Commands:
         if turn.input is not None:
             held = hold(Held(state.count), turn.input)
             if isinstance(held, Violate):
@@ -66,9 +63,7 @@ def debounced(
         match turn.event.data:
             case TimerFired():
                 return send(target, state.waiting[0]), complete(state)
-            case Cancellation():
-                return report_cancelled(state)
             case _:
                 return None
 
-    return make_keyed("debounced", target, target.accepted.kind, key, turn)
+    return make_keyed("debounced", target, target.accepted.kind, key, take_turn)

@@ -1,4 +1,4 @@
-"""Keyed: what the workflows that hold events by a key have in common."""
+"""Keyed: the common part of the workflows that hold events by a key."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -14,6 +14,7 @@ from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import PARENT_SUBJECT
 from arvo.core.events.event import Event
 from arvo.core.events.identity import KEYED_PREFIX
+from arvo.core.events.protocol import Cancellation
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.core.violations.arguments import check_argument
@@ -26,8 +27,8 @@ from arvo.handlers.resumable import Resumable, Turn
 
 A = TypeVar("A")
 
-# What one run holds. Each turn writes all of it, and half of the limit of an event leaves room for
-# what a batch adds around its items.
+# The most that one run holds. Each turn writes all of it, and half of the limit of an event leaves
+# room for the text that a batch adds around its items.
 HELD_EVENTS_MAX: Final = 1_000
 HELD_BYTES_MAX: Final = 512 * 1024
 
@@ -51,19 +52,17 @@ class HeldEvents:
     events: int
 
 
-EMPTY_RUN: Final = Held()
-
-
 def make_keyed(
     operation: str,
     target: VersionedContract[Any],
     accepts: Any,
     key: Callable[[Any], str],
-    turn: Callable[[Turn[Held]], Commands],
+    take_turn: Callable[[Turn[Held | None], Held], Commands],
 ) -> Resumable[Held]:
     """Make the workflow that holds events by their key and sends them on to *target*.
 
-    *operation* is the last part of its name, *accepts* the payload of its events.
+    *operation* is the last part of its name, *accepts* the payload of its events. *take_turn* gets
+    a turn and the state of the run, an empty one at first. A cancellation does not reach it.
     """
     contract = OrchestratorContract[Any, HeldEvents](
         uri=f"{target.uri}/{operation}",
@@ -73,10 +72,13 @@ def make_keyed(
     )
     versioned = contract[target.version]
 
-    def advance(turn_: Turn[Held]) -> Commands:
-        if turn_.input is not None:
-            _check_key(turn_.input, versioned.keyed_id(turn_.input.data))
-        return turn(turn_)
+    def advance(turn: Turn[Held | None]) -> Commands:
+        state = turn.state or Held()
+        if turn.input is not None:
+            _check_key(turn.input, versioned.keyed_id(turn.input.data))
+        elif isinstance(turn.event.data, Cancellation):
+            return _report_cancelled(state)
+        return take_turn(turn, state)
 
     return Resumable(
         contract,
@@ -96,7 +98,7 @@ def _check_key(event: Event[Any], key: str) -> None:
 
 
 def target_of(operation: str, handler: EventHandler[A]) -> VersionedContract[A]:
-    """Return the latest version of what *handler* accepts."""
+    """Return the latest version of the contract of *handler*."""
     check_argument("handler", handler, EventHandler, "an EventHandler", of=operation)
     return handler.contract.version("latest")
 
@@ -154,7 +156,7 @@ def send(target: VersionedContract[Any], payload: object) -> Emit:
     return Emit(payload, type=target.type, redirectto=f"{KEYED_PREFIX}{target.type}")
 
 
-def report_cancelled(state: Held) -> Commands:
+def _report_cancelled(state: Held) -> Commands:
     """Log how many events a cancellation drops; the history of the run has them."""
     dropped = len(state.waiting)
     if not dropped:

@@ -4,15 +4,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from arvo.core.command import Emit, Persist, Violate
-from arvo.core.events.protocol import Cancellation
 from arvo.handlers.compose.keyed import (
-    EMPTY_RUN,
     Held,
     complete,
     hold,
     make_keyed,
     refuse,
-    report_cancelled,
     take,
     target_of,
 )
@@ -43,16 +40,13 @@ def singleton(handler: EventHandler[A], *, key: Callable[[A], str]) -> Resumable
         expected = "one whose contract emits an answer, which shows that it is done"
         refuse("singleton", "handler", expected, target.dataschema)
 
-    def turn(turn: Turn[Held | None]) -> Commands:
-        state = turn.state or EMPTY_RUN
+    def take_turn(turn: Turn[Held | None], state: Held) -> Commands:
         pending = {} if turn.record is None else turn.record.pending_requests
         if turn.input is not None:
             held = hold(state, turn.input)
             if isinstance(held, Violate):
                 return held
             return Persist(held) if pending else _send_first(held)
-        if isinstance(turn.event.data, Cancellation):
-            return report_cancelled(state)
         if turn.event.parentid not in pending:
             # A further answer of the event before.
             return None
@@ -62,4 +56,4 @@ def singleton(handler: EventHandler[A], *, key: Callable[[A], str]) -> Resumable
         payload, rest = take(state)
         return Emit(payload, type=target.type), Persist(rest)
 
-    return make_keyed("singleton", target, target.accepted.kind, key, turn)
+    return make_keyed("singleton", target, target.accepted.kind, key, take_turn)

@@ -5,16 +5,14 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from arvo.core.command import Persist, Schedule, Violate
-from arvo.core.events.protocol import Cancellation, TimerFired
+from arvo.core.events.protocol import TimerFired
 from arvo.handlers.compose.keyed import (
-    EMPTY_RUN,
     Held,
     check_count,
     check_seconds,
     complete,
     hold,
     make_keyed,
-    report_cancelled,
     send,
     take,
     target_of,
@@ -53,8 +51,7 @@ def throttled(
     slots = check_count("throttled", "limit", limit)
     seconds = check_seconds("throttled", "period", period)
 
-    def turn(turn: Turn[Held | None]) -> Commands:
-        state = turn.state or EMPTY_RUN
+    def take_turn(turn: Turn[Held | None], state: Held) -> Commands:
         timers = {} if turn.record is None else turn.record.timers
         if turn.input is not None:
             held = hold(state, turn.input)
@@ -69,8 +66,6 @@ def throttled(
                 return _send_first(state, name)
             case TimerFired():
                 return complete(state) if len(timers) == 1 else None
-            case Cancellation():
-                return report_cancelled(state)
             case _:
                 return None
 
@@ -78,4 +73,4 @@ def throttled(
         payload, rest = take(state)
         return send(target, payload), Persist(rest), Schedule(slot, after=seconds)
 
-    return make_keyed("throttled", target, target.accepted.kind, key, turn)
+    return make_keyed("throttled", target, target.accepted.kind, key, take_turn)
