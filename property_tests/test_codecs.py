@@ -1,4 +1,4 @@
-"""Codecs: what was encoded is decoded to the same, at its place, unchanged, and by a known key."""
+"""Codecs: an encoded text is decoded to the same, at its place, unchanged, and by a known key."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Codecs: what a backend does with contents before it stores them: encryption, compression.
+"""Codecs: encryption and compression of contents before a backend stores them.
 
 Needs the extra `crypto`.
 """

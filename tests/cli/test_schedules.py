@@ -59,7 +59,7 @@ NAME = "tests.cli.test_schedules:system"
 
 
 def work(url: str) -> None:
-    """Process what is under way."""
+    """Process the events that are under way."""
 
     async def go() -> None:
         async with Runtime(system, url) as runtime:

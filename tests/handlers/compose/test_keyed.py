@@ -1,4 +1,4 @@
-"""Keyed: what runs hold, which events they refuse, and how cancellations and failures end them."""
+"""Keyed: the events that runs hold or refuse, and how cancellations and failures end them."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

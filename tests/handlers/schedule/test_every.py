@@ -261,7 +261,7 @@ def test_an_outage_is_caught_up_as_far_as_the_schedule_says() -> None:
 
 
 def test_a_schedule_that_is_paused_begins_nothing_and_goes_on_after_it() -> None:
-    """What was due in the pause is left out."""
+    """The occurrences of the pause are left out."""
     handler = hourly()
     trace = play(handler, 6, (1.5, PauseSchedule("incident")), (4.5, ResumeSchedule()))
     paused = play(handler, 4, (1.5, PauseSchedule("incident")))

@@ -44,7 +44,7 @@ schedules_app: Final = App(
 async def list_schedules(
     system: SystemName, /, *, limit: int = PAGE_MAX, backend: Url, json: AsJson = False
 ) -> None:
-    """List the schedules of a system: when each is due next, and what became of its occurrences.
+    """List the schedules of a system: when each is due next, and the counts of its occurrences.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Metrics: samples what the deliveries of the console's own process were."""
+"""Metrics: samples the outcomes of deliveries in the console's own process."""

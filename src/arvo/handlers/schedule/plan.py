@@ -1,4 +1,4 @@
-"""Plan: what a schedule begins, when and how, and the state of its workflow."""
+"""Plan: the workflow of a schedule, when and how it begins, and the state between turns."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Signals: what an operator may ask of a running schedule."""
+"""Signals: the acts of operators on a running schedule."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, final

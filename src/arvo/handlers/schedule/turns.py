@@ -170,7 +170,7 @@ class _Draft:
         return Occurrence(f"{self.id}/{utc_text(at)}-{suffix}", at)
 
     def decide(self, occurrence: Occurrence) -> None:
-        """Begin an occurrence, or do what the overlap policy says."""
+        """Begin an occurrence, as far as the overlap policy allows."""
         policy, state = self.state.plan.overlap, self.state
         if not self.running or policy == "allow":
             self._begin(occurrence)

@@ -1,4 +1,4 @@
-"""Codec: the protocol of what encodes the contents that a backend stores and sends."""
+"""Codec: the protocol for encoding the contents that a backend stores and sends."""
 
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, final, runtime_checkable
 
@@ -63,7 +63,7 @@ class Codec(Protocol):
 
 @runtime_checkable
 class AcceptsCodec(Protocol):
-    """A backend that encodes what it stores."""
+    """A backend that encodes its contents."""
 
     def with_codec(self, codec: Codec) -> "Backend":
         """Return this backend, which was not used yet, with a codec."""

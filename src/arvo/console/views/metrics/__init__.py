@@ -1,1 +1,1 @@
-"""Metrics: what the console shows of the work of processes."""
+"""Metrics: the views of the work of processes."""
