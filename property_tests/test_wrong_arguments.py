@@ -41,7 +41,7 @@ from arvo import (
     workflow,
 )
 from arvo.console import console, read_only
-from arvo.console.access import scope_user
+from arvo.console.requests.access import scope_user
 from arvo.http import asgi_app
 from arvo.telemetry import observe
 

@@ -113,6 +113,8 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
             "console.views.workflow",
         },
         {"console.metrics", "console.replay", "console.views.batches"},
+        {"console.requests"},
+        {"console.pages"},
         {"console"},
         {"console.dev"},
     ),

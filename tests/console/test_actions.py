@@ -9,7 +9,7 @@ import pytest
 
 from arvo import Runtime
 from arvo.console import act
-from arvo.console.security import COOKIE
+from arvo.console.requests.security import COOKIE
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.printable import printable
 from tests.console.pages import read_page

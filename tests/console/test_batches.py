@@ -12,7 +12,7 @@ from attrs import evolve
 from arvo import Record, Runtime
 from arvo.console import Verb, act, console
 from arvo.console.jobs.runner import RUNNING_MAX
-from arvo.console.security import COOKIE
+from arvo.console.requests.security import COOKIE
 from arvo.core.events.subject import workflow_id_of
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.ports.errors import Unavailable

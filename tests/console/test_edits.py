@@ -8,7 +8,7 @@ import pytest
 
 from arvo import Client, DeadLetter, Record, Runtime, System
 from arvo.console import Verb, act, console
-from arvo.console.security import COOKIE
+from arvo.console.requests.security import COOKIE
 from arvo.console.views.secrets import Redaction, Schemas
 from arvo.console.views.sending.edit import check_fields, restore
 from arvo.core.violations.issue import Issue, Issues

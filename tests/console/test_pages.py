@@ -10,8 +10,9 @@ from attrs import evolve
 
 from arvo import Client, MemoryBackend, Runtime, System, Violated
 from arvo.console import console
-from arvo.console.reads import count_workflows
+from arvo.console.requests.reads import count_workflows
 from arvo.interpreters.http.workflow_json import to_path
+from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX
 from tests.console.pages import crawl, read_page
 from tests.console.stores import (
@@ -19,9 +20,14 @@ from tests.console.stores import (
     LARGE,
     ORDERS,
     SECRET,
+    WEB,
+    Approved,
+    Charge,
     Order,
+    approve,
     begin,
     browse,
+    charge,
     filled,
     system,
     turns,
@@ -174,29 +180,60 @@ def test_dead_letters_are_grouped_by_what_they_have_in_common() -> None:
     assert "0 dead letters, oldest first" in of_none.text
 
 
+async def read_dead_letters(runtime: Runtime) -> tuple[str, list[str]]:
+    """Return the page of dead letters, and the operations of the backend that it took."""
+    read: list[str] = []
+    operations = ("dead_letters", "dead_letter_groups")
+
+    def counted(name: str) -> Callable[..., Awaitable[Any]]:
+        async def call(**given: Any) -> Any:
+            read.append(name)
+            return await getattr(runtime.backend, name)(**given)
+
+        return call
+
+    backend: Any = Replaced(runtime.backend, **{it: counted(it) for it in operations})
+    async with browse(console(Client(system, backend))) as browser:
+        return (await browser.get("/dead-letters")).text, sorted(read)
+
+
 def test_the_page_of_dead_letters_reads_a_group_with_a_listed_one_once() -> None:
     """Thirty groups are not thirty more queries to the backend."""
 
-    async def go() -> tuple[httpx.Response, list[str]]:
+    async def go() -> tuple[str, list[str]]:
         async with filled() as runtime:
-            read: list[str] = []
-            operations = ("dead_letters", "dead_letter_groups")
+            return await read_dead_letters(runtime)
 
-            def counted(name: str) -> Callable[..., Awaitable[Any]]:
-                async def call(**given: Any) -> Any:
-                    read.append(name)
-                    return await getattr(runtime.backend, name)(**given)
+    text, read = within(go())
 
-                return call
+    assert read_page(text).all("td")[0].text == "3"
+    assert read == ["dead_letter_groups", "dead_letters"]
 
-            backend: Any = Replaced(runtime.backend, **{it: counted(it) for it in operations})
-            async with browse(console(Client(system, backend))) as browser:
-                return await browser.get("/dead-letters"), read
 
-    answer, read = within(go())
+def test_a_group_is_read_where_its_cause_may_quote_a_secret_alone() -> None:
+    """The cause is that of its oldest dead letter, which is not on the page of all."""
+    pin = "swordfish"
+    paid = charge["1.0.0"].accepts(Charge(1, pin), source=WEB, subject="charge-1")
+    approved = approve["1.0.0"].accepts(Approved("ann"), source=WEB, subject="approve-1")
+    listed = [(paid, "refused")] * PAGE_MAX
+    stored = [*listed, (paid, f"copied {pin}"), (approved, "nobody waits")]
 
-    assert read_page(answer.text).all("td")[0].text == "3"
-    assert sorted(read) == ["dead_letter_groups", "dead_letters"]
+    async def go() -> tuple[str, list[str]]:
+        async with filled() as runtime:
+            for number, (event, reason) in enumerate(stored):
+                made = DeadLetter(
+                    id=f"{number:03}", event=event, reason=reason, attempts=1, at="2020-01-01T00Z"
+                )
+                await runtime.backend.dead_letter(None, made)
+            return await read_dead_letters(runtime)
+
+    text, read = within(go())
+
+    assert "nobody waits" in text
+    assert "copied •••" in text
+    assert pin not in text
+    # That of the filled store is on no page either, and its contract has a secret.
+    assert read == ["dead_letter_groups", *["dead_letters"] * 3]
 
 
 def test_timers_are_listed_by_type() -> None:
@@ -426,7 +463,7 @@ def test_a_history_of_many_pages_is_downloaded_whole(monkeypatch: pytest.MonkeyP
     """As a stream that needs the memory of one page; no secret of a later entry is in an earlier
     one.
     """
-    monkeypatch.setattr("arvo.console.reads.HISTORY_PAGE_MAX", 2)
+    monkeypatch.setattr("arvo.console.requests.reads.HISTORY_PAGE_MAX", 2)
     subject = ORDERS["chart-1"].subject
     limits, read = list[int](), MemoryBackend.history
 

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from arvo import Record, Runtime
 from arvo.console import Verb, act, console, proxy_user
-from arvo.console.security import COOKIE, HEADERS, OnlyHosts
+from arvo.console.requests.security import COOKIE, HEADERS, OnlyHosts
 from arvo.interpreters.http.workflow_json import to_path
 from tests.console.pages import read_page
 from tests.console.stores import ORDERS, SECRET, browse, filled, with_console

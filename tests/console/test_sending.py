@@ -7,7 +7,7 @@ import httpx
 
 from arvo import Client, Runtime
 from arvo.console import act, console
-from arvo.console.security import COOKIE
+from arvo.console.requests.security import COOKIE
 from tests.console.pages import ReadPage, read_page
 from tests.console.stores import SECRET, browse, filled, system, with_console
 from tests.interpreters.within import within

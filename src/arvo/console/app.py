@@ -13,18 +13,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from arvo.console import actions, batches, pages, sending, tabs
-from arvo.console.access import Allow, Reader, UserSource, read_only, scope_user
 from arvo.console.changes import Changes
 from arvo.console.extension import NO_EXTENSION, Extension, Respond
 from arvo.console.jobs.runner import Jobs
 from arvo.console.metrics.sampler import Sampler
+from arvo.console.pages import actions, batches, dead_letters, lists, sending, systems, tabs
 from arvo.console.render import ASSETS, SCRUB, make_environment
-from arvo.console.security import COOKIE, SecurityHeaders, make_token
+from arvo.console.requests.access import Allow, Reader, UserSource, read_only, scope_user
+from arvo.console.requests.security import COOKIE, SecurityHeaders, make_token
+from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.links import Href, Links, is_trace_url
 from arvo.console.views.secrets import Redaction, Schemas
 from arvo.console.views.shell import DONE, Shell, show_ahead, show_crumbs, show_sections
-from arvo.console.visit import Page, Refused, Visit
 from arvo.core.violations.arguments import check_argument, check_function, refusal
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.delivery.log import get_logger
@@ -41,14 +41,14 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
 ASSET_SECONDS: Final = 3_600
 
 _PAGES: Final[Mapping[str, Respond]] = {
-    "/": pages.overview,
-    "/workflows": pages.workflows,
-    "/search": pages.search,
-    "/dead-letters": pages.dead_letters,
-    "/dead-letter": pages.dead_letter,
-    "/dead-letter-event": pages.dead_letter_event,
-    "/timers": pages.timers,
-    "/activity": pages.activity,
+    "/": lists.overview,
+    "/workflows": lists.workflows,
+    "/search": lists.search,
+    "/dead-letters": dead_letters.dead_letters,
+    "/dead-letter": dead_letters.dead_letter,
+    "/dead-letter-event": dead_letters.dead_letter_event,
+    "/timers": lists.timers,
+    "/activity": lists.activity,
     "/jobs": batches.jobs,
     "/job": batches.job,
     # A browser that is sent there once more, as after signing in, gets a page as well.
@@ -57,12 +57,12 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/job/run": batches.back_to_job,
     "/job/again": batches.back_to_job,
     "/job/stop": batches.back_to_job,
-    "/system": pages.system,
-    "/contract": pages.contract,
-    "/asyncapi.json": pages.asyncapi_document,
+    "/system": systems.system,
+    "/contract": systems.contract,
+    "/asyncapi.json": systems.asyncapi_document,
     "/send": sending.send_form,
     "/sent": sending.sent,
-    "/workers": pages.workers,
+    "/workers": systems.workers,
     "/act-dead-letter": actions.dead_letter_form,
     "/edit-dead-letter": actions.edit_form,
     "/check-dead-letter": actions.edit_form,

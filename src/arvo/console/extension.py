@@ -7,7 +7,7 @@ from typing import TypeAlias, final
 from attrs import field, frozen
 from starlette.responses import Response
 
-from arvo.console.visit import Page, Visit
+from arvo.console.requests.visit import Page, Visit
 from arvo.interpreters.runtime.client import Client
 
 Respond: TypeAlias = Callable[[Client, Visit], Awaitable[Page | Response]]

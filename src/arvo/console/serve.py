@@ -9,10 +9,10 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from arvo.console.access import act, proxy_user, read_only, scope_user
 from arvo.console.app import console, extended_console
 from arvo.console.extension import Extension
-from arvo.console.security import OnlyHosts
+from arvo.console.requests.access import act, proxy_user, read_only, scope_user
+from arvo.console.requests.security import OnlyHosts
 from arvo.interpreters.runtime.client import Client
 
 # A browser opens up to six connections, and each open page holds one for its news.

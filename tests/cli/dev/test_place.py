@@ -39,3 +39,12 @@ def test_the_last_line_of_the_users_code_is_named(
         sys.modules.pop("place_b", None)
 
     assert find_place(raised.value, tmp_path) == (place and place.removeprefix("inner: "))
+
+
+def test_the_code_of_the_library_is_not_the_users_where_it_lies_below_the_folder() -> None:
+    """A contributor runs the command in a checkout of Arvo."""
+    checkout = Path(__file__).parents[3]
+    with pytest.raises(UsageError) as raised:
+        load_system("tests.shop:no_such_name", "memory:")
+
+    assert find_place(raised.value, checkout) is None

@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, expect
 from starlette.applications import Starlette
 
 from arvo import Runtime
-from arvo.console.access import act, scope_user
 from arvo.console.app import extended_console
 from arvo.console.dev.deliveries import Deliveries
 from arvo.console.dev.observer import DeliveryObserver
 from arvo.console.dev.pages import dev_extension
+from arvo.console.requests.access import act, scope_user
 from arvo.interpreters.delivery.clock import set_clock_ahead
 from tests.console.browser import site
 from tests.console.browser.axe import find_violations

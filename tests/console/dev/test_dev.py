@@ -10,12 +10,12 @@ import pytest
 from starlette.applications import Starlette
 
 from arvo import Runtime
-from arvo.console.access import act, scope_user
 from arvo.console.app import extended_console
 from arvo.console.changes import Changes
 from arvo.console.dev.deliveries import DELIVERIES_MAX, Deliveries, HandledDelivery
 from arvo.console.dev.observer import DeliveryObserver
 from arvo.console.dev.pages import AHEAD_MAX, dev_extension, next_timer
+from arvo.console.requests.access import act, scope_user
 from arvo.console.views.data import digest_of
 from arvo.interpreters.delivery.clock import clock_ahead, set_clock_ahead, utc_now
 from tests.console.pages import read_page

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from arvo.console.dev.deliveries import Deliveries, HandledDelivery
 from arvo.console.extension import Extension, Respond
-from arvo.console.visit import Page, Refused, Visit, log_act
+from arvo.console.requests.visit import Page, Refused, Visit, log_act
 from arvo.interpreters.delivery.clock import clock_ahead, utc_now
 from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.runtime.client import Client

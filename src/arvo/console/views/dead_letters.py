@@ -104,28 +104,28 @@ def selection_of(group: DeadLetterGroup) -> Selection:
 
 
 def show_dead_letters(
-    groups: Sequence[tuple[DeadLetterGroup, DeadLetter]],
+    groups: Sequence[DeadLetterGroup],
     dead_letters: Sequence[DeadLetter],
     selection: Selection,
     redaction: Redaction,
 ) -> DeadLettersView:
-    """Return a page: *groups*, each with one of its dead letters, and those of the *selection*.
+    """Return a page: *groups*, and the dead letters of the *selection*.
 
-    *dead_letters*: the answer to a query for a full page.
+    *dead_letters*: the answer to a query for a full page. *redaction* has met a dead letter of each
+    group whose cause may quote a secret.
     """
-    redaction.meet(it.event for _, it in groups)
     redaction.meet(it.event for it in dead_letters)
     return DeadLettersView(
         selection=selection,
-        groups=tuple(_group(group, first, redaction) for group, first in groups),
+        groups=tuple(_group(group, redaction) for group in groups),
         rows=tuple(_row(it, redaction) for it in dead_letters),
         newer=dead_letters[-1].id if len(dead_letters) >= PAGE_MAX else None,
     )
 
 
-def _group(group: DeadLetterGroup, first: DeadLetter, redaction: Redaction) -> GroupRow:
+def _group(group: DeadLetterGroup, redaction: Redaction) -> GroupRow:
     return GroupRow(
-        cause=redaction.message(group.cause, first.event),
+        cause=redaction.message(group.cause, group.type),
         type=group.type,
         handler=group.handler or "–",
         number=group.number,
@@ -154,7 +154,7 @@ def _row(dead_letter: DeadLetter, redaction: Redaction) -> DeadLetterRow:
         id=dead_letter.id,
         type=event.type,
         handler=handler_of(dead_letter.to),
-        reason=redaction.message(" ".join(dead_letter.reason.split()), event),
+        reason=redaction.message(" ".join(dead_letter.reason.split()), event.type),
         attempts=dead_letter.attempts,
         at=datetime.fromisoformat(dead_letter.at),
         subject=event.subject,

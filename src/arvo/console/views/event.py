@@ -34,7 +34,7 @@ def show_event(event: Event[Any], redaction: Redaction) -> EventView:
         attributes=tuple((name, str(value)) for name, value in flat.items() if value is not None),
         data=show_data(redaction.event_data(event)),
         traceparent=event.traceparent,
-        is_known=redaction.is_known(event),
+        is_known=redaction.is_known(event.type),
     )
 
 

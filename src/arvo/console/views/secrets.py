@@ -12,7 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import CANCELLATION, FAULT, cancel_type, is_fork
 from arvo.core.fork import ForkContent
 from arvo.core.payloads.payload import Payload
-from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
+from arvo.core.payloads.secrets import HIDDEN, has_secrets, hide_secrets, secret_texts
 from arvo.core.record import Record
 from arvo.core.violations.issue import GOT_CHARACTERS_MAX, Issue
 from arvo.core.violations.violation import Violated
@@ -100,9 +100,14 @@ class Redaction:
             data = hide_secrets(schema, data)
         return data
 
-    def is_known(self, event: Event[Any]) -> bool:
-        """Whether the console has a contract of this event."""
-        return bool(self.schemas.of_event(event))
+    def is_known(self, type_: str) -> bool:
+        """Whether the console has a contract of events of this type."""
+        return bool(self.schemas.by_type.get(type_))
+
+    def may_have_secrets(self, type_: str) -> bool:
+        """Whether `secrets_of` yields any of an event of this type."""
+        versions = self.schemas.by_type.get(type_, {}).values()
+        return is_fork(type_) or any(map(has_secrets, versions))
 
     def data(self, schema: Mapping[str, Any], data: Any) -> Any:
         """Return JSON data of *schema* as it may be shown."""
@@ -117,9 +122,11 @@ class Redaction:
         is_known = self.shows_data and record.handler in self.schemas.handlers
         return f"{failure.name}: {failure.message}" if is_known else failure.name
 
-    def message(self, text: str, event: Event[Any]) -> str:
-        """Return why *event* was refused: up to the first value, if its data may not be shown."""
-        if self.shows_data and self.is_known(event):
+    def message(self, text: str, type_: str) -> str:
+        """Return why an event of this type was refused: up to the first value, if its data may not
+        be shown.
+        """
+        if self.shows_data and self.is_known(type_):
             return text
         for mark in ("'", '"', " got "):
             text = text.partition(mark)[0]
@@ -130,7 +137,7 @@ class Redaction:
 
         Without an event: in a state or a turn, which the system of the console knows.
         """
-        if self.shows_data and (event is None or self.is_known(event)):
+        if self.shows_data and (event is None or self.is_known(event.type)):
             return tuple(issues)
         return tuple(
             Issue(it.path, HIDDEN if event is None else it.expected, HIDDEN) for it in issues

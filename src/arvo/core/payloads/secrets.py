@@ -27,6 +27,21 @@ def secret_texts(schema: Mapping[str, Any], data: Any) -> frozenset[str]:
     return frozenset(_texts((schema,), schema, data))
 
 
+def has_secrets(schema: Any) -> bool:
+    """Return whether a part of *schema* is marked as secret, so that `secret_texts` may find any.
+
+    >>> has_secrets({"properties": {"pin": {"writeOnly": True}}}), has_secrets({"type": "string"})
+    (True, False)
+    """
+    match schema:
+        case Mapping():
+            return _is_secret((schema,)) or any(map(has_secrets, schema.values()))
+        case list() | tuple():
+            return any(map(has_secrets, schema))
+        case _:
+            return False
+
+
 def is_secret_property(schema: Mapping[str, Any], key: str) -> bool:
     """Return whether *schema* marks the property *key* of an object as secret.
 

@@ -81,7 +81,7 @@ def why_not_editable(event: Event[Any], redaction: Redaction) -> str | None:
     """Return why no page can edit the data of an event; None if one can."""
     if not redaction.shows_data:
         return "You may not see its data."
-    if not redaction.is_known(event):
+    if not redaction.is_known(event.type):
         return "The console does not have the contract of this event, so any field may be secret."
     text = orjson.dumps(editable(event, redaction), option=orjson.OPT_INDENT_2).decode()
     if len(text) > INLINE_BYTES_MAX:

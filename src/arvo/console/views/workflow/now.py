@@ -136,7 +136,7 @@ def show_now(described: WorkflowDescription, redaction: Redaction, now: datetime
             DeadLetterLink(
                 id=it.id,
                 type=it.event.type,
-                reason=redaction.message(it.reason, it.event),
+                reason=redaction.message(it.reason, it.event.type),
                 at=datetime.fromisoformat(it.at),
             )
             for it in described.dead_letters

@@ -81,7 +81,7 @@ def show_what_if(
         issues = redaction.issues(result.issues, None)
         message = result.message
         if moment.event is not None:
-            message = redaction.message(message, moment.event)
+            message = redaction.message(message, moment.event.type)
         return WhatIf(refusal=message, issues=issues)
     record, then = result.record, moment.record
     redaction.meet((*moment.produced, *result.events))

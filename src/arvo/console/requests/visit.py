@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 from attrs import define, field, frozen
 from starlette.requests import ClientDisconnect, Request
 
-from arvo.console.access import Reader, Verb
 from arvo.console.jobs.runner import Jobs
 from arvo.console.metrics.sampler import Sampler
-from arvo.console.security import FORM_BYTES_MAX, find_forgery
+from arvo.console.requests.access import Reader, Verb
+from arvo.console.requests.security import FORM_BYTES_MAX, find_forgery
 from arvo.console.views.links import Href, Links
 from arvo.console.views.secrets import Redaction
 from arvo.core.record import Record

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
-from arvo.console.access import Reader
+from arvo.console.requests.access import Reader
+from arvo.console.requests.visit import Refused, Visit
 from arvo.console.views.workflows import COUNTED_MAX
-from arvo.console.visit import Refused
 from arvo.core.history import HistoryEntry
 from arvo.core.violations.violation import Violated
 from arvo.interpreters.http.workflow_json import from_path
 from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, PAGE_MAX, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.runtime.lookup import is_subject
 
 NO_HISTORY: Final = "This backend stores no history of a workflow: give its store an index."
 
@@ -83,3 +84,9 @@ async def history_end(client: Client, subject: str) -> int:
     require_history(client)
     newest = await client.backend.history(subject, limit=1)
     return newest[-1].position + 1 if newest else 0
+
+
+async def may_see(client: Client, visit: Visit, subject: str) -> bool:
+    """Return whether the user may see the workflow with *subject*, if that is one."""
+    record = await client.record(subject) if is_subject(subject) else None
+    return await visit.reader.may("see", record)

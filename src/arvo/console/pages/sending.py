@@ -7,6 +7,7 @@ from typing import Any, Final
 from attrs import evolve
 from starlette.responses import RedirectResponse, Response
 
+from arvo.console.requests.visit import Page, Refused, Visit, log_act
 from arvo.console.views.event import show_event
 from arvo.console.views.sending.form import read_form, with_plain_lines
 from arvo.console.views.sending.send import (
@@ -18,7 +19,6 @@ from arvo.console.views.sending.send import (
     hide_secret_fields,
     show_send,
 )
-from arvo.console.visit import Page, Refused, Visit, log_act
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.events.event import Event

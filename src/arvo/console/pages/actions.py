@@ -6,12 +6,13 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import evolve, frozen
 from starlette.responses import RedirectResponse, Response
 
-from arvo.console.access import Verb
-from arvo.console.pages import find_dead_letter
-from arvo.console.reads import find_workflow, require_history
+from arvo.console.pages.dead_letters import find_dead_letter
+from arvo.console.pages.sending import issues_of, parse_object
 from arvo.console.replay.walks import Found, Unreached, walks_of
 from arvo.console.replay.what_if import take_turn
-from arvo.console.sending import issues_of, parse_object
+from arvo.console.requests.access import Verb
+from arvo.console.requests.reads import find_workflow, require_history
+from arvo.console.requests.visit import Page, Refused, Visit, log_act
 from arvo.console.views.acts import (
     ActView,
     show_cancel,
@@ -26,7 +27,6 @@ from arvo.console.views.sending.send import CONSOLE_SOURCE
 from arvo.console.views.state import meet_record
 from arvo.console.views.workflow.what_if import WhatIf, edit_event, event_text, show_what_if
 from arvo.console.views.workflows import name_of
-from arvo.console.visit import Page, Refused, Visit, log_act
 from arvo.core.events.event import Event
 from arvo.core.events.protocol import is_fork
 from arvo.core.record import Record

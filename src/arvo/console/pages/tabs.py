@@ -8,8 +8,9 @@ import orjson
 from attrs import evolve, frozen
 from starlette.responses import Response, StreamingResponse
 
-from arvo.console.pages import attachment, download_json
-from arvo.console.reads import (
+from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
+from arvo.console.requests.downloads import attachment, download_json
+from arvo.console.requests.reads import (
     NO_HISTORY,
     find_workflow,
     history_end,
@@ -17,7 +18,7 @@ from arvo.console.reads import (
     require_history,
     stores_history,
 )
-from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
+from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.acts import show_actions
 from arvo.console.views.data import show_data
 from arvo.console.views.event import show_event, to_download
@@ -42,7 +43,6 @@ from arvo.console.views.workflow.travel import (
     show_timers,
 )
 from arvo.console.views.workflow.tree import show_tree
-from arvo.console.visit import Page, Refused, Visit
 from arvo.core.events.protocol import is_fork
 from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry

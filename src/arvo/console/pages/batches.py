@@ -6,7 +6,6 @@ from typing import cast
 from attrs import evolve
 from starlette.responses import RedirectResponse, Response
 
-from arvo.console.access import Reader
 from arvo.console.jobs.act import (
     SELECTED_MAX,
     STATUS_OF,
@@ -18,6 +17,8 @@ from arvo.console.jobs.act import (
 )
 from arvo.console.jobs.job import Job
 from arvo.console.jobs.runner import RUNNING_MAX, make_job_id
+from arvo.console.requests.access import Reader
+from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.batches.bar import versions_of
 from arvo.console.views.batches.job import Named, ids_to_name, show_job, show_row
 from arvo.console.views.batches.target import command_of, target_of
@@ -26,7 +27,6 @@ from arvo.console.views.dead_letters import Selection
 from arvo.console.views.filters import read_filters
 from arvo.console.views.state import meet_record
 from arvo.console.views.workflows import name_of
-from arvo.console.visit import Page, Refused, Visit
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated

@@ -1,0 +1,1 @@
+"""Pages: the functions that answer requests, each with a page or a file."""

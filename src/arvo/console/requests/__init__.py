@@ -1,0 +1,1 @@
+"""Requests: who asks for what, whether that is allowed, and what a page reads."""
