@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction, Schemas
+from arvo.console.views.secrets import SCRUBBED_CHARACTERS_MIN, Redaction
 from arvo.console.views.workflow.what_if import edit_event, event_text
 from arvo.core.events.event import Event
+from arvo.engine.system.schemas import Schemas
 from tests.console.stores import Order, system, turns
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

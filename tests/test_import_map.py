@@ -87,8 +87,9 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.postgres.session", "interpreters.sqlite.session"},
         {"interpreters.nats", "interpreters.postgres", "interpreters.sqlite"},
         {"interpreters.turns"},
-        {"interpreters.worker"},
+        {"interpreters.worker", "interpreters.watching"},
         {"interpreters.runtime"},
+        {"interpreters.http.watching"},
         {"interpreters.http"},
     ),
     "testing": (

@@ -160,6 +160,7 @@ if TYPE_CHECKING:
     from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
     from arvo.interpreters.runtime.runtime import Runtime
     from arvo.interpreters.sqlite import SqliteBackend
+    from arvo.interpreters.watching.item import WorkflowEnded
     from arvo.interpreters.worker.stats import Stats
 
 # Without the names in `_NEED_DRIVERS`: `from arvo import *` must work without any driver.
@@ -304,6 +305,7 @@ __all__ = [
     "Workflow",
     "WorkflowDescription",
     "WorkflowDomains",
+    "WorkflowEnded",
     "WorkflowFunction",
     "ZodSchema",
     "ask",
@@ -413,6 +415,7 @@ _LAZY: Final = {
     "arvo.interpreters.runtime.description": ("PendingRequest", "WorkflowDescription"),
     "arvo.interpreters.runtime.runtime": ("Runtime",),
     "arvo.interpreters.sqlite": ("SqliteBackend",),
+    "arvo.interpreters.watching.item": ("WorkflowEnded",),
     "arvo.interpreters.worker.stats": ("Stats",),
 }
 # The same for those that need a driver, and the module of that driver.

@@ -9,9 +9,10 @@ import pytest
 from arvo import Client, DeadLetter, Record, Runtime, System
 from arvo.console import Verb, act, console
 from arvo.console.requests.security import COOKIE
-from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.secrets import Redaction
 from arvo.console.views.sending.edit import check_fields, restore
 from arvo.core.violations.issue import Issue, Issues
+from arvo.engine.system.schemas import Schemas
 from tests.console.pages import read_page
 from tests.console.stores import HOSTILE, SECRET, WEB, Order, audit, browse, system, with_console
 from tests.interpreters.inside import send_inside

@@ -17,7 +17,7 @@ from arvo.console.views.data import (
 )
 from arvo.console.views.dead_letters import Selection, selection_of, show_dead_letters
 from arvo.console.views.filters import read_cursor, read_filters, write_cursor
-from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.secrets import Redaction
 from arvo.console.views.timers import show_timers
 from arvo.console.views.workflow.history import ROWS_MAX, show_history
 from arvo.console.views.workflow.timeline import PEERS_MAX, WIDTH, show_timeline
@@ -25,6 +25,7 @@ from arvo.console.views.workflow.travel import moments_of
 from arvo.console.views.workflow.tree import RUNS_SHOWN_MAX, show_tree
 from arvo.core.payloads.secrets import HIDDEN
 from arvo.engine.history.replay import Replay
+from arvo.engine.system.schemas import Schemas
 from arvo.engine.workflow_tree import Tree
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterGroup, DueTimer
 from tests.console.stores import ORDERS, SECRET, begin, system, turns

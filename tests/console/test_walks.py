@@ -12,11 +12,12 @@ from attrs import evolve
 from arvo import Backend, Commands, Commit, Complete, Emit, Persist, Runtime, System, Turn, replay
 from arvo.console.replay import walks
 from arvo.console.replay.walks import Found, Unreached, Walks, walks_of
-from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.secrets import Redaction
 from arvo.console.views.workflow.replays import TURNS_SHOWN_MAX, Results, show_replay
 from arvo.console.views.workflow.travel import moments_of
 from arvo.core.violations.issue import Issue
 from arvo.engine.history.replay import ReplayedTurn
+from arvo.engine.system.schemas import Schemas
 from arvo.interpreters.http.workflow_json import to_path
 from property_tests.test_walks import Stored
 from tests.console.stores import ORDERS, SECRET, with_console

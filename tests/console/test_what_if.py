@@ -23,9 +23,10 @@ from arvo import (
 )
 from arvo.console.replay.walks import Found
 from arvo.console.replay.what_if import take_turn
-from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.secrets import Redaction
 from arvo.console.views.workflow.travel import DifferenceRow, Moment
 from arvo.console.views.workflow.what_if import WhatIf, show_what_if
+from arvo.engine.system.schemas import Schemas
 from tests.shop import (
     NOW,
     SERVICES,

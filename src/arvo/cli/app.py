@@ -15,6 +15,7 @@ from arvo.cli.commands.dev import dev
 from arvo.cli.commands.events import send, signal
 from arvo.cli.commands.run import run, upgrade
 from arvo.cli.commands.schedules import schedules_app
+from arvo.cli.commands.watch import watch
 from arvo.cli.commands.workflows import audit, describe, history, timers, versions, workflows
 from arvo.cli.terminal.errors import REPORTED_ERRORS, format_error
 from arvo.cli.terminal.output import print_status
@@ -23,8 +24,8 @@ from arvo.interpreters.delivery.log import format_traceback
 
 app: Final = App(name="arvo", help="Run a system of event handlers and workflows, and operate it.")
 for _command in (
-    run, dev, console, send, signal, export, workflows, timers, versions, describe, history, cancel,
-    migrate, revive, fork, audit, replay, upgrade,
+    run, dev, console, send, signal, export, workflows, timers, versions, describe, history, watch,
+    cancel, migrate, revive, fork, audit, replay, upgrade,
 ):  # fmt: skip
     app.command(_command)
 app.command(import_contract, name="import")

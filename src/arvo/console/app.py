@@ -23,10 +23,11 @@ from arvo.console.requests.access import Allow, Reader, UserSource, read_only, s
 from arvo.console.requests.security import COOKIE, SecurityHeaders, make_token
 from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.links import Href, Links, is_trace_url
-from arvo.console.views.secrets import Redaction, Schemas
+from arvo.console.views.secrets import Redaction
 from arvo.console.views.shell import DONE, Shell, show_ahead, show_crumbs, show_sections
 from arvo.core.violations.arguments import check_argument, check_function, refusal
 from arvo.core.violations.violation import Violated
+from arvo.engine.system.schemas import Schemas
 from arvo.interpreters.delivery.log import get_logger
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.runtime.client import Client

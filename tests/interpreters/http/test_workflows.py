@@ -123,7 +123,10 @@ def test_the_history_is_streamed_and_resumed(tmp_path: Path) -> None:
 
     assert whole.headers["content-type"].startswith("text/event-stream")
     *entries, end = events_of(whole)
-    assert end == {"event": "end", "data": "{}"}
+    assert end["event"] == "end"
+    done = "arvo.orc.blog.publish.done"
+    outcome = {"status": "done", "type": done, "data": {"page": "home"}}
+    assert orjson.loads(end["data"]) == outcome
     assert [entry["id"] for entry in entries] == [str(number) for number in range(len(entries))]
     data = [orjson.loads(entry["data"]) for entry in entries]
     assert data[0]["event"]["data"] == {"page": "home", "parentSubject$$": None}

@@ -2,22 +2,20 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Self, final
+from typing import Any, Final, final
 from urllib.parse import quote
 
 import orjson
-from attrs import define, field, frozen
+from attrs import define, field
 
 from arvo.core.events.event import Event
-from arvo.core.events.protocol import CANCELLATION, FAULT, cancel_type, is_fork
+from arvo.core.events.protocol import is_fork
 from arvo.core.fork import ForkContent
-from arvo.core.payloads.payload import Payload
 from arvo.core.payloads.secrets import HIDDEN, has_secrets, hide_secrets, secret_texts
 from arvo.core.record import Record
 from arvo.core.violations.issue import GOT_CHARACTERS_MAX, Issue
 from arvo.core.violations.violation import Violated
-from arvo.engine.system.exported import declared_contracts
-from arvo.engine.system.system import System
+from arvo.engine.system.schemas import Schemas
 from arvo.printable import printable
 
 # A shorter secret is hidden where its field is, and not wherever its few characters occur.
@@ -26,34 +24,6 @@ SCRUBBED_CHARACTERS_MIN: Final = 4
 CUT_CHARACTERS_MIN: Final = 6
 # The texts that one page looks for: those of the events on it, which a page limits.
 SCRUBBED_TEXTS_MAX: Final = 10_000
-
-
-@final
-@frozen
-class Schemas:
-    """The JSON Schemas of the events of a system, by type and dataschema, and its handlers."""
-
-    by_type: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    handlers: frozenset[str]
-
-    @classmethod
-    def of(cls, system: System) -> Self:
-        """Collect the schemas of every contract that *system* names."""
-        found: dict[str, dict[str, Mapping[str, Any]]] = {}
-        for contract in (*declared_contracts(system), *system.remote):
-            payloads: dict[str, Payload[Any]] = {contract.type: contract.accepted}
-            payloads |= contract.emitted
-            payloads[contract.system_error_type] = FAULT
-            payloads[cancel_type(contract.type)] = CANCELLATION
-            for name, payload in payloads.items():
-                found.setdefault(name, {})[contract.dataschema] = payload.checked_schema
-        return cls(found, frozenset(system.addresses))
-
-    def of_event(self, event: Event[Any]) -> tuple[Mapping[str, Any], ...]:
-        """Return the schemas that the data of *event* may have: of its version, or of them all."""
-        versions = self.by_type.get(event.type, {})
-        exact = versions.get(event.dataschema or "")
-        return tuple(versions.values()) if exact is None else (exact,)
 
 
 @final
@@ -90,15 +60,9 @@ class Redaction:
     def event_data(self, event: Event[Any]) -> Any:
         """Return the data of an event as it may be shown."""
         self.meet((event,))
-        if is_fork(event.type):
-            return {**event.raw, "content": HIDDEN}
-        schemas = self.schemas.of_event(event)
-        if not self.shows_data or not schemas:
-            return shape(event.raw)
-        data: Any = event.raw
-        for schema in schemas:
-            data = hide_secrets(schema, data)
-        return data
+        if is_fork(event.type) or (self.shows_data and self.is_known(event.type)):
+            return self.schemas.hide_secrets(event)
+        return shape(event.raw)
 
     def is_known(self, type_: str) -> bool:
         """Whether the console has a contract of events of this type."""

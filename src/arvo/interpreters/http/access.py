@@ -22,14 +22,15 @@ from arvo.interrupts import is_interrupt
 
 logger: Final = get_logger("http")
 
-Verb: TypeAlias = EventVerb | Literal["describe", "result", "history", "list"]
+Verb: TypeAlias = EventVerb | Literal["describe", "result", "history", "watch", "list"]
 
 # Decides whether a caller may do something: `allow(caller, verb, event, record)`, plain or async.
 # *caller*: Starlette's `request.user`, or that of the partner who signed the request, or None.
 # *verb*: "begin", "request" (to an event handler), "signal", "answer", "cancel",
-# "describe", "result", "history" or "list" (it is asked for each workflow of a list, and those that
-# it refuses are left out).
-# *event*: the event, which fits its contract, with its data as JSON; None for the last four, and
+# "describe", "result", "history", "watch" (a workflow that has not begun; once it has, it is asked
+# for "history") or "list" (it is asked for each workflow of a list, and those that it refuses are
+# left out).
+# *event*: the event, which fits its contract, with its data as JSON; None for the last five, and
 # for a signal that no workflow with this id takes.
 # *record*: the stored record of the workflow, or None. Only True allows.
 Allow: TypeAlias = Callable[[Any, Verb, Event[Any] | None, Record | None], bool | Awaitable[bool]]

@@ -157,7 +157,7 @@ def openapi(system: System, *, title: str = "arvo", version: str = "1.0.0") -> d
     stream = {"text/event-stream": {"schema": _TEXT}}
     paths["/workflows/{workflow}/events"] = {
         "get": _operation(
-            "Watch a workflow: its history as server-sent events, each an `arvo.entry`",
+            "Watch a workflow: its history as server-sent events, each an `arvo.entry`, then `end`",
             "events",
             {"200": {"description": "the stream", "content": stream}},
             [_WORKFLOW, _LAST_EVENT_ID],

@@ -5,18 +5,17 @@ They speak plain JSON. A client names a workflow by the id that it chose, and ne
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
 from attrs import define, field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
 from arvo.core.events.event import Event
-from arvo.core.events.subject import workflow_id_of
-from arvo.core.history import HistoryEntry
+from arvo.core.events.subject import Subject, workflow_id_of
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import (
@@ -25,6 +24,7 @@ from arvo.core.violations.violation import (
 )
 from arvo.engine.step.doors import find_id_conflict
 from arvo.engine.system.handler import WorkflowHandler, is_workflow
+from arvo.engine.system.schemas import Schemas
 from arvo.interpreters.http.access import Access, Verb, caller_of, unknown_workflow
 from arvo.interpreters.http.events import (
     Places,
@@ -49,6 +49,7 @@ from arvo.interpreters.http.problem import (
     violation_problem,
 )
 from arvo.interpreters.http.signature import Partners
+from arvo.interpreters.http.watching.stream import write_item
 from arvo.interpreters.http.workflow_json import from_path, to_path
 from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.errors import NoReply, Unavailable
@@ -56,6 +57,7 @@ from arvo.interpreters.runtime.asks import has_answer, make_signal
 from arvo.interpreters.runtime.lookup import is_subject
 from arvo.interpreters.runtime.operations import history_entries
 from arvo.interpreters.runtime.runtime import Runtime
+from arvo.interpreters.watching.idle import with_idle
 
 # The source of the events of a client that names none.
 HTTP_SOURCE: Final = "arvo.http.client"
@@ -78,6 +80,10 @@ class WorkflowsEndpoint:
     partners: Partners | None
     # Of the requests that wait for a result or watch a workflow.
     _places: Places = field(factory=Places, init=False)
+    _schemas: Schemas = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._schemas = Schemas.of(self.runtime.system)
 
     async def begin(self, request: Request) -> Response:
         """Begin a workflow: 202 with its id, or the result where the client waits for it."""
@@ -208,52 +214,60 @@ class WorkflowsEndpoint:
         return await self._outcome(record)
 
     async def _get_events(self, request: Request) -> Response:
-        record = await self._find_allowed(request, "history")
-        if isinstance(record, Response):
-            return record
+        workflow = from_path(request.path_params["workflow"])
+        found = await self.access.find(caller_of(request), "history", workflow)
+        if isinstance(found, Response) and not await self._may_watch_early(request, found):
+            return found
         if find_outputs(self.runtime.backend) is not None:
             return problem(501, "this backend stores no history: give the pair an index")
         if not self._may_wait(request):
             return problem(429, "too many clients watch workflows, try again later")
         last = request.headers.get("last-event-id", "")
         is_position = last.isascii() and last.isdigit() and len(last) <= _POSITION_DIGITS_MAX
+        subject = workflow if isinstance(found, Response) else found.subject
         stream = self._stream(
-            client_name(request), record.subject, int(last) if is_position else -1
+            request,
+            subject,
+            int(last) if is_position else -1,
+            is_allowed=not isinstance(found, Response),
         )
         return StreamingResponse(stream, 200, NO_STORE, "text/event-stream")
 
-    async def _stream(self, client: str, subject: str, position: int) -> AsyncIterator[bytes]:
-        """Yield the entries after *position*, and a comment where none came for a while."""
-        loop = asyncio.get_running_loop()
-        end, written_at, pause = loop.time() + STREAM_SECONDS_MAX, loop.time(), POLL_SECONDS_MIN
-        with self._places.take(client):
-            while loop.time() < end:
-                try:
-                    # Before the history: what the last turn has produced is there then.
-                    record = await self.runtime.record(subject)
-                    entries = await self._entries_after(subject, position)
-                except Unavailable:
-                    return  # the client reconnects
-                for entry in reversed(entries):
-                    position, written_at, pause = entry.position, loop.time(), POLL_SECONDS_MIN
-                    yield _sse(entry)
-                if not entries and (record is None or record.status != "active"):
-                    yield b"event: end\ndata: {}\n\n"
-                    return
-                if loop.time() - written_at >= KEEP_ALIVE_SECONDS:
-                    written_at = loop.time()
-                    yield b": no news\n\n"
-                if not entries:
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, POLL_SECONDS_MAX)
+    async def _may_watch_early(self, request: Request, refusal: Response) -> bool:
+        """Return whether a caller may watch a workflow that has not begun, by its subject.
 
-    async def _entries_after(self, subject: str, position: int) -> list[HistoryEntry]:
-        entries: list[HistoryEntry] = []
-        async for entry in history_entries(self.runtime.backend, subject):
-            if entry.position <= position:
-                break
-            entries.append(entry)
-        return entries
+        A workflow has no record before its first turn is committed, and that may take an hour.
+        """
+        workflow = from_path(request.path_params["workflow"])
+        if refusal.status_code != HTTPStatus.NOT_FOUND or not is_subject(workflow):
+            return False
+        name = Subject.parse(workflow).orchestrator.name
+        if not is_workflow(self.runtime.system.handler_at(name)):
+            return False
+        return await self.access.authorize(caller_of(request), "watch", None, None) is None
+
+    async def _stream(
+        self, request: Request, subject: str, after: int, *, is_allowed: bool
+    ) -> AsyncIterator[bytes]:
+        """Yield what a watcher gets, and a comment where nothing came for a while.
+
+        *is_allowed*: whether the caller may read the history; otherwise it is asked once there is
+        one.
+        """
+        until = asyncio.get_running_loop().time() + STREAM_SECONDS_MAX
+        items = with_idle(self.runtime.watch(subject, after=after), KEEP_ALIVE_SECONDS, until)
+        # A client whose stream ends early connects again.
+        with self._places.take(client_name(request)), suppress(Unavailable):
+            async with aclosing(items):
+                async for item in items:
+                    is_allowed = is_allowed or item is None or await self._may_read(request)
+                    if not is_allowed:
+                        return
+                    yield write_item(self._schemas, item)
+
+    async def _may_read(self, request: Request) -> bool:
+        found = await self._find_allowed(request, "history")
+        return not isinstance(found, Response)
 
     async def _find_allowed(self, request: Request, verb: Verb) -> Record | Response:
         workflow = from_path(request.path_params["workflow"])
@@ -337,11 +351,3 @@ def _workflow(runtime: Runtime, name: str) -> WorkflowHandler:
     known = ", ".join(it.source for it in runtime.system.handlers if is_workflow(it)) or "none"
     issue = Issue("contract", f"the name of a workflow ({known})", short_repr(name))
     raise Violated(ConfigViolation("there is no such workflow", issue))
-
-
-def _sse(entry: HistoryEntry) -> bytes:
-    """Write an entry as a server-sent event (HTML Living Standard §9.2); JSON has no newline."""
-    content = entry.to_dict()
-    del content["record"]  # the state of a workflow is private
-    data = orjson.dumps(content).decode()
-    return f"id: {entry.position}\nevent: {entry.kind}\ndata: {data}\n\n".encode()

@@ -1,26 +1,30 @@
 """Client: sends events to the workflows on a backend, and inspects and operates them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Unpack, cast
+
+from attrs import evolve
 
 from arvo.core.contracts.versioned import EventOptions
 from arvo.core.events.event import Event
 from arvo.core.events.uri import is_uri
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
-from arvo.core.violations.arguments import check_limit
-from arvo.core.violations.violation import Violated
+from arvo.core.violations.arguments import check_limit, refusal
+from arvo.core.violations.issue import Issue
+from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.history.replay import Replay, replay
-from arvo.engine.history.typed import typed_entry
+from arvo.engine.history.typed import typed_entry, typed_event
 from arvo.engine.query import query
 from arvo.engine.step.admit import admit_emitted
 from arvo.engine.workflow_tree import Tree
 from arvo.handlers.effect import EffectTable
 from arvo.interpreters.ports.audit import AuditEntry
-from arvo.interpreters.ports.backend import SupportsPing
+from arvo.interpreters.ports.backend import SupportsPing, find_outputs
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import PAGE_MAX, Depth
 from arvo.interpreters.runtime.asks import (
@@ -29,6 +33,7 @@ from arvo.interpreters.runtime.asks import (
     make_signal,
     poll_for_signal_answer,
     require_answer,
+    shortest_pause,
 )
 from arvo.interpreters.runtime.connection import ActOptions
 from arvo.interpreters.runtime.description import WorkflowDescription, describe
@@ -42,9 +47,13 @@ from arvo.interpreters.runtime.operations import (
 )
 from arvo.interpreters.runtime.workflows import WorkflowClient
 from arvo.interpreters.services.doors import refuse_outside
+from arvo.interpreters.watching.item import WatchItem
+from arvo.interpreters.watching.watch import watch_workflow
 
 # How long a probe waits for the backend before it reports it as unreachable.
 PROBE_SECONDS_MAX: Final = 5.0
+# How many watchers one client serves at the same time.
+WATCHERS_MAX: Final = 1_000
 # A subject that no workflow has.
 _PROBE_SUBJECT: Final = "arvo.probe"
 
@@ -68,6 +77,8 @@ class Client(WorkflowClient):
 
     # How many callers of it wait for the answer to a signal.
     _asking: int = 0
+    # How many callers of it watch a workflow.
+    _watching: int = 0
 
     async def send(self, event: Event[Any]) -> None:
         """Send an event into the system. When this returns, the backend has accepted it.
@@ -204,6 +215,51 @@ class Client(WorkflowClient):
         subject = await self.find_subject(workflow)
         entries = [entry async for entry in history_entries(self._backend, subject)]
         return tuple(typed_entry(self.system, entry) for entry in reversed(entries))
+
+    def watch(self, workflow: str, *, after: int = -1) -> AsyncGenerator[WatchItem, None]:
+        """Watch a workflow until it ends: yield each entry of its history once, in order, as soon
+        as it is committed, and at last a `WorkflowEnded`.
+
+        *after*: the position of the last entry that the caller has got; the first one by default
+        is the oldest. A caller that stops, or gets `Unavailable`, watches again from there. A
+        workflow that is named by its subject, that of the event that begins it, may begin later:
+        until its first turn is committed no workflow has the id. Close the iterator of a watch that
+        ends early: `async with aclosing(client.watch("order-1")) as items`.
+
+        Raises `Violated` if there is no such workflow, and on a backend that stores no history;
+        `Unavailable` beyond WATCHERS_MAX watchers.
+        """
+        if type(after) is not int or after < -1:
+            expected = "the position of a history entry, or -1 for the whole history"
+            raise refusal("after", after, expected, "watch")
+        return self._watch(workflow, after)
+
+    async def _watch(self, workflow: str, after: int) -> AsyncGenerator[WatchItem, None]:
+        subject = await self.find_subject(workflow)
+        if not is_subject(subject):
+            raise workflow_not_found(workflow)
+        if find_outputs(self._backend) is not None:
+            issue = Issue("backend", "one that stores histories: give the pair an index", "none")
+            raise Violated(ConfigViolation("a watcher reads the history of a workflow", issue))
+        if self._watching >= WATCHERS_MAX:
+            raise Unavailable(f"{WATCHERS_MAX} callers watch workflows here: try again later")
+        self._watching += 1
+        try:
+            items = watch_workflow(
+                self._backend, subject, after, lambda: shortest_pause(self._watching)
+            )
+            async with aclosing(items):
+                async for item in items:
+                    yield self._typed_item(item)
+        finally:
+            self._watching -= 1
+
+    def _typed_item(self, item: WatchItem) -> WatchItem:
+        if isinstance(item, HistoryEntry):
+            return typed_entry(self.system, item)
+        if item.completion is None:
+            return item
+        return evolve(item, completion=typed_event(self.system, item.completion))
 
     async def record(self, workflow: str) -> Record | None:
         """Return the stored record of a workflow, or None."""

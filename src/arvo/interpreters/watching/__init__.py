@@ -1,0 +1,1 @@
+"""Watching: follows one workflow, by its history and its record."""

@@ -1,0 +1,63 @@
+"""Watch: follows one workflow from a position of its history until it ends."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Final
+
+from arvo.core.history import HistoryEntry
+from arvo.core.record import Record
+from arvo.interpreters.ports.backend import Backend
+from arvo.interpreters.ports.results import HISTORY_PAGE_MAX
+from arvo.interpreters.watching.history import entries_after
+from arvo.interpreters.watching.item import WatchItem, WorkflowEnded
+
+# The first and the longest pause between two reads of a workflow.
+POLL_SECONDS_MIN: Final = 0.02
+POLL_SECONDS_MAX: Final = 0.5
+
+
+async def watch_workflow(
+    backend: Backend, subject: str, after: int, shortest_pause: Callable[[], float]
+) -> AsyncGenerator[WatchItem, None]:
+    """Yield the entries of a workflow's history behind the position *after*, as they are committed,
+    and then how it ended.
+
+    A workflow that has not begun is waited for. Raises `Unavailable` and `Corrupt`; a caller that
+    watches again after the last position that it got misses no entry.
+    """
+    seen: Record | None = None
+    pause = POLL_SECONDS_MIN
+    while True:
+        # Before the history: that has every entry of the turns that the record shows.
+        record = await backend.load(subject)
+        if record is not None and (seen is None or record.revision != seen.revision):
+            pause = POLL_SECONDS_MIN
+            async for page in entries_after(backend, subject, after):
+                for entry in page:
+                    after = entry.position
+                    yield entry
+        if record is None and seen is not None:
+            yield WorkflowEnded(status=None)
+            return
+        if record is not None and record.status != "active":
+            yield await _ended(backend, record)
+            return
+        seen = record
+        await asyncio.sleep(max(pause, shortest_pause()))
+        pause = min(2 * pause, POLL_SECONDS_MAX)
+
+
+async def _ended(backend: Backend, record: Record) -> WorkflowEnded:
+    if record.status != "done":
+        return WorkflowEnded(status=record.status, failure=record.failure)
+    type_, before = f"{record.handler}.done", None
+    while page := await backend.history(record.subject, before=before, limit=HISTORY_PAGE_MAX):
+        for entry in reversed(page):
+            if _is_completion(entry, type_):
+                return WorkflowEnded(status="done", completion=entry.event)
+        before = page[0].position
+    return WorkflowEnded(status="done")
+
+
+def _is_completion(entry: HistoryEntry, type_: str) -> bool:
+    return entry.kind == "produced" and entry.event is not None and entry.event.type == type_
