@@ -89,7 +89,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"interpreters.turns"},
         {"interpreters.worker", "interpreters.watching"},
         {"interpreters.runtime"},
-        {"interpreters.http.watching"},
+        {"interpreters.blocking", "interpreters.http.watching"},
         {"interpreters.http"},
     ),
     "testing": (

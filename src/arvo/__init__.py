@@ -106,6 +106,7 @@ if TYPE_CHECKING:
         UpdateSchedule,
     )
     from arvo.handlers.schedule.spec import Calendar, Cron, Every
+    from arvo.interpreters.blocking.client import BlockingClient, BlockingRuntime, blocking
     from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow, read_archive
     from arvo.interpreters.delivery.retention import Retention
     from arvo.interpreters.kafka import KafkaBroker as KafkaBroker
@@ -172,6 +173,8 @@ __all__ = [
     "Backfill",
     "BackfillSchedule",
     "BatchResult",
+    "BlockingClient",
+    "BlockingRuntime",
     "Broker",
     "Calendar",
     "CallFailed",
@@ -309,6 +312,7 @@ __all__ = [
     "WorkflowFunction",
     "ZodSchema",
     "ask",
+    "blocking",
     "call",
     "call_workflow",
     "compensate_with",
@@ -413,6 +417,7 @@ _LAZY: Final = {
     "arvo.interpreters.runtime.batches": ("BatchResult",),
     "arvo.interpreters.runtime.client": ("Client",),
     "arvo.interpreters.runtime.description": ("PendingRequest", "WorkflowDescription"),
+    "arvo.interpreters.blocking.client": ("BlockingClient", "BlockingRuntime", "blocking"),
     "arvo.interpreters.runtime.runtime": ("Runtime",),
     "arvo.interpreters.sqlite": ("SqliteBackend",),
     "arvo.interpreters.watching.item": ("WorkflowEnded",),
