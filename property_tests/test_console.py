@@ -34,7 +34,6 @@ from arvo.console.views.secrets import (
     CUT_CHARACTERS_MIN,
     SCRUBBED_CHARACTERS_MIN,
     Redaction,
-    Schemas,
     forms_of,
     shape,
 )
@@ -50,6 +49,7 @@ from arvo.core.payloads.secrets import HIDDEN, hide_secrets, secret_texts
 from arvo.core.record import Status
 from arvo.core.violations.issue import GOT_CHARACTERS_MAX
 from arvo.core.violations.violation import ConfigViolation
+from arvo.engine.system.schemas import Schemas
 from arvo.interpreters.ports.results import DueTimer
 from arvo.interpreters.runtime.batches import BatchResult
 from arvo.interpreters.worker.stats import Stats

@@ -13,6 +13,7 @@ from arvo import (
     Stats,
     StoredWorkflow,
     System,
+    WorkflowEnded,
     blocking,
 )
 
@@ -23,6 +24,7 @@ def work(system: System) -> None:
         assert_type(client.record("order-1"), Record | None)
         assert_type(client.workflows(status="active", limit=5), tuple[StoredWorkflow, ...])
         assert_type(client.history("order-1"), tuple[HistoryEntry, ...])
+        assert_type(next(client.watch("order-1", after=3)), HistoryEntry | WorkflowEnded)
         client.signal("order-1", {}, actor="ann")
         client.signal("order-1", {}, unknown=1)  # type: ignore[call-arg]
         client.describe(1)  # type: ignore[arg-type]

@@ -21,10 +21,12 @@ from arvo import (
     Emit,
     Event,
     EventHandler,
+    HistoryEntry,
     Runtime,
     System,
     Version,
     Violated,
+    WorkflowEnded,
     blocking,
 )
 from tests.shop import OrderFulfilled, order_request, shop
@@ -73,6 +75,24 @@ def test_a_request_returns_its_answer() -> None:
     assert not runtime.is_working
 
 
+def test_a_workflow_is_watched_by_a_plain_loop() -> None:
+    """Each entry of its history, then its end; a loop that is left watches no more."""
+    with blocking(Runtime(shop)) as runtime:
+        event = order_request()
+        runtime.request(event, timeout=TIMEOUT_SECONDS)
+        items = list(runtime.watch(event.subject))
+        history = runtime.history(event.subject)
+        for _ in runtime.watch(event.subject, after=2):
+            break
+        left = runtime.watch(event.subject)
+        next(left)
+
+    assert [item for item in items if isinstance(item, HistoryEntry)] == list(history)
+    assert isinstance(items[-1], WorkflowEnded)
+    with pytest.raises(Violated, match="the client is closed"):
+        next(left)
+
+
 def test_threads_share_a_runtime() -> None:
     """Each request of a web server has a thread of its own."""
     with blocking(Runtime(shop)) as runtime, ThreadPoolExecutor(8) as threads:
@@ -102,7 +122,7 @@ def test_what_is_no_client_is_refused() -> None:
         pass
 
 
-def test_it_works_beside_a_running_loop() -> None:
+def test_it_works_in_a_running_loop() -> None:
     """A cell of a notebook runs inside of a loop."""
 
     async def cell() -> object:

@@ -1,6 +1,6 @@
 """Client: the methods of a client and of a runtime; each returns when its work is done."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import partial, wraps
@@ -51,6 +51,32 @@ class _Method(Generic[P, T]):
         return wait
 
 
+@final
+class _Stream(Generic[P, T]):
+    """A method of the client that returns an asynchronous generator, as one with a plain one."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
+        self._name = method.__name__
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(
+        self, instance: "BlockingClient", owner: type[Any]
+    ) -> Callable[P, Generator[T, None, None]]: ...
+    def __get__(self, instance: "BlockingClient | None", owner: type[Any]) -> Any:
+        if instance is None:
+            return self
+        method = getattr(instance._client, self._name)  # noqa: SLF001 - what it is made for
+
+        @wraps(method)
+        def iterate(*arguments: P.args, **options: P.kwargs) -> Generator[T, None, None]:
+            return instance._iterate(method(*arguments, **options))  # noqa: SLF001 - the same
+
+        return iterate
+
+
 class BlockingClient:
     """A `Client` whose methods block until they are done; made by `blocking`.
 
@@ -81,6 +107,16 @@ class BlockingClient:
             issue = Issue("client", "`with blocking(...)`", "one whose block is left")
             raise Violated(ConfigViolation("the client is closed", issue))
         return self._portal.call(work)
+
+    def _iterate(self, items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+        try:
+            while True:
+                yield self._call(partial(anext, items))
+        except StopAsyncIteration:
+            return
+        finally:
+            if self._portal is not None:
+                self._portal.call(items.aclose)
 
     def _register(self, register: Register) -> Register:
         return lambda listener: self._call(partial(register, listener))
@@ -114,6 +150,7 @@ class BlockingClient:
     timers = _Method(Client.timers)
     tree = _Method(Client.tree)
     versions = _Method(Client.versions)
+    watch = _Stream(Client.watch)
     workflows = _Method(Client.workflows)
 
 
