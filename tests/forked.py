@@ -23,6 +23,7 @@ _PROCESSES.set_forkserver_preload(
         "tests.processes.worker",
         "tests.processes.poison",
         "tests.processes.schedules",
+        "tests.processes.keyed",
         *(
             f"arvo.interpreters.{name}"
             for name in ("kafka", "nats", "postgres", "rabbit", "redis", "sqlite")

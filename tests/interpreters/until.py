@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until *condition* holds; the caller limits the time."""
+async def until(condition: Callable[[], bool | Awaitable[bool]], pause: float = 0.002) -> None:
+    """Wait until *condition* holds, asked after each *pause*; the caller limits the time."""
     while True:
         holds = condition()
         if holds if isinstance(holds, bool) else await holds:
             return
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(pause)

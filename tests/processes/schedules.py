@@ -104,7 +104,7 @@ async def end_schedules(client: Client) -> None:
     async def is_over() -> bool:
         return not await client.workflows(status="active") and not (await client.depth()).total
 
-    await until(is_over)
+    await until(is_over, pause=0.05)
 
 
 async def check(client: Client) -> None:
