@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def _promises(tree: ast.AST) -> Iterator[str]:
                         pass
 
 
+@cache
 def _marked() -> Mapping[str, set[str]]:
     """Map each promise to the files that hold a test with its marker."""
     files: dict[str, set[str]] = defaultdict(set)
