@@ -4,6 +4,7 @@ import re
 import shlex
 from datetime import UTC, datetime
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import orjson
 from hypothesis import given
@@ -39,6 +40,7 @@ from arvo.console.views.secrets import (
 )
 from arvo.console.views.sending.edit import restore
 from arvo.console.views.state import meet_record, show_state
+from arvo.console.views.workflow.picture import ATTRIBUTES, LABEL, TAGS, show_picture
 from arvo.console.views.workflow.timeline import WIDTH, show_timeline
 from arvo.console.views.workflow.travel import show_differences
 from arvo.console.views.workflows import show_workflows
@@ -455,3 +457,45 @@ def test_a_line_of_rates_stays_within_its_frame(drawn: list[tuple[int, int, int]
         first = samples[0].stats
         assert counts["handled"] == handled - first.handled
         assert counts.get("failed", 0) == failed - first.failed
+
+
+# What XML can hold, and what it may mean in HTML.
+XML_TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Co", "Cn")), max_size=20)
+ELEMENT_NAMES = st.sampled_from(
+    [*sorted(TAGS), LABEL, "script", "style", "a", "use", "image", "div"]
+)
+ATTRIBUTE_NAMES = st.sampled_from([*sorted(ATTRIBUTES), "id", "class", "style", "onload", "href"])
+
+
+@st.composite
+def drawn_elements(draw: st.DrawFn, depth: int = 3) -> ET.Element:
+    """Draw an element with attributes, texts and elements inside it."""
+    element = ET.Element(draw(ELEMENT_NAMES))
+    element.attrib.update(draw(st.dictionaries(ATTRIBUTE_NAMES, XML_TEXTS, max_size=4)))
+    if draw(st.booleans()):
+        element.set("id", f"my-svg-state-n{draw(st.integers(0, 3))}-1")
+    element.text, element.tail = draw(XML_TEXTS), draw(XML_TEXTS)
+    if depth:
+        element.extend(draw(st.lists(drawn_elements(depth - 1), max_size=3)))
+    return element
+
+
+@given(drawn_elements(), st.sets(st.integers(0, 3)), st.sets(st.integers(0, 3)))
+def test_a_picture_brings_nothing_into_a_page_but_shapes_and_texts(
+    element: ET.Element, active: set[int], visited: set[int]
+) -> None:
+    """The texts of a chart are those of its author, and a library has made the rest."""
+    drawn = ET.Element("svg")
+    drawn.append(element)
+
+    shown = show_picture(ET.tostring(drawn, encoding="unicode"), active, visited)
+
+    page = ReadPage()
+    page.feed(str(shown.svg))
+    page.close()
+    allowed = {name.lower() for name in ATTRIBUTES} | {"id", "class", "role", "aria-labelledby"}
+    assert page.faults == []
+    assert {it.tag for it in page.elements} <= {name.lower() for name in (*TAGS, LABEL, "div")}
+    assert all(it.attributes.keys() <= allowed for it in page.elements)
+    classes = [it for one in page.elements for it in one.attributes.get("class", "").split()]
+    assert all(it.startswith("c-") or it in ("is-active", "was-active") for it in classes)

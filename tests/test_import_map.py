@@ -113,7 +113,12 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
             "console.views.sending",
             "console.views.workflow",
         },
-        {"console.metrics", "console.replay", "console.views.batches"},
+        {
+            "console.metrics",
+            "console.pictures",
+            "console.replay",
+            "console.views.batches",
+        },
         {"console.requests"},
         {"console.pages"},
         {"console"},

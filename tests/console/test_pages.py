@@ -216,7 +216,7 @@ def test_a_group_is_read_where_its_cause_may_quote_a_secret_alone() -> None:
     paid = charge["1.0.0"].accepts(Charge(1, pin), source=WEB, subject="charge-1")
     approved = approve["1.0.0"].accepts(Approved("ann"), source=WEB, subject="approve-1")
     listed = [(paid, "refused")] * PAGE_MAX
-    stored = [*listed, (paid, f"copied {pin}"), (approved, "nobody waits")]
+    stored = [*listed, (paid, f"copied {pin}"), (approved, "no one waits")]
 
     async def go() -> tuple[str, list[str]]:
         async with filled() as runtime:
@@ -229,7 +229,7 @@ def test_a_group_is_read_where_its_cause_may_quote_a_secret_alone() -> None:
 
     text, read = within(go())
 
-    assert "nobody waits" in text
+    assert "no one waits" in text
     assert "copied •••" in text
     assert pin not in text
     # That of the filled store is on no page either, and its contract has a secret.

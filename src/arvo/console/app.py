@@ -215,10 +215,12 @@ class _Console:
         visit = await self._visit(request)
         try:
             self._require_user(visit)
+            # Before the page is read: what changes from now on is news for it.
+            since = await self._changes.mark() if request.method == "GET" else None
             made = await respond(self.client, visit)
         except (Refused, Violated, Unavailable, Corrupt) as error:
-            made = _refusal(error)
-        return made if isinstance(made, Response) else await self._print(made, visit)
+            made, since = _refusal(error), None
+        return made if isinstance(made, Response) else await self._print(made, visit, since)
 
     async def changes(self, request: Request) -> Response:
         """Stream the ids of the workflows that change."""
@@ -257,7 +259,7 @@ class _Console:
             text = "The proxy in front of this console has named no user."
             raise Refused(401, "Who are you?", text)
 
-    async def _print(self, page: Page, visit: Visit) -> Response:
+    async def _print(self, page: Page, visit: Visit, since: str | None = None) -> Response:
         request = visit.request
         query = request.url.query
         shell = Shell(
@@ -271,6 +273,7 @@ class _Console:
             token=visit.token,
             verbs=await visit.reader.verbs(),
             address=Href(f"{request.url.path}?{query}" if query else request.url.path),
+            since=since if page.is_live else None,
         )
         text = self._environment.get_template(page.template).render(
             {

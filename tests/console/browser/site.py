@@ -60,7 +60,7 @@ class Site:
         app = console(self.runtime, **self.options)
         [route] = [it for it in app.routes if isinstance(it, Route) and it.path == "/changes"]
         self._changes = cast("Any", route.endpoint).__self__._changes
-        self._changes.poll_seconds = POLL_SECONDS
+        self._changes.poll_seconds = self._changes.change_seconds = POLL_SECONDS
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -74,11 +74,11 @@ class Site:
             self._server.serve([listening]), self._loop
         )
 
-    def wait_until_watched(self) -> None:
-        """Wait until a page would learn of a change: something is compared with what comes."""
+    def wait_for_pages(self, number: int) -> None:
+        """Wait until so many pages have a connection for changes."""
 
         async def go(_: Runtime) -> None:
-            while self._changes._revisions is None:  # noqa: ASYNC110 - nothing announces it
+            while self._changes._pages != number:  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(POLL_SECONDS)
 
         self.run(go)

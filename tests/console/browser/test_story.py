@@ -62,7 +62,6 @@ def test_one_order_among_ten_thousand_is_mended(tab: Tab, site: Site) -> None:
     data = page.locator("#data")
     data.fill(data.input_value().replace("13", "14"))
     page.get_by_label("Reason").fill("a wrong amount")
-    site.wait_until_watched()
     page.get_by_role("button", name="Redrive").click()
     expect(page.locator(".notice")).to_be_visible()
 

@@ -129,23 +129,42 @@
     button.addEventListener("click", refresh);
     news.replaceChildren(button);
   };
-  const address = document.body.dataset.live;
-  let lost = null;
+  const offer = () => show(changed.size ? `${changed.size} changed, show` : "Some may have changed, show");
+  const { live: address, since } = document.body.dataset;
+  let last = since, lost = null, source = null;
   const watch = () => {
-    const source = new EventSource(address);
+    let isEnding = false;
+    source = new EventSource(`${address}?after=${last}`);
     source.addEventListener("changed", (event) => {
+      last = event.lastEventId;
       for (const id of JSON.parse(event.data)) changed.add(id);
-      show(`${changed.size} changed, show`);
+      offer();
     });
+    source.addEventListener("end", () => { isEnding = true; });
     source.addEventListener("error", () => {
+      if (isEnding) { isEnding = false; return; }
       lost ||= new Date();
       news.textContent = `No news of changes since ${lost.toLocaleTimeString()}: trying again.`;
       // A browser asks again after a broken connection, but not after an answer such as a proxy's 502.
-      if (source.readyState === EventSource.CLOSED) setTimeout(watch, 3000);
+      if (source?.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
     });
-    source.addEventListener("open", () => { if (lost) { lost = null; show("Some may have changed, show"); } });
+    source.addEventListener("open", () => {
+      if (!lost) return;
+      lost = null;
+      if (changed.size) offer();
+      else news.replaceChildren();
+    });
   };
-  if (address) watch();
+  // A browser has six connections to a server, for all of its tabs: one that nobody sees leaves its own.
+  const follow = () => {
+    source?.close();
+    source = null;
+    if (!document.hidden) watch();
+  };
+  if (address) {
+    document.addEventListener("visibilitychange", follow);
+    follow();
+  }
   // The focus stays in its place when the link that had it is replaced by what it has loaded.
   let place = null;
   document.addEventListener("click", (event) => {

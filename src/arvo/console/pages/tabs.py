@@ -8,6 +8,7 @@ import orjson
 from attrs import evolve, frozen
 from starlette.responses import Response, StreamingResponse
 
+from arvo.console.pictures.find import find_picture
 from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
 from arvo.console.requests.downloads import attachment, download_json
 from arvo.console.requests.reads import (
@@ -208,7 +209,8 @@ def _so_far(found: Unreached, record: Record) -> str:
 
 
 async def _chart(client: Client, visit: Visit, record: Record) -> Page:  # noqa: ARG001 - a `Tab`
-    return Page(template="chart.html", title="", view=show_chart(client.system, record, ()))
+    chart = show_chart(client.system, record, ())
+    return Page(template="chart.html", title="", view=chart, more={"picture": find_picture(chart)})
 
 
 async def _travel(client: Client, visit: Visit, record: Record) -> Page:
@@ -233,6 +235,7 @@ async def _travel(client: Client, visit: Visit, record: Record) -> Page:
         changes = ()
     is_active = moment.record is not None and moment.record.status == "active"
     may_fork = is_active and await visit.reader.may("fork", record)
+    chart = "" if moment.record is None else show_chart(client.system, moment.record, found.path)
     return Page(
         template="travel.html",
         title="",
@@ -258,11 +261,8 @@ async def _travel(client: Client, visit: Visit, record: Record) -> Page:
             "fork": (
                 visit.links.act("fork", record.subject, at=moment.revision) if may_fork else None
             ),
-            "chart": (
-                ""
-                if moment.record is None
-                else show_chart(client.system, moment.record, found.path)
-            ),
+            "chart": chart,
+            "picture": find_picture(chart),
         },
     )
 

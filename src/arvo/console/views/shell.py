@@ -48,7 +48,8 @@ class Item:
 class Shell:
     """The frame of a page. *address*: its own. *verbs*: those that the user may do.
 
-    *ahead*: how far the clock is ahead of the host's, in words; None where no page can move it.
+    *since*: the id of the last change before it was read, None where it follows none. *ahead*: how
+    far the clock is ahead of the host's, in words; None where no page can move it.
     """
 
     backend: str
@@ -60,6 +61,7 @@ class Shell:
     token: str
     verbs: frozenset[str]
     address: Href
+    since: str | None = None
     ahead: str | None = None
 
 

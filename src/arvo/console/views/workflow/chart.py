@@ -49,12 +49,19 @@ class EdgeRow:
 @final
 @frozen(kw_only=True)
 class ChartView:
-    """The chart of a machine. *drawing*: its Mermaid text, with the active states marked."""
+    """The chart of a machine. *drawing*: its Mermaid text, with the active states marked; *plain*
+    without these. *marked*, *visited*: the indexes of the active states, and of those that were.
+    *states*: the number of all.
+    """
 
     root: StateNode
     active: tuple[str, ...]
     edges: tuple[EdgeRow, ...]
     drawing: Drawing
+    plain: Drawing
+    marked: frozenset[int]
+    visited: frozenset[int]
+    states: int
 
 
 @final
@@ -117,6 +124,10 @@ def _chart(
         active=tuple(nodes[index].path for index in members(mask) if nodes[index].is_leaf),
         edges=_edges(machine.chart, mask),
         drawing=draw(machine.chart, snapshot),
+        plain=draw(machine.chart),
+        marked=frozenset(members(mask)),
+        visited=frozenset(members(visited)),
+        states=len(nodes),
     )
 
 
