@@ -110,6 +110,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {
             "console.jobs",
             "console.views.metrics",
+            "console.views.schedules",
             "console.views.sending",
             "console.views.workflow",
         },

@@ -17,7 +17,18 @@ from arvo.console.changes import Changes
 from arvo.console.extension import NO_EXTENSION, Extension, Respond
 from arvo.console.jobs.runner import Jobs
 from arvo.console.metrics.sampler import Sampler
-from arvo.console.pages import actions, batches, dead_letters, lists, sending, systems, tabs
+from arvo.console.pages import (
+    actions,
+    batches,
+    dead_letters,
+    lists,
+    redrives,
+    schedules,
+    sending,
+    systems,
+    tabs,
+    what_if,
+)
 from arvo.console.render import ASSETS, SCRUB, make_environment
 from arvo.console.requests.access import Allow, Reader, UserSource, read_only, scope_user
 from arvo.console.requests.security import COOKIE, SecurityHeaders, make_token
@@ -49,6 +60,7 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/dead-letter": dead_letters.dead_letter,
     "/dead-letter-event": dead_letters.dead_letter_event,
     "/timers": lists.timers,
+    "/schedules": schedules.schedules,
     "/activity": lists.activity,
     "/jobs": batches.jobs,
     "/job": batches.job,
@@ -64,11 +76,11 @@ _PAGES: Final[Mapping[str, Respond]] = {
     "/send": sending.send_form,
     "/sent": sending.sent,
     "/workers": systems.workers,
-    "/act-dead-letter": actions.dead_letter_form,
-    "/edit-dead-letter": actions.edit_form,
-    "/check-dead-letter": actions.edit_form,
+    "/act-dead-letter": redrives.dead_letter_form,
+    "/edit-dead-letter": redrives.edit_form,
+    "/check-dead-letter": redrives.edit_form,
     "/act/{verb}/{workflow:path}": actions.workflow_form,
-    "/what-if/{workflow:path}": actions.what_if_form,
+    "/what-if/{workflow:path}": what_if.what_if_form,
     # A path, because a workflow id may have slashes.
     "/workflows/{workflow:path}": tabs.workflow,
     "/history/{workflow:path}": tabs.history_lines,
@@ -78,16 +90,16 @@ _PAGES: Final[Mapping[str, Respond]] = {
 _ACTIONS: Final[Mapping[str, Respond]] = {
     "/send": sending.send,
     "/check": sending.check,
-    "/act-dead-letter": actions.dead_letter_act,
-    "/edit-dead-letter": actions.edit_act,
-    "/check-dead-letter": actions.edit_check,
+    "/act-dead-letter": redrives.dead_letter_act,
+    "/edit-dead-letter": redrives.edit_act,
+    "/check-dead-letter": redrives.edit_check,
     "/batches/workflows": batches.workflow_batch,
     "/batches/dead-letters": batches.dead_letter_batch,
     "/job/run": batches.run_job,
     "/job/again": batches.try_again,
     "/job/stop": batches.stop_job,
     "/act/{verb}/{workflow:path}": actions.workflow_act,
-    "/what-if/{workflow:path}": actions.what_if,
+    "/what-if/{workflow:path}": what_if.what_if,
 }
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from arvo.console.pictures.find import find_picture
 from arvo.console.replay.walks import REPLAY_SECONDS, Unreached, walks_of
+from arvo.console.requests.access import Verb
 from arvo.console.requests.downloads import attachment, download_json
 from arvo.console.requests.reads import (
     NO_HISTORY,
@@ -20,10 +21,11 @@ from arvo.console.requests.reads import (
     stores_history,
 )
 from arvo.console.requests.visit import Page, Refused, Visit
-from arvo.console.views.acts import show_actions
+from arvo.console.views.acts import Action, show_actions
 from arvo.console.views.data import show_data
 from arvo.console.views.event import show_event, to_download
 from arvo.console.views.links import Href
+from arvo.console.views.schedules.schedules import schedule_actions, state_of
 from arvo.console.views.state import meet_record, show_state
 from arvo.console.views.workflow.chart import show_chart
 from arvo.console.views.workflow.history import ROWS_MAX, show_entry, show_history
@@ -49,6 +51,7 @@ from arvo.core.events.subject import Subject
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.system.handler import is_workflow
+from arvo.handlers.schedule.handler import ScheduleHandler
 from arvo.interpreters.http.workflow_json import to_path
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, StoredWorkflow
 from arvo.interpreters.runtime.client import Client
@@ -76,12 +79,22 @@ async def workflow(client: Client, visit: Visit) -> Page:
         "path": to_path(record.subject),
         "trace": await _trace(client, visit, record),
         "has_history": has_history,
-        "actions": show_actions(
-            client.system, record, verbs if has_history else verbs - {"fork"}, visit.links
-        ),
+        "actions": _actions(client, visit, record, verbs if has_history else verbs - {"fork"}),
         "origin": await _origin(client, record),
     }
     return evolve(page, section="workflows", crumbs=crumbs, more=more, title=_title(head, name))
+
+
+def _actions(
+    client: Client, visit: Visit, record: Record, verbs: frozenset[Verb]
+) -> tuple[Action, ...]:
+    handler = client.system.handler_at(record.handler)
+    state = state_of(handler, record) if isinstance(handler, ScheduleHandler) else None
+    if state is None:
+        return show_actions(client.system, record, verbs, visit.links)
+    # Each signal that it takes has a form of its own.
+    others = show_actions(client.system, record, verbs - {"send"}, visit.links)
+    return (*schedule_actions(state, record, verbs, visit.links), *others)
 
 
 async def _origin(client: Client, record: Record) -> Origin | None:

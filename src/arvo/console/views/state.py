@@ -9,6 +9,7 @@ from arvo.console.views.secrets import Redaction, shape
 from arvo.core.events.event import Event
 from arvo.core.payloads.json_data import is_json
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.secrets import secret_texts
 from arvo.core.payloads.types.adapters import is_payload_class
 from arvo.core.payloads.types.classes import PayloadError
 from arvo.core.record import Record
@@ -19,6 +20,7 @@ from arvo.engine.system.system import System
 from arvo.handlers.flow.handler import FlowHandler
 from arvo.handlers.machine.orchestrator import Orchestrator
 from arvo.handlers.resumable import Resumable
+from arvo.handlers.schedule.handler import ScheduleHandler
 
 NO_SYSTEM: Final = (
     "The console was started without the system of this workflow, so it shows the shape of the "
@@ -41,6 +43,11 @@ def meet_record(system: System, record: Record, redaction: Redaction) -> None:
     schema = None if not is_workflow(handler) else _state_schema(handler, record)
     if schema is not None:
         redaction.data(schema, _plain_state(handler, record))
+    if isinstance(handler, ScheduleHandler) and isinstance(record.state, Mapping):
+        # A plan may have any payload, so its class marks none: the workflow that begins does.
+        payload = record.state.get("plan", {}).get("payload")
+        for workflow in handler.services:
+            redaction.learn(secret_texts(workflow.accepted.checked_schema, payload))
     for entry in record.journal:
         for event in _events(entry):
             redaction.meet((event,))

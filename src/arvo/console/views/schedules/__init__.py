@@ -1,0 +1,1 @@
+"""Schedules: the views of schedules, and of the acts on them."""
