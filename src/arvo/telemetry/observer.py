@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, Final, final
 
 from attrs import define, evolve, field
@@ -23,6 +22,7 @@ from arvo.core.trace_context import TraceContext, event_with_trace, trace_of
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Message, queue_of
+from arvo.interpreters.worker.waits import Waits, wait_of
 from arvo.interrupts import is_interrupt
 from arvo.telemetry.conventions import names
 from arvo.telemetry.logs.failures import report_argument
@@ -58,6 +58,12 @@ class TelemetryObserver:
     logs: LoggerProvider | None = None
     enduser: EndUser | None = None
     _is_logging: bool = field(default=False, init=False)
+    _counted: Waits = field(factory=Waits, init=False)
+
+    @property
+    def wait_counts(self) -> tuple[int, ...]:
+        """How long messages waited, for the console; see `CountsWaits`."""
+        return self._counted.counts
 
     async def start(self) -> None:
         """Begin to ask the backend for what the gauges show, and to export the log."""
@@ -200,11 +206,9 @@ class TelemetryObserver:
             return None
 
     def _record_wait(self, event: Event[Any], destination: str, began: int) -> None:
-        try:
-            sent = datetime.fromisoformat(event.time).timestamp()
-        except (ValueError, OverflowError, OSError):
-            return
-        self.shared.metrics.add_wait(destination, max(0.0, began / _NANOSECONDS - sent))
+        seconds = wait_of(event, began)
+        self.shared.metrics.add_wait(destination, seconds)
+        self._counted.add(seconds)
 
 
 @final

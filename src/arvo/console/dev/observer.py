@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, final
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from arvo.console.dev.deliveries import Deliveries, HandledDelivery
 from arvo.core.commit import Commit
@@ -19,6 +19,7 @@ from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.ports.messages import Delivery, Destination, Message
 from arvo.interpreters.ports.observation import Activity, Settled
 from arvo.interpreters.ports.observer import Operation
+from arvo.interpreters.worker.waits import Waits, wait_of
 
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -92,13 +93,22 @@ class DeliveryObserver:
     """Adds each delivery that the workers of a runtime have handled to *deliveries*."""
 
     deliveries: Deliveries
+    _waits: Waits = field(factory=Waits, init=False)
 
     def received(
         self, message: Message, delivery: Delivery | None, began: int | None = None
     ) -> _Attempt:
         """Begin an attempt at a message."""
         attempt = 1 if delivery is None else delivery.attempt
-        return _Attempt(self.deliveries, message, attempt, began or time.time_ns())
+        began = began or time.time_ns()
+        if delivery is not None and attempt == 1:
+            self._waits.add(wait_of(message.event, began))
+        return _Attempt(self.deliveries, message, attempt, began)
+
+    @property
+    def wait_counts(self) -> tuple[int, ...]:
+        """How long messages waited; see `CountsWaits`."""
+        return self._waits.counts
 
     def sending(self, message: Message) -> AbstractContextManager[Message]:
         """Report nothing: the worker that takes the event does."""

@@ -47,7 +47,7 @@ class Sampler:
         """Return the counts as they are now, None without a runtime."""
         if not isinstance(self.client, Runtime):
             return None
-        return Sample(time.monotonic(), self.client.stats())
+        return Sample(time.monotonic(), self.client.stats(), self.client.wait_counts())
 
     @property
     def samples(self) -> tuple[Sample, ...]:

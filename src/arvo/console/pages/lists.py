@@ -11,6 +11,7 @@ from arvo.console.views.activity import show_activity
 from arvo.console.views.batches.bar import show_workflow_bar
 from arvo.console.views.filters import read_filters
 from arvo.console.views.metrics.outcomes import show_outcomes
+from arvo.console.views.metrics.waits import show_waits
 from arvo.console.views.overview import QUIET, Listed, show_overview
 from arvo.console.views.state import meet_record
 from arvo.console.views.timers import read_cursor, show_timers
@@ -29,20 +30,21 @@ async def overview(client: Client, visit: Visit) -> Page:
         active = await client.workflows(status="active")
         failed = await client.workflows(status="failed")
         quiet = await client.workflows(status="active", unchanged_since=visit.now - QUIET)
-        listed = Listed(active=active, failed=failed, quiet=quiet)
+        has_any = bool(active or failed or await client.workflows(limit=1))
+        listed = Listed(has_any=has_any, active=active, failed=failed, quiet=quiet)
     except Violated:
         listed = None
     dead_letters = await client.dead_letters()
     view = show_overview(
         listed, dead_letters, await client.depth(), links=visit.links, now=visit.now
     )
-    outcomes = show_outcomes(visit.sampler.samples)
+    samples = visit.sampler.samples
     return Page(
         template="overview.html",
         title="Overview",
         view=view,
         is_live=True,
-        more={"outcomes": outcomes},
+        more={"outcomes": show_outcomes(samples), "waits": show_waits(samples)},
     )
 
 

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from arvo.console.requests.downloads import download_json
 from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.metrics.outcomes import show_outcomes
+from arvo.console.views.metrics.waits import show_waits
 from arvo.console.views.metrics.workers import show_workers
 from arvo.console.views.systems import find_contract, show_contract, show_system
 from arvo.engine.system.asyncapi import asyncapi
@@ -47,7 +48,7 @@ async def asyncapi_document(client: Client, visit: Visit) -> Response:
 async def workers(client: Client, visit: Visit) -> Page:
     """Show the workers that are known, and what those of this process do."""
     await visit.require("see")
-    backend = client.backend
+    backend, samples = client.backend, visit.sampler.samples
     view = show_workers(
         await client.depth(),
         is_reachable=await client.is_reachable(),
@@ -62,5 +63,5 @@ async def workers(client: Client, visit: Visit) -> Page:
         view=view,
         section="workers",
         is_live=True,
-        more={"outcomes": show_outcomes(visit.sampler.samples)},
+        more={"outcomes": show_outcomes(samples), "waits": show_waits(samples)},
     )

@@ -48,8 +48,9 @@ class OverviewView:
 @final
 @frozen(kw_only=True)
 class Listed:
-    """One page each of what the overview counts."""
+    """One page each of what the overview counts. *has_any*: also of ended ones."""
 
+    has_any: bool
     active: Sequence[StoredWorkflow]
     failed: Sequence[StoredWorkflow]
     quiet: Sequence[StoredWorkflow]
@@ -80,11 +81,7 @@ def show_overview(
         ),
         _count("dead letters", dead_letters, links.to("dead-letters"), needs_a_person=True),
     )
-    is_empty = (
-        listed is not None
-        and not (listed.active or listed.failed or dead_letters)
-        and not depth.total
-    )
+    is_empty = listed is not None and not (listed.has_any or dead_letters) and not depth.total
     return OverviewView(counts=counts, depth=depth, can_list=listed is not None, is_empty=is_empty)
 
 

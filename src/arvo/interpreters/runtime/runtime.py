@@ -38,6 +38,7 @@ from arvo.interpreters.services.schedules import declare_schedules, retry_declar
 from arvo.interpreters.turns.open_effects import CONCURRENT_MAX
 from arvo.interpreters.worker.middleware import wrap_step
 from arvo.interpreters.worker.stats import Stats
+from arvo.interpreters.worker.waits import CountsWaits
 from arvo.interpreters.worker.worker import Worker
 
 # Attempts before an event that could not be processed becomes a dead letter, by default.
@@ -312,6 +313,11 @@ class Runtime(Client):
     def stats(self) -> Stats:
         """Return the counts of all outcomes so far."""
         return evolve(self._stats)
+
+    def wait_counts(self) -> tuple[int, ...] | None:
+        """Return how long messages waited for a worker, where its observer is `CountsWaits`."""
+        observer: object = self._observer
+        return observer.wait_counts if isinstance(observer, CountsWaits) else None
 
     @property
     def is_working(self) -> bool:

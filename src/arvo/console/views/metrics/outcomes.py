@@ -21,10 +21,14 @@ RATED_SECONDS_MIN: Final = 1.0
 @final
 @frozen
 class Sample:
-    """The counts of a runtime, at a time in *seconds* of a clock that is never set."""
+    """The counts of a runtime, at a time in *seconds* of a clock that is never set.
+
+    *waits*: see `CountsWaits`; None where nothing counts them.
+    """
 
     seconds: float
     stats: Stats
+    waits: tuple[int, ...] | None = None
 
 
 @final
@@ -67,17 +71,22 @@ def show_outcomes(samples: Sequence[Sample]) -> OutcomesView | None:
     """Return the rows of *samples*, oldest first; None of none."""
     if not samples:
         return None
-    first, last = samples[0], samples[-1]
-    # The newest one is taken when a page is read, perhaps right behind the one before.
-    rated = [*samples[:-1]]
-    if not rated or last.seconds - rated[-1].seconds >= RATED_SECONDS_MIN:
-        rated.append(last)
+    first, last, rated = samples[0], samples[-1], rated_samples(samples)
     names = [it.name for it in fields(Stats)]
     rows = (_row(name, rated, _count(last, name) - _count(first, name)) for name in names)
     return OutcomesView(
         tuple(row for row in rows if row.in_all or row.outcome == names[0]),
         last.seconds - first.seconds,
     )
+
+
+def rated_samples(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples between which rates are meaningful."""
+    # The newest one is taken when a page is read, perhaps right behind the one before.
+    *rated, last = samples
+    if not rated or last.seconds - rated[-1].seconds >= RATED_SECONDS_MIN:
+        rated.append(last)
+    return rated
 
 
 def _row(name: str, rated: Sequence[Sample], in_all: int) -> OutcomeRow:
@@ -88,17 +97,17 @@ def _row(name: str, rated: Sequence[Sample], in_all: int) -> OutcomeRow:
     ]
     return OutcomeRow(
         outcome=name.replace("_", " "),
-        points=_points(rates),
+        points=line_points(rates),
         latest=rates[-1] if rates else 0.0,
         highest=max(rates, default=0.0),
         in_all=in_all,
     )
 
 
-def _points(rates: Sequence[float]) -> str:
+def line_points(rates: Sequence[float]) -> str:
     """Return the points of a line as SVG has them; the highest rate touches the upper edge.
 
-    >>> _points([0.0, 4.0, 2.0])
+    >>> line_points([0.0, 4.0, 2.0])
     '0,27 90,1 180,14'
     """
     if len(rates) < 2:
