@@ -1,5 +1,6 @@
 """Supervisor: worker processes on one backend, restarted when they die."""
 
+import asyncio
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from arvo import Runtime, System
+from arvo import Client, Runtime, SqliteBackend, System
 from arvo.cli import main
 from arvo.cli.process.listen import listen
 from tests.interpreters.postgres.schemas import schema_url
@@ -198,8 +199,19 @@ def health_url(watched: Watched) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def test_a_supervisor_reports_liveness_and_readiness(tmp_path: Path) -> None:
+async def processes(url: str) -> set[tuple[int, int, int, str]]:
+    """Return the pid, the number, the starts and the build of each worker on a SQLite file."""
+    async with Client(System(()), url) as client:
+        assert isinstance(client.backend, SqliteBackend)
+        found = [it.process for it in await client.backend.services.list()]
+    return {(it.pid, it.number, it.starts, it.build) for it in found if it is not None}
+
+
+def test_a_supervisor_reports_liveness_and_readiness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A deployment waits for readiness; a killed worker makes the process unready for a while."""
+    monkeypatch.setenv("ARVO_BUILD", "commit 1")
     url = f"sqlite:///{tmp_path / 'arvo.db'}"
     closed = tmp_path / "closed"
     with supervised(
@@ -216,6 +228,7 @@ def test_a_supervisor_reports_liveness_and_readiness(tmp_path: Path) -> None:
         gone = until(health, "ready", lambda code, _: code == 503)
         closed.unlink()
         restarted = until(health, "ready", lambda code, _: code == 200)
+        registered = asyncio.run(processes(url))
         watched.signal(signal.SIGTERM)
         watched.wait_for("stopped")
         code = watched.process.wait(STOP_SECONDS)
@@ -227,6 +240,11 @@ def test_a_supervisor_reports_liveness_and_readiness(tmp_path: Path) -> None:
     assert [worker["ready"] for worker in gone["workers"]] == [False, True]
     assert [worker["starts"] for worker in restarted["workers"]] == [2, 1]
     assert restarted["workers"][0]["process"] != killed
+    # The console of another process shows the same, by the backend.
+    assert registered == {
+        (worker["process"], worker["worker"], worker["starts"], "commit 1")
+        for worker in restarted["workers"]
+    }
     assert code == 0
 
 

@@ -1,6 +1,7 @@
 """Metrics: what the console shows of the work of its own process, and of the live workers."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from arvo.console import console
 from arvo.console.views.metrics.outcomes import Sample, show_outcomes
 from arvo.console.views.metrics.workers import WORKERS_SHOWN_MAX, show_workers
 from arvo.interpreters.ports.results import Depth
-from arvo.interpreters.ports.services import WorkerServices
+from arvo.interpreters.ports.services import WorkerProcess, WorkerServices
 from arvo.interpreters.worker.stats import Stats
 from tests.console.pages import ReadPage, read_page
 from tests.console.stores import ORDERS, begin, browse, chart, system, turns, with_console
@@ -108,3 +109,23 @@ def test_more_workers_than_a_page_shows_are_counted() -> None:
     assert [it.id for it in view.workers] == [it.worker_id for it in services[:WORKERS_SHOWN_MAX]]
     assert view.workers[0].listens_to == ("domain review", "other domains", "com.web")
     assert view.more == 7
+
+
+def test_a_worker_is_shown_with_its_process() -> None:
+    """An operator finds the machine, and the worker that is started again and again."""
+    process = WorkerProcess(
+        host="box-1", pid=7, began="2026-01-02T03:04:05+00:00", number=2, starts=3, build="4f2a"
+    )
+    services = [WorkerServices("w1", {}, process=process), WorkerServices("w2", {})]
+
+    view = show_workers(Depth(), is_reachable=True, services=services, slots=None)
+
+    assert view.workers is not None
+    first, second = view.workers
+    assert (first.place, first.starts, first.build) == (
+        "box-1, process 7",
+        "worker 2, started 3 times",
+        "4f2a",
+    )
+    assert first.began == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert (second.place, second.began, second.starts, second.build) == ("", None, "", "")

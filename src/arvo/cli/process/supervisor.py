@@ -17,6 +17,7 @@ from arvo.cli.terminal.load import BACKEND_VARIABLE
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.backend_url import show_url
 from arvo.interpreters.runtime.signals import on_interrupt
+from arvo.interpreters.services.this_process import SUPERVISED_VARIABLE, supervised
 
 # Delays before a worker that died is restarted.
 BACK_OFF: Final = Retry(attempts=100, delay=0.5, factor=2.0, jitter=0.0, longest=30.0)
@@ -109,6 +110,7 @@ class Supervisor:
                 **os.environ,
                 BACKEND_VARIABLE: self.backend,
                 WORKER_VARIABLE: str(number) if self.otel else "",
+                SUPERVISED_VARIABLE: supervised(number, self.heartbeats[number].starts + 1),
             },
             stdin=PIPE,
             stdout=PIPE,

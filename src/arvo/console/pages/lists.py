@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from attrs import evolve
 from starlette.responses import RedirectResponse, Response
 
-from arvo.console.requests.reads import count_workflows, find_workflow, may_see
+from arvo.console.requests.reads import count_workflows, find_workflow, live_workers, may_see
 from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.activity import show_activity
 from arvo.console.views.batches.bar import show_workflow_bar
@@ -35,8 +35,14 @@ async def overview(client: Client, visit: Visit) -> Page:
     except Violated:
         listed = None
     dead_letters = await client.dead_letters()
+    services = await live_workers(client)
     view = show_overview(
-        listed, dead_letters, await client.depth(), links=visit.links, now=visit.now
+        listed,
+        dead_letters,
+        await client.depth(),
+        workers=None if services is None else len(services),
+        links=visit.links,
+        now=visit.now,
     )
     samples = visit.sampler.samples
     return Page(

@@ -3,13 +3,13 @@
 from starlette.responses import Response
 
 from arvo.console.requests.downloads import download_json
+from arvo.console.requests.reads import live_workers
 from arvo.console.requests.visit import Page, Refused, Visit
 from arvo.console.views.metrics.outcomes import show_outcomes
 from arvo.console.views.metrics.waits import show_waits
 from arvo.console.views.metrics.workers import show_workers
 from arvo.console.views.systems import find_contract, show_contract, show_system
 from arvo.engine.system.asyncapi import asyncapi
-from arvo.interpreters.ports.services import SupportsServiceRegistry
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.runtime import Runtime
 
@@ -48,13 +48,11 @@ async def asyncapi_document(client: Client, visit: Visit) -> Response:
 async def workers(client: Client, visit: Visit) -> Page:
     """Show the workers that are known, and what those of this process do."""
     await visit.require("see")
-    backend, samples = client.backend, visit.sampler.samples
+    samples = visit.sampler.samples
     view = show_workers(
         await client.depth(),
         is_reachable=await client.is_reachable(),
-        services=(
-            await backend.services.list() if isinstance(backend, SupportsServiceRegistry) else None
-        ),
+        services=await live_workers(client),
         slots=client.slots if isinstance(client, Runtime) else None,
     )
     return Page(

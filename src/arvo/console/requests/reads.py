@@ -12,6 +12,7 @@ from arvo.core.violations.violation import Violated
 from arvo.interpreters.http.workflow_json import from_path
 from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.results import HISTORY_PAGE_MAX, PAGE_MAX, StoredWorkflow
+from arvo.interpreters.ports.services import SupportsServiceRegistry, WorkerServices
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.runtime.lookup import is_subject
 
@@ -90,3 +91,9 @@ async def may_see(client: Client, visit: Visit, subject: str) -> bool:
     """Return whether the user may see the workflow with *subject*, if that is one."""
     record = await client.record(subject) if is_subject(subject) else None
     return await visit.reader.may("see", record)
+
+
+async def live_workers(client: Client) -> tuple[WorkerServices, ...] | None:
+    """Return the live workers of all processes; None where the backend does not list them."""
+    backend = client.backend
+    return await backend.services.list() if isinstance(backend, SupportsServiceRegistry) else None

@@ -61,10 +61,14 @@ def show_overview(
     dead_letters: Sequence[DeadLetter],
     depth: Depth,
     *,
+    workers: int | None,
     links: Links,
     now: datetime,
 ) -> OverviewView:
-    """Return the first page. *listed*: None where the backend cannot list workflows."""
+    """Return the first page. *listed*: None where the backend cannot list workflows.
+
+    *workers*: how many are live, None where the backend does not list them.
+    """
     failed = (
         None if listed is None else [it for it in listed.failed if it.changed > now - FAILED_SINCE]
     )
@@ -80,6 +84,12 @@ def show_overview(
             needs_a_person=True,
         ),
         _count("dead letters", dead_letters, links.to("dead-letters"), needs_a_person=True),
+        Count(
+            "live workers",
+            None if workers is None else str(workers),
+            links.to("workers"),
+            needs_a_person=False,
+        ),
     )
     is_empty = listed is not None and not (listed.has_any or dead_letters) and not depth.total
     return OverviewView(counts=counts, depth=depth, can_list=listed is not None, is_empty=is_empty)

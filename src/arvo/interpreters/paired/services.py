@@ -128,16 +128,18 @@ def _encode(leases: Iterable[tuple[WorkerServices, datetime]]) -> bytes:
     for services, until in leases:
         content = services.to_dict()
         content.pop("worker")
+        process = content.pop("process", None)
         group = next((group for group in groups if content.items() <= group.items()), None)
         if group is None:
-            group = {**content, "workers": {}}
+            group = {**content, "workers": {}, "processes": {}}
             groups.append(group)
         group["workers"][services.worker_id] = until
+        group["processes"][services.worker_id] = process
     return orjson.dumps({"arvo": FORMAT, "services": groups})
 
 
 def _decode(groups: Iterable[dict[str, Any]]) -> Iterable[tuple[WorkerServices, datetime]]:
     for group in groups:
         for worker, until in group["workers"].items():
-            content = {**group, "worker": worker}
+            content = {**group, "worker": worker, "process": group.get("processes", {}).get(worker)}
             yield WorkerServices.from_dict(content), datetime.fromisoformat(until)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol, final, runtime_checkable
 
-from attrs import field, frozen
+from attrs import asdict, field, fields, frozen
 
 from arvo.core.payloads.frozen_json import FrozenDict
 from arvo.interpreters.ports.messages import Delivery
@@ -13,12 +13,31 @@ LISTED_MAX: Final = 20
 
 
 @final
+@frozen(kw_only=True)
+class WorkerProcess:
+    """The process of a worker, for operators.
+
+    *host*, *pid*: where it runs. *began*: when it started, as an RFC 3339 time. *number*, *starts*:
+    which worker of its supervisor it is, and how often that has started it; 0 without a supervisor.
+    *build*: what its deployment calls the code, empty if it names none.
+    """
+
+    host: str
+    pid: int
+    began: str
+    number: int = 0
+    starts: int = 0
+    build: str = ""
+
+
+@final
 @frozen
 class WorkerServices:
     """The handlers of one worker: *versions* maps each address to the versions it implements.
 
     *callers*: the addresses of callers that it has a listener for. *domains*: the domains that it
-    has one for; None is the listener of all others.
+    has one for; None is the listener of all others. *process*: where it runs, None if unknown; two
+    that differ in it alone are equal.
 
     >>> services = WorkerServices("w1", {"com.shop.charge": ("1.0.0", "2.0.0")})
     >>> services.serves("com.shop.charge", "2.0.0"), services.serves("com.shop.ship", None)
@@ -29,6 +48,7 @@ class WorkerServices:
     versions: Mapping[str, tuple[str, ...]] = field(converter=FrozenDict)
     callers: tuple[str, ...] = ()
     domains: tuple[str | None, ...] = ()
+    process: WorkerProcess | None = field(default=None, eq=False)
 
     def serves(self, address: str, version: str | None) -> bool:
         """Return whether a handler is at *address* and implements *version*; None: any version."""
@@ -47,6 +67,7 @@ class WorkerServices:
             "versions": versions,
             "callers": list(self.callers),
             "domains": list(self.domains),
+            **({} if self.process is None else {"process": asdict(self.process)}),
         }
 
     @staticmethod
@@ -54,7 +75,11 @@ class WorkerServices:
         """Make it from the JSON data of `to_dict`."""
         versions = {address: tuple(each) for address, each in content["versions"].items()}
         callers, domains = (tuple(content.get(name, ())) for name in ("callers", "domains"))
-        return WorkerServices(content["worker"], versions, callers, domains)
+        known = content.get("process")
+        # A newer version may have more to say.
+        names = {it.name for it in fields(WorkerProcess)}
+        process = known and WorkerProcess(**{k: it for k, it in known.items() if k in names})
+        return WorkerServices(content["worker"], versions, callers, domains, process)
 
 
 def describe_services(services: Iterable[WorkerServices], address: str) -> str:

@@ -14,6 +14,7 @@ from arvo.engine.system.system import System
 from arvo.interpreters.calls.listeners import Listeners
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.services import SupportsServiceRegistry, WorkerServices
+from arvo.interpreters.services.this_process import this_process
 
 # Addresses that are remembered when the last worker that has a listener for them is gone.
 REMEMBERED_MAX: Final = 1_000
@@ -113,4 +114,4 @@ class ServiceDirectory:
         """The services of this worker."""
         versions = {handler.source: versions_of(handler) for handler in self.system.handlers}
         callers, domains = self.listeners.addresses, self.listeners.domains
-        return WorkerServices(self._worker_id, versions, callers, domains)
+        return WorkerServices(self._worker_id, versions, callers, domains, this_process())

@@ -1,12 +1,13 @@
 """Workers: the workers that are alive on a backend, and the slots of those in this process."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Final, final
 
 from attrs import frozen
 
 from arvo.interpreters.ports.results import Depth
-from arvo.interpreters.ports.services import WorkerServices
+from arvo.interpreters.ports.services import WorkerProcess, WorkerServices
 
 # More are only counted.
 WORKERS_SHOWN_MAX: Final = 100
@@ -15,9 +16,16 @@ WORKERS_SHOWN_MAX: Final = 100
 @final
 @frozen(kw_only=True)
 class WorkerRow:
-    """A live worker: its *id*, the addresses and versions that it serves, and its listeners."""
+    """A live worker: its *id*, the addresses and versions that it serves, and its listeners.
+
+    *place*, *began*, *starts*, *build*: of its process, empty where they are not known.
+    """
 
     id: str
+    place: str
+    began: datetime | None
+    starts: str
+    build: str
     handlers: tuple[tuple[str, str], ...]
     listens_to: tuple[str, ...]
 
@@ -69,11 +77,28 @@ def show_workers(
 
 
 def _row(services: WorkerServices) -> WorkerRow:
+    process = services.process
     domains = ("other domains" if it is None else f"domain {it}" for it in services.domains)
     return WorkerRow(
         id=services.worker_id,
+        place="" if process is None else f"{process.host}, process {process.pid}",
+        began=None if process is None else datetime.fromisoformat(process.began),
+        starts=_starts(process),
+        build="" if process is None else process.build,
         handlers=tuple(
             (address, ", ".join(versions)) for address, versions in services.versions.items()
         ),
         listens_to=(*sorted(domains), *sorted(services.callers)),
     )
+
+
+def _starts(process: WorkerProcess | None) -> str:
+    """Return how often a supervisor has started a worker.
+
+    >>> _starts(WorkerProcess(host="a", pid=1, began="", number=2, starts=3))
+    'worker 2, started 3 times'
+    """
+    if process is None or not process.starts:
+        return ""
+    times = "once" if process.starts == 1 else f"{process.starts} times"
+    return f"worker {process.number}, started {times}"
