@@ -1,5 +1,6 @@
 """EventHandler: the functions of a contract, and the events that they answer."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from arvo import (
     EventHandler,
     Managed,
     ManagedId,
+    Resumable,
     System,
     Version,
     Violated,
@@ -26,6 +28,7 @@ from tests.shop import (
     charge_request,
     expect_commit,
     expect_violation,
+    order,
     payment_handler,
 )
 
@@ -49,6 +52,47 @@ def test_each_version_has_its_function_and_each_function_a_version(
         EventHandler(charge, functions)
 
     assert message in str(violated.value)
+
+
+async def late(_: Event[Any]) -> Emit:
+    return Emit(CardCharged("r"))
+
+
+class Late:
+    async def __call__(self, _: Event[Any]) -> Emit:
+        return Emit(CardCharged("r"))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (late, "expected a plain function, with I/O by `yield from call(...)`, got the async late"),
+        (Late(), "expected a plain function, with I/O by `yield from call(...)`, got the async "),
+        (lambda: None, "expected a function of one argument, the {it}, got <lambda>()"),
+        (lambda a, b: None, "expected a function of one argument, the {it}, got <lambda>(a, b)"),
+        (lambda *, event: None, "of one argument, the {it}, got <lambda>(*, event)"),
+        (partial(ok, charge_request()), "of one argument, the {it}, got functools.partial"),
+        ("ok", "expected a function, got 'ok'"),
+    ],
+)
+def test_a_function_that_no_event_can_be_given_to_is_refused(function: Any, message: str) -> None:
+    """By name, at construction, and with the arguments that it takes."""
+    with pytest.raises(Violated) as of_event:
+        EventHandler(charge, {"1.0.0": function})
+    with pytest.raises(Violated) as of_turn:
+        Resumable(order, {"1.0.0": function})
+
+    assert message.format(it="event") in str(of_event.value)
+    assert message.format(it="turn") in str(of_turn.value)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [ok, partial(ok), lambda *events: None, lambda event, more=1: None, print, [].append],
+)
+def test_any_function_that_takes_an_event_is_a_handlers(function: Any) -> None:
+    """Also one with defaults, one of a library, and one that is bound."""
+    assert EventHandler(charge, {"1.0.0": function}).functions == {"1.0.0": function}
 
 
 @frozen

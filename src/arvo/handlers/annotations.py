@@ -12,6 +12,7 @@ from arvo.core.payloads.types.adapters import is_payload_class
 from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, one_line, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.handlers.composed import display_name
 
 
 @final
@@ -51,8 +52,48 @@ def read_signature(decorator: str, function: Callable[..., Any]) -> Signature:
 
 
 def is_async(function: object) -> bool:
-    """Return whether a function is written with `async def`."""
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    """Return whether a function, or what an object does when it is called, is `async def`."""
+    # The method of its class, for an object that can be called.
+    called = inspect.getattr_static(type(function), "__call__", None)
+    return any(
+        inspect.iscoroutinefunction(it) or inspect.isasyncgenfunction(it)
+        for it in (function, called)
+    )
+
+
+def function_issues(name: str, function: object, argument: str) -> list[Issue]:
+    """Return why *function* cannot be called with one *argument*, such as "the event".
+
+    *name* is the place of the function, such as "handler.1.0.0".
+    """
+    if not callable(function):
+        return [Issue(name, "a function", short_repr(function))]
+    if is_async(function):
+        expected = "a plain function, with I/O by `yield from call(...)`"
+        return [Issue(name, expected, f"the async {display_name(function)}")]
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        # Some callables that are written in C have none.
+        return []
+    try:
+        signature.bind(None)
+    except TypeError:
+        got = one_line(f"{display_name(function)}{signature}")
+        return [Issue(name, f"a function of one argument, {argument}", got)]
+    return []
+
+
+def returned_classes(function: Callable[..., Any]) -> tuple[type[Any], ...]:
+    """Return the payload classes that a function returns by its annotation, none if it has none.
+
+    An annotation that cannot be read, such as one with the name of a local class, is none.
+    """
+    try:
+        hint = get_type_hints(function).get("return", inspect.Parameter.empty)
+    except Exception:  # noqa: BLE001 - an annotation is any expression
+        return ()
+    return tuple(it for it in _classes(hint) if isinstance(it, type) and is_payload_class(it))
 
 
 def _hints(name: str, function: Callable[..., Any], issues: list[Issue]) -> dict[str, Any]:

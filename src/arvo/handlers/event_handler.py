@@ -12,6 +12,7 @@ from arvo.core.events.event import Event
 from arvo.core.violations.arguments import check_argument
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
+from arvo.handlers.annotations import function_issues
 from arvo.handlers.duration import to_seconds
 from arvo.handlers.effect import Retry
 from arvo.handlers.invoke import HandlerReturn
@@ -152,13 +153,15 @@ class EventHandler(Generic[A_co]):
         timeout: timedelta | float | None = None,
         on_error: OnError = "fail",
     ) -> None:
-        check_versions(contract, functions)
+        check_versions(contract, functions, "the event")
         policy = HandlerPolicy(retry, timeout, on_error)
         self.__attrs_init__(contract, dict(functions), executionunits, domains, policy)
 
 
-def check_versions(contract: Contract[Any], functions: Mapping[str, object]) -> None:
-    """Raise `Violated` unless *functions* has exactly the versions of *contract*."""
+def check_versions(contract: Contract[Any], functions: Mapping[str, object], argument: str) -> None:
+    """Raise `Violated` unless *functions* has exactly the versions of *contract*, and each takes
+    one *argument*, such as "the event".
+    """
     check_argument("contract", contract, Contract, "a Contract", of="a handler")
     expected = 'a mapping of functions: {"1.0.0": function}'
     check_argument("functions", functions, Mapping, expected, of=f"a handler of {contract.uri}")
@@ -171,11 +174,13 @@ def check_versions(contract: Contract[Any], functions: Mapping[str, object]) -> 
         for version in functions
         if version not in contract.versions
     ]
-    issues += [
-        Issue(f"handler.{version}", "a function", short_repr(function))
-        for version, function in functions.items()
-        if not callable(function)
-    ]
+    message = f"contract {contract.uri} requires a handler for each of its versions"
+    if not issues:
+        message = f"a function of the handler of {contract.uri} cannot be called"
+        issues = [
+            issue
+            for version, function in functions.items()
+            for issue in function_issues(f"handler.{version}", function, argument)
+        ]
     if issues:
-        message = f"contract {contract.uri} requires a handler for each of its versions"
         raise Violated(ConfigViolation(message, tuple(issues)))

@@ -121,7 +121,7 @@ class Resumable(Generic[S]):
         if not isinstance(candidate, OrchestratorContract):
             issue = Issue("contract", "an OrchestratorContract", short_repr(candidate))
             raise Violated(ConfigViolation("the workflow is invalid", issue))
-        check_versions(contract, functions)
+        check_versions(contract, functions, "the turn")
         self.__attrs_init__(
             contract,
             dict(functions),

@@ -231,7 +231,9 @@ async def late(_: Event[Any]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("predicate", [late, lambda _: None, lambda _: 1, lambda _: Success("yes")])
+@pytest.mark.parametrize(
+    "predicate", [lambda it: late(it), lambda _: None, lambda _: 1, lambda _: Success("yes")]
+)
 def test_a_predicate_returns_a_bool_and_no_other_truthy_value(predicate: Any) -> None:
     """The coroutine of an `async` check is truthy, and would allow every event."""
     result = invoke_charging(authorise(price, predicate))
@@ -329,11 +331,11 @@ async def convert(_: object) -> object:
 
 def test_an_async_conversion_is_a_violation() -> None:
     """Only a handler's function can ask for I/O."""
-    result = invoke_charging(map_input(price, cast("Any", convert)))
-    [violate] = invoke_charging(map_output(price, convert))
+    result = invoke_charging(map_input(price, cast("Any", lambda it: convert(it))))
+    [violate] = invoke_charging(map_output(price, lambda it: convert(it)))
     gc.collect()
 
-    assert "a payload is converted by a plain function: convert: expected" in str(result)
+    assert "a payload is converted by a plain function: <lambda>: expected" in str(result)
     assert violate == Violate(result)
 
 
@@ -347,6 +349,10 @@ def test_an_async_conversion_is_a_violation() -> None:
         ),
         (lambda: choose(cast("Any", price)), "expected pairs of a predicate and a function"),
         (lambda: recover(price, cast("Any", Fail("no"))), "recover[1]: expected a function"),
+        (
+            lambda: authorise(price, cast("Any", late)),
+            "authorise[1]: expected a plain function, with I/O by `yield from call(...)`, got",
+        ),
     ],
 )
 def test_a_part_that_is_no_function_is_refused_where_it_is_composed(

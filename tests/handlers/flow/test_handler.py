@@ -26,6 +26,7 @@ from tests.handlers.flow.flows import (
 )
 from tests.shop import (
     SERVICES,
+    CardCharged,
     OrderFulfilled,
     PlaceOrder,
     order,
@@ -92,8 +93,36 @@ def test_a_flow_is_no_async_function() -> None:
         yield event
 
     for wrong in (fulfil, streaming):
-        with pytest.raises(Violated, match="a generator function"):
+        with pytest.raises(Violated, match="function: expected a plain function"):
             flow(order, "1.0.0")(wrong)  # type: ignore[arg-type]
+
+
+def test_a_flow_takes_the_event_that_begins_it() -> None:
+    """An author who expects a context as well learns at import that there is none."""
+
+    def fulfil(event: Event[PlaceOrder], context: object) -> Flow[OrderFulfilled]:
+        yield from sleep(1)
+        raise AssertionError
+
+    with pytest.raises(Violated, match="of one argument, the event that begins the workflow, got"):
+        flow(order, "1.0.0")(fulfil)  # type: ignore[arg-type]
+
+
+def test_a_flow_returns_an_outcome_of_its_contract() -> None:
+    """By its annotation, where it has one that can be read; otherwise the type checker says so."""
+
+    def wrong(event: Event[PlaceOrder]) -> Flow[OrderFulfilled | CardCharged]:
+        yield from sleep(1)
+        raise AssertionError
+
+    def unknown(event: Event[PlaceOrder]) -> "Flow[NotThere]":  # type: ignore[name-defined]  # noqa: F821
+        yield from sleep(1)
+        raise AssertionError
+
+    expected = "function ->: expected OrderFulfilled, the outcome by #/.*, got CardCharged"
+    with pytest.raises(Violated, match=expected):
+        flow(order, "1.0.0")(wrong)  # type: ignore[arg-type]
+    assert flow(order, "1.0.0")(unknown).contract is order
 
 
 def test_the_subject_names_the_flow() -> None:

@@ -1,6 +1,6 @@
 """RunPart: runs the parts of a composed function: functions, predicates and conversions."""
 
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import evolve, fields
@@ -9,6 +9,7 @@ from arvo.core.command import Command, Emit, Fail, Violate
 from arvo.core.events.event import Event
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, ExecutionViolation, Violated
+from arvo.handlers.annotations import is_async
 from arvo.handlers.composed import Composed, Program, display_name, start
 from arvo.handlers.effect import Effects
 from arvo.handlers.generators import close_generator
@@ -138,11 +139,18 @@ def convert_payload(convert: Callable[[Any], object], payload: object) -> object
 def make_composed(operation: str, parts: Sequence[object], program: Program) -> Composed[Any]:
     """Make a composed function; raises `Violated` where a part is no function."""
     issues = tuple(
-        Issue(f"{operation}[{position}]", "a function", short_repr(part))
+        Issue(f"{operation}[{position}]", expected, got)
         for position, part in enumerate(parts)
-        if not callable(part)
+        for expected, got in _mistakes(part)
     )
     if issues:
         message = f"{operation} takes functions (to make one of two EventHandlers, use fuse)"
         raise Violated(ConfigViolation(message, issues))
     return Composed(operation, tuple(parts), program)
+
+
+def _mistakes(part: object) -> Iterator[tuple[str, str]]:
+    if not callable(part):
+        yield "a function", short_repr(part)
+    elif is_async(part):
+        yield "a plain function, with I/O by `yield from call(...)`", f"async {display_name(part)}"

@@ -16,7 +16,8 @@ from arvo.core.payloads.json_data import freeze_unchecked
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, Issues, short_repr
 from arvo.core.violations.violation import ConfigViolation, ContractViolation, Violated
-from arvo.handlers.annotations import is_async
+from arvo.handlers.annotations import function_issues, returned_classes
+from arvo.handlers.composed import display_name
 from arvo.handlers.effect import Retry
 from arvo.handlers.event_handler import DEFAULT_POLICY, HandlerPolicy, OnError
 from arvo.handlers.flow.execution import FlowExecution
@@ -203,9 +204,27 @@ def _check_flow(contract: object, version: object, function: object) -> None:
         known = ", ".join(contract.sorted_versions)
         issue = Issue("version", f"one of {known}", repr(version))
         raise Violated(ConfigViolation(f"{contract.uri} has no such version", issue))
-    if is_async(function):
-        issue = Issue("function", "a generator function, and I/O by `call`", "an async one")
-        raise Violated(ConfigViolation("the flow is invalid", issue))
+    issues = function_issues("function", function, "the event that begins the workflow")
+    if not issues:
+        issues = _wrong_returns(contract, version, function)
+    if issues:
+        raise Violated(ConfigViolation("the flow is invalid", tuple(issues)))
+
+
+def _wrong_returns(
+    contract: OrchestratorContract[Any, Any], version: str, function: Any
+) -> list[Issue]:
+    """Return the classes of the return annotation with which the workflow cannot complete."""
+    completed = contract.version(version).completed
+    permitted = completed.types or (completed.type,)
+    if permitted == (None,):
+        return []
+    expected = " or ".join(display_name(it) for it in permitted)
+    return [
+        Issue("function ->", f"{expected}, the outcome by {contract.uri}", display_name(returned))
+        for returned in returned_classes(function)
+        if returned not in permitted
+    ]
 
 
 def flows(first: FlowHandler[A, C], *more: FlowHandler[A, C]) -> FlowHandler[A, C]:
