@@ -108,7 +108,7 @@ def test_an_event_has_readable_attributes_and_all_of_its_data(
 
     assert (decoded, decoded.raw) == (event, event.raw)
     shown, whole = orjson.loads(text), orjson.loads(event.to_bytes())
-    del shown["data_base64"], whole["data"]
+    shown.pop("data_base64", None), shown.pop("data", None), whole.pop("data")
     assert shown == whole
 
 

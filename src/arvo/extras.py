@@ -19,6 +19,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "jinja2": "console",
     "mermaidx": "diagram",
     "nats": "nats",
+    "obstore": "blobs",
     "opentelemetry.exporter": "otel",
     "opentelemetry.sdk": "otel",
     "pydantic": "pydantic",

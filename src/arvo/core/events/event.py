@@ -222,6 +222,12 @@ def drop_text(event: Event[Any]) -> None:
     _JSON.__set__(event, None)
 
 
+def fill_data(event: Event[Any], loaded: Event[Any]) -> None:
+    """Give an event that waited for its data, as no handler has seen it yet, that of *loaded*."""
+    for name in ("data", "wire", "_wire_of", "_json"):
+        Event.__dict__[name].__set__(event, getattr(loaded, name))
+
+
 _envelope: Final = attrgetter(*ENVELOPE)
 _read_envelope: Final = itemgetter(*ENVELOPE)
 _NAMES: Final = frozenset({*ENVELOPE, "data"})

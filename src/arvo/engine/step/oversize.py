@@ -19,21 +19,22 @@ def limit_sizes(
     commands: tuple[Command, ...],
     build: Callable[[tuple[Command, ...]], Commit | Violation],
     trace: TraceContext | None,
+    data_bytes_max: int = 0,
 ) -> Commit | Violation:
     """Build the commit of *commands*, or that of a `Fail` where one of its events is too large.
 
-    Its events carry *trace*, which counts towards their size.
+    Its events carry *trace*, which counts towards their size. *data_bytes_max*: see `size_issue`.
 
     The requester learns of it like of any failure. A dead letter of the event would leave it
     waiting, and could not be redriven: no reader accepts the event on any backend.
     """
     commit = _build(build, commands, trace)
-    issue = _find_oversize(commit)
+    issue = _find_oversize(commit, data_bytes_max)
     if issue is None:
         return commit
     failure = Fail(f"an event is too large: {issue}", name=TOO_LARGE)
     failed = _build(build, (failure,), trace)
-    issue = _find_oversize(failed)
+    issue = _find_oversize(failed, data_bytes_max)
     if issue is None:
         return failed
     # Its failure repeats attributes of a large event, or sends a large compensation.
@@ -52,7 +53,7 @@ def _build(
     return with_trace(commit, trace)
 
 
-def _find_oversize(commit: Commit | Violation) -> Issue | None:
+def _find_oversize(commit: Commit | Violation, data_bytes_max: int) -> Issue | None:
     if not isinstance(commit, Commit):
         return None
     events = commit.events
@@ -60,5 +61,7 @@ def _find_oversize(commit: Commit | Violation) -> Issue | None:
         events = (*events, *(timer.event for timer in commit.timers))
     for event in events:
         if len(event.to_bytes()) > EVENT_BYTES_MAX:
-            return size_issue(event)
+            issue = size_issue(event, data_bytes_max)
+            if issue is not None:
+                return issue
     return None

@@ -156,6 +156,7 @@ def _step_event_handler(
         commands,
         lambda limited: build_event_handler_commit(handler, admitted, limited, inputs.now),
         inputs.trace,
+        system.data_bytes_max,
     )
 
 
@@ -217,6 +218,7 @@ def _step_workflow(
             ),
         ),
         inputs.trace,
+        system.data_bytes_max,
     )
 
 

@@ -55,6 +55,8 @@ class System:
     stacks: bool
     _by_address: Mapping[str, Handler] = field(repr=False, eq=False)
     _elsewhere: frozenset[str] = field(repr=False, eq=False)
+    # The largest data of an event where a blob store takes it; 0: it travels in the event.
+    data_bytes_max: int = field(default=0, repr=False, eq=False)
 
     def __init__(
         self,
@@ -89,6 +91,13 @@ class System:
         addresses = frozenset(version.type for version in elsewhere)
         reports = read_subscriptions(subscriptions)
         self.__attrs_init__(listed, elsewhere, reports, stacks, by_address, addresses)
+
+    def with_data(self, bytes_max: int) -> "System":
+        """Return this system, whose handlers may emit events with data of so many bytes."""
+        values = self.handlers, self.remote, self.subscriptions, self.stacks
+        system = object.__new__(System)
+        system.__attrs_init__(*values, self._by_address, self._elsewhere, bytes_max)
+        return system
 
     def check(self) -> tuple[Issue, ...]:
         """Return an issue for each legal piece of wiring that would lose or refuse an event.

@@ -13,7 +13,7 @@ def decode_content(content: bytes, codec: Codec | None, place: Place) -> bytes:
     that is no JSON.
     """
     if codec is not None:
-        return codec.decode(content, place)
+        content = codec.decode(content, place)
     # JSON text is ASCII up to its first string.
     if content and not content[:1].isascii():
         raise no_codec(place)

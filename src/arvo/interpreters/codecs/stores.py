@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import final
 
 from attrs import evolve, frozen
 
 from arvo.interpreters.codecs.codec import Codec, Place, Undecodable
+from arvo.interpreters.codecs.content import decode_content
+from arvo.interpreters.codecs.waiting import decoding, encoding
 from arvo.interpreters.ports.errors import Corrupt
 from arvo.interpreters.ports.index import HistoryBlock, Index, IndexQuery, IndexRow
 from arvo.interpreters.ports.machine_memory import MachineMemory, Stored
@@ -26,11 +29,13 @@ class EncodedMemory:
         stored = await self.memory.read(subject)
         if stored is None:
             return None
-        return Stored(_decode(stored.record, self.codec, Place("value", subject)), stored.revision)
+        decode = partial(_decode, stored.record, self.codec, Place("value", subject))
+        return Stored(await decoding(self.codec, decode), stored.revision)
 
     async def write(self, subject: str, record: bytes, expected: int) -> Stored | Conflict:
         """Encode and write a value."""
-        content = self.codec.encode(record, Place("value", subject))
+        encode = partial(self.codec.encode, record, Place("value", subject))
+        content = await encoding(self.codec, encode)
         written = await self.memory.write(subject, content, expected)
         return written if isinstance(written, Conflict) else Stored(record, written.revision)
 
@@ -45,10 +50,10 @@ class EncodedIndex:
 
     async def write(self, row: IndexRow, blocks: Sequence[HistoryBlock]) -> None:
         """Write a row, and encoded blocks."""
-        encoded = [
-            evolve(block, content=self.codec.encode(block.content, _place(row.subject, block)))
-            for block in blocks
-        ]
+        encoded = []
+        for block in blocks:
+            encode = partial(self.codec.encode, block.content, _place(row.subject, block))
+            encoded.append(evolve(block, content=await encoding(self.codec, encode)))
         await self.index.write(row, encoded)
 
     async def search(self, query: IndexQuery) -> Sequence[IndexRow]:
@@ -57,10 +62,11 @@ class EncodedIndex:
 
     async def blocks(self, subject: str, start: int, end: int) -> Sequence[HistoryBlock]:
         """Read and decode blocks; raises `Corrupt` for one that cannot be decoded."""
-        return [
-            evolve(block, content=_decode(block.content, self.codec, _place(subject, block)))
-            for block in await self.index.blocks(subject, start, end)
-        ]
+        decoded = []
+        for block in await self.index.blocks(subject, start, end):
+            decode = partial(_decode, block.content, self.codec, _place(subject, block))
+            decoded.append(evolve(block, content=await decoding(self.codec, decode)))
+        return decoded
 
     async def delete_ended(self, before: datetime, limit: int) -> int:
         """Delete workflows that have ended."""
@@ -73,6 +79,6 @@ def _place(subject: str, block: HistoryBlock) -> Place:
 
 def _decode(content: bytes, codec: Codec, place: Place) -> bytes:
     try:
-        return codec.decode(content, place)
+        return decode_content(content, codec, place)
     except Undecodable as error:
         raise Corrupt(f"the store: {error}") from error

@@ -23,11 +23,30 @@ from arvo.core.violations.violation import (
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
 from arvo.interpreters.codecs.codec import Codec, Place, Undecodable
 from arvo.interpreters.codecs.content import decode_content, encode_content
-from arvo.interpreters.codecs.envelope import ENCODED, decode_data, encode_data
-from arvo.interpreters.codecs.unreadable import is_unreadable, original_content, stored_event
+from arvo.interpreters.codecs.envelope import (
+    decode_data,
+    encode_data,
+    is_offloaded,
+    without_data,
+)
+from arvo.interpreters.codecs.offloaded import Offloaded
+from arvo.interpreters.codecs.reference import DATA_REF, reference_in
+from arvo.interpreters.codecs.unreadable import (
+    UNREADABLE,
+    is_unreadable,
+    original_content,
+    stored_event,
+)
+from arvo.interpreters.codecs.waiting import decoding
 from arvo.interpreters.delivery.clock import fresh_stamp
 from arvo.interpreters.ports.errors import Corrupt
-from arvo.interpreters.ports.messages import DeadLetter, Destination, Message, queue_of
+from arvo.interpreters.ports.messages import (
+    DeadLetter,
+    Destination,
+    Message,
+    PendingData,
+    queue_of,
+)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -61,17 +80,32 @@ def decode_event(content: bytes, codec: Codec | None = None) -> Event[Any]:
 
 
 def decode_waiting(content: bytes, to: Destination, codec: Codec | None = None) -> Message:
-    """Decode an event that waits for a worker.
+    """Decode an event that waits for a worker. Data that is a blob is left for that to fetch: it
+    must not hold up the others.
 
     One that the codec cannot decode becomes a message with the reason, for a dead letter: it must
     not stop the worker, nor the next one.
     """
     try:
+        if is_offloaded(content) and isinstance(codec, Offloaded):
+            event = restore_event(without_data(content))
+            return Message(event, to, pending=_pending(content, to, codec))
         return Message(restore_event(decode_data(content, codec, "event")), to)
     except Undecodable as error:
         return _unreadable(content, to, error)
     except (Violated, ValueError) as error:
         raise _corrupt("an event", error) from error
+
+
+def _pending(content: bytes, to: Destination, codec: Offloaded) -> PendingData:
+    async def fetch() -> Event[Any]:
+        return await decoding(codec, lambda: restore_event(decode_data(content, codec, "event")))
+
+    def stand_in() -> Event[Any]:
+        stamp = fresh_stamp()
+        return stored_event(stamp.id, queue_of(to), stamp.time, content)
+
+    return PendingData(fetch, stand_in)
 
 
 def stored_message(
@@ -187,12 +221,27 @@ def decode_destination(content: bytes) -> Destination:
 
 
 def encode_dead_letter(dead_letter: DeadLetter, codec: Codec | None = None) -> bytes:
-    """Encode a dead letter; a codec encodes all of it but its id and its subject."""
-    body = _dead_letter_to_dict(dead_letter)
+    """Encode a dead letter; a codec encodes all of it but its id and its subject.
+
+    One that stands for a text with a reference to a blob shows it: the blob stays as long.
+    """
+    body, event = _dead_letter_to_dict(dead_letter), dead_letter.event
     if codec is None:
-        return orjson.dumps(body)
-    shell = {"id": dead_letter.id, "subject": dead_letter.event.subject, "data": body}
-    return encode_data(shell, codec, "dead_letter")
+        return orjson.dumps({**_blob_reference(event), **body})
+    shell = {"id": dead_letter.id, "subject": event.subject, "data": body}
+    if event.type == UNREADABLE:
+        shell["type"] = UNREADABLE
+    return encode_data({**_blob_reference(event), **shell}, codec, "dead_letter")
+
+
+def _blob_reference(event: Event[Any]) -> dict[str, str]:
+    if event.type != UNREADABLE or not isinstance(event.raw.get("body"), str):
+        return {}
+    try:
+        reference = reference_in(original_content(event))
+    except ValueError:
+        return {}  # a sender has made it
+    return {} if reference is None else {DATA_REF: str(reference)}
 
 
 def _dead_letter_to_dict(dead_letter: DeadLetter) -> dict[str, Any]:
@@ -230,7 +279,7 @@ def decode_dead_letter(content: bytes, codec: Codec | None = None) -> DeadLetter
 
 def _dead_letter_body(content: bytes, codec: Codec | None) -> dict[str, Any]:
     body: dict[str, Any] = orjson.loads(content)
-    if ENCODED in body:
+    if "event" not in body:
         body = orjson.loads(decode_data(content, codec, "dead_letter"))["data"]
     elif codec is not None:
         # Written without a codec, which decides whether it reads that.

@@ -16,6 +16,7 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.offloaded import data_bytes_max
 from arvo.interpreters.delivery.audit import AuditQuery, audit_key, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.delivery.codec import to_milliseconds
@@ -75,7 +76,8 @@ class MemoryBackend:
 
     *queue_max*: the number of events under way above which `send` waits. *now*: the clock that
     timers go by. *retention*: how long and how many dead letters are stored; the rest of it is not
-    used, for memory has limits of its own.
+    used, for memory has limits of its own. *codec*: encodes nothing; with `offloaded` events may be
+    as large as elsewhere.
 
     No operation that changes data awaits in the middle. That makes each of them atomic.
     """
@@ -84,6 +86,7 @@ class MemoryBackend:
     queue_max: int = QUEUE_MAX
     now: Callable[[], datetime] = utc_now
     retention: Retention = DEFAULT_RETENTION
+    codec: Codec | None = None
     services: MemoryServices = field(factory=MemoryServices, init=False)
     _workflows: MemoryWorkflows = field(init=False)
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
@@ -105,13 +108,16 @@ class MemoryBackend:
         self._timers = MemoryTimers(lambda: self.now(), self._add)
         self._chains = MemoryChains(self._workflows, self._inbox, self._cancellations, self._queues)
 
-    def with_codec(self, codec: Codec) -> "MemoryBackend":  # noqa: ARG002 - the port's
-        """Return this backend: what it has leaves the process in no form."""
+    def with_codec(self, codec: Codec) -> "MemoryBackend":
+        """Return this backend, with the limits of the codec: what it has leaves the process in no
+        form.
+        """
+        self.codec = codec
         return self
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` events are under way."""
-        check_sizes([message])
+        check_sizes([message], data_bytes_max(self.codec))
         await self.wait_for_room()
         self._add(message)
 
@@ -318,7 +324,7 @@ class MemoryBackend:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Delete a dead letter and accept *messages* in its place."""
-        check_sizes(messages)
+        check_sizes(messages, data_bytes_max(self.codec))
         if not self._dead_letters.remove(id):
             return False
         for message in messages:

@@ -13,6 +13,7 @@ from arvo.core.record import Record
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.offloaded import data_bytes_max
 from arvo.interpreters.codecs.stores import EncodedIndex, EncodedMemory
 from arvo.interpreters.codecs.unreadable import is_unreadable
 from arvo.interpreters.delivery.brokers.depth_limiter import DepthLimiter
@@ -39,7 +40,7 @@ from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
 from arvo.interpreters.paired.services import ServiceStore
-from arvo.interpreters.paired.unreadable import original_message
+from arvo.interpreters.paired.unreadable import original_message, stand_in_event
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.broker import Broker
 from arvo.interpreters.ports.chains import CommitChain
@@ -121,7 +122,7 @@ class Pair:
         memory, codec = self.memory, self.codec
         if codec is not None:
             memory = EncodedMemory(memory, codec)
-        self._wire = Wire(self.broker, codec, frozenset(self.clear))
+        self._wire = Wire(self.broker, stand_in_event, codec, frozenset(self.clear))
         self.services = ServiceStore(memory)
         nacks_are_returns = getattr(self.broker, "nacks_are_returns", False)
         self._deaths = DeathCounter(memory, nacks_are_returns)
@@ -153,7 +154,7 @@ class Pair:
 
     async def send(self, message: Message) -> None:
         """Publish an event from outside; waits while the queue is full."""
-        check_sizes([message])
+        check_sizes([message], data_bytes_max(self.codec))
         await self._limiter.admit()
         await self._wire.publish([encode_message(message)])
         await self._mark(message)
@@ -410,7 +411,7 @@ class Pair:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Send *messages*, then delete the dead letter; two concurrent calls may both send."""
-        check_sizes(messages)
+        check_sizes(messages, data_bytes_max(self.codec))
         dead_letter = await self._dead_letters.get(id)
         if dead_letter is None:
             return False

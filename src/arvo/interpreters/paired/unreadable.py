@@ -2,9 +2,9 @@
 
 from base64 import b64decode, b64encode
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
-from arvo.core.events.event import EVENT_BYTES_MAX
+from arvo.core.events.event import EVENT_BYTES_MAX, Event
 from arvo.core.payloads.json_data import is_json
 from arvo.core.violations.issue import Issue
 from arvo.core.violations.violation import ConfigViolation, Violated
@@ -55,6 +55,11 @@ def unreadable_dead_letter(delivery: EncodedDelivery, reason: str) -> DeadLetter
         at=now,
         to=destination_of(message.queue, None),
     )
+
+
+def stand_in_event(delivery: EncodedDelivery) -> Event[Any]:
+    """Make the event of that dead letter."""
+    return unreadable_dead_letter(delivery, "").event
 
 
 def original_message(dead_letter: DeadLetter) -> EncodedMessage:

@@ -436,3 +436,21 @@ class AppliesBackpressure(Protocol):
     async def wait_for_room(self) -> None:
         """Wait until the queue has room for one more event. It reserves nothing."""
         ...
+
+
+@runtime_checkable
+class HoldsReferences(Protocol):
+    """A backend that knows to which blobs of its codec it refers: the others are deleted."""
+
+    async def referenced(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of the *keys* of blobs to which anything that is stored refers.
+
+        All of it as it is at one moment: a message that moves is seen in one of its places.
+        """
+        ...
+
+    async def blob_owner(self) -> str:
+        """Return the id of this store, which no other one has: the blobs that it refers to are its
+        own.
+        """
+        ...

@@ -34,9 +34,24 @@ class Corrupt(Exception):
     """
 
 
+class BlobUnavailable(Unavailable):
+    """A blob store cannot be reached, or refuses this process. Nothing was lost.
+
+    Remedy: wait and try again; the text names the store and the key.
+    """
+
+
+class BlobMissing(Corrupt):
+    """A blob is gone that an event or a record refers to. Others are not affected.
+
+    Remedy: restore it under the key that the text names, then redrive the event.
+    """
+
+
 class TooLarge(Exception):
     """The backend refuses an event of this size; smaller events still pass.
 
     Remedy: send a reference to the data, or raise the limit that the text names if it is one of the
-    broker's. `EVENT_BYTES_MAX`, 1 MiB, is the same on every backend and cannot be raised.
+    broker's. `EVENT_BYTES_MAX`, 1 MiB, is the same on every backend and cannot be raised; with
+    `arvo.codecs.offloaded` a large payload does not count towards it.
     """

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, final
 from attrs import define, evolve, field, frozen
 
 from arvo.core.commit import Commit, PendingTimer
-from arvo.core.events.event import Event
+from arvo.core.events.event import Event, fill_data
 from arvo.core.events.protocol import cancel_type
 from arvo.core.violations.violation import Violation
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler
@@ -35,6 +35,21 @@ CAUSE_CHARACTERS_MAX: Final = 200
 
 
 @final
+@define(eq=False)
+class PendingData:
+    """The data of an event that is still in a blob store, and has to be fetched first.
+
+    *fetch* returns the event with its data; raises `BlobUnavailable`, `BlobMissing` or
+    `Undecodable`.
+    *stand_in* makes the event that stands for the stored text, for a dead letter.
+    """
+
+    fetch: Callable[[], Awaitable[Event[Any]]]
+    stand_in: Callable[[], Event[Any]]
+    is_loaded: bool = field(default=False, init=False)
+
+
+@final
 @frozen
 class Message:
     """An event and its destination.
@@ -42,13 +57,27 @@ class Message:
     *outside*: another program put it into the broker, so the worker checks that it may enter. All
     other messages were checked when they were sent, or come from a handler. *unreadable*: why the
     codec of the backend could not decode it; the event then stands for the text, and becomes a dead
-    letter.
+    letter. *pending*: the event has no data yet, until `load_data`; a backend needs none.
     """
 
     event: Event[Any]
     to: Destination
     outside: bool = False
     unreadable: str = ""
+    pending: PendingData | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether the data of the event was not fetched yet."""
+        return self.pending is not None and not self.pending.is_loaded
+
+    async def load_data(self) -> None:
+        """Fetch the data of the event, unless it has it; raises as `PendingData.fetch`."""
+        pending = self.pending
+        if pending is not None and not pending.is_loaded:
+            # In place: the delivery is known to its backend by identity.
+            fill_data(self.event, await pending.fetch())
+            pending.is_loaded = True
 
 
 @final

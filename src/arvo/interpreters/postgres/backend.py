@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar, Unpack, final
 
 from attrs import define, evolve, field
@@ -11,11 +12,13 @@ from arvo.core.events.event import Event
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.offloaded import data_bytes_max
+from arvo.interpreters.codecs.waiting import decoding, encoding, writing
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.codec import to_milliseconds
+from arvo.interpreters.delivery.codec import original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
@@ -53,7 +56,12 @@ from arvo.interpreters.postgres.session.commits import CommitWriter
 from arvo.interpreters.postgres.session.reconnect import SessionManager
 from arvo.interpreters.postgres.session.returns import DeliveryReturns
 from arvo.interpreters.postgres.session.services import PostgresServices
-from arvo.interpreters.postgres.statements import dead_letters, deliveries, operations, queries
+from arvo.interpreters.postgres.statements import (
+    dead_letters,
+    deliveries,
+    operations,
+    queries,
+)
 from arvo.interpreters.postgres.statements import timers as timer_rows
 from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
@@ -134,10 +142,10 @@ class PostgresBackend:
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
-        check_sizes([message])
+        check_sizes([message], data_bytes_max(self.codec))
         await self.wait_for_room()
         with self._backpressure.reserve():
-            row = delivery_row(message, self.dsn)
+            row = await encoding(self.codec, partial(delivery_row, message, self.dsn))
             await self._batches.write(
                 WriteBatch(deliveries=(row,), claim_own=self._claims.accepts([message]))
             )
@@ -155,7 +163,7 @@ class PostgresBackend:
 
     async def load(self, subject: str) -> Record | None:
         """Read the record of a workflow, None if there is none."""
-        return await self._read(lambda c: queries.load(c, self.dsn, subject))
+        return await self._decoded(lambda c: queries.load(c, self.dsn, subject))
 
     async def commit(
         self,
@@ -190,7 +198,7 @@ class PostgresBackend:
 
     async def load_all(self, subjects: Sequence[str]) -> dict[str, Record]:
         """Read the records of workflows."""
-        return await self._read(lambda c: queries.load_all(c, self.dsn, subjects))
+        return await self._decoded(lambda c: queries.load_all(c, self.dsn, subjects))
 
     async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
         """Apply chains in as few transactions as their size allows, each of them all or nothing."""
@@ -224,7 +232,7 @@ class PostgresBackend:
     ) -> tuple[StoredWorkflow, ...]:
         """List workflows, the most recently changed first."""
         query = WorkflowQuery(handler, after, limit, **filters)
-        return await self._read(lambda c: queries.workflows(c, self.dsn, query))
+        return await self._decoded(lambda c: queries.workflows(c, self.dsn, query))
 
     async def versions(self) -> tuple[VersionUse, ...]:
         """Count the active and the failed workflows by handler and version."""
@@ -234,17 +242,17 @@ class PostgresBackend:
         self, *, handler: str | None = None, after: DueTimer | None = None, limit: int = PAGE_MAX
     ) -> tuple[DueTimer, ...]:
         """List the timers that have not fired, the next one first."""
-        return await self._read(lambda c: timer_rows.page(c, self.dsn, handler, after, limit))
+        return await self._decoded(lambda c: timer_rows.page(c, self.dsn, handler, after, limit))
 
     async def workflow(self, subject: str) -> StoredWorkflow | None:
         """Read one workflow as `workflows` would list it, None if there is none."""
-        return await self._read(lambda c: queries.workflow(c, self.dsn, subject))
+        return await self._decoded(lambda c: queries.workflow(c, self.dsn, subject))
 
     async def history(
         self, subject: str, *, before: int | None = None, limit: int = HISTORY_PAGE_MAX
     ) -> tuple[HistoryEntry, ...]:
         """Read the newest entries of a workflow's history, in order."""
-        return await self._read(lambda c: queries.history(c, self.dsn, subject, before, limit))
+        return await self._decoded(lambda c: queries.history(c, self.dsn, subject, before, limit))
 
     async def replace_record(
         self,
@@ -257,9 +265,13 @@ class PostgresBackend:
         """Replace a record if its revision is *expected*."""
         session, now = await self._sessions.session(), self.now()
         replacement = Replacement(record, expected, timers, redeliver)
-        result = await session.write(
-            lambda c: operations.replace_record(c, self.dsn, replacement, now)
-        )
+
+        async def replace() -> Committed | Conflict:
+            return await session.write(
+                lambda c: operations.replace_record(c, self.dsn, replacement, now)
+            )
+
+        result = await writing(self.codec, replace)
         self._sessions.schedule(timers)
         if isinstance(result, Committed):
             self._backpressure.add(len(redeliver))
@@ -290,9 +302,8 @@ class PostgresBackend:
     ) -> Committed | Fenced:
         """Store a dead letter, and remove its delivery if there is one."""
         delivery_ids = () if delivery is None else rows_of([delivery])
-        batch = WriteBatch(
-            delivery_ids=delivery_ids, dead_letters=dead_letter_rows([dead_letter], self.dsn)
-        )
+        rows = await encoding(self.codec, partial(dead_letter_rows, [dead_letter], self.dsn))
+        batch = WriteBatch(delivery_ids=delivery_ids, dead_letters=rows)
         result = await self._batches.write(batch, delivery)
         assert isinstance(result, Committed | Fenced)
         return result
@@ -306,7 +317,7 @@ class PostgresBackend:
     ) -> tuple[DeadLetter, ...]:
         """List the dead letters, oldest first."""
         query = DeadLetterQuery(after, limit, **filters)
-        return await self._read(lambda c: dead_letters.page(c, self.dsn, query))
+        return await self._decoded(lambda c: dead_letters.page(c, self.dsn, query))
 
     async def dead_letter_groups(
         self, *, limit: int = PAGE_MAX, **filters: Unpack[DeadLetterFilters]
@@ -317,16 +328,30 @@ class PostgresBackend:
 
     async def find_dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the port's word
         """Return the dead letter with that id."""
-        return await self._read(lambda c: dead_letters.find(c, self.dsn, id))
+        return await self._decoded(lambda c: dead_letters.find(c, self.dsn, id))
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""
-        check_sizes(messages)
+        check_sizes(messages, data_bytes_max(self.codec))
+        original = partial(original_messages, messages, id, self.codec)
+        messages = await decoding(self.codec, original)
         session = await self._sessions.session()
-        exists = await session.write(lambda c: operations.redrive(c, self.dsn, id, messages))
+
+        async def redrive() -> bool:
+            return await session.write(lambda c: operations.redrive(c, self.dsn, id, messages))
+
+        exists = await writing(self.codec, redrive)
         if exists:
             self._backpressure.add(len(messages))
         return exists
+
+    async def referenced(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of the *keys* of blobs to which anything in the schema refers."""
+        return await self._read(lambda c: queries.referenced(c, self.dsn, keys))
+
+    async def blob_owner(self) -> str:
+        """Return the id of the schema, to which its blobs belong."""
+        return await self._read(lambda c: queries.blob_owner(c, self.dsn))
 
     async def record_act(self, entry: AuditEntry) -> None:
         """Store what an operator is about to do."""
@@ -368,6 +393,10 @@ class PostgresBackend:
             lambda c: deliveries.claim(c, self.dsn, session.worker_id, limits, keys, now)
         )
         return to_deliveries(session.worker_id, rows), is_contested
+
+    async def _decoded(self, work: Callable[[Connection], Awaitable[Callable[[], T]]]) -> T:
+        """Read rows, and decode them without their connection: that may wait for a blob."""
+        return await decoding(self.codec, await self._read(work))
 
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await (await self._sessions.session()).read(work)

@@ -12,6 +12,7 @@ from arvo.core.violations.violation import ConfigViolation, Violated
 from arvo.engine.step.route import ToCaller, ToDomain, ToHandler, Unroutable, route
 from arvo.engine.system.system import System, require_system
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.offloaded import data_bytes_max
 from arvo.interpreters.delivery.clock import fresh_stamp, utc_now, whole_millisecond
 from arvo.interpreters.ports.audit import AUDIT_CHARACTERS_MAX, AuditEntry, Verb
 from arvo.interpreters.ports.backend import Backend
@@ -46,8 +47,9 @@ class Connection:
         self, system: System, backend: str | Backend, *, codec: Codec | None = None
     ) -> None:
         require_system(system, type(self).__name__)
-        self.system = system
         self._own_backend = backend_from_url(backend, codec)
+        limit = data_bytes_max(getattr(self._own_backend, "codec", None))
+        self.system = system.with_data(limit) if limit else system
         self._early = EarlySignals(lambda: self._backend)
         self._observer: Observer | None = None
         self._process = os.getpid()

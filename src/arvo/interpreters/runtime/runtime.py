@@ -75,6 +75,7 @@ class Runtime(Client):
         codec: Codec | None = None,
     ) -> None:
         super().__init__(system, backend, codec=codec)
+        system = self.system
         self._queues = tasks_by_queue(system.addresses, prefetch)
         self._effects = Effects(
             {address: _threads(address, self._queues[address]) for address in system.addresses}

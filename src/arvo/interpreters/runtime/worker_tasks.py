@@ -19,6 +19,7 @@ from arvo.interpreters.ports.messages import OUTBOUND_QUEUE, REPLY_QUEUE, Messag
 from arvo.interpreters.runtime.operations import wait_until_idle
 from arvo.interpreters.runtime.requests import Requests
 from arvo.interpreters.services.handover import GRACE_SECONDS
+from arvo.interpreters.services.sweeps import sweeps_of
 from arvo.interpreters.worker.single_tasks import SingleTasks
 from arvo.interpreters.worker.tick_loop import TickLoop
 from arvo.interpreters.worker.watchdog import Watchdog
@@ -58,7 +59,9 @@ class WorkerTasks:
             # There is no grace period, so it is registered before any event can be sent.
             await self.worker.directory.register()
         self._start(self.worker.bulkheads.watch(), "arvo bulkheads", OUTBOUND_QUEUE)
-        # `stop` need not wait for that one.
+        if (sweeps := sweeps_of(self.worker.backend)) is not None:
+            self._start(sweeps, "arvo sweeps", OUTBOUND_QUEUE)
+        # `stop` need not wait for these.
         self.worker.idle.update(self._tasks)
         numbers = self.prefetch
         if isinstance(self.worker.backend, CommitsChains):

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, Final, Unpack, final
 
 from attrs import define, evolve, field
@@ -13,9 +14,11 @@ from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.engine.step.route import ToHandler
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.offloaded import data_bytes_max
+from arvo.interpreters.codecs.waiting import decoding, writing
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.codec import StoredMessage, to_milliseconds
+from arvo.interpreters.delivery.codec import StoredMessage, original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
@@ -111,7 +114,7 @@ class SqliteBackend:
 
     async def send(self, message: Message) -> None:
         """Accept a message from outside; waits while `queue_max` messages are under way."""
-        check_sizes([message])
+        check_sizes([message], data_bytes_max(self.codec))
         await self._session.send(message)
 
     async def wait_for_room(self) -> None:
@@ -242,7 +245,7 @@ class SqliteBackend:
             self._session.maintenance.expect_timers(timers)
             return operations.replace_record(connection, replacement, owner, self._now())
 
-        result, _ = await writer.write(work, on_done)
+        result, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return result
 
     async def ack(self, delivery: Delivery) -> None:
@@ -330,17 +333,28 @@ class SqliteBackend:
 
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""
-        check_sizes(messages)
+        check_sizes(messages, data_bytes_max(self.codec))
         writer, owner = await self._session.open(), self._session.owner_of(messages)
+        original = partial(original_messages, messages, id, self.codec)
+        messages = await decoding(self.codec, original)
 
         def on_done(rows: list[StoredMessage] | None) -> None:
             if rows is not None:
                 self._session.deliver(rows, added=len(messages))
 
-        rows = await writer.write(
-            lambda c: operations.redrive(c, id, messages, owner, self._now()), on_done
-        )
+        def work(connection: sqlite3.Connection) -> list[StoredMessage] | None:
+            return operations.redrive(connection, id, messages, owner, self._now())
+
+        rows = await writing(self.codec, lambda: writer.write(work, on_done))
         return rows is not None
+
+    async def referenced(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of the *keys* of blobs to which anything in the file refers."""
+        return await self._session.read(lambda c: queries.referenced(c, keys))
+
+    async def blob_owner(self) -> str:
+        """Return the id of the file, to which its blobs belong."""
+        return await self._session.read(queries.blob_owner)
 
     async def record_act(self, entry: AuditEntry) -> None:
         """Store what an operator is about to do."""

@@ -188,6 +188,7 @@ def _is_single(delivery: Delivery) -> bool:
         or delivery.deaths > 0
         or delivery.message.outside
         or bool(delivery.message.unreadable)
+        or delivery.message.lacks_data
         or delivery.progress.is_single
         or bool(delivery.progress.data)
     )

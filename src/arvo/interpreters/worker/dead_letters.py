@@ -64,14 +64,18 @@ class DeadLetterWriter:
         Return False where another worker has the delivery by now, or has consumed its event.
         *attempts*: by default this delivery is the last attempt. *outcome*: what an observer gets.
         """
-        event = delivery.message.event
+        message = delivery.message
+        event, is_text = message.event, bool(message.unreadable)
+        if message.pending is not None and message.lacks_data:
+            # Its reference, which a redrive needs.
+            event, is_text = message.pending.stand_in(), True
         dead_letter = self.make(
             event,
             reason,
             attempts=delivery.attempt if attempts is None else attempts,
-            to=delivery.message.to,
+            to=message.to,
             violation=violation,
-            id_=event.id if delivery.message.unreadable else "",
+            id_=event.id if is_text else "",
         )
         with doing(delivery, "dead_letter"):
             written = await self.backend.dead_letter(delivery, dead_letter)

@@ -23,7 +23,7 @@ from arvo.engine.system.missing import ServiceVersion, missing_service
 from arvo.handlers.effect import Retry
 from arvo.interpreters.delivery.log import LineLimit, fields, get_logger
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import BlobUnavailable, Unavailable
 from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.observer import doing, settle
 from arvo.interpreters.ports.services import ReleasesDeliveries
@@ -137,6 +137,18 @@ class DeliveryRetry:
             await self.pause(error)
         await self._return(delivery, reason, after)
         settle(delivery, "retried", violation=violation, reason=reason)
+
+    async def wait_for_blobs(self, delivery: Delivery, error: BlobUnavailable) -> None:
+        """Return a delivery that needs a blob store, however often: no outage makes a dead letter.
+
+        It is no `pause`: what needs no blob goes on.
+        """
+        if self._outage.is_due():
+            extra = fields(reason=error, unlogged=self._outage.unlogged)
+            logger.warning("the blob store is unavailable, trying again", extra=extra)
+        self.on_unavailable(error)
+        await self._return(delivery, str(error), error.after)
+        settle(delivery, "retried", reason=str(error))
 
     async def end(self, delivery: Delivery) -> None:
         """Dead-letter a delivery whose workers died, without another attempt."""

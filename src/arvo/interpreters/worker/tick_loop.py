@@ -14,7 +14,7 @@ from arvo.engine.step.route import ToCaller, ToHandler
 from arvo.interpreters.delivery.clock import whole_millisecond
 from arvo.interpreters.ports.backend import AppliesBackpressure
 from arvo.interpreters.ports.chains import CommitsChains
-from arvo.interpreters.ports.errors import Unavailable
+from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable, Unavailable
 from arvo.interpreters.ports.messages import (
     REPLY_QUEUE,
     Delivery,
@@ -116,7 +116,7 @@ class TickLoop:
             return False
         if self._bounded is not None:
             await self._bounded.wait_for_room()
-        check_sizes([message])
+        check_sizes([message], self.worker.system.data_bytes_max)
         sent = Sent(message, asyncio.get_running_loop().create_future())
         self._sent.append(sent)
         self._ready.set()
@@ -176,7 +176,11 @@ class TickLoop:
             # A workflow that begins has no record, or the commit finds it.
             if event.type != to.address and self.worker.records.get(to.key) is None
         ]
-        return dict(await self.backend.load_all(missing)) if missing else {}
+        try:
+            return dict(await self.backend.load_all(missing)) if missing else {}
+        except (BlobUnavailable, BlobMissing):
+            # Of one of them. Without a record each is processed by itself.
+            return {}
 
     def _take(
         self, arrivals: Sequence[Delivery | Sent], loaded: dict[str, Record]

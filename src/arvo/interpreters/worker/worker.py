@@ -24,10 +24,11 @@ from arvo.handlers.effect import Perform, Performed, Retry
 from arvo.interpreters.calls.bulkheads import Bulkheads
 from arvo.interpreters.calls.effects import is_cancelled
 from arvo.interpreters.calls.listeners import Listeners
+from arvo.interpreters.codecs.codec import Undecodable
 from arvo.interpreters.delivery.log import HANDLED, get_logger, loop_time
 from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend
-from arvo.interpreters.ports.errors import Corrupt, Unavailable
+from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable, Corrupt, Unavailable
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message, key_of
 from arvo.interpreters.ports.observer import Observer, doing, settle
 from arvo.interpreters.ports.results import (
@@ -192,7 +193,8 @@ class Worker:
             await self.process(delivery)
 
     async def _dispatch(self, delivery: Delivery) -> None:
-        if reason := delivery.message.unreadable:
+        reason = delivery.message.unreadable or await self._load_data(delivery)
+        if reason:
             await self._dead_letters.write(delivery, reason)
             return
         match delivery.message.to:
@@ -205,6 +207,14 @@ class Worker:
                 await self._outbound.send_out(delivery, to)
             case ToCaller() as to:
                 await self._outbound.answer(delivery, to)
+
+    async def _load_data(self, delivery: Delivery) -> str:
+        """Fetch the data of an event that waits in a blob store; return why it cannot be read."""
+        try:
+            await delivery.message.load_data()
+        except (BlobMissing, Undecodable) as error:
+            return str(error)
+        return ""
 
     async def _listen(self, delivery: Delivery, address: str) -> None:
         if address not in self.system.subscriptions:
@@ -232,6 +242,11 @@ class Worker:
         HANDLED.set((delivery.message.event, handler))
         try:
             await process(delivery)
+        except BlobMissing as error:
+            # Of the record: the other workflows are not affected.
+            await self._refuse(delivery, ExecutionViolation(str(error)))
+        except BlobUnavailable as error:
+            await self._retry.wait_for_blobs(delivery, error)
         except Corrupt:
             raise
         except asyncio.CancelledError:

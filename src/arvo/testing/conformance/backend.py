@@ -34,7 +34,8 @@ class BackendConformance(
     `backend`. It opens a backend at `self.tmp_path`, a directory for each test, with a capacity of
     `self.queue_max` events. Two backends at the same path must share their store.
 
-    Set `is_durable = True` if two backends at one path share their data, at once or one after the
+    Set `offloads = True` if the backend has a codec with a blob store (`arvo.codecs.offloaded`),
+    `is_durable = True` if two backends at one path share their data, at once or one after the
     other; `supports_listing = False` if the store cannot list workflows; `reports_depth = False` if
     the backend cannot count its events. Override `expire_lease` if deliveries have leases. A test
     that does not apply is skipped, with the reason; a failed test reports the backend calls that

@@ -1,7 +1,7 @@
 """Chains: many turns in one transaction, each chain applied whole or not at all."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from arvo.core.commit import Commit
 from arvo.interpreters.ports.backend import Backend
@@ -412,6 +412,7 @@ class Chains(BackendKit):
             await self.eventually(poll(), f"{number} messages that are ready")
         finally:
             chains.unsubscribe(on_ready)
+        await _load_data(polled)
         return polled
 
     async def _followers(
@@ -425,7 +426,9 @@ class Chains(BackendKit):
                 await asyncio.sleep(0)
             return followers
 
-        return await self.eventually(find(), f"{number} messages that wait")
+        followers = await self.eventually(find(), f"{number} messages that wait")
+        await _load_data(followers)
+        return followers
 
     async def _poll_followed(self, backend: Backend, ids: str) -> tuple[Delivery, list[Delivery]]:
         """Send events with these ids to one workflow; return the first one, and those behind it."""
@@ -452,6 +455,12 @@ class Chains(BackendKit):
         assert await backend.commit(delivery, turn_commit(delivery, 1, run=run), [], []) == (
             Committed()
         )
+
+
+async def _load_data(deliveries: Iterable[Delivery]) -> None:
+    """Fetch what a blob store has: a worker does so before it takes a turn."""
+    for delivery in deliveries:
+        await delivery.message.load_data()
 
 
 def _chains(backend: Backend) -> CommitsChains:

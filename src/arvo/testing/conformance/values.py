@@ -10,7 +10,13 @@ from arvo.core.events.size import size_in_bytes
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.errors import TooLarge
 from arvo.interpreters.ports.results import Committed, Duplicate
-from arvo.testing.conformance.kit import BackendKit, conformance_test
+from arvo.testing.conformance.kit import (
+    NO_OFFLOADS,
+    OFFLOADS,
+    BackendKit,
+    conformance_test,
+    skip,
+)
 from arvo.testing.conformance.kit.samples import (
     SERVICE,
     TIME,
@@ -171,6 +177,8 @@ class Values(BackendKit):
     @conformance_test
     async def test_a_larger_event_is_refused(self, backend: Backend) -> None:
         """Readers refuse it, so a backend that accepted it would lose it."""
+        if self.offloads:
+            skip(OFFLOADS)
         larger = to_service("larger", data={"text": _text_up_to(EVENT_BYTES_MAX, "larger") + "x"})
         await backend.dead_letter(None, dead_letter("dead-1", event("e1")))
 
@@ -179,6 +187,19 @@ class Values(BackendKit):
 
         assert [each.id for each in await backend.dead_letters()] == ["dead-1"]
         await self.never(backend.receive(SERVICE), "the event that is too large")
+
+    @conformance_test
+    async def test_an_event_with_offloaded_data_is_delivered(self, backend: Backend) -> None:
+        """The limit is for what travels: a reference, in place of data in a blob store."""
+        if not self.offloads:
+            skip(NO_OFFLOADS)
+        larger = to_service("larger", data={"text": "é" * LARGE_BYTES})
+        await backend.send(larger)
+
+        received = await self.eventually(backend.receive(SERVICE), "the event with large data")
+
+        assert received.message == larger
+        assert received.message.event.data == larger.event.data
 
     async def _expect_too_large(self, operation: Awaitable[object]) -> None:
         try:

@@ -68,6 +68,7 @@ def test_the_tables_lie_in_a_schema_of_their_own(url: str) -> None:
 
     assert within(go()) == [
         "audit",
+        "blob_owner",
         "dead_letter",
         "delivery",
         "history",

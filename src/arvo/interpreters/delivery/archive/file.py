@@ -15,6 +15,8 @@ logger: Final = get_logger("backend")
 
 # History entries of the workflows that one batch writes and forgets, but for those of the last one.
 ARCHIVE_ENTRIES_MAX: Final = 2_000
+# How long a batch may take to read: a SQLite file is locked meanwhile, and blobs may be fetched.
+ARCHIVE_SECONDS_MAX: Final = 1.0
 # A torn line is looked for in blocks of this size, from the end.
 _BLOCK_BYTES: Final = 64 * 1024
 
@@ -39,14 +41,18 @@ class Archive:
         try:
             _append(self.path, lines)
         except OSError as error:
-            if not self._is_failing:
-                extra = fields(path=str(self.path), error=short_repr(error))
-                # Without the traceback: the line has what an operator needs.
-                logger.error("the archive cannot be written", extra=extra)  # noqa: TRY400
-            self._is_failing = True
+            self.postpone(error)
             return False
         self._is_failing = False
         return True
+
+    def postpone(self, error: Exception) -> None:
+        """Log why workflows stay in the store, unless it was logged for this outage."""
+        if not self._is_failing:
+            extra = fields(path=str(self.path), error=short_repr(error))
+            # Without the traceback: the line has what an operator needs.
+            logger.error("the archive cannot be written", extra=extra)
+        self._is_failing = True
 
 
 def _append(path: Path, lines: bytes) -> None:

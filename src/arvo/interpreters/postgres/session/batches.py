@@ -7,6 +7,7 @@ from typing import final
 
 from attrs import define, frozen
 
+from arvo.interpreters.codecs.offloaded import NotUploaded
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage, encode_progress
@@ -75,7 +76,11 @@ class BatchWriter:
         applied = [future is not None and _is_applied(future) for future in futures]
         for future in submitted:
             error = future.exception()
-            if error is not None and not (isinstance(error, Unavailable) and any(applied)):
+            # One whose record is to be a blob is processed by itself.
+            is_refused = isinstance(error, NotUploaded)
+            if isinstance(error, Unavailable):
+                is_refused = any(applied)
+            if error is not None and not is_refused:
                 raise error
         return applied
 

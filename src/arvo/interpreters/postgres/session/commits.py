@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import final
 
 from attrs import define
 
 from arvo.core.commit import Commit
+from arvo.interpreters.codecs.waiting import encoding, writing
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import DeadLetter, Delivery, Message
@@ -40,16 +42,20 @@ class CommitWriter:
     ) -> CommitResult:
         """Apply a commit, send its messages and acknowledge the delivery, all or nothing."""
         dsn = self.sessions.dsn
-        rows = tuple(delivery_row(message, dsn) for message in messages)
-        batch = WriteBatch(
-            delivery_ids=rows_of([delivery]),
-            delivery=delivery,
-            changes=commit_changes([commit], rows, self.now(), dsn),
-            deliveries=rows,
-            dead_letters=dead_letter_rows(dead_letters, dsn),
-            claim_own=self.claims.accepts(messages),
-        )
-        result = await self.batches.write(batch, delivery)
+
+        async def write() -> CommitResult:
+            rows = tuple(delivery_row(message, dsn) for message in messages)
+            batch = WriteBatch(
+                delivery_ids=rows_of([delivery]),
+                delivery=delivery,
+                changes=commit_changes([commit], rows, self.now(), dsn),
+                deliveries=rows,
+                dead_letters=dead_letter_rows(dead_letters, dsn),
+                claim_own=self.claims.accepts(messages),
+            )
+            return await self.batches.write(batch, delivery)
+
+        result = await writing(dsn.codec, write)
         if isinstance(result, Committed):
             # Not before: a poll that runs too early finds no timer, and the next one is late.
             self.sessions.schedule(commit.timers)
@@ -57,7 +63,9 @@ class CommitWriter:
 
     async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
         """Apply chains, each of them all or nothing, and return which were applied."""
-        applied = await self.batches.write_chains([self._batch(chain) for chain in chains])
+        codec = self.sessions.dsn.codec
+        batches = [await encoding(codec, partial(self._batch, chain)) for chain in chains]
+        applied = await self.batches.write_chains(batches)
         for chain, is_applied in zip(chains, applied, strict=True):
             for commit in chain.commits if is_applied else ():
                 self.sessions.schedule(commit.timers)

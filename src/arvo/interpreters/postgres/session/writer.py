@@ -7,6 +7,7 @@ from typing import Final, cast, final
 
 from attrs import define, field, frozen
 
+from arvo.interpreters.codecs.offloaded import NotUploaded
 from arvo.interpreters.delivery.tasks import supervise
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.postgres.connection.errors import (
@@ -146,6 +147,9 @@ class Writer:
                 results = await self.write_group([pending.batch for pending in group])
             except WriteConflict as error:
                 failure: Exception = error
+            except NotUploaded as error:
+                # Not uploaded here: the others need not wait for it.
+                failure = error
             except DRIVER_ERRORS as error:
                 if not is_rolled_back(error):
                     # If it is committed, this process does not know all of its deliveries.
@@ -167,7 +171,8 @@ class Writer:
                 for pending in group:
                     await self._write([pending])
                 return
-            _fail(group[0], translate_error(failure))
+            is_ours = isinstance(failure, NotUploaded)
+            _fail(group[0], failure if is_ours else translate_error(failure))
             return
 
 

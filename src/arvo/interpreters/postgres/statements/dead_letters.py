@@ -1,6 +1,6 @@
 """Dead letters: written to, listed in and removed from a Postgres schema."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
@@ -53,11 +53,13 @@ select * from unnest(
 """
 
 
-async def page(connection: Connection, dsn: Dsn, query: DeadLetterQuery) -> tuple[DeadLetter, ...]:
-    """List dead letters, oldest first."""
+async def page(
+    connection: Connection, dsn: Dsn, query: DeadLetterQuery
+) -> Callable[[], tuple[DeadLetter, ...]]:
+    """List dead letters, oldest first; decoded without the connection."""
     where, values = _select(query)
     rows = await connection.fetch(dsn.sql(f"{_CONTENTS} {where} {_OLDEST_FIRST}"), *values)
-    return tuple(decode_dead_letter(row["content"], dsn.codec) for row in rows)
+    return lambda: tuple(decode_dead_letter(row["content"], dsn.codec) for row in rows)
 
 
 async def groups(
@@ -101,10 +103,10 @@ _LARGEST_FIRST: Final = (
 )
 
 
-async def find(connection: Connection, dsn: Dsn, id_: str) -> DeadLetter | None:
-    """Read a dead letter, None if there is none of this id."""
+async def find(connection: Connection, dsn: Dsn, id_: str) -> Callable[[], DeadLetter | None]:
+    """Read a dead letter, None if there is none of this id; decoded without the connection."""
     row = await connection.fetchrow(dsn.sql(f"{_CONTENTS} where id = $1"), id_)
-    return None if row is None else decode_dead_letter(row["content"], dsn.codec)
+    return lambda: None if row is None else decode_dead_letter(row["content"], dsn.codec)
 
 
 async def delete(connection: Connection, dsn: Dsn, id_: str) -> bool:

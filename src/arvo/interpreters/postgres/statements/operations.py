@@ -9,7 +9,6 @@ from arvo.interpreters.delivery.audit import AuditQuery, audit_key, decode_audit
 from arvo.interpreters.delivery.codec import (
     consumption_digest,
     encode_record,
-    original_messages,
 )
 from arvo.interpreters.delivery.operations import Replacement
 from arvo.interpreters.delivery.record_log import next_entry
@@ -74,7 +73,7 @@ async def redrive(connection: Connection, dsn: Dsn, id_: str, messages: Sequence
     async with connection.transaction():
         if not await dead_letters.delete(connection, dsn, id_):
             return False
-        await _send(connection, dsn, original_messages(messages, id_, dsn.codec))
+        await _send(connection, dsn, messages)
     return True
 
 

@@ -61,11 +61,11 @@ async def _move(connection: Connection, dsn: Dsn, archive: Archive, before: date
     ids = [row["id"] for row in await connection.fetch(dsn.sql(_OLD_IDS), *limits)]
     if not ids:
         return 0
-    workflows = await queries.archived(connection, dsn, ids)
+    workflows = await queries.archived(connection, dsn, ids, archive.postpone)
     # In a thread: it waits for the disk.
-    if not await asyncio.to_thread(archive.append, workflows):
+    if not workflows or not await asyncio.to_thread(archive.append, workflows.values()):
         return 0
-    deleted: int = await connection.fetchval(dsn.sql(_MOVED), ids)
+    deleted: int = await connection.fetchval(dsn.sql(_MOVED), [*workflows])
     return deleted
 
 

@@ -1,6 +1,6 @@
 """Timers: set by workflows in a Postgres schema, and turned into deliveries when they are due."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -73,8 +73,8 @@ select queue, key, destination, event, 1, '-infinity' from fired order by due
 
 async def page(
     connection: Connection, dsn: Dsn, handler: str | None, after: DueTimer | None, limit: int
-) -> tuple[DueTimer, ...]:
-    """List timers, the next one first."""
+) -> Callable[[], tuple[DueTimer, ...]]:
+    """List timers, the next one first; decoded without the connection."""
     values: list[object] = [limit]
     conditions = ["true"]
     if handler is not None:
@@ -85,7 +85,7 @@ async def page(
         conditions.append(f"(due, id) > (${len(values) - 1}, ${len(values)})")
     statement = f"{_TIMERS} where {' and '.join(conditions)} {_NEXT_FIRST}"
     rows = await connection.fetch(dsn.sql(statement), *values)
-    return tuple(
+    return lambda: tuple(
         make_due_timer(
             row["due"],
             Message(decode_event(row["event"], dsn.codec), decode_destination(row["destination"])),

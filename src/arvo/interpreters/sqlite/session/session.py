@@ -15,6 +15,7 @@ from attrs import define, field
 
 from arvo.core.commit import Commit
 from arvo.interpreters.codecs.codec import Codec
+from arvo.interpreters.codecs.waiting import writing
 from arvo.interpreters.delivery.backpressure import Backpressure
 from arvo.interpreters.delivery.claims import ClaimLoop
 from arvo.interpreters.delivery.codec import StoredMessage
@@ -149,7 +150,7 @@ class Session:
                     self.claims.release(chain.deliveries[0], chain.deliveries[1:])
             self.deliver(rows, added=added)
 
-        is_written, _ = await writer.write(work, on_done)
+        is_written, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return is_written
 
     def _batch(
@@ -185,7 +186,7 @@ class Session:
             self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)
             return write(connection, batch, self.now())
 
-        written = await writer.write(work, on_done)
+        written = await writing(self.codec, lambda: writer.write(work, on_done))
         return written.result
 
     def deliver(self, rows: Iterable[StoredMessage], *, added: int) -> None:

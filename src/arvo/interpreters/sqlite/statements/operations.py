@@ -10,7 +10,6 @@ from arvo.interpreters.delivery.codec import (
     StoredMessage,
     consumption_digest,
     encode_record,
-    original_messages,
 )
 from arvo.interpreters.delivery.operations import Replacement
 from arvo.interpreters.ports.audit import AUDIT_MAX, AuditEntry
@@ -63,7 +62,6 @@ def redrive(
     """
     if not dead_letters.delete(connection, id_):
         return None
-    messages = original_messages(messages, id_, codec_of(connection))
     return deliveries.send(connection, messages, now, owner)
 
 

@@ -1,11 +1,17 @@
 """Purge: delete expired rows from a SQLite file, one batch at a time."""
 
 import sqlite3
+import time
 from datetime import timedelta
 from typing import Final
 
-from arvo.interpreters.delivery.archive.file import ARCHIVE_ENTRIES_MAX, Archive
+from arvo.interpreters.delivery.archive.file import (
+    ARCHIVE_ENTRIES_MAX,
+    ARCHIVE_SECONDS_MAX,
+    Archive,
+)
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, SWEEP_BATCHES, Retention
+from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable
 from arvo.interpreters.sqlite.statements import queries
 
 
@@ -41,11 +47,20 @@ def _move(connection: sqlite3.Connection, archive: Archive, expired: tuple[int, 
         return
     connection.execute("begin immediate")
     moved, entries = [], 0
+    deadline = time.monotonic() + ARCHIVE_SECONDS_MAX
     for (id_,) in connection.execute(_FINISHED, expired).fetchall():
-        workflow = queries.archived(connection, id_)
+        try:
+            workflow = queries.archived(connection, id_)
+        except BlobMissing as error:
+            # It stays until that is restored.
+            archive.postpone(error)
+            continue
+        except BlobUnavailable as error:
+            archive.postpone(error)
+            break
         moved.append((id_, workflow))
         entries += len(workflow.history)
-        if entries >= ARCHIVE_ENTRIES_MAX:
+        if entries >= ARCHIVE_ENTRIES_MAX or time.monotonic() > deadline:
             break
     if moved and archive.append(workflow for _, workflow in moved):
         connection.executemany(_DELETES[_FINISHED], [(id_,) for id_, _ in moved])

@@ -161,3 +161,44 @@ def _history_entry(row: Sequence[Any], subject: str, codec: Codec | None) -> His
         event=None if is_replacement else decode_event(content, codec),
         record=decode_record(content, codec=codec, subject=subject) if is_replacement else None,
     )
+
+
+def referenced(connection: sqlite3.Connection, keys: Sequence[str]) -> frozenset[str]:
+    """Return those of *keys* to which a row refers: all tables as they are at one moment."""
+    contents = [key.encode() for key in keys]
+    # Each statement sees one moment; that of a key is what counts.
+    return frozenset(key.decode() for (key,) in select(connection, _REFERENCED, contents))
+
+
+# With the expressions of the indexes. The first bytes are DATA_REF_START, or HEAD.
+_REFERENCED: Final = """
+select column1 from ({values}) where exists (
+    select 1 from delivery
+    where substr(event, 1, 13) = x'7b22646174615f726566223a22' and substr(event, 14, 75) = column1
+) or exists (
+    select 1 from timer
+    where substr(event, 1, 13) = x'7b22646174615f726566223a22' and substr(event, 14, 75) = column1
+) or exists (
+    select 1 from history
+    where substr(event, 1, 13) = x'7b22646174615f726566223a22' and substr(event, 14, 75) = column1
+) or exists (
+    select 1 from dead_letter
+    where substr(content, 1, 13) = x'7b22646174615f726566223a22'
+        and substr(content, 14, 75) = column1
+) or exists (
+    select 1 from history
+    where substr(event, 1, 1) = x'a3' and substr(event, 2, 75) = column1
+) or exists (
+    select 1 from workflow
+    where substr(record, 1, 1) = x'a3' and substr(record, 2, 75) = column1
+) or exists (
+    select 1 from record_log
+    where substr(content, 1, 1) = x'a3' and substr(content, 2, 75) = column1
+)
+"""
+
+
+def blob_owner(connection: sqlite3.Connection) -> str:
+    """Return the id of the file, to which its blobs belong."""
+    id_: str = connection.execute("select id from blob_owner").fetchone()[0]
+    return id_

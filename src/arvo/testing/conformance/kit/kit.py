@@ -44,6 +44,8 @@ NO_PASSING: Final = "`is_busy` says so of each key: its chains have one event of
 NO_REGISTRY: Final = "it has no `services`, or is_durable is False"
 NO_RELEASE: Final = "it has no `release`, or is_durable or shares_released is False"
 NO_SIGHT: Final = "it has no `has_others`: it does not know which messages of a key it stores"
+OFFLOADS: Final = "offloads is True: large data does not count towards the size of an event"
+NO_OFFLOADS: Final = "offloads is False: it has no codec with a blob store"
 NO_PLAIN: Final = "publish_plain is not overridden: override it if other programs may publish"
 
 
@@ -115,10 +117,16 @@ class Kit:
             await self.close_subject(subject)
 
     async def eventually(self, work: Awaitable[T], description: str) -> T:
-        """Return the result of *work*; fails with *description* after `timeout` seconds."""
+        """Return the result of *work*; fails with *description* after `timeout` seconds.
+
+        A delivery has its data then, also where a blob store has it.
+        """
         try:
             async with asyncio.timeout(self.timeout):
-                return await work
+                result = await work
+                if isinstance(result, Delivery):
+                    await result.message.load_data()
+                return result
         except TimeoutError:
             raise AssertionError(f"{description}: not within {self.timeout} s") from None
 
@@ -140,13 +148,15 @@ class BackendKit(Kit):
     is full; a paired backend does so only if its broker counts. *supports_listing*: whether it can
     list workflows and their history; not every store can. *shares_released*: whether a released
     delivery goes to another process that asks for one. A broker that pushes messages to consumers,
-    or gives each one partitions of its own, may return it to the same process.
+    or gives each one partitions of its own, may return it to the same process. *offloads*: whether
+    its codec stores large data in a blob store, so that an event may be larger.
     """
 
     queue_max: int = 300
     reports_depth: bool = True
     supports_listing: bool = True
     shares_released: bool = True
+    offloads: bool = False
 
 
 class BrokerKit(Kit):
