@@ -91,7 +91,15 @@ def _chromium() -> str | None:
 @cache
 def rabbit_url() -> str:
     """Return the URL of a RabbitMQ; see `has_rabbit`."""
-    return os.environ.get("ARVO_TEST_RABBIT") or _start(rabbit())
+    return os.environ.get("ARVO_TEST_RABBIT") or own_rabbit().url
+
+
+@cache
+def own_rabbit() -> Server:
+    """Return a RabbitMQ that this process has started, with its files."""
+    server = rabbit()
+    _start(server)
+    return server
 
 
 def postgres(*settings: str) -> Server:

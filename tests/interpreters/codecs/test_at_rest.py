@@ -5,14 +5,26 @@ import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import asyncpg
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from arvo import EncodedMessage, InMemoryIndex, InMemoryMachineMemory, MemoryBroker, paired
+from arvo import (
+    Backend,
+    EncodedMessage,
+    InMemoryIndex,
+    InMemoryMachineMemory,
+    KafkaBroker,
+    MemoryBroker,
+    RabbitBroker,
+    paired,
+)
 from arvo.codecs import Codec, encrypted
 from tests import servers
-from tests.interpreters.codecs.planted import SECRET, planted, shown
+from tests.interpreters.codecs import planted as planting
+from tests.interpreters.codecs.planted import TIMEOUT, planted, shown
 from tests.interpreters.postgres.schemas import schema_url
 
 CODEC: Final = encrypted({"2026": bytes(range(32))})
@@ -20,20 +32,25 @@ CODEC: Final = encrypted({"2026": bytes(range(32))})
 CODECS: Final = pytest.mark.parametrize("codec", [CODEC, None], ids=["encrypted", "clear"])
 
 
-async def assert_hidden(url: str, codec: Codec | None, find: Callable[[], Awaitable[bool]]) -> None:
-    """Plant the secret, and look for it while the backend is in use and after it was closed."""
-    async with planted(url, codec) as runtime:
+async def assert_hidden(
+    backend: str | Backend, codec: Codec | None, find: Callable[[], Awaitable[bool]]
+) -> None:
+    """Plant the secret, and look for it while the backend is in use and after it was closed.
+
+    *codec*: that of the backend.
+    """
+    async with planted(backend, codec if isinstance(backend, str) else None) as runtime:
         seen = await shown(runtime)
         while_running = await find()
     afterwards = await find()
 
-    assert SECRET in seen
+    assert planting.SECRET in seen
     assert (while_running, afterwards) == (codec is None, codec is None)
 
 
 async def is_in_files(folder: Path) -> bool:
     # In another process: closing a file in this one would release SQLite's locks.
-    command = ["grep", "-rqaF", SECRET, str(folder)]
+    command = ["grep", "-rqaF", planting.SECRET, str(folder)]
     done = await asyncio.to_thread(subprocess.run, command, check=False)
     assert done.returncode in (0, 1)
     return done.returncode == 0
@@ -65,7 +82,7 @@ def test_no_table_of_postgres_shows_a_payload(tmp_path: Path, codec: Codec | Non
             await connection.close()
         values = [value for row in rows for value in row.values()]
         assert "order-1" in values
-        return any(SECRET.encode() in _bytes(value) for value in values)
+        return any(planting.SECRET.encode() in _bytes(value) for value in values)
 
     asyncio.run(assert_hidden(url, codec, is_in_tables))
 
@@ -96,6 +113,69 @@ def test_no_file_of_redis_shows_a_payload(codec: Codec | None) -> None:
         server.stop()
 
 
+@pytest.fixture
+def own_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plant a secret of this test alone in a server that others use."""
+    monkeypatch.setattr(planting, "SECRET", f"4929-{uuid4().hex}")
+
+
+@CODECS
+@pytest.mark.usefixtures("own_secret")
+@pytest.mark.skipif(not servers.has_rabbit(), reason="no RabbitMQ on this machine")
+def test_no_file_of_rabbitmq_shows_a_payload(codec: Codec | None) -> None:
+    """Its message store has what was published, also for a while after it was settled."""
+    server = servers.own_rabbit()
+    broker = RabbitBroker(server.url, uuid4().hex)
+    backend = paired(InMemoryMachineMemory(), broker, index=InMemoryIndex(), codec=codec)
+
+    asyncio.run(assert_hidden(backend, codec, lambda: is_in_files(server.folder)))
+    asyncio.run(broker.close())
+
+
+@CODECS
+@pytest.mark.usefixtures("own_secret")
+def test_no_message_of_kafka_shows_a_payload(codec: Codec | None) -> None:
+    """A topic has what was published until its retention ends."""
+    address, prefix = servers.kafka_servers(), uuid4().hex
+    broker = KafkaBroker(address, prefix)
+    backend = paired(InMemoryMachineMemory(), broker, index=InMemoryIndex(), codec=codec)
+
+    async def is_in_topics() -> bool:
+        return await asyncio.to_thread(is_in_messages, address, prefix)
+
+    asyncio.run(assert_hidden(backend, codec, is_in_topics))
+    asyncio.run(broker.close())
+
+
+def is_in_messages(address: str, prefix: str) -> bool:
+    """Read all messages of the topics of a prefix: their values, keys and headers."""
+    properties = {"bootstrap.servers": address, "group.id": uuid4().hex, "log_level": 0}
+    consumer = Consumer({**properties, "enable.partition.eof": True})
+    try:
+        topics = consumer.list_topics(timeout=TIMEOUT).topics
+        parts = [
+            TopicPartition(name, part, OFFSET_BEGINNING)
+            for name, topic in topics.items()
+            if name.startswith(prefix)
+            for part in topic.partitions
+        ]
+        consumer.assign(parts)
+        found, left, read = False, len(parts), 0
+        while left:
+            message = consumer.poll(TIMEOUT)
+            assert message is not None
+            if message.error():
+                left -= 1
+                continue
+            read += 1
+            content = repr((message.value(), message.key(), message.headers()))
+            found = found or planting.SECRET in content
+    finally:
+        consumer.close()
+    assert read
+    return found
+
+
 class RecordingBroker:
     """The memory broker, which has all bodies that were published to it."""
 
@@ -122,7 +202,7 @@ def test_a_broker_gets_events_that_others_can_route_and_not_read() -> None:
     asyncio.run(scenario())
 
     bodies = [message.body for message in broker.published]
-    assert not any(SECRET.encode() in body for body in bodies)
+    assert not any(planting.SECRET.encode() in body for body in bodies)
     assert any(b'"type":"com.refuse"' in body and b'"to":"com.refuse"' in body for body in bodies)
 
 
@@ -137,5 +217,5 @@ def test_messages_to_a_named_address_stay_clear() -> None:
 
     asyncio.run(scenario())
 
-    clear = {it.queue for it in broker.published if SECRET.encode() in it.body}
+    clear = {it.queue for it in broker.published if planting.SECRET.encode() in it.body}
     assert clear == {"com.refuse"}
