@@ -97,7 +97,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.schemas"},
         {"testing.strategies"},
         {"testing.given", "testing.conformance.kit"},
-        {"testing.laws.processes"},
+        {"testing.laws.processes", "testing.conformance.retention"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},
         {"testing.simulation.faults", "testing.simulation.checks"},
         {"testing.simulation.cluster"},

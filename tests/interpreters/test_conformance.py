@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arvo import EncodedMessage, Event
+from arvo import EncodedMessage, Event, Retention
 from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.memory.broker import MemoryBroker
@@ -40,6 +40,9 @@ class TestSqlite(BackendConformance):
 
     async def backend(self) -> Backend:
         return SqliteBackend(str(self.tmp_path / "arvo.db"), queue_max=self.queue_max)
+
+    async def archiving_backend(self, retention: Retention) -> Backend:
+        return SqliteBackend(str(self.tmp_path / "arvo.db"), retention=retention)
 
     async def expire_lease(self, backend: Any) -> None:
         with closing(sqlite3.connect(self.tmp_path / "arvo.db")) as file, file:

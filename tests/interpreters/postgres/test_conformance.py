@@ -5,10 +5,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.ports.backend import Backend
 from arvo.interpreters.ports.machine_memory import MachineMemory
 from arvo.interpreters.postgres import PostgresBackend, PostgresMemory
 from arvo.interpreters.postgres.connection.dsn import Dsn
+from arvo.interpreters.postgres.session import maintenance
 from arvo.interpreters.postgres.statements.workers import release
 from arvo.testing import BackendConformance, MachineMemoryConformance
 from tests import servers
@@ -21,6 +23,13 @@ class TestPostgres(BackendConformance):
 
     async def backend(self) -> Backend:
         return PostgresBackend(schema_url(self.tmp_path), queue_max=self.queue_max)
+
+    async def archiving_backend(self, retention: Retention) -> Backend:
+        return PostgresBackend(schema_url(self.tmp_path), retention=retention)
+
+    @pytest.fixture(autouse=True)
+    def purges_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(maintenance, "PURGE_SECONDS", 0.0)
 
     async def expire_lease(self, backend: Any) -> None:
         # Not those of all: the next worker is registered too, and would lose what it has just got.

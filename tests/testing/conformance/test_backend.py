@@ -8,6 +8,7 @@ from unittest import SkipTest
 
 import pytest
 
+from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.sqlite import SqliteBackend
 from arvo.interpreters.sqlite.statements.workers import deregister
@@ -26,7 +27,7 @@ from arvo.testing.conformance.kit.linearizability import (
     find_linearization,
 )
 from arvo.testing.conformance.kit.samples import subject
-from tests.testing.conformance import wrong, wrong_chains, wrong_order
+from tests.testing.conformance import wrong, wrong_archives, wrong_chains, wrong_order
 
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
@@ -40,6 +41,15 @@ class OfBackend(BackendConformance):
 
     async def backend(self) -> Any:
         return type(self).make(self.queue_max)
+
+
+class OfArchive(OfBackend):
+    async def backend(self) -> Any:
+        return MemoryBackend()
+
+    async def archiving_backend(self, retention: Retention) -> Any:
+        make: Any = type(self).make
+        return make(retention)
 
 
 class OfMemory(MachineMemoryConformance):
@@ -224,6 +234,29 @@ def test_a_wrong_backend_is_found(make: Any, test: str) -> None:
     report = failed[test].__notes__[-1].splitlines()
     assert report[0] == "calls before the failure:"
     assert 1 <= len(report[1:]) <= CALLS_REPORTED_MAX
+
+
+ARCHIVED = "test_a_finished_workflow_is_archived_before_it_is_removed"
+UNWRITTEN = "test_a_workflow_stays_while_the_archive_cannot_be_written"
+
+
+@pytest.mark.parametrize(
+    ("make", "tests"),
+    [
+        (wrong_archives.Archiving, set()),
+        (wrong_archives.ArchivesNothing, {ARCHIVED, UNWRITTEN}),
+        (wrong_archives.RemovesWhatItCannotArchive, {UNWRITTEN}),
+        (wrong_archives.ArchivesAfterwards, {ARCHIVED, UNWRITTEN}),
+        (wrong_archives.ArchivesFailedWorkflows, {ARCHIVED}),
+        (wrong_archives.ArchivesWithoutHistory, {ARCHIVED}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_wrong_archive_is_found(make: Any, tests: set[str]) -> None:
+    """A workflow that was removed without it is gone for good."""
+    kit = type("Kit", (OfArchive,), {"make": make, "timeout": 30.0})
+
+    assert failures(kit, ARCHIVED, UNWRITTEN).keys() == tests
 
 
 def test_a_wrong_registry_is_found() -> None:

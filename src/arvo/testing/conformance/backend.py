@@ -11,6 +11,7 @@ from arvo.testing.conformance.operators import DeadLetters, Operators
 from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.queue import Queue
 from arvo.testing.conformance.restarts import Services
+from arvo.testing.conformance.retention.archives import Archives
 from arvo.testing.conformance.timers import Timers
 from arvo.testing.conformance.values import Values
 
@@ -27,6 +28,7 @@ class BackendConformance(
     Values,
     Operators,
     Services,
+    Archives,
 ):
     """Tests that a `Backend` keeps its promises.
 
@@ -37,7 +39,8 @@ class BackendConformance(
     Set `offloads = True` if the backend has a codec with a blob store (`arvo.codecs.offloaded`),
     `is_durable = True` if two backends at one path share their data, at once or one after the
     other; `supports_listing = False` if the store cannot list workflows; `reports_depth = False` if
-    the backend cannot count its events. Override `expire_lease` if deliveries have leases. A test
+    the backend cannot count its events. Override `expire_lease` if deliveries have leases, and
+    `archiving_backend` if finished workflows are archived. A test
     that does not apply is skipped, with the reason; a failed test reports the backend calls that
     led to it.
     """
