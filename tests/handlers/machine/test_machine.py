@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from arvo import (
     Machine,
@@ -11,7 +12,7 @@ from arvo import (
     Violated,
     run,
 )
-from arvo.statechart import Chart, State, act, assign, emit
+from arvo.statechart import Branch, Chart, State, Transition, act, assign, choose, emit
 from tests.fulfilment import machine, state_of
 from tests.handlers.machine.machines import rejection
 from tests.shop import (
@@ -26,6 +27,14 @@ from tests.shop import (
     order_request,
     reply_to,
 )
+
+
+@frozen
+class Attempts:
+    """A context."""
+
+    order_id: str
+    tries: int = 0
 
 
 def test_a_machine_exposes_its_chart() -> None:
@@ -55,6 +64,18 @@ def test_every_problem_is_reported_at_its_state() -> None:
         ({"colour": "red", "states": {"a": State()}, "initial": "a"}, "colour"),
         ({"initial": "a", "states": {"a": State(entry=act("ring"))}}, "act('ring')"),
         ({"initial": "a", "states": {"a": State(on={5: "a"})}}, "5"),
+        (
+            {"initial": "a", "states": {"a": State(entry=assign(tires=1))}, "context": Attempts},
+            "a entry: expected a field of Attempts (order_id, tries), got assign(tires=...)",
+        ),
+        (
+            {
+                "initial": "a",
+                "states": {"a": State(on={"x": Transition(actions=choose(Branch(assign(z=1))))})},
+                "context": Attempts,
+            },
+            "a on x: expected a field of Attempts (order_id, tries), got assign(z=...)",
+        ),
     ],
 )
 def test_an_invalid_machine_is_rejected(config: Any, message: str) -> None:

@@ -1,5 +1,7 @@
 """Resolve: a definition is checked when the chart is made, and every problem is reported."""
 
+from typing import Any
+
 import pytest
 
 from arvo.statechart import (
@@ -11,11 +13,16 @@ from arvo.statechart import (
     State,
     Transition,
     and_,
+    assign,
     choose,
+    emit,
     not_,
     raise_,
     state_in,
 )
+
+# A function of a context alone.
+ONE: Any = lambda context: context  # noqa: E731 - a name without underscores
 
 
 class Paid:
@@ -106,6 +113,18 @@ def test_every_problem_is_reported_at_its_state() -> None:
             State(entry=choose(Branch((), state_in("#m.unknown")))),
             "the guard state_in('#m.unknown') names no state: use an id of this chart",
         ),
+        *(
+            (state, f"{place} is <lambda>(context): use a function of context and event")
+            for place, state in (
+                ("the guard", State(on={"GO": Transition("b", and_(ONE))})),
+                ("the action", State(exit=ONE)),
+                ("assign", State(entry=assign(ONE))),
+                ("assign(tries=...)", State(entry=assign(tries=ONE, count=1))),
+                ("raise_", State(entry=raise_(ONE))),
+                ("emit", State(entry=choose(Branch(emit(ONE))))),
+                ("delay", State(after={"slow": "b"})),
+            )
+        ),
         (State(entry=[3]), "3 is not an action: use a function or an action value"),  # type: ignore[list-item]
         (
             State(on={"GO": Transition(["a", "#m"])}),
@@ -125,7 +144,8 @@ def test_every_problem_is_reported_at_its_state() -> None:
 )
 def test_an_invalid_definition_is_rejected(state: State, message: str) -> None:
     """XState finds these mistakes when the event comes, or never."""
-    problems = problems_of(initial="a", states={"a": state, "b": State()})
+    delays = {"slow": ONE}
+    problems = problems_of(initial="a", states={"a": state, "b": State()}, delays=delays)
 
     assert problems == [Problem("m.a", message)]
 

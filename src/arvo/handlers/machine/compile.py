@@ -9,9 +9,11 @@ from attrs import evolve, fields, frozen
 from arvo.core.contracts.versioned import VersionedContract
 from arvo.core.contracts.versioned_workflow import VersionedWorkflow
 from arvo.core.payloads.payload import Payload
+from arvo.core.payloads.types.classes import type_name
+from arvo.core.payloads.types.fields import fields_of
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import ConfigViolation, Violated
-from arvo.handlers.machine.action_sites import action_sites, planned_commands
+from arvo.handlers.machine.action_sites import action_sites, flatten_ops, planned_commands
 from arvo.handlers.machine.context import read_context
 from arvo.handlers.machine.event_types import event_type, incoming_events, resolve_event_types
 from arvo.statechart.compiled.chart import MICROSTEPS_MAX, Chart
@@ -90,7 +92,7 @@ def compile_chart(
                 limit=root.limit,
                 name=partial(event_type, incoming),
             )
-            issues = tuple(_unknown_acts(chart))
+            issues = (*_unknown_acts(chart), *_unknown_fields(chart, payload))
             if not issues:
                 return chart, payload
     except ChartError as error:
@@ -130,3 +132,17 @@ def _unknown_acts(chart: Chart[Any]) -> Iterator[Issue]:
             if command.kind is Act and isinstance(name, str) and name != ENQUEUE:
                 expected = "an implemented action: a function, or one of arvo.statechart"
                 yield Issue(str(site), expected, f"act({name!r})")
+
+
+def _unknown_fields(chart: Chart[Any], context: Payload[Any] | None) -> Iterator[Issue]:
+    """Find the assignments to fields that the class of the context lacks."""
+    kind: Any = None if context is None else context.type
+    if kind is None:
+        return
+    known = {field.name for field in fields_of(kind)}
+    expected = f"a field of {type_name(kind)} ({', '.join(sorted(known)) or 'it has none'})"
+    for site in action_sites(chart):
+        for op in flatten_ops(site.ops):
+            for name in op.assigned:
+                if name not in known:
+                    yield Issue(str(site), expected, f"assign({name}=...)")

@@ -1,6 +1,8 @@
 """Compiled guards: guards as plain functions of context, event and active states."""
 
+import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Protocol, TypeAlias
 
 from arvo.statechart.compiled.tree import ROOT, Tree
@@ -49,7 +51,31 @@ def compile_guard(guard: Guard, tree: Tree, on_problem: Callable[[str], None]) -
         case NamedGuard(function=function):
             return lambda context, event, _: function(context, event)
         case _:
+            check_arguments("the guard", guard, on_problem)
             return lambda context, event, _: guard(context, event)
+
+
+def check_arguments(place: str, function: object, on_problem: Callable[[str], None]) -> None:
+    """Report a function that cannot be called with a context and an event.
+
+    *place* is where the chart names it, such as "the guard".
+    """
+    if isinstance(function, FunctionType):
+        code = function.__code__
+        # Most functions: a chart may have hundreds, and a signature takes long to read.
+        if code.co_argcount == 2 and not code.co_kwonlyargcount:
+            return
+    if not callable(function):
+        on_problem(f"{place} is {function!r}: use a function of context and event")
+        return
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        got = f"{display_name(function)}{inspect.signature(function)}"
+        on_problem(f"{place} is {got}: use a function of context and event")
+    except ValueError:
+        # Some callables that are written in C have no signature.
+        return
 
 
 def _all(guards: list[CompiledGuard]) -> CompiledGuard:

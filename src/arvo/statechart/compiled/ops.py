@@ -8,7 +8,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from arvo.statechart.compiled.compiled_guards import CompiledGuard, compile_guard, display_name
+from arvo.statechart.compiled.compiled_guards import (
+    CompiledGuard,
+    check_arguments,
+    compile_guard,
+    display_name,
+)
 from arvo.statechart.compiled.tree import Tree
 from arvo.statechart.definition.actions import (
     Action,
@@ -53,6 +58,7 @@ class Op:
     value: Any
     label: str
     changes_timers: bool = False  # it may start or stop timers
+    assigned: tuple[str, ...] = ()  # the fields of the context that an assignment names
 
 
 @frozen
@@ -74,6 +80,8 @@ class Compiler:
         """Resolve a delay to milliseconds, or to a function that returns them."""
         if isinstance(delay, timedelta):
             return milliseconds(delay)
+        if is_function(delay):
+            self._check("delay", delay)
         if isinstance(delay, str):
             named = self.delays.get(delay)
             if delay not in self.delays or isinstance(named, str):
@@ -84,10 +92,16 @@ class Compiler:
 
     def _op(self, action: object, label: str) -> tuple[Op, ...]:
         match action:
+            case Assign(update=Mapping() as values):
+                for name, value in values.items():
+                    self._check(f"assign({name}=...)", value)
+                op = Op(Code.ASSIGN, make_update(values), f"{label}: assign")
+                return (evolve(op, assigned=tuple(values)),)
             case Assign(update=update):
-                assign = make_update(update) if isinstance(update, Mapping) else update
-                return (Op(Code.ASSIGN, assign, f"{label}: assign"),)
+                self._check("assign", update)
+                return (Op(Code.ASSIGN, update, f"{label}: assign"),)
             case Raise(event=event):
+                self._check("raise_", event)
                 code = Code.RAISE_COMPUTED if is_function(event) else Code.RAISE
                 return (Op(code, event if callable(event) else to_event(event), f"{label}: raise"),)
             case CommandTemplate():
@@ -105,17 +119,25 @@ class Compiler:
                 timers = changes_timers(type(action))
                 return (Op(Code.COMMANDS, (action,), label, changes_timers=timers),)
             case _ if callable(action):
+                self._check("the action", action)
                 expand_label = f"{label}: {display_name(action)}"
                 return (Op(Code.EXPAND, action, expand_label, changes_timers=True),)
             case _:
                 self.on_problem(f"{action!r} is not an action: use a function or an action value")
                 return ()
 
+    def _check(self, place: str, value: object) -> None:
+        """Report a function that cannot be called with a context and an event."""
+        if is_function(value):
+            check_arguments(place, value, self.on_problem)
+
     def _guard(self, guard: Guard | None) -> CompiledGuard | None:
         return None if guard is None else compile_guard(guard, self.tree, self.on_problem)
 
     def _template(self, template: CommandTemplate, label: str) -> Op:
         kind, parts = template.kind, template.parts
+        for part in parts:
+            self._check(kind.__name__.lower(), part)
         if kind in (Send, Schedule):
             event, delay, timer = parts
             parts = (to_event(event), self.delay(delay), timer)
