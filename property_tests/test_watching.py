@@ -1,15 +1,21 @@
 """Laws of watching: each entry of a history once, in order, and then the outcome."""
 
 import asyncio
+from collections import Counter
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arvo import Client, Event, HistoryEntry, Runtime, Violated, WorkflowEnded
+from arvo import Client, Event, HistoryEntry, Report, Runtime, Violated, WorkflowEnded
+from arvo.interpreters.reports.local import LocalReports
+from arvo.interpreters.reports.report import encode_batch
+from arvo.interpreters.watching.reports import CurrentReports
 from tests.interpreters.watching.counting import begin_count, system
 from tests.interpreters.within import within
 
@@ -93,3 +99,54 @@ def test_a_watcher_of_a_file_gets_each_entry_once(signals: int, watchers: list[l
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'watch.db'}"
         check_watchers(*within(run_watched(url, signals, watchers, [1])))
+
+
+# What happens to the reports of one workflow: an attempt of one of two turns reports, a turn ends
+# (its entry is in the history), or the watcher reads.
+Move = tuple[str, int]
+MOVES = st.lists(
+    st.tuples(st.sampled_from(["report", "late", "take over", "end", "read"]), st.integers(0, 1)),
+    max_size=40,
+)
+
+
+@given(MOVES)
+def test_reports_come_once_in_order_and_never_from_the_past(moves: list[Move]) -> None:
+    """Whatever a worker that was replaced still publishes: a page would show two texts mixed."""
+
+    async def go() -> None:
+        local = LocalReports()
+        newest, over, numbers = [1, 1], [False, False], Counter[tuple[int, int]]()
+        shown: list[Report] = []
+        async with local.read("s") as reader:
+            current = CurrentReports(reader)
+            for move, turn in moves:
+                delivery = newest[turn] if move == "report" else max(1, newest[turn] - 1)
+                match move:
+                    case "report" | "late":
+                        numbers[turn, delivery] += 1
+                        entry = (1, 1, "effect", numbers[turn, delivery], b"1")
+                        local.put("s", encode_batch(f"e{turn}", delivery, [entry]))
+                    case "take over":
+                        newest[turn] += 1
+                    case "end":
+                        over[turn] = True
+                        first, rest = current.end_turns([consumed(turn)], await current.take())
+                        assert all(report.event == f"e{turn}" for report in first)
+                        shown += [*first, *rest]
+                    case _:
+                        fresh = await current.take()
+                        assert not any(over[int(report.event[1:])] for report in fresh)
+                        shown += fresh
+        for turn in (0, 1):
+            order = [(it.delivery, it.number) for it in shown if it.event == f"e{turn}"]
+            assert order == sorted(set(order))
+
+    within(go())
+
+
+def consumed(turn: int) -> HistoryEntry:
+    """Make the entry that shows the turn of an event to be over."""
+    event = evolve(begin_count(0), id=f"e{turn}")
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    return HistoryEntry(position=turn, revision=1, kind="consumed", at=now, event=event)

@@ -76,6 +76,7 @@ from arvo.handlers.flow.waits import gather, race, sleep, wait_for
 from arvo.handlers.invoke import Commands
 from arvo.handlers.machine.machine import Machine
 from arvo.handlers.machine.orchestrator import Orchestrator
+from arvo.handlers.report import report
 from arvo.handlers.resumable import Resumable, Turn, WorkflowDomains
 from arvo.handlers.service import Service, service
 
@@ -156,6 +157,8 @@ if TYPE_CHECKING:
     from arvo.interpreters.rabbit import RabbitBroker as RabbitBroker
     from arvo.interpreters.redis import RedisBroker as RedisBroker
     from arvo.interpreters.redis import RedisMemory as RedisMemory
+    from arvo.interpreters.reports.channel import CarriesReports, ReportChannel, ReportReader
+    from arvo.interpreters.reports.report import Report
     from arvo.interpreters.runtime.batches import BatchResult
     from arvo.interpreters.runtime.client import Client
     from arvo.interpreters.runtime.description import PendingRequest, WorkflowDescription
@@ -182,6 +185,7 @@ __all__ = [
     "CancelChild",
     "Cancellation",
     "Cancelled",
+    "CarriesReports",
     "Client",
     "Command",
     "Commands",
@@ -255,6 +259,9 @@ __all__ = [
     "ReleasesDeliveries",
     "Replay",
     "ReplayedTurn",
+    "Report",
+    "ReportChannel",
+    "ReportReader",
     "ReportsDepth",
     "Result",
     "Resumable",
@@ -331,6 +338,7 @@ __all__ = [
     "race",
     "read_archive",
     "replay",
+    "report",
     "run",
     "service",
     "sleep",
@@ -414,6 +422,8 @@ _LAZY: Final = {
         "SupportsServiceRegistry",
         "WorkerServices",
     ),
+    "arvo.interpreters.reports.channel": ("CarriesReports", "ReportChannel", "ReportReader"),
+    "arvo.interpreters.reports.report": ("Report",),
     "arvo.interpreters.runtime.batches": ("BatchResult",),
     "arvo.interpreters.runtime.client": ("Client",),
     "arvo.interpreters.runtime.description": ("PendingRequest", "WorkflowDescription"),

@@ -9,6 +9,7 @@ from arvo import (
     Event,
     HistoryEntry,
     Record,
+    Report,
     Runtime,
     Stats,
     StoredWorkflow,
@@ -24,7 +25,8 @@ def work(system: System) -> None:
         assert_type(client.record("order-1"), Record | None)
         assert_type(client.workflows(status="active", limit=5), tuple[StoredWorkflow, ...])
         assert_type(client.history("order-1"), tuple[HistoryEntry, ...])
-        assert_type(next(client.watch("order-1", after=3)), HistoryEntry | WorkflowEnded)
+        items = client.watch("order-1", after=3)
+        assert_type(next(items), HistoryEntry | Report | WorkflowEnded)
         client.signal("order-1", {}, actor="ann")
         client.signal("order-1", {}, unknown=1)  # type: ignore[call-arg]
         client.describe(1)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from arvo.testing.laws.check_workflow import check_workflow
 from arvo.testing.laws.report import CheckReport, NotChecked, PartlyChecked
 from arvo.testing.laws.violation import LawViolated, LawViolation
 from arvo.testing.observer import RecordedEffect, RecordedSpan, RecordingObserver
+from arvo.testing.reports import collect_reports
 from arvo.testing.schemas.diagnosis import UndrawableSchema
 from arvo.testing.simulation import (
     FAULT_KINDS,
@@ -139,6 +140,7 @@ __all__ = [
     "check_handler",
     "check_published",
     "check_workflow",
+    "collect_reports",
     "compatible",
     "domains",
     "event_types",

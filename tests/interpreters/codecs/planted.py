@@ -31,10 +31,12 @@ from arvo import (
     ask,
     call,
     flow,
+    report,
     sleep,
 )
 from arvo.codecs import Codec
 from arvo.core.contracts.contract import Contract
+from arvo.interpreters.reports.channel import find_channel
 
 SECRET: Final = "4929-planted-1337"  # noqa: S105 - the number of a card
 SOURCE: Final = "com.shop.web"
@@ -127,12 +129,15 @@ async def planted(backend: str | Backend, codec: Codec | None) -> AsyncIterator[
 
     *codec*: that of a URL.
     """
-    reached, released = asyncio.Event(), asyncio.Event()
+    reached, released, read = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def fetch() -> str:
         return SECRET
 
     async def hang() -> None:
+        while not read.is_set():
+            report({"card": SECRET})
+            await asyncio.sleep(0.01)
         reached.set()
         await released.wait()
 
@@ -153,8 +158,11 @@ async def planted(backend: str | Backend, codec: Codec | None) -> AsyncIterator[
             event = contract["1.0.0"].init(Order(SECRET), source=SOURCE, workflow_id=id_)
             await runtime.send(event)
         await runtime.send(refuse["1.0.0"].accepts(Charge(SECRET), source=SOURCE))
-        await runtime.send(look["1.0.0"].accepts(Look(SECRET), source=SOURCE))
+        looking = look["1.0.0"].accepts(Look(SECRET), source=SOURCE)
+        reading = asyncio.create_task(_read_report(runtime, looking.subject, read))
+        await runtime.send(looking)
         async with asyncio.timeout(TIMEOUT):
+            await reading
             await reached.wait()
             # Queues of their own: a broker may deliver to one long before the other.
             while not await _has_begun(runtime):  # noqa: ASYNC110 - the backend signals nothing
@@ -171,6 +179,17 @@ async def planted(backend: str | Backend, codec: Codec | None) -> AsyncIterator[
 
 async def _has_begun(runtime: Runtime) -> bool:
     return all([await runtime.record(id_) is not None for id_ in WORKFLOWS])
+
+
+async def _read_report(runtime: Runtime, subject: str, read: asyncio.Event) -> None:
+    """Read a report, where the backend carries any."""
+    channel = find_channel(runtime.backend)
+    if channel is not None:
+        async with channel.read(subject) as reader:
+            while not (batches := await reader.take()):  # noqa: ASYNC110 - it does not wait
+                await asyncio.sleep(0.01)
+        assert SECRET.encode() in batches[0]
+    read.set()
 
 
 async def _is_planted(runtime: Runtime) -> bool:

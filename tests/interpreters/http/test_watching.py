@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import orjson
 import pytest
+from attrs import frozen
 
-from arvo import Record, Runtime, System
+from arvo import Record, Runtime, Secret, System, report
 from arvo.core.payloads.secrets import HIDDEN
 from arvo.http import asgi_app
 from arvo.interpreters.http import workflows as endpoint
-from tests.interpreters.http.serving import client_of, with_client
+from arvo.interpreters.http.workflow_json import to_path
+from tests.interpreters.http.serving import client_of, serve, with_client
 from tests.interpreters.http.test_workflows import events_of
 from tests.interpreters.watching.counting import begin_count, system
+from tests.interpreters.watching.reporting import Begin, reporting
 from tests.interpreters.within import within
 
 BEGIN = "/workflows/count.ticks/1.0.0"
@@ -145,3 +148,62 @@ def test_a_silent_stream_gets_comments(monkeypatch: pytest.MonkeyPatch) -> None:
         return await client.get("/workflows/count-1/events", headers={"last-event-id": "0"})
 
     assert set(with_client(system, use).text.split("\n\n")) == {": no news", ""}
+
+
+def test_what_effects_report_is_streamed_without_an_id() -> None:
+    """A client that reconnects goes on behind the last entry, which alone has a position."""
+
+    async def go() -> str:
+        released = asyncio.Event()
+
+        async def count() -> int:
+            while not released.is_set():
+                report(Progress(50, PIN))
+                await asyncio.sleep(0.01)
+            return 1
+
+        flow = reporting(count)
+        event = flow["1.0.0"].init(Begin("one"), source="com.a.b", workflow_id="report-1")
+        async with Runtime(System([flow])) as runtime, serve(asgi_app(runtime)) as url:
+            text = ""
+            async with httpx.AsyncClient(timeout=60) as client:
+                path = f"{url}/workflows/{to_path(event.subject)}/events"
+                async with client.stream("GET", path) as response:
+                    await runtime.send(event)
+                    async for line in response.aiter_lines():
+                        text += line + "\n"
+                        if line == "event: report":
+                            released.set()
+            return text
+
+    events = [block.splitlines() for block in within(go()).split("\n\n") if block.strip()]
+
+    assert PIN not in str(events)
+    name, data = events[0]
+    content = orjson.loads(data.removeprefix("data: "))
+    assert name == "event: report"
+    assert content["value"] == {"percent": 50, "pin": HIDDEN}
+    assert (content["delivery"], content["attempt"], content["call"]) == (1, 1, 1)
+    assert [block[-2] for block in events[-3:]] == [
+        "event: consumed",
+        "event: produced",
+        "event: end",
+    ]
+
+
+def test_a_stream_without_reports_begins_with_a_comment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at the stream sees why there are none."""
+    monkeypatch.setattr(Runtime, "carries_reports", False)
+
+    async def use(client: httpx.AsyncClient, runtime: Runtime) -> str:
+        await begin(client)
+        await runtime.drain(60)
+        return (await client.get("/workflows/count-1/events")).text
+
+    assert with_client(system, use).startswith(": this backend carries no reports of effects")
+
+
+@frozen
+class Progress:
+    percent: int
+    pin: Annotated[str, Secret()]

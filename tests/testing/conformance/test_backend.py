@@ -11,6 +11,7 @@ import pytest
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.memory.backend import MemoryBackend
 from arvo.interpreters.sqlite import SqliteBackend
+from arvo.interpreters.sqlite.reports import statements as sqlite_reports
 from arvo.interpreters.sqlite.statements.workers import deregister
 from arvo.testing import (
     BackendConformance,
@@ -27,7 +28,13 @@ from arvo.testing.conformance.kit.linearizability import (
     find_linearization,
 )
 from arvo.testing.conformance.kit.samples import subject
-from tests.testing.conformance import wrong, wrong_archives, wrong_chains, wrong_order
+from tests.testing.conformance import (
+    wrong,
+    wrong_archives,
+    wrong_chains,
+    wrong_order,
+    wrong_reports,
+)
 
 # A correct backend in memory needs no time, so the kit need not wait long for a wrong one.
 TIMEOUT_SECONDS = 0.4
@@ -94,6 +101,12 @@ def failures(kit: type[Any], *only: str) -> dict[str, Exception]:
 @pytest.mark.parametrize(
     ("make", "test"),
     [
+        (wrong_reports.ReportsWithoutBound, "test_a_slow_reader_loses_the_oldest_reports"),
+        (wrong_reports.ReportsToAll, "test_reports_reach_each_reader_of_their_workflow"),
+        (wrong_reports.ReportsToOneReader, "test_reports_reach_each_reader_of_their_workflow"),
+        (wrong_reports.ReportsTwice, "test_reports_reach_each_reader_of_their_workflow"),
+        (wrong_reports.ReportsNewestFirst, "test_reports_reach_each_reader_of_their_workflow"),
+        (wrong_reports.ReportsFromBefore, "test_a_reader_gets_nothing_from_before"),
         (wrong.LosesUpdates, "test_a_commit_on_an_outdated_record_changes_nothing"),
         (wrong.ForgetsOtherRuns, "test_a_workflow_id_that_another_run_has_is_taken"),
         (
@@ -393,6 +406,19 @@ def test_a_backend_that_counts_no_deaths_is_found() -> None:
     names = ("test_the_deaths_of_workers_are_counted", "test_a_worker_that_stops_has_not_died")
 
     assert failures(Uncounted, *names).keys() == set(names)
+
+
+def test_a_backend_that_takes_reports_of_a_stale_worker_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They would mix with those of the worker that performs the effect anew."""
+    everything = "insert into report (subject, at, content) select ?1, ?2, ?3 where ?4 or ?5 <> ''"
+    name = "test_a_worker_that_lost_its_delivery_reports_nothing"
+    assert not failures(Uncounted, name)
+
+    monkeypatch.setattr(sqlite_reports, "_ADD", everything)
+
+    assert failures(Uncounted, name).keys() == {name}
 
 
 def test_a_test_that_does_not_apply_is_reported() -> None:

@@ -4,9 +4,10 @@ from contextlib import aclosing
 from typing import Any
 
 from arvo.cli.terminal.load import EMPTY_SYSTEM, AsJson, Url, require_existing
-from arvo.cli.terminal.output import print_json, print_line
+from arvo.cli.terminal.output import print_json, print_line, print_status
 from arvo.core.history import HistoryEntry
 from arvo.core.violations.issue import one_line
+from arvo.interpreters.reports.report import Report
 from arvo.interpreters.runtime.client import Client
 from arvo.interpreters.watching.item import WatchItem, WorkflowEnded
 
@@ -28,6 +29,8 @@ async def watch(workflow: str, /, *, after: int = -1, backend: Url, json: AsJson
         Client(EMPTY_SYSTEM, require_existing(backend)) as client,
         aclosing(client.watch(workflow, after=after)) as items,
     ):
+        if not client.carries_reports:
+            print_status("this backend carries no reports of effects: the history alone is shown")
         async for item in items:
             print_json(_to_json(item)) if json else print_line(_describe(item))
             if isinstance(item, WorkflowEnded):
@@ -39,6 +42,8 @@ def _to_json(item: WatchItem) -> dict[str, Any]:
     match item:
         case HistoryEntry():
             return item.to_dict()
+        case Report():
+            return {"kind": "report", **item.to_dict()}
         case WorkflowEnded(status=status, failure=failure):
             error = None if failure is None else {"name": failure.name, "message": failure.message}
             return {"kind": "ended", "status": status, "error": error}
@@ -46,7 +51,7 @@ def _to_json(item: WatchItem) -> dict[str, Any]:
 
 def _describe(item: WatchItem) -> str:
     match item:
-        case HistoryEntry():
+        case HistoryEntry() | Report():
             return str(item)
         case WorkflowEnded(status=None):
             return "the workflow is no longer stored"

@@ -97,6 +97,11 @@ class BlockingClient:
         """The backend of the client; its methods are for the thread of its event loop."""
         return self._client.backend
 
+    @property
+    def carries_reports(self) -> bool:
+        """Whether `watch` yields reports here; see `Client.carries_reports`."""
+        return self._client.carries_reports
+
     def observe(self, observer: Observer) -> None:
         """Report to *observer* what the client does; see `Client.observe`."""
         self._call(partial(self._client.observe, observer))

@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from attrs import define
 
 from arvo.handlers.effect import Perform, Performed, effect_error
+from arvo.interpreters.calls.reports import reporting
 from arvo.interpreters.calls.running import running
 from arvo.interpreters.calls.threads import ThreadPool, ThreadsExhausted
 from arvo.interpreters.delivery.log import fields, get_logger
@@ -47,7 +48,7 @@ async def perform(effect: Perform[Any], threads: ThreadPool) -> Performed:
     while True:
         try:
             async with asyncio.timeout(effect.timeout):
-                with running(effect.name):
+                with running(effect.name), reporting(attempt):
                     return Performed(effect, value=await _invoke(effect, threads))
         except asyncio.CancelledError:
             if is_cancelled():

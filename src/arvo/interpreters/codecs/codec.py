@@ -8,7 +8,15 @@ if TYPE_CHECKING:
     from arvo.interpreters.ports.backend import Backend
 
 Kind: TypeAlias = Literal[
-    "event", "message", "record", "change", "progress", "dead_letter", "value", "history"
+    "event",
+    "message",
+    "record",
+    "change",
+    "progress",
+    "report",
+    "dead_letter",
+    "value",
+    "history",
 ]
 
 
@@ -26,11 +34,11 @@ class Place:
 
     *kind*: `event` (the data of an event in a database), `message` (that of one in a broker),
     `record` and `change` (a workflow's record, and what a turn changed in it), `progress` (the
-    results of effects so far), `dead_letter`, `value` (a value in the memory of a pair), `history`
-    (a part of a history in the index of a pair). *subject*: the subject of the workflow; of a
-    `value` its key, which is the subject for a workflow, and `(…)` or `(…) subject` for others.
-    *id*: of the event or dead letter, or the position in a history. *type*, *source*, *to*: of an
-    event.
+    results of effects so far), `report` (what effects report to watchers), `dead_letter`, `value`
+    (a value in the memory of a pair), `history` (a part of a history in the index of a pair).
+    *subject*: the subject of the workflow; of a `value` its key, which is the subject for a
+    workflow, and `(…)` or `(…) subject` for others. *id*: of the event or dead letter, or the
+    position in a history. *type*, *source*, *to*: of an event.
     """
 
     kind: Kind

@@ -182,10 +182,10 @@ def _stays(place: Place) -> bool:
     # A message that could not be read has to show the reference in it.
     if place.type == UNREADABLE:
         return True
-    # Both are small. A checkpoint is read when its delivery is claimed, and a cancellation by the
-    # transaction of what it interrupts.
+    # All are small. A checkpoint is read when its delivery is claimed, and a cancellation by the
+    # transaction of what it interrupts. No row that stays refers to a report.
     is_cancellation = place.type.startswith("sys.") and place.type.endswith(".cancel")
-    return place.kind == "progress" or is_cancellation
+    return place.kind in ("progress", "report") or is_cancellation
 
 
 def data_bytes_max(codec: Codec | None) -> int:

@@ -112,6 +112,17 @@ _ENTRY: Final = {
     },
 }
 
+_REPORT: Final = {
+    "type": "object",
+    "required": ["effect", "event", "call", "delivery", "attempt", "number", "value"],
+    "properties": {
+        "effect": _TEXT,
+        "event": _TEXT,
+        **{name: {"type": "integer"} for name in ("call", "delivery", "attempt", "number")},
+        "value": {},
+    },
+}
+
 
 def openapi(system: System, *, title: str = "arvo", version: str = "1.0.0") -> dict[str, Any]:
     """Describe the HTTP interface of the workflows of a system, with the payloads as JSON Schemas.
@@ -122,6 +133,7 @@ def openapi(system: System, *, title: str = "arvo", version: str = "1.0.0") -> d
     accepted = _json(components.ref("arvo.accepted", _ACCEPTED))
     components.ref("arvo.problem", _PROBLEM)
     components.ref("arvo.entry", _ENTRY)
+    components.ref("arvo.report", _REPORT)
     page = _json(components.ref("arvo.workflows", _LIST))
     paths["/workflows"] = {
         "get": _operation(
@@ -157,7 +169,8 @@ def openapi(system: System, *, title: str = "arvo", version: str = "1.0.0") -> d
     stream = {"text/event-stream": {"schema": _TEXT}}
     paths["/workflows/{workflow}/events"] = {
         "get": _operation(
-            "Watch a workflow: its history as server-sent events, each an `arvo.entry`, then `end`",
+            "Watch a workflow by server-sent events: each entry of its history (`arvo.entry`), each"
+            " `report` of its effects (`arvo.report`), and `end` with the outcome",
             "events",
             {"200": {"description": "the stream", "content": stream}},
             [_WORKFLOW, _LAST_EVENT_ID],

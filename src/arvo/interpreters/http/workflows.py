@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from arvo.core.contracts.check import ORCHESTRATOR_PREFIX
 from arvo.core.events.event import Event
 from arvo.core.events.subject import Subject, workflow_id_of
+from arvo.core.history import HistoryEntry
 from arvo.core.record import Record
 from arvo.core.violations.issue import Issue, short_repr
 from arvo.core.violations.violation import (
@@ -49,7 +50,7 @@ from arvo.interpreters.http.problem import (
     violation_problem,
 )
 from arvo.interpreters.http.signature import Partners
-from arvo.interpreters.http.watching.stream import write_item
+from arvo.interpreters.http.watching.stream import NO_REPORTS, write_item
 from arvo.interpreters.http.workflow_json import from_path, to_path
 from arvo.interpreters.ports.backend import find_outputs
 from arvo.interpreters.ports.errors import NoReply, Unavailable
@@ -58,6 +59,7 @@ from arvo.interpreters.runtime.lookup import is_subject
 from arvo.interpreters.runtime.operations import history_entries
 from arvo.interpreters.runtime.runtime import Runtime
 from arvo.interpreters.watching.idle import with_idle
+from arvo.interpreters.watching.item import WorkflowEnded
 
 # The source of the events of a client that names none.
 HTTP_SOURCE: Final = "arvo.http.client"
@@ -255,14 +257,18 @@ class WorkflowsEndpoint:
         one.
         """
         until = asyncio.get_running_loop().time() + STREAM_SECONDS_MAX
+        if not self.runtime.carries_reports:
+            yield NO_REPORTS
         items = with_idle(self.runtime.watch(subject, after=after), KEEP_ALIVE_SECONDS, until)
         # A client whose stream ends early connects again.
         with self._places.take(client_name(request)), suppress(Unavailable):
             async with aclosing(items):
                 async for item in items:
-                    is_allowed = is_allowed or item is None or await self._may_read(request)
-                    if not is_allowed:
-                        return
+                    # Before there is an entry, only what the first turn reports.
+                    if not is_allowed and isinstance(item, HistoryEntry | WorkflowEnded):
+                        if not await self._may_read(request):
+                            return
+                        is_allowed = True
                     yield write_item(self._schemas, item)
 
     async def _may_read(self, request: Request) -> bool:

@@ -62,6 +62,7 @@ from arvo.interpreters.ports.results import (
     WorkflowIdTaken,
 )
 from arvo.interpreters.ports.size import check_sizes
+from arvo.interpreters.reports.local import LocalReports
 
 # Events under way before `send` waits.
 QUEUE_MAX: Final = 10_000
@@ -88,6 +89,7 @@ class MemoryBackend:
     retention: Retention = DEFAULT_RETENTION
     codec: Codec | None = None
     services: MemoryServices = field(factory=MemoryServices, init=False)
+    reports: LocalReports = field(factory=LocalReports, init=False)
     _workflows: MemoryWorkflows = field(init=False)
     _history: HistoryBuffer = field(factory=HistoryBuffer, init=False)
     _inbox: MemoryInbox = field(factory=MemoryInbox, init=False)

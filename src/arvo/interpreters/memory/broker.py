@@ -15,6 +15,7 @@ from arvo.interpreters.delivery.brokers.ordering import ordering_key
 from arvo.interpreters.delivery.clock import utc_now
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.results import Depth
+from arvo.interpreters.reports.local import LocalReports
 
 # The shortest wait for a delayed message. After it the clock is read again, for it may have been
 # set back meanwhile.
@@ -33,6 +34,7 @@ class MemoryBroker:
     """
 
     now: Callable[[], datetime] = utc_now
+    reports: LocalReports = field(factory=LocalReports, init=False)
     _queues: dict[str, deque[EncodedDelivery]] = field(factory=dict, init=False)
     # For each key that is in flight, or reserved by a returned delivery: the deliveries behind it.
     # The first one may have the key reserved.

@@ -15,6 +15,7 @@ from arvo.interpreters.nats.in_flight import InFlight
 from arvo.interpreters.nats.publisher import Publication, Publisher
 from arvo.interpreters.nats.pull import ACK, TERM, PulledMessage
 from arvo.interpreters.nats.queue_depth import DepthCounter
+from arvo.interpreters.nats.reports import NatsReports
 from arvo.interpreters.nats.streams import Streams
 from arvo.interpreters.ports.broker import EncodedDelivery, EncodedMessage
 from arvo.interpreters.ports.errors import TooLarge
@@ -49,6 +50,7 @@ class NatsBroker:
     bytes_max: int | None = field(default=None, kw_only=True)
     # The server counts deliveries, however they end.
     nacks_are_returns: bool = field(default=True, init=False)
+    reports: NatsReports = field(init=False)
     _connection: Connection = field(init=False)
     _streams: Streams = field(init=False)
     _depth_counter: DepthCounter = field(init=False)
@@ -67,6 +69,7 @@ class NatsBroker:
         }
         check_settings(servers=self.servers, **settings)
         self._connection = Connection(self.servers)
+        self.reports = NatsReports(self._connection, self.prefix)
         self._streams = Streams(self._connection, **settings)
         self._depth_counter = DepthCounter(self._streams)
         self._publisher = Publisher(self._streams)

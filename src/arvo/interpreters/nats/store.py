@@ -7,6 +7,7 @@ from attrs import define, field
 
 from arvo.interpreters.nats.connection.connection import Connection
 from arvo.interpreters.nats.connection.settings import Storage, check_settings
+from arvo.interpreters.nats.reports import NatsReports
 from arvo.interpreters.nats.storage.bucket import Bucket
 from arvo.interpreters.nats.storage.index import NatsIndex
 from arvo.interpreters.ports.machine_memory import Stored
@@ -33,6 +34,7 @@ class NatsMemory:
     storage: Storage = field(default="file", kw_only=True)
     bytes_max: int | None = field(default=None, kw_only=True)
     has_index: bool = field(default=True, kw_only=True)
+    reports: NatsReports = field(init=False)
     _connection: Connection = field(init=False)
     _bucket: Bucket = field(init=False)
     _index: NatsIndex = field(init=False)
@@ -46,6 +48,7 @@ class NatsMemory:
             bytes_max=self.bytes_max,
         )
         self._connection = Connection(self.servers)
+        self.reports = NatsReports(self._connection, self.prefix)
         settings = self._connection, self.prefix, self.replicas, self.storage, self.bytes_max
         self._bucket = Bucket(*settings)
         self._index = NatsIndex(*settings)

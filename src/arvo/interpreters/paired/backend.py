@@ -39,6 +39,7 @@ from arvo.interpreters.paired.index import IndexReader, IndexWriter
 from arvo.interpreters.paired.outbox import Outbox
 from arvo.interpreters.paired.progress import ProgressStore
 from arvo.interpreters.paired.releases import ReleaseCounts
+from arvo.interpreters.paired.reports import PairedReports, half_channel
 from arvo.interpreters.paired.services import ServiceStore
 from arvo.interpreters.paired.unreadable import original_message, stand_in_event
 from arvo.interpreters.ports.audit import AuditEntry
@@ -68,6 +69,7 @@ from arvo.interpreters.ports.results import (
     WorkflowIdTaken,
 )
 from arvo.interpreters.ports.size import check_sizes
+from arvo.interpreters.reports.encoded import EncodedReports
 
 T = TypeVar("T")
 
@@ -101,6 +103,7 @@ class Pair:
     codec: Codec | None = None
     clear: Collection[str] = ()
     services: ServiceStore = field(init=False)
+    reports: EncodedReports | None = field(init=False)
     _wire: Wire = field(init=False)
     _consumer: BrokerConsumer = field(init=False)
     _deaths: DeathCounter = field(init=False)
@@ -135,6 +138,11 @@ class Pair:
             self._deaths,
             ReleaseCounts(memory),
         )
+        channel = half_channel(self.memory, self.broker)
+        self.reports = None
+        if channel is not None:
+            reports = PairedReports(channel, self._consumer.is_lost)
+            self.reports = EncodedReports(reports, codec)
         if self.index is None and isinstance(self.memory, HasIndex):
             self.index = self.memory.index
         index = self.index

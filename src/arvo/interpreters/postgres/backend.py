@@ -46,6 +46,7 @@ from arvo.interpreters.ports.results import (
 )
 from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
+from arvo.interpreters.postgres.reports.channel import PostgresReports
 from arvo.interpreters.postgres.session.batches import (
     BatchWriter,
     rows_of,
@@ -66,6 +67,7 @@ from arvo.interpreters.postgres.statements import timers as timer_rows
 from arvo.interpreters.postgres.statements.cancellations import pending_cancellation
 from arvo.interpreters.postgres.statements.dead_letters import dead_letter_rows
 from arvo.interpreters.postgres.statements.write_batch import WriteBatch, delivery_row
+from arvo.interpreters.reports.encoded import EncodedReports
 
 T = TypeVar("T")
 
@@ -108,6 +110,7 @@ class PostgresBackend:
     codec: Codec | None = None
     dsn: Dsn = field(init=False)
     services: PostgresServices = field(init=False)
+    reports: EncodedReports = field(init=False)
     _claims: ClaimLoop = field(init=False)
     _backpressure: Backpressure = field(init=False)
     _sessions: SessionManager = field(init=False)
@@ -135,6 +138,7 @@ class PostgresBackend:
         self._commits = CommitWriter(self._sessions, self._claims, self._batches, self.now)
         self._returns = DeliveryReturns(self._sessions, self._claims, self.now)
         self.services = PostgresServices(self._sessions)
+        self.reports = EncodedReports(PostgresReports(self._sessions), self.codec)
 
     def with_codec(self, codec: Codec) -> "PostgresBackend":
         """Return this backend, which was not used yet, with a codec."""

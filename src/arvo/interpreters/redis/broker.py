@@ -16,6 +16,7 @@ from arvo.interpreters.ports.results import Depth
 from arvo.interpreters.redis.connection import Connection
 from arvo.interpreters.redis.consumer import EVENT, GROUP, Consumer, Token, order_keys
 from arvo.interpreters.redis.notifications import Notifications
+from arvo.interpreters.redis.reports import RedisReports
 from arvo.interpreters.redis.store import PREFIX
 
 logger: Final = get_logger("redis")
@@ -50,6 +51,7 @@ class RedisBroker:
     prefix: str = PREFIX
     lease: float = LEASE_SECONDS
     queue_max: int = QUEUE_MAX
+    reports: RedisReports = field(init=False)
     _connection: Connection = field(init=False)
     _notifications: Notifications = field(init=False)
     # The consumers of this process, by name.
@@ -59,6 +61,7 @@ class RedisBroker:
 
     def __attrs_post_init__(self) -> None:
         self._connection = Connection(self.url)
+        self.reports = RedisReports(self._connection, self.prefix)
         self._notifications = Notifications(self._connection, f"{self.prefix}:notifications")
 
     async def publish(self, messages: Sequence[EncodedMessage]) -> None:
@@ -125,6 +128,7 @@ class RedisBroker:
     async def close(self) -> None:
         """Close the connections; the caller closes its iterations first."""
         await self._notifications.close()
+        await self.reports.close()
         await self._connection.close()
 
     async def _settle(self, delivery: EncodedDelivery, *how: Any) -> None:

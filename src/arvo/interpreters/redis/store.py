@@ -10,6 +10,7 @@ from arvo.interpreters.ports.results import Conflict
 from arvo.interpreters.redis.connection import CALL_SECONDS_MAX, Connection
 from arvo.interpreters.redis.errors import translate_errors
 from arvo.interpreters.redis.index import RedisIndex
+from arvo.interpreters.redis.reports import RedisReports
 
 PREFIX: Final = "arvo"
 
@@ -33,10 +34,12 @@ class RedisMemory:
     url: str = field(repr=False)
     prefix: str = PREFIX
     has_index: bool = field(default=True, kw_only=True)
+    reports: RedisReports = field(init=False)
     _connection: Connection = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._connection = Connection(self.url)
+        self.reports = RedisReports(self._connection, self.prefix)
 
     @property
     def index(self) -> RedisIndex | None:
@@ -63,6 +66,7 @@ class RedisMemory:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self.reports.close()
         await self._connection.close()
 
     def _key(self, subject: str) -> str:

@@ -27,6 +27,8 @@ from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.backend import SupportsPing, find_outputs
 from arvo.interpreters.ports.errors import Corrupt, Unavailable
 from arvo.interpreters.ports.results import PAGE_MAX, Depth
+from arvo.interpreters.reports.channel import find_channel
+from arvo.interpreters.reports.report import Report
 from arvo.interpreters.runtime.asks import (
     CLIENT_SOURCE,
     TIMEOUT_SECONDS,
@@ -47,7 +49,7 @@ from arvo.interpreters.runtime.operations import (
 )
 from arvo.interpreters.runtime.workflows import WorkflowClient
 from arvo.interpreters.services.doors import refuse_outside
-from arvo.interpreters.watching.item import WatchItem
+from arvo.interpreters.watching.item import WatchItem, WorkflowEnded
 from arvo.interpreters.watching.watch import watch_workflow
 
 # How long a probe waits for the backend before it reports it as unreachable.
@@ -218,7 +220,8 @@ class Client(WorkflowClient):
 
     def watch(self, workflow: str, *, after: int = -1) -> AsyncGenerator[WatchItem, None]:
         """Watch a workflow until it ends: yield each entry of its history once, in order, as soon
-        as it is committed, and at last a `WorkflowEnded`.
+        as it is committed, each `Report` of its effects at most once, and at last a
+        `WorkflowEnded`.
 
         *after*: the position of the last entry that the caller has got; the first one by default
         is the oldest. A caller that stops, or gets `Unavailable`, watches again from there. A
@@ -255,11 +258,18 @@ class Client(WorkflowClient):
             self._watching -= 1
 
     def _typed_item(self, item: WatchItem) -> WatchItem:
-        if isinstance(item, HistoryEntry):
-            return typed_entry(self.system, item)
-        if item.completion is None:
-            return item
-        return evolve(item, completion=typed_event(self.system, item.completion))
+        match item:
+            case HistoryEntry():
+                return typed_entry(self.system, item)
+            case WorkflowEnded(completion=Event() as completion):
+                return evolve(item, completion=typed_event(self.system, completion))
+            case Report() | WorkflowEnded():
+                return item
+
+    @property
+    def carries_reports(self) -> bool:
+        """Whether `watch` yields reports here; otherwise the backend carries none."""
+        return find_channel(self._backend) is not None
 
     async def record(self, workflow: str) -> Record | None:
         """Return the stored record of a workflow, or None."""

@@ -45,6 +45,8 @@ from arvo.interpreters.ports.results import (
     WorkflowFilters,
 )
 from arvo.interpreters.ports.size import check_sizes
+from arvo.interpreters.reports.encoded import EncodedReports
+from arvo.interpreters.sqlite.reports.channel import SqliteReports
 from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
@@ -89,6 +91,7 @@ class SqliteBackend:
     retention: Retention = DEFAULT_RETENTION
     codec: Codec | None = None
     services: SqliteServices = field(init=False)
+    reports: EncodedReports = field(init=False)
     _session: Session = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -102,6 +105,7 @@ class SqliteBackend:
             self.codec,
         )
         self.services = SqliteServices(self._session, self._now)
+        self.reports = EncodedReports(SqliteReports(self._session, self._now), self.codec)
 
     def with_codec(self, codec: Codec) -> "SqliteBackend":
         """Return this backend, which was not used yet, with a codec."""

@@ -24,6 +24,7 @@ from arvo.engine.system.outcomes import with_outcomes
 from arvo.engine.system.system import System
 from arvo.handlers.effect import Perform, Performed
 from arvo.handlers.flow.handler import FlowHandler
+from arvo.interpreters.calls.reports import TurnReports
 from arvo.interpreters.delivery.clock import whole_millisecond
 from arvo.interpreters.delivery.record_cache import RecordCache
 from arvo.interpreters.ports.backend import Backend, FindsRefusals
@@ -37,6 +38,7 @@ from arvo.interpreters.ports.results import (
     Fenced,
     IdReused,
 )
+from arvo.interpreters.reports.channel import ReportChannel
 from arvo.interpreters.turns.interruption import Interruption
 from arvo.interpreters.turns.open_effects import OpenEffects
 from arvo.interpreters.turns.progress import TurnProgress
@@ -53,7 +55,8 @@ Decided: TypeAlias = Commit | Violation | Fenced | CancellationPending
 class StepRunner:
     """Takes steps with their effects. *step* is the pure step, *records* the newest records.
 
-    *perform* carries out an effect that the handler of an address asks for.
+    *perform* carries out an effect that the handler of an address asks for. *reports*: carries what
+    effects report; None if the backend does not.
     """
 
     system: System
@@ -62,6 +65,7 @@ class StepRunner:
     now: Callable[[], datetime]
     perform: Callable[[str, Perform[Any]], Awaitable[Performed]]
     step: Step = step_plain
+    reports: ReportChannel | None = None
 
     async def decide(self, delivery: Delivery, cancellation: Event[Any] | None) -> Decided:
         """Take the step of a delivery on the cached record if there is one, else on the stored one.
@@ -118,7 +122,8 @@ class StepRunner:
         if observation is not None:
             perform = partial(_perform_observed, observation, perform)
             step = partial(_step_observed, observation, step)
-        effects = OpenEffects(perform)
+        reports = TurnReports(self.reports, delivery, event.id)
+        effects = OpenEffects(partial(reports.perform, perform))
         interruption = self._interruption(delivery, cancellation)
         try:
             while True:
@@ -144,6 +149,7 @@ class StepRunner:
                 performed.append(done)
         finally:
             await effects.close()
+            reports.close()
 
     def decide_taken_id(
         self, delivery: Delivery, holder: Record, expected: int

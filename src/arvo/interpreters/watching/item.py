@@ -8,6 +8,7 @@ from arvo.core.events.event import Event
 from arvo.core.events.protocol import SystemFault
 from arvo.core.history import HistoryEntry
 from arvo.core.record import Status
+from arvo.interpreters.reports.report import Report
 
 
 @final
@@ -25,4 +26,4 @@ class WorkflowEnded:
     failure: SystemFault | None = None
 
 
-WatchItem: TypeAlias = HistoryEntry | WorkflowEnded
+WatchItem: TypeAlias = HistoryEntry | Report | WorkflowEnded

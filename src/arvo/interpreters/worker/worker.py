@@ -40,6 +40,7 @@ from arvo.interpreters.ports.results import (
     IdReused,
     WorkflowIdTaken,
 )
+from arvo.interpreters.reports.channel import find_channel
 from arvo.interpreters.services.directory import ServiceDirectory
 from arvo.interpreters.services.doors import refuse_outside
 from arvo.interpreters.services.handover import GRACE_SECONDS, Handover
@@ -110,6 +111,7 @@ class Worker:
             now=self.now,
             perform=self.perform,
             step=self.step,
+            reports=find_channel(self.backend),
         )
         self._recorder = OutcomeRecorder(self.stats, self.on_refused, self.on_duplicate)
         self._dead_letters = DeadLetterWriter(self.backend, self.now, self.stats)

@@ -7,6 +7,7 @@ from arvo.testing.conformance.cancellations import Cancellations
 from arvo.testing.conformance.chains import Chains
 from arvo.testing.conformance.checkpoints import Checkpoints
 from arvo.testing.conformance.commits import Commits
+from arvo.testing.conformance.kit.reports import Reports
 from arvo.testing.conformance.operators import DeadLetters, Operators
 from arvo.testing.conformance.order import Order
 from arvo.testing.conformance.queue import Queue
@@ -29,6 +30,7 @@ class BackendConformance(
     Operators,
     Services,
     Archives,
+    Reports,
 ):
     """Tests that a `Backend` keeps its promises.
 

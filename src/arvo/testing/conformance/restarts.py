@@ -42,13 +42,6 @@ NEW: Final = WorkerServices("new", {SERVICE: ("1.0.0", "2.0.0")}, ("com.shop.web
 class Restarts(BackendKit):
     """Tests of durable backends; for the others pytest reports them as skipped."""
 
-    async def expire_lease(self, backend: Backend) -> None:
-        """Expire the lease of *backend*, so that another backend receives its deliveries.
-
-        Override it if deliveries have leases; the kit then also tests a stale worker, and that
-        deaths are counted.
-        """
-
     @conformance_test
     async def test_a_sent_event_survives_a_restart(self, backend: Backend) -> None:
         """I1: once `send` returns, the event is stored."""
@@ -125,7 +118,7 @@ class Restarts(BackendKit):
     @conformance_test
     async def test_a_commit_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
         """I6: its commit is refused, and the worker that has the delivery now can commit."""
-        if type(self).expire_lease is Restarts.expire_lease:
+        if not self.has_leases:
             skip(NO_LEASE)
         await backend.send(to_service("ask"))
         stale = await self.eventually(backend.receive(SERVICE), "the request")
@@ -144,7 +137,7 @@ class Restarts(BackendKit):
     @conformance_test
     async def test_a_dead_letter_of_a_stale_worker_is_fenced(self, backend: Backend) -> None:
         """I6: the worker that has the delivery now decides; an event is dead-lettered once."""
-        if type(self).expire_lease is Restarts.expire_lease:
+        if not self.has_leases:
             skip(NO_LEASE)
         await backend.send(to_service("ask"))
         stale = await self._receive(backend)
@@ -159,7 +152,7 @@ class Restarts(BackendKit):
     @conformance_test
     async def test_the_deaths_of_workers_are_counted(self, backend: Backend) -> None:
         """I11: each counts as an attempt; after the first one only if the delivery was started."""
-        if type(self).expire_lease is Restarts.expire_lease:
+        if not self.has_leases:
             skip(NO_LEASE)
         await backend.send(to_service("ask"))
         delivery = await self._receive(backend)
@@ -185,7 +178,7 @@ class Restarts(BackendKit):
     @conformance_test
     async def test_a_worker_that_stops_has_not_died(self, backend: Backend) -> None:
         """I11: neither `close` nor `nack` counts as a death, also of a started delivery."""
-        if type(self).expire_lease is Restarts.expire_lease:
+        if not self.has_leases:
             skip(NO_LEASE)
         await backend.send(to_service("ask"))
         await self._receive(backend)

@@ -75,6 +75,8 @@ def test_the_tables_lie_in_a_schema_of_their_own(url: str) -> None:
         "inbox",
         "memory",
         "record_log",
+        "report",
+        "report_reader",
         "timer",
         "version",
         "worker",

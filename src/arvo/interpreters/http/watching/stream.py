@@ -1,12 +1,16 @@
 """Stream: writes what a watcher gets as server-sent events (HTML Living Standard §9.2)."""
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from arvo.core.history import HistoryEntry
 from arvo.engine.system.schemas import Schemas
+from arvo.interpreters.reports.report import Report
 from arvo.interpreters.watching.item import WatchItem, WorkflowEnded
+
+# The first line of a stream of a backend that carries no reports.
+NO_REPORTS: Final = b": this backend carries no reports of effects: the history alone\n\n"
 
 
 def write_item(schemas: Schemas, item: WatchItem | None) -> bytes:
@@ -19,6 +23,8 @@ def write_item(schemas: Schemas, item: WatchItem | None) -> bytes:
             return b": no news\n\n"
         case HistoryEntry():
             return _write(item.kind, entry_json(schemas, item), item.position)
+        case Report():
+            return _write("report", item.to_dict())
         case WorkflowEnded():
             return _write("end", _end_json(schemas, item))
 

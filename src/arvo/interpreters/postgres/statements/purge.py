@@ -1,7 +1,7 @@
 """Purge: delete expired rows from a Postgres schema, one batch at a time."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from arvo.interpreters.delivery.archive.file import ARCHIVE_ENTRIES_MAX, Archive
@@ -9,6 +9,7 @@ from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, Retention
 from arvo.interpreters.postgres.connection.dsn import Connection, Dsn
 from arvo.interpreters.postgres.statements import queries
+from arvo.interpreters.reports.polled import STORED_SECONDS
 
 # History entries that one batch deletes with their workflows, not counting those of the last
 # workflow: one may have thousands.
@@ -41,6 +42,7 @@ async def purge(connection: Connection, dsn: Dsn, retention: Retention, now: dat
                 )
             else:
                 deleted += await _move(connection, dsn, retention.archive, before)
+        await connection.execute(dsn.sql(_REPORTS), _STORED, PURGE_BATCH_ROWS)
         removed: int = await connection.fetchval(
             dsn.sql(_DEAD_LETTERS),
             retention.dead_letters_max,
@@ -69,6 +71,7 @@ async def _move(connection: Connection, dsn: Dsn, archive: Archive, before: date
     return deleted
 
 
+_STORED: Final = timedelta(seconds=STORED_SECONDS)
 # By keys from an array: planned without knowing how few they are, `in (...)` reads whole tables.
 _INBOX: Final = """
 delete from arvo.inbox where digest = any (array (
@@ -79,6 +82,12 @@ _HISTORY: Final = """
 delete from arvo.history where (workflow, position) in (
     select workflow, position from arvo.history where at < $1 order by at limit $2
 )
+"""
+_REPORTS: Final = """
+delete from arvo.report where id = any (array (
+    select id from arvo.report where at < now() - $1::interval order by at limit $2
+    for update skip locked
+))
 """
 # One status at a time, oldest first, in the order of the index: otherwise all workflows are read
 # when none has expired.

@@ -22,7 +22,7 @@ from arvo.interpreters.sqlite.statements.purge import purge, sweep_dead_letters
 
 # How long a worker keeps its deliveries without renewing its lease. After that they are released.
 LEASE_SECONDS: Final = 30.0
-# How often the writer calls `tick`. A tick of an idle process costs five small queries, and writes
+# How often the writer calls `tick`. A tick of an idle process costs six small queries, and writes
 # nothing but the lease.
 TICK_SECONDS: Final = 0.1
 # How often the lease is renewed, where a third of it is not shorter.

@@ -12,6 +12,7 @@ from arvo.interpreters.delivery.archive.file import (
 )
 from arvo.interpreters.delivery.retention import PURGE_BATCH_ROWS, SWEEP_BATCHES, Retention
 from arvo.interpreters.ports.errors import BlobMissing, BlobUnavailable
+from arvo.interpreters.reports.polled import oldest
 from arvo.interpreters.sqlite.statements import queries
 
 
@@ -29,10 +30,12 @@ def purge(connection: sqlite3.Connection, retention: Retention, now: int) -> Non
         for sql, age in ages
         if age is not None and (rows := connection.execute(sql, _batch(age, now)).fetchall())
     ]
-    if expired:
+    reported = connection.execute(_REPORTS, (oldest(now),)).fetchone()
+    if expired or reported:
         connection.execute("begin immediate")
         for sql, rows in expired:
             connection.executemany(_DELETES[sql], rows)
+        connection.execute("delete from report where at < ?", (oldest(now),))
         connection.execute("commit")
     if retention.archive is not None and retention.finished is not None:
         _move(connection, retention.archive, _batch(retention.finished, now))
@@ -109,6 +112,7 @@ _INBOX: Final = "select id from inbox where at < ? order by id limit ?"
 _FINISHED: Final = (
     "select id from workflow where status in ('done', 'cancelled') and changed < ? limit ?"
 )
+_REPORTS: Final = "select 1 from report where at < ? limit 1"
 _HISTORY: Final = "select workflow, position from history where at < ? limit ?"
 _DELETES: Final = {
     _INBOX: "delete from inbox where id = ?",

@@ -43,6 +43,7 @@ NO_FOLLOWERS: Final = "commits_apart is True: each chain of it begins with one d
 NO_PASSING: Final = "`is_busy` says so of each key: its chains have one event of a workflow at most"
 NO_REGISTRY: Final = "it has no `services`, or is_durable is False"
 NO_RELEASE: Final = "it has no `release`, or is_durable or shares_released is False"
+NO_REPORTS: Final = "it has no `reports`: watchers get the history alone"
 NO_SIGHT: Final = "it has no `has_others`: it does not know which messages of a key it stores"
 OFFLOADS: Final = "offloads is True: large data does not count towards the size of an event"
 NO_OFFLOADS: Final = "offloads is False: it has no codec with a blob store"
@@ -157,6 +158,18 @@ class BackendKit(Kit):
     supports_listing: bool = True
     shares_released: bool = True
     offloads: bool = False
+
+    async def expire_lease(self, backend: Any) -> None:
+        """Expire the lease of *backend*, so that another backend receives its deliveries.
+
+        Override it if deliveries have leases; the kit then also tests a stale worker, and that
+        deaths are counted.
+        """
+
+    @property
+    def has_leases(self) -> bool:
+        """Whether `expire_lease` is overridden."""
+        return type(self).expire_lease is not BackendKit.expire_lease
 
 
 class BrokerKit(Kit):
