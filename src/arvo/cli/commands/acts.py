@@ -14,6 +14,7 @@ from arvo.cli.terminal.load import (
     user_name,
 )
 from arvo.cli.terminal.output import print_line, print_result
+from arvo.cli.terminal.progress import batch_progress
 from arvo.interpreters.runtime.client import Client
 
 
@@ -34,7 +35,9 @@ async def cancel(
     options = filters.select_for(workflow, batch)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         if workflow is None:
-            return print_result(await client.cancel_workflows(reason, **options))
+            with batch_progress() as options["on_progress"]:
+                result = await client.cancel_workflows(reason, **options)
+            return print_result(result)
         await client.cancel(workflow, reason, actor=user_name())
         return 0
 
@@ -62,7 +65,9 @@ async def migrate(
     options = filters.select_for(workflow, batch)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         if workflow is None:
-            return print_result(await client.migrate_workflows(to=to, reason=reason, **options))
+            with batch_progress() as options["on_progress"]:
+                result = await client.migrate_workflows(to=to, reason=reason, **options)
+            return print_result(result)
         record = await client.migrate(workflow, to=to, actor=user_name(), reason=reason)
         print_line(f"{record.handler} {record.version} continues, revision {record.revision}")
         return 0
@@ -91,11 +96,11 @@ async def revive(
     options = filters.select_for(workflow, batch)
     async with Client(load_system(system, backend), require_existing(backend)) as client:
         if workflow is None:
-            return print_result(
-                await client.revive_workflows(
+            with batch_progress() as options["on_progress"]:
+                result = await client.revive_workflows(
                     after_compensation=after_compensation, reason=reason, **options
                 )
-            )
+            return print_result(result)
         record = await client.revive(
             workflow, after_compensation=after_compensation, actor=user_name(), reason=reason
         )

@@ -1,10 +1,11 @@
 """Archives: the command that replays the workflows of an archive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from arvo.cli.terminal.errors import UsageError
 from arvo.cli.terminal.load import SystemName, load_system
 from arvo.cli.terminal.output import print_line, print_status
+from arvo.cli.terminal.progress import progress
 from arvo.core.events.subject import workflow_id_of
 from arvo.engine.history.replay import replay as replay_turns
 from arvo.interpreters.delivery.archive.workflow import ArchivedWorkflow, read_archive
@@ -25,13 +26,14 @@ def replay(system: SystemName, /, *archives: str, workflow: str | None = None) -
         raise UsageError("expected an ARCHIVE: a file that Retention(archive=...) has written")
     loaded = load_system(system, "memory:")
     count = differing = 0
-    for path in archives:
-        for archived in _read(path):
+    with progress() as show:
+        for archived in _read_all(archives):
             record = archived.record
             id_ = workflow_id_of(record.subject)
             if workflow is not None and workflow not in (id_, record.subject):
                 continue
             count += 1
+            show(f"{count} workflows, {differing} of them differ")
             result = replay_turns(loaded, archived.history, record=record)
             differing += not result.agrees
             if workflow is not None or not result.agrees:
@@ -39,6 +41,11 @@ def replay(system: SystemName, /, *archives: str, workflow: str | None = None) -
                 print_line(str(result))
     print_status(f"{count} workflows, {differing} of them differ")
     return int(differing > 0)
+
+
+def _read_all(paths: Iterable[str]) -> Iterator[ArchivedWorkflow]:
+    for path in paths:
+        yield from _read(path)
 
 
 def _read(path: str) -> Iterator[ArchivedWorkflow]:

@@ -22,6 +22,7 @@ from arvo.cli.terminal.load import (
 )
 from arvo.cli.terminal.output import print_json, print_line, print_result
 from arvo.cli.terminal.pages import paged
+from arvo.cli.terminal.progress import batch_progress
 from arvo.core.events.subject import subject_label
 from arvo.interpreters.ports.messages import DeadLetter
 from arvo.interpreters.ports.results import PAGE_MAX, DeadLetterFilters, DeadLetterGroup
@@ -174,11 +175,11 @@ async def redrive(
             return 0
         if payload is not None:
             raise UsageError("--data: expected the id of one dead letter")
-        return print_result(
-            await client.redrive_dead_letters(
-                dry_run=batch.dry_run, limit=batch.limit, **act, **selected
+        with batch_progress() as show:
+            result = await client.redrive_dead_letters(
+                dry_run=batch.dry_run, limit=batch.limit, on_progress=show, **act, **selected
             )
-        )
+        return print_result(result)
 
 
 @dead_letters_app.command
@@ -198,11 +199,11 @@ async def delete(
         if id is not None:
             await client.delete_dead_letter(id, **act)
             return 0
-        return print_result(
-            await client.delete_dead_letters(
-                dry_run=batch.dry_run, limit=batch.limit, **act, **selected
+        with batch_progress() as show:
+            result = await client.delete_dead_letters(
+                dry_run=batch.dry_run, limit=batch.limit, on_progress=show, **act, **selected
             )
-        )
+        return print_result(result)
 
 
 def _require_one(id_: str | None, filters: _Filters, *, is_every: bool) -> DeadLetterFilters:

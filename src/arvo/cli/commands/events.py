@@ -1,6 +1,9 @@
 """Events: the commands that send events and signals."""
 
-from typing import Final
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Final
 
 from arvo.cli.terminal.events import parse_payload, read_events
 from arvo.cli.terminal.load import (
@@ -13,11 +16,19 @@ from arvo.cli.terminal.load import (
     user_name,
 )
 from arvo.cli.terminal.output import print_json, print_line
+from arvo.cli.terminal.progress import progress
+from arvo.core.events.event import Event
+from arvo.engine.system.handler import is_workflow
+from arvo.interpreters.delivery.tasks import gather_all
+from arvo.interpreters.reports.report import Report
 from arvo.interpreters.runtime.client import Client
+from arvo.interpreters.watching.item import WorkflowEnded
 from arvo.printable import printable
 
 # The source of events that are sent without --source.
 CLI_SOURCE: Final = "arvo.cli.shell"
+# Workflows that `send --wait` watches at the same time.
+WATCHED_MAX: Final = 100
 
 
 async def send(
@@ -29,10 +40,12 @@ async def send(
     type: str | None = None,  # noqa: A002 - the wire's word
     source: str = CLI_SOURCE,
     id: str | None = None,  # noqa: A002 - short for a shell
-) -> None:
+    wait: float = 0.0,
+) -> int:
     """Send events to a system; all are checked before the first is sent.
 
-    EVENTS is a JSON file, or - for standard input: one event, a list, or one event a line.
+    EVENTS is a JSON file, or - for standard input: one event, a list, or one event a line. With
+    --wait the exit code is 1 if a workflow failed, or was cancelled.
 
     Parameters
     ----------
@@ -42,15 +55,48 @@ async def send(
         The source of those events: the address that replies go to.
     id
         The workflow id of the run that a single payload begins; it begins once.
+    wait
+        Seconds to wait until the workflows that the events begin have ended, and print how.
     """
     loaded = load_system(system, backend)
     batch = read_events(loaded, events, type, source, id)
     async with Client(loaded, open_backend(backend)) as client:
-        for event in batch:
-            await client.check(event)
-        for event in batch:
-            await client.send(event)
-            print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
+        with progress() as show:
+            for event in batch:
+                await client.check(event)
+            for number, event in enumerate(batch, 1):
+                await client.send(event)
+                print_line(printable(f"{event.id}  {event.type}  {event.subject}"))
+                show(f"sent: {number} of {len(batch)}")
+            if wait > 0:
+                return await _wait_for_all(client, batch, wait, show)
+    return 0
+
+
+async def _wait_for_all(
+    client: Client, batch: Sequence[Event[Any]], seconds: float, show: Callable[[str], None]
+) -> int:
+    """Wait for the workflows that events have begun; return 1 if one of them is not done."""
+    begun = [it.subject for it in batch if is_workflow(client.system.handler_at(it.type))]
+    room, ended = asyncio.Semaphore(WATCHED_MAX), list[str]()
+
+    async def wait_for(subject: str) -> None:
+        async with room, aclosing(client.watch(subject)) as items:
+            async for item in items:
+                if isinstance(item, Report):
+                    show(f"ended: {len(ended)} of {len(begun)}, {item}")
+                elif isinstance(item, WorkflowEnded):
+                    ended.append(str(item.status))
+                    show(f"ended: {len(ended)} of {len(begun)}")
+                    print_line(printable(f"{item.status}  {subject}"))
+
+    try:
+        async with asyncio.timeout(seconds):
+            await gather_all([wait_for(subject) for subject in dict.fromkeys(begun)])
+    except TimeoutError:
+        text = f"{len(ended)} of {len(begun)} workflows have ended within {seconds:g} s"
+        raise TimeoutError(f"{text}; the others go on") from None
+    return int(any(status != "done" for status in ended))
 
 
 async def signal(

@@ -1,14 +1,48 @@
 """Output: results on standard output (text or JSON), status on standard error."""
 
 import sys
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, final
 
 import orjson
+from attrs import define, field
 from rich.console import Console
 
 from arvo.interpreters.runtime.batches import BatchResult
 from arvo.printable import printable, printable_json, printable_lines
+
+# How often the status line changes at the most.
+STATUS_SECONDS: Final = 0.1
+STATUS_CHARACTERS_MAX: Final = 78
+_CLEAR: Final = "\r\x1b[2K"
+
+
+@final
+@define
+class StatusLine:
+    """The last line of a terminal, on standard error, which other output replaces."""
+
+    _is_shown: bool = field(default=False, init=False)
+    _shown_at: float = field(default=0.0, init=False)
+
+    def show(self, text: str) -> None:
+        """Show a text, if the one before has been there for a moment."""
+        now = time.monotonic()
+        if now - self._shown_at >= STATUS_SECONDS:
+            self._is_shown, self._shown_at = True, now
+            sys.stderr.write(_CLEAR + printable(text, STATUS_CHARACTERS_MAX))
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._is_shown:
+            self._is_shown = False
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+
+
+STATUS_LINE: Final = StatusLine()
 
 
 def print_line(text: str) -> None:
@@ -16,11 +50,13 @@ def print_line(text: str) -> None:
 
     It holds the line breaks of its layout; every other control character is escaped.
     """
+    STATUS_LINE.clear()
     Console(soft_wrap=True).print(printable_lines(text), markup=False, emoji=False, highlight=False)
 
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Print *content* as one line of JSON, which a terminal shows as it is."""
+    STATUS_LINE.clear()
     sys.stdout.write(printable_json(orjson.dumps(content).decode()) + "\n")
 
 
@@ -32,5 +68,6 @@ def print_result(result: BatchResult) -> int:
 
 def print_status(text: str) -> None:
     """Print a status or error line to standard error, escaped."""
+    STATUS_LINE.clear()
     sys.stderr.write(f"arvo: {printable(text)}\n")
     sys.stderr.flush()
