@@ -54,6 +54,7 @@ from tests.interpreters.codecs.documents import (
     scan,
     system,
 )
+from tests.interpreters.codecs.planted import WORKFLOWS, planted
 from tests.interpreters.postgres.schemas import schema_url
 from tests.interpreters.until import until
 
@@ -414,29 +415,23 @@ def test_a_blob_is_deleted_with_the_last_thing_that_refers_to_it(
 @DATABASES
 def test_every_place_of_a_reference_is_found(tmp_path: Path, open_it: Open) -> None:
     """An event that waits, a history, a record, its log, a timer, a dead letter."""
-    store = DictBlobs()
+    store, read = DictBlobs(), set[str]()
     backend: Any = open_it(tmp_path, Offloaded(store, over=0))
 
-    async def scenario() -> tuple[set[str], frozenset[str]]:
-        async with Runtime(system, backend) as runtime:
-            await runtime.request(document("document-1", "small"), timeout=TIMEOUT)
-            await runtime.drain(TIMEOUT)
-            await runtime.send(scan["1.0.0"].accepts(Scan("small"), source=SOURCE))
-        async with Client(system, backend) as client:
-            await client.send(document("document-2", "waits"))
-            live = await backend.referenced([*store.blobs, "2026-01-01/none"])
-            # All of what can be read is live.
-            read: set[str] = set()
+    async def scenario() -> frozenset[str]:
+        async with planted(backend, None) as runtime:
             store.on_call = lambda call, key: read.add(key) if call == "get" else None
-            for entry in await client.history("document-1"):
-                assert entry.event is not None
-            await client.record("document-1")
-            await client.dead_letters()
-            return read, live
+            assert (await runtime.timers())[0].name
+            assert await runtime.dead_letters()
+            for key in WORKFLOWS:
+                assert await runtime.history(key)
+                assert await runtime.record(key)
+            live: frozenset[str] = await backend.referenced([*store.blobs, "2026-01-01/none"])
+        return live
 
-    read, live = asyncio.run(scenario())
-    assert read
-    assert read <= live
+    live = asyncio.run(scenario())
+    assert len(read) > len(WORKFLOWS)
+    assert read <= live <= store.blobs.keys()
 
 
 def test_two_databases_cannot_share_a_blob_store(tmp_path: Path) -> None:
