@@ -31,7 +31,7 @@ from arvo.testing.simulation.outcome import Simulation
 from arvo.testing.simulation.setup import StorageKind
 
 # Deliveries in all runs of a shrink: some seconds. Few runs become shorter with more.
-DELIVERIES_MAX: Final = 20_000
+DELIVERIES_MAX: Final = 6_000
 # Seeds to try for the same faults and events: each gives another schedule.
 SEEDS_TRIED: Final = 10
 
