@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -217,10 +219,20 @@ def test_a_program_that_does_not_leave_the_block_ends(tmp_path: Path) -> None:
     assert (script.returncode, output, errors) == (0, "working\nopen\n", "")
 
 
-def _start(text: str, url: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def _start(text: str, url: str) -> Iterator["subprocess.Popen[str]"]:
+    script = subprocess.Popen(
         [sys.executable, "-c", SCRIPT + text, url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    # A script that never prints must not hold the test.
+    killer = threading.Timer(2 * TIMEOUT_SECONDS, script.kill)
+    killer.start()
+    try:
+        yield script
+    finally:
+        killer.cancel()
+        script.kill()
+        script.communicate()
