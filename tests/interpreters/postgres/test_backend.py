@@ -15,6 +15,7 @@ from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.ports.results import Committed, Depth, Fenced
 from arvo.interpreters.postgres import PostgresBackend
 from arvo.interpreters.postgres.session import maintenance
+from arvo.interpreters.postgres.statements import workers
 from arvo.testing.conformance.kit.samples import (
     SERVICE,
     WORKFLOW,
@@ -144,6 +145,37 @@ def test_a_process_whose_connection_has_ended_is_dead_at_once(url: str) -> None:
         return delivery
 
     assert within(go()).message == to_service("ask")
+
+
+@pytest.mark.promise("I4", "I6")
+@pytest.mark.usefixtures("no_polls")
+def test_a_worker_that_was_wrongly_taken_for_dead_keeps_the_order(url: str) -> None:
+    """I4, I6: before it notices. What it received before is not its own again by a claim of the
+    same rows: the second delivery would come before the first one.
+    """
+
+    async def go() -> tuple[list[Delivery], list[str]]:
+        backend, other = PostgresBackend(url), PostgresBackend(url)
+        for number in range(3):
+            await backend.send(to_workflow(f"event-{number}"))
+        first = await backend.receive(WORKFLOW)
+        session = await backend._sessions.session()
+        # As another process does with a worker whose lease has expired.
+        await session.write(lambda c: workers.deregister(c, session.dsn, session.worker_id))
+        await backend.ack(first)
+        second = await backend.receive(WORKFLOW)
+        claimed, _ = await backend._claim({WORKFLOW: 8}, ())
+        await backend.ack(second)
+        received = []
+        for _ in range(3):
+            delivery = await other.receive(WORKFLOW)
+            received.append(delivery.message.event.id)
+            await other.ack(delivery)
+        await backend.close()
+        await other.close()
+        return claimed, received
+
+    assert within(go()) == ([], ["event-0", "event-1", "event-2"])
 
 
 @pytest.mark.usefixtures("no_polls")

@@ -522,11 +522,10 @@ def test_a_worker_that_cannot_deregister_closes_the_file_all_the_same(
     def refuse(*_: object) -> None:
         raise sqlite3.OperationalError("database is locked")
 
-    monkeypatch.setattr(session, "deregister", refuse)
-
     async def go() -> tuple[bool, int]:
         backend = SqliteBackend(path)
         await backend.send(message("c1"))
+        monkeypatch.setattr(workers, "deregister", refuse)
         writer = await backend._session.open()
         thread = writer._thread
         assert thread is not None

@@ -18,7 +18,7 @@ from arvo.interpreters.codecs.offloaded import data_bytes_max
 from arvo.interpreters.codecs.waiting import decoding, writing
 from arvo.interpreters.delivery.audit import AuditQuery, oldest_audit
 from arvo.interpreters.delivery.clock import utc_now
-from arvo.interpreters.delivery.codec import StoredMessage, original_messages, to_milliseconds
+from arvo.interpreters.delivery.codec import original_messages, to_milliseconds
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
@@ -50,7 +50,7 @@ from arvo.interpreters.sqlite.reports.channel import SqliteReports
 from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
-from arvo.interpreters.sqlite.session.session import Session
+from arvo.interpreters.sqlite.session.session import Session, to_deliveries
 from arvo.interpreters.sqlite.statements import (
     dead_letters,
     deliveries,
@@ -113,7 +113,9 @@ class SqliteBackend:
 
     @property
     def worker_id(self) -> str:
-        """The id under which this process owns deliveries; another one after `close`."""
+        """The id under which this process owns deliveries; another one after `close`, and after it
+        was taken for dead.
+        """
         return self._session.worker_id
 
     async def send(self, message: Message) -> None:
@@ -235,19 +237,20 @@ class SqliteBackend:
         writer = await self._session.open()
         replacement = Replacement(record, expected, timers, redeliver)
         to = ToHandler(record.handler, record.subject)
-        owner = self._session.owner_of([Message(event, to) for event in redeliver])
+        claim_own = self._session.claims.accepts([Message(event, to) for event in redeliver])
 
-        def on_done(written: tuple[Committed | Conflict, list[StoredMessage]]) -> None:
-            result, rows = written
+        def on_done(written: tuple[Committed | Conflict, list[Delivery]]) -> None:
+            result, owned = written
             self._session.deliver(
-                rows, added=len(redeliver) if isinstance(result, Committed) else 0
+                owned, added=len(redeliver) if isinstance(result, Committed) else 0
             )
 
-        def work(
-            connection: sqlite3.Connection,
-        ) -> tuple[Committed | Conflict, list[StoredMessage]]:
-            self._session.maintenance.expect_timers(timers)
-            return operations.replace_record(connection, replacement, owner, self._now())
+        def work(connection: sqlite3.Connection) -> tuple[Committed | Conflict, list[Delivery]]:
+            maintenance = self._session.maintenance
+            maintenance.expect_timers(timers)
+            owner = maintenance.worker_id if claim_own else None
+            result, rows = operations.replace_record(connection, replacement, owner, self._now())
+            return result, to_deliveries(rows, maintenance.worker_id)
 
         result, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return result
@@ -285,20 +288,22 @@ class SqliteBackend:
 
     async def mark_started(self, delivery: Delivery) -> bool:
         """Record that this worker processes a delivery that had a death before."""
-        writer, worker_id = await self._session.open(), self.worker_id
-        id_ = deliveries.delivery_id(delivery)
-        is_owned = await writer.write(lambda c: deliveries.mark_started(c, id_, worker_id))
+        writer, token = await self._session.open(), deliveries.token_of(delivery)
+        is_owned = await writer.write(
+            lambda c: deliveries.mark_started(c, token.delivery_id, token.worker_id)
+        )
         if not is_owned:
             self._session.claims.release(delivery)
         return is_owned
 
     async def release(self, delivery: Delivery, delay: float) -> None:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
-        id_, worker_id = deliveries.delivery_id(delivery), self.worker_id
-        due = self._now() + int(delay * 1000)
+        token, due = deliveries.token_of(delivery), self._now() + int(delay * 1000)
         try:
             writer = await self._session.open()
-            await writer.write(lambda c: deliveries.release(c, id_, worker_id, due))
+            await writer.write(
+                lambda c: deliveries.release(c, token.delivery_id, token.worker_id, due)
+            )
         except Unavailable:
             # This worker still owns it in the file.
             self._session.claims.postpone(delivery, delivery, delay)
@@ -338,16 +343,20 @@ class SqliteBackend:
     async def redrive(self, id: str, messages: Sequence[Message]) -> bool:  # noqa: A002 - the port's word
         """Remove a dead letter and send *messages*; False if there is none of this id."""
         check_sizes(messages, data_bytes_max(self.codec))
-        writer, owner = await self._session.open(), self._session.owner_of(messages)
+        writer = await self._session.open()
+        claim_own = self._session.claims.accepts(messages)
         original = partial(original_messages, messages, id, self.codec)
         messages = await decoding(self.codec, original)
 
-        def on_done(rows: list[StoredMessage] | None) -> None:
-            if rows is not None:
-                self._session.deliver(rows, added=len(messages))
+        def on_done(owned: list[Delivery] | None) -> None:
+            if owned is not None:
+                self._session.deliver(owned, added=len(messages))
 
-        def work(connection: sqlite3.Connection) -> list[StoredMessage] | None:
-            return operations.redrive(connection, id, messages, owner, self._now())
+        def work(connection: sqlite3.Connection) -> list[Delivery] | None:
+            worker_id = self._session.maintenance.worker_id
+            owner = worker_id if claim_own else None
+            rows = operations.redrive(connection, id, messages, owner, self._now())
+            return None if rows is None else to_deliveries(rows, worker_id)
 
         rows = await writing(self.codec, lambda: writer.write(work, on_done))
         return rows is not None
@@ -399,10 +408,11 @@ class SqliteBackend:
         change: Callable[[sqlite3.Connection, int, str, int, int], bool],
     ) -> bool:
         """Write the next attempt of a delivery; False if this worker no longer owns it."""
-        writer, worker_id = await self._session.open(), self.worker_id
-        id_ = deliveries.delivery_id(delivery)
+        writer, token = await self._session.open(), deliveries.token_of(delivery)
         attempt, due = delivery.retried.attempt, self._now() + int(delay * 1000)
-        return await writer.write(lambda c: change(c, id_, worker_id, attempt, due))
+        return await writer.write(
+            lambda c: change(c, token.delivery_id, token.worker_id, attempt, due)
+        )
 
     def _now(self) -> int:
         return to_milliseconds(self.now())

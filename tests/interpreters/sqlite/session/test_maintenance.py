@@ -59,7 +59,8 @@ class Worker:
     @property
     def lease_end(self) -> int:
         """The end of the lease, as the file has it."""
-        row = self.connection.execute("select lease from worker where id = 'me'").fetchone()
+        sql, worker_id = "select lease from worker where id = ?", self.maintenance.worker_id
+        row = self.connection.execute(sql, (worker_id,)).fetchone()
         return int(row[0])
 
     def schedule(self, name: str, seconds: int) -> None:
@@ -133,7 +134,9 @@ def test_a_lease_is_renewed_in_time(
 def test_a_worker_that_was_taken_for_dead_registers_again(
     worker: Worker, other: sqlite3.Connection
 ) -> None:
-    """Its deliveries belong to others, and what was sent for it since then is unclaimed."""
+    """Its deliveries belong to others, and what was sent for it since then is unclaimed. Under
+    another id: what it received under the first one stays lost.
+    """
     worker.tick()
     workers.deregister(other, "me")
     send(other, "me")
@@ -142,6 +145,7 @@ def test_a_worker_that_was_taken_for_dead_registers_again(
     calls = worker.tick()
 
     assert calls == ["lost", 1, "claimable"]
+    assert worker.maintenance.worker_id != "me"
     assert worker.lease_end == worker.milliseconds + 30_000
     worker.clock += 5.0
     assert "lost" not in worker.tick()

@@ -36,9 +36,9 @@ def write_commit(connection: sqlite3.Connection, commit: Commit, *messages: Mess
         delivery_id=deliver(connection, commit.event),
         commit=commit,
         messages=messages,
-        owner=ME,
+        claim_own=True,
     )
-    return write(connection, batch, 5)
+    return write(connection, batch, ME, 5)
 
 
 def begin_workflow(connection: sqlite3.Connection, key: str) -> Commit:

@@ -27,18 +27,18 @@ def test_a_chain_of_which_another_worker_owns_a_delivery_is_refused(
     rows = deliveries.send(connection, messages, 0, ME)
     chain = CommitChain(
         message=messages[0],
-        deliveries=tuple(Delivery(row.message, 1, row.id) for row in rows),
+        deliveries=tuple(Delivery(row.message, 1, deliveries.Token(ME, row.id)) for row in rows),
         commits=(first, second),
     )
     give(connection, rows[lost], OTHER)
 
-    assert write_chains(connection, [chain], ME, ME, 1) == ([False], [])
+    assert write_chains(connection, [chain], ME, 1, claim_own=True) == ([False], [])
 
     assert sorted(map(str, owners(connection))) == [ME, OTHER]
     assert connection.execute("select count(*) from workflow").fetchone() == (0,)
     assert connection.execute("select count(*) from inbox").fetchone() == (0,)
     give(connection, rows[lost], ME)
-    assert write_chains(connection, [chain], ME, ME, 1) == ([True], [])
+    assert write_chains(connection, [chain], ME, 1, claim_own=True) == ([True], [])
     assert owners(connection) == []
     assert connection.execute("select revision from workflow").fetchone() == (2,)
 

@@ -110,8 +110,8 @@ def test_a_redelivered_event_is_distinguished_from_a_lost_race(
     assert write_commit(connection, stale).result == Committed()
 
     batch = WriteBatch(worker_id=ME, delivery_id=deliver(connection, answer), commit=stale)
-    fenced = write(connection, evolve(batch, worker_id=OTHER), 5)
-    duplicate = write(connection, batch, 5)
+    fenced = write(connection, evolve(batch, worker_id=OTHER), OTHER, 5)
+    duplicate = write(connection, batch, ME, 5)
     conflict = write_commit(connection, evolve(stale, event=evolve(answer, id="a2")))
 
     assert [fenced, duplicate, conflict] == [

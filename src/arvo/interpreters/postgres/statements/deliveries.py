@@ -59,8 +59,10 @@ async def claim(
     """Claim unclaimed deliveries, up to the limit of each queue, and return them in order.
 
     Deliveries whose key is excluded, or has one that belongs to another worker, are left out, and
-    those behind an unclaimed one that was returned by `nack` and is not due. Also returns whether
-    other workers competed for the same rows, so that it is worth to claim again.
+    those behind an unclaimed one that was returned by `nack` and is not due. A worker that another
+    one took for dead claims nothing: it would own what it received before once more, and process a
+    delivery of those before an earlier one. Also returns whether other workers competed for the
+    same rows, so that it is worth to claim again.
     """
     async with connection.transaction():
         candidates = await connection.fetch(
@@ -106,7 +108,8 @@ select id, key is null or pg_try_advisory_xact_lock(key) as has_key from candida
 """
 _CLAIM: Final = """
 update arvo.delivery as this set owner = $1, deferred = false
-where this.id = any($2::bigint[]) and this.owner is null and (
+where this.id = any($2::bigint[]) and this.owner is null
+and (select true from arvo.worker where id = $1) and (
     this.key is null or (
         select true from arvo.delivery as other
         where other.key = this.key and other.owner < $1 limit 1

@@ -11,7 +11,7 @@ from arvo.interpreters.ports.messages import Delivery
 from arvo.interpreters.reports.polled import READER_SECONDS, RENEW_SECONDS
 from arvo.interpreters.sqlite.reports import statements
 from arvo.interpreters.sqlite.session.session import Session
-from arvo.interpreters.sqlite.statements.deliveries import delivery_id
+from arvo.interpreters.sqlite.statements.deliveries import token_of
 
 
 @final
@@ -31,7 +31,8 @@ class SqliteReports:
         session, subject = self.session, delivery.message.event.subject
         if not await session.read(lambda c: statements.has_reader(c, subject, self.now())):
             return
-        writer, owned = await session.open(), (delivery_id(delivery), session.worker_id)
+        writer, token = await session.open(), token_of(delivery)
+        owned = token.delivery_id, token.worker_id
         await writer.write(lambda c: statements.add(c, subject, batch, owned, self.now()))
 
     @asynccontextmanager

@@ -18,10 +18,9 @@ async def find_refusal(
     session: Session, delivery: Delivery, expected: int | None
 ) -> Conflict | Duplicate | IdReused | Fenced | None:
     """Return why a turn of a delivery would be refused; it is forgotten if it has another owner."""
-    worker_id, id_, message = session.worker_id, deliveries.delivery_id(delivery), delivery.message
-    refusal = await session.read(
-        lambda c: refusals.find_refusal(c, message, (id_, worker_id), expected)
-    )
+    token, message = deliveries.token_of(delivery), delivery.message
+    owned = token.delivery_id, token.worker_id
+    refusal = await session.read(lambda c: refusals.find_refusal(c, message, owned, expected))
     if isinstance(refusal, Fenced):
         session.claims.release(delivery)
     return refusal
@@ -29,10 +28,11 @@ async def find_refusal(
 
 async def checkpoint(session: Session, delivery: Delivery, progress: bytes) -> CheckpointResult:
     """Write the *progress* of a delivery, if this worker still owns it."""
-    writer, worker_id = await session.open(), session.worker_id
-    id_ = deliveries.delivery_id(delivery)
+    writer, token = await session.open(), deliveries.token_of(delivery)
     content = encode_progress(progress, delivery.message.event, session.codec)
-    if await writer.write(lambda c: deliveries.checkpoint(c, id_, worker_id, content)):
+    if await writer.write(
+        lambda c: deliveries.checkpoint(c, token.delivery_id, token.worker_id, content)
+    ):
         delivery.progress.data = progress
         return Committed()
     session.claims.release(delivery)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from math import inf
 from pathlib import Path
 from typing import Final, final
+from uuid import uuid4
 
 from attrs import define, field
 
@@ -63,13 +64,16 @@ class Maintenance:
     _polled_at: float = field(default=0.0, init=False)
     _next_due: int = field(default=NEVER, init=False)
 
-    def register(self, connection: sqlite3.Connection) -> None:
-        """Register the worker, and release the deliveries of dead workers and of its own id."""
+    def register(self, connection: sqlite3.Connection, lost: str | None = None) -> None:
+        """Register the worker, and release the deliveries of dead workers, of its own id, and of
+        the id *lost* under which it was taken for dead.
+        """
         connection.execute("begin immediate")
         now = self.now()
         dead = workers.expired(connection, now, worker_id=self.worker_id)
         workers.release(connection, dead, now)
-        workers.deregister(connection, self.worker_id)
+        for worker_id in filter(None, (self.worker_id, lost)):
+            workers.deregister(connection, worker_id)
         namespace, until = process_namespace(), self._lease_end()
         workers.register(connection, self.worker_id, namespace, os.getpid(), until, self.services())
         connection.execute("commit")
@@ -131,8 +135,15 @@ class Maintenance:
     def _renew(self, connection: sqlite3.Connection) -> None:
         if not workers.renew_lease(connection, self.worker_id, self._lease_end()):
             # Another process took this worker for dead and released its deliveries. Those
-            # that were written for this worker since then are released here.
-            self.register(connection)
+            # that were written for this worker since then are released here. Under another id,
+            # as what it received before is not its own any more.
+            lost, self.worker_id = self.worker_id, str(uuid4())
+            try:
+                self.register(connection, lost)
+            except BaseException:
+                # The next tick tries again.
+                self.worker_id = lost
+                raise
             self.on_lost()
         self._renewed_at = self.clock()
 

@@ -37,10 +37,9 @@ from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
-from arvo.interpreters.sqlite.statements import deliveries
+from arvo.interpreters.sqlite.statements import deliveries, workers
 from arvo.interpreters.sqlite.statements.chains import write_chains
-from arvo.interpreters.sqlite.statements.deliveries import delivery_id
-from arvo.interpreters.sqlite.statements.workers import deregister
+from arvo.interpreters.sqlite.statements.deliveries import Token, delivery_id, token_of
 from arvo.interpreters.sqlite.statements.write_batch import WriteBatch, Written, write
 
 T = TypeVar("T")
@@ -132,16 +131,21 @@ class Session:
 
     async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
         """Write chains in one transaction, each of them whole or not at all."""
-        writer, worker_id = await self.open(), self.worker_id
-        owner = self.owner_of([message for chain in chains for message in chain.messages])
+        writer = await self.open()
+        messages = [message for chain in chains for message in chain.messages]
+        claim_own = self.claims.accepts(messages)
 
-        def work(connection: sqlite3.Connection) -> tuple[list[bool], list[StoredMessage]]:
+        def work(connection: sqlite3.Connection) -> tuple[list[bool], list[Delivery]]:
             for chain in chains:
                 for commit in chain.commits:
                     self.maintenance.expect_timers(commit.timers)
-            return write_chains(connection, chains, worker_id, owner, self.now())
+            worker_id = self.maintenance.worker_id
+            is_written, rows = write_chains(
+                connection, chains, worker_id, self.now(), claim_own=claim_own
+            )
+            return is_written, to_deliveries(rows, worker_id)
 
-        def on_done(done: tuple[list[bool], list[StoredMessage]]) -> None:
+        def on_done(done: tuple[list[bool], list[Delivery]]) -> None:
             is_written, rows = done
             added = 0
             for chain in compress(chains, is_written):
@@ -160,43 +164,44 @@ class Session:
         messages: Sequence[Message] = (),
         dead_letters: Sequence[DeadLetter] = (),
     ) -> WriteBatch:
+        token = None if delivery is None else token_of(delivery)
         return WriteBatch(
-            worker_id=self.worker_id,
-            delivery_id=None if delivery is None else delivery_id(delivery),
+            worker_id=None if token is None else token.worker_id,
+            delivery_id=None if token is None else token.delivery_id,
             delivery=delivery,
             commit=commit,
             messages=tuple(messages),
             dead_letters=tuple(dead_letters),
-            owner=self.owner_of(messages),
+            claim_own=self.claims.accepts(messages),
         )
 
     async def _write(
         self, writer: Writer, batch: WriteBatch, delivery: Delivery | None = None
     ) -> CommitResult:
-        def on_done(written: Written) -> None:
+        def on_done(done: tuple[Written, list[Delivery]]) -> None:
+            written, owned = done
             if delivery is not None and isinstance(written.result, Committed | Duplicate | Fenced):
                 # The caller first: it caches the record, which the next turn would load otherwise.
                 asyncio.get_running_loop().call_soon(self.claims.release, delivery)
                 if not isinstance(written.result, Fenced):
                     self.backpressure.add(-1)
             added = len(batch.messages) if isinstance(written.result, Committed) else 0
-            self.deliver(written.rows, added=added)
+            self.deliver(owned, added=added)
 
-        def work(connection: sqlite3.Connection) -> Written:
+        def work(connection: sqlite3.Connection) -> tuple[Written, list[Delivery]]:
             self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)
-            return write(connection, batch, self.now())
+            # Not that of the caller: it may have been replaced since.
+            worker_id = self.maintenance.worker_id
+            written = write(connection, batch, worker_id, self.now())
+            return written, to_deliveries(written.rows, worker_id)
 
-        written = await writing(self.codec, lambda: writer.write(work, on_done))
+        written, _ = await writing(self.codec, lambda: writer.write(work, on_done))
         return written.result
 
-    def deliver(self, rows: Iterable[StoredMessage], *, added: int) -> None:
+    def deliver(self, deliveries: Iterable[Delivery], *, added: int) -> None:
         """Count the messages that a write has added, and deliver those that this worker owns."""
         self.backpressure.add(added)
-        self.claims.deliver(map(_to_delivery, rows))
-
-    def owner_of(self, messages: Sequence[Message]) -> str | None:
-        """Return this worker's id if it serves the queues of new messages and has room."""
-        return self.worker_id if self.claims.accepts(messages) else None
+        self.claims.deliver(deliveries)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call *work* with a connection that only reads, concurrently with the writer."""
@@ -238,13 +243,14 @@ class Session:
 
     def on_lost(self) -> None:
         """Drop the deliveries that wait in this process: they have been released in the file."""
+        self.worker_id = self.maintenance.worker_id
         self._call_in_loop(self.claims.drop_ready)
         self._call_in_loop(self.claims.notify)
 
     async def _close_writer(self, writer: Writer) -> None:
         try:
             # Where this fails, the deliveries are released when the lease expires.
-            await writer.write(lambda connection: deregister(connection, self.worker_id))
+            await writer.write(lambda c: workers.deregister(c, self.maintenance.worker_id))
         finally:
             await writer.stop()
 
@@ -254,8 +260,15 @@ class Session:
         excluded_keys: Sequence[str],  # noqa: ARG002 - always empty, because key_max is infinite
     ) -> tuple[list[Delivery], bool]:
         writer = await self.open()
-        rows = await writer.write(lambda c: deliveries.claim(c, self.worker_id, limits, self.now()))
-        return list(map(_to_delivery, rows)), False
+
+        def work(connection: sqlite3.Connection) -> list[Delivery]:
+            worker_id = self.maintenance.worker_id
+            if not workers.is_registered(connection, worker_id):
+                return []
+            rows = deliveries.claim(connection, worker_id, limits, self.now())
+            return to_deliveries(rows, worker_id)
+
+        return await writer.write(work), False
 
     async def _open(self) -> Writer:
         self._loop = asyncio.get_running_loop()
@@ -301,5 +314,15 @@ class Session:
                 self._loop.call_soon_threadsafe(function)
 
 
-def _to_delivery(row: StoredMessage) -> Delivery:
-    return Delivery(row.message, row.attempt, row.id, row.deaths, Progress(row.progress))
+def to_deliveries(rows: Iterable[StoredMessage], worker_id: str) -> list[Delivery]:
+    """Make deliveries of rows that a worker owns."""
+    return [
+        Delivery(
+            row.message,
+            row.attempt,
+            Token(worker_id, row.id),
+            row.deaths,
+            Progress(row.progress),
+        )
+        for row in rows
+    ]

@@ -18,7 +18,7 @@ from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.messages import is_cancellation, key_of, yields_to_cancellation
 from arvo.interpreters.sqlite.connection.in_place import codec_of
 from arvo.interpreters.sqlite.statements import deliveries, queries, records
-from arvo.interpreters.sqlite.statements.deliveries import delivery_id
+from arvo.interpreters.sqlite.statements.deliveries import delivery_id, token_of
 from arvo.interpreters.sqlite.statements.values import select
 from arvo.interpreters.sqlite.statements.write_batch import (
     MARK,
@@ -34,20 +34,25 @@ def write_chains(
     connection: sqlite3.Connection,
     chains: Sequence[CommitChain],
     worker_id: str,
-    owner: str | None,
     now: int,
+    *,
+    claim_own: bool,
 ) -> tuple[list[bool], list[StoredMessage]]:
     """Write those chains that are not refused, in the transaction of the caller.
 
-    Returns for each chain whether it was written, and the new deliveries that *owner* owns. All
-    chains are checked, and then written together: each statement costs the thread a hand-over of
-    the interpreter. *worker_id* has to own the deliveries of a chain.
+    Returns for each chain whether it was written, and the new deliveries that *worker_id* owns,
+    none unless *claim_own*. All chains are checked, and then written together: each statement costs
+    the thread a hand-over of the interpreter. *worker_id* has to own the deliveries of a chain.
     """
     marks = [[inbox_row(commit, now) for commit in chain.commits] for chain in chains]
     digests = [[digest for digest, *_ in rows] for rows in marks]
     ids = [[delivery_id(delivery) for delivery in chain.deliveries] for chain in chains]
     stored = _read(connection, chains, _all(ids), _all(digests), (worker_id, now))
-    is_written = list(map(stored.accept, chains, ids, digests))
+    is_written = [
+        all(token_of(each).worker_id == worker_id for each in chain.deliveries)
+        and stored.accept(chain, own, marked)
+        for chain, own, marked in zip(chains, ids, digests, strict=True)
+    ]
     written = list(compress(chains, is_written))
     deliveries.remove(connection, _all(compress(ids, is_written)))
     connection.executemany(MARK, _all(compress(marks, is_written)))
@@ -58,6 +63,7 @@ def write_chains(
     records.write_workflows(connection, changes, now)
     write_timers(connection, [commit for chain in written for commit in chain.commits])
     messages = [message for chain in written for message in chain.messages]
+    owner = worker_id if claim_own else None
     return is_written, deliveries.send(connection, messages, now, owner)
 
 

@@ -49,6 +49,14 @@ def renew_lease(connection: sqlite3.Connection, worker_id: str, until: int) -> b
     return bool(done.rowcount)
 
 
+def is_registered(connection: sqlite3.Connection, worker_id: str) -> bool:
+    """Return False for a worker that another one took for dead: it must claim nothing, as it would
+    own what it received before once more.
+    """
+    row = connection.execute("select 1 from worker where id = ?", (worker_id,)).fetchone()
+    return row is not None
+
+
 def deregister(connection: sqlite3.Connection, worker_id: str) -> None:
     """Remove a worker, and make its deliveries available to others."""
     connection.execute(

@@ -44,30 +44,31 @@ from arvo.interpreters.sqlite.statements.dead_letters import dead_letter
 class WriteBatch:
     """A delivery to remove, and the changes to write if this worker still owns it.
 
-    *delivery_id*: the row of *delivery*; both are None where there is no delivery. *owner*: the
-    worker that owns the new deliveries of *messages*, None to leave them unclaimed.
+    *delivery_id*: the row of *delivery*, and *worker_id* the worker that has to own it; all three
+    are None where there is no delivery. *claim_own*: whether the worker that writes shall own the
+    new deliveries of *messages*.
     """
 
-    worker_id: str
+    worker_id: str | None = None
     delivery_id: int | None = None
     delivery: Delivery | None = None
     commit: Commit | None = None
     messages: tuple[Message, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
-    owner: str | None = None
+    claim_own: bool = False
 
 
 @final
 @frozen
 class Written:
-    """The result of a batch, and the new deliveries that its owner owns."""
+    """The result of a batch, and the new deliveries that the worker owns."""
 
     result: CommitResult
     rows: tuple[StoredMessage, ...] = ()
 
 
-def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Written:
-    """Write a batch in the transaction of the caller.
+def write(connection: sqlite3.Connection, batch: WriteBatch, worker_id: str, now: int) -> Written:
+    """Write a batch of a worker in the transaction of the caller.
 
     Every check that can refuse the batch comes before the first write that a refusal would have to
     roll back, but for the mark in the inbox, which is deleted again.
@@ -99,7 +100,8 @@ def write(connection: sqlite3.Connection, batch: WriteBatch, now: int) -> Writte
         write_timers(connection, [commit])
     for entry in batch.dead_letters:
         dead_letter(connection, entry)
-    rows = deliveries.send(connection, batch.messages, now, batch.owner)
+    owner = worker_id if batch.claim_own else None
+    rows = deliveries.send(connection, batch.messages, now, owner)
     return Written(Committed(), tuple(rows))
 
 
@@ -121,9 +123,15 @@ def _find_precedence(
 
 
 def _ack(connection: sqlite3.Connection, batch: WriteBatch) -> bool:
-    return batch.delivery_id is None or deliveries.ack(
-        connection, batch.delivery_id, batch.worker_id
-    )
+    if batch.delivery_id is None or batch.worker_id is None:
+        return True
+    return deliveries.ack(connection, batch.delivery_id, batch.worker_id)
+
+
+def _is_owned(connection: sqlite3.Connection, batch: WriteBatch) -> bool:
+    if batch.delivery_id is None or batch.worker_id is None:
+        return True
+    return deliveries.is_owned(connection, batch.delivery_id, batch.worker_id)
 
 
 def _find_consumed(
@@ -133,9 +141,7 @@ def _find_consumed(
     consumed = connection.execute(CONSUMED, (digest_of(commit),)).fetchone()
     if consumed is None:
         return None
-    if batch.delivery_id is not None and not deliveries.is_owned(
-        connection, batch.delivery_id, batch.worker_id
-    ):
+    if not _is_owned(connection, batch):
         return Fenced()
     result = compare_digests(consumed[0], inbox_digest(commit.event))
     if isinstance(result, Duplicate):
