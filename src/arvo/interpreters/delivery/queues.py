@@ -124,12 +124,16 @@ class InProcessQueues:
 
         It keeps its key: the others of the key stay blocked until *retried* is released.
         """
+        self.park(delivery, retried)
+        self.put_delayed(retried, delay)
+
+    def park(self, delivery: Delivery, parked: Delivery) -> None:
+        """Replace a taken delivery by *parked*, which keeps its key, until it is `put`."""
         del self.taken[id(delivery)]
         key = key_of(delivery.message.to)
         if key is not None:
             # As the first one it has the key reserved.
-            self._blocked[key].appendleft(retried)
-        self.put_delayed(retried, delay)
+            self._blocked[key].appendleft(parked)
 
     def put_delayed(self, delivery: Delivery, delay: float) -> None:
         """Add a delivery after *delay* seconds."""

@@ -1,0 +1,52 @@
+"""Port: the protocol of a backend that holds the limits of handlers across processes."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol, final, runtime_checkable
+
+from attrs import frozen
+
+from arvo.engine.limits import Slot
+from arvo.interpreters.ports.messages import Delivery
+
+
+@final
+@frozen
+class SlotRequest:
+    """A delivery that a worker is about to process, and the slots that it takes."""
+
+    delivery: Delivery
+    slots: tuple[Slot, ...]
+
+
+@runtime_checkable
+class HoldsLimits(Protocol):
+    """A backend that counts which deliveries hold a slot, for all processes together.
+
+    A delivery holds its slots from `acquire` until it is settled by any operation, is returned by
+    `nack`, `defer` or `release`, or its worker has died: the same transaction frees them. A start
+    within the seconds of a rate counts until these have passed, whatever became of the delivery.
+
+    **Parked.** A delivery that finds a slot full is parked: no process owns it, and it keeps its
+    attempt and its place in the order of its key. It is delivered again when a place of that slot
+    is free; of several the first that was accepted. No parked delivery waits while all of its slots
+    have room, except for the moment in which it is delivered.
+
+    Without this protocol a runtime refuses to start with a handler that has limits.
+    """
+
+    def limit(self, queues: Collection[str]) -> None:
+        """Own no more messages of *queues* than this process has room for.
+
+        A message that waits in one process cannot take the slot that is free in another.
+        """
+        ...
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> Sequence[bool]:
+        """Let deliveries take their slots, in one transaction and in this order.
+
+        Returns for each whether it holds all of its slots. False: it was parked, or belongs to
+        another worker by now; the caller forgets it. To acquire for a delivery that holds its slots
+        changes nothing. Raises `Unavailable` and `Corrupt` as `commit` does; after `Unavailable`
+        the deliveries stay with the worker.
+        """
+        ...
