@@ -1,0 +1,177 @@
+"""Limits: in any interleaving none is exceeded, none is idle while work waits, and none is lost."""
+
+from collections import Counter
+from typing import TypeAlias
+
+from attrs import define, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arvo import Event, EventHandler, Limit, System
+from arvo.engine.limits import Slot, slots_of
+from arvo.interpreters.limits.table import SlotTable, Wakes
+from tests.shop import ChargeCard, charge
+
+SLOTS = (
+    Slot("two", 2),
+    Slot("one", 1),
+    Slot("other", 1),
+    Slot("rate", 2, 4.0),
+    Slot("fast", 1, 1.0),
+)
+Move: TypeAlias = tuple[str, int]
+
+DELIVERIES = st.lists(
+    st.lists(st.sampled_from(SLOTS), min_size=1, max_size=2, unique=True), min_size=1, max_size=12
+)
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["acquire", "acquire", "settle", "return", "die", "wait", "wait"]),
+        st.integers(0, 30),
+    ),
+    min_size=8,
+    max_size=60,
+)
+
+
+@frozen
+class Start:
+    """A delivery that got a slot of a rate, and when."""
+
+    slot: Slot
+    at: float
+
+
+@define
+class Model:
+    """Deliveries that workers move, and what becomes of them by the answers of a table."""
+
+    slots: dict[int, tuple[Slot, ...]]
+    table: SlotTable = field(factory=SlotTable)
+    now: float = 0.0
+    ready: list[int] = field(factory=list)
+    held: list[int] = field(factory=list)
+    parked: set[int] = field(factory=set)
+    due: dict[int, float] = field(factory=dict)
+    starts: list[Start] = field(factory=list)
+
+    def acquire(self, count: int) -> None:
+        """Let some workers acquire at once, in one transaction."""
+        taken, self.ready = self.ready[:count], self.ready[count:]
+        results, wakes = self.table.acquire([(it, self.slots[it]) for it in taken], self.now)
+        for number, is_held in zip(taken, results, strict=True):
+            if is_held:
+                self.held.append(number)
+                rates = (slot for slot in self.slots[number] if slot.seconds is not None)
+                self.starts += (Start(slot, self.now) for slot in rates)
+            else:
+                self.parked.add(number)
+        self.apply(wakes)
+
+    def release(self, number: int) -> None:
+        """Free what a delivery holds."""
+        self.apply(self.table.release(number, self.now))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and deliver what is due."""
+        self.now += seconds
+        for number, due in list(self.due.items()):
+            if due <= self.now:
+                assert self.table.unpark(number)
+                self.wake(number)
+
+    def apply(self, wakes: Wakes) -> None:
+        """Deliver what a table wakes."""
+        for number in wakes.numbers:
+            self.wake(number)
+        self.due |= wakes.due
+
+    def wake(self, number: int) -> None:
+        """Deliver a parked delivery again."""
+        self.parked.remove(number)
+        self.due.pop(number, None)
+        self.ready.append(number)
+
+    def free(self, slot: Slot) -> int:
+        """Return how many places of a slot are free, counted by what happened."""
+        if slot.seconds is None:
+            return slot.number - sum(slot in self.slots[it] for it in self.held)
+        counts = [it for it in self.starts if it.slot == slot and it.at + slot.seconds > self.now]
+        return slot.number - len(counts)
+
+    def check(self) -> None:
+        """None is exceeded; and what waits is woken, or one of its slots has no room."""
+        assert all(self.free(slot) >= 0 for slot in SLOTS)
+        coming = Counter(slot for number in self.ready for slot in self.slots[number])
+        for number in self.parked - self.due.keys():
+            assert any(self.is_taken(slot, coming[slot]) for slot in self.slots[number])
+
+    def is_taken(self, slot: Slot, coming: int) -> bool:
+        """Return whether a slot has no room beyond the deliveries that come for it.
+
+        A start that is due wakes the next one when it acquires the slot of its rate.
+        """
+        if slot.seconds is not None and (coming or any(slot in self.slots[it] for it in self.due)):
+            return True
+        return self.free(slot) <= coming
+
+
+@given(DELIVERIES, MOVES)
+def test_a_limit_is_neither_exceeded_nor_idle(
+    deliveries: list[list[Slot]], moves: list[Move]
+) -> None:
+    """Whatever workers do, also with several limits of one handler, and with workers that die."""
+    model = Model({number: tuple(slots) for number, slots in enumerate(deliveries)})
+    model.ready = list(model.slots)
+
+    for move, which in moves:
+        match move:
+            case "acquire":
+                model.acquire(1 + which % 2)
+            case "wait":
+                model.wait(which % 8 / 5)
+            case "die":
+                lost, model.held = model.held, []
+                for number in lost:
+                    model.release(number)
+                model.ready = lost + model.ready
+            case _ if model.held:
+                number = model.held.pop(which % len(model.held))
+                model.release(number)
+                if move == "return":
+                    model.ready.append(number)
+        model.check()
+
+    # None is lost: in the end each one has its turn, and none waits while there is room.
+    for _ in range(20 * len(deliveries)):
+        model.acquire(len(model.ready))
+        model.check()
+        for number in model.held:
+            model.release(number)
+        model.held.clear()
+        if not model.ready:
+            model.wait(1.0)
+    assert not model.ready
+    assert not model.parked
+
+
+KEYS = st.one_of(st.text(), st.integers())
+
+
+@given(KEYS, KEYS)
+def test_events_share_a_slot_if_and_only_if_they_have_one_key(
+    one: str | int, two: str | int
+) -> None:
+    """A text and a number that read the same are one key, as in the JSON of two senders."""
+    first, second = (_slots(lambda _event, key=key: key) for key in (one, two))
+
+    assert (first == second) is (str(one) == str(two))
+
+
+def _slots(per: object) -> tuple[Slot, ...]:
+    limits = [Limit(concurrent=1, per=per)]  # type: ignore[arg-type]
+    system = System([EventHandler(charge, {"1.0.0": lambda _: None}, limits=limits)])
+    event: Event[ChargeCard] = charge["1.0.0"].accepts(ChargeCard("o", 1.0), source="com.shop.web")
+    slots = slots_of(system, event)
+    assert isinstance(slots, tuple)
+    return slots

@@ -1,0 +1,83 @@
+"""Limits: they hold in every simulated run, and the simulation finds what breaks them."""
+
+from typing import Any
+
+import pytest
+
+from arvo import Effects, Emit, Event, EventHandler, Limit, System, call
+from arvo.interpreters.worker.worker import Worker
+from arvo.testing import SimulationFailed, Store, simulate
+from tests.shop import TIME, CardCharged, ChargeCard, charge
+from tests.testing.simulation import wrong_limits
+
+CONCURRENT = (
+    Limit(concurrent=2),
+    Limit(concurrent=1, per=lambda event: event.data.order_id),
+)
+RATE = (Limit(rate=2, seconds=1), Limit(concurrent=1, per=lambda event: event.data.order_id))
+
+
+def look_up(key: str) -> str:
+    """Return the account of a customer."""
+    return key
+
+
+def take_payment(event: Event[ChargeCard]) -> Effects[Emit]:
+    """Perform an effect, which takes time."""
+    yield from call(look_up, event.data.order_id)
+    return Emit(CardCharged(event.data.order_id))
+
+
+def take_at_once(event: Event[ChargeCard]) -> Emit:
+    """Compute, so that a tick takes the turn."""
+    return Emit(CardCharged(event.data.order_id))
+
+
+def events() -> list[Event[Any]]:
+    """Return payments of three customers."""
+    version = charge["1.0.0"]
+    return [
+        version.accepts(ChargeCard(f"o{n % 3}", 1.0), source="com.shop.web", id=f"e{n}", time=TIME)
+        for n in range(8)
+    ]
+
+
+def run(function: Any, limits: tuple[Limit, ...], **options: Any) -> None:
+    """Simulate the payments of a handler with limits."""
+    system = System([EventHandler(charge, {"1.0.0": function}, limits=limits)])
+    simulate(system, events(), effects={look_up: look_up}, **options)
+
+
+@pytest.mark.parametrize("limits", [CONCURRENT, RATE], ids=["concurrent", "rate"])
+@pytest.mark.parametrize("function", [take_payment, take_at_once])
+def test_limits_hold_under_every_fault(function: Any, limits: tuple[Limit, ...]) -> None:
+    """Crashes, pauses, lost answers and outages: none is exceeded, and every event is handled."""
+    run(function, limits, runs=25)
+
+
+@pytest.mark.parametrize(
+    ("store", "law"),
+    [
+        (wrong_limits.NeverWakes, "I1"),
+        (wrong_limits.ParksNone, "limit"),
+        (wrong_limits.IgnoresKeys, "limit"),
+        (wrong_limits.FreesAtOnce, "limit"),
+        (wrong_limits.KeepsSlots, "I1"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_store_that_holds_limits_wrongly_is_found(store: type[Store], law: str) -> None:
+    """A backend of others may break any of these promises."""
+    with pytest.raises(SimulationFailed) as failed:
+        run(take_payment, CONCURRENT, store=store, runs=50)
+
+    assert law in [violation.law for violation in failed.value.simulation.violations]
+
+
+def test_a_worker_that_takes_no_slots_is_found() -> None:
+    """The store cannot know that a handler has limits."""
+    worker: type[Worker] = wrong_limits.ProcessesUnlimited
+    with pytest.raises(SimulationFailed) as failed:
+        run(take_payment, CONCURRENT, worker=worker, runs=50)
+
+    assert [violation.law for violation in failed.value.simulation.violations] == ["limit"]
