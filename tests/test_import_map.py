@@ -101,6 +101,7 @@ LAYERS: Final[Mapping[str, tuple[set[str], ...]]] = {
         {"testing.strategies"},
         {"testing.given", "testing.conformance.kit"},
         {"testing.laws.processes", "testing.conformance.retention"},
+        {"testing.conformance.limits"},
         {"testing.laws", "testing.compatibility", "testing.conformance"},
         {"testing.simulation.limits"},
         {"testing.simulation.faults", "testing.simulation.checks"},

@@ -177,6 +177,22 @@ class InProcessQueues:
         else:
             del self._blocked[key]
 
+    def drop(self, delivery: Delivery) -> None:
+        """Remove a taken delivery and all that wait behind it: another process may take them."""
+        del self.taken[id(delivery)]
+        key, name = key_of(delivery.message.to), queue_of(delivery.message.to)
+        if key is None:
+            return
+        del self._blocked[key]
+        if self._ready_keys.pop(key, 0):
+            ready = self._queues[name].ready
+            kept = [each for each in ready if key_of(each.message.to) != key]
+            self.ready -= len(ready) - len(kept)
+            ready.clear()
+            ready.extend(kept)
+            if not kept:
+                del self._filled[name]
+
     @property
     def delayed(self) -> int:
         """The number of deliveries that wait for their delay."""

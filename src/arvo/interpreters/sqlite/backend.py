@@ -1,7 +1,7 @@
 """Backend: the default one, which stores everything in one SQLite file."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Final, Unpack, final
@@ -22,6 +22,7 @@ from arvo.interpreters.delivery.codec import StoredMessage, original_messages, t
 from arvo.interpreters.delivery.operations import DeadLetterQuery, Replacement, WorkflowQuery
 from arvo.interpreters.delivery.retention import Retention
 from arvo.interpreters.delivery.tasks import poll_until_idle
+from arvo.interpreters.limits.port import SlotRequest
 from arvo.interpreters.ports.audit import AuditEntry
 from arvo.interpreters.ports.chains import CommitChain
 from arvo.interpreters.ports.errors import Unavailable
@@ -48,9 +49,10 @@ from arvo.interpreters.ports.size import check_sizes
 from arvo.interpreters.reports.encoded import EncodedReports
 from arvo.interpreters.sqlite.reports.channel import SqliteReports
 from arvo.interpreters.sqlite.session.checkpoints import checkpoint, find_refusal
+from arvo.interpreters.sqlite.session.limits import acquire_slots
 from arvo.interpreters.sqlite.session.maintenance import LEASE_SECONDS
 from arvo.interpreters.sqlite.session.services import SqliteServices
-from arvo.interpreters.sqlite.session.session import Session
+from arvo.interpreters.sqlite.session.session import Session, held_ids
 from arvo.interpreters.sqlite.statements import (
     dead_letters,
     deliveries,
@@ -172,6 +174,14 @@ class SqliteBackend:
     async def commit_chains(self, chains: Sequence[CommitChain]) -> list[bool]:
         """Apply chains in one transaction, each of them all or nothing."""
         return await self._session.commit_chains(chains)
+
+    def limit(self, queues: Collection[str]) -> None:
+        """Own no more messages of *queues* than this process has room for."""
+        self._session.claims.limited = frozenset(queues)
+
+    async def acquire(self, requests: Sequence[SlotRequest]) -> list[bool]:
+        """Let deliveries take their slots, or park them."""
+        return await acquire_slots(self._session, requests)
 
     async def pending_cancellation(self, delivery: Delivery) -> Event[Any] | None:
         """Read the oldest cancellation that a delivery has to yield to."""
@@ -296,9 +306,15 @@ class SqliteBackend:
         """Deliver a delivery again after *delay* seconds, to any worker, as the same attempt."""
         id_, worker_id = deliveries.delivery_id(delivery), self.worker_id
         due = self._now() + int(delay * 1000)
+        held = _give_up(delivery)
+
+        def work(connection: sqlite3.Connection) -> None:
+            deliveries.release(connection, id_, worker_id, due)
+            self._session.free(connection, held)
+
         try:
             writer = await self._session.open()
-            await writer.write(lambda c: deliveries.release(c, id_, worker_id, due))
+            await writer.write(work)
         except Unavailable:
             # This worker still owns it in the file.
             self._session.claims.postpone(delivery, delivery, delay)
@@ -402,7 +418,24 @@ class SqliteBackend:
         writer, worker_id = await self._session.open(), self.worker_id
         id_ = deliveries.delivery_id(delivery)
         attempt, due = delivery.retried.attempt, self._now() + int(delay * 1000)
-        return await writer.write(lambda c: change(c, id_, worker_id, attempt, due))
+        held = _give_up(delivery)
+
+        def work(connection: sqlite3.Connection) -> bool:
+            is_owned = change(connection, id_, worker_id, attempt, due)
+            if is_owned:
+                self._session.free(connection, held)
+            return is_owned
+
+        return await writer.write(work)
 
     def _now(self) -> int:
         return to_milliseconds(self.now())
+
+
+def _give_up(delivery: Delivery) -> list[int]:
+    """Return the row of a delivery that holds slots of limits: from now on it holds none.
+
+    Where the answer is lost, the next attempt acquires them anew.
+    """
+    held, delivery.progress.holds = held_ids([delivery]), False
+    return held

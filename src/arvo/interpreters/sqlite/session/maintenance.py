@@ -17,7 +17,7 @@ from arvo.interpreters.delivery.codec import to_milliseconds
 from arvo.interpreters.delivery.retention import SWEEP_SECONDS, Retention
 from arvo.interpreters.ports.errors import Unavailable
 from arvo.interpreters.sqlite.connection.liveness import process_namespace
-from arvo.interpreters.sqlite.statements import deliveries, timers, workers
+from arvo.interpreters.sqlite.statements import deliveries, limits, timers, workers
 from arvo.interpreters.sqlite.statements.purge import purge, sweep_dead_letters
 
 # How long a worker keeps its deliveries without renewing its lease. After that they are released.
@@ -32,6 +32,8 @@ RENEW_SECONDS: Final = 5.0
 FREE_BYTES_MIN: Final = 4 * EVENT_BYTES_MAX
 # A tick polls only if another process has written, a timer is due, or this time has passed.
 POLL_SECONDS: Final = 1.0
+# How often it looks for deliveries that are parked at a slot which none holds.
+STRANDED_SECONDS: Final = 5.0
 NEVER: Final = 2**62
 
 
@@ -58,6 +60,7 @@ class Maintenance:
     services: Callable[[], str] = lambda: workers.NO_SERVICES
     clock: Callable[[], float] = time.monotonic
     _swept_at: float = field(default=-inf, init=False)
+    _woken_at: float = field(default=-inf, init=False)
     _data_version: int = field(default=-1, init=False)
     _renewed_at: float = field(default=0.0, init=False)
     _polled_at: float = field(default=0.0, init=False)
@@ -79,6 +82,10 @@ class Maintenance:
         """Poll when the first of *timers*, which this process sets, is due."""
         for timer in timers:
             self._next_due = min(self._next_due, to_milliseconds(timer.due))
+
+    def expect(self, due: Iterable[int]) -> None:
+        """Poll when the first delivery is due that no process owns, in milliseconds since 1970."""
+        self._next_due = min(self._next_due, *due, NEVER)
 
     def seconds_to_timer(self) -> float:
         """Return the seconds until the first known timer is due; infinity if there is none."""
@@ -117,9 +124,11 @@ class Maintenance:
             timers.fire(connection, now)
             connection.execute("commit")
             due = timers.next_due(connection)
-        if due is not None:
-            self._next_due = due
+        self.expect(each for each in (due, limits.next_due(connection, now)) if each is not None)
         purge(connection, self.retention, now)
+        if self.clock() - self._woken_at >= STRANDED_SECONDS:
+            self._woken_at = self.clock()
+            limits.wake_stranded(connection, now)
         if self.clock() - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = self.clock()
             if sweep_dead_letters(connection, self.retention, now):

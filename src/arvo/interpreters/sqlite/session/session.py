@@ -37,7 +37,7 @@ from arvo.interpreters.sqlite.connection.in_place import FileConnection
 from arvo.interpreters.sqlite.session.maintenance import TICK_SECONDS, Maintenance
 from arvo.interpreters.sqlite.session.reader import Reader
 from arvo.interpreters.sqlite.session.writer import Writer
-from arvo.interpreters.sqlite.statements import deliveries
+from arvo.interpreters.sqlite.statements import deliveries, limits
 from arvo.interpreters.sqlite.statements.chains import write_chains
 from arvo.interpreters.sqlite.statements.deliveries import delivery_id
 from arvo.interpreters.sqlite.statements.workers import deregister
@@ -139,7 +139,10 @@ class Session:
             for chain in chains:
                 for commit in chain.commits:
                     self.maintenance.expect_timers(commit.timers)
-            return write_chains(connection, chains, worker_id, owner, self.now())
+            done = write_chains(connection, chains, worker_id, owner, self.now())
+            written = compress(chains, done[0])
+            self.free(connection, held_ids(each for chain in written for each in chain.deliveries))
+            return done
 
         def on_done(done: tuple[list[bool], list[StoredMessage]]) -> None:
             is_written, rows = done
@@ -184,7 +187,10 @@ class Session:
 
         def work(connection: sqlite3.Connection) -> Written:
             self.maintenance.expect_timers(() if batch.commit is None else batch.commit.timers)
-            return write(connection, batch, self.now())
+            written = write(connection, batch, self.now())
+            if delivery is not None and isinstance(written.result, Committed | Duplicate):
+                self.free(connection, held_ids([delivery]))
+            return written
 
         written = await writing(self.codec, lambda: writer.write(work, on_done))
         return written.result
@@ -193,6 +199,11 @@ class Session:
         """Count the messages that a write has added, and deliver those that this worker owns."""
         self.backpressure.add(added)
         self.claims.deliver(map(_to_delivery, rows))
+
+    def free(self, connection: sqlite3.Connection, held: Sequence[int]) -> None:
+        """Free the slots of deliveries, and claim what this wakes; in the writer's thread."""
+        if held and limits.release(connection, held):
+            self.on_claimable()
 
     def owner_of(self, messages: Sequence[Message]) -> str | None:
         """Return this worker's id if it serves the queues of new messages and has room."""
@@ -299,6 +310,11 @@ class Session:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(function)
+
+
+def held_ids(settled: Iterable[Delivery]) -> list[int]:
+    """Return the rows of those of the deliveries that hold slots of limits."""
+    return [delivery_id(delivery) for delivery in settled if delivery.progress.holds]
 
 
 def _to_delivery(row: StoredMessage) -> Delivery:
